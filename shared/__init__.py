@@ -1,0 +1,1 @@
+"""The product: Microsoft 365 security recommendations as ServiceNow tickets, and their state back."""

@@ -1,0 +1,189 @@
+"""What connections need from the outside: storage, Key Vault, ServiceNow's OAuth and user API.
+
+Verbs keep the contracts of the Azure SDK: ``get_`` raises or returns None as stated, ``create_`` fails if present,
+``update_`` fails if absent or changed, ``upsert_`` replaces, ``delete_`` succeeds if absent, ``list_`` never returns None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.connections.model import Connection, SyncState, TicketKind
+from shared.secret import Secret
+
+
+class RowChanged(Exception):  # noqa: N818 - a race that was lost, not a failure
+    """Somebody else changed the row since it was read; read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAccess:
+    """Where an instance is and the access token to call it with."""
+
+    instance: str
+    access_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAuthorization:
+    """An authorization that a browser has begun.
+
+    Attributes:
+        state_hash: SHA-256 of the ``state`` parameter, hexadecimal. The state itself is never stored.
+        connection_id: The connection to be authorized.
+        code_challenge: PKCE challenge (S256). The verifier lives only in the browser's cookie, so that the cookie
+            both binds the browser and completes the exchange.
+        expires_at: When it can no longer be used.
+        started_by: Object id of the administrator who began it.
+    """
+
+    state_hash: str
+    connection_id: str
+    code_challenge: str
+    expires_at: datetime
+    started_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What the token endpoint gave.
+
+    Attributes:
+        refresh_token: None when the answer carries none: keep the one there is (wire document 1.5).
+        expires_in_s: Life of the access token in seconds.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    expires_in_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowUser:
+    """A ServiceNow user as far as the API showed it; None means "could not be found out"."""
+
+    sys_id: str
+    user_name: str
+    email: str | None = None
+    active: bool | None = None
+    locked_out: bool | None = None
+    time_zone: str | None = None
+
+
+class ConnectionStore(Protocol):
+    """Connections and their synchronisation state in Table Storage."""
+
+    async def get_connection(self, connection_id: str) -> Connection | None:
+        """Return the connection, or None."""
+        ...
+
+    async def list_connections(self) -> Sequence[Connection]:
+        """Return all connections, removed ones included, ordered by id."""
+        ...
+
+    async def create_connection(self, connection: Connection) -> Connection:
+        """Store a new connection. Raises RowChanged when the id is taken."""
+        ...
+
+    async def update_connection(self, connection: Connection) -> Connection:
+        """Replace a connection if its etag is still the stored one. Raises RowChanged otherwise."""
+        ...
+
+    async def get_sync_state(self, connection_id: str) -> SyncState:
+        """Return the state, a fresh one when none is stored."""
+        ...
+
+    async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
+        """Store the state if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """One holder at a time, over all instances of the app."""
+
+    async def acquire_lease(self, connection_id: str, purpose: str, *, duration_s: float) -> str | None:
+        """Return a lease id, or None when somebody else holds an unexpired lease for that purpose."""
+        ...
+
+    async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
+        """Give the lease back; does nothing when it has been lost meanwhile."""
+        ...
+
+
+class AuthorizationStore(Protocol):
+    """Authorizations under way."""
+
+    async def create_authorization(self, authorization: PendingAuthorization) -> None:
+        """Store it."""
+        ...
+
+    async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
+        """Return it and delete it in one step, so that a state works once; None when unknown or already taken."""
+        ...
+
+    async def delete_expired_authorizations(self, now: datetime) -> int:
+        """Delete those whose time is over; return how many."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Key Vault. Names are made by :mod:`shared.connections.secret_names`."""
+
+    async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
+        """Return the secret, or None when there is none or it is disabled. Raises StorageUnavailable."""
+        ...
+
+    async def set_secret(self, name: str, value: Secret, *, expires_at: datetime | None = None) -> str:
+        """Write a new version and return its version id. Raises StorageUnavailable."""
+        ...
+
+    async def remove_secret(self, name: str) -> None:
+        """Disable every version and leave a tombstone as the newest; succeeds when there is none."""
+        ...
+
+
+class AuthorizationServer(Protocol):
+    """ServiceNow's OAuth endpoints (wire document 1)."""
+
+    def authorization_url(
+        self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
+    ) -> str:
+        """Return where to send the browser; ``log_out_first`` asks ServiceNow to sign the browser's user out."""
+        ...
+
+    async def exchange_code(
+        self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
+    ) -> TokenSet:
+        """Exchange the code. Raises Reauthorize (the one generic 401) or ServiceNowUnavailable."""
+        ...
+
+    async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
+        """Get a new access token. Raises Reauthorize (the one generic 401) or ServiceNowUnavailable."""
+        ...
+
+    async def revoke(self, connection: Connection, token: Secret) -> None:
+        """Revoke an access or refresh token. Raises ServiceNowUnavailable when neither revocation path answers."""
+        ...
+
+
+class UserDirectory(Protocol):
+    """Who is who in ServiceNow (wire document 6)."""
+
+    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
+        """Return whose access token this is. Raises AccessRefused when it cannot be found out for certain."""
+        ...
+
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
+        """Return the user's role names, or None when the instance does not let us read them."""
+        ...
+
+    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+        """Return the sys_id of the only active user with that address (ignoring case), or None."""
+        ...
+
+    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+        """Return whether the query that the synchronisation needs is allowed for that kind. Raises TryLater."""
+        ...

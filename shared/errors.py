@@ -1,0 +1,137 @@
+"""Every error of the product, split by what a person has to do about it.
+
+::
+
+    ConnectorError
+    ├── TryLater                     nothing to do: it is tried again by itself
+    │   ├── ServiceNowUnavailable        no answer, or an answer that is not the API's
+    │   │   └── OutcomeUnknown               a write was sent; whether it was carried out is not known
+    │   ├── ServiceNowThrottled          429
+    │   └── StorageUnavailable           Table Storage or Key Vault did not answer
+    ├── Reauthorize                  an administrator signs in to ServiceNow again
+    ├── FixConfiguration             an administrator changes something, here or in ServiceNow
+    │   ├── AccessRefused                rights, access scope, IP filter
+    │   └── ValuesRefused                data policy, business rule
+    ├── FixRequest                   the caller changes the request
+    └── OurBug                       somebody reads the log
+
+Each carries a stable ``code`` (the table stands in ``docs/api.md``), a ``message`` that says what happened, and ``next_step``.
+No message ever holds a secret or a ticket's text.
+"""
+
+from __future__ import annotations
+
+
+class ConnectorError(Exception):
+    """An error that can be told to a person.
+
+    Attributes:
+        code: Stable identifier, lower case with underscores.
+        status: HTTP status of the answer when this error ends a request.
+        message: What happened and what was kept.
+        next_step: What to do next, or an empty string when there is nothing to do.
+        extra: Further members of the problem document (JSON values).
+    """
+
+    code = "internal_error"
+    status = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        next_step: str = "",
+        extra: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.status = status or type(self).status
+        self.next_step = next_step
+        self.extra = extra or {}
+
+
+class TryLater(ConnectorError):
+    """Nobody has to do anything: the connector tries again.
+
+    Attributes:
+        retry_after_s: Seconds the other side asked us to wait, when it did.
+    """
+
+    code = "try_later"
+    status = 503
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, code=code, next_step=next_step)
+        self.retry_after_s = retry_after_s
+
+
+class ServiceNowUnavailable(TryLater):
+    """ServiceNow did not answer, or something other than its API answered; nothing was written."""
+
+    code = "servicenow_unavailable"
+
+
+class OutcomeUnknown(ServiceNowUnavailable):
+    """A write was sent and its outcome is not known: it must not be repeated before a look-up."""
+
+    code = "outcome_unknown"
+
+
+class ServiceNowThrottled(TryLater):
+    """ServiceNow answered 429."""
+
+    code = "servicenow_throttled"
+
+
+class StorageUnavailable(TryLater):
+    """Table Storage or Key Vault did not answer."""
+
+    code = "storage_unavailable"
+
+
+class Reauthorize(ConnectorError):
+    """The consent or the access token is no longer accepted; an administrator authorizes the connection again."""
+
+    code = "reauthorization_required"
+    status = 409
+
+
+class FixConfiguration(ConnectorError):
+    """An administrator has to change something, in the connection or in ServiceNow."""
+
+    code = "configuration_error"
+    status = 502
+
+
+class AccessRefused(FixConfiguration):
+    """ServiceNow refuses the integration user: rights, access scope or IP filter."""
+
+    code = "servicenow_access_refused"
+
+
+class ValuesRefused(FixConfiguration):
+    """ServiceNow does not accept the values of this record: a data policy or a business rule."""
+
+    code = "servicenow_values_refused"
+    status = 422
+
+
+class FixRequest(ConnectorError):
+    """The caller has to change the request."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class OurBug(ConnectorError):
+    """Something that should not happen; the log holds the details."""

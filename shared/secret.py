@@ -1,0 +1,22 @@
+"""A value that must not be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret text: it shows as ``***`` everywhere, and only :meth:`reveal` gives the text."""
+
+    _text: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the secret text; call it only where it is sent or stored in Key Vault."""
+        return self._text
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __repr__(self) -> str:
+        return "Secret(***)"

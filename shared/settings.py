@@ -1,0 +1,67 @@
+"""The application's settings, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.errors import FixConfiguration
+
+
+def _comma_list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+type CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class Settings(BaseModel):
+    """What an operator sets; ``docs/operations.md`` explains each name.
+
+    The environment name is the field's alias. An empty value means "not set".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    public_base_url: str = Field(alias="PUBLIC_BASE_URL", pattern=r"^https?://[^/]+$")
+    key_vault_url: str = Field(alias="KEY_VAULT_URL", pattern=r"^https://")
+    tables_url: str = Field(alias="TABLES_URL", pattern=r"^https://")
+    managed_identity_client_id: str | None = Field(default=None, alias="AZURE_CLIENT_ID")
+    maintain_schedule: str = Field(default="0 * * * * *", alias="MAINTAIN_SCHEDULE")
+    sync_interval_s: int = Field(default=300, ge=30, le=86_400, alias="SYNC_INTERVAL_S")
+    reconcile_at: time = Field(default=time(2, 0), alias="RECONCILE_AT")
+    allowed_servicenow_hosts: CommaList = Field(default=(), alias="ALLOWED_SERVICENOW_HOSTS")
+    allow_loopback_http: bool = Field(default=False, alias="ALLOW_LOOPBACK_HTTP")
+    egress_addresses: CommaList = Field(default=(), alias="EGRESS_ADDRESSES")
+    authentication_enabled: bool = Field(default=False, alias="WEBSITE_AUTH_ENABLED")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables.
+
+        Raises:
+            FixConfiguration: A setting is missing or malformed; the message names each one and never shows a value.
+        """
+        given = {name: environment[name] for name in SETTING_NAMES if environment.get(name)}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise FixConfiguration(
+                f"The application settings are not usable: {faults}.",
+                code="settings_invalid",
+                status=500,
+                next_step="Correct the named application settings and restart the function app.",
+            ) from None
+
+    @property
+    def redirect_uri(self) -> str:
+        """The redirect address to register in ServiceNow's OAuth client."""
+        return f"{self.public_base_url}/api/oauth/callback"
+
+
+SETTING_NAMES: tuple[str, ...] = tuple(str(field.alias) for field in Settings.model_fields.values())
+"""Every environment name that the product reads."""
