@@ -1,0 +1,187 @@
+"""What tickets need from the outside: storage, ServiceNow's records, and access to an instance.
+
+Verbs keep the contracts of the Azure SDK (see :mod:`shared.connections.ports`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.ports import InstanceAccess
+from shared.tickets.model import Delivery, Phase, Record, Ticket
+from shared.tickets.summary import Summary
+
+
+class TicketExists(Exception):  # noqa: N818 - an answer to a race, not a failure
+    """A ticket with that id is already stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyReservation:
+    """What an idempotency key stands for.
+
+    Attributes:
+        key_hash: SHA-256 over caller and key, hexadecimal.
+        request_hash: SHA-256 over the meaning of the request, hexadecimal.
+        ticket_id: The ticket that this key makes, chosen before anything else happens.
+    """
+
+    key_hash: str
+    request_hash: str
+    ticket_id: str
+    reserved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFilter:
+    """Which tickets to list; None means any.
+
+    Attributes:
+        open_only: Only tickets in an open phase.
+        overdue_at: Only open tickets whose due date lies before this time.
+        text: Part of the name, or a whole ticket number, ignoring case.
+    """
+
+    connection_id: str | None = None
+    kind: TicketKind | None = None
+    phase: Phase | None = None
+    portal: Portal | None = None
+    delivery: Delivery | None = None
+    open_only: bool = False
+    overdue_at: datetime | None = None
+    text: str | None = None
+
+
+class TicketStore(Protocol):
+    """Tickets in Table Storage. Every write keeps the summary right in the same transaction."""
+
+    async def create_ticket(self, ticket: Ticket) -> Ticket:
+        """Store a new ticket, entered in the outbox when it is pending. Raises TicketExists."""
+        ...
+
+    async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """Return the ticket, or None."""
+        ...
+
+    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
+        """Replace ``before`` by ``after`` if nobody changed it meanwhile. Raises RowChanged otherwise."""
+        ...
+
+    async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+        """Replace many tickets of one connection, in transactions of up to 100 rows; return those somebody else changed
+        meanwhile, which were left as they are."""
+        ...
+
+    async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
+        """Return those of the tickets that exist, by id."""
+        ...
+
+    async def list_tickets(
+        self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
+    ) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets, newest first, older than the ticket id ``after``."""
+        ...
+
+    def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
+        """Go through all tickets of a connection in order of their ids, page by page."""
+        ...
+
+    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """Return pending tickets, oldest first."""
+        ...
+
+    async def get_summary(self, connection_id: str) -> Summary:
+        """Return the exact counts of a connection."""
+        ...
+
+    async def compact_summary(self, connection_id: str, now: datetime) -> None:
+        """Fold what has happened since the last time into one row, so that reading it stays fast."""
+        ...
+
+
+class IdempotencyStore(Protocol):
+    """Which ticket an idempotency key stands for."""
+
+    async def reserve(self, reservation: IdempotencyReservation) -> IdempotencyReservation:
+        """Store the reservation, or return the one that the key already has."""
+        ...
+
+    async def delete_expired_reservations(self, before: datetime) -> int:
+        """Delete the reservations made before that time; return how many."""
+        ...
+
+
+class TicketRecords(Protocol):
+    """ServiceNow's incident and change_request records (wire document 2 and 5)."""
+
+    async def create_record(self, access: InstanceAccess, table: str, fields: Mapping[str, str]) -> Record:
+        """Insert a record; one request.
+
+        Raises:
+            OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).
+            ServiceNowUnavailable, ServiceNowThrottled: It was certainly not written.
+            Reauthorize: The access token is not accepted.
+            AccessRefused, ValuesRefused: ServiceNow refuses it for good.
+        """
+        ...
+
+    async def find_records(
+        self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
+    ) -> Sequence[Record]:
+        """Look a record up by sys_id, then by correlation id; oldest first. Empty: there is none.
+
+        Raises ServiceNowUnavailable, ServiceNowThrottled, Reauthorize, AccessRefused.
+        """
+        ...
+
+    async def list_changes(
+        self,
+        access: InstanceAccess,
+        *,
+        since: str | None,
+        inclusive: bool,
+        after: tuple[str, str] | None,
+        page_size: int,
+    ) -> tuple[Sequence[Record], bool]:
+        """Return one page of our records of every class, ordered by ``sys_updated_on, sys_id``, and whether more follow.
+
+        Args:
+            since: Lower bound of ``sys_updated_on`` (ServiceNow's text form), None for everything.
+            inclusive: Whether records of exactly that second belong to it.
+            after: ``(sys_updated_on, sys_id)`` of the last record of the page before; takes the place of ``since``.
+
+        Raises AccessRefused with code ``query_refused`` where query rules forbid range or sort on ``sys_updated_on``.
+        """
+        ...
+
+    async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
+        """Return those of the records that can be seen, in chunks that fit a URL."""
+        ...
+
+    async def list_by_correlation_id(self, access: InstanceAccess, correlation_ids: Sequence[str]) -> Sequence[Record]:
+        """Return every record that carries one of the correlation ids."""
+        ...
+
+
+class InstanceDoor(Protocol):
+    """Gives access to a connection's instance; implemented by :class:`shared.connections.tokens.AccessTokens`."""
+
+    async def access(self, connection: Connection) -> InstanceAccess:
+        """Return a usable access token, refreshed if need be. Raises Reauthorize or TryLater."""
+        ...
+
+    async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
+        """Return another access token after ServiceNow refused this one. Raises Reauthorize or TryLater."""
+        ...
+
+
+class RequesterDirectory(Protocol):
+    """Which ServiceNow user has an e-mail address; remembers the answer for a day."""
+
+    async def sys_id_of(self, connection: Connection, access: InstanceAccess, email: str) -> str | None:
+        """Return the sys_id of the only active user with that address, or None."""
+        ...
