@@ -1,0 +1,55 @@
+"""The log: one JSON object per line, one event name per thing that happens.
+
+Fields are ids, counts, codes, durations. Never a secret, never a ticket's text, never a person's name.
+The names stand in ``docs/operations.md``; alerts and the workbook read them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+
+_logger = logging.getLogger("connector")
+_context: ContextVar[dict[str, object]] = ContextVar("log_context")
+
+
+@contextmanager
+def log_context(**fields: object) -> Iterator[None]:
+    """Add these fields to every event logged inside the block."""
+    token = _context.set({**_context.get({}), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """Log one event; fields that are None are left out."""
+    if not _logger.isEnabledFor(level):
+        return
+    everything = {"event": event, **_context.get({}), **fields}
+    line = {name: _plain(value) for name, value in everything.items() if value is not None}
+    _logger.log(level, "%s", json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+
+
+def log_bug(event: str, error: BaseException, **fields: object) -> None:
+    """Log an exception that nobody expected: its type and where it came from, but not its text, which could hold anything."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace is not None else None
+    log_event(event, level=logging.ERROR, error=type(error).__qualname__, at=place, **fields)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return round(value, 3)
+    return str(value)

@@ -1,0 +1,50 @@
+"""The identity of a ticket and of a request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from shared.tickets.model import CORRELATION_PREFIX
+
+_NEWEST_FIRST: Final = 0xFFFF_FFFF_FFFF
+_TICKET_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def new_ticket_id(now: datetime) -> str:
+    """Return a new id: 12 hexadecimal digits that fall as time goes on, then 20 random ones.
+
+    Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
+    idempotency key (wire document 2.5).
+    """
+    milliseconds = int(now.timestamp() * 1000)
+    return f"{_NEWEST_FIRST - milliseconds:012x}{secrets.token_hex(10)}"
+
+
+def is_ticket_id(text: str) -> bool:
+    """Whether the text has the form of a ticket id."""
+    return _TICKET_ID.fullmatch(text) is not None
+
+
+def ticket_id_of(correlation_id: str) -> str | None:
+    """Return the ticket id in a ServiceNow correlation id, or None when it is not one of ours."""
+    if not correlation_id.startswith(CORRELATION_PREFIX):
+        return None
+    ticket_id = correlation_id.removeprefix(CORRELATION_PREFIX)
+    return ticket_id if is_ticket_id(ticket_id) else None
+
+
+def key_hash(caller: str, idempotency_key: str) -> str:
+    """Return what an idempotency key is stored under: keys of different callers never meet."""
+    return hashlib.sha256(f"{caller}\n{idempotency_key}".encode()).hexdigest()
+
+
+def request_hash(request: Mapping[str, object]) -> str:
+    """Return a hash over the meaning of a request: order and white space of the JSON text do not matter."""
+    canonical = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
