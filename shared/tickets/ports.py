@@ -162,8 +162,14 @@ class TicketRecords(Protocol):
         """Return those of the records that can be seen, in chunks that fit a URL."""
         ...
 
-    async def list_by_correlation_id(self, access: InstanceAccess, correlation_ids: Sequence[str]) -> Sequence[Record]:
-        """Return every record that carries one of the correlation ids."""
+    async def list_by_correlation(
+        self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
+    ) -> tuple[Sequence[Record], bool]:
+        """Return one page of all our records of every class, ordered by ``correlation_id, sys_id``, and whether more follow.
+
+        Args:
+            after: ``(correlation_id, sys_id)`` of the last record of the page before, None for the first page.
+        """
         ...
 
 

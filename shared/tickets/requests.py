@@ -1,0 +1,216 @@
+"""What a caller may ask for, checked before anything else happens."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import FixRequest
+from shared.tickets.model import (
+    DESCRIPTION_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    Priority,
+    Recommendation,
+    RecommendationCategory,
+    RecommendationSource,
+    Requester,
+    TicketContent,
+)
+from shared.tickets.rendering import description_overflow
+
+
+def _printable(text: str) -> str:
+    if any((ord(character) < 32 and character not in "\n\r\t") or 0xD800 <= ord(character) < 0xE000 for character in text):
+        raise ValueError("holds control characters")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _single_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("has to be a single line")
+    return text
+
+
+type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
+type Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)]
+
+
+def _due_date(value: object) -> object:
+    """Read an ISO 8601 date or date-time; anything else (a number, a time alone) is refused."""
+    if not isinstance(value, str):
+        raise ValueError("has to be a text in ISO 8601 form, such as 2026-12-31 or 2026-12-31T17:00:00+01:00")  # noqa: TRY004 - pydantic reads ValueError
+    try:
+        return date.fromisoformat(value) if len(value) == len("2026-12-31") else datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is not an ISO 8601 date or date-time, such as 2026-12-31 or 2026-12-31T17:00:00+01:00") from None
+
+
+class RecommendationRequest(BaseModel):
+    """The recommendation a ticket is made from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: RecommendationSource = Field(description="Who recommends: a user or Microsoft.")
+    category: RecommendationCategory = Field(description="What the recommendation is about.")
+    id: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="The recommendation's own identifier in its portal."
+    )
+    link: Annotated[Line, Field(max_length=1000, pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = Field(
+        default=None, description="Where a person can read the recommendation."
+    )
+
+
+class OnBehalfOf(BaseModel):
+    """The user for whom an application asks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[Line, Field(min_length=1, max_length=100)]
+    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    email: Annotated[Line, Field(max_length=100, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+
+
+class TicketRequest(BaseModel):
+    """A ticket to be created."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connection_id: Annotated[str, Field(max_length=40)] | None = Field(
+        default=None, description="The connection to use; may be left out when there is exactly one."
+    )
+    kind: TicketKind
+    portal: Portal
+    name: Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH)] = Field(
+        description="Becomes ServiceNow's short description."
+    )
+    description: Annotated[Text, Field(max_length=16_000)] = Field(
+        default="",
+        description=f"Becomes ServiceNow's description, followed by a block that names requester and recommendation; "
+        f"{DESCRIPTION_MAX_LENGTH} characters together.",
+    )
+    priority: Priority
+    due_date: Annotated[
+        date | NaiveDatetime | AwareDatetime | None,
+        BeforeValidator(lambda value: None if value is None else _due_date(value), json_schema_input_type=str | None),
+    ] = Field(
+        default=None,
+        description="ISO 8601. A date means the end of that day, a time without an offset means local time, both in the "
+        "connection's time zone.",
+    )
+    recommendation: RecommendationRequest
+    requested_by: OnBehalfOf | None = Field(
+        default=None, description="Only for applications: the user for whom the ticket is made."
+    )
+
+
+_REQUEST: TypeAdapter[TicketRequest] = TypeAdapter(TicketRequest)
+
+
+def read_ticket_request(body: object) -> TicketRequest:
+    """Read a request from its JSON value.
+
+    Raises:
+        FixRequest: 422 ``invalid_ticket`` with one entry per fault; the values themselves are not repeated.
+    """
+    try:
+        return _REQUEST.validate_python(body) if not isinstance(body, (str, bytes)) else _REQUEST.validate_json(body)
+    except ValidationError as error:
+        raise invalid_body("invalid_ticket", error) from None
+
+
+def invalid_body(code: str, error: ValidationError) -> FixRequest:
+    """Return the 422 error that lists every fault of a body by its place, without repeating any value."""
+    faults = [
+        {"pointer": "/" + "/".join(map(str, fault["loc"])), "detail": fault["msg"].removeprefix("Value error, ")}
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return FixRequest(
+        f"The request has {len(faults)} fault(s); nothing was kept.",
+        code=code,
+        status=422,
+        next_step="Correct the members named in errors and send the request again.",
+        extra={"errors": faults},
+    )
+
+
+def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
+    """Return when a due date ends: the end of that day, or that time, in the time zone; aware UTC."""
+    if due_date is None:
+        return None
+    if not isinstance(due_date, datetime):
+        due_date = datetime.combine(due_date, time(23, 59, 59))
+    if due_date.tzinfo is None:
+        due_date = due_date.replace(tzinfo=ZoneInfo(time_zone))
+    return due_date.astimezone(UTC).replace(microsecond=0)
+
+
+def ticket_content(request: TicketRequest, requester: Requester, connection: Connection) -> TicketContent:
+    """Return what the ticket will hold.
+
+    Raises:
+        FixRequest: 422 when kind or portal is not enabled on the connection, the due date cannot be expressed, or the
+            description is too long for ServiceNow's column.
+    """
+    if not connection.kinds[request.kind].enabled:
+        raise FixRequest(
+            f"Tickets of kind {request.kind} are not enabled on this connection; nothing was kept.",
+            code="kind_not_enabled",
+            status=422,
+            next_step="Choose the other kind, or ask an administrator to enable this one.",
+        )
+    if request.portal not in connection.portals:
+        raise FixRequest(
+            f"The {request.portal} portal is not enabled on this connection; nothing was kept.",
+            code="portal_not_enabled",
+            status=422,
+            next_step="Choose another connection, or ask an administrator to enable this portal.",
+        )
+    try:
+        due = due_at(request.due_date, connection.time_zone)
+    except OverflowError:
+        raise FixRequest(
+            "The due date lies outside the calendar; nothing was kept.",
+            code="invalid_ticket",
+            status=422,
+            next_step="Choose another due date.",
+        ) from None
+    content = TicketContent(
+        kind=request.kind,
+        portal=request.portal,
+        name=request.name,
+        description=request.description,
+        priority=request.priority,
+        due_at=due,
+        recommendation=Recommendation(
+            source=request.recommendation.source,
+            category=request.recommendation.category,
+            recommendation_id=request.recommendation.id,
+            link=request.recommendation.link,
+        ),
+        requester=requester,
+    )
+    if (overflow := description_overflow(content)) > 0:
+        raise FixRequest(
+            f"The description is {overflow} characters too long for ServiceNow's {DESCRIPTION_MAX_LENGTH}, "
+            "our closing block included; nothing was kept.",
+            code="description_too_long",
+            status=422,
+            next_step=f"Shorten the description by at least {overflow} characters.",
+            extra={"too_long_by": overflow},
+        )
+    return content
