@@ -1,0 +1,53 @@
+# Every target prepares what it needs; the second run of any of them starts at once.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PACKAGES := $(VENV)/.installed
+AZURITE := .sandbox/node_modules/.installed
+# What pytest is given: a folder, a file, or options such as TESTS="tests/unit -k priority"
+TESTS ?= tests
+# Processes that share the tests
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: run test check bench help setup lint types imports
+
+run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
+	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
+
+test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)
+
+check: setup lint types imports test ## Everything CI runs: lint, types, import contracts, tests
+
+bench: setup ## Measure the figures that the design promises
+	@$(PYTHON) -m benchmarks
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lint: setup
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: setup
+	@$(VENV)/bin/mypy .
+
+imports: setup
+	@$(VENV)/bin/lint-imports
+
+setup: $(PACKAGES) $(AZURITE)
+
+$(PACKAGES): requirements.txt requirements-dev.txt
+	@python=$$(sandbox/find-python.sh) && { [ -x $(PYTHON) ] || "$$python" -m venv $(VENV); }
+	@echo "Installing the Python packages ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(AZURITE): sandbox/npm/package.json sandbox/npm/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is missing: Azurite, the storage emulator, runs on it. Install it and run make again." >&2; exit 1; }
+	@echo "Installing Azurite ..."
+	@mkdir -p .sandbox
+	@cp sandbox/npm/package.json sandbox/npm/package-lock.json .sandbox/
+	@npm ci --prefix .sandbox --silent --no-audit --no-fund
+	@touch $@
