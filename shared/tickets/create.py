@@ -1,0 +1,187 @@
+"""Creation: a request becomes a stored ticket, and then, if ServiceNow answers, a delivered one.
+
+The ticket is stored before anything is sent, so nothing is lost. An idempotency key is reserved together with the
+ticket id it stands for before the ticket is stored, so nothing is doubled: whoever comes with the same key, on whatever
+instance of the app, comes to the same row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.ports import ConnectionStore
+from shared.errors import FixRequest
+from shared.log import log_event
+from shared.tickets.deliver import TicketDelivery, begin_attempt
+from shared.tickets.identity import key_hash, new_ticket_id, request_hash
+from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
+from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketExists, TicketStore
+from shared.tickets.requests import TicketRequest, ticket_content
+from shared.tickets.timeline import with_event
+
+WAIT_FOR_TWIN_S: Final = 10.0
+"""How long a repeated request waits for the first one, still under way, to end."""
+POLL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What became of a request.
+
+    Attributes:
+        replayed: The idempotency key had been used before; the ticket is that one's.
+    """
+
+    ticket: Ticket
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCreation:
+    """Creates tickets; see the module's description for what it promises."""
+
+    connections: ConnectionStore
+    store: TicketStore
+    reservations: IdempotencyStore
+    delivery: TicketDelivery
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def create(
+        self, request: TicketRequest, requester: Requester, *, caller: str, idempotency_key: str | None
+    ) -> Creation:
+        """Store the ticket and try to deliver it at once.
+
+        Args:
+            caller: Object id of whoever calls; idempotency keys of different callers never meet.
+            idempotency_key: The caller's name for this request, None when it gave none.
+
+        Raises:
+            FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``,
+                422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
+            StorageUnavailable: Nothing was kept, or it is not known; repeating with the same key is safe.
+        """
+        reservation, connection = await asyncio.gather(
+            self._reserve(request, requester, caller, idempotency_key), self._connection(request.connection_id)
+        )
+        content = ticket_content(request, requester, connection)
+        now = self.clock()
+        ticket = with_event(
+            Ticket(
+                ticket_id=reservation.ticket_id if reservation else new_ticket_id(now),
+                connection_id=connection.connection_id,
+                instance=connection.instance,
+                content=content,
+                created_at=now,
+                delivery=DeliveryProgress(),
+            ),
+            EventKind.CREATED,
+            now,
+        )
+        at_once = connection.status is ConnectionStatus.CONNECTED
+        try:
+            ticket = await self.store.create_ticket(begin_attempt(ticket, now) if at_once else _waiting(ticket, connection))
+        except TicketExists:
+            return Creation(await self._twin(ticket), replayed=True)
+        log_event(
+            "ticket_created",
+            connection_id=ticket.connection_id,
+            ticket_id=ticket.ticket_id,
+            kind=content.kind.value,
+            portal=content.portal.value,
+        )
+        if at_once:
+            ticket = await self.delivery.deliver_first(connection, ticket)
+        return Creation(ticket, replayed=False)
+
+    async def _reserve(
+        self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None
+    ) -> IdempotencyReservation | None:
+        if idempotency_key is None:
+            return None
+        now = self.clock()
+        wanted = IdempotencyReservation(
+            key_hash=key_hash(caller, idempotency_key),
+            request_hash=request_hash({"request": request.model_dump(mode="json"), "requester": requester.object_id}),
+            ticket_id=new_ticket_id(now),
+            reserved_at=now,
+        )
+        stored = await self.reservations.reserve(wanted)
+        if stored.request_hash != wanted.request_hash:
+            raise FixRequest(
+                "This idempotency key was used before with another request; nothing was kept.",
+                code="idempotency_key_reused",
+                status=422,
+                next_step="Send the request with a new key, or repeat the first request unchanged.",
+            )
+        return stored
+
+    async def _connection(self, connection_id: str | None) -> Connection:
+        if connection_id is not None:
+            connection = await self.connections.get_connection(connection_id)
+        else:
+            present = [
+                candidate
+                for candidate in await self.connections.list_connections()
+                if candidate.status is not ConnectionStatus.DISCONNECTED
+            ]
+            if len(present) > 1:
+                raise FixRequest(
+                    "There is more than one connection; nothing was kept.",
+                    code="connection_ambiguous",
+                    status=409,
+                    next_step="Name one of them in connection_id.",
+                    extra={"connection_ids": [candidate.connection_id for candidate in present]},
+                )
+            connection = present[0] if present else None
+        if connection is None:
+            raise FixRequest(
+                "There is no such connection; nothing was kept.",
+                code="connection_not_found",
+                status=404,
+                next_step="Ask an administrator to connect ServiceNow, or correct connection_id.",
+            )
+        if not connection.ever_consented or connection.status is ConnectionStatus.DISCONNECTED:
+            raise FixRequest(
+                "This connection has not been authorized in ServiceNow; nothing was kept.",
+                code="connection_not_authorized",
+                status=409,
+                next_step="Ask an administrator to authorize the connection, then send the request again.",
+            )
+        return connection
+
+    async def _twin(self, ticket: Ticket) -> Ticket:
+        """Return the ticket that the same key made, waiting a little while its first delivery is under way."""
+        waited = 0.0
+        while True:
+            twin = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
+            assert twin is not None, "a ticket that exists is never deleted"
+            progress = twin.delivery
+            under_way = (
+                progress.status is Delivery.PENDING
+                and progress.leased_until_at is not None
+                and progress.leased_until_at > self.clock()
+            )
+            if not under_way or waited >= WAIT_FOR_TWIN_S:
+                return twin
+            await self.sleep(POLL_S)
+            waited += POLL_S
+
+
+def _waiting(ticket: Ticket, connection: Connection) -> Ticket:
+    """Return the ticket as it waits for its connection to work again."""
+    error = connection.last_error
+    return replace(
+        ticket,
+        delivery=replace(
+            ticket.delivery,
+            error_code=error.code if error else connection.status.value,
+            error_message=error.message if error else "The connection does not work at the moment.",
+            next_step=error.next_step if error else None,
+        ),
+    )

@@ -1,0 +1,293 @@
+"""Delivery: a pending ticket becomes a record in ServiceNow, once.
+
+A write whose outcome is not known is never repeated before a look-up, and not while the first may still be committed
+(ServiceNow cancels a transaction after 60 s, wire document 3). One deliverer at a time works on a ticket: the lease
+stands in the ticket's row and is taken by its etag.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.model import Connection
+from shared.connections.ports import InstanceAccess, RowChanged
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, OutcomeUnknown, Reauthorize, TryLater
+from shared.log import log_event
+from shared.tickets.apply import delivered, doubled
+from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
+from shared.tickets.ports import InstanceDoor, RequesterDirectory, TicketRecords, TicketStore
+from shared.tickets.timeline import with_event
+
+COMMIT_MAY_TAKE_S: Final = 65.0
+"""ServiceNow's 60 s transaction quota and a little for the way there."""
+LEASE_S: Final = 150.0
+"""Longer than an attempt can last (token, look-up, write) plus the time in which its write may still be committed, so
+that after a crash nobody looks the record up too early."""
+FIRST_BACKOFF_S: Final = 30.0
+LONGEST_BACKOFF_S: Final = 3600.0
+POSTPONING_CODES: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
+"""Refusals that concern the connection as a whole: its tickets wait instead of failing one by one."""
+
+
+def backoff_s(attempts: int, retry_after_s: float | None, jitter: float) -> float:
+    """Return how long to wait after so many attempts: doubling, at most an hour, never less than was asked for.
+
+    Args:
+        jitter: A number between 0 and 1; the wait is shortened by up to half so that tickets spread out.
+    """
+    wait = min(FIRST_BACKOFF_S * 2.0 ** min(max(attempts - 1, 0), 20), LONGEST_BACKOFF_S) * (1 - jitter / 2)
+    return max(wait, retry_after_s or 0.0)
+
+
+def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
+    """Return the ticket as it must be stored before anything is sent."""
+    return replace(
+        ticket,
+        delivery=replace(
+            ticket.delivery,
+            status=Delivery.PENDING,
+            attempts=ticket.delivery.attempts + 1,
+            attempt_started_at=now,
+            leased_until_at=now + timedelta(seconds=LEASE_S),
+        ),
+    )
+
+
+def is_deliverable(ticket: Ticket, now: datetime) -> bool:
+    """Whether an attempt may begin now: pending, due, and not in somebody else's hands."""
+    progress = ticket.delivery
+    return (
+        progress.status is Delivery.PENDING
+        and (progress.next_attempt_at is None or progress.next_attempt_at <= now)
+        and (progress.leased_until_at is None or progress.leased_until_at <= now)
+    )
+
+
+def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: float, unknown: bool) -> Ticket:
+    """Return the ticket after an attempt that is to be repeated later.
+
+    Args:
+        unknown: The write may have been carried out; the next attempt looks it up first.
+    """
+    asked = error.retry_after_s if isinstance(error, TryLater) else None
+    wait = backoff_s(ticket.delivery.attempts, asked, jitter)
+    if unknown:
+        wait = max(wait, COMMIT_MAY_TAKE_S)
+    after = replace(
+        ticket,
+        delivery=DeliveryProgress(
+            attempts=ticket.delivery.attempts,
+            attempt_started_at=ticket.delivery.attempt_started_at if unknown else None,
+            next_attempt_at=now + timedelta(seconds=wait),
+            error_code=error.code,
+            error_message=error.message,
+            next_step=error.next_step or None,
+        ),
+    )
+    if ticket.delivery.error_code == error.code:
+        return after
+    return with_event(after, EventKind.DELIVERY_POSTPONED, now, code=error.code, message=error.message)
+
+
+def failed(ticket: Ticket, error: ConnectorError, now: datetime) -> Ticket:
+    """Return the ticket after ServiceNow refused it for good."""
+    after = replace(
+        ticket,
+        delivery=DeliveryProgress(
+            status=Delivery.FAILED,
+            attempts=ticket.delivery.attempts,
+            error_code=error.code,
+            error_message=error.message,
+            next_step=error.next_step or None,
+        ),
+    )
+    return with_event(after, EventKind.DELIVERY_FAILED, now, code=error.code, message=error.message)
+
+
+@dataclass(slots=True)
+class DeliveryCounts:
+    """What one run over a connection's outbox did."""
+
+    delivered: int = 0
+    failed: int = 0
+    postponed: int = 0
+
+    def count(self, ticket: Ticket) -> None:
+        """Count the outcome of one attempt."""
+        match ticket.delivery.status:
+            case Delivery.DELIVERED:
+                self.delivered += 1
+            case Delivery.FAILED:
+                self.failed += 1
+            case Delivery.PENDING:
+                self.postponed += 1
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDelivery:
+    """Delivers tickets; see the module's description for what it promises."""
+
+    store: TicketStore
+    records: TicketRecords
+    door: InstanceDoor
+    requesters: RequesterDirectory
+    clock: Clock
+    random: Callable[[], float] = field(default=random.random)
+
+    async def deliver_first(self, connection: Connection, ticket: Ticket) -> Ticket:
+        """Attempt the delivery of a ticket that has just been stored with :func:`begin_attempt`."""
+        return await self._attempt(connection, ticket, may_stand_there=False)
+
+    async def deliver_again(self, connection: Connection, ticket: Ticket) -> Ticket:
+        """Take the lease and attempt the delivery; returns the ticket as it is when somebody else has it."""
+        now = self.clock()
+        if not is_deliverable(ticket, now):
+            return ticket
+        may_stand_there = ticket.delivery.attempt_started_at is not None
+        try:
+            leased = await self.store.update_ticket(ticket, begin_attempt(ticket, now))
+        except RowChanged:
+            return await self.store.get_ticket(ticket.connection_id, ticket.ticket_id) or ticket
+        return await self._attempt(connection, leased, may_stand_there=may_stand_there)
+
+    async def deliver_pending(self, connection: Connection, *, deadline: datetime) -> DeliveryCounts:
+        """Deliver what is due, oldest first, until the deadline or until ServiceNow does not answer."""
+        counts = DeliveryCounts()
+        for ticket in await self.store.list_pending(connection.connection_id, limit=500):
+            now = self.clock()
+            if now >= deadline:
+                break
+            if ticket.instance != connection.instance or not is_deliverable(ticket, now):
+                continue
+            outcome = await self.deliver_again(connection, ticket)
+            counts.count(outcome)
+            if outcome.delivery.status is Delivery.PENDING:
+                break
+        return counts
+
+    async def retry(self, connection: Connection, ticket: Ticket) -> Ticket:
+        """Attempt a failed or waiting ticket now, because a person asked for it.
+
+        Raises:
+            FixRequest: 409 ``already_delivered``, or 409 ``delivery_under_way`` while an attempt runs or the outcome of
+                the last one cannot be known yet.
+        """
+        now = self.clock()
+        if ticket.delivery.status is Delivery.DELIVERED:
+            raise FixRequest(
+                "The ticket already stands in ServiceNow; nothing was sent.", code="already_delivered", status=409
+            )
+        progress = ticket.delivery
+        leased = progress.leased_until_at is not None and progress.leased_until_at > now
+        uncertain = (
+            progress.attempt_started_at is not None
+            and progress.next_attempt_at is not None
+            and progress.next_attempt_at > now
+        )
+        if leased or uncertain:
+            raise FixRequest(
+                "The last attempt may still succeed; nothing was sent a second time.",
+                code="delivery_under_way",
+                status=409,
+                next_step="Look again in two minutes; the connector goes on by itself.",
+            )
+        again = with_event(
+            replace(ticket, delivery=replace(progress, status=Delivery.PENDING, next_attempt_at=None)),
+            EventKind.RETRIED,
+            now,
+        )
+        try:
+            leased_ticket = await self.store.update_ticket(ticket, begin_attempt(again, now))
+        except RowChanged:
+            raise FixRequest(
+                "Somebody else is working on this ticket; nothing was sent.",
+                code="delivery_under_way",
+                status=409,
+                next_step="Look again in a minute.",
+            ) from None
+        return await self._attempt(
+            connection, leased_ticket, may_stand_there=progress.attempt_started_at is not None
+        )
+
+    async def _attempt(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
+        try:
+            after = await self._deliver(connection, ticket, may_stand_there=may_stand_there)
+        except OutcomeUnknown as error:
+            after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=True)
+        except FixConfiguration as error:
+            if error.code in POSTPONING_CODES:
+                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
+            else:
+                after = failed(ticket, error, self.clock())
+        except (TryLater, Reauthorize) as error:
+            after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
+        stored = await self.store.update_ticket(ticket, after)
+        _log_outcome(stored)
+        return stored
+
+    async def _deliver(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
+        access = await self.door.access(connection)
+        try:
+            return await self._deliver_with(connection, access, ticket, may_stand_there=may_stand_there)
+        except Reauthorize:
+            renewed = await self.door.renew(connection, access)
+            return await self._deliver_with(connection, renewed, ticket, may_stand_there=may_stand_there)
+
+    async def _deliver_with(
+        self, connection: Connection, access: InstanceAccess, ticket: Ticket, *, may_stand_there: bool
+    ) -> Ticket:
+        if may_stand_there and (records := await self._look_up(access, ticket)):
+            return self._adopted(ticket, records)
+        requester = ticket.content.requester
+        requester_sys_id = (
+            await self.requesters.sys_id_of(connection, access, requester.email) if requester.email else None
+        )
+        try:
+            record = await self.records.create_record(
+                access, ticket, connection.kinds[ticket.content.kind], requester_sys_id
+            )
+        except FixConfiguration:
+            # An earlier attempt may have been committed after the look-up; its sys_id is then refused as a duplicate.
+            if ticket.delivery.attempts > 1 and (records := await self._look_up(access, ticket)):
+                return self._adopted(ticket, records)
+            raise
+        return delivered(ticket, record, self.clock())
+
+    async def _look_up(self, access: InstanceAccess, ticket: Ticket) -> list[Record]:
+        return list(
+            await self.records.find_records(
+                access,
+                TABLES[ticket.content.kind],
+                sys_id=ticket.ticket_id,
+                correlation_id=ticket.correlation_id,
+            )
+        )
+
+    def _adopted(self, ticket: Ticket, records: list[Record]) -> Ticket:
+        now = self.clock()
+        adopted = delivered(ticket, records[0], now, found=True)
+        for other in records[1:]:
+            adopted = doubled(adopted, other, now)
+        return adopted
+
+
+def _log_outcome(ticket: Ticket) -> None:
+    names = {
+        Delivery.DELIVERED: "ticket_delivered",
+        Delivery.FAILED: "ticket_delivery_failed",
+        Delivery.PENDING: "ticket_delivery_postponed",
+    }
+    progress = ticket.delivery
+    log_event(
+        names[progress.status],
+        connection_id=ticket.connection_id,
+        ticket_id=ticket.ticket_id,
+        attempt=progress.attempts,
+        code=progress.error_code,
+        age_s=(progress.delivered_at - ticket.created_at).total_seconds() if progress.delivered_at else None,
+    )
