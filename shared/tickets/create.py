@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from shared.clock import Clock
@@ -66,14 +67,23 @@ class TicketCreation:
                 422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
             StorageUnavailable: Nothing was kept, or it is not known; repeating with the same key is safe.
         """
-        reservation, connection = await asyncio.gather(
-            self._reserve(request, requester, caller, idempotency_key), self._connection(request.connection_id)
-        )
-        content = ticket_content(request, requester, connection)
         now = self.clock()
+        ticket_id = new_ticket_id(now)
+        reserved, connection = await asyncio.gather(
+            self._reserve(request, requester, caller, idempotency_key, ticket_id),
+            self._connection(request.connection_id),
+            return_exceptions=True,
+        )
+        if isinstance(reserved, BaseException):
+            raise reserved
+        if reserved != ticket_id and (twin := await self._find(reserved)) is not None:
+            return Creation(await self._settled(twin), replayed=True)
+        if isinstance(connection, BaseException):
+            raise connection
+        content = ticket_content(request, requester, connection)
         ticket = with_event(
             Ticket(
-                ticket_id=reservation.ticket_id if reservation else new_ticket_id(now),
+                ticket_id=reserved,
                 connection_id=connection.connection_id,
                 instance=connection.instance,
                 content=content,
@@ -87,7 +97,9 @@ class TicketCreation:
         try:
             ticket = await self.store.create_ticket(begin_attempt(ticket, now) if at_once else _waiting(ticket, connection))
         except TicketExists:
-            return Creation(await self._twin(ticket), replayed=True)
+            twin = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
+            assert twin is not None, "a ticket that exists is never deleted"
+            return Creation(await self._settled(twin), replayed=True)
         log_event(
             "ticket_created",
             connection_id=ticket.connection_id,
@@ -100,16 +112,16 @@ class TicketCreation:
         return Creation(ticket, replayed=False)
 
     async def _reserve(
-        self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None
-    ) -> IdempotencyReservation | None:
+        self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None, ticket_id: str
+    ) -> str:
+        """Return the ticket id that the key stands for: the given one unless the key has been used before."""
         if idempotency_key is None:
-            return None
-        now = self.clock()
+            return ticket_id
         wanted = IdempotencyReservation(
             key_hash=key_hash(caller, idempotency_key),
             request_hash=request_hash({"request": request.model_dump(mode="json"), "requester": requester.object_id}),
-            ticket_id=new_ticket_id(now),
-            reserved_at=now,
+            ticket_id=ticket_id,
+            reserved_at=self.clock(),
         )
         stored = await self.reservations.reserve(wanted)
         if stored.request_hash != wanted.request_hash:
@@ -119,7 +131,14 @@ class TicketCreation:
                 status=422,
                 next_step="Send the request with a new key, or repeat the first request unchanged.",
             )
-        return stored
+        return stored.ticket_id
+
+    async def _find(self, ticket_id: str) -> Ticket | None:
+        """Look for a ticket in every connection: the one it was made for may have been left out of the request."""
+        for connection in await self.connections.list_connections():
+            if (ticket := await self.store.get_ticket(connection.connection_id, ticket_id)) is not None:
+                return ticket
+        return None
 
     async def _connection(self, connection_id: str | None) -> Connection:
         if connection_id is not None:
@@ -155,22 +174,20 @@ class TicketCreation:
             )
         return connection
 
-    async def _twin(self, ticket: Ticket) -> Ticket:
-        """Return the ticket that the same key made, waiting a little while its first delivery is under way."""
+    async def _settled(self, twin: Ticket) -> Ticket:
+        """Return the ticket that the same key made, after waiting a little while its first delivery is under way."""
         waited = 0.0
-        while True:
-            twin = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
-            assert twin is not None, "a ticket that exists is never deleted"
-            progress = twin.delivery
-            under_way = (
-                progress.status is Delivery.PENDING
-                and progress.leased_until_at is not None
-                and progress.leased_until_at > self.clock()
-            )
-            if not under_way or waited >= WAIT_FOR_TWIN_S:
-                return twin
+        while _under_way(twin, self.clock()) and waited < WAIT_FOR_TWIN_S:
             await self.sleep(POLL_S)
             waited += POLL_S
+            twin = await self.store.get_ticket(twin.connection_id, twin.ticket_id) or twin
+        return twin
+
+
+def _under_way(ticket: Ticket, now: datetime) -> bool:
+    progress = ticket.delivery
+    leased = progress.leased_until_at is not None and progress.leased_until_at > now
+    return progress.status is Delivery.PENDING and leased
 
 
 def _waiting(ticket: Ticket, connection: Connection) -> Ticket:

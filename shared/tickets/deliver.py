@@ -18,6 +18,7 @@ from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, RowChanged
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, OutcomeUnknown, Reauthorize, TryLater
 from shared.log import log_event
+from shared.tickets.access import with_access
 from shared.tickets.apply import delivered, doubled
 from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.ports import InstanceDoor, RequesterDirectory, TicketRecords, TicketStore
@@ -186,8 +187,7 @@ class TicketDelivery:
         leased = progress.leased_until_at is not None and progress.leased_until_at > now
         uncertain = (
             progress.attempt_started_at is not None
-            and progress.next_attempt_at is not None
-            and progress.next_attempt_at > now
+            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
         )
         if leased or uncertain:
             raise FixRequest(
@@ -231,12 +231,11 @@ class TicketDelivery:
         return stored
 
     async def _deliver(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
-        access = await self.door.access(connection)
-        try:
-            return await self._deliver_with(connection, access, ticket, may_stand_there=may_stand_there)
-        except Reauthorize:
-            renewed = await self.door.renew(connection, access)
-            return await self._deliver_with(connection, renewed, ticket, may_stand_there=may_stand_there)
+        return await with_access(
+            self.door,
+            connection,
+            lambda access: self._deliver_with(connection, access, ticket, may_stand_there=may_stand_there),
+        )
 
     async def _deliver_with(
         self, connection: Connection, access: InstanceAccess, ticket: Ticket, *, may_stand_there: bool

@@ -1,0 +1,204 @@
+"""Synchronisation: what changed in ServiceNow since the last time, in as few requests as there are pages.
+
+One query per connection asks table ``task`` for our records in order of ``sys_updated_on, sys_id``. The watermark is
+ServiceNow's own time. A record whose transaction was still open when we read may show up later with an older time, so
+as long as that is possible the next run starts a little before the watermark; once enough time has passed between
+two runs it starts right behind it, and an idle run is one empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.model import Connection, SyncState
+from shared.connections.ports import ConnectionStore
+from shared.errors import AccessRefused
+from shared.tickets.access import with_access
+from shared.tickets.apply import with_record
+from shared.tickets.identity import ticket_id_of
+from shared.tickets.model import Delivery, Record, Ticket
+from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
+
+PAGE_SIZE: Final = 1000
+LATE_COMMIT_S: Final = 120.0
+"""Longer than any ServiceNow transaction that can write our records (60 s REST quota, wire document 3)."""
+QUERY_REFUSED: Final = "query_refused"
+TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
+CONFLICT_TRIES: Final = 5
+
+
+@dataclass(slots=True)
+class SyncCounts:
+    """What one run did.
+
+    Attributes:
+        requests: Pages asked for.
+        seen: Records that ServiceNow showed.
+        applied: Tickets that changed here.
+        unknown: Records with our correlation id that no ticket here belongs to.
+        complete: Whether the run came to the end before its deadline.
+    """
+
+    requests: int = 0
+    seen: int = 0
+    applied: int = 0
+    unknown: int = 0
+    complete: bool = False
+
+
+def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
+    """Return where a run begins: a bound for ``sys_updated_on`` and whether records of that second belong to it."""
+    if state.watermark is None:
+        return None, True
+    settled = (
+        state.watermark_seen_at is not None
+        and state.last_completed_at is not None
+        and (state.last_completed_at - state.watermark_seen_at).total_seconds() >= LATE_COMMIT_S
+    )
+    if settled:
+        return state.watermark, False
+    start = datetime.strptime(state.watermark, TIME_FORMAT).replace(tzinfo=UTC) - timedelta(seconds=LATE_COMMIT_S)
+    return start.strftime(TIME_FORMAT), True
+
+
+def completed(state: SyncState, newest: str | None, started_at: datetime) -> SyncState:
+    """Return the state after a run that read everything, with the newest ``sys_updated_on`` it saw."""
+    moved = newest is not None and (state.watermark is None or newest > state.watermark)
+    return replace(
+        state,
+        watermark=newest if moved else state.watermark,
+        watermark_seen_at=started_at if moved else state.watermark_seen_at,
+        resume_after=None,
+        last_completed_at=started_at,
+        requested_at=None,
+    )
+
+
+def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
+    """Whether a run is due: asked for, interrupted, or the interval has passed."""
+    if state.requested_at is not None or state.resume_after is not None or state.last_started_at is None:
+        return True
+    return now >= state.last_started_at + timedelta(seconds=interval_s)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSync:
+    """Brings the state of tickets back; see the module's description."""
+
+    connections: ConnectionStore
+    store: TicketStore
+    records: TicketRecords
+    door: InstanceDoor
+    clock: Clock
+    page_size: int = PAGE_SIZE
+
+    async def run(self, connection: Connection, *, deadline: datetime) -> SyncCounts:
+        """Apply what changed; when the deadline comes first, keep the place and go on from there next time.
+
+        The caller holds the connection's ``sync`` lease.
+
+        Raises:
+            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was applied stays applied.
+        """
+        state = await self.connections.get_sync_state(connection.connection_id)
+        started_at = self.clock()
+        state = await self.connections.save_sync_state(
+            connection.connection_id, replace(state, last_started_at=started_at)
+        )
+        counts = SyncCounts()
+        try:
+            state = await self._by_time(connection, state, started_at, deadline, counts)
+        except AccessRefused as error:
+            if error.code != QUERY_REFUSED:
+                raise
+            await self._by_id(connection, deadline, counts)
+            if counts.complete:
+                state = completed(state, None, started_at)
+        await self.connections.save_sync_state(connection.connection_id, state)
+        return counts
+
+    async def _by_time(
+        self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
+    ) -> SyncState:
+        since, inclusive = first_bound(state, started_at)
+        after = state.resume_after
+        newest = after[0] if after is not None else None
+        while True:
+            position = after
+            page, more = await with_access(
+                self.door,
+                connection,
+                lambda access, position=position: self.records.list_changes(
+                    access, since=since, inclusive=inclusive, after=position, page_size=self.page_size
+                ),
+            )
+            counts.requests += 1
+            counts.seen += len(page)
+            await self.apply(connection, page, counts)
+            if page:
+                after = (page[-1].updated_at_text, page[-1].sys_id)
+                newest = max(newest or "", after[0])
+            if not more:
+                counts.complete = True
+                return completed(state, newest, started_at)
+            if self.clock() >= deadline:
+                return replace(state, resume_after=after)
+
+    async def _by_id(self, connection: Connection, deadline: datetime, counts: SyncCounts) -> None:
+        """Ask for every open ticket by its sys_id: for instances whose query rules forbid the one query."""
+        after: str | None = None
+        while self.clock() < deadline:
+            tickets = await self.store.list_tickets(
+                [connection.connection_id],
+                TicketFilter(delivery=Delivery.DELIVERED, open_only=True),
+                limit=self.page_size,
+                after=after,
+            )
+            if not tickets:
+                counts.complete = True
+                return
+            after = tickets[-1].ticket_id
+            sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.record is not None]
+            seen = await with_access(
+                self.door, connection, lambda access, sys_ids=sys_ids: self.records.list_by_sys_id(access, sys_ids)
+            )
+            counts.requests += 1
+            counts.seen += len(seen)
+            await self.apply(connection, seen, counts)
+
+    async def apply(self, connection: Connection, records: Sequence[Record], counts: SyncCounts) -> None:
+        """Bring the tickets of these records up to date, in transactions."""
+        by_ticket: dict[str, list[Record]] = {}
+        for record in records:
+            if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
+                by_ticket.setdefault(ticket_id, []).append(record)
+        waiting = list(by_ticket)
+        for _ in range(CONFLICT_TRIES):
+            if not waiting:
+                return
+            tickets = await self.store.get_tickets(connection.connection_id, waiting)
+            now = self.clock()
+            changes = [
+                (ticket, after)
+                for ticket_id, ticket in tickets.items()
+                if (after := _applied(ticket, by_ticket[ticket_id], now)) is not ticket
+            ]
+            counts.unknown += len(waiting) - len(tickets)
+            conflicts = await self.store.update_tickets(changes)
+            counts.applied += len(changes) - len(conflicts)
+            waiting = [before.ticket_id for before, _ in conflicts]
+
+
+def _applied(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket:
+    """Return the ticket with what its records say; one in delivery is left to its deliverer."""
+    if ticket.delivery.status is not Delivery.DELIVERED:
+        return ticket
+    for record in records:
+        ticket = with_record(ticket, record, now)
+    return ticket
+
+
