@@ -115,6 +115,11 @@ class Connection:
         """Whether there has been a consent since the connection was configured or last removed."""
         return self.consented_at is not None
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether an administrator has removed it; its tickets are dormant."""
+        return self.status is ConnectionStatus.DISCONNECTED
+
     def with_status(self, status: ConnectionStatus, now: datetime) -> Connection:
         """Return the connection in this status; ``status_since_at`` moves only when the status changes."""
         if status is self.status:

@@ -147,7 +147,7 @@ class TicketCreation:
             present = [
                 candidate
                 for candidate in await self.connections.list_connections()
-                if candidate.status is not ConnectionStatus.DISCONNECTED
+                if not candidate.is_removed
             ]
             if len(present) > 1:
                 raise FixRequest(
@@ -165,7 +165,7 @@ class TicketCreation:
                 status=404,
                 next_step="Ask an administrator to connect ServiceNow, or correct connection_id.",
             )
-        if not connection.ever_consented or connection.status is ConnectionStatus.DISCONNECTED:
+        if not connection.ever_consented or connection.is_removed:
             raise FixRequest(
                 "This connection has not been authorized in ServiceNow; nothing was kept.",
                 code="connection_not_authorized",

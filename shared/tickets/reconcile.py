@@ -15,6 +15,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
+from shared.errors import AccessRefused
 from shared.tickets.access import with_access
 from shared.tickets.apply import deleted, doubled, with_record
 from shared.tickets.identity import ticket_id_of
@@ -24,6 +25,9 @@ from shared.tickets.ports import InstanceDoor, TicketRecords, TicketStore
 PAGE_SIZE: Final = 1000
 GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
+
+MANY: Final = 20
+"""More tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records."""
 
 
 @dataclass(slots=True)
@@ -145,6 +149,14 @@ class TicketReconciliation:
             self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids)
         )
         by_sys_id = {record.sys_id: record for record in seen}
+        gone = len(sys_ids) - len(by_sys_id)
+        if gone > MANY and gone > counts.compared / 2:
+            raise AccessRefused(
+                f"{gone} of {counts.compared} tickets can no longer be found in ServiceNow; none was marked as deleted.",
+                code="records_not_visible",
+                next_step="Check that the integration user may still read incidents and change requests: roles, access "
+                "controls, domain.",
+            )
         changes: list[tuple[Ticket, Ticket]] = []
         for ticket in missing:
             record = by_sys_id.get(ticket.record.sys_id) if ticket.record is not None else None

@@ -1,0 +1,360 @@
+"""Tickets in Table Storage.
+
+One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
+first), the numbers (``number:…``) and the summary with its unfolded changes (``summary``, ``summary:…``). Everything that
+one write means is one entity transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.connections.ports import RowChanged
+from shared.storage.tables import storage_errors
+from shared.storage.ticket_rows import (
+    NUMBER_PREFIX,
+    PENDING_PREFIX,
+    SUMMARY_KEY,
+    TICKET_KEYS_END,
+    Row,
+    pending_key,
+    summary_change_of,
+    summary_change_row,
+    summary_of,
+    summary_row,
+    ticket_id_of_pending_key,
+    ticket_of,
+    ticket_row,
+)
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.ports import TicketExists, TicketFilter
+from shared.tickets.summary import Summary, SummaryChange
+
+TRANSACTION_ROWS: Final = 100
+CONCURRENT_TRANSACTIONS: Final = 4
+POINT_READS: Final = 40
+"""Up to so many tickets are read one by one; more are read in ranges."""
+PAGE_ROWS: Final = 1000
+
+_NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
+
+type Operation = tuple[Any, ...]
+
+
+class AzureTicketStore:
+    """Implements :class:`shared.tickets.ports.TicketStore` on the table ``tickets``."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def create_ticket(self, ticket: Ticket) -> Ticket:
+        """Store a new ticket. Raises TicketExists or StorageUnavailable."""
+        operations: list[Operation] = [(TransactionOperation.CREATE, ticket_row(ticket))]
+        operations += _side_rows(None, ticket)
+        operations += _summary_change(ticket.connection_id, [(None, ticket)])
+        with storage_errors():
+            try:
+                results = await self._table.submit_transaction(operations)
+            except TableTransactionError as error:
+                if _status(error) == 409:
+                    raise TicketExists(ticket.ticket_id) from None
+                raise
+        return replace(ticket, etag=results[0]["etag"])
+
+    async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """Return the ticket, or None. Raises StorageUnavailable."""
+        row = await self._get_row(connection_id, ticket_id)
+        return None if row is None else _ticket(row)
+
+    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
+        """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
+        with storage_errors():
+            try:
+                results = await self._table.submit_transaction(_update_operations([(before, after)]))
+            except TableTransactionError as error:
+                if _status(error) in {404, 412}:
+                    raise RowChanged(before.ticket_id) from None
+                raise
+        return replace(after, etag=results[0]["etag"])
+
+    async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+        """Replace many tickets of one connection; return those that somebody else changed meanwhile."""
+        turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
+
+        async def submit(part: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+            async with turn:
+                try:
+                    with storage_errors():
+                        await self._table.submit_transaction(_update_operations(part))
+                except TableTransactionError as error:
+                    if _status(error) not in {404, 412}:
+                        raise
+                else:
+                    return []
+            return await self._update_one_by_one(part)
+
+        conflicts = await asyncio.gather(*(submit(part) for part in _transactions(changes)))
+        return [change for part in conflicts for change in part]
+
+    async def _update_one_by_one(
+        self, changes: Sequence[tuple[Ticket, Ticket]]
+    ) -> Sequence[tuple[Ticket, Ticket]]:
+        conflicts = []
+        for before, after in changes:
+            try:
+                await self.update_ticket(before, after)
+            except RowChanged:
+                conflicts.append((before, after))
+        return conflicts
+
+    async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
+        """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of the row key."""
+        if len(ticket_ids) <= POINT_READS:
+            found = await asyncio.gather(*(self.get_ticket(connection_id, ticket_id) for ticket_id in ticket_ids))
+            return {ticket.ticket_id: ticket for ticket in found if ticket is not None}
+        wanted = sorted(set(ticket_ids))
+        present = set(wanted)
+        tickets: dict[str, Ticket] = {}
+        place = 0
+        while place < len(wanted):
+            rows = await self._range(connection_id, wanted[place], wanted[-1], PAGE_ROWS)
+            tickets |= {row["RowKey"]: _ticket(row) for row in rows if row["RowKey"] in present}
+            if len(rows) < PAGE_ROWS:
+                break
+            reached = rows[-1]["RowKey"]
+            while place < len(wanted) and wanted[place] <= reached:
+                place += 1
+        return tickets
+
+    async def _range(self, connection_id: str, first: str, last: str, limit: int) -> list[Row]:
+        query = "PartitionKey eq @connection and RowKey ge @first and RowKey le @last"
+        return await self._rows(query, {"connection": connection_id, "first": first, "last": last}, limit)
+
+    async def list_tickets(
+        self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
+    ) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets, newest first, older than the ticket id ``after``."""
+        pages = await asyncio.gather(
+            *(self._list_of(connection_id, wanted, limit, after) for connection_id in connection_ids)
+        )
+        return list(heapq.merge(*pages, key=lambda ticket: ticket.ticket_id))[:limit]
+
+    async def _list_of(
+        self, connection_id: str, wanted: TicketFilter, limit: int, after: str | None
+    ) -> list[Ticket]:
+        text = wanted.text.casefold() if wanted.text else None
+        if wanted.text and (ticket := await self._by_number(connection_id, wanted.text)) is not None:
+            past = after is not None and ticket.ticket_id <= after
+            return [] if past or not matches(ticket, wanted) else [ticket]
+        query, parameters = _query(connection_id, wanted, after)
+        if text is None:
+            return [_ticket(row) for row in await self._rows(query, parameters, limit)]
+        found: list[Ticket] = []
+        with storage_errors():
+            async for row in self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS):
+                if text in row["name"].casefold():
+                    found.append(_ticket(row))
+                    if len(found) == limit:
+                        break
+        return found
+
+    async def _by_number(self, connection_id: str, number: str) -> Ticket | None:
+        key = _number_key(number)
+        row = None if key is None else await self._get_row(connection_id, key)
+        return None if row is None else await self.get_ticket(connection_id, row["ticket_id"])
+
+    async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
+        """Go through all tickets of a connection in order of their ids, page by page."""
+        while True:
+            query, parameters = _query(connection_id, TicketFilter(), after)
+            rows = await self._rows(query, parameters, PAGE_ROWS)
+            if rows:
+                yield [_ticket(row) for row in rows]
+                after = rows[-1]["RowKey"]
+            if len(rows) < PAGE_ROWS:
+                return
+
+    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """Return pending tickets, oldest first."""
+        rows = await self._rows(
+            "PartitionKey eq @connection and RowKey ge @first and RowKey lt @last",
+            {"connection": connection_id, "first": PENDING_PREFIX, "last": PENDING_PREFIX + "~"},
+            limit,
+        )
+        tickets = await self.get_tickets(connection_id, [ticket_id_of_pending_key(row["RowKey"]) for row in rows])
+        return sorted(
+            (ticket for ticket in tickets.values() if ticket.delivery.status is Delivery.PENDING),
+            key=lambda ticket: ticket.ticket_id,
+            reverse=True,
+        )
+
+    async def get_summary(self, connection_id: str) -> Summary:
+        """Return the exact counts of a connection."""
+        summary, changes = await self._summary_rows(connection_id)
+        base = Summary() if summary is None else summary_of(summary)
+        return base.plus(summary_change_of(row) for row in changes)
+
+    async def compact_summary(self, connection_id: str, now: datetime) -> None:
+        """Fold the changes into the summary row; when somebody else is doing the same, leave it to them."""
+        while True:
+            summary, changes = await self._summary_rows(connection_id)
+            if not changes:
+                return
+            part = changes[: TRANSACTION_ROWS - 1]
+            base = Summary() if summary is None else summary_of(summary)
+            folded = summary_row(
+                connection_id, base.plus(summary_change_of(row) for row in part).folded(now)
+            )
+            operations: list[Operation] = [
+                (TransactionOperation.CREATE, folded)
+                if summary is None
+                else (TransactionOperation.UPDATE, folded, _if_unchanged(summary.metadata["etag"]))
+            ]
+            operations += [(TransactionOperation.DELETE, row) for row in part]
+            try:
+                with storage_errors():
+                    await self._table.submit_transaction(operations)
+            except TableTransactionError as error:
+                if _status(error) not in {404, 409, 412}:
+                    raise
+                return
+            if len(part) == len(changes):
+                return
+
+    async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
+        rows = await self._rows(
+            "PartitionKey eq @connection and RowKey ge @first and RowKey lt @last",
+            {"connection": connection_id, "first": SUMMARY_KEY, "last": SUMMARY_KEY + "~"},
+            None,
+        )
+        if rows and rows[0]["RowKey"] == SUMMARY_KEY:
+            return rows[0], rows[1:]
+        return None, rows
+
+    async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
+        rows = await self._rows(
+            "PartitionKey eq @connection and RowKey eq @key", {"connection": connection_id, "key": row_key}, 1
+        )
+        return rows[0] if rows else None
+
+    async def _rows(self, query: str, parameters: dict[str, Any], limit: int | None) -> list[Any]:
+        """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
+        rows: list[Any] = []
+        with storage_errors():
+            found = self._table.query_entities(
+                query, parameters=parameters, results_per_page=min(limit or PAGE_ROWS, PAGE_ROWS)
+            )
+            async for row in found:
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        return rows
+
+
+def matches(ticket: Ticket, wanted: TicketFilter) -> bool:
+    """Whether a ticket is one of those wanted, its text apart."""
+    return (
+        wanted.kind in {None, ticket.content.kind}
+        and wanted.phase in {None, ticket.phase}
+        and wanted.portal in {None, ticket.content.portal}
+        and wanted.delivery in {None, ticket.delivery.status}
+        and (ticket.is_open or not wanted.open_only)
+        and (wanted.overdue_at is None or ticket.is_overdue(wanted.overdue_at))
+    )
+
+
+def _query(connection_id: str, wanted: TicketFilter, after: str | None) -> tuple[str, dict[str, Any]]:
+    terms = ["PartitionKey eq @connection", "RowKey gt @after", "RowKey lt @end"]
+    parameters: dict[str, Any] = {"connection": connection_id, "after": after or "", "end": TICKET_KEYS_END}
+    equal = {"kind": wanted.kind, "phase": wanted.phase, "portal": wanted.portal, "delivery": wanted.delivery}
+    for column, value in equal.items():
+        if value is not None:
+            terms.append(f"{column} eq @{column}")
+            parameters[column] = value.value
+    if wanted.open_only or wanted.overdue_at is not None:
+        terms.append("open eq true")
+    if wanted.overdue_at is not None:
+        terms.append("due_at lt @overdue_at")
+        parameters["overdue_at"] = wanted.overdue_at
+    return " and ".join(terms), parameters
+
+
+def _ticket(row: Any) -> Ticket:
+    return ticket_of(row, row.metadata["etag"])
+
+
+def _number_key(number: str) -> str | None:
+    """Return the row key of a ticket number, or None when the text cannot be one (some characters are no key)."""
+    plain = number.strip().upper()
+    return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
+
+
+def _if_unchanged(etag: str) -> dict[str, Any]:
+    return {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _update_operations(changes: Sequence[tuple[Ticket, Ticket]]) -> list[Operation]:
+    """Return the transaction that replaces the tickets; their own rows come first, in order."""
+    operations: list[Operation] = []
+    for before, after in changes:
+        assert before.etag is not None, "only a stored ticket can be replaced"
+        operations.append((TransactionOperation.UPDATE, ticket_row(after), _if_unchanged(before.etag)))
+    for before, after in changes:
+        operations += _side_rows(before, after)
+    return operations + _summary_change(changes[0][1].connection_id, changes)
+
+
+def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
+    """Return what has to change in the outbox and among the numbers."""
+    operations: list[Operation] = []
+    was_pending = before is not None and before.delivery.status is Delivery.PENDING
+    is_pending = after.delivery.status is Delivery.PENDING
+    outbox_row = {"PartitionKey": after.connection_id, "RowKey": pending_key(after.ticket_id)}
+    if is_pending and not was_pending:
+        operations.append((TransactionOperation.UPSERT, outbox_row))
+    if was_pending and not is_pending:
+        operations.append((TransactionOperation.DELETE, outbox_row))
+    old_number = before.record.number if before is not None and before.record is not None else None
+    if after.record is not None and after.record.number != old_number:
+        key = _number_key(after.record.number)
+        if key is not None:
+            row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
+            operations.append((TransactionOperation.UPSERT, row))
+    return operations
+
+
+def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[Operation]:
+    change = SummaryChange.between(changes)
+    if not change:
+        return []
+    return [(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
+
+
+def _transactions(changes: Sequence[tuple[Ticket, Ticket]]) -> list[list[tuple[Ticket, Ticket]]]:
+    """Divide the changes into transactions that hold at most 100 rows, the summary's change included."""
+    parts: list[list[tuple[Ticket, Ticket]]] = []
+    room = 0
+    for before, after in changes:
+        rows = 1 + len(_side_rows(before, after))
+        if rows > room:
+            parts.append([])
+            room = TRANSACTION_ROWS - 1
+        parts[-1].append((before, after))
+        room -= rows
+    return parts
+
+
+def _status(error: TableTransactionError) -> int | None:
+    """Return the HTTP status of the operation that failed."""
+    return error.status_code

@@ -1,0 +1,226 @@
+"""What callers see of a ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.tickets.model import (
+    TABLES,
+    Delivery,
+    EventKind,
+    Phase,
+    Priority,
+    RecommendationCategory,
+    RecommendationSource,
+    Ticket,
+)
+from shared.tickets.summary import Summary
+
+
+class View(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class RecommendationView(View):
+    """The recommendation a ticket was made from."""
+
+    source: RecommendationSource
+    category: RecommendationCategory
+    id: str | None
+    link: str | None
+
+
+class RequesterView(View):
+    """The user who initiated the ticket."""
+
+    id: str
+    name: str
+    email: str | None
+
+
+class DeliveryView(View):
+    """How the delivery to ServiceNow stands."""
+
+    status: Delivery
+    attempts: int
+    delivered_at: datetime | None
+    next_attempt_at: datetime | None
+    error_code: str | None
+    error: str | None = Field(description="Why the last attempt did not succeed.")
+    next_step: str | None = Field(description="What to do about it.")
+
+
+class ServiceNowView(View):
+    """The record in ServiceNow, as it was when last seen."""
+
+    sys_id: str
+    number: str
+    link: str = Field(description="Opens the record in ServiceNow.")
+    table: str
+    state: str = Field(description="Raw state value.")
+    state_name: str = Field(description="The name chosen on the connection, else ServiceNow's label.")
+    active: bool
+    assigned_to: str | None
+    assignment_group: str | None
+    updated_at: str = Field(description="ServiceNow's sys_updated_on, UTC.")
+
+
+class EventView(View):
+    """One thing that happened."""
+
+    kind: EventKind
+    at: datetime
+    details: Mapping[str, str]
+
+
+class TicketView(View):
+    """A ticket."""
+
+    ticket_id: str
+    connection_id: str
+    kind: TicketKind
+    portal: Portal
+    name: str
+    description: str
+    priority: Priority
+    due_at: datetime | None = Field(description="ServiceNow's due date once delivered, the wanted one before.")
+    overdue: bool
+    recommendation: RecommendationView
+    requester: RequesterView
+    created_at: datetime
+    phase: Phase | None = Field(description="Null until the ticket stands in ServiceNow.")
+    dormant: bool = Field(description="Its connection was removed or points to another instance; it is kept as it is.")
+    delivery: DeliveryView
+    servicenow: ServiceNowView | None
+
+
+class TicketDetailView(TicketView):
+    """A ticket with everything that happened to it."""
+
+    timeline: tuple[EventView, ...]
+
+
+class TicketListView(View):
+    """One page of tickets, newest first."""
+
+    tickets: tuple[TicketView, ...]
+    next_cursor: str | None = Field(description="Pass as cursor to get the next page; null on the last one.")
+
+
+class KindSummaryView(View):
+    """Counts of one kind."""
+
+    open: int
+    overdue: int
+    pending: int
+    failed: int
+    phases: Mapping[Phase, int]
+
+
+class SummaryView(View):
+    """Counts per kind over the connections asked for."""
+
+    kinds: Mapping[TicketKind, KindSummaryView]
+
+
+def record_link(ticket: Ticket) -> str | None:
+    """Return the address that opens the record in ServiceNow, or None before it stands there."""
+    if ticket.record is None:
+        return None
+    return f"{ticket.instance}/nav_to.do?uri={ticket.record.table}.do?sys_id={ticket.record.sys_id}"
+
+
+def state_name(ticket: Ticket, connection: Connection | None) -> str | None:
+    """Return the state's name for people: the connection's own, ServiceNow's label, or the raw value."""
+    if ticket.record is None:
+        return None
+    settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
+    names = settings.state_names if settings is not None and ticket.record.table == TABLES[ticket.content.kind] else {}
+    return names.get(ticket.record.state) or ticket.record.state_label or ticket.record.state
+
+
+def is_dormant(ticket: Ticket, connection: Connection | None) -> bool:
+    """Whether nothing happens to the ticket: its connection was removed, or points to another instance."""
+    return connection is None or connection.is_removed or ticket.instance != connection.instance
+
+
+def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketView:
+    """Return what callers see in a list."""
+    return TicketView(**_members(ticket, connection, now))
+
+
+def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketDetailView:
+    """Return what callers see of one ticket."""
+    timeline = tuple(EventView(kind=event.kind, at=event.at, details=event.details) for event in ticket.timeline)
+    return TicketDetailView(**_members(ticket, connection, now), timeline=timeline)
+
+
+def summary_view(summaries: list[Summary], now: datetime) -> SummaryView:
+    """Return the counts of several connections together."""
+
+    def kind_view(kind: TicketKind) -> KindSummaryView:
+        return KindSummaryView(
+            open=sum(summary.open_count(kind) for summary in summaries),
+            overdue=sum(summary.overdue_count(kind, now) for summary in summaries),
+            pending=sum(summary.delivery_count(kind, Delivery.PENDING) for summary in summaries),
+            failed=sum(summary.delivery_count(kind, Delivery.FAILED) for summary in summaries),
+            phases={phase: sum(summary.phase_counts(kind)[phase] for summary in summaries) for phase in Phase},
+        )
+
+    return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})
+
+
+def _members(ticket: Ticket, connection: Connection | None, now: datetime) -> dict[str, object]:
+    content, progress, record = ticket.content, ticket.delivery, ticket.record
+    recommendation, requester = content.recommendation, content.requester
+    link, name = record_link(ticket), state_name(ticket, connection)
+    return {
+        "ticket_id": ticket.ticket_id,
+        "connection_id": ticket.connection_id,
+        "kind": content.kind,
+        "portal": content.portal,
+        "name": content.name,
+        "description": content.description,
+        "priority": content.priority,
+        "due_at": ticket.due_at,
+        "overdue": ticket.is_overdue(now),
+        "recommendation": RecommendationView(
+            source=recommendation.source,
+            category=recommendation.category,
+            id=recommendation.recommendation_id,
+            link=recommendation.link,
+        ),
+        "requester": RequesterView(id=requester.object_id, name=requester.name, email=requester.email),
+        "created_at": ticket.created_at,
+        "phase": ticket.phase,
+        "dormant": is_dormant(ticket, connection),
+        "delivery": DeliveryView(
+            status=progress.status,
+            attempts=progress.attempts,
+            delivered_at=progress.delivered_at,
+            next_attempt_at=progress.next_attempt_at,
+            error_code=progress.error_code,
+            error=progress.error_message,
+            next_step=progress.next_step,
+        ),
+        "servicenow": None
+        if record is None or link is None or name is None
+        else ServiceNowView(
+            sys_id=record.sys_id,
+            number=record.number,
+            link=link,
+            table=record.table,
+            state=record.state,
+            state_name=name,
+            active=record.active,
+            assigned_to=record.assigned_to,
+            assignment_group=record.assignment_group,
+            updated_at=record.updated_at_text,
+        ),
+    }
