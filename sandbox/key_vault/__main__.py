@@ -1,0 +1,42 @@
+"""``python -m sandbox.key_vault``: one or more vaults as a process."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+import uvicorn
+
+from sandbox.certificates import ensure_certificates
+from sandbox.key_vault.app import Service, create_app
+from sandbox.key_vault.vault import Vault
+from sandbox.managed_identity.tokens import TokenSigner
+
+
+def main() -> None:
+    """Print ``Vault <name> at <url>`` for each vault, then serve until the process is ended."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.key_vault")
+    parser.add_argument("--port", type=int, required=True, help="of the first vault; 0 lets the system choose for all")
+    parser.add_argument("--vaults", type=int, default=1, help="how many; each takes a port")
+    arguments = parser.parse_args()
+    certificates = ensure_certificates()
+    vaults: dict[int, Vault] = {}
+    sockets = []
+    for number in range(arguments.vaults):
+        listener = socket.create_server(("127.0.0.1", arguments.port and arguments.port + number), backlog=128)
+        port = listener.getsockname()[1]
+        vaults[port] = Vault(name=f"vault-{number}", url=f"https://127.0.0.1:{port}")
+        sockets.append(listener)
+        print(f"Vault vault-{number} at https://127.0.0.1:{port}", flush=True)
+    config = uvicorn.Config(
+        create_app(Service(vaults, TokenSigner(certificates.token_key))),
+        ssl_certfile=certificates.chain,
+        ssl_keyfile=certificates.key,
+        log_level="warning",
+        access_log=False,
+    )
+    uvicorn.Server(config).run(sockets=sockets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Access tokens as Microsoft Entra ID issues them to managed identities, signed with the sandbox's key."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+TENANT_ID = "2f1d9a5e-6f0c-4b6e-9a57-0d5c1b6e7a10"
+"""The sandbox's Entra tenant."""
+ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
+_ALGORITHM = "RS256"
+
+
+@dataclass(frozen=True)
+class ManagedIdentity:
+    """An identity of the app.
+
+    Attributes:
+        client_id: By which a user-assigned identity is asked for.
+        principal_id: Its object id in the tenant, to which roles are assigned.
+    """
+
+    client_id: str
+    principal_id: str
+
+    @classmethod
+    def of(cls, client_id: str) -> ManagedIdentity:
+        """Return the identity of a client id; the same client id gives the same principal id."""
+        return cls(client_id, str(uuid.uuid5(uuid.NAMESPACE_URL, client_id)))
+
+
+class InvalidTokenError(Exception):
+    """An access token is refused; the text says why, without the token."""
+
+
+class InvalidAudienceError(InvalidTokenError):
+    """An access token is good, but for somebody else.
+
+    Attributes:
+        audience: For whom it is.
+    """
+
+    def __init__(self, audience: str) -> None:
+        super().__init__(f"the token is for {audience}")
+        self.audience = audience
+
+
+@dataclass(frozen=True)
+class TokenSigner:
+    """Issues and checks access tokens.
+
+    Attributes:
+        key_file: RSA private key, PEM.
+    """
+
+    key_file: Path
+
+    @cached_property
+    def _key(self) -> RSAPrivateKey:
+        key = load_pem_private_key(self.key_file.read_bytes(), password=None)
+        if not isinstance(key, RSAPrivateKey):
+            raise TypeError(f"{self.key_file} does not hold an RSA key")
+        return key
+
+    def issue(self, identity: ManagedIdentity, resource: str, *, issued_at: datetime, lifetime: timedelta) -> str:
+        """Return a token that lets an identity use a resource, valid from five minutes before ``issued_at``."""
+        claims = {
+            "aud": resource,
+            "iss": ISSUER,
+            "iat": issued_at,
+            "nbf": issued_at - timedelta(minutes=5),
+            "exp": issued_at + lifetime,
+            "appid": identity.client_id,
+            "appidacr": "2",
+            "idp": ISSUER,
+            "idtyp": "app",
+            "oid": identity.principal_id,
+            "sub": identity.principal_id,
+            "tid": TENANT_ID,
+            "uti": uuid.uuid4().hex,
+            "ver": "1.0",
+        }
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers={"kid": "sandbox"})
+
+    def principal(self, token: str, *, audience: str) -> str:
+        """Return the principal id of a valid token for ``audience``.
+
+        Raises:
+            InvalidAudienceError: It is for somebody else.
+            InvalidTokenError: It is not one of ours, or its time is over or has not come.
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=[_ALGORITHM],
+                issuer=ISSUER,
+                options={"verify_aud": False, "require": ["aud", "exp", "nbf", "oid"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise InvalidTokenError(str(error)) from error
+        if claims["aud"] != audience:
+            raise InvalidAudienceError(str(claims["aud"]))
+        return str(claims["oid"])
