@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.model import Connection, KindSettings, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.tickets.model import Delivery, Phase, Record, Ticket
 from shared.tickets.summary import Summary
@@ -118,8 +118,10 @@ class IdempotencyStore(Protocol):
 class TicketRecords(Protocol):
     """ServiceNow's incident and change_request records (wire document 2 and 5)."""
 
-    async def create_record(self, access: InstanceAccess, table: str, fields: Mapping[str, str]) -> Record:
-        """Insert a record; one request.
+    async def create_record(
+        self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
+    ) -> Record:
+        """Insert the ticket's record into the table of its kind; one request.
 
         Raises:
             OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).

@@ -11,7 +11,7 @@ BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
 
 
 def description_with_block(content: TicketContent) -> str:
-    """Return the description followed by the block naming requester, portal, source, category, recommendation and link."""
+    """Return the description followed by the block: requester, portal, source, category, recommendation and link."""
     block = "\n".join([BLOCK_TITLE, *(f"{label}: {_one_line(value)}" for label, value in _particulars(content))])
     return f"{content.description}\n\n{block}" if content.description else block
 
