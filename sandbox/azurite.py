@@ -89,7 +89,7 @@ def start_azurite(
     """
     if not PROGRAM.exists():
         raise SandboxError("Azurite is not installed. Run: make setup")
-    command = [str(PROGRAM), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--loose"]
+    command = [str(PROGRAM), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
     command += ["--oauth", "basic", "--cert", str(certificates.chain), "--key", str(certificates.key)]
     for service, port in zip(_SERVICES, ports, strict=True):
         command += [f"--{service.lower()}Port", str(port)]

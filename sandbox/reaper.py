@@ -1,8 +1,8 @@
 """Ends what a process started when that process is gone, however it went (also by SIGKILL).
 
-Run with a pipe as standard input, on which the owner writes ``+<pid>`` for each process group it starts and ``-<pid>`` for
-each that it has seen end. The end of the pipe means that the owner is gone: what is left is terminated, and killed two
-seconds later.
+Run with a pipe as standard input, on which the owner writes ``+<pid>`` for each process group it starts and ``-<pid>``
+for each that it has seen end. The end of the pipe means that the owner is gone: what is left is terminated, and killed
+two seconds later.
 """
 
 from __future__ import annotations

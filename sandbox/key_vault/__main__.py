@@ -23,7 +23,10 @@ def main() -> None:
     vaults: dict[int, Vault] = {}
     sockets = []
     for number in range(arguments.vaults):
-        listener = socket.create_server(("127.0.0.1", arguments.port and arguments.port + number), backlog=128)
+        # asyncio switches Nagle's delay off only where the socket names its protocol.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", arguments.port and arguments.port + number))
         port = listener.getsockname()[1]
         vaults[port] = Vault(name=f"vault-{number}", url=f"https://127.0.0.1:{port}")
         sockets.append(listener)

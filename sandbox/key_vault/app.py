@@ -35,7 +35,7 @@ class Service:
         vaults: By the port on which each listens.
         signer: Knows which access tokens are good.
         faults: Misbehaviour that waits for its requests.
-        requests: Every request so far: ``at``, ``vault``, ``method``, ``path``, ``status``, ``principal_id``; no values.
+        requests: Every request so far, without values.
     """
 
     vaults: Mapping[int, Vault]

@@ -1,8 +1,8 @@
 """What one vault holds and how it changes; no HTTP here.
 
 Sources: the Key Vault REST reference (secrets), "Azure Key Vault soft-delete overview" and "About secrets" on Microsoft
-Learn; for bodies of errors, answers quoted in public issues of the Azure SDKs. Where no quoted answer was found, the message
-is worded plainly.
+Learn; for bodies of errors, answers quoted in public issues of the Azure SDKs. Where no quoted answer was found, the
+message is worded plainly.
 """
 
 from __future__ import annotations

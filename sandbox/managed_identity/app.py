@@ -1,8 +1,8 @@
 """The token endpoint on the wire, ``api-version=2019-08-01``, and the control API.
 
-Sources: Microsoft Learn, "How to use managed identities for App Service and Azure Functions", REST endpoint reference; for
-the body of a refusal, the answer quoted in Azure/azure-sdk-for-net issue 43691. Which status the platform gives when the
-secret header is missing or wrong is not documented: 401 here.
+Sources: Microsoft Learn, "How to use managed identities for App Service and Azure Functions", REST endpoint reference;
+for the body of a refusal, the answer quoted in Azure/azure-sdk-for-net issue 43691. Which status the platform gives
+when the secret header is missing or wrong is not documented: 401 here.
 """
 
 from __future__ import annotations
