@@ -39,6 +39,7 @@ class Creation:
     """
 
     ticket: Ticket
+    connection: Connection | None
     replayed: bool
 
 
@@ -76,8 +77,9 @@ class TicketCreation:
         )
         if isinstance(reserved, BaseException):
             raise reserved
-        if reserved != ticket_id and (twin := await self._find(reserved)) is not None:
-            return Creation(await self._settled(twin), replayed=True)
+        if reserved != ticket_id and (found := await self.find(reserved)) is not None:
+            twin, connection = found
+            return Creation(await self._settled(twin), connection, replayed=True)
         if isinstance(connection, BaseException):
             raise connection
         content = ticket_content(request, requester, connection)
@@ -99,7 +101,7 @@ class TicketCreation:
         except TicketExists:
             twin = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             assert twin is not None, "a ticket that exists is never deleted"
-            return Creation(await self._settled(twin), replayed=True)
+            return Creation(await self._settled(twin), connection, replayed=True)
         log_event(
             "ticket_created",
             connection_id=ticket.connection_id,
@@ -109,7 +111,7 @@ class TicketCreation:
         )
         if at_once:
             ticket = await self.delivery.deliver_first(connection, ticket)
-        return Creation(ticket, replayed=False)
+        return Creation(ticket, connection, replayed=False)
 
     async def _reserve(
         self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None, ticket_id: str
@@ -133,12 +135,20 @@ class TicketCreation:
             )
         return stored.ticket_id
 
-    async def _find(self, ticket_id: str) -> Ticket | None:
-        """Look for a ticket in every connection: the one it was made for may have been left out of the request."""
-        for connection in await self.connections.list_connections():
-            if (ticket := await self.store.get_ticket(connection.connection_id, ticket_id)) is not None:
-                return ticket
-        return None
+    async def find(self, ticket_id: str) -> tuple[Ticket, Connection] | None:
+        """Look for a ticket in every connection, for nothing in its id says which one it belongs to."""
+        connections = await self.connections.list_connections()
+        found = await asyncio.gather(
+            *(self.store.get_ticket(connection.connection_id, ticket_id) for connection in connections)
+        )
+        return next(
+            (
+                (ticket, connection)
+                for ticket, connection in zip(found, connections, strict=True)
+                if ticket is not None
+            ),
+            None,
+        )
 
     async def _connection(self, connection_id: str | None) -> Connection:
         if connection_id is not None:

@@ -105,6 +105,7 @@ def failed(ticket: Ticket, error: ConnectorError, now: datetime) -> Ticket:
             error_code=error.code,
             error_message=error.message,
             next_step=error.next_step or None,
+            error_status=error.status,
         ),
     )
     return with_event(after, EventKind.DELIVERY_FAILED, now, code=error.code, message=error.message)

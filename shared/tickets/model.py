@@ -177,6 +177,7 @@ class DeliveryProgress:
         next_attempt_at: Not before this time.
         leased_until_at: Until then one deliverer works on it, and nobody else.
         error_code, error_message, next_step: Why the last attempt did not succeed.
+        error_status: HTTP status that a caller gets for a refusal.
     """
 
     status: Delivery = Delivery.PENDING
@@ -188,6 +189,7 @@ class DeliveryProgress:
     error_code: str | None = None
     error_message: str | None = None
     next_step: str | None = None
+    error_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -133,7 +134,7 @@ def record_link(ticket: Ticket) -> str | None:
     """Return the address that opens the record in ServiceNow, or None before it stands there."""
     if ticket.record is None:
         return None
-    return f"{ticket.instance}/nav_to.do?uri={ticket.record.table}.do?sys_id={ticket.record.sys_id}"
+    return f"{ticket.instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
 
 
 def state_name(ticket: Ticket, connection: Connection | None) -> str | None:

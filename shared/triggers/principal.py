@@ -1,0 +1,104 @@
+"""Who is calling, as App Service Authentication says.
+
+The host passes ``X-MS-CLIENT-PRINCIPAL`` from outside unchanged (host document A7); only the platform's Authentication
+in front strips and sets it. So it is believed only while the platform says that Authentication is on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shared.settings import Settings
+from shared.tickets.model import Requester
+
+HEADER: Final = "X-MS-CLIENT-PRINCIPAL"
+MAX_HEADER_LENGTH: Final = 32_000
+
+_OBJECT_ID: Final = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
+_NAME: Final = ("name", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name")
+_EMAIL: Final = (
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+    "email",
+    "preferred_username",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+    "upn",
+)
+_ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+
+
+class Role(StrEnum):
+    """The app roles of the registration in Entra ID."""
+
+    TICKETS_READ = "Tickets.Read"
+    TICKETS_CREATE = "Tickets.Create"
+    CONNECTIONS_MANAGE = "Connections.Manage"
+
+
+_ALSO: Final = {Role.TICKETS_CREATE: {Role.TICKETS_READ}}
+"""Whoever may create tickets may see them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller who has signed in.
+
+    Attributes:
+        object_id: The caller's object id in Entra ID.
+        is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
+    """
+
+    object_id: str
+    name: str
+    email: str | None
+    roles: frozenset[Role]
+    is_application: bool
+
+    def has_any(self, roles: frozenset[Role]) -> bool:
+        """Whether the caller has one of these roles."""
+        return bool(self.roles & roles)
+
+    @property
+    def requester(self) -> Requester:
+        """The caller as the initiating user of a ticket."""
+        return Requester(object_id=self.object_id, name=self.name, email=self.email)
+
+
+def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal | None:
+    """Return the caller, or None for an anonymous or unreadable one."""
+    text = headers.get(HEADER)
+    if not settings.authentication_enabled or not text or len(text) > MAX_HEADER_LENGTH:
+        return None
+    try:
+        document = json.loads(base64.b64decode(text, validate=True))
+        claims = [(str(claim["typ"]), str(claim["val"])) for claim in document["claims"]]
+        role_claim = str(document.get("role_typ") or "roles")
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    object_id = _first(claims, _OBJECT_ID)
+    if not object_id:
+        return None
+    known = {role.value: role for role in Role}
+    named = {known[value] for claim, value in claims if claim in {*_ROLES, role_claim} and value in known}
+    roles = named.union(*(_ALSO.get(role, set()) for role in named))
+    email = next((value for value in _values(claims, _EMAIL) if "@" in value), None)
+    return Principal(
+        object_id=object_id,
+        name=_first(claims, _NAME) or email or object_id,
+        email=email,
+        roles=frozenset(roles),
+        is_application=("idtyp", "app") in claims,
+    )
+
+
+def _values(claims: list[tuple[str, str]], names: tuple[str, ...]) -> list[str]:
+    return [value for name in names for claim, value in claims if claim == name]
+
+
+def _first(claims: list[tuple[str, str]], names: tuple[str, ...]) -> str | None:
+    return next(iter(_values(claims, names)), None)

@@ -1,0 +1,327 @@
+"""HTTP API: tickets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import azure.functions as func
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import FixRequest
+from shared.tickets.identity import is_ticket_id
+from shared.tickets.model import Delivery, Phase, Requester, Ticket
+from shared.tickets.ports import TicketFilter
+from shared.tickets.requests import TicketRequest, read_ticket_request
+from shared.tickets.views import (
+    SummaryView,
+    TicketDetailView,
+    TicketListView,
+    TicketView,
+    is_dormant,
+    summary_view,
+    ticket_detail_view,
+    ticket_view,
+)
+from shared.triggers.answers import Answer
+from shared.triggers.operations import Call, Parameter, operation
+from shared.triggers.principal import Principal, Role
+
+blueprint = func.Blueprint()
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+MAX_KEY_LENGTH: Final = 255
+READERS: Final = frozenset({Role.TICKETS_READ})
+CREATORS: Final = frozenset({Role.TICKETS_CREATE})
+
+_CONNECTION = Parameter("connection", "Only tickets of this connection.")
+_LIST_PARAMETERS: Final = (
+    Parameter("kind", "Only this kind.", {"type": "string", "enum": [kind.value for kind in TicketKind]}),
+    Parameter("phase", "Only tickets in this phase.", {"type": "string", "enum": [phase.value for phase in Phase]}),
+    Parameter("portal", "Only this portal.", {"type": "string", "enum": [portal.value for portal in Portal]}),
+    Parameter("delivery", "Only this delivery status.", {"type": "string", "enum": [each.value for each in Delivery]}),
+    Parameter("open", "true: only tickets somebody still has to work on.", {"type": "string", "enum": ["true", "false"]}),
+    Parameter("overdue", "true: only open tickets past their due date.", {"type": "string", "enum": ["true", "false"]}),
+    Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": 160}),
+    _CONNECTION,
+    Parameter(
+        "limit", "Tickets on a page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    ),
+    Parameter("cursor", "next_cursor of the page before."),
+)
+
+
+@operation(
+    blueprint,
+    "POST",
+    "api/tickets",
+    summary="Create a ticket and deliver it to ServiceNow",
+    roles=CREATORS,
+    body=TicketRequest,
+    answers={201: TicketView, 202: TicketView},
+    parameters=(
+        Parameter(
+            "Idempotency-Key",
+            "Your name for this request: repeating it with the same key makes no second ticket.",
+            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+            place="header",
+        ),
+    ),
+    problems={
+        400: ("invalid_json", "invalid_idempotency_key"),
+        403: ("requested_by_not_allowed",),
+        404: ("connection_not_found",),
+        409: ("connection_not_authorized", "connection_ambiguous"),
+        411: ("length_required",),
+        415: ("unsupported_media_type",),
+        422: (
+            "invalid_ticket",
+            "description_too_long",
+            "kind_not_enabled",
+            "portal_not_enabled",
+            "idempotency_key_reused",
+            "delivery_refused",
+        ),
+        502: ("delivery_refused",),
+    },
+)
+async def create_ticket(call: Call) -> Answer:
+    """Answer 201 when the record stands in ServiceNow, 202 when it is kept and delivered later."""
+    call.known_query()
+    request = read_ticket_request(call.json())
+    creation = await call.application.creation.create(
+        request,
+        _requester(call.principal, request),
+        caller=call.principal.object_id,
+        idempotency_key=_idempotency_key(call.request),
+    )
+    answer = _delivery_answer(creation.ticket, creation.connection, call.application.clock())
+    headers = {**answer.headers, "Location": f"/api/tickets/{creation.ticket.ticket_id}"}
+    if creation.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return replace(answer, headers=headers)
+
+
+@operation(
+    blueprint,
+    "GET",
+    "api/tickets/summary",
+    summary="Count the tickets per kind and phase, overdue, pending and failed",
+    roles=READERS,
+    answers={200: SummaryView},
+    parameters=(_CONNECTION,),
+    problems={400: ("unknown_parameter",), 404: ("connection_not_found",)},
+)
+async def count_tickets(call: Call) -> Answer:
+    """Answer with exact counts; they do not depend on how many tickets there are."""
+    query = call.known_query("connection")
+    connections = await _connections(call, query.get("connection"))
+    summaries = await call.application.summaries(list(connections))
+    return Answer(summary_view(summaries, call.application.clock()))
+
+
+@operation(
+    blueprint,
+    "GET",
+    "api/tickets",
+    summary="List tickets, newest first",
+    roles=READERS,
+    answers={200: TicketListView},
+    parameters=_LIST_PARAMETERS,
+    problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
+)
+async def list_tickets(call: Call) -> Answer:
+    """Answer with one page and the cursor of the next."""
+    query = call.known_query(*(parameter.name for parameter in _LIST_PARAMETERS))
+    now = call.application.clock()
+    wanted = TicketFilter(
+        kind=_choice(query, "kind", TicketKind),
+        phase=_choice(query, "phase", Phase),
+        portal=_choice(query, "portal", Portal),
+        delivery=_choice(query, "delivery", Delivery),
+        open_only=_flag(query, "open"),
+        overdue_at=now if _flag(query, "overdue") else None,
+        text=query.get("text") or None,
+    )
+    limit, after = _limit(query), _cursor(query)
+    connections = await _connections(call, query.get("connection"))
+    tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
+    return Answer(_page(tickets, connections, limit, call))
+
+
+@operation(
+    blueprint,
+    "POST",
+    "api/tickets/{ticket_id}/retry",
+    summary="Deliver a failed or waiting ticket now",
+    roles=CREATORS,
+    answers={200: TicketView, 202: TicketView},
+    problems={
+        404: ("ticket_not_found",),
+        409: ("already_delivered", "delivery_under_way", "ticket_dormant"),
+        422: ("delivery_refused",),
+        502: ("delivery_refused",),
+    },
+)
+async def retry_ticket(call: Call) -> Answer:
+    """Answer 200 when the record stands in ServiceNow, 202 when it goes on waiting."""
+    call.known_query()
+    ticket, connection = await _ticket(call)
+    if is_dormant(ticket, connection):
+        raise FixRequest(
+            "The ticket's connection was removed or points to another instance; nothing was sent.",
+            code="ticket_dormant",
+            status=409,
+            next_step="Connect the instance again, or create a new ticket on the present connection.",
+        )
+    retried = await call.application.delivery.retry(connection, ticket)
+    answer = _delivery_answer(retried, connection, call.application.clock())
+    return replace(answer, status=200) if answer.status == 201 else answer
+
+
+@operation(
+    blueprint,
+    "GET",
+    "api/tickets/{ticket_id}",
+    summary="Show a ticket with its timeline",
+    roles=READERS,
+    answers={200: TicketDetailView},
+    problems={404: ("ticket_not_found",)},
+)
+async def show_ticket(call: Call) -> Answer:
+    """Answer with the ticket and everything that happened to it."""
+    call.known_query()
+    ticket, connection = await _ticket(call)
+    return Answer(ticket_detail_view(ticket, connection, call.application.clock()))
+
+
+def _requester(principal: Principal, request: TicketRequest) -> Requester:
+    """Return the initiating user: always the caller, unless an application names the user it asks for."""
+    named = request.requested_by
+    if named is None:
+        return principal.requester
+    if not principal.is_application:
+        raise FixRequest(
+            "Only an application may name the user it asks for; nothing was kept.",
+            code="requested_by_not_allowed",
+            status=403,
+            next_step="Leave requested_by out: the ticket is made in your own name.",
+        )
+    return Requester(object_id=named.id, name=named.name, email=named.email)
+
+
+def _idempotency_key(request: func.HttpRequest) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+        raise FixRequest(
+            f"The idempotency key is not 1 to {MAX_KEY_LENGTH} printable ASCII characters; nothing was kept.",
+            code="invalid_idempotency_key",
+            next_step="Send another key, for instance a UUID.",
+        )
+    return key
+
+
+def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetime) -> Answer:
+    """Answer 201 delivered, 202 pending; a refusal becomes a problem that names the kept ticket."""
+    progress = ticket.delivery
+    if progress.status is Delivery.FAILED:
+        raise FixRequest(
+            f"ServiceNow refused the ticket; it is kept here as failed. {progress.error_message}",
+            code="delivery_refused",
+            status=progress.error_status,
+            next_step=f"{progress.next_step or 'Correct the cause.'} Then retry the ticket.",
+            extra={
+                "ticket_id": ticket.ticket_id,
+                "reason": progress.error_code,
+                "retry": f"/api/tickets/{ticket.ticket_id}/retry",
+            },
+        )
+    return Answer(ticket_view(ticket, connection, now), status=201 if progress.status is Delivery.DELIVERED else 202)
+
+
+async def _ticket(call: Call) -> tuple[Ticket, Connection]:
+    ticket_id = call.path_parameter("ticket_id").lower()
+    found = await call.application.creation.find(ticket_id) if is_ticket_id(ticket_id) else None
+    if found is None:
+        raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
+    return found
+
+
+async def _connections(call: Call, connection_id: str | None) -> Mapping[str, Connection]:
+    connections = {each.connection_id: each for each in await call.application.connection_store.list_connections()}
+    if connection_id is None:
+        return connections
+    if connection_id not in connections:
+        raise FixRequest("There is no such connection.", code="connection_not_found", status=404)
+    return {connection_id: connections[connection_id]}
+
+
+def _page(tickets: Sequence[Ticket], connections: Mapping[str, Connection], limit: int, call: Call) -> TicketListView:
+    shown, now = tickets[:limit], call.application.clock()
+    return TicketListView(
+        tickets=tuple(ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown),
+        next_cursor=encode_cursor(shown[-1].ticket_id) if len(tickets) > limit else None,
+    )
+
+
+def encode_cursor(ticket_id: str) -> str:
+    """Return the opaque cursor behind a ticket."""
+    return base64.urlsafe_b64encode(bytes.fromhex(ticket_id)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str | None:
+    """Return the ticket id in a cursor, or None when it is not one of ours."""
+    try:
+        ticket_id = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
+    except (binascii.Error, ValueError):
+        return None
+    return ticket_id if is_ticket_id(ticket_id) else None
+
+
+def _cursor(query: Mapping[str, str]) -> str | None:
+    if not query.get("cursor"):
+        return None
+    ticket_id = decode_cursor(query["cursor"])
+    if ticket_id is None:
+        raise _invalid("cursor", "the next_cursor of another answer")
+    return ticket_id
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit") or str(DEFAULT_LIMIT)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT and len(text) < 9):
+        raise _invalid("limit", f"a whole number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _choice[Choice: StrEnum](query: Mapping[str, str], name: str, choices: type[Choice]) -> Choice | None:
+    value = query.get(name)
+    if not value:
+        return None
+    try:
+        return choices(value)
+    except ValueError:
+        raise _invalid(name, f"one of: {', '.join(choices)}") from None
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name) or "false"
+    if value not in {"true", "false"}:
+        raise _invalid(name, "true or false")
+    return value == "true"
+
+
+def _invalid(name: str, expected: str) -> FixRequest:
+    return FixRequest(
+        f"The query parameter {name} has a value that cannot be used.",
+        code="invalid_parameter",
+        next_step=f"Send {expected}.",
+    )
