@@ -1,0 +1,316 @@
+"""What ServiceNow's answers mean (wire document 2.8, 2.9, 3): pure.
+
+A real answer has an ok status and a JSON content type, parses, and has ``result``. Everything else becomes an error of
+:mod:`shared.errors`, chosen by what a person has to do. For a write there is one more question: could it have been
+carried out? Where the answer leaves that open the error is OutcomeUnknown.
+
+No error repeats an answer's text: only field labels, and names of rules and scopes, which a person needs for the cure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from shared.errors import (
+    AccessRefused,
+    ConnectorError,
+    FixConfiguration,
+    OutcomeUnknown,
+    Reauthorize,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+    ValuesRefused,
+)
+
+LONGEST_RETRY_AFTER_S: Final = 3600.0
+"""Rate limits count requests per hour (wire document 3): whatever asks for more than that is a clock gone wrong."""
+
+_NAME_MAX_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        headers: By name in lower case.
+        body: Complete and decompressed; left out of the representation, since it holds ticket texts or tokens.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it calls itself JSON."""
+        return self.media_type == "application/json"
+
+    @property
+    def total_count(self) -> int | None:
+        """``X-Total-Count``: rows of the query, those that we may not see included; None when it was not sent."""
+        return _whole_number(self.headers.get("x-total-count", ""))
+
+    def document(self) -> Mapping[str, object] | None:
+        """Return the JSON object in the body, or None when there is none or it is cut off."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return document if isinstance(document, dict) else None
+
+
+def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
+    """Return ``result`` of a REST API answer.
+
+    Args:
+        answer: The answer.
+        writing: The request was a write.
+        now: Present time, for an answer without a ``Date``.
+
+    Raises:
+        OutcomeUnknown: Only for a write: it may have been carried out.
+        ServiceNowUnavailable, ServiceNowThrottled: No real answer; nothing was written.
+        Reauthorize: Code ``access_token_refused``.
+        AccessRefused, ValuesRefused, FixConfiguration: The request was refused for good; nothing was written.
+    """
+    if (error := common_error(answer, writing=writing, now=now)) is not None:
+        raise error
+    document = answer.document()
+    if answer.status < 300:
+        if document is None or "result" not in document or "error" in document:
+            raise unusable_answer(
+                "ServiceNow's answer was cut off or incomplete.", "answer_incomplete", writing=writing
+            )
+        return document["result"]
+    message, detail = _error_texts(document or {})
+    raise _refusal(answer.status, message, detail)
+
+
+def is_no_record_found(answer: Answer) -> bool:
+    """Whether it is the 404 that says there is no such record, or none that we may see (wire document 2.1, 2.8)."""
+    if answer.status != 404 or not answer.is_json:
+        return False
+    message, _ = _error_texts(answer.document() or {})
+    return message == "No Record found"
+
+
+def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorError | None:
+    """Return the error of an answer that is no API's answer, or means the same whatever was asked; None otherwise."""
+    status = answer.status
+    if status == 429:
+        return _throttled(answer, now)
+    if 300 <= status < 400:
+        return FixConfiguration(
+            "ServiceNow answered with a redirect, which is never followed.",
+            code="servicenow_redirects",
+            next_step="Check the instance's address: enter the one that it redirects to.",
+        )
+    if status == 202:
+        return unusable_answer("ServiceNow put the request off.", "servicenow_busy", writing=writing)
+    if status >= 500 or status == 408:
+        if _is_quota_stop(answer):
+            return unusable_answer(
+                "ServiceNow stopped the request because it took too long.", "servicenow_quota_exceeded", writing=writing
+            )
+        return unusable_answer(f"ServiceNow answered with status {status}.", "servicenow_unavailable", writing=writing)
+    if not answer.is_json:
+        return _page_error(answer, writing=writing)
+    return None
+
+
+def unusable_answer(message: str, code: str, *, writing: bool) -> ServiceNowUnavailable:
+    """Return the error for an answer, or the lack of one, that does not say what became of the request."""
+    if writing:
+        return OutcomeUnknown(f"{message} It is not known whether the record was written.")
+    return ServiceNowUnavailable(message, code=code)
+
+
+def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
+    """Return the error for an answer without JSON: something in front of the API answered (wire document 2.9, 7)."""
+    if answer.status < 300 and b"hibernat" in answer.body.lower():
+        return ServiceNowUnavailable(
+            "The ServiceNow instance is hibernating; nothing was written.",
+            code="servicenow_hibernating",
+            next_step="Wake the instance on developer.servicenow.com; the connector goes on by itself.",
+        )
+    if answer.status == 401:
+        return _token_refused()
+    if answer.status == 403:
+        return AccessRefused(
+            "ServiceNow refuses the address that the connector calls from.",
+            code="ip_address_blocked",
+            next_step="Allow the connector's egress addresses in ServiceNow under System Security > IP Address Access "
+            "Control.",
+        )
+    if 400 <= answer.status < 500:
+        return _rejected(answer.status)
+    return unusable_answer("Something other than ServiceNow's API answered.", "servicenow_not_the_api", writing=writing)
+
+
+def _refusal(status: int, message: str, detail: str) -> ConnectorError:
+    """Return the error for an error document of the REST API (wire document 2.8)."""
+    if status == 401:
+        return _token_refused()
+    if status == 403:
+        return _forbidden(message, detail)
+    if message.startswith("Invalid table"):
+        return AccessRefused(
+            "ServiceNow does not offer this table to web services.",
+            code="table_not_available",
+            next_step="In the table's application access, tick 'Allow access to this table via web services'.",
+        )
+    if "does not represent any resource" in message:
+        return FixConfiguration(
+            "ServiceNow does not have the API that was called.",
+            code="api_not_available",
+            next_step="Check that the instance's REST API is active and its version is supported.",
+        )
+    if status == 404:
+        return AccessRefused(
+            "ServiceNow does not have this record, or does not show it to the integration user.",
+            code="record_not_found",
+            next_step="Check the integration user's roles and the table's access controls.",
+        )
+    return _rejected(status)
+
+
+def _forbidden(message: str, detail: str) -> ConnectorError:
+    """Tell apart what 403 covers: query rules, access scope, access controls, data policy, business rule."""
+    if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
+        return AccessRefused(
+            "The OAuth client lacks the access scope for this API" + _named(scope[1]) + ".",
+            code="access_scope_missing",
+            next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
+        )
+    if "rights to query" in message or "present in the query" in detail:
+        return AccessRefused(
+            "ServiceNow does not let the integration user search by the fields that the connector needs.",
+            code="query_refused",
+            next_step="Let the integration user read and query correlation_id, sys_updated_on and sys_id of the task "
+            "table (query_match and query_range access controls).",
+        )
+    if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail, re.DOTALL):
+        return ValuesRefused(
+            "A data policy in ServiceNow demands fields that the ticket does not have" + _named(mandatory[1]) + ".",
+            code="mandatory_fields_missing",
+            next_step="Set a default for them in the connection where it offers one, or exempt the integration user in "
+            "ServiceNow's data policy; then retry.",
+        )
+    if "Data Policy Exception" in detail:
+        return ValuesRefused(
+            "A data policy in ServiceNow refuses the ticket.",
+            code="data_policy_refused",
+            next_step="Look for the data policies of this table in ServiceNow, adjust them, then retry.",
+        )
+    if rule := re.search(r"aborted by Business Rule '([^'^]*)", detail):
+        return ValuesRefused(
+            "A business rule in ServiceNow refuses the ticket" + _named(rule[1]) + ".",
+            code="business_rule_refused",
+            next_step="Look the business rule up in ServiceNow, exempt the integration user or adjust the rule, then "
+            "retry.",
+        )
+    if "ACL" in detail or "Not Authorized" in message or "security constraints" in detail:
+        return AccessRefused(
+            "The integration user lacks the rights for this in ServiceNow.",
+            code="insufficient_rights",
+            next_step="Give the integration user the roles itil (or sn_incident_write and sn_change_write) and, where "
+            "REST access controls are active, snc_platform_rest_api_access.",
+        )
+    return AccessRefused(
+        "ServiceNow refuses this without saying why.",
+        code="servicenow_access_refused",
+        next_step="Look at the instance's transaction and security logs for the integration user.",
+    )
+
+
+def _token_refused() -> Reauthorize:
+    return Reauthorize(
+        "ServiceNow does not accept the access token.",
+        code="access_token_refused",
+        next_step="Authorize the connection again as the integration user.",
+    )
+
+
+def _rejected(status: int) -> FixConfiguration:
+    return FixConfiguration(
+        f"ServiceNow rejected the request with status {status}; nothing was written.",
+        code="servicenow_rejected_request",
+        next_step="Look at the instance's logs for the request; if nothing explains it, report it to the connector's "
+        "developers.",
+    )
+
+
+def _throttled(answer: Answer, now: datetime) -> ServiceNowThrottled:
+    return ServiceNowThrottled(
+        "ServiceNow allows no more requests at the moment; nothing was written.",
+        retry_after_s=retry_after_s(answer, now),
+        next_step="Nothing to do. If it lasts, look at the instance's REST API rate limit rules.",
+    )
+
+
+def retry_after_s(answer: Answer, now: datetime) -> float | None:
+    """Return how many seconds to wait after a 429, at most an hour; None when the answer does not say.
+
+    ``Retry-After`` counts first, in seconds or as a date, then ``X-RateLimit-Reset`` (Unix time); both times are read
+    against the answer's own ``Date``, so that a wrong clock on either side does not matter.
+
+    A 429 without any header comes from a full semaphore queue (wire document 3), which empties within seconds, or from
+    a cause nobody documents. One public client then pauses for half an hour. We do not make up a time: the caller's
+    own backoff, doubling up to an hour, starts small enough for the first cause and grows long enough for any other.
+    """
+    here = _date_of(answer.headers.get("date", "")) or now
+    after = answer.headers.get("retry-after", "").strip()
+    wait: float | None
+    if (seconds := _whole_number(after)) is not None:
+        wait = float(seconds)
+    elif (until := _date_of(after)) is not None:
+        wait = (until - here).total_seconds()
+    elif (reset := _whole_number(answer.headers.get("x-ratelimit-reset", ""))) is not None:
+        wait = reset - here.timestamp()
+    else:
+        wait = None
+    return None if wait is None else min(max(wait, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _date_of(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text.strip()) else None
+
+
+def _is_quota_stop(answer: Answer) -> bool:
+    message, detail = _error_texts(answer.document() or {})
+    return "maximum execution time exceeded" in message + detail
+
+
+def _error_texts(document: Mapping[str, object]) -> tuple[str, str]:
+    """Return message and detail of an error document; empty texts for what is not there."""
+    error = document.get("error")
+    if not isinstance(error, dict):
+        return "", ""
+    message, detail = error.get("message"), error.get("detail")
+    return message if isinstance(message, str) else "", detail if isinstance(detail, str) else ""
+
+
+def _named(text: str) -> str:
+    """Return names taken from an answer as part of a sentence: one line, printable, of bounded length."""
+    names = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return f": {names[:_NAME_MAX_LENGTH]}" if names else ""

@@ -1,0 +1,33 @@
+"""The way in: everything the product asks of ServiceNow, over one transport."""
+
+from __future__ import annotations
+
+from shared.clock import Clock, system_clock
+from shared.servicenow.oauth import ServiceNowOAuth
+from shared.servicenow.records import ServiceNowRecords
+from shared.servicenow.table_api import TableApi
+from shared.servicenow.transport import HttpTransport, Limits, Transport
+from shared.servicenow.users import ServiceNowUsers
+
+
+class ServiceNowClient:
+    """Every ServiceNow port, for any number of instances; one client lives as long as the app.
+
+    Attributes:
+        oauth: The authorization server (:class:`shared.connections.ports.AuthorizationServer`).
+        users: The user directory (:class:`shared.connections.ports.UserDirectory`).
+        records: The tickets' records (:class:`shared.tickets.ports.TicketRecords`).
+    """
+
+    def __init__(
+        self, *, transport: HttpTransport | None = None, limits: Limits | None = None, clock: Clock = system_clock
+    ) -> None:
+        self._transport = Transport(transport=transport, limits=limits, clock=clock)
+        table_api = TableApi(self._transport)
+        self.oauth = ServiceNowOAuth(self._transport)
+        self.users = ServiceNowUsers(table_api)
+        self.records = ServiceNowRecords(table_api)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()

@@ -1,0 +1,72 @@
+"""A ticket in ServiceNow's field names (wire document 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.connections.model import KindSettings, TicketKind
+from shared.tickets.model import CORRELATION_DISPLAY, Priority, Ticket
+from shared.tickets.rendering import description_with_block
+
+IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
+    Priority.CRITICAL: ("1", "1"),
+    Priority.HIGH: ("2", "1"),
+    Priority.MODERATE: ("2", "2"),
+    Priority.LOW: ("3", "2"),
+    Priority.PLANNING: ("3", "3"),
+}
+"""The pair from which ServiceNow computes the wanted priority of an incident; a priority that is sent is overwritten
+(wire document 5.5). Where two pairs give the same priority, the more urgent one is taken."""
+
+CHANGE_PRIORITY: Final[Mapping[Priority, str]] = {
+    Priority.CRITICAL: "1",
+    Priority.HIGH: "2",
+    Priority.MODERATE: "3",
+    Priority.LOW: "4",
+    Priority.PLANNING: "5",
+}
+
+
+def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None) -> dict[str, str]:
+    """Return the fields to insert for a ticket, as raw values.
+
+    The ticket id is proposed as ``sys_id``: ServiceNow's only idempotency key (wire document 2.5).
+    """
+    content = ticket.content
+    fields = {
+        "sys_id": ticket.ticket_id,
+        "correlation_id": ticket.correlation_id,
+        "correlation_display": CORRELATION_DISPLAY,
+        "short_description": content.name,
+        "description": description_with_block(content),
+    }
+    if content.due_at is not None:
+        fields["due_date"] = date_time_text(content.due_at)
+    if content.kind is TicketKind.INCIDENT:
+        fields["impact"], fields["urgency"] = IMPACT_AND_URGENCY[content.priority]
+        requester_field = "caller_id"
+    else:
+        fields["priority"] = CHANGE_PRIORITY[content.priority]
+        requester_field = "requested_by"
+    if requester_sys_id is not None:
+        fields[requester_field] = requester_sys_id
+    if kind_settings.assignment_group:
+        fields["assignment_group"] = kind_settings.assignment_group
+    if kind_settings.category:
+        fields["category"] = kind_settings.category
+    return fields
+
+
+def date_time_text(at: datetime) -> str:
+    """Return an aware time as ServiceNow writes raw date-times: ``YYYY-MM-DD HH:MM:SS`` in UTC (wire document 2.4)."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+
+
+def date_time_of(text: str) -> datetime | None:
+    """Read a raw date-time (UTC); None when the field is empty or not a date-time."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None

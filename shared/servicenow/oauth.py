@@ -1,0 +1,161 @@
+"""ServiceNow's OAuth endpoints (wire document 1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+from urllib.parse import urlencode
+
+from oauthlib.common import add_params_to_uri
+from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
+
+from shared.connections.model import Connection
+from shared.connections.ports import TokenSet
+from shared.errors import ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.secret import Secret
+from shared.servicenow.answers import Answer, common_error, unusable_answer
+from shared.servicenow.transport import Request, Transport
+
+DEFAULT_ACCESS_TOKEN_LIFETIME_S: Final = 1800
+"""ServiceNow's default (wire document 1.5), for an answer that does not say."""
+REVOCATION_PATHS: Final = ("/oauth_revoke_token.do", "/oauth_revoke.do")
+"""The documentation names both; which of them an instance serves is not certain (wire document 1.1)."""
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
+"""What fits an Authorization header."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowOAuth:
+    """Implements :class:`shared.connections.ports.AuthorizationServer`.
+
+    Every parameter goes in the body, the client secret included: new instances ignore the query string (wire document
+    1.4), and an address ends up in logs. No request is repeated here; that is the caller's decision.
+    """
+
+    transport: Transport
+
+    def authorization_url(
+        self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
+    ) -> str:
+        """Return where to send the browser; ``log_out_first`` asks ServiceNow to sign the browser's user out."""
+        parameters = [
+            ("response_type", "code"),
+            ("client_id", connection.client_id),
+            ("redirect_uri", redirect_uri),
+            ("state", state),
+            ("code_challenge", code_challenge),
+            ("code_challenge_method", "S256"),
+        ]
+        if log_out_first:
+            parameters.append(("logoutfirst", "true"))
+        return str(add_params_to_uri(f"{connection.instance}/oauth_auth.do", parameters))
+
+    async def exchange_code(
+        self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
+    ) -> TokenSet:
+        """Exchange the code; the secret is sent although there is a verifier, since PKCE depends on the release.
+
+        Raises:
+            Reauthorize: Code ``authorization_code_refused``.
+            ServiceNowUnavailable, ServiceNowThrottled, AccessRefused: No token endpoint answered.
+        """
+        form = prepare_token_request(
+            "authorization_code",
+            client_id=connection.client_id,
+            client_secret=client_secret.reveal(),
+            code=code.reveal(),
+            redirect_uri=redirect_uri,
+            code_verifier=code_verifier.reveal(),
+        )
+        return await self._tokens(connection, form, "authorization_code_refused")
+
+    async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
+        """Get a new access token.
+
+        Raises:
+            Reauthorize: Code ``refresh_token_refused``.
+            ServiceNowUnavailable, ServiceNowThrottled, AccessRefused: No token endpoint answered.
+        """
+        form = prepare_token_request(
+            "refresh_token",
+            client_id=connection.client_id,
+            client_secret=client_secret.reveal(),
+            refresh_token=refresh_token.reveal(),
+        )
+        return await self._tokens(connection, form, "refresh_token_refused")
+
+    async def revoke(self, connection: Connection, token: Secret) -> None:
+        """Revoke an access or refresh token; both known paths are tried.
+
+        Raises ServiceNowUnavailable when neither answers.
+        """
+        form = Secret(urlencode({"token": token.reveal()}))
+        for path in REVOCATION_PATHS:
+            request = Request(method="POST", url=f"{connection.instance}{path}", subject="oauth_revoke", form=form)
+            try:
+                await self.transport.send(request, _revoked)
+            except ConnectorError:
+                continue
+            return
+        raise ServiceNowUnavailable(
+            "ServiceNow did not revoke the token.",
+            code="revocation_failed",
+            next_step="Revoke it in ServiceNow under System OAuth > Manage Tokens.",
+        )
+
+    async def _tokens(self, connection: Connection, form: str, refused_code: str) -> TokenSet:
+        request = Request(
+            method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=Secret(form)
+        )
+        return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
+
+    def _token_set(self, answer: Answer, refused_code: str) -> TokenSet:
+        # Not oauthlib's parser: it takes whatever is not JSON for a form, a page in front of the endpoint included.
+        error = common_error(answer, writing=False, now=self.transport.clock())
+        if error is not None and not isinstance(error, Reauthorize):
+            raise error
+        document = answer.document()
+        if answer.status >= 400 or (document is not None and "error" in document):
+            raise _refused(refused_code)
+        if document is None:
+            raise unusable_answer("ServiceNow's answer was cut off.", "answer_incomplete", writing=False)
+        access_token, refresh_token = document.get("access_token"), document.get("refresh_token")
+        if not _is_token(access_token) or not (refresh_token is None or _is_token(refresh_token)):
+            raise unusable_answer("ServiceNow's answer holds no usable token.", "answer_incomplete", writing=False)
+        return TokenSet(
+            access_token=Secret(access_token),
+            refresh_token=Secret(refresh_token) if refresh_token is not None else None,
+            expires_in_s=_lifetime_s(document.get("expires_in")),
+        )
+
+
+def _revoked(answer: Answer) -> None:
+    """Accept an answer of a revocation endpoint; a page is the answer of something else, even with status 200."""
+    if answer.status < 300 and (answer.media_type != "text/html" or not answer.body):
+        return
+    if answer.status in {400, 401} and answer.is_json:
+        return  # The token is not known any more: there is nothing left to revoke.
+    raise unusable_answer("No revocation endpoint answered.", "revocation_failed", writing=False)
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def _lifetime_s(value: object) -> int:
+    """Read ``expires_in``: a number, or a number as text."""
+    text = str(value)
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and int(text) > 0 else DEFAULT_ACCESS_TOKEN_LIFETIME_S
+
+
+def _refused(code: str) -> Reauthorize:
+    """Return the one error for ServiceNow's one generic 401, which has a dozen causes (wire document 1.6)."""
+    return Reauthorize(
+        "ServiceNow refuses to give an access token.",
+        code=code,
+        next_step="Check that the client id and client secret are those of the OAuth client, that the client and the "
+        "integration user are active, that the user may read and write oauth_credential and has no password reset "
+        "pending; then authorize the connection again.",
+    )

@@ -1,0 +1,86 @@
+"""Encoded queries (wire document 2.3): the only place where one is put together.
+
+The grammar has no escape, so a value that holds one of its reserved characters is refused rather than sent: it would
+change the question. An invalid part is dropped by ServiceNow without a sign; whoever asks checks that the rows answer
+the question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from shared.errors import OurBug
+from shared.tickets.model import CORRELATION_PREFIX
+
+_RESERVED: Final = re.compile(r"[\^,\x00-\x1f\x7f]")
+"""``^`` joins conditions, ``,`` separates the values of ``IN``."""
+_EVALUATED: Final = re.compile(r"\s*javascript:", re.IGNORECASE)
+"""Such a value would be run on the instance."""
+
+CURRENT_USER: Final = "user_name=javascript:gs.getUserName()"
+"""The user who asks; the one script value that we send, and a constant."""
+
+
+def is_safe_value(value: str) -> bool:
+    """Whether a value stands for itself in an encoded query; an empty one would test for an empty field."""
+    return bool(value) and _RESERVED.search(value) is None and _EVALUATED.match(value) is None
+
+
+def condition(field: str, operator: str, value: str) -> str:
+    """Return one condition. Raises OurBug when the value does not stand for itself."""
+    return f"{field}{operator}{_checked(field, value)}"
+
+
+def one_of(field: str, values: Iterable[str]) -> str:
+    """Return the condition that a field has one of these values. Raises OurBug as :func:`condition` does."""
+    return f"{field}IN" + ",".join(_checked(field, value) for value in values)
+
+
+def all_of(*conditions: str) -> str:
+    """Join conditions that must all hold."""
+    return "^".join(conditions)
+
+
+def any_of(*groups: str) -> str:
+    """Join groups of conditions of which one must hold."""
+    return "^NQ".join(groups)
+
+
+def ordered(query: str, *fields: str) -> str:
+    """Add ascending sort fields; without them the order is unspecified."""
+    return all_of(query, *(f"ORDERBY{field}" for field in fields))
+
+
+def _checked(field: str, value: str) -> str:
+    if not is_safe_value(value):
+        raise OurBug(f"A value for {field} cannot be asked for in an encoded query.", code="unsafe_query_value")
+    return value
+
+
+OURS: Final = condition("correlation_id", "STARTSWITH", CORRELATION_PREFIX)
+"""The records that this product made."""
+
+
+def changes_since(since: str | None, *, inclusive: bool) -> str:
+    """Return the query for the first page of our records in order of their last change.
+
+    Args:
+        since: Lower bound of ``sys_updated_on`` (UTC text), None for everything.
+        inclusive: Whether records of exactly that second belong to it.
+    """
+    bound = () if since is None else (condition("sys_updated_on", ">=" if inclusive else ">", since),)
+    return ordered(all_of(OURS, *bound), "sys_updated_on", "sys_id")
+
+
+def next_by(field: str, after: tuple[str, str]) -> str:
+    """Return the query for our records behind a place in the order of ``field, sys_id``.
+
+    Two clauses, since many records can share one second: those of the same value with a greater ``sys_id``, and those
+    of a greater value (wire document 9).
+    """
+    value, sys_id = after
+    same = all_of(OURS, condition(field, "=", value), condition("sys_id", ">", sys_id))
+    greater = all_of(OURS, condition(field, ">", value))
+    return ordered(any_of(same, greater), field, "sys_id")

@@ -1,0 +1,136 @@
+"""The Table API (wire document 2): asking for rows, inserting one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.connections.ports import InstanceAccess
+from shared.servicenow.answers import Answer, is_no_record_found, result_of, unusable_answer
+from shared.servicenow.transport import Request, Transport
+
+_SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
+"""Raw value and label of every field at once, without links."""
+
+
+class Row:
+    """One record of an answer.
+
+    A field that we may not read is missing (or empty: reports differ), so a missing one reads like an empty one
+    (wire document 2.6).
+    """
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, cells: Mapping[str, object]) -> None:
+        self._cells = cells
+
+    def value(self, field: str) -> str:
+        """Return the raw value, or an empty text."""
+        return self._part(field, "value")
+
+    def label(self, field: str) -> str:
+        """Return the display value, or an empty text; the caller's language, time zone and date format shape it."""
+        return self._part(field, "display_value")
+
+    def _part(self, field: str, part: str) -> str:
+        cell = self._cells.get(field)
+        found = cell.get(part) if isinstance(cell, dict) else cell
+        return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one answer.
+
+    Attributes:
+        total_count: How many rows the query has from its beginning, those that we may not see included; None when
+            ServiceNow did not say.
+    """
+
+    rows: Sequence[Row]
+    total_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableApi:
+    """Calls the Table API. Every method raises what :func:`shared.servicenow.answers.result_of` raises."""
+
+    transport: Transport
+
+    async def list_rows(
+        self,
+        access: InstanceAccess,
+        table: str,
+        *,
+        query: str,
+        fields: Sequence[str],
+        limit: int,
+        offset: int = 0,
+        counted: bool = True,
+    ) -> Page:
+        """Return up to ``limit`` rows. The limit applies before access controls: a page can come back short or empty.
+
+        Args:
+            access: Instance and access token.
+            table: Table to ask.
+            query: Encoded query, made by :mod:`shared.servicenow.queries`.
+            fields: Columns to return.
+            limit: At least 1.
+            offset: Rows to pass over.
+            counted: Whether to have the rows counted; it costs the instance a query.
+        """
+        parameters = {
+            "sysparm_query": query,
+            "sysparm_fields": ",".join(fields),
+            "sysparm_limit": str(limit),
+            **_SHAPE,
+            "sysparm_suppress_pagination_header": "true",
+        }
+        if offset:
+            parameters["sysparm_offset"] = str(offset)
+        if not counted:
+            parameters["sysparm_no_count"] = "true"
+        request = Request(
+            method="GET",
+            url=table_url(access.instance, table),
+            subject=table,
+            parameters=parameters,
+            access_token=access.access_token,
+        )
+        return await self.transport.read(request, self._page)
+
+    async def insert(
+        self, access: InstanceAccess, table: str, record: Mapping[str, str], *, fields: Sequence[str]
+    ) -> Row:
+        """Insert one record, in one request that is never repeated, and return these fields of it."""
+        request = Request(
+            method="POST",
+            url=table_url(access.instance, table),
+            subject=table,
+            parameters={"sysparm_fields": ",".join(fields), **_SHAPE},
+            access_token=access.access_token,
+            record=record,
+            is_write=True,
+        )
+        return await self.transport.send(request, self._inserted)
+
+    def _page(self, answer: Answer) -> Page:
+        if is_no_record_found(answer):
+            return Page((), 0)
+        result = result_of(answer, writing=False, now=self.transport.clock())
+        if not isinstance(result, list) or not all(isinstance(cells, dict) for cells in result):
+            raise unusable_answer("ServiceNow's answer has no list of records.", "answer_incomplete", writing=False)
+        return Page([Row(cells) for cells in result], answer.total_count)
+
+    def _inserted(self, answer: Answer) -> Row:
+        result = result_of(answer, writing=True, now=self.transport.clock())
+        if not isinstance(result, dict):
+            raise unusable_answer("ServiceNow's answer has no record.", "answer_incomplete", writing=True)
+        return Row(result)
+
+
+def table_url(instance: str, table: str) -> str:
+    """Return the address of a table."""
+    return f"{instance}/api/now/table/{table}"

@@ -1,0 +1,265 @@
+"""The way to ServiceNow: the only module that knows httpx.
+
+What it guarantees for every request:
+
+- **No cookie is ever kept.** ServiceNow serialises all requests of one session and answers 202 to those that wait, and
+  its cookies outlive the access token (wire document 1.7, 2.7). The jar accepts cookies from no domain at all.
+- **No redirect is followed**: a token or a secret goes to the instance that an administrator named, and nowhere else.
+- **Every wait is bounded**: connecting, each read, the whole exchange, the size of the body.
+- **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate authorities, for inspecting
+  proxies and for the sandbox. ``HTTPS_PROXY`` (with ``NO_PROXY``) is honoured, since many networks let nothing out but
+  through a proxy and the Azure libraries beside us honour it, too; TLS stays end to end. Plain HTTP, which is allowed
+  to the loopback interface only, never goes through a proxy.
+- **One log record** ``servicenow_request`` for each request, without address parameters, bodies or header values but
+  ServiceNow's own transaction id.
+
+A read is repeated a little when ServiceNow stumbles; a write never is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx
+import stamina
+
+from shared.clock import Clock, system_clock
+from shared.errors import ConnectorError, ServiceNowThrottled, ServiceNowUnavailable
+from shared.log import log_event
+from shared.secret import Secret
+from shared.servicenow.answers import Answer, unusable_answer
+
+type HttpTransport = httpx.AsyncBaseTransport
+"""What carries requests; given by tests that want no network."""
+
+USER_AGENT: Final = "servicenow-tickets-for-microsoft-365"
+BODY_LIMIT: Final = 32 * 1024 * 1024
+"""Bytes after decompression. A page of 1,000 of our rows has less than one megabyte."""
+
+READ_ATTEMPTS: Final = 3
+LONGEST_WAIT_BETWEEN_READS_S: Final = 5.0
+"""A 429 that asks for more is the caller's to wait for."""
+_NOT_WORTH_REPEATING: Final = frozenset(
+    {"servicenow_hibernating", "servicenow_timeout", "servicenow_quota_exceeded", "answer_too_large"}
+)
+"""What a second request a moment later would only meet again, at ServiceNow's cost."""
+
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+"""Nothing of the request had left when one of these came up."""
+
+for _name in ("httpx", "httpcore"):
+    # Their own log lines show whole addresses, and an e-mail address stands in some of ours.
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a request may take, in seconds.
+
+    Attributes:
+        connect_s: Until the connection stands, waiting for a free one of the pool included.
+        get_s: Between two pieces of the answer to a GET.
+        post_s: The same for a POST.
+        get_total_s: A GET with all its repetitions.
+        post_total_s: A POST.
+    """
+
+    connect_s: float = 5.0
+    get_s: float = 30.0
+    post_s: float = 20.0
+    get_total_s: float = 40.0
+    post_total_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to ServiceNow.
+
+    Attributes:
+        method: HTTP verb.
+        url: Absolute address without parameters.
+        subject: What the log calls it: a table, or the name of an endpoint.
+        parameters: Query parameters, unencoded.
+        access_token: Sent as ``Authorization: Bearer``; None for the OAuth endpoints.
+        record: Body of a write, sent as JSON.
+        form: Body for an OAuth endpoint, already encoded.
+        is_write: Whether it writes a record, so that an unclear outcome matters.
+    """
+
+    method: str
+    url: str
+    subject: str
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access_token: Secret | None = None
+    record: Mapping[str, str] | None = field(default=None, repr=False)
+    form: Secret | None = None
+    is_write: bool = False
+
+
+class Transport:
+    """Sends requests; see the module's description."""
+
+    def __init__(
+        self,
+        *,
+        transport: HttpTransport | None = None,
+        limits: Limits | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.clock = clock
+        tls = httpx.create_ssl_context()
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            mounts=None if transport is not None else {"http://": httpx.AsyncHTTPTransport(verify=tls)},
+            verify=tls,
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
+            follow_redirects=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=5.0),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def send[Result](
+        self, request: Request, interpret: Callable[[Answer], Result], *, total_s: float | None = None
+    ) -> Result:
+        """Send a request once and return what ``interpret`` makes of the answer.
+
+        Args:
+            request: The request.
+            interpret: Reads the answer; a ConnectorError that it raises becomes the request's outcome in the log.
+            total_s: Seconds for the whole exchange; by default what the limits say.
+
+        Raises:
+            OutcomeUnknown: A write went out and no usable answer came back.
+            ServiceNowUnavailable: No usable answer; nothing was written.
+            ConnectorError: Whatever ``interpret`` raises.
+        """
+        started = time.monotonic()
+        answer: Answer | None = None
+        outcome = "canceled"
+        try:
+            answer = await self._exchange(request, self._total_s(request) if total_s is None else total_s)
+            result = interpret(answer)
+            outcome = "ok"
+        except ConnectorError as error:
+            outcome = error.code
+            raise
+        finally:
+            log_event(
+                "servicenow_request",
+                method=request.method,
+                table=request.subject,
+                status=answer.status if answer is not None else None,
+                outcome=outcome,
+                duration_s=time.monotonic() - started,
+                transaction_id=answer.headers.get("x-transaction-id", "")[:64] or None if answer is not None else None,
+            )
+        return result
+
+    async def read[Result](self, request: Request, interpret: Callable[[Answer], Result]) -> Result:
+        """Send a GET, and once or twice more after a short random wait when ServiceNow stumbled.
+
+        Raises:
+            ServiceNowUnavailable, ServiceNowThrottled: The last attempt had no usable answer either.
+            ConnectorError: Whatever ``interpret`` raises.
+        """
+        assert request.method == "GET", "only a GET may be repeated"
+        total_s = self._total_s(request)
+        ends = time.monotonic() + total_s
+        async for attempt in stamina.retry_context(
+            on=_wait_before_repeating, attempts=READ_ATTEMPTS, timeout=total_s, wait_initial=0.2, wait_max=2.0
+        ):
+            with attempt:
+                return await self.send(request, interpret, total_s=ends - time.monotonic())
+        raise AssertionError("the last attempt returns or raises")
+
+    def _total_s(self, request: Request) -> float:
+        return self.limits.get_total_s if request.method == "GET" else self.limits.post_total_s
+
+    async def _exchange(self, request: Request, total_s: float) -> Answer:
+        # The errors of httpx hold parts of requests and answers, so none of them may become the context of ours:
+        # ours is raised outside the except clause.
+        try:
+            async with asyncio.timeout(total_s):
+                response = await self._client.send(self._http_request(request), stream=True)
+                try:
+                    body = await _bounded_body(response)
+                finally:
+                    await response.aclose()
+        except _NOT_SENT:
+            failure = ServiceNowUnavailable("ServiceNow could not be reached; nothing was written.")
+        except (httpx.TimeoutException, TimeoutError):
+            failure = unusable_answer(
+                "ServiceNow did not answer in time.", "servicenow_timeout", writing=request.is_write
+            )
+        except httpx.RequestError:
+            failure = unusable_answer(
+                "The connection to ServiceNow broke.", "servicenow_unavailable", writing=request.is_write
+            )
+        else:
+            if body is not None:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(status=response.status_code, headers=headers, body=body)
+            failure = unusable_answer(
+                "ServiceNow's answer was larger than any expected one.", "answer_too_large", writing=request.is_write
+            )
+        raise failure
+
+    def _http_request(self, request: Request) -> httpx.Request:
+        headers: dict[str, str] = {}
+        content: bytes | None = None
+        if request.access_token is not None:
+            headers["Authorization"] = f"Bearer {request.access_token.reveal()}"
+        if request.record is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(request.record).encode("ascii")
+        elif request.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = request.form.reveal().encode("ascii")
+        return self._client.build_request(
+            request.method,
+            request.url,
+            params=request.parameters or None,
+            headers=headers,
+            content=content,
+            timeout=httpx.Timeout(
+                self.limits.get_s if request.method == "GET" else self.limits.post_s,
+                connect=self.limits.connect_s,
+                pool=self.limits.connect_s,
+            ),
+        )
+
+
+async def _bounded_body(response: httpx.Response) -> bytes | None:
+    """Read the body; None when it is longer than it may be."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _wait_before_repeating(error: Exception) -> bool | float:
+    """Return whether to repeat a read, or after how many seconds."""
+    if isinstance(error, ServiceNowThrottled):
+        wait = error.retry_after_s
+        return wait if wait is not None and wait <= LONGEST_WAIT_BETWEEN_READS_S else False
+    return isinstance(error, ServiceNowUnavailable) and error.code not in _NOT_WORTH_REPEATING

@@ -1,0 +1,166 @@
+"""Who is who in ServiceNow (wire document 6)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from shared.connections.model import TicketKind
+from shared.connections.ports import InstanceAccess, ServiceNowUser
+from shared.errors import AccessRefused, FixConfiguration
+from shared.servicenow.answers import Answer, result_of
+from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by
+from shared.servicenow.records import ALL_CLASSES
+from shared.servicenow.records import FIELDS as RECORD_FIELDS
+from shared.servicenow.table_api import Row, TableApi
+from shared.servicenow.transport import Request
+from shared.tickets.model import TABLES
+
+_USER_FIELDS: Final = ("sys_id", "user_name", "email", "active", "locked_out", "time_zone")
+_EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_EMAIL_MAX_LENGTH: Final = 100
+"""Length of ``sys_user.email`` (wire document 6)."""
+_ROLES_LIMIT: Final = 1000
+_WHOLE_API_REFUSED: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowUsers:
+    """Implements :class:`shared.connections.ports.UserDirectory`."""
+
+    table_api: TableApi
+
+    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
+        """Return whose access token this is.
+
+        Two ways are asked and must agree: an endpoint that is undocumented but widely used, and a query that the
+        instance fills in with the caller's name. Were that one condition dropped, somebody else's row would come back,
+        so two rows are asked for and exactly one, of exactly one, is accepted.
+
+        Raises:
+            AccessRefused: Code ``current_user_unknown``, or why ServiceNow refuses both ways.
+            Reauthorize, TryLater: As for every read.
+        """
+        named = await self._named_by_session(access)
+        try:
+            row = await self._only_user(access, CURRENT_USER)
+        except AccessRefused:
+            if named is None:
+                raise
+            row = None
+        found = _user_of(row) if row is not None else None
+        if found is None or named is None:
+            user = found or named
+        else:
+            user = found if (found.sys_id, found.user_name) == (named.sys_id, named.user_name) else None
+        if user is None:
+            raise AccessRefused(
+                "ServiceNow does not tell for certain whose access token this is.",
+                code="current_user_unknown",
+                next_step="Let the integration user read its own record in sys_user (sys_id, user_name), then "
+                "authorize again.",
+            )
+        return user
+
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
+        """Return the user's role names, or None when the instance does not show all of them."""
+        try:
+            page = await self.table_api.list_rows(
+                access,
+                "sys_user_has_role",
+                query=condition("user", "=", user_sys_id),
+                fields=("user", "role.name", "state"),
+                limit=_ROLES_LIMIT,
+            )
+        except AccessRefused as error:
+            if error.code in _WHOLE_API_REFUSED:
+                raise
+            return None
+        readable = all(row.value("user") == user_sys_id and row.value("role.name") for row in page.rows)
+        if not readable or len(page.rows) < (page.total_count or 0):
+            return None
+        return frozenset(row.value("role.name") for row in page.rows if row.value("state") in {"", "active"})
+
+    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+        """Return the sys_id of the only active user with that address (ignoring case), or None.
+
+        None, too, where the address could not stand in a query unchanged, or where the instance does not let us look.
+        """
+        address = email.strip()
+        if len(address) > _EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(address) or not is_safe_value(address):
+            return None
+        try:
+            row = await self._only_user(
+                access, all_of(condition("email", "=", address), condition("active", "=", "true"))
+            )
+        except AccessRefused as error:
+            if error.code in _WHOLE_API_REFUSED:
+                raise
+            return None
+        if row is None or row.value("email").lower() != address.lower() or row.value("active") != "true":
+            return None
+        return row.value("sys_id") or None
+
+    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+        """Return whether the synchronisation's query is allowed, on the kind's own table and on the parent table.
+
+        Raises:
+            AccessRefused: The whole API is refused (``ip_address_blocked``, ``access_scope_missing``).
+            Reauthorize, TryLater: As for every read.
+        """
+        query = next_by("sys_updated_on", ("2000-01-01 00:00:00", "0" * 32))
+        for table in (TABLES[kind], ALL_CLASSES):
+            try:
+                await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
+            except AccessRefused as error:
+                if error.code in _WHOLE_API_REFUSED:
+                    raise
+                return False
+        return True
+
+    async def _named_by_session(self, access: InstanceAccess) -> ServiceNowUser | None:
+        """Ask the user interface's own endpoint; None when the instance does not offer it."""
+        request = Request(
+            method="GET",
+            url=f"{access.instance}/api/now/ui/user/current_user",
+            subject="current_user",
+            access_token=access.access_token,
+        )
+        try:
+            return await self.table_api.transport.read(request, self._named)
+        except FixConfiguration as error:
+            if error.code in _WHOLE_API_REFUSED:
+                raise
+            return None
+
+    def _named(self, answer: Answer) -> ServiceNowUser | None:
+        result = result_of(answer, writing=False, now=self.table_api.transport.clock())
+        row = Row(result) if isinstance(result, dict) else Row({})
+        if not row.value("user_sys_id") or not row.value("user_name"):
+            return None
+        return ServiceNowUser(sys_id=row.value("user_sys_id"), user_name=row.value("user_name"))
+
+    async def _only_user(self, access: InstanceAccess, query: str) -> Row | None:
+        """Return the row of the only user for whom the query holds, those we may not see counted; None otherwise."""
+        page = await self.table_api.list_rows(access, "sys_user", query=query, fields=_USER_FIELDS, limit=2)
+        if len(page.rows) != 1 or page.total_count not in {None, 1}:
+            return None
+        return page.rows[0]
+
+
+def _user_of(row: Row) -> ServiceNowUser | None:
+    if not row.value("sys_id") or not row.value("user_name"):
+        return None
+    return ServiceNowUser(
+        sys_id=row.value("sys_id"),
+        user_name=row.value("user_name"),
+        email=row.value("email") or None,
+        active=_boolean(row.value("active")),
+        locked_out=_boolean(row.value("locked_out")),
+        time_zone=row.value("time_zone") or None,
+    )
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text)
