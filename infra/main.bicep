@@ -1,0 +1,366 @@
+metadata name = 'ServiceNow tickets for Microsoft 365'
+metadata description = 'Everything the connector needs in one resource group. docs/deployment.md leads through it.'
+
+@description('Short name of this deployment; part of every resource name.')
+@minLength(2)
+@maxLength(20)
+param environmentName string
+
+param location string = resourceGroup().location
+
+@description('''
+How the app reaches ServiceNow and its own storage:
+public - by the platform's own addresses, which change;
+fixedEgress - through a virtual network with one fixed address to allow in ServiceNow, storage and Key Vault closed to all others;
+private - as fixedEgress, and the app, storage, Key Vault and telemetry are reachable through private endpoints only.
+''')
+param networkMode 'public' | 'fixedEgress' | 'private' = 'public'
+
+@description('Address range of the virtual network, /25 or larger. Not used in public mode.')
+param networkAddressPrefix string = '10.80.0.0/24'
+
+@description('Custom host name that people use, already bound to the app; empty for the name Azure gives it.')
+param customHostName string = ''
+
+@description('Client id of an app registration made with scripts/register-application.sh; empty to have this deployment make it.')
+param existingClientId string = ''
+
+@description('Name by which the app registration is found again; unique in the tenant and not freed by deleting it.')
+param applicationUniqueName string = 'servicenow-tickets-${environmentName}-${nameSuffix}'
+
+@description('Object ids of people who get every app role. Only where this deployment makes the app registration.')
+param administratorObjectIds string[] = []
+
+@description('Client ids of other applications that may call the API with their own app roles.')
+param callerClientIds string[] = []
+
+@description('Where alerts are sent. Without an address the rules exist and raise alerts in the portal only.')
+param alertEmailAddresses string[] = []
+
+@description('ServiceNow hosts outside service-now.com that connections may use.')
+param allowedServiceNowHosts string[] = []
+
+@description('When the timer runs: seconds, minutes, hours, day, month, day of the week.')
+param maintainSchedule string = '0 * * * * *'
+
+@description('Seconds between two synchronisations of a connection.')
+@minValue(30)
+@maxValue(86400)
+param syncIntervalS int = 300
+
+@description('Time of day, UTC, of the complete comparison with ServiceNow.')
+param reconcileAt string = '02:00'
+
+@description('Days before the end of a consent at which to warn.')
+@minValue(1)
+param consentWarningDays int = 14
+
+@description('Age in seconds at which a ticket that has not reached ServiceNow raises an alert.')
+@minValue(60)
+param pendingWarningAgeS int = 1800
+
+@description('How the ticket mappings are kept: in three zones, or Standard_LRS where the region has none, or in a second region.')
+param mappingStorageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
+
+@description('Most instances at once. Forty is more than ServiceNow serves; it bounds the cost of a flood.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Days for which logs, metrics and traces are kept.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 90
+
+@description('recover, for one deployment, brings back the deleted key vault of this name with its secrets.')
+param keyVaultCreateMode 'default' | 'recover' = 'default'
+
+@description('Makes names unique. Another value gives a new set of resources beside names that are still taken after a deletion.')
+@minLength(5)
+@maxLength(13)
+param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
+
+param tags object = {}
+
+var name = '${environmentName}-${nameSuffix}'
+var identityName = 'id-${name}'
+var networkName = 'vnet-${name}'
+var workspaceName = 'log-${name}'
+var applicationInsightsName = 'appi-${name}'
+var monitoringScopeName = 'ampls-${name}'
+var hostStorageName = 'sthost${nameSuffix}'
+var mappingStorageName = 'stmap${nameSuffix}'
+var keyVaultName = 'kv-${nameSuffix}'
+var functionAppName = 'func-${name}'
+
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var isPrivate = networkMode == 'private'
+var publicNetworkAccess = isPrivate ? 'Disabled' : 'Enabled'
+var packageContainerName = 'packages'
+var applicationSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'application')
+var privateEndpointSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'private-endpoints')
+var dataAccess = {
+  publicNetworkAccess: publicNetworkAccess
+  subnetId: networkMode == 'fixedEgress' ? applicationSubnetId : null
+}
+
+module identity 'modules/identity.bicep' = {
+  params: { name: identityName, location: location, tags: allTags }
+}
+
+module network 'modules/network.bicep' = if (networkMode != 'public') {
+  params: {
+    name: name
+    networkName: networkName
+    location: location
+    tags: allTags
+    addressPrefix: networkAddressPrefix
+    serviceEndpoints: !isPrivate
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  params: {
+    workspaceName: workspaceName
+    applicationInsightsName: applicationInsightsName
+    location: location
+    tags: allTags
+    retentionInDays: logRetentionDays
+    publicNetworkAccessForIngestion: publicNetworkAccess
+  }
+}
+
+module hostStorage 'modules/storage-account.bicep' = {
+  params: {
+    name: hostStorageName
+    location: location
+    tags: allTags
+    // The package and the timers' leases: both are there again after the next publish.
+    sku: 'Standard_LRS'
+    access: dataAccess
+    containerNames: [packageContainerName]
+  }
+  dependsOn: [network]
+}
+
+module mappingStorage 'modules/storage-account.bicep' = {
+  params: {
+    name: mappingStorageName
+    location: location
+    tags: allTags
+    sku: mappingStorageSku
+    access: dataAccess
+    tableNames: ['connections', 'authorizations', 'tickets', 'idempotency']
+  }
+  dependsOn: [network]
+}
+
+module keyVault 'modules/key-vault.bicep' = {
+  params: {
+    name: keyVaultName
+    location: location
+    tags: allTags
+    access: dataAccess
+    createMode: keyVaultCreateMode
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [network]
+}
+
+module roles 'modules/roles.bicep' = {
+  params: {
+    identityName: identityName
+    hostStorageName: hostStorageName
+    mappingStorageName: mappingStorageName
+    keyVaultName: keyVaultName
+    applicationInsightsName: applicationInsightsName
+  }
+  dependsOn: [identity, hostStorage, mappingStorage, keyVault, monitoring]
+}
+
+module functionApp 'modules/function-app.bicep' = {
+  params: {
+    name: functionAppName
+    location: location
+    tags: allTags
+    identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+    packageContainerUrl: '${hostStorage.outputs.blobUrl}${packageContainerName}'
+    maximumInstanceCount: maximumInstanceCount
+    publicNetworkAccess: publicNetworkAccess
+    subnetId: networkMode == 'public' ? null : applicationSubnetId
+  }
+  // The app reads its package and its timers' leases as soon as it starts.
+  dependsOn: [roles, network]
+}
+
+module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
+  params: {
+    uniqueName: applicationUniqueName
+    hostNames: empty(customHostName) ? [functionApp.outputs.hostName] : [functionApp.outputs.hostName, customHostName]
+    identityPrincipalId: identity.outputs.principalId
+    administratorObjectIds: administratorObjectIds
+  }
+}
+
+module configuration 'modules/configuration.bicep' = {
+  params: {
+    functionAppName: functionAppName
+    clientId: signIn.?outputs.clientId ?? existingClientId
+    callerClientIds: callerClientIds
+    settings: {
+      PUBLIC_BASE_URL: 'https://${empty(customHostName) ? functionApp.outputs.hostName : customHostName}'
+      KEY_VAULT_URL: keyVault.outputs.url
+      TABLES_URL: mappingStorage.outputs.tableUrl
+      AZURE_CLIENT_ID: identity.outputs.clientId
+      MAINTAIN_SCHEDULE: maintainSchedule
+      SYNC_INTERVAL_S: string(syncIntervalS)
+      RECONCILE_AT: reconcileAt
+      ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
+      ALLOW_LOOPBACK_HTTP: 'false'
+      EGRESS_ADDRESSES: network.?outputs.egressAddress ?? ''
+      AzureWebJobsStorage__credential: 'managedidentity'
+      AzureWebJobsStorage__clientId: identity.outputs.clientId
+      AzureWebJobsStorage__blobServiceUri: hostStorage.outputs.blobUrl
+      APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+      APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+      OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: identity.outputs.clientId
+    }
+  }
+}
+
+module monitoringPrivateLink 'modules/monitoring-private-link.bicep' = if (isPrivate) {
+  params: {
+    name: monitoringScopeName
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+// Names of the global cloud: no function gives them, and other clouds use others.
+#disable-next-line no-hardcoded-env-urls
+var blobZone = 'privatelink.blob.core.windows.net'
+#disable-next-line no-hardcoded-env-urls
+var tableZone = 'privatelink.table.core.windows.net'
+var privateEndpoints = [
+  {
+    name: 'host-storage'
+    targetId: resourceId('Microsoft.Storage/storageAccounts', hostStorageName)
+    groupId: 'blob'
+    zoneNames: [blobZone]
+  }
+  {
+    name: 'mapping-storage'
+    targetId: resourceId('Microsoft.Storage/storageAccounts', mappingStorageName)
+    groupId: 'table'
+    zoneNames: [tableZone]
+  }
+  {
+    name: 'key-vault'
+    targetId: resourceId('Microsoft.KeyVault/vaults', keyVaultName)
+    groupId: 'vault'
+    zoneNames: ['privatelink.vaultcore.azure.net']
+  }
+  {
+    name: 'function-app'
+    targetId: resourceId('Microsoft.Web/sites', functionAppName)
+    groupId: 'sites'
+    zoneNames: ['privatelink.azurewebsites.net']
+  }
+  {
+    name: 'monitoring'
+    targetId: resourceId('Microsoft.Insights/privateLinkScopes', monitoringScopeName)
+    groupId: 'azuremonitor'
+    zoneNames: [
+      'privatelink.monitor.azure.com'
+      'privatelink.oms.opinsights.azure.com'
+      'privatelink.ods.opinsights.azure.com'
+      'privatelink.agentsvc.azure-automation.net'
+      blobZone
+    ]
+  }
+]
+
+module privateDnsZones 'modules/private-dns-zones.bicep' = if (isPrivate) {
+  params: {
+    zoneNames: union(flatten(map(privateEndpoints, endpoint => endpoint.zoneNames)), [])
+    networkName: networkName
+    tags: allTags
+  }
+  dependsOn: [network]
+}
+
+module privateEndpoint 'modules/private-endpoint.bicep' = [
+  for endpoint in privateEndpoints: if (isPrivate) {
+    params: {
+      name: 'pe-${name}-${endpoint.name}'
+      location: location
+      tags: allTags
+      subnetId: privateEndpointSubnetId
+      targetId: endpoint.targetId
+      groupId: endpoint.groupId
+      zoneNames: endpoint.zoneNames
+    }
+    dependsOn: [
+      network
+      hostStorage
+      mappingStorage
+      keyVault
+      functionApp
+      monitoringPrivateLink
+      privateDnsZones
+    ]
+  }
+]
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    applicationInsightsName: applicationInsightsName
+    emailAddresses: alertEmailAddresses
+    consentWarningDays: consentWarningDays
+    pendingWarningAgeS: pendingWarningAgeS
+    syncLagWarningS: 4 * syncIntervalS
+  }
+  dependsOn: [monitoring]
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    location: location
+    tags: allTags
+    applicationInsightsName: applicationInsightsName
+  }
+  dependsOn: [monitoring]
+}
+
+@description('Pass to func azure functionapp publish.')
+output functionAppName string = functionApp.outputs.name
+
+@description('Where people open the pages and clients call the API.')
+output baseUrl string = configuration.outputs.baseUrl
+
+@description('Host name for scripts/register-application.sh.')
+output hostName string = functionApp.outputs.hostName
+
+@description('Principal id for scripts/register-application.sh.')
+output identityPrincipalId string = identity.outputs.principalId
+
+@description('Client id of the app registration: what clients ask tokens for.')
+output clientId string = signIn.?outputs.clientId ?? existingClientId
+
+@description('Enter as redirect URL in ServiceNow\'s OAuth client.')
+output serviceNowRedirectUrl string = '${configuration.outputs.baseUrl}/api/oauth/callback'
+
+@description('The address from which ServiceNow is called; empty where it is not fixed.')
+output egressAddress string = network.?outputs.egressAddress ?? ''
+
+@description('What to enter in ServiceNow under System Security > IP Address Access Control.')
+output serviceNowAccessControl string = network.?outputs.accessControlRule ?? 'No fixed address in this network mode: ServiceNow cannot be closed to all but this app.'
+
+output keyVaultName string = keyVault.outputs.name
+output mappingStorageName string = mappingStorage.outputs.name
+output hostStorageName string = hostStorage.outputs.name
+output workbookId string = workbook.outputs.id

@@ -1,0 +1,218 @@
+metadata description = 'Alert rules over the structured log, and who hears of them. docs/operations.md says what to do about each.'
+
+param name string
+param location string
+param tags object
+param applicationInsightsName string
+param emailAddresses string[]
+
+@description('Days before the end of a consent at which to warn.')
+param consentWarningDays int
+
+@description('Age in seconds at which a ticket that has not reached ServiceNow is too old.')
+param pendingWarningAgeS int
+
+@description('Seconds by which tickets may be behind ServiceNow.')
+param syncLagWarningS int
+
+var rules rule[] = [
+  {
+    name: 'consent-ending'
+    description: 'The consent of a connection ends soon; after that nothing is delivered or synchronised until somebody consents again.'
+    query: loadTextContent('../queries/alerts/consent-ending.kql')
+    severity: 2
+    measure: 'days_left'
+    aggregation: 'Minimum'
+    operator: 'LessThan'
+    threshold: consentWarningDays
+    every: 'PT1H'
+    over: 'PT6H'
+    perConnection: true
+  }
+  {
+    name: 'authorization-required'
+    description: 'ServiceNow no longer accepts the consent of a connection; an administrator has to authorize it again.'
+    query: loadTextContent('../queries/alerts/authorization-required.kql')
+    severity: 1
+    measure: 'connections'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT15M'
+    over: 'P1D'
+    perConnection: true
+  }
+  {
+    name: 'connection-unavailable'
+    description: 'ServiceNow has not answered a connection for half an hour; tickets are kept and delivered when it is back.'
+    query: loadTextContent('../queries/alerts/connection-unavailable.kql')
+    severity: 2
+    measure: 'connections'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT15M'
+    over: 'P1D'
+    perConnection: true
+  }
+  {
+    name: 'deliveries-failing'
+    description: 'ServiceNow refused tickets for good; each says why and can be retried once that is corrected.'
+    query: loadTextContent('../queries/alerts/deliveries-failing.kql')
+    severity: 2
+    measure: 'failures'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT5M'
+    over: 'PT15M'
+    perConnection: true
+  }
+  {
+    name: 'deliveries-waiting'
+    description: 'A ticket has been waiting for ServiceNow for too long.'
+    query: loadTextContent('../queries/alerts/deliveries-waiting.kql')
+    severity: 2
+    measure: 'age_s'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: pendingWarningAgeS
+    every: 'PT5M'
+    over: 'PT30M'
+    perConnection: true
+  }
+  {
+    name: 'sync-lag'
+    description: 'Ticket states are further behind ServiceNow than they may be.'
+    query: loadTextContent('../queries/alerts/sync-lag.kql')
+    severity: 3
+    measure: 'lag_s'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: syncLagWarningS
+    every: 'PT15M'
+    over: 'PT30M'
+    perConnection: true
+  }
+  {
+    name: 'maintenance-stopped'
+    description: 'The timer has not completed a run; nothing is delivered later, synchronised or refreshed.'
+    query: loadTextContent('../queries/alerts/maintenance-stopped.kql')
+    severity: 1
+    measure: 'runs'
+    aggregation: 'Total'
+    operator: 'LessThan'
+    threshold: 1
+    every: 'PT5M'
+    over: 'PT15M'
+    perConnection: false
+  }
+  {
+    name: 'server-errors'
+    description: 'Requests are answered with 5xx.'
+    query: loadTextContent('../queries/alerts/server-errors.kql')
+    severity: 2
+    measure: 'errors'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT5M'
+    over: 'PT15M'
+    perConnection: false
+  }
+  {
+    name: 'throttled'
+    description: 'ServiceNow keeps asking a connection to slow down; a rate limit rule there may be too tight.'
+    query: loadTextContent('../queries/alerts/throttled.kql')
+    severity: 3
+    measure: 'answers'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 10
+    every: 'PT15M'
+    over: 'PT1H'
+    perConnection: true
+  }
+  {
+    name: 'token-refresh-failing'
+    description: 'A connection cannot refresh its access token; it will stop working within half an hour.'
+    query: loadTextContent('../queries/alerts/token-refresh-failing.kql')
+    severity: 2
+    measure: 'failures'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 2
+    every: 'PT5M'
+    over: 'PT30M'
+    perConnection: true
+  }
+]
+
+type rule = {
+  name: string
+  description: string
+  query: string
+  @description('0 critical, 1 error, 2 warning, 3 informational.')
+  severity: 0 | 1 | 2 | 3
+  @description('Column of the query\'s result that is compared with the threshold.')
+  measure: string
+  aggregation: 'Minimum' | 'Maximum' | 'Total'
+  operator: 'LessThan' | 'GreaterThan'
+  threshold: int
+  every: string
+  over: string
+  @description('Whether each connection_id of the result raises its own alert.')
+  perConnection: bool
+}
+
+resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = { name: applicationInsightsName }
+
+resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(emailAddresses)) {
+  name: 'ag-${name}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'SN tickets'
+    emailReceivers: [
+      for emailAddress in emailAddresses: {
+        name: emailAddress
+        emailAddress: emailAddress
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in rules: {
+    name: '${name}-${rule.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: rule.name
+      description: rule.description
+      enabled: true
+      severity: rule.severity
+      scopes: [applicationInsights.id]
+      evaluationFrequency: rule.every
+      windowSize: rule.over
+      autoMitigate: true
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            metricMeasureColumn: rule.measure
+            timeAggregation: rule.aggregation
+            operator: rule.operator
+            threshold: rule.threshold
+            dimensions: rule.perConnection ? [{ name: 'connection_id', operator: 'Include', values: ['*'] }] : []
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+      actions: { actionGroups: empty(emailAddresses) ? [] : [recipients.id] }
+    }
+  }
+]

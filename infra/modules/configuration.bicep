@@ -1,0 +1,63 @@
+metadata description = 'The function app\'s settings and its sign-in. The whole set of each is here: a second writer would replace it.'
+
+param functionAppName string
+param settings object
+param clientId string
+
+@description('Client ids of other applications, such as a portal or a script, that may call the API.')
+param callerClientIds string[]
+
+resource app 'Microsoft.Web/sites@2025-03-01' existing = { name: functionAppName }
+
+resource applicationSettings 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: settings
+}
+
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: true, runtimeVersion: '~1' }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'RedirectToLoginPage'
+      redirectToProvider: 'azureactivedirectory'
+      // The browser comes back from ServiceNow here, and a probe has no account; the code treats both as anonymous.
+      excludedPaths: ['/api/oauth/callback', '/api/health']
+    }
+    httpSettings: {
+      requireHttps: true
+      forwardProxy: { convention: 'NoProxy' }
+      routes: { apiPrefix: '/.auth' }
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: clientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+          clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+        }
+        login: { loginParameters: ['scope=openid profile email'] }
+        validation: {
+          allowedAudiences: [clientId]
+          defaultAuthorizationPolicy: { allowedApplications: concat([clientId], callerClientIds) }
+        }
+      }
+    }
+    login: {
+      allowedExternalRedirectUrls: []
+      cookieExpiration: { convention: 'FixedTime', timeToExpiration: '08:00:00' }
+      nonce: { validateNonce: true, nonceExpirationInterval: '00:05:00' }
+      preserveUrlFragmentsForLogins: false
+      routes: { logoutEndpoint: '/.auth/logout' }
+      // No token of a signed-in user is needed, so none is kept.
+      tokenStore: { enabled: false }
+    }
+  }
+  dependsOn: [applicationSettings]
+}
+
+output baseUrl string = settings.PUBLIC_BASE_URL

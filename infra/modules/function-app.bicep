@@ -1,0 +1,79 @@
+metadata description = 'The function app and its Flex Consumption plan.'
+
+param name string
+param location string
+param tags object
+param identityId string
+param packageContainerUrl string
+param maximumInstanceCount int
+param publicNetworkAccess 'Enabled' | 'Disabled'
+
+@description('The subnet through which the app reaches everything else; null for the platform\'s own way out.')
+param subnetId string?
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: 'plan-${name}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: { reserved: true }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'connector' })
+  kind: 'functionapp,linux'
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    publicNetworkAccess: publicNetworkAccess
+    virtualNetworkSubnetId: subnetId
+    functionAppConfig: {
+      runtime: { name: 'python', version: '3.13' }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        // The middle size: the smallest has a quarter of a processor, which makes a cold start several times longer,
+        // and the largest buys memory that an app which holds one page of tickets at a time never uses.
+        instanceMemoryMB: 2048
+        maximumInstanceCount: maximumInstanceCount
+        // Handlers are asynchronous and spend their time waiting for ServiceNow, so one instance serves many at once.
+        // Sixteen is how many requests a ServiceNow node works on at once: more would only queue there.
+        triggers: { http: { perInstanceConcurrency: 16 } }
+      }
+    }
+    siteConfig: {
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      remoteDebuggingEnabled: false
+    }
+  }
+
+  // Publishing signs in with Microsoft Entra ID; there is no user name and password that could leak.
+  resource ftpPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: { allow: false }
+  }
+
+  resource publishingPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: { allow: false }
+  }
+}
+
+output name string = app.name
+output hostName string = app.properties.defaultHostName

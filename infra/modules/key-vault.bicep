@@ -1,0 +1,56 @@
+metadata description = 'The vault that holds the secrets of every ServiceNow connection, and nothing else.'
+
+import { networkAccess } from 'network-access.bicep'
+
+@minLength(3)
+@maxLength(24)
+param name string
+param location string
+param tags object
+param access networkAccess
+
+@description('recover brings back a vault of this name that was deleted; its secrets come back with it.')
+param createMode 'default' | 'recover'
+
+@description('Resource id of the Log Analytics workspace that keeps the audit log.')
+param workspaceId string
+
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    createMode: createMode
+    tenantId: tenant().tenantId
+    sku: { family: 'A', name: 'standard' }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    enablePurgeProtection: true
+    enabledForDeployment: false
+    enabledForDiskEncryption: false
+    enabledForTemplateDeployment: false
+    publicNetworkAccess: access.publicNetworkAccess
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: access.publicNetworkAccess == 'Enabled' && access.?subnetId == null ? 'Allow' : 'Deny'
+      ipRules: []
+      virtualNetworkRules: access.?subnetId == null ? [] : [{ id: access.subnetId! }]
+    }
+  }
+}
+
+// The only stable version, of 2016, does not know category groups.
+#disable-next-line use-recent-api-versions
+resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: vault
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'audit', enabled: true }]
+  }
+}
+
+output id string = vault.id
+output name string = vault.name
+output url string = vault.properties.vaultUri

@@ -1,0 +1,165 @@
+metadata description = 'A virtual network whose traffic to the internet leaves from one fixed address.'
+
+@description('Part of the name of everything here but the network.')
+param name string
+param networkName string
+param location string
+param tags object
+
+@description('Address range of the network, /25 or larger; the first quarter is for the function app, the second for private endpoints.')
+param addressPrefix string
+
+@description('Whether storage and Key Vault are reached by service endpoints; not needed where they have private endpoints.')
+param serviceEndpoints bool
+
+resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = {
+  name: 'pip-${name}'
+  location: location
+  tags: tags
+  sku: { name: 'Standard' }
+  properties: {
+    publicIPAllocationMethod: 'Static'
+    publicIPAddressVersion: 'IPv4'
+  }
+}
+
+resource natGateway 'Microsoft.Network/natGateways@2026-03-01' = {
+  name: 'ng-${name}'
+  location: location
+  tags: tags
+  sku: { name: 'Standard' }
+  properties: {
+    idleTimeoutInMinutes: 4
+    publicIpAddresses: [{ id: egressAddress.id }]
+  }
+}
+
+// ServiceNow, Microsoft Entra ID and Azure are all reached over HTTPS; Azure's own DNS is not subject to these rules.
+resource applicationRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
+  name: 'nsg-${name}-application'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'deny-inbound'
+        properties: {
+          description: 'Requests reach the app through its front end, never through this subnet.'
+          direction: 'Inbound'
+          priority: 4000
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+      {
+        name: 'allow-https'
+        properties: {
+          description: 'ServiceNow, Microsoft Entra ID, storage, Key Vault and Azure Monitor.'
+          direction: 'Outbound'
+          priority: 100
+          access: 'Allow'
+          protocol: 'Tcp'
+          sourceAddressPrefix: 'VirtualNetwork'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '443'
+        }
+      }
+      {
+        name: 'deny-outbound'
+        properties: {
+          description: 'Nothing else leaves.'
+          direction: 'Outbound'
+          priority: 4000
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource privateEndpointRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
+  name: 'nsg-${name}-private-endpoints'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'allow-https-from-network'
+        properties: {
+          description: 'The app, and networks peered with this one.'
+          direction: 'Inbound'
+          priority: 100
+          access: 'Allow'
+          protocol: 'Tcp'
+          sourceAddressPrefix: 'VirtualNetwork'
+          sourcePortRange: '*'
+          destinationAddressPrefix: 'VirtualNetwork'
+          destinationPortRange: '443'
+        }
+      }
+      {
+        name: 'deny-inbound'
+        properties: {
+          description: 'Nothing else reaches the endpoints.'
+          direction: 'Inbound'
+          priority: 4000
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
+  name: networkName
+  location: location
+  tags: tags
+  properties: {
+    addressSpace: { addressPrefixes: [addressPrefix] }
+    // Inside the network's own resource: as children they would be removed and added again by every deployment.
+    subnets: [
+      {
+        name: 'application'
+        properties: {
+          addressPrefix: cidrSubnet(addressPrefix, 26, 0)
+          defaultOutboundAccess: false
+          delegations: [
+            { name: 'flex-consumption', properties: { serviceName: 'Microsoft.App/environments' } }
+          ]
+          natGateway: { id: natGateway.id }
+          networkSecurityGroup: { id: applicationRules.id }
+          serviceEndpoints: serviceEndpoints
+            ? [{ service: 'Microsoft.Storage' }, { service: 'Microsoft.KeyVault' }]
+            : []
+        }
+      }
+      {
+        name: 'private-endpoints'
+        properties: {
+          addressPrefix: cidrSubnet(addressPrefix, 26, 1)
+          defaultOutboundAccess: false
+          networkSecurityGroup: { id: privateEndpointRules.id }
+          privateEndpointNetworkPolicies: 'Enabled'
+        }
+      }
+    ]
+  }
+}
+
+output egressAddress string = egressAddress.properties.ipAddress
+output accessControlRule string = 'Type: Allow, Range start: ${egressAddress.properties.ipAddress}, Range end: ${egressAddress.properties.ipAddress}, Active: true'

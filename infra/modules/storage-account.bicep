@@ -1,0 +1,66 @@
+metadata description = 'A storage account that is reached with Microsoft Entra ID identities only.'
+
+import { networkAccess } from 'network-access.bicep'
+
+@minLength(3)
+@maxLength(24)
+param name string
+param location string
+param tags object
+param sku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS'
+param access networkAccess
+param containerNames string[] = []
+param tableNames string[] = []
+
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: sku }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: access.publicNetworkAccess
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: access.publicNetworkAccess == 'Enabled' && access.?subnetId == null ? 'Allow' : 'Deny'
+      virtualNetworkRules: access.?subnetId == null ? [] : [{ id: access.subnetId!, action: 'Allow' }]
+    }
+  }
+
+  resource blobs 'blobServices' = if (!empty(containerNames)) {
+    name: 'default'
+    properties: {
+      deleteRetentionPolicy: { enabled: true, days: 7 }
+      containerDeleteRetentionPolicy: { enabled: true, days: 7 }
+    }
+
+    resource containers 'containers' = [
+      for containerName in containerNames: {
+        name: containerName
+        properties: { publicAccess: 'None' }
+      }
+    ]
+  }
+
+  resource tables 'tableServices' = if (!empty(tableNames)) {
+    name: 'default'
+
+    resource table 'tables' = [
+      for tableName in tableNames: {
+        name: tableName
+      }
+    ]
+  }
+}
+
+output id string = account.id
+output name string = account.name
+output blobUrl string = account.properties.primaryEndpoints.blob
+output tableUrl string = account.properties.primaryEndpoints.table
