@@ -176,7 +176,7 @@ async def _answer(
             route=f"{described.method} /{described.path}",
             status=response.status_code,
             code=code,
-            duration_ms=(time.perf_counter() - started_at) * 1000,
+            duration_s=time.perf_counter() - started_at,
         )
     return response
 

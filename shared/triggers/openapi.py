@@ -1,0 +1,149 @@
+"""The OpenAPI document, generated from the declared operations and the models they use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE
+from shared.triggers.operations import Operation
+
+VERSION: Final = "1.0.0"
+ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
+    400: ("invalid_query", "unknown_parameter"),
+    413: ("request_too_large",),
+    500: ("internal_error", "settings_invalid"),
+    503: ("storage_unavailable",),
+}
+"""Problems that every operation can answer."""
+WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing",)}
+ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
+
+
+class ProblemView(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: str
+    status: int
+    code: str = Field(description="Stable; docs/api.md lists every code.")
+    detail: str = Field(description="What happened and what was kept.")
+    next_step: str | None = Field(default=None, description="What to do next.")
+    request_id: str = Field(description="Finds the request in the log.")
+
+
+def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
+    """Return every problem code that an operation can answer, by status."""
+    parts = [ALWAYS, operation.problems]
+    if operation.roles is not None:
+        parts.append(WITH_ROLES)
+    if operation.method != "GET":
+        parts.append(ON_WRITES)
+    together: dict[int, tuple[str, ...]] = {}
+    for part in parts:
+        for status, codes in part.items():
+            together[status] = tuple(dict.fromkeys((*together.get(status, ()), *codes)))
+    return dict(sorted(together.items()))
+
+
+def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, object]:
+    """Return the OpenAPI 3.1 document of the operations."""
+    operations = list(operations)
+    models: dict[tuple[type[BaseModel], str], None] = {(ProblemView, "serialization"): None}
+    for each in operations:
+        if each.body is not None:
+            models[each.body, "validation"] = None
+        for answer in each.answers.values():
+            if answer is not None:
+                models[answer, "serialization"] = None
+    references, definitions = models_json_schema(
+        [(model, mode) for model, mode in models],  # type: ignore[misc]
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = dict(definitions.get("$defs", {}))
+    paths: dict[str, dict[str, object]] = {}
+    for each in operations:
+        paths.setdefault("/" + _plain_path(each.path), {})[each.method.lower()] = _operation(each, references)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ServiceNow tickets for Microsoft 365",
+            "version": VERSION,
+            "description": "Creates ServiceNow incidents and change requests from Microsoft 365 security "
+            "recommendations and shows where they stand.",
+        },
+        "servers": [{"url": server}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "entra": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "App Service Authentication with Entra ID; browsers use its session cookie.",
+                }
+            },
+        },
+    }
+
+
+def _plain_path(path: str) -> str:
+    return re.sub(r"\{(\w+)[^}]*\}", r"{\1}", path)
+
+
+def _operation(operation: Operation, references: Mapping[Any, Any]) -> dict[str, object]:
+    document: dict[str, object] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": {
+            **{
+                str(status): _response(HTTPStatus(status).phrase, JSON_TYPE, references.get((model, "serialization")))
+                for status, model in operation.answers.items()
+            },
+            **{
+                str(status): _response(
+                    f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
+                    PROBLEM_TYPE,
+                    references[ProblemView, "serialization"],
+                )
+                for status, codes in problems_of(operation).items()
+            },
+        },
+    }
+    if operation.roles is not None:
+        document["security"] = [{"entra": []}]
+        document["description"] = f"Needs one of the app roles: {', '.join(sorted(operation.roles))}."
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)", operation.path)
+    ]
+    parameters += [
+        {
+            "name": each.name,
+            "in": each.place,
+            "required": each.required,
+            "description": each.description,
+            "schema": dict(each.schema),
+        }
+        for each in operation.parameters
+    ]
+    if parameters:
+        document["parameters"] = parameters
+    if operation.body is not None:
+        document["requestBody"] = {
+            "required": operation.body_required,
+            "content": {JSON_TYPE: {"schema": references[operation.body, "validation"]}},
+        }
+    return document
+
+
+def _response(description: str, content_type: str, schema: object | None) -> dict[str, object]:
+    if schema is None:
+        return {"description": description}
+    return {"description": description, "content": {content_type: {"schema": schema}}}

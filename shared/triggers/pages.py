@@ -1,0 +1,186 @@
+"""One way to declare a page: the route, the checks before it, and errors as pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import azure.functions as func
+
+from shared.application import Application, application
+from shared.errors import ConnectorError, FixRequest, OurBug
+from shared.log import log_bug, log_context, log_event
+from shared.triggers.operations import MAX_BODY_BYTES, WRITING_METHODS, read_query, refuse_other_sites, require_roles
+from shared.triggers.principal import Principal, Role, read_principal
+from shared.web.language import COOKIE, Language, choose_language
+from shared.web.rendering import CONTENT_SECURITY_POLICY, render
+
+HTML_TYPE: Final = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One visit of a page, after the checks.
+
+    Attributes:
+        query: Query parameters as sent, blank ones included.
+        form: Fields of a posted form, the last value of each name.
+        visitor: The signed-in person; None only on a page that needs no role.
+    """
+
+    application: Application
+    request: func.HttpRequest
+    request_id: str
+    language: Language
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    visitor: Principal | None
+
+    @property
+    def principal(self) -> Principal:
+        """The person on a page that demands a role."""
+        assert self.visitor is not None, "the page is declared with roles"
+        return self.visitor
+
+    def may(self, role: Role) -> bool:
+        """Whether the person has this role."""
+        return self.visitor is not None and role in self.visitor.roles
+
+    def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
+        """Return a rendered page."""
+        html = render(
+            template,
+            self.language,
+            visit=self,
+            Role=Role,
+            address=urlsplit(self.request.url).path,
+            **values,
+        )
+        return func.HttpResponse(
+            html.encode(),
+            status_code=status,
+            headers={
+                "Content-Type": HTML_TYPE,
+                "Content-Language": self.language.code,
+                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+                "Cache-Control": "no-store",
+                "Vary": "Cookie, Accept-Language",
+            },
+        )
+
+
+def redirect(address: str) -> func.HttpResponse:
+    """Send the browser to another page of this app after a form was handled."""
+    return func.HttpResponse(
+        status_code=303, headers={"Location": quote(address, safe="/?&=%#-._~:"), "Cache-Control": "no-store"}
+    )
+
+
+type PageHandler = Callable[[Visit], Awaitable[func.HttpResponse]]
+
+
+def page(
+    blueprint: func.Blueprint, method: str, path: str, *, roles: frozenset[Role] | None
+) -> Callable[[PageHandler], PageHandler]:
+    """Declare the decorated handler as a page; its name becomes the function's name on the host.
+
+    Args:
+        roles: App roles of which the person needs one; None for a page that anybody may see.
+    """
+
+    def declare(handler: PageHandler) -> PageHandler:
+        async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            return await _answer(handler, f"{method} /{path.lstrip('/')}", roles, req, context.invocation_id)
+
+        endpoint.__name__ = endpoint.__qualname__ = handler.__name__
+        blueprint.route(route=path, methods=[method], auth_level=func.AuthLevel.ANONYMOUS)(endpoint)
+        return handler
+
+    return declare
+
+
+async def _answer(
+    handler: PageHandler,
+    route: str,
+    roles: frozenset[Role] | None,
+    request: func.HttpRequest,
+    request_id: str,
+) -> func.HttpResponse:
+    started_at = time.perf_counter()
+    app = application()
+    cookies = request.headers.get("Cookie") or ""
+    visit = Visit(
+        application=app,
+        request=request,
+        request_id=request_id,
+        language=choose_language(cookie_value(cookies, COOKIE), request.headers.get("Accept-Language")),
+        query={},
+        form={},
+        visitor=read_principal(request.headers, app.settings),
+    )
+    code: str | None = None
+    with log_context(request_id=request_id):
+        try:
+            response = await handler(_checked(visit, roles))
+        except ConnectorError as error:
+            code = error.code
+            response = _error_page(visit, error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500
+            log_bug("unexpected_error", error, route=route)
+            bug = OurBug("Something went wrong that should not have; what was stored before stays stored.")
+            code = bug.code
+            response = _error_page(visit, bug)
+        log_event(
+            "request_answered",
+            route=route,
+            status=response.status_code,
+            code=code,
+            duration_s=time.perf_counter() - started_at,
+        )
+    return response
+
+
+def _checked(visit: Visit, roles: frozenset[Role] | None) -> Visit:
+    request = visit.request
+    if len(request.get_body()) > MAX_BODY_BYTES:
+        raise FixRequest("The form is too large; nothing was kept.", code="request_too_large", status=413)
+    if request.method in WRITING_METHODS:
+        refuse_other_sites(request.headers, visit.application.settings.public_base_url)
+    if roles is not None:
+        require_roles(visit.visitor, roles)
+    form = {name: request.form[name] for name in request.form} if request.method in WRITING_METHODS else {}
+    return Visit(
+        visit.application,
+        request,
+        visit.request_id,
+        visit.language,
+        read_query(request.url),
+        form,
+        visit.visitor,
+    )
+
+
+def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
+    if error.code == "not_signed_in" and visit.request.method == "GET":
+        parts = urlsplit(visit.request.url)
+        here = parts.path + (f"?{parts.query}" if parts.query else "")
+        return func.HttpResponse(
+            status_code=302,
+            headers={
+                "Location": f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}",
+                "Cache-Control": "no-store",
+            },
+        )
+    return visit.page("error.html", status=error.status, error=error)
+
+
+def cookie_value(cookies: str, name: str) -> str | None:
+    """Return a cookie's value; a second ``Cookie`` header arrives joined by a comma (host document Q3)."""
+    for part in cookies.replace(",", ";").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value
+    return None

@@ -1,0 +1,84 @@
+"""HTTP API: about the service itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Literal
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict
+
+from shared.connections.model import ConnectionStatus
+from shared.errors import ConnectorError
+from shared.triggers.answers import Answer
+from shared.triggers.openapi import openapi_document
+from shared.triggers.operations import ANY_ROLE, OPERATIONS, Call, operation
+
+blueprint = func.Blueprint()
+
+
+class ConnectionHealthView(BaseModel):
+    """Where one connection stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    status: ConnectionStatus
+
+
+class HealthView(BaseModel):
+    """Whether the service works; whoever is not signed in sees ``status`` and nothing else."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["alive"] = "alive"
+    storage: Literal["ok", "unavailable"] | None = None
+    key_vault: Literal["ok", "unavailable"] | None = None
+    connections: tuple[ConnectionHealthView, ...] | None = None
+
+
+@operation(
+    blueprint, "GET", "api/health", summary="Say whether the service is alive", roles=None, answers={200: HealthView}
+)
+async def check_health(call: Call) -> Answer:
+    """Answer ``alive`` to anybody, and how its parts do to somebody with a role."""
+    call.known_query()
+    if call.caller is None or not call.caller.has_any(ANY_ROLE):
+        return Answer({"status": "alive"})
+    app = call.application
+    connections, vault = await asyncio.gather(
+        _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))
+    )
+    return Answer(
+        HealthView(
+            storage="unavailable" if isinstance(connections, ConnectorError) else "ok",
+            key_vault="unavailable" if isinstance(vault, ConnectorError) else "ok",
+            connections=None
+            if isinstance(connections, ConnectorError)
+            else tuple(
+                ConnectionHealthView(connection_id=each.connection_id, status=each.status) for each in connections
+            ),
+        )
+    )
+
+
+@operation(
+    blueprint,
+    "GET",
+    "api/openapi.json",
+    summary="Describe this API",
+    roles=ANY_ROLE,
+    answers={200: None},
+)
+async def describe_api(call: Call) -> Answer:
+    """Answer with the OpenAPI document."""
+    call.known_query()
+    return Answer(openapi_document(OPERATIONS, call.application.settings.public_base_url))
+
+
+async def _outcome[Result](awaitable: Awaitable[Result]) -> Result | ConnectorError:
+    try:
+        return await awaitable
+    except ConnectorError as error:
+        return error

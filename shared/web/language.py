@@ -1,0 +1,69 @@
+"""Languages of the pages: each is one file in ``translations/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "translations"
+FALLBACK: Final = "en"
+COOKIE: Final = "language"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    Attributes:
+        code: BCP 47 code, the file's name.
+        texts: Text by key; ``{name}`` stands for a value.
+    """
+
+    code: str
+    texts: Mapping[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return the text of a key with its values filled in. Raises KeyError for a key without a text."""
+        text = self.texts[key]
+        return text.format_map(values) if values else text
+
+    def get(self, key: str, **values: object) -> str | None:
+        """Return the text of a key, or None when there is none."""
+        return self(key, **values) if key in self.texts else None
+
+
+@cache
+def languages() -> Mapping[str, Language]:
+    """Return every language there is a file for, by code."""
+    files = sorted(FOLDER.glob("*.json"))
+    return {file.stem: Language(file.stem, json.loads(file.read_text(encoding="utf-8"))) for file in files}
+
+
+def choose_language(cookie: str | None, accept_language: str | None) -> Language:
+    """Return the language that a person chose, or else the one the browser prefers."""
+    known = languages()
+    if cookie in known:
+        return known[cookie]
+    for code in preferred_codes(accept_language or ""):
+        if code in known:
+            return known[code]
+    return known[FALLBACK]
+
+
+def preferred_codes(accept_language: str) -> list[str]:
+    """Return the primary codes of an ``Accept-Language`` header, most wanted first (RFC 9110 12.5.4)."""
+    wanted: list[tuple[float, str]] = []
+    for part in accept_language[:500].split(","):
+        tag, _, parameters = part.strip().partition(";")
+        name, _, value = parameters.strip().partition("=")
+        try:
+            quality = float(value) if name.strip() == "q" else 1.0
+        except ValueError:
+            quality = 0.0
+        if tag and quality > 0:
+            wanted.append((quality, tag.partition("-")[0].strip().lower()))
+    return [code for _, code in sorted(wanted, key=lambda each: -each[0])]

@@ -1,0 +1,59 @@
+"""How a page comes together: template, language, security headers."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shared.web.language import Language, languages
+
+FOLDER: Final = Path(__file__).parent
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment: everything is escaped, a missing value is an error."""
+    templates = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.globals["static"] = static_address
+    templates.globals["languages"] = languages()
+    templates.filters["moment"] = moment
+    return templates
+
+
+def render(template: str, language: Language, **values: object) -> str:
+    """Return the HTML of a page; ``t`` is the language inside the template."""
+    return environment().get_template(template).render(t=language, **values)
+
+
+def moment(value: datetime | None) -> str:
+    """Return a time as people read it in every language: ISO date and minute, UTC."""
+    return "" if value is None else value.strftime("%Y-%m-%d %H:%M UTC")
+
+
+@cache
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Return every static file and its fingerprint, by name."""
+    files = sorted((FOLDER / "static").iterdir())
+    contents = {file.name: file.read_bytes() for file in files if file.is_file()}
+    return {name: (content, hashlib.sha256(content).hexdigest()[:16]) for name, content in contents.items()}
+
+
+def static_address(name: str) -> str:
+    """Return the address of a static file; its fingerprint lets browsers keep it for ever."""
+    return f"/static/{name}?v={static_files()[name][1]}"
