@@ -1,0 +1,133 @@
+"""The tables in Table Storage, and what goes wrong with storage told in the product's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableErrorCode
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from shared.errors import StorageUnavailable
+from shared.settings import Settings
+
+TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency")
+"""Every table of the product; ``infra/`` creates them."""
+
+CONNECT_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 10.0
+RETRIES: Final = 3
+
+_RACES: Final = frozenset({404, 409, 412})
+"""Answers that mean "somebody else was there": whoever called knows what they mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Clients of the product's tables; they share one connection pool."""
+
+    connections: TableClient
+    authorizations: TableClient
+    tickets: TableClient
+    idempotency: TableClient
+    service: TableServiceClient
+
+    async def create_missing(self) -> None:
+        """Create the tables that are not there: for a storage account that no deployment has prepared.
+
+        Raises StorageUnavailable.
+        """
+        with storage_errors():
+            for name in TABLE_NAMES:
+                await self.service.create_table_if_not_exists(name)
+
+    async def aclose(self) -> None:
+        """Close the connection pool."""
+        await self.service.close()
+
+
+def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
+    """Return clients of the tables at ``settings.tables_url``; nothing is sent yet.
+
+    A request that is not answered is repeated a few times within a minute; every write of the product is either
+    conditional or can be repeated without harm.
+    """
+    service = TableServiceClient(
+        settings.tables_url,
+        credential=credential,
+        connection_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retry_total=RETRIES,
+        retry_backoff_factor=0.4,
+        retry_backoff_max=5,
+    )
+    return Tables(**{name: service.get_table_client(name) for name in TABLE_NAMES}, service=service)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raise StorageUnavailable in place of the Azure SDK's errors.
+
+    The answers 404, 409 and 412 pass unchanged, unless the table itself is missing: they tell of other writers, and the
+    block's own ``except`` clauses, or the caller's, know what they mean.
+    """
+    try:
+        yield
+    except AzureError as error:
+        if (told := _told(error)) is None:
+            raise
+        raise told from None
+
+
+def _told(error: AzureError) -> StorageUnavailable | None:
+    if isinstance(error, ResourceNotFoundError) and _code(error) == TableErrorCode.TABLE_NOT_FOUND:
+        return StorageUnavailable(
+            "A table is missing in the storage account.",
+            code="storage_table_missing",
+            next_step="Deploy the infrastructure again; it creates the tables.",
+        )
+    if isinstance(error, ClientAuthenticationError) or (
+        isinstance(error, HttpResponseError) and error.status_code in {401, 403}
+    ):
+        return StorageUnavailable(
+            "Azure refuses the connector's identity, or its identity cannot be found out.",
+            code="storage_access_refused",
+            next_step="Check the role assignments and the network rules of the storage account and the key vault; a "
+            "new role assignment takes some minutes.",
+        )
+    if isinstance(error, HttpResponseError) and error.status_code in _RACES:
+        return None
+    return StorageUnavailable(
+        "Azure Storage or Key Vault did not answer as it should; it is tried again.",
+        retry_after_s=_retry_after_s(error),
+    )
+
+
+def _code(error: HttpResponseError) -> str | None:
+    return getattr(error, "error_code", None)
+
+
+def _retry_after_s(error: AzureError) -> float | None:
+    response = error.response if isinstance(error, HttpResponseError) else None
+    text: str = getattr(response, "headers", {}).get("Retry-After", "")
+    return float(text) if text.isdecimal() else None
+
+
+def plain_time(value: datetime) -> datetime:
+    """Return a stored time as a plain ``datetime``: the SDK's own subclass carries the service's text along."""
+    return datetime.combine(value.date(), value.timetz())
+
+
+def plain_time_or_none(value: datetime | None) -> datetime | None:
+    """Return a stored time as a plain ``datetime``, or None."""
+    return None if value is None else plain_time(value)
