@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 LOOPBACK = "127.0.0.1"
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 _POLL_S = 0.02
 _TAIL_LINES = 15
 

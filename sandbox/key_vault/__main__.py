@@ -8,19 +8,19 @@ import socket
 import uvicorn
 
 from sandbox.certificates import ensure_certificates
-from sandbox.key_vault.app import Service, create_app
+from sandbox.key_vault.app import Endpoint, create_app
 from sandbox.key_vault.vault import Vault
 from sandbox.managed_identity.tokens import TokenSigner
 
 
 def main() -> None:
-    """Print ``Vault <name> at <url>`` for each vault, then serve until the process is ended."""
+    """Print ``Vault <number> at <url>`` for each vault, then serve until the process is ended."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.key_vault")
     parser.add_argument("--port", type=int, required=True, help="of the first vault; 0 lets the system choose for all")
     parser.add_argument("--vaults", type=int, default=1, help="how many; each takes a port")
     arguments = parser.parse_args()
     certificates = ensure_certificates()
-    vaults: dict[int, Vault] = {}
+    endpoints: dict[int, Endpoint] = {}
     sockets = []
     for number in range(arguments.vaults):
         # asyncio switches Nagle's delay off only where the socket names its protocol.
@@ -28,11 +28,11 @@ def main() -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", arguments.port and arguments.port + number))
         port = listener.getsockname()[1]
-        vaults[port] = Vault(name=f"vault-{number}", url=f"https://127.0.0.1:{port}")
+        endpoints[port] = Endpoint(Vault(url=f"https://127.0.0.1:{port}"))
         sockets.append(listener)
-        print(f"Vault vault-{number} at https://127.0.0.1:{port}", flush=True)
+        print(f"Vault {number} at https://127.0.0.1:{port}", flush=True)
     config = uvicorn.Config(
-        create_app(Service(vaults, TokenSigner(certificates.token_key))),
+        create_app(endpoints, TokenSigner(certificates.token_key)),
         ssl_certfile=certificates.chain,
         ssl_keyfile=certificates.key,
         log_level="warning",

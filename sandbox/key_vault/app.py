@@ -28,47 +28,49 @@ type Handler = Callable[[Vault, Request], Awaitable[Response]]
 
 
 @dataclass
-class Service:
-    """All vaults of the process.
+class Endpoint:
+    """A vault and how it is reached.
 
     Attributes:
-        vaults: By the port on which each listens.
-        signer: Knows which access tokens are good.
+        vault: The vault.
         faults: Misbehaviour that waits for its requests.
         requests: Every request so far, without values.
     """
 
-    vaults: Mapping[int, Vault]
-    signer: TokenSigner
+    vault: Vault
     faults: list[Fault] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
 
 
-def create_app(service: Service) -> Starlette:
-    """Return the vaults as one web application; the port a request came in by says which vault it means."""
+def create_app(endpoints: Mapping[int, Endpoint], signer: TokenSigner) -> Starlette:
+    """Return the vaults as one web application.
+
+    Args:
+        endpoints: By the port on which each vault listens.
+        signer: Knows which access tokens are good.
+    """
 
     def secured(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            vault = service.vaults[request.scope["server"][1]]
+        async def answer(request: Request) -> Response:
+            endpoint = _meant(endpoints, request)
             principal_id: str | None = None
             try:
-                principal_id = _authenticate(service.signer, request)
-                fault = _fault(service, vault, request)
+                principal_id = _authenticate(signer, request)
+                fault = _fault(endpoint, request)
                 if fault is not None:
                     response = _error(KINDS[fault.kind])
                     if fault.retry_after_s is not None:
                         response.headers["Retry-After"] = str(fault.retry_after_s)
                 else:
                     _require_api_version(request)
-                    response = await handler(vault, request)
+                    response = await handler(endpoint.vault, request)
             except KeyVaultError as error:
                 response = _error(error)
             response.headers["x-ms-keyvault-region"] = "sandbox"
             response.headers["x-ms-request-id"] = str(uuid.uuid4())
-            service.requests.append(
+            endpoint.requests.append(
                 {
                     "at": datetime.now(UTC).isoformat(),
-                    "vault": vault.name,
                     "method": request.method,
                     "path": request.url.path,
                     "status": response.status_code,
@@ -77,7 +79,7 @@ def create_app(service: Service) -> Starlette:
             )
             return response
 
-        return endpoint
+        return answer
 
     def data(path: str, method: str, handler: Handler) -> Route:
         return Route(path, secured(handler), methods=[method])
@@ -95,9 +97,13 @@ def create_app(service: Service) -> Starlette:
             data("/deletedsecrets/{name}", "GET", _get_deleted_secret),
             data("/deletedsecrets/{name}", "DELETE", _purge_deleted_secret),
             data("/deletedsecrets/{name}/recover", "POST", _recover_deleted_secret),
-            *_control(service),
+            *_control(endpoints),
         ]
     )
+
+
+def _meant(endpoints: Mapping[int, Endpoint], request: Request) -> Endpoint:
+    return endpoints[request.scope["server"][1]]
 
 
 def _authenticate(signer: TokenSigner, request: Request) -> str:
@@ -114,9 +120,8 @@ def _authenticate(signer: TokenSigner, request: Request) -> str:
         raise KeyVaultError(401, "Unauthorized", f"Error validating token: {error}.") from error
 
 
-def _fault(service: Service, vault: Vault, request: Request) -> Fault | None:
-    taking = (fault for fault in service.faults if fault.takes(vault.name, request.method, request.url.path))
-    return next(taking, None)
+def _fault(endpoint: Endpoint, request: Request) -> Fault | None:
+    return next((fault for fault in endpoint.faults if fault.takes(request.method, request.url.path)), None)
 
 
 def _require_api_version(request: Request) -> None:
@@ -231,24 +236,26 @@ async def _purge_deleted_secret(vault: Vault, request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _control(service: Service) -> list[Route]:
+def _control(endpoints: Mapping[int, Endpoint]) -> list[Route]:
     async def faults(request: Request) -> Response:
+        waiting = _meant(endpoints, request).faults
         if request.method == "POST":
             wanted = await request.json()
             if wanted.get("kind") not in KINDS:
                 return JSONResponse({"error": f"kind is one of {', '.join(KINDS)}"}, status_code=400)
-            service.faults.append(Fault(**wanted))
+            waiting.append(Fault(**wanted))
         elif request.method == "DELETE":
-            service.faults.clear()
-        return JSONResponse([asdict(fault) for fault in service.faults])
+            waiting.clear()
+        return JSONResponse([asdict(fault) for fault in waiting])
 
     async def requests(request: Request) -> Response:
+        log = _meant(endpoints, request).requests
         if request.method == "DELETE":
-            service.requests.clear()
-        return JSONResponse(service.requests)
+            log.clear()
+        return JSONResponse(log)
 
     async def settings(request: Request) -> Response:
-        vault = service.vaults[request.scope["server"][1]]
+        vault = _meant(endpoints, request).vault
         wanted = await request.json()
         if "purge_protection" in wanted:
             vault.purge_protection = bool(wanted["purge_protection"])

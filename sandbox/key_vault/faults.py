@@ -34,7 +34,6 @@ class Fault:
 
     Attributes:
         kind: A key of :data:`KINDS`.
-        vault: Name of the vault, or ``None`` for every one.
         method: HTTP method, or ``None`` for every one.
         path: Regular expression found in the path.
         remaining: How many requests are still refused, or ``None`` for all until it is taken away.
@@ -42,17 +41,14 @@ class Fault:
     """
 
     kind: str
-    vault: str | None = None
     method: str | None = None
     path: str = ""
     remaining: int | None = 1
     retry_after_s: int | None = None
 
-    def takes(self, vault: str, method: str, path: str) -> bool:
+    def takes(self, method: str, path: str) -> bool:
         """Tell whether this request is one of its own, and count it."""
-        if self.remaining == 0 or self.vault not in (None, vault) or self.method not in (None, method):
-            return False
-        if not re.search(self.path, path):
+        if self.remaining == 0 or self.method not in (None, method) or not re.search(self.path, path):
             return False
         if self.remaining is not None:
             self.remaining -= 1

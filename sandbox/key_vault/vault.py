@@ -82,14 +82,12 @@ class Vault:
     """A vault.
 
     Attributes:
-        name: Its name.
         url: Its address, without a slash at the end; part of every identifier.
         purge_protection: Deleted secrets cannot be purged before their time.
         transition: How long a deletion and a recovery take; the service needs some seconds for each.
         clock: Gives the present time.
     """
 
-    name: str
     url: str
     purge_protection: bool = True
     transition: timedelta = timedelta()

@@ -1,0 +1,54 @@
+"""Starts the endpoint as a part of the sandbox."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from sandbox.processes import LOOPBACK, Process, Processes, free_port
+
+SECRET = "sandbox"
+"""The value of ``IDENTITY_HEADER``, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class ManagedIdentityEndpoint:
+    """A running endpoint.
+
+    Attributes:
+        process: Its process.
+        base_url: Its address; the control API stands below ``/sandbox``.
+        secret: What its callers have to send.
+    """
+
+    process: Process
+    base_url: str
+    secret: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the platform sets for an app that has a managed identity."""
+        return {"IDENTITY_ENDPOINT": f"{self.base_url}/msi/token", "IDENTITY_HEADER": self.secret}
+
+
+def start_managed_identity(
+    processes: Processes, *, port: int = 0, secret: str = SECRET, user_assigned: tuple[str, ...] = ()
+) -> ManagedIdentityEndpoint:
+    """Start the endpoint and return it when it listens.
+
+    Args:
+        processes: What it belongs to.
+        port: 0 takes a free one.
+        secret: The value of ``IDENTITY_HEADER``.
+        user_assigned: Client ids of user-assigned identities, beside the system-assigned one.
+
+    Raises:
+        SandboxError: It did not start.
+    """
+    port = port or free_port()
+    command = [sys.executable, "-m", "sandbox.managed_identity", "--port", str(port), "--secret", secret]
+    for client_id in user_assigned:
+        command += ["--user-assigned", client_id]
+    process = processes.start("Managed identity", command)
+    processes.wait_for_port(process, port)
+    return ManagedIdentityEndpoint(process, f"http://{LOOPBACK}:{port}", secret)

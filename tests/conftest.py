@@ -1,0 +1,14 @@
+"""What every test can ask for; the fixtures themselves stand in ``tests/fixtures``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sandbox.certificates import ensure_certificates
+
+# aiohttp reads the trusted authorities once, when it is imported, as it does in a deployed app at its start.
+assert "aiohttp" not in sys.modules, "aiohttp was imported before SSL_CERT_FILE could be set"
+os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
+
+pytest_plugins = ["tests.fixtures.azure"]

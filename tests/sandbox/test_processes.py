@@ -1,0 +1,150 @@
+"""Parts start, are waited for, are watched and end, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.azurite import start_azurite
+from sandbox.certificates import Certificates, ensure_certificates
+from sandbox.processes import Processes, SandboxError, accepts_connections, free_port, require_free_port
+
+FOREVER = "import time; print('ready', flush=True); time.sleep(600)"
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent to notice does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_everything_ends_with_the_block(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        one = processes.start("Part one", [sys.executable, "-c", FOREVER])
+        two = processes.start("Part two", [sys.executable, "-c", FOREVER])
+        processes.wait_for_line(one, "^ready$")
+        assert one.log == tmp_path / "part-one.log"
+        processes.raise_if_any_ended()
+    assert not alive(one.popen.pid)
+    assert not alive(two.popen.pid)
+
+
+def test_everything_ends_when_the_block_fails(tmp_path: Path) -> None:
+    def fail_inside() -> int:
+        with Processes(tmp_path) as processes:
+            part = processes.start("Part", [sys.executable, "-c", FOREVER])
+            pids.append(part.popen.pid)
+            raise KeyboardInterrupt
+
+    pids: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        fail_inside()
+    assert not alive(pids[0])
+
+
+def test_a_part_that_ignores_termination_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.processes._GRACE_S", 0.2)
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOREVER
+    with Processes(tmp_path) as processes:
+        part = processes.start("Stubborn", [sys.executable, "-c", stubborn])
+        processes.wait_for_line(part, "^ready$")
+        processes.stop(part)
+        assert part.popen.returncode == -signal.SIGKILL
+
+
+def test_what_a_part_started_ends_too(tmp_path: Path) -> None:
+    parent = (
+        "import subprocess, sys, time; "
+        f"print(subprocess.Popen([sys.executable, '-c', {FOREVER!r}]).pid, flush=True); time.sleep(600)"
+    )
+    with Processes(tmp_path) as processes:
+        part = processes.start("Parent", [sys.executable, "-c", parent])
+        grandchild = int(processes.wait_for_line(part, r"^(\d+)$")[1])
+        processes.kill(part)
+        assert gone_within(grandchild, 2.0)
+
+
+def test_everything_ends_when_the_starter_is_killed(tmp_path: Path) -> None:
+    starter = (
+        "import sys, time; from pathlib import Path; from sandbox.processes import Processes\n"
+        f"with Processes(Path({str(tmp_path)!r})) as processes:\n"
+        f"    print(processes.start('Part', [sys.executable, '-c', {FOREVER!r}]).popen.pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    root = Path(__file__).parent.parent.parent
+    with subprocess.Popen([sys.executable, "-c", starter], cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        part = int(process.stdout.readline())
+        assert alive(part)
+        process.kill()
+    assert gone_within(part, 5.0)
+
+
+def test_a_crash_is_told_with_the_last_lines(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        part = processes.start("Part", [sys.executable, "-c", "print('first'); raise SystemExit('out of memory')"])
+        with pytest.raises(SandboxError, match=r"(?s)Part ended with status 1\..*first.*out of memory"):
+            processes.wait_for_port(part, free_port())
+        with pytest.raises(SandboxError, match="Part ended with status 1"):
+            processes.raise_if_any_ended()
+
+
+def test_a_signal_is_told_by_name(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        part = processes.start("Part", [sys.executable, "-c", FOREVER])
+        os.kill(part.popen.pid, signal.SIGSEGV)
+        part.popen.wait()
+        with pytest.raises(SandboxError, match="Part was ended by SIGSEGV"):
+            part.raise_if_ended()
+
+
+def test_a_part_that_never_gets_ready_is_told(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        part = processes.start("Part", [sys.executable, "-c", FOREVER])
+        processes.wait_for_line(part, "ready")
+        with pytest.raises(SandboxError, match=r"(?s)Part was not ready within 0\.1 seconds.*ready"):
+            processes.wait_for_port(part, free_port(), within_s=0.1)
+
+
+def test_a_missing_program_is_told(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes, pytest.raises(SandboxError, match="Part needs the program no-such-program"):
+        processes.start("Part", ["no-such-program"])
+
+
+def test_a_missing_azurite_is_told(tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.azurite.PROGRAM", tmp_path / "azurite")
+    with Processes(tmp_path) as processes, pytest.raises(SandboxError, match="make setup"):
+        start_azurite(processes, certificates)
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert accepts_connections(port)
+        with pytest.raises(SandboxError, match=f"Port {port}, wanted by Key Vault, is in use"):
+            require_free_port(port, "Key Vault")
+    require_free_port(free_port(), "Key Vault")
+
+
+def test_certificates_are_made_once(tmp_path: Path) -> None:
+    made = ensure_certificates(tmp_path / "certificates")
+    before = made.authority.read_bytes()
+    assert ensure_certificates(tmp_path / "certificates") == made
+    assert made.authority.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "certificates"]
