@@ -1,0 +1,276 @@
+"""System properties: every behaviour that differs between instances, or that nobody documents, is one switch here.
+
+Names that ServiceNow itself uses keep their name (`glide.…`, `com.…`). Names beginning with `simulator.` choose between
+answers the wire document marks CONFLICT or NOT FOUND.
+"""
+
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Literal
+
+PropertyKind = Literal["boolean", "integer", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyDefinition:
+    """A switch: its name, kind, default (as text, as in `sys_properties.value`), what it does and allowed values."""
+
+    name: str
+    kind: PropertyKind
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+def _flag(name: str, default: bool, description: str) -> PropertyDefinition:
+    return PropertyDefinition(name, "boolean", "true" if default else "false", description)
+
+
+def _number(name: str, default: int, description: str) -> PropertyDefinition:
+    return PropertyDefinition(name, "integer", str(default), description)
+
+
+def _text(name: str, default: str, description: str, *choices: str) -> PropertyDefinition:
+    return PropertyDefinition(name, "string", default, description, choices)
+
+
+DEFINITIONS: tuple[PropertyDefinition, ...] = (
+    # Time and place
+    _text("glide.sys.default.tz", "America/Los_Angeles", "Time zone of users who have none of their own."),
+    _text("glide.sys.date_format", "yyyy-MM-dd", "Date format of users who have none of their own."),
+    _text("glide.sys.time_format", "HH:mm:ss", "Time format of users who have none of their own."),
+    # OAuth provider (wire document 1)
+    _flag("com.snc.platform.security.oauth.is.active", True, "OAuth is served at all (1.1)."),
+    _flag("glide.oauth.state.parameter.required", True, "An authorization request needs `state` (1.2)."),
+    _flag("glide.oauth.allow.parameters.in.post.body.only", True, "Token requests ignore the query string (1.4)."),
+    _flag("glide.oauth.inbound.ropc.grant_type.disabled", False, "The password grant is refused (1.4)."),
+    _flag(
+        "glide.oauth.inbound.client.credential.grant_type.enabled",
+        False,
+        "The client-credentials grant is served to clients with an OAuth application user (1.4).",
+    ),
+    _flag(
+        "glide.authenticate.oauth.post.token.expiration.cookie_auth.disabled",
+        True,
+        "Session cookies of a bearer call die with the token (1.7).",
+    ),
+    _text(
+        "simulator.oauth.redirect_uri_mismatch",
+        "error_page",
+        "CONFLICT 1.2: an unregistered redirect URI gives an error page, or the first registered URI is used.",
+        "error_page",
+        "first_registered",
+    ),
+    _text(
+        "simulator.oauth.deny",
+        "redirect",
+        "NOT FOUND 1.3: Deny redirects with error=access_denied, or the user stays on the instance.",
+        "redirect",
+        "stay",
+    ),
+    _text(
+        "simulator.oauth.refresh_token_on_refresh",
+        "same",
+        "NOT FOUND 1.5: a refresh answers the same refresh token, none, or a new one (the old one dies).",
+        "same",
+        "omitted",
+        "rotated",
+    ),
+    _text(
+        "simulator.oauth.scope",
+        "useraccount",
+        "1.5: the scope named in token answers; some instances answer an empty one.",
+    ),
+    _number("simulator.oauth.expires_in_shortfall", 1, "1.5: a new token says 1799 or 1800; seconds already gone."),
+    # Table API (wire document 2)
+    _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
+    _flag(
+        "glide.rest.table_api.admin_only_sys_fields",
+        False,
+        "A `sys_id` supplied on POST is honoured for administrators only (2.5).",
+    ),
+    _number("glide.rest.max_content_length", 10, "Largest request body in MiB (3)."),
+    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes by itself (5.3)."),
+    _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (2.6)."),
+    _flag("simulator.tiny_url.enabled", False, "POST /api/now/tinyurl and `sysparm_tiny` are served (2.2)."),
+    _number("simulator.path.maximum_length", 8192, "2.9: a longer path gets an HTML error page."),
+    _text(
+        "simulator.unknown_path_status",
+        "400",
+        "CONFLICT 2.8: status of an unknown API path.",
+        "400",
+        "404",
+    ),
+    _text(
+        "simulator.authentication_message",
+        "User Not Authenticated",
+        "2.8: message of a 401; newer instances say it otherwise.",
+        "User Not Authenticated",
+        "User is not authenticated",
+    ),
+    _text(
+        "simulator.unknown_query_field",
+        "ignored",
+        "CONFLICT 2.3: a query condition on a column that does not exist is dropped, or answers 403.",
+        "ignored",
+        "forbidden",
+    ),
+    _text(
+        "simulator.unreadable_field",
+        "omitted",
+        "CONFLICT 2.6: a field the caller may not read is left out, or reads back empty.",
+        "omitted",
+        "empty",
+    ),
+    _text(
+        "simulator.unreadable_table",
+        "empty",
+        "NOT FOUND 2.6: listing a table the caller may not read gives no rows, or 403.",
+        "empty",
+        "forbidden",
+    ),
+    _flag("simulator.acl.sys_choice_for_admin_only", False, "5.3: sys_choice is refused to ordinary users."),
+    _flag("simulator.acl.sys_user_has_role_for_admin_only", True, "6: role memberships are refused to ordinary users."),
+    _text(
+        "simulator.query.text_comparison",
+        "case_sensitive",
+        "2.3 says case-sensitive; instances on some databases compare text without regard to case.",
+        "case_sensitive",
+        "case_insensitive",
+    ),
+    _text(
+        "simulator.default_order",
+        "shuffled",
+        "NOT FOUND 2.7: order of an unordered list; shuffled differs from request to request.",
+        "shuffled",
+        "sys_id",
+    ),
+    _number("simulator.default_order.seed", 1, "Where the shuffling begins, so that a run can be repeated."),
+    _text(
+        "simulator.pagination.links",
+        "negative_prev",
+        "CONFLICT 2.7: Link always has prev (negative on page one) and next, or only those that exist.",
+        "negative_prev",
+        "applicable_only",
+    ),
+    _flag("simulator.total_count.respects_acl", False, "NOT FOUND 2.7: X-Total-Count leaves unreadable rows out."),
+    _text(
+        "simulator.task_choice_labels",
+        "class",
+        "NOT FOUND: a state read through `task` shows the label of the record's own class, or that of `task`.",
+        "class",
+        "task",
+    ),
+    _text(
+        "simulator.overlong_text",
+        "truncated",
+        "NOT FOUND 2.5: text beyond the dictionary length is cut silently, or kept whole.",
+        "truncated",
+        "kept",
+    ),
+    _text(
+        "simulator.duplicate_sys_id",
+        "refused",
+        "NOT FOUND 2.5: a POST with a sys_id in use answers 403, or is stored under a new sys_id.",
+        "refused",
+        "replaced",
+    ),
+    _text(
+        "simulator.supplied_sys_id",
+        "honoured",
+        "2.5: a sys_id supplied on POST is kept, or replaced by a generated one.",
+        "honoured",
+        "replaced",
+    ),
+    _flag("simulator.update.unchanged_counts", False, "NOT FOUND: a PATCH that changes nothing raises sys_mod_count."),
+    _text(
+        "simulator.incident.close_codes",
+        "current",
+        "CONFLICT 5.4: incident resolution codes of a newer or of an older instance.",
+        "current",
+        "legacy",
+    ),
+    _text("simulator.sc_task.skipped_state", "7", "CONFLICT 5.3: number of sc_task state Closed Skipped.", "7", "5"),
+    _flag("simulator.data_policy.incident_close", True, "5.4: closing needs close_code and close_notes."),
+    _flag("simulator.data_policy.change_request", True, "5.6: assignment group from Assess, closing details at close."),
+    _flag("simulator.data_policy.on_hold", True, "5.3: waiting for the caller needs a comment in the same call."),
+    _flag("simulator.change_model.active", True, "5.6: a change moves only along its model's transitions."),
+    _flag("simulator.standard_change.restricted", True, "5.6: a standard change keeps the fields of its template."),
+    _flag("simulator.incident.close_needs_itil_admin", False, "5.3: closing an incident needs itil_admin or admin."),
+    _flag("simulator.priority_lookup.active", True, "5.5: impact and urgency decide an incident's priority."),
+    _number("simulator.batch.serviced_at_most", 0, "4: items a batch answers before its time is up; 0 is no limit."),
+    _number("simulator.batch.maximum_s", 30, "4: seconds after which a batch leaves the rest unserviced."),
+    _number("simulator.batch.maximum_item_mib", 5, "4: largest request item of a batch in MiB."),
+)
+
+
+class UnknownPropertyError(KeyError):
+    """No switch has that name."""
+
+
+class Properties(MutableMapping[str, str]):
+    """The instance's switches by name. Values are text as in `sys_properties`; read them by `flag` and `number`.
+
+    Assigning validates against the definition: ValueError for a value the switch does not know. Deleting returns the
+    switch to its default. Names without a definition may be assigned freely (an instance has thousands).
+    """
+
+    def __init__(self, definitions: tuple[PropertyDefinition, ...] = DEFINITIONS) -> None:
+        self.definitions = {definition.name: definition for definition in definitions}
+        self._values: dict[str, str] = {}
+        self._listeners: list[Callable[[str, str], None]] = []
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._values:
+            return self._values[name]
+        if name in self.definitions:
+            return self.definitions[name].default
+        raise UnknownPropertyError(name)
+
+    def __setitem__(self, name: str, value: str | bool | int) -> None:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        definition = self.definitions.get(name)
+        if definition is not None:
+            _validate(definition, text)
+        elif name.startswith("simulator."):
+            raise UnknownPropertyError(name)
+        self._values[name] = text
+        for listener in self._listeners:
+            listener(name, text)
+
+    def __delitem__(self, name: str) -> None:
+        self._values.pop(name, None)
+        for listener in self._listeners:
+            listener(name, self[name] if name in self.definitions else "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.definitions.keys() | self._values.keys())
+
+    def __len__(self) -> int:
+        return len(self.definitions.keys() | self._values.keys())
+
+    def flag(self, name: str) -> bool:
+        """Return a boolean switch."""
+        return self[name] == "true"
+
+    def number(self, name: str) -> int:
+        """Return an integer switch."""
+        return int(self[name])
+
+    def when_changed(self, listener: Callable[[str, str], None]) -> None:
+        """Call `listener(name, value)` after each change."""
+        self._listeners.append(listener)
+
+    def reset(self) -> None:
+        """Return every switch to its default."""
+        for name in list(self._values):
+            del self[name]
+
+
+def _validate(definition: PropertyDefinition, text: str) -> None:
+    if definition.kind == "boolean" and text not in ("true", "false"):
+        raise ValueError(f"{definition.name} is true or false, not {text!r}")
+    if definition.kind == "integer" and not text.lstrip("-").isdecimal():
+        raise ValueError(f"{definition.name} is a whole number, not {text!r}")
+    if definition.choices and text not in definition.choices:
+        raise ValueError(f"{definition.name} is one of {', '.join(definition.choices)}, not {text!r}")
