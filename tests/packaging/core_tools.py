@@ -1,0 +1,51 @@
+"""Which files "func azure functionapp publish" takes: the rules of Core Tools for ``.funcignore``.
+
+Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). A pattern is not what git
+makes of it: it is a prefix of the path from the top of the project that has to end at a word boundary; ``*`` is one or
+more characters other than a slash, ``**`` one or more characters of any kind; a leading slash means nothing; a line with
+``!`` takes back, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_FOLDERS_NEVER_TAKEN = frozenset({".git", ".vscode"})
+_FILES_NEVER_TAKEN = frozenset({".funcignore", ".gitignore", "local.settings.json", "project.lock.json"})
+
+
+class FuncIgnore:
+    """The patterns of a ``.funcignore`` file."""
+
+    def __init__(self, text: str) -> None:
+        lines = [line.strip() for line in text.split("\n")]
+        patterns = [line for line in lines if line and not line.startswith("#")]
+        self._left_out = _prefix(pattern for pattern in patterns if not pattern.startswith("!"))
+        self._taken_back = _prefix(pattern[1:] for pattern in patterns if pattern.startswith("!"))
+
+    def takes(self, path: str) -> bool:
+        """Tell whether a file is published; ``path`` is relative to the top, with forward slashes."""
+        return bool(self._taken_back.match(path)) or not self._left_out.match(path)
+
+
+def published_files(root: Path) -> Iterator[str]:
+    """Yield the files below ``root`` that would be published, relative to it, sorted."""
+    ignore = FuncIgnore((root / ".funcignore").read_text())
+    for folder, folders, files in root.walk():
+        folders[:] = sorted(name for name in folders if name.lower() not in _FOLDERS_NEVER_TAKEN)
+        for name in sorted(files):
+            path = (folder / name).relative_to(root).as_posix()
+            if name.lower() not in _FILES_NEVER_TAKEN and ignore.takes(path):
+                yield path
+
+
+def _prefix(patterns: Iterable[str]) -> re.Pattern[str]:
+    alternatives = [_translate(pattern.removeprefix("/")) for pattern in patterns]
+    return re.compile(rf"(?:{'|'.join(alternatives)})\b" if alternatives else r"(?!)", re.ASCII)
+
+
+def _translate(pattern: str) -> str:
+    parts = re.split(r"(\*\*|\*)", pattern)
+    return "".join({"**": ".+", "*": "[^/]+"}.get(part, re.escape(part)) for part in parts)

@@ -1,0 +1,23 @@
+"""Runs in a bare interpreter: imports ``function_app`` from a given search path and prints what it registers, as JSON.
+
+The standard library comes last here, which is harmless, and nothing else is on the path: what the requirements lack is
+missing here as it would be in Azure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+
+def main() -> None:
+    """Print ``shared``, the file of that package, and ``functions``, the names in the order of registration."""
+    sys.path[:0] = json.loads(sys.argv[1])
+    function_app = importlib.import_module("function_app")
+    functions = [function.get_function_name() for function in function_app.app.get_functions()]
+    print(json.dumps({"shared": sys.modules["shared"].__file__, "functions": functions}))
+
+
+if __name__ == "__main__":
+    main()

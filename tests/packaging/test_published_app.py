@@ -1,0 +1,65 @@
+"""What is published, with its requirements installed as the remote build does, indexes as the documented functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.core_tools import published_files
+
+ROOT = Path(__file__).parent.parent.parent
+INDEXER = Path(__file__).with_name("index_functions.py")
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The application folder as it stands in Azure after a remote build."""
+    wwwroot = tmp_path_factory.mktemp("site") / "wwwroot"
+    for path in published_files(ROOT):
+        (wwwroot / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, wwwroot / path)
+    target = wwwroot / ".python_packages" / "lib" / "site-packages"
+    options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            *options,
+            "--requirement",
+            "requirements.txt",
+            "--target",
+            str(target),
+        ],
+        cwd=wwwroot,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"},
+    )
+    return wwwroot
+
+
+@pytest.mark.parametrize("app_root_first", [True, False], ids=["app root first", "app root last"])
+def test_the_published_app_indexes(site: Path, app_root_first: bool) -> None:
+    packages = site / ".python_packages" / "lib" / "site-packages"
+    order = [site, packages] if app_root_first else [packages, site]
+    completed = subprocess.run(
+        [sys.executable, "-I", "-S", str(INDEXER), json.dumps([str(path) for path in order])],
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert completed.returncode == 0, completed.stderr
+    indexed = json.loads(completed.stdout)
+    assert indexed["shared"] == str(site / "shared" / "__init__.py")
+    assert "maintain" in indexed["functions"]
+    assert len(indexed["functions"]) == len(set(indexed["functions"])) > 1
