@@ -227,9 +227,21 @@ class TicketDelivery:
                 after = failed(ticket, error, self.clock())
         except (TryLater, Reauthorize) as error:
             after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
-        stored = await self.store.update_ticket(ticket, after)
+        stored = await self._store(ticket, after)
         _log_outcome(stored)
         return stored
+
+    async def _store(self, ticket: Ticket, after: Ticket) -> Ticket:
+        """Store the outcome. A row that changed meanwhile (the lease ran out, or the answer to our own write was lost)
+        keeps what it has, but a record that stands in ServiceNow is never forgotten."""
+        try:
+            return await self.store.update_ticket(ticket, after)
+        except RowChanged:
+            current = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
+        assert current is not None, "a ticket that exists is never deleted"
+        if current.record is not None or after.record is None:
+            return current
+        return await self.store.update_ticket(current, replace(after, etag=current.etag))
 
     async def _deliver(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
         return await with_access(
