@@ -1,0 +1,55 @@
+"""Pages: what every page needs — static files and the choice of language."""
+
+from __future__ import annotations
+
+import mimetypes
+
+import azure.functions as func
+
+from shared.errors import FixRequest
+from shared.triggers.pages import Visit, page, redirect
+from shared.web.language import COOKIE, languages
+from shared.web.rendering import static_files
+
+blueprint = func.Blueprint()
+
+mimetypes.add_type("text/javascript", ".js")
+
+
+@page(blueprint, "GET", "static/{name}", roles=None)
+async def static_file(visit: Visit) -> func.HttpResponse:
+    """Answer with a file of ``web/static``; its address carries a fingerprint, so browsers may keep it."""
+    name = visit.request.route_params["name"]
+    if name not in static_files():
+        raise FixRequest("There is no such file.", code="page_not_found", status=404)
+    content, fingerprint = static_files()[name]
+    fresh = visit.query.get("v") == fingerprint
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return func.HttpResponse(
+        content,
+        headers={
+            "Content-Type": f"{content_type}; charset=utf-8" if content_type.startswith("text/") else content_type,
+            "Cache-Control": "public, max-age=31536000, immutable" if fresh else "no-cache",
+        },
+    )
+
+
+@page(blueprint, "GET", "language/{code}", roles=None)
+async def choose_language_page(visit: Visit) -> func.HttpResponse:
+    """Remember the language and go back to where the person was."""
+    code = visit.request.route_params["code"]
+    if code not in languages():
+        raise FixRequest("There is no such language.", code="page_not_found", status=404)
+    response = redirect(local_address(visit.query.get("return_to")))
+    secure = "; Secure" if visit.application.settings.public_base_url.startswith("https:") else ""
+    response.headers.add(
+        "Set-Cookie", f"{COOKIE}={code}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
+    )
+    return response
+
+
+def local_address(text: str | None) -> str:
+    """Return a path of this app, and the home page for anything that could lead elsewhere."""
+    if text is None or not text.startswith("/") or text.startswith(("//", "/\\")) or not text.isprintable():
+        return "/"
+    return text

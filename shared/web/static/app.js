@@ -1,0 +1,46 @@
+// Comfort only: every page works without this.
+"use strict";
+
+// A form is sent once, however often somebody clicks.
+for (const form of document.querySelectorAll("form[method='post']")) {
+  form.addEventListener("submit", () => {
+    queueMicrotask(() => {
+      for (const button of form.querySelectorAll("button[type='submit']")) button.disabled = true;
+    });
+  });
+}
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const button of document.querySelectorAll("button[disabled][type='submit']")) button.disabled = false;
+});
+
+// <button data-copy="id"> copies the text of the element with that id.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+    const before = button.textContent;
+    button.textContent = button.dataset.copied;
+    setTimeout(() => { button.textContent = before; }, 2000);
+  });
+}
+
+// <p data-count-for="field" data-limit="160" data-text="{left}"> says how many characters are left.
+for (const line of document.querySelectorAll("[data-count-for]")) {
+  const field = document.getElementById(line.dataset.countFor);
+  const show = () => {
+    const left = Number(line.dataset.limit) - [...field.value.replaceAll("\r\n", "\n")].length;
+    line.textContent = (left < 0 ? line.dataset.over : line.dataset.text).replace("{left}", Math.abs(left));
+    line.classList.toggle("fault", left < 0);
+  };
+  field.addEventListener("input", show);
+  show();
+}
+
+// Filters apply as soon as one is chosen.
+for (const form of document.querySelectorAll("form[data-auto-submit]")) {
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("select, input[type='checkbox']")) form.requestSubmit();
+  });
+}
