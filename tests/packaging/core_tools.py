@@ -1,9 +1,9 @@
 """Which files "func azure functionapp publish" takes: the rules of Core Tools for ``.funcignore``.
 
-Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). A pattern is not what git
-makes of it: it is a prefix of the path from the top of the project that has to end at a word boundary; ``*`` is one or
-more characters other than a slash, ``**`` one or more characters of any kind; a leading slash means nothing; a line with
-``!`` takes back, wherever it stands.
+Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). A pattern is not what
+git makes of it: it is a prefix of the path from the top of the project that has to end at a word boundary; ``*`` is one
+or more characters other than a slash, ``**`` one or more characters of any kind; a leading slash means nothing; a line
+with ``!`` takes back, wherever it stands.
 """
 
 from __future__ import annotations

@@ -1,0 +1,75 @@
+"""The settings files that are published or shown to newcomers say what the code reads, and hold what was decided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.azurite import ACCOUNT_KEY
+from shared.settings import SETTING_NAMES, Settings
+
+ROOT = Path(__file__).parent.parent.parent
+SET_BY_THE_PLATFORM = {"WEBSITE_AUTH_ENABLED"}
+READ_BY_OTHERS = {
+    "AzureWebJobsStorage",  # the host
+    "FUNCTIONS_WORKER_RUNTIME",  # the host
+    "IDENTITY_ENDPOINT",  # azure-identity
+    "IDENTITY_HEADER",  # azure-identity
+    "SSL_CERT_FILE",  # OpenSSL
+}
+
+
+@pytest.fixture
+def values() -> dict[str, str]:
+    """The values of the sample."""
+    sample: dict[str, dict[str, str]] = json.loads((ROOT / "local.settings.sample.json").read_text())
+    return sample["Values"]
+
+
+@pytest.fixture
+def host_json() -> dict[str, Any]:
+    """The host's settings."""
+    read: dict[str, Any] = json.loads((ROOT / "host.json").read_text())
+    return read
+
+
+def test_the_sample_holds_every_setting_and_no_other(values: dict[str, str]) -> None:
+    assert set(values) == (set(SETTING_NAMES) - SET_BY_THE_PLATFORM) | READ_BY_OTHERS
+
+
+def test_the_sample_is_usable(values: dict[str, str]) -> None:
+    settings = Settings.from_environment(values)
+    assert settings.redirect_uri == "http://localhost:7071/api/oauth/callback"
+    assert all(isinstance(value, str) for value in values.values())
+
+
+def test_the_sample_opens_the_sandboxs_storage(values: dict[str, str]) -> None:
+    parts = dict(part.split("=", 1) for part in values["AzureWebJobsStorage"].split(";"))
+    assert parts["AccountKey"] == ACCOUNT_KEY
+    assert parts["TableEndpoint"] == values["TABLES_URL"]
+
+
+def test_an_invocation_ends_soon(host_json: dict[str, Any]) -> None:
+    assert host_json["functionTimeout"] == "00:02:00"
+
+
+def test_the_bundle_is_the_one_in_support(host_json: dict[str, Any]) -> None:
+    assert host_json["extensionBundle"]["version"] == "[4.*, 5.0.0)"
+
+
+def test_pages_live_at_the_root(host_json: dict[str, Any]) -> None:
+    assert host_json["extensions"]["http"]["routePrefix"] == ""
+
+
+def test_every_answer_is_closed_unless_a_function_opens_it(host_json: dict[str, Any]) -> None:
+    headers = host_json["extensions"]["http"]["customHeaders"]
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Cache-Control"] == "no-store"
+    # "no-referrer" would make browsers send "Origin: null" with our own forms, and the pages check Origin on writes.
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert host_json["extensions"]["http"]["hsts"] == {"isEnabled": True, "maxAge": "365", "includeSubDomains": True}
