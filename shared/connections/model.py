@@ -82,6 +82,7 @@ class Connection:
         consented_at: When the present consent was given; None before the first one.
         consent_ends_at: When the refresh token ends unless somebody consents again.
         access_token_expires_at: When the access token ends.
+        access_token_refresh_at: When the timer refreshes the access token: after two thirds of its life.
         access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
             what it remembers is still the newest.
         last_success_at: When ServiceNow last gave a real answer.
@@ -105,6 +106,7 @@ class Connection:
     consented_at: datetime | None = None
     consent_ends_at: datetime | None = None
     access_token_expires_at: datetime | None = None
+    access_token_refresh_at: datetime | None = None
     access_token_version: str | None = None
     last_success_at: datetime | None = None
     last_error: LastError | None = None

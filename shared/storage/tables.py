@@ -13,7 +13,6 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
-    ResourceNotFoundError,
 )
 from azure.data.tables import TableErrorCode
 from azure.data.tables.aio import TableClient, TableServiceClient
@@ -28,8 +27,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 
-_RACES: Final = frozenset({404, 409, 412})
-"""Answers that mean "somebody else was there": whoever called knows what they mean."""
+_TRY_AGAIN: Final = frozenset({408, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +74,10 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageUnavailable in place of the Azure SDK's errors.
+    """Raise StorageUnavailable in place of the Azure SDK's errors when the service, not the request, is to blame.
 
-    The answers 404, 409 and 412 pass unchanged, unless the table itself is missing: they tell of other writers, and the
-    block's own ``except`` clauses, or the caller's, know what they mean.
+    Answers that tell of other writers (404, 409, 412) pass unchanged, unless the table itself is missing: the caller
+    knows what they mean. So do the answers to a malformed request, which are bugs.
     """
     try:
         yield
@@ -89,23 +87,28 @@ def storage_errors() -> Iterator[None]:
         raise told from None
 
 
+def is_table_missing(error: HttpResponseError) -> bool:
+    """Whether a 404 is about the whole table and not about one of its rows."""
+    response_code: str | None = getattr(error.response, "headers", {}).get("x-ms-error-code")
+    return TableErrorCode.TABLE_NOT_FOUND in {getattr(error, "error_code", None), response_code}
+
+
 def _told(error: AzureError) -> StorageUnavailable | None:
-    if isinstance(error, ResourceNotFoundError) and _code(error) == TableErrorCode.TABLE_NOT_FOUND:
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if isinstance(error, HttpResponseError) and is_table_missing(error):
         return StorageUnavailable(
             "A table is missing in the storage account.",
             code="storage_table_missing",
             next_step="Deploy the infrastructure again; it creates the tables.",
         )
-    if isinstance(error, ClientAuthenticationError) or (
-        isinstance(error, HttpResponseError) and error.status_code in {401, 403}
-    ):
+    if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
         return StorageUnavailable(
             "Azure refuses the connector's identity, or its identity cannot be found out.",
             code="storage_access_refused",
             next_step="Check the role assignments and the network rules of the storage account and the key vault; a "
             "new role assignment takes some minutes.",
         )
-    if isinstance(error, HttpResponseError) and error.status_code in _RACES:
+    if status is not None and 400 <= status < 500 and status not in _TRY_AGAIN:
         return None
     return StorageUnavailable(
         "Azure Storage or Key Vault did not answer as it should; it is tried again.",
@@ -113,13 +116,8 @@ def _told(error: AzureError) -> StorageUnavailable | None:
     )
 
 
-def _code(error: HttpResponseError) -> str | None:
-    return getattr(error, "error_code", None)
-
-
 def _retry_after_s(error: AzureError) -> float | None:
-    response = error.response if isinstance(error, HttpResponseError) else None
-    text: str = getattr(response, "headers", {}).get("Retry-After", "")
+    text: str = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
     return float(text) if text.isdecimal() else None
 
 

@@ -1,0 +1,79 @@
+"""Authorizations under way, in table ``authorizations``: spread over 256 partitions by the hash of their state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableTransactionError, TransactionOperation
+from azure.data.tables.aio import TableClient
+
+from shared.connections.ports import PendingAuthorization
+from shared.storage.tables import is_table_missing, plain_time, storage_errors
+
+_TAKEN: Final = frozenset({404, 412})
+
+
+class AzureAuthorizationStore:
+    """Implements :class:`shared.connections.ports.AuthorizationStore`; every method can raise StorageUnavailable."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def create_authorization(self, authorization: PendingAuthorization) -> None:
+        """Store it."""
+        with storage_errors():
+            await self._table.create_entity(
+                {
+                    "PartitionKey": _partition(authorization.state_hash),
+                    "RowKey": authorization.state_hash,
+                    "connection_id": authorization.connection_id,
+                    "code_challenge": authorization.code_challenge,
+                    "expires_at": authorization.expires_at,
+                    "started_by": authorization.started_by,
+                }
+            )
+
+    async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
+        """Return it and delete it, so that a state works once; None when unknown or already taken."""
+        with storage_errors():
+            try:
+                row = await self._table.get_entity(_partition(state_hash), state_hash)
+            except ResourceNotFoundError as error:
+                if is_table_missing(error):
+                    raise
+                return None
+            # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
+            unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+            try:
+                await self._table.submit_transaction([(TransactionOperation.DELETE, row, unchanged)])
+            except TableTransactionError as error:
+                if error.status_code not in _TAKEN:
+                    raise
+                return None
+        return _authorization(row)
+
+    async def delete_expired_authorizations(self, now: datetime) -> int:
+        """Delete those whose time is over; return how many."""
+        deleted = 0
+        with storage_errors():
+            async for row in self._table.query_entities("expires_at le @now", parameters={"now": now}):
+                await self._table.delete_entity(row)
+                deleted += 1
+        return deleted
+
+
+def _partition(state_hash: str) -> str:
+    return state_hash[:2]
+
+
+def _authorization(row: Any) -> PendingAuthorization:
+    return PendingAuthorization(
+        state_hash=row["RowKey"],
+        connection_id=row["connection_id"],
+        code_challenge=row["code_challenge"],
+        expires_at=plain_time(row["expires_at"]),
+        started_by=row["started_by"],
+    )
