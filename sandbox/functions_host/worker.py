@@ -1,0 +1,256 @@
+"""Microsoft's Python worker in this process; the only module that touches ``azure_functions_runtime``.
+
+The library keeps one app in module-level state and imports ``function_app`` under that very name, so at most one
+`Worker` lives in a process at a time. A second one after it is possible because `Worker.close` puts the interpreter
+back: modules of the app, ``sys.path``, ``os.environ``, and the library's registry (all of it in `_app_loaded`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import azure_functions_runtime
+from azure_functions_runtime import handle_event
+
+from sandbox.functions_host import protos
+from sandbox.functions_host.messages import (
+    Cookie,
+    Failed,
+    FunctionMetadata,
+    HttpInput,
+    HttpOutput,
+    Index,
+    Invocation,
+    NoOutput,
+    Outcome,
+    TextOutput,
+    TimerInput,
+    WorkerDiedError,
+)
+
+type SysPathOrder = Literal["development", "managed"]
+"""Where the app's folder stands in ``sys.path``: last (host document S5) or first (S6)."""
+
+KEPT_PACKAGES = frozenset({"sandbox", "tests", "benchmarks", "conftest", "__main__"})
+"""Packages below the app's folder that are ours, not the app's, and therefore not imported anew."""
+
+
+class Worker:
+    """An app folder, indexed and ready to be called."""
+
+    def __init__(self, index: Index, undo: contextlib.ExitStack) -> None:
+        self.index = index
+        self._undo = undo
+        self._running: set[asyncio.Task[Outcome]] = set()
+        self._dead = False
+
+    @classmethod
+    async def start(
+        cls, app_directory: Path, environment: Mapping[str, str], sys_path_order: SysPathOrder = "development"
+    ) -> Worker:
+        """Import and index ``function_app.py`` of a folder; a broken app gives an `Index` with its error."""
+        undo = contextlib.ExitStack()
+        try:
+            undo.enter_context(_app_loaded(app_directory, environment, sys_path_order))
+            return cls(await _index(app_directory), undo)
+        except BaseException:
+            undo.close()
+            raise
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """Call a function.
+
+        Raises:
+            WorkerDiedError: The worker was killed, or the function ended it, before this call was done.
+        """
+        if self._dead:
+            raise WorkerDiedError
+        task = asyncio.create_task(_invoke(invocation))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise WorkerDiedError from None
+            raise
+        except WorkerDiedError:
+            await self.kill()
+            raise
+
+    @property
+    def process_id(self) -> int:
+        """The process in which the functions run."""
+        return os.getpid()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether a new worker is needed."""
+        return self._dead
+
+    async def kill(self) -> None:
+        """Lose every call in flight. Threads of synchronous functions run on: Python cannot end them."""
+        self._dead = True
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        self._undo.close()
+
+    async def abandon(self) -> None:
+        """Replace for a timeout: as `kill`."""
+        await self.kill()
+
+    async def close(self) -> None:
+        """End every call and put the interpreter back as it was before `start`."""
+        await self.kill()
+
+
+@contextlib.contextmanager
+def _app_loaded(app_directory: Path, environment: Mapping[str, str], order: SysPathOrder) -> Iterator[None]:
+    """Give the app a fresh set of its own modules, its settings and its place in ``sys.path``; undo all at exit."""
+    old_environment = dict(os.environ)
+    old_path = list(sys.path)
+    old_modules = _app_modules(app_directory)
+    for name in old_modules:
+        del sys.modules[name]
+    os.environ.update(environment)
+    sys.path[:] = arranged_path(sys.path, app_directory, environment, order)
+    importlib.invalidate_caches()
+    azure_functions_runtime.start_threadpool_executor()
+    threads = azure_functions_runtime.get_threadpool_executor()
+    try:
+        yield
+    finally:
+        threads.shutdown(wait=False)
+        handle_event._functions._functions.clear()
+        handle_event._metadata_result = None
+        for name in _app_modules(app_directory):
+            del sys.modules[name]
+        sys.modules.update(old_modules)
+        sys.path[:] = old_path
+        os.environ.clear()
+        os.environ.update(old_environment)
+
+
+def _app_modules(app_directory: Path) -> dict[str, Any]:
+    """Return the imported modules that belong to the app, by name; installed packages and ours do not."""
+    root = str(app_directory.resolve()) + os.sep
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] not in KEPT_PACKAGES
+        and any(
+            place.startswith(root) and "site-packages" not in place
+            for place in [getattr(module, "__file__", None) or "", *map(str, getattr(module, "__path__", ()))]
+        )
+    }
+
+
+def arranged_path(
+    path: list[str], app_directory: Path, environment: Mapping[str, str], order: SysPathOrder
+) -> list[str]:
+    """Put the app's folder where the worker puts it (host document S5, S6)."""
+    app_root = str(app_directory)
+    rest = [entry for entry in path if entry != app_root]
+    if order == "development":
+        return [*rest, app_root]
+    packages = Path(environment.get("HOME", "")) / "site" / ".python_packages" / "lib" / "site-packages"
+    return [app_root, *([str(packages)] if packages.is_dir() else []), *rest]
+
+
+async def _index(app_directory: Path) -> Index:
+    init = protos.Message(capabilities={}, function_app_directory=str(app_directory))
+    request = protos.Message(
+        request=protos.Message(worker_init_request=init), properties={"host": "127.0.0.1", "protos": protos}
+    )
+    started = await azure_functions_runtime.worker_init_request(request)
+    if started.result.status != protos.StatusResult.Success:
+        return Index(error=f"{started.result.exception.message}\n{started.result.exception.stack_trace}")
+    answer = await azure_functions_runtime.functions_metadata_request(request)
+    return Index(
+        tuple(
+            FunctionMetadata(found.name, found.function_id, tuple(json.loads(raw) for raw in found.raw_bindings))
+            for found in answer.function_metadata_results or ()
+        )
+    )
+
+
+async def _invoke(invocation: Invocation) -> Outcome:
+    request = protos.Message(
+        request=protos.Message(
+            invocation_request=protos.Message(
+                invocation_id=invocation.invocation_id,
+                function_id=invocation.function_id,
+                input_data=[protos.ParameterBinding(name=invocation.parameter, data=_typed_data(invocation.input))],
+                trigger_metadata={},
+                trace_context=protos.Message(
+                    trace_parent=invocation.trace_parent, trace_state=invocation.trace_state, attributes={}
+                ),
+                retry_context=protos.Message(retry_count=0, max_retry_count=0, exception=None),
+            )
+        )
+    )
+    try:
+        response = await azure_functions_runtime.invocation_request(request)
+    except (SystemExit, KeyboardInterrupt) as ending:
+        raise WorkerDiedError(repr(ending)) from None
+    if response.result.status != protos.StatusResult.Success:
+        return Failed(response.result.exception.message, response.result.exception.stack_trace)
+    return _outcome(response.return_value)
+
+
+def _typed_data(value: HttpInput | TimerInput) -> protos.TypedData:
+    if isinstance(value, TimerInput):
+        timer = {
+            "Schedule": {"AdjustForDST": True},
+            "ScheduleStatus": value.schedule_status,
+            "IsPastDue": value.is_past_due,
+        }
+        return protos.TypedData(json=json.dumps(timer))
+    return protos.TypedData(
+        http=protos.RpcHttp(
+            method=value.method,
+            url=value.url,
+            headers=value.headers,
+            params=value.route_params,
+            query=value.query,
+            body=protos.TypedData(bytes=value.body),
+        )
+    )
+
+
+def _outcome(value: Any) -> Outcome:
+    kind = value.WhichOneof("data") if value is not None else None
+    if kind == "http":
+        return HttpOutput(
+            value.http.status_code,
+            value.http.headers,
+            tuple(_cookie(cookie) for cookie in value.http.cookies or ()),
+            value.http.body.bytes,
+        )
+    if kind == "string":
+        return TextOutput(value.string)
+    return NoOutput()
+
+
+def _cookie(cookie: Any) -> Cookie:
+    return Cookie(
+        name=cookie.name,
+        value=cookie.value,
+        domain=cookie.domain.value if cookie.domain else None,
+        path=cookie.path.value if cookie.path else None,
+        expires_s=cookie.expires.value.seconds if cookie.expires else None,
+        max_age_s=cookie.max_age.value if cookie.max_age else None,
+        secure=cookie.secure.value,
+        http_only=cookie.http_only.value,
+        same_site=cookie.same_site,
+    )
