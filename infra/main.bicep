@@ -240,6 +240,7 @@ module monitoringPrivateLink 'modules/monitoring-private-link.bicep' = if (isPri
 // Names of the global cloud: no function gives them, and other clouds use others.
 #disable-next-line no-hardcoded-env-urls
 var blobZone = 'privatelink.blob.core.windows.net'
+// As above.
 #disable-next-line no-hardcoded-env-urls
 var tableZone = 'privatelink.table.core.windows.net'
 var privateEndpoints = [

@@ -1,0 +1,152 @@
+"""The Bicep compiler, and what it makes of the templates.
+
+It is the program that the variable ``BICEP`` names, else ``bicep`` on PATH, else ``az bicep``. The Microsoft Graph
+extension comes from Microsoft's registry, as ``infra/bicepconfig.json`` says, or from a file beside the compiler where
+there is no way to that registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+REPOSITORY: Final = Path(__file__).parent.parent.parent
+TEMPLATES: Final = REPOSITORY / "infra"
+PARAMETERS: Final = Path(__file__).parent / "parameters"
+EXPANDED: Final = REPOSITORY / ".sandbox" / "infra"
+MODES: Final = ("public", "fixed-egress", "private")
+"""Names of the parameter files, one for each network mode."""
+SUBSCRIPTION_ID: Final = "22222222-2222-2222-2222-222222222222"
+TENANT_ID: Final = "33333333-3333-3333-3333-333333333333"
+RESOURCE_GROUP: Final = "tickets"
+LOCATION: Final = "westeurope"
+OFFLINE_EXTENSION: Final = "microsoftgraph-v1.0.tgz"
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A Bicep compiler: the words that start it, and where an offline Graph extension lies, if there is one."""
+
+    command: tuple[str, ...]
+    offline_extension: Path | None
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run one command; the exit status is left to the caller, because warnings do not change it."""
+        words = [*self.command, *(str(argument) for argument in arguments)]
+        # Not every machine has ICU, and nothing here depends on a culture.
+        environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+        return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+
+    def version(self) -> str:
+        """Return the version, such as ``0.49.2``."""
+        found = re.search(r"\d+\.\d+\.\d+", self.run("--version").stdout)
+        assert found, "the compiler does not say its version"
+        return found.group()
+
+    def copy_of_templates(self, place: Path) -> Path:
+        """Copy the templates and parameter files to where the compiler may write; returns the copy's ``infra``."""
+        templates = shutil.copytree(TEMPLATES, place / "infra")
+        parameters = shutil.copytree(PARAMETERS, place / PARAMETERS.relative_to(REPOSITORY))
+        configuration: Json = json.loads((templates / "bicepconfig.json").read_text())
+        if self.offline_extension is not None:
+            configuration["extensions"]["microsoftGraphV1"] = OFFLINE_EXTENSION
+        # The compiler looks for its configuration beside and above a file: the parameter files need their own.
+        for folder in (templates, parameters):
+            (folder / "bicepconfig.json").write_text(json.dumps(configuration))
+            if self.offline_extension is not None:
+                shutil.copy(self.offline_extension, folder / OFFLINE_EXTENSION)
+        return templates
+
+    def diagnostics(self, pattern: Path) -> list[str]:
+        """Return everything that the compiler and its linter have to say about the files that match."""
+        command = "build-params" if pattern.suffix == ".bicepparam" else "lint"
+        outcome = self.run(command, "--pattern", pattern, "--diagnostics-format", "sarif")
+        reports = _documents(outcome.stdout + outcome.stderr)
+        assert reports, f"no file matches {pattern}"
+        return [_sentence(result) for report in reports for run in report["runs"] for result in run["results"]]
+
+    def snapshot(self, parameters: Path, *, deployment_name: str = "main") -> Json:
+        """Return every resource and output that a parameter file would deploy, modules and conditions expanded."""
+        outcome = self.run(
+            *("snapshot", parameters, "--mode", "overwrite", "--deployment-name", deployment_name),
+            *("--subscription-id", SUBSCRIPTION_ID, "--tenant-id", TENANT_ID),
+            *("--resource-group", RESOURCE_GROUP, "--location", LOCATION),
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        expanded: Json = json.loads(parameters.with_suffix(".snapshot.json").read_text())
+        return expanded
+
+
+def find_compiler() -> Compiler | None:
+    """Return the compiler, or None where there is none."""
+    for words in ([os.environ.get("BICEP", "")], ["bicep"], ["az", "bicep"]):
+        program = shutil.which(words[0]) if words[0] else None
+        if program is None:
+            continue
+        compiler = Compiler((program, *words[1:]), None)
+        if compiler.run("--version").returncode == 0:
+            beside = Path(program).resolve().parent / OFFLINE_EXTENSION
+            return Compiler(compiler.command, beside if beside.is_file() else None)
+    return None
+
+
+def expanded_templates(compiler: Compiler) -> Path:
+    """Return a folder with ``main.json``, the compiled template, and ``<parameter file>.json``, each one's snapshot.
+
+    It is made once for a state of the templates: tests in several processes, and the checkov run, share it.
+    """
+    digest = hashlib.sha256(" ".join(compiler.command).encode())
+    for source in sorted([*TEMPLATES.rglob("*"), *PARAMETERS.rglob("*"), Path(__file__)]):
+        if source.is_file():
+            digest.update(source.name.encode() + source.read_bytes())
+    place = EXPANDED / digest.hexdigest()[:16]
+    if place.is_dir():
+        return place
+    EXPANDED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=EXPANDED) as temporary:
+        templates = compiler.copy_of_templates(Path(temporary) / "sources")
+        made = Path(temporary) / "made"
+        made.mkdir()
+        built = compiler.run("build", templates / "main.bicep", "--outfile", made / "main.json")
+        assert built.returncode == 0, built.stderr
+        for parameters in sorted((Path(temporary) / "sources").rglob("*.bicepparam")):
+            if parameters.parent != templates:
+                snapshot = compiler.snapshot(parameters)
+                (made / f"{parameters.stem}.json").write_text(json.dumps(snapshot, indent=1))
+        try:
+            made.rename(place)
+        except OSError:
+            assert place.is_dir(), "neither this process nor another could keep the expanded templates"
+    return place
+
+
+def _documents(text: str) -> list[Json]:
+    """Read JSON documents that follow one another: the compiler writes one report for each file."""
+    decoder = json.JSONDecoder()
+    documents: list[Json] = []
+    rest = text.strip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        documents.append(document)
+        rest = rest[end:].strip()
+    return documents
+
+
+def _sentence(result: Mapping[str, Any]) -> str:
+    places: Sequence[Mapping[str, Any]] = result["locations"]
+    where = [
+        f"{Path(place['physicalLocation']['artifactLocation']['uri']).name}:{place['physicalLocation']['region']['startLine']}"
+        for place in places
+    ]
+    return f"{', '.join(where)} {result['ruleId']}: {result['message']['text']}"

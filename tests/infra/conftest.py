@@ -1,0 +1,71 @@
+"""What the tests of the infrastructure share: the compiler and the expanded templates."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.infra.compiler import MODES, Compiler, Json, expanded_templates, find_compiler
+from tests.infra.expansion import Expansion, expansion
+
+
+@pytest.fixture(scope="session")
+def compiler() -> Compiler:
+    """The Bicep compiler; without one the test is skipped, in CI it fails."""
+    found = find_compiler()
+    if found is None:
+        reason = "no Bicep compiler: set BICEP to one, or install bicep or the Azure CLI"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def expanded(compiler: Compiler) -> Path:
+    """The folder of the compiled template and the snapshots."""
+    return expanded_templates(compiler)
+
+
+@pytest.fixture(scope="session")
+def template(expanded: Path) -> Json:
+    """The compiled template."""
+    content: Json = json.loads((expanded / "main.json").read_text())
+    return content
+
+
+@pytest.fixture(params=MODES)
+def deployed(request: pytest.FixtureRequest, expanded: Path) -> Expansion:
+    """What each network mode deploys, one after the other."""
+    return _read(expanded, request.param)
+
+
+@pytest.fixture
+def public(expanded: Path) -> Expansion:
+    """What public mode deploys."""
+    return _read(expanded, "public")
+
+
+@pytest.fixture
+def fixed_egress(expanded: Path) -> Expansion:
+    """What fixedEgress mode deploys."""
+    return _read(expanded, "fixed-egress")
+
+
+@pytest.fixture
+def private(expanded: Path) -> Expansion:
+    """What private mode deploys."""
+    return _read(expanded, "private")
+
+
+@pytest.fixture
+def every_choice(expanded: Path) -> Expansion:
+    """What a deployment with no parameter left at its default deploys."""
+    return _read(expanded, "every-choice")
+
+
+def _read(expanded: Path, name: str) -> Expansion:
+    return expansion(json.loads((expanded / f"{name}.json").read_text()))

@@ -1,0 +1,23 @@
+using '../../../infra/main.bicep'
+
+// Every parameter that has a default, set to something else: nothing may be ignored.
+param environmentName = 'contoso'
+param location = 'japaneast'
+param networkMode = 'fixedEgress'
+param networkAddressPrefix = '192.168.8.0/25'
+param customHostName = 'tickets.contoso.com'
+param existingClientId = '99999999-9999-9999-9999-999999999999'
+param callerClientIds = ['88888888-8888-8888-8888-888888888888']
+param alertEmailAddresses = ['operations@contoso.com']
+param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
+param maintainSchedule = '30 */2 * * * *'
+param syncIntervalS = 600
+param reconcileAt = '17:30'
+param consentWarningDays = 30
+param pendingWarningAgeS = 7200
+param mappingStorageSku = 'Standard_GZRS'
+param maximumInstanceCount = 60
+param logRetentionDays = 365
+param keyVaultCreateMode = 'recover'
+param nameSuffix = 'second'
+param tags = { department: 'security' }

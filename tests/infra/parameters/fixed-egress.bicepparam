@@ -1,0 +1,6 @@
+using '../../../infra/main.bicep'
+
+param environmentName = 'contoso'
+param networkMode = 'fixedEgress'
+param alertEmailAddresses = ['operations@contoso.com', 'security@contoso.com']
+param administratorObjectIds = []

@@ -1,0 +1,97 @@
+"""The templates compile, and neither the compiler nor its linter has anything to say about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra.compiler import PARAMETERS, REPOSITORY, TEMPLATES, Compiler
+
+PINNED_VERSION = re.compile(r"az bicep install --version v([\d.]+)")
+SOURCES = sorted([*TEMPLATES.rglob("*.bicep"), *TEMPLATES.rglob("*.bicepparam"), *PARAMETERS.glob("*.bicepparam")])
+
+
+@pytest.fixture
+def copied(compiler: Compiler, tmp_path: Path) -> Path:
+    """A copy of the templates that a test may change."""
+    return compiler.copy_of_templates(tmp_path)
+
+
+def test_templates_have_no_diagnostics(compiler: Compiler, copied: Path) -> None:
+    assert compiler.diagnostics(copied / "**" / "*.bicep") == []
+
+
+def test_parameter_files_have_no_diagnostics(compiler: Compiler, copied: Path) -> None:
+    assert compiler.diagnostics(copied.parent / "**" / "*.bicepparam") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "rule"),
+    [
+        ("modules/function-app.bicep", "httpsOnly: true", "httpOnly: true", "BCP089"),
+        ("modules/key-vault.bicep", "vaults@2026-05-15", "vaults@2019-09-01", "use-recent-api-versions"),
+        (
+            "main.bicep",
+            "param tags object = {}",
+            "param tags object = {}\nparam unused string = ''",
+            "no-unused-params",
+        ),
+        ("modules/sign-in.bicep", "appRoleAssignmentRequired:", "appRoleAssignmentsRequired:", "BCP089"),
+    ],
+    ids=["misspelt property", "old API version", "unused parameter", "misspelt Graph property"],
+)
+def test_a_mistake_is_a_diagnostic(
+    compiler: Compiler, copied: Path, file: str, right: str, wrong: str, rule: str
+) -> None:
+    source = copied / file
+    assert source.read_text().count(right) == 1
+    source.write_text(source.read_text().replace(right, wrong))
+    assert [line for line in compiler.diagnostics(source) if rule in line]
+
+
+def test_newest_api_versions(compiler: Compiler, copied: Path) -> None:
+    """The newest that the pinned compiler knows; a newer compiler knows newer ones, which is no mistake of ours."""
+    pinned = PINNED_VERSION.search((REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
+    assert pinned
+    if compiler.version() != pinned[1]:
+        pytest.skip(f"the compiler is {compiler.version()}; API versions are held against {pinned[1]}")
+    configuration = json.loads((copied / "bicepconfig.json").read_text())
+    configuration["analyzers"]["core"]["rules"]["use-recent-api-versions"]["maxAgeInDays"] = 0
+    (copied / "bicepconfig.json").write_text(json.dumps(configuration))
+    assert compiler.diagnostics(copied / "main.bicep") == []
+
+
+def test_every_file_is_formatted(compiler: Compiler, copied: Path) -> None:
+    for suffix in ("bicep", "bicepparam"):
+        assert compiler.run("format", "--pattern", copied.parent / "**" / f"*.{suffix}").returncode == 0
+    for source in SOURCES:
+        formatted = (copied.parent / source.relative_to(REPOSITORY)).read_text()
+        assert formatted.rstrip() == source.read_text().rstrip(), f"run bicep format on {source.name}"
+
+
+def test_every_linter_rule_is_an_error() -> None:
+    core = json.loads((TEMPLATES / "bicepconfig.json").read_text())["analyzers"]["core"]
+    assert core["enabled"] is True
+    assert {rule["level"] for rule in core["rules"].values()} == {"error"}
+
+
+def test_a_rule_is_only_passed_over_with_a_reason() -> None:
+    for source in SOURCES:
+        lines = source.read_text().splitlines()
+        for before, line in zip(lines, lines[1:], strict=False):
+            if "#disable" in line:
+                assert before.strip().startswith("//"), f"{source.name}: {line}"
+
+
+def test_main_only_wires_modules() -> None:
+    assert not re.search(r"^resource ", (TEMPLATES / "main.bicep").read_text(), re.MULTILINE)
+
+
+def test_every_module_is_used() -> None:
+    main = (TEMPLATES / "main.bicep").read_text()
+    modules = {module.name for module in (TEMPLATES / "modules").glob("*.bicep")}
+    types_only = {"network-access.bicep"}
+    assert {name for name in modules if f"'modules/{name}'" not in main} == types_only
