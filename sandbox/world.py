@@ -1,0 +1,196 @@
+"""All parts of the sandbox together: started in order, reachable by address, ended as one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.azurite import Azurite, StorageAccount, start_azurite
+from sandbox.certificates import Certificates, ensure_certificates
+from sandbox.key_vault.process import KeyVaults, start_key_vaults
+from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
+from sandbox.processes import LOOPBACK, Process, Processes, free_port, require_free_port
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = Path(__file__).with_name("people.json")
+ACCOUNT = "devstoreaccount1"
+HOST_ID = "sandbox"
+ANONYMOUS_PATHS = ("/api/oauth/callback", "/api/health")
+"""Excluded from App Service Authentication, as in the deployment."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the parts listen; 0 takes a free port. The defaults are those of ``local.settings.sample.json``."""
+
+    functions_host: int = 7071
+    servicenow: int = 8080
+    key_vault: int = 8443
+    managed_identity: int = 8081
+    blob: int = 10000
+    queue: int = 10001
+    table: int = 10002
+
+    def require_free(self) -> None:
+        """Raise SandboxError when something else listens on one of them."""
+        for name, port in vars(self).items():
+            if port:
+                require_free_port(port, name.replace("_", " "))
+
+
+ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ServiceNow:
+    """A running ServiceNow instance.
+
+    Attributes:
+        process: Its process.
+        url: Its address.
+    """
+
+    process: Process
+    url: str
+
+    @property
+    def host(self) -> str:
+        """Host name and port, as the operator's list of allowed hosts has it."""
+        return self.url.removeprefix("http://")
+
+
+@dataclass(frozen=True)
+class FunctionsHost:
+    """A running Functions host with the app in it.
+
+    Attributes:
+        process: Its process.
+        url: Its address.
+        storage: The directory in which it keeps keys and timer locks.
+    """
+
+    process: Process
+    url: str
+    storage: Path
+
+    @property
+    def master_key(self) -> str:
+        """The key that opens ``/admin``."""
+        keys: dict[str, str] = json.loads((self.storage / "azure-webjobs-secrets" / HOST_ID / "host.json").read_text())
+        return keys["master"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The parts that all hosts share.
+
+    Attributes:
+        directory: Where hosts keep their files.
+        processes: All running parts.
+    """
+
+    directory: Path
+    processes: Processes
+    azurite: Azurite
+    key_vaults: KeyVaults
+    managed_identity: ManagedIdentityEndpoint
+    servicenow: ServiceNow
+    certificates: Certificates = field(default_factory=ensure_certificates)
+
+    def start_host(
+        self,
+        name: str = "Functions host",
+        *,
+        account: StorageAccount,
+        vault_url: str,
+        port: int = 0,
+        public_url: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> FunctionsHost:
+        """Start a host with the app in it and return it when it listens.
+
+        Hosts of the same account share keys and timer locks, as instances of one Function App do.
+
+        Args:
+            name: What a person calls it.
+            account: The app's storage.
+            vault_url: The app's Key Vault.
+            port: 0 takes a free one.
+            public_url: The app's address for people, if it is not this host's own.
+            settings: App settings on top of the sample's.
+            options: Further command-line options of the host.
+
+        Raises:
+            SandboxError: It did not start.
+        """
+        port = port or free_port()
+        url = f"http://{LOOPBACK}:{port}"
+        storage = self.directory / "hosts" / account.name
+        storage.mkdir(parents=True, exist_ok=True)
+        settings_file = storage / f"local.settings.{port}.json"
+        values = sample_settings() | {
+            "AzureWebJobsStorage": account.connection_string,
+            "PUBLIC_BASE_URL": public_url or url,
+            "KEY_VAULT_URL": vault_url,
+            "TABLES_URL": account.tables_url,
+            "ALLOWED_SERVICENOW_HOSTS": self.servicenow.host,
+            "SSL_CERT_FILE": str(self.certificates.authority),
+            **self.managed_identity.environment,
+            **(settings or {}),
+        }
+        settings_file.write_text(json.dumps({"Values": values}))
+        command = [sys.executable, "-m", "sandbox.functions_host", "--app", str(ROOT), "--port", str(port)]
+        command += ["--storage", str(storage), "--host-id", HOST_ID, "--settings", str(settings_file)]
+        command += ["--people", str(PEOPLE), "--authentication", "redirect"]
+        for path in ANONYMOUS_PATHS:
+            command += ["--excluded-path", path]
+        process = self.processes.start(name, [*command, *options])
+        self.processes.wait_for_line(process, "^Functions host is listening on ")
+        return FunctionsHost(process, url, storage)
+
+
+def sample_settings() -> dict[str, str]:
+    """Return the settings of the sample file."""
+    sample: dict[str, dict[str, str]] = json.loads((ROOT / "local.settings.sample.json").read_text())
+    return sample["Values"]
+
+
+def start_servicenow(processes: Processes, *, port: int = 0) -> ServiceNow:
+    """Start a ServiceNow instance and return it when it listens; raises SandboxError when it did not start."""
+    port = port or free_port()
+    process = processes.start("ServiceNow", [sys.executable, "-m", "sandbox.servicenow", "--port", str(port)])
+    processes.wait_for_port(process, port)
+    return ServiceNow(process, f"http://{LOOPBACK}:{port}")
+
+
+@contextlib.contextmanager
+def running_world(directory: Path, ports: Ports = ANY_PORTS) -> Iterator[World]:
+    """Start everything but the Functions hosts for the length of the block.
+
+    Args:
+        directory: Receives logs and the hosts' files.
+        ports: Where to listen.
+
+    Raises:
+        SandboxError: A port is taken, a tool is missing, or a part did not start.
+    """
+    ports.require_free()
+    certificates = ensure_certificates()
+    with Processes(directory / "logs") as processes:
+        servicenow = start_servicenow(processes, port=ports.servicenow)
+        yield World(
+            directory=directory,
+            processes=processes,
+            azurite=start_azurite(
+                processes, certificates, accounts=(ACCOUNT,), ports=(ports.blob, ports.queue, ports.table)
+            ),
+            key_vaults=start_key_vaults(processes, port=ports.key_vault),
+            managed_identity=start_managed_identity(processes, port=ports.managed_identity),
+            servicenow=servicenow,
+            certificates=certificates,
+        )
