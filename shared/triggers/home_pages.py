@@ -1,0 +1,127 @@
+"""Pages: the home page with its cards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import azure.functions as func
+
+from shared.connections.consent import consent_days_left
+from shared.connections.model import Connection, ConnectionStatus, TicketKind
+from shared.tickets.ports import TicketFilter
+from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
+from shared.triggers.operations import ANY_ROLE
+from shared.triggers.pages import Visit, page
+from shared.triggers.principal import Role
+from shared.web.cards import Segment, segments
+
+blueprint = func.Blueprint()
+
+NEWEST: Final = 5
+CONSENT_WARNING_DAYS: Final = ((3, "bad"), (14, "warn"), (30, "info"))
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One of the two cards."""
+
+    kind: TicketKind
+    enabled: bool
+    counts: KindSummaryView
+    segments: tuple[Segment, ...]
+    newest: Sequence[TicketView]
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Something that somebody should see at once, and the one button that helps.
+
+    Attributes:
+        tone: ``bad``, ``warn`` or ``info``.
+        action: The button's text, or None when the person may not do anything about it.
+    """
+
+    tone: str
+    text: str
+    action: str | None = None
+    address: str = "/"
+
+
+@page(blueprint, "GET", "/", roles=ANY_ROLE)
+async def home_page(visit: Visit) -> func.HttpResponse:
+    """Show the connection card, or the cards of both kinds and what needs attention."""
+    app = visit.application
+    connections = [each for each in await app.connection_store.list_connections() if not each.is_removed]
+    authorized = [each for each in connections if each.ever_consented]
+    now = app.clock()
+    cards = await _cards(visit, authorized, now) if authorized and visit.may(Role.TICKETS_READ) else []
+    return visit.page(
+        "home.html",
+        cards=cards,
+        banners=_banners(visit, connections, cards, now),
+        manage_address=f"/configuration/{connections[0].connection_id}" if connections else "/ticketProvisioning",
+    )
+
+
+async def _cards(visit: Visit, connections: Sequence[Connection], now: datetime) -> list[Card]:
+    app = visit.application
+    by_id = {each.connection_id: each for each in connections}
+    summaries, *newest = await asyncio.gather(
+        app.summaries(list(by_id)),
+        *(app.tickets.list_tickets(list(by_id), TicketFilter(kind=kind), limit=NEWEST) for kind in TicketKind),
+    )
+    counts = summary_view(list(summaries), now).kinds
+    return [
+        Card(
+            kind=kind,
+            enabled=any(each.kinds[kind].enabled for each in connections),
+            counts=counts[kind],
+            segments=segments(counts[kind].phases),
+            newest=[ticket_view(ticket, by_id[ticket.connection_id], now) for ticket in tickets],
+        )
+        for kind, tickets in zip(TicketKind, newest, strict=True)
+    ]
+
+
+def _banners(visit: Visit, connections: Sequence[Connection], cards: Sequence[Card], now: datetime) -> list[Banner]:
+    banners: list[Banner] = []
+    for connection in connections:
+        banners += _connection_banners(visit, connection, now)
+    if failed := sum(card.counts.failed for card in cards):
+        banners.append(
+            Banner(
+                "bad",
+                visit.language("banner.failed", count=failed),
+                visit.language("banner.failed.action"),
+                "/tickets?delivery=failed",
+            )
+        )
+    return banners
+
+
+def _connection_banners(visit: Visit, connection: Connection, now: datetime) -> list[Banner]:
+    t, name = visit.language, connection.display_name
+    manages = visit.may(Role.CONNECTIONS_MANAGE)
+    authorize = f"/ticketProvisioning?connection_id={connection.connection_id}"
+    match connection.status:
+        case ConnectionStatus.REAUTHORIZATION_REQUIRED:
+            return [Banner("bad", t("banner.reauthorize", name=name), _if(manages, t("action.authorize")), authorize)]
+        case ConnectionStatus.UNAVAILABLE:
+            configuration = f"/configuration/{connection.connection_id}"
+            return [Banner("warn", t("banner.unavailable", name=name), _if(manages, t("action.check")), configuration)]
+        case ConnectionStatus.NOT_CONFIGURED | ConnectionStatus.AWAITING_AUTHORIZATION if manages:
+            return [Banner("info", t("banner.unfinished", name=name), t("banner.unfinished.action"), authorize)]
+    days = consent_days_left(connection, now)
+    for limit, tone in CONSENT_WARNING_DAYS:
+        if days is not None and days <= limit:
+            text = t("banner.consent", name=name, days=days)
+            return [Banner(tone, text, _if(manages, t("action.renew_consent")), authorize)]
+    return []
+
+
+def _if(condition: bool, text: str) -> str | None:  # noqa: FBT001 - a condition is what it is
+    return text if condition else None

@@ -1,0 +1,114 @@
+"""Pages: the list of tickets, and the same list for a spreadsheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlencode
+
+import azure.functions as func
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.tickets.model import Delivery, Phase
+from shared.tickets.ports import TicketFilter
+from shared.tickets.views import TicketView, ticket_view
+from shared.triggers.pages import Visit, page
+from shared.triggers.principal import Role
+from shared.triggers.tickets_api import decode_cursor, encode_cursor
+from shared.web.csv_export import tickets_csv
+
+blueprint = func.Blueprint()
+
+PAGE_TICKETS: Final = 25
+EXPORT_TICKETS: Final = 10_000
+EXPORT_PAGE: Final = 1000
+FILTERS: Final = ("text", "kind", "show", "phase", "portal", "connection", "delivery")
+SHOWS: Final = ("open", "overdue", "pending", "failed")
+READERS: Final = frozenset({Role.TICKETS_READ})
+
+
+@page(blueprint, "GET", "tickets", roles=READERS)
+async def ticket_list_page(visit: Visit) -> func.HttpResponse:
+    """Show one page of tickets, newest first; a filter with an unknown value is left out."""
+    connections = await _connections(visit)
+    chosen = {name: visit.query.get(name, "").strip() for name in (*FILTERS, "cursor")}
+    found = await visit.application.tickets.list_tickets(
+        _chosen_connections(chosen, connections),
+        _filter(visit, chosen),
+        limit=PAGE_TICKETS + 1,
+        after=decode_cursor(chosen["cursor"]) if chosen["cursor"] else None,
+    )
+    now = visit.application.clock()
+    shown = found[:PAGE_TICKETS]
+    filters = {name: chosen[name] for name in FILTERS if chosen[name]}
+    older = {**filters, "cursor": encode_cursor(shown[-1].ticket_id)} if len(found) > PAGE_TICKETS else None
+    t = visit.language
+    return visit.page(
+        "tickets.html",
+        tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown],
+        chosen=chosen,
+        filter_query=_query(filters),
+        next_query=_query(older) if older else None,
+        kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
+        phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
+        portals=[(portal, t(f"portal.{portal}")) for portal in Portal],
+        shows=[(show, t(f"filter.show.{show}")) for show in SHOWS],
+        connections=[(each.connection_id, each.display_name) for each in connections.values()],
+    )
+
+
+@page(blueprint, "GET", "tickets.csv", roles=READERS)
+async def export_tickets(visit: Visit) -> func.HttpResponse:
+    """Answer with the newest tickets of the same filter as a file."""
+    connections = await _connections(visit)
+    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    now = visit.application.clock()
+    views: list[TicketView] = []
+    after: str | None = None
+    while len(views) < EXPORT_TICKETS:
+        tickets = await visit.application.tickets.list_tickets(
+            _chosen_connections(chosen, connections), _filter(visit, chosen), limit=EXPORT_PAGE, after=after
+        )
+        views += [ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in tickets]
+        if len(tickets) < EXPORT_PAGE:
+            break
+        after = tickets[-1].ticket_id
+    return func.HttpResponse(
+        tickets_csv(views),
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": 'attachment; filename="tickets.csv"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+async def _connections(visit: Visit) -> Mapping[str, Connection]:
+    return {each.connection_id: each for each in await visit.application.connection_store.list_connections()}
+
+
+def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> Sequence[str]:
+    wanted = chosen["connection"]
+    return [wanted] if wanted in connections else list(connections)
+
+
+def _filter(visit: Visit, chosen: Mapping[str, str]) -> TicketFilter:
+    show = chosen["show"]
+    return TicketFilter(
+        kind=_known(TicketKind, chosen["kind"]),
+        phase=_known(Phase, chosen["phase"]),
+        portal=_known(Portal, chosen["portal"]),
+        delivery=_known(Delivery, chosen["delivery"] or show),
+        open_only=show == "open",
+        overdue_at=visit.application.clock() if show == "overdue" else None,
+        text=chosen["text"] or None,
+    )
+
+
+def _known[Choice: StrEnum](choices: type[Choice], value: str) -> Choice | None:
+    return choices(value) if value in set(choices) else None
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    return f"?{urlencode(parameters)}" if parameters else ""
