@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from shared.clock import Clock, system_clock
+from shared.connections.ports import AuthorizationServer, UserDirectory
 from shared.servicenow.oauth import ServiceNowOAuth
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.table_api import TableApi
 from shared.servicenow.transport import HttpTransport, Limits, Transport
 from shared.servicenow.users import ServiceNowUsers
+from shared.tickets.ports import TicketRecords
 
 
 class ServiceNowClient:
     """Every ServiceNow port, for any number of instances; one client lives as long as the app.
 
     Attributes:
-        oauth: The authorization server (:class:`shared.connections.ports.AuthorizationServer`).
-        users: The user directory (:class:`shared.connections.ports.UserDirectory`).
-        records: The tickets' records (:class:`shared.tickets.ports.TicketRecords`).
+        oauth: The authorization server.
+        users: The user directory.
+        records: The tickets' records.
     """
 
     def __init__(
@@ -24,9 +26,9 @@ class ServiceNowClient:
     ) -> None:
         self._transport = Transport(transport=transport, limits=limits, clock=clock)
         table_api = TableApi(self._transport)
-        self.oauth = ServiceNowOAuth(self._transport)
-        self.users = ServiceNowUsers(table_api)
-        self.records = ServiceNowRecords(table_api)
+        self.oauth: AuthorizationServer = ServiceNowOAuth(self._transport)
+        self.users: UserDirectory = ServiceNowUsers(table_api)
+        self.records: TicketRecords = ServiceNowRecords(table_api)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.connections.model import KindSettings, TicketKind
+from shared.servicenow.fields import date_time_of, date_time_text, record_fields
+from shared.servicenow.states import builtin_state_label
+from shared.tickets.model import Priority
+from tests.unit.servicenow.support import TICKET_ID, ticket
+
+PRIORITY_MATRIX = {
+    ("1", "1"): 1, ("1", "2"): 2, ("1", "3"): 3,
+    ("2", "1"): 2, ("2", "2"): 3, ("2", "3"): 4,
+    ("3", "1"): 3, ("3", "2"): 4, ("3", "3"): 5,
+}  # fmt: skip
+"""Impact and urgency to priority, as ServiceNow looks it up (wire document 5.5)."""
+
+
+def test_incident() -> None:
+    fields = record_fields(ticket(), KindSettings(assignment_group="a" * 32, category="software"), "b" * 32)
+    description = fields.pop("description")
+    assert description.startswith("canary-ticket-description\n\n")
+    assert fields == {
+        "sys_id": TICKET_ID,
+        "correlation_id": f"m365:{TICKET_ID}",
+        "correlation_display": "Microsoft 365 recommendation",
+        "short_description": "canary-ticket-name",
+        "due_date": "2026-03-31 21:59:59",
+        "impact": "2",
+        "urgency": "1",
+        "caller_id": "b" * 32,
+        "assignment_group": "a" * 32,
+        "category": "software",
+    }
+
+
+def test_change_request() -> None:
+    fields = record_fields(ticket(kind=TicketKind.CHANGE, due_at=None), KindSettings(), "b" * 32)
+    assert fields["priority"] == "2"
+    assert fields["requested_by"] == "b" * 32
+    assert not {"impact", "urgency", "caller_id", "due_date", "assignment_group", "category"} & set(fields)
+
+
+def test_unknown_requester() -> None:
+    for kind in TicketKind:
+        assert not {"caller_id", "requested_by"} & set(record_fields(ticket(kind=kind), KindSettings(), None))
+
+
+@pytest.mark.parametrize(("priority", "number"), list(zip(Priority, range(1, 6), strict=True)))
+def test_priority(priority: Priority, number: int) -> None:
+    incident = record_fields(ticket(priority=priority), KindSettings(), None)
+    assert PRIORITY_MATRIX[incident["impact"], incident["urgency"]] == number
+    change = record_fields(ticket(priority=priority, kind=TicketKind.CHANGE), KindSettings(), None)
+    assert change["priority"] == str(number)
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(2, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
+        max_value=datetime(9998, 1, 1),  # noqa: DTZ001
+        timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours))),
+    )
+)
+def test_date_times_are_utc_to_the_second(at: datetime) -> None:
+    text = date_time_text(at)
+    assert len(text) == len("YYYY-MM-DD HH:MM:SS")
+    assert date_time_of(text) == at.astimezone(UTC).replace(microsecond=0)
+
+
+@pytest.mark.parametrize("text", ["", "31/03/2026 23:59:59", "tomorrow"])
+def test_what_is_no_date_time(text: str) -> None:
+    assert date_time_of(text) is None
+
+
+def test_builtin_labels() -> None:
+    assert builtin_state_label("incident", "6") == "Resolved"
+    assert builtin_state_label("change_request", "-4") == "Assess"
+    assert builtin_state_label("incident", "1500") is None
+    assert builtin_state_label("u_custom", "1") is None

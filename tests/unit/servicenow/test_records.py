@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from math import ceil
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.connections.model import TicketKind
+from shared.errors import AccessRefused, OutcomeUnknown
+from shared.servicenow.client import ServiceNowClient
+from shared.servicenow.records import FIELDS, HIDDEN_WINDOWS
+from shared.tickets.model import Record
+from tests.unit.servicenow.support import (
+    ACCESS,
+    KIND_SETTINGS,
+    TICKET_ID,
+    Reply,
+    cell,
+    instance,
+    json_reply,
+    record_cells,
+    ticket,
+)
+
+
+def rows(*cells: dict[str, dict[str, str]], total: int | None = None) -> Reply:
+    return json_reply({"result": list(cells)}, 200, {} if total is None else {"X-Total-Count": str(total)})
+
+
+async def test_create_asks_for_everything_at_once() -> None:
+    peer = instance(json_reply({"result": record_cells()}, 201))
+    record = await peer.client().records.create_record(ACCESS, ticket(kind=TicketKind.CHANGE), KIND_SETTINGS, "b" * 32)
+    request = peer.requests[0]
+    assert (request.method, request.url.path) == ("POST", "/api/now/table/change_request")
+    assert request.headers["content-type"] == "application/json"
+    assert peer.parameters() == {
+        "sysparm_fields": ",".join(FIELDS),
+        "sysparm_display_value": "all",
+        "sysparm_exclude_reference_link": "true",
+    }
+    sent = json.loads(request.content)
+    assert sent["sys_id"] == TICKET_ID
+    assert sent["requested_by"] == "b" * 32
+    assert record == Record(
+        sys_id=f"{1:032x}",
+        table="incident",
+        number="INC0000001",
+        state="2",
+        active=True,
+        updated_at_text="2026-03-01 10:00:00",
+        mod_count=3,
+        state_label="In Progress",
+        priority="2",
+        assigned_to="Beth Anglin",
+        assignment_group=None,
+        due_at=datetime(2026, 3, 31, 21, 59, 59, tzinfo=UTC),
+        correlation_id=f"m365:{1:032x}",
+    )
+
+
+async def test_a_missing_key_reads_like_an_empty_one() -> None:
+    for row in (
+        {"sys_id": cell("1" * 32)},
+        {name: "" if name != "sys_id" else cell("1" * 32) for name in FIELDS},
+        {name: None if name != "sys_id" else cell("1" * 32) for name in FIELDS},
+    ):
+        client = instance(json_reply({"result": row}, 201)).client()
+        assert await client.records.create_record(ACCESS, ticket(), KIND_SETTINGS, None) == Record(
+            sys_id="1" * 32, table="incident", number="", state="", active=True, updated_at_text="", mod_count=0
+        )
+
+
+async def test_an_answer_that_names_no_record_is_an_unknown_outcome() -> None:
+    with pytest.raises(OutcomeUnknown):
+        await (
+            instance(json_reply({"result": {}}, 201))
+            .client()
+            .records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+        )
+
+
+@pytest.mark.parametrize(
+    ("state", "label", "expected"),
+    [
+        ("2", "In Bearbeitung", "In Bearbeitung"),
+        ("2", "", "In Progress"),
+        ("2", "2", "In Progress"),
+        ("42", "42", None),
+    ],
+)
+async def test_state_labels(state: str, label: str, expected: str | None) -> None:
+    row = {**record_cells(), "state": cell(state, label)}
+    client = instance(rows(row)).client()
+    assert (await client.records.list_by_sys_id(ACCESS, [f"{1:032x}"]))[0].state_label == expected
+
+
+async def test_an_inactive_record() -> None:
+    client = instance(rows(record_cells(active="false"))).client()
+    assert not (await client.records.list_by_sys_id(ACCESS, [f"{1:032x}"]))[0].active
+
+
+async def test_find_asks_for_both_in_one_request() -> None:
+    by_sys_id, by_correlation = record_cells(1), record_cells(2, correlation_id="m365:x")
+    peer = instance(rows(by_sys_id, by_correlation))
+    found = await peer.client().records.find_records(ACCESS, "incident", sys_id=f"{1:032x}", correlation_id="m365:x")
+    assert [record.sys_id for record in found] == [f"{1:032x}", f"{2:032x}"]
+    assert peer.requests[0].url.path == "/api/now/table/incident"
+    assert peer.query() == f"sys_id={1:032x}^NQcorrelation_id=m365:x^ORDERBYsys_created_on^ORDERBYsys_id"
+    assert len(peer.requests) == 1
+
+
+async def test_nothing_found() -> None:
+    client = instance(rows()).client()
+    assert await client.records.find_records(ACCESS, "incident", sys_id="1" * 32, correlation_id="m365:x") == []
+
+
+async def test_a_look_up_that_was_not_honoured_is_not_taken_for_an_answer() -> None:
+    """Were a dropped condition taken for "there is none", the ticket would be written twice."""
+    client = instance(rows(record_cells(7))).client()
+    with pytest.raises(AccessRefused) as caught:
+        await client.records.find_records(ACCESS, "incident", sys_id="1" * 32, correlation_id="m365:x")
+    assert caught.value.code == "query_refused"
+
+
+async def test_list_by_sys_id_in_chunks_that_fit_an_address() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        wanted = request.url.params["sysparm_query"].removeprefix("sys_idIN").split(",")
+        assert int(request.url.params["sysparm_limit"]) >= len(wanted)
+        return httpx.Response(200, json={"result": [record_cells(int(sys_id, 16)) for sys_id in wanted[:-1]]})
+
+    peer = instance(answer)
+    sys_ids = [f"{number:032x}" for number in range(250)]
+    found = await peer.client().records.list_by_sys_id(ACCESS, [*sys_ids, *sys_ids])
+    assert [record.sys_id for record in found] == [
+        sys_id for number, sys_id in enumerate(sys_ids) if number not in {99, 199, 249}
+    ]
+    assert len(peer.requests) == 3
+    assert all(len(str(request.url)) < 4300 for request in peer.requests)
+    assert all(request.url.path == "/api/now/table/task" for request in peer.requests)
+
+
+async def test_list_by_sys_id_of_nothing_asks_nothing() -> None:
+    peer = instance()
+    assert await peer.client().records.list_by_sys_id(ACCESS, []) == []
+    assert not peer.requests
+
+
+async def test_changes_are_asked_of_the_parent_table() -> None:
+    peer = instance(rows(total=0))
+    page = await peer.client().records.list_changes(
+        ACCESS, since="2026-03-01 10:00:00", inclusive=False, after=None, page_size=100
+    )
+    assert page == ([], False)
+    assert peer.requests[0].url.path == "/api/now/table/task"
+    assert peer.parameters() == {
+        "sysparm_query": "correlation_idSTARTSWITHm365:^sys_updated_on>2026-03-01 10:00:00"
+        "^ORDERBYsys_updated_on^ORDERBYsys_id",
+        "sysparm_fields": ",".join(FIELDS),
+        "sysparm_limit": "101",
+        "sysparm_display_value": "all",
+        "sysparm_exclude_reference_link": "true",
+        "sysparm_suppress_pagination_header": "true",
+    }
+    assert len(peer.requests) == 1
+
+
+type Place = tuple[str, str]
+
+
+class Table:
+    """Our records in the order of one key; the limit applies before access controls, as ServiceNow does it."""
+
+    def __init__(self, places: list[tuple[Place, bool]], *, key: str, counted: bool = True) -> None:
+        self.places = sorted(places)
+        self.key = key
+        self.counted = counted
+        self.requests = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        parameters = request.url.params
+        query = parameters["sysparm_query"]
+        matching = self.places
+        if after := re.search(rf"\^{self.key}=([^^]*)\^sys_id>([^^]*)\^NQ", query):
+            assert f"^{self.key}>{after[1]}^ORDERBY{self.key}^ORDERBYsys_id" in query
+            matching = [place for place in matching if place[0] > (after[1], after[2])]
+        offset = int(parameters.get("sysparm_offset", 0))
+        window = matching[offset : offset + int(parameters["sysparm_limit"])]
+        shown = [
+            {**record_cells(), "sys_id": cell(sys_id), self.key: cell(value)}
+            for (value, sys_id), visible in window
+            if visible
+        ]
+        return httpx.Response(
+            200, json={"result": shown}, headers={"X-Total-Count": str(len(matching))} if self.counted else {}
+        )
+
+    async def walk(self, page_size: int) -> list[Place]:
+        client = ServiceNowClient(transport=httpx.MockTransport(self))
+        found: list[Place] = []
+        after: Place | None = None
+        more = True
+        while more:
+            if self.key == "sys_updated_on":
+                page, more = await client.records.list_changes(
+                    ACCESS, since=None, inclusive=True, after=after, page_size=page_size
+                )
+                found += [(record.updated_at_text, record.sys_id) for record in page]
+            else:
+                page, more = await client.records.list_by_correlation(ACCESS, after=after, page_size=page_size)
+                found += [(record.correlation_id or "", record.sys_id) for record in page]
+            assert len(page) <= page_size
+            assert page or not more, "a page without a row is no place to go on from"
+            after = found[-1] if found else None
+        return found
+
+
+SECONDS = st.integers(0, 3).map("2026-03-01 10:00:0{}".format)
+CORRELATIONS = st.integers(0, 3).map("m365:{}".format)
+SYS_IDS = st.integers(0, 40).map("{:032x}".format)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@given(places=st.sets(st.tuples(SECONDS, SYS_IDS), max_size=40), page_size=st.integers(1, 12))
+async def test_n_changes_need_n_by_page_size_requests(places: set[Place], page_size: int, counted: bool) -> None:
+    table = Table([(place, True) for place in places], key="sys_updated_on", counted=counted)
+    assert await table.walk(page_size) == sorted(places)
+    assert table.requests == max(1, ceil(len(places) / page_size))
+
+
+@given(
+    places=st.dictionaries(st.tuples(SECONDS, SYS_IDS), st.booleans(), max_size=40),
+    page_size=st.integers(3, 12),
+)
+async def test_hidden_rows_hide_no_others(places: dict[Place, bool], page_size: int) -> None:
+    table = Table(list(places.items()), key="sys_updated_on")
+    assert await table.walk(page_size) == sorted(place for place, visible in places.items() if visible)
+
+
+@given(
+    places=st.dictionaries(st.tuples(CORRELATIONS, SYS_IDS), st.booleans(), max_size=40),
+    page_size=st.integers(3, 12),
+)
+async def test_walking_by_correlation_id(places: dict[Place, bool], page_size: int) -> None:
+    table = Table(list(places.items()), key="correlation_id")
+    assert await table.walk(page_size) == sorted(place for place, visible in places.items() if visible)
+
+
+async def test_too_many_hidden_rows_are_a_lack_of_rights() -> None:
+    places = [((f"2026-03-01 10:00:{number // 2:02}", f"{number:032x}"), False) for number in range(100)]
+    table = Table(places, key="sys_updated_on")
+    with pytest.raises(AccessRefused) as caught:
+        await table.walk(2)
+    assert caught.value.code == "records_not_visible"
+    assert table.requests == HIDDEN_WINDOWS
+
+
+LATER = "2026-03-01 10:00:01"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        [record_cells(1)],
+        [record_cells(2)],
+        [record_cells(3, sys_updated_on="2026-03-01 09:00:00")],
+        [record_cells(3, sys_updated_on=LATER), record_cells(4)],
+        [record_cells(3, correlation_id="other:1")],
+    ],
+    ids=["before the place", "at the place", "an earlier second", "not in order", "not ours"],
+)
+async def test_a_page_that_does_not_answer_the_query_is_refused(page: list[dict[str, dict[str, str]]]) -> None:
+    """ServiceNow drops conditions without a sign; going on would loop for ever or pass rows over."""
+    after = ("2026-03-01 10:00:00", f"{2:032x}")
+    with pytest.raises(AccessRefused) as caught:
+        await (
+            instance(rows(*page))
+            .client()
+            .records.list_changes(ACCESS, since=None, inclusive=True, after=after, page_size=10)
+        )
+    assert caught.value.code == "query_refused"
+
+
+@pytest.mark.parametrize("hidden", ["sys_id", "sys_updated_on"])
+async def test_fields_that_cannot_be_done_without(hidden: str) -> None:
+    row = record_cells()
+    del row[hidden]
+    with pytest.raises(AccessRefused) as caught:
+        await (
+            instance(rows(row))
+            .client()
+            .records.list_changes(ACCESS, since=None, inclusive=True, after=None, page_size=10)
+        )
+    assert caught.value.code == "insufficient_rights"
+
+
+async def test_a_record_of_another_class_keeps_its_class() -> None:
+    moved = record_cells(sys_class_name="problem", state="103")
+    page, _ = (
+        await instance(rows(moved))
+        .client()
+        .records.list_changes(ACCESS, since=None, inclusive=True, after=None, page_size=10)
+    )
+    assert (page[0].table, page[0].state_label) == ("problem", "Root Cause Analysis")
