@@ -82,6 +82,24 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "1.5: the scope named in token answers; some instances answer an empty one.",
     ),
     _number("simulator.oauth.expires_in_shortfall", 1, "1.5: a new token says 1799 or 1800; seconds already gone."),
+    # Signing in, tokens and sessions (wire document 1, 2.7)
+    _flag(
+        "simulator.acl.oauth_credential_for_users",
+        True,
+        "1.3: users may read and write oauth_credential; on hardened instances only administrators get tokens.",
+    ),
+    _flag("simulator.oauth.public_client_may_refresh", True, "1.4: refused to public clients until Zurich patch 4."),
+    _flag(
+        "simulator.oauth.client_credentials_refresh_token",
+        False,
+        "NOT FOUND 1.4: the client-credentials answer carries a refresh token.",
+    ),
+    _text(
+        "simulator.single_sign_on.user",
+        "",
+        "1.2: single sign-on is on, and the identity provider signs this user in; empty: off.",
+    ),
+    _number("simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."),
     # Table API (wire document 2)
     _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
     _flag(
