@@ -158,9 +158,9 @@ def _app_modules(app_directory: Path) -> dict[str, Any]:
 def arranged_path(
     path: list[str], app_directory: Path, environment: Mapping[str, str], order: SysPathOrder
 ) -> list[str]:
-    """Put the app's folder where the worker puts it (host document S5, S6)."""
+    """Put the app's folder where the worker puts it (host document S5, S6), and take other apps' folders out."""
     app_root = str(app_directory)
-    rest = [entry for entry in path if entry != app_root]
+    rest = [entry for entry in path if not (Path(entry) / "function_app.py").is_file()]
     if order == "development":
         return [*rest, app_root]
     packages = Path(environment.get("HOME", "")) / "site" / ".python_packages" / "lib" / "site-packages"
