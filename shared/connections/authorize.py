@@ -1,0 +1,432 @@
+"""Authorization: an administrator consents in ServiceNow as the integration user (wire document 1.2 to 1.5).
+
+The browser that begins is the browser that ends: it alone holds the PKCE verifier, in a cookie, and without it the
+code is worth nothing. Of state and verifier only hashes are stored; a state works once, for ten minutes.
+
+Nothing of a refused authorization is kept: its tokens are revoked, and those of a connection that works stay in place.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.changes import change_connection
+from shared.connections.configure import is_same_user
+from shared.connections.consent import consent_end
+from shared.connections.model import Connection, ConnectionStatus, TicketKind
+from shared.connections.ports import (
+    AuthorizationServer,
+    AuthorizationStore,
+    ConnectionStore,
+    InstanceAccess,
+    PendingAuthorization,
+    SecretStore,
+    ServiceNowUser,
+    TokenSet,
+    UserDirectory,
+)
+from shared.connections.remove import get_known_connection
+from shared.connections.revocation import TokenRevocation
+from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.token_lease import TokenLease
+from shared.connections.tokens import with_access_token
+from shared.connections.views import authorize_path
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize
+from shared.log import log_event
+from shared.secret import Secret
+
+AUTHORIZATION_LASTS_S: Final = 600
+CREATING_ROLES: Final[Mapping[TicketKind, frozenset[str]]] = {
+    TicketKind.INCIDENT: frozenset({"itil", "sn_incident_write", "admin"}),
+    TicketKind.CHANGE: frozenset({"itil", "sn_change_write", "admin"}),
+}
+"""Any of these lets a user create tickets of the kind (wire document 6)."""
+
+_STATE: Final = re.compile(r"[0-9a-f]{64}")
+_ERROR: Final = re.compile(r"[a-z_]{1,40}")
+_NOT_AUTHORIZABLE: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserCookie:
+    """A cookie that binds an authorization to the browser that began it.
+
+    Attributes:
+        value: The PKCE verifier, base64url without padding: the host lets it through unchanged (host document P23).
+        secure: Whether it goes over https only.
+    """
+
+    name: str
+    value: Secret
+    max_age_s: int
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationStart:
+    """Where to send the browser, and the cookie to send along."""
+
+    location: str
+    cookie: BrowserCookie
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionAuthorization:
+    """Begins and completes authorizations; see the module's description for what it promises."""
+
+    connections: ConnectionStore
+    authorizations: AuthorizationStore
+    secrets: SecretStore
+    server: AuthorizationServer
+    users: UserDirectory
+    revocation: TokenRevocation
+    lease: TokenLease
+    clock: Clock
+    redirect_uri: str
+
+    async def begin(self, connection_id: str, *, started_by: str, log_out_first: bool = False) -> AuthorizationStart:
+        """Begin an authorization.
+
+        Args:
+            connection_id: The connection to authorize; it may work already.
+            started_by: Object id of the administrator.
+            log_out_first: Whether ServiceNow is to sign the browser's present user out.
+
+        Raises:
+            FixRequest: 404 ``connection_not_found``, 409 ``connection_not_configured``.
+        """
+        connection = _authorizable(await get_known_connection(self.connections, connection_id))
+        state, verifier = secrets.token_hex(32), secrets.token_urlsafe(64)
+        challenge = code_challenge(verifier)
+        await self.authorizations.create_authorization(
+            PendingAuthorization(
+                state_hash=state_hash(state),
+                connection_id=connection_id,
+                code_challenge=challenge,
+                expires_at=self.clock() + timedelta(seconds=AUTHORIZATION_LASTS_S),
+                started_by=started_by,
+            )
+        )
+        log_event("authorization_begun", connection_id=connection_id, started_by=started_by)
+        location = self.server.authorization_url(
+            connection,
+            redirect_uri=self.redirect_uri,
+            state=state,
+            code_challenge=challenge,
+            log_out_first=log_out_first,
+        )
+        cookie = BrowserCookie(
+            cookie_name(state, secure=self._secure), Secret(verifier), AUTHORIZATION_LASTS_S, self._secure
+        )
+        return AuthorizationStart(location, cookie)
+
+    def cookie_name(self, parameters: Mapping[str, str]) -> str | None:
+        """Return the name of the cookie that belongs to a callback, None when the callback names no state."""
+        state = parameters.get("state", "")
+        return cookie_name(state, secure=self._secure) if _STATE.fullmatch(state) else None
+
+    async def complete(self, parameters: Mapping[str, str], cookies: Mapping[str, str]) -> Connection:
+        """Complete an authorization with what ServiceNow sent the browser back with.
+
+        Args:
+            parameters: The callback's query parameters, blank ones included.
+            cookies: The browser's cookies.
+
+        Returns:
+            The connection, ``connected``.
+
+        Raises:
+            FixRequest: The browser cannot end this authorization, or nobody consented: ``authorization_state_invalid``,
+                ``authorization_browser_unknown``, ``authorization_unknown``, ``authorization_expired``,
+                ``authorization_denied``, ``authorization_failed``, ``authorization_code_missing``,
+                ``authorization_superseded``, ``connection_not_found``, ``connection_not_configured``.
+            FixConfiguration: The consent is no use: ``authorization_code_refused``, ``authorization_incomplete``,
+                ``authorization_wrong_user``, ``authorization_user_inactive``, ``authorization_user_locked``,
+                ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not tell whose
+                consent it was.
+            TryLater: ServiceNow or storage did not answer; begin again.
+        """
+        pending, verifier = await self._taken(parameters, cookies)
+        connection = _authorizable(await get_known_connection(self.connections, pending.connection_id))
+        code = _code(parameters, connection)
+        issued_at = self.clock()
+        tokens = await self._exchange(connection, code, verifier)
+        try:
+            user = await self._acceptable_user(connection, tokens)
+            connected, replaced = await self._keep(connection, tokens, user, issued_at)
+        except Exception as error:
+            await self.revocation.revoke(connection, _revocable(tokens), spare_own=True)
+            if isinstance(error, ConnectorError):
+                log_event("authorization_refused", connection_id=connection.connection_id, code=error.code)
+            raise
+        await self.revocation.revoke(connection, replaced, spare_own=True)
+        log_event("connection_authorized", connection_id=connection.connection_id, started_by=pending.started_by)
+        return connected
+
+    @property
+    def _secure(self) -> bool:
+        return self.redirect_uri.startswith("https://")
+
+    async def _taken(
+        self, parameters: Mapping[str, str], cookies: Mapping[str, str]
+    ) -> tuple[PendingAuthorization, Secret]:
+        """Return the authorization that the browser began, which then counts as used, and its verifier."""
+        name = self.cookie_name(parameters)
+        if name is None:
+            raise FixRequest(
+                "ServiceNow's answer does not name an authorization; nothing was changed.",
+                code="authorization_state_invalid",
+                next_step="Begin the authorization again.",
+            )
+        verifier = cookies.get(name)
+        if verifier is None:
+            raise FixRequest(
+                "This browser did not begin the authorization; nothing was changed.",
+                code="authorization_browser_unknown",
+                next_step="Begin and end the authorization in one browser that accepts cookies, within ten minutes.",
+            )
+        pending = await self.authorizations.take_authorization(state_hash(parameters["state"]))
+        if pending is None:
+            raise FixRequest(
+                "This authorization is not known, or was ended before; nothing was changed.",
+                code="authorization_unknown",
+                next_step="See whether the connection is connected; if not, begin the authorization again.",
+            )
+        again = _again(pending.connection_id)
+        if pending.expires_at <= self.clock():
+            raise FixRequest(
+                "The authorization took longer than ten minutes; nothing was changed.",
+                code="authorization_expired",
+                next_step="Begin the authorization again.",
+                extra=again,
+            )
+        if not hmac.compare_digest(code_challenge(verifier), pending.code_challenge):
+            raise FixRequest(
+                "This browser did not begin the authorization; nothing was changed.",
+                code="authorization_browser_unknown",
+                next_step="Begin and end the authorization in one browser.",
+                extra=again,
+            )
+        return pending, Secret(verifier)
+
+    async def _exchange(self, connection: Connection, code: Secret, verifier: Secret) -> TokenSet:
+        client_secret = await self.secrets.get_secret(client_secret_name(connection.connection_id))
+        if client_secret is None:
+            raise _not_configured()
+        try:
+            return await self.server.exchange_code(
+                connection, client_secret, redirect_uri=self.redirect_uri, code=code, code_verifier=verifier
+            )
+        except Reauthorize as error:
+            raise FixConfiguration(
+                "ServiceNow refuses to exchange the consent for tokens; nothing was changed.",
+                code="authorization_code_refused",
+                next_step=f"Check that the redirect URL of the OAuth client is exactly {self.redirect_uri} and that no "
+                f"more than a minute passed since the consent. {error.next_step}",
+                extra=_again(connection.connection_id),
+            ) from None
+
+    async def _acceptable_user(self, connection: Connection, tokens: TokenSet) -> ServiceNowUser:
+        """Return whose tokens these are, if it is the integration user and has every right that is needed."""
+        access = InstanceAccess(connection.instance, tokens.access_token)
+        user = await self.users.current_user(access)
+        sign_in_anew = _again(connection.connection_id, log_out_first=True)
+        if not is_same_user(user.user_name, connection.integration_user):
+            raise FixConfiguration(
+                f"ServiceNow says that {user.user_name!r} consented, but this connection accepts only its integration "
+                f"user, {connection.integration_user!r}; nothing was kept.",
+                code="authorization_wrong_user",
+                status=403,
+                next_step='Sign out of ServiceNow ("Not you?" on its consent page), then authorize again and sign in '
+                "as the integration user.",
+                extra=sign_in_anew,
+            )
+        if user.active is False:
+            raise FixConfiguration(
+                f"The integration user {user.user_name!r} is not active in ServiceNow; nothing was kept.",
+                code="authorization_user_inactive",
+                status=403,
+                next_step="Activate the user in ServiceNow, then authorize again.",
+                extra=sign_in_anew,
+            )
+        if user.locked_out:
+            raise FixConfiguration(
+                f"The integration user {user.user_name!r} is locked out in ServiceNow; nothing was kept.",
+                code="authorization_user_locked",
+                status=403,
+                next_step="Unlock the user in ServiceNow, then authorize again.",
+                extra=sign_in_anew,
+            )
+        await self._require_rights(connection, access, user)
+        return user
+
+    async def _require_rights(self, connection: Connection, access: InstanceAccess, user: ServiceNowUser) -> None:
+        enabled = [kind for kind, settings in connection.kinds.items() if settings.enabled]
+        roles = await self.users.roles_of(access, user.sys_id)
+        if roles is not None and (missing := [kind for kind in enabled if not roles & CREATING_ROLES[kind]]):
+            wanted = "; ".join(f"{kind.value}: one of {', '.join(sorted(CREATING_ROLES[kind]))}" for kind in missing)
+            raise FixConfiguration(
+                f"The integration user may not create every enabled kind of ticket ({_names(missing)}); nothing was "
+                "kept.",
+                code="authorization_create_refused",
+                status=403,
+                next_step=f"Give the user a role in ServiceNow ({wanted}), or disable the kind; then authorize again.",
+                extra=_again(connection.connection_id),
+            )
+        if unreadable := [kind for kind in enabled if not await self.users.may_read(access, kind)]:
+            raise FixConfiguration(
+                f"The integration user may not read every enabled kind of ticket ({_names(unreadable)}); nothing was "
+                "kept.",
+                code="authorization_read_refused",
+                status=403,
+                next_step="Let the user read these tables and the table task in ServiceNow, with queries and sorting "
+                "by sys_updated_on; then authorize again.",
+                extra=_again(connection.connection_id),
+            )
+
+    async def _keep(
+        self, connection: Connection, tokens: TokenSet, user: ServiceNowUser, issued_at: datetime
+    ) -> tuple[Connection, list[Secret]]:
+        """Put the tokens in the place of those there are; return the connection and the refresh tokens replaced."""
+        connection_id = connection.connection_id
+        consent_ends_at = consent_end(connection, issued_at)
+        async with self.lease.held(connection_id):
+            current = await get_known_connection(self.connections, connection_id)
+            _require_unchanged(current, connection)
+            old = await self.secrets.get_secret(refresh_token_name(connection_id))
+            if tokens.refresh_token is not None:
+                await self.secrets.set_secret(
+                    refresh_token_name(connection_id), tokens.refresh_token, expires_at=consent_ends_at
+                )
+            elif old is None:
+                raise FixConfiguration(
+                    "ServiceNow gave no refresh token; nothing was kept.",
+                    code="authorization_incomplete",
+                    next_step="Check that the OAuth client in ServiceNow uses the authorization code grant and has a "
+                    "refresh token lifespan; then authorize again.",
+                    extra=_again(connection_id),
+                )
+            version = await self.secrets.set_secret(
+                access_token_name(connection_id),
+                tokens.access_token,
+                expires_at=issued_at + timedelta(seconds=tokens.expires_in_s),
+            )
+
+            def connected(row: Connection) -> Connection:
+                _require_unchanged(row, connection)
+                now = self.clock()
+                return replace(
+                    with_access_token(row, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
+                    integration_user_sys_id=user.sys_id,
+                    consented_at=issued_at,
+                    consent_ends_at=consent_ends_at,
+                    last_success_at=now,
+                    last_error=None,
+                )
+
+            stored = await change_connection(self.connections, current, connected)
+        replaced = [] if old is None or tokens.refresh_token in {None, old} else [old]
+        return stored, replaced
+
+
+def state_hash(state: str) -> str:
+    """Return the hash under which a state is stored."""
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def code_challenge(verifier: str) -> str:
+    """Return the PKCE challenge of a verifier, method S256 (RFC 7636, 4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def cookie_name(state: str, *, secure: bool) -> str:
+    """Return the name of the cookie of one authorization, so that two tabs do not overwrite each other's.
+
+    Over https it has the prefix with which browsers guarantee that no other host has set it.
+    """
+    return f"{'__Host-' if secure else ''}authorization-{state_hash(state)[:16]}"
+
+
+def _code(parameters: Mapping[str, str], connection: Connection) -> Secret:
+    """Return the code that ServiceNow sent."""
+    again = _again(connection.connection_id)
+    error = parameters.get("error")
+    if error == "access_denied":
+        raise FixRequest(
+            "The consent was denied in ServiceNow; nothing was changed.",
+            code="authorization_denied",
+            status=403,
+            next_step="Begin again and choose Allow.",
+            extra=again,
+        )
+    if error is not None:
+        named = f" ({error})" if _ERROR.fullmatch(error) else ""
+        raise FixRequest(
+            f"ServiceNow ended the authorization with an error{named}; nothing was changed.",
+            code="authorization_failed",
+            next_step="Check the OAuth client in ServiceNow, then begin again.",
+            extra=again,
+        )
+    code = parameters.get("code")
+    if not code:
+        raise FixRequest(
+            "ServiceNow's answer holds no code; nothing was changed.",
+            code="authorization_code_missing",
+            next_step="Begin the authorization again.",
+            extra=again,
+        )
+    return Secret(code)
+
+
+def _authorizable(connection: Connection) -> Connection:
+    """Return the connection. Raises FixRequest (409 ``connection_not_configured``) when it has no client secret."""
+    if connection.status in _NOT_AUTHORIZABLE:
+        raise _not_configured()
+    return connection
+
+
+def _not_configured() -> FixRequest:
+    return FixRequest(
+        "The connection has no client secret; nothing was changed.",
+        code="connection_not_configured",
+        status=409,
+        next_step="Save the connection with its client secret, then authorize it.",
+    )
+
+
+def _require_unchanged(current: Connection, begun: Connection) -> None:
+    """Refuse tokens for a connection that now means another instance, client or user."""
+    unchanged = (
+        current.status not in _NOT_AUTHORIZABLE
+        and (current.instance, current.client_id) == (begun.instance, begun.client_id)
+        and is_same_user(current.integration_user, begun.integration_user)
+    )
+    if not unchanged:
+        raise FixRequest(
+            "The connection was changed while it was being authorized; nothing was kept.",
+            code="authorization_superseded",
+            status=409,
+            next_step="Begin the authorization again.",
+            extra=_again(begun.connection_id),
+        )
+
+
+def _revocable(tokens: TokenSet) -> Iterable[Secret]:
+    return [token for token in (tokens.refresh_token, tokens.access_token) if token is not None]
+
+
+def _again(connection_id: str, *, log_out_first: bool = False) -> dict[str, object]:
+    return {"authorize_path": authorize_path(connection_id, log_out_first=log_out_first)}
+
+
+def _names(kinds: Iterable[TicketKind]) -> str:
+    return ", ".join(kind.value for kind in kinds)

@@ -1,0 +1,43 @@
+"""Changing a stored connection while others may change it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from shared.connections.model import Connection
+from shared.connections.ports import ConnectionStore, RowChanged
+from shared.errors import TryLater
+
+MAX_TRIES: Final = 8
+
+
+async def change_connection(
+    store: ConnectionStore, connection: Connection, change: Callable[[Connection], Connection]
+) -> Connection:
+    """Store what ``change`` makes of the connection; when somebody else was faster, read it again and repeat.
+
+    Args:
+        connection: The connection as it was last read.
+        change: Returns its argument when there is nothing to store; may raise to give up.
+
+    Returns:
+        The connection as it is stored now.
+
+    Raises:
+        TryLater: Somebody else was faster again and again.
+        StorageUnavailable: It is not known whether the change was stored.
+    """
+    current = connection
+    for _ in range(MAX_TRIES):
+        changed = change(current)
+        if changed is current:
+            return current
+        try:
+            return await store.update_connection(changed)
+        except RowChanged:
+            reread = await store.get_connection(connection.connection_id)
+            if reread is None:
+                break
+            current = reread
+    raise TryLater("The connection is being changed by others; nothing was stored.", code="connection_busy")

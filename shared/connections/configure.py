@@ -1,0 +1,216 @@
+"""Configuration: an administrator says how a connection is to be.
+
+The stored client secret is only ever sent to the instance, and with the client id, that it was given for: another
+instance or client needs its own. While a secret is being exchanged the connection counts as not configured, so that
+nobody uses half of the old and half of the new; a request that breaks off there is simply sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.changes import change_connection
+from shared.connections.consent import consent_end
+from shared.connections.instance_address import normalise_instance
+from shared.connections.model import Connection, ConnectionStatus, LastError, SyncState
+from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
+from shared.connections.requests import ConnectionRequest, checked_connection_id
+from shared.connections.revocation import TokenRevocation
+from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.token_lease import TokenLease
+from shared.connections.tokens import without_tokens
+from shared.errors import FixRequest, TryLater
+from shared.log import log_event
+from shared.secret import Secret
+
+_UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
+_SYNC_STATE_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What became of a request.
+
+    Attributes:
+        created: The connection is new.
+    """
+
+    connection: Connection
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfiguration:
+    """Creates and changes connections; see the module's description for what it promises.
+
+    Attributes:
+        allowed_hosts: Hosts outside service-now.com that the operator allows.
+        allow_loopback_http: Whether ``http://`` to this machine is allowed.
+    """
+
+    connections: ConnectionStore
+    secrets: SecretStore
+    revocation: TokenRevocation
+    lease: TokenLease
+    clock: Clock
+    allowed_hosts: Collection[str] = ()
+    allow_loopback_http: bool = False
+
+    async def put(self, connection_id: str, request: ConnectionRequest) -> Configured:
+        """Create the connection, or change it to what the request says; its tickets stay as they are.
+
+        A changed instance, client, client secret or integration user needs a new authorization; the tokens of the old
+        one are revoked and removed.
+
+        Raises:
+            FixRequest: 400 ``invalid_connection_id``, 422 ``instance_not_allowed``, 422 ``client_secret_required``.
+            TryLater: Storage does not answer, or somebody else is changing the connection; sending the same again is
+                safe.
+        """
+        checked_connection_id(connection_id)
+        instance = normalise_instance(
+            request.instance, allowed_hosts=self.allowed_hosts, allow_loopback_http=self.allow_loopback_http
+        )
+        before, created = await self._present(connection_id, request, instance)
+        client_secret = _secret(request)
+        if (
+            not created
+            and client_secret is None
+            and before.status not in _UNUSED
+            and _is_other_client(before, request, instance)
+        ):
+            raise FixRequest(
+                "Another instance or client needs its own client secret; nothing was kept.",
+                code="client_secret_required",
+                status=422,
+                next_step="Send the request again with the client_secret of that OAuth client.",
+            )
+        if await self._needs_authorization(before, request, instance):
+            after = await self._begin_anew(before, request, instance, client_secret)
+        else:
+            after = await change_connection(
+                self.connections, before, lambda current: with_details(current, request, instance)
+            )
+        log_event(
+            "connection_created" if created else "connection_configured",
+            connection_id=connection_id,
+            status=after.status.value,
+        )
+        return Configured(after, created)
+
+    async def _present(self, connection_id: str, request: ConnectionRequest, instance: str) -> tuple[Connection, bool]:
+        """Return the connection as it is, created first if need be, and whether it was created."""
+        present = await self.connections.get_connection(connection_id)
+        if present is not None:
+            return present, False
+        new = Connection(
+            connection_id=connection_id,
+            display_name=request.display_name,
+            instance=instance,
+            client_id=request.client_id,
+            integration_user=request.integration_user,
+            status_since_at=self.clock(),
+        )
+        try:
+            return await self.connections.create_connection(with_details(new, request, instance)), True
+        except RowChanged:
+            present = await self.connections.get_connection(connection_id)
+            if present is None:
+                raise TryLater("The connection is being created by somebody else.", code="connection_busy") from None
+            return present, False
+
+    async def _needs_authorization(self, before: Connection, request: ConnectionRequest, instance: str) -> bool:
+        if before.status in _UNUSED or _is_other_client(before, request, instance):
+            return True
+        if not is_same_user(before.integration_user, request.integration_user):
+            return True
+        client_secret = _secret(request)
+        return client_secret is not None and client_secret != await self.secrets.get_secret(
+            client_secret_name(before.connection_id)
+        )
+
+    async def _begin_anew(
+        self, before: Connection, request: ConnectionRequest, instance: str, client_secret: Secret | None
+    ) -> Connection:
+        connection_id = before.connection_id
+        async with self.lease.held(connection_id):
+            old_tokens = await self.revocation.stored_tokens(connection_id)
+
+            def unconfigured(current: Connection) -> Connection:
+                now = self.clock()
+                stripped = without_tokens(with_details(current, request, instance))
+                return replace(stripped.with_status(ConnectionStatus.NOT_CONFIGURED, now), last_error=None)
+
+            current = await change_connection(self.connections, before, unconfigured)
+            if client_secret is not None:
+                await self.secrets.set_secret(client_secret_name(connection_id), client_secret)
+            await self.revocation.revoke(before, old_tokens, spare_own=False)
+            for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
+                await self.secrets.remove_secret(name)
+            if instance != before.instance:
+                await self._forget_sync_state(connection_id)
+            keeps_secret = before.status not in _UNUSED
+            if client_secret is None and not keeps_secret:
+                return current
+            return await change_connection(self.connections, current, lambda row: configured(row, self.clock()))
+
+    async def _forget_sync_state(self, connection_id: str) -> None:
+        """Start the synchronisation afresh: another instance has other times."""
+        for _ in range(_SYNC_STATE_TRIES):
+            state = await self.connections.get_sync_state(connection_id)
+            try:
+                await self.connections.save_sync_state(connection_id, SyncState(etag=state.etag))
+            except RowChanged:
+                continue
+            return
+        raise TryLater("The connection is being synchronised; send the request again.", code="connection_busy")
+
+
+def with_details(connection: Connection, request: ConnectionRequest, instance: str) -> Connection:
+    """Return the connection with everything that the request says, its status and tokens untouched."""
+    after = replace(
+        connection,
+        display_name=request.display_name,
+        instance=instance,
+        client_id=request.client_id,
+        integration_user=request.integration_user,
+        portals=request.portals,
+        kinds=request.kinds.settings(),
+        time_zone=request.time_zone,
+        consent_lifetime_s=request.consent_lifetime_s,
+    )
+    if after.consented_at is not None and after.consent_ends_at is not None:
+        after = replace(after, consent_ends_at=consent_end(after, after.consented_at))
+    return connection if after == connection else after
+
+
+def configured(connection: Connection, now: datetime) -> Connection:
+    """Return a connection that has its client secret and no tokens: it waits for an authorization."""
+    if not connection.ever_consented:
+        return connection.with_status(ConnectionStatus.AWAITING_AUTHORIZATION, now)
+    return replace(
+        connection.with_status(ConnectionStatus.REAUTHORIZATION_REQUIRED, now),
+        last_error=LastError(
+            code="configuration_changed",
+            message="The connection was changed; the consent given before no longer applies.",
+            next_step="Authorize the connection in ServiceNow.",
+            at=now,
+        ),
+    )
+
+
+def is_same_user(one: str, other: str) -> bool:
+    """Whether two ServiceNow user names mean the same user; ServiceNow ignores case."""
+    return one.casefold() == other.casefold()
+
+
+def _is_other_client(connection: Connection, request: ConnectionRequest, instance: str) -> bool:
+    return (connection.instance, connection.client_id) != (instance, request.client_id)
+
+
+def _secret(request: ConnectionRequest) -> Secret | None:
+    return None if request.client_secret is None else Secret(request.client_secret.get_secret_value())

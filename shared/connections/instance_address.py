@@ -1,0 +1,61 @@
+"""The address of a ServiceNow instance: what an administrator may type, and where secrets may be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from shared.errors import FixRequest
+
+SERVICENOW_DOMAIN: Final = ".service-now.com"
+MAX_LENGTH: Final = 300
+
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME: Final = re.compile(_LABEL)
+_INSTANCE_HOST: Final = re.compile(rf"(?!xn--){_LABEL}{re.escape(SERVICENOW_DOMAIN)}")
+_LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+_ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?:[/?#].*)?", re.IGNORECASE)
+
+
+def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopback_http: bool) -> str:
+    """Return the base URL of the instance that the text means, such as ``https://contoso.service-now.com``.
+
+    A name alone stands for that name under service-now.com; of a URL the path is left out.
+
+    Args:
+        text: ``contoso``, ``contoso.service-now.com`` or a URL.
+        allowed_hosts: Other hosts that the operator allows, each exactly as it is to be used, with its port if any.
+        allow_loopback_http: Whether ``http://`` to this machine is allowed.
+
+    Raises:
+        FixRequest: 422 ``instance_not_allowed``.
+    """
+    given = text.strip()
+    match = _ADDRESS.fullmatch(given)
+    if match is None or len(given) > MAX_LENGTH or not given.isascii() or not given.isprintable() or "\\" in given:
+        raise _refusal("It is not the address of an instance.")
+    scheme, authority = (match["scheme"] or "https").lower(), match["authority"].lower()
+    if scheme == "http" and allow_loopback_http and _LOOPBACK.fullmatch(authority):
+        return f"http://{authority}"
+    if scheme != "https":
+        raise _refusal("It has to be reached by https.")
+    if match["scheme"] is None and given == match["authority"] and _NAME.fullmatch(authority):
+        authority += SERVICENOW_DOMAIN
+    if authority in {host.strip().lower() for host in allowed_hosts} or _INSTANCE_HOST.fullmatch(authority):
+        return f"https://{authority}"
+    if "@" in authority:
+        raise _refusal("It holds a user name.")
+    if ":" in authority:
+        raise _refusal("It holds a port or is an IP address.")
+    raise _refusal(f"Its host is not one under {SERVICENOW_DOMAIN.removeprefix('.')}.")
+
+
+def _refusal(reason: str) -> FixRequest:
+    return FixRequest(
+        f"This instance is not allowed: {reason} Nothing was kept.",
+        code="instance_not_allowed",
+        status=422,
+        next_step="Give the name of the instance, such as contoso, or its address, such as "
+        "https://contoso.service-now.com. Another host has to be allowed by the operator (ALLOWED_SERVICENOW_HOSTS).",
+    )

@@ -1,0 +1,84 @@
+"""Removal: the connection's tokens are revoked and its secrets disabled; its tickets stay as they are, dormant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.changes import change_connection
+from shared.connections.model import Connection, ConnectionStatus, LastError
+from shared.connections.ports import ConnectionStore, SecretStore
+from shared.connections.requests import checked_connection_id
+from shared.connections.revocation import TokenRevocation
+from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.token_lease import TokenLease
+from shared.connections.tokens import without_tokens
+from shared.errors import FixRequest
+from shared.log import log_event
+
+NOT_REVOKED: Final = "revocation_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRemoval:
+    """Removes connections."""
+
+    connections: ConnectionStore
+    secrets: SecretStore
+    revocation: TokenRevocation
+    lease: TokenLease
+    clock: Clock
+
+    async def remove(self, connection_id: str) -> Connection:
+        """Remove the connection and return what is left of it; removing it once more finishes what was left undone.
+
+        When ServiceNow could not be told, ``last_error`` says so (``revocation_failed``).
+
+        Raises:
+            FixRequest: 404 ``connection_not_found``.
+            TryLater: Storage does not answer; the connection may be removed already, with secrets left to disable.
+        """
+        connection = await get_known_connection(self.connections, connection_id)
+        async with self.lease.held(connection_id):
+            tokens = await self.revocation.stored_tokens(connection_id)
+            removed = await change_connection(self.connections, connection, self._removed)
+            revoked = await self.revocation.revoke(connection, tokens, spare_own=False)
+            for name in (refresh_token_name, access_token_name, client_secret_name):
+                await self.secrets.remove_secret(name(connection_id))
+            if not revoked:
+                removed = await change_connection(self.connections, removed, self._not_revoked)
+        log_event("connection_removed", connection_id=connection_id, revoked=revoked)
+        return removed
+
+    def _removed(self, connection: Connection) -> Connection:
+        if connection.is_removed:
+            return connection
+        stripped = replace(without_tokens(connection), consented_at=None, last_error=None)
+        return stripped.with_status(ConnectionStatus.DISCONNECTED, self.clock())
+
+    def _not_revoked(self, connection: Connection) -> Connection:
+        error = LastError(
+            code=NOT_REVOKED,
+            message="The connection is removed, but ServiceNow could not be told that its tokens are no longer needed.",
+            next_step="Revoke them in ServiceNow under System OAuth > Manage Tokens, or let them expire.",
+            at=self.clock(),
+        )
+        return replace(connection, last_error=error)
+
+
+async def get_known_connection(connections: ConnectionStore, connection_id: str) -> Connection:
+    """Return a connection, a removed one too.
+
+    Raises:
+        FixRequest: 400 ``invalid_connection_id`` or 404 ``connection_not_found``.
+    """
+    connection = await connections.get_connection(checked_connection_id(connection_id))
+    if connection is None:
+        raise FixRequest(
+            "There is no such connection; nothing was done.",
+            code="connection_not_found",
+            status=404,
+            next_step="Correct the connection id; GET /api/connections lists them.",
+        )
+    return connection

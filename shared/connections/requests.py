@@ -1,0 +1,178 @@
+"""What an administrator may say about a connection, checked before anything else happens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, Self
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
+from shared.errors import FixRequest
+
+CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
+CLIENT_SECRET_MAX_LENGTH: Final = 4096
+"""Length of ``oauth_entity.client_secret`` since Zurich (wire document 1.8)."""
+LONGEST_CONSENT_S: Final = 2_147_483_647
+"""ServiceNow's greatest refresh token lifespan (wire document 1.5)."""
+MAX_STATE_NAMES: Final = 50
+
+
+def _line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has to be a single line without control characters")
+    return text
+
+
+def _visible_ascii(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x20-\x7e]+", secret.get_secret_value()):
+        raise ValueError("has to consist of printable ASCII characters")
+    return secret
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is not a time zone of the IANA database, such as Europe/Berlin")
+    return name
+
+
+def _without_repeats(portals: tuple[Portal, ...]) -> tuple[Portal, ...]:
+    return tuple(dict.fromkeys(portals))
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("has to be a text")  # noqa: TRY004 - pydantic reads ValueError
+    return value
+
+
+type Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_line)]
+
+
+class KindRequest(BaseModel):
+    """How tickets of one kind are created."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: Annotated[bool, Field(strict=True)] = Field(
+        default=True, description="Whether tickets of this kind can be created."
+    )
+    assignment_group: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, description="sys_id of the group that new tickets get."
+    )
+    category: Annotated[Line, Field(max_length=40)] | None = Field(
+        default=None, description="ServiceNow's category value for new tickets."
+    )
+    state_names: dict[Annotated[str, Field(pattern=r"^[^\s]{1,40}$")], Annotated[Line, Field(max_length=60)]] = Field(
+        default_factory=dict,
+        max_length=MAX_STATE_NAMES,
+        description="Names shown to people, by ServiceNow's state value.",
+    )
+
+    def settings(self) -> KindSettings:
+        """Return the settings as a connection keeps them."""
+        return KindSettings(self.enabled, self.assignment_group, self.category, dict(self.state_names))
+
+
+class KindsRequest(BaseModel):
+    """How tickets are created, by kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    incident: KindRequest = KindRequest()
+    change: KindRequest = KindRequest()
+
+    @model_validator(mode="after")
+    def _one_is_enabled(self) -> Self:
+        if not (self.incident.enabled or self.change.enabled):
+            raise ValueError("at least one kind has to be enabled")
+        return self
+
+    def settings(self) -> Mapping[TicketKind, KindSettings]:
+        """Return the settings of both kinds."""
+        return {TicketKind.INCIDENT: self.incident.settings(), TicketKind.CHANGE: self.change.settings()}
+
+
+class ConnectionRequest(BaseModel):
+    """A connection as an administrator wants it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    display_name: Annotated[Line, Field(max_length=100)] = Field(description="What people call it.")
+    instance: Annotated[Line, Field(max_length=300)] = Field(
+        description="contoso, contoso.service-now.com or the instance's URL.", examples=["contoso"]
+    )
+    client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")] = Field(
+        description="Client ID of the OAuth client in ServiceNow."
+    )
+    client_secret: (
+        Annotated[
+            SecretStr,
+            BeforeValidator(_text, json_schema_input_type=str),
+            Field(min_length=1, max_length=CLIENT_SECRET_MAX_LENGTH),
+            AfterValidator(_visible_ascii),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Client secret of the OAuth client; left out, the one there is stays. It is never shown again.",
+    )
+    integration_user: Annotated[Line, Field(max_length=40)] = Field(
+        description="User name of the only ServiceNow user whose consent is accepted."
+    )
+    portals: Annotated[tuple[Portal, ...], Field(min_length=1, max_length=10), AfterValidator(_without_repeats)] = (
+        Field(default=tuple(Portal), description="Portals whose recommendations may become tickets.")
+    )
+    kinds: KindsRequest = KindsRequest()
+    time_zone: Annotated[str, Field(max_length=60), AfterValidator(_time_zone)] = Field(
+        default="UTC", description="IANA name; a due date without a time ends at the end of that day in this zone."
+    )
+    consent_lifetime_s: Annotated[int, Field(strict=True, ge=3600, le=LONGEST_CONSENT_S)] = Field(
+        default=DEFAULT_CONSENT_LIFETIME_S,
+        description="Refresh Token Lifespan of the OAuth client in ServiceNow, in seconds.",
+    )
+
+
+def read_connection_request(body: object) -> ConnectionRequest:
+    """Read a request from its JSON value.
+
+    Raises:
+        FixRequest: 422 ``invalid_connection`` with one entry per fault; the values themselves are not repeated.
+    """
+    try:
+        return ConnectionRequest.model_validate(body)
+    except ValidationError as error:
+        faults = [
+            {"pointer": "/" + "/".join(map(str, fault["loc"])), "detail": fault["msg"].removeprefix("Value error, ")}
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise FixRequest(
+            f"The connection has {len(faults)} fault(s); nothing was kept.",
+            code="invalid_connection",
+            status=422,
+            next_step="Correct the members named in errors and send the request again.",
+            extra={"errors": faults},
+        ) from None
+
+
+def checked_connection_id(connection_id: str) -> str:
+    """Return the id. Raises FixRequest (400 ``invalid_connection_id``) when it cannot be one."""
+    if not CONNECTION_ID.fullmatch(connection_id):
+        raise FixRequest(
+            "This cannot be the id of a connection; nothing was done.",
+            code="invalid_connection_id",
+            next_step="Use 1 to 40 lower-case letters, digits and hyphens.",
+        )
+    return connection_id

@@ -1,0 +1,78 @@
+"""Revoking tokens without taking them from a connection that still uses them.
+
+ServiceNow gives the same tokens to everybody who signs in as the same user with the same client (wire document 1.5), so
+two connections, or an old and a new authorization of one, may hold one and the same token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.connections.model import Connection
+from shared.connections.ports import AuthorizationServer, ConnectionStore, SecretStore
+from shared.connections.secret_names import access_token_name, refresh_token_name
+from shared.errors import ConnectorError
+from shared.log import log_event
+from shared.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevocation:
+    """Revokes tokens, as far as ServiceNow answers and nobody else needs them."""
+
+    connections: ConnectionStore
+    secrets: SecretStore
+    server: AuthorizationServer
+
+    async def stored_tokens(self, connection_id: str) -> list[Secret]:
+        """Return the refresh token and the access token that a connection has in Key Vault, as far as there are."""
+        found = await asyncio.gather(
+            self.secrets.get_secret(refresh_token_name(connection_id)),
+            self.secrets.get_secret(access_token_name(connection_id)),
+        )
+        return [token for token in found if token is not None]
+
+    async def revoke(self, connection: Connection, tokens: Iterable[Secret], *, spare_own: bool) -> bool:
+        """Revoke tokens at the connection's instance; return whether none that had to be revoked is left.
+
+        A failure is logged and answered, never raised: whoever gives tokens up goes on without them.
+
+        Args:
+            spare_own: Whether the tokens that this connection itself has in Key Vault are left alone.
+        """
+        done = True
+        try:
+            in_use = await self._in_use(connection, spare_own=spare_own)
+            for token in tokens:
+                if token not in in_use:
+                    done &= await self._revoke(connection, token)
+        except ConnectorError as error:
+            done = False
+            _log_failure(connection, error)
+        return done
+
+    async def _in_use(self, connection: Connection, *, spare_own: bool) -> list[Secret]:
+        holders = [
+            each.connection_id
+            for each in await self.connections.list_connections()
+            if not each.is_removed
+            and (each.instance, each.client_id) == (connection.instance, connection.client_id)
+            and (spare_own or each.connection_id != connection.connection_id)
+        ]
+        found = await asyncio.gather(*(self.stored_tokens(connection_id) for connection_id in holders))
+        return [token for tokens in found for token in tokens]
+
+    async def _revoke(self, connection: Connection, token: Secret) -> bool:
+        try:
+            await self.server.revoke(connection, token)
+        except ConnectorError as error:
+            _log_failure(connection, error)
+            return False
+        return True
+
+
+def _log_failure(connection: Connection, error: ConnectorError) -> None:
+    log_event("token_not_revoked", level=logging.WARNING, connection_id=connection.connection_id, code=error.code)

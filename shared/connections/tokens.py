@@ -1,0 +1,288 @@
+"""Access tokens: kept in Key Vault, remembered in memory, refreshed by one instance of the app at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.changes import change_connection
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.ports import (
+    AuthorizationServer,
+    ConnectionStore,
+    InstanceAccess,
+    LeaseStore,
+    SecretStore,
+    TokenSet,
+)
+from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.status import ConnectionHealth, is_same_grant
+from shared.connections.token_lease import TokenLease
+from shared.errors import (
+    ConnectorError,
+    FixConfiguration,
+    Reauthorize,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+    TryLater,
+)
+from shared.log import log_event
+from shared.secret import Secret
+
+EARLY_S: Final = 60.0
+"""A token is refreshed so long before its end, so that it does not end on its way."""
+LEAST_S: Final = 5.0
+"""A token that lasts for less than this is not used any more."""
+SECOND_TRY_AFTER_S: Final = 1.0
+"""A refusal is believed only when it comes twice (wire document 1.6, 9: intermittent 401)."""
+
+_REFRESHABLE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+
+
+def with_access_token(connection: Connection, tokens: TokenSet, version: str, issued_at: datetime) -> Connection:
+    """Return the connection with a new access token.
+
+    Args:
+        version: The token's version in Key Vault.
+        issued_at: When it was asked for.
+    """
+    life = timedelta(seconds=tokens.expires_in_s)
+    return replace(
+        connection,
+        access_token_version=version,
+        access_token_expires_at=issued_at + life,
+        access_token_refresh_at=issued_at + life * 2 / 3,
+    )
+
+
+def without_tokens(connection: Connection) -> Connection:
+    """Return the connection without any trace of its tokens."""
+    return replace(
+        connection,
+        access_token_version=None,
+        access_token_expires_at=None,
+        access_token_refresh_at=None,
+        consent_ends_at=None,
+        integration_user_sys_id=None,
+    )
+
+
+def is_refresh_due(connection: Connection, now: datetime) -> bool:
+    """Whether the timer has to refresh the access token: after two thirds of its life, or when there is none."""
+    if connection.status not in _REFRESHABLE:
+        return False
+    return connection.access_token_refresh_at is None or connection.access_token_refresh_at <= now
+
+
+class AccessTokens:
+    """Gives access to connections' instances; implements :class:`shared.tickets.ports.InstanceDoor`."""
+
+    def __init__(
+        self,
+        *,
+        connections: ConnectionStore,
+        leases: LeaseStore,
+        secrets: SecretStore,
+        server: AuthorizationServer,
+        health: ConnectionHealth,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._connections = connections
+        self._lease = TokenLease(leases, sleep)
+        self._secrets = secrets
+        self._server = server
+        self._health = health
+        self._clock = clock
+        self._sleep = sleep
+        self._remembered: dict[str, tuple[str, Secret]] = {}
+
+    async def access(self, connection: Connection) -> InstanceAccess:
+        """Return a usable access token, refreshed if need be.
+
+        While ServiceNow refuses the refresh or does not answer, a token that is still valid stays in use.
+
+        Raises:
+            Reauthorize: An administrator has to authorize the connection again.
+            TryLater: ServiceNow, Table Storage or Key Vault does not answer.
+        """
+        if (found := await self._usable(connection, EARLY_S)) is not None:
+            return found
+        current = await self._current(connection)
+        if (found := await self._usable(current, EARLY_S)) is not None:
+            return found
+        try:
+            refreshed = await self.refresh(current)
+        except (Reauthorize, TryLater):
+            if (found := await self._usable(current, LEAST_S)) is not None:
+                return found
+            raise
+        return await self._fresh(refreshed)
+
+    async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
+        """Return another access token after ServiceNow refused this one; it is refreshed unless somebody just did.
+
+        Raises as :meth:`access`.
+        """
+        current = await self._current(connection)
+        found = await self._usable(current, LEAST_S)
+        if found is not None and found.access_token != refused.access_token:
+            return found
+        return await self._fresh(await self.refresh(current))
+
+    async def refresh(self, connection: Connection) -> Connection:
+        """Refresh the access token, or let another instance of the app that is doing so finish.
+
+        Returns:
+            The connection as stored, with an access token newer than the given connection's.
+
+        Raises:
+            Reauthorize: ServiceNow refused twice; the connection is marked so.
+            TryLater: ServiceNow does not answer (the connection is marked ``unavailable``), or storage does not.
+        """
+        began_at = self._clock()
+
+        async def stop_when_others_failed() -> None:
+            current = await self._current(connection)
+            if current.last_error is None or current.last_error.at < began_at:
+                return
+            if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+                raise _reauthorize(current)
+            if current.status is ConnectionStatus.UNAVAILABLE:
+                error = current.last_error
+                raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step)
+
+        async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed):
+            current = await self._current(connection)
+            renewed_meanwhile = current.access_token_version != connection.access_token_version
+            if renewed_meanwhile and self._lasts(current, EARLY_S):
+                return current
+            if current.status not in _REFRESHABLE:
+                raise _reauthorize(current)
+            try:
+                return await self._refresh(current)
+            except ConnectorError as error:
+                await self._health.failed(current, error)
+                raise
+
+    async def _refresh(self, connection: Connection) -> Connection:
+        client_secret, refresh_token = await asyncio.gather(
+            self._secrets.get_secret(client_secret_name(connection.connection_id)),
+            self._secrets.get_secret(refresh_token_name(connection.connection_id)),
+        )
+        if client_secret is None or refresh_token is None:
+            missing = "client secret" if client_secret is None else "refresh token"
+            raise Reauthorize(
+                f"The {missing} is no longer in Key Vault.",
+                code="secret_missing",
+                next_step="Save the connection again with its client secret, then authorize it.",
+            )
+        issued_at = self._clock()
+        tokens = await self._ask(connection, client_secret, refresh_token)
+        if tokens.refresh_token is not None and tokens.refresh_token != refresh_token:
+            await self._secrets.set_secret(
+                refresh_token_name(connection.connection_id),
+                tokens.refresh_token,
+                expires_at=connection.consent_ends_at,
+            )
+        version = await self._secrets.set_secret(
+            access_token_name(connection.connection_id),
+            tokens.access_token,
+            expires_at=issued_at + timedelta(seconds=tokens.expires_in_s),
+        )
+
+        def refreshed(current: Connection) -> Connection:
+            if not is_same_grant(current, connection) or current.status not in _REFRESHABLE:
+                raise _changed_meanwhile()
+            now = self._clock()
+            return replace(
+                with_access_token(current, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
+                last_success_at=now,
+                last_error=None,
+            )
+
+        stored = await change_connection(self._connections, connection, refreshed)
+        self._remembered[connection.connection_id] = (version, tokens.access_token)
+        log_event(
+            "access_token_refreshed",
+            connection_id=connection.connection_id,
+            expires_in_s=tokens.expires_in_s,
+            refresh_token_rotated=tokens.refresh_token not in {None, refresh_token},
+        )
+        return stored
+
+    async def _ask(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
+        try:
+            try:
+                return await self._server.refresh(connection, client_secret, refresh_token)
+            except Reauthorize:
+                await self._sleep(SECOND_TRY_AFTER_S)
+                return await self._server.refresh(connection, client_secret, refresh_token)
+        except Reauthorize as error:
+            ends_at = connection.consent_ends_at
+            if ends_at is not None and ends_at <= self._clock():
+                raise Reauthorize(
+                    f"The consent ended on {ends_at:%Y-%m-%d}.",
+                    code="consent_ended",
+                    next_step="Authorize the connection again.",
+                ) from None
+            raise Reauthorize(
+                f"{error.message} The consent given in ServiceNow is no longer accepted.",
+                code=error.code,
+                next_step=error.next_step,
+            ) from None
+        except FixConfiguration as error:
+            # To whoever wants to call the instance, a token endpoint that is closed to us is one that is not there.
+            raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step) from None
+
+    async def _current(self, connection: Connection) -> Connection:
+        """Return the connection as it is stored now, if it still means the same instance."""
+        current = await self._connections.get_connection(connection.connection_id)
+        if current is None or current.is_removed:
+            self._remembered.pop(connection.connection_id, None)
+            raise Reauthorize(
+                "The connection was removed.", code="connection_removed", next_step="Connect the instance again."
+            )
+        if current.instance != connection.instance:
+            raise _changed_meanwhile()
+        return current
+
+    def _lasts(self, connection: Connection, seconds: float) -> bool:
+        ends_at = connection.access_token_expires_at
+        return ends_at is not None and ends_at - self._clock() > timedelta(seconds=seconds)
+
+    async def _usable(self, connection: Connection, lasting_s: float) -> InstanceAccess | None:
+        """Return the connection's access token if it lasts for so long and can be had."""
+        version = connection.access_token_version
+        if version is None or connection.is_removed or not self._lasts(connection, lasting_s):
+            return None
+        remembered = self._remembered.get(connection.connection_id)
+        if remembered is not None and remembered[0] == version:
+            return InstanceAccess(connection.instance, remembered[1])
+        token = await self._secrets.get_secret(access_token_name(connection.connection_id), version)
+        if token is None:
+            return None
+        self._remembered[connection.connection_id] = (version, token)
+        return InstanceAccess(connection.instance, token)
+
+    async def _fresh(self, connection: Connection) -> InstanceAccess:
+        found = await self._usable(connection, LEAST_S)
+        if found is None:
+            raise StorageUnavailable("The access token just written is not to be found in Key Vault.")
+        return found
+
+
+def _reauthorize(connection: Connection) -> Reauthorize:
+    """Return the error that says why the connection has to be authorized again, as it was told the first time."""
+    error = connection.last_error
+    if error is None or connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return Reauthorize("The connection is not authorized.", next_step="Authorize the connection in ServiceNow.")
+    return Reauthorize(error.message, code=error.code, next_step=error.next_step)
+
+
+def _changed_meanwhile() -> TryLater:
+    return TryLater("The connection was changed meanwhile.", code="connection_changed")

@@ -1,0 +1,122 @@
+"""What callers see of a connection: everything but its secrets, of which not even parts are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.connections.consent import consent_days_left
+from shared.connections.model import Connection, ConnectionStatus, LastError, Portal, SyncState, TicketKind
+
+
+class View(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class KindView(View):
+    """How tickets of one kind are created."""
+
+    enabled: bool
+    assignment_group: str | None
+    category: str | None
+    state_names: Mapping[str, str]
+
+
+class LastErrorView(View):
+    """What is wrong, in words."""
+
+    code: str
+    message: str
+    next_step: str
+    at: datetime
+
+
+class ConnectionView(View):
+    """A connection and where it stands."""
+
+    connection_id: str
+    display_name: str
+    instance: str = Field(description="Base URL of the instance.")
+    client_id: str
+    integration_user: str
+    portals: tuple[Portal, ...]
+    kinds: Mapping[TicketKind, KindView]
+    time_zone: str
+    consent_lifetime_s: int
+    status: ConnectionStatus
+    status_since_at: datetime | None
+    last_success_at: datetime | None = Field(description="When ServiceNow last gave a real answer.")
+    last_error: LastErrorView | None = Field(description="Null when nothing is wrong.")
+    access_token_expires_at: datetime | None
+    consented_at: datetime | None
+    consent_ends_at: datetime | None = Field(description="Until then somebody has to authorize the connection again.")
+    consent_days_left: int | None
+    last_sync_at: datetime | None = Field(description="Start of the last synchronisation that read everything.")
+    lag_s: float | None = Field(description="Seconds by which what is shown here can be behind ServiceNow.")
+    redirect_uri: str = Field(description="The redirect URL to enter in ServiceNow's OAuth client.")
+    authorize_url: str = Field(description="Open it in a browser to authorize the connection.")
+
+
+class ConnectionListView(View):
+    """All connections, removed ones included, ordered by id."""
+
+    connections: tuple[ConnectionView, ...]
+
+
+def connection_view(
+    connection: Connection, sync_state: SyncState, now: datetime, *, public_base_url: str, redirect_uri: str
+) -> ConnectionView:
+    """Return what callers see of a connection."""
+    error = connection.last_error
+    return ConnectionView(
+        connection_id=connection.connection_id,
+        display_name=connection.display_name,
+        instance=connection.instance,
+        client_id=connection.client_id,
+        integration_user=connection.integration_user,
+        portals=connection.portals,
+        kinds={
+            kind: KindView(
+                enabled=settings.enabled,
+                assignment_group=settings.assignment_group,
+                category=settings.category,
+                state_names=settings.state_names,
+            )
+            for kind, settings in connection.kinds.items()
+        },
+        time_zone=connection.time_zone,
+        consent_lifetime_s=connection.consent_lifetime_s,
+        status=connection.status,
+        status_since_at=connection.status_since_at,
+        last_success_at=connection.last_success_at,
+        last_error=None if error is None else _last_error_view(error),
+        access_token_expires_at=connection.access_token_expires_at,
+        consented_at=connection.consented_at,
+        consent_ends_at=connection.consent_ends_at,
+        consent_days_left=consent_days_left(connection, now),
+        last_sync_at=sync_state.last_completed_at,
+        lag_s=_lag_s(sync_state, now),
+        redirect_uri=redirect_uri,
+        authorize_url=f"{public_base_url}{authorize_path(connection.connection_id)}",
+    )
+
+
+def authorize_path(connection_id: str, *, log_out_first: bool = False) -> str:
+    """Return the path of this app that begins an authorization."""
+    path = f"/api/oauth/authorize?connection_id={connection_id}"
+    return f"{path}&log_out_first=true" if log_out_first else path
+
+
+def _lag_s(sync_state: SyncState, now: datetime) -> float | None:
+    """Return how long ago the last complete synchronisation began: nothing older than that is missing."""
+    if sync_state.last_completed_at is None:
+        return None
+    return round(max(0.0, (now - sync_state.last_completed_at).total_seconds()), 1)
+
+
+def _last_error_view(error: LastError) -> LastErrorView:
+    return LastErrorView(code=error.code, message=error.message, next_step=error.next_step, at=error.at)
