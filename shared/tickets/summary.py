@@ -22,14 +22,11 @@ OVERDUE: Final = "overdue"
 type Cell = tuple[str, str]
 """Kind and what is counted: a phase, ``pending`` or ``failed``."""
 type DueCell = tuple[str, str]
-"""Kind and due minute as ``YYYY-MM-DDTHH:MM`` (UTC), rounded up."""
+"""Kind and the minute in which they are due, as ``YYYY-MM-DDTHH:MM`` (UTC); they are overdue when it is over."""
 
 
-def _due_minute(due_at: datetime) -> str:
-    minute = due_at.astimezone(UTC)
-    whole = minute.replace(second=0, microsecond=0)
-    rounded = whole if whole == minute else datetime.fromtimestamp(whole.timestamp() + 60, UTC)
-    return rounded.strftime("%Y-%m-%dT%H:%M")
+def _minute(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()[: len("YYYY-MM-DDTHH:MM")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class SummaryChange:
                     continue
                 cells[_cell(ticket)] += sign
                 if ticket.is_open and ticket.due_at is not None:
-                    due[ticket.content.kind, _due_minute(ticket.due_at)] += sign
+                    due[ticket.content.kind, _minute(ticket.due_at)] += sign
         return cls(_without_zeros(cells), _without_zeros(due))
 
 
@@ -64,7 +61,7 @@ class Summary:
     Attributes:
         cells: Counts by kind and phase (or ``pending``, ``failed``).
         due: Open tickets with a due date, by kind and due minute.
-        folded_until: Due minute up to which buckets have been merged into ``overdue``, or an empty string.
+        folded_until: Minute before which buckets have been merged into ``overdue``, or an empty string.
     """
 
     cells: Mapping[Cell, int] = field(default_factory=dict)
@@ -77,15 +74,15 @@ class Summary:
         for change in changes:
             cells.update(change.cells)
             for (kind, minute), count in change.due.items():
-                due[kind, OVERDUE if minute <= self.folded_until else minute] += count
+                due[kind, OVERDUE if minute < self.folded_until else minute] += count
         return Summary(_without_zeros(cells), _without_zeros(due), self.folded_until)
 
     def folded(self, now: datetime) -> Summary:
         """Return the same counts with every bucket that is overdue now merged into one."""
-        until = max(self.folded_until, _passed_minute(now))
+        until = max(self.folded_until, _minute(now))
         due: Counter[DueCell] = Counter()
         for (kind, minute), count in self.due.items():
-            due[kind, OVERDUE if minute <= until else minute] += count
+            due[kind, OVERDUE if minute < until else minute] += count
         return Summary(self.cells, _without_zeros(due), until)
 
     def phase_counts(self, kind: TicketKind) -> dict[Phase, int]:
@@ -101,22 +98,18 @@ class Summary:
         return self.cells.get((kind, delivery), 0)
 
     def overdue_count(self, kind: TicketKind, now: datetime) -> int:
-        """Return the number of open tickets of that kind whose due minute has passed."""
-        passed = _passed_minute(now)
+        """Return the number of open tickets of that kind whose due minute is over."""
+        present = _minute(now)
         return sum(
             count
             for (counted_kind, minute), count in self.due.items()
-            if counted_kind == kind and (minute == OVERDUE or minute <= passed)
+            if counted_kind == kind and (minute == OVERDUE or minute < present)
         )
 
 
 def _cell(ticket: Ticket) -> Cell:
     counted = ticket.phase if ticket.phase is not None else ticket.delivery.status
     return (ticket.content.kind.value, counted.value)
-
-
-def _passed_minute(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 def _without_zeros[Key](counts: Mapping[Key, int]) -> dict[Key, int]:

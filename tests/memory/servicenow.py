@@ -1,0 +1,266 @@
+"""ServiceNow's records, with everything that can happen on the way (wire document 2, 3 and 10)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from shared.connections.model import KindSettings
+from shared.connections.ports import InstanceAccess
+from shared.errors import (
+    AccessRefused,
+    ConnectorError,
+    OutcomeUnknown,
+    Reauthorize,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+    ValuesRefused,
+)
+from shared.tickets.model import CORRELATION_PREFIX, TABLES, Record, Ticket
+from tests.memory.clock import ManualClock
+from tests.memory.steps import Step, at_once
+
+WRITE_MAY_TAKE_S = 30.0
+"""So long the client waits for the answer to a write."""
+COMMIT_MAY_TAKE_S = 60.0
+"""So long after a request arrived its transaction may still be committed."""
+
+
+class WriteFault(StrEnum):
+    """What can happen to one insert."""
+
+    NOT_SENT = "the connection is refused"
+    LOST_ON_THE_WAY = "reset before it arrived"
+    ANSWER_LOST = "committed, then the connection breaks"
+    COMMITTED_LATE = "the client gives up, the transaction is committed afterwards"
+    THROTTLED = "429"
+    TOKEN_REFUSED = "401"
+    VALUES_REFUSED = "data policy"
+    ACCESS_REFUSED = "rights"
+    ADDRESS_BLOCKED = "IP filter"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A record as it stands from some time on; None once it is deleted."""
+
+    visible_at: datetime
+    record: Record | None
+
+
+def time_text(at: datetime) -> str:
+    """Return a time as ServiceNow writes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class MemoryServiceNow:
+    """Implements :class:`shared.tickets.ports.TicketRecords` on an instance with a clock of its own.
+
+    Attributes:
+        clock: Our clock; the instance's own is ``skew`` ahead of it.
+        honours_sys_id: Whether a proposed sys_id is used. Where it is, a second record with the same one is refused.
+        write_faults: Meets the next inserts, one each.
+        late_by_s: How long after arrival a ``COMMITTED_LATE`` insert is committed.
+        read_faults: Meets the next reads, one each.
+        query_refused: Whether query rules forbid range and sort on ``sys_updated_on``.
+        hidden: sys_ids that access controls hide.
+        requests: Number of requests by operation.
+    """
+
+    def __init__(
+        self, clock: ManualClock, *, skew: timedelta = timedelta(), honours_sys_id: bool = True, step: Step = at_once
+    ) -> None:
+        self.clock = clock
+        self.skew = skew
+        self.honours_sys_id = honours_sys_id
+        self._step = step
+        self._versions: dict[str, list[Version]] = {}
+        self._created: dict[str, int] = {}
+        self.write_faults: deque[WriteFault] = deque()
+        self.late_by_s = COMMIT_MAY_TAKE_S
+        self.read_faults: deque[ConnectorError] = deque()
+        self.query_refused = False
+        self.accepted_token: str | None = None
+        self.hidden: set[str] = set()
+        self.requests: Counter[str] = Counter()
+
+    # What the instance's own people do
+
+    @property
+    def now(self) -> datetime:
+        """The instance's time."""
+        return self.clock() + self.skew
+
+    def record(self, sys_id: str) -> Record | None:
+        """Return a record as it stands now."""
+        visible = [each for each in self._versions.get(sys_id, []) if each.visible_at <= self.clock()]
+        return visible[-1].record if visible else None
+
+    @property
+    def records(self) -> list[Record]:
+        """Every record that stands now, oldest first."""
+        ordered = sorted(self._versions, key=self._created.__getitem__)
+        return [record for sys_id in ordered if (record := self.record(sys_id)) is not None]
+
+    def records_of(self, ticket_id: str) -> list[Record]:
+        """Return the records with a ticket's correlation id, those that are still being committed included."""
+        newest = (versions[-1].record for versions in self._versions.values())
+        correlation_id = f"{CORRELATION_PREFIX}{ticket_id}"
+        return [each for each in newest if each is not None and each.correlation_id == correlation_id]
+
+    def insert(self, record: Record, *, commit_after_s: float = 0.0) -> Record:
+        """Add a record; its time is now, and it can be seen when it is committed."""
+        record = replace(record, updated_at_text=time_text(self.now))
+        self._created.setdefault(record.sys_id, len(self._created))
+        self._write(record.sys_id, record, commit_after_s)
+        return record
+
+    def change(self, sys_id: str, *, commit_after_s: float = 0.0, **values: object) -> Record:
+        """Change a record: its time is now and its count goes up, but it can be seen only when it is committed."""
+        record = self._versions[sys_id][-1].record
+        assert record is not None, "a deleted record cannot be changed"
+        stamped = {"updated_at_text": time_text(self.now), "mod_count": record.mod_count + 1}
+        changed = replace(record, **{**stamped, **values})  # type: ignore[arg-type]
+        self._write(sys_id, changed, commit_after_s)
+        return changed
+
+    def delete(self, sys_id: str) -> None:
+        """Delete a record."""
+        self._write(sys_id, None, 0.0)
+
+    def _write(self, sys_id: str, record: Record | None, commit_after_s: float) -> None:
+        at = self.clock() + timedelta(seconds=commit_after_s)
+        versions = self._versions.setdefault(sys_id, [])
+        at = max(at, versions[-1].visible_at) if versions else at
+        versions.append(Version(at, record))
+
+    # What the connector asks
+
+    async def create_record(
+        self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
+    ) -> Record:
+        """See the port. The request arrives at once; what is slow is the answer."""
+        self.requests["create_record"] += 1
+        sent_at = self.clock()
+        fault = self.write_faults.popleft() if self.write_faults else None
+        error = self._error_of(access, fault)
+        record: Record | None = None
+        if error is None and fault is not WriteFault.LOST_ON_THE_WAY:
+            if self.honours_sys_id and ticket.ticket_id in self._versions:
+                error = AccessRefused("ServiceNow refuses this without saying why.")
+            else:
+                record = self._committed(ticket, self.late_by_s if fault is WriteFault.COMMITTED_LATE else 0.0)
+        await self._step("create_record answers")
+        if error is not None:
+            raise error
+        too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
+        if record is None or fault is not None or too_late:
+            raise OutcomeUnknown("The connection to ServiceNow broke.")
+        return record
+
+    def _error_of(self, access: InstanceAccess, fault: WriteFault | None) -> ConnectorError | None:
+        if not self._accepts(access) or fault is WriteFault.TOKEN_REFUSED:
+            return Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+        match fault:
+            case WriteFault.NOT_SENT:
+                return ServiceNowUnavailable("ServiceNow could not be reached.")
+            case WriteFault.THROTTLED:
+                return ServiceNowThrottled("ServiceNow allows no more requests.", retry_after_s=90.0)
+            case WriteFault.VALUES_REFUSED:
+                return ValuesRefused("A data policy refuses the ticket.", code="data_policy_refused")
+            case WriteFault.ACCESS_REFUSED:
+                return AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+            case WriteFault.ADDRESS_BLOCKED:
+                return AccessRefused("The address is blocked.", code="ip_address_blocked")
+            case _:
+                return None
+
+    def _committed(self, ticket: Ticket, commit_after_s: float) -> Record:
+        number = f"{'INC' if TABLES[ticket.content.kind] == 'incident' else 'CHG'}{len(self._created) + 10001:07}"
+        record = Record(
+            sys_id=ticket.ticket_id if self.honours_sys_id else f"{len(self._created):032x}",
+            table=TABLES[ticket.content.kind],
+            number=number,
+            state="1" if TABLES[ticket.content.kind] == "incident" else "-5",
+            active=True,
+            updated_at_text="",
+            mod_count=0,
+            state_label="New",
+            due_at=ticket.content.due_at,
+            correlation_id=ticket.correlation_id,
+        )
+        return self.insert(record, commit_after_s=commit_after_s)
+
+    async def find_records(
+        self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
+    ) -> Sequence[Record]:
+        """See the port."""
+        await self._read(access, "find_records")
+        found = [
+            record
+            for record in self._visible
+            if record.table == table and (record.sys_id == sys_id or record.correlation_id == correlation_id)
+        ]
+        await self._step("find_records answers")
+        return found
+
+    async def list_changes(
+        self,
+        access: InstanceAccess,
+        *,
+        since: str | None,
+        inclusive: bool,
+        after: tuple[str, str] | None,
+        page_size: int,
+    ) -> tuple[Sequence[Record], bool]:
+        """See the port."""
+        await self._read(access, "list_changes")
+        if self.query_refused:
+            raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
+        rows = sorted(self._ours, key=lambda record: (record.updated_at_text, record.sys_id))
+        if after is not None:
+            rows = [record for record in rows if (record.updated_at_text, record.sys_id) > after]
+        elif since is not None:
+            rows = [
+                record
+                for record in rows
+                if record.updated_at_text > since or (inclusive and record.updated_at_text == since)
+            ]
+        await self._step("list_changes answers")
+        return rows[:page_size], len(rows) > page_size
+
+    async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
+        """See the port."""
+        await self._read(access, "list_by_sys_id")
+        return [record for record in self._visible if record.sys_id in set(sys_ids)]
+
+    async def list_by_correlation(
+        self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
+    ) -> tuple[Sequence[Record], bool]:
+        """See the port."""
+        await self._read(access, "list_by_correlation")
+        rows = sorted(((record.correlation_id or "", record.sys_id), record) for record in self._ours)
+        behind = [record for place, record in rows if after is None or place > after]
+        return behind[:page_size], len(behind) > page_size
+
+    async def _read(self, access: InstanceAccess, operation: str) -> None:
+        self.requests[operation] += 1
+        await self._step(operation)
+        if self.read_faults:
+            raise self.read_faults.popleft()
+        if not self._accepts(access):
+            raise Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+
+    def _accepts(self, access: InstanceAccess) -> bool:
+        return self.accepted_token is None or access.access_token.reveal() == self.accepted_token
+
+    @property
+    def _visible(self) -> list[Record]:
+        return [record for record in self.records if record.sys_id not in self.hidden]
+
+    @property
+    def _ours(self) -> list[Record]:
+        return [record for record in self._visible if (record.correlation_id or "").startswith(CORRELATION_PREFIX)]

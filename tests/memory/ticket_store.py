@@ -1,0 +1,179 @@
+"""Tickets in memory, held to the contract of :class:`shared.tickets.ports.TicketStore`."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.connections.ports import RowChanged
+from shared.errors import StorageUnavailable
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.ports import TicketExists, TicketFilter
+from shared.tickets.summary import Summary, SummaryChange
+from tests.memory.steps import Step, at_once
+
+SCAN_PAGE = 7
+
+
+class WriteFault(StrEnum):
+    """What can go wrong with one write."""
+
+    NOT_CARRIED_OUT = "not carried out"
+    ANSWER_LOST = "carried out, but the answer is lost"
+    REPEATED = "carried out, its answer lost, and repeated by the client library, which then meets its own write"
+
+
+class MemoryTicketStore:
+    """Implements :class:`shared.tickets.ports.TicketStore`."""
+
+    def __init__(self, step: Step = at_once) -> None:
+        self._step = step
+        self._etags = (f'W/"{number}"' for number in itertools.count(1))
+        self.tickets: defaultdict[str, dict[str, Ticket]] = defaultdict(dict)
+        self._numbers: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._folded: dict[str, Summary] = {}
+        self._changes: defaultdict[str, list[SummaryChange]] = defaultdict(list)
+        self.faults: deque[WriteFault] = deque()
+        """Meets the next writes, one each."""
+
+    async def create_ticket(self, ticket: Ticket) -> Ticket:
+        """See the port."""
+        await self._step("create_ticket")
+        fault = self._fault()
+        if ticket.ticket_id in self.tickets[ticket.connection_id]:
+            raise TicketExists(ticket.ticket_id)
+        stored = self._put([(None, ticket)])[0]
+        if fault is WriteFault.REPEATED:
+            raise TicketExists(ticket.ticket_id)
+        await self._answer("create_ticket", fault)
+        return stored
+
+    async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """See the port."""
+        await self._step("get_ticket")
+        return self.tickets[connection_id].get(ticket_id)
+
+    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
+        """See the port."""
+        await self._step("update_ticket")
+        fault = self._fault()
+        if self._is_changed(before):
+            raise RowChanged(before.ticket_id)
+        stored = self._put([(before, after)])[0]
+        if fault is WriteFault.REPEATED:
+            raise RowChanged(before.ticket_id)
+        await self._answer("update_ticket", fault)
+        return stored
+
+    async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+        """See the port."""
+        await self._step("update_tickets")
+        fault = self._fault()
+        conflicts = [change for change in changes if self._is_changed(change[0])]
+        self._put([change for change in changes if change not in conflicts])
+        if fault is WriteFault.REPEATED:
+            return list(changes)
+        await self._answer("update_tickets", fault)
+        return conflicts
+
+    async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
+        """See the port."""
+        await self._step("get_tickets")
+        present = self.tickets[connection_id]
+        return {ticket_id: present[ticket_id] for ticket_id in ticket_ids if ticket_id in present}
+
+    async def list_tickets(
+        self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
+    ) -> Sequence[Ticket]:
+        """See the port."""
+        await self._step("list_tickets")
+        found = [
+            ticket
+            for connection_id in connection_ids
+            for ticket in self._candidates(connection_id, wanted.text)
+            if (after is None or ticket.ticket_id > after) and _is_wanted(ticket, wanted)
+        ]
+        return sorted(found, key=lambda ticket: ticket.ticket_id)[:limit]
+
+    def _candidates(self, connection_id: str, text: str | None) -> list[Ticket]:
+        present = self.tickets[connection_id]
+        if text is None:
+            return list(present.values())
+        if (ticket_id := self._numbers[connection_id].get(text.strip().upper())) is not None:
+            return [present[ticket_id]]
+        return [ticket for ticket in present.values() if text.casefold() in ticket.content.name.casefold()]
+
+    async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
+        """See the port."""
+        while True:
+            await self._step("scan_tickets")
+            ids = sorted(each for each in self.tickets[connection_id] if after is None or each > after)[:SCAN_PAGE]
+            if not ids:
+                return
+            yield [self.tickets[connection_id][ticket_id] for ticket_id in ids]
+            after = ids[-1]
+
+    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """See the port."""
+        await self._step("list_pending")
+        present = self.tickets[connection_id]
+        pending = [ticket for ticket in present.values() if ticket.delivery.status is Delivery.PENDING]
+        return sorted(pending, key=lambda ticket: ticket.ticket_id, reverse=True)[:limit]
+
+    async def get_summary(self, connection_id: str) -> Summary:
+        """See the port."""
+        await self._step("get_summary")
+        return self._folded.get(connection_id, Summary()).plus(self._changes[connection_id])
+
+    async def compact_summary(self, connection_id: str, now: datetime) -> None:
+        """See the port."""
+        await self._step("compact_summary")
+        folded = self._folded.get(connection_id, Summary()).plus(self._changes.pop(connection_id, []))
+        self._folded[connection_id] = folded.folded(now)
+
+    def _fault(self) -> WriteFault | None:
+        fault = self.faults.popleft() if self.faults else None
+        if fault is WriteFault.NOT_CARRIED_OUT:
+            raise StorageUnavailable("The storage did not answer.")
+        return fault
+
+    async def _answer(self, name: str, fault: WriteFault | None) -> None:
+        await self._step(f"{name} answers")
+        if fault is WriteFault.ANSWER_LOST:
+            raise StorageUnavailable("The storage did not answer.")
+
+    def _is_changed(self, before: Ticket) -> bool:
+        assert before.etag is not None, "only a stored ticket can be replaced"
+        stored = self.tickets[before.connection_id].get(before.ticket_id)
+        return stored is None or stored.etag != before.etag
+
+    def _put(self, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[Ticket]:
+        stored = []
+        for before, after in changes:
+            record = after.record
+            if record is not None:
+                record = replace(record, correlation_id=after.correlation_id)
+                self._numbers[after.connection_id][record.number.upper()] = after.ticket_id
+            ticket = replace(after, record=record, etag=next(self._etags))
+            self.tickets[after.connection_id][after.ticket_id] = ticket
+            self._changes[after.connection_id].append(SummaryChange.between([(before, ticket)]))
+            stored.append(ticket)
+        return stored
+
+
+def _is_wanted(ticket: Ticket, wanted: TicketFilter) -> bool:
+    if wanted.kind is not None and ticket.content.kind is not wanted.kind:
+        return False
+    if wanted.phase is not None and ticket.phase is not wanted.phase:
+        return False
+    if wanted.portal is not None and ticket.content.portal is not wanted.portal:
+        return False
+    if wanted.delivery is not None and ticket.delivery.status is not wanted.delivery:
+        return False
+    if wanted.overdue_at is not None and not ticket.is_overdue(wanted.overdue_at):
+        return False
+    return ticket.is_open or not wanted.open_only

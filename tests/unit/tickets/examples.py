@@ -1,0 +1,98 @@
+"""Tickets to test with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.connections.model import Connection, ConnectionStatus, Portal, TicketKind
+from shared.tickets.apply import delivered
+from shared.tickets.deliver import begin_attempt
+from shared.tickets.identity import new_ticket_id
+from shared.tickets.model import (
+    TABLES,
+    DeliveryProgress,
+    EventKind,
+    Priority,
+    Recommendation,
+    RecommendationCategory,
+    RecommendationSource,
+    Record,
+    Requester,
+    Ticket,
+    TicketContent,
+)
+from shared.tickets.timeline import with_event
+from tests.memory.clock import START
+
+CONNECTION_ID = "contoso"
+INSTANCE = "https://contoso.service-now.com"
+REQUESTER = Requester(object_id="7d1f2c9e-0000-4000-8000-000000000001", name="Aiko Tanaka", email="aiko@contoso.com")
+
+
+def a_connection(**changes: Any) -> Connection:
+    """A connection that works."""
+    connection = Connection(
+        connection_id=CONNECTION_ID,
+        display_name="Contoso",
+        instance=INSTANCE,
+        client_id="client",
+        integration_user="m365.integration",
+        status=ConnectionStatus.CONNECTED,
+        consented_at=START - timedelta(days=1),
+    )
+    return replace(connection, **changes)
+
+
+def content(**changes: Any) -> TicketContent:
+    """What somebody asked for."""
+    asked = TicketContent(
+        kind=TicketKind.INCIDENT,
+        portal=Portal.SECURITY,
+        name="Require multifactor authentication for administrative roles",
+        description="Three administrators sign in with a password only.",
+        priority=Priority.HIGH,
+        due_at=None,
+        recommendation=Recommendation(RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY),
+        requester=REQUESTER,
+    )
+    return replace(asked, **changes)
+
+
+def new_ticket(now: datetime, *, connection_id: str = CONNECTION_ID, ticket_id: str | None = None, **asked: Any) -> Ticket:
+    """A ticket that waits for its delivery."""
+    ticket = Ticket(
+        ticket_id=ticket_id or new_ticket_id(now),
+        connection_id=connection_id,
+        instance=INSTANCE,
+        content=content(**asked),
+        created_at=now,
+        delivery=DeliveryProgress(),
+    )
+    return with_event(ticket, EventKind.CREATED, now)
+
+
+def record_for(ticket: Ticket, **changes: Any) -> Record:
+    """The record that a ticket becomes."""
+    record = Record(
+        sys_id=ticket.ticket_id,
+        table=TABLES[ticket.content.kind],
+        number=f"INC{int(ticket.ticket_id[-6:], 16):08}",
+        state="1",
+        active=True,
+        updated_at_text="2026-03-02 09:30:15",
+        mod_count=0,
+        state_label="New",
+        due_at=ticket.content.due_at,
+        correlation_id=ticket.correlation_id,
+    )
+    return replace(record, **changes)
+
+
+def delivered_ticket(
+    now: datetime, *, connection_id: str = CONNECTION_ID, record: dict[str, Any] | None = None, **asked: Any
+) -> Ticket:
+    """A ticket that stands in ServiceNow."""
+    ticket = begin_attempt(new_ticket(now, connection_id=connection_id, **asked), now)
+    return delivered(ticket, record_for(ticket, **(record or {})), now)

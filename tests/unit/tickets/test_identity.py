@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.storage.ticket_rows import pending_key, ticket_id_of_pending_key
+from shared.tickets.identity import is_ticket_id, key_hash, new_ticket_id, request_hash, ticket_id_of
+from shared.tickets.model import CORRELATION_PREFIX
+from tests.unit.tickets.strategies import ticket_ids
+
+times = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001
+    max_value=datetime(5000, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(times, st.integers(1, 10**12))
+@example(datetime(2026, 1, 1, 0, 0, 0, 1000, tzinfo=UTC), 1)
+def test_later_ids_sort_first_to_the_millisecond(at: datetime, later_ms: int) -> None:
+    assert new_ticket_id(at + timedelta(milliseconds=later_ms)) < new_ticket_id(at)
+
+
+@given(times)
+def test_ids_of_one_moment_differ(at: datetime) -> None:
+    one, other = new_ticket_id(at), new_ticket_id(at)
+    assert one != other
+    assert one[:12] == other[:12]
+
+
+@given(times)
+def test_id_is_a_sys_id_and_holds_its_time(at: datetime) -> None:
+    ticket_id = new_ticket_id(at)
+    assert re.fullmatch("[0-9a-f]{32}", ticket_id)
+    assert is_ticket_id(ticket_id)
+    milliseconds = 0xFFFF_FFFF_FFFF - int(ticket_id[:12], 16)
+    assert milliseconds == (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+@given(ticket_ids)
+def test_correlation_id_leads_back(ticket_id: str) -> None:
+    assert ticket_id_of(f"{CORRELATION_PREFIX}{ticket_id}") == ticket_id
+    assert ticket_id_of(ticket_id) is None
+    assert ticket_id_of(f"other:{ticket_id}") is None
+    assert ticket_id_of(f"{CORRELATION_PREFIX}{ticket_id}0") is None
+    assert ticket_id_of(f"{CORRELATION_PREFIX}{ticket_id}\n") is None
+
+
+@given(st.text())
+def test_other_texts_are_no_ticket_ids(text: str) -> None:
+    assert is_ticket_id(text) == (re.fullmatch(r"[0-9a-f]{32}", text, re.ASCII) is not None)
+
+
+@given(ticket_ids, ticket_ids)
+def test_outbox_order_is_the_other_way_round(one: str, other: str) -> None:
+    assert ticket_id_of_pending_key(pending_key(one)) == one
+    if one[:12] != other[:12]:
+        assert (pending_key(one) < pending_key(other)) == (one > other)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values))
+def test_request_hash_is_about_meaning(request: dict[str, object]) -> None:
+    reordered = dict(reversed(list(request.items())))
+    assert request_hash(request) == request_hash(reordered)
+    assert request_hash(request) == request_hash(json.loads(json.dumps(request, indent=3)))
+    assert request_hash({**request, "one more": 1}) != request_hash({**request, "one more": 2})
+
+
+@given(st.uuids().map(str), st.uuids().map(str), st.text("\n abc", max_size=5), st.text("\n abc", max_size=5))
+def test_keys_of_different_callers_never_meet(one: str, other: str, key: str, other_key: str) -> None:
+    same = (one, key) == (other, other_key)
+    assert (key_hash(one, key) == key_hash(other, other_key)) == same
