@@ -116,7 +116,7 @@ TASK = Table(
         Column("business_duration", "duration"),
         Column("calendar_duration", "duration"),
         Column("order", "integer"),
-        Column("sys_domain", default="global", length=32),
+        Column("sys_domain", "reference", "Domain", 32, "global", "sys_user_group"),
         Column("sys_domain_path", default="/", length=255),
     ),
     display="number",
@@ -157,6 +157,7 @@ CHANGE_REQUEST = Table(
     "change_request",
     "Change Request",
     (
+        Column("state", "integer", "State", default="-5", has_choices=True),
         Column("type", label="Type", default="normal", has_choices=True),
         *_references("chg_model", "chg_model"),
         Column("category", label="Category", default="Other", has_choices=True),
@@ -195,6 +196,7 @@ PROBLEM = Table(
     "problem",
     "Problem",
     (
+        Column("state", "integer", "State", default="101", has_choices=True),
         Column("problem_state", "integer", "Problem state", default="101", has_choices=True),
         Column("category", label="Category", has_choices=True),
         Column("subcategory", label="Subcategory", has_choices=True),
@@ -262,7 +264,7 @@ USER = Table(
         *_flags("vip", "enable_multifactor_authn"),
         Column("notification", "integer", default="2", has_choices=True),
         Column("calendar_integration", "integer", default="1", has_choices=True),
-        Column("sys_domain", default="global", length=32),
+        Column("sys_domain", "reference", "Domain", 32, "global", "sys_user_group"),
         Column("sys_domain_path", default="/", length=255),
     ),
     display="name",
@@ -422,6 +424,13 @@ TABLES: tuple[Table, ...] = (
     _named(
         "ip_access", "IP Address Access Control", *_strings(40, "type", "range_start", "range_end"), *_flags("active")
     ),
+    _named(
+        "sys_api_access_policy",
+        "REST API Access Policy",
+        *_strings(100, "rest_api_path", "http_method", "resource_table", "auth_types", "roles", "ip_ranges"),
+        *_flags("active", default="true"),
+        *_flags("advertise_all_auth_schemes"),
+    ),
     _named("sys_auth_scope", "Authentication Scope", *_strings(1000, "description")),
     Table(
         "sys_api_access_scope",
@@ -455,9 +464,22 @@ TABLES: tuple[Table, ...] = (
             Column("size_bytes", "integer"),
             Column("size_compressed", "integer"),
             *_flags("compressed", default="true"),
-            Column("content", "password", length=1 << 30),
         ),
         display="file_name",
+    ),
+    Table(
+        "sys_attachment_doc",
+        "Attachment Document",
+        (*_references("sys_attachment", "sys_attachment"), Column("data", "password", length=1 << 30)),
+    ),
+    Table(
+        "sys_group_has_role",
+        "Group Role",
+        (
+            *_references("sys_user_group", "group"),
+            *_references("sys_user_role", "role"),
+            *_flags("inherits", default="true"),
+        ),
     ),
     Table(
         "syslog",
