@@ -37,7 +37,8 @@ class Row:
     def _part(self, field: str, part: str) -> str:
         cell = self._cells.get(field)
         found = cell.get(part) if isinstance(cell, dict) else cell
-        return found if isinstance(found, str) else ""
+        # A text that ServiceNow cut inside an emoji ends in half a character, which nothing can encode.
+        return found.encode(errors="replace").decode() if isinstance(found, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

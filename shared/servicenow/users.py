@@ -10,7 +10,7 @@ from shared.connections.model import TicketKind
 from shared.connections.ports import InstanceAccess, ServiceNowUser
 from shared.errors import AccessRefused, FixConfiguration
 from shared.servicenow.answers import Answer, result_of
-from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by
+from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.records import FIELDS as RECORD_FIELDS
 from shared.servicenow.table_api import Row, TableApi
@@ -22,6 +22,8 @@ _EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?_`{|}~-]+@[A-Za-z0-9-]+(\.[A-
 _EMAIL_MAX_LENGTH: Final = 100
 """Length of ``sys_user.email`` (wire document 6)."""
 _ROLES_LIMIT: Final = 1000
+_NOBODY: Final = "0" * 32
+"""A sys_id that no record has."""
 _WHOLE_API_REFUSED: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
 
 
@@ -103,20 +105,28 @@ class ServiceNowUsers:
         return row.value("sys_id") or None
 
     async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
-        """Return whether the synchronisation's query is allowed, on the kind's own table and on the parent table.
+        """Return whether the kind's own table and the parent table can be asked as the synchronisation asks them.
+
+        That is by range and sort on ``sys_updated_on`` or, where query rules forbid those, by ``sys_id``.
 
         Raises:
             AccessRefused: The whole API is refused (``ip_address_blocked``, ``access_scope_missing``).
             Reauthorize, TryLater: As for every read.
         """
-        query = next_by("sys_updated_on", ("2000-01-01 00:00:00", "0" * 32))
+        by_time = next_by("sys_updated_on", ("2000-01-01 00:00:00", _NOBODY))
+        by_sys_id = one_of("sys_id", [_NOBODY])
         for table in (TABLES[kind], ALL_CLASSES):
-            try:
-                await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
-            except AccessRefused as error:
-                if error.code in _WHOLE_API_REFUSED:
-                    raise
+            if not await self._may_ask(access, table, by_time) and not await self._may_ask(access, table, by_sys_id):
                 return False
+        return True
+
+    async def _may_ask(self, access: InstanceAccess, table: str, query: str) -> bool:
+        try:
+            await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
+        except AccessRefused as error:
+            if error.code in _WHOLE_API_REFUSED:
+                raise
+            return False
         return True
 
     async def _named_by_session(self, access: InstanceAccess) -> ServiceNowUser | None:

@@ -211,26 +211,39 @@ async def test_a_blocked_address_is_told() -> None:
         await instance(BLOCKED).client().users.find_user_by_email(ACCESS, "ada@contoso.com")
 
 
+BY_TIME = (
+    "correlation_idSTARTSWITHm365:^sys_updated_on=2000-01-01 00:00:00^sys_id>" + "0" * 32 + "^NQ"
+    "correlation_idSTARTSWITHm365:^sys_updated_on>2000-01-01 00:00:00^ORDERBYsys_updated_on^ORDERBYsys_id"
+)
+BY_SYS_ID = "sys_idIN" + "0" * 32
+NO_TABLE = error_reply(400, "Invalid table change_request", None)
+
+
 @pytest.mark.parametrize(
-    ("replies", "expected"),
+    ("replies", "asked", "expected"),
     [
-        ([users(), users()], True),
-        ([QUERY_REFUSED], False),
-        ([users(), QUERY_REFUSED], False),
-        ([error_reply(400, "Invalid table change_request", None)], False),
+        ([users(), users()], [("change_request", BY_TIME), ("task", BY_TIME)], True),
+        (
+            [QUERY_REFUSED, users(), QUERY_REFUSED, users()],
+            [("change_request", BY_TIME), ("change_request", BY_SYS_ID), ("task", BY_TIME), ("task", BY_SYS_ID)],
+            True,
+        ),
+        ([QUERY_REFUSED], [("change_request", BY_TIME), ("change_request", BY_SYS_ID)], False),
+        (
+            [users(), QUERY_REFUSED],
+            [("change_request", BY_TIME), ("task", BY_TIME), ("task", BY_SYS_ID)],
+            False,
+        ),
+        ([NO_TABLE], [("change_request", BY_TIME), ("change_request", BY_SYS_ID)], False),
     ],
 )
-async def test_may_read(replies: list[Reply], expected: bool) -> None:
+async def test_may_read(replies: list[Reply], asked: list[tuple[str, str]], expected: bool) -> None:
     peer = instance(*replies)
     assert await peer.client().users.may_read(ACCESS, TicketKind.CHANGE) is expected
-    assert peer.requests[0].url.path == "/api/now/table/change_request"
-    assert peer.query(0) == (
-        "correlation_idSTARTSWITHm365:^sys_updated_on=2000-01-01 00:00:00^sys_id>" + "0" * 32 + "^NQ"
-        "correlation_idSTARTSWITHm365:^sys_updated_on>2000-01-01 00:00:00^ORDERBYsys_updated_on^ORDERBYsys_id"
-    )
-    if len(peer.requests) == 2:
-        assert peer.requests[1].url.path == "/api/now/table/task"
-        assert peer.query(1) == peer.query(0)
+    assert [
+        (request.url.path.removeprefix("/api/now/table/"), peer.query(index))
+        for index, request in enumerate(peer.requests)
+    ] == asked
 
 
 async def test_may_read_tells_that_the_whole_api_is_refused() -> None:
