@@ -23,6 +23,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   signInAudience: definition.signInAudience
   appRoles: definition.appRoles
   api: definition.api
+  optionalClaims: definition.optionalClaims
   requiredResourceAccess: definition.requiredResourceAccess
   web: {
     redirectUris: [for hostName in hostNames: 'https://${hostName}/.auth/login/aad/callback']

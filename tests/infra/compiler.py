@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,10 +121,10 @@ def expanded_templates(compiler: Compiler) -> Path:
         made.mkdir()
         built = compiler.run("build", templates / "main.bicep", "--outfile", made / "main.json")
         assert built.returncode == 0, built.stderr
-        for parameters in sorted((Path(temporary) / "sources").rglob("*.bicepparam")):
-            if parameters.parent != templates:
-                snapshot = compiler.snapshot(parameters)
-                (made / f"{parameters.stem}.json").write_text(json.dumps(snapshot, indent=1))
+        sources = sorted((templates.parent / PARAMETERS.relative_to(REPOSITORY)).glob("*.bicepparam"))
+        with ThreadPoolExecutor() as side_by_side:
+            for source, snapshot in zip(sources, side_by_side.map(compiler.snapshot, sources), strict=True):
+                (made / f"{source.stem}.json").write_text(json.dumps(snapshot, indent=1))
         try:
             made.rename(place)
         except OSError:

@@ -8,12 +8,8 @@ from typing import Any, Final
 
 from tests.infra.compiler import RESOURCE_GROUP, SUBSCRIPTION_ID, Json
 
-_MODULE_OUTPUT: Final = re.compile(
-    r"reference\(resourceId\('[^']*', '[^']*', 'Microsoft\.Resources/deployments', "
-    r"format\('(\w+)-\{0\}'.*?\), '\d{4}-\d{2}-\d{2}'\)"
-    r"(?:\.outputs\.(\w+)\.value|, 'outputs', '(\w+)', 'value')"
-)
-_RESOURCE_PROPERTY: Final = re.compile(r"reference\('[^']*/([^'/]+)', '\d{4}-\d{2}-\d{2}(?:-preview)?'\)\.([\w.]+)")
+_TOKEN: Final = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_]\w*)|(\d+)|([().,]))")
+_NAMED_BY_GUID: Final = ("Microsoft.Graph/", "Microsoft.Authorization/", "Microsoft.Insights/workbooks")
 _GROUP: Final = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}/providers/"
 
 
@@ -21,8 +17,8 @@ _GROUP: Final = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROU
 class Expansion:
     """What one parameter file deploys.
 
-    What only Azure knows while it deploys appears as ``<module.output>`` or ``<resource.property>``, and resource ids
-    lack their subscription and resource group.
+    What only Azure knows while it deploys appears as ``<resource.property>``, and resource ids lack their subscription
+    and resource group.
     """
 
     resources: tuple[Json, ...]
@@ -40,7 +36,7 @@ class Expansion:
         return found[0]
 
     def names(self) -> set[tuple[str, str]]:
-        """Return type and name of every Azure resource, the suffix of this deployment replaced by ``*``."""
+        """Return type and name of every resource that has a readable one, the deployment's suffix replaced by ``*``."""
         return {
             (each["type"], each["name"].replace(self.suffix, "*"))
             for each in self.resources
@@ -63,21 +59,62 @@ def _readable(value: Any) -> Any:
         return {_readable(name): _readable(content) for name, content in value.items()}
     if isinstance(value, list):
         return [_readable(each) for each in value]
-    return _without_expression(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value.startswith("[") and value.endswith("]"):
+        return _Expression(value[1:-1]).value()
+    return value.replace(_GROUP, "")
 
 
-def _without_expression(text: str) -> str:
-    if not (text.startswith("[") and text.endswith("]")):
-        return text.replace(_GROUP, "")
-    text = _MODULE_OUTPUT.sub(lambda found: f"<{found[1]}.{found[2] or found[3]}>", text[1:-1])
-    text = _RESOURCE_PROPERTY.sub(lambda found: f"<{found[1]}.{found[2]}>", text)
-    text = re.sub(r"tryGet\((<[\w.]+>)\)", r"\1", text)
-    text = re.sub(r"coalesce\((<[\w.]+>), .*\)$", r"\1", text)
-    text = text.replace("environment().authentication.loginEndpoint", "<loginEndpoint>")
-    formatted = re.fullmatch(r"format\('([^']*)', (.*)\)", text)
-    if formatted:
-        template, arguments = formatted.groups()
-        for index, argument in enumerate(arguments.split(", ")):
-            template = template.replace(f"{{{index}}}", argument.strip("'"))
-        return template
-    return text
+class _Expression:
+    """What is left of a template expression after the expansion: text around values that only Azure knows."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = [found.groups() for found in _TOKEN.finditer(text)]
+        self.position = 0
+
+    def value(self) -> str | None:
+        literal, word, number, _ = self._next()
+        if literal is not None:
+            return str(literal).replace("''", "'").replace(_GROUP, "")
+        if number is not None:
+            return str(number)
+        arguments = self._arguments()
+        properties = self._properties()
+        match word, arguments:
+            case "format", [str(template), *inserted]:
+                return re.sub(r"\{(\d+)\}", lambda found: str(inserted[int(found[1])]), template)
+            case "coalesce", [_, *_] if found := [each for each in arguments if each is not None]:
+                return found[0]
+            case "reference", [str(resource), *_]:
+                return f"<{resource.rpartition('/')[2]}.{properties}>"
+            case "environment", []:
+                return f"<environment.{properties}>"
+            case "parameters", [str(name)]:
+                return f"<parameter {name}>"
+            case _:
+                raise AssertionError(f"an expression that nothing here expects: {word}{arguments}")
+
+    def _arguments(self) -> list[str | None]:
+        self._expect("(")
+        arguments: list[str | None] = []
+        while self.tokens[self.position][3] != ")":
+            if arguments:
+                self._expect(",")
+            arguments.append(self.value())
+        self._expect(")")
+        return arguments
+
+    def _properties(self) -> str:
+        names = []
+        while self.position < len(self.tokens) and self.tokens[self.position][3] == ".":
+            self._expect(".")
+            names.append(str(self._next()[1]))
+        return ".".join(names)
+
+    def _next(self) -> tuple[str | None, ...]:
+        self.position += 1
+        return self.tokens[self.position - 1]
+
+    def _expect(self, sign: str) -> None:
+        assert self._next()[3] == sign

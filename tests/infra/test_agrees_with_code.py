@@ -1,0 +1,136 @@
+"""What Azure is told and what the code expects are the same."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import function_app  # noqa: F401 - declares every operation
+from shared.settings import SETTING_NAMES, Settings
+from shared.storage.tables import TABLE_NAMES
+from shared.triggers.operations import OPERATIONS
+from shared.triggers.principal import Role
+from tests.infra.compiler import REPOSITORY
+from tests.infra.expansion import Expansion
+
+SET_BY_AZURE = {"WEBSITE_AUTH_ENABLED"}
+"""What the code reads and App Service itself sets."""
+READ_BY_THE_PLATFORM = {
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__blobServiceUri",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID",
+}
+ONLY_ON_A_LAPTOP = {
+    "FUNCTIONS_WORKER_RUNTIME",
+    "AzureWebJobsStorage",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "SSL_CERT_FILE",
+}
+"""What Azure provides by other means and the sandbox by these."""
+FORBIDDEN_ON_FLEX = re.compile(
+    "FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION|WORKER_PROCESS_COUNT).*"
+    "|WEBSITE_(RUN_FROM_PACKAGE|CONTENT|VNET_ROUTE_ALL|DNS_SERVER|MAX_DYNAMIC|TIME_ZONE|NODE).*"
+    "|SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD"
+)
+
+
+class TestSettings:
+    def test_azure_gets_what_the_code_reads_and_nothing_else(self, deployed: Expansion) -> None:
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        assert settings.keys() == set(SETTING_NAMES) - SET_BY_AZURE | READ_BY_THE_PLATFORM
+
+    def test_so_does_the_sample_for_a_laptop(self) -> None:
+        sample = json.loads((REPOSITORY / "local.settings.sample.json").read_text())["Values"]
+        assert sample.keys() == set(SETTING_NAMES) - SET_BY_AZURE | ONLY_ON_A_LAPTOP
+
+    def test_every_setting_named_in_a_binding_exists(self, deployed: Expansion) -> None:
+        """The host drops a timer whose schedule names a missing setting, silently (host document T3)."""
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        named = {
+            name
+            for source in [REPOSITORY / "function_app.py", *(REPOSITORY / "shared").rglob("*.py")]
+            for name in re.findall(r"%(\w+)%", source.read_text())
+        }
+        assert named == {"MAINTAIN_SCHEDULE"}
+        assert named <= settings.keys()
+
+    def test_the_environment_is_read_in_one_place(self) -> None:
+        readers = {
+            source.relative_to(REPOSITORY).as_posix()
+            for source in [REPOSITORY / "function_app.py", *(REPOSITORY / "shared").rglob("*.py")]
+            if re.search(r"\bos\.(environ|getenv)\b", source.read_text())
+        }
+        assert readers == {"shared/application.py"}
+
+    def test_none_that_flex_consumption_refuses(self, deployed: Expansion) -> None:
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        assert [name for name in settings if FORBIDDEN_ON_FLEX.fullmatch(name)] == []
+
+    def test_values(self, deployed: Expansion) -> None:
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        identity = f"<id-contoso-{deployed.suffix}.clientId>"
+        assert (
+            settings.items()
+            >= {
+                "PUBLIC_BASE_URL": deployed.outputs["baseUrl"],
+                "KEY_VAULT_URL": f"<kv-{deployed.suffix}.vaultUri>",
+                "TABLES_URL": f"<stmap{deployed.suffix}.primaryEndpoints.table>",
+                "AZURE_CLIENT_ID": identity,
+                "ALLOW_LOOPBACK_HTTP": "false",
+                "AzureWebJobsStorage__credential": "managedidentity",
+                "AzureWebJobsStorage__clientId": identity,
+                "AzureWebJobsStorage__blobServiceUri": f"<sthost{deployed.suffix}.primaryEndpoints.blob>",
+                "APPLICATIONINSIGHTS_CONNECTION_STRING": f"<appi-contoso-{deployed.suffix}.ConnectionString>",
+                "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"ClientId={identity};Authorization=AAD",
+            }.items()
+        )
+        assert all(isinstance(value, str) for value in settings.values())
+
+    def test_parameters_become_settings(self, every_choice: Expansion) -> None:
+        settings = every_choice.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        assert (
+            settings.items()
+            >= {
+                "PUBLIC_BASE_URL": "https://tickets.contoso.com",
+                "MAINTAIN_SCHEDULE": "30 */2 * * * *",
+                "SYNC_INTERVAL_S": "600",
+                "RECONCILE_AT": "17:30",
+                "ALLOWED_SERVICENOW_HOSTS": "servicenow.contoso.com,itsm.contoso.com",
+            }.items()
+        )
+
+    def test_defaults_are_those_of_the_code(self, deployed: Expansion) -> None:
+        """The code can read what Azure hands it, and reads what it would have taken by itself."""
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        known = {name: value for name, value in settings.items() if name in SETTING_NAMES and "<" not in value}
+        addresses = {
+            "PUBLIC_BASE_URL": "https://app.example",
+            "KEY_VAULT_URL": "https://vault.example/",
+            "TABLES_URL": "https://tables.example/",
+        }
+        assert Settings.from_environment(known | addresses) == Settings.from_environment(addresses)
+
+
+class TestTables:
+    def test_azure_gets_the_tables_that_the_code_uses(self, deployed: Expansion) -> None:
+        tables = {
+            each["name"].rpartition("/")[2]
+            for each in deployed.all("Microsoft.Storage/storageAccounts/tableServices/tables")
+        }
+        assert tables == set(TABLE_NAMES)
+
+
+class TestSignIn:
+    def test_the_anonymous_routes_are_those_that_the_code_knows(self, deployed: Expansion) -> None:
+        """A route that the platform lets through and the code takes for guarded, or the reverse, would be a hole."""
+        authentication = deployed.one("Microsoft.Web/sites/config", "authsettingsV2")["properties"]
+        anonymous = {f"/{operation.path}" for operation in OPERATIONS if operation.roles is None}
+        assert set(authentication["globalValidation"]["excludedPaths"]) == anonymous
+
+    def test_the_app_roles_are_those_that_the_code_knows(self, deployed: Expansion) -> None:
+        application = deployed.one("Microsoft.Graph/applications")["properties"]
+        assert {role["value"] for role in application["appRoles"]} == {role.value for role in Role}

@@ -1,0 +1,350 @@
+"""Every resource of each network mode, and how each of them is set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests.infra.compiler import PARAMETERS, REPOSITORY, TEMPLATES, Compiler, Json
+from tests.infra.expansion import Expansion, expansion
+
+ALERTS = (
+    "authorization-required",
+    "connection-unavailable",
+    "consent-ending",
+    "deliveries-failing",
+    "deliveries-waiting",
+    "maintenance-stopped",
+    "server-errors",
+    "sync-lag",
+    "throttled",
+    "token-refresh-failing",
+)
+EVERYWHERE = {
+    ("Microsoft.ManagedIdentity/userAssignedIdentities", "id-contoso-*"),
+    ("Microsoft.OperationalInsights/workspaces", "log-contoso-*"),
+    ("Microsoft.Insights/components", "appi-contoso-*"),
+    ("Microsoft.Storage/storageAccounts", "sthost*"),
+    ("Microsoft.Storage/storageAccounts/blobServices", "sthost*/default"),
+    ("Microsoft.Storage/storageAccounts/blobServices/containers", "sthost*/default/packages"),
+    ("Microsoft.Storage/storageAccounts", "stmap*"),
+    ("Microsoft.Storage/storageAccounts/tableServices", "stmap*/default"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/connections"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/authorizations"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/tickets"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/idempotency"),
+    ("Microsoft.KeyVault/vaults", "kv-*"),
+    ("Microsoft.Insights/diagnosticSettings", "audit"),
+    ("Microsoft.Web/serverfarms", "plan-func-contoso-*"),
+    ("Microsoft.Web/sites", "func-contoso-*"),
+    ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", "func-contoso-*/ftp"),
+    ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", "func-contoso-*/scm"),
+    ("Microsoft.Web/sites/config", "func-contoso-*/appsettings"),
+    ("Microsoft.Web/sites/config", "func-contoso-*/authsettingsV2"),
+    *(("Microsoft.Insights/scheduledQueryRules", f"contoso-*-{alert}") for alert in ALERTS),
+}
+RECIPIENTS = {("Microsoft.Insights/actionGroups", "ag-contoso-*")}
+NETWORK = {
+    ("Microsoft.Network/virtualNetworks", "vnet-contoso-*"),
+    ("Microsoft.Network/natGateways", "ng-contoso-*"),
+    ("Microsoft.Network/publicIPAddresses", "pip-contoso-*"),
+    ("Microsoft.Network/networkSecurityGroups", "nsg-contoso-*-application"),
+    ("Microsoft.Network/networkSecurityGroups", "nsg-contoso-*-private-endpoints"),
+}
+ZONES = (
+    "privatelink.blob.core.windows.net",
+    "privatelink.table.core.windows.net",
+    "privatelink.vaultcore.azure.net",
+    "privatelink.azurewebsites.net",
+    "privatelink.monitor.azure.com",
+    "privatelink.oms.opinsights.azure.com",
+    "privatelink.ods.opinsights.azure.com",
+    "privatelink.agentsvc.azure-automation.net",
+)
+ENDPOINTS = ("host-storage", "mapping-storage", "key-vault", "function-app", "monitoring")
+PRIVATE = {
+    ("Microsoft.Insights/privateLinkScopes", "ampls-contoso-*"),
+    ("Microsoft.Insights/privateLinkScopes/scopedResources", "ampls-contoso-*/workspace"),
+    ("Microsoft.Insights/privateLinkScopes/scopedResources", "ampls-contoso-*/application-insights"),
+    *(("Microsoft.Network/privateDnsZones", zone) for zone in ZONES),
+    *(("Microsoft.Network/privateDnsZones/virtualNetworkLinks", f"{zone}/vnet-contoso-*") for zone in ZONES),
+    *(("Microsoft.Network/privateEndpoints", f"pe-contoso-*-{endpoint}") for endpoint in ENDPOINTS),
+    *(
+        ("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", f"pe-contoso-*-{endpoint}/default")
+        for endpoint in ENDPOINTS
+    ),
+}
+
+
+def test_public_mode_has_no_network(public: Expansion) -> None:
+    assert public.names() == EVERYWHERE | RECIPIENTS
+
+
+def test_fixed_egress_mode_adds_a_network(fixed_egress: Expansion) -> None:
+    assert fixed_egress.names() == EVERYWHERE | RECIPIENTS | NETWORK
+
+
+def test_private_mode_adds_endpoints(private: Expansion) -> None:
+    assert private.names() == EVERYWHERE | NETWORK | PRIVATE
+
+
+def test_every_resource_is_counted(deployed: Expansion) -> None:
+    """What ``names`` leaves out: four role assignments, one workbook, the app registration's parts."""
+    unnamed = [each for each in deployed.resources if each["type"].startswith(("Microsoft.Graph/", "Microsoft.Auth"))]
+    assert len(deployed.resources) == len(deployed.names()) + len(unnamed) + 1
+    assert len(deployed.all("Microsoft.Authorization/roleAssignments")) == 4
+    assert len(deployed.all("Microsoft.Insights/workbooks")) == 1
+
+
+def test_every_resource_carries_the_tags_and_location(every_choice: Expansion) -> None:
+    for each in every_choice.resources:
+        if "location" in each:
+            assert each["location"] in ("japaneast", "global"), each["name"]
+            assert each["tags"].items() >= {"department": "security", "azd-env-name": "contoso"}.items(), each["name"]
+
+
+class TestStorage:
+    @pytest.fixture(params=["sthost", "stmap"])
+    def account(self, request: pytest.FixtureRequest, deployed: Expansion) -> Json:
+        content: Json = deployed.one("Microsoft.Storage/storageAccounts", request.param)["properties"]
+        return content
+
+    def test_only_identities_are_let_in(self, account: Json) -> None:
+        assert account["allowSharedKeyAccess"] is False
+        assert account["defaultToOAuthAuthentication"] is True
+        assert account["allowBlobPublicAccess"] is False
+        assert account["allowCrossTenantReplication"] is False
+
+    def test_only_over_tls(self, account: Json) -> None:
+        assert account["supportsHttpsTrafficOnly"] is True
+        assert account["minimumTlsVersion"] == "TLS1_2"
+
+    def test_mappings_are_kept_in_three_zones_unless_told_otherwise(
+        self, deployed: Expansion, every_choice: Expansion
+    ) -> None:
+        assert deployed.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_ZRS"}
+        assert every_choice.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_GZRS"}
+
+    def test_packages_are_private_and_can_be_restored(self, deployed: Expansion) -> None:
+        container = deployed.one("Microsoft.Storage/storageAccounts/blobServices/containers")
+        assert container["properties"] == {"publicAccess": "None"}
+        blobs = deployed.one("Microsoft.Storage/storageAccounts/blobServices")["properties"]
+        assert blobs["deleteRetentionPolicy"] == {"enabled": True, "days": 7}
+
+
+class TestKeyVault:
+    def test_roles_and_purge_protection(self, deployed: Expansion) -> None:
+        vault = deployed.one("Microsoft.KeyVault/vaults")["properties"]
+        assert vault["enableRbacAuthorization"] is True
+        assert vault["enableSoftDelete"] is True
+        assert vault["enablePurgeProtection"] is True
+        assert vault["softDeleteRetentionInDays"] == 90
+        assert not vault["enabledForDeployment"]
+        assert not vault["enabledForDiskEncryption"]
+        assert not vault["enabledForTemplateDeployment"]
+        assert "accessPolicies" not in vault
+
+    def test_who_read_a_secret_is_on_record(self, deployed: Expansion) -> None:
+        audit = deployed.one("Microsoft.Insights/diagnosticSettings")
+        assert audit["id"].startswith(f"Microsoft.KeyVault/vaults/kv-{deployed.suffix}/")
+        assert audit["properties"]["logs"] == [{"categoryGroup": "audit", "enabled": True}]
+        assert audit["properties"]["workspaceId"].endswith(f"/log-contoso-{deployed.suffix}")
+
+    def test_no_secret_is_written_by_the_deployment(self, deployed: Expansion) -> None:
+        assert not [each for each in deployed.resources if each["type"] == "Microsoft.KeyVault/vaults/secrets"]
+
+
+class TestMonitoring:
+    def test_telemetry_needs_an_identity(self, deployed: Expansion) -> None:
+        assert deployed.one("Microsoft.Insights/components")["properties"]["DisableLocalAuth"] is True
+        workspace = deployed.one("Microsoft.OperationalInsights/workspaces")["properties"]
+        assert workspace["features"]["disableLocalAuth"] is True
+
+    def test_telemetry_is_kept_in_the_workspace(self, deployed: Expansion, every_choice: Expansion) -> None:
+        component = deployed.one("Microsoft.Insights/components")["properties"]
+        assert component["IngestionMode"] == "LogAnalytics"
+        assert component["WorkspaceResourceId"].endswith(f"/log-contoso-{deployed.suffix}")
+        days = [
+            each.one("Microsoft.OperationalInsights/workspaces")["properties"]["retentionInDays"]
+            for each in (deployed, every_choice)
+        ]
+        assert days == [90, 365]
+
+
+class TestFunctionApp:
+    def test_flex_consumption_on_python(self, deployed: Expansion) -> None:
+        assert deployed.one("Microsoft.Web/serverfarms")["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
+        app = deployed.one("Microsoft.Web/sites")
+        assert app["kind"] == "functionapp,linux"
+        version = (REPOSITORY / ".python-version").read_text().strip()
+        runtime = app["properties"]["functionAppConfig"]["runtime"]
+        assert runtime["name"] == "python"
+        assert version == runtime["version"] or version.startswith(f"{runtime['version']}.")
+
+    def test_one_identity_and_no_password(self, deployed: Expansion) -> None:
+        app = deployed.one("Microsoft.Web/sites")
+        identity = f"Microsoft.ManagedIdentity/userAssignedIdentities/id-contoso-{deployed.suffix}"
+        assert app["identity"] == {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
+        storage = app["properties"]["functionAppConfig"]["deployment"]["storage"]
+        assert storage == {
+            "type": "blobContainer",
+            "value": f"<sthost{deployed.suffix}.primaryEndpoints.blob>packages",
+            "authentication": {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": identity},
+        }
+        policies = deployed.all("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+        assert [policy["properties"] for policy in policies] == [{"allow": False}, {"allow": False}]
+
+    def test_only_over_tls(self, deployed: Expansion) -> None:
+        properties = deployed.one("Microsoft.Web/sites")["properties"]
+        assert properties["httpsOnly"] is True
+        assert properties["siteConfig"] == {
+            "ftpsState": "Disabled",
+            "http20Enabled": True,
+            "minTlsVersion": "1.2",
+            "scmMinTlsVersion": "1.2",
+            "remoteDebuggingEnabled": False,
+        }
+
+    def test_memory_concurrency_and_most_instances(self, deployed: Expansion, every_choice: Expansion) -> None:
+        scale = deployed.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+        assert scale == {
+            "instanceMemoryMB": 2048,
+            "maximumInstanceCount": 40,
+            "triggers": {"http": {"perInstanceConcurrency": 16}},
+        }
+        chosen = every_choice.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+        assert chosen["maximumInstanceCount"] == 60
+
+    def test_azd_finds_it(self, deployed: Expansion) -> None:
+        service = deployed.one("Microsoft.Web/sites")["tags"]["azd-service-name"]
+        assert f"\n  {service}:\n" in (REPOSITORY / "azure.yaml").read_text()
+
+
+class TestRoles:
+    NEEDED: ClassVar = {
+        ("Microsoft.Storage/storageAccounts/sthost*", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
+        ("Microsoft.Storage/storageAccounts/stmap*", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"),
+        ("Microsoft.KeyVault/vaults/kv-*", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"),
+        ("Microsoft.Insights/components/appi-contoso-*", "3913510d-42f4-4e42-8a64-420c390055eb"),
+    }
+    """Blob Data Owner, Table Data Contributor, Key Vault Secrets Officer, Monitoring Metrics Publisher."""
+
+    def test_each_on_one_resource(self, deployed: Expansion) -> None:
+        given = {
+            (
+                each["id"].partition("/providers/Microsoft.Authorization")[0].replace(deployed.suffix, "*"),
+                each["properties"]["roleDefinitionId"].rpartition("/")[2],
+            )
+            for each in deployed.all("Microsoft.Authorization/roleAssignments")
+        }
+        assert given == self.NEEDED
+
+    def test_for_the_apps_identity_alone(self, deployed: Expansion) -> None:
+        for each in deployed.all("Microsoft.Authorization/roleAssignments"):
+            assert each["properties"]["principalId"] == f"<id-contoso-{deployed.suffix}.principalId>"
+            assert each["properties"]["principalType"] == "ServicePrincipal"
+
+    def test_all_in_one_module(self) -> None:
+        holders = [
+            source.name
+            for source in TEMPLATES.rglob("*.bicep")
+            if "Microsoft.Authorization/roleAss" in source.read_text()
+        ]
+        assert holders == ["roles.bicep"]
+
+
+class TestDeployingAgain:
+    def test_gives_the_same_resources(self, compiler: Compiler, expanded: Path, tmp_path: Path) -> None:
+        """Under another deployment name, nothing is named or set otherwise."""
+        compiler.copy_of_templates(tmp_path)
+        parameters = tmp_path / PARAMETERS.relative_to(REPOSITORY) / "public.bicepparam"
+        again = expansion(compiler.snapshot(parameters, deployment_name="another"))
+        first = expansion(json.loads((expanded / "public.json").read_text()))
+        assert again.resources == first.resources
+        assert again.outputs == first.outputs
+
+    def test_nothing_depends_on_the_time_or_on_chance(self) -> None:
+        for source in TEMPLATES.rglob("*.bicep"):
+            assert not any(word in source.read_text() for word in ("utcNow(", "newGuid(")), source.name
+
+    def test_recovers_the_vault_only_when_asked(self, deployed: Expansion, every_choice: Expansion) -> None:
+        modes = [each.one("Microsoft.KeyVault/vaults")["properties"]["createMode"] for each in (deployed, every_choice)]
+        assert modes == ["default", "recover"]
+
+    def test_another_suffix_gives_other_names(self, fixed_egress: Expansion, every_choice: Expansion) -> None:
+        """Names that stay taken after a deletion, or are unique in the whole of Azure or in the tenant."""
+        for kind in ("KeyVault/vaults", "Storage/storageAccounts", "Web/sites", "OperationalInsights/workspaces"):
+            names = [
+                {each["name"] for each in which.all(f"Microsoft.{kind}")} for which in (fixed_egress, every_choice)
+            ]
+            assert names[0].isdisjoint(names[1])
+
+
+class TestOrder:
+    """Names computed from parameters let Azure preview everything; what must exist first is then said expressly."""
+
+    NEEDED: ClassVar = {
+        "roles": {"identity", "hostStorage", "mappingStorage", "keyVault", "monitoring"},
+        "functionApp": {"roles", "network"},
+        "hostStorage": {"network"},
+        "mappingStorage": {"network"},
+        "keyVault": {"network", "monitoring"},
+        "configuration": {"functionApp"},
+        "alerts": {"monitoring"},
+        "workbook": {"monitoring"},
+        "privateDnsZones": {"network"},
+        "privateEndpoint": {
+            "network",
+            "hostStorage",
+            "mappingStorage",
+            "keyVault",
+            "functionApp",
+            "monitoringPrivateLink",
+            "privateDnsZones",
+        },
+    }
+
+    def test_what_must_exist_first(self, template: Json) -> None:
+        for module, needed in self.NEEDED.items():
+            assert set(template["resources"][module]["dependsOn"]) >= needed, module
+
+
+def test_outputs(deployed: Expansion) -> None:
+    app = f"func-contoso-{deployed.suffix}"
+    address = f"<pip-contoso-{deployed.suffix}.ipAddress>"
+    fixed = bool(deployed.all("Microsoft.Network/publicIPAddresses"))
+    assert deployed.outputs == {
+        "functionAppName": app,
+        "hostName": f"<{app}.defaultHostName>",
+        "baseUrl": f"https://<{app}.defaultHostName>",
+        "serviceNowRedirectUrl": f"https://<{app}.defaultHostName>/api/oauth/callback",
+        "clientId": "<application.appId>",
+        "identityPrincipalId": f"<id-contoso-{deployed.suffix}.principalId>",
+        "egressAddress": address if fixed else "",
+        "serviceNowAccessControl": (
+            f"Type: Allow, Range start: {address}, Range end: {address}, Active: true"
+            if fixed
+            else "No fixed address in this network mode: ServiceNow cannot be closed to all but this app."
+        ),
+        "keyVaultName": f"kv-{deployed.suffix}",
+        "mappingStorageName": f"stmap{deployed.suffix}",
+        "hostStorageName": f"sthost{deployed.suffix}",
+        "workbookId": deployed.one("Microsoft.Insights/workbooks")["id"],
+    }
+
+
+def test_every_parameter_is_described_and_none_holds_a_secret(template: Json) -> None:
+    for name, parameter in template["parameters"].items():
+        assert not parameter["type"].lower().startswith("secure"), name
+        if name not in ("location", "tags"):
+            assert parameter["metadata"]["description"], name
+
+
+def test_every_choice_leaves_no_parameter_at_its_default(template: Json) -> None:
+    chosen = (PARAMETERS / "every-choice.bicepparam").read_text()
+    omitted = {name for name in template["parameters"] if f"\nparam {name} = " not in chosen}
+    # These two only matter where the deployment makes the app registration.
+    assert omitted == {"applicationUniqueName", "administratorObjectIds"}

@@ -1,0 +1,127 @@
+"""People and programs sign in with Microsoft Entra ID, and no secret exists for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.infra.compiler import TENANT_ID, Json
+from tests.infra.expansion import Expansion
+
+ISSUER = f"<environment.authentication.loginEndpoint>{TENANT_ID}/v2.0"
+ANONYMOUS = {"/api/oauth/callback", "/api/health"}
+
+
+def authentication(mode: Expansion) -> Json:
+    found: Json = mode.one("Microsoft.Web/sites/config", "authsettingsV2")["properties"]
+    return found
+
+
+class TestAppRegistration:
+    @pytest.fixture
+    def application(self, deployed: Expansion) -> Json:
+        found: Json = deployed.one("Microsoft.Graph/applications")["properties"]
+        return found
+
+    def test_three_app_roles_for_people_and_programs(self, application: Json) -> None:
+        values = {role["value"] for role in application["appRoles"]}
+        assert values == {"Tickets.Read", "Tickets.Create", "Connections.Manage"}
+        for role in application["appRoles"]:
+            assert role["allowedMemberTypes"] == ["User", "Application"]
+            assert role["isEnabled"] is True
+            assert role["displayName"]
+            assert role["description"]
+        assert len({role["id"] for role in application["appRoles"]}) == 3
+
+    def test_one_tenant_and_no_password(self, application: Json) -> None:
+        assert application["signInAudience"] == "AzureADMyOrg"
+        assert not {"passwordCredentials", "keyCredentials"} & application.keys()
+        assert application["api"]["requestedAccessTokenVersion"] == 2
+
+    def test_tokens_say_what_the_code_reads(self, application: Json) -> None:
+        """Without ``idtyp`` a program's token could not be told from a person's."""
+        claims = {
+            kind: {each["name"] for each in each_kind} for kind, each_kind in application["optionalClaims"].items()
+        }
+        assert claims == {"idToken": {"email"}, "accessToken": {"email", "idtyp"}}
+
+    def test_no_permission_beyond_signing_in(self, application: Json) -> None:
+        (graph,) = application["requiredResourceAccess"]
+        assert graph["resourceAppId"] == "00000003-0000-0000-c000-000000000000"
+        assert {(each["id"], each["type"]) for each in graph["resourceAccess"]} == {
+            ("37f7f235-527c-4136-accd-4a02d197296e", "Scope"),  # openid
+            ("14dad69e-099b-42c9-810b-d002981feec1", "Scope"),  # profile
+            ("64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0", "Scope"),  # email
+        }
+
+    def test_sign_in_comes_back_to_the_app(self, deployed: Expansion, application: Json) -> None:
+        host = f"<func-contoso-{deployed.suffix}.defaultHostName>"
+        assert application["web"] == {
+            "redirectUris": [f"https://{host}/.auth/login/aad/callback"],
+            "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": True},
+        }
+
+    def test_the_managed_identity_stands_in_for_a_secret(self, deployed: Expansion) -> None:
+        credential = deployed.one("Microsoft.Graph/applications/federatedIdentityCredentials")["properties"]
+        assert credential["audiences"] == ["api://AzureADTokenExchange"]
+        assert credential["issuer"] == ISSUER
+        assert credential["subject"] == f"<id-contoso-{deployed.suffix}.principalId>"
+
+    def test_nobody_without_a_role_signs_in(self, deployed: Expansion) -> None:
+        principal = deployed.one("Microsoft.Graph/servicePrincipals")["properties"]
+        assert principal["appId"] == "<application.appId>"
+        assert principal["appRoleAssignmentRequired"] is True
+
+    def test_administrators_get_every_role(self, public: Expansion, private: Expansion) -> None:
+        given = [each["properties"] for each in public.all("Microsoft.Graph/appRoleAssignedTo")]
+        roles = {role["id"] for role in public.one("Microsoft.Graph/applications")["properties"]["appRoles"]}
+        assert {each["appRoleId"] for each in given} == roles
+        assert {each["principalId"] for each in given} == {"11111111-1111-1111-1111-111111111111"}
+        assert {each["resourceId"] for each in given} == {"<principal.id>"}
+        assert private.all("Microsoft.Graph/appRoleAssignedTo") == []
+
+    def test_none_is_made_where_one_is_given(self, every_choice: Expansion) -> None:
+        assert not [each for each in every_choice.resources if each["type"].startswith("Microsoft.Graph/")]
+        entra = authentication(every_choice)["identityProviders"]["azureActiveDirectory"]
+        assert entra["registration"]["clientId"] == "99999999-9999-9999-9999-999999999999"
+
+
+class TestAuthentication:
+    def test_required_everywhere_but_on_two_routes(self, deployed: Expansion) -> None:
+        settings = authentication(deployed)
+        assert settings["platform"]["enabled"] is True
+        validation = settings["globalValidation"]
+        assert validation["requireAuthentication"] is True
+        assert validation["unauthenticatedClientAction"] == "RedirectToLoginPage"
+        assert validation["redirectToProvider"] == "azureactivedirectory"
+        assert set(validation["excludedPaths"]) == ANONYMOUS
+        assert settings["httpSettings"]["requireHttps"] is True
+
+    def test_only_this_registrations_tokens(self, deployed: Expansion) -> None:
+        providers = authentication(deployed)["identityProviders"]
+        assert providers.keys() == {"azureActiveDirectory"}
+        entra = providers["azureActiveDirectory"]
+        assert entra["enabled"] is True
+        assert entra["registration"] == {
+            "clientId": "<application.appId>",
+            "openIdIssuer": ISSUER,
+            "clientSecretSettingName": "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID",
+        }
+        assert entra["validation"]["allowedAudiences"] == ["<application.appId>"]
+        assert entra["validation"]["defaultAuthorizationPolicy"] == {"allowedApplications": ["<application.appId>"]}
+
+    def test_other_programs_only_when_named(self, every_choice: Expansion) -> None:
+        entra = authentication(every_choice)["identityProviders"]["azureActiveDirectory"]
+        assert entra["validation"]["defaultAuthorizationPolicy"]["allowedApplications"] == [
+            "99999999-9999-9999-9999-999999999999",
+            "88888888-8888-8888-8888-888888888888",
+        ]
+
+    def test_the_secret_setting_names_the_identity(self, deployed: Expansion) -> None:
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        assert settings["OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"] == f"<id-contoso-{deployed.suffix}.clientId>"
+
+    def test_no_token_is_kept_and_nobody_is_sent_elsewhere(self, deployed: Expansion) -> None:
+        login = authentication(deployed)["login"]
+        assert login["tokenStore"] == {"enabled": False}
+        assert login["allowedExternalRedirectUrls"] == []
+        assert login["nonce"]["validateNonce"] is True
