@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from shared.connections.model import Portal, TicketKind
+from shared.storage.tables import plain_time, plain_time_or_none
 from shared.tickets.model import (
     Delivery,
     DeliveryProgress,
@@ -124,21 +125,21 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
             priority=get("sn_priority"),
             assigned_to=get("assigned_to"),
             assignment_group=get("assignment_group"),
-            due_at=_time(get("due_at")),
+            due_at=plain_time_or_none(get("due_at")),
             correlation_id=f"m365:{row['RowKey']}",
         )
     return Ticket(
         ticket_id=row["RowKey"],
         connection_id=row["PartitionKey"],
         instance=row["instance"],
-        created_at=_known_time(row["created_at"]),
+        created_at=plain_time(row["created_at"]),
         content=TicketContent(
             kind=TicketKind(row["kind"]),
             portal=Portal(row["portal"]),
             name=row["name"],
             description=row["description"],
             priority=Priority(row["priority"]),
-            due_at=_time(get("wanted_due_at")),
+            due_at=plain_time_or_none(get("wanted_due_at")),
             recommendation=Recommendation(
                 source=RecommendationSource(row["source"]),
                 category=RecommendationCategory(row["category"]),
@@ -152,10 +153,10 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
         delivery=DeliveryProgress(
             status=Delivery(row["delivery"]),
             attempts=row["attempts"],
-            attempt_started_at=_time(get("attempt_started_at")),
-            next_attempt_at=_time(get("next_attempt_at")),
-            leased_until_at=_time(get("leased_until_at")),
-            delivered_at=_time(get("delivered_at")),
+            attempt_started_at=plain_time_or_none(get("attempt_started_at")),
+            next_attempt_at=plain_time_or_none(get("next_attempt_at")),
+            leased_until_at=plain_time_or_none(get("leased_until_at")),
+            delivered_at=plain_time_or_none(get("delivered_at")),
             error_code=get("error_code"),
             error_message=get("error_message"),
             next_step=get("next_step"),
@@ -229,12 +230,3 @@ def _timeline_of(text: str) -> tuple[TimelineEvent, ...]:
     return tuple(
         TimelineEvent(EventKind(kind), datetime.fromisoformat(at), details) for kind, at, details in json.loads(text)
     )
-
-
-def _known_time(value: datetime) -> datetime:
-    # The SDK's own subclass keeps the service's text; a plain datetime compares and stores the same everywhere.
-    return datetime.fromtimestamp(value.timestamp(), UTC)
-
-
-def _time(value: datetime | None) -> datetime | None:
-    return None if value is None else _known_time(value)
