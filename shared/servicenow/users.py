@@ -92,10 +92,10 @@ class ServiceNowUsers:
         address = email.strip()
         if len(address) > _EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(address) or not is_safe_value(address):
             return None
+        # Most instances compare without regard to case; for the others the usual spelling is asked for, too.
+        spellings = dict.fromkeys((address, address.lower()))
         try:
-            row = await self._only_user(
-                access, all_of(condition("email", "=", address), condition("active", "=", "true"))
-            )
+            row = await self._only_user(access, all_of(one_of("email", spellings), condition("active", "=", "true")))
         except AccessRefused as error:
             if error.code in _WHOLE_API_REFUSED:
                 raise

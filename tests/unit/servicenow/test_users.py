@@ -169,7 +169,7 @@ ADA: dict[str, object] = {"sys_id": cell("a" * 32), "email": cell("Ada@Contoso.c
 async def test_find_user_by_email(reply: Reply, expected: str | None) -> None:
     peer = instance(reply)
     assert await peer.client().users.find_user_by_email(ACCESS, "ada@contoso.COM") == expected
-    assert peer.query() == "email=ada@contoso.COM^active=true"
+    assert peer.query() == "emailINada@contoso.COM,ada@contoso.com^active=true"
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,10 @@ async def test_no_address_changes_the_question(email: str) -> None:
     assert await peer.client().users.find_user_by_email(ACCESS, email) is None
     for index in range(len(peer.requests)):
         asked, active = peer.query(index).split("^")
-        assert asked == f"email={email.strip()}"
+        spellings = asked.removeprefix("emailIN").split(",")
+        assert spellings in ([email.strip()], [email.strip(), email.strip().lower()])
         assert active == "active=true"
-        assert "," not in asked
-        assert not asked.startswith("email=javascript:")
+        assert "javascript:" not in asked.lower()
 
 
 async def test_a_blocked_address_is_told() -> None:
