@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import httpx
 
 from sandbox.azurite import Azurite, StorageAccount, start_azurite
 from sandbox.certificates import Certificates, ensure_certificates
 from sandbox.key_vault.process import KeyVaults, start_key_vaults
 from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
+from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
 from sandbox.processes import LOOPBACK, Process, Processes, free_port, require_free_port
+from shared.storage.tables import TABLE_NAMES
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = Path(__file__).with_name("people.json")
@@ -56,11 +62,6 @@ class ServiceNow:
 
     process: Process
     url: str
-
-    @property
-    def host(self) -> str:
-        """Host name and port, as the operator's list of allowed hosts has it."""
-        return self.url.removeprefix("http://")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class World:
         Raises:
             SandboxError: It did not start.
         """
+        _create_tables(account, self.certificates)
         port = port or free_port()
         url = f"http://{LOOPBACK}:{port}"
         storage = self.directory / "hosts" / account.name
@@ -138,7 +140,6 @@ class World:
             "PUBLIC_BASE_URL": public_url or url,
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
-            "ALLOWED_SERVICENOW_HOSTS": self.servicenow.host,
             "SSL_CERT_FILE": str(self.certificates.authority),
             **self.managed_identity.environment,
             **(settings or {}),
@@ -152,6 +153,23 @@ class World:
         process = self.processes.start(name, [*command, *options])
         self.processes.wait_for_line(process, "^Functions host is listening on ")
         return FunctionsHost(process, url, storage)
+
+
+def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
+    """Create the product's tables where they are missing, which is the deployment's work."""
+    token = TokenSigner(certificates.token_key).issue(
+        ManagedIdentity.of("deployment"),
+        "https://storage.azure.com",
+        issued_at=datetime.now(UTC),
+        lifetime=timedelta(minutes=5),
+    )
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "x-ms-version": "2019-02-02"}
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:
+        for name in TABLE_NAMES:
+            answer = client.post("/Tables", json={"TableName": name})
+            if answer.status_code != httpx.codes.CONFLICT:
+                answer.raise_for_status()
 
 
 def sample_settings() -> dict[str, str]:
