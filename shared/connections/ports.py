@@ -1,7 +1,8 @@
 """What connections need from the outside: storage, Key Vault, ServiceNow's OAuth and user API.
 
 Verbs keep the contracts of the Azure SDK: ``get_`` raises or returns None as stated, ``create_`` fails if present,
-``update_`` fails if absent or changed, ``upsert_`` replaces, ``delete_`` succeeds if absent, ``list_`` never returns None.
+``update_`` fails if absent or changed, ``upsert_`` replaces, ``delete_`` succeeds if absent, ``list_`` never returns
+None.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shared.connections.model import Connection, SyncState, TicketKind
 from shared.secret import Secret
 
 
-class RowChanged(Exception):  # noqa: N818 - a race that was lost, not a failure
+class RowChanged(Exception):
     """Somebody else changed the row since it was read; read it again."""
 
 
@@ -157,11 +158,11 @@ class AuthorizationServer(Protocol):
     async def exchange_code(
         self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
     ) -> TokenSet:
-        """Exchange the code. Raises Reauthorize (the one generic 401) or ServiceNowUnavailable."""
+        """Exchange the code. Raises Reauthorize (the one generic 401), TryLater or FixConfiguration."""
         ...
 
     async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
-        """Get a new access token. Raises Reauthorize (the one generic 401) or ServiceNowUnavailable."""
+        """Get a new access token. Raises Reauthorize (the one generic 401), TryLater or FixConfiguration."""
         ...
 
     async def revoke(self, connection: Connection, token: Secret) -> None:
@@ -185,5 +186,8 @@ class UserDirectory(Protocol):
         ...
 
     async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
-        """Return whether the query that the synchronisation needs is allowed for that kind. Raises TryLater."""
+        """Return whether that kind can be asked as the synchronisation asks: by time or, failing that, by sys_id.
+
+        Raises TryLater, Reauthorize, or AccessRefused where the whole API is refused.
+        """
         ...
