@@ -59,7 +59,7 @@ class ServiceNowOAuth:
 
         Raises:
             Reauthorize: Code ``authorization_code_refused``.
-            ServiceNowUnavailable, ServiceNowThrottled, AccessRefused: No token endpoint answered.
+            TryLater, FixConfiguration: No token endpoint answered.
         """
         form = prepare_token_request(
             "authorization_code",
@@ -76,7 +76,7 @@ class ServiceNowOAuth:
 
         Raises:
             Reauthorize: Code ``refresh_token_refused``.
-            ServiceNowUnavailable, ServiceNowThrottled, AccessRefused: No token endpoint answered.
+            TryLater, FixConfiguration: No token endpoint answered.
         """
         form = prepare_token_request(
             "refresh_token",
