@@ -15,8 +15,8 @@
     ├── FixRequest                   the caller changes the request
     └── OurBug                       somebody reads the log
 
-Each carries a stable ``code`` (the table stands in ``docs/api.md``), a ``message`` that says what happened, and ``next_step``.
-No message ever holds a secret or a ticket's text.
+Each carries a stable ``code`` (the table stands in ``docs/api.md``), a ``message`` that says what happened, and
+``next_step``. No message ever holds a secret or a ticket's text.
 """
 
 from __future__ import annotations

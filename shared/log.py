@@ -37,7 +37,7 @@ def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> Non
 
 
 def log_bug(event: str, error: BaseException, **fields: object) -> None:
-    """Log an exception that nobody expected: its type and where it came from, but not its text, which could hold anything."""
+    """Log an exception that nobody expected: its type and its place, but not its text, which could hold anything."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -141,7 +141,6 @@ class SyncState:
         resume_after: ``(sys_updated_on, sys_id)`` of the last row applied by a run that ran out of time.
         last_started_at: Start of the last run.
         last_completed_at: Start of the last run that read everything there was.
-        lag_s: Seconds between the last two completed runs, None before the second.
         requested_at: When somebody asked for a run at once; None when nobody waits.
         reconciled_at: End of the last complete reconciliation.
         reconcile_after: Ticket id up to which an unfinished reconciliation has come.
@@ -152,7 +151,6 @@ class SyncState:
     resume_after: tuple[str, str] | None = None
     last_started_at: datetime | None = None
     last_completed_at: datetime | None = None
-    lag_s: float | None = None
     requested_at: datetime | None = None
     reconciled_at: datetime | None = None
     reconcile_after: str | None = None

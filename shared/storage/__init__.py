@@ -1,0 +1,1 @@
+"""Table Storage and Key Vault, behind the ports of tickets and connections."""

@@ -20,7 +20,7 @@ class AzureIdempotencyStore:
 
     async def reserve(self, reservation: IdempotencyReservation) -> IdempotencyReservation:
         """Store the reservation, or return the one that the key already has. Raises StorageUnavailable."""
-        row = {
+        row: dict[str, Any] = {
             "PartitionKey": reservation.key_hash[:2],
             "RowKey": reservation.key_hash,
             "request_hash": reservation.request_hash,

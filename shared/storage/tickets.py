@@ -1,8 +1,8 @@
 """Tickets in Table Storage.
 
 One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
-first), the numbers (``number:…``) and the summary with its unfolded changes (``summary``, ``summary:…``). Everything that
-one write means is one entity transaction.
+first), the numbers (``number:…``) and the summary with its unfolded changes (``summary``, ``summary:…``). Everything
+that one write means is one entity transaction.
 """
 
 from __future__ import annotations
@@ -107,9 +107,7 @@ class AzureTicketStore:
         conflicts = await asyncio.gather(*(submit(part) for part in _transactions(changes)))
         return [change for part in conflicts for change in part]
 
-    async def _update_one_by_one(
-        self, changes: Sequence[tuple[Ticket, Ticket]]
-    ) -> Sequence[tuple[Ticket, Ticket]]:
+    async def _update_one_by_one(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
         conflicts = []
         for before, after in changes:
             try:
@@ -119,7 +117,7 @@ class AzureTicketStore:
         return conflicts
 
     async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
-        """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of the row key."""
+        """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of row keys."""
         if len(ticket_ids) <= POINT_READS:
             found = await asyncio.gather(*(self.get_ticket(connection_id, ticket_id) for ticket_id in ticket_ids))
             return {ticket.ticket_id: ticket for ticket in found if ticket is not None}
@@ -150,9 +148,7 @@ class AzureTicketStore:
         )
         return list(heapq.merge(*pages, key=lambda ticket: ticket.ticket_id))[:limit]
 
-    async def _list_of(
-        self, connection_id: str, wanted: TicketFilter, limit: int, after: str | None
-    ) -> list[Ticket]:
+    async def _list_of(self, connection_id: str, wanted: TicketFilter, limit: int, after: str | None) -> list[Ticket]:
         text = wanted.text.casefold() if wanted.text else None
         if wanted.text and (ticket := await self._by_number(connection_id, wanted.text)) is not None:
             past = after is not None and ticket.ticket_id <= after
@@ -213,9 +209,7 @@ class AzureTicketStore:
                 return
             part = changes[: TRANSACTION_ROWS - 1]
             base = Summary() if summary is None else summary_of(summary)
-            folded = summary_row(
-                connection_id, base.plus(summary_change_of(row) for row in part).folded(now)
-            )
+            folded = summary_row(connection_id, base.plus(summary_change_of(row) for row in part).folded(now))
             operations: list[Operation] = [
                 (TransactionOperation.CREATE, folded)
                 if summary is None

@@ -20,9 +20,7 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
         ticket,
         record=record,
         phase=phase_of(record.table, record.state, record.active),
-        delivery=DeliveryProgress(
-            status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now
-        ),
+        delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now),
     )
     return with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
 

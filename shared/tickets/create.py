@@ -97,11 +97,13 @@ class TicketCreation:
         )
         at_once = connection.status is ConnectionStatus.CONNECTED
         try:
-            ticket = await self.store.create_ticket(begin_attempt(ticket, now) if at_once else _waiting(ticket, connection))
+            ticket = await self.store.create_ticket(
+                begin_attempt(ticket, now) if at_once else _waiting(ticket, connection)
+            )
         except TicketExists:
-            twin = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
-            assert twin is not None, "a ticket that exists is never deleted"
-            return Creation(await self._settled(twin), connection, replayed=True)
+            stored = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
+            assert stored is not None, "a ticket that exists is never deleted"
+            return Creation(await self._settled(stored), connection, replayed=True)
         log_event(
             "ticket_created",
             connection_id=ticket.connection_id,
@@ -142,11 +144,7 @@ class TicketCreation:
             *(self.store.get_ticket(connection.connection_id, ticket_id) for connection in connections)
         )
         return next(
-            (
-                (ticket, connection)
-                for ticket, connection in zip(found, connections, strict=True)
-                if ticket is not None
-            ),
+            ((ticket, connection) for ticket, connection in zip(found, connections, strict=True) if ticket is not None),
             None,
         )
 
@@ -154,11 +152,7 @@ class TicketCreation:
         if connection_id is not None:
             connection = await self.connections.get_connection(connection_id)
         else:
-            present = [
-                candidate
-                for candidate in await self.connections.list_connections()
-                if not candidate.is_removed
-            ]
+            present = [candidate for candidate in await self.connections.list_connections() if not candidate.is_removed]
             if len(present) > 1:
                 raise FixRequest(
                     "There is more than one connection; nothing was kept.",

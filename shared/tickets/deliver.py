@@ -7,6 +7,7 @@ stands in the ticket's row and is taken by its etag.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from shared.log import log_event
 from shared.tickets.access import with_access
 from shared.tickets.apply import delivered, doubled
 from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
-from shared.tickets.ports import InstanceDoor, RequesterDirectory, TicketRecords, TicketStore
+from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.timeline import with_event
 
 COMMIT_MAY_TAKE_S: Final = 65.0
@@ -138,6 +139,7 @@ class TicketDelivery:
     records: TicketRecords
     door: InstanceDoor
     requesters: RequesterDirectory
+    health: InstanceHealth
     clock: Clock
     random: Callable[[], float] = field(default=random.random)
 
@@ -187,8 +189,7 @@ class TicketDelivery:
         progress = ticket.delivery
         leased = progress.leased_until_at is not None and progress.leased_until_at > now
         uncertain = (
-            progress.attempt_started_at is not None
-            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
+            progress.attempt_started_at is not None and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
         )
         if leased or uncertain:
             raise FixRequest(
@@ -211,29 +212,41 @@ class TicketDelivery:
                 status=409,
                 next_step="Look again in a minute.",
             ) from None
-        return await self._attempt(
-            connection, leased_ticket, may_stand_there=progress.attempt_started_at is not None
-        )
+        return await self._attempt(connection, leased_ticket, may_stand_there=progress.attempt_started_at is not None)
 
     async def _attempt(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
+        failure: ConnectorError | None = None
         try:
             after = await self._deliver(connection, ticket, may_stand_there=may_stand_there)
         except OutcomeUnknown as error:
+            # It may be this one record that takes ServiceNow too long; it says nothing of the connection.
             after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=True)
-        except FixConfiguration as error:
-            if error.code in POSTPONING_CODES:
-                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
-            else:
+        except (TryLater, Reauthorize, FixConfiguration) as error:
+            if isinstance(error, FixConfiguration) and error.code not in POSTPONING_CODES:
                 after = failed(ticket, error, self.clock())
-        except (TryLater, Reauthorize) as error:
-            after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
-        stored = await self._store(ticket, after)
+            else:
+                failure = error
+                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
+        stored, _ = await asyncio.gather(self._store(ticket, after), self._note(connection, after, failure))
         _log_outcome(stored)
         return stored
 
+    async def _note(self, connection: Connection, after: Ticket, failure: ConnectorError | None) -> None:
+        """Keep how the call went; the ticket's own outcome does not depend on whether that could be kept."""
+        try:
+            if failure is not None:
+                await self.health.failed(connection, failure)
+            elif after.record is not None:
+                await self.health.succeeded(connection)
+        except TryLater as error:
+            log_event("connection_not_noted", connection_id=connection.connection_id, code=error.code)
+
     async def _store(self, ticket: Ticket, after: Ticket) -> Ticket:
-        """Store the outcome. A row that changed meanwhile (the lease ran out, or the answer to our own write was lost)
-        keeps what it has, but a record that stands in ServiceNow is never forgotten."""
+        """Store the outcome.
+
+        A row that changed meanwhile (the lease ran out, or the answer to our own write was lost) keeps what it has, but
+        a record that stands in ServiceNow is never forgotten.
+        """
         try:
             return await self.store.update_ticket(ticket, after)
         except RowChanged:

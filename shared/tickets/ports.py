@@ -12,11 +12,12 @@ from typing import Protocol
 
 from shared.connections.model import Connection, KindSettings, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
+from shared.errors import ConnectorError
 from shared.tickets.model import Delivery, Phase, Record, Ticket
 from shared.tickets.summary import Summary
 
 
-class TicketExists(Exception):  # noqa: N818 - an answer to a race, not a failure
+class TicketExists(Exception):
     """A ticket with that id is already stored."""
 
 
@@ -72,8 +73,10 @@ class TicketStore(Protocol):
         ...
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
-        """Replace many tickets of one connection, in transactions of up to 100 rows; return those somebody else changed
-        meanwhile, which were left as they are."""
+        """Replace many tickets of one connection, in transactions of up to 100 rows.
+
+        Returns those that somebody else changed meanwhile; they were left as they are.
+        """
         ...
 
     async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
@@ -149,7 +152,7 @@ class TicketRecords(Protocol):
         after: tuple[str, str] | None,
         page_size: int,
     ) -> tuple[Sequence[Record], bool]:
-        """Return one page of our records of every class, ordered by ``sys_updated_on, sys_id``, and whether more follow.
+        """Return one page of our records of every class by ``sys_updated_on, sys_id``, and whether more follow.
 
         Args:
             since: Lower bound of ``sys_updated_on`` (ServiceNow's text form), None for everything.
@@ -167,7 +170,7 @@ class TicketRecords(Protocol):
     async def list_by_correlation(
         self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
     ) -> tuple[Sequence[Record], bool]:
-        """Return one page of all our records of every class, ordered by ``correlation_id, sys_id``, and whether more follow.
+        """Return one page of all our records in order of ``correlation_id, sys_id``, and whether more follow.
 
         Args:
             after: ``(correlation_id, sys_id)`` of the last record of the page before, None for the first page.
@@ -184,6 +187,18 @@ class InstanceDoor(Protocol):
 
     async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
         """Return another access token after ServiceNow refused this one. Raises Reauthorize or TryLater."""
+        ...
+
+
+class InstanceHealth(Protocol):
+    """Keeps how calls to an instance went; implemented by :class:`shared.connections.status.ConnectionHealth`."""
+
+    async def succeeded(self, connection: Connection) -> Connection:
+        """Note that ServiceNow gave a real answer. Raises TryLater."""
+        ...
+
+    async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
+        """Note why a call failed. Raises TryLater."""
         ...
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Final
 
 from shared.clock import Clock
@@ -81,11 +82,10 @@ class TicketReconciliation:
         ours = _Walk(self.store.scan_tickets(connection.connection_id, after=place))
         position = (f"{CORRELATION_PREFIX}{place}", "~") if place is not None else None
         while not counts.complete and self.clock() < deadline:
-            at = position
             page, more = await with_access(
                 self.door,
                 connection,
-                lambda access, at=at: self.records.list_by_correlation(access, after=at, page_size=self.page_size),
+                partial(self.records.list_by_correlation, after=position, page_size=self.page_size),
             )
             if page:
                 last = page[-1]
@@ -116,9 +116,7 @@ class TicketReconciliation:
         stragglers = await self.store.get_tickets(
             connection.connection_id, [ticket_id for ticket_id in by_ticket if ticket_id not in known]
         )
-        counts.never_seen += sum(
-            1 for ticket_id in by_ticket if ticket_id not in known and ticket_id not in stragglers
-        )
+        counts.never_seen += sum(1 for ticket_id in by_ticket if ticket_id not in known and ticket_id not in stragglers)
         changes: list[tuple[Ticket, Ticket]] = []
         missing: list[Ticket] = []
         for ticket in (*tickets, *stragglers.values()):
@@ -141,18 +139,17 @@ class TicketReconciliation:
     async def _missing(
         self, connection: Connection, missing: Sequence[Ticket], now: datetime, counts: ReconciliationCounts
     ) -> list[tuple[Ticket, Ticket]]:
-        """Ask once more for the records themselves before calling them deleted: somebody may have cleared the correlation id."""
+        """Ask for the records themselves before calling them deleted: somebody may have cleared the correlation id."""
         sys_ids = [ticket.record.sys_id for ticket in missing if ticket.record is not None]
         if not sys_ids:
             return []
-        seen = await with_access(
-            self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids)
-        )
+        seen = await with_access(self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids))
         by_sys_id = {record.sys_id: record for record in seen}
         gone = len(sys_ids) - len(by_sys_id)
         if gone > MANY and gone > counts.compared / 2:
             raise AccessRefused(
-                f"{gone} of {counts.compared} tickets can no longer be found in ServiceNow; none was marked as deleted.",
+                f"{gone} of {counts.compared} tickets can no longer be found in ServiceNow; none of them was marked as "
+                "deleted.",
                 code="records_not_visible",
                 next_step="Check that the integration user may still read incidents and change requests: roles, access "
                 "controls, domain.",

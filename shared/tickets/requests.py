@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     NaiveDatetime,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -33,9 +32,17 @@ from shared.tickets.model import (
 )
 from shared.tickets.rendering import description_overflow
 
+MAX_FAULTS: Final = 20
+"""So many faults of one request are listed."""
+MAX_NAME_SHOWN: Final = 100
+EARLIEST_DUE_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Table Storage keeps no time before the year 1601; nothing is due before this one."""
+
 
 def _printable(text: str) -> str:
-    if any((ord(character) < 32 and character not in "\n\r\t") or 0xD800 <= ord(character) < 0xE000 for character in text):
+    if any(
+        (ord(character) < 32 and character not in "\n\r\t") or 0xD800 <= ord(character) < 0xE000 for character in text
+    ):
         raise ValueError("holds control characters")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -47,17 +54,25 @@ def _single_line(text: str) -> str:
 
 
 type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
-type Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)]
+type Line = Annotated[
+    str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)
+]
 
 
 def _due_date(value: object) -> object:
     """Read an ISO 8601 date or date-time; anything else (a number, a time alone) is refused."""
     if not isinstance(value, str):
-        raise ValueError("has to be a text in ISO 8601 form, such as 2026-12-31 or 2026-12-31T17:00:00+01:00")  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError("has to be a text")  # noqa: TRY004 - pydantic reads ValueError
     try:
-        return date.fromisoformat(value) if len(value) == len("2026-12-31") else datetime.fromisoformat(value)
+        return date.fromisoformat(value)
     except ValueError:
-        raise ValueError("is not an ISO 8601 date or date-time, such as 2026-12-31 or 2026-12-31T17:00:00+01:00") from None
+        pass  # not a date alone
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            "is not an ISO 8601 date or date-time, such as 2026-12-31 or 2026-12-31T17:00:00+01:00"
+        ) from None
 
 
 class RecommendationRequest(BaseModel):
@@ -90,7 +105,7 @@ class TicketRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    connection_id: Annotated[str, Field(max_length=40)] | None = Field(
+    connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = Field(
         default=None, description="The connection to use; may be left out when there is exactly one."
     )
     kind: TicketKind
@@ -98,7 +113,7 @@ class TicketRequest(BaseModel):
     name: Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH)] = Field(
         description="Becomes ServiceNow's short description."
     )
-    description: Annotated[Text, Field(max_length=16_000)] = Field(
+    description: Text = Field(
         default="",
         description=f"Becomes ServiceNow's description, followed by a block that names requester and recommendation; "
         f"{DESCRIPTION_MAX_LENGTH} characters together.",
@@ -109,16 +124,13 @@ class TicketRequest(BaseModel):
         BeforeValidator(lambda value: None if value is None else _due_date(value), json_schema_input_type=str | None),
     ] = Field(
         default=None,
-        description="ISO 8601. A date means the end of that day, a time without an offset means local time, both in the "
-        "connection's time zone.",
+        description="ISO 8601. A date means the end of that day, a time without an offset means local time, both in "
+        "the connection's time zone.",
     )
     recommendation: RecommendationRequest
     requested_by: OnBehalfOf | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."
     )
-
-
-_REQUEST: TypeAdapter[TicketRequest] = TypeAdapter(TicketRequest)
 
 
 def read_ticket_request(body: object) -> TicketRequest:
@@ -128,15 +140,15 @@ def read_ticket_request(body: object) -> TicketRequest:
         FixRequest: 422 ``invalid_ticket`` with one entry per fault; the values themselves are not repeated.
     """
     try:
-        return _REQUEST.validate_python(body) if not isinstance(body, (str, bytes)) else _REQUEST.validate_json(body)
+        return TicketRequest.model_validate(body)
     except ValidationError as error:
         raise invalid_body("invalid_ticket", error) from None
 
 
 def invalid_body(code: str, error: ValidationError) -> FixRequest:
-    """Return the 422 error that lists every fault of a body by its place, without repeating any value."""
+    """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
     faults = [
-        {"pointer": "/" + "/".join(map(str, fault["loc"])), "detail": fault["msg"].removeprefix("Value error, ")}
+        {"pointer": _pointer(fault["loc"]), "detail": fault["msg"].removeprefix("Value error, ")}
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     return FixRequest(
@@ -144,19 +156,31 @@ def invalid_body(code: str, error: ValidationError) -> FixRequest:
         code=code,
         status=422,
         next_step="Correct the members named in errors and send the request again.",
-        extra={"errors": faults},
+        extra={"errors": faults[:MAX_FAULTS]},
     )
 
 
+def _pointer(place: tuple[int | str, ...]) -> str:
+    """Return a place in a JSON document as a JSON pointer (RFC 6901); an over-long member name is cut."""
+    names = (str(name)[:MAX_NAME_SHOWN].replace("~", "~0").replace("/", "~1") for name in place)
+    return "".join(f"/{name}" for name in names)
+
+
 def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
-    """Return when a due date ends: the end of that day, or that time, in the time zone; aware UTC."""
+    """Return when a due date ends: the end of that day, or that time, in the time zone; aware UTC.
+
+    Raises OverflowError when it lies outside the calendar.
+    """
     if due_date is None:
         return None
     if not isinstance(due_date, datetime):
         due_date = datetime.combine(due_date, time(23, 59, 59))
     if due_date.tzinfo is None:
         due_date = due_date.replace(tzinfo=ZoneInfo(time_zone))
-    return due_date.astimezone(UTC).replace(microsecond=0)
+    ends_at = due_date.astimezone(UTC).replace(microsecond=0)
+    if ends_at < EARLIEST_DUE_AT:
+        raise OverflowError(ends_at.year)
+    return ends_at
 
 
 def ticket_content(request: TicketRequest, requester: Requester, connection: Connection) -> TicketContent:

@@ -97,6 +97,10 @@ class Summary:
         """Return the number of tickets of that kind that are pending or failed."""
         return self.cells.get((kind, delivery), 0)
 
+    def total(self, delivery: Delivery) -> int:
+        """Return the number of tickets of every kind that are pending or failed."""
+        return sum(self.delivery_count(kind, delivery) for kind in TicketKind)
+
     def overdue_count(self, kind: TicketKind, now: datetime) -> int:
         """Return the number of open tickets of that kind whose due minute is over."""
         present = _minute(now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from shared.clock import Clock
@@ -128,12 +129,15 @@ class TicketSync:
         after = state.resume_after
         newest = after[0] if after is not None else None
         while True:
-            position = after
             page, more = await with_access(
                 self.door,
                 connection,
-                lambda access, position=position: self.records.list_changes(
-                    access, since=since, inclusive=inclusive, after=position, page_size=self.page_size
+                partial(
+                    self.records.list_changes,
+                    since=since,
+                    inclusive=inclusive,
+                    after=after,
+                    page_size=self.page_size,
                 ),
             )
             counts.requests += 1
@@ -163,9 +167,7 @@ class TicketSync:
                 return
             after = tickets[-1].ticket_id
             sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.record is not None]
-            seen = await with_access(
-                self.door, connection, lambda access, sys_ids=sys_ids: self.records.list_by_sys_id(access, sys_ids)
-            )
+            seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
             counts.requests += 1
             counts.seen += len(seen)
             await self.apply(connection, seen, counts)
@@ -200,5 +202,3 @@ def _applied(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket
     for record in records:
         ticket = with_record(ticket, record, now)
     return ticket
-
-

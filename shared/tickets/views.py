@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -134,7 +134,9 @@ def record_link(ticket: Ticket) -> str | None:
     """Return the address that opens the record in ServiceNow, or None before it stands there."""
     if ticket.record is None:
         return None
-    return f"{ticket.instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
+    return (
+        f"{ticket.instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
+    )
 
 
 def state_name(ticket: Ticket, connection: Connection | None) -> str | None:
@@ -162,7 +164,7 @@ def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datet
     return TicketDetailView(**_members(ticket, connection, now), timeline=timeline)
 
 
-def summary_view(summaries: list[Summary], now: datetime) -> SummaryView:
+def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
     """Return the counts of several connections together."""
 
     def kind_view(kind: TicketKind) -> KindSummaryView:

@@ -1,0 +1,1 @@
+"""HTTP in, domain call, HTTP out; and the timer."""

@@ -38,9 +38,7 @@ class Answer:
             if isinstance(self.body, BaseModel)
             else json.dumps(self.body, ensure_ascii=False)
         )
-        return func.HttpResponse(
-            text.encode(), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers}
-        )
+        return func.HttpResponse(text.encode(), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers})
 
 
 def problem(error: ConnectorError, request_id: str) -> func.HttpResponse:
@@ -61,4 +59,6 @@ def problem(error: ConnectorError, request_id: str) -> func.HttpResponse:
     headers = {"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store"}
     if isinstance(error, TryLater) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return func.HttpResponse(json.dumps(document, ensure_ascii=False).encode(), status_code=error.status, headers=headers)
+    return func.HttpResponse(
+        json.dumps(document, ensure_ascii=False).encode(), status_code=error.status, headers=headers
+    )

@@ -70,11 +70,13 @@ async def home_page(visit: Visit) -> func.HttpResponse:
 async def _cards(visit: Visit, connections: Sequence[Connection], now: datetime) -> list[Card]:
     app = visit.application
     by_id = {each.connection_id: each for each in connections}
-    summaries, *newest = await asyncio.gather(
+    summaries, newest = await asyncio.gather(
         app.summaries(list(by_id)),
-        *(app.tickets.list_tickets(list(by_id), TicketFilter(kind=kind), limit=NEWEST) for kind in TicketKind),
+        asyncio.gather(
+            *(app.tickets.list_tickets(list(by_id), TicketFilter(kind=kind), limit=NEWEST) for kind in TicketKind)
+        ),
     )
-    counts = summary_view(list(summaries), now).kinds
+    counts = summary_view(summaries, now).kinds
     return [
         Card(
             kind=kind,
@@ -123,5 +125,5 @@ def _connection_banners(visit: Visit, connection: Connection, now: datetime) -> 
     return []
 
 
-def _if(condition: bool, text: str) -> str | None:  # noqa: FBT001 - a condition is what it is
+def _if(condition: bool, text: str) -> str | None:
     return text if condition else None

@@ -94,7 +94,7 @@ class Call:
 
     def path_parameter(self, name: str) -> str:
         """Return a parameter of the path."""
-        return self.request.route_params[name]
+        return str(self.request.route_params[name])
 
     def json(self) -> object:
         """Return the JSON value of the body.

@@ -42,9 +42,7 @@ async def choose_language_page(visit: Visit) -> func.HttpResponse:
         raise FixRequest("There is no such language.", code="page_not_found", status=404)
     response = redirect(local_address(visit.query.get("return_to")))
     secure = "; Secure" if visit.application.settings.public_base_url.startswith("https:") else ""
-    response.headers.add(
-        "Set-Cookie", f"{COOKIE}={code}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
-    )
+    response.headers.add("Set-Cookie", f"{COOKIE}={code}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}")
     return response
 
 

@@ -108,7 +108,9 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
     ticket, connection = await _ticket(visit)
     done = visit.query.get("done")
     view = ticket_detail_view(ticket, connection, visit.application.clock())
-    notice = visit.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
+    notice = (
+        visit.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
+    )
     return visit.page(
         "ticket.html",
         ticket=view,
@@ -120,7 +122,7 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
 
 def describe_event(event: EventView, t: Language) -> str:
     """Return one line of the timeline in the person's language."""
-    details = {name: "" for name in ("number", "from", "from_label", "to", "to_label", "message", "label", "sys_id")}
+    details = dict.fromkeys(("number", "from", "from_label", "to", "to_label", "message", "label", "sys_id"), "")
     details |= dict(event.details)
     values = {
         "number": details["number"],
@@ -235,7 +237,9 @@ async def _form(
 def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
     """Return how long the description may be beside our closing block, as far as the form is filled in validly."""
     try:
-        request = read_ticket_request(_request_of({**values, **DEFAULTS, "name": "x", "description": "", "due_date": ""}))
+        request = read_ticket_request(
+            _request_of({**values, **DEFAULTS, "name": "x", "description": "", "due_date": ""})
+        )
     except FixRequest:
         request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")

@@ -44,9 +44,11 @@ _CONNECTION = Parameter("connection", "Only tickets of this connection.")
 _LIST_PARAMETERS: Final = (
     Parameter("kind", "Only this kind.", {"type": "string", "enum": [kind.value for kind in TicketKind]}),
     Parameter("phase", "Only tickets in this phase.", {"type": "string", "enum": [phase.value for phase in Phase]}),
-    Parameter("portal", "Only this portal.", {"type": "string", "enum": [portal.value for portal in Portal]}),
+    Parameter("portal", "Only this portal.", {"type": "string", "enum": [each.value for each in Portal]}),
     Parameter("delivery", "Only this delivery status.", {"type": "string", "enum": [each.value for each in Delivery]}),
-    Parameter("open", "true: only tickets somebody still has to work on.", {"type": "string", "enum": ["true", "false"]}),
+    Parameter(
+        "open", "true: only tickets somebody still has to work on.", {"type": "string", "enum": ["true", "false"]}
+    ),
     Parameter("overdue", "true: only open tickets past their due date.", {"type": "string", "enum": ["true", "false"]}),
     Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": 160}),
     _CONNECTION,
@@ -217,7 +219,7 @@ def _requester(principal: Principal, request: TicketRequest) -> Requester:
 
 
 def _idempotency_key(request: func.HttpRequest) -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    key: str | None = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():

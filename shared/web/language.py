@@ -46,7 +46,7 @@ def languages() -> Mapping[str, Language]:
 def choose_language(cookie: str | None, accept_language: str | None) -> Language:
     """Return the language that a person chose, or else the one the browser prefers."""
     known = languages()
-    if cookie in known:
+    if cookie is not None and cookie in known:
         return known[cookie]
     for code in preferred_codes(accept_language or ""):
         if code in known:

@@ -1,0 +1,32 @@
+"""Registers the functions of the app; everything else stands in ``shared/``."""
+
+import azure.functions as func
+
+from shared.triggers import (
+    connections_api,
+    home_pages,
+    maintain_timer,
+    oauth_api,
+    service_api,
+    site_pages,
+    sync_api,
+    ticket_list_pages,
+    ticket_pages,
+    tickets_api,
+)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+for module in (
+    connections_api,
+    oauth_api,
+    sync_api,
+    tickets_api,
+    service_api,
+    home_pages,
+    ticket_list_pages,
+    ticket_pages,
+    site_pages,
+    maintain_timer,
+):
+    app.register_functions(module.blueprint)

@@ -1,0 +1,153 @@
+"""Puts the parts together: one application for each event loop.
+
+Clients keep connections open, and those belong to an event loop; the host's worker has one. Nothing here is state that
+another instance of the app would need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+from weakref import WeakKeyDictionary
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.identity.aio import ManagedIdentityCredential
+
+from shared.clock import Clock, system_clock
+from shared.connections.authorize import ConnectionAuthorization
+from shared.connections.configure import ConnectionConfiguration
+from shared.connections.ports import ConnectionStore, SecretStore
+from shared.connections.remove import ConnectionRemoval
+from shared.connections.revocation import TokenRevocation
+from shared.connections.status import ConnectionHealth
+from shared.connections.token_lease import TokenLease
+from shared.connections.tokens import AccessTokens
+from shared.maintenance import Maintenance
+from shared.servicenow.client import ServiceNowClient
+from shared.settings import Settings
+from shared.storage.authorizations import AzureAuthorizationStore
+from shared.storage.connections import AzureConnectionStore
+from shared.storage.idempotency import AzureIdempotencyStore
+from shared.storage.leases import AzureLeaseStore
+from shared.storage.requesters import AzureRequesterDirectory
+from shared.storage.secrets import open_secrets
+from shared.storage.tables import open_tables
+from shared.storage.tickets import AzureTicketStore
+from shared.tickets.create import TicketCreation
+from shared.tickets.deliver import TicketDelivery
+from shared.tickets.ports import TicketStore
+from shared.tickets.reconcile import TicketReconciliation
+from shared.tickets.summary import Summary
+from shared.tickets.sync import TicketSync
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything a trigger can call."""
+
+    settings: Settings
+    clock: Clock
+    connection_store: ConnectionStore
+    secret_store: SecretStore
+    configuration: ConnectionConfiguration
+    authorization: ConnectionAuthorization
+    removal: ConnectionRemoval
+    tokens: AccessTokens
+    tickets: TicketStore
+    creation: TicketCreation
+    delivery: TicketDelivery
+    maintenance: Maintenance
+
+    async def summaries(self, connection_ids: Sequence[str]) -> Sequence[Summary]:
+        """Return the exact counts of each of the connections. Raises StorageUnavailable."""
+        return await asyncio.gather(*(self.tickets.get_summary(connection_id) for connection_id in connection_ids))
+
+    @classmethod
+    def build(cls, settings: Settings, credential: AsyncTokenCredential, clock: Clock = system_clock) -> Self:
+        """Put the parts together; nothing is sent yet. Raises FixConfiguration when a setting cannot be used."""
+        tables = open_tables(settings, credential)
+        secrets = open_secrets(settings, credential, clock)
+        servicenow = ServiceNowClient(clock=clock)
+        connections = AzureConnectionStore(tables.connections)
+        authorizations = AzureAuthorizationStore(tables.authorizations)
+        leases = AzureLeaseStore(tables.connections, clock)
+        tickets = AzureTicketStore(tables.tickets)
+        reservations = AzureIdempotencyStore(tables.idempotency)
+        requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
+        health = ConnectionHealth(connections, clock)
+        token_lease = TokenLease(leases)
+        revocation = TokenRevocation(connections, secrets, servicenow.oauth)
+        tokens = AccessTokens(
+            connections=connections,
+            leases=leases,
+            secrets=secrets,
+            server=servicenow.oauth,
+            health=health,
+            clock=clock,
+        )
+        delivery = TicketDelivery(tickets, servicenow.records, tokens, requesters, health, clock)
+        return cls(
+            settings=settings,
+            clock=clock,
+            connection_store=connections,
+            secret_store=secrets,
+            configuration=ConnectionConfiguration(
+                connections=connections,
+                secrets=secrets,
+                revocation=revocation,
+                lease=token_lease,
+                clock=clock,
+                allowed_hosts=settings.allowed_servicenow_hosts,
+                allow_loopback_http=settings.allow_loopback_http,
+            ),
+            authorization=ConnectionAuthorization(
+                connections=connections,
+                authorizations=authorizations,
+                secrets=secrets,
+                server=servicenow.oauth,
+                users=servicenow.users,
+                revocation=revocation,
+                lease=token_lease,
+                clock=clock,
+                redirect_uri=settings.redirect_uri,
+            ),
+            removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
+            tokens=tokens,
+            tickets=tickets,
+            creation=TicketCreation(connections, tickets, reservations, delivery, clock),
+            delivery=delivery,
+            maintenance=Maintenance(
+                settings=settings,
+                connections=connections,
+                leases=leases,
+                authorizations=authorizations,
+                reservations=reservations,
+                store=tickets,
+                tokens=tokens,
+                health=health,
+                delivery=delivery,
+                sync=TicketSync(connections, tickets, servicenow.records, tokens, clock),
+                reconciliation=TicketReconciliation(connections, tickets, servicenow.records, tokens, clock),
+                clock=clock,
+            ),
+        )
+
+
+_applications: WeakKeyDictionary[asyncio.AbstractEventLoop, Application] = WeakKeyDictionary()
+
+
+def application() -> Application:
+    """Return the application of the running event loop, built from the environment at its first call.
+
+    Raises FixConfiguration (``settings_invalid``) when a setting is missing or cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    found = _applications.get(loop)
+    if found is None:
+        settings = Settings.from_environment(os.environ)
+        credential = ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
+        found = _applications[loop] = Application.build(settings, credential)
+    return found

@@ -1,0 +1,219 @@
+"""What the timer does each minute: whatever is due, on every connection, within a bounded time.
+
+Everything is safe to run twice at once: tokens are refreshed and tickets synchronised under a lease, deliveries take a
+lease of their own, counts are folded under an etag. A connection that fails or hangs holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.consent import consent_days_left
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.ports import AuthorizationStore, ConnectionStore, LeaseStore, RowChanged
+from shared.connections.status import ConnectionHealth
+from shared.connections.tokens import AccessTokens, is_refresh_due
+from shared.errors import ConnectorError, FixRequest
+from shared.log import log_bug, log_event
+from shared.settings import Settings
+from shared.tickets.deliver import DeliveryCounts, TicketDelivery
+from shared.tickets.model import Delivery
+from shared.tickets.ports import IdempotencyStore, TicketStore
+from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
+from shared.tickets.sync import SyncCounts, TicketSync, is_sync_due
+
+RUN_S: Final = 45.0
+"""A run begins nothing new after this; the next one comes a minute after this one began."""
+CONNECTION_LIMIT_S: Final = 90.0
+"""A connection's part is cut off after this, below the host's function timeout of two minutes."""
+ON_DEMAND_S: Final = 20.0
+"""A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
+CONCURRENT_CONNECTIONS: Final = 8
+SYNC_PURPOSE: Final = "sync"
+SYNC_LEASE_S: Final = 120.0
+KEEP_RESERVATIONS: Final = timedelta(days=30)
+"""Idempotency keys are remembered for so long."""
+STATE_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Does what is due; see the module's description."""
+
+    settings: Settings
+    connections: ConnectionStore
+    leases: LeaseStore
+    authorizations: AuthorizationStore
+    reservations: IdempotencyStore
+    store: TicketStore
+    tokens: AccessTokens
+    health: ConnectionHealth
+    delivery: TicketDelivery
+    sync: TicketSync
+    reconciliation: TicketReconciliation
+    clock: Clock
+
+    async def run(self) -> None:
+        """Do what is due on every connection, and tidy up. Raises StorageUnavailable when nothing could be done."""
+        started_at = self.clock()
+        deadline = started_at + timedelta(seconds=RUN_S)
+        turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
+
+        async def maintain(connection: Connection) -> None:
+            async with turn:
+                await self._isolated(connection, deadline)
+
+        present = [each for each in await self.connections.list_connections() if not each.is_removed]
+        await asyncio.gather(*(maintain(connection) for connection in present))
+        await self.authorizations.delete_expired_authorizations(started_at)
+        if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
+            await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
+
+    async def sync_now(self, connection: Connection) -> SyncCounts | None:
+        """Synchronise at once because somebody asked for it; None when a run is under way, which will be repeated.
+
+        Raises:
+            FixRequest: 409 ``connection_not_authorized``.
+            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; the connection keeps why.
+        """
+        if not connection.ever_consented:
+            raise FixRequest(
+                "This connection has not been authorized in ServiceNow; there is nothing to synchronise.",
+                code="connection_not_authorized",
+                status=409,
+                next_step="Authorize the connection first.",
+            )
+        await self._request_sync(connection)
+        async with self._sync_lease(connection) as held:
+            if not held:
+                return None
+            return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
+
+    async def _request_sync(self, connection: Connection) -> None:
+        for _ in range(STATE_TRIES):
+            state = await self.connections.get_sync_state(connection.connection_id)
+            try:
+                await self.connections.save_sync_state(
+                    connection.connection_id, replace(state, requested_at=self.clock())
+                )
+            except RowChanged:
+                continue
+            return
+
+    async def _isolated(self, connection: Connection, deadline: datetime) -> None:
+        """Do one connection's part; whatever happens there stays there, and is told in one line of the log."""
+        started = time.perf_counter()
+        run = _Run()
+        code: str | None = None
+        try:
+            async with asyncio.timeout(CONNECTION_LIMIT_S):
+                await self._connection(connection, deadline, run)
+        except ConnectorError as error:
+            code = error.code
+        except TimeoutError:
+            code = "time_limit_reached"
+        except Exception as error:  # noqa: BLE001 - one connection never holds up another
+            code = "internal_error"
+            log_bug("unexpected_error", error, connection_id=connection.connection_id)
+        now = self.clock()
+        log_event(
+            "connection_maintained",
+            level=logging.INFO if code is None else logging.WARNING,
+            connection_id=connection.connection_id,
+            status=run.status or connection.status.value,
+            code=code,
+            consent_days_left=consent_days_left(connection, now),
+            refreshed=run.refreshed,
+            **{f"delivery_{name}": count for name, count in asdict(run.deliveries).items()},
+            **({f"sync_{name}": count for name, count in asdict(run.sync).items()} if run.sync else {}),
+            lag_s=run.lag_s,
+            pending=run.pending,
+            failed=run.failed,
+            oldest_pending_age_s=run.oldest_pending_age_s,
+            duration_s=time.perf_counter() - started,
+        )
+
+    async def _connection(self, connection: Connection, deadline: datetime, run: _Run) -> None:
+        connection_id = connection.connection_id
+        try:
+            if connection.ever_consented:
+                if is_refresh_due(connection, self.clock()):
+                    connection = await self.tokens.refresh(connection)
+                    run.refreshed = True
+                await self.tokens.access(connection)
+                run.deliveries = await self.delivery.deliver_pending(connection, deadline=deadline)
+                await self._synchronise(connection, deadline, run)
+        finally:
+            await self.store.compact_summary(connection_id, self.clock())
+            await self._measure(connection, run)
+
+    async def _synchronise(self, connection: Connection, deadline: datetime, run: _Run) -> None:
+        state = await self.connections.get_sync_state(connection.connection_id)
+        now = self.clock()
+        look_whether_it_is_back = connection.status is ConnectionStatus.UNAVAILABLE or run.deliveries.postponed > 0
+        sync_due = look_whether_it_is_back or is_sync_due(state, now, self.settings.sync_interval_s)
+        reconciliation_due = is_reconciliation_due(state, now, self.settings.reconcile_at)
+        if not sync_due and not reconciliation_due:
+            return
+        async with self._sync_lease(connection) as held:
+            if not held:
+                return
+            if sync_due:
+                run.sync = await self._sync(connection, deadline)
+            if reconciliation_due and self.clock() < deadline:
+                found = await self.reconciliation.run(connection, deadline=deadline)
+                log_event("connection_reconciled", connection_id=connection.connection_id, **asdict(found))
+
+    async def _sync(self, connection: Connection, deadline: datetime) -> SyncCounts:
+        try:
+            counts = await self.sync.run(connection, deadline=deadline)
+        except ConnectorError as error:
+            await self.health.failed(connection, error)
+            raise
+        await self.health.succeeded(connection)
+        return counts
+
+    async def _measure(self, connection: Connection, run: _Run) -> None:
+        """Note what the alerts look at."""
+        now = self.clock()
+        current = await self.connections.get_connection(connection.connection_id)
+        state = await self.connections.get_sync_state(connection.connection_id)
+        summary = await self.store.get_summary(connection.connection_id)
+        oldest = await self.store.list_pending(connection.connection_id, limit=1)
+        run.status = current.status.value if current is not None else ConnectionStatus.DISCONNECTED.value
+        run.pending = summary.total(Delivery.PENDING)
+        run.failed = summary.total(Delivery.FAILED)
+        run.oldest_pending_age_s = max(((now - ticket.created_at).total_seconds() for ticket in oldest), default=None)
+        if state.last_completed_at is not None:
+            run.lag_s = (now - state.last_completed_at).total_seconds()
+
+    @asynccontextmanager
+    async def _sync_lease(self, connection: Connection) -> AsyncIterator[bool]:
+        lease_id = await self.leases.acquire_lease(connection.connection_id, SYNC_PURPOSE, duration_s=SYNC_LEASE_S)
+        try:
+            yield lease_id is not None
+        finally:
+            if lease_id is not None:
+                await self.leases.release_lease(connection.connection_id, SYNC_PURPOSE, lease_id)
+
+
+class _Run:
+    """What a run did and found on one connection."""
+
+    def __init__(self) -> None:
+        self.refreshed = False
+        self.deliveries = DeliveryCounts()
+        self.sync: SyncCounts | None = None
+        self.status: str | None = None
+        self.pending = 0
+        self.failed = 0
+        self.oldest_pending_age_s: float | None = None
+        self.lag_s: float | None = None
