@@ -112,9 +112,7 @@ class Stage:
         self._closing = True
         for actor in self._actors:
             actor.task.cancel()
-        self._loop.run_until_complete(
-            asyncio.gather(*(actor.task for actor in self._actors), return_exceptions=True)
-        )
+        self._loop.run_until_complete(asyncio.gather(*(actor.task for actor in self._actors), return_exceptions=True))
         self._loop.close()
 
     def _settle(self) -> None:

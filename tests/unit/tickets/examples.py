@@ -60,7 +60,9 @@ def content(**changes: Any) -> TicketContent:
     return replace(asked, **changes)
 
 
-def new_ticket(now: datetime, *, connection_id: str = CONNECTION_ID, ticket_id: str | None = None, **asked: Any) -> Ticket:
+def new_ticket(
+    now: datetime, *, connection_id: str = CONNECTION_ID, ticket_id: str | None = None, **asked: Any
+) -> Ticket:
     """A ticket that waits for its delivery."""
     ticket = Ticket(
         ticket_id=ticket_id or new_ticket_id(now),

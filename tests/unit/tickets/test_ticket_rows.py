@@ -53,7 +53,12 @@ def test_columns_that_are_searched_for_say_what_the_ticket_says(ticket: Ticket) 
     assert row["delivery"] == ticket.delivery.status
 
 
-@given(st.lists(st.tuples(st.sampled_from(EventKind), texts | st.sampled_from(['x', 'あ😀']).map(lambda text: text * 1_000)), max_size=150))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(EventKind), texts | st.sampled_from(["x", "あ😀"]).map(lambda text: text * 1_000)),
+        max_size=150,
+    )
+)
 def test_timeline_always_fits_and_keeps_its_ends(happened: list[tuple[EventKind, str]]) -> None:
     ticket = new_ticket(START)
     for number, (kind, text) in enumerate(happened):
