@@ -38,7 +38,7 @@ _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GO_AWAY_HTTP_1_1_REQUIRED = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + b"\x00\x00\x00\x00" + b"\x00\x00\x00\x0d"
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
+class _Refused(Exception):
     """A request that the server answers itself, and closes."""
 
     def __init__(self, status: int) -> None:

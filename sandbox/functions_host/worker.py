@@ -123,7 +123,7 @@ def _app_loaded(app_directory: Path, environment: Mapping[str, str], order: SysP
     for name in old_modules:
         del sys.modules[name]
     os.environ.update(environment)
-    sys.path[:] = arranged_path(sys.path, app_directory, environment, order)
+    sys.path[:] = arranged_path(sys.path, app_directory, order)
     importlib.invalidate_caches()
     azure_functions_runtime.start_threadpool_executor()
     threads = azure_functions_runtime.get_threadpool_executor()
@@ -148,22 +148,23 @@ def _app_modules(app_directory: Path) -> dict[str, Any]:
         name: module
         for name, module in sys.modules.items()
         if name.partition(".")[0] not in KEPT_PACKAGES
-        and any(
-            place.startswith(root) and "site-packages" not in place
-            for place in [getattr(module, "__file__", None) or "", *map(str, getattr(module, "__path__", ()))]
-        )
+        and any(place.startswith(root) and "site-packages" not in place for place in _places(module))
     }
 
 
-def arranged_path(
-    path: list[str], app_directory: Path, environment: Mapping[str, str], order: SysPathOrder
-) -> list[str]:
+def _places(module: object) -> list[str]:
+    """Return where a module comes from, without waking one that loads itself when it is asked."""
+    known = getattr(module, "__dict__", {})
+    return [str(known.get("__file__") or ""), *map(str, known.get("__path__") or ())]
+
+
+def arranged_path(path: list[str], app_directory: Path, order: SysPathOrder) -> list[str]:
     """Put the app's folder where the worker puts it (host document S5, S6), and take other apps' folders out."""
     app_root = str(app_directory)
     rest = [entry for entry in path if not (Path(entry) / "function_app.py").is_file()]
     if order == "development":
         return [*rest, app_root]
-    packages = Path(environment.get("HOME", "")) / "site" / ".python_packages" / "lib" / "site-packages"
+    packages = app_directory / ".python_packages" / "lib" / "site-packages"
     return [app_root, *([str(packages)] if packages.is_dir() else []), *rest]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ import pytest
 from sandbox.functions_host import FunctionsHost
 from sandbox.processes import Process, Processes
 from tests.sandbox.functions_host.apps import BEHAVIOUR, ROUTING, write_app
+
+_numbers = itertools.count(1)
 
 HOST_JSON: Mapping[str, Any] = {
     "extensions": {"http": {"customHeaders": {"X-Custom": "from host.json", "Cache-Control": "no-store"}}}
@@ -58,7 +61,7 @@ def start_host(
 ) -> tuple[Process, int]:
     """Start a host process on a free port and wait until it listens."""
     command = [sys.executable, "-m", "sandbox.functions_host", "--app", str(app), "--port", "0", *options]
-    process = processes.start(f"functions host {len(list(app.parent.glob('*.log')))}", command, environment=environment)
+    process = processes.start(f"functions host {next(_numbers)}", command, environment=environment)
     line = processes.wait_for_line(process, r"^Functions host is listening on http://127\.0\.0\.1:(\d+)$")
     return process, int(line[1])
 
