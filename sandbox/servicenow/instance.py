@@ -2,10 +2,14 @@
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sandbox.servicenow.access import AccessControl
 from sandbox.servicenow.caller import SYSTEM, Caller
+from sandbox.servicenow.choices import Choices
 from sandbox.servicenow.clock import Clock
 from sandbox.servicenow.dictionary import Dictionary
+from sandbox.servicenow.display import UserFormat
 from sandbox.servicenow.glide_script import ScriptContext
+from sandbox.servicenow.operations import Operations
 from sandbox.servicenow.properties import Properties
 from sandbox.servicenow.records import Records
 
@@ -13,9 +17,11 @@ __all__ = ["SYSTEM", "Caller", "Clock", "Instance", "Properties", "Records"]
 
 
 class Instance:
-    """What an instance is. `clock`, `properties` and `records` may be changed at any time and take effect at once.
+    """What an instance is.
 
-    An instance begins empty; `seed.plant(instance)` fills it with demonstration data and the sandbox's people.
+    `clock`, `properties`, `access` and `records` may be changed at any time and take effect at once. `records` stores
+    and asks nobody; `operations` writes as a user does, rights and business rules included. An instance begins empty;
+    `seed.plant(instance)` fills it with demonstration data and the sandbox's people.
     """
 
     def __init__(self, *, clock: Clock | None = None, database: str = ":memory:") -> None:
@@ -24,6 +30,10 @@ class Instance:
         self.properties = Properties()
         self.dictionary = Dictionary()
         self.records = Records(self.dictionary, self.clock, database)
+        self.choices = Choices(self.records, self.dictionary)
+        self.access = AccessControl(self.dictionary, self.properties)
+        self.operations = Operations(self)
+        self.properties.when_changed(self._keep_property)
 
     def close(self) -> None:
         """Close the database."""
@@ -60,3 +70,28 @@ class Instance:
     def scripts_of(self, caller: Caller) -> ScriptContext:
         """Return what the functions of an encoded query see when this caller asks."""
         return ScriptContext(self.clock.now(), self.time_zone_of(caller), caller.user_sys_id, caller.user_name)
+
+    def format_of(self, caller: Caller) -> UserFormat:
+        """Return how the caller sees and types dates."""
+        user = self.records.get("sys_user", caller.user_sys_id) or {}
+        return UserFormat(
+            self.time_zone_of(caller),
+            user.get("date_format") or self.properties["glide.sys.date_format"],
+            user.get("time_format") or self.properties["glide.sys.time_format"],
+        )
+
+    def has_web_service_access(self, table: str) -> bool:
+        """Say whether the REST APIs serve a table: it exists and *Allow access via web services* is on."""
+        if table not in self.dictionary:
+            return False
+        closed = self.records.execute(
+            """SELECT 1 FROM "sys_db_object" WHERE "name" = ? AND "ws_access" = 'false'""", (table,)
+        )
+        return not closed
+
+    def _keep_property(self, name: str, value: str) -> None:
+        row = self.records.first("sys_properties", f"name={name}")
+        if row is None:
+            self.records.insert("sys_properties", {"name": name, "value": value})
+        elif row["value"] != value:
+            self.records.update("sys_properties", row["sys_id"], {"value": value})

@@ -99,7 +99,9 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "",
         "1.2: single sign-on is on, and the identity provider signs this user in; empty: off.",
     ),
-    _number("simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."),
+    _number(
+        "simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."
+    ),
     # Table API (wire document 2)
     _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
     _flag(
@@ -110,8 +112,8 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _number("glide.rest.max_content_length", 10, "Largest request body in MiB (3)."),
     _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes by itself (5.3)."),
     _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (2.6)."),
-    _flag("simulator.tiny_url.enabled", False, "POST /api/now/tinyurl and `sysparm_tiny` are served (2.2)."),
     _number("simulator.path.maximum_length", 8192, "2.9: a longer path gets an HTML error page."),
+    _number("simulator.query_string.maximum_length", 0, "2.2: a longer query string gets 414 in HTML; 0 is no limit."),
     _text(
         "simulator.unknown_path_status",
         "400",

@@ -1,0 +1,248 @@
+"""Writing as a user does: access rules, then business rules, then storage, all or nothing (wire document 2.5)."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sandbox.servicenow import errors
+from sandbox.servicenow.access import Operation
+from sandbox.servicenow.caller import Caller
+from sandbox.servicenow.clock import from_glide, to_glide
+from sandbox.servicenow.dictionary import SYSTEM_COLUMN_NAMES, Column
+from sandbox.servicenow.properties import UnknownPropertyError
+from sandbox.servicenow.records import DuplicateSysIdError, Row, new_sys_id
+from sandbox.servicenow.rules import Write, run_before_rules
+
+if TYPE_CHECKING:
+    from sandbox.servicenow.instance import Instance
+
+_SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
+_JOURNALS = ("comments", "work_notes")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Operations:
+    """Inserts, updates, deletes on behalf of a caller. Each raises ServiceNowError: the answer the caller gets."""
+
+    def __init__(self, instance: "Instance") -> None:
+        self._instance = instance
+        self._records = instance.records
+        self._dictionary = instance.dictionary
+
+    def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
+        """Create a row from raw values and return it as stored. Unknown columns are ignored.
+
+        `sets_system_fields` is `sysparm_suppress_auto_sys_field=false`: creation and update stamps may be supplied.
+        """
+        if not self._instance.access.may(caller, "create", table):
+            raise errors.write_forbidden("Insert")
+        given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
+        given |= self._supplied_sys_id(table, values, caller)
+        after = self._defaults(table) | given
+        journals = self._journals(table, values)
+        with self._records.transaction():
+            self._run_rules(table, None, after, journals, caller)
+            try:
+                row = self._records.insert(table, after, by=caller.user_name)
+            except DuplicateSysIdError as error:
+                raise errors.duplicate_key(table, after["sys_id"]) from error
+            self._append_journals(table, row["sys_id"], journals, caller)
+            self._run_abort_rules(table, "insert", row["sys_id"])
+            self._apply_property(table, row)
+        return row
+
+    def update(
+        self, table: str, sys_id: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False
+    ) -> Row:
+        """Merge raw values into a row and return it as stored. Unknown columns are ignored."""
+        before = self.visible(table, sys_id, caller)
+        if before is None:
+            raise errors.no_record()
+        table = self.class_of(table, before)
+        if not self._allows(caller, "write", table, sys_id):
+            raise errors.write_forbidden("Update")
+        before = self._records.get(table, sys_id)
+        assert before is not None
+        given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
+        journals = self._journals(table, values)
+        after = before | given
+        with self._records.transaction():
+            self._run_rules(table, before, after, journals, caller)
+            changes = {name: value for name, value in after.items() if value != before[name]}
+            if not changes and not journals and not self._instance.properties.flag("simulator.update.unchanged_counts"):
+                return before
+            row = self._records.update(table, sys_id, changes, by=caller.user_name)
+            assert row is not None
+            self._append_journals(table, sys_id, journals, caller)
+            self._run_abort_rules(table, "update", sys_id)
+            self._apply_property(table, row)
+        return row
+
+    def delete(self, table: str, sys_id: str, caller: Caller) -> None:
+        """Remove a row, its journal entries and its attachments."""
+        before = self.visible(table, sys_id, caller)
+        if before is None:
+            raise errors.no_record()
+        own_table = self.class_of(table, before)
+        if not self._allows(caller, "delete", own_table, sys_id):
+            raise errors.write_forbidden("Delete")
+        with self._records.transaction():
+            self._run_abort_rules(own_table, "delete", sys_id)
+            self._records.delete(table, sys_id)
+            self._records.execute('DELETE FROM "sys_journal_field" WHERE "element_id" = ?', (sys_id,))
+            self._records.execute('DELETE FROM "sys_attachment" WHERE "table_sys_id" = ?', (sys_id,))
+
+    def visible(self, table: str, sys_id: str, caller: Caller) -> Row | None:
+        """Return a row if it exists and the caller may read it, else None: the two look alike (wire document 2.6)."""
+        row = self._records.get(table, sys_id)
+        if row is None:
+            return None
+        return row if self._allows(caller, "read", self.class_of(table, row), sys_id) else None
+
+    def class_of(self, table: str, row: Mapping[str, str]) -> str:
+        """Return the table a row of `table` really belongs to: itself or one that extends it."""
+        return row["sys_class_name"] if self._dictionary.has_classes(table) else table
+
+    def _allows(self, caller: Caller, operation: Operation, table: str, sys_id: str) -> bool:
+        condition = self._instance.access.row_condition(caller, operation, table)
+        if condition is None:
+            return False
+        return not condition or sys_id in self.matching(table, condition, [sys_id], caller)
+
+    def matching(self, table: str, condition: str, sys_ids: list[str], caller: Caller) -> set[str]:
+        """Return those of `sys_ids` whose rows match an encoded query run as the caller."""
+        query = self._records.compile(table, condition, self._instance.scripts_of(caller))
+        rows = self._records.execute(
+            f'SELECT t."sys_id" FROM "{self._dictionary.root(table)}" AS t '
+            f'WHERE t."sys_id" IN ({", ".join("?" * len(sys_ids))}) AND {query.where}',
+            (*sys_ids, *query.parameters),
+        )
+        return {sys_id for (sys_id,) in rows}
+
+    # What is taken from the caller
+
+    def _accepted(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool) -> Row:
+        columns = self._dictionary.columns(table)
+        accepted: Row = {}
+        for name, value in values.items():
+            column = columns.get(name)
+            if column is None or name in ("sys_id", "sys_class_name") or column.kind == "journal":
+                continue
+            is_stamp = name in SYSTEM_COLUMN_NAMES
+            if (column.read_only or is_stamp) and not (is_stamp and sets_system_fields):
+                continue
+            if self._instance.access.may_write_field(caller, table, name):
+                accepted[name] = self._fitted(column, value)
+        return accepted
+
+    def _fitted(self, column: Column, value: str) -> str:
+        if column.kind == "integer":
+            return str(int(value)) if re.fullmatch(r"-?\d{1,18}", value) else ""
+        if column.kind == "boolean":
+            return "true" if value.lower() in ("true", "1") else "false"
+        if column.kind == "date_time":
+            return _fitted_date_time(value)
+        if self._instance.properties["simulator.overlong_text"] == "kept":
+            return value
+        return value[: column.length]
+
+    def _supplied_sys_id(self, table: str, values: Mapping[str, str], caller: Caller) -> Row:
+        supplied = values.get("sys_id", "")
+        properties = self._instance.properties
+        if (
+            not _SYS_ID.fullmatch(supplied)
+            or properties["simulator.supplied_sys_id"] == "replaced"
+            or (properties.flag("glide.rest.table_api.admin_only_sys_fields") and not caller.is_admin)
+        ):
+            return {"sys_id": new_sys_id()}
+        if properties["simulator.duplicate_sys_id"] == "replaced" and self._records.get(
+            self._dictionary.root(table), supplied
+        ):
+            return {"sys_id": new_sys_id()}
+        return {"sys_id": supplied}
+
+    def _defaults(self, table: str) -> Row:
+        return {name: column.default for name, column in self._dictionary.columns(table).items()}
+
+    # What the instance does
+
+    def _run_rules(
+        self, table: str, before: Row | None, after: Row, journals: Mapping[str, str], caller: Caller
+    ) -> None:
+        if "task" in self._dictionary.lineage(table):
+            run_before_rules(
+                Write(
+                    table=table,
+                    before=before,
+                    after=after,
+                    journals=journals,
+                    caller=caller,
+                    now=self._instance.clock.now(),
+                    properties=self._instance.properties,
+                    choices=lambda column: self._instance.choices.values(table, column),
+                )
+            )
+        if table == "sys_user":
+            self._complete_user(before, after)
+
+    def _complete_user(self, before: Row | None, after: Row) -> None:
+        name = f"{after['first_name']} {after['last_name']}".strip()
+        after["name"] = name or after["name"]
+        if after["identity_type"] != (before["identity_type"] if before else ""):
+            if after["identity_type"] == "machine":
+                after["web_service_access_only"] = "true"
+            elif after["identity_type"] in ("human", "ai_agent"):
+                after["web_service_access_only"] = "false"
+        if (before is None or after["user_name"] != before["user_name"]) and after["user_name"]:
+            taken = self._records.execute(
+                'SELECT 1 FROM "sys_user" WHERE "user_name" = ? AND "sys_id" IS NOT ?',
+                (after["user_name"], after.get("sys_id", "")),
+            )
+            if taken:
+                raise errors.duplicate_key("sys_user", after["user_name"])
+
+    def _run_abort_rules(self, table: str, operation: str, sys_id: str) -> None:
+        """Let the business rules of table `sys_script` that abort have their say, by their filter condition."""
+        names = ", ".join("?" * len(self._dictionary.lineage(table)))
+        rules = self._records.execute(
+            'SELECT "name", "sys_id", "filter_condition" FROM "sys_script" '
+            f"WHERE \"active\" = 'true' AND \"abort_action\" = 'true' AND \"action_{operation}\" = 'true' "
+            f'AND "collection" IN ({names}) ORDER BY "order"',
+            self._dictionary.lineage(table),
+        )
+        for name, rule_sys_id, condition in rules:
+            query = self._records.compile(table, condition or "")
+            matches = self._records.execute(
+                f'SELECT 1 FROM "{self._dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
+                (sys_id, *query.parameters),
+            )
+            if matches:
+                raise errors.aborted_by_business_rule(table, name, rule_sys_id)
+
+    def _journals(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
+        columns = self._dictionary.columns(table)
+        return {name: values[name] for name in _JOURNALS if name in columns and values.get(name)}
+
+    def _append_journals(self, table: str, sys_id: str, journals: Mapping[str, str], caller: Caller) -> None:
+        for element, value in journals.items():
+            self._records.insert(
+                "sys_journal_field",
+                {"name": table, "element": element, "element_id": sys_id, "value": value},
+                by=caller.user_name,
+            )
+
+    def _apply_property(self, table: str, row: Row) -> None:
+        if table == "sys_properties" and row["name"]:
+            try:
+                self._instance.properties[row["name"]] = row["value"]
+            except (ValueError, UnknownPropertyError) as error:
+                raise errors.operation_failed(str(error)) from error
+
+
+def _fitted_date_time(value: str) -> str:
+    if _DATE.fullmatch(value):
+        value = f"{value} 00:00:00"
+    try:
+        return to_glide(from_glide(value))
+    except ValueError:
+        return ""

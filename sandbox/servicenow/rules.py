@@ -1,0 +1,254 @@
+"""What happens to a ticket while it is written: the rules that run before a row is stored (wire document 5).
+
+Pure functions over the row as it was and as it shall be. They change the new row, or refuse it by raising the answer
+the caller gets.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from sandbox.servicenow.caller import Caller
+from sandbox.servicenow.clock import to_glide
+from sandbox.servicenow.errors import aborted_by_business_rule, mandatory_fields, write_forbidden
+from sandbox.servicenow.properties import Properties
+from sandbox.servicenow.records import Row
+
+_STATE_MIRRORS: Mapping[str, tuple[str, str]] = {
+    "incident": ("incident_state", "1"),
+    "problem": ("problem_state", "101"),
+}
+"""A second column that always says the same as `state`, and the state a ticket begins in (5.3)."""
+CLOSED_STATES: Mapping[str, frozenset[str]] = {
+    "task": frozenset({"3", "4", "7"}),
+    "incident": frozenset({"7", "8"}),
+    "change_request": frozenset({"3", "4"}),
+    "problem": frozenset({"107", "4"}),
+    "sc_task": frozenset({"3", "4", "7", "5"}),
+}
+"""States in which a ticket is no longer active (5.3)."""
+
+PRIORITY_MATRIX: Mapping[tuple[str, str], str] = {
+    ("1", "1"): "1",
+    ("1", "2"): "2",
+    ("1", "3"): "3",
+    ("2", "1"): "2",
+    ("2", "2"): "3",
+    ("2", "3"): "4",
+    ("3", "1"): "3",
+    ("3", "2"): "4",
+    ("3", "3"): "5",
+}
+"""(impact, urgency) to priority (5.5)."""
+
+_CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
+    "normal": ("-5", "-4", "-3", "-2", "-1", "0", "3"),
+    "standard": ("-5", "-2", "-1", "0", "3"),
+    "emergency": ("-5", "-3", "-2", "-1", "0", "3"),
+}
+_CANCELED_CHANGE = "4"
+_NOT_CANCELABLE = frozenset({"0", "3", "4"})
+_STANDARD_CHANGE_FIELDS = (
+    "category",
+    "implementation_plan",
+    "backout_plan",
+    "test_plan",
+    "justification",
+    "risk_impact_analysis",
+    "risk",
+    "cmdb_ci",
+)
+TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0efddeeff7b1281")
+STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to a ticket.
+
+    `before` is None for an insert. `after` is the whole row as it shall be, and is changed by the rules. `journals` are
+    the comments and work notes given. `choices` are the active values of a column of this table.
+    """
+
+    table: str
+    before: Row | None
+    after: Row
+    journals: Mapping[str, str]
+    caller: Caller
+    now: datetime
+    properties: Properties
+    choices: Callable[[str], frozenset[str]]
+
+    def changed(self, column: str) -> bool:
+        """Say whether the write changes a column; in an insert, whether it gives it a value."""
+        return self.after.get(column, "") != ("" if self.before is None else self.before[column])
+
+    def previous(self, column: str) -> str:
+        """Return the value before the write, empty for an insert."""
+        return "" if self.before is None else self.before[column]
+
+
+def run_before_rules(write: Write) -> None:
+    """Apply every rule of the ticket's table to `write.after`. Raises ServiceNowError to refuse the write."""
+    for rule in _RULES:
+        if not rule.tables or write.table in rule.tables:
+            rule.run(write)
+
+
+def _open(write: Write) -> None:
+    if write.before is None:
+        write.after["opened_at"] = write.after.get("opened_at") or to_glide(write.now)
+        write.after["opened_by"] = write.after.get("opened_by") or write.caller.user_sys_id
+        if write.table == "change_request":
+            write.after["requested_by"] = write.after.get("requested_by") or write.caller.user_sys_id
+
+
+def _mirror_state(write: Write) -> None:
+    mirror, initial = _STATE_MIRRORS[write.table]
+    was = (write.previous("state") or initial, write.previous(mirror) or initial)
+    leader = mirror if write.after[mirror] != was[1] and write.after["state"] == was[0] else "state"
+    write.after["state"] = write.after[mirror] = write.after[leader]
+
+
+def _look_up_priority(write: Write) -> None:
+    if write.properties.flag("simulator.priority_lookup.active"):
+        pair = (write.after["impact"], write.after["urgency"])
+        write.after["priority"] = PRIORITY_MATRIX.get(pair, write.after["priority"])
+
+
+def _count_reassignments(write: Write) -> None:
+    if write.before is not None and write.changed("assignment_group") and write.previous("assignment_group"):
+        write.after["reassignment_count"] = str(int(write.previous("reassignment_count") or "0") + 1)
+
+
+def _require_incident_resolution(write: Write) -> None:
+    """An unknown resolution code counts as none (5.4)."""
+    if write.after["state"] not in ("6", "7") or not write.properties.flag("simulator.data_policy.incident_close"):
+        return
+    _require(
+        write,
+        {"close_code": "Resolution code", "close_notes": "Close notes"},
+        known={"close_code": write.choices("close_code")},
+    )
+
+
+def _require_comment_for_caller(write: Write) -> None:
+    waits_for_caller = write.after["state"] == "3" and write.after["hold_reason"] == "1"
+    newly = write.changed("state") or write.changed("hold_reason")
+    if waits_for_caller and newly and write.properties.flag("simulator.data_policy.on_hold"):
+        if not write.journals.get("comments"):
+            raise mandatory_fields(["Additional comments"])
+    elif write.after["state"] != "3":
+        write.after["hold_reason"] = ""
+
+
+def _guard_incident_close(write: Write) -> None:
+    closes = write.after["state"] == "7" and write.changed("state")
+    allowed = write.caller.is_admin or "itil_admin" in write.caller.roles
+    if closes and not allowed and write.properties.flag("simulator.incident.close_needs_itil_admin"):
+        raise write_forbidden("Update")
+
+
+def _follow_change_model(write: Write) -> None:
+    if not write.changed("state") or not write.properties.flag("simulator.change_model.active"):
+        return
+    order = _CHANGE_ORDER.get(write.previous("type") or write.after["type"], _CHANGE_ORDER["normal"])
+    old, new = write.previous("state"), write.after["state"]
+    if write.before is None:
+        allowed = new == order[0]
+    elif new == _CANCELED_CHANGE:
+        allowed = old not in _NOT_CANCELABLE
+    else:
+        allowed = (old, new) in pairwise(order)
+    if not allowed:
+        raise aborted_by_business_rule("change_request", *TRANSITION_RULE)
+
+
+def _keep_change_type(write: Write) -> None:
+    if write.before is not None and write.previous("state") != "-5":
+        write.after["type"] = write.previous("type")
+
+
+def _keep_standard_change(write: Write) -> None:
+    if (
+        write.before is not None
+        and write.previous("type") == "standard"
+        and write.properties.flag("simulator.standard_change.restricted")
+        and any(write.changed(column) for column in _STANDARD_CHANGE_FIELDS)
+    ):
+        raise aborted_by_business_rule("change_request", *STANDARD_CHANGE_RULE)
+
+
+def _require_change_fields(write: Write) -> None:
+    if not write.properties.flag("simulator.data_policy.change_request"):
+        return
+    if write.after["state"] not in ("-5", _CANCELED_CHANGE):
+        _require(write, {"assignment_group": "Assignment group"})
+    if write.after["state"] == "3":
+        _require(
+            write,
+            {"close_code": "Close code", "close_notes": "Close notes"},
+            known={"close_code": write.choices("close_code")},
+        )
+
+
+def _require(write: Write, labels: Mapping[str, str], known: Mapping[str, frozenset[str]] | None = None) -> None:
+    missing = [
+        label
+        for column, label in labels.items()
+        if not write.after[column] or (known and column in known and write.after[column] not in known[column])
+    ]
+    if missing:
+        raise mandatory_fields(missing)
+
+
+def _stamp_resolution(write: Write) -> None:
+    if not write.changed("state"):
+        return
+    if write.after["state"] == "6":
+        write.after["resolved_at"] = to_glide(write.now)
+        write.after["resolved_by"] = write.caller.user_sys_id
+    elif write.previous("state") in ("6", "7") and write.after["state"] not in ("6", "7", "8"):
+        write.after.update(resolved_at="", resolved_by="", reopened_time=to_glide(write.now))
+        write.after["reopened_by"] = write.caller.user_sys_id
+        write.after["reopen_count"] = str(int(write.previous("reopen_count") or "0") + 1)
+
+
+def _close_or_reopen(write: Write) -> None:
+    """A ticket becomes inactive with its state, unless the write says otherwise."""
+    closed = CLOSED_STATES.get(write.table, CLOSED_STATES["task"])
+    is_closed, was_closed = write.after["state"] in closed, write.previous("state") in closed
+    if is_closed and not was_closed:
+        write.after["active"] = "false"
+        write.after["closed_at"] = to_glide(write.now)
+        write.after["closed_by"] = write.caller.user_sys_id
+    elif was_closed and not is_closed:
+        write.after.update(active="true", closed_at="", closed_by="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    run: Callable[[Write], None]
+    tables: frozenset[str] = frozenset()
+
+
+def _on(run: Callable[[Write], None], *tables: str) -> _Rule:
+    return _Rule(run, frozenset(tables))
+
+
+_RULES = (
+    _on(_open),
+    _on(_mirror_state, *_STATE_MIRRORS),
+    _on(_keep_change_type, "change_request"),
+    _on(_keep_standard_change, "change_request"),
+    _on(_look_up_priority, "incident", "problem"),
+    _on(_count_reassignments),
+    _on(_guard_incident_close, "incident"),
+    _on(_require_incident_resolution, "incident"),
+    _on(_require_comment_for_caller, "incident"),
+    _on(_follow_change_model, "change_request"),
+    _on(_require_change_fields, "change_request"),
+    _on(_stamp_resolution, "incident"),
+    _on(_close_or_reopen),
+)

@@ -1,0 +1,118 @@
+"""How stored values look in an answer: the display-value modes of the wire document 2.4."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.servicenow.choices import Choices
+from sandbox.servicenow.dictionary import Column, Dictionary
+from sandbox.servicenow.display import UserFormat, show_duration
+from sandbox.servicenow.query_sql import ResolvedField
+from sandbox.servicenow.records import Records
+
+type DisplayMode = Literal["false", "true", "all"]
+type Cell = str | dict[str, str]
+
+_REFERENCES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ValueStyle:
+    """What the caller asked for: `sysparm_display_value`, `sysparm_exclude_reference_link`, and where links lead."""
+
+    mode: DisplayMode = "false"
+    exclude_reference_link: bool = False
+    base_url: str = ""
+
+
+class ValueFormatter:
+    """Turns columns of stored values into cells of an answer, one column at a time because equal values look alike."""
+
+    def __init__(
+        self,
+        records: Records,
+        dictionary: Dictionary,
+        choices: Choices,
+        user_format: UserFormat,
+        style: ValueStyle,
+        *,
+        labels_by_class: bool = True,
+    ) -> None:
+        """Prepare to format; `labels_by_class` shows a state by the labels of the record's own class."""
+        self._records = records
+        self._dictionary = dictionary
+        self._choices = choices
+        self._user_format = user_format
+        self._style = style
+        self._labels_by_class = labels_by_class
+
+    def cells(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[Cell]:
+        """Return the cells of one field, given its raw value and the class of each row."""
+        column = field.column
+        if column.kind in ("journal", "password"):
+            values = [""] * len(values)
+        shown = values if self._style.mode == "false" else self._shown(field, values, classes)
+        make = self._reference_cell if column.reference else self._plain_cell
+        made: dict[tuple[str, str], Cell] = {}
+        cells = []
+        for key in zip(values, shown, strict=True):
+            cell = made.get(key)
+            if cell is None:
+                cell = made[key] = make(column, *key)
+            cells.append(cell)
+        return cells
+
+    def _plain_cell(self, column: Column, value: str, shown: str) -> Cell:
+        if self._style.mode == "all":
+            return {"display_value": shown, "value": value}
+        return shown if self._style.mode == "true" else value
+
+    def _reference_cell(self, column: Column, value: str, shown: str) -> Cell:
+        if not value or self._style.exclude_reference_link:
+            return self._plain_cell(column, value, shown)
+        link = f"{self._style.base_url}/api/now/table/{column.reference}/{value}"
+        if self._style.mode == "all":
+            return {"display_value": shown, "link": link, "value": value}
+        return {"display_value": shown, "link": link} if self._style.mode == "true" else {"link": link, "value": value}
+
+    def _shown(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[str]:
+        column = field.column
+        if column.reference:
+            return _looked_up(values, self._display_values(column.reference, values))
+        if column.has_choices:
+            return self._choice_labels(field, values, classes)
+        if column.name == "sys_class_name":
+            return _looked_up(values, {name: table.label for name, table in self._dictionary.tables.items()})
+        show: Callable[[str], str] | None = {
+            "date_time": self._user_format.show_date_time,
+            "date": self._user_format.show_date,
+            "duration": show_duration,
+        }.get(column.kind)
+        return list(values) if show is None else _looked_up(values, {value: show(value) for value in set(values)})
+
+    def _choice_labels(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[str]:
+        table, column = field.steps[-1]
+        if len(field.steps) > 1 or not self._labels_by_class:
+            return _looked_up(values, self._choices.labels(table, column))
+        labels = {name: self._choices.labels(name or table, column) for name in set(classes)}
+        return [labels[name].get(value, value) for name, value in zip(classes, values, strict=True)]
+
+    def _display_values(self, table: str, sys_ids: Iterable[str]) -> dict[str, str]:
+        if table not in self._dictionary:
+            return {}
+        wanted = sorted(set(sys_ids) - {""})
+        display = self._dictionary.display_column(table)
+        found: dict[str, str] = {}
+        for start in range(0, len(wanted), _REFERENCES_AT_ONCE):
+            chunk = wanted[start : start + _REFERENCES_AT_ONCE]
+            rows = self._records.execute(
+                f'SELECT "sys_id", "{display}" FROM "{self._dictionary.root(table)}" '
+                f'WHERE "sys_id" IN ({", ".join("?" * len(chunk))})',
+                chunk,
+            )
+            found |= {sys_id: name or "" for sys_id, name in rows}
+        return found
+
+
+def _looked_up(values: Sequence[str], names: dict[str, str]) -> list[str]:
+    return [names.get(value, value) for value in values]
