@@ -30,8 +30,8 @@ class TokenLease:
     @asynccontextmanager
     async def held(
         self, connection_id: str, *, while_waiting: Callable[[], Awaitable[None]] | None = None
-    ) -> AsyncIterator[None]:
-        """Hold the lease inside the block.
+    ) -> AsyncIterator[bool]:
+        """Hold the lease inside the block; gives whether somebody else held it before.
 
         Args:
             while_waiting: Called each time somebody else turns out to hold it; may raise to stop waiting.
@@ -50,7 +50,7 @@ class TokenLease:
             await self.sleep(POLL_S)
             waited += POLL_S
         try:
-            yield
+            yield waited > 0
         finally:
             await self._release(connection_id, lease_id)
 

@@ -147,17 +147,12 @@ class AccessTokens:
         began_at = self._clock()
 
         async def stop_when_others_failed() -> None:
-            current = await self._current(connection)
-            if current.last_error is None or current.last_error.at < began_at:
-                return
-            if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
-                raise _reauthorize(current)
-            if current.status is ConnectionStatus.UNAVAILABLE:
-                error = current.last_error
-                raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step)
+            _raise_failure_since(await self._current(connection), began_at)
 
-        async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed):
+        async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed) as waited:
             current = await self._current(connection)
+            if waited:
+                _raise_failure_since(current, began_at)
             renewed_meanwhile = current.access_token_version != connection.access_token_version
             if renewed_meanwhile and self._lasts(current, EARLY_S):
                 return current
@@ -282,6 +277,17 @@ def _reauthorize(connection: Connection) -> Reauthorize:
     if error is None or connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return Reauthorize("The connection is not authorized.", next_step="Authorize the connection in ServiceNow.")
     return Reauthorize(error.message, code=error.code, next_step=error.next_step)
+
+
+def _raise_failure_since(connection: Connection, began_at: datetime) -> None:
+    """Raise what somebody else's attempt at a refresh came to since then, if it failed."""
+    error = connection.last_error
+    if error is None or error.at < began_at:
+        return
+    if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        raise _reauthorize(connection)
+    if connection.status is ConnectionStatus.UNAVAILABLE:
+        raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step)
 
 
 def _changed_meanwhile() -> TryLater:

@@ -1,0 +1,240 @@
+"""ServiceNow's OAuth endpoints and users in memory, as far as connections see them (wire document 1 and 6)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from shared.clock import Clock
+from shared.connections.model import Connection, TicketKind
+from shared.connections.ports import InstanceAccess, ServiceNowUser, TokenSet
+from shared.errors import AccessRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.secret import Secret
+from tests.memory.steps import Step, at_once
+
+ACCESS_LIFE_S = 1800
+REFRESH_LIFE_S = 8_640_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user of the instance."""
+
+    user: ServiceNowUser
+    roles: frozenset[str] | None = frozenset({"itil"})
+    reads: frozenset[TicketKind] = frozenset(TicketKind)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that was issued."""
+
+    text: str
+    client_id: str
+    user_name: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class Code:
+    """An authorization code that waits to be exchanged."""
+
+    client_id: str
+    user_name: str
+    redirect_uri: str
+    challenge: str
+    ends_at: datetime
+
+
+def refused() -> Reauthorize:
+    """The one generic 401."""
+    return Reauthorize("ServiceNow refuses to give an access token.", code="refresh_token_refused", next_step="Check.")
+
+
+@dataclass
+class MemoryServiceNowSignIn:
+    """Implements :class:`shared.connections.ports.AuthorizationServer` and ``UserDirectory`` for one instance.
+
+    Tokens belong to a user and a client and are shared by all who sign in so (wire document 1.5).
+
+    Attributes:
+        rotates: A refresh gives a new refresh token and ends the old one.
+        omits: A refresh, or an exchange, gives no refresh token.
+        faults: Meets the next calls to the token and revocation endpoints, one each.
+        user_faults: Meets the next calls to the user directory, one each.
+        refreshes: Refreshes asked for.
+    """
+
+    clock: Clock
+    step: Step = at_once
+    clients: dict[str, str] = field(default_factory=lambda: {"client": "the client secret"})
+    people: dict[str, Person] = field(default_factory=dict)
+    rotates: bool = False
+    omits: bool = False
+    faults: deque[ConnectorError] = field(default_factory=deque)
+    user_faults: deque[ConnectorError] = field(default_factory=deque)
+    refreshes: int = 0
+    revocations: list[str] = field(default_factory=list)
+    codes: dict[str, Code] = field(default_factory=dict)
+    access_tokens: dict[str, Token] = field(default_factory=dict)
+    refresh_tokens: dict[str, Token] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    # What a person does in a browser
+
+    def add(self, user_name: str, **changes: object) -> Person:
+        """Add a user, or change one."""
+        person = self.people.get(user_name) or Person(ServiceNowUser(f"sys_id of {user_name}", user_name, active=True))
+        user = {name: changes.pop(name) for name in ("active", "locked_out") if name in changes}
+        self.people[user_name] = replace(person, user=replace(person.user, **user), **changes)  # type: ignore[arg-type]
+        return self.people[user_name]
+
+    def consent(self, location: str, user_name: str) -> dict[str, str]:
+        """Sign in and press Allow; returns the callback's parameters."""
+        asked = dict(parse_qsl(urlsplit(location).query))
+        code = f"code {next(self._numbers)}"
+        self.codes[code] = Code(
+            asked["client_id"],
+            user_name,
+            asked["redirect_uri"],
+            asked["code_challenge"],
+            self.clock() + timedelta(seconds=60),
+        )
+        return {"code": code, "state": asked["state"]}
+
+    def accepts(self, access: InstanceAccess) -> bool:
+        """Whether the API accepts the token."""
+        return self._living(self.access_tokens, access.access_token.reveal()) is not None
+
+    # AuthorizationServer
+
+    def authorization_url(
+        self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
+    ) -> str:
+        """See the port."""
+        parameters = {
+            "client_id": connection.client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "code_challenge": code_challenge,
+        }
+        if log_out_first:
+            parameters["logoutfirst"] = "true"
+        return f"{connection.instance}/oauth_auth.do?{urlencode(parameters)}"
+
+    async def exchange_code(
+        self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
+    ) -> TokenSet:
+        """See the port."""
+        await self._begin("exchange_code")
+        known = self.codes.pop(code.reveal(), None)
+        digest = hashlib.sha256(code_verifier.reveal().encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if (
+            known is None
+            or self.clients.get(connection.client_id) != client_secret.reveal()
+            or (known.client_id, known.redirect_uri, known.challenge) != (connection.client_id, redirect_uri, challenge)
+            or known.ends_at <= self.clock()
+        ):
+            raise refused()
+        access, refresh = self._shared(self.access_tokens, known), self._shared(self.refresh_tokens, known)
+        await self.step("exchange_code answers")
+        return self._token_set(access, refresh)
+
+    async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
+        """See the port."""
+        self.refreshes += 1
+        await self._begin("refresh")
+        old = self._living(self.refresh_tokens, refresh_token.reveal())
+        right_client = self.clients.get(connection.client_id) == client_secret.reveal()
+        if old is None or not right_client or old.client_id != connection.client_id or not self._may_sign_in(old):
+            raise refused()
+        self.access_tokens = {
+            text: token
+            for text, token in self.access_tokens.items()
+            if (token.client_id, token.user_name) != (old.client_id, old.user_name)
+        }
+        access, refresh = self._issue(self.access_tokens, old.client_id, old.user_name, ACCESS_LIFE_S), old
+        if self.rotates:
+            del self.refresh_tokens[old.text]
+            refresh = self._issue(self.refresh_tokens, old.client_id, old.user_name, REFRESH_LIFE_S)
+        await self.step("refresh answers")
+        return self._token_set(access, refresh)
+
+    async def revoke(self, connection: Connection, token: Secret) -> None:
+        """See the port."""
+        await self._begin("revoke")
+        self.revocations.append(token.reveal())
+        self.access_tokens.pop(token.reveal(), None)
+        self.refresh_tokens.pop(token.reveal(), None)
+
+    # UserDirectory
+
+    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
+        """See the port."""
+        return (await self._person(access)).user
+
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
+        """See the port."""
+        return (await self._person(access)).roles
+
+    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+        """See the port."""
+        await self._person(access)
+        return next((each.user.sys_id for each in self.people.values() if each.user.email == email), None)
+
+    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+        """See the port."""
+        return kind in (await self._person(access)).reads
+
+    async def _begin(self, name: str) -> None:
+        await self.step(name)
+        if self.faults:
+            raise self.faults.popleft()
+
+    async def _person(self, access: InstanceAccess) -> Person:
+        await self.step("users")
+        if self.user_faults:
+            raise self.user_faults.popleft()
+        token = self._living(self.access_tokens, access.access_token.reveal())
+        if token is None:
+            raise Reauthorize("ServiceNow does not accept the access token.")
+        return self.people[token.user_name]
+
+    def _may_sign_in(self, token: Token) -> bool:
+        user = self.people[token.user_name].user
+        return user.active is not False and not user.locked_out
+
+    def _living(self, tokens: dict[str, Token], text: str) -> Token | None:
+        token = tokens.get(text)
+        return token if token is not None and token.ends_at > self.clock() else None
+
+    def _shared(self, tokens: dict[str, Token], code: Code) -> Token:
+        """Return the living token of that user and client with its end moved, or a new one."""
+        life_s = ACCESS_LIFE_S if tokens is self.access_tokens else REFRESH_LIFE_S
+        for token in tokens.values():
+            if (token.client_id, token.user_name) == (code.client_id, code.user_name) and token.ends_at > self.clock():
+                tokens[token.text] = replace(token, ends_at=self.clock() + timedelta(seconds=life_s))
+                return tokens[token.text]
+        return self._issue(tokens, code.client_id, code.user_name, life_s)
+
+    def _issue(self, tokens: dict[str, Token], client_id: str, user_name: str, life_s: float) -> Token:
+        what = "access" if tokens is self.access_tokens else "refresh"
+        token = Token(
+            f"{what} token {next(self._numbers)}", client_id, user_name, self.clock() + timedelta(seconds=life_s)
+        )
+        tokens[token.text] = token
+        return token
+
+    def _token_set(self, access: Token, refresh: Token) -> TokenSet:
+        left_s = int((access.ends_at - self.clock()).total_seconds())
+        return TokenSet(Secret(access.text), None if self.omits else Secret(refresh.text), left_s)
+
+
+UNAVAILABLE = ServiceNowUnavailable("ServiceNow does not answer.")
+NOT_TOLD = AccessRefused("ServiceNow does not tell whose token it is.", code="current_user_unknown")

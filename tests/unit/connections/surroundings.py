@@ -1,0 +1,116 @@
+"""Connections with everything around them in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.connections.authorize import AuthorizationStart, ConnectionAuthorization
+from shared.connections.configure import ConnectionConfiguration
+from shared.connections.model import Connection
+from shared.connections.remove import ConnectionRemoval
+from shared.connections.requests import ConnectionRequest
+from shared.connections.revocation import TokenRevocation
+from shared.connections.status import ConnectionHealth
+from shared.connections.token_lease import TokenLease
+from shared.connections.tokens import AccessTokens
+from tests.memory.authorization_store import MemoryAuthorizationStore
+from tests.memory.clock import ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.secret_store import MemorySecretStore
+from tests.memory.sign_in import MemoryServiceNowSignIn
+from tests.memory.steps import Step, at_once
+
+CLIENT_SECRET = "the client secret"
+INSTANCE = "https://contoso.service-now.com"
+INTEGRATION_USER = "m365.integration"
+REDIRECT_URI = "https://tickets.contoso.com/api/oauth/callback"
+ADMINISTRATOR = "0b0b0b0b-0000-4000-8000-000000000001"
+
+
+def request(**changes: Any) -> ConnectionRequest:
+    """What an administrator fills in."""
+    filled_in: dict[str, Any] = {
+        "display_name": "Contoso",
+        "instance": "contoso",
+        "client_id": "client",
+        "client_secret": CLIENT_SECRET,
+        "integration_user": INTEGRATION_USER,
+    }
+    given = {name: value for name, value in (filled_in | changes).items() if value is not ...}
+    return ConnectionRequest.model_validate(given)
+
+
+@dataclass
+class Surroundings:
+    """One deployment of the app, with as many instances of it as there are :class:`AccessTokens`."""
+
+    step: Step = at_once
+    clock: ManualClock = field(default_factory=ManualClock)
+    redirect_uri: str = REDIRECT_URI
+
+    def __post_init__(self) -> None:
+        self.store = MemoryConnectionStore(step=self.step)
+        self.secrets = MemorySecretStore(self.step)
+        self.leases = MemoryLeaseStore(self.clock, self.step)
+        self.authorizations = MemoryAuthorizationStore(self.step)
+        self.servicenow = MemoryServiceNowSignIn(self.clock, self.step)
+        self.servicenow.add(INTEGRATION_USER)
+        self.health = ConnectionHealth(self.store, self.clock)
+        revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
+        lease = TokenLease(self.leases, self.sleep)
+        self.configuration = ConnectionConfiguration(self.store, self.secrets, revocation, lease, self.clock)
+        self.removal = ConnectionRemoval(self.store, self.secrets, revocation, lease, self.clock)
+        self.authorization = ConnectionAuthorization(
+            connections=self.store,
+            authorizations=self.authorizations,
+            secrets=self.secrets,
+            server=self.servicenow,
+            users=self.servicenow,
+            revocation=revocation,
+            lease=lease,
+            clock=self.clock,
+            redirect_uri=self.redirect_uri,
+        )
+        self.tokens = self.new_app_instance()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep without taking time from the test."""
+        self.clock.advance(seconds)
+        await self.step("sleep")
+
+    def new_app_instance(self) -> AccessTokens:
+        """What another instance of the app has: the same stores, a memory of its own."""
+        return AccessTokens(
+            connections=self.store,
+            leases=self.leases,
+            secrets=self.secrets,
+            server=self.servicenow,
+            health=self.health,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    def stored(self, connection_id: str = "contoso") -> Connection:
+        """The connection as it is stored."""
+        return self.store.connections[connection_id]
+
+    async def configured(self, connection_id: str = "contoso", **changes: Any) -> Connection:
+        """Configure a connection."""
+        return (await self.configuration.put(connection_id, request(**changes))).connection
+
+    async def begun(self, connection_id: str = "contoso") -> tuple[AuthorizationStart, dict[str, str]]:
+        """Begin an authorization; returns it with the browser's cookies."""
+        start = await self.authorization.begin(connection_id, started_by=ADMINISTRATOR)
+        return start, {start.cookie.name: start.cookie.value.reveal()}
+
+    async def authorized(self, connection_id: str = "contoso", user_name: str = INTEGRATION_USER) -> Connection:
+        """Walk through an authorization."""
+        start, cookies = await self.begun(connection_id)
+        return await self.authorization.complete(self.servicenow.consent(start.location, user_name), cookies)
+
+    async def connected(self, connection_id: str = "contoso", **changes: Any) -> Connection:
+        """Configure and authorize."""
+        await self.configured(connection_id, **changes)
+        return await self.authorized(connection_id)

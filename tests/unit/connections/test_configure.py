@@ -1,0 +1,262 @@
+"""What an administrator says about a connection, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.connections.model import ConnectionStatus, KindSettings, Portal, SyncState, TicketKind
+from shared.connections.ports import RowChanged
+from shared.connections.requests import read_connection_request
+from shared.errors import FixRequest, StorageUnavailable, TryLater
+from tests.memory.sign_in import UNAVAILABLE
+from tests.unit.connections.surroundings import CLIENT_SECRET, INSTANCE, Surroundings, request
+
+CLIENT_SECRET_NAME = "servicenow-contoso-client-secret"
+
+
+async def test_a_new_connection_waits_for_its_authorization(app: Surroundings) -> None:
+    outcome = await app.configuration.put("contoso", request())
+    assert outcome.created
+    assert outcome.connection == app.stored()
+    assert outcome.connection.status is ConnectionStatus.AWAITING_AUTHORIZATION
+    assert outcome.connection.instance == INSTANCE
+    assert not outcome.connection.ever_consented
+    assert app.secrets.current == {CLIENT_SECRET}
+
+
+async def test_without_a_client_secret_it_is_not_configured_until_one_comes(app: Surroundings) -> None:
+    assert (await app.configured(client_secret=...)).status is ConnectionStatus.NOT_CONFIGURED
+    assert (await app.configured(client_secret=...)).status is ConnectionStatus.NOT_CONFIGURED
+    assert (await app.configured()).status is ConnectionStatus.AWAITING_AUTHORIZATION
+
+
+async def test_the_same_request_again_changes_nothing(app: Surroundings) -> None:
+    connected = await app.connected()
+    outcome = await app.configuration.put("contoso", request())
+    assert not outcome.created
+    assert outcome.connection.etag == connected.etag
+    assert len(app.secrets.versions[CLIENT_SECRET_NAME]) == 1
+
+
+async def test_details_change_without_a_new_authorization(app: Surroundings) -> None:
+    before = await app.connected()
+    kinds = {
+        "incident": {"enabled": False},
+        "change": {"assignment_group": "0" * 32, "category": "Security", "state_names": {"-5": "Planned"}},
+    }
+    changed = await app.configured(
+        client_secret=...,
+        display_name="Contoso Ltd",
+        portals=["compliance"],
+        kinds=kinds,
+        time_zone="Asia/Tokyo",
+        consent_lifetime_s=7200,
+    )
+    assert changed.status is ConnectionStatus.CONNECTED
+    assert changed.access_token_version == before.access_token_version
+    assert changed.kinds == {
+        TicketKind.INCIDENT: KindSettings(enabled=False),
+        TicketKind.CHANGE: KindSettings(True, "0" * 32, "Security", {"-5": "Planned"}),
+    }
+    assert changed.portals == (Portal.COMPLIANCE,)
+    assert changed.consented_at is not None
+    assert changed.consent_ends_at is not None
+    assert (changed.consent_ends_at - changed.consented_at).total_seconds() == 7200
+    await app.tokens.access(changed)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_secret": "another secret"},
+        {"instance": "fabrikam"},
+        {"client_id": "another-client"},
+        {"integration_user": "somebody.else", "client_secret": ...},
+    ],
+    ids=["secret", "instance", "client", "user"],
+)
+async def test_another_grant_needs_another_authorization(app: Surroundings, changes: dict[str, Any]) -> None:
+    before = await app.connected()
+    tokens = {"refresh token 3", "access token 2"}
+    assert app.secrets.current == {CLIENT_SECRET, *tokens}
+    changed = await app.configured(**changes)
+    assert changed.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert changed.last_error is not None
+    assert changed.last_error.code == "configuration_changed"
+    assert changed.ever_consented
+    assert changed.access_token_version is None
+    assert changed.access_token_expires_at is None
+    assert changed.consent_ends_at is None
+    assert set(app.servicenow.revocations) == tokens
+    assert not app.secrets.readable & tokens
+    with pytest.raises(Exception, match="no longer applies") as caught:
+        await app.tokens.access(replace(before, instance=changed.instance))
+    assert getattr(caught.value, "code", None) == "configuration_changed"
+
+
+async def test_before_any_consent_another_grant_still_waits_for_the_first(app: Surroundings) -> None:
+    await app.configured()
+    changed = await app.configured(client_secret="another secret")
+    assert changed.status is ConnectionStatus.AWAITING_AUTHORIZATION
+    assert app.secrets.versions[CLIENT_SECRET_NAME][-1].value.reveal() == "another secret"
+
+
+@pytest.mark.parametrize("changes", [{"instance": "fabrikam"}, {"client_id": "another-client"}])
+async def test_the_stored_secret_goes_nowhere_else(app: Surroundings, changes: dict[str, str]) -> None:
+    before = await app.connected()
+    with pytest.raises(FixRequest) as caught:
+        await app.configured(client_secret=..., **changes)
+    assert caught.value.code == "client_secret_required"
+    assert app.stored() == before
+
+
+async def test_another_instance_is_synchronised_from_its_beginning(app: Surroundings) -> None:
+    await app.connected()
+    await app.store.save_sync_state("contoso", SyncState(watermark="2026-03-02 09:00:00"))
+    await app.configured(client_secret="another secret")
+    assert (await app.store.get_sync_state("contoso")).watermark == "2026-03-02 09:00:00"
+    await app.configured(instance="fabrikam", client_secret="yet another")
+    assert (await app.store.get_sync_state("contoso")).watermark is None
+
+
+async def test_an_instance_that_is_gone_does_not_hold_up_the_change(app: Surroundings) -> None:
+    await app.connected()
+    app.servicenow.faults.extend([UNAVAILABLE, UNAVAILABLE])
+    changed = await app.configured(instance="fabrikam", client_secret="another secret")
+    assert changed.instance == "https://fabrikam.service-now.com"
+    assert app.secrets.current == {"another secret"}
+
+
+async def test_a_change_that_breaks_off_is_finished_by_sending_it_again(app: Surroundings) -> None:
+    await app.connected()
+    wanted = {"instance": "fabrikam", "client_secret": "another secret"}
+    broken = 0
+    for calls_before in range(1, 30):
+        healthy = Surroundings()
+        await healthy.connected()
+        step = _FailingStep(healthy, calls_before)
+        healthy.secrets.step = step
+        try:
+            await healthy.configured(**wanted)
+        except StorageUnavailable:
+            broken += 1
+            stale = healthy.stored()
+            assert stale.instance == INSTANCE or stale.status is ConnectionStatus.NOT_CONFIGURED
+        healthy.secrets.step = healthy.step
+        healthy.clock.advance(600)
+        changed = await healthy.configured(**wanted)
+        assert changed.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+        assert healthy.secrets.current == {"another secret"}
+        if not step.failed:
+            break
+    assert broken >= 5
+
+
+class _FailingStep:
+    """Lets so many calls of Key Vault pass, and no more."""
+
+    def __init__(self, app: Surroundings, calls_before: int) -> None:
+        self._step, self._left = app.step, calls_before
+        self.failed = False
+
+    async def __call__(self, name: str) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.failed = True
+            raise StorageUnavailable("Key Vault does not answer.")
+        await self._step(name)
+
+
+async def test_two_administrators_at_once_create_one_connection(app: Surroundings) -> None:
+    class LateReader(type(app.store)):  # type: ignore[misc]
+        reads = 0
+
+        async def get_connection(self, connection_id: str) -> object:
+            self.reads += 1
+            return None if self.reads == 1 else await super().get_connection(connection_id)
+
+    await app.configured(display_name="first")
+    late = LateReader()
+    late.connections, late.sync_states = app.store.connections, app.store.sync_states
+    configuration = replace(app.configuration, connections=late)
+    outcome = await configuration.put("contoso", request(display_name="second"))
+    assert not outcome.created
+    assert app.stored().display_name == "second"
+
+
+async def test_somebody_who_is_always_faster_is_not_fought_for_ever(app: Surroundings) -> None:
+    await app.configured()
+
+    class Contested(type(app.store)):  # type: ignore[misc]
+        async def update_connection(self, connection: object) -> object:
+            raise RowChanged("contoso")
+
+    contested = Contested()
+    contested.connections = app.store.connections
+    with pytest.raises(TryLater) as caught:
+        await replace(app.configuration, connections=contested).put("contoso", request(display_name="other"))
+    assert caught.value.code == "connection_busy"
+
+
+@pytest.mark.parametrize("connection_id", ["", "Contoso", "a" * 41, "contoso/x", "con toso", "contoso\n", "日本"])
+async def test_an_id_that_is_none_is_refused(app: Surroundings, connection_id: str) -> None:
+    with pytest.raises(FixRequest) as caught:
+        await app.configuration.put(connection_id, request())
+    assert caught.value.code == "invalid_connection_id"
+    assert not app.store.connections
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"client_secret": ""}, "/client_secret"),
+        ({"client_secret": 7}, "/client_secret"),
+        ({"client_secret": "sp\u00e9cial"}, "/client_secret"),
+        ({"client_secret": "x" * 4097}, "/client_secret"),
+        ({"client_id": "two words"}, "/client_id"),
+        ({"display_name": "  "}, "/display_name"),
+        ({"display_name": "two\nlines"}, "/display_name"),
+        ({"integration_user": "x" * 41}, "/integration_user"),
+        ({"portals": []}, "/portals"),
+        ({"portals": ["front door"]}, "/portals/0"),
+        ({"time_zone": "Mars/Olympus"}, "/time_zone"),
+        ({"consent_lifetime_s": "8640000"}, "/consent_lifetime_s"),
+        ({"consent_lifetime_s": 2**31}, "/consent_lifetime_s"),
+        ({"kinds": {"incident": {"enabled": False}, "change": {"enabled": False}}}, "/kinds"),
+        ({"kinds": {"problem": {}}}, "/kinds/problem"),
+        ({"kinds": {"incident": {"enabled": "yes"}}}, "/kinds/incident/enabled"),
+        ({"kinds": {"incident": {"assignment_group": "Network"}}}, "/kinds/incident/assignment_group"),
+        ({"kinds": {"incident": {"state_names": {"1": ""}}}}, "/kinds/incident/state_names/1"),
+        ({"status": "connected"}, "/status"),
+    ],
+)
+def test_a_fault_is_named_by_its_place_and_its_value_is_not_repeated(changes: dict[str, Any], pointer: str) -> None:
+    body = {
+        "display_name": "Contoso",
+        "instance": "contoso",
+        "client_id": "client",
+        "client_secret": CLIENT_SECRET,
+        "integration_user": "m365.integration",
+    }
+    with pytest.raises(FixRequest) as caught:
+        read_connection_request(body | changes)
+    assert (caught.value.code, caught.value.status) == ("invalid_connection", 422)
+    errors = caught.value.extra["errors"]
+    assert isinstance(errors, list)
+    assert errors[0]["pointer"] == pointer
+    assert CLIENT_SECRET not in repr(caught.value.extra)
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 7, {}])
+def test_a_body_that_is_no_connection_is_refused(body: object) -> None:
+    with pytest.raises(FixRequest) as caught:
+        read_connection_request(body)
+    assert caught.value.code == "invalid_connection"
+
+
+def test_a_secret_in_a_request_does_not_show() -> None:
+    shown = f"{request()!r} {request()} {request().model_dump_json()}"
+    assert CLIENT_SECRET not in shown

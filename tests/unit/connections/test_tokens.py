@@ -1,0 +1,286 @@
+"""Access tokens: fresh, refreshed once, and never given up too early."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.tokens import is_refresh_due
+from shared.errors import AccessRefused, Reauthorize, ServiceNowUnavailable, StorageUnavailable, TryLater
+from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE, refused
+from tests.unit.connections.surroundings import INTEGRATION_USER, Surroundings
+
+
+@pytest.fixture
+async def connected(app: Surroundings) -> Connection:
+    return await app.connected()
+
+
+async def test_a_fresh_token_is_fetched_from_key_vault_once(app: Surroundings, connected: Connection) -> None:
+    other = app.new_app_instance()
+    reads = 0
+
+    async def counting(name: str) -> None:
+        nonlocal reads
+        reads += name == "get_secret"
+
+    app.secrets.step = counting
+    first = await other.access(connected)
+    assert await other.access(connected) == first
+    assert reads == 1
+    assert first.instance == connected.instance
+    assert app.servicenow.refreshes == 0
+
+
+async def test_a_token_that_another_instance_refreshed_is_noticed(app: Surroundings, connected: Connection) -> None:
+    other = app.new_app_instance()
+    old = await other.access(connected)
+    refreshed = await app.tokens.refresh(connected)
+    new = await other.access(refreshed)
+    assert new.access_token != old.access_token
+    assert app.servicenow.accepts(new)
+
+
+@pytest.mark.parametrize("left_s", [60, 1, 0, -3600])
+async def test_a_token_about_to_end_is_refreshed_first(app: Surroundings, connected: Connection, left_s: int) -> None:
+    app.clock.advance(ACCESS_LIFE_S - left_s)
+    assert app.servicenow.accepts(await app.tokens.access(connected))
+    assert app.servicenow.refreshes == 1
+    stored = app.stored()
+    assert stored.status is ConnectionStatus.CONNECTED
+    assert stored.access_token_expires_at is not None
+    assert (stored.access_token_expires_at - app.clock.now).total_seconds() == ACCESS_LIFE_S
+    assert stored.consent_ends_at == connected.consent_ends_at, "a refresh does not extend the consent"
+
+
+async def test_the_timer_refreshes_after_two_thirds_of_the_life(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S * 2 / 3 - 1)
+    assert not is_refresh_due(connected, app.clock.now)
+    app.clock.advance(1)
+    assert is_refresh_due(connected, app.clock.now)
+    refreshed = await app.tokens.refresh(connected)
+    assert not is_refresh_due(refreshed, app.clock.now)
+    assert is_refresh_due(replace(refreshed, access_token_refresh_at=None), app.clock.now)
+
+
+@pytest.mark.parametrize("status", set(ConnectionStatus) - {ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+def test_nothing_is_refreshed_without_a_consent(app: Surroundings, status: ConnectionStatus) -> None:
+    connection = Connection("contoso", "Contoso", "https://contoso.service-now.com", "client", "user", status=status)
+    assert not is_refresh_due(connection, app.clock.now)
+
+
+async def test_many_at_once_refresh_once(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    instances = [app.new_app_instance() for _ in range(5)]
+    accesses = await asyncio.gather(*(instance.access(connected) for instance in instances for _ in range(5)))
+    assert app.servicenow.refreshes == 1
+    assert len({access.access_token.reveal() for access in accesses}) == 1
+    assert not app.leases.leases
+
+
+async def test_those_who_waited_hear_why_it_failed(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    app.servicenow.faults.append(UNAVAILABLE)
+    instances = [app.new_app_instance() for _ in range(5)]
+    outcomes = await asyncio.gather(*(each.access(connected) for each in instances), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ServiceNowUnavailable] * 5
+    assert app.servicenow.refreshes == 1
+
+
+async def test_waiting_has_an_end(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    await app.leases.acquire_lease("contoso", "tokens", duration_s=10_000)
+    before = app.clock.now
+    with pytest.raises(TryLater) as caught:
+        await app.tokens.access(connected)
+    assert caught.value.code == "connection_busy"
+    assert (app.clock.now - before).total_seconds() <= 31
+
+
+async def test_a_holder_that_died_is_succeeded(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    await app.leases.acquire_lease("contoso", "tokens", duration_s=20)
+    assert app.servicenow.accepts(await app.tokens.access(connected))
+
+
+async def test_a_refused_token_is_renewed_once(app: Surroundings, connected: Connection) -> None:
+    access = await app.tokens.access(connected)
+    await app.servicenow.revoke(connected, access.access_token)
+    first = await app.tokens.renew(connected, access)
+    assert app.servicenow.accepts(first)
+    late = await app.new_app_instance().renew(connected, access)
+    assert late == first
+    assert app.servicenow.refreshes == 1
+
+
+async def test_one_refusal_may_be_an_accident(app: Surroundings, connected: Connection) -> None:
+    app.servicenow.faults.append(refused())
+    refreshed = await app.tokens.refresh(connected)
+    assert refreshed.status is ConnectionStatus.CONNECTED
+    assert app.servicenow.refreshes == 2
+
+
+async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, connected: Connection) -> None:
+    access = await app.tokens.access(connected)
+    app.servicenow.refresh_tokens.clear()
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.refresh(connected)
+    assert app.servicenow.refreshes == 2
+    stored = app.stored()
+    assert stored.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert stored.last_error is not None
+    assert stored.last_error.message == caught.value.message
+    assert stored.last_error.next_step == caught.value.next_step == "Check."
+    assert not is_refresh_due(stored, app.clock.now)
+
+    # The access token goes on working until it ends, without a request to the token endpoint.
+    assert await app.tokens.access(stored) == access
+    app.clock.advance(ACCESS_LIFE_S - 30)
+    assert await app.new_app_instance().access(stored) == access
+    app.clock.advance(30)
+    with pytest.raises(Reauthorize) as again:
+        await app.tokens.access(stored)
+    assert again.value.message == caught.value.message
+    assert app.servicenow.refreshes == 2
+
+    assert (await app.authorized()).status is ConnectionStatus.CONNECTED
+    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+
+
+async def test_a_refused_token_is_not_used_on_while_reauthorization_is_needed(
+    app: Surroundings, connected: Connection
+) -> None:
+    access = await app.tokens.access(connected)
+    app.servicenow.refresh_tokens.clear()
+    with pytest.raises(Reauthorize):
+        await app.tokens.renew(connected, access)
+    with pytest.raises(Reauthorize):
+        await app.tokens.renew(app.stored(), access)
+    assert app.servicenow.refreshes == 2
+
+
+async def test_the_end_of_the_consent_is_named(app: Surroundings, connected: Connection) -> None:
+    app.clock.advance(8_640_000)
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.access(connected)
+    assert caught.value.code == "consent_ended"
+    assert "2026-06-10" in caught.value.message
+
+
+async def test_an_instance_that_does_not_answer_loses_no_consent(app: Surroundings, connected: Connection) -> None:
+    access = await app.tokens.access(connected)
+    app.servicenow.faults.append(UNAVAILABLE)
+    app.clock.advance(ACCESS_LIFE_S * 2 / 3)
+    with pytest.raises(ServiceNowUnavailable):
+        await app.tokens.refresh(connected)
+    stored = app.stored()
+    assert stored.status is ConnectionStatus.UNAVAILABLE
+    assert stored.consent_ends_at == connected.consent_ends_at
+    assert await app.tokens.access(stored) == access
+    assert is_refresh_due(stored, app.clock.now)
+    recovered = await app.tokens.refresh(stored)
+    assert recovered.status is ConnectionStatus.CONNECTED
+    assert recovered.last_error is None
+
+
+async def test_a_token_endpoint_that_is_closed_to_us_is_one_that_does_not_answer(
+    app: Surroundings, connected: Connection
+) -> None:
+    app.servicenow.faults.append(AccessRefused("The network refuses.", code="ip_address_blocked", next_step="Allow."))
+    with pytest.raises(TryLater) as caught:
+        await app.tokens.refresh(connected)
+    assert (caught.value.code, caught.value.next_step) == ("ip_address_blocked", "Allow.")
+    assert app.stored().status is ConnectionStatus.UNAVAILABLE
+
+
+async def test_a_rotated_refresh_token_is_kept_and_used(app: Surroundings, connected: Connection) -> None:
+    app.servicenow.rotates = True
+    for _ in range(3):
+        connected = await app.tokens.refresh(connected)
+    versions = app.secrets.versions["servicenow-contoso-refresh-token"]
+    assert len(versions) == 4
+    assert versions[-1].value.reveal() in app.servicenow.refresh_tokens
+    assert versions[-1].expires_at == connected.consent_ends_at
+
+
+async def test_the_same_refresh_token_is_not_written_again(app: Surroundings, connected: Connection) -> None:
+    connected = await app.tokens.refresh(connected)
+    app.servicenow.omits = True
+    await app.tokens.refresh(connected)
+    assert len(app.secrets.versions["servicenow-contoso-refresh-token"]) == 1
+
+
+async def test_a_rotated_refresh_token_is_safe_before_anything_else_can_fail(
+    app: Surroundings, connected: Connection
+) -> None:
+    app.servicenow.rotates = True
+    writes = 0
+
+    async def second_write_fails(name: str) -> None:
+        nonlocal writes
+        writes += name == "set_secret"
+        if writes == 2:
+            raise StorageUnavailable("Key Vault does not answer.")
+
+    app.secrets.step = second_write_fails
+    with pytest.raises(StorageUnavailable):
+        await app.tokens.refresh(connected)
+    assert app.stored().status is ConnectionStatus.CONNECTED, "storage is no fault of ServiceNow's"
+    app.secrets.step = app.step
+    assert app.servicenow.accepts(await app.tokens.renew(connected, await app.tokens.access(connected)))
+
+
+@pytest.mark.parametrize("secret", ["client-secret", "refresh-token"])
+async def test_a_secret_that_somebody_took_away_is_named(app: Surroundings, connected: Connection, secret: str) -> None:
+    await app.secrets.remove_secret(f"servicenow-contoso-{secret}")
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.refresh(connected)
+    assert caught.value.code == "secret_missing"
+    assert secret.replace("-", " ") in caught.value.message
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+
+
+async def test_an_access_token_that_somebody_took_away_is_replaced(app: Surroundings, connected: Connection) -> None:
+    await app.secrets.remove_secret("servicenow-contoso-access-token")
+    assert app.servicenow.accepts(await app.new_app_instance().access(connected))
+
+
+async def test_nobody_gets_a_token_for_an_instance_that_is_no_longer_the_connections(
+    app: Surroundings, connected: Connection
+) -> None:
+    await app.configured(instance="fabrikam", client_secret="another")
+    with pytest.raises(TryLater) as caught:
+        await app.new_app_instance().access(connected)
+    assert caught.value.code == "connection_changed"
+
+
+async def test_tokens_fetched_under_a_lost_lease_do_not_reach_a_changed_connection(
+    app: Surroundings, connected: Connection
+) -> None:
+    """A refresh that hangs longer than its lease lasts comes back to a connection that means another instance."""
+
+    async def hanging(name: str) -> None:
+        if name == "refresh answers":
+            app.clock.advance(3600)
+            app.servicenow.step = app.step
+            await app.configured(instance="fabrikam", client_secret="another")
+
+    app.servicenow.step = hanging
+    with pytest.raises(TryLater) as caught:
+        await app.tokens.refresh(connected)
+    assert caught.value.code == "connection_changed"
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert app.stored().access_token_version is None
+
+
+async def test_a_user_who_was_locked_out_comes_back_by_authorizing_again(
+    app: Surroundings, connected: Connection
+) -> None:
+    app.servicenow.add(INTEGRATION_USER, locked_out=True)
+    with pytest.raises(Reauthorize):
+        await app.tokens.refresh(connected)
+    app.servicenow.add(INTEGRATION_USER, locked_out=False)
+    assert (await app.authorized()).status is ConnectionStatus.CONNECTED
