@@ -34,12 +34,12 @@ var rules rule[] = [
     description: 'ServiceNow no longer accepts the consent of a connection; an administrator has to authorize it again.'
     query: loadTextContent('../queries/alerts/authorization-required.kql')
     severity: 1
-    measure: 'connections'
-    aggregation: 'Maximum'
+    measure: 'runs'
+    aggregation: 'Total'
     operator: 'GreaterThan'
     threshold: 0
-    every: 'PT15M'
-    over: 'P1D'
+    every: 'PT5M'
+    over: 'PT15M'
     perConnection: true
   }
   {
@@ -47,12 +47,12 @@ var rules rule[] = [
     description: 'ServiceNow has not answered a connection for half an hour; tickets are kept and delivered when it is back.'
     query: loadTextContent('../queries/alerts/connection-unavailable.kql')
     severity: 2
-    measure: 'connections'
-    aggregation: 'Maximum'
-    operator: 'GreaterThan'
-    threshold: 0
-    every: 'PT15M'
-    over: 'P1D'
+    measure: 'answering'
+    aggregation: 'Total'
+    operator: 'LessThan'
+    threshold: 1
+    every: 'PT5M'
+    over: 'PT30M'
     perConnection: true
   }
   {
@@ -122,7 +122,7 @@ var rules rule[] = [
   }
   {
     name: 'throttled'
-    description: 'ServiceNow keeps asking a connection to slow down; a rate limit rule there may be too tight.'
+    description: 'ServiceNow keeps asking to slow down; a rate limit rule there may be too tight.'
     query: loadTextContent('../queries/alerts/throttled.kql')
     severity: 3
     measure: 'answers'
@@ -131,12 +131,12 @@ var rules rule[] = [
     threshold: 10
     every: 'PT15M'
     over: 'PT1H'
-    perConnection: true
+    perConnection: false
   }
   {
-    name: 'token-refresh-failing'
-    description: 'A connection cannot refresh its access token; it will stop working within half an hour.'
-    query: loadTextContent('../queries/alerts/token-refresh-failing.kql')
+    name: 'token-requests-failing'
+    description: 'Requests for an access token fail; a connection stops working when its present token ends, within half an hour.'
+    query: loadTextContent('../queries/alerts/token-requests-failing.kql')
     severity: 2
     measure: 'failures'
     aggregation: 'Total'
@@ -144,7 +144,7 @@ var rules rule[] = [
     threshold: 2
     every: 'PT5M'
     over: 'PT30M'
-    perConnection: true
+    perConnection: false
   }
 ]
 

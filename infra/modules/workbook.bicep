@@ -34,8 +34,8 @@ var charts chart[] = [
     visualization: 'timechart'
   }
   {
-    title: 'Token refreshes'
-    query: loadTextContent('../queries/workbook/token-refreshes.kql')
+    title: 'Requests for tokens by outcome'
+    query: loadTextContent('../queries/workbook/token-requests.kql')
     visualization: 'timechart'
   }
   {
@@ -49,12 +49,12 @@ var charts chart[] = [
     visualization: 'timechart'
   }
   {
-    title: 'Duration of requests to ServiceNow, in milliseconds'
+    title: 'Duration of requests to ServiceNow, in seconds'
     query: loadTextContent('../queries/workbook/servicenow-duration.kql')
     visualization: 'timechart'
   }
   {
-    title: 'Requests by ServiceNow to slow down'
+    title: 'Answers by which ServiceNow asked to slow down'
     query: loadTextContent('../queries/workbook/throttled.kql')
     visualization: 'timechart'
   }

@@ -21,7 +21,7 @@ ALERTS = (
     "server-errors",
     "sync-lag",
     "throttled",
-    "token-refresh-failing",
+    "token-requests-failing",
 )
 EVERYWHERE = {
     ("Microsoft.ManagedIdentity/userAssignedIdentities", "id-contoso-*"),
