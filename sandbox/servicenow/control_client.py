@@ -1,0 +1,389 @@
+"""The other side of the simulator: a client for its control API, and a person with a browser.
+
+For tests, demonstrations and the walk-through; everything here is synchronous.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from html.parser import HTMLParser
+from typing import Any, Literal, Self
+from urllib.parse import urljoin
+
+import httpx
+
+type Decision = Literal["allow", "deny"]
+
+_MAXIMUM_HOPS = 20
+_TIMEOUT_S = 60.0
+
+
+class ControlError(Exception):
+    """The control API refused; the text says why."""
+
+
+class WalkError(Exception):
+    """A person could not do what they wanted on the instance's pages; the text is what they read there."""
+
+
+class ControlClient:
+    """Talks to `/control` of one simulator.
+
+    Args:
+        base_url: Address of the instance.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._client = httpx.Client(base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return the instance's time and how many rows its main tables have."""
+        return self._ask("GET", "/health")
+
+    def reset(self) -> None:
+        """Take faults, rate rules, sessions, requests, tokens and switches back to the start, the clock to real time.
+
+        Records that were made since stay; see :meth:`delete_record`.
+        """
+        self._ask("POST", "/reset")
+
+    # Faults and limits
+
+    def set_fault(self, kind: str, **options: Any) -> str:
+        """Set a fault (see :class:`sandbox.servicenow.faults.Fault` for its options) and return its id."""
+        fault_id = self._ask("POST", "/faults", {"kind": kind, **options})["id"]
+        assert isinstance(fault_id, str)
+        return fault_id
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults that are set, with how many requests each has `taken`."""
+        return list(self._ask("GET", "/faults")["faults"])
+
+    def remove_fault(self, fault_id: str) -> None:
+        """Take one fault away."""
+        self._ask("DELETE", f"/faults/{fault_id}")
+
+    def clear_faults(self) -> None:
+        """Take all faults away."""
+        self._ask("DELETE", "/faults")
+
+    def add_rate_limit(self, limit_per_hour: int, **options: Any) -> str:
+        """Add a rate-limit rule (see :class:`sandbox.servicenow.rate_limits.RateLimitRule`) and return its sys_id."""
+        sys_id = self._ask("POST", "/rate-limits", {"limit_per_hour": limit_per_hour, **options})["sys_id"]
+        assert isinstance(sys_id, str)
+        return sys_id
+
+    def clear_rate_limits(self) -> None:
+        """Remove every rate-limit rule."""
+        self._ask("DELETE", "/rate-limits")
+
+    # Clock and switches
+
+    def now(self) -> datetime:
+        """Return the instance's time (aware UTC)."""
+        return datetime.fromisoformat(self._ask("GET", "/clock")["now"])
+
+    def set_clock(self, at: datetime) -> None:
+        """Set the instance's clock to an aware datetime."""
+        self._ask("PUT", "/clock", {"now": at.isoformat()})
+
+    def stop_clock(self, at: datetime | None = None) -> None:
+        """Let the clock stand still, at `at` or at the present."""
+        self._ask("PUT", "/clock", {"running": False} | ({"now": at.isoformat()} if at else {}))
+
+    def advance_clock(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._ask("POST", "/clock/advance", {"seconds": seconds})
+
+    def properties(self) -> dict[str, str]:
+        """Return every switch and its value."""
+        return dict(self._ask("GET", "/properties"))
+
+    def set_properties(self, values: Mapping[str, str | bool | int]) -> None:
+        """Turn switches (see :mod:`sandbox.servicenow.properties`)."""
+        self._ask("PATCH", "/properties", dict(values))
+
+    # People and clients
+
+    def create_user(self, user_name: str, *, roles: Sequence[str] = (), **columns: str | bool) -> dict[str, str]:
+        """Create a user; `columns` are those of `sys_user`, `user_password` among them. Returns the row."""
+        return dict(self._ask("POST", "/users", {"user_name": user_name, "roles": list(roles), **columns}))
+
+    def change_user(
+        self, user_name: str, *, roles: Sequence[str] | None = None, **columns: str | bool
+    ) -> dict[str, str]:
+        """Change columns of a user and, if given, replace all roles. Returns the row."""
+        changes: dict[str, Any] = dict(columns) | ({} if roles is None else {"roles": list(roles)})
+        return dict(self._ask("PATCH", f"/users/{user_name}", changes))
+
+    def create_oauth_client(self, name: str, redirect_uri: str, **columns: str | bool) -> dict[str, str]:
+        """Register an OAuth client; returns the row with `client_id` and `client_secret`."""
+        return dict(self._ask("POST", "/oauth-clients", {"name": name, "redirect_url": redirect_uri, **columns}))
+
+    def change_oauth_client(self, client_id: str, **columns: str | bool) -> dict[str, str]:
+        """Change columns of an OAuth client, `active` and lifespans among them. Returns the row."""
+        return dict(self._ask("PATCH", f"/oauth-clients/{client_id}", columns))
+
+    def rotate_client_secret(self, client_id: str) -> str:
+        """Give an OAuth client a new secret and return it."""
+        return str(self._ask("POST", f"/oauth-clients/{client_id}/rotate-secret")["client_secret"])
+
+    def tokens(self) -> list[dict[str, str]]:
+        """Return every token: `type`, `token`, `user_name`, `client_id`, `expires`, `live`."""
+        return list(self._ask("GET", "/tokens")["tokens"])
+
+    def revoke_tokens(self, *, user_name: str = "", token_type: str = "") -> int:
+        """Revoke tokens, all or those of a user or type, as an administrator does; return how many."""
+        wanted = {"user_name": user_name, "type": token_type}
+        return int(self._ask("DELETE", "/tokens", {name: value for name, value in wanted.items() if value})["revoked"])
+
+    # Records
+
+    def insert_record(self, table: str, values: Mapping[str, str], *, as_user: str = "") -> dict[str, str]:
+        """Create a record by the rules of the Table API, as `as_user` or the system. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}", {"values": dict(values), "as_user": as_user}))
+
+    def record(self, table: str, sys_id: str) -> dict[str, str]:
+        """Return a raw row. Raises ControlError when there is none."""
+        return dict(self._ask("GET", f"/records/{table}/{sys_id}"))
+
+    def records(self, table: str, query: str = "", *, limit: int = 100) -> list[dict[str, str]]:
+        """Return raw rows that match an encoded query."""
+        answer = self._ask("GET", f"/records/{table}", parameters={"query": query, "limit": str(limit)})
+        return list(answer["records"])
+
+    def change_record(self, table: str, sys_id: str, values: Mapping[str, str], *, as_user: str = "") -> dict[str, str]:
+        """Change a record (state, assignment, `comments`, …) by the rules of the Table API. Returns the raw row."""
+        return dict(self._ask("PATCH", f"/records/{table}/{sys_id}", {"values": dict(values), "as_user": as_user}))
+
+    def delete_record(self, table: str, sys_id: str, *, as_user: str = "") -> None:
+        """Delete a record."""
+        self._ask("DELETE", f"/records/{table}/{sys_id}", {"as_user": as_user})
+
+    def move_record(self, table: str, sys_id: str, to_table: str) -> dict[str, str]:
+        """Make a ticket one of another class, as *Change class* does: same sys_id and number. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/move", {"table": to_table}))
+
+    def hide_record(self, table: str, sys_id: str, *, domain: str = "other") -> None:
+        """Put a ticket into another domain, where only administrators see it."""
+        self._ask("POST", f"/records/{table}/{sys_id}/hide", {"domain": domain})
+
+    def add_choice(self, table: str, element: str, value: str, label: str) -> None:
+        """Add a value to a choice list, such as a custom state."""
+        self._ask("POST", "/choices", {"name": table, "element": element, "value": value, "label": label})
+
+    def bulk_insert(
+        self, table: str, count: int, values: Mapping[str, str] | None = None, *, correlation_prefix: str = ""
+    ) -> int:
+        """Insert many records past all rules; with a prefix, `correlation_id` is prefix and a running number."""
+        body = {"table": table, "count": count, "values": dict(values or {}), "correlation_prefix": correlation_prefix}
+        return int(self._ask("POST", "/bulk/insert", body)["count"])
+
+    def bulk_touch(self, table: str, query: str, values: Mapping[str, str] | None = None) -> int:
+        """Change all matching records past all rules, all in the same second; return how many."""
+        return int(
+            self._ask("POST", "/bulk/touch", {"table": table, "query": query, "values": dict(values or {})})["count"]
+        )
+
+    def run_auto_close(self) -> int:
+        """Run the job that closes incidents resolved long ago; return how many it closed."""
+        return int(self._ask("POST", "/jobs/auto-close")["count"])
+
+    # What was asked
+
+    def requests(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the logged requests whose path matches a regular expression (see `LoggedRequest`)."""
+        return list(self._ask("GET", "/requests", parameters={"path": path})["requests"])
+
+    def request_counts(self) -> dict[str, int]:
+        """Return counts such as `{"GET /api/now/table/task": 3}`."""
+        return dict(self._ask("GET", "/requests/counts"))
+
+    def clear_requests(self) -> None:
+        """Forget the requests."""
+        self._ask("DELETE", "/requests")
+
+    def _ask(
+        self, method: str, path: str, body: object = None, *, parameters: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        response = self._client.request(method, path, json=body, params=parameters)
+        answer: dict[str, Any] = response.json()
+        if response.is_error:
+            raise ControlError(f"{method} {path}: {answer['error']}")
+        return answer
+
+
+@dataclass
+class Form:
+    """A form of a page: its address, its fields as they are filled in, its submit buttons in order."""
+
+    id: str
+    method: str
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _PageParser(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self.links: dict[str, str] = {}
+        self.text: list[str] = []
+        self._textarea = ""
+        self._select = ""
+        self._invisible = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self._invisible = tag == "style" or self._invisible
+        if tag == "form":
+            form = Form(given.get("id", ""), given.get("method", "get").upper(), given.get("action", ""))
+            self.forms.append(form)
+        elif tag == "a" and "id" in given:
+            self.links[given["id"]] = given.get("href", "")
+        elif self.forms and tag == "button":
+            self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
+        elif self.forms and tag == "input" and "name" in given:
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
+        elif self.forms and tag == "textarea":
+            self._textarea = given.get("name", "")
+            self.forms[-1].fields[self._textarea] = ""
+        elif self.forms and tag == "select":
+            self._select = given.get("name", "")
+        elif self.forms and tag == "option" and self._select:
+            chosen = self.forms[-1].fields
+            if "selected" in given or self._select not in chosen:
+                chosen[self._select] = given.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "style":
+            self._invisible = False
+        elif tag == "textarea":
+            self._textarea = ""
+        elif tag == "select":
+            self._select = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._textarea:
+            self.forms[-1].fields[self._textarea] += data
+        elif data.strip() and not self._invisible:
+            self.text.append(data.strip())
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the browser shows: a page of the instance or, in `left_to`, the address elsewhere it was sent to."""
+
+    url: str
+    status: int = 200
+    text: str = ""
+    forms: Sequence[Form] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    left_to: str = ""
+
+    def form(self, form_id: str) -> Form | None:
+        """Return the form of that id."""
+        return next((form for form in self.forms if form.id == form_id), None)
+
+
+class Browser:
+    """A browser without scripts: keeps cookies, follows redirects within the instance, stops where it is sent away."""
+
+    def __init__(self) -> None:
+        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the window; the cookies are gone."""
+        self._client.close()
+
+    def open(self, url: str) -> Page:
+        """Go to an address."""
+        return self._go("GET", url)
+
+    def follow(self, page: Page, link_id: str) -> Page:
+        """Click the link of that id."""
+        return self._go("GET", urljoin(page.url, page.links[link_id]))
+
+    def submit(self, page: Page, form_id: str, values: Mapping[str, str] | None = None, *, button: str = "") -> Page:
+        """Fill a form and press the submit button of that value. Raises WalkError when the page has no such form."""
+        form = page.form(form_id)
+        if form is None:
+            raise WalkError(f"no form {form_id} on {page.url}: {page.text}")
+        pressed: Iterable[tuple[str, str]] = [pair for pair in form.buttons if pair[0] and pair[1] == button]
+        data = {**form.fields, **(values or {}), **dict(pressed)}
+        return self._go(form.method, urljoin(page.url, form.action), data)
+
+    def _go(self, method: str, url: str, data: Mapping[str, str] | None = None) -> Page:
+        origin = _origin(url)
+        for _ in range(_MAXIMUM_HOPS):
+            sent = {"data": dict(data)} if data is not None and method == "POST" else {"params": data} if data else {}
+            response = self._client.request(method, url, **sent)
+            if not response.is_redirect:
+                parser = _PageParser()
+                parser.feed(response.text)
+                text = " ".join(parser.text)
+                return Page(str(response.url), response.status_code, text, parser.forms, parser.links)
+            method, data, url = "GET", None, urljoin(url, response.headers["location"])
+            if _origin(url) != origin:
+                return Page(url, response.status_code, left_to=url)
+        raise WalkError(f"redirected {_MAXIMUM_HOPS} times, last to {url}")
+
+
+def sign_in(browser: Browser, page: Page, user_name: str, password: str) -> Page:
+    """Log in where `page` asks for it, past single sign-on if need be. Raises WalkError when the instance refuses."""
+    if page.form("single_sign_on") is not None:
+        page = browser.follow(page, "local_sign_in")
+    page = browser.submit(page, "login", {"user_name": user_name, "user_password": password})
+    if page.form("login") is not None:
+        raise WalkError(page.text)
+    return page
+
+
+def sign_in_and_consent(
+    authorize_url: str, user_name: str, password: str, decision: Decision = "allow", *, browser: Browser | None = None
+) -> str:
+    """Walk the authorization as a person does: open, log in, decide. Returns the callback URL the browser is sent to.
+
+    With a `browser` in which somebody else is still logged in, the person clicks "Not you?" first.
+
+    Raises:
+        WalkError: The walk ended on a page of the instance; the text is what stands there.
+    """
+    if browser is None:
+        with Browser() as fresh:
+            return sign_in_and_consent(authorize_url, user_name, password, decision, browser=fresh)
+    page = browser.open(authorize_url)
+    if page.form("consent") is not None and f"({user_name})" not in page.text:
+        page = browser.follow(page, "other_user")
+    if page.form("login") is not None or page.form("single_sign_on") is not None:
+        page = sign_in(browser, page, user_name, password)
+    if not page.left_to:
+        if page.form("consent") is None:
+            raise WalkError(page.text)
+        page = browser.submit(page, "consent", button={"allow": "authorize", "deny": "deny"}[decision])
+    if not page.left_to:
+        raise WalkError(page.text)
+    return page.left_to
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = httpx.URL(url)
+    return parts.scheme, parts.host, parts.port
