@@ -1,86 +1,132 @@
-"""The way to ServiceNow's consent and back."""
+"""HTTP API: the two addresses of an authorization that a browser visits.
+
+They are pages as far as errors go: a browser is shown a page, a program gets a problem document.
+"""
 
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlencode
 
 import azure.functions as func
 
-from shared.connections.authorize import BrowserCookie
-from shared.errors import ConnectorError, FixRequest
-from shared.triggers.operations import Call, Parameter, operation
+from shared.errors import FixRequest
+from shared.triggers.operations import OPERATIONS, Operation, Parameter
 from shared.triggers.pages import Visit, cookie_value, page, redirect
 from shared.triggers.principal import Role
 
 blueprint = func.Blueprint()
 
+AUTHORIZE: Final = "api/oauth/authorize"
+CALLBACK: Final = "api/oauth/callback"
 MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 
 
-@operation(
-    blueprint,
-    "GET",
-    "api/oauth/authorize",
-    summary="Send the browser to ServiceNow to authorize a connection",
-    roles=MANAGERS,
-    answers={302: None},
-    parameters=(
-        Parameter("connection_id", "The connection to authorize.", required=True),
-        Parameter(
-            "log_out_first",
-            "true: ask ServiceNow to sign its present user out.",
-            {"type": "string", "enum": ["true", "false"]},
-        ),
-    ),
-    problems={
-        400: ("invalid_connection_id",),
-        404: ("connection_not_found",),
-        409: ("connection_not_configured",),
-    },
-)
-async def authorize_connection(call: Call) -> func.HttpResponse:
-    """Answer 302 to ServiceNow, with the cookie that binds the authorization to this browser."""
-    query = call.known_query("connection_id", "log_out_first")
-    if "connection_id" not in query:
+@page(blueprint, "GET", AUTHORIZE, roles=MANAGERS)
+async def begin_authorization(visit: Visit) -> func.HttpResponse:
+    """Send the browser to ServiceNow, with the cookie that lets it come back."""
+    unknown = sorted(set(visit.query) - {"connection_id", "log_out_first"})
+    log_out_first = visit.query.get("log_out_first", "false")
+    if unknown or "connection_id" not in visit.query or log_out_first not in {"true", "false"}:
         raise FixRequest(
-            "The query parameter connection_id is missing; nothing was done.",
-            code="invalid_connection_id",
-            next_step="Name the connection to authorize in connection_id.",
+            "The address of the authorization is not complete; nothing was done.",
+            code="invalid_query",
+            next_step="Use /api/oauth/authorize?connection_id=<id>, with &log_out_first=true to sign out first.",
         )
-    start = await call.application.authorization.begin(
-        query["connection_id"],
-        started_by=call.principal.object_id,
-        log_out_first=query.get("log_out_first") == "true",
+    start = await visit.application.authorization.begin(
+        visit.query["connection_id"],
+        started_by=visit.principal.object_id,
+        log_out_first=log_out_first == "true",
     )
     response = func.HttpResponse(status_code=302, headers={"Location": start.location, "Cache-Control": "no-store"})
-    response.headers.add("Set-Cookie", set_cookie(start.cookie))
+    _set_cookie(response, start.cookie.name, start.cookie.value.reveal(), start.cookie.max_age_s, start.cookie.secure)
     return response
 
 
-@page(blueprint, "GET", "api/oauth/callback", roles=None)
+@page(blueprint, "GET", CALLBACK, roles=None)
 async def complete_authorization(visit: Visit) -> func.HttpResponse:
-    """Take the code, keep the tokens if they are the integration user's, and go on to the connection's page.
-
-    The one anonymous route that changes anything: a state that works once, within ten minutes, in the browser that
-    began, is what protects it.
-    """
+    """Take what ServiceNow sent the browser back with; nobody needs to be signed in, the cookie says who it is."""
     authorization = visit.application.authorization
-    name = authorization.cookie_name(visit.query)
-    value = cookie_value(visit.request.headers.get("Cookie") or "", name) if name else None
-    try:
-        connection = await authorization.complete(visit.query, {name: value} if name and value else {})
-    except ConnectorError as error:
-        return visit.page("authorization_failed.html", status=error.status, error=error)
-    parameters = urlencode({"connection_id": connection.connection_id, "done": "authorized"})
-    return redirect(f"/ticketProvisioning?{parameters}")
+    cookies = {}
+    if (name := authorization.cookie_name(visit.query)) is not None:
+        value = cookie_value(visit.request.headers.get("Cookie") or "", name)
+        cookies = {name: value} if value is not None else {}
+    connection = await authorization.complete(visit.query, cookies)
+    response = redirect(f"/ticketProvisioning?connection_id={connection.connection_id}")
+    for name in cookies:
+        _set_cookie(response, name, "", 0, name.startswith("__Host-"))
+    return response
 
 
-def set_cookie(cookie: BrowserCookie) -> str:
-    """Return the header value of a cookie.
+def _set_cookie(response: func.HttpResponse, name: str, value: str, max_age_s: int, secure: bool) -> None:
+    """Set a cookie that comes back from ServiceNow's redirect, a navigation from another site: hence ``Lax``."""
+    attributes = f"Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    response.headers.add("Set-Cookie", f"{name}={value}; {attributes}")
 
-    Only what the host rewrites unchanged stands in it (host document P20-P27); it goes back to any path, for the
-    ``__Host-`` prefix demands that.
-    """
-    secure = "; Secure" if cookie.secure else ""
-    return f"{cookie.name}={cookie.value.reveal()}; Path=/; Max-Age={cookie.max_age_s}; HttpOnly; SameSite=Lax{secure}"
+
+OPERATIONS.extend(
+    [
+        Operation(
+            name="begin_authorization",
+            method="GET",
+            path=AUTHORIZE,
+            summary="Send the browser to ServiceNow to authorize a connection",
+            roles=MANAGERS,
+            answers={302: None},
+            parameters=(
+                Parameter("connection_id", "The connection to authorize.", required=True),
+                Parameter(
+                    "log_out_first",
+                    "true: ServiceNow signs its present user out first.",
+                    {"type": "string", "enum": ["true", "false"]},
+                ),
+            ),
+            problems={
+                400: ("invalid_connection_id",),
+                404: ("connection_not_found",),
+                409: ("connection_not_configured",),
+            },
+        ),
+        Operation(
+            name="complete_authorization",
+            method="GET",
+            path=CALLBACK,
+            summary="Where ServiceNow sends the browser back to",
+            roles=None,
+            answers={303: None},
+            parameters=(
+                Parameter("state", "As sent to ServiceNow."),
+                Parameter("code", "The authorization code."),
+                Parameter("error", "Why there is no code."),
+                Parameter("error_description", "ServiceNow's own words."),
+            ),
+            problems={
+                400: (
+                    "authorization_state_invalid",
+                    "authorization_browser_unknown",
+                    "authorization_unknown",
+                    "authorization_expired",
+                    "authorization_failed",
+                    "authorization_code_missing",
+                ),
+                403: (
+                    "authorization_denied",
+                    "authorization_wrong_user",
+                    "authorization_user_inactive",
+                    "authorization_user_locked",
+                    "authorization_create_refused",
+                    "authorization_read_refused",
+                ),
+                404: ("connection_not_found",),
+                409: ("connection_not_configured", "authorization_superseded"),
+                502: (
+                    "authorization_code_refused",
+                    "authorization_incomplete",
+                    "current_user_unknown",
+                    "ip_address_blocked",
+                    "access_scope_missing",
+                ),
+                503: ("servicenow_unavailable", "servicenow_throttled", "connection_busy"),
+            },
+        ),
+    ]
+)

@@ -13,12 +13,14 @@ import azure.functions as func
 from shared.application import Application, application
 from shared.errors import ConnectorError, FixRequest, OurBug
 from shared.log import log_bug, log_context, log_event
+from shared.triggers.answers import problem
 from shared.triggers.operations import MAX_BODY_BYTES, WRITING_METHODS, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
 from shared.web.language import COOKIE, Language, choose_language
 from shared.web.rendering import CONTENT_SECURITY_POLICY, render
 
-HTML_TYPE: Final = "text/html; charset=utf-8"
+HTML: Final = "text/html"
+HTML_TYPE: Final = f"{HTML}; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ def _checked(visit: Visit, roles: frozenset[Role] | None) -> Visit:
 
 
 def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
+    if urlsplit(visit.request.url).path.startswith("/api/") and HTML not in (visit.request.headers.get("Accept") or ""):
+        return problem(error, visit.request_id)
     if error.code == "not_signed_in" and visit.request.method == "GET":
         parts = urlsplit(visit.request.url)
         here = parts.path + (f"?{parts.query}" if parts.query else "")
