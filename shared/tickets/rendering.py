@@ -25,6 +25,7 @@ def _particulars(content: TicketContent) -> list[tuple[str, str]]:
     requester, recommendation = content.requester, content.recommendation
     particulars = [
         ("Requested by", f"{requester.name} <{requester.email}>" if requester.email else requester.name),
+        ("User id", requester.object_id),
         ("Portal", content.portal.value),
         ("Source", recommendation.source.value),
         ("Category", recommendation.category.value),

@@ -41,6 +41,7 @@ def test_everything() -> None:
         "\n"
         "-- Microsoft 365 recommendation --\n"
         "Requested by: Ada Lovelace <ada@contoso.com>\n"
+        "User id: object-id\n"
         "Portal: compliance\n"
         "Source: microsoft\n"
         "Category: identity\n"
@@ -54,6 +55,7 @@ def test_only_what_is_known() -> None:
     assert description_with_block(bare) == (
         "-- Microsoft 365 recommendation --\n"
         "Requested by: Ada Lovelace\n"
+        "User id: object-id\n"
         "Portal: compliance\n"
         "Source: microsoft\n"
         "Category: identity"
@@ -64,7 +66,7 @@ def test_only_what_is_known() -> None:
 def test_no_value_passes_for_another_line(name: str, recommendation_id: str) -> None:
     text = description_with_block(content("", Requester("object-id", name, None), recommendation_id))
     labels = [line.partition(": ")[0].removesuffix(":") for line in text.splitlines()]
-    expected = [BLOCK_TITLE, "Requested by", "Portal", "Source", "Category"]
+    expected = [BLOCK_TITLE, "Requested by", "User id", "Portal", "Source", "Category"]
     assert labels == [*expected, *(["Recommendation"] if recommendation_id else []), "Link"]
 
 
