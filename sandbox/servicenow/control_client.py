@@ -31,11 +31,14 @@ class ControlClient:
 
     Args:
         base_url: Address of the instance.
+        transport: Another way to it than a socket.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self.base_url = base_url.rstrip("/")
-        self._client = httpx.Client(base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False)
+        self._client = httpx.Client(
+            base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False, transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -299,10 +302,14 @@ class Page:
 
 
 class Browser:
-    """A browser without scripts: keeps cookies, follows redirects within the instance, stops where it is sent away."""
+    """A browser without scripts: keeps cookies, follows redirects within the instance, stops where it is sent away.
 
-    def __init__(self) -> None:
-        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
+    Args:
+        transport: Another way to the instance than a socket.
+    """
+
+    def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=transport)
 
     def __enter__(self) -> Self:
         return self

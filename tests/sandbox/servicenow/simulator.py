@@ -1,23 +1,24 @@
-"""A simulator with a few people and one OAuth client, served on a socket, for the tests beside this file."""
+"""A simulator with a few people and one OAuth client, for the tests beside this file."""
 
 import base64
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+from starlette.applications import Starlette
 
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.clock import Clock
 from sandbox.servicenow.control_client import Browser, Decision, sign_in_and_consent
+from sandbox.servicenow.in_process import InProcessTransport
 from sandbox.servicenow.instance import SYSTEM, Instance
 from sandbox.servicenow.records import Row
-from sandbox.servicenow.server import serving
 
 CLIENT_ID = "0123456789abcdef0123456789abcdef"
 CLIENT_SECRET = "client-secret"
@@ -29,13 +30,26 @@ GENERIC_REFUSAL = '{"error_description":"access_denied","error":"server_error"}'
 
 @dataclass
 class Simulated:
-    """The instance, its address, and a client that keeps no cookies."""
+    """The instance, and ways to reach it as somebody who brings no cookies."""
 
     instance: Instance
+    app: Starlette
+    transport: InProcessTransport
     url: str
     users: Mapping[str, Row]
     oauth_client: Row
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=20))
+
+    def browser(self) -> Browser:
+        """A browser of somebody who has not been here yet."""
+        return Browser(transport=self.transport)
+
+    def client(self) -> httpx.Client:
+        """A client with a cookie jar."""
+        return httpx.Client(base_url=self.url, transport=self.transport)
+
+    def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One request without cookies."""
+        return self.client().request(method, path, **arguments)
 
     def change_user(self, user_name: str, **values: str) -> None:
         self.instance.records.update("sys_user", self.users[user_name]["sys_id"], values)
@@ -65,14 +79,16 @@ class Simulated:
         **changes: Any,
     ) -> dict[str, str]:
         """Walk the pages and return the query of the callback."""
-        callback = sign_in_and_consent(self.authorize_url(**changes), user_name, PASSWORD, decision, browser=browser)
+        callback = sign_in_and_consent(
+            self.authorize_url(**changes), user_name, PASSWORD, decision, browser=browser or self.browser()
+        )
         return {name: values[0] for name, values in parse_qs(urlsplit(callback).query).items()}
 
     def token(self, grant_type: str, **parameters: str | None) -> httpx.Response:
         """Ask the token endpoint, with the client's credentials in the body unless they are changed."""
         form = {"grant_type": grant_type, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **parameters}
-        return self.http.post(
-            f"{self.url}/oauth_token.do", data={name: text for name, text in form.items() if text is not None}
+        return self.send(
+            "POST", "/oauth_token.do", data={name: text for name, text in form.items() if text is not None}
         )
 
     def code_grant(self, code: str, **changes: str | None) -> httpx.Response:
@@ -90,7 +106,7 @@ class Simulated:
 
     def api(self, access_token: str = "", path: str = "/api/now/table/incident?sysparm_limit=1") -> httpx.Response:
         headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
-        return httpx.get(self.url + path, headers=headers, trust_env=False)
+        return self.send("GET", path, headers=headers)
 
 
 @contextmanager
@@ -111,10 +127,10 @@ def simulated(clock: Clock | None = None) -> Iterator[Simulated]:
         {"name": "Connector", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_url": REDIRECT_URI},
     )
     instance.operations.insert("incident", {"short_description": "Printer on fire"}, SYSTEM)
-    with serving(create_app(instance)) as url:
-        world = Simulated(instance, url, users, oauth_client)
-        with world.http:
-            yield world
+    app = create_app(instance)
+    transport = InProcessTransport(app)
+    yield Simulated(instance, app, transport, "http://instance.test", users, oauth_client)
+    transport.end()
     instance.close()
 
 

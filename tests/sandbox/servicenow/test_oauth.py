@@ -1,11 +1,13 @@
 """Items 1, 2 and 4 of what a faithful simulator must do: the authorization code flow and its tokens."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from sandbox.servicenow.control_client import Browser, WalkError, sign_in
+from sandbox.servicenow.control_client import WalkError, sign_in
+from sandbox.servicenow.tokens import Tokens
 from tests.sandbox.servicenow.simulator import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -36,7 +38,7 @@ class TestItem1AuthorizationEndpoint:
         assert len(answer["code"]) == 86
 
     def test_the_login_page_is_shown_inside_the_flow(self, simulator: Simulated) -> None:
-        with Browser() as browser:
+        with simulator.browser() as browser:
             page = browser.open(simulator.authorize_url())
             assert page.url.startswith(f"{simulator.url}/oauth_login.do?")
             form = page.form("login")
@@ -44,7 +46,7 @@ class TestItem1AuthorizationEndpoint:
             assert {"user_name", "user_password"} <= form.fields.keys()
 
     def test_the_consent_form_has_deny_first(self, simulator: Simulated) -> None:
-        with Browser() as browser:
+        with simulator.browser() as browser:
             page = browser.open(simulator.authorize_url())
             page = sign_in(browser, page, "integration", PASSWORD)
             form = page.form("consent")
@@ -54,7 +56,7 @@ class TestItem1AuthorizationEndpoint:
             assert form.fields["sysparm_ck"]
 
     def test_allowing_takes_three_hops_on_the_authorization_endpoint(self, simulator: Simulated) -> None:
-        with httpx.Client(base_url=simulator.url, trust_env=False) as browser:
+        with simulator.client() as browser:
             login = {"user_name": "integration", "user_password": PASSWORD, "sys_action": "sysverb_login"}
             assert browser.post("/login.do", data=login).status_code == 302
             consent = browser.get(simulator.authorize_url())
@@ -70,21 +72,21 @@ class TestItem1AuthorizationEndpoint:
             assert again.status_code == 200, "a consent serves once"
 
     def test_a_form_without_the_check_token_changes_nothing(self, simulator: Simulated) -> None:
-        with httpx.Client(base_url=simulator.url, trust_env=False) as browser:
+        with simulator.client() as browser:
             login = {"user_name": "integration", "user_password": PASSWORD, "sys_action": "sysverb_login"}
             browser.post("/login.do", data=login)
             form = dict(httpx.URL(simulator.authorize_url()).params) | {"oauth_auth_check_action": "authorize"}
             assert browser.post("/oauth_auth.do", data=form).status_code == 403
 
     def test_a_logged_in_browser_goes_straight_to_consent(self, simulator: Simulated) -> None:
-        with Browser() as browser:
+        with simulator.browser() as browser:
             sign_in(browser, browser.open(f"{simulator.url}/login.do"), "person", PASSWORD)
             page = browser.open(simulator.authorize_url())
             assert page.form("consent") is not None
             assert "(person)" in page.text
 
     def test_not_you_logs_out_and_comes_back(self, simulator: Simulated) -> None:
-        with Browser() as browser:
+        with simulator.browser() as browser:
             sign_in(browser, browser.open(f"{simulator.url}/login.do"), "person", PASSWORD)
             page = browser.open(simulator.authorize_url())
             assert page.links["other_user"].endswith("&logoutfirst=true")
@@ -132,7 +134,7 @@ class TestItem1AuthorizationEndpoint:
             ({"code_challenge": "a" * 43, "code_challenge_method": "plain"}, "Invalid code_challenge"),
         ],
     )
-    def test_a_bad_request_is_a_page(self, simulator: Simulated, change: dict[str, str], message: str) -> None:
+    def test_a_bad_request_is_a_page(self, simulator: Simulated, change: dict[str, Any], message: str) -> None:
         with pytest.raises(WalkError, match=message):
             simulator.consent(**change)
 
@@ -155,7 +157,7 @@ class TestItem1AuthorizationEndpoint:
             simulator.consent()
 
     def test_a_user_deactivated_on_the_consent_page_must_log_in_again(self, simulator: Simulated) -> None:
-        with Browser() as browser:
+        with simulator.browser() as browser:
             page = sign_in(browser, browser.open(simulator.authorize_url()), "integration", PASSWORD)
             simulator.change_user("integration", active="false")
             page = browser.submit(page, "consent", button="authorize")
@@ -163,7 +165,7 @@ class TestItem1AuthorizationEndpoint:
 
     def test_single_sign_on_signs_in_the_personal_account(self, simulator: Simulated) -> None:
         simulator.instance.properties["simulator.single_sign_on.user"] = "person"
-        with Browser() as browser:
+        with simulator.browser() as browser:
             page = browser.open(simulator.authorize_url())
             page = browser.submit(page, "single_sign_on")
             assert "(person)" in page.text
@@ -173,7 +175,7 @@ class TestItem1AuthorizationEndpoint:
 
     def test_consent_can_be_switched_off_for_a_client(self, simulator: Simulated) -> None:
         simulator.change_client(disable_consent="true")
-        with Browser() as browser:
+        with simulator.browser() as browser:
             page = sign_in(browser, browser.open(simulator.authorize_url()), "integration", PASSWORD)
             assert page.left_to.startswith(f"{REDIRECT_URI}?code=")
 
@@ -196,7 +198,7 @@ class TestItem1Codes:
 
     def test_the_verifier_must_answer_the_challenge(self, simulator: Simulated) -> None:
         verifier, challenge = pkce()
-        flow = {"code_challenge": challenge, "code_challenge_method": "S256"}
+        flow: dict[str, Any] = {"code_challenge": challenge, "code_challenge_method": "S256"}
         assert_refused(simulator.code_grant(simulator.consent(**flow)["code"], code_verifier=pkce()[0]))
         assert_refused(simulator.code_grant(simulator.consent(**flow)["code"]))
         assert simulator.code_grant(simulator.consent(**flow)["code"], code_verifier=verifier).status_code == 200
@@ -245,23 +247,21 @@ class TestItem2TokenEndpoint:
 
     def test_a_json_body_fails(self, simulator: Simulated) -> None:
         form = {"grant_type": "password", "username": "agent", "password": PASSWORD, "client_id": CLIENT_ID}
-        assert_refused(
-            simulator.http.post(f"{simulator.url}/oauth_token.do", json=form | {"client_secret": CLIENT_SECRET})
-        )
+        assert_refused(simulator.send("POST", "/oauth_token.do", json=form | {"client_secret": CLIENT_SECRET}))
 
     def test_the_query_string_is_ignored(self, simulator: Simulated) -> None:
         refresh_token = simulator.tokens()["refresh_token"]
-        url = f"{simulator.url}/oauth_token.do?client_secret={CLIENT_SECRET}"
+        path = f"/oauth_token.do?client_secret={CLIENT_SECRET}"
         form = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": refresh_token}
-        assert_refused(simulator.http.post(url, data=form))
+        assert_refused(simulator.send("POST", path, data=form))
         simulator.instance.properties["glide.oauth.allow.parameters.in.post.body.only"] = False
-        assert simulator.http.post(url, data=form).status_code == 200
+        assert simulator.send("POST", path, data=form).status_code == 200
 
     def test_the_client_may_authenticate_by_basic(self, simulator: Simulated) -> None:
         form = {"grant_type": "password", "username": "agent", "password": PASSWORD}
-        url = f"{simulator.url}/oauth_token.do"
-        assert simulator.http.post(url, data=form, auth=(CLIENT_ID, CLIENT_SECRET)).status_code == 200
-        assert_refused(simulator.http.post(url, data=form, auth=(CLIENT_ID, "wrong")))
+        path = "/oauth_token.do"
+        assert simulator.send("POST", path, data=form, auth=(CLIENT_ID, CLIENT_SECRET)).status_code == 200
+        assert_refused(simulator.send("POST", path, data=form, auth=(CLIENT_ID, "wrong")))
 
     @pytest.mark.parametrize(
         "change", [{"client_secret": "wrong"}, {"client_secret": None}, {"client_id": "f" * 32}, {"grant_type": "x"}]
@@ -366,7 +366,7 @@ class TestItem2TokenEndpoint:
 
     def test_an_api_session_may_not_ask_for_tokens(self, simulator: Simulated) -> None:
         tokens = simulator.tokens()
-        with httpx.Client(base_url=simulator.url, trust_env=False) as client:
+        with simulator.client() as client:
             bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
             assert client.get("/api/now/table/incident", headers=bearer).status_code == 200
             form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
@@ -383,24 +383,23 @@ class TestItem3Revocation:
     )
     def test_needs_no_authentication(self, simulator: Simulated, method: str, path: str) -> None:
         tokens = simulator.tokens()
-        url = simulator.url + path
-        assert simulator.http.request(method, url, params={"token": tokens["access_token"]}).status_code == 200
+        assert simulator.send(method, path, params={"token": tokens["access_token"]}).status_code == 200
         assert simulator.api(tokens["access_token"]).status_code == 401
         assert simulator.refresh(tokens["refresh_token"]).status_code == 200, "only the token named is revoked"
-        assert simulator.http.request(method, url, params={"token": tokens["refresh_token"]}).status_code == 200
+        assert simulator.send(method, path, params={"token": tokens["refresh_token"]}).status_code == 200
         assert_refused(simulator.refresh(tokens["refresh_token"]))
 
     def test_takes_the_token_from_a_form_too(self, simulator: Simulated) -> None:
         tokens = simulator.tokens()
-        simulator.http.post(f"{simulator.url}/oauth_revoke_token.do", data={"token": tokens["access_token"]})
+        simulator.send("POST", "/oauth_revoke_token.do", data={"token": tokens["access_token"]})
         assert simulator.api(tokens["access_token"]).status_code == 401
 
     def test_an_unknown_token_is_no_error(self, simulator: Simulated) -> None:
-        assert simulator.http.get(f"{simulator.url}/oauth_revoke_token.do?token=x^ORtypeISNOTEMPTY").status_code == 200
+        assert simulator.send("GET", "/oauth_revoke_token.do?token=x^ORtypeISNOTEMPTY").status_code == 200
 
     def test_revoking_for_one_login_revokes_for_the_other(self, simulator: Simulated) -> None:
         first, second = simulator.tokens(), simulator.tokens()
-        simulator.http.get(f"{simulator.url}/oauth_revoke_token.do", params={"token": first["access_token"]})
+        simulator.send("GET", "/oauth_revoke_token.do", params={"token": first["access_token"]})
         assert simulator.api(second["access_token"]).status_code == 401
 
 
@@ -437,8 +436,6 @@ class TestItem4AtOnce:
     def test_expired_tokens_are_cleaned_away(self, simulator: Simulated) -> None:
         simulator.tokens()
         simulator.instance.clock.advance(1800)
-        from sandbox.servicenow.tokens import Tokens
-
         assert Tokens(simulator.instance).delete_expired() == 1
         [left] = simulator.instance.records.query("oauth_credential")
         assert left["type"] == "refresh_token"
