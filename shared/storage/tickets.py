@@ -181,11 +181,12 @@ class AzureTicketStore:
             if len(rows) < PAGE_ROWS:
                 return
 
-    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
-        """Return pending tickets, oldest first."""
+    async def list_pending(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
+        """Return up to ``limit`` pending tickets, oldest first, newer than the ticket id ``after``."""
+        place = PENDING_PREFIX if after is None else pending_key(after)
         rows = await self._rows(
-            "PartitionKey eq @connection and RowKey ge @first and RowKey lt @last",
-            {"connection": connection_id, "first": PENDING_PREFIX, "last": PENDING_PREFIX + "~"},
+            "PartitionKey eq @connection and RowKey gt @place and RowKey lt @last",
+            {"connection": connection_id, "place": place, "last": PENDING_PREFIX + "~"},
             limit,
         )
         tickets = await self.get_tickets(connection_id, [ticket_id_of_pending_key(row["RowKey"]) for row in rows])

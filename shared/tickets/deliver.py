@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,7 +17,15 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, RowChanged
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, OutcomeUnknown, Reauthorize, TryLater
+from shared.errors import (
+    ConnectorError,
+    FixConfiguration,
+    FixRequest,
+    OutcomeUnknown,
+    Reauthorize,
+    ServiceNowUnavailable,
+    TryLater,
+)
 from shared.log import log_event
 from shared.tickets.access import with_access
 from shared.tickets.apply import delivered, doubled
@@ -27,9 +35,12 @@ from shared.tickets.timeline import with_event
 
 COMMIT_MAY_TAKE_S: Final = 65.0
 """ServiceNow's 60 s transaction quota and a little for the way there."""
+WRITE_MAY_TAKE_S: Final = 30.0
+"""So long a write may be on its way before the client gives it up."""
 LEASE_S: Final = 150.0
-"""Longer than an attempt can last (token, look-up, write) plus the time in which its write may still be committed, so
-that after a crash nobody looks the record up too early."""
+"""How long one deliverer has a ticket. Nothing is sent any more once a write could still be committed after that, so
+that whoever comes next, after a crash as well, does not look the record up too early."""
+PENDING_PAGE: Final = 500
 FIRST_BACKOFF_S: Final = 30.0
 LONGEST_BACKOFF_S: Final = 3600.0
 POSTPONING_CODES: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
@@ -96,13 +107,18 @@ def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: f
     return with_event(after, EventKind.DELIVERY_POSTPONED, now, code=error.code, message=error.message)
 
 
-def failed(ticket: Ticket, error: ConnectorError, now: datetime) -> Ticket:
-    """Return the ticket after ServiceNow refused it for good."""
+def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: bool) -> Ticket:
+    """Return the ticket after ServiceNow refused it for good.
+
+    Args:
+        unknown: An earlier write may have been carried out; a retry looks it up first.
+    """
     after = replace(
         ticket,
         delivery=DeliveryProgress(
             status=Delivery.FAILED,
             attempts=ticket.delivery.attempts,
+            attempt_started_at=ticket.delivery.attempt_started_at if unknown else None,
             error_code=error.code,
             error_message=error.message,
             next_step=error.next_step or None,
@@ -162,17 +178,29 @@ class TicketDelivery:
     async def deliver_pending(self, connection: Connection, *, deadline: datetime) -> DeliveryCounts:
         """Deliver what is due, oldest first, until the deadline or until ServiceNow does not answer."""
         counts = DeliveryCounts()
-        for ticket in await self.store.list_pending(connection.connection_id, limit=500):
+        async for ticket in self._pending(connection):
             now = self.clock()
             if now >= deadline:
                 break
-            if ticket.instance != connection.instance or not is_deliverable(ticket, now):
+            if not is_deliverable(ticket, now):
                 continue
             outcome = await self.deliver_again(connection, ticket)
             counts.count(outcome)
             if outcome.delivery.status is Delivery.PENDING:
                 break
         return counts
+
+    async def _pending(self, connection: Connection) -> AsyncIterator[Ticket]:
+        """Go through the outbox, oldest first, without the tickets of an instance that the connection has left."""
+        after: str | None = None
+        while True:
+            tickets = await self.store.list_pending(connection.connection_id, limit=PENDING_PAGE, after=after)
+            for ticket in tickets:
+                if ticket.instance == connection.instance:
+                    yield ticket
+            if len(tickets) < PENDING_PAGE:
+                return
+            after = tickets[-1].ticket_id
 
     async def retry(self, connection: Connection, ticket: Ticket) -> Ticket:
         """Attempt a failed or waiting ticket now, because a person asked for it.
@@ -189,7 +217,9 @@ class TicketDelivery:
         progress = ticket.delivery
         leased = progress.leased_until_at is not None and progress.leased_until_at > now
         uncertain = (
-            progress.attempt_started_at is not None and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
+            progress.status is Delivery.PENDING
+            and progress.attempt_started_at is not None
+            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
         )
         if leased or uncertain:
             raise FixRequest(
@@ -223,7 +253,7 @@ class TicketDelivery:
             after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=True)
         except (TryLater, Reauthorize, FixConfiguration) as error:
             if isinstance(error, FixConfiguration) and error.code not in POSTPONING_CODES:
-                after = failed(ticket, error, self.clock())
+                after = failed(ticket, error, self.clock(), unknown=may_stand_there)
             else:
                 failure = error
                 after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
@@ -272,6 +302,7 @@ class TicketDelivery:
         requester_sys_id = (
             await self.requesters.sys_id_of(connection, access, requester.email) if requester.email else None
         )
+        self._refuse_when_late(ticket)
         try:
             record = await self.records.create_record(
                 access, ticket, connection.kinds[ticket.content.kind], requester_sys_id
@@ -282,6 +313,12 @@ class TicketDelivery:
                 return self._adopted(ticket, records)
             raise
         return delivered(ticket, record, self.clock())
+
+    def _refuse_when_late(self, ticket: Ticket) -> None:
+        """Raise ServiceNowUnavailable when a write that is sent now could be committed after the lease."""
+        assert ticket.delivery.leased_until_at is not None, "an attempt has the lease"
+        if self.clock() > ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S):
+            raise ServiceNowUnavailable("The way to ServiceNow took too long; the ticket was not sent this time.")
 
     async def _look_up(self, access: InstanceAccess, ticket: Ticket) -> list[Record]:
         return list(

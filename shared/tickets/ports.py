@@ -93,8 +93,8 @@ class TicketStore(Protocol):
         """Go through all tickets of a connection in order of their ids, page by page."""
         ...
 
-    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
-        """Return pending tickets, oldest first."""
+    async def list_pending(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
+        """Return up to ``limit`` pending tickets, oldest first, newer than the ticket id ``after``."""
         ...
 
     async def get_summary(self, connection_id: str) -> Summary:

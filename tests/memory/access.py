@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess
-from shared.errors import ConnectorError
+from shared.errors import ConnectorError, Reauthorize
 from shared.secret import Secret
 from tests.memory.steps import Step, at_once
 
@@ -17,8 +15,8 @@ class MemoryInstanceDoor:
     def __init__(self, step: Step = at_once) -> None:
         self._step = step
         self.renewals = 0
-        self.faults: deque[ConnectorError] = deque()
-        """Meets the next calls, one each."""
+        self.refusals = 0
+        """How many of the next calls find no usable consent."""
 
     @property
     def token(self) -> str:
@@ -38,8 +36,9 @@ class MemoryInstanceDoor:
         return self._access(connection)
 
     def _access(self, connection: Connection) -> InstanceAccess:
-        if self.faults:
-            raise self.faults.popleft()
+        if self.refusals:
+            self.refusals -= 1
+            raise Reauthorize("The consent is no longer accepted.")
         return InstanceAccess(connection.instance, Secret(self.token))
 
 
@@ -54,3 +53,24 @@ class MemoryRequesterDirectory:
         """See the port."""
         await self._step("sys_id_of")
         return self.users.get(email)
+
+
+class MemoryInstanceHealth:
+    """Implements :class:`shared.tickets.ports.InstanceHealth`: remembers what it was told."""
+
+    def __init__(self, step: Step = at_once) -> None:
+        self._step = step
+        self.successes = 0
+        self.failures: list[ConnectorError] = []
+
+    async def succeeded(self, connection: Connection) -> Connection:
+        """See the port."""
+        await self._step("succeeded")
+        self.successes += 1
+        return connection
+
+    async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
+        """See the port."""
+        await self._step("failed")
+        self.failures.append(error)
+        return connection

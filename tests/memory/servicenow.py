@@ -43,6 +43,16 @@ class WriteFault(StrEnum):
     ADDRESS_BLOCKED = "IP filter"
 
 
+class ReadFault(StrEnum):
+    """What can happen to one query."""
+
+    NO_ANSWER = "time-out"
+    THROTTLED = "429"
+    TOKEN_REFUSED = "401"
+    ACCESS_REFUSED = "rights"
+    ADDRESS_BLOCKED = "IP filter"
+
+
 @dataclass(frozen=True)
 class Version:
     """A record as it stands from some time on; None once it is deleted."""
@@ -81,7 +91,7 @@ class MemoryServiceNow:
         self._created: dict[str, int] = {}
         self.write_faults: deque[WriteFault] = deque()
         self.late_by_s = COMMIT_MAY_TAKE_S
-        self.read_faults: deque[ConnectorError] = deque()
+        self.read_faults: deque[ReadFault] = deque()
         self.query_refused = False
         self.accepted_token: str | None = None
         self.hidden: set[str] = set()
@@ -163,18 +173,18 @@ class MemoryServiceNow:
 
     def _error_of(self, access: InstanceAccess, fault: WriteFault | None) -> ConnectorError | None:
         if not self._accepts(access) or fault is WriteFault.TOKEN_REFUSED:
-            return Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+            return _token_refused()
         match fault:
             case WriteFault.NOT_SENT:
                 return ServiceNowUnavailable("ServiceNow could not be reached.")
             case WriteFault.THROTTLED:
-                return ServiceNowThrottled("ServiceNow allows no more requests.", retry_after_s=90.0)
+                return _throttled()
             case WriteFault.VALUES_REFUSED:
                 return ValuesRefused("A data policy refuses the ticket.", code="data_policy_refused")
             case WriteFault.ACCESS_REFUSED:
-                return AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+                return _lacks_rights()
             case WriteFault.ADDRESS_BLOCKED:
-                return AccessRefused("The address is blocked.", code="ip_address_blocked")
+                return _address_blocked()
             case _:
                 return None
 
@@ -249,10 +259,18 @@ class MemoryServiceNow:
     async def _read(self, access: InstanceAccess, operation: str) -> None:
         self.requests[operation] += 1
         await self._step(operation)
-        if self.read_faults:
-            raise self.read_faults.popleft()
-        if not self._accepts(access):
-            raise Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+        fault = self.read_faults.popleft() if self.read_faults else None
+        if not self._accepts(access) or fault is ReadFault.TOKEN_REFUSED:
+            raise _token_refused()
+        match fault:
+            case ReadFault.NO_ANSWER:
+                raise ServiceNowUnavailable("ServiceNow did not answer in time.")
+            case ReadFault.THROTTLED:
+                raise _throttled()
+            case ReadFault.ACCESS_REFUSED:
+                raise _lacks_rights()
+            case ReadFault.ADDRESS_BLOCKED:
+                raise _address_blocked()
 
     def _accepts(self, access: InstanceAccess) -> bool:
         return self.accepted_token is None or access.access_token.reveal() == self.accepted_token
@@ -264,3 +282,19 @@ class MemoryServiceNow:
     @property
     def _ours(self) -> list[Record]:
         return [record for record in self._visible if (record.correlation_id or "").startswith(CORRELATION_PREFIX)]
+
+
+def _token_refused() -> Reauthorize:
+    return Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+
+
+def _throttled() -> ServiceNowThrottled:
+    return ServiceNowThrottled("ServiceNow allows no more requests.", retry_after_s=90.0)
+
+
+def _lacks_rights() -> AccessRefused:
+    return AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+
+
+def _address_blocked() -> AccessRefused:
+    return AccessRefused("The address is blocked.", code="ip_address_blocked")

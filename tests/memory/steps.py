@@ -107,12 +107,21 @@ class Stage:
             self.go_on(next(each for each in self._waiting if each.actor == actor.number))
         return actor.task.result()
 
+    def raise_unless(self, expected: tuple[type[BaseException], ...]) -> None:
+        """Raise what an actor came to its end by, unless it is one of these errors."""
+        for actor in self._actors:
+            if actor.task.done() and not actor.task.cancelled():
+                error = actor.task.exception()
+                if error is not None and not isinstance(error, expected):
+                    raise error
+
     def close(self) -> None:
         """End everything."""
         self._closing = True
         for actor in self._actors:
             actor.task.cancel()
         self._loop.run_until_complete(asyncio.gather(*(actor.task for actor in self._actors), return_exceptions=True))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     def _settle(self) -> None:

@@ -117,11 +117,14 @@ class MemoryTicketStore:
             yield [self.tickets[connection_id][ticket_id] for ticket_id in ids]
             after = ids[-1]
 
-    async def list_pending(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+    async def list_pending(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
         """See the port."""
         await self._step("list_pending")
-        present = self.tickets[connection_id]
-        pending = [ticket for ticket in present.values() if ticket.delivery.status is Delivery.PENDING]
+        pending = [
+            ticket
+            for ticket in self.tickets[connection_id].values()
+            if ticket.delivery.status is Delivery.PENDING and (after is None or ticket.ticket_id < after)
+        ]
         return sorted(pending, key=lambda ticket: ticket.ticket_id, reverse=True)[:limit]
 
     async def get_summary(self, connection_id: str) -> Summary:

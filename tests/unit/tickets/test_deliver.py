@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import FixRequest, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable, StorageUnavailable
+from shared.tickets.deliver import (
+    COMMIT_MAY_TAKE_S,
+    FIRST_BACKOFF_S,
+    LEASE_S,
+    LONGEST_BACKOFF_S,
+    TicketDelivery,
+    backoff_s,
+    begin_attempt,
+    is_deliverable,
+    postponed,
+)
+from shared.tickets.model import Delivery, EventKind, Ticket
+from tests.memory import ticket_store
+from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.clock import START, ManualClock
+from tests.memory.servicenow import MemoryServiceNow, ReadFault, WriteFault
+from tests.memory.steps import at_once
+from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, new_ticket, record_for
+
+
+class World:
+    """A connection with its instance; every step can be given a duration."""
+
+    def __init__(self, *, honours_sys_id: bool = True) -> None:
+        self.clock = ManualClock()
+        self.durations: dict[str, float] = {}
+        self.connection = a_connection()
+        self.store = ticket_store.MemoryTicketStore()
+        self.servicenow = MemoryServiceNow(self.clock, honours_sys_id=honours_sys_id, step=self.step)
+        self.door = MemoryInstanceDoor(self.step)
+        self.health = MemoryInstanceHealth()
+        self.delivery = TicketDelivery(
+            store=self.store,
+            records=self.servicenow,
+            door=self.door,
+            requesters=MemoryRequesterDirectory(step=self.step),
+            health=self.health,
+            clock=self.clock,
+            random=lambda: 0.0,
+        )
+
+    async def step(self, name: str) -> None:
+        self.clock.advance(self.durations.get(name, 0.0))
+
+    async def create(self) -> Ticket:
+        ticket = await self.store.create_ticket(begin_attempt(new_ticket(self.clock()), self.clock()))
+        return await self.delivery.deliver_first(self.connection, ticket)
+
+    async def run(self) -> None:
+        await self.delivery.deliver_pending(self.connection, deadline=self.clock() + timedelta(seconds=50))
+
+    def stored(self, ticket: Ticket) -> Ticket:
+        return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
+
+    def records(self, ticket: Ticket) -> int:
+        return len(self.servicenow.records_of(ticket.ticket_id))
+
+
+async def test_happy_path_is_one_request() -> None:
+    world = World()
+    ticket = await world.create()
+    assert ticket.delivery.status is Delivery.DELIVERED
+    assert world.servicenow.requests == {"create_record": 1}
+    assert [event.kind for event in ticket.timeline] == [EventKind.CREATED, EventKind.DELIVERED]
+    assert world.health.successes == 1
+
+
+@pytest.mark.parametrize("fault", [WriteFault.ANSWER_LOST, WriteFault.COMMITTED_LATE, WriteFault.LOST_ON_THE_WAY])
+async def test_unknown_outcome_is_looked_up_only_when_it_is_settled(fault: WriteFault) -> None:
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(fault)
+    ticket = await world.create()
+    assert ticket.delivery.status is Delivery.PENDING
+    await world.run()
+    world.clock.advance(COMMIT_MAY_TAKE_S - 1)
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 1}
+    world.clock.advance(1)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+    written_again = fault is WriteFault.LOST_ON_THE_WAY
+    assert world.servicenow.requests == {"create_record": 1 + written_again, "find_records": 1}
+
+
+@pytest.mark.parametrize("fault", [ReadFault.ACCESS_REFUSED, ReadFault.NO_ANSWER, ReadFault.ADDRESS_BLOCKED])
+async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
+    """The record stands there, but the look-up is refused, and somebody presses retry when rights are back."""
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
+    ticket = await world.create()
+    world.clock.advance(COMMIT_MAY_TAKE_S)
+    world.servicenow.read_faults.append(fault)
+    await world.run()
+    failed = world.stored(ticket)
+    assert failed.delivery.status is (Delivery.FAILED if fault is ReadFault.ACCESS_REFUSED else Delivery.PENDING)
+    world.clock.advance(LEASE_S)
+    retried = await world.delivery.retry(world.connection, failed)
+    assert retried.delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+@pytest.mark.parametrize("slow", ["access", "sys_id_of", "find_records"])
+async def test_a_slow_way_to_the_write_leaves_it_to_the_next_attempt(slow: str) -> None:
+    """Whoever comes after the lease looks the record up, and must not do so before the write can be seen."""
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(WriteFault.NOT_SENT if slow != "find_records" else WriteFault.LOST_ON_THE_WAY)
+    ticket = await world.create()
+    world.clock.advance(LEASE_S)
+    world.durations = {slow: LEASE_S - COMMIT_MAY_TAKE_S}
+    await world.run()
+    assert world.servicenow.requests["create_record"] == 1
+    assert world.stored(ticket).delivery.status is Delivery.PENDING
+    world.durations = {}
+    world.clock.advance(LONGEST_BACKOFF_S)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_a_paused_deliverer_does_not_double() -> None:
+    """One deliverer stands still before its write until its lease is over and another has looked the record up."""
+    world = World(honours_sys_id=False)
+    ticket = await world.store.create_ticket(begin_attempt(new_ticket(START), START))
+
+    async def meanwhile(name: str) -> None:
+        if name == "sys_id_of":
+            world.servicenow._step = at_once
+            world.delivery.requesters._step = at_once  # type: ignore[attr-defined]
+            world.clock.advance(LEASE_S)
+            await world.run()
+
+    world.delivery.requesters._step = meanwhile  # type: ignore[attr-defined]
+    await world.delivery.deliver_first(world.connection, ticket)
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_a_refused_duplicate_is_looked_up() -> None:
+    """The first write is committed after the look-up of the second attempt."""
+    world = World()
+    world.servicenow.write_faults.append(WriteFault.LOST_ON_THE_WAY)
+    ticket = await world.create()
+    world.clock.advance(COMMIT_MAY_TAKE_S)
+
+    async def committed_meanwhile(name: str) -> None:
+        if name == "sys_id_of":
+            world.servicenow.insert(record_for(ticket))
+
+    world.delivery.requesters._step = committed_meanwhile  # type: ignore[attr-defined]
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_two_records_found_are_told() -> None:
+    world = World()
+    world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
+    ticket = await world.create()
+    world.servicenow.insert(record_for(ticket, sys_id="f" * 32, number="INC0099999"))
+    world.clock.advance(COMMIT_MAY_TAKE_S)
+    await world.run()
+    stored = world.stored(ticket)
+    assert stored.record is not None
+    assert stored.record.sys_id == ticket.ticket_id
+    assert stored.timeline[-1].kind is EventKind.DOUBLED
+    assert stored.timeline[-1].details["number"] == "INC0099999"
+
+
+async def test_a_refused_token_is_renewed_once() -> None:
+    world = World()
+    world.door.renewals = 1
+    world.servicenow.accepted_token = "token 2"
+    ticket = await world.create()
+    assert ticket.delivery.status is Delivery.DELIVERED
+    assert world.servicenow.requests == {"create_record": 2}
+    assert world.records(ticket) == 1
+
+
+async def test_a_refusal_is_kept_in_words_and_works_after_the_fix() -> None:
+    world = World()
+    world.servicenow.write_faults.append(WriteFault.VALUES_REFUSED)
+    failed = await world.create()
+    assert failed.delivery.status is Delivery.FAILED
+    assert (failed.delivery.error_code, failed.delivery.error_status) == ("data_policy_refused", 422)
+    await world.run()
+    world.clock.advance(LONGEST_BACKOFF_S)
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 1}
+    retried = await world.delivery.retry(world.connection, failed)
+    assert retried.delivery.status is Delivery.DELIVERED
+    assert retried.delivery.error_code is None
+    kinds = [event.kind for event in retried.timeline]
+    assert kinds == [EventKind.CREATED, EventKind.DELIVERY_FAILED, EventKind.RETRIED, EventKind.DELIVERED]
+
+
+async def test_retry_of_what_needs_none() -> None:
+    world = World()
+    ticket = await world.create()
+    with pytest.raises(FixRequest) as caught:
+        await world.delivery.retry(world.connection, ticket)
+    assert caught.value.code == "already_delivered"
+
+
+@pytest.mark.parametrize("fault", [WriteFault.ANSWER_LOST, WriteFault.COMMITTED_LATE])
+async def test_retry_waits_for_an_outcome(fault: WriteFault) -> None:
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(fault)
+    ticket = await world.create()
+    with pytest.raises(FixRequest) as caught:
+        await world.delivery.retry(world.connection, ticket)
+    assert caught.value.code == "delivery_under_way"
+    world.clock.advance(LEASE_S)
+    assert (await world.delivery.retry(world.connection, world.stored(ticket))).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_retry_of_an_old_copy_is_refused() -> None:
+    world = World()
+    world.servicenow.write_faults += [WriteFault.VALUES_REFUSED, WriteFault.VALUES_REFUSED]
+    failed = await world.create()
+    await world.delivery.retry(world.connection, failed)
+    with pytest.raises(FixRequest) as caught:
+        await world.delivery.retry(world.connection, failed)
+    assert caught.value.code == "delivery_under_way"
+
+
+async def test_an_outage_costs_one_request_a_run() -> None:
+    world = World()
+    for _ in range(5):
+        world.clock.advance(1)
+        await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.write_faults += [WriteFault.NOT_SENT] * 2
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 1}
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 2}
+    world.clock.advance(LONGEST_BACKOFF_S)
+    await world.run()
+    assert {ticket.delivery.status for ticket in world.store.tickets[CONNECTION_ID].values()} == {Delivery.DELIVERED}
+    assert world.servicenow.requests == {"create_record": 7}
+
+
+async def test_many_tickets_that_cannot_go_do_not_hold_up_the_others() -> None:
+    """Six hundred wait for an instance that the connection no longer points to."""
+    world = World()
+    for number in range(600):
+        world.clock.advance(0.01)
+        old = new_ticket(world.clock())
+        await world.store.create_ticket(replace(old, instance=f"{INSTANCE}.old") if number else old)
+    world.clock.advance(1)
+    newest = await world.store.create_ticket(new_ticket(world.clock()))
+    await world.run()
+    assert world.stored(newest).delivery.status is Delivery.DELIVERED
+
+
+async def test_a_run_ends_at_its_deadline() -> None:
+    world = World()
+    for _ in range(5):
+        world.clock.advance(1)
+        await world.store.create_ticket(new_ticket(world.clock()))
+    world.durations = {"create_record answers": 20.0}
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 3}
+
+
+@pytest.mark.parametrize("fault", list(ticket_store.WriteFault))
+async def test_storage_that_fails_after_the_write(fault: ticket_store.WriteFault) -> None:
+    world = World(honours_sys_id=False)
+    ticket = await world.store.create_ticket(begin_attempt(new_ticket(START), START))
+    world.store.faults.append(fault)
+    try:
+        await world.delivery.deliver_first(world.connection, ticket)
+    except StorageUnavailable:
+        assert fault is not ticket_store.WriteFault.REPEATED
+    world.clock.advance(LEASE_S)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+# Rules
+
+
+@given(st.integers(0, 10_000), st.none() | st.floats(0, 1e6), st.floats(0, 1))
+def test_backoff(attempts: int, retry_after_s: float | None, jitter: float) -> None:
+    wait = backoff_s(attempts, retry_after_s, jitter)
+    assert wait >= (retry_after_s or 0)
+    assert FIRST_BACKOFF_S / 2 <= wait <= max(LONGEST_BACKOFF_S, retry_after_s or 0)
+    assert backoff_s(attempts + 1, retry_after_s, jitter) >= wait
+    assert backoff_s(attempts, retry_after_s, 1.0) <= wait <= backoff_s(attempts, retry_after_s, 0.0)
+
+
+@given(st.integers(1, 100), st.floats(0, 1), st.none() | st.floats(0, 10_000))
+def test_nothing_is_tried_while_it_may_still_succeed(attempts: int, jitter: float, asked_s: float | None) -> None:
+    ticket = begin_attempt(new_ticket(START), START)
+    ticket = replace(ticket, delivery=replace(ticket.delivery, attempts=attempts))
+    assert not is_deliverable(ticket, START + timedelta(seconds=LEASE_S, microseconds=-1))
+    assert is_deliverable(ticket, START + timedelta(seconds=LEASE_S))
+    after = postponed(ticket, OutcomeUnknown("?", retry_after_s=asked_s), START, jitter=jitter, unknown=True)
+    assert not is_deliverable(after, START + timedelta(seconds=COMMIT_MAY_TAKE_S, microseconds=-1))
+    assert after.delivery.attempt_started_at == START
+    known = postponed(ticket, ServiceNowUnavailable("!"), START, jitter=jitter, unknown=False)
+    assert known.delivery.attempt_started_at is None
+    assert known.delivery.leased_until_at is None
+
+
+def test_the_same_trouble_is_told_once() -> None:
+    ticket = begin_attempt(new_ticket(START), START)
+    for _ in range(5):
+        ticket = postponed(ticket, ServiceNowUnavailable("!"), START, jitter=0, unknown=False)
+        ticket = begin_attempt(ticket, START)
+    ticket = postponed(ticket, ServiceNowThrottled("!"), START, jitter=0, unknown=False)
+    kinds = [event.kind for event in ticket.timeline]
+    assert kinds == [EventKind.CREATED, EventKind.DELIVERY_POSTPONED, EventKind.DELIVERY_POSTPONED]
+    assert ticket.delivery.attempts == 6
