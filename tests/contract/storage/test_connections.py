@@ -1,0 +1,273 @@
+"""Connections, leases, authorizations and requesters in real tables."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    KindSettings,
+    LastError,
+    Portal,
+    SyncState,
+    TicketKind,
+)
+from shared.connections.ports import InstanceAccess, PendingAuthorization, RowChanged
+from shared.errors import StorageUnavailable
+from shared.secret import Secret
+from shared.storage.authorizations import AzureAuthorizationStore
+from shared.storage.connections import AzureConnectionStore, connection_of, connection_row
+from shared.storage.leases import AzureLeaseStore
+from shared.storage.requesters import AzureRequesterDirectory
+from shared.storage.tables import Tables
+from tests.memory.clock import START, ManualClock
+from tests.memory.sign_in import MemoryServiceNowSignIn
+
+BARE = Connection("contoso", "Contoso", "https://contoso.service-now.com", "client", "m365.integration")
+FULL = Connection(
+    connection_id="contoso",
+    display_name='Contoso 株式会社 \'s "best"',
+    instance="https://contoso.service-now.com",
+    client_id="client",
+    integration_user="m365.integration",
+    portals=(Portal.COMPLIANCE,),
+    kinds={
+        TicketKind.INCIDENT: KindSettings(False, None, None, {"1": "新規", "-5": "Pending"}),
+        TicketKind.CHANGE: KindSettings(True, "0" * 32, "Security", {}),
+    },
+    time_zone="Asia/Tokyo",
+    consent_lifetime_s=2_147_483_647,
+    status=ConnectionStatus.REAUTHORIZATION_REQUIRED,
+    status_since_at=START,
+    integration_user_sys_id="f" * 32,
+    consented_at=START + timedelta(microseconds=1),
+    consent_ends_at=START + timedelta(days=100),
+    access_token_expires_at=START + timedelta(seconds=1800),
+    access_token_refresh_at=START + timedelta(seconds=1200),
+    access_token_version="v1",
+    last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
+    last_error=LastError("refresh_token_refused", "ServiceNow refuses.", "", START),
+)
+
+times = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
+
+
+@pytest.fixture
+def store(tables: Tables) -> AzureConnectionStore:
+    return AzureConnectionStore(tables.connections)
+
+
+@pytest.mark.parametrize("connection", [BARE, FULL], ids=["bare", "full"])
+async def test_a_connection_comes_back_as_it_was(store: AzureConnectionStore, connection: Connection) -> None:
+    assert await store.get_connection("contoso") is None
+    created = await store.create_connection(connection)
+    assert created == connection
+    found = await store.get_connection("contoso")
+    assert found == connection
+    assert found is not None
+    assert found.etag == created.etag
+    assert type(found.consented_at) in {datetime, type(None)}
+
+
+@given(
+    st.builds(
+        replace,
+        st.just(FULL),
+        display_name=texts,
+        consented_at=times,
+        last_error=st.none() | st.builds(LastError, texts, texts, texts, times),
+        kinds=st.dictionaries(
+            st.sampled_from(TicketKind),
+            st.builds(
+                KindSettings,
+                st.booleans(),
+                st.none() | texts,
+                st.none() | texts,
+                st.dictionaries(texts, texts, max_size=3),
+            ),
+        ),
+    )
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_whatever_a_connection_holds_survives(store: AzureConnectionStore, connection: Connection) -> None:
+    present = await store.get_connection("contoso")
+    stored = await (
+        store.create_connection(connection)
+        if present is None
+        else store.update_connection(replace(connection, etag=present.etag))
+    )
+    assert await store.get_connection("contoso") == stored == connection
+
+
+async def test_what_is_no_longer_there_leaves_the_row(store: AzureConnectionStore, tables: Tables) -> None:
+    created = await store.create_connection(FULL)
+    await store.update_connection(replace(BARE, etag=created.etag))
+    assert await store.get_connection("contoso") == BARE
+    row = await tables.connections.get_entity("contoso", "connection")
+    assert set(row) == set(connection_row(BARE))
+    assert connection_of(row) == BARE
+
+
+async def test_only_one_of_two_changes_wins(store: AzureConnectionStore) -> None:
+    created = await store.create_connection(BARE)
+    changed = await store.update_connection(replace(created, display_name="first"))
+    with pytest.raises(RowChanged):
+        await store.update_connection(replace(created, display_name="second"))
+    with pytest.raises(RowChanged):
+        await store.create_connection(BARE)
+    with pytest.raises(RowChanged):
+        await store.update_connection(replace(created, connection_id="nobody"))
+    assert await store.get_connection("contoso") == changed
+
+
+async def test_all_connections_are_listed_in_order_and_nothing_else(
+    store: AzureConnectionStore, tables: Tables, clock: ManualClock
+) -> None:
+    assert await store.list_connections() == []
+    for connection_id in ("fabrikam", "contoso", "a-1"):
+        await store.create_connection(replace(BARE, connection_id=connection_id))
+        await store.save_sync_state(connection_id, SyncState())
+        await AzureLeaseStore(tables.connections, clock).acquire_lease(connection_id, "tokens", duration_s=10)
+    assert [each.connection_id for each in await store.list_connections()] == ["a-1", "contoso", "fabrikam"]
+
+
+async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureConnectionStore) -> None:
+    fresh = await store.get_sync_state("contoso")
+    assert fresh == SyncState()
+    full = SyncState(
+        watermark="2026-03-02 09:00:00",
+        watermark_seen_at=START,
+        resume_after=("2026-03-02 09:00:00", "0" * 32),
+        last_started_at=START,
+        last_completed_at=START,
+        requested_at=START,
+        reconciled_at=START,
+        reconcile_after="0" * 32,
+    )
+    saved = await store.save_sync_state("contoso", full)
+    assert await store.get_sync_state("contoso") == saved == full
+    with pytest.raises(RowChanged):
+        await store.save_sync_state("contoso", full)
+    with pytest.raises(RowChanged):
+        await store.save_sync_state("contoso", fresh)
+    await store.save_sync_state("contoso", replace(SyncState(), etag=saved.etag))
+    assert await store.get_sync_state("contoso") == SyncState()
+
+
+async def test_missing_tables_are_told_as_such(bare_tables: Tables, clock: ManualClock) -> None:
+    store = AzureConnectionStore(bare_tables.connections)
+    leases = AzureLeaseStore(bare_tables.connections, clock)
+    authorizations = AzureAuthorizationStore(bare_tables.authorizations)
+    for attempt in (
+        store.get_connection("contoso"),
+        store.list_connections(),
+        store.create_connection(BARE),
+        store.update_connection(replace(BARE, etag="W/\"datetime'2026-03-02T09%3A00%3A00.0000000Z'\"")),
+        leases.acquire_lease("contoso", "tokens", duration_s=1),
+        authorizations.take_authorization("0" * 64),
+        authorizations.create_authorization(_authorization("0" * 64)),
+        authorizations.delete_expired_authorizations(START),
+    ):
+        with pytest.raises(StorageUnavailable) as caught:
+            await attempt
+        assert caught.value.code == "storage_table_missing"
+
+
+# Leases
+
+
+async def test_a_lease_has_one_holder(tables: Tables, clock: ManualClock) -> None:
+    leases = AzureLeaseStore(tables.connections, clock)
+    won = await asyncio.gather(*(leases.acquire_lease("contoso", "tokens", duration_s=30) for _ in range(8)))
+    (lease_id,) = [each for each in won if each is not None]
+    assert await leases.acquire_lease("contoso", "sync", duration_s=30) is not None
+    assert await leases.acquire_lease("fabrikam", "tokens", duration_s=30) is not None
+    await leases.release_lease("contoso", "tokens", lease_id)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is not None
+
+
+async def test_a_lease_that_ended_goes_to_one_other(tables: Tables, clock: ManualClock) -> None:
+    leases = AzureLeaseStore(tables.connections, clock)
+    lost = await leases.acquire_lease("contoso", "tokens", duration_s=30)
+    assert lost is not None
+    clock.advance(29)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is None
+    clock.advance(1)
+    won = await asyncio.gather(*(leases.acquire_lease("contoso", "tokens", duration_s=30) for _ in range(8)))
+    (lease_id,) = [each for each in won if each is not None]
+    await leases.release_lease("contoso", "tokens", lost)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is None, "the late loser released nothing"
+    await leases.release_lease("contoso", "tokens", lease_id)
+    await leases.release_lease("contoso", "tokens", lease_id)
+
+
+# Authorizations
+
+
+def _authorization(state_hash: str, expires_at: datetime = START) -> PendingAuthorization:
+    return PendingAuthorization(state_hash, "contoso", "challenge", expires_at, "0b0b0b0b-0000-4000-8000-000000000001")
+
+
+async def test_an_authorization_is_taken_once(tables: Tables) -> None:
+    authorizations = AzureAuthorizationStore(tables.authorizations)
+    pending = _authorization("ab" * 32)
+    assert await authorizations.take_authorization(pending.state_hash) is None
+    await authorizations.create_authorization(pending)
+    taken = await asyncio.gather(*(authorizations.take_authorization(pending.state_hash) for _ in range(8)))
+    assert [each for each in taken if each is not None] == [pending]
+
+
+async def test_expired_authorizations_are_deleted(tables: Tables) -> None:
+    authorizations = AzureAuthorizationStore(tables.authorizations)
+    later = _authorization("cd" * 32, START + timedelta(seconds=1))
+    await authorizations.create_authorization(_authorization("ab" * 32))
+    await authorizations.create_authorization(later)
+    assert await authorizations.delete_expired_authorizations(START) == 1
+    assert await authorizations.delete_expired_authorizations(START) == 0
+    assert await authorizations.take_authorization(later.state_hash) == later
+
+
+# Requesters
+
+
+class CountingUsers(MemoryServiceNowSignIn):
+    """Counts how often it is asked."""
+
+    asked = 0
+    found: str | None = None
+
+    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+        self.asked += 1
+        return self.found
+
+
+async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
+    tables: Tables, clock: ManualClock
+) -> None:
+    users = CountingUsers(clock)
+    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    access = InstanceAccess(BARE.instance, Secret("token"))
+
+    async def asked(email: str = "Aiko@contoso.com", connection: Connection = BARE) -> tuple[str | None, int]:
+        return await directory.sys_id_of(connection, access, email), users.asked
+
+    assert await asked() == (None, 1)
+    assert await asked() == (None, 1)
+    users.found = "0" * 32
+    clock.advance(3600)
+    assert await asked() == ("0" * 32, 2)
+    clock.advance(86_399)
+    assert await asked("aiko@CONTOSO.com") == ("0" * 32, 2)
+    clock.advance(1)
+    assert await asked() == ("0" * 32, 3)
+    assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
+    rows = [row async for row in tables.connections.list_entities()]
+    assert "aiko" not in repr(rows).casefold()
