@@ -32,6 +32,7 @@ class AccessRule:
 
 
 ADMIN_ONLY = frozenset({"admin"})
+_OWN_DOMAIN = "sys_domain=global"
 _MINE = "caller_id=javascript:gs.getUserID()^ORopened_by=javascript:gs.getUserID()"
 
 
@@ -68,6 +69,7 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
             "sys_script",
             "syslog",
             "ip_access",
+            "sys_api_access_policy",
             "sys_auth_scope",
             "sys_api_access_scope",
             "oauth_entity_auth_scope_mapping",
@@ -111,12 +113,18 @@ class AccessControl:
         if caller.is_admin:
             return ""
         rules = self._deciding(operation, table, "")
-        if not rules:
-            return "" if operation == "read" else None
+        if not rules and operation == "read":
+            return _OWN_DOMAIN if self._separates_domains(table) else ""
         conditions = [rule.condition for rule in rules if rule.admits(caller)]
         if not conditions:
             return None
+        if self._separates_domains(table):
+            return "^NQ".join(f"{condition}^{_OWN_DOMAIN}".removeprefix("^") for condition in conditions)
         return "" if "" in conditions else "^NQ".join(conditions)
+
+    def _separates_domains(self, table: str) -> bool:
+        is_on = self._properties.flag("simulator.domain_separation.active")
+        return is_on and "sys_domain" in self._dictionary.columns(table)
 
     def may_read_field(self, caller: Caller, field: ResolvedField) -> bool:
         """Say whether the caller may see a field, each step of a dot-walk included."""

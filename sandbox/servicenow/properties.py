@@ -102,6 +102,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _number(
         "simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."
     ),
+    _flag("simulator.domain_separation.active", False, "9: only administrators see tickets outside domain `global`."),
     # Table API (wire document 2)
     _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
     _flag(

@@ -196,6 +196,13 @@ class Records:
         )
         return bool(removed)
 
+    def clear(self) -> None:
+        """Remove every row of every table; numbers begin anew."""
+        with self._lock:
+            for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
+                self.execute(f'DELETE FROM "{root}"')
+            self._next_numbers.clear()
+
     def insert_many(self, table: str, rows: Iterable[Mapping[str, str]], *, by: str = "system") -> int:
         """Store many new rows at once (all with the keys of the first) and return how many."""
         iterator = iter(rows)
