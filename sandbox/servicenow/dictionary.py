@@ -450,7 +450,7 @@ TABLES: tuple[Table, ...] = (
     ),
     _named("core_company", "Company"),
     _named("cmn_location", "Location", *_strings(100, "city", "country")),
-    _named("cmn_department", "Department"),
+    _named("cmn_department", "Department", *_references("sys_user", "dept_head")),
     _named("chg_model", "Change Model", *_strings(1000, "description"), *_flags("active", default="true")),
     _named("prb_model", "Problem Model"),
     _named("std_change_producer_version", "Standard Change Template Version"),
@@ -481,6 +481,7 @@ TABLES: tuple[Table, ...] = (
             *_flags("inherits", default="true"),
         ),
     ),
+    Table("sys_metadata", "Application File", _strings(255, "sys_name", "sys_class_name"), display="sys_name"),
     Table(
         "syslog",
         "Log Entry",

@@ -1,15 +1,20 @@
 """The encoded query: text to syntax tree (wire document 2.3). `query_sql` gives the tree its meaning.
 
     query      = term *("^" term)
-    term       = [ "OR" | "NQ" ] condition | "ORDERBY" field | "ORDERBYDESC" field | "GROUPBY" field | "EQ"
+    term       = [ "OR" | "NQ" ] condition | related | "ORDERBY" field | "ORDERBYDESC" field | "GROUPBY" field | "EQ"
     condition  = field operator value
+    related    = "RLQUERY" table "." field "," comparison number [ ",m2m" ] [ "^" query ] "^ENDRLQUERY"
+               | "JOIN" table "." field "=" table "." field "!" query     (to the end)
 
 `^` is AND, `^OR` binds only to the neighbouring condition, `^NQ` begins a new alternative. Nothing can be escaped.
 """
 
+import operator
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 
 class Operator(StrEnum):
@@ -47,12 +52,18 @@ _SYNONYMS = {
     "DOES NOT CONTAIN": Operator.NOT_CONTAINS,
     "NOTIN": Operator.NOT_IN,
 }
-_SPELLINGS = {operator.value: operator for operator in Operator} | _SYNONYMS
+_SPELLINGS = {spelled.value: spelled for spelled in Operator} | _SYNONYMS
 _CONDITION = re.compile(
     r"(?P<field>[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*)"
     rf"(?P<operator>{'|'.join(re.escape(spelling) for spelling in sorted(_SPELLINGS, key=len, reverse=True))})"
     r"(?P<value>.*)",
     re.DOTALL,
+)
+_JOIN = re.compile(
+    r"JOIN[a-z0-9_]+\.(?P<own_field>[a-z0-9_]+)=(?P<table>[a-z0-9_]+)\.(?P<field>[a-z0-9_]+)!(?P<query>.*)", re.DOTALL
+)
+_RELATED_LIST = re.compile(
+    r"RLQUERY(?P<table>[a-z0-9_]+)\.(?P<field>[a-z0-9_]+),(?P<comparison>[<>!]?=|[<>])(?P<number>\d{1,9})(?:,m2m)?"
 )
 _FIELD = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*")
 
@@ -77,8 +88,38 @@ class SortKey:
     descending: bool = False
 
 
-type AnyOf = tuple[Condition, ...]
-"""Conditions joined by `^OR`."""
+@dataclass(frozen=True, slots=True)
+class RelatedRows:
+    """How many rows of another table point here: `count(table where field = own_field and query) comparison number`."""
+
+    table: str
+    field: str
+    own_field: str
+    comparison: str
+    number: int
+    query: "EncodedQuery"
+
+    def __str__(self) -> str:
+        return f"RLQUERY{self.table}.{self.field},{self.comparison}{self.number}"
+
+    def is_met_by_none(self) -> bool:
+        """Say whether no related row at all is right too."""
+        return COMPARISONS[self.comparison](0, self.number)
+
+
+COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+type Clause = Condition | RelatedRows
+
+type AnyOf = tuple[Clause, ...]
+"""Clauses joined by `^OR`."""
 
 type AllOf = tuple[AnyOf, ...]
 """What stands between two `^NQ`: alternatives joined by `^`."""
@@ -95,22 +136,32 @@ class EncodedQuery:
     sort_keys: tuple[SortKey, ...] = ()
     invalid_terms: tuple[str, ...] = ()
 
-    def conditions(self) -> list[Condition]:
-        """Return every condition, in the order written."""
-        return [condition for group in self.groups for any_of in group for condition in any_of]
+    def clauses(self) -> list[Clause]:
+        """Return every clause, in the order written."""
+        return [clause for group in self.groups for any_of in group for clause in any_of]
 
 
 def parse(text: str) -> EncodedQuery:
     """Return the syntax tree of an encoded query. Never fails: what cannot be read is listed as invalid."""
-    groups: list[list[list[Condition]]] = [[]]
+    groups: list[list[list[Clause]]] = [[]]
     sort_keys: list[SortKey] = []
     invalid: list[str] = []
-    neighbour: list[Condition] | None = None
-    for term in text.split("^"):
+    neighbour: list[Clause] | None = None
+    terms = iter(text.split("^"))
+    for term in terms:
         if term in ("", "EQ") or term.startswith("GROUPBY"):
             continue
         if sort_key := _parse_sort_key(term):
             sort_keys.append(sort_key)
+            continue
+        if term.startswith(("JOIN", "RLQUERY")):
+            related = _parse_join([term, *terms]) if term.startswith("JOIN") else _parse_related_list(term, terms)
+            if related is None:
+                invalid.append(term)
+            else:
+                sort_keys += related.query.sort_keys
+                neighbour = [related]
+                groups[-1].append(neighbour)
             continue
         joined_by_or = term.startswith("OR")
         if term.startswith("NQ"):
@@ -142,11 +193,27 @@ def _parse_condition(text: str) -> Condition | None:
     return Condition(match["field"], _SPELLINGS[match["operator"]], match["value"])
 
 
+def _parse_join(terms: list[str]) -> RelatedRows | None:
+    match = _JOIN.fullmatch("^".join(terms))
+    if match is None:
+        return None
+    return RelatedRows(match["table"], match["field"], match["own_field"], ">", 0, parse(match["query"]))
+
+
+def _parse_related_list(first: str, terms: Iterator[str]) -> RelatedRows | None:
+    inner = list(takewhile(lambda term: term != "ENDRLQUERY", terms))
+    match = _RELATED_LIST.fullmatch(first)
+    if match is None:
+        return None
+    query = parse("^".join(inner))
+    return RelatedRows(match["table"], match["field"], "sys_id", match["comparison"], int(match["number"]), query)
+
+
 def is_field_path(text: str) -> bool:
     """Say whether `text` could name a field, dot-walks included."""
     return _FIELD.fullmatch(text) is not None
 
 
-def _without_emptiness(groups: list[list[list[Condition]]]) -> tuple[AllOf, ...]:
+def _without_emptiness(groups: list[list[list[Clause]]]) -> tuple[AllOf, ...]:
     kept = (tuple(tuple(any_of) for any_of in group if any_of) for group in groups)
     return tuple(group for group in kept if group)

@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 
 from sandbox.servicenow.clock import from_glide, to_glide
 from sandbox.servicenow.dictionary import Column, Dictionary
-from sandbox.servicenow.encoded_query import AllOf, AnyOf, Condition, EncodedQuery, Operator, is_field_path
+from sandbox.servicenow.encoded_query import (
+    AllOf,
+    AnyOf,
+    Clause,
+    Condition,
+    EncodedQuery,
+    Operator,
+    RelatedRows,
+    is_field_path,
+)
 from sandbox.servicenow.glide_script import ScriptContext, UnknownScriptError
 
 DYNAMIC_ME = "90d1921e5f510100a9ad2572f2b477fe"
@@ -84,8 +93,15 @@ class QueryCompiler:
         dropped: list[str] = list(query.invalid_terms)
         unknown: list[str] = []
         uses: set[tuple[str, str, Use]] = set()
-        compiled: dict[Condition, Sql] = {}
-        for condition in query.conditions():
+        compiled: dict[Clause, Sql] = {}
+        for condition in query.clauses():
+            if isinstance(condition, RelatedRows):
+                related = self._related_rows(table, condition, uses)
+                if related is None:
+                    dropped.append(str(condition))
+                else:
+                    compiled[condition] = related
+                continue
             resolved = self.resolve(table, condition.field)
             if resolved is None:
                 unknown.append(condition.field)
@@ -141,6 +157,23 @@ class QueryCompiler:
             terms.append(f"{resolved.expression}{' DESC' if key.descending else ''}")
         return ", ".join(terms), unsortable
 
+    def _related_rows(self, table: str, related: RelatedRows, uses: set[tuple[str, str, Use]]) -> Sql | None:
+        own = self.resolve(table, related.own_field)
+        other = self.resolve(related.table, related.field) if related.table in self.dictionary else None
+        if own is None or other is None:
+            return None
+        query = self.compile(related.query, related.table)
+        uses |= query.uses | {(*step, "match") for step in (*own.steps, *other.steps)}
+        # Rows with no relative appear in no group: where they count too, the groups that do not qualify are left out.
+        excludes = related.is_met_by_none()
+        sql = (
+            f"{own.expression} {'NOT IN' if excludes else 'IN'} "
+            f'(SELECT {other.expression} FROM "{self.dictionary.root(related.table)}" AS t '
+            f"WHERE {other.expression} IS NOT NULL AND {query.where} GROUP BY {other.expression} "
+            f"HAVING {'NOT ' if excludes else ''}(count(*) {related.comparison} {related.number}))"
+        )
+        return sql, query.parameters
+
     def _class_restriction(self, table: str) -> Sql | None:
         if table == self.dictionary.root(table):
             return None
@@ -164,10 +197,11 @@ class QueryCompiler:
         bounds: dict[str, str] = {}
         for any_of in group:
             condition = any_of[0]
+            if isinstance(condition, RelatedRows) or len(any_of) > 1:
+                continue
             resolved = self.resolve(table, condition.field)
             if (
-                len(any_of) == 1
-                and resolved is not None
+                resolved is not None
                 and len(resolved.steps) == 1
                 and resolved.column.kind == "date_time"
                 and condition.operator in (Operator.EQUALS, Operator.GREATER, Operator.GREATER_OR_EQUAL)
@@ -404,7 +438,7 @@ def _negated(sql: Sql) -> Sql:
     return f"({sql[0]}) IS NOT TRUE", sql[1]
 
 
-def _groups_of(query: EncodedQuery, compiled: Mapping[Condition, Sql]) -> tuple[AllOf, ...]:
+def _groups_of(query: EncodedQuery, compiled: Mapping[Clause, Sql]) -> tuple[AllOf, ...]:
     def valid(any_of: AnyOf) -> AnyOf:
         return tuple(condition for condition in any_of if condition in compiled)
 
@@ -412,7 +446,7 @@ def _groups_of(query: EncodedQuery, compiled: Mapping[Condition, Sql]) -> tuple[
     return tuple(group for group in groups if group)
 
 
-def _any_group(groups: tuple[AllOf, ...], compiled: Mapping[Condition, Sql]) -> Sql | None:
+def _any_group(groups: tuple[AllOf, ...], compiled: Mapping[Clause, Sql]) -> Sql | None:
     """Join the alternatives, what they have in common said once and first."""
     if not groups:
         return None

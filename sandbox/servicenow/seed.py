@@ -124,6 +124,8 @@ _LAST_NAMES = (
     "Patel Ruggeri Sato Tuter Underwood Whitherspoon Yamada"
 )
 _NAMES = tuple((first, last) for last in _LAST_NAMES.split() for first in _FIRST_NAMES.split())
+_USER_SYS_IDS = {"natasha.ingram": "46c5bf6ca9fe1981010713e3ac7d3384"}
+_FINANCE_SYS_ID = "a581ab703710200044e0bfc8bcbe5de8"
 _PROBLEM_ADMIN = ("26fbff173b331300ad3cc9bb34efc4bd", "problem.admin", "Problem", "Admin")
 _USER_COUNT = 640
 _ADMINISTRATORS = 12
@@ -158,6 +160,7 @@ def plant(instance: Instance, *, seed: int = 1) -> None:
         _plant_inventory(instance)
         _plant_tickets(instance, users, generator, now)
         _plant_log(instance, generator)
+        _list_application_files(instance)
 
 
 def add_person(instance: Instance, person: Person) -> str:
@@ -212,6 +215,11 @@ def user_sys_id(user_name: str) -> str:
         (person.sys_id for person in PEOPLE if person.user_name == user_name and person.sys_id),
         _sys_id("sys_user", user_name),
     )
+
+
+def _demonstration_user_sys_id(number: int) -> str:
+    name = _user_name(number)
+    return _USER_SYS_IDS.get(name) or _sys_id("sys_user", name)
 
 
 def _sys_id(*parts: str) -> str:
@@ -298,7 +306,7 @@ def _plant_roles_and_groups(instance: Instance) -> None:
                 "sys_id": group_sys_id(group),
                 "name": group,
                 "description": f"{group} team",
-                "manager": _sys_id("sys_user", _user_name(number)) if number < 6 else "",
+                "manager": _demonstration_user_sys_id(number) if number < 6 else "",
             }
             for number, group in enumerate(GROUPS)
         ),
@@ -328,8 +336,10 @@ def _plant_users(instance: Instance) -> list[str]:
     """Plant people and demonstration users; return the ids of the latter."""
     for person in PEOPLE:
         add_person(instance, person)
+    instance.records.update("sys_user", ADMIN_SYS_ID, {"department": _FINANCE_SYS_ID})
+    department_ids = [_FINANCE_SYS_ID, *(_sys_id("cmn_department", str(number)) for number in range(3))]
     people = [
-        (_sys_id("sys_user", _user_name(number)), _user_name(number), *_NAMES[number]) for number in range(_USER_COUNT)
+        (_demonstration_user_sys_id(number), _user_name(number), *_NAMES[number]) for number in range(_USER_COUNT)
     ]
     instance.records.insert_many(
         "sys_user",
@@ -343,7 +353,7 @@ def _plant_users(instance: Instance) -> list[str]:
                 "email": f"{user_name}@example.com",
                 "active": "false" if number % 97 == 96 else "true",
                 "mobile_phone": f"+1 555 01{number:02}" if number < _WITH_MOBILE_PHONE else "",
-                "department": _sys_id("cmn_department", str(number % 4)),
+                "department": department_ids[number % len(department_ids)],
                 "location": _sys_id("cmn_location", str(number % 5)),
                 "company": _sys_id("core_company", "0"),
             }
@@ -379,7 +389,7 @@ def _plant_inventory(instance: Instance) -> None:
         ],
         "core_company": ["ACME North America", "ACME EMEA", "ACME APAC"],
         "cmn_location": ["Berlin", "San Diego", "Tokyo", "London", "Sydney"],
-        "cmn_department": ["IT", "Finance", "Sales", "HR"],
+        "cmn_department": ["IT", "Sales", "HR"],
         "chg_model": ["Normal", "Standard", "Emergency"],
         "prb_model": ["General"],
         "sc_cat_item": ["Standard laptop", "New mailbox"],
@@ -389,6 +399,11 @@ def _plant_inventory(instance: Instance) -> None:
         instance.records.insert_many(
             table, ({"sys_id": _sys_id(table, str(number)), "name": name} for number, name in enumerate(names))
         )
+
+    instance.records.insert(
+        "cmn_department",
+        {"sys_id": _FINANCE_SYS_ID, "name": "Finance", "dept_head": _USER_SYS_IDS["natasha.ingram"]},
+    )
 
 
 def _plant_tickets(instance: Instance, users: Sequence[str], generator: random.Random, now: datetime) -> None:
@@ -487,3 +502,13 @@ def _plant_log(instance: Instance, generator: random.Random) -> None:
             for _ in range(700)
         ),
     )
+
+
+def _list_application_files(instance: Instance) -> None:
+    """Repeat what configures the instance in `sys_metadata`, where a real one keeps all of it."""
+    for table, name in (("sys_db_object", "label"), ("sys_dictionary", "column_label"), ("sys_choice", "label")):
+        rows = instance.records.query(table)
+        instance.records.insert_many(
+            "sys_metadata",
+            ({"sys_id": row["sys_id"], "sys_name": row[name], "sys_class_name": table} for row in rows),
+        )

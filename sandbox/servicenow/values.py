@@ -14,6 +14,8 @@ type DisplayMode = Literal["false", "true", "all"]
 type Cell = str | dict[str, str]
 
 _REFERENCES_AT_ONCE = 500
+_MASK = "********"
+"""Shown for a password that is set; journals are never stored with their record, so they show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class ValueFormatter:
     def cells(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[Cell]:
         """Return the cells of one field, given its raw value and the class of each row."""
         column = field.column
+        shown = values if self._style.mode == "false" else self._shown(field, values, classes)
         if column.kind in ("journal", "password"):
             values = [""] * len(values)
-        shown = values if self._style.mode == "false" else self._shown(field, values, classes)
         make = self._reference_cell if column.reference else self._plain_cell
         made: dict[tuple[str, str], Cell] = {}
         cells = []
@@ -77,6 +79,8 @@ class ValueFormatter:
 
     def _shown(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[str]:
         column = field.column
+        if column.kind in ("journal", "password"):
+            return [_MASK if value else "" for value in values]
         if column.reference:
             return _looked_up(values, self._display_values(column.reference, values))
         if column.has_choices:
