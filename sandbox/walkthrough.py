@@ -1,0 +1,278 @@
+"""The main job once, told line by line: connect ServiceNow, create tickets, see them worked on, tokens renewed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from sandbox.functions_host.authentication import Person as PortalPerson
+from sandbox.functions_host.authentication import Tenant
+from sandbox.portal import PortalUser, UnexpectedAnswerError
+from sandbox.servicenow.control_client import ControlClient, sign_in_and_consent
+from sandbox.servicenow.seed import PEOPLE, Person, user_sys_id
+from sandbox.world import PEOPLE as PEOPLE_FILE
+from sandbox.world import FunctionsHost, ServiceNow
+from shared.servicenow.transport import USER_AGENT
+
+CONNECTION_ID = "contoso"
+CONNECTION = f"/api/connections/{CONNECTION_ID}"
+_TIMER_WAIT_S = 60.0
+_TIMER_POLL_S = 5.0
+
+INCIDENT = {
+    "kind": "incident",
+    "portal": "security",
+    "name": "Require multifactor authentication for administrators",
+    "description": "Three administrators can still sign in with a password alone.",
+    "priority": "high",
+    "due_date": "2030-06-30",
+    "recommendation": {
+        "source": "microsoft",
+        "category": "identity",
+        "id": "AdminMFAV2",
+        "link": "https://security.microsoft.com/securescore?viewid=actions",
+    },
+}
+CHANGE = {
+    "kind": "change",
+    "portal": "compliance",
+    "name": "Turn on audit log retention for one year",
+    "description": "Retention is ninety days; the policy asks for a year.",
+    "priority": "moderate",
+    "due_date": "2030-09-30",
+    "recommendation": {"source": "user", "category": "data"},
+}
+
+
+class StepFailedError(Exception):
+    """A step of the walk-through did not hold; the text says what was expected and what was found."""
+
+
+class Walkthrough:
+    """Plays every person of the story against a running world.
+
+    Args:
+        servicenow: The ServiceNow instance.
+        host: A Functions host with the app in it.
+        public_url: The app's address for people.
+        tell: Receives each line of the story.
+    """
+
+    def __init__(
+        self, servicenow: ServiceNow, host: FunctionsHost, public_url: str, tell: Callable[[str], None] = print
+    ) -> None:
+        self._servicenow = servicenow
+        self._host = host
+        self._public_url = public_url
+        self._tell = tell
+        self._steps = 0
+        self._requests_told = 0
+
+    def run(self) -> None:
+        """Tell the whole story.
+
+        Raises:
+            StepFailedError: A step did not hold.
+        """
+        tenant = Tenant.read(PEOPLE_FILE)
+        administrator, requester = (_portal_person(tenant, name) for name in ("Megan Bowen", "Adele Vance"))
+        try:
+            with (
+                ControlClient(self._servicenow.url) as self._control,
+                PortalUser(administrator, self._public_url) as megan,
+                PortalUser(requester, self._public_url) as adele,
+            ):
+                client = self._register_client()
+                self._connect(megan, client)
+                self._authorize(megan)
+                incident = self._create(adele, INCIDENT)
+                change = self._create(adele, CHANGE)
+                self._begin_work(incident, change)
+                self._sync(adele, [incident, change])
+                self._resolve(incident)
+                self._wait_for_timer(megan, adele, incident)
+                self._summarise(adele)
+        except UnexpectedAnswerError as error:
+            raise StepFailedError(str(error)) from error
+
+    # The steps
+
+    def _register_client(self) -> dict[str, str]:
+        self._step("The ServiceNow administrator registers an OAuth client for the app")
+        redirect_uri = f"{self._public_url}/api/oauth/callback"
+        client = self._control.create_oauth_client("Microsoft 365 tickets", redirect_uri)
+        self._detail("redirect URL", redirect_uri)
+        self._detail("client id", client["client_id"])
+        self._detail("client secret", "told to Megan, shown to nobody")
+        return client
+
+    def _connect(self, megan: PortalUser, client: dict[str, str]) -> None:
+        self._step("Megan Bowen (security administrator) connects the portal to the instance")
+        connection = megan.call(
+            "PUT",
+            CONNECTION,
+            {
+                "display_name": "Contoso",
+                "instance": self._servicenow.url,
+                "client_id": client["client_id"],
+                "client_secret": client["client_secret"],
+                "integration_user": _integration_user().user_name,
+                "kinds": {"change": {"state_names": {"-4": "Being assessed"}}},
+            },
+        )
+        self._expect("status", connection["status"], "awaiting_authorization")
+        self._expect("client secret in the answer", client["client_secret"] in str(connection), False)
+
+    def _authorize(self, megan: PortalUser) -> None:
+        user = _integration_user()
+        self._step(f"Megan Bowen authorizes it: ServiceNow asks for a log-in, {user.user_name} logs in and allows it")
+        start = megan.visit(f"/api/oauth/authorize?connection_id={CONNECTION_ID}")
+        self._expect("answer", start.status_code, 302)
+        callback = sign_in_and_consent(start.headers["Location"], user.user_name, user.password)
+        returned = megan.visit(callback)
+        if not returned.is_redirect:
+            raise StepFailedError(f"the callback answered {returned.status_code}: {returned.text}")
+        self._detail("back at", returned.headers["Location"])
+        connection = megan.call("GET", CONNECTION)
+        self._expect("status", connection["status"], "connected")
+        self._detail("access token until", connection["access_token_expires_at"])
+        self._detail("consent until", f"{connection['consent_ends_at']} ({connection['consent_days_left']} days)")
+        self._tell_requests()
+
+    def _create(self, adele: PortalUser, wanted: dict[str, Any]) -> dict[str, Any]:
+        kind = {"incident": "an incident", "change": "a change request"}[wanted["kind"]]
+        self._step(f"Adele Vance sends a recommendation as {kind}: {wanted['name']}")
+        key = {"Idempotency-Key": f"walkthrough-{wanted['kind']}"}
+        ticket = adele.call("POST", "/api/tickets", wanted, headers=key)
+        self._expect("delivery", ticket["delivery"]["status"], "delivered")
+        record = ticket["servicenow"]
+        self._detail("number", record["number"])
+        self._detail("link", record["link"])
+        self._detail("state", _state(ticket))
+        self._tell_requests()
+        again = adele.call("POST", "/api/tickets", wanted, headers=key)
+        self._expect("sent again", again["servicenow"]["number"], record["number"])
+        self._tell_requests()
+        return ticket
+
+    def _begin_work(self, incident: dict[str, Any], change: dict[str, Any]) -> None:
+        agent = _agent()
+        self._step(f"{agent.first_name} {agent.last_name} (ServiceNow agent) starts on both")
+        self._work(incident, {"state": "2", "assigned_to": user_sys_id(agent.user_name), "work_notes": "On it."})
+        self._work(change, {"state": "-4"})
+
+    def _sync(self, adele: PortalUser, tickets: list[dict[str, Any]]) -> None:
+        self._step("Adele Vance asks for the present state")
+        counts = adele.call("POST", f"{CONNECTION}/sync")
+        self._expect("tickets changed", counts["applied"], len(tickets))
+        for before in tickets:
+            after = adele.call("GET", f"/api/tickets/{before['ticket_id']}")
+            self._detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
+            self._expect("phase", after["phase"], "in_progress" if before["kind"] == "incident" else after["phase"])
+        self._tell_requests()
+
+    def _resolve(self, incident: dict[str, Any]) -> None:
+        agent = _agent()
+        self._step(f"{agent.first_name} {agent.last_name} resolves the incident; meanwhile the access token ends")
+        self._work(
+            incident,
+            {"state": "6", "close_code": "Solution provided", "close_notes": "Enforced by Conditional Access."},
+        )
+        revoked = self._control.revoke_tokens(user_name=_integration_user().user_name, token_type="access_token")
+        self._expect("access tokens ended", revoked, 1)
+
+    def _wait_for_timer(self, megan: PortalUser, adele: PortalUser, incident: dict[str, Any]) -> None:
+        self._step("The timer renews the token and brings the state back")
+        before = adele.call("GET", f"/api/tickets/{incident['ticket_id']}")
+        deadline = time.monotonic() + _TIMER_WAIT_S
+        while (after := adele.call("GET", f"/api/tickets/{incident['ticket_id']}"))["phase"] != "resolved":
+            if time.monotonic() > deadline:
+                raise StepFailedError(f"the state did not come back within {_TIMER_WAIT_S:g} seconds: {_state(after)}")
+            self._fire_timer()
+            time.sleep(_TIMER_POLL_S)
+        self._detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
+        connection = megan.call("GET", CONNECTION)
+        self._expect("status", connection["status"], "connected")
+        self._detail("access token until", connection["access_token_expires_at"])
+        self._tell_requests()
+        for event in after["timeline"]:
+            self._detail(event["at"], " ".join([event["kind"], *map(str, event["details"].values())]))
+
+    def _summarise(self, adele: PortalUser) -> None:
+        self._step("Adele Vance looks at the counts")
+        kinds = adele.call("GET", "/api/tickets/summary")["kinds"]
+        for kind, counts in kinds.items():
+            phases = ", ".join(f"{phase} {count}" for phase, count in counts["phases"].items() if count)
+            self._detail(kind, f"{phases}; open {counts['open']}, overdue {counts['overdue']}")
+        self._expect("resolved incidents", kinds["incident"]["phases"]["resolved"], 1)
+        self._expect("waiting or failed", sum(counts["pending"] + counts["failed"] for counts in kinds.values()), 0)
+
+    # What they are made of
+
+    def _work(self, ticket: dict[str, Any], values: dict[str, str]) -> None:
+        """Change a record through ServiceNow's own Table API, as the agent."""
+        agent, record = _agent(), ticket["servicenow"]
+        answer = httpx.patch(
+            f"{self._servicenow.url}/api/now/table/{record['table']}/{record['sys_id']}",
+            params={"sysparm_display_value": "all", "sysparm_fields": "number,state"},
+            json=values,
+            auth=(agent.user_name, agent.password),
+            trust_env=False,
+        )
+        if not answer.is_success:
+            raise StepFailedError(f"ServiceNow answered {answer.status_code}: {answer.text}")
+        result = answer.json()["result"]
+        self._expect(record["number"], result["state"]["value"], values["state"], result["state"]["display_value"])
+
+    def _fire_timer(self) -> None:
+        """Let the timer run now instead of at the next full minute, as an operator can."""
+        answer = httpx.post(
+            f"{self._host.url}/admin/functions/maintain",
+            headers={"x-functions-key": self._host.master_key},
+            json={},
+            trust_env=False,
+        )
+        answer.raise_for_status()
+
+    def _step(self, text: str) -> None:
+        self._steps += 1
+        self._tell(f"\n{self._steps:2}. {text}")
+
+    def _detail(self, name: str, value: object) -> None:
+        self._tell(f"      {name:28} {value}")
+
+    def _expect(self, name: str, found: object, wanted: object, shown: object = None) -> None:
+        if found != wanted:
+            raise StepFailedError(f"{name} is {found!r} where {wanted!r} was expected")
+        self._detail(name, found if shown is None else shown)
+
+    def _tell_requests(self) -> None:
+        """Tell what the app has asked ServiceNow since the last time."""
+        requests = [entry for entry in self._control.requests() if entry["user_agent"] == USER_AGENT]
+        new, self._requests_told = requests[self._requests_told :], len(requests)
+        self._detail("requests to ServiceNow", len(new) or "none")
+        for entry in new:
+            self._detail("", f"{entry['method']} {entry['path_class']} {entry['status']}")
+
+
+def _state(ticket: dict[str, Any]) -> str:
+    return f"{ticket['servicenow']['state_name']} ({ticket['phase']})"
+
+
+def _portal_person(tenant: Tenant, name: str) -> PortalPerson:
+    return next(person for person in tenant.people if person.name == name)
+
+
+def _servicenow_person(user_name: str) -> Person:
+    return next(person for person in PEOPLE if person.user_name == user_name)
+
+
+def _integration_user() -> Person:
+    return _servicenow_person("m365.connector")
+
+
+def _agent() -> Person:
+    return _servicenow_person("agent.smith")
