@@ -54,12 +54,12 @@ class ControlClient:
         """Return the instance's time and how many rows its main tables have."""
         return self._ask("GET", "/health")
 
-    def reset(self) -> None:
+    def reset(self, *, records: bool = False) -> None:
         """Take faults, rate rules, sessions, requests, tokens and switches back to the start, the clock to real time.
 
-        Records that were made since stay; see :meth:`delete_record`.
+        With `records`, everything stored goes too and the instance is filled as it was when it started.
         """
-        self._ask("POST", "/reset")
+        self._ask("POST", "/reset", {"records": records})
 
     # Faults and limits
 
