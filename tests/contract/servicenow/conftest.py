@@ -1,0 +1,118 @@
+"""The real client against a simulated instance of this test's own, over a real connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+
+import httpx
+import pytest
+import stamina
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox.servicenow.app import create_app
+from sandbox.servicenow.control_client import ControlClient
+from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.server import serving
+from shared.connections.model import Connection
+from shared.connections.ports import InstanceAccess
+from shared.secret import Secret
+from shared.servicenow.client import ServiceNowClient
+from shared.servicenow.transport import Limits
+
+REDIRECT = "https://connector.example/api/oauth/callback"
+USER = "m365.integration"
+PASSWORD = "integration-password"
+ROLES = ("itil", "sn_change_write")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What an administrator set up in ServiceNow for the connector."""
+
+    connection: Connection
+    client_secret: Secret
+    user_sys_id: str
+
+
+@pytest.fixture(autouse=True)
+def repeat_without_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+@pytest.fixture
+def instance() -> Iterator[Instance]:
+    created = Instance()
+    yield created
+    created.close()
+
+
+class Present:
+    """Serves the instance of the test that runs: starting and stopping a server takes longer than most tests."""
+
+    app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None, "the server speaks of its own life before there is an instance"
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[tuple[Present, ControlClient]]:
+    present = Present()
+    with serving(present) as url, ControlClient(url) as client:
+        yield present, client
+
+
+@pytest.fixture
+def control(instance: Instance, server: tuple[Present, ControlClient]) -> ControlClient:
+    present, client = server
+    present.app = create_app(instance)
+    return client
+
+
+@pytest.fixture
+def registered(control: ControlClient) -> Registered:
+    user = control.create_user(
+        USER, roles=ROLES, user_password=PASSWORD, email="m365@contoso.example", time_zone="Asia/Tokyo"
+    )
+    client = control.create_oauth_client("Connector", REDIRECT)
+    connection = Connection(
+        connection_id="main",
+        display_name="Contoso",
+        instance=control.base_url,
+        client_id=client["client_id"],
+        integration_user=USER,
+    )
+    return Registered(connection, Secret(client["client_secret"]), user["sys_id"])
+
+
+@pytest.fixture
+def access(registered: Registered, control: ControlClient) -> InstanceAccess:
+    """An access token for the integration user, by the shortest way: the password grant."""
+    tokens = httpx.post(
+        f"{control.base_url}/oauth_token.do",
+        data={
+            "grant_type": "password",
+            "client_id": registered.connection.client_id,
+            "client_secret": registered.client_secret.reveal(),
+            "username": USER,
+            "password": PASSWORD,
+        },
+        trust_env=False,
+        verify=False,
+    ).json()
+    control.clear_requests()
+    return InstanceAccess(control.base_url, Secret(tokens["access_token"]))
+
+
+@pytest.fixture
+async def client(control: ControlClient) -> AsyncIterator[ServiceNowClient]:
+    """The client as the app has it, but less patient."""
+    # Its own way to the network would read the certificate authorities for every test.
+    network = httpx.AsyncHTTPTransport(verify=False)
+    created = ServiceNowClient(transport=network, limits=replace(Limits(), get_s=0.5, post_s=0.5))
+    yield created
+    await created.aclose()
+    assert not [request for request in control.requests(r"^/(api|oauth_token|oauth_revoke)") if request["had_cookies"]]

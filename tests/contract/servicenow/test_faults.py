@@ -1,0 +1,154 @@
+"""Bad days: every fault of wire document 10, item 12, for a write and for a read.
+
+What counts for a write is not only the error but whether it tells the truth: an error that says "nothing was written"
+while a record stands in ServiceNow would double the ticket, and the look-up after "not known" must find what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sandbox.servicenow.control_client import ControlClient
+from sandbox.servicenow.faults import KINDS
+from shared.connections.ports import InstanceAccess
+from shared.errors import (
+    AccessRefused,
+    ConnectorError,
+    OutcomeUnknown,
+    Reauthorize,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+)
+from shared.servicenow.client import ServiceNowClient
+from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
+
+SLOW = {"delay_s": 0.8}
+
+WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
+    ("rate_limited", {}, ServiceNowThrottled, "servicenow_throttled"),
+    ("rate_limited_bare", {}, ServiceNowThrottled, "servicenow_throttled"),
+    ("queue_full", {}, ServiceNowThrottled, "servicenow_throttled"),
+    ("cancelled_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
+    ("cancelled_before_commit", {}, OutcomeUnknown, "outcome_unknown"),
+    ("cut_off_json", {}, OutcomeUnknown, "outcome_unknown"),
+    ("hibernating", {}, ServiceNowUnavailable, "servicenow_hibernating"),
+    ("bad_gateway", {}, OutcomeUnknown, "outcome_unknown"),
+    ("address_blocked", {}, AccessRefused, "ip_address_blocked"),
+    ("slow", SLOW, OutcomeUnknown, "outcome_unknown"),
+    ("reset_before_commit", {}, OutcomeUnknown, "outcome_unknown"),
+    ("reset_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
+    ("unauthenticated", {}, Reauthorize, "access_token_refused"),
+    ("huge_body", {}, OutcomeUnknown, "outcome_unknown"),
+    ("html_as_json", {}, OutcomeUnknown, "outcome_unknown"),
+    ("accepted", {}, OutcomeUnknown, "outcome_unknown"),
+    ("accepted", {"runs": True}, OutcomeUnknown, "outcome_unknown"),
+]
+
+READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
+    ("rate_limited", {}, ServiceNowThrottled, "servicenow_throttled", False),
+    ("rate_limited", {"retry_after_s": 0}, ServiceNowThrottled, "servicenow_throttled", True),
+    ("rate_limited_bare", {}, ServiceNowThrottled, "servicenow_throttled", False),
+    ("queue_full", {}, ServiceNowThrottled, "servicenow_throttled", False),
+    ("cancelled_before_commit", {}, ServiceNowUnavailable, "servicenow_quota_exceeded", False),
+    ("cancelled_after_commit", {}, ServiceNowUnavailable, "servicenow_quota_exceeded", False),
+    ("cut_off_json", {"rows": 1}, ServiceNowUnavailable, "answer_incomplete", True),
+    ("hibernating", {}, ServiceNowUnavailable, "servicenow_hibernating", False),
+    ("bad_gateway", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
+    ("address_blocked", {}, AccessRefused, "ip_address_blocked", False),
+    ("slow", SLOW, ServiceNowUnavailable, "servicenow_timeout", False),
+    ("reset_before_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
+    ("reset_after_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
+    ("unauthenticated", {}, Reauthorize, "access_token_refused", False),
+    ("huge_body", {}, ServiceNowUnavailable, "answer_too_large", False),
+    ("html_as_json", {}, ServiceNowUnavailable, "answer_incomplete", True),
+    ("accepted", {}, ServiceNowUnavailable, "servicenow_busy", True),
+]
+
+ELSEWHERE = {"token_refused", "empty_page"}
+"""Tested with OAuth and with the changes."""
+
+
+async def count(control: ControlClient, request: str, expected: int) -> int:
+    """Return how often that was asked, after what was still under way has ended."""
+    for _ in range(100):
+        if (counted := control.request_counts().get(request, 0)) >= expected:
+            break
+        await asyncio.sleep(0.02)
+    return counted
+
+
+def test_every_fault_is_here() -> None:
+    assert {kind for kind, *_ in WRITES} | ELSEWHERE == set(KINDS)
+    assert {kind for kind, *_ in READS} | ELSEWHERE == set(KINDS)
+
+
+@pytest.mark.parametrize(("kind", "options", "error", "code"), WRITES)
+async def test_write(
+    kind: str,
+    options: dict[str, Any],
+    error: type[ConnectorError],
+    code: str,
+    client: ServiceNowClient,
+    access: InstanceAccess,
+    control: ControlClient,
+) -> None:
+    control.set_fault(kind, method="POST", **{"remaining": 1, **options})
+    ticket = new_ticket()
+    with pytest.raises(error) as caught:
+        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert (type(caught.value), caught.value.code) == (error, code)
+    assert await count(control, "POST /api/now/table/incident", 1) == 1, "a write is never repeated"
+
+    there = control.records("incident", f"correlation_id={ticket.correlation_id}")
+    if error is not OutcomeUnknown:
+        assert there == [], "the error said that nothing was written"
+    found = await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    )
+    assert [record.sys_id for record in found] == [row["sys_id"] for row in there]
+    if not found:
+        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert len(control.records("incident", f"correlation_id={ticket.correlation_id}")) == 1
+
+
+@pytest.mark.parametrize(("kind", "options", "error", "code", "repeated"), READS)
+async def test_read(
+    kind: str,
+    options: dict[str, Any],
+    error: type[ConnectorError],
+    code: str,
+    repeated: bool,
+    client: ServiceNowClient,
+    access: InstanceAccess,
+    control: ControlClient,
+) -> None:
+    tickets = [new_ticket(), new_ticket()]
+    for ticket in tickets:
+        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    sys_ids = [ticket.ticket_id for ticket in tickets]
+    control.clear_requests()
+
+    control.set_fault(kind, method="GET", **{"remaining": None, **options})
+    with pytest.raises(error) as caught:
+        await client.records.list_by_sys_id(access, sys_ids)
+    assert (type(caught.value), caught.value.code) == (error, code)
+    attempts = 3 if repeated else 1
+    assert await count(control, "GET /api/now/table/task", attempts) == attempts
+
+    control.clear_faults()
+    control.set_fault(kind, method="GET", **{"remaining": 1, **options})
+    if repeated:
+        assert len(await client.records.list_by_sys_id(access, sys_ids)) == 2, "the second attempt succeeds"
+    else:
+        with pytest.raises(error):
+            await client.records.list_by_sys_id(access, sys_ids)
+
+
+async def test_an_instance_that_is_not_there(client: ServiceNowClient, access: InstanceAccess) -> None:
+    nowhere = InstanceAccess("http://127.0.0.1:9", access.access_token)
+    with pytest.raises(ServiceNowUnavailable) as caught:
+        await client.records.create_record(nowhere, new_ticket(), KIND_SETTINGS, None)
+    assert caught.value.code == "servicenow_unavailable", "nothing was sent, so nothing was written"

@@ -1,0 +1,352 @@
+"""Creating records, finding them again, and learning what changed (wire document 2, 5)."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pytest
+
+from sandbox.servicenow.access import AccessRule
+from sandbox.servicenow.control_client import ControlClient
+from sandbox.servicenow.instance import Instance
+from shared.connections.model import KindSettings, TicketKind
+from shared.connections.ports import InstanceAccess
+from shared.errors import AccessRefused, Reauthorize, ServiceNowThrottled, ValuesRefused
+from shared.servicenow.client import ServiceNowClient
+from shared.tickets.model import TABLES, Priority, Record
+from tests.contract.servicenow.conftest import USER
+from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
+
+ADMIN_ONLY = frozenset({"admin"})
+TASK_REQUESTS = "GET /api/now/table/task"
+
+
+@pytest.mark.parametrize("kind", TicketKind)
+async def test_the_seven_data_stand_in_the_record(
+    kind: TicketKind, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    requester = control.create_user("ada", email="ada@contoso.example")["sys_id"]
+    group = control.insert_record("sys_user_group", {"name": "Security operations"})["sys_id"]
+    ticket = new_ticket(kind)
+    record = await client.records.create_record(
+        access, ticket, KindSettings(assignment_group=group, category="software"), requester
+    )
+    table = TABLES[kind]
+    assert control.request_counts() == {f"POST /api/now/table/{table}": 1}
+    assert (record.sys_id, record.correlation_id) == (ticket.ticket_id, ticket.correlation_id)
+    assert record.table == table
+    assert record.number.startswith({"incident": "INC", "change_request": "CHG"}[table])
+    assert (record.state_label, record.active, record.mod_count) == ("New", True, 0)
+    assert record.due_at == ticket.content.due_at
+    assert record.assignment_group == "Security operations"
+    stored = control.record(table, record.sys_id)
+    assert stored["short_description"] == ticket.content.name
+    assert stored["description"] == (
+        "Turn it on for all administrators.\n"
+        "Then for everybody ✓\n"
+        "\n"
+        "-- Microsoft 365 recommendation --\n"
+        "Requested by: Ada Lovelace <ada@contoso.example>\n"
+        "User id: object-id\n"
+        "Portal: security\n"
+        "Source: microsoft\n"
+        "Category: identity\n"
+        "Recommendation: AdminMFAV2\n"
+        "Link: https://security.microsoft.com/securescore?viewid=actions"
+    )
+    assert stored["due_date"] == "2026-03-31 21:59:59"
+    assert stored["priority"] == "2"
+    assert stored["caller_id" if kind is TicketKind.INCIDENT else "requested_by"] == requester
+    assert (stored["assignment_group"], stored["category"]) == (group, "software")
+    assert stored["correlation_display"] == "Microsoft 365 recommendation"
+
+
+@pytest.mark.parametrize("kind", TicketKind)
+@pytest.mark.parametrize(("priority", "number"), list(zip(Priority, "12345", strict=True)))
+async def test_every_priority(
+    kind: TicketKind, priority: Priority, number: str, client: ServiceNowClient, access: InstanceAccess
+) -> None:
+    record = await client.records.create_record(access, new_ticket(kind, priority), KIND_SETTINGS, None)
+    assert record.priority == number
+
+
+async def test_an_instance_that_replaces_our_sys_id(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.set_properties({"glide.rest.table_api.admin_only_sys_fields": True})
+    ticket = new_ticket()
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert record.sys_id != ticket.ticket_id
+    found = await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    )
+    assert found == [record]
+
+
+async def test_the_same_ticket_twice_is_refused(client: ServiceNowClient, access: InstanceAccess) -> None:
+    ticket = new_ticket()
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    with pytest.raises(AccessRefused) as caught:
+        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert caught.value.code == "servicenow_access_refused"
+    found = await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    )
+    assert found == [record]
+
+
+async def test_find_tells_doubled_records_oldest_first(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    ticket = new_ticket()
+    await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    control.advance_clock(5)
+    twin = control.insert_record("incident", {"correlation_id": ticket.correlation_id})
+    found = await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    )
+    assert [record.sys_id for record in found] == [ticket.ticket_id, twin["sys_id"]]
+
+
+async def test_times_do_not_depend_on_the_callers_zone_and_format(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.change_user(USER, time_zone="Pacific/Auckland", date_format="dd/MM/yyyy", time_format="hh:mm:ss a")
+    ticket = new_ticket()
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert record.due_at == ticket.content.due_at
+    assert record.updated_at_text == control.record("incident", record.sys_id)["sys_updated_on"]
+
+
+async def test_an_own_state_shows_its_own_label(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.add_choice("incident", "state", "42", "Waiting for the vendor")
+    ticket = new_ticket()
+    await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    control.change_record("incident", ticket.ticket_id, {"state": "42"})
+    (record,) = await client.records.list_by_sys_id(access, [ticket.ticket_id])
+    assert (record.state, record.state_label) == ("42", "Waiting for the vendor")
+    control.change_record("incident", ticket.ticket_id, {"state": "2"})
+    control.change_record("incident", ticket.ticket_id, {"state": "43"})
+    (record,) = await client.records.list_by_sys_id(access, [ticket.ticket_id])
+    assert (record.state, record.state_label) == ("43", None)
+
+
+async def test_a_business_rule_refuses(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.insert_record(
+        "sys_script",
+        {
+            "name": "No tickets on Friday",
+            "collection": "incident",
+            "active": "true",
+            "abort_action": "true",
+            "action_insert": "true",
+            "filter_condition": "",
+        },
+    )
+    with pytest.raises(ValuesRefused) as caught:
+        await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
+    assert caught.value.code == "business_rule_refused"
+    assert "No tickets on Friday" in caught.value.message
+
+
+async def test_rights_are_refused(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
+    control.change_user(USER, roles=[])
+    with pytest.raises(AccessRefused) as caught:
+        await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
+    assert caught.value.code == "insufficient_rights"
+
+
+async def test_the_api_as_a_whole_is_refused(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.set_properties({"simulator.rest_endpoint_acl.active": True})
+    with pytest.raises(AccessRefused) as caught:
+        await client.records.list_by_sys_id(access, ["1" * 32])
+    assert caught.value.code == "insufficient_rights"
+
+
+async def test_a_rate_limit_tells_how_long(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.set_fault("rate_limited", retry_after_s=1200)
+    with pytest.raises(ServiceNowThrottled) as caught:
+        await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
+    assert caught.value.retry_after_s == 1200
+
+
+async def test_a_dead_token(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
+    control.revoke_tokens()
+    with pytest.raises(Reauthorize):
+        await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
+    assert control.records("incident", "correlation_idSTARTSWITHm365:") == []
+
+
+# What changed
+
+
+async def everything(client: ServiceNowClient, access: InstanceAccess, page_size: int) -> list[Record]:
+    """Walk the changes page by page, as the synchronisation does."""
+    found: list[Record] = []
+    after: tuple[str, str] | None = None
+    more = True
+    while more:
+        page, more = await client.records.list_changes(
+            access, since=None, inclusive=True, after=after, page_size=page_size
+        )
+        found += page
+        after = (found[-1].updated_at_text, found[-1].sys_id) if found else None
+    return found
+
+
+def places(records: list[Record]) -> list[tuple[str, str]]:
+    return [(record.updated_at_text, record.sys_id) for record in records]
+
+
+def prepare(control: ControlClient, *counts: int) -> None:
+    """Make records in as many seconds as counts are given, and foreign ones beside them."""
+    for number, count in enumerate(counts):
+        control.bulk_insert("incident", count, {"state": "2"}, correlation_prefix=f"m365:{number}-")
+        control.bulk_insert("change_request", 3, {}, correlation_prefix=f"other:{number}-")
+        control.advance_clock(1)
+
+
+@pytest.mark.parametrize("counts", [(0,), (1,), (20,), (21,), (7, 33, 1, 20)])
+async def test_changes_in_as_few_requests_as_there_are_pages(
+    counts: tuple[int, ...], client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.stop_clock()
+    prepare(control, *counts)
+    found = await everything(client, access, 20)
+    assert len(found) == sum(counts)
+    assert places(found) == sorted(set(places(found)))
+    assert control.request_counts()[TASK_REQUESTS] == max(1, ceil(sum(counts) / 20))
+
+
+async def test_changes_since(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
+    control.stop_clock()
+    prepare(control, 2, 3, 4)
+    seconds = sorted({record.updated_at_text for record in await everything(client, access, 20)})
+    after, _ = await client.records.list_changes(access, since=seconds[1], inclusive=False, after=None, page_size=20)
+    assert [record.updated_at_text for record in after] == [seconds[2]] * 4
+    upward, _ = await client.records.list_changes(access, since=seconds[1], inclusive=True, after=None, page_size=20)
+    assert len(upward) == 7
+    nothing, more = await client.records.list_changes(
+        access, since=seconds[2], inclusive=False, after=None, page_size=20
+    )
+    assert (nothing, more) == ([], False)
+
+
+async def test_records_of_every_class(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
+    incident, change = new_ticket(), new_ticket(TicketKind.CHANGE)
+    for ticket in (incident, change):
+        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    control.move_record("incident", incident.ticket_id, "problem")
+    found = {record.sys_id: record for record in await everything(client, access, 20)}
+    assert found[incident.ticket_id].table == "problem"
+    assert found[change.ticket_id].table == "change_request"
+    assert found[change.ticket_id].state_label == "New"
+
+
+@pytest.mark.parametrize("hidden", [range(10, 20), range(45), range(40, 60), range(60)])
+async def test_hidden_records_hide_no_others(
+    hidden: range, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.stop_clock()
+    prepare(control, 30, 30)
+    everyone = await everything(client, access, 20)
+    for number in hidden:
+        control.hide_record("incident", everyone[number].sys_id)
+    visible = {record.sys_id for number, record in enumerate(everyone) if number not in hidden}
+    found = await everything(client, access, 20)
+    assert {record.sys_id for record in found} == visible
+
+
+async def test_an_empty_page_although_there_are_rows(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.stop_clock()
+    prepare(control, 30)
+    control.set_fault("empty_page", path="/table/task$")
+    with_hole = await everything(client, access, 20)
+    assert len(with_hole) == 10, "a window without a visible row is passed over, what lies behind it is not"
+
+
+async def test_only_hidden_rows_without_end(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    prepare(control, 30)
+    control.set_fault("empty_page", path="/table/task$", remaining=None)
+    with pytest.raises(AccessRefused) as caught:
+        await everything(client, access, 1)
+    assert caught.value.code == "records_not_visible"
+    assert control.request_counts()[TASK_REQUESTS] <= 40
+
+
+async def test_an_instance_that_forbids_the_query(
+    client: ServiceNowClient, access: InstanceAccess, instance: Instance
+) -> None:
+    ticket = new_ticket()
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    instance.access.add(AccessRule("task", "query_range", ADMIN_ONLY, field="sys_updated_on"))
+    with pytest.raises(AccessRefused) as caught:
+        await everything(client, access, 20)
+    assert caught.value.code == "query_refused"
+    (seen,) = await client.records.list_by_sys_id(access, [ticket.ticket_id])
+    assert seen == record
+
+
+async def test_an_instance_that_answers_invalid_queries_with_nothing(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.set_properties({"glide.invalid_query.returns_no_rows": True})
+    ticket = new_ticket()
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert await everything(client, access, 20) == [record]
+    assert await client.records.list_by_sys_id(access, [ticket.ticket_id]) == [record]
+    assert await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    ) == [record]
+
+
+async def test_fields_that_may_not_be_read(
+    client: ServiceNowClient, access: InstanceAccess, instance: Instance, control: ControlClient
+) -> None:
+    for field in ("number", "due_date", "assigned_to", "priority"):
+        instance.access.add(AccessRule("task", "read", ADMIN_ONLY, field=field))
+    for mode in ("omitted", "empty"):
+        control.set_properties({"simulator.unreadable_field": mode})
+        ticket = new_ticket()
+        record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+        assert (record.sys_id, record.number, record.due_at, record.priority) == (ticket.ticket_id, "", None, None)
+
+
+async def test_walking_by_correlation_id(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    prepare(control, 25, 25)
+    twin = control.records("incident", "correlation_idSTARTSWITHm365:0-", limit=1)[0]["correlation_id"]
+    control.insert_record("incident", {"correlation_id": twin})
+    found: list[tuple[str, str]] = []
+    after: tuple[str, str] | None = None
+    more = True
+    while more:
+        page, more = await client.records.list_by_correlation(access, after=after, page_size=10)
+        found += [(record.correlation_id or "", record.sys_id) for record in page]
+        after = found[-1]
+    assert len(found) == 51
+    assert found == sorted(set(found))
+    assert sum(correlation_id == twin for correlation_id, _ in found) == 2
+    assert control.request_counts()[TASK_REQUESTS] == 6
+
+
+async def test_many_by_sys_id(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
+    prepare(control, 150)
+    sys_ids = [record.sys_id for record in await everything(client, access, 500)]
+    control.clear_requests()
+    seen = await client.records.list_by_sys_id(access, [*sys_ids, "0" * 32])
+    assert {record.sys_id for record in seen} == set(sys_ids)
+    assert control.request_counts()[TASK_REQUESTS] == 2
