@@ -35,7 +35,15 @@ from sandbox.functions_host.built_in import BuiltIn
 from sandbox.functions_host.functions import FunctionTable, HostError, HttpFunction, TimerFunction, tabulate
 from sandbox.functions_host.host_json import HostJson, HostJsonError
 from sandbox.functions_host.keys import Keys, new_key, presented_key
-from sandbox.functions_host.messages import Failed, FunctionMetadata, HttpInput, Invocation, Outcome, TimerInput
+from sandbox.functions_host.messages import (
+    Failed,
+    FunctionMetadata,
+    HttpInput,
+    Invocation,
+    Outcome,
+    SysPathOrder,
+    TimerInput,
+)
 from sandbox.functions_host.request import (
     BODY_LIMIT,
     BadRequestError,
@@ -47,18 +55,12 @@ from sandbox.functions_host.response import Response, from_outcome, with_host_he
 from sandbox.functions_host.storage import DirectoryStorage, MemoryStorage, Storage, read_or_create, secrets_name
 from sandbox.functions_host.supervisor import Delays, Supervisor, WorkerHandle
 from sandbox.functions_host.timers import LEASE, Clock, SystemClock, TimerListener
-from sandbox.functions_host.worker import SysPathOrder, Worker
 from sandbox.functions_host.worker_process import WorkerProcess
 
 log = logging.getLogger("Host")
 results_log = logging.getLogger("Host.Results")
 
 type WorkerPlace = Literal["in process", "own process"]
-
-_WORKERS: Mapping[WorkerPlace, type[Worker] | type[WorkerProcess]] = {
-    "in process": Worker,
-    "own process": WorkerProcess,
-}
 
 
 class FunctionsHost:
@@ -150,7 +152,7 @@ class FunctionsHost:
         host = cls(
             app_directory=app_directory,
             environment=everything,
-            start_worker=lambda: _WORKERS[worker].start(app_directory, settings, sys_path_order),
+            start_worker=lambda: _start_worker(worker, app_directory, settings, sys_path_order),
             storage=DirectoryStorage(storage) if storage is not None else MemoryStorage(),
             host_id=host_id or everything.get("AzureFunctionsWebHost__hostid") or _default_host_id(app_directory),
             authentication=authentication,
@@ -378,6 +380,16 @@ class _Throttle:
                 return await work()
         finally:
             self._outstanding -= 1
+
+
+async def _start_worker(
+    place: WorkerPlace, app_directory: Path, settings: Mapping[str, str], sys_path_order: SysPathOrder
+) -> WorkerHandle:
+    if place == "own process":
+        return await WorkerProcess.start(app_directory, settings, sys_path_order)
+    from sandbox.functions_host.worker import Worker  # a host whose worker is elsewhere starts sooner without it
+
+    return await Worker.start(app_directory, settings, sys_path_order)
 
 
 def _app_environment(

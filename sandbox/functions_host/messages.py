@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+type SysPathOrder = Literal["development", "managed"]
+"""Where the app's folder stands in the worker's ``sys.path``: last (host document S5) or first (S6)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,6 @@ class Supervisor:
         if not worker.is_dead:
             log.error("Timeout value of %s s exceeded by function", self._function_timeout_s)
             await worker.abandon()
-            await self._living_worker()
+            self._restart = asyncio.create_task(self._living_worker())
             await asyncio.sleep(self._delays.answer_after_kill_s)
         return Failed(f"Timeout value of {self._function_timeout_s} s exceeded by function.")

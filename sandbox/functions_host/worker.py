@@ -13,9 +13,10 @@ import importlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import azure_functions_runtime
 from azure_functions_runtime import handle_event
@@ -31,16 +32,18 @@ from sandbox.functions_host.messages import (
     Invocation,
     NoOutput,
     Outcome,
+    SysPathOrder,
     TextOutput,
     TimerInput,
     WorkerDiedError,
 )
 
-type SysPathOrder = Literal["development", "managed"]
-"""Where the app's folder stands in ``sys.path``: last (host document S5) or first (S6)."""
-
 KEPT_PACKAGES = frozenset({"sandbox", "tests", "benchmarks", "conftest", "__main__"})
 """Packages below the app's folder that are ours, not the app's, and therefore not imported anew."""
+
+
+_place = threading.Lock()
+"""Held while a worker lives in this process."""
 
 
 class Worker:
@@ -56,9 +59,14 @@ class Worker:
     async def start(
         cls, app_directory: Path, environment: Mapping[str, str], sys_path_order: SysPathOrder = "development"
     ) -> Worker:
-        """Import and index ``function_app.py`` of a folder; a broken app gives an `Index` with its error."""
+        """Import and index ``function_app.py`` of a folder; a broken app gives an `Index` with its error.
+
+        Raises:
+            RuntimeError: Another worker lives in this process.
+        """
         undo = contextlib.ExitStack()
         try:
+            undo.enter_context(_only_worker())
             undo.enter_context(_app_loaded(app_directory, environment, sys_path_order))
             return cls(await _index(app_directory), undo)
         except BaseException:
@@ -112,6 +120,16 @@ class Worker:
     async def close(self) -> None:
         """End every call and put the interpreter back as it was before `start`."""
         await self.kill()
+
+
+@contextlib.contextmanager
+def _only_worker() -> Iterator[None]:
+    if not _place.acquire(blocking=False):
+        raise RuntimeError("A worker already lives in this process: close its host first, or use 'own process'.")
+    try:
+        yield
+    finally:
+        _place.release()
 
 
 @contextlib.contextmanager

@@ -17,8 +17,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.functions_host.messages import Index, Invocation, Outcome, WorkerDiedError
-from sandbox.functions_host.worker import SysPathOrder, Worker
+from sandbox.functions_host.messages import Index, Invocation, Outcome, SysPathOrder, WorkerDiedError
 
 _LENGTH = struct.Struct("!I")
 _BOOT = """
@@ -152,6 +151,8 @@ def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder) -> N
 
 
 async def _serve(connection: socket.socket, app_directory: Path, sys_path_order: SysPathOrder) -> None:
+    from sandbox.functions_host.worker import Worker  # the host's end has no use for Microsoft's library
+
     worker = await Worker.start(app_directory, {}, sys_path_order)
     _send(connection, worker.index)
     loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.functions_host import FunctionsHost
+from sandbox.functions_host.host import FunctionsHost
 from sandbox.processes import Process, Processes
 from tests.sandbox.functions_host.apps import BEHAVIOUR, ROUTING, write_app
 
@@ -38,16 +38,14 @@ class Wire:
         """GET a path below ``/api``."""
         return self.client.get(f"/api/{path}", **more)
 
-    def raw(self, sent: bytes, *, closes: bool = True) -> bytes:
-        """Send bytes as they are and return the answer, read until the host closes (or until it has answered)."""
+    def raw(self, sent: bytes) -> bytes:
+        """Send bytes as they are and return the answer, read until the host closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(sent)
-            received = b""
+            received = bytearray()
             while piece := connection.recv(65_536):
                 received += piece
-                if not closes and received.endswith((b"\r\n\r\n", b"0\r\n\r\n")):
-                    break
-            return received
+            return bytes(received)
 
     def ask(self, request_line: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
         """Send one request of our own making and return the status and the whole answer."""

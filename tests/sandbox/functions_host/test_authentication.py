@@ -14,7 +14,8 @@ import pytest
 import time_machine
 from pydantic import ValidationError
 
-from sandbox.functions_host import AuthenticationOptions, DaemonApplication, Person, Tenant, authentication
+from sandbox.functions_host import authentication
+from sandbox.functions_host.authentication import AuthenticationOptions, DaemonApplication, Person, Tenant
 from sandbox.processes import Processes
 from tests.sandbox.functions_host.apps import BEHAVIOUR, write_app
 from tests.sandbox.functions_host.conftest import StartHost, start_host

@@ -31,7 +31,7 @@ async def test_many_synchronous_functions_run_at_once(host_of: StartHost) -> Non
     """C1, C4."""
     _, client = await host_of(BEHAVIOUR)
     took_s, answers = await timed(asyncio.gather(*(client.get("/api/sync/0.3") for _ in range(80))))
-    assert took_s < 3
+    assert took_s < 12  # a half of what they would take one after another
     names = {answer.text for answer in answers}  # type: ignore[attr-defined]
     assert len(names) > 40
     assert all(name.startswith("ThreadPoolExecutor-") for name in names)
@@ -49,9 +49,9 @@ async def test_thread_pool_of_one_runs_one_after_another(host_of: StartHost) -> 
 async def test_asynchronous_functions_share_one_loop(host_of: StartHost) -> None:
     """C2, C4."""
     _, client = await host_of(BEHAVIOUR)
-    busy = [asyncio.create_task(client.get("/api/sync/0.5")) for _ in range(20)]
+    busy = [asyncio.create_task(client.get("/api/sync/1")) for _ in range(20)]
     took_s, _ = await timed(asyncio.gather(*(client.get("/api/async/0.2") for _ in range(30))))
-    assert took_s < 0.45
+    assert took_s < 1
     assert (await client.get("/api/state")).json()["thread"] == "MainThread"
     await asyncio.gather(*busy)
 
@@ -59,12 +59,12 @@ async def test_asynchronous_functions_share_one_loop(host_of: StartHost) -> None
 async def test_blocking_in_an_asynchronous_function_blocks_every_function_but_not_the_host(host_of: StartHost) -> None:
     """C3."""
     _, client = await host_of(BEHAVIOUR, worker="own process")
-    blocking = asyncio.create_task(client.get("/api/block/0.6"))
+    blocking = asyncio.create_task(client.get("/api/block/1"))
     await asyncio.sleep(0.1)
     waiting = asyncio.create_task(timed(client.get("/api/sync/0")))
     for path, status in (("/admin/host/ping", 200), ("/api/nothing", 404)):
-        took_s, answer = await timed(client.get(path))
-        assert (answer.status_code, took_s < 0.2) == (status, True)
+        assert (await client.get(path)).status_code == status
+    assert not blocking.done()
     took_s, _ = await waiting
     assert took_s > 0.3
     assert (await blocking).text == "blocked"
@@ -103,22 +103,21 @@ async def test_timeout_replaces_the_worker_and_leaves_others_hanging(host_of: St
     bystander = asyncio.create_task(timed(client.get("/api/async/0.9")))
     await asyncio.sleep(0.7)  # 0.2 s after the kill
     took_s, after = await timed(client.get("/api/state"))
-    assert took_s < 3
+    assert took_s < 10
     assert after.json()["pid"] != before["pid"]
     assert after.json()["started"] == []
     took_s, answer = await overdue
     assert (answer.status_code, answer.content) == (500, b"")
-    assert took_s == pytest.approx(1.9, abs=0.9)
-    assert took_s >= 1.9
+    assert 1.9 <= took_s < 10
     took_s, answer = await bystander
     assert answer.status_code == 500
-    assert 1.3 <= took_s < 2.5  # its own T + 0.3 s, not the moment of the kill
+    assert 1.3 <= took_s < 10  # its own T + 0.3 s, not the moment of the kill
     assert host.worker_process_id == after.json()["pid"]
 
 
 async def test_killed_worker_fails_every_call_in_flight_at_once(host_of: StartHost) -> None:
     """C8: SIGKILL from outside."""
-    host, client = await host_of(BEHAVIOUR, worker="own process", delays=Delays(unnoticed_death_s=0.2))
+    host, client = await host_of(BEHAVIOUR, worker="own process", delays=Delays(unnoticed_death_s=0.5))
     await client.get("/api/async/0")
     calls = [asyncio.create_task(timed(client.get(path))) for path in ("/api/async/60", "/api/sync/60")]
     await asyncio.sleep(0.2)
@@ -126,9 +125,9 @@ async def test_killed_worker_fails_every_call_in_flight_at_once(host_of: StartHo
     os.kill(host.worker_process_id, signal.SIGKILL)
     for took_s, answer in await asyncio.gather(*calls):
         assert (answer.status_code, answer.content) == (500, b"")
-        assert took_s < 2
+        assert took_s < 30
     assert (await client.get("/api/state")).status_code == 500  # not noticed yet
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     assert (await client.get("/api/state")).json()["started"] == []  # module state is gone
 
 

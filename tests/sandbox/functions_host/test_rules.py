@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.functions_host.host_json import time_span
@@ -137,6 +137,7 @@ FIELD = st.one_of(
 )
 
 
+@settings(max_examples=30)
 @given(st.tuples(FIELD, FIELD, FIELD), TIMES)
 def test_next_occurrence_is_the_first_that_fits(fields: tuple[str, str, str], at: datetime) -> None:
     """T1: compared with a search second by second over two hours, or to the occurrence if that comes first."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sandbox.functions_host import FunctionsHost
+from sandbox.functions_host.host import FunctionsHost
+from sandbox.functions_host.messages import SysPathOrder
 from sandbox.processes import Processes
 from tests.sandbox.functions_host.apps import BEHAVIOUR, HEADER, routed, write_app
 from tests.sandbox.functions_host.conftest import StartHost, start_host
@@ -81,8 +82,9 @@ async def test_fatal_answer_has_no_custom_headers(host_of: StartHost) -> None:
 
 
 def test_app_is_imported_once_from_its_root_with_the_hosts_variables(processes: Processes, tmp_path: Path) -> None:
-    """S1, S3, S4, S8."""
+    """S1, S3, S4, S8, S9."""
     app = write_app(tmp_path / "app", BEHAVIOUR)
+    write_local_settings(app)
     process, port = start_host(processes, app)
     state = httpx.get(f"http://127.0.0.1:{port}/api/state").json()
     assert (state["cwd"], state["module"], state["thread"]) == (str(app), "function_app", "MainThread")
@@ -92,7 +94,7 @@ def test_app_is_imported_once_from_its_root_with_the_hosts_variables(processes: 
         "FUNCTIONS_WORKER_RUNTIME_VERSION": "",
         "PYTHON_THREADPOOL_THREAD_COUNT": "1000",
     }
-    assert "WEBSITE_AUTH_ENABLED" not in state["environment"]
+    assert not {"WEBSITE_AUTH_ENABLED", "FUNCTIONS_SAMPLE"} & state["environment"].keys()
     processes.stop(process)
 
 
@@ -109,37 +111,42 @@ async def path(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @pytest.mark.parametrize(("order", "wins"), [("development", "installed"), ("managed", "app")])
-def test_both_orders_of_the_search_path(processes: Processes, tmp_path: Path, order: str, wins: str) -> None:
+async def test_both_orders_of_the_search_path(tmp_path: Path, order: SysPathOrder, wins: str) -> None:
     """S5, S6: an installed package named like the app's own wins on a developer's machine only."""
     app = write_app(tmp_path / "app", SHADOWED)
     for directory in (app, tmp_path / "installed"):
         (directory / "shared").mkdir(parents=True)
         (directory / "shared" / "__init__.py").write_text("")
-    (app / ".python_packages" / "lib" / "site-packages").mkdir(parents=True)
-    environment = {"PYTHONPATH": f"{tmp_path / 'installed'}:{Path.cwd()}"}
-    process, port = start_host(processes, app, "--sys-path-order", order, environment=environment)
-    found = httpx.get(f"http://127.0.0.1:{port}/api/path").json()
+    packages = app / ".python_packages" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    environment = {"PYTHONPATH": str(tmp_path / "installed")}
+    async with (
+        await FunctionsHost.start(app, environment, worker="own process", sys_path_order=order) as host,
+        httpx.AsyncClient(transport=httpx.ASGITransport(host.asgi), base_url="http://h") as client,
+    ):
+        found = (await client.get("/api/path")).json()
     assert found["shared"] == str(tmp_path / wins / "shared" / "__init__.py")
     if order == "managed":
-        assert found["path"][:2] == [str(app), str(app / ".python_packages" / "lib" / "site-packages")]
+        assert found["path"][:2] == [str(app), str(packages)]
     else:
         assert found["path"][-1] == str(app)
-    processes.stop(process)
 
 
 def test_local_settings_are_read_only_when_asked_for(processes: Processes, tmp_path: Path) -> None:
-    """S9."""
+    """S9; without the option: see `test_app_is_imported_once_from_its_root_with_the_hosts_variables`."""
     app = write_app(tmp_path / "app", BEHAVIOUR)
+    process, port = start_host(processes, app, "--settings", str(write_local_settings(app)))
+    answer = httpx.get(f"http://127.0.0.1:{port}/api/state", headers={"origin": "https://o.example"})
+    assert answer.json()["environment"]["FUNCTIONS_SAMPLE"] == "1"
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    processes.stop(process)
+
+
+def write_local_settings(app: Path) -> Path:
+    """Put a local.settings.json into an app's folder."""
     settings = app / "local.settings.json"
     settings.write_text(json.dumps({"Values": {"FUNCTIONS_SAMPLE": "1"}, "Host": {"CORS": "*"}}))
-    seen = []
-    for options in ([], ["--settings", str(settings)]):
-        process, port = start_host(processes, app, *options)
-        answer = httpx.get(f"http://127.0.0.1:{port}/api/state", headers={"origin": "https://o.example"})
-        seen.append(answer.json()["environment"].get("FUNCTIONS_SAMPLE"))
-        assert not [name for name in answer.headers if name.startswith("access-control")]
-        processes.stop(process)
-    assert seen == [None, "1"]
+    return settings
 
 
 async def test_hosts_after_one_another_start_afresh_and_leave_nothing(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.functions_host import FunctionFailedError
 from sandbox.functions_host.functions import TimerFunction
+from sandbox.functions_host.host import FunctionFailedError
 from sandbox.functions_host.messages import FunctionMetadata, TimerInput
 from sandbox.functions_host.schedule import Schedule
 from sandbox.functions_host.storage import DirectoryStorage, MemoryStorage, Storage
@@ -334,7 +334,7 @@ async def test_machine_clock_is_accurate() -> None:
         await asyncio.sleep(1.1)
     late_s = [when.microsecond / 1e6 for when in recorder.times]
     assert late_s
-    assert max(late_s) < 0.25
+    assert max(late_s) < 0.5
 
 
 def test_killed_host_is_followed_by_the_other_on_its_storage(processes: Processes, tmp_path: Path) -> None:
@@ -349,8 +349,8 @@ def test_killed_host_is_followed_by_the_other_on_its_storage(processes: Processe
     assert fired not in second.text()
     processes.kill(first)
     killed_at = time.monotonic()
-    processes.wait_for_line(second, fired, within_s=10)
-    assert time.monotonic() - killed_at < 4
+    processes.wait_for_line(second, fired, within_s=20)
+    assert time.monotonic() - killed_at < 10
     processes.stop(second)
 
 
