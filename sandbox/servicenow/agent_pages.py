@@ -5,7 +5,6 @@ have on a real instance (`/incident.do?sys_id=…`, also behind `/nav_to.do`).
 """
 
 import hmac
-from collections import defaultdict
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlencode
 
@@ -105,22 +104,19 @@ class AgentPages:
 
     def _tickets(self, caller: Caller, classes: list[str], search: str, number: int) -> list[Row]:
         """Return one page of what the caller may read and one row more if there is one, latest change first."""
-        by_condition: dict[str, list[str]] = defaultdict(list)
-        for name in classes:
-            condition = self._instance.access.row_condition(caller, "read", name)
-            if condition is not None:
-                by_condition[condition].append(name)
-        scripts = self._instance.scripts_of(caller)
+        conditions = {name: self._instance.access.row_condition(caller, "read", name) for name in classes}
+        unrestricted = [name for name, condition in conditions.items() if condition == ""]
+        queries = [(name, condition) for name, condition in conditions.items() if condition]
+        if unrestricted:
+            queries.append(("task", f"sys_class_nameIN{','.join(unrestricted)}"))
+        found = f"short_descriptionLIKE{search}^ORnumber={search}^ORcorrelation_id={search}" if search else ""
         rows: list[Row] = []
-        for condition, names in by_condition.items():
-            wanted = [f"sys_class_nameIN{','.join(names)}"]
-            if search:
-                wanted.append(f"short_descriptionLIKE{search}^ORnumber={search}^ORcorrelation_id={search}")
-            groups = ["^".join(part for part in (group, *wanted) if part) for group in condition.split("^NQ")]
+        for table, condition in queries:
+            groups = [f"{group}^{found}".rstrip("^") for group in condition.split("^NQ")]
             query = f"{'^NQ'.join(groups)}^ORDERBYDESCsys_updated_on"
-            rows += self._records.query("task", query, limit=(number + 1) * _PAGE_SIZE + 1, scripts=scripts)
-        unique = {row["sys_id"]: row for row in rows}
-        ordered = sorted(unique.values(), key=lambda row: row["sys_updated_on"], reverse=True)
+            scripts = self._instance.scripts_of(caller)
+            rows += self._records.query(table, query, limit=(number + 1) * _PAGE_SIZE + 1, scripts=scripts)
+        ordered = sorted(rows, key=lambda row: row["sys_updated_on"], reverse=True)
         return ordered[number * _PAGE_SIZE :]
 
     async def _ticket(self, request: Request) -> Response:
