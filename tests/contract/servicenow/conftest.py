@@ -109,10 +109,19 @@ def access(registered: Registered, control: ControlClient) -> InstanceAccess:
 
 @pytest.fixture
 async def client(control: ControlClient) -> AsyncIterator[ServiceNowClient]:
-    """The client as the app has it, but less patient."""
+    """The client as the app has it."""
     # Its own way to the network would read the certificate authorities for every test.
-    network = httpx.AsyncHTTPTransport(verify=False)
-    created = ServiceNowClient(transport=network, limits=replace(Limits(), get_s=0.5, post_s=0.5))
+    created = ServiceNowClient(transport=httpx.AsyncHTTPTransport(verify=False))
     yield created
     await created.aclose()
     assert not [request for request in control.requests(r"^/(api|oauth_token|oauth_revoke)") if request["had_cookies"]]
+
+
+@pytest.fixture
+async def impatient_client() -> AsyncIterator[ServiceNowClient]:
+    """The client with little time, for instances that take long."""
+    created = ServiceNowClient(
+        transport=httpx.AsyncHTTPTransport(verify=False), limits=replace(Limits(), get_s=0.2, post_s=0.2)
+    )
+    yield created
+    await created.aclose()

@@ -25,7 +25,7 @@ from shared.errors import (
 from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
 
-SLOW = {"delay_s": 0.8}
+SLOW = {"delay_s": 0.5}
 
 WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
     ("rate_limited", {}, ServiceNowThrottled, "servicenow_throttled"),
@@ -92,13 +92,16 @@ async def test_write(
     error: type[ConnectorError],
     code: str,
     client: ServiceNowClient,
+    impatient_client: ServiceNowClient,
     access: InstanceAccess,
     control: ControlClient,
 ) -> None:
     control.set_fault(kind, method="POST", **{"remaining": 1, **options})
     ticket = new_ticket()
     with pytest.raises(error) as caught:
-        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+        await (impatient_client if kind == "slow" else client).records.create_record(
+            access, ticket, KIND_SETTINGS, None
+        )
     assert (type(caught.value), caught.value.code) == (error, code)
     assert await count(control, "POST /api/now/table/incident", 1) == 1, "a write is never repeated"
 
@@ -122,6 +125,7 @@ async def test_read(
     code: str,
     repeated: bool,
     client: ServiceNowClient,
+    impatient_client: ServiceNowClient,
     access: InstanceAccess,
     control: ControlClient,
 ) -> None:
@@ -131,9 +135,10 @@ async def test_read(
     sys_ids = [ticket.ticket_id for ticket in tickets]
     control.clear_requests()
 
+    under_test = impatient_client if kind == "slow" else client
     control.set_fault(kind, method="GET", **{"remaining": None, **options})
     with pytest.raises(error) as caught:
-        await client.records.list_by_sys_id(access, sys_ids)
+        await under_test.records.list_by_sys_id(access, sys_ids)
     assert (type(caught.value), caught.value.code) == (error, code)
     attempts = 3 if repeated else 1
     assert await count(control, "GET /api/now/table/task", attempts) == attempts
@@ -141,10 +146,10 @@ async def test_read(
     control.clear_faults()
     control.set_fault(kind, method="GET", **{"remaining": 1, **options})
     if repeated:
-        assert len(await client.records.list_by_sys_id(access, sys_ids)) == 2, "the second attempt succeeds"
+        assert len(await under_test.records.list_by_sys_id(access, sys_ids)) == 2, "the second attempt succeeds"
     else:
         with pytest.raises(error):
-            await client.records.list_by_sys_id(access, sys_ids)
+            await under_test.records.list_by_sys_id(access, sys_ids)
 
 
 async def test_an_instance_that_is_not_there(client: ServiceNowClient, access: InstanceAccess) -> None:

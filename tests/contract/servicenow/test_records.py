@@ -14,7 +14,7 @@ from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, Reauthorize, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
 from shared.tickets.model import TABLES, Priority, Record
-from tests.contract.servicenow.conftest import USER
+from tests.contract.servicenow.conftest import USER, Registered
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
 
 ADMIN_ONLY = frozenset({"admin"})
@@ -167,6 +167,15 @@ async def test_the_api_as_a_whole_is_refused(
     with pytest.raises(AccessRefused) as caught:
         await client.records.list_by_sys_id(access, ["1" * 32])
     assert caught.value.code == "insufficient_rights"
+
+
+async def test_an_access_scope_is_missing(
+    client: ServiceNowClient, access: InstanceAccess, registered: Registered, control: ControlClient
+) -> None:
+    control.change_oauth_client(registered.connection.client_id, scope_restriction_status="restricted")
+    with pytest.raises(AccessRefused) as caught:
+        await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
+    assert caught.value.code == "access_scope_missing"
 
 
 async def test_a_rate_limit_tells_how_long(
