@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookies import SimpleCookie
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,14 +27,13 @@ class PortalUser:
 
     def __init__(self, person: Person, base_url: str) -> None:
         self.person = person
-        # Browsers send "Secure" cookies to this machine over plain HTTP as well.
-        cookies = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+        self._cookies: dict[str, str] = {}
         self._client = httpx.Client(
-            base_url=base_url, headers={"Origin": base_url}, cookies=cookies, timeout=_TIMEOUT_S, trust_env=False
+            base_url=base_url, headers={"Origin": base_url}, timeout=_TIMEOUT_S, trust_env=False
         )
 
     def __enter__(self) -> Self:
-        answer = self._client.post(LOGIN_PATH, data={"oid": self.person.oid})
+        answer = self._send("POST", LOGIN_PATH, data={"oid": self.person.oid})
         if not answer.is_redirect:
             raise UnexpectedAnswerError(f"{self.person.name} could not sign in: {answer.status_code}")
         return self
@@ -46,7 +45,7 @@ class PortalUser:
 
     def visit(self, address: str) -> httpx.Response:
         """Open an address of the app and return its answer, redirects not followed."""
-        return self._client.get(address)
+        return self._send("GET", address)
 
     def call(
         self, method: str, path: str, body: object = None, *, headers: dict[str, str] | None = None
@@ -56,8 +55,27 @@ class PortalUser:
         Raises:
             UnexpectedAnswerError: The answer is not successful.
         """
-        answer = self._client.request(method, path, json=body, headers=headers)
+        answer = self._send(method, path, json=body, headers=headers or {})
         if not answer.is_success:
             raise UnexpectedAnswerError(f"{method} {path} answered {answer.status_code}: {answer.text}")
         content: dict[str, Any] = answer.json() if answer.content else {}
         return content
+
+    def _send(
+        self, method: str, address: str, *, headers: dict[str, str] | None = None, **content: Any
+    ) -> httpx.Response:
+        """Send the cookies and keep those of the answer.
+
+        httpx's own jar drops a cookie with an empty ``domain=``, which the host always writes (host document P21) and
+        browsers overlook.
+        """
+        cookie = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        answer = self._client.request(method, address, headers={**(headers or {}), "Cookie": cookie}, **content)
+        self._client.cookies.clear()
+        for line in answer.headers.get_list("Set-Cookie"):
+            for name, morsel in SimpleCookie(line).items():
+                if morsel["max-age"] == "0":
+                    self._cookies.pop(name, None)
+                else:
+                    self._cookies[name] = morsel.coded_value
+        return answer

@@ -204,8 +204,8 @@ def require_free_port(port: int, wanted_by: str) -> None:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise SandboxError(
-                f"Port {port}, wanted by {wanted_by}, is in use. End the program that holds it; "
-                "another sandbox that is still running is the likeliest one."
+                f"Port {port}, wanted by {wanted_by}, is in use, most likely by another sandbox. "
+                "End that one, or run beside it: .venv/bin/python -m sandbox.run --beside DIRECTORY"
             ) from error
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from sandbox.functions_host.authentication import Tenant
 from sandbox.processes import SandboxError
 from sandbox.servicenow.seed import PEOPLE
 from sandbox.walkthrough import StepFailedError, Walkthrough
-from sandbox.world import ACCOUNT, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
+from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
 from sandbox.world import PEOPLE as PEOPLE_FILE
 
 DIRECTORY = ROOT / ".sandbox" / "run"
@@ -25,57 +26,59 @@ def main() -> None:
     """Run the sandbox; the exit status is 0 only if every step of the walk-through held."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.run", description=__doc__)
     parser.add_argument("--once", action="store_true", help="leave after the walk-through")
-    once: bool = parser.parse_args().once
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="DIRECTORY",
+        help="run beside another sandbox: on free ports, with logs and other files in this directory",
+    )
+    arguments = parser.parse_args()
+    directory, ports = (arguments.beside, ANY_PORTS) if arguments.beside else (DIRECTORY, Ports())
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _run(once=once)
+        _run(directory, ports, once=arguments.once)
     except SandboxError as error:
         sys.exit(f"\nThe sandbox cannot run. {error}")
     except StepFailedError as error:
-        sys.exit(
-            f"\nThe walk-through failed: {error}\nThe parts' logs are in {(DIRECTORY / 'logs').relative_to(ROOT)}."
-        )
+        sys.exit(f"\nThe walk-through failed: {error}\nThe parts' logs are in {directory / 'logs'}.")
     except KeyboardInterrupt:
         print("\nEverything is stopped.")
 
 
-def _run(*, once: bool) -> None:
-    # Nothing else outlives a run, so neither do a past run's timer locks.
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
-    settings = sample_settings()
-    ports = Ports()
+def _run(directory: Path, ports: Ports, *, once: bool) -> None:
+    # Nothing else outlives a run, so neither may a past run's timer locks.
+    shutil.rmtree(directory, ignore_errors=True)
     print("Starting ServiceNow, storage, Key Vault, managed identity and the Functions host ...", flush=True)
-    with running_world(DIRECTORY, ports) as world:
+    with running_world(directory, ports) as world:
         host = world.start_host(
             account=world.azurite.account(ACCOUNT),
             vault_url=world.key_vaults.new_vault(),
             port=ports.functions_host,
-            public_url=settings["PUBLIC_BASE_URL"],
+            public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
         )
-        Walkthrough(world.servicenow, host, settings["PUBLIC_BASE_URL"], lambda line: print(line, flush=True)).run()
+        Walkthrough(world.servicenow, host, lambda line: print(line, flush=True)).run()
         if once:
             print("\nEvery step held.")
             return
-        _show_around(world, host, settings["PUBLIC_BASE_URL"])
+        _show_around(world, host)
         while True:
             world.processes.raise_if_any_ended()
             time.sleep(_WATCH_S)
 
 
-def _show_around(world: World, host: FunctionsHost, public_url: str) -> None:
+def _show_around(world: World, host: FunctionsHost) -> None:
     tenant = Tenant.read(PEOPLE_FILE)
     lines = [
         "",
         "Every step held. The sandbox stays up; Ctrl-C ends it.",
         "",
         "Addresses",
-        f"  Portal pages           {public_url}/",
+        f"  Portal pages           {host.public_url}/",
         f"  ServiceNow             {world.servicenow.url}/",
-        f"  HTTP API description   {public_url}/api/openapi.json",
+        f"  HTTP API description   {host.public_url}/api/openapi.json",
         f"  Key Vault              {world.key_vaults.urls[0]}",
         f"  Table Storage          {world.azurite.account(ACCOUNT).tables_url}",
-        f"  Timer, to run it now   curl -X POST -H 'x-functions-key: {host.master_key}' "
-        f"-H 'Content-Type: application/json' -d '{{}}' {host.url}/admin/functions/maintain",
+        "  Timer                  runs each full minute",
         "",
         "People at the portal (pick one on its sign-in page, no password)",
         *(f"  {person.name:22} {', '.join(person.roles) or 'no role'}" for person in tenant.people),

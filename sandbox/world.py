@@ -71,11 +71,13 @@ class FunctionsHost:
     Attributes:
         process: Its process.
         url: Its address.
+        public_url: The app's address for people.
         storage: The directory in which it keeps keys and timer locks.
     """
 
     process: Process
     url: str
+    public_url: str
     storage: Path
 
     @property
@@ -132,12 +134,13 @@ class World:
         _create_tables(account, self.certificates)
         port = port or free_port()
         url = f"http://{LOOPBACK}:{port}"
+        public_url = public_url or url
         storage = self.directory / "hosts" / account.name
         storage.mkdir(parents=True, exist_ok=True)
         settings_file = storage / f"local.settings.{port}.json"
         values = sample_settings() | {
             "AzureWebJobsStorage": account.connection_string,
-            "PUBLIC_BASE_URL": public_url or url,
+            "PUBLIC_BASE_URL": public_url,
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
             "SSL_CERT_FILE": str(self.certificates.authority),
@@ -152,7 +155,7 @@ class World:
             command += ["--excluded-path", path]
         process = self.processes.start(name, [*command, *options])
         self.processes.wait_for_line(process, "^Functions host is listening on ")
-        return FunctionsHost(process, url, storage)
+        return FunctionsHost(process, url, public_url, storage)
 
 
 def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
@@ -178,10 +181,22 @@ def sample_settings() -> dict[str, str]:
     return sample["Values"]
 
 
-def start_servicenow(processes: Processes, *, port: int = 0) -> ServiceNow:
-    """Start a ServiceNow instance and return it when it listens; raises SandboxError when it did not start."""
+def start_servicenow(processes: Processes, *, port: int = 0, database: Path | None = None) -> ServiceNow:
+    """Start a ServiceNow instance and return it when it listens.
+
+    Args:
+        processes: Receives its process.
+        port: 0 takes a free one.
+        database: A file that holds the instance's records; without, they live in memory.
+
+    Raises:
+        SandboxError: It did not start.
+    """
     port = port or free_port()
-    process = processes.start("ServiceNow", [sys.executable, "-m", "sandbox.servicenow", "--port", str(port)])
+    command = [sys.executable, "-m", "sandbox.servicenow", "--port", str(port)]
+    if database is not None:
+        command += ["--database", str(database)]
+    process = processes.start("ServiceNow", command)
     processes.wait_for_port(process, port)
     return ServiceNow(process, f"http://{LOOPBACK}:{port}")
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,9 @@ import pytest
 from sandbox.azurite import start_azurite
 from sandbox.certificates import Certificates, ensure_certificates
 from sandbox.processes import Processes, SandboxError, accepts_connections, free_port, require_free_port
+from tests.sandbox.process_table import end_within, is_running
 
 FOREVER = "import time; print('ready', flush=True); time.sleep(600)"
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and waits for its parent to notice does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
-
-
-def gone_within(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_everything_ends_with_the_block(tmp_path: Path) -> None:
@@ -41,8 +26,8 @@ def test_everything_ends_with_the_block(tmp_path: Path) -> None:
         processes.wait_for_line(one, "^ready$")
         assert one.log == tmp_path / "part-one.log"
         processes.raise_if_any_ended()
-    assert not alive(one.popen.pid)
-    assert not alive(two.popen.pid)
+    assert not is_running(one.popen.pid)
+    assert not is_running(two.popen.pid)
 
 
 def test_everything_ends_when_the_block_fails(tmp_path: Path) -> None:
@@ -55,7 +40,7 @@ def test_everything_ends_when_the_block_fails(tmp_path: Path) -> None:
     pids: list[int] = []
     with pytest.raises(KeyboardInterrupt):
         fail_inside()
-    assert not alive(pids[0])
+    assert not is_running(pids[0])
 
 
 def test_a_part_that_ignores_termination_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +62,7 @@ def test_what_a_part_started_ends_too(tmp_path: Path) -> None:
         part = processes.start("Parent", [sys.executable, "-c", parent])
         grandchild = int(processes.wait_for_line(part, r"^(\d+)$")[1])
         processes.kill(part)
-        assert gone_within(grandchild, 2.0)
+        assert end_within([grandchild], 2.0)
 
 
 def test_everything_ends_when_the_starter_is_killed(tmp_path: Path) -> None:
@@ -91,9 +76,9 @@ def test_everything_ends_when_the_starter_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", starter], cwd=root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         part = int(process.stdout.readline())
-        assert alive(part)
+        assert is_running(part)
         process.kill()
-    assert gone_within(part, 5.0)
+    assert end_within([part], 5.0)
 
 
 def test_a_crash_is_told_with_the_last_lines(tmp_path: Path) -> None:
