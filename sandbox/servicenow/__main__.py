@@ -1,6 +1,8 @@
 """``python -m sandbox.servicenow``: an instance as a process."""
 
 import argparse
+import errno
+import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -36,10 +38,13 @@ def main() -> None:
         if all(oauth_client.values()):
             instance.records.insert("oauth_entity", {"name": "Microsoft 365 connector", **oauth_client})
 
+    try:
+        listener = listen(arguments.port)
+    except OSError as error:
+        sys.exit(f"Port {arguments.port} is taken." if error.errno == errno.EADDRINUSE else str(error))
     instance = Instance(database=arguments.database)
     if not instance.records.count("sys_user"):
         fill(instance)
-    listener = listen(arguments.port)
     print(f"ServiceNow at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     uvicorn.Server(configuration(create_app(instance, fill))).run(sockets=[listener])
 

@@ -142,7 +142,7 @@ class ControlClient:
         """Give an OAuth client a new secret and return it."""
         return str(self._ask("POST", f"/oauth-clients/{client_id}/rotate-secret")["client_secret"])
 
-    def tokens(self) -> list[dict[str, str]]:
+    def tokens(self) -> list[dict[str, Any]]:
         """Return every token: `type`, `token`, `user_name`, `client_id`, `expires`, `live`."""
         return list(self._ask("GET", "/tokens")["tokens"])
 
