@@ -12,10 +12,13 @@ import sys
 
 
 def main() -> None:
-    """Print ``shared``, the file of that package, and ``functions``, the names in the order of registration."""
+    """Print ``shared``, the file of that package, and ``functions``, the route of each by name, null for a timer."""
     sys.path[:0] = json.loads(sys.argv[1])
     function_app = importlib.import_module("function_app")
-    functions = [function.get_function_name() for function in function_app.app.get_functions()]
+    functions = {
+        function.get_function_name(): function.get_trigger().get_dict_repr().get("route")
+        for function in function_app.app.get_functions()
+    }
     print(json.dumps({"shared": sys.modules["shared"].__file__, "functions": functions}))
 
 

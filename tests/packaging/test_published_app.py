@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import function_app
+from shared.triggers.operations import OPERATIONS
 from tests.packaging.core_tools import published_files
 
 ROOT = Path(__file__).parent.parent.parent
+HTTP_FUNCTIONS = [function for function in function_app.app.get_functions() if function.is_http_function()]
 INDEXER = Path(__file__).with_name("index_functions.py")
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
@@ -61,5 +64,7 @@ def test_the_published_app_indexes(site: Path, app_root_first: bool) -> None:
     assert completed.returncode == 0, completed.stderr
     indexed = json.loads(completed.stdout)
     assert indexed["shared"] == str(site / "shared" / "__init__.py")
-    assert "maintain" in indexed["functions"]
-    assert len(indexed["functions"]) == len(set(indexed["functions"])) > 1
+    assert indexed["functions"].pop("maintain") is None
+    assert set(indexed["functions"]) == {function.get_function_name() for function in HTTP_FUNCTIONS}
+    api = {name for name, route in indexed["functions"].items() if route.startswith("api/")}
+    assert api == {operation.name for operation in OPERATIONS}
