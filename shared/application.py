@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -60,6 +61,11 @@ class Application:
     creation: TicketCreation
     delivery: TicketDelivery
     maintenance: Maintenance
+    resources: AsyncExitStack
+
+    async def aclose(self) -> None:
+        """Close every connection; only for a process that goes on without the application."""
+        await self.resources.aclose()
 
     async def summaries(self, connection_ids: Sequence[str]) -> Sequence[Summary]:
         """Return the exact counts of each of the connections. Raises StorageUnavailable."""
@@ -71,6 +77,9 @@ class Application:
         tables = open_tables(settings, credential)
         secrets = open_secrets(settings, credential, clock)
         servicenow = ServiceNowClient(clock=clock)
+        resources = AsyncExitStack()
+        for close in (tables.aclose, secrets.aclose, servicenow.aclose, credential.close):
+            resources.push_async_callback(close)
         connections = AzureConnectionStore(tables.connections)
         authorizations = AzureAuthorizationStore(tables.authorizations)
         leases = AzureLeaseStore(tables.connections, clock)
@@ -119,6 +128,7 @@ class Application:
             tickets=tickets,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,
+            resources=resources,
             maintenance=Maintenance(
                 settings=settings,
                 connections=connections,

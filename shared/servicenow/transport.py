@@ -60,6 +60,9 @@ _NOT_SENT: Final = (
 )
 """Nothing of the request had left when one of these came up."""
 
+# Every attempt has its own record in the log already.
+stamina.instrumentation.set_on_retry_hooks([])
+
 for _name in ("httpx", "httpcore"):
     # Their own log lines show whole addresses, and an e-mail address stands in some of ours.
     logging.getLogger(_name).setLevel(logging.WARNING)

@@ -27,6 +27,8 @@ PAGE_SIZE: Final = 1000
 GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
+LAST_SYS_ID: Final = "f" * 32
+"""No sys_id sorts behind it, in whatever collation."""
 MANY: Final = 20
 """More tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records."""
 
@@ -80,7 +82,7 @@ class TicketReconciliation:
         counts = ReconciliationCounts()
         place = state.reconcile_after
         ours = _Walk(self.store.scan_tickets(connection.connection_id, after=place))
-        position = (f"{CORRELATION_PREFIX}{place}", "~") if place is not None else None
+        position = (f"{CORRELATION_PREFIX}{place}", LAST_SYS_ID) if place is not None else None
         while not counts.complete and self.clock() < deadline:
             page, more = await with_access(
                 self.door,

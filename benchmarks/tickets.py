@@ -1,0 +1,292 @@
+"""Tickets: the connector's own share of a create, synchronisation, idle runs, counts; on Azurite and the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from pathlib import Path
+from typing import Final
+
+from azure.data.tables import TransactionOperation
+from azure.data.tables.aio import TableClient
+from azure.identity.aio import ManagedIdentityCredential
+
+from benchmarks.report import figure
+from sandbox.azurite import start_azurite
+from sandbox.certificates import ensure_certificates
+from sandbox.key_vault.process import start_key_vaults
+from sandbox.managed_identity.process import start_managed_identity
+from sandbox.processes import Processes
+from sandbox.servicenow.control_client import ControlClient, sign_in_and_consent
+from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.seed import PEOPLE, plant_essentials
+from sandbox.world import start_servicenow
+from shared.application import Application
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.requests import ConnectionRequest
+from shared.settings import Settings
+from shared.storage.tables import open_tables
+from shared.storage.ticket_rows import summary_change_row, ticket_row
+from shared.tickets.identity import new_ticket_id
+from shared.tickets.model import (
+    CORRELATION_PREFIX,
+    Delivery,
+    DeliveryProgress,
+    EventKind,
+    Phase,
+    Priority,
+    Recommendation,
+    RecommendationCategory,
+    RecommendationSource,
+    Record,
+    Requester,
+    Ticket,
+    TicketContent,
+)
+from shared.tickets.requests import TicketRequest
+from shared.tickets.summary import SummaryChange
+from shared.tickets.sync import SyncCounts
+from shared.tickets.timeline import with_event
+
+CREATES: Final = 300
+CHANGED: Final = 10_000
+SMALL: Final = 100
+LARGE: Final = 100_000
+IDLE_RUNS: Final = 11
+CONNECTION_ID: Final = "contoso"
+REQUESTER: Final = Requester("0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f01", "Adele Vance", "adele.vance@contoso.example")
+REQUEST: Final = TicketRequest.model_validate(
+    {
+        "connection_id": CONNECTION_ID,
+        "kind": "incident",
+        "portal": "security",
+        "name": "Require multifactor authentication for administrators",
+        "description": "Three administrators can still sign in with a password alone.",
+        "priority": "high",
+        "due_date": "2030-06-30",
+        "recommendation": {"source": "microsoft", "category": "identity"},
+    }
+)
+
+
+async def measure(directory: Path, tell: Callable[[str], None]) -> None:
+    """Measure everything and tell each line of the report."""
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    ids = [new_ticket_id(now - timedelta(milliseconds=number)) for number in range(LARGE)]
+    database = directory / "servicenow.sqlite"
+    _plant(database, ids)
+    with Processes(directory / "logs") as processes:
+        servicenow = start_servicenow(processes, database=database)
+        azurite = start_azurite(processes, ensure_certificates())
+        identity = start_managed_identity(processes)
+        os.environ.update(identity.environment)
+        settings = Settings.from_environment(
+            {
+                "PUBLIC_BASE_URL": "http://localhost:7071",
+                "KEY_VAULT_URL": start_key_vaults(processes).new_vault(),
+                "TABLES_URL": azurite.account("devstoreaccount1").tables_url,
+                "ALLOW_LOOPBACK_HTTP": "true",
+            }
+        )
+        credential = ManagedIdentityCredential()
+        tables = open_tables(settings, credential)
+        await tables.create_missing()
+        app = Application.build(settings, credential)
+        with ControlClient(servicenow.url) as control:
+            connection = await _connect(app, control, servicenow.url)
+            await _creates(app, tell)
+            await _Synchronisation(app, control, connection, tables.tickets, ids, now, tell).measure()
+        await tables.aclose()
+        await app.aclose()
+
+
+def _plant(database: Path, ids: Sequence[str]) -> None:
+    """Fill an instance with the people of the sandbox and as many tickets of ours as the largest figure needs."""
+    instance = Instance(database=str(database))
+    plant_essentials(instance)
+    rows = (
+        {
+            "sys_id": ticket_id,
+            "correlation_id": f"{CORRELATION_PREFIX}{ticket_id}",
+            "short_description": "Benchmark",
+            "number": f"INC9{number:06}",
+            "state": "1",
+            "active": "true",
+        }
+        for number, ticket_id in enumerate(ids)
+    )
+    instance.records.insert_many("incident", rows)
+    instance.close()
+
+
+async def _connect(app: Application, control: ControlClient, url: str) -> Connection:
+    client = control.create_oauth_client("Benchmark", app.settings.redirect_uri)
+    user = next(person for person in PEOPLE if person.user_name == "m365.connector")
+    request = ConnectionRequest.model_validate(
+        {
+            "display_name": "Contoso",
+            "instance": url,
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
+            "integration_user": user.user_name,
+        }
+    )
+    await app.configuration.put(CONNECTION_ID, request)
+    start = await app.authorization.begin(CONNECTION_ID, started_by=REQUESTER.object_id)
+    callback = sign_in_and_consent(start.location, user.user_name, user.password)
+    parameters = dict(part.split("=", 1) for part in callback.partition("?")[2].split("&"))
+    return await app.authorization.complete(parameters, {start.cookie.name: start.cookie.value.reveal()})
+
+
+class _ServiceNowTime(logging.Handler):
+    """Adds up what requests to ServiceNow took, from the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.requests = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = json.loads(record.getMessage())
+        if line["event"] == "servicenow_request":
+            self.seconds += line["duration_s"]
+            self.requests += 1
+
+    def take(self) -> tuple[float, int]:
+        taken = self.seconds, self.requests
+        self.seconds, self.requests = 0.0, 0
+        return taken
+
+
+async def _creates(app: Application, tell: Callable[[str], None]) -> None:
+    logger, spent = logging.getLogger("connector"), _ServiceNowTime()
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(spent)
+    shares, requests = [], 0
+    for number in range(CREATES + 20):
+        spent.take()
+        began = time.perf_counter()
+        creation = await app.creation.create(
+            REQUEST, REQUESTER, caller=REQUESTER.object_id, idempotency_key=f"bench-{number}"
+        )
+        total = time.perf_counter() - began
+        assert creation.ticket.delivery.status is Delivery.DELIVERED, creation.ticket.delivery
+        in_servicenow, asked = spent.take()
+        if number >= 20:
+            shares.append((total - in_servicenow) * 1000)
+            requests += asked
+    logger.removeHandler(spent)
+    cuts = statistics.quantiles(shares, n=100)
+    tell(figure("create: connector's own share, p50", f"{cuts[49]:.1f} ms", "at most 15 ms"))
+    tell(figure("create: connector's own share, p99", f"{cuts[98]:.1f} ms", ""))
+    tell(figure("create: ServiceNow requests", f"{requests / CREATES:.2f}", "1"))
+
+
+@dataclass(frozen=True)
+class _Synchronisation:
+    """Synchronises a hundred tickets, then a hundred thousand."""
+
+    app: Application
+    control: ControlClient
+    connection: Connection
+    table: TableClient
+    ids: Sequence[str]
+    now: datetime
+    tell: Callable[[str], None]
+
+    async def measure(self) -> None:
+        await self._store(self.ids[:SMALL])
+        await self._sync()
+        await self._idle(SMALL)
+        await self._store(self.ids[SMALL:])
+        await self.app.tickets.compact_summary(CONNECTION_ID, self.now)
+        await self._sync()
+        await self._idle(LARGE)
+        seconds, _ = await _timed(lambda: self.app.summaries([CONNECTION_ID]))
+        self.tell(figure(f"counts of a card with {LARGE:,} tickets", f"{seconds * 1000:.0f} ms", "under 100 ms"))
+        await self._changes("of the newest tickets", self.ids[:CHANGED], "2")
+        await self._changes(f"spread over {LARGE:,} tickets", self.ids[:: LARGE // CHANGED], "3")
+
+    async def _store(self, ids: Sequence[str]) -> None:
+        """Store tickets as if they had been delivered long ago."""
+        turn = asyncio.Semaphore(4)
+
+        async def submit(part: Sequence[str]) -> None:
+            tickets = [_ticket(self.connection, ticket_id, self.now) for ticket_id in part]
+            change = SummaryChange.between((None, ticket) for ticket in tickets)
+            rows = [*map(ticket_row, tickets), summary_change_row(CONNECTION_ID, part[0], change)]
+            async with turn:
+                await self.table.submit_transaction([(TransactionOperation.CREATE, row) for row in rows])
+
+        await asyncio.gather(*(submit(part) for part in batched(ids, 99, strict=False)))
+
+    async def _sync(self) -> SyncCounts:
+        deadline = datetime.now(UTC) + timedelta(minutes=10)
+        return await self.app.maintenance.sync.run(self.connection, deadline=deadline)
+
+    async def _idle(self, count: int) -> None:
+        times, requests = [], 0
+        for _ in range(IDLE_RUNS):
+            seconds, counts = await _timed(self._sync)
+            times.append(seconds)
+            requests = max(requests, counts.requests)
+        self.tell(figure(f"idle sync at {count:,} tickets: ServiceNow requests", f"{requests}", "1"))
+        self.tell(figure(f"idle sync at {count:,} tickets: time", f"{statistics.median(times) * 1000:.0f} ms", ""))
+
+    async def _changes(self, where: str, ids: Sequence[str], state: str) -> None:
+        for part in batched(ids, 500, strict=False):
+            self.control.bulk_touch("incident", f"sys_idIN{','.join(part)}", {"state": state})
+        seconds, counts = await _timed(self._sync)
+        goal = -(-counts.seen // self.app.maintenance.sync.page_size)
+        self.tell(figure(f"sync of {counts.applied:,} changes {where}", f"{seconds:.1f} s", ""))
+        self.tell(figure("  applied per second", f"{counts.applied / seconds:,.0f} /s", "at least 2,000 /s"))
+        self.tell(figure("  ServiceNow requests", f"{counts.requests}", f"{goal}"))
+
+
+def _ticket(connection: Connection, ticket_id: str, now: datetime) -> Ticket:
+    record = Record(
+        sys_id=ticket_id,
+        table="incident",
+        number=f"INC{ticket_id[:12]}",
+        state="1",
+        active=True,
+        updated_at_text="2020-01-01 00:00:00",
+        mod_count=-1,
+        correlation_id=f"{CORRELATION_PREFIX}{ticket_id}",
+    )
+    content = TicketContent(
+        kind=TicketKind.INCIDENT,
+        portal=Portal.SECURITY,
+        name="Benchmark",
+        description="",
+        priority=Priority.MODERATE,
+        due_at=None,
+        recommendation=Recommendation(RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY),
+        requester=REQUESTER,
+    )
+    ticket = Ticket(
+        ticket_id=ticket_id,
+        connection_id=connection.connection_id,
+        instance=connection.instance,
+        content=content,
+        created_at=now,
+        delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=1, delivered_at=now),
+        record=record,
+        phase=Phase.NEW,
+    )
+    return with_event(ticket, EventKind.CREATED, now)
+
+
+async def _timed[Result](work: Callable[[], Awaitable[Result]]) -> tuple[float, Result]:
+    began = time.perf_counter()
+    result = await work()
+    return time.perf_counter() - began, result
