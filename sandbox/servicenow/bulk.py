@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sandbox.servicenow.clock import to_glide
 from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.rules import CLOSED_STATES
-
-_MIRRORS: Mapping[str, str] = {"incident": "incident_state", "problem": "problem_state"}
+from sandbox.servicenow.rules import CLOSED_STATES, PRIORITY_MATRIX, STATE_MIRRORS
 
 
 def insert_tickets(
@@ -23,6 +21,8 @@ def insert_tickets(
     """
     shared = {"short_description": "Turn on multifactor authentication", "opened_at": to_glide(instance.clock.now())}
     shared |= values or {}
+    if table in STATE_MIRRORS:
+        shared["priority"] = PRIORITY_MATRIX[shared.get("impact", "3"), shared.get("urgency", "3")]
     return instance.records.insert_many(
         table, ({**shared, "sys_id": sys_id, "correlation_id": correlation} for sys_id, correlation in tickets), by=by
     )
@@ -32,6 +32,7 @@ def change_state(instance: Instance, table: str, encoded_query: str, state: str,
     """Give every ticket that matches the state, all in the same second; return how many."""
     is_closed = state in CLOSED_STATES.get(table, CLOSED_STATES["task"])
     values = {"state": state, "active": "false" if is_closed else "true"}
-    if table in _MIRRORS:
-        values[_MIRRORS[table]] = state
+    if table in STATE_MIRRORS:
+        mirror, _ = STATE_MIRRORS[table]
+        values[mirror] = state
     return instance.records.update_many(table, encoded_query, values, by=by)

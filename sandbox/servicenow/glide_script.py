@@ -41,7 +41,12 @@ class ScriptContext:
         call = _CALL.fullmatch(value.removeprefix(PREFIX))
         if call is None:
             raise UnknownScriptError(value)
-        name, arguments = call["name"], [argument.strip().strip("'\"") for argument in _split(call["arguments"])]
+        try:
+            return self._called(call["name"], [argument.strip().strip("'\"") for argument in _split(call["arguments"])])
+        except OverflowError as error:
+            raise UnknownScriptError(value) from error
+
+    def _called(self, name: str, arguments: list[str]) -> str:
         if name == "getUserID":
             return self.user_sys_id
         if name == "getUserName":
@@ -116,6 +121,8 @@ def _moved(local: datetime, unit: str, count: int) -> datetime:
     if unit in ("days", "weeks"):
         return local + timedelta(**{unit: count})
     month = local.year * 12 + local.month - 1 + count * _MONTHS[unit]
+    if not 12 <= month < 12 * 9999:
+        raise OverflowError("outside the calendar")
     first = local.replace(year=month // 12, month=month % 12 + 1, day=1)
     last_day = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     return first.replace(day=min(local.day, last_day.day))

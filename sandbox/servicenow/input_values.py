@@ -18,7 +18,8 @@ def as_raw_text(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return value
+            # JSON can spell half a character; no database stores one.
+            return value.encode("utf-8", "replace").decode()
         case int() | float():
             return str(value)
         case {"value": inner} | {"display_value": inner}:

@@ -15,7 +15,7 @@ from sandbox.servicenow.errors import aborted_by_business_rule, mandatory_fields
 from sandbox.servicenow.properties import Properties
 from sandbox.servicenow.records import Row
 
-_STATE_MIRRORS: Mapping[str, tuple[str, str]] = {
+STATE_MIRRORS: Mapping[str, tuple[str, str]] = {
     "incident": ("incident_state", "1"),
     "problem": ("problem_state", "101"),
 }
@@ -105,7 +105,7 @@ def _open(write: Write) -> None:
 
 
 def _mirror_state(write: Write) -> None:
-    mirror, initial = _STATE_MIRRORS[write.table]
+    mirror, initial = STATE_MIRRORS[write.table]
     was = (write.previous("state") or initial, write.previous(mirror) or initial)
     leader = mirror if write.after[mirror] != was[1] and write.after["state"] == was[0] else "state"
     write.after["state"] = write.after[mirror] = write.after[leader]
@@ -239,7 +239,7 @@ def _on(run: Callable[[Write], None], *tables: str) -> _Rule:
 
 _RULES = (
     _on(_open),
-    _on(_mirror_state, *_STATE_MIRRORS),
+    _on(_mirror_state, *STATE_MIRRORS),
     _on(_keep_change_type, "change_request"),
     _on(_keep_standard_change, "change_request"),
     _on(_look_up_priority, "incident", "problem"),

@@ -151,16 +151,24 @@ def plant(instance: Instance, *, seed: int = 1) -> None:
     generator = random.Random(seed)  # noqa: S311  (demonstration data, no secret)
     now = instance.clock.now()
     with instance.records.transaction():
-        _plant_dictionary(instance)
-        plant_choices(instance)
-        _plant_properties(instance)
-        _plant_roles_and_groups(instance)
-        users = _plant_users(instance)
+        plant_essentials(instance)
+        users = _plant_demonstration_users(instance)
         _plant_memberships(instance, users)
         _plant_inventory(instance)
         _plant_tickets(instance, users, generator, now)
         _plant_log(instance, generator)
         _list_application_files(instance)
+
+
+def plant_essentials(instance: Instance) -> None:
+    """Fill an empty instance with what it cannot do without, and the sandbox's people; no tickets."""
+    with instance.records.transaction():
+        _plant_dictionary(instance)
+        plant_choices(instance)
+        _plant_properties(instance)
+        _plant_roles_and_groups(instance)
+        for person in PEOPLE:
+            add_person(instance, person)
 
 
 def add_person(instance: Instance, person: Person) -> str:
@@ -332,10 +340,7 @@ def _user_name(number: int) -> str:
     return ".".join(_NAMES[number]).lower()
 
 
-def _plant_users(instance: Instance) -> list[str]:
-    """Plant people and demonstration users; return the ids of the latter."""
-    for person in PEOPLE:
-        add_person(instance, person)
+def _plant_demonstration_users(instance: Instance) -> list[str]:
     instance.records.update("sys_user", ADMIN_SYS_ID, {"department": _FINANCE_SYS_ID})
     department_ids = [_FINANCE_SYS_ID, *(_sys_id("cmn_department", str(number)) for number in range(3))]
     people = [

@@ -1,0 +1,35 @@
+"""Instances to call."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from sandbox.servicenow.clock import Clock
+from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.seed import plant, plant_essentials
+from tests.sandbox.servicenow.rest_client import RestClient
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def rest() -> Iterator[RestClient]:
+    """An instance with its people and no tickets, its clock standing still."""
+    instance = Instance(clock=Clock.stopped_at(START))
+    plant_essentials(instance)
+    client = RestClient.of(instance)
+    yield client
+    client.transport.end()
+    instance.close()
+
+
+@pytest.fixture(scope="module")
+def demonstration() -> Iterator[RestClient]:
+    """An instance with all its demonstration data; tests only read it."""
+    instance = Instance(clock=Clock.stopped_at(START))
+    plant(instance)
+    client = RestClient.of(instance)
+    yield client
+    client.transport.end()
+    instance.close()
