@@ -1,12 +1,13 @@
 """The Bicep compiler, and what it makes of the templates.
 
-It is the program that the variable ``BICEP`` names, else ``bicep`` on PATH, else ``az bicep``. The Microsoft Graph
-extension comes from Microsoft's registry, as ``infra/bicepconfig.json`` says, or from a file beside the compiler where
-there is no way to that registry.
+It is the program that the variable ``BICEP`` names, else ``bicep`` on PATH, else the one of ``az bicep install``. The
+Microsoft Graph extension comes from Microsoft's registry, as ``infra/bicepconfig.json`` says, or from a file beside the
+compiler where there is no way to that registry.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -37,17 +38,17 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A Bicep compiler: the words that start it, and where an offline Graph extension lies, if there is one."""
+    """A Bicep compiler, and where an offline Graph extension lies, if there is one."""
 
-    command: tuple[str, ...]
+    program: Path
     offline_extension: Path | None
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run one command; the exit status is left to the caller, because warnings do not change it."""
-        words = [*self.command, *(str(argument) for argument in arguments)]
-        # Not every machine has ICU, and nothing here depends on a culture.
-        environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
-        return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+        # Not every machine has ICU, and nothing here depends on a culture. What runs for seconds gains nothing from
+        # being measured and optimised.
+        environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_TieredPGO": "0"}
+        return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False, env=environment)
 
     def version(self) -> str:
         """Return the version, such as ``0.49.2``."""
@@ -91,14 +92,13 @@ class Compiler:
 
 def find_compiler() -> Compiler | None:
     """Return the compiler, or None where there is none."""
-    for words in ([os.environ.get("BICEP", "")], ["bicep"], ["az", "bicep"]):
-        program = shutil.which(words[0]) if words[0] else None
-        if program is None:
-            continue
-        compiler = Compiler((program, *words[1:]), None)
-        if compiler.run("--version").returncode == 0:
-            beside = Path(program).resolve().parent / OFFLINE_EXTENSION
-            return Compiler(compiler.command, beside if beside.is_file() else None)
+    # "az bicep" runs this program, and passes on only a few of its commands.
+    of_azure_cli = Path(os.environ.get("AZURE_CONFIG_DIR", Path.home() / ".azure")) / "bin" / "bicep"
+    for program in (os.environ.get("BICEP", ""), "bicep", str(of_azure_cli)):
+        found = shutil.which(program) if program else None
+        if found is not None:
+            beside = Path(found).resolve().parent / OFFLINE_EXTENSION
+            return Compiler(Path(found), beside if beside.is_file() else None)
     return None
 
 
@@ -107,29 +107,31 @@ def expanded_templates(compiler: Compiler) -> Path:
 
     It is made once for a state of the templates: tests in several processes, and the checkov run, share it.
     """
-    digest = hashlib.sha256(" ".join(compiler.command).encode())
-    for source in sorted([*TEMPLATES.rglob("*"), *PARAMETERS.rglob("*"), Path(__file__)]):
-        if source.is_file():
+    digest = hashlib.sha256(str(compiler.program).encode())
+    for source in sorted([*TEMPLATES.rglob("*.*"), *PARAMETERS.glob("*"), Path(__file__)]):
+        if source.suffix != ".sh":
             digest.update(source.name.encode() + source.read_bytes())
     place = EXPANDED / digest.hexdigest()[:16]
-    if place.is_dir():
-        return place
     EXPANDED.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=EXPANDED) as temporary:
-        templates = compiler.copy_of_templates(Path(temporary) / "sources")
-        made = Path(temporary) / "made"
-        made.mkdir()
-        built = compiler.run("build", templates / "main.bicep", "--outfile", made / "main.json")
-        assert built.returncode == 0, built.stderr
-        sources = sorted((templates.parent / PARAMETERS.relative_to(REPOSITORY)).glob("*.bicepparam"))
-        with ThreadPoolExecutor() as side_by_side:
-            for source, snapshot in zip(sources, side_by_side.map(compiler.snapshot, sources), strict=True):
-                (made / f"{source.stem}.json").write_text(json.dumps(snapshot, indent=1))
-        try:
-            made.rename(place)
-        except OSError:
-            assert place.is_dir(), "neither this process nor another could keep the expanded templates"
+    with (EXPANDED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(dir=EXPANDED) as temporary:
+                _expand(compiler, Path(temporary)).rename(place)
     return place
+
+
+def _expand(compiler: Compiler, place: Path) -> Path:
+    made = place / "made"
+    made.mkdir()
+    templates = compiler.copy_of_templates(place / "sources")
+    built = compiler.run("build", templates / "main.bicep", "--outfile", made / "main.json")
+    assert built.returncode == 0, built.stderr
+    sources = sorted((templates.parent / PARAMETERS.relative_to(REPOSITORY)).glob("*.bicepparam"))
+    with ThreadPoolExecutor() as side_by_side:
+        for source, snapshot in zip(sources, side_by_side.map(compiler.snapshot, sources), strict=True):
+            (made / f"{source.stem}.json").write_text(json.dumps(snapshot, indent=1))
+    return made
 
 
 def _documents(text: str) -> list[Json]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.infra.availability import unavailable
 from tests.infra.compiler import MODES, Compiler, Json, expanded_templates, find_compiler
 from tests.infra.expansion import Expansion, expansion
 
@@ -17,10 +17,7 @@ def compiler() -> Compiler:
     """The Bicep compiler; without one the test is skipped, in CI it fails."""
     found = find_compiler()
     if found is None:
-        reason = "no Bicep compiler: set BICEP to one, or install bicep or the Azure CLI"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable("no Bicep compiler: set BICEP to one, install bicep, or run az bicep install")
     return found
 
 

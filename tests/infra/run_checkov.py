@@ -50,7 +50,7 @@ def main() -> int:
     """Check every mode, print what is wrong, and return the exit status."""
     compiler = find_compiler()
     if compiler is None:
-        print("checkov: skipped, no Bicep compiler: set BICEP to one, or install bicep or the Azure CLI")
+        print("checkov: skipped, no Bicep compiler: set BICEP to one, install bicep, or run az bicep install")
         return 1 if os.environ.get("CI") == "true" else 0
     expanded = expanded_templates(compiler)
     modes = {mode: azure_resources(json.loads((expanded / f"{mode}.json").read_text())) for mode in MODES}

@@ -17,6 +17,7 @@ import pytest
 
 from shared.tickets.deliver import DeliveryCounts
 from shared.tickets.sync import SyncCounts
+from tests.infra.availability import unavailable
 from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
 from tests.infra.expansion import Expansion
 
@@ -46,10 +47,7 @@ def compile_queries(queries: dict[str, str]) -> dict[str, Json]:
     """Compile queries with Microsoft's language service; skipped where it is not installed, except in CI."""
     node = shutil.which("node")
     if node is None or not (MODULES / "@kusto" / "language-service-next").is_dir():
-        reason = "no Kusto language service: run make setup"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable("no Kusto language service: run make setup")
     outcome = subprocess.run(
         [node, str(Path(__file__).parent / "check-queries.cjs")],
         input=json.dumps(queries),
@@ -259,5 +257,8 @@ def logged_fields(call: ast.Call) -> set[str]:
     """Return the fields that a call logs."""
     fields = {keyword.arg for keyword in call.keywords if keyword.arg}
     unpacked = [node for keyword in call.keywords if not keyword.arg for node in ast.walk(keyword.value)]
-    prefixes = {node.value for node in unpacked if isinstance(node, ast.Constant)} & COUNTS.keys()
-    return fields | {f"{prefix}{each.name}" for prefix in prefixes for each in dataclasses.fields(COUNTS[prefix])}
+    texts = {node.value for node in unpacked if isinstance(node, ast.Constant)}
+    counted = {prefix: counts for prefix, counts in COUNTS.items() if prefix in texts}
+    return fields | {
+        f"{prefix}{each.name}" for prefix, counts in counted.items() for each in dataclasses.fields(counts)
+    }

@@ -1,0 +1,70 @@
+"""The page says what the templates do."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+
+PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
+
+
+def section(title: str) -> str:
+    """Return the text under a heading."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[1]
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Return the cells of a table's rows by the first one."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {cells[0].strip("`"): [cell.strip("` ") for cell in cells[1:]] for cells in lines[2:]}
+
+
+def test_every_parameter_with_its_default(template: Json) -> None:
+    documented = rows(section("Every parameter"))
+    assert documented.keys() == template["parameters"].keys()
+    for name, parameter in template["parameters"].items():
+        default = parameter.get("defaultValue")
+        if isinstance(default, int) or (isinstance(default, str) and default and not default.startswith("[")):
+            shown = "each minute" if name == "maintainSchedule" else str(default)
+            assert documented[name][0] == shown, name
+
+
+def test_every_output(template: Json) -> None:
+    named = set(re.findall(r"^\| (`.*?`) \|", section("Preview and deploy"), re.MULTILINE))
+    assert {name for cell in named for name in re.findall(r"`(\w+)`", cell)} == template["outputs"].keys()
+    for used in re.findall(r"\$\(output (\w+)\)", PAGE):
+        assert used in template["outputs"], used
+
+
+def test_every_app_role() -> None:
+    roles = re.findall(r'"value": "(\w+\.\w+)"', (TEMPLATES / "sign-in" / "application.json").read_text())
+    assert list(rows(section("Sign-in"))) == roles
+
+
+def test_every_network_mode(template: Json) -> None:
+    assert rows(section("The network")).keys() == set(template["parameters"]["networkMode"]["allowedValues"])
+
+
+def test_every_provider_is_registered(template: Json) -> None:
+    named = set(re.findall(r"\bMicrosoft\.\w+\b", section("Before you begin")))
+    used = set(re.findall(r"'(Microsoft\.\w+)/", "".join(path.read_text() for path in TEMPLATES.rglob("*.bicep"))))
+    # Every subscription has the first; the second is not a provider of Azure. The subnet is delegated to the third.
+    assert named == used - {"Microsoft.Authorization", "Microsoft.Graph"} | {"Microsoft.App"}
+
+
+def test_every_workflow_variable() -> None:
+    workflow = (REPOSITORY / ".github" / "workflows" / "deploy.yml").read_text()
+    for variable in set(re.findall(r"vars\.(\w+)", workflow)):
+        assert f"`{variable}`" in section("From GitHub"), variable
+
+
+def test_links_inside_the_page() -> None:
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors

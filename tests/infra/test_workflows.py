@@ -1,0 +1,97 @@
+"""The workflows: nothing stored, nothing that moves, no more rights than needed."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.infra.compiler import REPOSITORY, Json
+
+FOLDER: Final = REPOSITORY / ".github" / "workflows"
+PINNED_ACTION: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+NAMES: Final = sorted(path.name for path in FOLDER.iterdir())
+
+
+def read(name: str) -> Json:
+    """Read a workflow; YAML takes the key ``on`` for a truth value."""
+    content = yaml.safe_load((FOLDER / name).read_text())
+    return {"on" if key is True else key: value for key, value in content.items()}
+
+
+def test_there_are_two() -> None:
+    assert NAMES == ["check.yml", "deploy.yml"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEvery:
+    def test_actions_are_pinned_to_a_commit(self, name: str) -> None:
+        used = re.findall(r"uses: (.*)", (FOLDER / name).read_text())
+        assert used
+        for action in used:
+            assert PINNED_ACTION.fullmatch(action), action
+
+    def test_no_secret_is_stored(self, name: str) -> None:
+        text = (FOLDER / name).read_text()
+        assert "secrets." not in text
+        assert "creds:" not in text
+        assert "publish-profile" not in text
+
+    def test_nothing_that_somebody_else_can_write_stands_in_a_command(self, name: str) -> None:
+        """An expression in ``run`` is pasted in before the shell reads it; a variable is not."""
+        for job in read(name)["jobs"].values():
+            for step in job["steps"]:
+                assert "${{" not in step.get("run", ""), step
+
+    def test_the_checkout_leaves_no_credentials(self, name: str) -> None:
+        for job in read(name)["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"] == {"persist-credentials": False}
+
+    def test_tools_have_one_version(self, name: str) -> None:
+        text = (FOLDER / name).read_text()
+        assert re.search(r"az bicep install --version v\d+\.\d+\.\d+\n", text)
+        for version in re.findall(r"azure-functions-core-tools@(\S+)", text):
+            assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+
+    def test_it_ends(self, name: str) -> None:
+        for job in read(name)["jobs"].values():
+            assert job["timeout-minutes"] <= 60
+
+
+def test_both_use_one_compiler() -> None:
+    versions = {re.findall(r"az bicep install --version (\S+)", (FOLDER / name).read_text())[0] for name in NAMES}
+    assert len(versions) == 1
+
+
+def test_check_runs_on_pull_requests_and_may_only_read() -> None:
+    workflow = read("check.yml")
+    assert workflow["on"].keys() == {"pull_request", "push"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step][-1] == "make check"
+
+
+def test_deploy_is_started_by_a_person_and_signs_in_with_openid_connect() -> None:
+    workflow = read("deploy.yml")
+    assert workflow["on"].keys() == {"workflow_dispatch"}
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    (login,) = [step for step in workflow["jobs"]["deploy"]["steps"] if step.get("uses", "").startswith("azure/login@")]
+    assert login["with"].keys() == {"client-id", "tenant-id", "subscription-id"}
+    assert all(value.startswith("${{ vars.") for value in login["with"].values())
+
+
+def test_nothing_is_changed_unless_asked() -> None:
+    workflow = read("deploy.yml")
+    assert workflow["on"]["workflow_dispatch"]["inputs"]["apply"]["default"] is False
+    for step in workflow["jobs"]["deploy"]["steps"]:
+        if re.search(r"az deployment group create|func azure|curl", step.get("run", "")):
+            assert step["if"] == "inputs.apply", step["name"]
+
+
+def test_publishing_is_the_documented_command() -> None:
+    command = 'func azure functionapp publish "$APP" --python --build remote'
+    assert command in (FOLDER / "deploy.yml").read_text()
+    assert command.replace('"$APP"', "<app>") in (REPOSITORY / "docs" / "deployment.md").read_text()
