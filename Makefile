@@ -46,7 +46,7 @@ $(PACKAGES): requirements.txt requirements-dev.txt
 
 $(AZURITE): sandbox/npm/package.json sandbox/npm/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is missing: Azurite, the storage emulator, runs on it. Install it and run make again." >&2; exit 1; }
-	@echo "Installing Azurite ..."
+	@echo "Installing the npm packages ..."
 	@mkdir -p .sandbox
 	@cp sandbox/npm/package.json sandbox/npm/package-lock.json .sandbox/
 	@npm ci --prefix .sandbox --silent --no-audit --no-fund
