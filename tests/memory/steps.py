@@ -16,8 +16,8 @@ from typing import Any
 type Step = Callable[[str], Awaitable[None]]
 
 _actor: ContextVar[int] = ContextVar("actor")
-_SETTLED_AFTER = 20
-"""Turns of the event loop after which everything stands at a step again; the longest chain takes about six."""
+_SETTLED_AFTER = 10
+"""Turns of the event loop after which an actor stands at a step again; the longest chain takes about six."""
 
 
 async def at_once(name: str) -> None:
@@ -81,14 +81,18 @@ class Stage:
 
         actor = Actor(number, name, self._loop.create_task(act()))
         self._actors.append(actor)
-        self._settle()
+        self._settle(actor)
         return actor
 
-    def go_on(self, waiting: Waiting) -> None:
-        """Let one actor go on to its next step."""
-        self._waiting.remove(waiting)
-        waiting.go_on.set_result(None)
-        self._settle()
+    def go_on(self, actor: int, steps: int) -> None:
+        """Let an actor go on for so many steps, or to its end."""
+        for _ in range(steps):
+            mine = [each for each in self.waiting if each.actor == actor]
+            if not mine:
+                return
+            self._waiting.remove(mine[0])
+            mine[0].go_on.set_result(None)
+            self._settle(self._actors[actor])
 
     def kill(self, actor: Actor) -> None:
         """End an actor as SIGKILL does: nothing of it ever runs again, no handler and no clean-up."""
@@ -98,13 +102,13 @@ class Stage:
         """Cut an actor off as a time limit does: its handlers run."""
         actor.task.cancel()
         self._waiting = [each for each in self._waiting if each.actor != actor.number]
-        self._settle()
+        self._settle(actor)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run something from beginning to end, letting go every step it comes to."""
         actor = self.start("run", coroutine)
         while not actor.task.done():
-            self.go_on(next(each for each in self._waiting if each.actor == actor.number))
+            self.go_on(actor.number, 1)
         return actor.task.result()
 
     def raise_unless(self, expected: tuple[type[BaseException], ...]) -> None:
@@ -124,9 +128,13 @@ class Stage:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
-    def _settle(self) -> None:
+    def _settle(self, actor: Actor) -> None:
+        """Run the loop until the actor stands at a step or has come to its end."""
+
         async def turns() -> None:
             for _ in range(_SETTLED_AFTER):
+                if actor.task.done() or any(each.actor == actor.number for each in self._waiting):
+                    return
                 await asyncio.sleep(0)
 
         self._loop.run_until_complete(turns())

@@ -1,0 +1,449 @@
+"""The contract of the ticket store, held by Table Storage and by the in-memory store that other tests rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.data.tables.aio import TableServiceClient
+from azure.identity.aio import ManagedIdentityCredential
+
+from sandbox.azurite import StorageAccount
+from shared.connections.model import Portal, TicketKind
+from shared.connections.ports import RowChanged
+from shared.errors import StorageUnavailable
+from shared.storage import tickets as azure_tickets
+from shared.storage.tickets import AzureTicketStore
+from shared.tickets.apply import delivered, with_record
+from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.ports import TicketExists, TicketFilter, TicketStore
+from shared.tickets.summary import Summary, SummaryChange
+from tests.memory.clock import START
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket, record_for
+
+ALL = TicketFilter()
+
+
+@pytest.fixture
+async def azure_store(
+    storage_account: StorageAccount, credential: ManagedIdentityCredential
+) -> AsyncIterator[AzureTicketStore]:
+    async with TableServiceClient(storage_account.tables_url, credential=credential) as service:
+        yield AzureTicketStore(await service.create_table("tickets"))
+
+
+@pytest.fixture(params=["memory", "azure"])
+def store(request: pytest.FixtureRequest) -> TicketStore:
+    if request.param == "memory":
+        return MemoryTicketStore()
+    chosen: TicketStore = request.getfixturevalue("azure_store")
+    return chosen
+
+
+def ticks() -> itertools.count[int]:
+    return itertools.count(1)
+
+
+def later(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+async def create_many(store: TicketStore, count: int, **options: Any) -> list[Ticket]:
+    """Create delivered tickets, one per second; returned newest first."""
+    made = [delivered_ticket(later(number), **options) for number in range(count)]
+    stored = await asyncio.gather(*(store.create_ticket(ticket) for ticket in made))
+    return sorted(stored, key=lambda ticket: ticket.ticket_id)
+
+
+def changed(ticket: Ticket, state: str = "2") -> Ticket:
+    assert ticket.record is not None
+    record = replace(ticket.record, state=state, mod_count=ticket.record.mod_count + 1)
+    return with_record(ticket, record, later(9_000))
+
+
+def recount(tickets: list[Ticket]) -> Summary:
+    return Summary().plus([SummaryChange.between([(None, ticket) for ticket in tickets])])
+
+
+async def listed(store: TicketStore, wanted: TicketFilter = ALL, **options: Any) -> list[str]:
+    found = await store.list_tickets([CONNECTION_ID], wanted, limit=options.pop("limit", 100), **options)
+    return [ticket.ticket_id for ticket in found]
+
+
+# One ticket
+
+
+async def test_create_and_get(store: TicketStore) -> None:
+    ticket = delivered_ticket(START, name="“Ümläute” 漢字 😀 '&<>\"", description="a\nb\\c'd''e", due_at=later(0))
+    stored = await store.create_ticket(ticket)
+    assert stored == ticket
+    assert stored.etag
+    read = await store.get_ticket(CONNECTION_ID, ticket.ticket_id)
+    assert read == ticket
+    assert read is not None
+    assert read.etag == stored.etag
+    assert type(read.created_at) is datetime
+    assert await store.get_ticket("other", ticket.ticket_id) is None
+    assert await store.get_ticket(CONNECTION_ID, "0" * 32) is None
+
+
+async def test_create_refuses_an_id_that_is_taken(store: TicketStore) -> None:
+    ticket = await store.create_ticket(new_ticket(START))
+    with pytest.raises(TicketExists):
+        await store.create_ticket(replace(ticket, content=replace(ticket.content, name="other")))
+    assert await store.get_ticket(CONNECTION_ID, ticket.ticket_id) == ticket
+    assert await store.get_summary(CONNECTION_ID) == recount([ticket])
+    # The same id on another connection is another ticket.
+    await store.create_ticket(replace(ticket, connection_id="other"))
+
+
+async def test_one_of_many_creates_with_one_id_wins(store: TicketStore) -> None:
+    ticket = new_ticket(START)
+    outcomes = await asyncio.gather(*(store.create_ticket(ticket) for _ in range(8)), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Ticket"] + ["TicketExists"] * 7
+    assert await store.get_summary(CONNECTION_ID) == recount([ticket])
+
+
+async def test_update_needs_the_present_version(store: TicketStore) -> None:
+    first = await store.create_ticket(delivered_ticket(START))
+    second = await store.update_ticket(first, changed(first))
+    assert second.etag != first.etag
+    with pytest.raises(RowChanged):
+        await store.update_ticket(first, changed(first, "6"))
+    assert await store.get_ticket(CONNECTION_ID, first.ticket_id) == second
+    third = await store.update_ticket(second, changed(second, "6"))
+    assert third.phase is Phase.RESOLVED
+    assert await store.get_summary(CONNECTION_ID) == recount([third])
+
+
+async def test_update_of_what_is_not_stored_is_refused(store: TicketStore) -> None:
+    ticket = replace(delivered_ticket(START), etag="W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\"")
+    with pytest.raises(RowChanged):
+        await store.update_ticket(ticket, changed(ticket))
+    assert await store.get_summary(CONNECTION_ID) == Summary()
+
+
+async def test_an_update_loses_what_is_no_longer_there(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START, due_at=later(60)))
+    assert ticket.record is not None
+    without = replace(ticket, record=replace(ticket.record, due_at=None, state_label=None, mod_count=9))
+    await store.update_ticket(ticket, without)
+    assert await store.get_ticket(CONNECTION_ID, ticket.ticket_id) == without
+
+
+async def test_one_of_many_updates_wins(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START))
+    outcomes = await asyncio.gather(
+        *(store.update_ticket(ticket, changed(ticket, state)) for state in ("2", "3", "6", "7")), return_exceptions=True
+    )
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Ticket)]
+    assert len(winners) == 1
+    assert all(isinstance(outcome, RowChanged) for outcome in outcomes if outcome not in winners)
+    assert await store.get_summary(CONNECTION_ID) == recount(winners)
+
+
+# Many tickets
+
+
+@pytest.mark.parametrize("conflicts", [(), (170,), (0, 99, 100, 349)], ids=["none", "one in the middle", "several"])
+async def test_update_of_350_with_rows_that_somebody_else_changed(
+    store: TicketStore, conflicts: tuple[int, ...]
+) -> None:
+    tickets = await create_many(store, 350)
+    meanwhile = {number: await store.update_ticket(tickets[number], changed(tickets[number], "3")) for number in conflicts}
+    changes = [(ticket, changed(ticket)) for ticket in tickets]
+    refused = await store.update_tickets(changes)
+    assert [before.ticket_id for before, _ in refused] == [tickets[number].ticket_id for number in conflicts]
+    expected = [meanwhile.get(number, after) for number, (_, after) in enumerate(changes)]
+    stored = await store.get_tickets(CONNECTION_ID, [ticket.ticket_id for ticket in tickets])
+    assert [stored[ticket.ticket_id] for ticket in tickets] == expected
+    assert await store.get_summary(CONNECTION_ID) == recount(expected)
+
+
+async def test_update_of_nothing(store: TicketStore) -> None:
+    assert list(await store.update_tickets([])) == []
+
+
+async def test_large_tickets_fit_into_transactions(store: TicketStore) -> None:
+    """Four megabytes hold fewer than a hundred long Japanese tickets."""
+    tickets = await create_many(store, 100, description="漢" * 3_700)
+    label = "進行中" * 60
+    changes = []
+    for ticket in tickets:
+        after = ticket
+        for number in range(60):
+            assert after.record is not None
+            record = replace(after.record, state=str(number % 2 + 1), state_label=label, mod_count=number + 1)
+            after = with_record(after, record, later(number))
+        changes.append((ticket, after))
+    assert list(await store.update_tickets(changes)) == []
+    assert await store.get_summary(CONNECTION_ID) == recount([after for _, after in changes])
+
+
+@pytest.mark.parametrize("count", [0, 1, 30, 60])
+async def test_get_tickets_by_id(store: TicketStore, count: int) -> None:
+    tickets = await create_many(store, 75)
+    wanted = [ticket.ticket_id for ticket in tickets[:: max(1, 75 // (count + 1))]][:count]
+    missing = ["0" * 32, "f" * 32, new_ticket(later(5)).ticket_id]
+    found = await store.get_tickets(CONNECTION_ID, [*reversed(wanted), *missing])
+    assert sorted(found) == sorted(wanted)
+    assert all(found[ticket.ticket_id] == ticket for ticket in tickets if ticket.ticket_id in wanted)
+    assert await store.get_tickets("other", wanted) == {}
+
+
+async def test_get_tickets_reads_over_page_borders(store: TicketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure_tickets, "PAGE_ROWS", 7)
+    tickets = await create_many(store, 100)
+    wanted = [ticket.ticket_id for number, ticket in enumerate(tickets) if number % 2 or 20 < number < 60]
+    assert list(sorted(await store.get_tickets(CONNECTION_ID, wanted))) == wanted
+    assert [
+        ticket.ticket_id async for page in store.scan_tickets(CONNECTION_ID) for ticket in page
+    ] == [ticket.ticket_id for ticket in tickets]
+
+
+async def test_scan_goes_through_everything_in_order_and_can_go_on(store: TicketStore) -> None:
+    tickets = await create_many(store, 20)
+    await store.create_ticket(new_ticket(later(50), connection_id="other"))
+    ids = [ticket.ticket_id for ticket in tickets]
+    assert [ticket.ticket_id async for page in store.scan_tickets(CONNECTION_ID) for ticket in page] == ids
+    rest = [ticket.ticket_id async for page in store.scan_tickets(CONNECTION_ID, after=ids[7]) for ticket in page]
+    assert rest == ids[8:]
+    assert [page async for page in store.scan_tickets("nothing")] == []
+
+
+# The outbox
+
+
+async def test_outbox_is_oldest_first_and_holds_what_is_pending(store: TicketStore) -> None:
+    stored = [await store.create_ticket(new_ticket(later(number))) for number in (3, 1, 4, 2, 5)]
+    by_age = sorted(stored, key=lambda ticket: ticket.created_at)
+    assert list(await store.list_pending(CONNECTION_ID, limit=10)) == by_age
+    assert list(await store.list_pending(CONNECTION_ID, limit=2)) == by_age[:2]
+    assert list(await store.list_pending(CONNECTION_ID, limit=2, after=by_age[1].ticket_id)) == by_age[2:4]
+    assert list(await store.list_pending(CONNECTION_ID, limit=2, after=by_age[4].ticket_id)) == []
+    assert list(await store.list_pending("other", limit=10)) == []
+
+    first = by_age[0]
+    done = await store.update_ticket(first, delivered(first, record_for(first), later(10)))
+    second = by_age[1]
+    failed = replace(second, delivery=replace(second.delivery, status=Delivery.FAILED))
+    failed = await store.update_ticket(second, failed)
+    assert list(await store.list_pending(CONNECTION_ID, limit=10)) == by_age[2:]
+    again = await store.update_ticket(failed, replace(failed, delivery=second.delivery))
+    assert list(await store.list_pending(CONNECTION_ID, limit=10)) == [again, *by_age[2:]]
+    assert await store.get_summary(CONNECTION_ID) == recount([done, again, *by_age[2:]])
+
+
+async def test_a_delivered_ticket_never_enters_the_outbox(store: TicketStore) -> None:
+    await create_many(store, 3)
+    assert list(await store.list_pending(CONNECTION_ID, limit=10)) == []
+
+
+# Lists
+
+
+async def test_list_is_newest_first_page_by_page_over_connections(store: TicketStore) -> None:
+    number = ticks()
+    tickets = [
+        await store.create_ticket(delivered_ticket(later(next(number)), connection_id=connection_id))
+        for _ in range(8)
+        for connection_id in ("one", "two", "three")
+    ]
+    ids = [ticket.ticket_id for ticket in sorted(tickets, key=lambda ticket: ticket.created_at, reverse=True)]
+    seen: list[str] = []
+    while True:
+        page = await store.list_tickets(
+            ["two", "three", "one"], ALL, limit=5, after=seen[-1] if seen else None
+        )
+        if not page:
+            break
+        seen += [ticket.ticket_id for ticket in page]
+    assert seen == ids
+    assert [t.ticket_id for t in await store.list_tickets(["two"], ALL, limit=3)] == ids[1::3][:3]
+    assert list(await store.list_tickets([], ALL, limit=3)) == []
+
+
+async def test_tickets_of_one_millisecond_have_one_order(store: TicketStore) -> None:
+    tickets = [await store.create_ticket(delivered_ticket(START)) for _ in range(10)]
+    ids = sorted(ticket.ticket_id for ticket in tickets)
+    assert await listed(store) == ids
+    assert await listed(store, limit=4) + await listed(store, after=ids[3]) == ids
+
+
+async def test_filters(store: TicketStore) -> None:
+    due = later(3_600)
+    tickets = {
+        "incident": await store.create_ticket(delivered_ticket(later(1), due_at=due)),
+        "change": await store.create_ticket(
+            delivered_ticket(later(2), kind=TicketKind.CHANGE, portal=Portal.COMPLIANCE, record={"state": "-5"}, due_at=due)
+        ),
+        "resolved": await store.create_ticket(delivered_ticket(later(3), record={"state": "6"}, due_at=due)),
+        "unmapped": await store.create_ticket(delivered_ticket(later(4), record={"state": "77"})),
+        "pending": await store.create_ticket(new_ticket(later(5), due_at=due)),
+    }
+    failed = new_ticket(later(6))
+    tickets["failed"] = await store.create_ticket(
+        replace(failed, delivery=replace(failed.delivery, status=Delivery.FAILED))
+    )
+    names = {ticket.ticket_id: name for name, ticket in tickets.items()}
+
+    async def found(**wanted: Any) -> list[str]:
+        return [names[ticket_id] for ticket_id in await listed(store, TicketFilter(**wanted))]
+
+    assert await found() == ["failed", "pending", "unmapped", "resolved", "change", "incident"]
+    assert await found(kind=TicketKind.CHANGE) == ["change"]
+    assert await found(kind=TicketKind.INCIDENT, portal=Portal.COMPLIANCE) == []
+    assert await found(portal=Portal.COMPLIANCE) == ["change"]
+    assert await found(phase=Phase.NEW) == ["change", "incident"]
+    assert await found(phase=Phase.UNMAPPED) == ["unmapped"]
+    assert await found(phase=Phase.RESOLVED, open_only=True) == []
+    assert await found(open_only=True) == ["unmapped", "change", "incident"]
+    assert await found(delivery=Delivery.PENDING) == ["pending"]
+    assert await found(delivery=Delivery.FAILED) == ["failed"]
+    assert await found(delivery=Delivery.DELIVERED, kind=TicketKind.INCIDENT) == ["unmapped", "resolved", "incident"]
+    assert await found(overdue_at=due) == []
+    assert await found(overdue_at=due + timedelta(microseconds=1)) == ["change", "incident"]
+    assert await found(overdue_at=later(10**6), kind=TicketKind.CHANGE) == ["change"]
+
+
+async def test_overdue_follows_the_due_date_in_servicenow(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START, due_at=later(60)))
+    assert ticket.record is not None
+    moved = with_record(ticket, replace(ticket.record, due_at=later(600), mod_count=1), START)
+    await store.update_ticket(ticket, moved)
+    assert await listed(store, TicketFilter(overdue_at=later(61))) == []
+    assert await listed(store, TicketFilter(overdue_at=later(601))) == [ticket.ticket_id]
+
+
+async def test_text_search(store: TicketStore) -> None:
+    audit = await store.create_ticket(delivered_ticket(later(1), name="Turn on AUDIT log's search", kind=TicketKind.CHANGE))
+    street = await store.create_ticket(delivered_ticket(later(2), name="Straße sperren"))
+    japanese = await store.create_ticket(delivered_ticket(later(3), name="監査ログを有効にする"))
+
+    async def found(text: str, **wanted: Any) -> list[str]:
+        return await listed(store, TicketFilter(text=text, **wanted))
+
+    assert await found("audit LOG'S") == [audit.ticket_id]
+    assert await found("strasse") == [street.ticket_id]
+    assert await found("ログ") == [japanese.ticket_id]
+    assert await found("nothing' or 'a' eq 'a") == []
+    assert await found("s") == [street.ticket_id, audit.ticket_id]
+    assert await found("s", kind=TicketKind.CHANGE) == [audit.ticket_id]
+    assert await listed(store, TicketFilter(text="s"), limit=1) == [street.ticket_id]
+    assert await listed(store, TicketFilter(text="s"), after=street.ticket_id) == [audit.ticket_id]
+
+
+async def test_a_number_finds_its_ticket(store: TicketStore) -> None:
+    tickets = await create_many(store, 5)
+    wanted = tickets[2]
+    assert wanted.record is not None
+    number = wanted.record.number
+
+    async def found(text: str, **options: Any) -> list[str]:
+        return await listed(store, TicketFilter(text=text, **options))
+
+    assert await found(number) == [wanted.ticket_id]
+    assert await found(f" {number.lower()} ") == [wanted.ticket_id]
+    assert await found(number, phase=Phase.NEW) == [wanted.ticket_id]
+    assert await found(number, phase=Phase.CLOSED) == []
+    assert await found(number[:-1]) == []
+    assert await found("/\\#?%\t") == []
+    assert await listed(store, TicketFilter(text=number), after=tickets[1].ticket_id) == [wanted.ticket_id]
+    assert await listed(store, TicketFilter(text=number), after=wanted.ticket_id) == []
+
+
+async def test_a_moved_ticket_is_found_by_both_numbers(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START))
+    assert ticket.record is not None
+    moved = replace(ticket.record, number="SIR0010001", table="sn_si_incident", mod_count=1)
+    await store.update_tickets([(ticket, with_record(ticket, moved, START))])
+    for number in (ticket.record.number, "sir0010001"):
+        assert await listed(store, TicketFilter(text=number)) == [ticket.ticket_id]
+
+
+async def test_two_records_with_one_number_are_stored(store: TicketStore) -> None:
+    """ServiceNow does not hold numbers to be unique."""
+    tickets = await create_many(store, 2)
+    changes = [(each, with_record(each, record_for(each, number="INC1", mod_count=1), START)) for each in tickets]
+    assert list(await store.update_tickets(changes)) == []
+    assert (await listed(store, TicketFilter(text="INC1")))[0] in {each.ticket_id for each in tickets}
+
+
+# Counts
+
+
+async def test_folding_changes_nothing(store: TicketStore) -> None:
+    tickets = await create_many(store, 12, due_at=later(3_600))
+    for now in (START, later(7_200), later(7_200)):
+        await store.compact_summary(CONNECTION_ID, now)
+        summary = await store.get_summary(CONNECTION_ID)
+        assert summary.cells == recount(tickets).cells
+        assert summary.overdue_count(TicketKind.INCIDENT, later(7_200)) == 12
+    tickets[0] = await store.update_ticket(tickets[0], changed(tickets[0], "6"))
+    assert (await store.get_summary(CONNECTION_ID)).overdue_count(TicketKind.INCIDENT, later(7_200)) == 11
+    await store.compact_summary("nothing there", START)
+    assert await store.get_summary("nothing there") == Summary()
+
+
+async def test_many_changes_are_folded_in_several_transactions(store: TicketStore) -> None:
+    tickets = await create_many(store, 230)
+    await store.compact_summary(CONNECTION_ID, START)
+    assert await store.get_summary(CONNECTION_ID) == recount(tickets).folded(START)
+
+
+async def test_reading_while_two_fold_and_others_write(store: TicketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers see every ticket exactly once, whatever page of the changes they have reached."""
+    monkeypatch.setattr(azure_tickets, "PAGE_ROWS", 20)
+    tickets = await create_many(store, 150)
+    wrong: list[int] = []
+    busy = True
+
+    async def read() -> None:
+        while busy:
+            summary = await store.get_summary(CONNECTION_ID)
+            if (counted := sum(summary.cells.values())) != len(tickets):
+                wrong.append(counted)
+
+    async def write() -> None:
+        for number, ticket in enumerate(tickets):
+            tickets[number] = await store.update_ticket(ticket, changed(ticket))
+
+    readers = [asyncio.create_task(read()) for _ in range(3)]
+    await asyncio.gather(write(), *(store.compact_summary(CONNECTION_ID, START) for _ in range(2)))
+    await asyncio.gather(*(store.compact_summary(CONNECTION_ID, START) for _ in range(2)))
+    busy = False
+    await asyncio.gather(*readers)
+    assert wrong == []
+    assert await store.get_summary(CONNECTION_ID) == recount(tickets).folded(START)
+
+
+# Only Table Storage
+
+
+async def test_a_missing_table_is_told(storage_account: StorageAccount, credential: ManagedIdentityCredential) -> None:
+    async with TableServiceClient(storage_account.tables_url, credential=credential) as service:
+        store = AzureTicketStore(service.get_table_client("tickets"))
+        ticket = replace(delivered_ticket(START), etag="W/\"1\"")
+        for call in (
+            store.create_ticket(ticket),
+            store.get_ticket(CONNECTION_ID, ticket.ticket_id),
+            store.update_ticket(ticket, ticket),
+            store.update_tickets([(ticket, ticket)]),
+            store.list_tickets([CONNECTION_ID], ALL, limit=1),
+            store.get_summary(CONNECTION_ID),
+        ):
+            with pytest.raises(StorageUnavailable) as caught:
+                await call
+            assert caught.value.code == "storage_table_missing"
+
+
+async def test_times_at_the_ends_of_the_calendar(azure_store: AzureTicketStore) -> None:
+    for due_at in (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)):
+        ticket = await azure_store.create_ticket(delivered_ticket(START, due_at=due_at))
+        assert await azure_store.get_ticket(CONNECTION_ID, ticket.ticket_id) == ticket
