@@ -11,4 +11,4 @@ from sandbox.certificates import ensure_certificates
 assert "aiohttp" not in sys.modules, "aiohttp was imported before SSL_CERT_FILE could be set"
 os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
-pytest_plugins = ["tests.fixtures.azure", "tests.fixtures.world"]
+pytest_plugins = ["tests.fixtures.azure", "tests.fixtures.world", "tests.fixtures.whole_app"]
