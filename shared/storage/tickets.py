@@ -17,11 +17,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.storage.tables import storage_errors
+from shared.storage.tables import is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     PENDING_PREFIX,
@@ -42,6 +43,10 @@ from shared.tickets.ports import TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
 
 TRANSACTION_ROWS: Final = 100
+TRANSACTION_BYTES: Final = 900_000
+"""Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
+ROW_BYTES: Final = 3_000
+"""What a row takes in a transaction besides its texts."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
 """Up to so many tickets are read one by one; more are read in ranges."""
@@ -126,17 +131,16 @@ class AzureTicketStore:
         tickets: dict[str, Ticket] = {}
         place = 0
         while place < len(wanted):
-            rows = await self._range(connection_id, wanted[place], wanted[-1], PAGE_ROWS)
+            last = wanted[min(place + PAGE_ROWS, len(wanted)) - 1]
+            rows = await self._range(connection_id, wanted[place], last, PAGE_ROWS)
             tickets |= {row["RowKey"]: _ticket(row) for row in rows if row["RowKey"] in present}
-            if len(rows) < PAGE_ROWS:
-                break
-            reached = rows[-1]["RowKey"]
+            reached = rows[-1]["RowKey"] if len(rows) == PAGE_ROWS else last
             while place < len(wanted) and wanted[place] <= reached:
                 place += 1
         return tickets
 
     async def _range(self, connection_id: str, first: str, last: str, limit: int) -> list[Row]:
-        query = "PartitionKey eq @connection and RowKey ge @first and RowKey le @last"
+        query = "RowKey ge @first and RowKey le @last and PartitionKey eq @connection"
         return await self._rows(query, {"connection": connection_id, "first": first, "last": last}, limit)
 
     async def list_tickets(
@@ -229,7 +233,7 @@ class AzureTicketStore:
 
     async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
         rows = await self._rows(
-            "PartitionKey eq @connection and RowKey ge @first and RowKey lt @last",
+            "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection",
             {"connection": connection_id, "first": SUMMARY_KEY, "last": SUMMARY_KEY + "~"},
             None,
         )
@@ -238,10 +242,13 @@ class AzureTicketStore:
         return None, rows
 
     async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
-        rows = await self._rows(
-            "PartitionKey eq @connection and RowKey eq @key", {"connection": connection_id, "key": row_key}, 1
-        )
-        return rows[0] if rows else None
+        with storage_errors():
+            try:
+                return await self._table.get_entity(connection_id, row_key)
+            except ResourceNotFoundError as error:
+                if is_table_missing(error):
+                    raise
+                return None
 
     async def _rows(self, query: str, parameters: dict[str, Any], limit: int | None) -> list[Any]:
         """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
@@ -337,17 +344,24 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
 
 
 def _transactions(changes: Sequence[tuple[Ticket, Ticket]]) -> list[list[tuple[Ticket, Ticket]]]:
-    """Divide the changes into transactions that hold at most 100 rows, the summary's change included."""
+    """Divide the changes into transactions that are not too large, the row of the summary's change included."""
     parts: list[list[tuple[Ticket, Ticket]]] = []
-    room = 0
+    rows_left = bytes_left = 0
     for before, after in changes:
-        rows = 1 + len(_side_rows(before, after))
-        if rows > room:
+        rows, size = 1 + len(_side_rows(before, after)), _size(after)
+        if rows > rows_left or size > bytes_left:
             parts.append([])
-            room = TRANSACTION_ROWS - 1
+            rows_left, bytes_left = TRANSACTION_ROWS - 1, TRANSACTION_BYTES
         parts[-1].append((before, after))
-        room -= rows
+        rows_left -= rows
+        bytes_left -= size
     return parts
+
+
+def _size(ticket: Ticket) -> int:
+    """Return about how many bytes the ticket takes in a request; a character beyond ASCII takes six."""
+    texts = "".join(value for value in ticket_row(ticket).values() if isinstance(value, str))
+    return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
 def _status(error: TableTransactionError) -> int | None:

@@ -121,7 +121,9 @@ async def _answer(
         language=choose_language(cookie_value(cookies, COOKIE), request.headers.get("Accept-Language")),
         query={},
         form={},
-        visitor=read_principal(request.headers, app.settings),
+        # An anonymous route may be excluded from the platform's Authentication, which then may not strip a principal
+        # that somebody made up.
+        visitor=read_principal(request.headers, app.settings) if roles is not None else None,
     )
     code: str | None = None
     with log_context(request_id=request_id):

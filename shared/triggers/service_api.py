@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Literal
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import ConnectionStatus
 from shared.errors import ConnectorError
@@ -28,30 +28,53 @@ class ConnectionHealthView(BaseModel):
 
 
 class HealthView(BaseModel):
-    """Whether the service works; whoever is not signed in sees ``status`` and nothing else."""
+    """That the service is alive, and nothing else."""
 
     model_config = ConfigDict(frozen=True)
 
     status: Literal["alive"] = "alive"
-    storage: Literal["ok", "unavailable"] | None = None
-    key_vault: Literal["ok", "unavailable"] | None = None
-    connections: tuple[ConnectionHealthView, ...] | None = None
+
+
+class StatusView(BaseModel):
+    """How the parts of the service do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    storage: Literal["ok", "unavailable"]
+    key_vault: Literal["ok", "unavailable"]
+    connections: tuple[ConnectionHealthView, ...] | None = Field(description="Null while storage is unavailable.")
 
 
 @operation(
     blueprint, "GET", "api/health", summary="Say whether the service is alive", roles=None, answers={200: HealthView}
 )
 async def check_health(call: Call) -> Answer:
-    """Answer ``alive`` to anybody, and how its parts do to somebody with a role."""
+    """Answer ``alive`` to anybody.
+
+    The route is excluded from the platform's Authentication, so nobody can prove here who they are; how the parts do is
+    told by :func:`show_status`.
+    """
     call.known_query()
-    if call.caller is None or not call.caller.has_any(ANY_ROLE):
-        return Answer({"status": "alive"})
+    return Answer(HealthView())
+
+
+@operation(
+    blueprint,
+    "GET",
+    "api/status",
+    summary="Say how storage, Key Vault and each connection do",
+    roles=ANY_ROLE,
+    answers={200: StatusView},
+)
+async def show_status(call: Call) -> Answer:
+    """Answer with what was found out just now."""
+    call.known_query()
     app = call.application
     connections, vault = await asyncio.gather(
         _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))
     )
     return Answer(
-        HealthView(
+        StatusView(
             storage="unavailable" if isinstance(connections, ConnectorError) else "ok",
             key_vault="unavailable" if isinstance(vault, ConnectorError) else "ok",
             connections=None
