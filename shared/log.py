@@ -14,6 +14,9 @@ from contextvars import ContextVar
 from datetime import datetime
 
 _logger = logging.getLogger("connector")
+
+# The Azure SDK logs every request with its headers at INFO.
+logging.getLogger("azure").setLevel(logging.WARNING)
 _context: ContextVar[dict[str, object]] = ContextVar("log_context")
 
 
