@@ -10,7 +10,7 @@ TESTS ?= tests
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench help setup lint types imports
+.PHONY: run test check bench help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
@@ -18,7 +18,7 @@ run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONC
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)
 
-check: setup lint types imports test ## Everything CI runs: lint, types, import contracts, tests
+check: setup lint types imports policies test ## Everything CI runs: lint, types, import contracts, policies, tests (Bicep included)
 
 bench: setup ## Measure the figures that the design promises
 	@$(PYTHON) -m benchmarks
@@ -35,6 +35,9 @@ types: setup
 
 imports: setup
 	@$(VENV)/bin/lint-imports
+
+policies: setup
+	@$(PYTHON) -m tests.infra.run_checkov
 
 setup: $(PACKAGES) $(AZURITE)
 
