@@ -156,20 +156,23 @@ class ConnectionAuthorization:
             TryLater: ServiceNow or storage did not answer; begin again.
         """
         pending, verifier = await self._taken(parameters, cookies)
-        connection = _authorizable(await get_known_connection(self.connections, pending.connection_id))
-        code = _code(parameters, connection)
-        issued_at = self.clock()
-        tokens = await self._exchange(connection, code, verifier)
-        try:
-            user = await self._acceptable_user(connection, tokens)
-            connected, replaced = await self._keep(connection, tokens, user, issued_at)
-        except Exception as error:
-            await self.revocation.revoke(connection, _revocable(tokens), spare_own=True)
-            if isinstance(error, ConnectorError):
-                log_event("authorization_refused", connection_id=connection.connection_id, code=error.code)
-            raise
-        await self.revocation.revoke(connection, replaced, spare_own=True)
-        log_event("connection_authorized", connection_id=connection.connection_id, started_by=pending.started_by)
+        connection_id = pending.connection_id
+        # From the exchange on: a refresh in between could end the very tokens that the exchange gave.
+        async with self.lease.held(connection_id):
+            connection = _authorizable(await get_known_connection(self.connections, connection_id))
+            code = _code(parameters, connection)
+            issued_at = self.clock()
+            tokens = await self._exchange(connection, code, verifier)
+            try:
+                user = await self._acceptable_user(connection, tokens)
+                connected, replaced = await self._keep(connection, tokens, user, issued_at)
+            except Exception as error:
+                await self.revocation.revoke(connection, _revocable(tokens), spare_own=True)
+                if isinstance(error, ConnectorError):
+                    log_event("authorization_refused", connection_id=connection_id, code=error.code)
+                raise
+            await self.revocation.revoke(connection, replaced, spare_own=True)
+        log_event("connection_authorized", connection_id=connection_id, started_by=pending.started_by)
         return connected
 
     @property
@@ -299,41 +302,41 @@ class ConnectionAuthorization:
         """Put the tokens in the place of those there are; return the connection and the refresh tokens replaced."""
         connection_id = connection.connection_id
         consent_ends_at = consent_end(connection, issued_at)
-        async with self.lease.held(connection_id):
-            current = await get_known_connection(self.connections, connection_id)
-            _require_unchanged(current, connection)
-            old = await self.secrets.get_secret(refresh_token_name(connection_id))
-            if tokens.refresh_token is not None:
-                await self.secrets.set_secret(
-                    refresh_token_name(connection_id), tokens.refresh_token, expires_at=consent_ends_at
-                )
-            elif old is None:
-                raise FixConfiguration(
-                    "ServiceNow gave no refresh token; nothing was kept.",
-                    code="authorization_incomplete",
-                    next_step="Check that the OAuth client in ServiceNow uses the authorization code grant and has a "
-                    "refresh token lifespan; then authorize again.",
-                    extra=_again(connection_id),
-                )
-            version = await self.secrets.set_secret(
-                access_token_name(connection_id),
-                tokens.access_token,
-                expires_at=issued_at + timedelta(seconds=tokens.expires_in_s),
+        # ServiceNow may have taken longer to answer than the lease lasts.
+        current = await get_known_connection(self.connections, connection_id)
+        _require_unchanged(current, connection)
+        old = await self.secrets.get_secret(refresh_token_name(connection_id))
+        if tokens.refresh_token is not None:
+            await self.secrets.set_secret(
+                refresh_token_name(connection_id), tokens.refresh_token, expires_at=consent_ends_at
+            )
+        elif old is None:
+            raise FixConfiguration(
+                "ServiceNow gave no refresh token; nothing was kept.",
+                code="authorization_incomplete",
+                next_step="Check that the OAuth client in ServiceNow uses the authorization code grant and has a "
+                "refresh token lifespan; then authorize again.",
+                extra=_again(connection_id),
+            )
+        version = await self.secrets.set_secret(
+            access_token_name(connection_id),
+            tokens.access_token,
+            expires_at=issued_at + timedelta(seconds=tokens.expires_in_s),
+        )
+
+        def connected(row: Connection) -> Connection:
+            _require_unchanged(row, connection)
+            now = self.clock()
+            return replace(
+                with_access_token(row, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
+                integration_user_sys_id=user.sys_id,
+                consented_at=issued_at,
+                consent_ends_at=consent_ends_at,
+                last_success_at=now,
+                last_error=None,
             )
 
-            def connected(row: Connection) -> Connection:
-                _require_unchanged(row, connection)
-                now = self.clock()
-                return replace(
-                    with_access_token(row, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
-                    integration_user_sys_id=user.sys_id,
-                    consented_at=issued_at,
-                    consent_ends_at=consent_ends_at,
-                    last_success_at=now,
-                    last_error=None,
-                )
-
-            stored = await change_connection(self.connections, current, connected)
+        stored = await change_connection(self.connections, current, connected)
         replaced = [] if old is None or tokens.refresh_token in {None, old} else [old]
         return stored, replaced
 

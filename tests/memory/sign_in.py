@@ -64,7 +64,8 @@ class MemoryServiceNowSignIn:
 
     Attributes:
         rotates: A refresh gives a new refresh token and ends the old one.
-        omits: A refresh, or an exchange, gives no refresh token.
+        omits: A refresh gives no refresh token.
+        omits_at_consent: An exchange gives no refresh token.
         faults: Meets the next calls to the token and revocation endpoints, one each.
         user_faults: Meets the next calls to the user directory, one each.
         refreshes: Refreshes asked for.
@@ -76,6 +77,7 @@ class MemoryServiceNowSignIn:
     people: dict[str, Person] = field(default_factory=dict)
     rotates: bool = False
     omits: bool = False
+    omits_at_consent: bool = False
     faults: deque[ConnectorError] = field(default_factory=deque)
     user_faults: deque[ConnectorError] = field(default_factory=deque)
     refreshes: int = 0
@@ -111,6 +113,12 @@ class MemoryServiceNowSignIn:
         """Whether the API accepts the token."""
         return self._living(self.access_tokens, access.access_token.reveal()) is not None
 
+    @property
+    def living(self) -> list[str]:
+        """Every token that is still good for something."""
+        issued = (*self.access_tokens.values(), *self.refresh_tokens.values())
+        return [token.text for token in issued if token.ends_at > self.clock()]
+
     # AuthorizationServer
 
     def authorization_url(
@@ -144,7 +152,7 @@ class MemoryServiceNowSignIn:
             raise refused()
         access, refresh = self._shared(self.access_tokens, known), self._shared(self.refresh_tokens, known)
         await self.step("exchange_code answers")
-        return self._token_set(access, refresh)
+        return self._token_set(access, None if self.omits_at_consent else refresh)
 
     async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
         """See the port."""
@@ -164,7 +172,7 @@ class MemoryServiceNowSignIn:
             del self.refresh_tokens[old.text]
             refresh = self._issue(self.refresh_tokens, old.client_id, old.user_name, REFRESH_LIFE_S)
         await self.step("refresh answers")
-        return self._token_set(access, refresh)
+        return self._token_set(access, None if self.omits else refresh)
 
     async def revoke(self, connection: Connection, token: Secret) -> None:
         """See the port."""
@@ -231,9 +239,9 @@ class MemoryServiceNowSignIn:
         tokens[token.text] = token
         return token
 
-    def _token_set(self, access: Token, refresh: Token) -> TokenSet:
+    def _token_set(self, access: Token, refresh: Token | None) -> TokenSet:
         left_s = int((access.ends_at - self.clock()).total_seconds())
-        return TokenSet(Secret(access.text), None if self.omits else Secret(refresh.text), left_s)
+        return TokenSet(Secret(access.text), None if refresh is None else Secret(refresh.text), left_s)
 
 
 UNAVAILABLE = ServiceNowUnavailable("ServiceNow does not answer.")

@@ -286,7 +286,7 @@ async def test_a_second_connection_for_the_same_user_keeps_its_tokens_when_the_f
 
 async def test_without_a_refresh_token_there_is_no_connection(app: Surroundings) -> None:
     await app.configured()
-    app.servicenow.omits = True
+    app.servicenow.omits_at_consent = True
     start, cookies = await app.begun()
     error = await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
     assert error.code == "authorization_incomplete"
@@ -295,10 +295,10 @@ async def test_without_a_refresh_token_there_is_no_connection(app: Surroundings)
 
 async def test_a_live_connection_keeps_its_refresh_token_when_no_new_one_comes(app: Surroundings) -> None:
     await app.connected()
-    app.servicenow.omits = True
+    app.servicenow.omits_at_consent = True
     await app.authorized()
     app.clock.advance(1800)
-    app.servicenow.omits = False
+    app.servicenow.omits_at_consent = False
     assert app.servicenow.accepts(await app.tokens.access(app.stored()))
 
 
@@ -311,6 +311,7 @@ async def test_a_connection_changed_meanwhile_takes_no_tokens(app: Surroundings,
 
     async def change_then_answer(name: str) -> None:
         if name == "exchange_code answers":
+            app.clock.advance(600)  # the lease is lost
             await app.configured(client_secret="another", **changes)
 
     users.step = change_then_answer

@@ -1,0 +1,86 @@
+"""What an instance offers to choose from: assignment groups, categories, states; as far as it lets us read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from shared.connections.model import Connection, TicketKind
+from shared.connections.ports import InstanceAccess
+from shared.connections.tokens import AccessTokens
+from shared.errors import ConnectorError
+
+READ_S: Final = 8.0
+"""A person waits for the page that shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing to choose: ServiceNow's value and what people call it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindOptions:
+    """What an instance offers for one kind; None: it does not let us read it, or has too many to choose from."""
+
+    categories: Sequence[Choice] | None = None
+    states: Sequence[Choice] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOptions:
+    """What an instance offers; None: it does not let us read it, or has too many to choose from."""
+
+    assignment_groups: Sequence[Choice] | None = None
+    kinds: Mapping[TicketKind, KindOptions] = field(
+        default_factory=lambda: {kind: KindOptions() for kind in TicketKind}
+    )
+
+
+class InstanceCatalogue(Protocol):
+    """The instance's groups and choice lists (wire document 5.3, 6). Each raises as every read does."""
+
+    async def assignment_groups(self, access: InstanceAccess) -> Sequence[Choice] | None:
+        """Return the active groups by name; None when they are not readable or too many."""
+        ...
+
+    async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
+        """Return the active values of a column of the kind's table in the order shown; None when not readable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """Reads what a connection's instance offers."""
+
+    tokens: AccessTokens
+    catalogue: InstanceCatalogue
+
+    async def read(self, connection: Connection) -> InstanceOptions:
+        """Return what can be found out within a few seconds; nothing of it is worth an error."""
+        if not connection.ever_consented or connection.is_removed:
+            return InstanceOptions()
+        try:
+            async with asyncio.timeout(READ_S):
+                return await self._read(await self.tokens.access(connection))
+        except (ConnectorError, TimeoutError):
+            return InstanceOptions()
+
+    async def _read(self, access: InstanceAccess) -> InstanceOptions:
+        groups, *lists = await asyncio.gather(
+            self.catalogue.assignment_groups(access),
+            *(
+                self.catalogue.choices(access, kind, element)
+                for kind in TicketKind
+                for element in ("category", "state")
+            ),
+        )
+        pairs = zip(lists[::2], lists[1::2], strict=True)
+        return InstanceOptions(
+            groups, {kind: KindOptions(*pair) for kind, pair in zip(TicketKind, pairs, strict=True)}
+        )

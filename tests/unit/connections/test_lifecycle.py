@@ -1,0 +1,252 @@
+"""The life of a connection's tokens, with everything happening at once.
+
+Several instances of the app and administrators work on one connection; the test lets them go on step by step in any
+order, kills some, and makes ServiceNow difficult. Whatever happens:
+
+* two instances never refresh at the same time,
+* callers get a token of the connection's own instance or an error that tells what to do,
+* a consent is never lost unless something outside took it,
+* in the end the connection works, or says truly that it does not, and once removed nothing of it is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.ports import InstanceAccess
+from shared.connections.secret_names import refresh_token_name
+from shared.connections.token_lease import LEASE_S
+from shared.errors import ConnectorError, Reauthorize
+from shared.secret import Secret
+from tests.memory.sign_in import UNAVAILABLE, refused
+from tests.memory.steps import Stage
+from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings
+
+INSTANCES = 3
+WORKING = {ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE}
+instances = st.integers(0, INSTANCES - 1)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """See the module's description."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage()
+        self.app = Surroundings(step=self.stage.step)
+        self.instances = [self.app.new_app_instance() for _ in range(INSTANCES)]
+        self.quiet_since: datetime = self.app.clock.now
+        self.seen: list[Connection] = []
+        self.consent_taken = False
+        """Something outside took the consent, or made it look so."""
+        self.tokens_astray = False
+        """A token may be known to ServiceNow and to nobody else."""
+
+    @initialize()
+    def connect(self) -> None:
+        self.seen.append(self.stage.run(self.app.connected()))
+
+    def teardown(self) -> None:
+        try:
+            if self.seen:
+                self._end()
+        finally:
+            self.stage.close()
+
+    def _end(self) -> None:
+        self._everything_settles()
+        self.app.servicenow.faults.clear()
+        self.app.servicenow.add(INTEGRATION_USER, locked_out=False)
+        self.app.clock.advance(LEASE_S)
+        stored = self.app.stored()
+        if stored.status in WORKING:
+            self._works(stored)
+        elif stored.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+            assert self.consent_taken
+            assert stored.last_error is not None
+        self.stage.run(self.app.removal.remove("contoso"))
+        assert self.app.secrets.readable == set()
+        assert not self.app.leases.leases
+        if not self.tokens_astray:
+            assert not self.app.servicenow.living
+
+    def _works(self, stored: Connection) -> None:
+        try:
+            access = self.stage.run(self.instances[0].access(stored))
+            if not self.app.servicenow.accepts(access):
+                access = self.stage.run(self.instances[0].renew(stored, access))
+        except Reauthorize:
+            assert self.consent_taken
+            return
+        assert self.app.servicenow.accepts(access)
+
+    # What goes on at the same time
+
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        async def checked() -> None:
+            try:
+                outcome = await work
+            except ConnectorError:
+                return
+            if isinstance(outcome, InstanceAccess):
+                assert outcome.instance == "https://contoso.service-now.com"
+                assert outcome.access_token.reveal().startswith("access token")
+
+        self.stage.start(name, checked())
+
+    @property
+    def _room(self) -> bool:
+        return len(self.stage.living) < 4
+
+    def _connection(self, stale: bool) -> Connection:
+        if not stale:
+            self.seen.append(self.app.stored())
+        return self.seen[-1]
+
+    @precondition(lambda self: self._room)
+    @rule(number=instances, stale=st.booleans())
+    def use(self, number: int, stale: bool) -> None:
+        self._start("access", self.instances[number].access(self._connection(stale)))
+
+    @precondition(lambda self: self._room)
+    @rule(number=instances, stale=st.booleans())
+    def refresh(self, number: int, stale: bool) -> None:
+        self._start("refresh", self.instances[number].refresh(self._connection(stale)))
+
+    @precondition(lambda self: self._room)
+    @rule(number=instances)
+    def be_refused(self, number: int) -> None:
+        connection = self._connection(stale=False)
+        version = connection.access_token_version
+        known = [
+            each for each in self.app.secrets.versions["servicenow-contoso-access-token"] if each.version == version
+        ]
+        refused_token = known[0].value if known else Secret("none")
+        self._start(
+            "renew", self.instances[number].renew(connection, InstanceAccess(connection.instance, refused_token))
+        )
+
+    @precondition(lambda self: self._room)
+    @rule()
+    def authorize(self) -> None:
+        self._start("authorize", self.app.authorized())
+
+    @precondition(lambda self: self._room)
+    @rule(changed=st.sampled_from([None, "client_secret"]))
+    def configure(self, changed: str | None) -> None:
+        if changed is None:
+            self._start("configure", self.app.configured(display_name="Contoso Ltd"))
+            return
+        self.app.servicenow.clients["client"] += "!"
+        self.consent_taken = True
+        self._start("configure", self.app.configured(client_secret=self.app.servicenow.clients["client"]))
+
+    @precondition(lambda self: self._room)
+    @rule()
+    def remove(self) -> None:
+        self._start("remove", self.app.removal.remove("contoso"))
+
+    @precondition(lambda self: self.stage.waiting)
+    @rule(choices=st.lists(st.integers(0, 10), min_size=1, max_size=12))
+    def go_on(self, choices: list[int]) -> None:
+        for choice in choices:
+            waiting = self.stage.waiting
+            if waiting:
+                self.stage.go_on(waiting[choice % len(waiting)].actor, 1)
+                self.stage.raise_unless(())
+                self._one_refresh_at_a_time()
+
+    @precondition(lambda self: self.stage.living)
+    @rule(choice=st.integers(0, 10))
+    def kill(self, choice: int) -> None:
+        actor = self.stage.living[choice % len(self.stage.living)]
+        self.stage.kill(actor)
+        self.tokens_astray = True
+        if self.app.servicenow.rotates or actor.name in {"configure", "remove"}:
+            self.consent_taken = True
+
+    @rule()
+    def everything_settles(self) -> None:
+        self._everything_settles()
+
+    def _everything_settles(self) -> None:
+        while self.stage.waiting:
+            self.stage.go_on(self.stage.waiting[0].actor, 1)
+            self.stage.raise_unless(())
+        self.quiet_since = self.app.clock.now
+
+    @rule(seconds=st.sampled_from([1, 100, 1200, 1740, 1800]))
+    def time_passes(self, seconds: int) -> None:
+        self._everything_settles()
+        self.app.clock.advance(seconds)
+        self.quiet_since = self.app.clock.now
+
+    # What ServiceNow does
+
+    @rule(refresh_token=st.sampled_from(["the same", "none", "a new one"]))
+    def answer_a_refresh_with(self, refresh_token: str) -> None:
+        self.app.servicenow.omits = refresh_token == "none"
+        self.app.servicenow.rotates = refresh_token == "a new one"
+
+    @rule()
+    def not_answer(self) -> None:
+        self.app.servicenow.faults.append(UNAVAILABLE)
+        self.tokens_astray = True
+
+    @rule()
+    def refuse_once(self) -> None:
+        if not self.app.servicenow.faults:
+            self.app.servicenow.faults.append(refused())
+            self.tokens_astray = True
+        else:
+            self.consent_taken = True
+
+    @rule()
+    def revoke_access_tokens(self) -> None:
+        self.app.servicenow.access_tokens.clear()
+
+    @rule()
+    def revoke_refresh_tokens(self) -> None:
+        self.app.servicenow.refresh_tokens.clear()
+        self.consent_taken = True
+
+    @rule(locked_out=st.booleans())
+    def lock_out(self, locked_out: bool) -> None:
+        self.app.servicenow.add(INTEGRATION_USER, locked_out=locked_out)
+        self.consent_taken = self.consent_taken or locked_out
+
+    # What always holds
+
+    def _one_refresh_at_a_time(self) -> None:
+        if (self.app.clock.now - self.quiet_since).total_seconds() >= LEASE_S:
+            # Somebody was held up for longer than the lease lasts; what may be lost then, may be lost.
+            self.consent_taken = self.tokens_astray = True
+            return
+        asking = [each for each in self.stage.waiting if each.name in {"refresh", "refresh answers"}]
+        assert len(asking) <= 1
+
+    @invariant()
+    def a_working_connection_has_tokens(self) -> None:
+        stored = self.app.store.connections.get("contoso")
+        if stored is not None and stored.status in WORKING:
+            versions = self.app.secrets.versions["servicenow-contoso-access-token"]
+            assert stored.access_token_version in {each.version for each in versions}
+            assert self.app.secrets.versions[refresh_token_name("contoso")]
+            assert stored.consent_ends_at is not None
+
+    @invariant()
+    def no_secret_stands_in_a_row(self) -> None:
+        rows = repr(self.app.store.connections)
+        assert CLIENT_SECRET not in rows
+        assert "access token " not in rows.replace("an access token ", "")
+
+
+TestLifecycle = Lifecycle.TestCase
+TestLifecycle.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
