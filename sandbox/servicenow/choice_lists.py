@@ -1,8 +1,10 @@
 """The choice lists of a new instance (wire document 5.3 to 5.6)."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from sandbox.servicenow.instance import Instance
+if TYPE_CHECKING:
+    from sandbox.servicenow.instance import Instance
 
 type ChoiceList = tuple[tuple[str, str], ...]
 """(value, label) in the order shown."""
@@ -189,29 +191,38 @@ CHOICE_LISTS: Mapping[tuple[str, str], ChoiceList] = {
 _SWITCHES = frozenset({"simulator.incident.close_codes", "simulator.sc_task.skipped_state"})
 
 
-def plant_choices(instance: Instance) -> None:
-    """Fill `sys_choice`, and keep the lists that differ between instances in step with their switches."""
+def plant_choices(instance: "Instance") -> None:
+    """Fill `sys_choice`."""
     for (table, element), choices in CHOICE_LISTS.items():
         _plant(instance, table, element, choices)
     _plant_switched(instance)
-    instance.properties.when_changed(lambda name, _: _plant_switched(instance) if name in _SWITCHES else None)
 
 
-def add_choice(instance: Instance, table: str, element: str, value: str, label: str) -> None:
+def follow_switches(instance: "Instance") -> None:
+    """Keep the lists that differ between instances in step with their switches, once they are planted."""
+
+    def follow(name: str, _: str) -> None:
+        if name in _SWITCHES and instance.choices.labels("incident", "close_code"):
+            _plant_switched(instance)
+
+    instance.properties.when_changed(follow)
+
+
+def add_choice(instance: "Instance", table: str, element: str, value: str, label: str) -> None:
     """Let a column offer one more value, as customers do with states of their own."""
     instance.records.insert(
         "sys_choice", {"name": table, "element": element, "value": value, "label": label, "sequence": "1000"}
     )
 
 
-def _plant_switched(instance: Instance) -> None:
+def _plant_switched(instance: "Instance") -> None:
     _plant(instance, "incident", "close_code", _CLOSE_CODES[instance.properties["simulator.incident.close_codes"]])
     skipped = instance.properties["simulator.sc_task.skipped_state"]
     states = tuple((skipped if value == "7" else value, label) for value, label in _TASK_STATES)
     _plant(instance, "sc_task", "state", states)
 
 
-def _plant(instance: Instance, table: str, element: str, choices: ChoiceList) -> None:
+def _plant(instance: "Instance", table: str, element: str, choices: ChoiceList) -> None:
     instance.records.execute('DELETE FROM "sys_choice" WHERE "name" = ? AND "element" = ?', (table, element))
     instance.records.insert_many("sys_choice", _rows(table, element, choices))
 

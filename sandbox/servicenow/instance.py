@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sandbox.servicenow.access import AccessControl
 from sandbox.servicenow.caller import SYSTEM, Caller
+from sandbox.servicenow.choice_lists import follow_switches
 from sandbox.servicenow.choices import Choices
 from sandbox.servicenow.clock import Clock
 from sandbox.servicenow.dictionary import Dictionary
@@ -34,6 +35,7 @@ class Instance:
         self.access = AccessControl(self.dictionary, self.properties)
         self.operations = Operations(self)
         self.properties.when_changed(self._keep_property)
+        follow_switches(self)
 
     def close(self) -> None:
         """Close the database."""

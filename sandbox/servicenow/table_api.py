@@ -16,6 +16,7 @@ from sandbox.servicenow.rest import Json, Resource, RestCall, page_links, withou
 from sandbox.servicenow.values import Cell, DisplayMode, ValueFormatter, ValueStyle
 
 DEFAULT_LIMIT = 10_000
+_SHUFFLED_AT_MOST = 20_000
 _MODES: Mapping[str, DisplayMode] = {"true": "true", "all": "all"}
 _NOTHING = CompiledQuery("0", (), "", (), (), frozenset())
 
@@ -103,10 +104,24 @@ class TableApi:
 
     def _rows(self, call: RestCall, selection: RowSelection) -> list[Json]:
         order_by = selection.query.order_by
-        if not order_by and call.instance.properties["simulator.default_order"] == "shuffled":
-            # A window into the random part of the ids: any request may see another order, as unordered lists do.
-            order_by = f'substr(t."sys_id", {self._shuffle.randint(13, 25)}, 8)'
+        if not order_by:
+            order_by = self._unspecified_order(call, selection)
         return rendered_rows(call, selection, order_by=order_by)
+
+    def _unspecified_order(self, call: RestCall, selection: RowSelection) -> str:
+        """Return an order that may be another one at the next request, as unordered lists have it."""
+        if call.instance.properties["simulator.default_order"] == "sys_id":
+            return 't."sys_id"'
+        root = call.instance.dictionary.root(selection.table)
+        is_long = call.instance.records.execute(
+            f'SELECT 1 FROM "{root}" AS t WHERE {selection.query.where} LIMIT 1 OFFSET {_SHUFFLED_AT_MOST}',
+            selection.query.parameters,
+        )
+        if is_long:
+            # Sorting a million rows would take longer than the request is worth.
+            return self._shuffle.choice(('t."rowid"', 't."rowid" DESC'))
+        # A window into the random part of the ids.
+        return f'substr(t."sys_id", {self._shuffle.randint(13, 25)}, 8)'
 
     def _count(self, call: RestCall, table: str, query: CompiledQuery) -> int:
         if not call.instance.properties.flag("simulator.total_count.respects_acl"):
