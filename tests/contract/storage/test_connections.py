@@ -209,6 +209,25 @@ async def test_a_lease_that_ended_goes_to_one_other(tables: Tables, clock: Manua
     await leases.release_lease("contoso", "tokens", lease_id)
 
 
+async def test_a_lease_whose_confirmation_was_lost_is_still_ours(
+    tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK sends an insert again when its answer is lost, and hears that the row is there already."""
+    create_entity = tables.connections.create_entity
+
+    async def lost_once(entity: dict[str, object]) -> object:
+        await create_entity(entity)
+        return await create_entity(entity)
+
+    monkeypatch.setattr(tables.connections, "create_entity", lost_once)
+    leases = AzureLeaseStore(tables.connections, clock)
+    lease_id = await leases.acquire_lease("contoso", "tokens", duration_s=30)
+    assert lease_id is not None
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is None
+    await leases.release_lease("contoso", "tokens", lease_id)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is not None
+
+
 # Authorizations
 
 

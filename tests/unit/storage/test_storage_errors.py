@@ -1,0 +1,75 @@
+"""What goes wrong with storage, in the product's words."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.identity import CredentialUnavailableError
+
+from shared.errors import StorageUnavailable
+from shared.storage.tables import storage_errors
+
+
+def answered(error: type[HttpResponseError], status: int, **headers: str) -> HttpResponseError:
+    """An error as the SDK makes it of an answer."""
+    response = SimpleNamespace(status_code=status, reason="", headers=headers, text=lambda **_: "", content_type="")
+    return error(message="the SDK's words, account key and all", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ServiceRequestError("x"), "storage_unavailable"),
+        (ServiceResponseError("x"), "storage_unavailable"),
+        (IncompleteReadError("x"), "storage_unavailable"),
+        (answered(HttpResponseError, 500), "storage_unavailable"),
+        (answered(HttpResponseError, 503), "storage_unavailable"),
+        (answered(HttpResponseError, 408), "storage_unavailable"),
+        (answered(HttpResponseError, 429), "storage_unavailable"),
+        (answered(HttpResponseError, 403), "storage_access_refused"),
+        (answered(ClientAuthenticationError, 401), "storage_access_refused"),
+        (ClientAuthenticationError("x"), "storage_access_refused"),
+        (CredentialUnavailableError("x"), "storage_access_refused"),
+        (answered(ResourceNotFoundError, 404, **{"x-ms-error-code": "TableNotFound"}), "storage_table_missing"),
+    ],
+)
+def test_what_nobody_can_help_is_tried_again(error: AzureError, code: str) -> None:
+    with pytest.raises(StorageUnavailable) as caught, storage_errors():
+        raise error
+    assert caught.value.code == code
+    assert "account key" not in caught.value.message
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answered(ResourceNotFoundError, 404, **{"x-ms-error-code": "ResourceNotFound"}),
+        answered(ResourceExistsError, 409),
+        answered(ResourceModifiedError, 412),
+        answered(HttpResponseError, 400),
+        answered(HttpResponseError, 413),
+    ],
+)
+def test_what_the_caller_knows_better_passes(error: AzureError) -> None:
+    with pytest.raises(type(error)) as caught, storage_errors():
+        raise error
+    assert caught.value is error
+
+
+def test_the_time_to_wait_is_passed_on() -> None:
+    with pytest.raises(StorageUnavailable) as caught, storage_errors():
+        raise answered(HttpResponseError, 429, **{"Retry-After": "7"})
+    assert caught.value.retry_after_s == 7
