@@ -88,7 +88,7 @@ class AzureTicketStore:
             try:
                 results = await self._table.submit_transaction(_update_operations([(before, after)]))
             except TableTransactionError as error:
-                if _status(error) in {404, 412}:
+                if _status(error) in {404, 412} and not is_table_missing(error):
                     raise RowChanged(before.ticket_id) from None
                 raise
         return replace(after, etag=results[0]["etag"])
@@ -189,7 +189,7 @@ class AzureTicketStore:
         """Return up to ``limit`` pending tickets, oldest first, newer than the ticket id ``after``."""
         place = PENDING_PREFIX if after is None else pending_key(after)
         rows = await self._rows(
-            "PartitionKey eq @connection and RowKey gt @place and RowKey lt @last",
+            "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
             {"connection": connection_id, "place": place, "last": PENDING_PREFIX + "~"},
             limit,
         )
@@ -232,14 +232,21 @@ class AzureTicketStore:
                 return
 
     async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
-        rows = await self._rows(
-            "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection",
-            {"connection": connection_id, "first": SUMMARY_KEY, "last": SUMMARY_KEY + "~"},
-            None,
-        )
-        if rows and rows[0]["RowKey"] == SUMMARY_KEY:
-            return rows[0], rows[1:]
-        return None, rows
+        """Return the folded summary and the changes that it does not hold yet.
+
+        One answer shows one moment. Several do not, and changes that were folded in between would be missing, so they
+        count only when the summary is still the same afterwards.
+        """
+        parameters = {"connection": connection_id, "first": SUMMARY_KEY, "last": SUMMARY_KEY + "~"}
+        query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
+        while True:
+            with storage_errors():
+                found = self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS)
+                pages = [[row async for row in page] async for page in found.by_page()]
+            rows = [row for page in pages for row in page]
+            summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
+            if len(pages) <= 1 or _etag(summary) == _etag(await self._get_row(connection_id, SUMMARY_KEY)):
+                return summary, rows
 
     async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
         with storage_errors():
@@ -250,13 +257,11 @@ class AzureTicketStore:
                     raise
                 return None
 
-    async def _rows(self, query: str, parameters: dict[str, Any], limit: int | None) -> list[Any]:
+    async def _rows(self, query: str, parameters: dict[str, Any], limit: int) -> list[Any]:
         """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
         rows: list[Any] = []
         with storage_errors():
-            found = self._table.query_entities(
-                query, parameters=parameters, results_per_page=min(limit or PAGE_ROWS, PAGE_ROWS)
-            )
+            found = self._table.query_entities(query, parameters=parameters, results_per_page=min(limit, PAGE_ROWS))
             async for row in found:
                 rows.append(row)
                 if len(rows) == limit:
@@ -293,7 +298,11 @@ def _query(connection_id: str, wanted: TicketFilter, after: str | None) -> tuple
 
 
 def _ticket(row: Any) -> Ticket:
-    return ticket_of(row, row.metadata["etag"])
+    return ticket_of(row, _etag(row))
+
+
+def _etag(row: Any | None) -> str | None:
+    return None if row is None else row.metadata["etag"]
 
 
 def _number_key(number: str) -> str | None:
@@ -312,8 +321,9 @@ def _update_operations(changes: Sequence[tuple[Ticket, Ticket]]) -> list[Operati
     for before, after in changes:
         assert before.etag is not None, "only a stored ticket can be replaced"
         operations.append((TransactionOperation.UPDATE, ticket_row(after), _if_unchanged(before.etag)))
-    for before, after in changes:
-        operations += _side_rows(before, after)
+    # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
+    side_rows = {op[1]["RowKey"]: op for before, after in changes for op in _side_rows(before, after)}
+    operations += side_rows.values()
     return operations + _summary_change(changes[0][1].connection_id, changes)
 
 

@@ -135,8 +135,9 @@ class MemoryTicketStore:
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
         """See the port."""
         await self._step("compact_summary")
-        folded = self._folded.get(connection_id, Summary()).plus(self._changes.pop(connection_id, []))
-        self._folded[connection_id] = folded.folded(now)
+        changes = self._changes.pop(connection_id, [])
+        if changes:
+            self._folded[connection_id] = self._folded.get(connection_id, Summary()).plus(changes).folded(now)
 
     def _fault(self) -> WriteFault | None:
         fault = self.faults.popleft() if self.faults else None

@@ -135,7 +135,9 @@ class World(RuleBasedStateMachine):
         self.stage.go_on(actor.number, steps)
 
     @precondition(lambda self: self.stage.living)
-    @rule(fate=st.sampled_from(["goes on", "goes on", "goes on", "is killed", "is cut off"]), data=st.data(), steps=STEPS)
+    @rule(
+        fate=st.sampled_from(["goes on", "goes on", "goes on", "is killed", "is cut off"]), data=st.data(), steps=STEPS
+    )
     def somebody(self, fate: str, data: st.DataObject, steps: int) -> None:
         actor = data.draw(st.sampled_from(self.stage.living))
         match fate:

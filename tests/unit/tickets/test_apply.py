@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.tickets.apply import deleted, delivered, doubled, with_record
+from shared.tickets.model import Delivery, EventKind, Phase, Record, Ticket, TimelineEvent
+from shared.tickets.phases import phase_of
+from shared.tickets.timeline import MAX_EVENTS, with_event
+from tests.memory.clock import START
+from tests.unit.tickets.examples import delivered_ticket, new_ticket, record_for
+from tests.unit.tickets.strategies import due_dates, records, states, words
+
+FAR = MAX_EVENTS // 4
+"""So many steps never fill the timeline."""
+
+
+def shown(ticket: Ticket, **changes: Any) -> Record:
+    assert ticket.record is not None
+    return replace(ticket.record, **changes)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Ticket, list[Record]]:
+    """A ticket and states of its record that ServiceNow shows, late and repeated ones among them."""
+    ticket = delivered_ticket(START)
+    made = [
+        shown(
+            ticket,
+            state=draw(states),
+            active=draw(st.booleans()),
+            due_at=draw(due_dates),
+            table=draw(st.sampled_from(["incident", "incident", "problem"])),
+            mod_count=number,
+            assigned_to=draw(st.none() | words),
+        )
+        for number in range(draw(st.integers(1, 8)))
+    ]
+    return ticket, draw(st.lists(st.sampled_from(made), max_size=FAR))
+
+
+def events_after(before: Ticket, after: Ticket) -> list[TimelineEvent]:
+    assert after.timeline[: len(before.timeline)] == before.timeline
+    return list(after.timeline[len(before.timeline) :])
+
+
+@given(histories())
+def test_the_count_never_falls_and_the_newest_state_stays(history: tuple[Ticket, list[Record]]) -> None:
+    ticket, seen = history
+    record_of_first = shown(ticket)
+    for record in seen:
+        after = with_record(ticket, record, START)
+        assert after.record is not None
+        assert ticket.record is not None
+        assert after.record.mod_count == max(ticket.record.mod_count, record.mod_count)
+        assert after.phase is phase_of(after.record.table, after.record.state, after.record.active)
+        ticket = after
+    newest_first = sorted([*reversed(seen), record_of_first], key=lambda record: -record.mod_count)
+    assert ticket.record == newest_first[0]
+
+
+@given(histories())
+def test_each_event_tells_a_difference_and_each_difference_is_told(history: tuple[Ticket, list[Record]]) -> None:
+    ticket, seen = history
+    for number, record in enumerate(seen):
+        now = START + timedelta(seconds=number)
+        after = with_record(ticket, record, now)
+        assert ticket.record is not None
+        assert after.record is not None
+        expected = set()
+        if (after.record.state, after.phase) != (ticket.record.state, ticket.phase):
+            expected.add(EventKind.STATE_CHANGED)
+        if after.record.due_at != ticket.record.due_at:
+            expected.add(EventKind.DUE_DATE_CHANGED)
+        if after.record.table != ticket.record.table:
+            expected.add(EventKind.MOVED)
+        told = events_after(ticket, after)
+        assert {event.kind for event in told} == expected
+        assert len(told) == len(expected)
+        assert all(event.at == now for event in told)
+        if EventKind.STATE_CHANGED in expected:
+            change = next(event for event in told if event.kind is EventKind.STATE_CHANGED)
+            assert change.details["from"] == ticket.record.state
+            assert change.details["to"] == after.record.state
+            assert change.details["phase"] == after.phase
+        ticket = after
+
+
+@given(histories())
+def test_seeing_the_same_again_changes_nothing(history: tuple[Ticket, list[Record]]) -> None:
+    ticket, seen = history
+    for record in seen:
+        ticket = with_record(ticket, record, START)
+        assert ticket.record is not None
+        assert with_record(ticket, ticket.record, START + timedelta(days=1)) is ticket
+
+
+@given(records)
+def test_a_foreign_record_changes_nothing(record: Record) -> None:
+    ticket = delivered_ticket(START)
+    assert with_record(ticket, replace(record, sys_id="0" * 32), START) is ticket
+
+
+@given(records)
+def test_a_record_that_turns_up_delivers_its_ticket(record: Record) -> None:
+    waiting = new_ticket(START)
+    found = with_record(waiting, record, START)
+    assert found.delivery.status is Delivery.DELIVERED
+    assert found.record == record
+    assert [event.kind for event in events_after(waiting, found)] == [EventKind.DELIVERED]
+    assert found.timeline[-1].details["found"] == "true"
+    assert found == delivered(waiting, record, START, found=True)
+
+
+def test_an_inactive_record_is_closed_whatever_its_number_says() -> None:
+    ticket = delivered_ticket(START)
+    closed = with_record(ticket, shown(ticket, active=False, mod_count=1), START)
+    assert closed.phase is Phase.CLOSED
+    assert closed.timeline[-1].kind is EventKind.STATE_CHANGED
+
+
+def test_deleted_and_found_again() -> None:
+    ticket = delivered_ticket(START)
+    gone = deleted(ticket, START)
+    assert gone.phase is Phase.DELETED
+    assert not gone.is_open
+    assert deleted(gone, START) is gone
+    # Restored from a backup: its count may be smaller than the one we knew.
+    back = with_record(replace(gone, record=shown(gone, mod_count=7)), shown(gone, mod_count=3), START)
+    assert back.phase is Phase.NEW
+    assert [event.kind for event in events_after(ticket, back)] == [EventKind.DELETED, EventKind.FOUND_AGAIN]
+
+
+def test_a_double_is_told_once() -> None:
+    ticket = delivered_ticket(START)
+    other = record_for(ticket, sys_id="f" * 32, number="INC0000002")
+    told = doubled(ticket, other, START)
+    assert doubled(told, other, START + timedelta(days=1)) is told
+    third = record_for(ticket, sys_id="e" * 32, number="INC0000003")
+    assert len(events_after(ticket, doubled(told, third, START))) == 2
+
+
+@given(st.integers(1, 3 * MAX_EVENTS))
+def test_the_timeline_keeps_its_beginning_and_what_is_new(count: int) -> None:
+    ticket = new_ticket(START)
+    for number in range(count):
+        ticket = with_event(ticket, EventKind.RETRIED, START, number=str(number), nothing=None)
+    assert len(ticket.timeline) == min(count + 1, MAX_EVENTS)
+    assert ticket.timeline[0].kind is EventKind.CREATED
+    assert [event.details["number"] for event in ticket.timeline[1:]] == [
+        str(number) for number in range(count - len(ticket.timeline) + 1, count)
+    ]
