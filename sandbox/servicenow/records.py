@@ -203,6 +203,17 @@ class Records:
                 self.execute(f'DELETE FROM "{root}"')
             self._next_numbers.clear()
 
+    def snapshot(self) -> bytes:
+        """Return everything stored, for :meth:`restore`."""
+        with self._lock:
+            return self._connection.serialize()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Replace everything stored by a snapshot: far quicker than planting anew. Only for a database in memory."""
+        with self._lock:
+            self._connection.deserialize(snapshot)
+            self._next_numbers.clear()
+
     def insert_many(self, table: str, rows: Iterable[Mapping[str, str]], *, by: str = "system") -> int:
         """Store many new rows at once (all with the keys of the first) and return how many."""
         iterator = iter(rows)

@@ -13,11 +13,21 @@ from tests.sandbox.servicenow.rest_client import RestClient
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def rest() -> Iterator[RestClient]:
-    """An instance with its people and no tickets, its clock standing still."""
+@pytest.fixture(scope="session")
+def essentials() -> bytes:
+    """What an instance with its people and no tickets stores."""
     instance = Instance(clock=Clock.stopped_at(START))
     plant_essentials(instance)
+    snapshot = instance.records.snapshot()
+    instance.close()
+    return snapshot
+
+
+@pytest.fixture
+def rest(essentials: bytes) -> Iterator[RestClient]:
+    """An instance with its people and no tickets, its clock standing still."""
+    instance = Instance(clock=Clock.stopped_at(START))
+    instance.records.restore(essentials)
     client = RestClient.of(instance)
     yield client
     client.transport.end()
