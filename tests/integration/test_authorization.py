@@ -5,31 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import httpx
 import pytest
 
 from sandbox.servicenow.control_client import Browser, sign_in_and_consent
-from tests.fixtures.whole_app import PASSWORD, Connected, WholeApp
+from tests.fixtures.whole_app import PASSWORD, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
 
-def status(app: WholeApp, connected: Connected) -> str:
-    return str(app.megan.get(connected.path)["status"])
-
-
-def refused(answer: httpx.Response, status_code: int, code: str) -> dict[str, str]:
-    """Return a problem document that has to be this one."""
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    problem: dict[str, str] = answer.json()
-    assert (answer.status_code, problem["code"]) == (status_code, code), answer.text
-    assert problem["detail"]
-    return problem
-
-
 def test_the_integration_users_consent_connects(app: WholeApp) -> None:
     connected = app.configured()
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
     start = app.megan.visit(f"/api/oauth/authorize?connection_id={connected.connection_id}")
     assert start.status_code == 302
     asked = {name: values[0] for name, values in parse_qs(urlsplit(start.headers["Location"]).query).items()}
@@ -65,7 +51,7 @@ def test_another_users_consent_is_refused_and_its_tokens_revoked(app: WholeApp) 
     assert "log_out_first=true" in str(problem)
     assert app.tokens(connected) == []
     assert len(app.tokens(connected, live=False)) == 2
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
 
 
 def test_a_person_who_is_signed_in_as_somebody_else_gets_through_by_not_you(app: WholeApp) -> None:
@@ -75,7 +61,7 @@ def test_a_person_who_is_signed_in_as_somebody_else_gets_through_by_not_you(app:
         refused(wrong, 403, "authorization_wrong_user")
         # Still signed in there as Adele: the walk clicks "Not you?".
         assert app.authorize(connected, browser=browser).status_code == 303
-    assert status(app, connected) == "connected"
+    assert app.status(connected) == "connected"
 
 
 def test_the_sign_out_that_the_refusal_offers_lets_another_user_in(app: WholeApp) -> None:
@@ -100,7 +86,7 @@ def test_a_browser_is_shown_a_page_that_says_what_to_do(app: WholeApp) -> None:
 def test_denial_changes_nothing(app: WholeApp) -> None:
     connected = app.configured()
     refused(app.authorize(connected, decision="deny"), 403, "authorization_denied")
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
     assert app.tokens(connected) == []
 
 
@@ -112,7 +98,7 @@ def test_a_state_works_once(app: WholeApp) -> None:
     refused(app.megan.visit(callback), 400, "authorization_browser_unknown")
     app.megan.cookies.update(cookies)
     refused(app.megan.visit(callback), 400, "authorization_unknown")
-    assert status(app, connected) == "connected"
+    assert app.status(connected) == "connected"
 
 
 def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
@@ -125,7 +111,7 @@ def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
         other.cookies[name] = "another-verifier" * 4
         refused(other.visit(callback), 400, "authorization_browser_unknown")
     assert app.tokens(connected) == []
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
 
 
 def test_nobody_has_to_be_signed_in_to_come_back(app: WholeApp) -> None:
@@ -136,14 +122,14 @@ def test_nobody_has_to_be_signed_in_to_come_back(app: WholeApp) -> None:
         assert app.megan.visit(callback).status_code == 303
     finally:
         app.megan.cookies["AppServiceAuthSession"] = session
-    assert status(app, connected) == "connected"
+    assert app.status(connected) == "connected"
 
 
 def test_two_tabs_do_not_disturb_each_other(app: WholeApp) -> None:
     one, other = app.configured(), app.configured()
     callbacks = [app.consent(one), app.consent(other)]
     assert [app.megan.visit(callback).status_code for callback in callbacks] == [303, 303]
-    assert [status(app, one), status(app, other)] == ["connected", "connected"]
+    assert [app.status(one), app.status(other)] == ["connected", "connected"]
 
 
 def test_two_tabs_of_one_connection_both_connect(app: WholeApp) -> None:
@@ -167,7 +153,7 @@ def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
     second = parse_qs(urlsplit(app.consent(connected)).query)
     answer = app.megan.visit("/api/oauth/callback?" + urlencode({"state": second["state"][0], "code": code}))
     refused(answer, 502, "authorization_code_refused")
-    assert status(app, connected) == "connected"
+    assert app.status(connected) == "connected"
 
 
 def test_a_second_authorization_that_fails_leaves_the_first_in_place(app: WholeApp) -> None:
@@ -201,7 +187,7 @@ def test_an_integration_user_who_may_no_longer_work_is_refused(app: WholeApp, ch
     # ServiceNow says no more than that the exchange is refused.
     problem = refused(app.megan.visit(callback), 502, "authorization_code_refused")
     assert "active" in problem["next_step"]
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
     assert app.tokens(connected) == []
 
 
@@ -212,7 +198,7 @@ def test_an_integration_user_without_rights_is_refused(app: WholeApp, roles: tup
     problem = refused(app.authorize(connected), 403, "authorization_create_refused")
     assert "role" in problem["next_step"]
     assert app.tokens(connected) == []
-    assert status(app, connected) == "awaiting_authorization"
+    assert app.status(connected) == "awaiting_authorization"
 
 
 def test_rights_are_asked_for_enabled_kinds_only(app: WholeApp) -> None:
@@ -264,4 +250,4 @@ def test_an_update_without_a_secret_keeps_the_one_there_is(app: WholeApp) -> Non
     assert app.create(connected)["delivery"]["status"] == "delivered"
     other_client = app.megan.ask("PUT", connected.path, {**changed, "client_id": "another-client"})
     refused(other_client, 422, "client_secret_required")
-    assert status(app, connected) == "connected"
+    assert app.status(connected) == "connected"
