@@ -202,12 +202,13 @@ def start_servicenow(processes: Processes, *, port: int = 0, database: Path | No
 
 
 @contextlib.contextmanager
-def running_world(directory: Path, ports: Ports = ANY_PORTS) -> Iterator[World]:
+def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1) -> Iterator[World]:
     """Start everything but the Functions hosts for the length of the block.
 
     Args:
         directory: Receives logs and the hosts' files.
         ports: Where to listen.
+        apps: How many apps there is to be storage and a Key Vault for.
 
     Raises:
         SandboxError: A port is taken, a tool is missing, or a part did not start.
@@ -220,9 +221,12 @@ def running_world(directory: Path, ports: Ports = ANY_PORTS) -> Iterator[World]:
             directory=directory,
             processes=processes,
             azurite=start_azurite(
-                processes, certificates, accounts=(ACCOUNT,), ports=(ports.blob, ports.queue, ports.table)
+                processes,
+                certificates,
+                accounts=(ACCOUNT, *(f"{ACCOUNT}{number}" for number in range(2, apps + 1))),
+                ports=(ports.blob, ports.queue, ports.table),
             ),
-            key_vaults=start_key_vaults(processes, port=ports.key_vault),
+            key_vaults=start_key_vaults(processes, port=ports.key_vault, vaults=apps),
             managed_identity=start_managed_identity(processes, port=ports.managed_identity),
             servicenow=servicenow,
             certificates=certificates,

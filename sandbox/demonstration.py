@@ -1,0 +1,378 @@
+"""A connection with tickets in every state a person can meet, in English or Japanese: for screenshots and tests."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sandbox.functions_host.authentication import Tenant
+from sandbox.portal import PortalUser, UnexpectedAnswerError
+from sandbox.servicenow.control_client import ControlClient, sign_in_and_consent
+from sandbox.servicenow.seed import PEOPLE, group_sys_id, user_sys_id
+from sandbox.world import PEOPLE as PEOPLE_FILE
+from sandbox.world import FunctionsHost, ServiceNow
+
+TENANT = Tenant.read(PEOPLE_FILE)
+ADMINISTRATOR, REQUESTER = (
+    next(person for person in TENANT.people if person.name == name) for name in ("Megan Bowen", "Adele Vance")
+)
+INTEGRATION_USER = next(person for person in PEOPLE if person.user_name == "m365.connector")
+_TABLES = {"incident": "incident", "change": "change_request"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A ticket and what ServiceNow's people make of it.
+
+    Attributes:
+        due_in_days: Days from today, or None for no due date.
+        steps: What an agent writes to the record, one write after the other.
+        refused: ServiceNow refuses it when it is created.
+    """
+
+    kind: str
+    portal: str
+    name: str
+    description: str
+    priority: str
+    category: str
+    source: str = "microsoft"
+    due_in_days: int | None = None
+    steps: Sequence[Mapping[str, str]] = ()
+    refused: bool = False
+    recommendation: Mapping[str, str] = field(default_factory=dict)
+
+
+_WORKED_ON = {
+    "state": "2",
+    "assignment_group": group_sys_id("Security Operations"),
+    "assigned_to": user_sys_id("agent.smith"),
+}
+_WAITING = {"state": "3", "hold_reason": "4"}
+_RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "Enforced by Conditional Access."}
+_CLOSED = {"state": "7"}
+_ASSESSED = {"state": "-4", "assignment_group": group_sys_id("Change Management")}
+_AUTHORIZED = {"state": "-3"}
+_SCORE = {"link": "https://security.microsoft.com/securescore?viewid=actions"}
+
+STORIES: Mapping[str, Sequence[Story]] = {
+    "en": (
+        Story(
+            "incident",
+            "security",
+            "Block legacy authentication",
+            "Twelve sign-ins by POP and IMAP in the last thirty days came past multifactor authentication.",
+            "critical",
+            "identity",
+            due_in_days=-9,
+            steps=(_WORKED_ON,),
+            recommendation=_SCORE | {"id": "BlockLegacyAuthentication"},
+        ),
+        Story(
+            "incident",
+            "security",
+            "Turn on Safe Links for Office applications",
+            "Links in documents are not checked when somebody opens them.",
+            "high",
+            "apps",
+            due_in_days=20,
+            steps=(_WORKED_ON, _RESOLVED, _CLOSED),
+        ),
+        Story(
+            "incident",
+            "compliance",
+            "Review mailboxes that forward outside the company",
+            "Four mailboxes forward everything to addresses outside contoso.example.",
+            "moderate",
+            "data",
+            source="user",
+            due_in_days=31,
+            steps=(_WORKED_ON, _WAITING),
+        ),
+        Story(
+            "incident",
+            "security",
+            "Onboard unmanaged devices",
+            "Nine laptops reach mail without being onboarded to endpoint protection.",
+            "moderate",
+            "devices",
+            due_in_days=45,
+            steps=(_WORKED_ON, _RESOLVED),
+        ),
+        Story(
+            "change",
+            "compliance",
+            "Turn on audit log retention for one year",
+            "Retention is ninety days; the policy asks for a year.",
+            "moderate",
+            "data",
+            source="user",
+            due_in_days=60,
+            steps=(_ASSESSED, _AUTHORIZED),
+        ),
+        Story(
+            "change",
+            "security",
+            "Roll out attack surface reduction rules",
+            "Start in audit mode for two weeks, then block.",
+            "high",
+            "devices",
+            due_in_days=25,
+            steps=(_ASSESSED,),
+        ),
+        Story(
+            "change",
+            "security",
+            "Restrict inbound RDP on jump servers",
+            "Port 3389 is open to the internet on two servers.",
+            "critical",
+            "infrastructure",
+            due_in_days=5,
+        ),
+        Story(
+            "incident",
+            "security",
+            "Limit consent to applications from verified publishers",
+            "Anybody may consent to any application.",
+            "high",
+            "apps",
+            due_in_days=14,
+            refused=True,
+        ),
+        Story(
+            "incident",
+            "security",
+            "Require multifactor authentication for administrators",
+            "Three administrators can still sign in with a password alone.",
+            "high",
+            "identity",
+            due_in_days=10,
+            steps=(_WORKED_ON, _RESOLVED),
+            recommendation=_SCORE | {"id": "AdminMFAV2"},
+        ),
+        Story(
+            "incident",
+            "security",
+            "Remove standing access of guest accounts",
+            "Seventeen guests have kept access to a team that ended in spring.",
+            "low",
+            "identity",
+        ),
+    ),
+    "ja": (
+        Story(
+            "incident",
+            "security",
+            "レガシ認証をブロックする",
+            "過去 30 日間に、POP と IMAP によるサインイン 12 件が多要素認証を回避しています。",
+            "critical",
+            "identity",
+            due_in_days=-9,
+            steps=(_WORKED_ON,),
+            recommendation=_SCORE | {"id": "BlockLegacyAuthentication"},
+        ),
+        Story(
+            "incident",
+            "security",
+            "Office アプリで安全なリンクを有効にする",
+            "文書内のリンクが、開くときに検査されていません。",
+            "high",
+            "apps",
+            due_in_days=20,
+            steps=(_WORKED_ON, _RESOLVED, _CLOSED),
+        ),
+        Story(
+            "incident",
+            "compliance",
+            "社外に転送しているメールボックスを確認する",
+            "4 つのメールボックスが、すべてのメールを社外のアドレスに転送しています。",
+            "moderate",
+            "data",
+            source="user",
+            due_in_days=31,
+            steps=(_WORKED_ON, _WAITING),
+        ),
+        Story(
+            "incident",
+            "security",
+            "管理対象外のデバイスをオンボードする",
+            "9 台のノート PC が、エンドポイント保護にオンボードされないままメールを利用しています。",
+            "moderate",
+            "devices",
+            due_in_days=45,
+            steps=(_WORKED_ON, _RESOLVED),
+        ),
+        Story(
+            "change",
+            "compliance",
+            "監査ログの保持期間を 1 年に延長する",
+            "現在の保持期間は 90 日ですが、ポリシーでは 1 年が必要です。",
+            "moderate",
+            "data",
+            source="user",
+            due_in_days=60,
+            steps=(_ASSESSED, _AUTHORIZED),
+        ),
+        Story(
+            "change",
+            "security",
+            "攻撃面の減少ルールを展開する",
+            "2 週間は監査モードで運用し、その後ブロックします。",
+            "high",
+            "devices",
+            due_in_days=25,
+            steps=(_ASSESSED,),
+        ),
+        Story(
+            "change",
+            "security",
+            "踏み台サーバーへの RDP 接続を制限する",
+            "2 台のサーバーで、ポート 3389 がインターネットに公開されています。",
+            "critical",
+            "infrastructure",
+            due_in_days=5,
+        ),
+        Story(
+            "incident",
+            "security",
+            "確認済みの発行元のアプリにのみ同意を許可する",
+            "だれでも任意のアプリに同意できる状態です。",
+            "high",
+            "apps",
+            due_in_days=14,
+            refused=True,
+        ),
+        Story(
+            "incident",
+            "security",
+            "管理者に多要素認証を必須にする",
+            "3 人の管理者が、パスワードだけでサインインできる状態です。",
+            "high",
+            "identity",
+            due_in_days=10,
+            steps=(_WORKED_ON, _RESOLVED),
+            recommendation=_SCORE | {"id": "AdminMFAV2"},
+        ),
+        Story(
+            "incident",
+            "security",
+            "ゲスト アカウントの常時アクセスを削除する",
+            "17 人のゲストが、春に終了したチームへのアクセス権を持ち続けています。",
+            "low",
+            "identity",
+        ),
+    ),
+}
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "en": {"display_name": "Contoso", "kinds": {"change": {"state_names": {"-4": "Being assessed"}}}},
+    "ja": {
+        "display_name": "Contoso 株式会社",
+        "time_zone": "Asia/Tokyo",
+        "kinds": {
+            "incident": {
+                "state_names": {
+                    "1": "新規",
+                    "2": "対応中",
+                    "3": "保留",
+                    "6": "解決済み",
+                    "7": "クローズ",
+                    "8": "取り消し",
+                }
+            },
+            "change": {
+                "state_names": {
+                    "-5": "新規",
+                    "-4": "評価中",
+                    "-3": "承認待ち",
+                    "-2": "予定済み",
+                    "-1": "実施中",
+                    "0": "レビュー中",
+                }
+            },
+        },
+    },
+}
+"""Settings of the connection that go with the stories."""
+
+
+def register_client(host: FunctionsHost, control: ControlClient) -> dict[str, str]:
+    """Register the app in ServiceNow; returns the row with ``client_id`` and ``client_secret``."""
+    return control.create_oauth_client("Microsoft 365 tickets", f"{host.public_url}/api/oauth/callback")
+
+
+def connect(
+    host: FunctionsHost,
+    servicenow: ServiceNow,
+    connection_id: str = "contoso",
+    *,
+    authorize: bool = True,
+    **settings: Any,
+) -> None:
+    """Connect the portal to the instance over the HTTP API, and authorize it as the integration user."""
+    with ControlClient(servicenow.url) as control, PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+        client = register_client(host, control)
+        body = {
+            "display_name": "Contoso",
+            "instance": servicenow.url,
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
+            "integration_user": INTEGRATION_USER.user_name,
+            **settings,
+        }
+        administrator.call("PUT", f"/api/connections/{connection_id}", body)
+        if authorize:
+            start = administrator.visit(f"/api/oauth/authorize?connection_id={connection_id}")
+            callback = sign_in_and_consent(
+                start.headers["Location"], INTEGRATION_USER.user_name, INTEGRATION_USER.password
+            )
+            if not (answer := administrator.visit(callback)).is_redirect:
+                raise UnexpectedAnswerError(f"the callback answered {answer.status_code}: {answer.text}")
+
+
+def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:
+    """Create the tickets of the stories over the HTTP API, let agents work on them, and bring their states back.
+
+    Returns:
+        The tickets as the API has them, in the order of the stories.
+    """
+    with (
+        ControlClient(servicenow.url) as control,
+        PortalUser(ADMINISTRATOR, host.public_url) as administrator,
+        PortalUser(REQUESTER, host.public_url) as requester,
+    ):
+        for story in STORIES[language]:
+            if story.refused:
+                _create_refused(control, requester, story)
+            else:
+                ticket = requester.call("POST", "/api/tickets", _request(story))
+                for step in story.steps:
+                    control.change_record(_TABLES[story.kind], ticket["ticket_id"], step, as_user="agent.smith")
+        administrator.call("POST", "/api/connections/contoso/sync")
+        tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
+        return tickets[::-1]
+
+
+def _create_refused(control: ControlClient, requester: PortalUser, story: Story) -> None:
+    """Create a ticket while the integration user lacks its roles."""
+    control.change_user(INTEGRATION_USER.user_name, roles=("snc_platform_rest_api_access",))
+    try:
+        with contextlib.suppress(UnexpectedAnswerError):
+            requester.call("POST", "/api/tickets", _request(story))
+    finally:
+        control.change_user(INTEGRATION_USER.user_name, roles=INTEGRATION_USER.roles)
+
+
+def _request(story: Story) -> dict[str, Any]:
+    due = None if story.due_in_days is None else datetime.now(UTC).date() + timedelta(days=story.due_in_days)
+    return {
+        "kind": story.kind,
+        "portal": story.portal,
+        "name": story.name,
+        "description": story.description,
+        "priority": story.priority,
+        "due_date": due and due.isoformat(),
+        "recommendation": {"source": story.source, "category": story.category, **story.recommendation},
+    }

@@ -1,0 +1,179 @@
+"""``make screenshots``: pictures of every page, in every language and both themes, into ``docs/images``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from sandbox import demonstration
+from sandbox.browser import NAMES, find_chromium, start_chromium
+from sandbox.functions_host.authentication import Person
+from sandbox.processes import SandboxError, free_port
+from sandbox.world import ROOT, FunctionsHost, World, running_world
+
+IMAGES: Final = ROOT / "docs" / "images"
+LOCALES: Final = {"en": "en-US", "ja": "ja-JP"}
+THEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
+WIDE, NARROW = 1280, 360
+_HEIGHTS: Final = {WIDE: 800, NARROW: 740}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the pictures of one language show.
+
+    Attributes:
+        empty: An app that nobody has connected yet.
+        host: An app with a connection and tickets.
+        tickets: Its tickets as the API has them.
+    """
+
+    empty: FunctionsHost
+    host: FunctionsHost
+    tickets: Sequence[Mapping[str, Any]]
+
+    def ticket(self, phase: str | None) -> str:
+        """Return the address of the newest ticket in that phase; without one, of the newest that was refused."""
+        newest_first = reversed(self.tickets)
+        return next(f"/tickets/{each['ticket_id']}" for each in newest_first if each["phase"] == phase)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One page to be taken.
+
+    Attributes:
+        name: Of the file, before language and theme.
+        path: Where the page is.
+        act: What a person does there before the picture is taken.
+        narrow: Whether it is taken once more as on a telephone.
+        empty: Whether nobody has connected the app yet.
+    """
+
+    name: str
+    path: Callable[[Stage], str]
+    act: Callable[[Page], None] | None = None
+    person: Person = demonstration.ADMINISTRATOR
+    narrow: bool = False
+    empty: bool = False
+
+
+def _preview(page: Page) -> None:
+    page.locator("button[value='preview']").click()
+    page.locator("button[value='send']").wait_for()
+
+
+def _new_ticket(stage: Stage) -> str:
+    ticket = stage.tickets[-2]
+    recommendation = ticket["recommendation"]
+    handed_over = {
+        "name": ticket["name"],
+        "description": ticket["description"],
+        "priority": ticket["priority"],
+        "due_date": ticket["due_at"][:10],
+        "category": recommendation["category"],
+        "link": recommendation["link"],
+        "recommendation_id": recommendation["id"],
+    }
+    return f"/tickets/new?{urlencode(handed_over)}"
+
+
+PICTURES: Final = (
+    Picture("connect", lambda _: "/", empty=True),
+    Picture("home", lambda _: "/", narrow=True),
+    Picture("tickets", lambda _: "/tickets", narrow=True),
+    Picture("ticket", lambda stage: stage.ticket("resolved")),
+    Picture("ticket-refused", lambda stage: stage.ticket(None)),
+    Picture("new-ticket", _new_ticket, _preview),
+    Picture("error", lambda _: f"/tickets/{'0' * 32}"),
+)
+
+
+def main() -> None:
+    """Take the pictures; the exit status says whether all were taken."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.screenshots", description=__doc__)
+    parser.add_argument("--to", type=Path, default=IMAGES, metavar="DIRECTORY")
+    parser.add_argument("--only", nargs="*", metavar="NAME", choices=[picture.name for picture in PICTURES])
+    arguments = parser.parse_args()
+    program = find_chromium()
+    if program is None:
+        sys.exit(f"Chromium is missing: none of {', '.join(NAMES)} is on PATH. Install it and run this again.")
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    wanted = [picture for picture in PICTURES if not arguments.only or picture.name in arguments.only]
+    try:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            running_world(Path(directory), apps=2 * len(LOCALES)) as world,
+            sync_playwright() as playwright,
+        ):
+            browser = start_chromium(playwright, program)
+            for language in LOCALES:
+                _take_all(browser, _stage(world, language), language, wanted, arguments.to)
+            browser.close()
+    except SandboxError as error:
+        sys.exit(f"The sandbox cannot run. {error}")
+
+
+def _stage(world: World, language: str) -> Stage:
+    empty, host = _start(world), _start(world)
+    demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
+    return Stage(empty, host, demonstration.create_tickets(host, world.servicenow, language))
+
+
+def _start(world: World) -> FunctionsHost:
+    port = free_port()
+    return world.start_host(
+        account=world.azurite.new_account(),
+        vault_url=world.key_vaults.new_vault(),
+        port=port,
+        public_url=f"http://localhost:{port}",
+    )
+
+
+def _take_all(browser: Browser, stage: Stage, language: str, pictures: Sequence[Picture], directory: Path) -> None:
+    for theme in THEMES:
+        for picture in pictures:
+            _take(browser, stage, language, theme, picture, WIDE, directory / f"{picture.name}.{language}.{theme}.png")
+    for picture in pictures:
+        if picture.narrow:
+            file = directory / f"{picture.name}.{language}.narrow.png"
+            _take(browser, stage, language, "light", picture, NARROW, file)
+
+
+def _take(
+    browser: Browser,
+    stage: Stage,
+    language: str,
+    theme: Literal["light", "dark"],
+    picture: Picture,
+    width: int,
+    file: Path,
+) -> None:
+    context = browser.new_context(
+        locale=LOCALES[language],
+        color_scheme=theme,
+        timezone_id="UTC",
+        viewport={"width": width, "height": _HEIGHTS[width]},
+    )
+    host = stage.empty if picture.empty else stage.host
+    page = context.new_page()
+    page.goto(host.public_url + picture.path(stage))
+    page.locator(f"button[value='{picture.person.oid}']").click()
+    page.wait_for_url(lambda address: "/.auth/" not in address)
+    if picture.act is not None:
+        picture.act(page)
+    page.screenshot(path=file, full_page=True)
+    context.close()
+    print(f"{file.name}  {file.stat().st_size / 1024:.0f} KiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
