@@ -62,6 +62,7 @@ async def home_page(visit: Visit) -> func.HttpResponse:
     return visit.page(
         "home.html",
         cards=cards,
+        zones={each.connection_id: each.time_zone for each in authorized},
         banners=_banners(visit, connections, cards, now),
         manage_address=f"/configuration/{connections[0].connection_id}" if connections else "/ticketProvisioning",
     )
@@ -119,8 +120,8 @@ def _connection_banners(visit: Visit, connection: Connection, now: datetime) -> 
             return [Banner("info", t("banner.unfinished", name=name), t("banner.unfinished.action"), authorize)]
     days = consent_days_left(connection, now)
     for limit, tone in CONSENT_WARNING_DAYS:
-        if days is not None and days <= limit:
-            text = t("banner.consent", name=name, days=days)
+        if connection.consent_ends_at is not None and days is not None and days <= limit:
+            text = t("banner.consent", name=name, date=connection.consent_ends_at.date().isoformat(), days=days)
             return [Banner(tone, text, _if(manages, t("action.renew_consent")), authorize)]
     return []
 

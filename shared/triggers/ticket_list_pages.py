@@ -48,6 +48,7 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
         "tickets.html",
         tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown],
         chosen=chosen,
+        zones={each.connection_id: each.time_zone for each in connections.values()},
         filter_query=_query(filters),
         next_query=_query(older) if older else None,
         kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],

@@ -115,6 +115,7 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         "ticket.html",
         ticket=view,
         connection_name=connection.display_name,
+        zones={connection.connection_id: connection.time_zone},
         notice=notice,
         describe=lambda event: describe_event(event, visit.language),
     )

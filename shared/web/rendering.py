@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, time
 from functools import cache
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.web.language import Language, languages
 
 FOLDER: Final = Path(__file__).parent
+END_OF_DAY: Final = time(23, 59, 59)
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -33,6 +35,7 @@ def environment() -> Environment:
     templates.globals["static"] = static_address
     templates.globals["languages"] = languages()
     templates.filters["moment"] = moment
+    templates.filters["last_day"] = last_day
     return templates
 
 
@@ -44,6 +47,12 @@ def render(template: str, language: Language, **values: object) -> str:
 def moment(value: datetime | None) -> str:
     """Return a time as people read it in every language: ISO date and minute, UTC."""
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def last_day(due_at: datetime, time_zone: str) -> str | None:
+    """Return the ISO date when a due date ends with that day in the connection's time zone, or else None."""
+    local = due_at.astimezone(ZoneInfo(time_zone))
+    return local.date().isoformat() if local.time() == END_OF_DAY else None
 
 
 @cache

@@ -38,9 +38,23 @@ for (const line of document.querySelectorAll("[data-count-for]")) {
   show();
 }
 
+// <span data-preview-of="field" data-otherwise="New"> shows what is entered in the field with that id.
+for (const shown of document.querySelectorAll("[data-preview-of]")) {
+  document.getElementById(shown.dataset.previewOf).addEventListener("input", (event) => {
+    shown.textContent = event.target.value.trim() || shown.dataset.otherwise;
+  });
+}
+
 // Filters apply as soon as one is chosen.
 for (const form of document.querySelectorAll("form[data-auto-submit]")) {
   form.addEventListener("change", (event) => {
     if (event.target.matches("select, input[type='checkbox']")) form.requestSubmit();
   });
+}
+
+// Times are written in UTC; here they are shown as people around this browser read them.
+const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+for (const time of document.querySelectorAll("time[data-local]")) {
+  time.title = time.textContent;
+  time.textContent = format.format(new Date(time.dateTime));
 }
