@@ -1,0 +1,106 @@
+"""Chromium, apps to visit, and people's windows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from sandbox import demonstration
+from sandbox.browser import NAMES, find_chromium, start_chromium
+from sandbox.processes import free_port
+from sandbox.servicenow.control_client import ControlClient
+from sandbox.world import FunctionsHost, World
+from tests.browser.window import Theme, Window
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker("browser")
+
+
+# Playwright keeps an event loop running, which other tests could not bear: it ends with this folder, not the session.
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    program = find_chromium()
+    if program is None:
+        reason = f"Chromium is not installed: none of {', '.join(NAMES)} is on PATH"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = start_chromium(playwright, program)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def start_app(world: World) -> Callable[[], FunctionsHost]:
+    """Start an app with nothing in it.
+
+    People reach it at a name, so that it and the ServiceNow instance are different sites to the browser.
+    """
+
+    def start() -> FunctionsHost:
+        port = free_port()
+        return world.start_host(
+            account=world.azurite.new_account(),
+            vault_url=world.key_vaults.new_vault(),
+            port=port,
+            public_url=f"http://localhost:{port}",
+        )
+
+    return start
+
+
+@pytest.fixture(scope="package")
+def app(start_app: Callable[[], FunctionsHost], world: World) -> FunctionsHost:
+    """An app with a connection and tickets in every state."""
+    host = start_app()
+    demonstration.connect(host, world.servicenow)
+    demonstration.create_tickets(host, world.servicenow)
+    return host
+
+
+@pytest.fixture(scope="package")
+def control(world: World) -> Iterator[ControlClient]:
+    """Power over the ServiceNow instance."""
+    with ControlClient(world.servicenow.url) as client:
+        yield client
+
+
+type OpenWindow = Callable[..., Window]
+
+
+@pytest.fixture
+def open_window(chromium: Browser, world: World) -> Iterator[OpenWindow]:
+    """Open windows; when the test is over, nothing may have gone wrong in any of them."""
+    windows: list[Window] = []
+
+    def open_(
+        host: FunctionsHost,
+        *,
+        language: str = "en-US",
+        theme: Theme = "light",
+        width: int = 1280,
+        scripts: bool = True,
+    ) -> Window:
+        context = chromium.new_context(
+            locale=language,
+            color_scheme=theme,
+            viewport={"width": width, "height": 900},
+            java_script_enabled=scripts,
+        )
+        window = Window(context, host.public_url, (world.servicenow.url,))
+        windows.append(window)
+        return window
+
+    yield open_
+    for window in windows:
+        window.context.close()
+    assert [mishap for window in windows for mishap in window.mishaps] == []

@@ -1,0 +1,79 @@
+"""A person's browser window, and everything in it that must not happen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+
+from sandbox.browser import SIGN_IN_PAGE
+from sandbox.functions_host.authentication import Person
+
+type Theme = Literal["light", "dark"]
+
+MISSING_PAGE = "Failed to load resource: the server responded with a status of"
+"""Chromium writes this for every page whose status is an error, whoever meant it."""
+
+
+@dataclass
+class Window:
+    """The cookies of one person's browser, and its tabs.
+
+    Attributes:
+        app: The app's address.
+        elsewhere: Addresses of other sites that people are led to.
+        mishaps: What went wrong in any tab: script errors, refused content, dialogs, requests to strangers.
+    """
+
+    context: BrowserContext
+    app: str
+    elsewhere: Sequence[str]
+    mishaps: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context.set_default_timeout(30_000)
+        self.context.on("page", self._watch)
+        self.context.on("request", self._note_request)
+
+    def tab(self) -> Page:
+        """Open a tab."""
+        return self.context.new_page()
+
+    def sign_in(self, person: Person, path: str = "/", *, tab: Page | None = None) -> Page:
+        """Open a page of the app as somebody who has not signed in yet, and sign in where that leads to."""
+        tab = tab or self.tab()
+        tab.goto(self.app + path)
+        assert urlsplit(tab.url).path == SIGN_IN_PAGE
+        tab.locator(f"button[value='{person.oid}']").click()
+        tab.wait_for_url(self.app + path)
+        return tab
+
+    def _watch(self, page: Page) -> None:
+        page.on("console", self._note_console)
+        page.on("pageerror", lambda error: self.mishaps.append(f"script error at {page.url}: {error}"))
+        page.on(
+            "dialog", lambda dialog: (self.mishaps.append(f"dialog at {page.url}: {dialog.message}"), dialog.dismiss())
+        )
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        address = message.location["url"]
+        is_page = message.page is not None and message.page.url == address and message.text.startswith(MISSING_PAGE)
+        if (
+            message.type in {"error", "warning"}
+            and self._is_ours(message.page.url if message.page else "")
+            and not is_page
+        ):
+            self.mishaps.append(f"console at {address}: {message.text}")
+
+    def _note_request(self, request: Request) -> None:
+        """A page of ours asks nobody but us; only a person's own navigation leads elsewhere."""
+        known = self._is_ours(request.url) or any(request.url.startswith(f"{site}/") for site in self.elsewhere)
+        leaves = not request.is_navigation_request() and self._is_ours(request.frame.url)
+        if not known or (leaves and not self._is_ours(request.url)):
+            self.mishaps.append(f"request of {request.frame.url} to {request.url}")
+
+    def _is_ours(self, address: str) -> bool:
+        return address.startswith(f"{self.app}/")
