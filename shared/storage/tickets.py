@@ -311,16 +311,27 @@ def _number_key(number: str) -> str | None:
     return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
 
 
-def _if_unchanged(etag: str) -> dict[str, Any]:
-    return {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+def _if_unchanged(etag: str, mode: UpdateMode = UpdateMode.REPLACE) -> dict[str, Any]:
+    return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _update(before: Ticket, after: Ticket) -> Operation:
+    """Return the operation that replaces a ticket: only what changed is sent, unless a value has to go.
+
+    Most updates come from the synchronisation and change a few of some forty columns; a description may be long.
+    """
+    assert before.etag is not None, "only a stored ticket can be replaced"
+    old, new = ticket_row(before), ticket_row(after)
+    if not old.keys() <= new.keys():
+        return (TransactionOperation.UPDATE, new, _if_unchanged(before.etag))
+    changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
+    keys = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id}
+    return (TransactionOperation.UPDATE, keys | changed, _if_unchanged(before.etag, UpdateMode.MERGE))
 
 
 def _update_operations(changes: Sequence[tuple[Ticket, Ticket]]) -> list[Operation]:
     """Return the transaction that replaces the tickets; their own rows come first, in order."""
-    operations: list[Operation] = []
-    for before, after in changes:
-        assert before.etag is not None, "only a stored ticket can be replaced"
-        operations.append((TransactionOperation.UPDATE, ticket_row(after), _if_unchanged(before.etag)))
+    operations: list[Operation] = [_update(before, after) for before, after in changes]
     # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
     side_rows = {op[1]["RowKey"]: op for before, after in changes for op in _side_rows(before, after)}
     operations += side_rows.values()
