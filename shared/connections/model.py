@@ -136,7 +136,7 @@ class SyncState:
     Attributes:
         watermark: Newest ``sys_updated_on`` seen, in ServiceNow's own text form ``YYYY-MM-DD HH:MM:SS`` (UTC). It is
             ServiceNow's time, never ours.
-        watermark_seen_at: Our time at the start of the run that first saw the watermark; only its distance to another
+        watermark_seen_at: Our time at the end of the run that first saw the watermark; only its distance to another
             of our times is used.
         resume_after: ``(sys_updated_on, sys_id)`` of the last row applied by a run that ran out of time.
         last_started_at: Start of the last run.

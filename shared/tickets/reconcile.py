@@ -22,13 +22,14 @@ from shared.tickets.apply import deleted, doubled, with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Phase, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketRecords, TicketStore
+from shared.tickets.sync_state import change_sync_state
 
 PAGE_SIZE: Final = 1000
 GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
-LAST_SYS_ID: Final = "f" * 32
-"""No sys_id sorts behind it, in whatever collation."""
+BEFORE_ANY_SYS_ID: Final = "0"
+"""Every sys_id sorts behind it, in whatever collation."""
 MANY: Final = 20
 """More tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records."""
 
@@ -82,7 +83,8 @@ class TicketReconciliation:
         counts = ReconciliationCounts()
         place = state.reconcile_after
         ours = _Walk(self.store.scan_tickets(connection.connection_id, after=place))
-        position = (f"{CORRELATION_PREFIX}{place}", LAST_SYS_ID) if place is not None else None
+        # The records of the last ticket are asked for again: the end of the page may have parted two of them.
+        position = (f"{CORRELATION_PREFIX}{place}", BEFORE_ANY_SYS_ID) if place is not None else None
         while not counts.complete and self.clock() < deadline:
             page, more = await with_access(
                 self.door,
@@ -92,18 +94,21 @@ class TicketReconciliation:
             if page:
                 last = page[-1]
                 position = (last.correlation_id or "", last.sys_id)
-            until = ticket_id_of(position[0]) if more and position is not None else None
+            until = position[0].removeprefix(CORRELATION_PREFIX).lower() if more and position is not None else None
             tickets = await ours.up_to(until)
             await self._compare(connection, tickets, page, counts)
             place = until or place
             counts.complete = not more
-        state = await self.connections.get_sync_state(connection.connection_id)
-        await self.connections.save_sync_state(
-            connection.connection_id,
-            replace(state, reconcile_after=None, reconciled_at=self.clock())
-            if counts.complete
-            else replace(state, reconcile_after=place),
-        )
+        ended_at = self.clock()
+
+        def ended(stored: SyncState) -> SyncState:
+            if (stored.reconciled_at, stored.reconcile_after) != (state.reconciled_at, state.reconcile_after):
+                return stored  # reset meanwhile: the connection points to another instance
+            if counts.complete:
+                return replace(stored, reconcile_after=None, reconciled_at=ended_at)
+            return replace(stored, reconcile_after=place)
+
+        await change_sync_state(self.connections, connection.connection_id, ended)
         return counts
 
     async def _compare(

@@ -17,12 +17,13 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused
+from shared.errors import AccessRefused, StorageUnavailable
 from shared.tickets.access import with_access
 from shared.tickets.apply import with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import Delivery, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
+from shared.tickets.sync_state import change_sync_state
 
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
@@ -66,16 +67,32 @@ def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     return start.strftime(TIME_FORMAT), True
 
 
-def completed(state: SyncState, newest: str | None, started_at: datetime) -> SyncState:
+def completed(state: SyncState, newest: str | None, started_at: datetime, ended_at: datetime) -> SyncState:
     """Return the state after a run that read everything, with the newest ``sys_updated_on`` it saw."""
     moved = newest is not None and (state.watermark is None or newest > state.watermark)
     return replace(
         state,
         watermark=newest if moved else state.watermark,
-        watermark_seen_at=started_at if moved else state.watermark_seen_at,
+        watermark_seen_at=ended_at if moved else state.watermark_seen_at,
         resume_after=None,
         last_completed_at=started_at,
         requested_at=None,
+    )
+
+
+def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncState:
+    """Return what to store after a run: its end, but for what somebody else wrote while it ran.
+
+    Who asked for a run meanwhile gets another one. A state that was reset (the connection points to another instance)
+    stays reset.
+    """
+    if stored.last_started_at != begun.last_started_at:
+        return stored
+    asked_again = stored.requested_at != begun.requested_at
+    return replace(
+        ended,
+        requested_at=stored.requested_at if asked_again else ended.requested_at,
+        etag=stored.etag,
     )
 
 
@@ -105,21 +122,21 @@ class TicketSync:
         Raises:
             TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was applied stays applied.
         """
-        state = await self.connections.get_sync_state(connection.connection_id)
         started_at = self.clock()
-        state = await self.connections.save_sync_state(
-            connection.connection_id, replace(state, last_started_at=started_at)
+        begun = await change_sync_state(
+            self.connections, connection.connection_id, lambda state: replace(state, last_started_at=started_at)
         )
         counts = SyncCounts()
         try:
-            state = await self._by_time(connection, state, started_at, deadline, counts)
+            ended = await self._by_time(connection, begun, started_at, deadline, counts)
         except AccessRefused as error:
             if error.code != QUERY_REFUSED:
                 raise
             await self._by_id(connection, deadline, counts)
-            if counts.complete:
-                state = completed(state, None, started_at)
-        await self.connections.save_sync_state(connection.connection_id, state)
+            ended = completed(begun, None, started_at, self.clock()) if counts.complete else begun
+        await change_sync_state(
+            self.connections, connection.connection_id, lambda state: merged(state, begun=begun, ended=ended)
+        )
         return counts
 
     async def _by_time(
@@ -148,7 +165,7 @@ class TicketSync:
                 newest = max(newest or "", after[0])
             if not more:
                 counts.complete = True
-                return completed(state, newest, started_at)
+                return completed(state, newest, started_at, self.clock())
             if self.clock() >= deadline:
                 return replace(state, resume_after=after)
 
@@ -181,7 +198,7 @@ class TicketSync:
         waiting = list(by_ticket)
         for _ in range(CONFLICT_TRIES):
             if not waiting:
-                return
+                break
             tickets = await self.store.get_tickets(connection.connection_id, waiting)
             now = self.clock()
             changes = [
@@ -193,6 +210,8 @@ class TicketSync:
             conflicts = await self.store.update_tickets(changes)
             counts.applied += len(changes) - len(conflicts)
             waiting = [before.ticket_id for before, _ in conflicts]
+        if waiting:
+            raise StorageUnavailable("Some tickets change too often; the synchronisation is tried again.")
 
 
 def _applied(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket:

@@ -1,0 +1,396 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.connections.model import SyncState
+from shared.errors import AccessRefused, ServiceNowUnavailable, StorageUnavailable
+from shared.tickets.model import Phase, Ticket
+from shared.tickets.sync import (
+    CONFLICT_TRIES,
+    LATE_COMMIT_S,
+    SyncCounts,
+    TicketSync,
+    completed,
+    first_bound,
+    is_sync_due,
+)
+from tests.memory.access import MemoryInstanceDoor
+from tests.memory.clock import START, ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.servicenow import MemoryServiceNow, ReadFault
+from tests.memory.ticket_store import MemoryTicketStore, WriteFault
+from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket, record_for
+
+INTERVAL_S = 300.0
+
+
+class World:
+    """A connection with delivered tickets, its instance, and the synchronisation."""
+
+    def __init__(self, *, page_size: int = 10, skew_s: float = 0.0) -> None:
+        self.clock = ManualClock()
+        self.page_s = 0.0
+        self.connection = a_connection()
+        self.connections = MemoryConnectionStore(self.connection)
+        self.store = MemoryTicketStore()
+        self.servicenow = MemoryServiceNow(self.clock, skew=timedelta(seconds=skew_s), step=self.step)
+        self.sync = TicketSync(
+            connections=self.connections,
+            store=self.store,
+            records=self.servicenow,
+            door=MemoryInstanceDoor(),
+            clock=self.clock,
+            page_size=page_size,
+        )
+
+    async def step(self, name: str) -> None:
+        if name == "list_changes answers":
+            self.clock.advance(self.page_s)
+
+    async def tickets(self, count: int) -> list[Ticket]:
+        """Create delivered tickets whose records ServiceNow has; newest first."""
+        made = [await self.store.create_ticket(delivered_ticket(self.clock())) for _ in range(count)]
+        for ticket in made:
+            assert ticket.record is not None
+            self.servicenow.insert(ticket.record)
+        return sorted(made, key=lambda ticket: ticket.ticket_id)
+
+    async def run(self, *, within_s: float = 50.0) -> SyncCounts:
+        return await self.sync.run(self.connection, deadline=self.clock() + timedelta(seconds=within_s))
+
+    async def settle(self) -> None:
+        """Run until an idle run has nothing to look at any more."""
+        for _ in range(3):
+            await self.run()
+            self.clock.advance(INTERVAL_S)
+
+    def stored(self, ticket: Ticket) -> Ticket:
+        return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
+
+    @property
+    def state(self) -> SyncState:
+        return self.connections.sync_states[CONNECTION_ID]
+
+    @property
+    def pages(self) -> int:
+        return self.servicenow.requests["list_changes"]
+
+    def assert_same(self) -> None:
+        for ticket in self.store.tickets[CONNECTION_ID].values():
+            assert ticket.record == self.servicenow.record(ticket.ticket_id)
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+async def test_an_idle_run_is_one_request(count: int) -> None:
+    world = World()
+    await world.tickets(count)
+    await world.settle()
+    before = world.pages
+    counts = await world.run()
+    assert world.pages == before + 1
+    assert counts == SyncCounts(requests=1, complete=True)
+
+
+@pytest.mark.parametrize("changes", [1, 9, 10, 11, 20, 35])
+async def test_n_changes_are_n_by_page_size_requests(changes: int) -> None:
+    world = World(page_size=10)
+    tickets = await world.tickets(40)
+    await world.settle()
+    before = world.pages
+    for ticket in tickets[:changes]:
+        world.servicenow.change(ticket.ticket_id, state="2")
+    counts = await world.run()
+    assert world.pages == before + ceil(changes / 10)
+    assert (counts.seen, counts.applied) == (changes, changes)
+    assert sum(world.stored(ticket).phase is Phase.IN_PROGRESS for ticket in tickets) == changes
+    world.assert_same()
+
+
+async def test_what_was_applied_is_not_written_again() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    await world.run()
+    world.clock.advance(INTERVAL_S)
+    world.servicenow.change(ticket.ticket_id, state="2")
+    assert (await world.run()).applied == 1
+    etag = world.stored(ticket).etag
+    world.clock.advance(INTERVAL_S)
+    counts = await world.run()
+    assert (counts.seen, counts.applied) == (1, 0)
+    assert world.stored(ticket).etag == etag
+
+
+# Nothing is missed
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> list[tuple[float, int, float]]:
+    """Changes over about an hour: seconds since the one before, which ticket, how late it is committed."""
+    return draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([0.0, 0.3, 1.0, 20.0, 59.0, 119.0, 121.0, 300.0, 700.0]),
+                st.integers(0, 4),
+                st.sampled_from([0.0, 1.0, 30.0, 60.0]),
+            ),
+            min_size=1,
+            max_size=12,
+        )
+    )
+
+
+@given(changes(), st.sampled_from([31.0, 60.0, 119.0, 121.0, 300.0]), st.sampled_from([-400.0, 0.0, 400.0]), st.data())
+async def test_late_commits_are_not_missed(
+    history: list[tuple[float, int, float]], interval_s: float, skew_s: float, data: st.DataObject
+) -> None:
+    """Runs come at an interval and take a while; changes become visible up to a minute after their own time."""
+    world = World(page_size=3, skew_s=skew_s)
+    tickets = await world.tickets(5)
+    next_run_at = world.clock()
+    for passed_s, number, late_s in history:
+        moment = world.clock() + timedelta(seconds=passed_s)
+        while next_run_at <= moment:
+            world.clock.now = max(world.clock(), next_run_at)
+            world.page_s = data.draw(st.sampled_from([0.0, 5.0, 30.0]))
+            await world.run()
+            next_run_at = world.clock() + timedelta(seconds=interval_s)
+        world.clock.now = max(world.clock(), moment)
+        state = data.draw(st.sampled_from(["1", "2", "3", "6"]))
+        world.servicenow.change(tickets[number].ticket_id, state=state, commit_after_s=late_s)
+    world.page_s = 0.0
+    world.clock.advance(60)
+    for _ in range(3):
+        await world.run()
+        world.clock.advance(interval_s)
+    world.assert_same()
+    for _ in range(ceil(LATE_COMMIT_S / interval_s) + 1):
+        await world.run()
+        world.clock.advance(interval_s)
+    assert await world.run() == SyncCounts(requests=1, complete=True)
+
+
+async def test_a_long_run_does_not_shorten_the_overlap() -> None:
+    """The newest change is seen at the end of a run of 85 s; an older one is committed a minute after that."""
+    world = World(page_size=1)
+    first, second, third = await world.tickets(3)
+    await world.settle()
+    world.servicenow.change(first.ticket_id, state="2")
+    world.page_s = 40.0
+    world.clock.advance(1)
+    at = world.clock()
+    world.servicenow.change(third.ticket_id, state="2")
+    world.clock.now = at + timedelta(seconds=35)
+    world.servicenow.change(second.ticket_id, state="2", commit_after_s=60)
+    world.clock.advance(1)
+    world.servicenow.change(third.ticket_id, state="6")
+    world.clock.now = at
+    await world.run()
+    world.page_s = 0.0
+    for _ in range(4):
+        world.clock.advance(LATE_COMMIT_S / 2 + 1)
+        await world.run()
+    world.assert_same()
+
+
+async def test_the_watermark_is_servicenows_own_time() -> None:
+    world = World(skew_s=-86_400)
+    (ticket,) = await world.tickets(1)
+    await world.settle()
+    assert world.state.watermark == "2026-03-01 09:30:15"
+    world.servicenow.change(ticket.ticket_id, state="2")
+    assert (await world.run()).applied == 1
+
+
+async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
+    world = World()
+    waiting = await world.store.create_ticket(new_ticket(START))
+    world.servicenow.insert(record_for(waiting))
+    stranger = new_ticket(START)
+    world.servicenow.insert(record_for(stranger))
+    world.servicenow.insert(replace(record_for(stranger), sys_id="1" * 32, correlation_id="m365:nonsense"))
+    world.servicenow.insert(replace(record_for(stranger), sys_id="2" * 32, correlation_id="somebody else's"))
+    counts = await world.run()
+    assert (counts.seen, counts.applied, counts.unknown) == (3, 0, 1)
+    assert world.stored(waiting) == waiting
+
+
+async def test_a_second_record_of_a_ticket_does_not_change_it() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.servicenow.insert(record_for(ticket, sys_id="f" * 32, state="7", active=False, mod_count=9))
+    await world.run()
+    assert world.stored(ticket) == ticket
+
+
+# Interruptions
+
+
+async def test_a_run_goes_on_where_it_stopped() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(30)
+    for number, ticket in enumerate(tickets):
+        world.servicenow.change(ticket.ticket_id, state="2")
+        if number % 5 == 0:
+            world.clock.advance(1)
+    world.page_s = 25.0
+    runs = [await world.run()]
+    while not runs[-1].complete:
+        assert world.state.resume_after is not None
+        assert is_sync_due(world.state, world.clock(), INTERVAL_S)
+        runs.append(await world.run())
+    assert [run.requests for run in runs] == [2, 2, 2, 2]
+    assert sum(run.applied for run in runs) == 30
+    assert world.state.resume_after is None
+    assert not is_sync_due(world.state, world.clock(), INTERVAL_S)
+    world.assert_same()
+
+
+async def test_a_failed_run_begins_again() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(10)
+    await world.settle()
+    state = world.state
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+    world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+    with pytest.raises(ServiceNowUnavailable):
+        await world.run()
+    assert replace(world.state, last_started_at=None) == replace(state, last_started_at=None)
+    await world.run()
+    world.assert_same()
+
+
+async def test_a_refused_token_is_renewed() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.servicenow.change(ticket.ticket_id, state="2")
+    world.servicenow.read_faults.append(ReadFault.TOKEN_REFUSED)
+    assert (await world.run()).applied == 1
+
+
+# Others at the same time
+
+
+async def test_somebody_asks_for_a_run_while_one_is_under_way() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    asked_at = START + timedelta(seconds=1)
+
+    async def meanwhile(name: str) -> None:
+        if name == "list_changes answers":
+            stored = await world.connections.get_sync_state(CONNECTION_ID)
+            await world.connections.save_sync_state(CONNECTION_ID, replace(stored, requested_at=asked_at))
+            world.servicenow._step = world.step
+
+    world.servicenow._step = meanwhile
+    assert (await world.run()).complete
+    assert world.state.watermark is not None
+    assert world.state.requested_at == asked_at
+    assert is_sync_due(world.state, world.clock(), INTERVAL_S)
+    await world.run()
+    assert world.state.requested_at is None
+    assert world.stored(ticket) == ticket
+
+
+async def test_a_state_that_is_reset_meanwhile_stays_reset() -> None:
+    """An administrator points the connection to another instance during a run."""
+    world = World()
+    await world.tickets(1)
+
+    async def meanwhile(name: str) -> None:
+        if name == "list_changes answers":
+            stored = await world.connections.get_sync_state(CONNECTION_ID)
+            await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=stored.etag))
+
+    world.servicenow._step = meanwhile
+    await world.run()
+    assert world.state == SyncState()
+
+
+async def test_a_ticket_that_somebody_changes_meanwhile_is_read_again() -> None:
+    world = World()
+    tickets = await world.tickets(3)
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+    world.store.faults += [WriteFault.REPEATED]
+    await world.run()
+    world.assert_same()
+
+
+async def test_a_change_that_cannot_be_stored_is_not_passed_over() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.servicenow.change(ticket.ticket_id, state="2")
+
+    async def always_refused(changes: Any) -> Any:
+        return changes
+
+    world.store.update_tickets = always_refused  # type: ignore[method-assign]
+    with pytest.raises(StorageUnavailable):
+        await world.run()
+    assert world.state.watermark is None
+    assert CONFLICT_TRIES > 1
+
+
+# Without the one query
+
+
+async def test_open_tickets_are_asked_for_by_id_where_the_query_is_refused() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(10)
+    world.servicenow.query_refused = True
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="6")
+    counts = await world.run()
+    assert counts.complete
+    assert counts.applied == 10
+    world.assert_same()
+    assert world.state.last_completed_at is not None
+    assert world.state.watermark is None
+    # Resolved ones need no more looking at.
+    before = world.servicenow.requests["list_by_sys_id"]
+    await world.run()
+    assert world.servicenow.requests["list_by_sys_id"] == before
+
+
+async def test_other_refusals_are_told() -> None:
+    world = World()
+    world.servicenow.read_faults.append(ReadFault.ACCESS_REFUSED)
+    with pytest.raises(AccessRefused):
+        await world.run()
+    assert world.servicenow.requests["list_by_sys_id"] == 0
+
+
+# Rules
+
+
+def test_first_bound() -> None:
+    assert first_bound(SyncState(), START) == (None, True)
+    state = completed(SyncState(), "2026-03-02 00:01:00", START, START)
+    assert first_bound(state, START) == ("2026-03-01 23:59:00", True)
+    nearly = completed(state, None, START + timedelta(seconds=LATE_COMMIT_S - 1), START)
+    assert first_bound(nearly, START) == ("2026-03-01 23:59:00", True)
+    settled = completed(state, None, START + timedelta(seconds=LATE_COMMIT_S), START)
+    assert first_bound(settled, START) == ("2026-03-02 00:01:00", False)
+    older = completed(settled, "2026-03-01 00:00:00", START, START)
+    assert older.watermark == "2026-03-02 00:01:00"
+
+
+@given(st.floats(0, 10_000), st.floats(30, 3_600))
+def test_when_a_run_is_due(passed_s: float, interval_s: float) -> None:
+    state = SyncState(last_started_at=START)
+    now = START + timedelta(seconds=passed_s)
+    assert is_sync_due(state, now, interval_s) == (timedelta(seconds=passed_s) >= timedelta(seconds=interval_s))
+    assert is_sync_due(replace(state, requested_at=now), now, interval_s)
+    assert is_sync_due(replace(state, resume_after=("2026-03-02 00:01:00", "0" * 32)), now, interval_s)
+    assert is_sync_due(SyncState(), now, interval_s)
