@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+
+type Plain = bool | int | float | str
 
 _logger = logging.getLogger("connector")
 
@@ -30,12 +32,16 @@ def log_context(**fields: object) -> Iterator[None]:
         _context.reset(token)
 
 
+def fields_in_context() -> Mapping[str, Plain]:
+    """Return the fields that every event logged here carries."""
+    return _plain_fields(_context.get({}))
+
+
 def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Log one event; fields that are None are left out."""
     if not _logger.isEnabledFor(level):
         return
-    everything = {"event": event, **_context.get({}), **fields}
-    line = {name: _plain(value) for name, value in everything.items() if value is not None}
+    line = _plain_fields({"event": event, **_context.get({}), **fields})
     _logger.log(level, "%s", json.dumps(line, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -48,7 +54,11 @@ def log_bug(event: str, error: BaseException, **fields: object) -> None:
     log_event(event, level=logging.ERROR, error=type(error).__qualname__, at=place, **fields)
 
 
-def _plain(value: object) -> object:
+def _plain_fields(fields: Mapping[str, object]) -> dict[str, Plain]:
+    return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def _plain(value: object) -> Plain:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bool | int | str):

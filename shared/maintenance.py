@@ -22,8 +22,9 @@ from shared.connections.ports import AuthorizationStore, ConnectionStore, LeaseS
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.errors import ConnectorError, FixRequest
-from shared.log import log_bug, log_event
+from shared.log import log_bug, log_context, log_event
 from shared.settings import Settings
+from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery
 from shared.tickets.model import Delivery
 from shared.tickets.ports import IdempotencyStore, TicketStore
@@ -92,10 +93,11 @@ class Maintenance:
                 next_step="Authorize the connection first.",
             )
         await self._request_sync(connection)
-        async with self._sync_lease(connection) as held:
-            if not held:
-                return None
-            return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
+        with log_context(connection_id=connection.connection_id):
+            async with self._sync_lease(connection) as held:
+                if not held:
+                    return None
+                return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
 
     async def _request_sync(self, connection: Connection) -> None:
         for _ in range(STATE_TRIES):
@@ -110,6 +112,10 @@ class Maintenance:
 
     async def _isolated(self, connection: Connection, deadline: datetime) -> None:
         """Do one connection's part; whatever happens there stays there, and is told in one line of the log."""
+        with log_context(connection_id=connection.connection_id), span("connection_maintenance") as part:
+            await self._maintain(connection, deadline, part)
+
+    async def _maintain(self, connection: Connection, deadline: datetime, part: Span) -> None:
         started = time.perf_counter()
         run = _Run()
         code: str | None = None
@@ -122,15 +128,20 @@ class Maintenance:
             code = "time_limit_reached"
         except Exception as error:  # noqa: BLE001 - one connection never holds up another
             code = "internal_error"
-            log_bug("unexpected_error", error, connection_id=connection.connection_id)
-        now = self.clock()
+            log_bug("unexpected_error", error)
+        days_left = consent_days_left(connection, self.clock())
+        if days_left is not None:
+            CONSENT_DAYS_LEFT.record(days_left)
+        if run.lag_s is not None:
+            SYNC_LAG.record(run.lag_s)
+        if code is not None:
+            part.failed(code)
         log_event(
             "connection_maintained",
             level=logging.INFO if code is None else logging.WARNING,
-            connection_id=connection.connection_id,
             status=run.status or connection.status.value,
             code=code,
-            consent_days_left=consent_days_left(connection, now),
+            consent_days_left=days_left,
             refreshed=run.refreshed,
             **{f"delivery_{name}": count for name, count in asdict(run.deliveries).items()},
             **({f"sync_{name}": count for name, count in asdict(run.sync).items()} if run.sync else {}),
@@ -170,7 +181,7 @@ class Maintenance:
                 run.sync = await self._sync(connection, deadline)
             if reconciliation_due and self.clock() < deadline:
                 found = await self.reconciliation.run(connection, deadline=deadline)
-                log_event("connection_reconciled", connection_id=connection.connection_id, **asdict(found))
+                log_event("connection_reconciled", **asdict(found))
 
     async def _sync(self, connection: Connection, deadline: datetime) -> SyncCounts:
         try:

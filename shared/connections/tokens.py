@@ -32,6 +32,7 @@ from shared.errors import (
 )
 from shared.log import log_event
 from shared.secret import Secret
+from shared.telemetry import TOKENS_REFRESHED
 
 EARLY_S: Final = 60.0
 """A token is refreshed so long before its end, so that it does not end on its way."""
@@ -202,6 +203,7 @@ class AccessTokens:
 
         stored = await change_connection(self._connections, connection, refreshed)
         self._remembered[connection.connection_id] = (version, tokens.access_token)
+        TOKENS_REFRESHED.record(connection_id=connection.connection_id)
         log_event(
             "access_token_refreshed",
             connection_id=connection.connection_id,

@@ -13,6 +13,7 @@ from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 from shared.connections.model import Connection
 from shared.connections.ports import TokenSet
 from shared.errors import ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.log import log_context
 from shared.secret import Secret
 from shared.servicenow.answers import Answer, common_error, unusable_answer
 from shared.servicenow.transport import Request, Transport
@@ -95,7 +96,8 @@ class ServiceNowOAuth:
         for path in REVOCATION_PATHS:
             request = Request(method="POST", url=f"{connection.instance}{path}", subject="oauth_revoke", form=form)
             try:
-                await self.transport.send(request, _revoked)
+                with log_context(connection_id=connection.connection_id):
+                    await self.transport.send(request, _revoked)
             except ConnectorError:
                 continue
             return
@@ -109,7 +111,8 @@ class ServiceNowOAuth:
         request = Request(
             method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=Secret(form)
         )
-        return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
+        with log_context(connection_id=connection.connection_id):
+            return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
 
     def _token_set(self, answer: Answer, refused_code: str) -> TokenSet:
         # Not oauthlib's parser: it takes whatever is not JSON for a form, a page in front of the endpoint included.

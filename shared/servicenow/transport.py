@@ -35,6 +35,7 @@ from shared.errors import ConnectorError, ServiceNowThrottled, ServiceNowUnavail
 from shared.log import log_event
 from shared.secret import Secret
 from shared.servicenow.answers import Answer, unusable_answer
+from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
 
 type HttpTransport = httpx.AsyncBaseTransport
 """What carries requests; given by tests that want no network."""
@@ -155,25 +156,37 @@ class Transport:
             ServiceNowUnavailable: No usable answer; nothing was written.
             ConnectorError: Whatever ``interpret`` raises.
         """
+        with span(f"{request.method} {request.subject}", to="servicenow") as sent:
+            return await self._send(request, interpret, self._total_s(request) if total_s is None else total_s, sent)
+
+    async def _send[Result](
+        self, request: Request, interpret: Callable[[Answer], Result], total_s: float, sent: Span
+    ) -> Result:
         started = time.monotonic()
         answer: Answer | None = None
         outcome = "canceled"
         try:
-            answer = await self._exchange(request, self._total_s(request) if total_s is None else total_s)
+            answer = await self._exchange(request, total_s)
             result = interpret(answer)
             outcome = "ok"
         except ConnectorError as error:
             outcome = error.code
+            if isinstance(error, ServiceNowThrottled):
+                RATE_LIMIT_WAIT.record(error.retry_after_s or 0.0)
             raise
         finally:
+            status = answer.status if answer is not None else None
+            transaction_id = answer.headers.get("x-transaction-id", "")[:64] or None if answer is not None else None
+            SERVICENOW_REQUESTS.record(table=request.subject, outcome=outcome)
+            sent.note(table=request.subject, status=status, outcome=outcome, transaction_id=transaction_id)
             log_event(
                 "servicenow_request",
                 method=request.method,
                 table=request.subject,
-                status=answer.status if answer is not None else None,
+                status=status,
                 outcome=outcome,
                 duration_s=time.monotonic() - started,
-                transaction_id=answer.headers.get("x-transaction-id", "")[:64] or None if answer is not None else None,
+                transaction_id=transaction_id,
             )
         return result
 

@@ -17,7 +17,8 @@ from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
 from shared.errors import FixRequest
-from shared.log import log_event
+from shared.log import log_context, log_event
+from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.identity import key_hash, new_ticket_id, request_hash
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
@@ -95,6 +96,13 @@ class TicketCreation:
             EventKind.CREATED,
             now,
         )
+        with (
+            log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
+            span("ticket_creation"),
+        ):
+            return await self._created(connection, ticket, now)
+
+    async def _created(self, connection: Connection, ticket: Ticket, now: datetime) -> Creation:
         at_once = connection.status is ConnectionStatus.CONNECTED
         try:
             ticket = await self.store.create_ticket(
@@ -104,13 +112,9 @@ class TicketCreation:
             stored = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             assert stored is not None, "a ticket that exists is never deleted"
             return Creation(await self._settled(stored), connection, replayed=True)
-        log_event(
-            "ticket_created",
-            connection_id=ticket.connection_id,
-            ticket_id=ticket.ticket_id,
-            kind=content.kind.value,
-            portal=content.portal.value,
-        )
+        kind, portal = ticket.content.kind.value, ticket.content.portal.value
+        TICKETS_CREATED.record(kind=kind, portal=portal)
+        log_event("ticket_created", kind=kind, portal=portal)
         if at_once:
             ticket = await self.delivery.deliver_first(connection, ticket)
         return Creation(ticket, connection, replayed=False)

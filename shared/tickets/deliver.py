@@ -26,7 +26,8 @@ from shared.errors import (
     ServiceNowUnavailable,
     TryLater,
 )
-from shared.log import log_event
+from shared.log import log_context, log_event
+from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
 from shared.tickets.access import with_access
 from shared.tickets.apply import delivered, doubled
 from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
@@ -245,6 +246,20 @@ class TicketDelivery:
         return await self._attempt(connection, leased_ticket, may_stand_there=progress.attempt_started_at is not None)
 
     async def _attempt(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
+        with (
+            log_context(
+                connection_id=ticket.connection_id, ticket_id=ticket.ticket_id, attempt=ticket.delivery.attempts
+            ),
+            span("ticket_delivery") as attempt,
+        ):
+            stored = await self._attempted(connection, ticket, may_stand_there=may_stand_there)
+            attempt.note(delivery=stored.delivery.status.value)
+            if stored.delivery.error_code is not None:
+                attempt.failed(stored.delivery.error_code)
+            _tell_outcome(stored)
+            return stored
+
+    async def _attempted(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
         failure: ConnectorError | None = None
         try:
             after = await self._deliver(connection, ticket, may_stand_there=may_stand_there)
@@ -258,7 +273,6 @@ class TicketDelivery:
                 failure = error
                 after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
         stored, _ = await asyncio.gather(self._store(ticket, after), self._note(connection, after, failure))
-        _log_outcome(stored)
         return stored
 
     async def _note(self, connection: Connection, after: Ticket, failure: ConnectorError | None) -> None:
@@ -338,18 +352,17 @@ class TicketDelivery:
         return adopted
 
 
-def _log_outcome(ticket: Ticket) -> None:
-    names = {
-        Delivery.DELIVERED: "ticket_delivered",
-        Delivery.FAILED: "ticket_delivery_failed",
-        Delivery.PENDING: "ticket_delivery_postponed",
-    }
+def _tell_outcome(ticket: Ticket) -> None:
     progress = ticket.delivery
-    log_event(
-        names[progress.status],
-        connection_id=ticket.connection_id,
-        ticket_id=ticket.ticket_id,
-        attempt=progress.attempts,
-        code=progress.error_code,
-        age_s=(progress.delivered_at - ticket.created_at).total_seconds() if progress.delivered_at else None,
-    )
+    age_s = (progress.delivered_at - ticket.created_at).total_seconds() if progress.delivered_at else None
+    match progress.status:
+        case Delivery.DELIVERED:
+            event = "ticket_delivered"
+            TICKETS_DELIVERED.record()
+            DELIVERY_AGE.record(age_s or 0.0)
+        case Delivery.FAILED:
+            event = "ticket_delivery_failed"
+            TICKETS_FAILED.record(code=progress.error_code or "unknown")
+        case Delivery.PENDING:
+            event = "ticket_delivery_postponed"
+    log_event(event, code=progress.error_code, age_s=age_s)

@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
 from shared.errors import AccessRefused, StorageUnavailable
+from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.apply import with_record
 from shared.tickets.identity import ticket_id_of
@@ -208,7 +209,9 @@ class TicketSync:
             ]
             counts.unknown += len(waiting) - len(tickets)
             conflicts = await self.store.update_tickets(changes)
-            counts.applied += len(changes) - len(conflicts)
+            applied = len(changes) - len(conflicts)
+            CHANGES_APPLIED.record(applied, connection_id=connection.connection_id)
+            counts.applied += applied
             waiting = [before.ticket_id for before, _ in conflicts]
         if waiting:
             raise StorageUnavailable("Some tickets change too often; the synchronisation is tried again.")

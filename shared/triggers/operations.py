@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from shared.application import Application, application
 from shared.errors import ConnectorError, FixRequest, OurBug
 from shared.log import log_bug, log_context, log_event
+from shared.telemetry import span
 from shared.triggers.answers import Answer, problem
 from shared.triggers.principal import Principal, Role, read_principal
 
@@ -155,7 +156,7 @@ async def _answer(
 ) -> func.HttpResponse:
     started_at = time.perf_counter()
     code: str | None = None
-    with log_context(request_id=request_id):
+    with log_context(request_id=request_id), span(described.name) as answering:
         try:
             answer = await handler(_checked_call(described, request, request_id))
             response = answer.to_response() if isinstance(answer, Answer) else answer
@@ -170,6 +171,9 @@ async def _answer(
             log_bug("unexpected_error", error, operation=described.name)
             code = bug.code
             response = problem(bug, request_id)
+        answering.note(status=response.status_code)
+        if response.status_code >= 500:
+            answering.failed(code or "internal_error")
         log_event(
             "request_answered",
             operation=described.name,

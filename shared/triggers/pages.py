@@ -13,6 +13,7 @@ import azure.functions as func
 from shared.application import Application, application
 from shared.errors import ConnectorError, FixRequest, OurBug
 from shared.log import log_bug, log_context, log_event
+from shared.telemetry import span
 from shared.triggers.answers import problem
 from shared.triggers.operations import MAX_BODY_BYTES, WRITING_METHODS, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
@@ -126,7 +127,7 @@ async def _answer(
         visitor=read_principal(request.headers, app.settings) if roles is not None else None,
     )
     code: str | None = None
-    with log_context(request_id=request_id):
+    with log_context(request_id=request_id), span(route) as answering:
         try:
             response = await handler(_checked(visit, roles))
         except ConnectorError as error:
@@ -137,6 +138,9 @@ async def _answer(
             bug = OurBug("Something went wrong that should not have; what was stored before stays stored.")
             code = bug.code
             response = _error_page(visit, bug)
+        answering.note(status=response.status_code)
+        if response.status_code >= 500:
+            answering.failed(code or "internal_error")
         log_event(
             "request_answered",
             route=route,
