@@ -1,17 +1,16 @@
 // Comfort only: every page works without this.
 "use strict";
 
-// A form is sent once, however often somebody clicks.
+// A form is sent once, however often somebody clicks. Its buttons stay enabled: a disabled one would not be sent along.
 for (const form of document.querySelectorAll("form[method='post']")) {
-  form.addEventListener("submit", () => {
-    queueMicrotask(() => {
-      for (const button of form.querySelectorAll("button[type='submit']")) button.disabled = true;
-    });
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "true";
   });
 }
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  for (const button of document.querySelectorAll("button[disabled][type='submit']")) button.disabled = false;
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
 // <button data-copy="id"> copies the text of the element with that id.
