@@ -6,14 +6,19 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from sandbox import demonstration
+from sandbox.azurite import StorageAccount
 from sandbox.browser import NAMES, find_chromium, start_chromium
 from sandbox.processes import free_port
-from sandbox.servicenow.control_client import ControlClient
 from sandbox.world import FunctionsHost, World
 from tests.browser.window import Theme, Window
+
+expect.set_options(timeout=30_000)
+
+type NewApp = Callable[..., FunctionsHost]
+type OpenWindow = Callable[..., Window]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,16 +45,16 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def start_app(world: World) -> Callable[[], FunctionsHost]:
+def new_app(chromium: Browser, world: World) -> NewApp:
     """Start an app with nothing in it.
 
     People reach it at a name, so that it and the ServiceNow instance are different sites to the browser.
     """
 
-    def start() -> FunctionsHost:
+    def start(account: StorageAccount | None = None) -> FunctionsHost:
         port = free_port()
         return world.start_host(
-            account=world.azurite.new_account(),
+            account=account or world.azurite.new_account(),
             vault_url=world.key_vaults.new_vault(),
             port=port,
             public_url=f"http://localhost:{port}",
@@ -59,22 +64,12 @@ def start_app(world: World) -> Callable[[], FunctionsHost]:
 
 
 @pytest.fixture(scope="package")
-def app(start_app: Callable[[], FunctionsHost], world: World) -> FunctionsHost:
+def app(new_app: NewApp, world: World) -> FunctionsHost:
     """An app with a connection and tickets in every state."""
-    host = start_app()
+    host = new_app()
     demonstration.connect(host, world.servicenow)
     demonstration.create_tickets(host, world.servicenow)
     return host
-
-
-@pytest.fixture(scope="package")
-def control(world: World) -> Iterator[ControlClient]:
-    """Power over the ServiceNow instance."""
-    with ControlClient(world.servicenow.url) as client:
-        yield client
-
-
-type OpenWindow = Callable[..., Window]
 
 
 @pytest.fixture
