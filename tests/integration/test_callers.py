@@ -1,0 +1,195 @@
+"""Who may do what: every route of the app with every set of roles, by the app's own checks and the platform's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain, combinations
+from pathlib import Path
+
+import httpx
+import pytest
+from azure.functions.decorators.http import HttpMethod, HttpTrigger
+
+from function_app import app as function_app
+from sandbox.functions_host.authentication import person_principal
+from shared.triggers.operations import OPERATIONS, Operation
+from shared.triggers.principal import Role
+from tests.fixtures.vault import faulty_vault
+from tests.fixtures.whole_app import TENANT, Program, WholeApp, person, refused
+
+ROLE_SETS = [frozenset(chosen) for chosen in chain.from_iterable(combinations(Role, n) for n in range(len(Role) + 1))]
+OPEN_TO_ALL = {"check_health", "complete_authorization", "static_file", "choose_language_page"}
+"""Functions that ask for no role."""
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Return name, method and address of every HTTP function that the app registers."""
+    found = []
+    for function in function_app.get_functions():
+        name, trigger = function.get_function_name(), function.get_trigger()
+        assert name is not None
+        if isinstance(trigger, HttpTrigger):
+            address = re.sub(r"\{(\w+)[^}]*\}", "nothing-here", f"/{(trigger.route or '').strip('/')}")
+            found += [(name, HttpMethod(method).value, address) for method in trigger.methods or ()]
+    return found
+
+
+ROUTES = routes()
+
+
+def token(roles: frozenset[Role]) -> str:
+    return "token-with-" + ("-".join(sorted(roles)) or "no-role")
+
+
+@pytest.fixture(scope="module")
+def app(start_app: Callable[..., WholeApp], tmp_path_factory: pytest.TempPathFactory) -> WholeApp:
+    """The app in a tenant in which somebody has each set of roles."""
+    people = [
+        {
+            "name": f"Person {number}",
+            "email": f"{number}@contoso.example",
+            "oid": f"0b1e6d3c-6a53-4f7e-9a7e-0000000000{number:02}",
+            "roles": sorted(roles),
+            "token": token(roles),
+        }
+        for number, roles in enumerate(ROLE_SETS)
+    ]
+    people += [each.model_dump(mode="json") for each in TENANT.people]
+    file: Path = tmp_path_factory.mktemp("tenant") / "people.json"
+    file.write_text(json.dumps({**TENANT.model_dump(mode="json"), "people": people}))
+    return start_app(options=["--no-timers", "--people", str(file)])
+
+
+@pytest.fixture(scope="module")
+def programs(app: WholeApp) -> Iterator[dict[frozenset[Role], Program]]:
+    made = {roles: app.program(token(roles)) for roles in ROLE_SETS}
+    yield made
+    for program in made.values():
+        program.close()
+
+
+@pytest.fixture(scope="module")
+def unguarded(start_app: Callable[..., WholeApp]) -> WholeApp:
+    """The app as it would stand without App Service Authentication in front of it."""
+    return start_app(options=["--no-timers", "--authentication", "off"], sign_in=False)
+
+
+def address_of(operation: Operation) -> str:
+    return "/" + re.sub(r"\{(\w+)[^}]*\}", "nothing-here", operation.path)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_an_operation_is_open_to_its_roles_and_to_nobody_else(
+    programs: dict[frozenset[Role], Program], operation: Operation
+) -> None:
+    for roles, program in programs.items():
+        answer = program.ask(operation.method, address_of(operation))
+        has = roles | ({Role.TICKETS_READ} if Role.TICKETS_CREATE in roles else set())
+        if operation.roles is None or has & operation.roles:
+            assert answer.status_code not in {401, 403}, (roles, answer.text)
+        else:
+            problem = refused(answer, 403, "role_missing")
+            assert all(role in problem["next_step"] for role in operation.roles)
+
+
+@pytest.mark.parametrize(("name", "method", "address"), ROUTES)
+def test_no_route_is_open_to_somebody_without_a_role(
+    programs: dict[frozenset[Role], Program], name: str, method: str, address: str
+) -> None:
+    answer = programs[frozenset()].ask(method, address)
+    assert (answer.status_code == 403) is (name not in OPEN_TO_ALL), answer.text
+
+
+@pytest.mark.parametrize(("name", "method", "address"), ROUTES)
+def test_no_route_is_open_to_nobody(app: WholeApp, unguarded: WholeApp, name: str, method: str, address: str) -> None:
+    """The platform refuses whoever has not signed in; the app does so as well if the platform should not."""
+    principal = base64.b64encode(json.dumps(person_principal(TENANT, person("Megan Bowen"))).encode()).decode()
+    forged = {"X-MS-CLIENT-PRINCIPAL": principal, "X-MS-CLIENT-PRINCIPAL-ID": "0", "X-MS-CLIENT-PRINCIPAL-IDP": "aad"}
+    guarded, bare = app.program(None), unguarded.program(None)
+    for headers in ({}, forged):
+        outside = guarded.ask(method, address, headers=headers)
+        if name not in {"check_health", "complete_authorization"}:
+            assert outside.status_code == 401
+        inside = bare.ask(method, address, headers=headers)
+        if name in OPEN_TO_ALL:
+            assert inside.status_code not in {401, 403}
+        elif method == "GET" and not address.startswith("/api/"):
+            assert inside.status_code == 302
+            assert inside.headers["Location"].startswith("/.auth/login/aad?post_login_redirect_uri=")
+        else:
+            assert inside.status_code == 401
+    guarded.close()
+    bare.close()
+
+
+def test_a_forged_principal_does_not_change_who_somebody_is(app: WholeApp) -> None:
+    principal = base64.b64encode(json.dumps(person_principal(TENANT, person("Megan Bowen"))).encode()).decode()
+    with app.visitor("Diego Siciliani") as diego:
+        answer = diego.ask("GET", "/api/connections", headers={"X-MS-CLIENT-PRINCIPAL": principal})
+    refused(answer, 403, "role_missing")
+
+
+WRITES = [each for each in OPERATIONS if each.method != "GET"]
+
+
+@pytest.mark.parametrize("operation", WRITES, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "PUBLIC"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+    ids=str,
+)
+def test_another_site_cannot_make_a_browser_write(app: WholeApp, operation: Operation, headers: dict[str, str]) -> None:
+    sent = {name: app.host.public_url if value == "PUBLIC" else value for name, value in headers.items()}
+    refused(app.megan.ask(operation.method, address_of(operation), {}, headers=sent), 403, "cross_site_request")
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}], ids=str)
+def test_the_apps_own_pages_can_write(app: WholeApp, headers: dict[str, str]) -> None:
+    refused(app.megan.ask("POST", "/api/tickets", {}, headers=headers), 422, "invalid_ticket")
+
+
+def test_another_site_can_read_nothing(app: WholeApp) -> None:
+    answer = app.megan.ask("GET", "/api/connections", headers={"Origin": "https://evil.example"})
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    preflight = app.megan.ask(
+        "OPTIONS",
+        "/api/tickets",
+        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
+    )
+    assert not preflight.is_success
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_a_page_leads_whoever_is_not_signed_in_to_the_sign_in_and_back(app: WholeApp) -> None:
+    answer = httpx.get(f"{app.host.url}/tickets?kind=incident", trust_env=False)
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/.auth/login/aad")
+    assert "kind%3Dincident" in answer.headers["Location"]
+
+
+def test_health_tells_anybody_that_it_lives_and_nothing_else(app: WholeApp) -> None:
+    stranger = app.program(None)
+    for answer in (stranger.ask("GET", "/api/health"), app.megan.ask("GET", "/api/health")):
+        assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    stranger.close()
+
+
+def test_status_tells_whoever_has_a_role_of_the_parts(app: WholeApp) -> None:
+    connected = app.configured()
+    status = {
+        "storage": "ok",
+        "key_vault": "ok",
+        "connections": [{"connection_id": connected.connection_id, "status": "awaiting_authorization"}],
+    }
+    assert app.adele.get("/api/status") == status
+    with faulty_vault(app, "forbidden_by_rbac"):
+        assert app.adele.get("/api/status") == status | {"key_vault": "unavailable"}

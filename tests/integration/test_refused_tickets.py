@@ -1,0 +1,75 @@
+"""Tickets that cannot be delivered at once: refused before anything is kept, kept and waiting, or kept as failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.whole_app import Connected, WholeApp, refused
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+
+@pytest.fixture(scope="module")
+def connected(app: WholeApp) -> Connected:
+    return app.connected()
+
+
+def test_without_any_consent_the_ticket_is_refused(app: WholeApp) -> None:
+    connected = app.configured()
+    answer = app.adele.ask("POST", "/api/tickets", connected.ticket())
+    refused(answer, 409, "connection_not_authorized")
+    assert app.adele.get(f"/api/tickets?connection={connected.connection_id}")["tickets"] == []
+
+
+def test_without_a_name_there_has_to_be_one_connection(app: WholeApp, connected: Connected) -> None:
+    app.configured()
+    body = connected.ticket()
+    del body["connection_id"]
+    problem = refused(app.adele.ask("POST", "/api/tickets", body), 409, "connection_ambiguous")
+    assert connected.connection_id in problem["connection_ids"]
+    answer = app.adele.ask("POST", "/api/tickets", {**body, "connection_id": "nobody"})
+    refused(answer, 404, "connection_not_found")
+
+
+def test_while_consent_is_interrupted_tickets_wait_and_are_delivered_afterwards(app: WholeApp) -> None:
+    connected = app.connected()
+    app.control.revoke_tokens(user_name=connected.user_name)
+    first = app.adele.ask("POST", "/api/tickets", connected.ticket(name="Found out by this one"))
+    assert first.status_code == 202
+    assert first.json()["delivery"]["error_code"] == "refresh_token_refused"
+    shown = app.megan.get(connected.path)
+    assert shown["status"] == "reauthorization_required"
+    assert "no longer accepted" in shown["last_error"]["message"]
+    assert shown["last_error"]["next_step"]
+    app.control.clear_requests()
+    second = app.adele.ask("POST", "/api/tickets", connected.ticket(name="Known already"))
+    assert (second.status_code, second.json()["delivery"]["attempts"]) == (202, 0)
+    assert app.control.requests() == []
+    assert app.authorize(connected).status_code == 303
+    app.run_timer()
+    assert app.show(second.json())["delivery"]["status"] == "delivered"
+    # The first has been tried, so it waits for its turn unless somebody asks.
+    retried = app.adele.ask("POST", f"/api/tickets/{first.json()['ticket_id']}/retry")
+    assert retried.status_code == 200
+    for answer in (first, second):
+        assert len(app.records(answer.json()["ticket_id"])) == 1
+
+
+def test_a_refusal_is_told_and_retried_after_the_fix(app: WholeApp) -> None:
+    connected = app.connected()
+    app.control.change_user(connected.user_name, roles=["snc_platform_rest_api_access"])
+    problem = refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 502, "delivery_refused")
+    kept = app.adele.get(f"/api/tickets/{problem['ticket_id']}")
+    assert kept["delivery"]["status"] == "failed"
+    assert kept["delivery"]["error_code"] == problem["reason"]
+    assert kept["delivery"]["next_step"]
+    app.control.change_user(connected.user_name, roles=["itil"])
+    assert app.adele.ask("POST", problem["retry"]).status_code == 200
+    assert len(app.records(problem["ticket_id"])) == 1
+    refused(app.adele.ask("POST", problem["retry"]), 409, "already_delivered")
+    assert [event["kind"] for event in app.show(kept)["timeline"]] == [
+        "created",
+        "delivery_failed",
+        "retried",
+        "delivered",
+    ]

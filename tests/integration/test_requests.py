@@ -1,0 +1,229 @@
+"""Requests that cannot be carried out: each has a clear answer, and nothing is kept of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fixtures.whole_app import Connected, WholeApp, refused
+
+NO_TICKET = "/api/tickets/" + "0" * 32
+LIMIT = 64 * 1024
+
+
+@pytest.fixture(scope="module")
+def connected(app: WholeApp) -> Connected:
+    return app.connected()
+
+
+@pytest.fixture(autouse=True)
+def keeps_nothing(app: WholeApp, connected: Connected) -> Iterator[None]:
+    yield
+    assert app.adele.get("/api/tickets")["tickets"] == []
+    assert [each["connection_id"] for each in app.adele.get("/api/connections")["connections"]] == [
+        connected.connection_id
+    ]
+
+
+BODIES = {"PUT": "/api/connections/new", "POST": "/api/tickets"}
+JSON = {"Content-Type": "application/json"}
+
+
+def send_body(app: WholeApp, method: str, content: object, headers: dict[str, str] | None = None) -> Any:
+    return app.megan.ask(method, BODIES[method], content=content, headers=JSON if headers is None else headers)
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_body_too_large(app: WholeApp, method: str) -> None:
+    body = json.dumps({"name": "x" * LIMIT}).encode()
+    refused(send_body(app, method, body), 413, "request_too_large")
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_body_just_small_enough(app: WholeApp, method: str) -> None:
+    body = json.dumps({"unknown": ""}).encode()
+    body += b" " * (LIMIT - len(body))
+    assert send_body(app, method, body).status_code == 422
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_a_body_in_chunks(app: WholeApp, method: str) -> None:
+    chunks = iter([b'{"kind": ', b'"incident"}'])
+    refused(send_body(app, method, chunks), 411, "length_required")
+
+
+@pytest.mark.parametrize("method", BODIES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 30_000,
+        b'{"a": 1}{"b": 2}',
+    ],
+    ids=["empty", "text", "cut off", "binary", "deep", "two values"],
+)
+def test_a_body_not_json(app: WholeApp, method: str, body: bytes) -> None:
+    refused(send_body(app, method, body), 400, "invalid_json")
+
+
+@pytest.mark.parametrize("method", BODIES)
+@pytest.mark.parametrize("declared", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "multipart/form-data"}])
+def test_a_body_not_declared_as_json(app: WholeApp, method: str, declared: dict[str, str]) -> None:
+    refused(send_body(app, method, b"{}", declared), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("method", BODIES)
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"1", b"NaN", b"1e999", b'{"\\ud800": "\\ud800"}'])
+def test_a_body_not_an_object_of_ours(app: WholeApp, method: str, body: bytes) -> None:
+    answer = send_body(app, method, body)
+    problem = refused(answer, 422, {"PUT": "invalid_connection", "POST": "invalid_ticket"}[method])
+    assert problem["errors"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("kind", "problem"),
+        ("kind", 1),
+        ("portal", None),
+        ("name", ""),
+        ("name", "x" * 161),
+        ("name", "two\nlines"),
+        ("name", "bell\a"),
+        ("name", ["a"]),
+        ("description", 1),
+        ("priority", "urgent"),
+        ("due_date", "tomorrow"),
+        ("due_date", 20310331),
+        ("due_date", "2031-02-30"),
+        ("due_date", "0001-01-01"),
+        ("due_date", "9999-12-31T23:59:59-14:00"),
+        ("recommendation", None),
+        ("recommendation/source", "somebody"),
+        ("recommendation/category", ""),
+        ("recommendation/link", "javascript:alert(1)"),
+        ("recommendation/id", "x" * 201),
+        ("recommendation/secret", "x"),
+        ("requested_by", "Adele"),
+        ("state", "6"),
+        ("requester", {"id": "somebody else"}),
+        ("connection_id", "Not An Id"),
+    ],
+)
+def test_a_wrong_member_of_a_ticket_is_named(app: WholeApp, connected: Connected, member: str, value: object) -> None:
+    body = json.loads(json.dumps(connected.ticket()))
+    target, *rest = member.split("/")
+    if rest:
+        body[target][rest[0]] = value
+    else:
+        body[target] = value
+    problem = refused(app.adele.ask("POST", "/api/tickets", body), 422, "invalid_ticket")
+    if "errors" in problem:
+        assert [fault["pointer"].startswith(f"/{member}") for fault in problem["errors"]] == [True] * len(
+            problem["errors"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("display_name", ""),
+        ("client_secret", "line\nbreak"),
+        ("client_secret", ""),
+        ("client_secret", {"value": "x"}),
+        ("client_id", "two words"),
+        ("integration_user", None),
+        ("portals", []),
+        ("portals", ["security", "defender"]),
+        ("time_zone", "Mars/Olympus"),
+        ("time_zone", "../etc/passwd"),
+        ("consent_lifetime_s", "8640000"),
+        ("consent_lifetime_s", True),
+        ("kinds", {"incident": {"enabled": False}, "change": {"enabled": False}}),
+        ("kinds", {"problem": {}}),
+        ("kinds", {"incident": {"assignment_group": "Service Desk"}}),
+        ("status", "connected"),
+        ("access_token", "planted-by-the-caller"),
+    ],
+)
+def test_a_wrong_member_of_a_connection_is_named(
+    app: WholeApp, connected: Connected, member: str, value: object
+) -> None:
+    body = {**connected.request, member: value}
+    problem = refused(app.megan.ask("PUT", "/api/connections/new", body), 422, "invalid_connection")
+    assert problem["errors"]
+    assert all(fault["pointer"].startswith(f"/{member}") for fault in problem["errors"])
+    assert connected.client_secret not in json.dumps(problem)
+
+
+def test_a_secret_in_a_faulty_request_is_not_repeated(app: WholeApp, connected: Connected) -> None:
+    secret = "a-secret-with-ümlaut-that-is-refused"
+    app.canary.plant("client secret", secret)
+    body = {**connected.request, "client_secret": secret}
+    assert app.megan.ask("PUT", "/api/connections/new", body).status_code == 422
+
+
+@pytest.mark.parametrize("missing", ["kind", "portal", "name", "priority", "recommendation"])
+def test_a_missing_member_of_a_ticket_is_named(app: WholeApp, connected: Connected, missing: str) -> None:
+    body = connected.ticket()
+    del body[missing]
+    problem = refused(app.adele.ask("POST", "/api/tickets", body), 422, "invalid_ticket")
+    assert [fault["pointer"] for fault in problem["errors"]] == [f"/{missing}"]
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status", "code"),
+    [
+        ("GET", NO_TICKET, 404, "ticket_not_found"),
+        ("GET", "/api/tickets/not-an-id", 404, "ticket_not_found"),
+        ("GET", "/api/tickets/%2e%2e%2fconnections", 404, "ticket_not_found"),
+        ("GET", "/api/tickets/'%20or%20RowKey%20gt%20'0", 404, "ticket_not_found"),
+        ("POST", f"{NO_TICKET}/retry", 404, "ticket_not_found"),
+        ("GET", "/api/connections/nobody", 404, "connection_not_found"),
+        ("DELETE", "/api/connections/nobody", 404, "connection_not_found"),
+        ("POST", "/api/connections/nobody/sync", 404, "connection_not_found"),
+        ("GET", "/api/connections/No-Body", 400, "invalid_connection_id"),
+        ("GET", "/api/connections/" + "a" * 41, 400, "invalid_connection_id"),
+        ("GET", "/api/tickets?connection=nobody", 404, "connection_not_found"),
+        ("GET", "/api/tickets/summary?connection=nobody", 404, "connection_not_found"),
+        ("GET", "/api/tickets?limit=0", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?limit=201", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?limit=1e2", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?limit=%D9%A1", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?cursor=abc", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?cursor=%0A", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?phase=done", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?kind=Incident", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?overdue=1", 400, "invalid_parameter"),
+        ("GET", "/api/tickets?sort=name", 400, "unknown_parameter"),
+        ("GET", "/api/tickets/summary?kind=incident", 400, "unknown_parameter"),
+        ("GET", "/api/health?verbose=true", 400, "unknown_parameter"),
+        ("GET", "/api/tickets?" + "&".join(f"a{number}=1" for number in range(60)), 400, "invalid_query"),
+    ],
+)
+def test_what_is_not_there_or_not_understood(app: WholeApp, method: str, address: str, status: int, code: str) -> None:
+    refused(app.megan.ask(method, address), status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("PATCH", "/api/tickets"), ("DELETE", NO_TICKET), ("PUT", "/api/tickets"), ("GET", "/api/nothing")],
+)
+def test_a_method_or_address_that_does_not_exist_is_not_found(app: WholeApp, method: str, address: str) -> None:
+    assert app.megan.ask(method, address).status_code == 404
+
+
+def test_every_answer_says_that_nobody_may_keep_or_frame_it(app: WholeApp) -> None:
+    for address in ("/api/tickets", "/api/connections", "/api/openapi.json", "/api/tickets/x", "/"):
+        headers = app.megan.ask("GET", address).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "default-src" in headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in headers["Content-Security-Policy"]
