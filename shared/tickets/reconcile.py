@@ -164,8 +164,12 @@ class TicketReconciliation:
         changes: list[tuple[Ticket, Ticket]] = []
         for ticket in missing:
             record = by_sys_id.get(ticket.record.sys_id) if ticket.record is not None else None
-            after = with_record(ticket, record, now) if record is not None else deleted(ticket, now)
-            counts.deleted += record is None
+            if record is None:
+                after = deleted(ticket, now)
+                counts.deleted += 1
+            else:
+                after = with_record(ticket, replace(record, correlation_id=ticket.correlation_id), now)
+                counts.corrected += after is not ticket
             if after is not ticket:
                 changes.append((ticket, after))
         return changes

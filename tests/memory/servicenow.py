@@ -252,8 +252,10 @@ class MemoryServiceNow:
     ) -> tuple[Sequence[Record], bool]:
         """See the port."""
         await self._read(access, "list_by_correlation")
-        rows = sorted(((record.correlation_id or "", record.sys_id), record) for record in self._ours)
-        behind = [record for place, record in rows if after is None or place > after]
+        # Texts are compared without regard to case, as in ServiceNow's database.
+        rows = sorted((((record.correlation_id or "").lower(), record.sys_id), record) for record in self._ours)
+        place = None if after is None else (after[0].lower(), after[1])
+        behind = [record for key, record in rows if place is None or key > place]
         return behind[:page_size], len(behind) > page_size
 
     async def _read(self, access: InstanceAccess, operation: str) -> None:

@@ -180,24 +180,29 @@ async def test_late_commits_are_not_missed(
 
 
 async def test_a_long_run_does_not_shorten_the_overlap() -> None:
-    """The newest change is seen at the end of a run of 85 s; an older one is committed a minute after that."""
+    """The newest change is read 85 s after the run began, and one of the same second is committed a minute later."""
     world = World(page_size=1)
     first, second, third = await world.tickets(3)
     await world.settle()
+    began_at = world.clock()
     world.servicenow.change(first.ticket_id, state="2")
-    world.page_s = 40.0
-    world.clock.advance(1)
-    at = world.clock()
-    world.servicenow.change(third.ticket_id, state="2")
-    world.clock.now = at + timedelta(seconds=35)
-    world.servicenow.change(second.ticket_id, state="2", commit_after_s=60)
-    world.clock.advance(1)
-    world.servicenow.change(third.ticket_id, state="6")
-    world.clock.now = at
-    await world.run()
-    world.page_s = 0.0
-    for _ in range(4):
-        world.clock.advance(LATE_COMMIT_S / 2 + 1)
+
+    async def slow(name: str) -> None:
+        if name == "list_changes":
+            page = world.pages - pages_before
+            world.clock.now = began_at + timedelta(seconds={1: 40, 2: 84}[page])
+            if page == 1:
+                world.servicenow.change(third.ticket_id, state="2")
+            else:
+                world.servicenow.change(third.ticket_id, state="6")
+                world.servicenow.change(second.ticket_id, state="2", commit_after_s=60)
+
+    pages_before = world.pages
+    world.servicenow._step = slow
+    assert (await world.run()).requests == 2
+    world.servicenow._step = world.step
+    for later_s in (LATE_COMMIT_S + 1, 300, 600):
+        world.clock.now = began_at + timedelta(seconds=later_s)
         await world.run()
     world.assert_same()
 

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.connections.model import SyncState
+from shared.errors import AccessRefused, ServiceNowUnavailable
+from shared.tickets.model import EventKind, Phase, Ticket
+from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
+from tests.memory.access import MemoryInstanceDoor
+from tests.memory.clock import START, ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.servicenow import MemoryServiceNow, ReadFault
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
+
+OLD = GRACE + timedelta(minutes=1)
+
+
+class World:
+    """A connection with delivered tickets, its instance, and the reconciliation."""
+
+    def __init__(self, *, page_size: int = 4) -> None:
+        self.clock = ManualClock(START)
+        self.page_s = 0.0
+        self.connection = a_connection()
+        self.connections = MemoryConnectionStore(self.connection)
+        self.store = MemoryTicketStore()
+        self.servicenow = MemoryServiceNow(self.clock, step=self.step)
+        self.reconciliation = TicketReconciliation(
+            connections=self.connections,
+            store=self.store,
+            records=self.servicenow,
+            door=MemoryInstanceDoor(),
+            clock=self.clock,
+            page_size=page_size,
+        )
+
+    async def step(self, name: str) -> None:
+        if name == "list_by_correlation":
+            self.clock.advance(self.page_s)
+
+    async def tickets(self, count: int) -> list[Ticket]:
+        """Create delivered tickets that are old enough to be compared; in the order of their ids."""
+        made = []
+        for _ in range(count):
+            ticket = await self.store.create_ticket(delivered_ticket(self.clock()))
+            assert ticket.record is not None
+            self.servicenow.insert(ticket.record)
+            made.append(
+                await self.store.update_ticket(ticket, replace(ticket, record=self.servicenow.record(ticket.ticket_id)))
+            )
+            self.clock.advance(0.01)
+        self.clock.advance(OLD.total_seconds())
+        return sorted(made, key=lambda ticket: ticket.ticket_id)
+
+    async def run(self) -> ReconciliationCounts:
+        return await self.reconciliation.run(self.connection, deadline=self.clock() + timedelta(seconds=50))
+
+    async def run_to_the_end(self) -> list[ReconciliationCounts]:
+        runs = [await self.run()]
+        while not runs[-1].complete:
+            runs.append(await self.run())
+        return runs
+
+    def stored(self, ticket: Ticket) -> Ticket:
+        return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
+
+    def double(self, ticket: Ticket, sys_id: str) -> None:
+        self.servicenow.insert(record_for(ticket, sys_id=sys_id, number=f"INC{sys_id[:7]}", state="7", active=False))
+
+    @property
+    def state(self) -> SyncState:
+        return self.connections.sync_states[CONNECTION_ID]
+
+
+def kinds(ticket: Ticket) -> list[EventKind]:
+    return [event.kind for event in ticket.timeline]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 23])
+async def test_both_sides_alike(count: int) -> None:
+    world = World()
+    tickets = await world.tickets(count)
+    counts = await world.run()
+    assert counts == ReconciliationCounts(compared=count, complete=True)
+    assert [world.stored(ticket).etag for ticket in tickets] == [ticket.etag for ticket in tickets]
+    assert world.state.reconciled_at == world.clock()
+
+
+@given(st.sets(st.integers(0, 14)), st.sampled_from([1, 2, 4, 100]))
+async def test_deleted_records_are_found_wherever_they_stood(numbers: set[int], page_size: int) -> None:
+    world = World(page_size=page_size)
+    tickets = await world.tickets(15)
+    for number in numbers:
+        world.servicenow.delete(tickets[number].ticket_id)
+    counts = await world.run()
+    assert counts.deleted == len(numbers)
+    for number, ticket in enumerate(tickets):
+        stored = world.stored(ticket)
+        assert (stored.phase is Phase.DELETED) == (number in numbers)
+        assert (stored == ticket) == (number not in numbers)
+    again = await world.run()
+    assert (again.deleted, again.corrected) == (0, 0)
+
+
+async def test_a_deleted_record_that_comes_back_is_found_again() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    assert ticket.record is not None
+    world.servicenow.delete(ticket.ticket_id)
+    await world.run()
+    world.servicenow.insert(ticket.record)
+    await world.run()
+    assert world.stored(ticket).phase is Phase.NEW
+    assert kinds(world.stored(ticket))[-2:] == [EventKind.DELETED, EventKind.FOUND_AGAIN]
+
+
+async def test_differences_are_corrected() -> None:
+    world = World()
+    tickets = await world.tickets(9)
+    world.servicenow.change(tickets[3].ticket_id, state="6")
+    world.servicenow.change(tickets[7].ticket_id, table="sn_si_incident", number="SIR0000001", state="16")
+    counts = await world.run()
+    assert counts.corrected == 2
+    assert world.stored(tickets[3]).phase is Phase.RESOLVED
+    moved = world.stored(tickets[7])
+    assert moved.record is not None
+    assert (moved.record.number, moved.phase) == ("SIR0000001", Phase.IN_PROGRESS)
+    assert EventKind.MOVED in kinds(moved)
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before the own one", "behind it"])
+async def test_doubled_records_are_found_even_across_a_page_border(page_size: int, sys_id: str) -> None:
+    world = World(page_size=page_size)
+    tickets = await world.tickets(6)
+    for number in (1, 3, 5):
+        world.double(tickets[number], f"{sys_id[:-1]}{number}")
+    world.page_s = 20.0
+    await world.run_to_the_end()
+    for number, ticket in enumerate(tickets):
+        stored = world.stored(ticket)
+        assert kinds(stored).count(EventKind.DOUBLED) == (number in (1, 3, 5))
+        assert stored.record == ticket.record
+        assert stored.phase is Phase.NEW
+    etags = [world.stored(ticket).etag for ticket in tickets]
+    await world.run_to_the_end()
+    assert [world.stored(ticket).etag for ticket in tickets] == etags
+
+
+async def test_records_that_no_ticket_knows_are_counted() -> None:
+    world = World()
+    await world.tickets(5)
+    for number in range(3):
+        stranger = new_ticket(START + timedelta(hours=number))
+        world.servicenow.insert(record_for(stranger))
+    assert (await world.run()).never_seen == 3
+
+
+@pytest.mark.parametrize("foreign", ["", "nonsense", "zzz", "7", "FFFF"])
+async def test_a_correlation_id_that_somebody_made_up_does_no_harm(foreign: str) -> None:
+    world = World(page_size=2)
+    tickets = await world.tickets(8)
+    for number in range(3):
+        record = record_for(tickets[0], sys_id=f"{number:032x}", correlation_id=f"m365:{foreign}")
+        world.servicenow.insert(record)
+    requests = world.servicenow.requests
+    counts = await world.run()
+    assert counts.compared == 8
+    assert (counts.deleted, counts.corrected, counts.doubled) == (0, 0, 0)
+    assert requests["list_by_sys_id"] == 0
+
+
+async def test_a_cleared_correlation_id_is_no_deletion() -> None:
+    world = World()
+    tickets = await world.tickets(5)
+    world.servicenow.change(tickets[2].ticket_id, correlation_id=None, state="2")
+    counts = await world.run()
+    assert counts.deleted == 0
+    stored = world.stored(tickets[2])
+    assert stored.phase is Phase.IN_PROGRESS
+    assert (await world.run()).deleted == 0
+    assert world.stored(tickets[2]).etag == stored.etag
+
+
+async def test_young_waiting_and_dormant_tickets_are_left_alone() -> None:
+    world = World()
+    await world.tickets(3)
+    young = await world.store.create_ticket(delivered_ticket(world.clock()))
+    waiting = await world.store.create_ticket(new_ticket(START))
+    dormant = await world.store.create_ticket(replace(delivered_ticket(START), instance=f"{INSTANCE}.old"))
+    counts = await world.run()
+    assert (counts.compared, counts.deleted) == (3, 0)
+    for ticket in (young, waiting, dormant):
+        assert world.stored(ticket) == ticket
+
+
+async def test_a_ticket_delivered_while_both_sides_are_read_is_not_deleted() -> None:
+    world = World(page_size=100)
+    await world.tickets(3)
+    waiting = await world.store.create_ticket(new_ticket(START - timedelta(days=1)))
+
+    scan = world.store.scan_tickets
+
+    def delivered_meanwhile(connection_id: str, *, after: str | None = None):  # type: ignore[no-untyped-def]
+        record = world.servicenow.insert(record_for(waiting))
+        stored = replace(delivered_ticket(START), ticket_id=waiting.ticket_id, created_at=waiting.created_at)
+        world.store.tickets[CONNECTION_ID][waiting.ticket_id] = replace(stored, record=record, etag="new")
+        return scan(connection_id, after=after)
+
+    world.store.scan_tickets = delivered_meanwhile  # type: ignore[method-assign]
+    assert (await world.run()).deleted == 0
+    assert world.stored(waiting).phase is Phase.NEW
+
+
+# Interruptions
+
+
+@given(st.integers(3, 6), st.integers(0, 30), st.sets(st.integers(0, 29)), st.sampled_from([10.0, 26.0, 60.0]))
+async def test_a_run_goes_on_where_it_stopped(page_size: int, count: int, gone: set[int], page_s: float) -> None:
+    world = World(page_size=page_size)
+    tickets = await world.tickets(count)
+    deleted = {tickets[number].ticket_id for number in gone if number < count} if len(gone) <= MANY else set()
+    for ticket_id in deleted:
+        world.servicenow.delete(ticket_id)
+    world.page_s = page_s
+    runs = await world.run_to_the_end()
+    assert sum(run.deleted for run in runs) == len(deleted)
+    assert {t.ticket_id for t in tickets if world.stored(t).phase is Phase.DELETED} == deleted
+    assert world.state.reconcile_after is None
+    assert world.state.reconciled_at == world.clock()
+
+
+async def test_a_failed_run_is_not_complete() -> None:
+    world = World()
+    await world.tickets(10)
+    world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+    with pytest.raises(ServiceNowUnavailable):
+        await world.run()
+    assert CONNECTION_ID not in world.connections.sync_states
+    assert (await world.run()).complete
+
+
+async def test_a_request_for_a_synchronisation_meanwhile_is_kept() -> None:
+    world = World()
+    await world.tickets(1)
+
+    async def meanwhile(name: str) -> None:
+        stored = await world.connections.get_sync_state(CONNECTION_ID)
+        await world.connections.save_sync_state(CONNECTION_ID, replace(stored, requested_at=START))
+
+    world.servicenow._step = meanwhile
+    assert (await world.run()).complete
+    assert world.state.requested_at == START
+    assert world.state.reconciled_at is not None
+
+
+async def test_a_state_that_is_reset_meanwhile_stays_reset() -> None:
+    world = World()
+    await world.tickets(1)
+    await world.run()
+
+    async def meanwhile(name: str) -> None:
+        stored = await world.connections.get_sync_state(CONNECTION_ID)
+        await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=stored.etag))
+
+    world.servicenow._step = meanwhile
+    await world.run()
+    assert world.state == SyncState()
+
+
+# Lost rights
+
+
+async def test_mass_disappearance_is_held_back() -> None:
+    world = World(page_size=100)
+    tickets = await world.tickets(2 * MANY + 2)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets[: MANY + 2]}
+    with pytest.raises(AccessRefused) as caught:
+        await world.run()
+    assert caught.value.code == "records_not_visible"
+    assert all(world.stored(ticket) == ticket for ticket in tickets)
+    assert world.connections.sync_states.get(CONNECTION_ID, SyncState()).reconciled_at is None
+    world.servicenow.hidden = set()
+    assert (await world.run()).deleted == 0
+
+
+async def test_everything_disappears() -> None:
+    world = World(page_size=10)
+    tickets = await world.tickets(MANY + 5)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets}
+    with pytest.raises(AccessRefused):
+        await world.run()
+    assert all(world.stored(ticket) == ticket for ticket in tickets)
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("reconciled", "now", "is_due"),
+    [
+        (None, "2026-03-02T09:00", True),
+        ("2026-03-02T02:05", "2026-03-02T09:00", False),
+        ("2026-03-02T02:05", "2026-03-03T01:59", False),
+        ("2026-03-02T02:05", "2026-03-03T02:00", True),
+        ("2026-03-01T02:05", "2026-03-02T09:00", True),
+        ("2026-03-02T01:59", "2026-03-02T02:00", True),
+    ],
+)
+def test_when_it_is_due(reconciled: str | None, now: str, is_due: bool) -> None:
+    reconciled_at = None if reconciled is None else datetime.fromisoformat(reconciled).replace(tzinfo=UTC)
+    state = SyncState(reconciled_at=reconciled_at)
+    at = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert is_reconciliation_due(state, at, time(2, 0)) is is_due
+    assert is_reconciliation_due(replace(state, reconcile_after="0" * 32), at, time(2, 0))
