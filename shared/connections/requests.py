@@ -21,6 +21,7 @@ from pydantic import (
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
+from shared.faults import invalid_body
 
 CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
@@ -154,17 +155,7 @@ def read_connection_request(body: object) -> ConnectionRequest:
     try:
         return ConnectionRequest.model_validate(body)
     except ValidationError as error:
-        faults = [
-            {"pointer": "/" + "/".join(map(str, fault["loc"])), "detail": fault["msg"].removeprefix("Value error, ")}
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise FixRequest(
-            f"The connection has {len(faults)} fault(s); nothing was kept.",
-            code="invalid_connection",
-            status=422,
-            next_step="Correct the members named in errors and send the request again.",
-            extra={"errors": faults},
-        ) from None
+        raise invalid_body("invalid_connection", error) from None
 
 
 def checked_connection_id(connection_id: str) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
+from shared.faults import invalid_body
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
@@ -32,9 +33,6 @@ from shared.tickets.model import (
 )
 from shared.tickets.rendering import description_overflow
 
-MAX_FAULTS: Final = 20
-"""So many faults of one request are listed."""
-MAX_NAME_SHOWN: Final = 100
 EARLIEST_DUE_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Table Storage keeps no time before the year 1601; nothing is due before this one."""
 
@@ -143,27 +141,6 @@ def read_ticket_request(body: object) -> TicketRequest:
         return TicketRequest.model_validate(body)
     except ValidationError as error:
         raise invalid_body("invalid_ticket", error) from None
-
-
-def invalid_body(code: str, error: ValidationError) -> FixRequest:
-    """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
-    faults = [
-        {"pointer": _pointer(fault["loc"]), "detail": fault["msg"].removeprefix("Value error, ")}
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return FixRequest(
-        f"The request has {len(faults)} fault(s); nothing was kept.",
-        code=code,
-        status=422,
-        next_step="Correct the members named in errors and send the request again.",
-        extra={"errors": faults[:MAX_FAULTS]},
-    )
-
-
-def _pointer(place: tuple[int | str, ...]) -> str:
-    """Return a place in a JSON document as a JSON pointer (RFC 6901); an over-long member name is cut."""
-    names = (str(name)[:MAX_NAME_SHOWN].replace("~", "~0").replace("/", "~1") for name in place)
-    return "".join(f"/{name}" for name in names)
 
 
 def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
