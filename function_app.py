@@ -3,10 +3,12 @@
 import azure.functions as func
 
 from shared.triggers import (
+    configuration_pages,
     connections_api,
     home_pages,
     maintain_timer,
     oauth_api,
+    provisioning_pages,
     service_api,
     site_pages,
     sync_api,
@@ -26,6 +28,8 @@ for module in (
     home_pages,
     ticket_list_pages,
     ticket_pages,
+    provisioning_pages,
+    configuration_pages,
     site_pages,
     maintain_timer,
 ):

@@ -20,6 +20,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from shared.clock import Clock, system_clock
 from shared.connections.authorize import ConnectionAuthorization
 from shared.connections.configure import ConnectionConfiguration
+from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.revocation import TokenRevocation
@@ -57,6 +58,7 @@ class Application:
     authorization: ConnectionAuthorization
     removal: ConnectionRemoval
     tokens: AccessTokens
+    options: ConnectionOptions
     tickets: TicketStore
     creation: TicketCreation
     delivery: TicketDelivery
@@ -125,6 +127,7 @@ class Application:
             ),
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
             tokens=tokens,
+            options=ConnectionOptions(tokens, servicenow.catalogue),
             tickets=tickets,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,

@@ -251,7 +251,11 @@ class ConnectionAuthorization:
                 status=403,
                 next_step='Sign out of ServiceNow ("Not you?" on its consent page), then authorize again and sign in '
                 "as the integration user.",
-                extra=sign_in_anew,
+                extra={
+                    **sign_in_anew,
+                    "signed_in_user": user.user_name,
+                    "integration_user": connection.integration_user,
+                },
             )
         if user.active is False:
             raise FixConfiguration(

@@ -81,6 +81,4 @@ class ConnectionOptions:
             ),
         )
         pairs = zip(lists[::2], lists[1::2], strict=True)
-        return InstanceOptions(
-            groups, {kind: KindOptions(*pair) for kind, pair in zip(TicketKind, pairs, strict=True)}
-        )
+        return InstanceOptions(groups, {kind: KindOptions(*pair) for kind, pair in zip(TicketKind, pairs, strict=True)})

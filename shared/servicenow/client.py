@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from shared.clock import Clock, system_clock
+from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import AuthorizationServer, UserDirectory
+from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.oauth import ServiceNowOAuth
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.table_api import TableApi
@@ -19,6 +21,7 @@ class ServiceNowClient:
         oauth: The authorization server.
         users: The user directory.
         records: The tickets' records.
+        catalogue: Groups and choice lists.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class ServiceNowClient:
         self.oauth: AuthorizationServer = ServiceNowOAuth(self._transport)
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
+        self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
 
     async def aclose(self) -> None:
         """Close the connections."""

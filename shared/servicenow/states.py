@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 _LABELS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -58,6 +58,15 @@ _LABELS: Final[Mapping[str, Mapping[str, str]]] = {
         "7": "Cancelled",
     },
 }
+
+
+_LEGACY: Final = frozenset({("incident", "4"), ("incident", "5")})
+"""States that new instances no longer have."""
+
+
+def builtin_states(table: str) -> Sequence[tuple[str, str]]:
+    """Return the states that a new instance has for this table, with their labels, in the order of a ticket's life."""
+    return [(state, label) for state, label in _LABELS.get(table, {}).items() if (table, state) not in _LEGACY]
 
 
 def builtin_state_label(table: str, state: str) -> str | None:

@@ -51,7 +51,7 @@ async def complete_authorization(visit: Visit) -> func.HttpResponse:
         value = cookie_value(visit.request.headers.get("Cookie") or "", name)
         cookies = {name: value} if value is not None else {}
     connection = await authorization.complete(visit.query, cookies)
-    response = redirect(f"/ticketProvisioning?connection_id={connection.connection_id}")
+    response = redirect(f"/ticketProvisioning?connection_id={connection.connection_id}&done=authorized")
     for name in cookies:
         _set_cookie(response, name, "", 0, name.startswith("__Host-"))
     return response

@@ -1,0 +1,85 @@
+"""Groups and choice lists of an instance (wire document 5.3, 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.connections.model import TicketKind
+from shared.connections.options import Choice
+from shared.connections.ports import InstanceAccess
+from shared.errors import AccessRefused
+from shared.servicenow.queries import all_of, condition, one_of, ordered
+from shared.servicenow.records import ALL_CLASSES
+from shared.servicenow.table_api import Row, TableApi
+from shared.tickets.model import TABLES
+
+MOST_CHOICES: Final = 500
+"""More than that nobody chooses from a list."""
+_LANGUAGE: Final = "en"
+"""The API answers values for every language; labels in the base language are there on every instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowCatalogue:
+    """Implements :class:`shared.connections.options.InstanceCatalogue`."""
+
+    table_api: TableApi
+
+    async def assignment_groups(self, access: InstanceAccess) -> Sequence[Choice] | None:
+        """See the port."""
+        rows = await self._rows(
+            access, "sys_user_group", ordered(condition("active", "=", "true"), "name"), ("sys_id", "name", "active")
+        )
+        if rows is None:
+            return None
+        # A condition on a field that may not be read can be dropped without a sign (wire document 2.3).
+        return [
+            Choice(row.value("sys_id"), row.value("name"))
+            for row in rows
+            if row.value("sys_id") and row.value("name") and row.value("active") != "false"
+        ]
+
+    async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
+        """See the port. A table without choices of its own shows those of the parent table."""
+        query = all_of(
+            one_of("name", (TABLES[kind], ALL_CLASSES)),
+            condition("element", "=", element),
+            condition("inactive", "=", "false"),
+        )
+        rows = await self._rows(
+            access,
+            "sys_choice",
+            ordered(query, "sequence", "label"),
+            ("name", "element", "value", "label", "language", "inactive"),
+        )
+        if rows is None:
+            return None
+        for table in (TABLES[kind], ALL_CLASSES):
+            found = [row for row in rows if _belongs(row, table, element)]
+            if found:
+                return list(
+                    {row.value("value"): Choice(row.value("value"), row.value("label")) for row in found}.values()
+                )
+        return None
+
+    async def _rows(
+        self, access: InstanceAccess, table: str, query: str, fields: Sequence[str]
+    ) -> Sequence[Row] | None:
+        try:
+            page = await self.table_api.list_rows(
+                access, table, query=query, fields=fields, limit=MOST_CHOICES + 1, counted=False
+            )
+        except AccessRefused:
+            return None
+        return page.rows if 0 < len(page.rows) <= MOST_CHOICES else None
+
+
+def _belongs(row: Row, table: str, element: str) -> bool:
+    return (
+        (row.value("name"), row.value("element")) == (table, element)
+        and row.value("language") in {"", _LANGUAGE}
+        and row.value("inactive") != "true"
+        and bool(row.value("value") and row.value("label"))
+    )

@@ -1,0 +1,191 @@
+"""Pages: the configuration of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import available_timezones
+
+import azure.functions as func
+
+from shared.connections.consent import consent_days_left
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.options import Choice, InstanceOptions
+from shared.connections.remove import NOT_REVOKED, get_known_connection
+from shared.connections.requests import read_connection_request
+from shared.connections.views import authorize_path
+from shared.errors import FixRequest
+from shared.servicenow.states import builtin_states
+from shared.tickets.model import TABLES, Phase
+from shared.tickets.phases import phase_of
+from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
+from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.principal import Role
+from shared.triggers.provisioning_pages import present_connections
+
+blueprint = func.Blueprint()
+
+MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
+NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A state whose name can be changed.
+
+    Attributes:
+        value: ServiceNow's raw value.
+        label: ServiceNow's own name.
+        field: Name of the form's field.
+    """
+
+    value: str
+    label: str
+    phase: Phase
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindForm:
+    """The part of the form about one kind."""
+
+    kind: TicketKind
+    states: Sequence[StateRow]
+    categories: Sequence[Choice] | None
+
+
+@page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
+async def configuration_remove_form(visit: Visit) -> func.HttpResponse:
+    """Ask whether the connection is really to be removed, and say what is kept."""
+    connection = await _present(visit)
+    return visit.page("remove_connection.html", connection=connection)
+
+
+@page(blueprint, "POST", "configuration/{connection_id}/remove", roles=MANAGERS)
+async def configuration_remove(visit: Visit) -> func.HttpResponse:
+    """Remove the connection."""
+    removed = await visit.application.removal.remove((await _known(visit)).connection_id)
+    return redirect(f"/configuration/{removed.connection_id}/removed")
+
+
+@page(blueprint, "GET", "configuration/{connection_id}/removed", roles=MANAGERS)
+async def configuration_removed_page(visit: Visit) -> func.HttpResponse:
+    """Say that the connection is removed, and what could not be done."""
+    connection = await _known(visit)
+    if not connection.is_removed:
+        return redirect(f"/configuration/{connection.connection_id}")
+    not_revoked = connection.last_error is not None and connection.last_error.code == NOT_REVOKED
+    return visit.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
+
+
+@page(blueprint, "POST", "configuration/{connection_id}/sync", roles=MANAGERS)
+async def configuration_sync(visit: Visit) -> func.HttpResponse:
+    """Synchronise now."""
+    connection = await _present(visit)
+    counts = await visit.application.maintenance.sync_now(connection)
+    done = "sync_started" if counts is None else "synchronised"
+    return redirect(f"/configuration/{connection.connection_id}?done={done}")
+
+
+@page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
+async def configuration_page(visit: Visit) -> func.HttpResponse:
+    """Show the configuration."""
+    connection = await _present(visit)
+    return await _form(visit, connection, configuration_values(connection), {})
+
+
+@page(blueprint, "POST", "configuration/{connection_id}", roles=MANAGERS)
+async def configuration_save(visit: Visit) -> func.HttpResponse:
+    """Keep the configuration, or show it once more as a preview."""
+    connection = await _present(visit)
+    values = sent_values(visit.form, connection)
+    if visit.form.get("step") == "preview":
+        return await _form(visit, connection, values, {})
+    try:
+        request = read_connection_request(configuration_body(visit.form, connection))
+        await visit.application.configuration.put(connection.connection_id, request)
+    except FixRequest as error:
+        return await _form(visit, connection, values, form_faults(visit.language, error), status=error.status)
+    return redirect(f"/configuration/{connection.connection_id}?done=saved")
+
+
+def state_rows(kind: TicketKind, offered: Sequence[Choice] | None, named: Mapping[str, str]) -> Sequence[StateRow]:
+    """Return the states of a kind: those the instance offers, or those of a new instance; and every one with a name."""
+    table = TABLES[kind]
+    labels = dict(builtin_states(table)) if offered is None else {each.value: each.label for each in offered}
+    labels |= {value: value for value in named if value not in labels}
+    return [
+        StateRow(value, label, phase_of(table, value, active=True), STATE_FIELD.format(kind=kind, value=value))
+        for value, label in labels.items()
+    ]
+
+
+def with_present(offered: Sequence[Choice], value: str) -> Sequence[tuple[str, str]]:
+    """Return values and labels to choose from, the present one among them although the instance may not offer it."""
+    pairs = [(each.value, each.label) for each in offered]
+    return pairs if not value or any(each.value == value for each in offered) else [(value, value), *pairs]
+
+
+def sent_values(form: Mapping[str, str], connection: Connection) -> Mapping[str, str]:
+    """Return the fields as they were sent, to be shown again; a further state joins the others."""
+    values = {**dict.fromkeys(configuration_values(connection), ""), **form}
+    for kind in TicketKind:
+        if other := values[f"{kind}_other_value"].strip():
+            values[STATE_FIELD.format(kind=kind, value=other)] = values[f"{kind}_other_name"]
+            values[f"{kind}_other_value"] = values[f"{kind}_other_name"] = ""
+    return values
+
+
+async def _form(
+    visit: Visit,
+    connection: Connection,
+    values: Mapping[str, str],
+    faults: Mapping[str, str],
+    *,
+    status: int = 200,
+) -> func.HttpResponse:
+    app = visit.application
+    options = await app.options.read(connection)
+    sync_state = await app.connection_store.get_sync_state(connection.connection_id)
+    done = visit.query.get("done")
+    return visit.page(
+        "configuration.html",
+        status=status,
+        offered=with_present,
+        connection=connection,
+        connections=await present_connections(visit),
+        values=values,
+        faults=faults,
+        groups=options.assignment_groups,
+        kinds=_kind_forms(connection, options, values),
+        portals=tuple(Portal),
+        time_zones=sorted(available_timezones()),
+        last_sync_at=sync_state.last_completed_at,
+        consent_days_left=consent_days_left(connection, app.clock()),
+        authorize_path=authorize_path(connection.connection_id),
+        notice=done if done in NOTICES else None,
+    )
+
+
+def _kind_forms(connection: Connection, options: InstanceOptions, values: Mapping[str, str]) -> Sequence[KindForm]:
+    forms = []
+    for kind in TicketKind:
+        prefix = STATE_FIELD.format(kind=kind, value="")
+        entered = {name.removeprefix(prefix): text for name, text in values.items() if name.startswith(prefix) and text}
+        named = {**connection.kinds[kind].state_names, **entered}
+        offered = options.kinds[kind]
+        forms.append(KindForm(kind, state_rows(kind, offered.states, named), offered.categories))
+    return forms
+
+
+async def _known(visit: Visit) -> Connection:
+    return await get_known_connection(visit.application.connection_store, visit.request.route_params["connection_id"])
+
+
+async def _present(visit: Visit) -> Connection:
+    """Return the connection. Raises FixRequest (404 ``connection_not_found``) for a removed one, too."""
+    connection = await _known(visit)
+    if connection.is_removed:
+        raise FixRequest("This connection was removed.", code="connection_not_found", status=404)
+    return connection

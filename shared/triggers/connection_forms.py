@@ -1,0 +1,138 @@
+"""Forms of the connection's pages: from a connection to the fields shown, and from the fields sent to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Portal, TicketKind
+from shared.errors import FixRequest
+from shared.web.language import Language
+
+ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
+"""The fields of the provisioning page."""
+STATE_FIELD: Final = "{kind}_state_{value}"
+_FIELD_OF_CODE: Final = {"instance_not_allowed": "instance", "client_secret_required": "client_secret"}
+
+
+def connection_body(connection: Connection) -> dict[str, object]:
+    """Return the request that would leave the connection as it is."""
+    return {
+        "display_name": connection.display_name,
+        "instance": connection.instance,
+        "client_id": connection.client_id,
+        "integration_user": connection.integration_user,
+        "portals": [portal.value for portal in connection.portals],
+        "kinds": {
+            kind.value: {
+                "enabled": settings.enabled,
+                "assignment_group": settings.assignment_group,
+                "category": settings.category,
+                "state_names": dict(settings.state_names),
+            }
+            for kind, settings in connection.kinds.items()
+        },
+        "time_zone": connection.time_zone,
+        "consent_lifetime_s": connection.consent_lifetime_s,
+    }
+
+
+def account_values(connection: Connection | None) -> dict[str, str]:
+    """Return the fields of the provisioning page as they stand; the client secret is never shown again."""
+    values = dict.fromkeys(ACCOUNT_FIELDS, "")
+    if connection is not None:
+        values |= {
+            "display_name": connection.display_name,
+            "instance": connection.instance,
+            "client_id": connection.client_id,
+            "integration_user": connection.integration_user,
+        }
+    return values
+
+
+def account_body(form: Mapping[str, str], connection: Connection | None) -> dict[str, object]:
+    """Return the request that the provisioning page's fields mean; what it does not show stays as it is."""
+    values = {name: form.get(name, "").strip() for name in ACCOUNT_FIELDS}
+    given: dict[str, object] = {name: text for name, text in values.items() if name != "client_secret"}
+    if values["client_secret"]:
+        given["client_secret"] = values["client_secret"]
+    if not values["display_name"]:
+        given["display_name"] = values["instance"][:100]
+    return (connection_body(connection) if connection is not None else {}) | given
+
+
+def configuration_values(connection: Connection) -> dict[str, str]:
+    """Return the fields of the configuration page as they stand; a ticked box is ``on``."""
+    values = {
+        "display_name": connection.display_name,
+        "time_zone": connection.time_zone,
+        "consent_lifetime_s": str(connection.consent_lifetime_s),
+    }
+    values |= {f"portal_{portal}": "on" if portal in connection.portals else "" for portal in Portal}
+    for kind, settings in connection.kinds.items():
+        values |= {
+            f"{kind}_enabled": "on" if settings.enabled else "",
+            f"{kind}_group": settings.assignment_group or "",
+            f"{kind}_category": settings.category or "",
+            f"{kind}_other_value": "",
+            f"{kind}_other_name": "",
+        }
+        values |= {STATE_FIELD.format(kind=kind, value=state): name for state, name in settings.state_names.items()}
+    return values
+
+
+def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[str, object]:
+    """Return the request that the configuration page's fields mean; what it does not show stays as it is."""
+    lifetime = form.get("consent_lifetime_s", "").strip() or str(DEFAULT_CONSENT_LIFETIME_S)
+    return connection_body(connection) | {
+        "display_name": form.get("display_name", ""),
+        "time_zone": form.get("time_zone", "").strip(),
+        "consent_lifetime_s": int(lifetime) if lifetime.isdecimal() and len(lifetime) < 12 else lifetime,
+        "portals": [portal.value for portal in Portal if form.get(f"portal_{portal}")],
+        "kinds": {kind.value: _kind_body(form, kind) for kind in TicketKind},
+    }
+
+
+def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
+    prefix = STATE_FIELD.format(kind=kind, value="")
+    names = {name.removeprefix(prefix): text.strip() for name, text in form.items() if name.startswith(prefix)}
+    names[form.get(f"{kind}_other_value", "").strip()] = form.get(f"{kind}_other_name", "").strip()
+    return {
+        "enabled": bool(form.get(f"{kind}_enabled")),
+        "assignment_group": form.get(f"{kind}_group", "").strip() or None,
+        "category": form.get(f"{kind}_category", "").strip() or None,
+        "state_names": {value: name for value, name in names.items() if value and name},
+    }
+
+
+def form_faults(t: Language, error: FixRequest) -> dict[str, str]:
+    """Return one text per field; what concerns no field stands under the empty name."""
+    errors = error.extra.get("errors")
+    if not isinstance(errors, list):
+        text = t.get(f"error.{error.code}.message") or error.message
+        return {_FIELD_OF_CODE.get(error.code, ""): text}
+    faults: dict[str, str] = {}
+    for fault in errors:
+        name = _field_of(str(fault["pointer"]).strip("/").split("/"))
+        faults[name] = t.get(f"fault.connection.{_kindless(name)}") or str(fault["detail"])
+    return faults
+
+
+def _field_of(pointer: list[str]) -> str:
+    match pointer:
+        case ["kinds"]:
+            return f"{TicketKind.INCIDENT}_enabled"
+        case ["kinds", kind, "assignment_group", *_]:
+            return f"{kind}_group"
+        case ["kinds", kind, "state_names", *_]:
+            return f"{kind}_states"
+        case ["kinds", kind, member, *_]:
+            return f"{kind}_{member}"
+        case [member, *_]:
+            return member
+    return ""
+
+
+def _kindless(field: str) -> str:
+    kind, _, member = field.partition("_")
+    return member if kind in set(TicketKind) else field

@@ -1,0 +1,121 @@
+"""Pages: provisioning, the installation checklist of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import azure.functions as func
+
+from shared.connections.consent import consent_days_left
+from shared.connections.instance_address import normalise_instance
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.naming import connection_id_for
+from shared.connections.remove import get_known_connection
+from shared.connections.requests import read_connection_request
+from shared.connections.views import authorize_path
+from shared.errors import FixRequest
+from shared.triggers.connection_forms import account_body, account_values, form_faults
+from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.principal import Role
+from shared.web.checklist import checklist
+
+blueprint = func.Blueprint()
+
+PATH: Final = "ticketProvisioning"
+MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
+NEW: Final = "new"
+
+
+@page(blueprint, "GET", PATH, roles=MANAGERS)
+async def provisioning_page(visit: Visit) -> func.HttpResponse:
+    """Show the checklist of one connection, or let the person choose one of several."""
+    present = await present_connections(visit)
+    connection_id = visit.query.get("connection_id")
+    if connection_id:
+        return await _checklist(visit, present, await _known(visit, connection_id))
+    if len(present) > 1 and NEW not in visit.query:
+        return visit.page("connections.html", connections=present)
+    return await _checklist(visit, present, present[0] if present and NEW not in visit.query else None)
+
+
+@page(blueprint, "POST", PATH, roles=MANAGERS)
+async def provisioning_save(visit: Visit) -> func.HttpResponse:
+    """Keep what was entered and go on to the authorization."""
+    connection_id = visit.form.get("connection_id", "")
+    connection = await _known(visit, connection_id) if connection_id else None
+    try:
+        saved = await _save(visit, connection)
+    except FixRequest as error:
+        values = account_values(None) | {name: visit.form.get(name, "") for name in account_values(None)}
+        values["client_secret"] = ""
+        return await _checklist(
+            visit,
+            await present_connections(visit),
+            connection,
+            values=values,
+            faults=form_faults(visit.language, error),
+            status=error.status,
+        )
+    return redirect(f"/{PATH}?connection_id={saved.connection_id}&done=saved#authorize")
+
+
+async def _save(visit: Visit, connection: Connection | None) -> Connection:
+    """Keep what was entered, as a new connection when there is none yet. Raises FixRequest."""
+    app = visit.application
+    request = read_connection_request(account_body(visit.form, connection))
+    has_secret = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
+    if request.client_secret is None and not has_secret:
+        raise FixRequest("The client secret is missing; nothing was kept.", code="client_secret_required", status=422)
+    if connection is not None:
+        return (await app.configuration.put(connection.connection_id, request)).connection
+    instance = normalise_instance(
+        request.instance,
+        allowed_hosts=app.settings.allowed_servicenow_hosts,
+        allow_loopback_http=app.settings.allow_loopback_http,
+    )
+    known = await app.connection_store.list_connections()
+    connection_id = connection_id_for(instance, request.client_id, request.integration_user, known)
+    return (await app.configuration.put(connection_id, request)).connection
+
+
+async def present_connections(visit: Visit) -> Sequence[Connection]:
+    """Return the connections that are not removed, ordered by id."""
+    return [each for each in await visit.application.connection_store.list_connections() if not each.is_removed]
+
+
+async def _known(visit: Visit, connection_id: str) -> Connection:
+    return await get_known_connection(visit.application.connection_store, connection_id)
+
+
+async def _checklist(
+    visit: Visit,
+    present: Sequence[Connection],
+    connection: Connection | None,
+    *,
+    values: Mapping[str, str] | None = None,
+    faults: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> func.HttpResponse:
+    app = visit.application
+    shown = None if connection is None or connection.is_removed else connection
+    may_authorize = shown is not None and shown.status is not ConnectionStatus.NOT_CONFIGURED
+    return visit.page(
+        "provisioning.html",
+        status=status,
+        connection=shown,
+        connections=present,
+        place=f"/{PATH}?connection_id=",
+        steps=checklist(shown),
+        findings={},
+        values=values or account_values(shown),
+        faults=faults or {},
+        notice=visit.query.get("done") if visit.query.get("done") in {"saved", "authorized"} else None,
+        redirect_uri=app.settings.redirect_uri,
+        egress_addresses=app.settings.egress_addresses,
+        consent_days_left=None if shown is None else consent_days_left(shown, app.clock()),
+        authorize_path=authorize_path(shown.connection_id) if shown is not None and may_authorize else None,
+        log_out_path=authorize_path(shown.connection_id, log_out_first=True)
+        if shown is not None and may_authorize
+        else None,
+    )
