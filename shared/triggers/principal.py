@@ -78,7 +78,7 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         document = json.loads(base64.b64decode(text, validate=True))
         claims = [(str(claim["typ"]), str(claim["val"])) for claim in document["claims"]]
         role_claim = str(document.get("role_typ") or "roles")
-    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     object_id = _first(claims, _OBJECT_ID)
     if not object_id:

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.connections.model import Connection, ConnectionStatus, LastError
+from shared.errors import FixRequest, StorageUnavailable
+from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
+from shared.tickets.deliver import LEASE_S, TicketDelivery
+from shared.tickets.model import Delivery, EventKind, Requester
+from shared.tickets.requests import read_ticket_request
+from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.clock import START, ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.servicenow import MemoryServiceNow, WriteFault
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.ticket_store import WriteFault as StorageFault
+from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
+
+BODY: dict[str, Any] = {
+    "kind": "incident",
+    "portal": "security",
+    "name": "Block legacy authentication",
+    "priority": "high",
+    "recommendation": {"source": "microsoft", "category": "identity"},
+}
+
+
+class World:
+    """An app with some connections; two of them can share storage and stand for two instances."""
+
+    def __init__(self, *connections: Connection) -> None:
+        self.clock = ManualClock()
+        self.slept: list[float] = []
+        self.store = MemoryTicketStore()
+        self.servicenow = MemoryServiceNow(self.clock)
+        self.connections = MemoryConnectionStore(*connections)
+        self.creation = TicketCreation(
+            connections=self.connections,
+            store=self.store,
+            reservations=MemoryIdempotencyStore(),
+            delivery=TicketDelivery(
+                store=self.store,
+                records=self.servicenow,
+                door=MemoryInstanceDoor(),
+                requesters=MemoryRequesterDirectory(),
+                health=MemoryInstanceHealth(),
+                clock=self.clock,
+            ),
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.advance(seconds)
+        await asyncio.sleep(0)
+
+    async def create(
+        self, *, key: str | None = None, caller: str = "caller", requester: Requester = REQUESTER, **changes: Any
+    ) -> Creation:
+        request = read_ticket_request({**BODY, **changes})
+        return await self.creation.create(request, requester, caller=caller, idempotency_key=key)
+
+    async def refused(self, **options: Any) -> FixRequest:
+        with pytest.raises(FixRequest) as caught:
+            await self.create(**options)
+        assert self.servicenow.requests == {}
+        assert all(not tickets for tickets in self.store.tickets.values())
+        return caught.value
+
+
+async def test_a_request_becomes_a_record() -> None:
+    world = World(a_connection())
+    creation = await world.create()
+    assert not creation.replayed
+    ticket = creation.ticket
+    assert ticket.delivery.status is Delivery.DELIVERED
+    assert ticket.content.requester == REQUESTER
+    assert ticket.created_at == START
+    assert world.store.tickets[CONNECTION_ID][ticket.ticket_id] == ticket
+    assert [record.correlation_id for record in world.servicenow.records] == [ticket.correlation_id]
+
+
+# Which connection
+
+
+async def test_without_any_connection() -> None:
+    error = await World().refused()
+    assert (error.code, error.status) == ("connection_not_found", 404)
+
+
+async def test_an_unknown_connection() -> None:
+    error = await World(a_connection()).refused(connection_id="other")
+    assert (error.code, error.status) == ("connection_not_found", 404)
+
+
+async def test_several_connections_have_to_be_told_apart() -> None:
+    world = World(a_connection(), a_connection(connection_id="fabrikam"))
+    error = await world.refused()
+    assert (error.code, error.status) == ("connection_ambiguous", 409)
+    assert error.extra == {"connection_ids": ["contoso", "fabrikam"]}
+    creation = await world.create(connection_id="fabrikam")
+    assert creation.ticket.connection_id == "fabrikam"
+
+
+async def test_a_removed_connection_does_not_count() -> None:
+    removed = a_connection(connection_id="old", status=ConnectionStatus.DISCONNECTED)
+    world = World(a_connection(), removed)
+    error = await world.refused(connection_id="old")
+    assert (error.code, error.status) == ("connection_not_authorized", 409)
+    assert (await world.create()).ticket.connection_id == CONNECTION_ID
+
+
+async def test_without_a_consent_there_never_was() -> None:
+    waiting = a_connection(status=ConnectionStatus.AWAITING_AUTHORIZATION, consented_at=None)
+    error = await World(waiting).refused()
+    assert (error.code, error.status) == ("connection_not_authorized", 409)
+
+
+@pytest.mark.parametrize("status", [ConnectionStatus.REAUTHORIZATION_REQUIRED, ConnectionStatus.UNAVAILABLE])
+async def test_an_interrupted_connection_keeps_the_ticket(status: ConnectionStatus) -> None:
+    error = LastError("consent_lost", "The consent is no longer accepted.", "Authorize again.", START)
+    world = World(a_connection(status=status, last_error=error))
+    ticket = (await world.create()).ticket
+    assert ticket.delivery.status is Delivery.PENDING
+    assert (ticket.delivery.error_code, ticket.delivery.next_step) == ("consent_lost", "Authorize again.")
+    assert ticket.delivery.attempt_started_at is None
+    assert world.servicenow.requests == {}
+    await world.creation.delivery.deliver_pending(a_connection(), deadline=world.clock.now.replace(year=2027))
+    assert world.store.tickets[CONNECTION_ID][ticket.ticket_id].delivery.status is Delivery.DELIVERED
+
+
+# Idempotency
+
+
+async def test_the_same_key_makes_one_ticket() -> None:
+    world = World(a_connection())
+    first = await world.create(key="key")
+    second = await world.create(key="key")
+    assert second.ticket == first.ticket
+    assert (first.replayed, second.replayed) == (False, True)
+    assert world.slept == []
+    assert len(world.servicenow.records) == 1
+
+
+async def test_without_a_key_nothing_is_guessed() -> None:
+    world = World(a_connection())
+    await world.create()
+    await world.create()
+    assert len(world.servicenow.records) == 2
+
+
+async def test_keys_belong_to_their_callers() -> None:
+    world = World(a_connection())
+    await world.create(key="key", caller="one")
+    assert not (await world.create(key="key", caller="other")).replayed
+    assert len(world.servicenow.records) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "Other"},
+        {"due_date": "2026-12-31"},
+        {"connection_id": "contoso"},
+        {"requester": replace(REQUESTER, object_id="2")},
+    ],
+)
+async def test_the_same_key_with_another_request_is_refused(other: dict[str, Any]) -> None:
+    world = World(a_connection())
+    await world.create(key="key")
+    with pytest.raises(FixRequest) as caught:
+        await world.create(key="key", **other)
+    assert (caught.value.code, caught.value.status) == ("idempotency_key_reused", 422)
+    assert len(world.servicenow.records) == 1
+
+
+@pytest.mark.parametrize("same", [{"description": ""}, {"name": "Block legacy authentication "}, {"due_date": None}])
+async def test_the_meaning_of_a_request_counts(same: dict[str, Any]) -> None:
+    world = World(a_connection())
+    await world.create(key="key")
+    assert (await world.create(key="key", **same)).replayed
+
+
+async def test_ten_at_once_make_one_ticket() -> None:
+    world = World(a_connection())
+    creations = await asyncio.gather(*(world.create(key="key") for _ in range(10)))
+    assert len({creation.ticket.ticket_id for creation in creations}) == 1
+    assert [creation.replayed for creation in creations].count(False) == 1
+    assert {creation.ticket.delivery.status for creation in creations} == {Delivery.DELIVERED}
+    assert len(world.servicenow.records) == 1
+
+
+async def test_the_key_still_works_when_the_connection_is_gone() -> None:
+    world = World(a_connection())
+    first = await world.create(key="key", connection_id=CONNECTION_ID)
+    stored = world.connections.connections[CONNECTION_ID]
+    world.connections.connections[CONNECTION_ID] = replace(
+        stored, status=ConnectionStatus.DISCONNECTED, consented_at=None
+    )
+    second = await world.create(key="key", connection_id=CONNECTION_ID)
+    assert second.ticket == first.ticket
+
+
+async def test_a_request_that_died_between_key_and_ticket_is_made_good() -> None:
+    world = World(a_connection())
+    world.store.faults.append(StorageFault.NOT_CARRIED_OUT)
+    with pytest.raises(StorageUnavailable):
+        await world.create(key="key")
+    creation = await world.create(key="key")
+    assert creation.ticket.delivery.status is Delivery.DELIVERED
+    assert not creation.replayed
+    assert len(world.servicenow.records) == 1
+
+
+@pytest.mark.parametrize("fault", [StorageFault.ANSWER_LOST, StorageFault.REPEATED])
+async def test_a_ticket_whose_writing_was_not_confirmed_is_delivered_once(fault: StorageFault) -> None:
+    world = World(a_connection())
+    world.store.faults.append(fault)
+    try:
+        await world.create(key="key")
+    except StorageUnavailable:
+        assert fault is StorageFault.ANSWER_LOST
+    repeated = await world.create(key="key")
+    assert repeated.ticket.delivery.status is Delivery.PENDING
+    world.clock.advance(LEASE_S)
+    await world.creation.delivery.deliver_pending(a_connection(), deadline=world.clock.now.replace(year=2027))
+    assert (await world.create(key="key")).ticket.delivery.status is Delivery.DELIVERED
+    assert len(world.servicenow.records) == 1
+
+
+async def test_a_repetition_waits_for_the_first_to_end_but_not_for_ever() -> None:
+    world = World(a_connection())
+    world.store.faults.append(StorageFault.ANSWER_LOST)
+    with pytest.raises(StorageUnavailable):
+        await world.create(key="key")
+    repeated = await world.create(key="key")
+    assert repeated.ticket.delivery.status is Delivery.PENDING
+    assert world.slept == [POLL_S] * int(WAIT_FOR_TWIN_S / POLL_S)
+
+
+async def test_a_repetition_does_not_wait_for_a_ticket_that_waits_itself() -> None:
+    world = World(a_connection())
+    world.servicenow.write_faults.append(WriteFault.THROTTLED)
+    first = await world.create(key="key")
+    assert first.ticket.delivery.status is Delivery.PENDING
+    assert (await world.create(key="key")).ticket == first.ticket
+    assert world.slept == []
+
+
+async def test_find() -> None:
+    world = World(a_connection(), a_connection(connection_id="fabrikam"))
+    ticket = (await world.create(connection_id="fabrikam")).ticket
+    found = await world.creation.find(ticket.ticket_id)
+    assert found is not None
+    assert (found[0], found[1].connection_id) == (ticket, "fabrikam")
+    assert await world.creation.find("0" * 32) is None
+
+
+async def test_the_first_event_tells_when_it_was_asked_for() -> None:
+    ticket = (await World(a_connection()).create()).ticket
+    assert (ticket.timeline[0].kind, ticket.timeline[0].at) == (EventKind.CREATED, START)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.settings import Settings
+from shared.triggers.principal import HEADER, MAX_HEADER_LENGTH, Principal, Role, read_principal
+
+OBJECT_ID = "7d1f2c9e-0000-4000-8000-000000000001"
+CLAIMS = [
+    ("http://schemas.microsoft.com/identity/claims/objectidentifier", OBJECT_ID),
+    ("name", "Aiko Tanaka"),
+    ("preferred_username", "aiko@contoso.com"),
+    ("roles", "Tickets.Create"),
+]
+
+
+def settings(enabled: str | None = "True") -> Settings:
+    environment = {
+        "PUBLIC_BASE_URL": "https://connector.example.com",
+        "KEY_VAULT_URL": "https://vault.example.com",
+        "TABLES_URL": "https://tables.example.com",
+    }
+    return Settings.from_environment(environment | ({"WEBSITE_AUTH_ENABLED": enabled} if enabled is not None else {}))
+
+
+def encoded(document: object) -> str:
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def principal_of(*claims: tuple[str, str], **more: Any) -> Principal | None:
+    document = {"auth_typ": "aad", "claims": [{"typ": typ, "val": val} for typ, val in claims], **more}
+    return read_principal({HEADER: encoded(document)}, settings())
+
+
+def test_a_person() -> None:
+    assert principal_of(*CLAIMS) == Principal(
+        object_id=OBJECT_ID,
+        name="Aiko Tanaka",
+        email="aiko@contoso.com",
+        roles=frozenset({Role.TICKETS_CREATE, Role.TICKETS_READ}),
+        is_application=False,
+    )
+
+
+@pytest.mark.parametrize("enabled", [None, "", "False", "false", "0"])
+def test_nobody_is_believed_while_authentication_is_off(enabled: str | None) -> None:
+    document = {"claims": [{"typ": typ, "val": val} for typ, val in CLAIMS]}
+    assert read_principal({HEADER: encoded(document)}, settings(enabled)) is None
+
+
+@pytest.mark.parametrize("enabled", ["True", "true", "1"])
+def test_authentication_is_on(enabled: str) -> None:
+    document = {"claims": [{"typ": typ, "val": val} for typ, val in CLAIMS]}
+    assert read_principal({HEADER: encoded(document)}, settings(enabled)) is not None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["claims", "typ", "val", "role_typ"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.text() | st.binary().map(lambda value: base64.b64encode(value).decode()) | json_values.map(encoded))
+def test_garbage_is_nobody(header: str) -> None:
+    assert read_principal({HEADER: header}, settings()) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(base64.b64encode(b"[" * 20_000).decode(), id="deeply nested"),
+        pytest.param(encoded({"claims": [{"typ": "oid", "val": "x" * MAX_HEADER_LENGTH}]}), id="too long"),
+        pytest.param(encoded({"claims": [{"typ": "oid", "val": OBJECT_ID}]})[:-7], id="cut off"),
+        pytest.param(encoded({"claims": [{"typ": "oid"}]}), id="claim without a value"),
+        pytest.param(encoded({"claims": {"oid": OBJECT_ID}}), id="claims of another shape"),
+        pytest.param(encoded({"claims": [{"typ": "oid", "val": ""}]}), id="empty object id"),
+        pytest.param(encoded({"claims": [{"typ": "name", "val": "Nobody"}]}), id="no object id"),
+        pytest.param(encoded({"userId": OBJECT_ID, "userRoles": ["Tickets.Create"]}), id="static web apps' form"),
+    ],
+)
+def test_unreadable_principals_are_nobody(header: str) -> None:
+    assert read_principal({HEADER: header}, settings()) is None
+
+
+def test_no_header_is_nobody() -> None:
+    assert read_principal({}, settings()) is None
+    assert read_principal({HEADER: ""}, settings()) is None
+
+
+def test_roles_that_are_not_ours_count_for_nothing() -> None:
+    principal = principal_of(CLAIMS[0], ("roles", "Owner"), ("roles", "tickets.create"), ("groups", "Tickets.Create"))
+    assert principal is not None
+    assert principal.roles == frozenset()
+    assert not principal.has_any(frozenset(Role))
+
+
+def test_the_claim_that_names_the_roles() -> None:
+    principal = principal_of(CLAIMS[0], ("my-roles", "Connections.Manage"), role_typ="my-roles")
+    assert principal is not None
+    assert principal.roles == {Role.CONNECTIONS_MANAGE}
+
+
+def test_an_application() -> None:
+    principal = principal_of(("oid", OBJECT_ID), ("idtyp", "app"), ("roles", "Tickets.Create"))
+    assert principal is not None
+    assert principal.is_application
+    assert (principal.name, principal.email) == (OBJECT_ID, None)
+
+
+def test_a_user_name_that_is_no_address_is_no_address() -> None:
+    principal = principal_of(("oid", OBJECT_ID), ("preferred_username", "+81 3 1234"), ("upn", "aiko@contoso.com"))
+    assert principal is not None
+    assert principal.email == "aiko@contoso.com"
+    assert principal.requester.email == "aiko@contoso.com"
+    assert principal.requester.object_id == OBJECT_ID

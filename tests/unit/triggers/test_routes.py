@@ -1,0 +1,86 @@
+"""The host tries routes in the order of the functions' names (host document R1)."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+import function_app
+from shared.triggers.openapi import openapi_document, problems_of
+from shared.triggers.operations import OPERATIONS
+
+
+@dataclass(frozen=True)
+class Route:
+    name: str
+    path: str
+    method: str
+
+    @property
+    def segments(self) -> list[str]:
+        return self.path.strip("/").split("/")
+
+    @property
+    def literals(self) -> int:
+        return sum(not segment.startswith("{") for segment in self.segments)
+
+
+@cache  # the library hands them out once
+def routes() -> list[Route]:
+    found = []
+    for function in function_app.app.get_functions():
+        trigger = function.get_trigger()
+        found += [
+            Route(function.get_function_name(), trigger.route, method.value)  # type: ignore[attr-defined,union-attr]
+            for method in getattr(trigger, "methods", None) or ()
+        ]
+    return found
+
+
+def can_meet(one: Route, other: Route) -> bool:
+    """Whether one address fits both."""
+    return (
+        one.method == other.method
+        and len(one.segments) == len(other.segments)
+        and all(
+            mine == theirs or mine.startswith("{") or theirs.startswith("{")
+            for mine, theirs in zip(one.segments, other.segments, strict=True)
+        )
+    )
+
+
+PAIRS = [pair for pair in itertools.combinations(routes(), 2) if can_meet(*pair)]
+
+
+def test_there_are_addresses_that_fit_two_routes() -> None:
+    assert {frozenset(route.name for route in pair) for pair in PAIRS} >= {frozenset({"count_tickets", "show_ticket"})}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].name} and {pair[1].name}")
+def test_the_literal_one_sorts_first(pair: tuple[Route, Route]) -> None:
+    literal, general = sorted(pair, key=lambda route: -route.literals)
+    assert literal.literals > general.literals, "no order can tell these apart"
+    assert literal.name.lower() < general.name.lower()
+
+
+def test_names_and_routes_are_unique() -> None:
+    everything = routes()
+    assert len({route.name for route in everything}) == len(everything)
+    assert len({(route.path, route.method) for route in everything}) == len(everything)
+
+
+def test_every_operation_is_described() -> None:
+    document = openapi_document(OPERATIONS, "https://connector.example.com")
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
+    api = {(f"/{route.path}", route.method) for route in routes() if route.path.startswith("api/")}
+    assert described == api
+    for operation in OPERATIONS:
+        problems = problems_of(operation)
+        assert (401 in problems) == (operation.roles is not None)
+        codes = [code for codes in problems.values() for code in codes]
+        assert len(codes) == len(set(codes)), f"{operation.name} names a code twice"
