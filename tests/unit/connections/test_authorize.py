@@ -222,7 +222,11 @@ async def test_somebody_else_is_refused_and_told_how_to_sign_out(app: Surroundin
     assert (error.code, error.status) == ("authorization_wrong_user", 403)
     assert "abel.tuter" in error.message
     assert "Not you?" in error.next_step
-    assert error.extra == {"authorize_path": "/api/oauth/authorize?connection_id=contoso&log_out_first=true"}
+    assert error.extra == {
+        "authorize_path": "/api/oauth/authorize?connection_id=contoso&log_out_first=true",
+        "signed_in_user": "abel.tuter",
+        "integration_user": INTEGRATION_USER,
+    }
     assert not app.servicenow.access_tokens
 
 

@@ -44,13 +44,17 @@ class Lifecycle(RuleBasedStateMachine):
         self.instances = [self.app.new_app_instance() for _ in range(INSTANCES)]
         self.quiet_since: datetime = self.app.clock.now
         self.seen: list[Connection] = []
+        self.outside_takes_consents = self.instances_die = False
         self.consent_taken = False
         """Something outside took the consent, or made it look so."""
         self.tokens_astray = False
         """A token may be known to ServiceNow and to nobody else."""
+        self.left_undone = False
+        """Somebody died, or lost the lease, in the middle of tidying up."""
 
-    @initialize()
-    def connect(self) -> None:
+    @initialize(outside_takes_consents=st.booleans(), instances_die=st.booleans())
+    def connect(self, outside_takes_consents: bool, instances_die: bool) -> None:
+        self.outside_takes_consents, self.instances_die = outside_takes_consents, instances_die
         self.seen.append(self.stage.run(self.app.connected()))
 
     def teardown(self) -> None:
@@ -139,11 +143,15 @@ class Lifecycle(RuleBasedStateMachine):
         self._start("authorize", self.app.authorized())
 
     @precondition(lambda self: self._room)
-    @rule(changed=st.sampled_from([None, "client_secret"]))
-    def configure(self, changed: str | None) -> None:
-        if changed is None:
-            self._start("configure", self.app.configured(display_name="Contoso Ltd"))
-            return
+    @rule()
+    def configure(self) -> None:
+        """Change a name, or connect again what was removed."""
+        client_secret = self.app.servicenow.clients["client"]
+        self._start("configure", self.app.configured(client_secret=client_secret, display_name="Contoso Ltd"))
+
+    @precondition(lambda self: self._room and self.outside_takes_consents)
+    @rule()
+    def change_the_client_secret(self) -> None:
         self.app.servicenow.clients["client"] += "!"
         self.consent_taken = True
         self._start("configure", self.app.configured(client_secret=self.app.servicenow.clients["client"]))
@@ -163,12 +171,12 @@ class Lifecycle(RuleBasedStateMachine):
                 self.stage.raise_unless(())
                 self._one_refresh_at_a_time()
 
-    @precondition(lambda self: self.stage.living)
+    @precondition(lambda self: self.instances_die and self.stage.living)
     @rule(choice=st.integers(0, 10))
     def kill(self, choice: int) -> None:
         actor = self.stage.living[choice % len(self.stage.living)]
         self.stage.kill(actor)
-        self.tokens_astray = True
+        self.tokens_astray = self.left_undone = True
         if self.app.servicenow.rotates or actor.name in {"configure", "remove"}:
             self.consent_taken = True
 
@@ -181,6 +189,10 @@ class Lifecycle(RuleBasedStateMachine):
             self.stage.go_on(self.stage.waiting[0].actor, 1)
             self.stage.raise_unless(())
         self.quiet_since = self.app.clock.now
+        stored = self.app.stored()
+        if stored.consent_ends_at is None and not self.left_undone:
+            tokens = {text for text in self.app.secrets.readable if " token " in text}
+            assert not tokens, f"a connection that is {stored.status} has kept tokens"
 
     @rule(seconds=st.sampled_from([1, 100, 1200, 1740, 1800]))
     def time_passes(self, seconds: int) -> None:
@@ -200,23 +212,23 @@ class Lifecycle(RuleBasedStateMachine):
         self.app.servicenow.faults.append(UNAVAILABLE)
         self.tokens_astray = True
 
+    @precondition(lambda self: not self.app.servicenow.faults)
     @rule()
     def refuse_once(self) -> None:
-        if not self.app.servicenow.faults:
-            self.app.servicenow.faults.append(refused())
-            self.tokens_astray = True
-        else:
-            self.consent_taken = True
+        self.app.servicenow.faults.append(refused())
+        self.tokens_astray = True
 
     @rule()
     def revoke_access_tokens(self) -> None:
         self.app.servicenow.access_tokens.clear()
 
+    @precondition(lambda self: self.outside_takes_consents)
     @rule()
     def revoke_refresh_tokens(self) -> None:
         self.app.servicenow.refresh_tokens.clear()
         self.consent_taken = True
 
+    @precondition(lambda self: self.outside_takes_consents)
     @rule(locked_out=st.booleans())
     def lock_out(self, locked_out: bool) -> None:
         self.app.servicenow.add(INTEGRATION_USER, locked_out=locked_out)
@@ -227,7 +239,7 @@ class Lifecycle(RuleBasedStateMachine):
     def _one_refresh_at_a_time(self) -> None:
         if (self.app.clock.now - self.quiet_since).total_seconds() >= LEASE_S:
             # Somebody was held up for longer than the lease lasts; what may be lost then, may be lost.
-            self.consent_taken = self.tokens_astray = True
+            self.consent_taken = self.tokens_astray = self.left_undone = True
             return
         asking = [each for each in self.stage.waiting if each.name in {"refresh", "refresh answers"}]
         assert len(asking) <= 1
