@@ -72,6 +72,9 @@ param maximumInstanceCount int = 40
 @maxValue(730)
 param logRetentionDays int = 90
 
+@description('Whether metrics and traces are recorded by OpenTelemetry. The packages of requirements-telemetry.txt have to be published.')
+param openTelemetry bool = false
+
 @description('recover, for one deployment, brings back the deleted key vault of this name with its secrets.')
 param keyVaultCreateMode 'default' | 'recover' = 'default'
 
@@ -202,12 +205,17 @@ module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
   }
 }
 
+var openTelemetrySettings = {
+  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+  AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+}
+
 module configuration 'modules/configuration.bicep' = {
   params: {
     functionAppName: functionAppName
     clientId: signIn.?outputs.clientId ?? existingClientId
     callerClientIds: callerClientIds
-    settings: {
+    settings: union(openTelemetry ? openTelemetrySettings : {}, {
       PUBLIC_BASE_URL: 'https://${empty(customHostName) ? functionApp.outputs.hostName : customHostName}'
       KEY_VAULT_URL: keyVault.outputs.url
       TABLES_URL: mappingStorage.outputs.tableUrl
@@ -224,7 +232,7 @@ module configuration 'modules/configuration.bicep' = {
       APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
       OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: identity.outputs.clientId
-    }
+    })
   }
 }
 

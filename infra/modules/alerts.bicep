@@ -131,7 +131,7 @@ var rules rule[] = [
     threshold: 10
     every: 'PT15M'
     over: 'PT1H'
-    perConnection: false
+    perConnection: true
   }
   {
     name: 'token-requests-failing'
@@ -144,7 +144,7 @@ var rules rule[] = [
     threshold: 2
     every: 'PT5M'
     over: 'PT30M'
-    perConnection: false
+    perConnection: true
   }
 ]
 

@@ -103,6 +103,16 @@ class TestSettings:
             }.items()
         )
 
+    def test_opentelemetry_is_switched_on_in_the_worker_and_the_host(
+        self, every_choice: Expansion, public: Expansion
+    ) -> None:
+        on = every_choice.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        off = public.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        assert {name: on[name] for name in on.keys() - off.keys()} == {
+            "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true",
+            "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+        }
+
     def test_defaults_are_those_of_the_code(self, deployed: Expansion) -> None:
         """The code can read what Azure hands it, and reads what it would have taken by itself."""
         settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]

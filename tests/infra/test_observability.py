@@ -38,8 +38,8 @@ RULES: Final = {
     "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 1200, "PT15M", "PT30M", True),
     "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", False),
     "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", False),
-    "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", False),
-    "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", False),
+    "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", True),
+    "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", True),
 }
 
 
@@ -123,6 +123,11 @@ class TestAlerts:
             assert condition["query"] == QUERIES[f"alerts/{name}.kql"]
             assert condition["failingPeriods"] == {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1}
         assert given == RULES
+
+    def test_every_rule_tells_operators_what_to_do(self) -> None:
+        page = (REPOSITORY / "docs" / "operations.md").read_text()
+        for name in RULES:
+            assert f"\n### {name}\n" in page
 
     def test_every_rule_is_on_and_ends_by_itself(self, deployed: Expansion) -> None:
         component = deployed.one("Microsoft.Insights/components")["id"]

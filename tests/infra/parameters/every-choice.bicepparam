@@ -18,6 +18,7 @@ param pendingWarningAgeS = 7200
 param mappingStorageSku = 'Standard_GZRS'
 param maximumInstanceCount = 60
 param logRetentionDays = 365
+param openTelemetry = true
 param keyVaultCreateMode = 'recover'
 param nameSuffix = 'second'
 param tags = { department: 'security' }
