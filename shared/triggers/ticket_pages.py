@@ -86,6 +86,8 @@ async def new_ticket_send(visit: Visit) -> func.HttpResponse:
             request, visit.principal.requester, caller=visit.principal.object_id, idempotency_key=f"form:{key}"
         )
     except FixRequest as error:
+        if error.code == "idempotency_key_reused":
+            key = secrets.token_hex(16)
         return await _form(visit, values, _faults(visit.language, error), key, status=error.status)
     return redirect(f"/tickets/{creation.ticket.ticket_id}?done=created")
 
@@ -165,7 +167,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     """Return one text per field; what concerns no field stands under the empty name."""
     errors = error.extra.get("errors")
     if not isinstance(errors, list):
-        text = t.get(f"error.{error.code}.message", by=error.extra.get("too_long_by", "")) or error.message
+        text = t.get(f"error.{error.code}.message", **error.extra) or error.message
         return {FIELD_OF_CODE.get(error.code, ""): text}
     faults: dict[str, str] = {}
     for fault in errors:
@@ -217,7 +219,7 @@ async def _form(
 ) -> func.HttpResponse:
     t = visit.language
     connections = await _present_connections(visit)
-    return visit.page(
+    response = visit.page(
         "new_ticket.html",
         status=status,
         values=values,
@@ -233,6 +235,9 @@ async def _form(
         sources=[(source, t(f"source.{source}")) for source in RecommendationSource],
         categories=[(category, t(f"category.{category}")) for category in RecommendationCategory],
     )
+    # Without its own copy of an answer to a POST, a browser shows an error when somebody comes back to it.
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
 
 
 def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
