@@ -160,19 +160,24 @@ class World:
 
 def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
     """Create the product's tables where they are missing, which is the deployment's work."""
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    headers = table_service_headers(certificates)
+    with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:
+        for name in TABLE_NAMES:
+            answer = client.post("/Tables", json={"TableName": name})
+            if answer.status_code != httpx.codes.CONFLICT:
+                answer.raise_for_status()
+
+
+def table_service_headers(certificates: Certificates) -> dict[str, str]:
+    """Return the headers with which the deployment is let in to the tables of any account."""
     token = TokenSigner(certificates.token_key).issue(
         ManagedIdentity.of("deployment"),
         "https://storage.azure.com",
         issued_at=datetime.now(UTC),
         lifetime=timedelta(minutes=5),
     )
-    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "x-ms-version": "2019-02-02"}
-    trusted = ssl.create_default_context(cafile=certificates.authority)
-    with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:
-        for name in TABLE_NAMES:
-            answer = client.post("/Tables", json={"TableName": name})
-            if answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
+    return {"Authorization": f"Bearer {token}", "Accept": "application/json", "x-ms-version": "2019-02-02"}
 
 
 def sample_settings() -> dict[str, str]:

@@ -15,7 +15,7 @@ from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
 from tests.browser.window import Theme, Window
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=15_000)
 
 type NewApp = Callable[..., FunctionsHost]
 type OpenWindow = Callable[..., Window]

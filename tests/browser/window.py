@@ -34,7 +34,7 @@ class Window:
     mishaps: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(15_000)
         self.context.on("page", self._watch)
         self.context.on("request", self._note_request)
 

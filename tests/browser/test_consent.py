@@ -1,0 +1,130 @@
+"""What can go wrong between "Authorize" and coming back, and what the person reads then."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from sandbox import demonstration
+from sandbox.azurite import StorageAccount
+from sandbox.certificates import Certificates
+from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
+from sandbox.world import FunctionsHost, World, table_service_headers
+from shared.web.language import languages
+from tests.browser.conftest import NewApp, OpenWindow
+from tests.browser.servicenow import decide, log_in
+
+t = languages()["en"]
+BEGIN = "/ticketProvisioning?connection_id=contoso"
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An app whose connection awaits its authorization, and its storage."""
+
+    host: FunctionsHost
+    account: StorageAccount
+
+
+@pytest.fixture(scope="module")
+def configured(new_app: NewApp, world: World) -> Configured:
+    account = world.azurite.new_account()
+    host = new_app(account)
+    demonstration.connect(host, world.servicenow, authorize=False)
+    return Configured(host, account)
+
+
+def authorize(page: Page) -> None:
+    """Press the button that leads to ServiceNow."""
+    page.get_by_role("link", name=t("action.authorize"), exact=True).click()
+
+
+def expect_error(page: Page, code: str) -> None:
+    """The page tells what went wrong and what to do, in the person's language."""
+    expect(page.get_by_role("heading", level=1)).to_have_text(t(f"error.{code}.title"))
+    expect(page.get_by_role("main")).to_contain_text(t("error.next_step"))
+    expect(page.get_by_role("main")).to_contain_text(code)
+
+
+def test_consent_of_another_user_is_refused_and_says_how_to_change_users(
+    configured: Configured, open_window: OpenWindow
+) -> None:
+    page = open_window(configured.host).sign_in(ADMINISTRATOR, BEGIN)
+    authorize(page)
+    log_in(page, "adele.vance")
+    decide(page, "authorize")
+    expect_error(page, "authorization_wrong_user")
+
+    # Still logged in there as Adele: the button signs her out first.
+    page.get_by_role("main").get_by_role("link").first.click()
+    log_in(page, INTEGRATION_USER.user_name)
+    decide(page, "deny")
+    expect_error(page, "authorization_denied")
+
+
+def test_expired_authorization_can_be_begun_again(
+    configured: Configured, certificates: Certificates, open_window: OpenWindow
+) -> None:
+    page = open_window(configured.host).sign_in(ADMINISTRATOR, BEGIN)
+    authorize(page)
+    log_in(page, INTEGRATION_USER.user_name)
+    expect(page.locator("#consent")).to_be_visible()
+    let_authorizations_expire(configured.account, certificates)
+    decide(page, "authorize")
+    expect_error(page, "authorization_expired")
+    page.get_by_role("main").get_by_role("link").first.click()
+    expect(page.locator("#consent")).to_be_visible()
+
+
+def test_callback_works_once_and_only_in_the_browser_that_began(
+    configured: Configured, open_window: OpenWindow
+) -> None:
+    window = open_window(configured.host)
+    page = window.sign_in(ADMINISTRATOR, BEGIN)
+    authorize(page)
+    log_in(page, INTEGRATION_USER.user_name)
+    with page.expect_request("**/api/oauth/callback?**") as request:
+        decide(page, "deny")
+    expect_error(page, "authorization_denied")
+
+    page.goto(request.value.url)
+    expect_error(page, "authorization_unknown")
+    stranger = open_window(configured.host).tab()
+    stranger.goto(request.value.url)
+    expect_error(stranger, "authorization_browser_unknown")
+
+
+def test_two_tabs_authorize_and_the_later_answer_is_told_that_it_is_done(
+    configured: Configured, open_window: OpenWindow
+) -> None:
+    window = open_window(configured.host)
+    first = window.sign_in(ADMINISTRATOR, BEGIN)
+    second = window.tab()
+    second.goto(configured.host.public_url + BEGIN)
+    authorize(first)
+    authorize(second)
+    log_in(first, INTEGRATION_USER.user_name)
+    log_in(second, INTEGRATION_USER.user_name)
+    decide(first, "authorize")
+    expect(first.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+    decide(second, "authorize")
+    expect(second.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+
+
+def let_authorizations_expire(account: StorageAccount, certificates: Certificates) -> None:
+    """Let the ten minutes of every authorization under way be over."""
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    headers = table_service_headers(certificates)
+    with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:
+        rows = client.get("/authorizations()").raise_for_status().json()["value"]
+        assert rows
+        for row in rows:
+            address = f"/authorizations(PartitionKey='{row['PartitionKey']}',RowKey='{row['RowKey']}')"
+            body = {"expires_at@odata.type": "Edm.DateTime", "expires_at": "2020-01-01T00:00:00Z"}
+            kept = {"Content-Type": "application/json", "If-Match": "*"}
+            client.request("MERGE", address, content=json.dumps(body), headers=kept).raise_for_status()
