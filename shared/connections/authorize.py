@@ -41,7 +41,7 @@ from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import with_access_token
 from shared.connections.views import authorize_path
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize
-from shared.log import log_event
+from shared.log import log_context, log_event
 from shared.secret import Secret
 
 AUTHORIZATION_LASTS_S: Final = 600
@@ -156,7 +156,12 @@ class ConnectionAuthorization:
             TryLater: ServiceNow or storage did not answer; begin again.
         """
         pending, verifier = await self._taken(parameters, cookies)
-        connection_id = pending.connection_id
+        with log_context(connection_id=pending.connection_id):
+            connected = await self._completed(pending.connection_id, parameters, verifier)
+            log_event("connection_authorized", started_by=pending.started_by)
+        return connected
+
+    async def _completed(self, connection_id: str, parameters: Mapping[str, str], verifier: Secret) -> Connection:
         # From the exchange on: a refresh in between could end the very tokens that the exchange gave.
         async with self.lease.held(connection_id):
             connection = _authorizable(await get_known_connection(self.connections, connection_id))
@@ -169,10 +174,9 @@ class ConnectionAuthorization:
             except Exception as error:
                 await self.revocation.revoke(connection, _revocable(tokens), spare_own=True)
                 if isinstance(error, ConnectorError):
-                    log_event("authorization_refused", connection_id=connection_id, code=error.code)
+                    log_event("authorization_refused", code=error.code)
                 raise
             await self.revocation.revoke(connection, replaced, spare_own=True)
-        log_event("connection_authorized", connection_id=connection_id, started_by=pending.started_by)
         return connected
 
     @property

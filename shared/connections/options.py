@@ -11,6 +11,7 @@ from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.connections.tokens import AccessTokens
 from shared.errors import ConnectorError
+from shared.log import log_context
 
 READ_S: Final = 8.0
 """A person waits for the page that shows them."""
@@ -66,8 +67,9 @@ class ConnectionOptions:
         if not connection.ever_consented or connection.is_removed:
             return InstanceOptions()
         try:
-            async with asyncio.timeout(READ_S):
-                return await self._read(await self.tokens.access(connection))
+            with log_context(connection_id=connection.connection_id):
+                async with asyncio.timeout(READ_S):
+                    return await self._read(await self.tokens.access(connection))
         except (ConnectorError, TimeoutError):
             return InstanceOptions()
 
