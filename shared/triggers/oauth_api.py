@@ -10,6 +10,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.errors import FixRequest
+from shared.triggers.openapi import PATH_PARAMETERS
 from shared.triggers.operations import OPERATIONS, Operation, Parameter
 from shared.triggers.pages import Visit, cookie_value, page, redirect
 from shared.triggers.principal import Role
@@ -73,7 +74,9 @@ OPERATIONS.extend(
             roles=MANAGERS,
             answers={302: None},
             parameters=(
-                Parameter("connection_id", "The connection to authorize.", required=True),
+                Parameter(
+                    "connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True
+                ),
                 Parameter(
                     "log_out_first",
                     "true: ServiceNow signs its present user out first.",
@@ -94,7 +97,9 @@ OPERATIONS.extend(
             roles=None,
             answers={303: None},
             parameters=(
-                Parameter("state", "As sent to ServiceNow."),
+                Parameter(
+                    "state", "As sent to ServiceNow.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}, required=True
+                ),
                 Parameter("code", "The authorization code."),
                 Parameter("error", "Why there is no code."),
                 Parameter("error_description", "ServiceNow's own words."),

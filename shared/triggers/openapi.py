@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from shared.connections.requests import CONNECTION_ID
 from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE
 from shared.triggers.operations import Operation
 
@@ -22,6 +23,11 @@ ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
 }
 """Problems that every operation can answer."""
 WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing",)}
+PATH_PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
+    "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+"""JSON schema of each parameter that stands in a path."""
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 
 
@@ -120,7 +126,7 @@ def _operation(operation: Operation, references: Mapping[Any, Any]) -> dict[str,
         document["security"] = [{"entra": []}]
         document["description"] = f"Needs one of the app roles: {', '.join(sorted(operation.roles))}."
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": dict(PATH_PARAMETERS[name])}
         for name in re.findall(r"\{(\w+)", operation.path)
     ]
     parameters += [

@@ -13,9 +13,10 @@ from typing import Final
 import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.requests import CONNECTION_ID
 from shared.errors import FixRequest
 from shared.tickets.identity import is_ticket_id
-from shared.tickets.model import Delivery, Phase, Requester, Ticket
+from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import TicketRequest, read_ticket_request
 from shared.tickets.views import (
@@ -40,7 +41,9 @@ MAX_KEY_LENGTH: Final = 255
 READERS: Final = frozenset({Role.TICKETS_READ})
 CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
-_CONNECTION = Parameter("connection", "Only tickets of this connection.")
+_CONNECTION = Parameter(
+    "connection", "Only tickets of this connection.", {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"}
+)
 _LIST_PARAMETERS: Final = (
     Parameter("kind", "Only this kind.", {"type": "string", "enum": [kind.value for kind in TicketKind]}),
     Parameter("phase", "Only tickets in this phase.", {"type": "string", "enum": [phase.value for phase in Phase]}),
@@ -50,12 +53,12 @@ _LIST_PARAMETERS: Final = (
         "open", "true: only tickets somebody still has to work on.", {"type": "string", "enum": ["true", "false"]}
     ),
     Parameter("overdue", "true: only open tickets past their due date.", {"type": "string", "enum": ["true", "false"]}),
-    Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": 160}),
+    Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": NAME_MAX_LENGTH}),
     _CONNECTION,
     Parameter(
         "limit", "Tickets on a page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     ),
-    Parameter("cursor", "next_cursor of the page before."),
+    Parameter("cursor", "next_cursor of the page before.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}),
 )
 
 
@@ -149,7 +152,7 @@ async def list_tickets(call: Call) -> Answer:
         delivery=_choice(query, "delivery", Delivery),
         open_only=_flag(query, "open"),
         overdue_at=now if _flag(query, "overdue") else None,
-        text=query.get("text") or None,
+        text=_text(query),
     )
     limit, after = _limit(query), _cursor(query)
     connections = await _connections(call, query.get("connection"))
@@ -289,7 +292,7 @@ def decode_cursor(cursor: str) -> str | None:
 
 
 def _cursor(query: Mapping[str, str]) -> str | None:
-    if not query.get("cursor"):
+    if "cursor" not in query:
         return None
     ticket_id = decode_cursor(query["cursor"])
     if ticket_id is None:
@@ -298,27 +301,33 @@ def _cursor(query: Mapping[str, str]) -> str | None:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit") or str(DEFAULT_LIMIT)
+    text = query.get("limit", str(DEFAULT_LIMIT))
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT and len(text) < 9):
         raise _invalid("limit", f"a whole number from 1 to {MAX_LIMIT}")
     return int(text)
 
 
 def _choice[Choice: StrEnum](query: Mapping[str, str], name: str, choices: type[Choice]) -> Choice | None:
-    value = query.get(name)
-    if not value:
+    if name not in query:
         return None
     try:
-        return choices(value)
+        return choices(query[name])
     except ValueError:
         raise _invalid(name, f"one of: {', '.join(choices)}") from None
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name) or "false"
+    value = query.get(name, "false")
     if value not in {"true", "false"}:
         raise _invalid(name, "true or false")
     return value == "true"
+
+
+def _text(query: Mapping[str, str]) -> str | None:
+    text = query.get("text", "")
+    if len(text) > NAME_MAX_LENGTH:
+        raise _invalid("text", f"at most {NAME_MAX_LENGTH} characters")
+    return text or None
 
 
 def _invalid(name: str, expected: str) -> FixRequest:
