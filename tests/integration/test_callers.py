@@ -13,12 +13,12 @@ import httpx
 import pytest
 from azure.functions.decorators.http import HttpMethod, HttpTrigger
 
-from function_app import app as function_app
 from sandbox.functions_host.authentication import person_principal
 from shared.triggers.operations import OPERATIONS, Operation
 from shared.triggers.principal import Role
 from tests.fixtures.vault import faulty_vault
 from tests.fixtures.whole_app import TENANT, Program, WholeApp, person, refused
+from tests.registered import functions
 
 ROLE_SETS = [frozenset(chosen) for chosen in chain.from_iterable(combinations(Role, n) for n in range(len(Role) + 1))]
 OPEN_TO_ALL = {"check_health", "complete_authorization", "static_file", "choose_language_page"}
@@ -28,7 +28,7 @@ OPEN_TO_ALL = {"check_health", "complete_authorization", "static_file", "choose_
 def routes() -> list[tuple[str, str, str]]:
     """Return name, method and address of every HTTP function that the app registers."""
     found = []
-    for function in function_app.get_functions():
+    for function in functions():
         name, trigger = function.get_function_name(), function.get_trigger()
         assert name is not None
         if isinstance(trigger, HttpTrigger):

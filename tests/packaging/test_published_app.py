@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import function_app
 from shared.triggers.operations import OPERATIONS
 from tests.packaging.core_tools import published_files
+from tests.registered import functions
 
 ROOT = Path(__file__).parent.parent.parent
-HTTP_FUNCTIONS = [function for function in function_app.app.get_functions() if function.is_http_function()]
+HTTP_FUNCTIONS = [function for function in functions() if function.is_http_function()]
 INDEXER = Path(__file__).with_name("index_functions.py")
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 

@@ -1,0 +1,103 @@
+"""The HTTP API against its own description: whatever is sent, nothing breaks and nothing undocumented is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+import function_app  # noqa: F401 - declares every operation
+from shared.triggers.openapi import ProblemView, openapi_document, problems_of
+from shared.triggers.operations import OPERATIONS
+from tests.fixtures.whole_app import Connected, WholeApp
+
+EXAMPLES = 15
+DOCUMENT = json.loads(json.dumps(openapi_document(OPERATIONS, "http://127.0.0.1")))
+CODES = {each.name: problems_of(each) for each in OPERATIONS}
+# Who calls is said by the session; a token made up by chance would only ever meet the platform's refusal.
+CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def connected(app: WholeApp) -> Connected:
+    return app.connected()
+
+
+@pytest.fixture(scope="module")
+def ticket_id(app: WholeApp, connected: Connected) -> str:
+    return str(app.create(connected)["ticket_id"])
+
+
+@pytest.fixture(scope="module")
+def session(app: WholeApp) -> Iterator[requests.Session]:
+    """Megan's browser, without following redirects."""
+    with requests.Session() as browser:
+        browser.trust_env = False
+        browser.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in app.megan.cookies.items())
+        yield browser
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+def test_an_operation_answers_as_described(
+    case: Any, app: WholeApp, session: requests.Session, connected: Connected, ticket_id: str
+) -> None:
+    use_what_there_is(case, connected, ticket_id)
+    answer = case.call(base_url=app.host.url, session=session, allow_redirects=False)
+    app.canary.answers.append(answer.text)
+    if answer.status_code == 400 and not answer.content:
+        assert "%00" in str(answer.request.url)  # the web server refuses it; the app never sees it
+        return
+    case.validate_response(answer, checks=CHECKS + ([] if refuses_more(case) else [positive_data_acceptance]))
+    if answer.status_code >= 400 and answer.content:
+        problem = ProblemView.model_validate_json(answer.content)
+        documented = CODES[case.operation.definition.raw["operationId"]]
+        assert problem.status == answer.status_code
+        assert problem.code in documented[problem.status]
+
+
+def refuses_more(case: Any) -> bool:
+    """Whether an operation has rules that no JSON schema can tell: a due date, a time zone, the browser that began."""
+    return bool(case.operation.body) or case.operation.path == "/api/oauth/callback"
+
+
+def use_what_there_is(case: Any, connected: Connected, ticket_id: str) -> None:
+    """Let every other case meet a connection and a ticket that exist; by chance none ever would."""
+    if len(case.path_parameters.get("ticket_id", "")) % 2:
+        case.path_parameters["ticket_id"] = ticket_id
+    if isinstance(case.body, dict) and "connection_id" not in case.body and case.path == "/api/tickets":
+        case.body["connection_id"] = connected.connection_id
+
+
+def test_the_served_document_is_this_one(app: WholeApp) -> None:
+    served = app.megan.get("/api/openapi.json")
+    assert served["servers"] == [{"url": app.host.public_url}]
+    assert {**served, "servers": None} == {**DOCUMENT, "servers": None}
