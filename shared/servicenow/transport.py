@@ -21,9 +21,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -101,6 +104,7 @@ class Request:
         record: Body of a write, sent as JSON.
         form: Body for an OAuth endpoint, already encoded.
         is_write: Whether it writes a record, so that an unclear outcome matters.
+        accept: The media type asked for.
     """
 
     method: str
@@ -111,6 +115,27 @@ class Request:
     record: Mapping[str, str] | None = field(default=None, repr=False)
     form: Secret | None = None
     is_write: bool = False
+    accept: str = "application/json"
+
+
+class Obstacle(StrEnum):
+    """Why nothing of a request left."""
+
+    HOST_UNKNOWN = "host_unknown"
+    CERTIFICATE_REFUSED = "certificate_refused"
+    NO_CONNECTION = "no_connection"
+
+
+class NotReached(ServiceNowUnavailable):
+    """Nothing of the request left.
+
+    Attributes:
+        obstacle: Why.
+    """
+
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__("ServiceNow could not be reached; nothing was written.")
+        self.obstacle = obstacle
 
 
 class Transport:
@@ -133,7 +158,7 @@ class Transport:
             verify=tls,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers={"User-Agent": USER_AGENT},
             limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=5.0),
         )
 
@@ -220,8 +245,8 @@ class Transport:
                     body = await _bounded_body(response)
                 finally:
                     await response.aclose()
-        except _NOT_SENT:
-            failure = ServiceNowUnavailable("ServiceNow could not be reached; nothing was written.")
+        except _NOT_SENT as error:
+            failure = NotReached(_obstacle(error))
         except (httpx.TimeoutException, TimeoutError):
             failure = unusable_answer(
                 "ServiceNow did not answer in time.", "servicenow_timeout", writing=request.is_write
@@ -240,7 +265,7 @@ class Transport:
         raise failure
 
     def _http_request(self, request: Request) -> httpx.Request:
-        headers: dict[str, str] = {}
+        headers = {"Accept": request.accept}
         content: bytes | None = None
         if request.access_token is not None:
             headers["Authorization"] = f"Bearer {request.access_token.reveal()}"
@@ -262,6 +287,18 @@ class Transport:
                 pool=self.limits.connect_s,
             ),
         )
+
+
+def _obstacle(error: BaseException) -> Obstacle:
+    """Return what stood in the way: httpx keeps the true reason as the cause of the cause of its error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return Obstacle.CERTIFICATE_REFUSED
+        if isinstance(cause, socket.gaierror):
+            return Obstacle.HOST_UNKNOWN
+        cause = cause.__cause__ or cause.__context__
+    return Obstacle.NO_CONNECTION
 
 
 async def _bounded_body(response: httpx.Response) -> bytes | None:
