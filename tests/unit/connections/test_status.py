@@ -73,7 +73,7 @@ def test_a_failure_that_is_not_servicenows_says_nothing_about_it(error: Connecto
     assert after_failure(before, error, START) is before
 
 
-@pytest.mark.parametrize("status", set(ConnectionStatus) - {CONNECTED, UNAVAILABLE})
+@pytest.mark.parametrize("status", sorted(set(ConnectionStatus) - {CONNECTED, UNAVAILABLE}))
 @pytest.mark.parametrize("error", [Reauthorize("x"), ServiceNowUnavailable("x"), AccessRefused("x")])
 def test_without_a_consent_a_failure_changes_nothing(status: ConnectionStatus, error: ConnectorError) -> None:
     before = connection(status)

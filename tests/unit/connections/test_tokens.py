@@ -66,7 +66,9 @@ async def test_the_timer_refreshes_after_two_thirds_of_the_life(app: Surrounding
     assert is_refresh_due(replace(refreshed, access_token_refresh_at=None), app.clock.now)
 
 
-@pytest.mark.parametrize("status", set(ConnectionStatus) - {ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+@pytest.mark.parametrize(
+    "status", sorted(set(ConnectionStatus) - {ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+)
 def test_nothing_is_refreshed_without_a_consent(app: Surroundings, status: ConnectionStatus) -> None:
     connection = Connection("contoso", "Contoso", "https://contoso.service-now.com", "client", "user", status=status)
     assert not is_refresh_due(connection, app.clock.now)
