@@ -20,6 +20,9 @@ IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
 """The pair from which ServiceNow computes the wanted priority of an incident; a priority that is sent is overwritten
 (wire document 5.5). Where two pairs give the same priority, the more urgent one is taken."""
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Table Storage holds no time before 1601, and nothing of ours is due before this one."""
+
 CHANGE_PRIORITY: Final[Mapping[Priority, str]] = {
     Priority.CRITICAL: "1",
     Priority.HIGH: "2",
@@ -65,8 +68,9 @@ def date_time_text(at: datetime) -> str:
 
 
 def date_time_of(text: str) -> datetime | None:
-    """Read a raw date-time (UTC); None when the field is empty or not a date-time."""
+    """Read a raw date-time (UTC); None when the field is empty, no date-time, or one that Table Storage cannot hold."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         return None
+    return moment if moment >= EARLIEST else None

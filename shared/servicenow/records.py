@@ -176,8 +176,10 @@ def _check_order(page: Page, key: str, after: tuple[str, str] | None) -> None:
             next_step="Let the integration user read sys_id, sys_updated_on and correlation_id of the task table.",
         )
     ours = all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in page.rows)
-    behind = after is None or not places or places[0] > after
-    if not ours or not behind or any(second[0] < first[0] for first, second in pairwise(places)):
+    # Databases sort without regard to case, and somebody else's correlation id may be written in capitals.
+    order = [(value.casefold(), sys_id.casefold()) for value, sys_id in places]
+    behind = after is None or not order or order[0] > (after[0].casefold(), after[1].casefold())
+    if not ours or not behind or any(second[0] < first[0] for first, second in pairwise(order)):
         raise _not_honoured()
 
 
