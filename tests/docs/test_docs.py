@@ -1,0 +1,128 @@
+"""The documentation tells everything there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import function_app  # noqa: F401 - declares every operation
+from shared.settings import SETTING_NAMES
+from shared.triggers.operations import OPERATIONS
+
+ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+EVERYTHING = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+HELPERS_THAT_TAKE_A_CODE = {"unusable_answer", "_refused", "_tokens", "invalid_body"}
+CODE = re.compile(r"[a-z]+(_[a-z]+)+")
+
+
+def source_trees() -> Iterator[ast.Module]:
+    for file in (ROOT / "shared").rglob("*.py"):
+        yield ast.parse(file.read_text(encoding="utf-8"))
+
+
+def error_codes() -> set[str]:
+    """Return every literal that the source gives an error as its code."""
+    codes: set[str] = set()
+    for tree in source_trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                codes |= {
+                    str(keyword.value.value)
+                    for keyword in node.keywords
+                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant) and keyword.value.value
+                }
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if called in HELPERS_THAT_TAKE_A_CODE:
+                    texts = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+                    codes |= {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Constant)
+                and any(isinstance(target, ast.Name) and target.id == "code" for target in node.targets)
+            ):
+                codes.add(str(node.value.value))
+    return codes - {"None"}
+
+
+def log_events() -> set[str]:
+    """Return every event name that the source logs."""
+    return {
+        node.args[0].value
+        for tree in source_trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"log_event", "log_bug"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+
+
+@pytest.mark.parametrize("name", SETTING_NAMES)
+def test_every_setting(name: str) -> None:
+    assert f"`{name}`" in EVERYTHING
+
+
+@pytest.mark.parametrize("operation", [f"{each.method} /{each.path}" for each in OPERATIONS])
+def test_every_operation(operation: str) -> None:
+    assert f"`{operation}`" in API
+
+
+def test_no_operation_that_is_not_there() -> None:
+    told = set(re.findall(r"^\| `((?:GET|PUT|POST|DELETE) /\S+)`", API, re.MULTILINE))
+    assert told == {f"{each.method} /{each.path}" for each in OPERATIONS}
+
+
+@pytest.mark.parametrize("code", sorted(error_codes()))
+def test_every_error_code(code: str) -> None:
+    assert f"`{code}`" in API
+
+
+def test_the_codes_are_found() -> None:
+    assert {"internal_error", "delivery_refused", "servicenow_timeout", "refresh_token_refused"} <= error_codes()
+
+
+@pytest.mark.parametrize("event", sorted(log_events()))
+def test_every_log_event(event: str) -> None:
+    assert f"`{event}`" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def test_every_make_target() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"run", "test", "check", "bench", "help"} <= set(targets)
+    for target in targets:
+        assert f"`{target}`" in EVERYTHING or f"make {target}" in EVERYTHING, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_the_readme_begins_with_what_it_is_a_picture_and_the_two_commands() -> None:
+    beginning = README.read_text(encoding="utf-8")[:1500]
+    places = [beginning.find(text) for text in ("recommendations", "![", "make run", "make test")]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_the_tests_that_the_security_page_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+    folders = set(re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+    written = subprocess.run(
+        ["git", "grep", "-hoE", r"def test_\w+", "--", "tests"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert named
+    assert named <= {line.removeprefix("def ") for line in written.splitlines()}
+    assert all((ROOT / folder).exists() for folder in folders)
