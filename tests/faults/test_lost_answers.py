@@ -1,0 +1,63 @@
+"""Table Storage carries a request out and its answer is lost, or refuses it, at each step of a creation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from sandbox.azurite import StorageAccount
+from sandbox.certificates import Certificates
+from sandbox.world import ServiceNow
+from shared.errors import TryLater
+from shared.tickets.model import Delivery
+from shared.tickets.ports import TicketFilter
+from tests.faults.conftest import Deploy
+from tests.faults.gate import Gate, What, serving
+from tests.faults.in_process import CONNECTION_ID, InProcess
+
+STEPS = 12
+"""More than a creation has; a step that does not come is no fault."""
+
+
+@pytest.fixture
+def gated_tables(gate: Gate, storage_account: StorageAccount, certificates: Certificates) -> Iterator[str]:
+    """The address of this test's tables behind the gate."""
+    upstream = storage_account.tables_url.removesuffix(f"/{storage_account.name}")
+    with serving(gate.in_front_of(upstream, authority=str(certificates.authority)), certificates) as url:
+        yield f"{url}/{storage_account.name}"
+
+
+@pytest.fixture
+async def gated(gated_tables: str, deploy: Deploy, servicenow_process: ServiceNow) -> AsyncIterator[InProcess]:
+    made = await deploy(gated_tables)
+    await made.connect(servicenow_process.url)
+    yield made
+
+
+@pytest.mark.parametrize("what", ["lose", "refuse"])
+async def test_an_answer_lost_at_any_step_neither_loses_nor_doubles(gated: InProcess, gate: Gate, what: What) -> None:
+    met, ids = [], []
+    gated.hurry()
+    for step in range(1, STEPS + 1):
+        gate.begin(what, step)
+        key = f"step {step}"
+        try:
+            told = (await gated.create(key)).ticket.ticket_id
+        except TryLater:
+            told = None
+        met.append(gate.met)
+        gate.begin()
+        ids.append((await gated.create(key)).ticket.ticket_id)
+        assert told in {None, ids[-1]}
+    await gated.recover()
+    for ticket_id in ids:
+        assert (await gated.ticket(ticket_id)).delivery.status is Delivery.DELIVERED
+        assert len(gated.records(ticket_id)) == 1
+    assert met[:4] == [True] * 4, "a creation has at least four requests to tables"
+    assert met[-1] is False, "every step was met"
+    tickets = await gated.app.tickets.list_tickets([CONNECTION_ID], TicketFilter(), limit=50)
+    assert len(tickets) == STEPS
+    summary = await gated.app.tickets.get_summary(CONNECTION_ID)
+    assert sum(summary.phase_counts(tickets[0].content.kind).values()) == STEPS
+    assert not await gated.app.tickets.list_pending(CONNECTION_ID, limit=50)
