@@ -54,12 +54,14 @@ class Visit:
 
     def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
         """Return a rendered page."""
+        parts = urlsplit(self.request.url)
         html = render(
             template,
             self.language,
             visit=self,
             Role=Role,
-            address=urlsplit(self.request.url).path,
+            address=parts.path,
+            here=f"{parts.path}?{parts.query}" if parts.query else parts.path,
             **values,
         )
         return func.HttpResponse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import azure.functions as func
@@ -70,6 +71,7 @@ FIELD_OF_CODE: Final = {
 async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
     values = {name: visit.query.get(name) or DEFAULTS.get(name, "") for name in FIELDS}
+    values["due_date"] = _day(values["due_date"])
     return await _form(visit, values, {}, secrets.token_hex(16))
 
 
@@ -161,6 +163,14 @@ def _request_of(values: Mapping[str, str]) -> dict[str, object]:
         "due_date": values["due_date"] or None,
         "recommendation": recommendation,
     }
+
+
+def _day(text: str) -> str:
+    """Return the date of an ISO 8601 date or date-time, and nothing for any other text: a date field shows no more."""
+    try:
+        return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        return ""
 
 
 def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
