@@ -88,6 +88,7 @@ def open_window(chromium: Browser, world: World) -> Iterator[OpenWindow]:
         context = chromium.new_context(
             locale=language,
             color_scheme=theme,
+            reduced_motion="reduce",
             viewport={"width": width, "height": 900},
             java_script_enabled=scripts,
         )
