@@ -1,0 +1,100 @@
+"""Every language says everything, and nothing that nobody asks for."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.web.language import FOLDER, languages
+
+SHARED = FOLDER.parent.parent
+FILES = [*SHARED.rglob("*.py"), *SHARED.rglob("*.html")]
+SOURCES = "\n".join(file.read_text(encoding="utf-8") for file in FILES)
+ENGLISH = languages()["en"].texts
+TOLD_TO_PROGRAMS_ONLY = {
+    "delivery_refused",
+    "invalid_body",
+    "invalid_connection",
+    "invalid_cursor",
+    "invalid_filter",
+    "invalid_idempotency_key",
+    "invalid_json",
+    "invalid_limit",
+    "invalid_parameter",
+    "invalid_ticket",
+    "length_required",
+    "requested_by_not_allowed",
+    "unknown_parameter",
+    "unsupported_media_type",
+}
+"""Codes of what only a program can get wrong, or that a page shows field by field."""
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names of a text's values."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def raised_codes() -> Iterator[str]:
+    """Every code that an error can be given."""
+    for file in SHARED.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                for keyword in node.keywords:
+                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                        yield str(keyword.value.value)
+
+
+@pytest.mark.parametrize("code", languages())
+def test_every_language_has_the_same_keys_in_order(code: str) -> None:
+    texts = json.loads((FOLDER / f"{code}.json").read_text(encoding="utf-8"))
+    assert list(texts) == sorted(ENGLISH)
+    assert [key for key, text in texts.items() if not text.strip()] == []
+
+
+@pytest.mark.parametrize("code", languages())
+def test_every_language_fills_in_the_same_values(code: str) -> None:
+    texts = languages()[code].texts
+    differing = [key for key, text in ENGLISH.items() if placeholders(texts[key]) != placeholders(text)]
+    assert differing == []
+
+
+def test_every_key_that_is_asked_for_exists() -> None:
+    asked = set(re.findall(r"""\b(?:t|visit\.language)\(\s*f?["']([a-z_0-9.]+)["'][,)]""", SOURCES))
+    assert len(asked) > 100
+    assert asked - ENGLISH.keys() == set()
+
+
+def test_every_key_is_asked_for() -> None:
+    quoted = set(re.findall(r"""["']([a-z_0-9]+(?:\.[a-z_0-9]+)*)["']""", SOURCES))
+    composed = {*re.findall(r"""["']([a-z_]+\.(?:[a-z_]+\.)*)["'] ~""", SOURCES)}
+    composed |= {*re.findall(r"""f["']([a-z_]+\.(?:[a-z_]+\.)*)\{""", SOURCES)}
+    unused = [key for key in ENGLISH if key not in quoted and not key.startswith(tuple(composed))]
+    assert unused == []
+
+
+def test_every_error_that_a_person_can_meet_is_told_in_their_language() -> None:
+    codes = set(raised_codes()) - TOLD_TO_PROGRAMS_ONLY
+    assert len(codes) > 50
+    assert {code for code in codes if f"error.{code}.message" not in ENGLISH} == set()
+
+
+def test_no_error_is_told_that_cannot_happen() -> None:
+    told = {key.split(".")[1] for key in ENGLISH if re.fullmatch(r"error\.[a-z_]+\.message", key)}
+    quoted = set(re.findall(r'"([a-z_]+)"', SOURCES))
+    assert told - quoted == set()
+
+
+def test_missing_key_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        languages()["en"]("no.such.key")
+
+
+def test_folder_holds_nothing_but_languages() -> None:
+    assert {file.stem for file in Path(FOLDER).iterdir()} == set(languages())
