@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def empty_app(new_app: NewApp) -> FunctionsHost:
     return new_app()
 
 
-def judged(page: Page, only: dict[str, object]) -> list[str]:
+def judged(page: Page, only: Mapping[str, object]) -> list[str]:
     """Return what axe-core finds."""
     run = f"axe.run(document, {{runOnly: {json.dumps(only)}, resultTypes: ['violations']}})"
     result: dict[str, Any] = page.evaluate(run)
@@ -99,13 +100,14 @@ def test_keyboard_alone_makes_a_ticket(app: FunctionsHost, open_window: OpenWind
     expect(page.get_by_role("link", name=en("app.skip"))).to_be_focused()
     expect(page.get_by_role("link", name=en("app.skip"))).to_be_in_viewport()
     page.keyboard.press("Enter")
-    visited = []
+    visited: list[str] = []
     for _ in range(30):
         page.keyboard.press("Tab")
         focused = page.evaluate(
             """() => {
+              const { id, value } = document.activeElement;
               const style = getComputedStyle(document.activeElement);
-              return [document.activeElement.id || document.activeElement.value, style.outlineStyle, style.outlineWidth];
+              return [id || value, style.outlineStyle, style.outlineWidth];
             }"""
         )
         assert focused[1:] == ["solid", "3px"], f"the focus cannot be seen on {focused[0]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 from sandbox.browser import SIGN_IN_PAGE
 from sandbox.functions_host.authentication import Person
@@ -54,18 +54,18 @@ class Window:
     def _watch(self, page: Page) -> None:
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.mishaps.append(f"script error at {page.url}: {error}"))
-        page.on(
-            "dialog", lambda dialog: (self.mishaps.append(f"dialog at {page.url}: {dialog.message}"), dialog.dismiss())
-        )
+        page.on("dialog", self._note_dialog)
+
+    def _note_dialog(self, dialog: Dialog) -> None:
+        self.mishaps.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _note_console(self, message: ConsoleMessage) -> None:
+        """A page of ours says nothing there, which is where refused content shows; other sites may."""
+        page = message.page.url if message.page is not None else ""
         address = message.location["url"]
-        is_page = message.page is not None and message.page.url == address and message.text.startswith(MISSING_PAGE)
-        if (
-            message.type in {"error", "warning"}
-            and self._is_ours(message.page.url if message.page else "")
-            and not is_page
-        ):
+        is_meant = address == page and message.text.startswith(MISSING_PAGE)
+        if message.type in {"error", "warning"} and self._is_ours(page) and not is_meant:
             self.mishaps.append(f"console at {address}: {message.text}")
 
     def _note_request(self, request: Request) -> None:
