@@ -160,13 +160,18 @@ def _app_loaded(app_directory: Path, environment: Mapping[str, str], order: SysP
 
 
 def _app_modules(app_directory: Path) -> dict[str, Any]:
-    """Return the imported modules that belong to the app, by name; installed packages and ours do not."""
+    """Return the imported modules that belong to the app, or to another app by the names of this one's.
+
+    Installed packages and ours do not.
+    """
     root = str(app_directory.resolve()) + os.sep
+    names = {entry.stem for entry in app_directory.iterdir()} | {"function_app"}
     return {
         name: module
         for name, module in sys.modules.items()
         if name.partition(".")[0] not in KEPT_PACKAGES
-        and any(place.startswith(root) and "site-packages" not in place for place in _places(module))
+        and not any("site-packages" in place for place in _places(module))
+        and (name.partition(".")[0] in names or any(place.startswith(root) for place in _places(module)))
     }
 
 
