@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.triggers import (
+    check_api,
     configuration_pages,
     connections_api,
     home_pages,
@@ -21,6 +22,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     connections_api,
+    check_api,
     oauth_api,
     sync_api,
     tickets_api,

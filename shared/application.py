@@ -19,6 +19,7 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from shared.clock import Clock, system_clock
 from shared.connections.authorize import ConnectionAuthorization
+from shared.connections.check import ConnectionCheck
 from shared.connections.configure import ConnectionConfiguration
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
@@ -38,6 +39,7 @@ from shared.storage.requesters import AzureRequesterDirectory
 from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tickets import AzureTicketStore
+from shared.tickets.check_facts import CheckFacts
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.ports import TicketStore
@@ -59,6 +61,7 @@ class Application:
     removal: ConnectionRemoval
     tokens: AccessTokens
     options: ConnectionOptions
+    check: ConnectionCheck
     tickets: TicketStore
     creation: TicketCreation
     delivery: TicketDelivery
@@ -128,6 +131,18 @@ class Application:
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
             tokens=tokens,
             options=ConnectionOptions(tokens, servicenow.catalogue),
+            check=ConnectionCheck(
+                connections=connections,
+                tokens=tokens,
+                server=servicenow.oauth,
+                users=servicenow.users,
+                probe=servicenow.probe,
+                tickets=CheckFacts(tickets, connections),
+                clock=clock,
+                redirect_uri=settings.redirect_uri,
+                egress_addresses=settings.egress_addresses,
+                sync_interval_s=settings.sync_interval_s,
+            ),
             tickets=tickets,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,

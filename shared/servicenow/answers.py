@@ -194,6 +194,13 @@ def _forbidden(message: str, detail: str) -> ConnectorError:
             code="access_scope_missing",
             next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
         )
+    if "cross-scope access policy" in message + detail:
+        return AccessRefused(
+            "ServiceNow's cross-scope access policy of this table refuses the operation.",
+            code="cross_scope_refused",
+            next_step="Set the table's application access back to its defaults: accessible from all application "
+            "scopes, 'Can read' ticked.",
+        )
     if "rights to query" in message or "present in the query" in detail:
         return AccessRefused(
             "ServiceNow does not let the integration user search by the fields that the connector needs.",

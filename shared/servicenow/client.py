@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from shared.clock import Clock, system_clock
+from shared.connections.observations import InstanceProbe
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import AuthorizationServer, UserDirectory
 from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.oauth import ServiceNowOAuth
+from shared.servicenow.probes import ServiceNowProbe
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.table_api import TableApi
 from shared.servicenow.transport import HttpTransport, Limits, Transport
@@ -22,6 +24,7 @@ class ServiceNowClient:
         users: The user directory.
         records: The tickets' records.
         catalogue: Groups and choice lists.
+        probe: What a connection check looks at.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class ServiceNowClient:
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
         self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
+        self.probe: InstanceProbe = ServiceNowProbe(table_api, self.catalogue)
 
     async def aclose(self) -> None:
         """Close the connections."""

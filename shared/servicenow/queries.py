@@ -22,6 +22,9 @@ _EVALUATED: Final = re.compile(r"\s*javascript:", re.IGNORECASE)
 CURRENT_USER: Final = "user_name=javascript:gs.getUserName()"
 """The user who asks; the one script value that we send, and a constant."""
 
+ANY_RECORD: Final = "sys_idISNOTEMPTY"
+"""Holds for every record; asks for no field but the one that everybody may query."""
+
 
 def is_safe_value(value: str) -> bool:
     """Whether a value stands for itself in an encoded query; an empty one would test for an empty field."""

@@ -1,4 +1,4 @@
-"""The Table API (wire document 2): asking for rows, inserting one."""
+"""The Table API (wire document 2): asking for rows, inserting one, changing one."""
 
 from __future__ import annotations
 
@@ -115,7 +115,22 @@ class TableApi:
             record=record,
             is_write=True,
         )
-        return await self.transport.send(request, self._inserted)
+        return await self.transport.send(request, self._written)
+
+    async def update(
+        self, access: InstanceAccess, table: str, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
+    ) -> Row:
+        """Change one record, in one request that is never repeated, and return these fields of it."""
+        request = Request(
+            method="PATCH",
+            url=f"{table_url(access.instance, table)}/{sys_id}",
+            subject=table,
+            parameters={"sysparm_fields": ",".join(fields), **_SHAPE},
+            access_token=access.access_token,
+            record=changes,
+            is_write=True,
+        )
+        return await self.transport.send(request, self._written)
 
     def _page(self, answer: Answer) -> Page:
         if is_no_record_found(answer):
@@ -125,7 +140,7 @@ class TableApi:
             raise unusable_answer("ServiceNow's answer has no list of records.", "answer_incomplete", writing=False)
         return Page([Row(cells) for cells in result], answer.total_count)
 
-    def _inserted(self, answer: Answer) -> Row:
+    def _written(self, answer: Answer) -> Row:
         result = result_of(answer, writing=True, now=self.transport.clock())
         if not isinstance(result, dict):
             raise unusable_answer("ServiceNow's answer has no record.", "answer_incomplete", writing=True)

@@ -246,7 +246,7 @@ class Transport:
                 finally:
                     await response.aclose()
         except _NOT_SENT as error:
-            failure = NotReached(_obstacle(error))
+            failure: ServiceNowUnavailable = NotReached(_obstacle(error))
         except (httpx.TimeoutException, TimeoutError):
             failure = unusable_answer(
                 "ServiceNow did not answer in time.", "servicenow_timeout", writing=request.is_write

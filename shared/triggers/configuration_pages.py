@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 import azure.functions as func
 
 from shared.connections.consent import consent_days_left
+from shared.connections.findings import Outcome
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.connections.options import Choice, InstanceOptions
 from shared.connections.remove import NOT_REVOKED, get_known_connection
@@ -23,6 +24,7 @@ from shared.triggers.connection_forms import STATE_FIELD, configuration_body, co
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.provisioning_pages import present_connections
+from shared.web.findings import FindingWords, finding_words
 
 blueprint = func.Blueprint()
 
@@ -86,6 +88,23 @@ async def configuration_sync(visit: Visit) -> func.HttpResponse:
     counts = await visit.application.maintenance.sync_now(connection)
     done = "sync_started" if counts is None else "synchronised"
     return redirect(f"/configuration/{connection.connection_id}?done={done}")
+
+
+@page(blueprint, "POST", "configuration/{connection_id}/check", roles=MANAGERS)
+async def configuration_check(visit: Visit) -> func.HttpResponse:
+    """Check the connection and show what was found; nothing of it is stored, so this is the page itself."""
+    report = await visit.application.check.run(
+        (await _present(visit)).connection_id, dry_run=visit.form.get("dry_run") == "true"
+    )
+    findings = sorted((finding_words(each, visit.language) for each in report.findings), key=_worst_first)
+    return visit.page(
+        "check.html",
+        connection=report.connection,
+        checked_at=report.checked_at,
+        findings=findings,
+        counts={outcome.value: sum(each.outcome is outcome for each in findings) for outcome in Outcome},
+        left_open=report.left_open,
+    )
 
 
 @page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
@@ -177,6 +196,10 @@ def _kind_forms(connection: Connection, options: InstanceOptions, values: Mappin
         offered = options.kinds[kind]
         forms.append(KindForm(kind, state_rows(kind, offered.states, named), offered.categories))
     return forms
+
+
+def _worst_first(words: FindingWords) -> int:
+    return (Outcome.FAILED, Outcome.UNKNOWN, Outcome.PASSED).index(words.outcome)
 
 
 async def _known(visit: Visit) -> Connection:

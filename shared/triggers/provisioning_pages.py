@@ -8,6 +8,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.connections.consent import consent_days_left
+from shared.connections.findings import Outcome
 from shared.connections.instance_address import normalise_instance
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.naming import connection_id_for
@@ -18,7 +19,8 @@ from shared.errors import FixRequest
 from shared.triggers.connection_forms import account_body, account_values, form_faults
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
-from shared.web.checklist import checklist
+from shared.web.checklist import PROVEN, PROVEN_BY, checklist
+from shared.web.findings import FindingWords, finding_words
 
 blueprint = func.Blueprint()
 
@@ -88,6 +90,14 @@ async def _known(visit: Visit, connection_id: str) -> Connection:
     return await get_known_connection(visit.application.connection_store, connection_id)
 
 
+async def _preflight(visit: Visit, connection: Connection | None) -> Sequence[FindingWords]:
+    """Return what the steps can find out by themselves, until the consent has proved everything."""
+    if connection is None or connection.status in PROVEN:
+        return ()
+    found = await visit.application.check.preflight(connection)
+    return [finding_words(each, visit.language) for each in found]
+
+
 async def _checklist(
     visit: Visit,
     present: Sequence[Connection],
@@ -99,6 +109,7 @@ async def _checklist(
 ) -> func.HttpResponse:
     app = visit.application
     shown = None if connection is None or connection.is_removed else connection
+    findings = await _preflight(visit, shown)
     may_authorize = shown is not None and shown.status is not ConnectionStatus.NOT_CONFIGURED
     return visit.page(
         "provisioning.html",
@@ -106,8 +117,12 @@ async def _checklist(
         connection=shown,
         connections=present,
         place=f"/{PATH}?connection_id=",
-        steps=checklist(shown),
-        findings={},
+        steps=checklist(
+            shown,
+            passed=[each.check for each in findings if each.outcome is Outcome.PASSED],
+            failed=[each.check for each in findings if each.outcome is Outcome.FAILED],
+        ),
+        findings={step: [each for each in findings if each.check in checks] for step, checks in PROVEN_BY.items()},
         values=values or account_values(shown),
         faults=faults or {},
         notice=visit.query.get("done") if visit.query.get("done") in {"saved", "authorized"} else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from shared.connections.findings import CheckName
 from shared.connections.model import Connection, ConnectionStatus
 
 
@@ -36,26 +38,41 @@ class StepState:
     progress: Progress
 
 
-_AUTHORIZED: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+PROVEN: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
+"""There is a consent, which proves every step."""
+PROVEN_BY: Final[Mapping[Step, Collection[CheckName]]] = {
+    Step.CLIENT: (CheckName.OAUTH_CLIENT,),
+    Step.ADDRESSES: (CheckName.IP_FILTERING,),
+    Step.ENTER: (CheckName.REACHABLE,),
+    Step.AUTHORIZE: (CheckName.SINGLE_SIGN_ON,),
+}
+"""The checks by which a step shows, before anybody has consented, whether it is done."""
 
 
-def checklist(connection: Connection | None) -> tuple[StepState, ...]:
-    """Return the steps as the connection's status proves them; None stands for a connection that is not there yet.
+def checklist(
+    connection: Connection | None, passed: Collection[CheckName] = (), failed: Collection[CheckName] = ()
+) -> tuple[StepState, ...]:
+    """Return the steps as the connection's status, and the checks that were made and passed, prove them.
 
     What has to be done in ServiceNow is taken for done once its result was entered here; a consent proves it.
+
+    Args:
+        connection: None stands for a connection that is not there yet.
+        passed: Checks that passed.
+        failed: Checks that failed.
     """
     configured = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
-    authorized = connection is not None and connection.status in _AUTHORIZED
+    authorized = connection is not None and connection.status in PROVEN
     consented = connection is not None and connection.ever_consented
     done = {
-        Step.CLIENT: configured,
+        Step.CLIENT: configured and CheckName.OAUTH_CLIENT not in failed,
         Step.USER: configured,
-        Step.ADDRESSES: consented,
-        Step.ENTER: configured,
+        Step.ADDRESSES: consented or CheckName.IP_FILTERING in passed,
+        Step.ENTER: configured and CheckName.REACHABLE not in failed,
         Step.AUTHORIZE: authorized,
         Step.FINISHED: authorized,
     }
-    following = Step.AUTHORIZE if configured else Step.ENTER
+    following = Step.AUTHORIZE if done[Step.ENTER] else Step.ENTER
     return tuple(
         StepState(step, Progress.DONE if done[step] else Progress.NOW if step is following else Progress.LATER)
         for step in Step

@@ -1,0 +1,389 @@
+"""The connection check: looks at everything a connection needs, and says what it found.
+
+What does not depend on each other is asked at the same time; every look has a limit, and so has the whole. Whatever
+goes wrong becomes a finding, never an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections import check_rules as rules
+from shared.connections.authorize import code_challenge
+from shared.connections.check_rules import DryRun, Observed, Unobserved
+from shared.connections.findings import CheckName, Finding, Outcome, finding
+from shared.connections.model import Connection, TicketKind
+from shared.connections.observations import (
+    Account,
+    ClientRecord,
+    Delivered,
+    Greeting,
+    InstanceProbe,
+    MarkedRecord,
+    RateLimit,
+    Reach,
+    RegistryTable,
+    SignInPage,
+    TicketFacts,
+    TicketFactsSource,
+)
+from shared.connections.ports import (
+    AuthorizationServer,
+    ConnectionStore,
+    InstanceAccess,
+    ServiceNowUser,
+    UserDirectory,
+)
+from shared.connections.remove import get_known_connection
+from shared.connections.tokens import AccessTokens
+from shared.errors import ConnectorError, OutcomeUnknown
+from shared.log import log_bug, log_event
+
+GREETING_S: Final = 8.0
+TOKENS_S: Final = 15.0
+LOOKS_S: Final = 20.0
+"""All looks at the instance together."""
+CONCURRENT_LOOKS: Final = 6
+CREATING_S: Final = 15.0
+READING_BACK_S: Final = 8.0
+CANCELING_S: Final = 15.0
+UNBROKEN_S: Final = 120.0
+"""Longer than everything that refreshing a token can take."""
+PREFLIGHT_S: Final = 5.0
+"""A person waits for the page that shows it."""
+
+_NEEDS_ACCESS: Final = (
+    CheckName.APPLICATION_REGISTRY,
+    CheckName.SIGNED_IN_USER,
+    CheckName.USER_ACCOUNT,
+    CheckName.USER_ROLES,
+    CheckName.REST_ACCESS,
+    CheckName.QUERY_TASK,
+    CheckName.READ_INCIDENT,
+    CheckName.READ_CHANGE,
+    CheckName.CREATE_INCIDENT,
+    CheckName.CREATE_CHANGE,
+    CheckName.OWN_TICKETS,
+    CheckName.CHOICE_LABELS,
+    CheckName.CLIENT_SYS_ID,
+    CheckName.TIME_ZONE,
+    CheckName.RATE_LIMITS,
+    CheckName.RELEASE,
+)
+_NEEDS_ANSWERS: Final = (CheckName.CLOCK, CheckName.SINGLE_SIGN_ON, CheckName.TOKEN_ENDPOINT, CheckName.OAUTH_CLIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        findings: In the order in which they are shown; those of kinds that are not enabled are left out.
+        left_open: Numbers of records that a dry run made and could not close.
+    """
+
+    connection: Connection
+    checked_at: datetime
+    dry_run: bool
+    findings: Sequence[Finding]
+    left_open: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCheck:
+    """Checks connections.
+
+    Attributes:
+        redirect_uri: The redirect address that has to be registered.
+        egress_addresses: The addresses that have to be let in; empty when the operator has not listed them.
+    """
+
+    connections: ConnectionStore
+    tokens: AccessTokens
+    server: AuthorizationServer
+    users: UserDirectory
+    probe: InstanceProbe
+    tickets: TicketFactsSource
+    clock: Clock
+    redirect_uri: str
+    egress_addresses: Sequence[str]
+    sync_interval_s: int
+
+    async def run(self, connection_id: str, *, dry_run: bool) -> CheckReport:
+        """Check a connection.
+
+        Args:
+            connection_id: Id of the connection.
+            dry_run: Whether to create one marked record for each enabled kind, and to cancel it.
+
+        Raises:
+            FixRequest: 400 ``invalid_connection_id``, 404 ``connection_not_found``.
+            StorageUnavailable: The connection cannot be read.
+        """
+        connection = await get_known_connection(self.connections, connection_id)
+        greeting, facts = await asyncio.gather(
+            self._greet(connection, GREETING_S), _observe(lambda: self.tickets.read(connection), GREETING_S)
+        )
+        findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
+        dry_runs: Mapping[TicketKind, DryRun] = {}
+        if greeting.reach is Reach.API:
+            asked, dry_runs = await self._ask(connection, facts, dry_run=dry_run)
+            findings += [rules.clock(greeting), *asked]
+        else:
+            is_blocked = greeting.reach is Reach.ADDRESS_BLOCKED
+            blocker = CheckName.IP_FILTERING if is_blocked else CheckName.REACHABLE
+            findings += [rules.blocked(name, blocker) for name in (*_NEEDS_ANSWERS, *_NEEDS_ACCESS)]
+        # Looking has its consequences: a refused refresh is noted on the connection, and so is a real answer.
+        connection = await self.connections.get_connection(connection_id) or connection
+        now = self.clock()
+        findings += [
+            rules.consent(connection, now),
+            rules.tickets_arrive(connection, facts, self.sync_interval_s, now),
+        ]
+        records = [(each.created, each.closed) for each in dry_runs.values()]
+        report = CheckReport(
+            connection=connection,
+            checked_at=now,
+            dry_run=dry_run,
+            findings=_shown(findings, connection),
+            left_open=[record.number for record, closed in records if isinstance(record, MarkedRecord) and not closed],
+        )
+        _log(report)
+        return report
+
+    async def preflight(self, connection: Connection) -> Sequence[Finding]:
+        """Return what can be found out before anybody has consented, within a few seconds."""
+        greeting = await self._greet(connection, PREFLIGHT_S)
+        findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
+        if greeting.reach is not Reach.API:
+            return findings
+        page = await _observe(lambda: self._sign_in_page(connection), PREFLIGHT_S)
+        return [*findings, self._oauth_client(None, page, connection), rules.single_sign_on(page, connection)]
+
+    async def _ask(
+        self, connection: Connection, facts: Observed[TicketFacts], *, dry_run: bool
+    ) -> tuple[list[Finding], Mapping[TicketKind, DryRun]]:
+        """Ask an instance that answers."""
+        page_look = _observe(lambda: self._sign_in_page(connection), LOOKS_S)
+        if rules.awaits_consent(connection):
+            page, serves = await asyncio.gather(
+                page_look, _observe(lambda: self.probe.serves_tokens(connection.instance), LOOKS_S)
+            )
+            findings = [
+                rules.token_endpoint(None, serves),
+                self._oauth_client(None, page, connection),
+                rules.single_sign_on(page, connection),
+                *(finding(name, "not_authorized") for name in _NEEDS_ACCESS),
+            ]
+            return findings, {}
+        page, refreshed = await asyncio.gather(
+            page_look, _observe_to_the_end(self.tokens.refresh(connection), TOKENS_S)
+        )
+        access = await _observe_to_the_end(self.tokens.access(connection), TOKENS_S)
+        findings = [rules.token_endpoint(refreshed, None), rules.single_sign_on(page, connection)]
+        given = not isinstance(refreshed, Unobserved)
+        if isinstance(access, Unobserved):
+            findings += [rules.blocked(name, CheckName.TOKEN_ENDPOINT) for name in _NEEDS_ACCESS]
+            return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
+        delivered = () if isinstance(facts, Unobserved) else facts.delivered
+        looks = await self._look(access, connection, delivered)
+        dry_runs = await self._dry_runs(access, connection) if dry_run else {}
+        findings += [
+            self._oauth_client(looks.client, page, connection, token_given=given),
+            *self._meaning(looks, connection, delivered, dry_runs),
+        ]
+        return findings, dry_runs
+
+    async def _look(self, access: InstanceAccess, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
+        """Look at everything that an access token lets us see."""
+        turn = asyncio.Semaphore(CONCURRENT_LOOKS)
+        user_sys_id = connection.integration_user_sys_id
+        kinds = rules.enabled_kinds(connection)
+
+        async with asyncio.TaskGroup() as group:
+
+            def look[Value](call: Callable[[], Awaitable[Value]]) -> asyncio.Task[Observed[Value]]:
+                async def in_turn() -> Value:
+                    async with turn:
+                        return await call()
+
+                return group.create_task(_observe(in_turn, LOOKS_S))
+
+            limit = look(lambda: self.probe.rate_limit(access))
+            user = look(lambda: self.users.current_user(access))
+            account = look(lambda: self._account(access, user_sys_id))
+            roles = look(lambda: self._roles(access, user_sys_id))
+            by_time = look(lambda: self.probe.query_by_time(access))
+            reads = {kind: look(partial(self.probe.read_kind, access, kind)) for kind in kinds}
+            visible = look(lambda: self.probe.visible(access, [each.sys_id for each in delivered]))
+            choices = [look(partial(self.probe.may_read_choices, access, kind)) for kind in kinds]
+            client = look(lambda: self.probe.client_record(access, connection.client_id))
+            registry = look(lambda: self.probe.registry_table(access))
+            release = look(lambda: self.probe.release(access))
+        return _Looks(
+            limit=limit.result(),
+            user=user.result(),
+            account=account.result(),
+            roles=roles.result(),
+            by_time=by_time.result(),
+            reads={kind: task.result() for kind, task in reads.items()},
+            visible=visible.result(),
+            choices=[task.result() for task in choices],
+            client=client.result(),
+            registry=registry.result(),
+            release=release.result(),
+        )
+
+    def _meaning(
+        self,
+        looks: _Looks,
+        connection: Connection,
+        delivered: Sequence[Delivered],
+        dry_runs: Mapping[TicketKind, DryRun],
+    ) -> list[Finding]:
+        return [
+            rules.application_registry(looks.registry),
+            rules.signed_in_user(looks.user, connection),
+            rules.user_account(looks.account, connection),
+            rules.user_roles(looks.roles, connection),
+            rules.rest_access(looks.limit),
+            rules.asked(CheckName.QUERY_TASK, looks.by_time),
+            *(rules.asked(CheckName.about("read", kind), answer) for kind, answer in looks.reads.items()),
+            *(rules.create(kind, dry_runs.get(kind), delivered, looks.roles) for kind in looks.reads),
+            rules.own_tickets(looks.visible, delivered, dry_runs.values()),
+            rules.choice_labels(looks.choices),
+            rules.client_sys_id(delivered, dry_runs.values()),
+            rules.time_zone(looks.account, connection, self.clock()),
+            rules.rate_limits(looks.limit, self.sync_interval_s),
+            rules.release(looks.release),
+        ]
+
+    def _oauth_client(
+        self,
+        record: Observed[ClientRecord | None] | None,
+        page: Observed[SignInPage],
+        connection: Connection,
+        *,
+        token_given: bool = False,
+    ) -> Finding:
+        return rules.oauth_client(
+            record, page, token_given=token_given, connection=connection, redirect_uri=self.redirect_uri
+        )
+
+    async def _account(self, access: InstanceAccess, user_sys_id: str | None) -> Account | None:
+        return None if user_sys_id is None else await self.probe.account(access, user_sys_id)
+
+    async def _roles(self, access: InstanceAccess, user_sys_id: str | None) -> frozenset[str] | None:
+        return None if user_sys_id is None else await self.users.roles_of(access, user_sys_id)
+
+    async def _greet(self, connection: Connection, limit_s: float) -> Greeting:
+        greeting = await _observe(lambda: self.probe.greet(connection.instance), limit_s)
+        return Greeting(Reach.TIMEOUT) if isinstance(greeting, Unobserved) else greeting
+
+    async def _sign_in_page(self, connection: Connection) -> SignInPage:
+        url = self.server.authorization_url(
+            connection,
+            redirect_uri=self.redirect_uri,
+            state=secrets.token_hex(32),
+            code_challenge=code_challenge(secrets.token_urlsafe(64)),
+        )
+        return await self.probe.sign_in_page(url)
+
+    async def _dry_runs(self, access: InstanceAccess, connection: Connection) -> Mapping[TicketKind, DryRun]:
+        kinds = rules.enabled_kinds(connection)
+        done = await asyncio.gather(*(self._dry_run(access, connection, kind) for kind in kinds))
+        return dict(zip(kinds, done, strict=True))
+
+    async def _dry_run(self, access: InstanceAccess, connection: Connection, kind: TicketKind) -> DryRun:
+        """Create a marked record, look whether it is to be seen, and cancel it."""
+        proposed = secrets.token_hex(16)
+        settings = connection.kinds[kind]
+        created: Observed[MarkedRecord | None] = await _observe(
+            lambda: self.probe.create_marked(access, kind, settings, proposed), CREATING_S
+        )
+        if isinstance(created, Unobserved):
+            certainly_not = created.error is not None and not isinstance(created.error, OutcomeUnknown)
+            if certainly_not:
+                return DryRun(proposed, created)
+            created = await _observe(lambda: self.probe.find_marked(access, kind, proposed), READING_BACK_S)
+            if not isinstance(created, MarkedRecord):
+                return DryRun(proposed, None)
+        record = created
+        assert record is not None, "a created record is one"
+        visible = await _observe(lambda: self.probe.visible(access, [record.sys_id]), READING_BACK_S)
+        seen = visible if isinstance(visible, Unobserved) else record.sys_id in visible
+        closed = await _observe(lambda: self.probe.cancel_marked(access, kind, record), CANCELING_S)
+        return DryRun(proposed, record, seen=seen, closed=closed is True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """What an access token lets us see."""
+
+    limit: Observed[RateLimit]
+    user: Observed[ServiceNowUser]
+    account: Observed[Account | None]
+    roles: Observed[frozenset[str] | None]
+    by_time: Observed[None]
+    reads: Mapping[TicketKind, Observed[None]]
+    visible: Observed[frozenset[str]]
+    choices: Sequence[Observed[bool]]
+    client: Observed[ClientRecord | None]
+    registry: Observed[RegistryTable | None]
+    release: Observed[str | None]
+
+
+async def _observe[Value](look: Callable[[], Awaitable[Value]], limit_s: float) -> Observed[Value]:
+    """Return what was seen, or why nothing was."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await look()
+    except ConnectorError as error:
+        return Unobserved("no_answer", error)
+    except TimeoutError:
+        return Unobserved("too_slow")
+    except Exception as error:  # noqa: BLE001 - one look that fails spoils no other
+        log_bug("unexpected_error", error)
+        return Unobserved("unexpected")
+
+
+_unfinished: Final[set[asyncio.Task[object]]] = set()
+"""What goes on after nobody waits for it any more; an event loop holds no task by itself."""
+
+
+async def _observe_to_the_end[Value](work: Coroutine[object, object, Value], limit_s: float) -> Observed[Value]:
+    """Observe work that must not be broken off: a refresh token that was exchanged has to be kept."""
+    task = asyncio.create_task(_observe(lambda: work, UNBROKEN_S))
+    _unfinished.add(task)
+    task.add_done_callback(_unfinished.discard)
+    done, _ = await asyncio.wait({task}, timeout=limit_s)
+    return task.result() if done else Unobserved("too_slow")
+
+
+def _shown(findings: Sequence[Finding], connection: Connection) -> Sequence[Finding]:
+    enabled = rules.enabled_kinds(connection)
+    order = list(CheckName)
+    wanted = [each for each in findings if each.check.kind is None or each.check.kind in enabled]
+    return sorted(wanted, key=lambda each: order.index(each.check))
+
+
+def _log(report: CheckReport) -> None:
+    outcomes = Counter(each.outcome for each in report.findings)
+    log_event(
+        "connection_checked",
+        level=logging.WARNING if outcomes[Outcome.FAILED] else logging.INFO,
+        connection_id=report.connection.connection_id,
+        dry_run=report.dry_run,
+        **{outcome.value: outcomes[outcome] for outcome in Outcome},
+        failed_checks=",".join(each.check for each in report.findings if each.outcome is Outcome.FAILED) or None,
+        left_open=len(report.left_open),
+    )

@@ -1,0 +1,440 @@
+"""The rules of a connection check: from what was observed to what it means. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.connections.authorize import CREATING_ROLES
+from shared.connections.configure import is_same_user
+from shared.connections.consent import consent_days_left
+from shared.connections.findings import CheckName, Finding, finding
+from shared.connections.model import Connection, ConnectionStatus, TicketKind
+from shared.connections.observations import (
+    Account,
+    ClientRecord,
+    Delivered,
+    Greeting,
+    MarkedRecord,
+    RateLimit,
+    Reach,
+    RegistryTable,
+    SignIn,
+    SignInPage,
+    TicketFacts,
+)
+from shared.connections.ports import ServiceNowUser
+from shared.errors import ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled
+
+CONSENT_ENDS_SOON_DAYS: Final = 14
+CLOCK_TOLERANCE_S: Final = 120.0
+SPARE_REQUESTS_PER_HOUR: Final = 60
+"""What creating tickets, reading them back and checks need beside the synchronisation."""
+SYNC_LATE: Final = timedelta(minutes=15)
+OLD_RELEASES: Final = frozenset(
+    {"aspen", "berlin", "calgary", "dublin", "eureka", "fuji", "geneva", "helsinki", "istanbul", "jakarta"}
+)
+"""Releases before Kingston. ServiceNow goes through the alphabet more than once, so the letter alone does not tell."""
+
+_NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
+_REST_REFUSALS: Final = {
+    "access_token_refused": "token_refused",
+    "access_scope_missing": "scope_missing",
+    "insufficient_rights": "rights_missing",
+    "table_not_available": "table_closed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unobserved:
+    """Why something could not be observed.
+
+    Attributes:
+        reason: One of the reasons of every check.
+        error: What ServiceNow, or our storage, answered; None when nothing did.
+    """
+
+    reason: str
+    error: ConnectorError | None = None
+
+
+type Observed[Value] = Value | Unobserved
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What became of a dry run for one kind.
+
+    Attributes:
+        created: The record; None when it was not created, or nobody can tell.
+        seen: Whether the integration user sees the record through the parent table; None when that is not known.
+        closed: Whether the record is certainly closed again.
+    """
+
+    proposed_sys_id: str
+    created: Observed[MarkedRecord | None]
+    seen: Observed[bool] = Unobserved("not_checked")
+    closed: bool = False
+
+
+def awaits_consent(connection: Connection) -> bool:
+    """Whether there is no consent whose tokens could be used."""
+    if connection.last_error is not None and connection.last_error.code in _NEEDS_CONSENT_FOR:
+        return True
+    return not connection.ever_consented or connection.is_removed
+
+
+def enabled_kinds(connection: Connection) -> Sequence[TicketKind]:
+    """Return the kinds of ticket that can be created on the connection."""
+    return [kind for kind in TicketKind if connection.kinds[kind].enabled]
+
+
+def reachable(greeting: Greeting, connection: Connection) -> Finding:
+    """Whether ServiceNow's API answers."""
+    fits = {Reach.API: "passed", Reach.ADDRESS_BLOCKED: "passed"}
+    reason = fits.get(greeting.reach, greeting.reach.value)
+    return finding(CheckName.REACHABLE, reason, instance=connection.instance, status=greeting.status or "")
+
+
+def ip_filtering(greeting: Greeting, egress_addresses: Sequence[str]) -> Finding:
+    """Whether our address is let in."""
+    match greeting.reach:
+        case Reach.API:
+            return finding(CheckName.IP_FILTERING, "passed")
+        case Reach.ADDRESS_BLOCKED if egress_addresses:
+            return finding(CheckName.IP_FILTERING, "blocked", addresses=", ".join(egress_addresses))
+        case Reach.ADDRESS_BLOCKED:
+            return finding(CheckName.IP_FILTERING, "blocked_addresses_unknown")
+    return blocked(CheckName.IP_FILTERING, CheckName.REACHABLE)
+
+
+def clock(greeting: Greeting) -> Finding:
+    """Whether the instance's clock and ours agree."""
+    if greeting.ahead_s is None:
+        return finding(CheckName.CLOCK, "not_told")
+    reason = "passed" if abs(greeting.ahead_s) <= CLOCK_TOLERANCE_S else "differs"
+    return finding(CheckName.CLOCK, reason, seconds=round(greeting.ahead_s))
+
+
+def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | None) -> Finding:
+    """What the token endpoint does.
+
+    Args:
+        refreshed: What a refresh of the access token came to; None when there is no consent to refresh.
+        serves: Whether it answers as a token endpoint; asked only when there is nothing to refresh.
+    """
+    name = CheckName.TOKEN_ENDPOINT
+    match refreshed:
+        case Unobserved(error=Reauthorize() as error):
+            return finding(name, "refused", **problem(error))
+        case Unobserved():
+            return unobserved(name, refreshed)
+        case None if isinstance(serves, Unobserved):
+            return unobserved(name, serves)
+        case None:
+            return finding(name, "answers" if serves else "not_served")
+    return finding(name, "passed")
+
+
+def oauth_client(
+    record: Observed[ClientRecord | None] | None,
+    page: Observed[SignInPage],
+    *,
+    token_given: bool,
+    connection: Connection,
+    redirect_uri: str,
+) -> Finding:
+    """Whether the OAuth client is known, alive and set up as it has to be.
+
+    Args:
+        record: Its entry; None when there is no access to ask with.
+        page: Where its authorization address leads.
+        token_given: Whether the token endpoint has just given it a token.
+    """
+    name = CheckName.OAUTH_CLIENT
+    leads_to = page.leads_to if isinstance(page, SignInPage) else None
+    if isinstance(record, ClientRecord):
+        if record.active is False:
+            return finding(name, "inactive")
+        if record.redirect_uris and redirect_uri not in record.redirect_uris:
+            return finding(name, "redirect_missing", redirect_uri=redirect_uri)
+    if leads_to is SignIn.CLIENT_UNKNOWN and not token_given:
+        return finding(name, "unknown_client", client_id=connection.client_id)
+    if leads_to is SignIn.REDIRECT_REFUSED:
+        return finding(name, "redirect_missing", redirect_uri=redirect_uri)
+    if isinstance(record, ClientRecord):
+        lifespan_s = record.refresh_token_lifespan_s
+        if lifespan_s is not None and lifespan_s != connection.consent_lifetime_s:
+            return finding(
+                name, "lifespan_differs", seconds=lifespan_s, configured_seconds=connection.consent_lifetime_s
+            )
+        return finding(name, "passed")
+    return finding(name, "works" if token_given else "unreadable")
+
+
+def application_registry(table: Observed[RegistryTable | None]) -> Finding:
+    """Whether applications may read the OAuth clients, as on an instance that nobody customised."""
+    name = CheckName.APPLICATION_REGISTRY
+    match table:
+        case RegistryTable(from_all_scopes=False) | RegistryTable(can_read=False):
+            return finding(name, "closed")
+        case RegistryTable(from_all_scopes=True, can_read=True):
+            return finding(name, "passed")
+        case Unobserved(error=FixConfiguration(code="cross_scope_refused")):
+            return finding(name, "refused")
+        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
+            return unobserved(name, table)
+    return finding(name, "unreadable")
+
+
+def consent(connection: Connection, now: datetime) -> Finding:
+    """How long the consent lasts."""
+    name = CheckName.CONSENT
+    days = consent_days_left(connection, now)
+    if days is None or connection.consent_ends_at is None:
+        return finding(name, "missing")
+    at = f"{connection.consent_ends_at:%Y-%m-%d}"
+    if connection.consent_ends_at <= now:
+        return finding(name, "ended", at=at)
+    return finding(name, "passed" if days > CONSENT_ENDS_SOON_DAYS else "ends_soon", days=days, at=at)
+
+
+def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Finding:
+    """Whether single sign-on keeps a person from signing in as the integration user."""
+    name = CheckName.SINGLE_SIGN_ON
+    if isinstance(page, Unobserved):
+        return unobserved(name, page)
+    match page.leads_to:
+        case SignIn.LOGIN_FORM:
+            return finding(name, "passed")
+        case SignIn.ELSEWHERE:
+            is_connected = connection.status is ConnectionStatus.CONNECTED
+            return finding(name, "connected" if is_connected else "in_the_way", address=page.address)
+    return finding(name, "no_sign_in_page", address=page.address)
+
+
+def signed_in_user(user: Observed[ServiceNowUser], connection: Connection) -> Finding:
+    """Whether the tokens are the integration user's."""
+    name = CheckName.SIGNED_IN_USER
+    match user:
+        case Unobserved(error=FixConfiguration()):
+            return finding(name, "not_told")
+        case Unobserved():
+            return unobserved(name, user)
+    reason = "passed" if is_same_user(user.user_name, connection.integration_user) else "wrong_user"
+    return finding(name, reason, user=user.user_name, integration_user=connection.integration_user)
+
+
+def user_account(account: Observed[Account | None], connection: Connection) -> Finding:
+    """Whether the integration user can work and can sign in again."""
+    name = CheckName.USER_ACCOUNT
+    user = connection.integration_user
+    match account:
+        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
+            return unobserved(name, account)
+        case Account(active=False):
+            return finding(name, "inactive", user=user)
+        case Account(locked_out=True):
+            return finding(name, "locked_out", user=user)
+        case Account(password_needs_reset=True):
+            return finding(name, "password_reset", user=user)
+        case Account(web_service_access_only=True):
+            return finding(name, "web_service_only", user=user)
+        case Account(active=True):
+            return finding(name, "passed", user=user)
+    return finding(name, "unreadable", user=user)
+
+
+def user_roles(roles: Observed[frozenset[str] | None], connection: Connection) -> Finding:
+    """Whether the integration user has a role for every enabled kind."""
+    name = CheckName.USER_ROLES
+    match roles:
+        case None:
+            return finding(name, "unreadable")
+        case Unobserved():
+            return unobserved(name, roles)
+    if missing := [kind for kind in enabled_kinds(connection) if not roles & CREATING_ROLES[kind]]:
+        wanted = "; ".join(", ".join(sorted(CREATING_ROLES[kind] - {"admin"})) for kind in missing)
+        return finding(name, "missing", roles=_listed(roles), wanted=wanted)
+    return finding(name, "passed", roles=_listed(roles))
+
+
+def rest_access(limit: Observed[RateLimit]) -> Finding:
+    """Whether the REST API lets the token in."""
+    name = CheckName.REST_ACCESS
+    match limit:
+        case RateLimit() | Unobserved(error=ServiceNowThrottled()):
+            return finding(name, "passed")
+        case Unobserved(error=Reauthorize() | FixConfiguration() as error):
+            return finding(name, _REST_REFUSALS.get(error.code, "refused"), **problem(error))
+    return unobserved(name, limit)
+
+
+def asked(name: CheckName, answer: Observed[None]) -> Finding:
+    """Whether a question was answered; what was answered does not matter."""
+    match answer:
+        case None:
+            return finding(name, "passed")
+        case Unobserved(error=FixConfiguration() as error):
+            return finding(name, "refused", **problem(error))
+    return unobserved(name, answer)
+
+
+def create(
+    kind: TicketKind,
+    dry_run: DryRun | None,
+    delivered: Sequence[Delivered],
+    roles: Observed[frozenset[str] | None],
+) -> Finding:
+    """Whether the integration user may create records of a kind."""
+    name = CheckName.about("create", kind)
+    if dry_run is not None:
+        match dry_run.created:
+            case MarkedRecord(number=number):
+                return finding(name, "created" if dry_run.closed else "left_open", number=number)
+            case Unobserved(error=FixConfiguration() as error):
+                return finding(name, "refused", **problem(error))
+            case Unobserved() as why:
+                return unobserved(name, why)
+        return finding(name, "outcome_unknown", sys_id=dry_run.proposed_sys_id)
+    if any(each.kind is kind for each in delivered):
+        return finding(name, "by_tickets")
+    if isinstance(roles, frozenset):
+        return finding(name, "by_roles" if roles & CREATING_ROLES[kind] else "role_missing")
+    return finding(name, "dry_run_needed")
+
+
+def own_tickets(
+    visible: Observed[frozenset[str]], delivered: Sequence[Delivered], dry_runs: Collection[DryRun]
+) -> Finding:
+    """Whether the integration user sees the connector's own tickets."""
+    name = CheckName.OWN_TICKETS
+    if isinstance(visible, Unobserved):
+        if isinstance(visible.error, FixConfiguration):
+            return finding(name, "hidden", seen=0, total=len(delivered), **problem(visible.error))
+        return unobserved(name, visible)
+    tried = [each.seen for each in dry_runs if isinstance(each.seen, bool)]
+    total = len(delivered) + len(tried)
+    seen = sum(each.sys_id in visible for each in delivered) + sum(tried)
+    if not total:
+        return finding(name, "none_yet")
+    return finding(name, "passed" if seen == total else "hidden", seen=seen, total=total)
+
+
+def choice_labels(readable: Sequence[Observed[bool]]) -> Finding:
+    """Whether the names of states and categories are readable."""
+    for each in readable:
+        if isinstance(each, Unobserved) and not isinstance(each.error, FixConfiguration):
+            return unobserved(CheckName.CHOICE_LABELS, each)
+    return finding(CheckName.CHOICE_LABELS, "passed" if all(each is True for each in readable) else "refused")
+
+
+def client_sys_id(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) -> Finding:
+    """Whether the instance keeps the ids that the connector proposes."""
+    name = CheckName.CLIENT_SYS_ID
+    pairs = [(each.proposed_sys_id, each.sys_id) for each in delivered]
+    pairs += [
+        (each.proposed_sys_id, each.created.sys_id) for each in dry_runs if isinstance(each.created, MarkedRecord)
+    ]
+    if not pairs:
+        return finding(name, "dry_run_needed")
+    return finding(name, "passed" if all(one == other for one, other in pairs) else "replaced")
+
+
+def time_zone(account: Observed[Account | None], connection: Connection, now: datetime) -> Finding:
+    """Whether the integration user's time zone is the connection's."""
+    name = CheckName.TIME_ZONE
+    match account:
+        case Account(time_zone=str() as theirs):
+            ours = connection.time_zone
+            reason = "passed" if _offset(theirs, now) == _offset(ours, now) else "differs"
+            return finding(name, reason, user_zone=theirs, connection_zone=ours)
+        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
+            return unobserved(name, account)
+    return finding(name, "not_told")
+
+
+def rate_limits(limit: Observed[RateLimit], sync_interval_s: int) -> Finding:
+    """Whether rate-limit rules leave room for what the connector does."""
+    name = CheckName.RATE_LIMITS
+    needed = math.ceil(3600 / sync_interval_s) + SPARE_REQUESTS_PER_HOUR
+    match limit:
+        case Unobserved(error=ServiceNowThrottled()):
+            return finding(name, "reached")
+        case Unobserved():
+            return unobserved(name, limit)
+    if limit.per_hour is None:
+        return finding(name, "none")
+    reason = "enough" if limit.per_hour >= needed else "too_low"
+    return finding(name, reason, limit=limit.per_hour, needed=needed)
+
+
+def release(found: Observed[str | None]) -> Finding:
+    """Whether the release is Kingston or later."""
+    name = CheckName.RELEASE
+    match found:
+        case str():
+            return finding(name, "too_old" if found in OLD_RELEASES else "passed", release=found.capitalize())
+        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
+            return unobserved(name, found)
+    return finding(name, "unreadable")
+
+
+def tickets_arrive(
+    connection: Connection, facts: Observed[TicketFacts], sync_interval_s: int, now: datetime
+) -> Finding:
+    """Which step is missing where the installation seems complete, but no tickets are to be seen."""
+    name = CheckName.TICKETS_ARRIVE
+    by_status = {
+        ConnectionStatus.NOT_CONFIGURED: "not_configured",
+        ConnectionStatus.AWAITING_AUTHORIZATION: "not_authorized",
+        ConnectionStatus.REAUTHORIZATION_REQUIRED: "reauthorize",
+        ConnectionStatus.UNAVAILABLE: "unavailable",
+        ConnectionStatus.DISCONNECTED: "not_configured",
+    }
+    if connection.status in by_status:
+        return finding(name, by_status[connection.status])
+    if not enabled_kinds(connection):
+        return finding(name, "no_kind_enabled")
+    if isinstance(facts, Unobserved):
+        return unobserved(name, facts)
+    if facts.failed:
+        return finding(name, "refused", count=facts.failed)
+    if facts.pending:
+        return finding(name, "waiting", count=facts.pending)
+    late = max(SYNC_LATE, timedelta(seconds=3 * sync_interval_s))
+    consented_long_ago = connection.consented_at is not None and now - connection.consented_at > late
+    if consented_long_ago and (facts.last_sync_at is None or now - facts.last_sync_at > late):
+        at = "–" if facts.last_sync_at is None else f"{facts.last_sync_at:%Y-%m-%d %H:%M UTC}"
+        return finding(name, "not_synchronised", at=at)
+    return finding(name, "passed" if facts.delivered else "no_tickets_yet")
+
+
+def blocked(name: CheckName, blocker: CheckName) -> Finding:
+    """Return the finding of a check that needs what another one found missing."""
+    return finding(name, "not_checked", blocker=blocker)
+
+
+def unobserved(name: CheckName, why: Unobserved) -> Finding:
+    """Return the finding of a check without an observation."""
+    return finding(name, why.reason, **(problem(why.error) if why.error is not None else {}))
+
+
+def problem(error: ConnectorError) -> Mapping[str, str]:
+    """Return an error as values of a finding."""
+    return {"problem": error.code, "problem_message": error.message, "problem_next_step": error.next_step}
+
+
+def _listed(roles: Collection[str]) -> str:
+    return ", ".join(sorted(roles)) or "–"
+
+
+def _offset(name: str, now: datetime) -> timedelta | str | None:
+    try:
+        return now.astimezone(ZoneInfo(name)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError):
+        return name

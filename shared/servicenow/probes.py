@@ -1,0 +1,375 @@
+"""What a connection check looks at, on the wire (wire document 1, 2.8, 2.9, 3, 6, 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from itertools import batched
+from typing import Final
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+
+from shared.connections.model import KindSettings, TicketKind
+from shared.connections.observations import (
+    Account,
+    ClientRecord,
+    Greeting,
+    MarkedRecord,
+    RateLimit,
+    Reach,
+    RegistryTable,
+    SignIn,
+    SignInPage,
+)
+from shared.connections.options import InstanceCatalogue
+from shared.connections.ports import InstanceAccess
+from shared.errors import AccessRefused, ServiceNowUnavailable, ValuesRefused
+from shared.secret import Secret
+from shared.servicenow.answers import Answer, common_error, result_of
+from shared.servicenow.fields import CHANGE_PRIORITY, IMPACT_AND_URGENCY
+from shared.servicenow.queries import (
+    ANY_RECORD,
+    OURS,
+    all_of,
+    any_of,
+    changes_since,
+    condition,
+    is_safe_value,
+    one_of,
+)
+from shared.servicenow.records import ALL_CLASSES, SYS_IDS_PER_REQUEST
+from shared.servicenow.table_api import Row, TableApi, table_url
+from shared.servicenow.transport import NotReached, Request
+from shared.tickets.model import CORRELATION_DISPLAY, CORRELATION_PREFIX, TABLES, Priority
+
+MARK: Final = "m365check:"
+"""Begins the ``correlation_id`` of a dry run's record, so that the synchronisation, which asks for those that begin
+with the tickets' own prefix, passes over it."""
+MARKED_NAME: Final = "Connection check of the Microsoft 365 connector: please ignore"
+MARKED_DESCRIPTION: Final = (
+    "An administrator tried out whether the connector may create and cancel records. "
+    "The connector cancels this record by itself; if it is still open, it can be canceled."
+)
+CLOSE_NOTES: Final = "Made by a connection check and canceled by it."
+
+_GREETING_S: Final = 8.0
+_MOST_HOPS: Final = 5
+_ROWS_TRIED: Final = 20
+"""So many records of a table are asked for to see one."""
+_LONG_AGO: Final = "2000-01-01 00:00:00"
+_CANCELED: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "8", TicketKind.CHANGE: "4"}
+_CLOSED: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "7", TicketKind.CHANGE: "4"}
+_FITTING_CLOSE_CODE: Final = re.compile(r"cancel|duplicate|not solved|no resolution|unsuccessful", re.IGNORECASE)
+_RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")
+_RELEASE: Final = re.compile(r"(?:glide-)?([a-z]+)")
+_INVALID: Final = re.compile(r"invalid[ _](client|redirect)|(client_id|redirect_uri)[^<>]{0,40}(invalid|mismatch)")
+_ALL_SCOPES: Final = "public"
+_REACH_OF_OBSTACLE: Final = {reach.value: reach for reach in Reach}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowProbe:
+    """Implements :class:`shared.connections.observations.InstanceProbe`."""
+
+    table_api: TableApi
+    catalogue: InstanceCatalogue
+
+    async def greet(self, instance: str) -> Greeting:
+        """See the port: without credentials, a working instance answers 401 (wire document 2.9)."""
+        transport = self.table_api.transport
+        asked_at = transport.clock()
+        request = Request(
+            method="GET",
+            url=table_url(instance, "sys_user"),
+            subject="greeting",
+            parameters={"sysparm_limit": "1", "sysparm_fields": "sys_id"},
+        )
+        try:
+            answer = await transport.send(request, lambda answer: answer, total_s=_GREETING_S)
+        except NotReached as error:
+            return Greeting(_REACH_OF_OBSTACLE[error.obstacle])
+        except ServiceNowUnavailable as error:
+            return Greeting(Reach.TIMEOUT if error.code == "servicenow_timeout" else Reach.NO_CONNECTION)
+        ahead_s: float | None = None
+        try:
+            told = parsedate_to_datetime(answer.headers.get("date", ""))
+            ahead_s = (told - (asked_at + (transport.clock() - asked_at) / 2)).total_seconds()
+        except (ValueError, TypeError):
+            pass
+        return Greeting(_reach(answer), answer.status, ahead_s)
+
+    async def sign_in_page(self, authorization_url: str) -> SignInPage:
+        """See the port. Another site is not visited: that a browser is sent there says enough."""
+        origin = urlsplit(authorization_url)[:2]
+        url = authorization_url
+        for _ in range(_MOST_HOPS):
+            answer = await self._page(url)
+            if not 300 <= answer.status < 400:
+                return SignInPage(_sign_in(answer), _without_parameters(url))
+            url = urljoin(url, answer.headers.get("location", ""))
+            if urlsplit(url)[:2] != origin:
+                break
+        return SignInPage(SignIn.ELSEWHERE, _without_parameters(url))
+
+    async def serves_tokens(self, instance: str) -> bool:
+        """See the port: a request without anything gets the one generic refusal (wire document 1.6)."""
+        request = Request(
+            method="POST",
+            url=f"{instance}/oauth_token.do",
+            subject="oauth_token",
+            form=_form({"grant_type": "refresh_token"}),
+        )
+        return await self.table_api.transport.send(request, self._is_refusal)
+
+    async def rate_limit(self, access: InstanceAccess) -> RateLimit:
+        """See the port."""
+        request = Request(
+            method="GET",
+            url=table_url(access.instance, ALL_CLASSES),
+            subject=ALL_CLASSES,
+            parameters={"sysparm_query": OURS, "sysparm_limit": "1", "sysparm_fields": "sys_id"},
+            access_token=access.access_token,
+        )
+        return await self.table_api.transport.send(request, self._limit)
+
+    async def client_record(self, access: InstanceAccess, client_id: str) -> ClientRecord | None:
+        """See the port."""
+        if not is_safe_value(client_id):
+            return None
+        row = await self._row(
+            access,
+            "oauth_entity",
+            ("client_id", client_id),
+            ("active", "redirect_url", "refresh_token_lifespan"),
+        )
+        if row is None:
+            return None
+        lifespan = row.value("refresh_token_lifespan")
+        return ClientRecord(
+            active=_boolean(row.value("active")),
+            redirect_uris=re.split(r"[\s,]+", row.value("redirect_url").strip()) if row.value("redirect_url") else (),
+            refresh_token_lifespan_s=int(lifespan) if lifespan.isdecimal() else None,
+        )
+
+    async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
+        """See the port: the table's row in ``sys_db_object``, where *Accessible from* is the column ``access``."""
+        row = await self._row(access, "sys_db_object", ("name", "oauth_entity"), ("access", "read_access"))
+        if row is None:
+            return None
+        scope = row.value("access")
+        return RegistryTable(
+            from_all_scopes=scope == _ALL_SCOPES if scope else None, can_read=_boolean(row.value("read_access"))
+        )
+
+    async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
+        """See the port."""
+        flags = ("active", "locked_out", "web_service_access_only", "password_needs_reset")
+        row = await self._row(access, "sys_user", ("sys_id", user_sys_id), (*flags, "time_zone"))
+        if row is None:
+            return None
+        active, locked_out, web_service_access_only, password_needs_reset = (
+            _boolean(row.value(flag)) for flag in flags
+        )
+        return Account(
+            active, locked_out, web_service_access_only, password_needs_reset, row.value("time_zone") or None
+        )
+
+    async def query_by_time(self, access: InstanceAccess) -> None:
+        """See the port. A condition that ServiceNow drops brings somebody else's records (wire document 2.3)."""
+        page = await self.table_api.list_rows(
+            access,
+            ALL_CLASSES,
+            query=changes_since(_LONG_AGO, inclusive=True),
+            fields=("sys_id", "correlation_id"),
+            limit=1,
+            counted=False,
+        )
+        if not all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in page.rows):
+            raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
+
+    async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
+        """See the port. A table that may not be read can look empty while its records are counted (2.6, 2.7)."""
+        page = await self.table_api.list_rows(
+            access, TABLES[kind], query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
+        )
+        if not page.rows and page.total_count:
+            raise AccessRefused(
+                "ServiceNow has records of this kind, but shows none of them to the integration user.",
+                code="records_not_visible",
+                next_step="Check the integration user's roles, the table's access controls and the domain.",
+            )
+
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        found: set[str] = set()
+        for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
+            page = await self.table_api.list_rows(
+                access, ALL_CLASSES, query=one_of("sys_id", some), fields=("sys_id",), limit=len(some), counted=False
+            )
+            found |= {row.value("sys_id") for row in page.rows}
+        return frozenset(found & set(sys_ids))
+
+    async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
+        """See the port."""
+        return await self.catalogue.choices(access, kind, "state") is not None
+
+    async def release(self, access: InstanceAccess) -> str | None:
+        """See the port: the build's tag begins with the name of its release."""
+        page = await self.table_api.list_rows(
+            access,
+            "sys_properties",
+            query=one_of("name", _RELEASE_PROPERTIES),
+            fields=("name", "value"),
+            limit=len(_RELEASE_PROPERTIES),
+            counted=False,
+        )
+        values = {row.value("name"): row.value("value").lower() for row in page.rows}
+        for name in _RELEASE_PROPERTIES:
+            if match := _RELEASE.match(values.get(name, "")):
+                return match[1]
+        return None
+
+    async def create_marked(
+        self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
+    ) -> MarkedRecord:
+        """See the port. It has the fields that every ticket has, so that what refuses tickets refuses it."""
+        impact, urgency = IMPACT_AND_URGENCY[Priority.PLANNING]
+        urgent = (
+            {"impact": impact, "urgency": urgency}
+            if kind is TicketKind.INCIDENT
+            else {"priority": CHANGE_PRIORITY[Priority.PLANNING]}
+        )
+        defaults = {"assignment_group": settings.assignment_group, "category": settings.category}
+        row = await self.table_api.insert(
+            access,
+            TABLES[kind],
+            {
+                "sys_id": sys_id,
+                "correlation_id": f"{MARK}{sys_id}",
+                "correlation_display": CORRELATION_DISPLAY,
+                "short_description": MARKED_NAME,
+                "description": MARKED_DESCRIPTION,
+                **urgent,
+                **{name: value for name, value in defaults.items() if value},
+            },
+            fields=("sys_id", "number"),
+        )
+        return MarkedRecord(row.value("sys_id") or sys_id, row.value("number"))
+
+    async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+        """See the port."""
+        page = await self.table_api.list_rows(
+            access,
+            TABLES[kind],
+            query=any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", f"{MARK}{sys_id}")),
+            fields=("sys_id", "number", "correlation_id"),
+            limit=1,
+            counted=False,
+        )
+        for row in page.rows:
+            if row.value("correlation_id") == f"{MARK}{sys_id}":
+                return MarkedRecord(row.value("sys_id"), row.value("number"))
+        return None
+
+    async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
+        """See the port. Where a data policy asks for a resolution, one is given (wire document 5.4)."""
+        for changes in await self._ways_to_cancel(access, kind):
+            try:
+                row = await self.table_api.update(
+                    access, TABLES[kind], record.sys_id, changes, fields=("sys_id", "state", "active")
+                )
+            except ValuesRefused:
+                continue
+            if row.value("active") == "false":
+                return True
+        return False
+
+    async def _ways_to_cancel(self, access: InstanceAccess, kind: TicketKind) -> Sequence[Mapping[str, str]]:
+        codes = [choice.value for choice in await self.catalogue.choices(access, kind, "close_code") or ()]
+        fitting = [code for code in codes if _FITTING_CLOSE_CODE.search(code)]
+        resolution = {"close_notes": CLOSE_NOTES}
+        if codes:
+            resolution["close_code"] = (fitting or codes)[0]
+        return (
+            {"state": _CANCELED[kind]},
+            {"state": _CANCELED[kind], **resolution},
+            {"state": _CLOSED[kind], **resolution},
+        )
+
+    async def _page(self, url: str) -> Answer:
+        parts = urlsplit(url)
+        request = Request(
+            method="GET",
+            url=url,
+            subject=parts.path.strip("/")[:40] or "page",
+            accept="text/html",
+        )
+        return await self.table_api.transport.send(request, self._usable_page)
+
+    def _usable_page(self, answer: Answer) -> Answer:
+        """Return an answer that may be a page. Raises for those that mean the same whatever was asked."""
+        if answer.status >= 500 or answer.status == 429:
+            error = common_error(answer, writing=False, now=self.table_api.transport.clock())
+            assert error is not None, "such a status always is an error"
+            raise error
+        return answer
+
+    def _is_refusal(self, answer: Answer) -> bool:
+        if not answer.is_json and 400 <= answer.status < 500 and answer.status != 429:
+            return False
+        error = common_error(answer, writing=False, now=self.table_api.transport.clock())
+        if isinstance(error, ServiceNowUnavailable) and error.code == "servicenow_not_the_api":
+            return False
+        if error is not None:
+            raise error
+        return "error" in (answer.document() or {})
+
+    def _limit(self, answer: Answer) -> RateLimit:
+        result_of(answer, writing=False, now=self.table_api.transport.clock())
+        limit = answer.headers.get("x-ratelimit-limit", "")
+        return RateLimit(int(limit) if limit.isdecimal() else None)
+
+    async def _row(self, access: InstanceAccess, table: str, key: tuple[str, str], fields: Sequence[str]) -> Row | None:
+        """Return the row with that key; None when it is not shown, or another one is."""
+        name, value = key
+        page = await self.table_api.list_rows(
+            access, table, query=all_of(condition(name, "=", value)), fields=(name, *fields), limit=1, counted=False
+        )
+        return next((row for row in page.rows if row.value(name) == value), None)
+
+
+def _reach(answer: Answer) -> Reach:
+    """Return what answered."""
+    if 300 <= answer.status < 400:
+        return Reach.REDIRECTS
+    if answer.status >= 500:
+        return Reach.SERVER_ERROR
+    if answer.is_json or answer.status == 429 or "www-authenticate" in answer.headers:
+        return Reach.API
+    if answer.status == 403:
+        return Reach.ADDRESS_BLOCKED
+    return Reach.HIBERNATING if b"hibernat" in answer.body.lower() else Reach.NOT_THE_API
+
+
+def _sign_in(answer: Answer) -> SignIn:
+    """Return what the page is; the login form is known by the name of its password field (wire document 1.3)."""
+    text = answer.body.decode(errors="replace").lower()
+    if 'name="user_password"' in text or "name='user_password'" in text:
+        return SignIn.LOGIN_FORM
+    if refused := _INVALID.search(text):
+        return SignIn.CLIENT_UNKNOWN if "client" in refused[0] else SignIn.REDIRECT_REFUSED
+    return SignIn.OTHER_ERROR if answer.status >= 400 else SignIn.ELSEWHERE
+
+
+def _without_parameters(url: str) -> str:
+    scheme, host, path, _, _ = urlsplit(url)
+    return urlunsplit((scheme, host, path, "", ""))
+
+
+def _form(parameters: Mapping[str, str]) -> Secret:
+    return Secret(urlencode(parameters))
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text)

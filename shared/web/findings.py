@@ -1,0 +1,73 @@
+"""The words of a connection check's findings, in a person's language.
+
+A finding says what was seen, what that means and how to fix it. The keys are ``check.<topic>.title`` and
+``check.<topic>.<reason>.seen``, ``….meaning`` and ``….fix``; reasons that every check can have stand under the topic
+``any``. Only the title and what was seen are always there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.connections.findings import REASONS, CheckName, Finding, Outcome
+from shared.web.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class FindingWords:
+    """A finding in words; an empty text where there is nothing to say."""
+
+    check: CheckName
+    reason: str
+    outcome: Outcome
+    title: str
+    seen: str
+    meaning: str
+    fix: str
+
+
+def finding_words(finding: Finding, t: Language) -> FindingWords:
+    """Return a finding in the words of a language."""
+    check = finding.check
+    topic = check.topic if finding.reason in REASONS[check.topic] else "any"
+    values = _values(finding, t)
+
+    def part(name: str) -> str:
+        return t.get(f"check.{topic}.{finding.reason}.{name}", **values) or ""
+
+    return FindingWords(
+        check=check,
+        reason=finding.reason,
+        outcome=finding.outcome,
+        title=_title(check, t),
+        seen=part("seen"),
+        meaning=part("meaning"),
+        fix=part("fix"),
+    )
+
+
+def _title(check: CheckName, t: Language) -> str:
+    kind = "" if check.kind is None else t(f"kind.{check.kind}")
+    return t(f"check.{check.topic}.title", kind=kind)
+
+
+def _values(finding: Finding, t: Language) -> Mapping[str, str]:
+    """Return the values to fill in: kinds, other checks and problems by their names in the language."""
+    kind = finding.check.kind
+    values = {"kind": "" if kind is None else t(f"kind.{kind}"), "problem": "", "remedy": "", **finding.values}
+    if blocker := finding.values.get("blocker"):
+        values["blocker"] = _title(CheckName(blocker), t)
+    if code := finding.values.get("problem"):
+        values["problem"] = problem_message(t, code, finding.values["problem_message"])
+        values["remedy"] = t.get(f"error.{code}.next_step") or finding.values["problem_next_step"]
+    return values
+
+
+def problem_message(t: Language, code: str, message: str) -> str:
+    """Return an error's words: English ones name the fields and rules concerned, others gain them in brackets."""
+    translated = t.get(f"error.{code}.message")
+    if translated is None or t.code == "en":
+        return message
+    _, colon, named = message.partition(": ")
+    return f"{translated} ({named.rstrip('.')})" if colon and named else translated
