@@ -90,14 +90,12 @@ class Gate:
                 self._met.set()
                 await Response(status_code=503)(scope, receive, send)
                 return
-            raw_path = scope["raw_path"].decode() + (
-                f"?{scope['query_string'].decode()}" if scope["query_string"] else ""
-            )
+            target = "?".join(part.decode() for part in (scope["raw_path"], scope["query_string"]) if part)
             # One client for each request: nothing of it may depend on another one.
             async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=60) as client:
                 onward = client.build_request(
                     request.method,
-                    f"{upstream}{raw_path}",
+                    f"{upstream}{target}",
                     headers=[(name, value) for name, value in request.headers.items() if name not in HOP_BY_HOP],
                     content=body,
                 )
@@ -112,16 +110,10 @@ class Gate:
                 await Response(status_code=500)(scope, receive, send)
                 return
             response = Response(content, answer.status_code)
-            response.raw_headers = [
-                *(
-                    (name.lower(), value)
-                    for name, value in answer.headers.raw
-                    if name.lower().decode() not in HOP_BY_HOP
-                ),
-                (b"content-length", str(len(content)).encode()),
-            ]
-            if answer.status_code in {204, 304}:
-                del response.raw_headers[-1]
+            kept = [(name.lower(), value) for name, value in answer.headers.raw]
+            response.raw_headers = [(name, value) for name, value in kept if name.decode() not in HOP_BY_HOP]
+            if answer.status_code not in {204, 304}:
+                response.raw_headers.append((b"content-length", str(len(content)).encode()))
             await response(scope, receive, send)
 
         return pass_on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -29,10 +29,10 @@ def gated_tables(gate: Gate, storage_account: StorageAccount, certificates: Cert
 
 
 @pytest.fixture
-async def gated(gated_tables: str, deploy: Deploy, servicenow_process: ServiceNow) -> AsyncIterator[InProcess]:
+async def gated(gated_tables: str, deploy: Deploy, servicenow_process: ServiceNow) -> InProcess:
     made = await deploy(gated_tables)
     await made.connect(servicenow_process.url)
-    yield made
+    return made
 
 
 @pytest.mark.parametrize("what", ["lose", "refuse"])

@@ -1,0 +1,192 @@
+"""A host is killed in the middle of its work and started again: nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from azure.identity.aio import ManagedIdentityCredential
+
+from sandbox.managed_identity.process import ManagedIdentityEndpoint
+from sandbox.world import FunctionsHost, World
+from shared.application import Application
+from shared.settings import Settings
+from tests.faults.gate import Gate, serving
+from tests.faults.in_process import AGAIN_S
+from tests.fixtures.whole_app import Connected, WholeApp, daemon
+from tests.memory.clock import ManualClock
+
+MOST_STEPS = 12
+"""More requests than a creation makes; the last ones are over before their step comes."""
+AT_ONCE = 6
+IN_A_ROW = 2
+TURNS = int(os.environ.get("KILLS", "1"))
+
+
+@dataclass
+class Gated:
+    """The app with a gate between it and both Table Storage and ServiceNow.
+
+    Attributes:
+        host: The host that runs now.
+        told: What was answered to each idempotency key.
+    """
+
+    app: WholeApp
+    gate: Gate
+    connected: Connected
+    host: FunctionsHost
+    told: dict[str, list[str]] = field(default_factory=dict)
+
+    def send(self, key: str) -> bool:
+        """Ask for a ticket under a key; whether there was an answer."""
+        told = self.told.setdefault(key, [])
+        program = self.app.program(daemon().token, self.host)
+        try:
+            answer = program.ask(
+                "POST", "/api/tickets", self.connected.ticket(name=key), headers={"Idempotency-Key": key}
+            )
+        except httpx.TransportError:
+            return False
+        finally:
+            program.close()
+        if answer.status_code not in {201, 202}:
+            assert answer.status_code in {500, 503}, answer.text
+            return False
+        told.append(answer.json()["ticket_id"])
+        return True
+
+    def kill_host(self) -> None:
+        """End the host and its worker with SIGKILL, and start another one on the same storage."""
+        self.app.world.processes.kill(self.host.process)
+        self.host = self.app.another_host()
+
+    def kill_worker(self) -> None:
+        """End the worker alone with SIGKILL; the host starts another one."""
+        self.host.process.popen.send_signal(signal.SIGUSR1)
+
+    async def recover(self) -> None:
+        """Let the timer run when every lease is over, on an instance whose clock is ahead."""
+        settings = Settings.from_environment(
+            {
+                "PUBLIC_BASE_URL": self.app.host.public_url,
+                "TABLES_URL": self.app.account.tables_url,
+                "KEY_VAULT_URL": self.app.vault_url,
+                "ALLOW_LOOPBACK_HTTP": "true",
+            }
+        )
+        clock = ManualClock(datetime.now(UTC))
+        instance = Application.build(settings, ManagedIdentityCredential(), clock)
+        for _ in range(3):
+            clock.advance(AGAIN_S)
+            await instance.maintenance.run()
+        await instance.aclose()
+
+    def check(self) -> None:
+        """Every key has come to one ticket, every ticket to one record, and there is nothing else."""
+        asyncio.run(self.recover())
+        program = self.app.program(daemon().token, self.host)
+        listed = program.ask("GET", f"/api/tickets?limit=200&connection={self.connected.connection_id}").json()[
+            "tickets"
+        ]
+        program.close()
+        assert sorted(ticket["name"] for ticket in listed) == sorted(self.told)
+        for ticket in listed:
+            assert ticket["delivery"]["status"] == "delivered", ticket
+            [record] = self.app.records(ticket["ticket_id"])
+            assert record["number"] == ticket["servicenow"]["number"]
+            assert set(self.told[ticket["name"]]) == {ticket["ticket_id"]}
+        for name in self.told:
+            assert len(self.app.control.records("incident", f"short_description={name}")) == 1
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Gate]:
+    opened = Gate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def gated(world: World, gate: Gate, start_app: Callable[..., WholeApp]) -> Iterator[Gated]:
+    authority = str(world.certificates.authority)
+    storage = f"https://127.0.0.1:{world.azurite.ports['Table']}"
+    with (
+        serving(gate.in_front_of(storage, authority=authority), world.certificates) as tables_at,
+        serving(gate.in_front_of(world.servicenow.url)) as instance,
+    ):
+        app = start_app(tables_at=tables_at)
+        yield Gated(app, gate, app.connected(instance=instance), app.host)
+        gate.close()
+        app.stop()
+
+
+@pytest.fixture(autouse=True)
+def identity(managed_identity: ManagedIdentityEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in managed_identity.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_host_killed_at_each_step_of_a_creation(gated: Gated) -> None:
+    """One creation after another comes to a stop, each a step further on; then the host with all of them is killed."""
+    # What a first creation looks up and later ones remember is not to be counted.
+    assert gated.send("killed at no step")
+    stopped = []
+    with ThreadPoolExecutor(MOST_STEPS) as threads:
+        for step in range(1, MOST_STEPS + 1):
+            over = threading.Event()
+            gated.gate.begin("keep", step)
+            sent = threads.submit(gated.send, f"killed at step {step}")
+            sent.add_done_callback(lambda _, over=over: over.set())  # type: ignore[misc]
+            if not gated.gate.wait_until_met_or(over):
+                break
+            stopped.append((gated.gate.passed[step - 1], sent))
+        gated.kill_host()
+    # The reservation is written while the connection is read: which of them comes first is left to chance.
+    written = [path.rpartition("/")[2] for path, _ in stopped if path.startswith("POST")]
+    assert written[-3:] == ["$batch", "incident", "$batch"], stopped
+    assert not any(sent.result() for _, sent in stopped)
+    gated.gate.begin()
+    with ThreadPoolExecutor(MOST_STEPS) as threads:
+        assert all(threads.map(gated.send, list(gated.told)))
+    gated.check()
+
+
+@pytest.mark.parametrize("what", ["host", "worker"])
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_killed_at_any_moment(gated: Gated, what: str, turn: int) -> None:
+    gated.gate.begin()
+    moment_s = random.uniform(0.02, 0.5)
+    prefix = f"killed with its {what} after {moment_s:.3f} s in turn {turn}"
+    keys = [[f"{prefix}, {number}.{turn}" for turn in range(IN_A_ROW)] for number in range(AT_ONCE)]
+
+    def send_in_a_row(row: list[str]) -> None:
+        for key in row:
+            gated.send(key)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        sending = [threads.submit(send_in_a_row, row) for row in keys]
+        time.sleep(moment_s)
+        if what == "host":
+            gated.kill_host()
+        else:
+            gated.kill_worker()
+    for each in sending:
+        each.result()
+    deadline = time.monotonic() + 30
+    while not gated.send(keys[0][0]):
+        assert time.monotonic() < deadline, "the app did not come back"
+        time.sleep(0.05)
+    with ThreadPoolExecutor(AT_ONCE * IN_A_ROW) as threads:
+        assert all(threads.map(gated.send, [key for row in keys for key in row]))
+    gated.check()
