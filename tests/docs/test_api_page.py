@@ -1,0 +1,81 @@
+"""``docs/api.md`` against what the operations declare: no code too many, each with its status, every page mentioned."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import function_app  # noqa: F401 - declares every operation
+from shared.triggers.openapi import problems_of
+from shared.triggers.operations import OPERATIONS
+from tests.docs.test_docs import API, EVERYTHING, PAGES, error_codes
+from tests.registered import functions
+
+ROW = re.compile(r"^\| (?P<codes>`[a-z_`, ]+`) \| (?P<status>[0-9, ]+) \|", re.MULTILINE)
+CODES = re.compile(r"^\| (`[a-z_`, ]+`) \|", re.MULTILINE)
+PROBLEMS = API[API.index("## Problems") : API.index("## Pages")]
+
+
+def declared() -> dict[str, set[int]]:
+    """Return the statuses with which operations declare each code."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for operation in OPERATIONS:
+        for status, codes in problems_of(operation).items():
+            for code in codes:
+                found[code].add(status)
+    return found
+
+
+def told() -> dict[str, set[int]]:
+    """Return the statuses that the page tells of each code, where it tells any."""
+    return {
+        code: {int(status) for status in row["status"].split(", ")}
+        for row in ROW.finditer(PROBLEMS)
+        for code in re.findall(r"`([a-z_]+)`", row["codes"])
+    }
+
+
+def test_no_code_that_is_not_there() -> None:
+    listed = {code for codes in CODES.findall(PROBLEMS) for code in re.findall(r"`([a-z_]+)`", codes)}
+    assert listed - error_codes() == set()
+
+
+def test_every_declared_code_is_listed() -> None:
+    assert set(declared()) - set(re.findall(r"`([a-z_]+)`", PROBLEMS)) == set()
+
+
+def test_every_declared_code_is_one_that_the_source_gives() -> None:
+    assert set(declared()) - error_codes() == set()
+
+
+@pytest.mark.parametrize("code", sorted(told().keys() & declared().keys()))
+def test_each_status(code: str) -> None:
+    assert told()[code] == declared()[code]
+
+
+def test_statuses_are_found() -> None:
+    assert {"invalid_json", "delivery_refused", "authorization_wrong_user"} <= told().keys()
+
+
+def test_every_page_is_mentioned() -> None:
+    routes = {
+        "/" + route.strip("/")
+        for function in functions()
+        if (route := getattr(function.get_trigger(), "route", None)) is not None and not route.startswith("api/")
+    }
+    missing = {route for route in routes if f"`{route}`" not in EVERYTHING and f"`GET {route}`" not in EVERYTHING}
+    assert not missing, f"name these pages in docs/: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_exist(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        text = (page.parent / target if target else page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+        assert anchor in anchors, f"{target}#{anchor}"
