@@ -391,7 +391,7 @@ def tickets_arrive(
     name = CheckName.TICKETS_ARRIVE
     by_status = {
         ConnectionStatus.NOT_CONFIGURED: "not_configured",
-        ConnectionStatus.AWAITING_AUTHORIZATION: "not_authorized",
+        ConnectionStatus.AWAITING_AUTHORIZATION: "authorize_missing",
         ConnectionStatus.REAUTHORIZATION_REQUIRED: "reauthorize",
         ConnectionStatus.UNAVAILABLE: "unavailable",
         ConnectionStatus.DISCONNECTED: "not_configured",

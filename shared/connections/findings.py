@@ -154,7 +154,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "passed": _PASSED,
         "no_tickets_yet": _PASSED,
         "not_configured": _FAILED,
-        "not_authorized": _FAILED,
+        "authorize_missing": _FAILED,
         "reauthorize": _FAILED,
         "unavailable": _FAILED,
         "no_kind_enabled": _FAILED,

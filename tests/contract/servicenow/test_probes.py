@@ -376,7 +376,7 @@ async def test_before_anybody_has_consented(unauthorized: Checking) -> None:
     assert found(report, CheckName.SINGLE_SIGN_ON).reason == "passed"
     assert found(report, CheckName.CONSENT).reason == "missing"
     assert found(report, CheckName.REST_ACCESS).reason == "not_authorized"
-    assert found(report, CheckName.TICKETS_ARRIVE).reason == "not_authorized"
+    assert found(report, CheckName.TICKETS_ARRIVE).reason == "authorize_missing"
 
 
 async def test_an_unknown_client_shows_before_the_consent(unauthorized: Checking) -> None:

@@ -1,0 +1,397 @@
+"""What observations mean, rule by rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.connections import check_rules as rules
+from shared.connections.check_rules import DryRun, Unobserved
+from shared.connections.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
+from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, TicketKind
+from shared.connections.observations import (
+    Account,
+    ClientRecord,
+    Delivered,
+    Greeting,
+    MarkedRecord,
+    RateLimit,
+    Reach,
+    RegistryTable,
+    SignIn,
+    SignInPage,
+    TicketFacts,
+)
+from shared.connections.ports import ServiceNowUser
+from shared.errors import (
+    AccessRefused,
+    FixConfiguration,
+    Reauthorize,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+    ValuesRefused,
+)
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+REDIRECT = "https://connector.example/api/oauth/callback"
+CONNECTION = Connection(
+    connection_id="main",
+    display_name="Contoso",
+    instance="https://contoso.service-now.com",
+    client_id="client",
+    integration_user="m365.integration",
+    status=ConnectionStatus.CONNECTED,
+    consented_at=NOW - timedelta(days=1),
+    consent_ends_at=NOW + timedelta(days=99),
+)
+SLOW = Unobserved("too_slow")
+SILENT = Unobserved("no_answer", ServiceNowUnavailable("No answer."))
+REFUSED = Unobserved("no_answer", AccessRefused("No.", code="insufficient_rights", next_step="Give roles."))
+LOGIN = SignInPage(SignIn.LOGIN_FORM, "https://contoso.service-now.com/login.do")
+
+
+def connection(**changes: Any) -> Connection:
+    return replace(CONNECTION, **changes)
+
+
+def test_a_finding_has_a_reason_that_its_check_can_have() -> None:
+    with pytest.raises(AssertionError, match="no_such_reason"):
+        finding(CheckName.CLOCK, "no_such_reason")
+    assert finding(CheckName.CLOCK, "too_slow").outcome is Outcome.UNKNOWN
+    assert set(REASONS) == {name.topic for name in CheckName}
+    assert not [topic for topic, reasons in REASONS.items() if set(reasons) & set(ANY_CHECK)]
+
+
+def test_checks_of_kinds_share_a_topic() -> None:
+    assert (CheckName.READ_CHANGE.topic, CheckName.READ_CHANGE.kind) == ("read", TicketKind.CHANGE)
+    assert (CheckName.CLOCK.topic, CheckName.CLOCK.kind) == ("clock", None)
+    assert CheckName.about("create", TicketKind.INCIDENT) is CheckName.CREATE_INCIDENT
+
+
+@pytest.mark.parametrize("reach", list(Reach))
+def test_every_way_of_not_being_reached_has_a_finding(reach: Reach) -> None:
+    found = rules.reachable(Greeting(reach, 502), CONNECTION)
+    answered = reach in {Reach.API, Reach.ADDRESS_BLOCKED}
+    assert (found.outcome is Outcome.PASSED) is answered
+    assert found.values["instance"] == CONNECTION.instance
+
+
+def test_ip_filtering() -> None:
+    assert rules.ip_filtering(Greeting(Reach.API), ()).reason == "passed"
+    assert rules.ip_filtering(Greeting(Reach.ADDRESS_BLOCKED), ("1.2.3.4",)).values == {"addresses": "1.2.3.4"}
+    assert rules.ip_filtering(Greeting(Reach.ADDRESS_BLOCKED), ()).reason == "blocked_addresses_unknown"
+    assert rules.ip_filtering(Greeting(Reach.TIMEOUT), ()).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "reason"),
+    [(0.4, "passed"), (-119.0, "passed"), (121.0, "differs"), (-121.0, "differs"), (None, "not_told")],
+)
+def test_clocks(ahead_s: float | None, reason: str) -> None:
+    assert rules.clock(Greeting(Reach.API, 401, ahead_s)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("refreshed", "serves", "reason"),
+    [
+        (CONNECTION, None, "passed"),
+        (Unobserved("no_answer", Reauthorize("Refused.", code="refresh_token_refused")), None, "refused"),
+        (Unobserved("no_answer", Reauthorize("Ended.", code="consent_ended")), None, "refused"),
+        (SILENT, None, "no_answer"),
+        (Unobserved("no_answer", StorageUnavailable("No vault.")), None, "no_answer"),
+        (SLOW, None, "too_slow"),
+        (None, True, "answers"),
+        (None, False, "not_served"),
+        (None, SLOW, "too_slow"),
+    ],
+)
+def test_the_token_endpoint(refreshed: Any, serves: Any, reason: str) -> None:
+    assert rules.token_endpoint(refreshed, serves).reason == reason
+
+
+RECORD = ClientRecord(active=True, redirect_uris=[REDIRECT], refresh_token_lifespan_s=8_640_000)
+
+
+@pytest.mark.parametrize(
+    ("record", "leads_to", "token_given", "reason"),
+    [
+        (RECORD, SignIn.LOGIN_FORM, True, "passed"),
+        (replace(RECORD, active=False), SignIn.LOGIN_FORM, False, "inactive"),
+        (replace(RECORD, redirect_uris=["https://other.example"]), SignIn.LOGIN_FORM, True, "redirect_missing"),
+        (replace(RECORD, refresh_token_lifespan_s=60), SignIn.LOGIN_FORM, True, "lifespan_differs"),
+        (ClientRecord(None, (), None), SignIn.LOGIN_FORM, True, "passed"),
+        (None, SignIn.LOGIN_FORM, True, "works"),
+        (None, SignIn.LOGIN_FORM, False, "unreadable"),
+        (REFUSED, SignIn.ELSEWHERE, False, "unreadable"),
+        (None, SignIn.CLIENT_UNKNOWN, False, "unknown_client"),
+        (None, SignIn.CLIENT_UNKNOWN, True, "works"),
+        (None, SignIn.REDIRECT_REFUSED, True, "redirect_missing"),
+        (SLOW, None, True, "works"),
+    ],
+)
+def test_the_oauth_client(record: Any, leads_to: SignIn | None, token_given: bool, reason: str) -> None:
+    page = SLOW if leads_to is None else SignInPage(leads_to, "https://contoso.service-now.com/oauth_auth.do")
+    found = rules.oauth_client(record, page, token_given=token_given, connection=CONNECTION, redirect_uri=REDIRECT)
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (RegistryTable(from_all_scopes=True, can_read=True), "passed"),
+        (RegistryTable(from_all_scopes=False, can_read=True), "closed"),
+        (RegistryTable(from_all_scopes=None, can_read=False), "closed"),
+        (RegistryTable(from_all_scopes=None, can_read=True), "unreadable"),
+        (None, "unreadable"),
+        (REFUSED, "unreadable"),
+        (Unobserved("no_answer", AccessRefused("No.", code="cross_scope_refused")), "refused"),
+        (SILENT, "no_answer"),
+    ],
+)
+def test_the_application_registry(table: Any, reason: str) -> None:
+    assert rules.application_registry(table).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("days", "reason"), [(99, "passed"), (15, "passed"), (14, "ends_soon"), (0.5, "ends_soon"), (-1, "ended")]
+)
+def test_the_consent_clock(days: float, reason: str) -> None:
+    assert rules.consent(connection(consent_ends_at=NOW + timedelta(days=days)), NOW).reason == reason
+
+
+def test_no_consent() -> None:
+    assert rules.consent(connection(consent_ends_at=None), NOW).reason == "missing"
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "status", "reason"),
+    [
+        (SignIn.LOGIN_FORM, ConnectionStatus.AWAITING_AUTHORIZATION, "passed"),
+        (SignIn.ELSEWHERE, ConnectionStatus.CONNECTED, "connected"),
+        (SignIn.ELSEWHERE, ConnectionStatus.REAUTHORIZATION_REQUIRED, "in_the_way"),
+        (SignIn.CLIENT_UNKNOWN, ConnectionStatus.CONNECTED, "no_sign_in_page"),
+        (SignIn.OTHER_ERROR, ConnectionStatus.CONNECTED, "no_sign_in_page"),
+    ],
+)
+def test_single_sign_on(leads_to: SignIn, status: ConnectionStatus, reason: str) -> None:
+    assert rules.single_sign_on(SignInPage(leads_to, "https://idp.example"), connection(status=status)).reason == reason
+    assert rules.single_sign_on(SLOW, CONNECTION).reason == "too_slow"
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        (ServiceNowUser("1", "M365.Integration"), "passed"),
+        (ServiceNowUser("2", "adele.vance"), "wrong_user"),
+        (REFUSED, "not_told"),
+        (SLOW, "too_slow"),
+    ],
+)
+def test_the_signed_in_user(user: Any, reason: str) -> None:
+    assert rules.signed_in_user(user, CONNECTION).reason == reason
+
+
+FINE = Account(True, False, False, False, "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [
+        (FINE, "passed"),
+        (replace(FINE, active=False), "inactive"),
+        (replace(FINE, locked_out=True), "locked_out"),
+        (replace(FINE, password_needs_reset=True), "password_reset"),
+        (replace(FINE, web_service_access_only=True), "web_service_only"),
+        (Account(None, None, None, None, None), "unreadable"),
+        (None, "unreadable"),
+        (REFUSED, "unreadable"),
+        (SLOW, "too_slow"),
+    ],
+)
+def test_the_account(account: Any, reason: str) -> None:
+    assert rules.user_account(account, CONNECTION).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("roles", "reason"),
+    [
+        (frozenset({"itil"}), "passed"),
+        (frozenset({"sn_incident_write", "sn_change_write"}), "passed"),
+        (frozenset({"sn_incident_write"}), "missing"),
+        (frozenset(), "missing"),
+        (None, "unreadable"),
+        (SLOW, "too_slow"),
+    ],
+)
+def test_roles(roles: Any, reason: str) -> None:
+    assert rules.user_roles(roles, CONNECTION).reason == reason
+
+
+def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
+    incidents_only = {TicketKind.INCIDENT: KindSettings(), TicketKind.CHANGE: KindSettings(enabled=False)}
+    found = rules.user_roles(frozenset({"sn_incident_write"}), connection(kinds=incidents_only))
+    assert found.reason == "passed"
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (RateLimit(None), "passed"),
+        (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "passed"),
+        (Unobserved("no_answer", Reauthorize("No.", code="access_token_refused")), "token_refused"),
+        (Unobserved("no_answer", AccessRefused("No.", code="access_scope_missing")), "scope_missing"),
+        (REFUSED, "rights_missing"),
+        (Unobserved("no_answer", AccessRefused("No.", code="table_not_available")), "table_closed"),
+        (Unobserved("no_answer", FixConfiguration("No.", code="api_not_available")), "refused"),
+        (SILENT, "no_answer"),
+    ],
+)
+def test_rest_access(limit: Any, reason: str) -> None:
+    assert rules.rest_access(limit).reason == reason
+
+
+def test_questions_that_are_answered_or_not() -> None:
+    assert rules.asked(CheckName.QUERY_TASK, None).reason == "passed"
+    refused = rules.asked(CheckName.READ_CHANGE, REFUSED)
+    assert (refused.reason, refused.values["problem"]) == ("refused", "insufficient_rights")
+    assert rules.asked(CheckName.QUERY_TASK, SILENT).reason == "no_answer"
+
+
+MADE = MarkedRecord("a" * 32, "INC0010001")
+DELIVERED = Delivered(TicketKind.INCIDENT, "b" * 32, "b" * 32)
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "reason"),
+    [
+        (DryRun("a" * 32, MADE, seen=True, closed=True), "created"),
+        (DryRun("a" * 32, MADE, seen=True, closed=False), "left_open"),
+        (DryRun("a" * 32, None), "outcome_unknown"),
+        (DryRun("a" * 32, Unobserved("no_answer", ValuesRefused("No.", code="data_policy_refused"))), "refused"),
+        (DryRun("a" * 32, SILENT), "no_answer"),
+    ],
+)
+def test_creating_by_dry_run(dry_run: DryRun, reason: str) -> None:
+    found = rules.create(TicketKind.INCIDENT, dry_run, [DELIVERED], frozenset({"itil"}))
+    assert found.reason == reason
+
+
+def test_creating_without_a_dry_run() -> None:
+    roles = frozenset({"sn_incident_write"})
+    assert rules.create(TicketKind.INCIDENT, None, [DELIVERED], None).reason == "by_tickets"
+    assert rules.create(TicketKind.INCIDENT, None, [], roles).reason == "by_roles"
+    assert rules.create(TicketKind.CHANGE, None, [DELIVERED], roles).reason == "role_missing"
+    assert rules.create(TicketKind.CHANGE, None, [DELIVERED], None).reason == "dry_run_needed"
+    assert rules.create(TicketKind.CHANGE, None, [], SLOW).reason == "dry_run_needed"
+
+
+def test_own_tickets() -> None:
+    seen, unseen = (DryRun("a" * 32, MADE, seen=each) for each in (True, False))
+    none: frozenset[str] = frozenset()
+    assert rules.own_tickets(none, [], []).reason == "none_yet"
+    assert rules.own_tickets(none, [], [seen]).values == {"seen": "1", "total": "1"}
+    assert rules.own_tickets(frozenset({DELIVERED.sys_id}), [DELIVERED], [unseen]).reason == "hidden"
+    assert rules.own_tickets(none, [DELIVERED], []).reason == "hidden"
+    assert rules.own_tickets(none, [], [DryRun("a" * 32, MADE, seen=SLOW)]).reason == "none_yet"
+    assert rules.own_tickets(SLOW, [DELIVERED], []).reason == "too_slow"
+    assert rules.own_tickets(REFUSED, [DELIVERED], []).reason == "hidden"
+
+
+def test_ids_that_are_kept() -> None:
+    replaced = replace(DELIVERED, sys_id="c" * 32)
+    assert rules.client_sys_id([], []).reason == "dry_run_needed"
+    assert rules.client_sys_id([DELIVERED], []).reason == "passed"
+    assert rules.client_sys_id([DELIVERED, replaced], []).reason == "replaced"
+    assert rules.client_sys_id([], [DryRun("a" * 32, MADE)]).reason == "passed"
+    assert rules.client_sys_id([], [DryRun("d" * 32, MADE)]).reason == "replaced"
+
+
+def test_choice_labels() -> None:
+    assert rules.choice_labels([True, True]).reason == "passed"
+    assert rules.choice_labels([True, False]).reason == "refused"
+    assert rules.choice_labels([True, REFUSED]).reason == "refused"
+    assert rules.choice_labels([True, SLOW]).reason == "too_slow"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "reason"),
+    [
+        ("Europe/Berlin", "Europe/Berlin", "passed"),
+        ("Europe/Paris", "Europe/Berlin", "passed"),
+        ("Asia/Tokyo", "UTC", "differs"),
+        ("No/Where", "UTC", "differs"),
+        (None, "UTC", "not_told"),
+    ],
+)
+def test_time_zones(theirs: str | None, ours: str, reason: str) -> None:
+    assert rules.time_zone(replace(FINE, time_zone=theirs), connection(time_zone=ours), NOW).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (RateLimit(None), "none"),
+        (RateLimit(72), "enough"),
+        (RateLimit(71), "too_low"),
+        (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "reached"),
+        (SILENT, "no_answer"),
+    ],
+)
+def test_rate_limits(limit: Any, reason: str) -> None:
+    assert rules.rate_limits(limit, sync_interval_s=300).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("release", "reason"),
+    [
+        ("jakarta", "too_old"),
+        ("kingston", "passed"),
+        ("zurich", "passed"),
+        ("australia", "passed"),
+        (None, "unreadable"),
+        (REFUSED, "unreadable"),
+        (SLOW, "too_slow"),
+    ],
+)
+def test_releases(release: Any, reason: str) -> None:
+    assert rules.release(release).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "reason"),
+    [
+        ({"status": ConnectionStatus.NOT_CONFIGURED}, TicketFacts(), "not_configured"),
+        ({"status": ConnectionStatus.AWAITING_AUTHORIZATION}, TicketFacts(), "authorize_missing"),
+        ({"status": ConnectionStatus.REAUTHORIZATION_REQUIRED}, TicketFacts(), "reauthorize"),
+        ({"status": ConnectionStatus.UNAVAILABLE}, TicketFacts(), "unavailable"),
+        ({"kinds": {kind: KindSettings(enabled=False) for kind in TicketKind}}, TicketFacts(), "no_kind_enabled"),
+        ({}, TicketFacts(failed=2, pending=1, last_sync_at=NOW), "refused"),
+        ({}, TicketFacts(pending=1, last_sync_at=NOW), "waiting"),
+        ({}, TicketFacts(last_sync_at=NOW - timedelta(minutes=16)), "not_synchronised"),
+        ({}, TicketFacts(last_sync_at=None), "not_synchronised"),
+        ({"consented_at": NOW}, TicketFacts(last_sync_at=None), "no_tickets_yet"),
+        ({}, TicketFacts(last_sync_at=NOW - timedelta(minutes=14)), "no_tickets_yet"),
+        ({}, TicketFacts(last_sync_at=NOW, delivered=[DELIVERED]), "passed"),
+        ({}, SLOW, "too_slow"),
+    ],
+)
+def test_which_step_is_missing(changes: dict[str, Any], facts: Any, reason: str) -> None:
+    assert rules.tickets_arrive(connection(**changes), facts, 300, NOW).reason == reason
+
+
+def test_whether_there_is_a_consent_to_use() -> None:
+    changed = LastError("configuration_changed", "Changed.", "Authorize.", NOW)
+    assert not rules.awaits_consent(CONNECTION)
+    assert rules.awaits_consent(connection(consented_at=None))
+    assert rules.awaits_consent(connection(last_error=changed))
+    assert rules.awaits_consent(connection(status=ConnectionStatus.DISCONNECTED))
+
+
+def test_an_unobserved_check_tells_the_problem() -> None:
+    found: Finding = rules.unobserved(CheckName.RELEASE, SILENT)
+    assert found.values["problem"] == "servicenow_unavailable"
+    assert rules.unobserved(CheckName.RELEASE, SLOW).values == {}
