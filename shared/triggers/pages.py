@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import azure.functions as func
 
@@ -61,7 +61,7 @@ class Visit:
             visit=self,
             Role=Role,
             address=parts.path,
-            here=f"{parts.path}?{parts.query}" if parts.query else parts.path,
+            here=_place_to_return_to(parts),
             **values,
         )
         return func.HttpResponse(
@@ -75,6 +75,13 @@ class Visit:
                 "Vary": "Cookie, Accept-Language",
             },
         )
+
+
+def _place_to_return_to(parts: SplitResult) -> str:
+    """Return where a change of language leads back to; never to the callback, whose address holds a code."""
+    if parts.path.startswith("/api/"):
+        return "/"
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def redirect(address: str) -> func.HttpResponse:
