@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -57,7 +58,7 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
     if values["client_secret"]:
         given["client_secret"] = values["client_secret"]
     if not values["display_name"]:
-        given["display_name"] = values["instance"][:100]
+        given["display_name"] = re.sub(r"^[a-z]+://|/.*$", "", values["instance"])[:100]
     return (connection_body(connection) if connection is not None else {}) | given
 
 

@@ -1,0 +1,141 @@
+"""An instance as a connection check sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.connections.observations import (
+    Account,
+    ClientRecord,
+    Greeting,
+    MarkedRecord,
+    RateLimit,
+    Reach,
+    RegistryTable,
+    SignIn,
+    SignInPage,
+    TicketFacts,
+)
+from shared.connections.ports import InstanceAccess
+
+HANGS = "hangs"
+
+
+@dataclass
+class MemoryProbe:
+    """Implements :class:`shared.connections.observations.InstanceProbe` for an instance on which everything works.
+
+    Attributes:
+        mishaps: What happens instead of an answer, by the name of the look: an exception, or :data:`HANGS`.
+        asked: Names of the looks, in their order.
+        records: Records that dry runs made; True once they are closed.
+    """
+
+    mishaps: dict[str, Exception | str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    records: dict[str, bool] = field(default_factory=dict)
+    loses_answers: bool = False
+
+    async def greet(self, instance: str) -> Greeting:
+        """See the port."""
+        await self._look("greet")
+        return Greeting(Reach.API, 401, 0.0)
+
+    async def sign_in_page(self, authorization_url: str) -> SignInPage:
+        """See the port."""
+        await self._look("sign_in_page")
+        return SignInPage(SignIn.LOGIN_FORM, authorization_url.partition("?")[0])
+
+    async def serves_tokens(self, instance: str) -> bool:
+        """See the port."""
+        await self._look("serves_tokens")
+        return True
+
+    async def rate_limit(self, access: InstanceAccess) -> RateLimit:
+        """See the port."""
+        await self._look("rate_limit")
+        return RateLimit(None)
+
+    async def client_record(self, access: InstanceAccess, client_id: str) -> ClientRecord | None:
+        """See the port."""
+        await self._look("client_record")
+        return None
+
+    async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
+        """See the port."""
+        await self._look("registry_table")
+        return None
+
+    async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
+        """See the port."""
+        await self._look("account")
+        return Account(True, False, False, False, "UTC")
+
+    async def query_by_time(self, access: InstanceAccess) -> None:
+        """See the port."""
+        await self._look("query_by_time")
+
+    async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
+        """See the port."""
+        await self._look("read_kind")
+
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        await self._look("visible")
+        return frozenset(sys_ids)
+
+    async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
+        """See the port."""
+        await self._look("may_read_choices")
+        return True
+
+    async def release(self, access: InstanceAccess) -> str | None:
+        """See the port."""
+        await self._look("release")
+        return None
+
+    async def create_marked(
+        self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
+    ) -> MarkedRecord:
+        """See the port."""
+        if self.loses_answers:
+            self.records[sys_id] = False
+        await self._look("create_marked")
+        self.records[sys_id] = False
+        return MarkedRecord(sys_id, f"{kind}-{len(self.records)}")
+
+    async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+        """See the port."""
+        await self._look("find_marked")
+        return MarkedRecord(sys_id, f"{kind}-found") if sys_id in self.records else None
+
+    async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
+        """See the port."""
+        await self._look("cancel_marked")
+        self.records[record.sys_id] = True
+        return True
+
+    async def _look(self, name: str) -> None:
+        self.asked.append(name)
+        mishap = self.mishaps.get(name)
+        if isinstance(mishap, Exception):
+            raise mishap
+        if mishap == HANGS:
+            await asyncio.Event().wait()
+
+
+@dataclass
+class MemoryTicketFacts:
+    """Implements :class:`shared.connections.observations.TicketFactsSource`."""
+
+    facts: TicketFacts = field(default_factory=TicketFacts)
+    error: Exception | None = None
+
+    async def read(self, connection: Connection) -> TicketFacts:
+        """See the port."""
+        if self.error is not None:
+            raise self.error
+        return self.facts

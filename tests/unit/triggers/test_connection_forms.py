@@ -1,0 +1,155 @@
+"""Forms of the connection's pages: what is shown, what is sent, what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from shared.connections.configure import with_details
+from shared.connections.model import Connection, KindSettings, Portal, TicketKind
+from shared.connections.options import Choice
+from shared.connections.requests import read_connection_request
+from shared.errors import FixRequest
+from shared.tickets.model import Phase
+from shared.triggers.configuration_pages import sent_values, state_rows, with_present
+from shared.triggers.connection_forms import (
+    account_body,
+    account_values,
+    configuration_body,
+    configuration_values,
+    connection_body,
+    form_faults,
+)
+from shared.web.language import languages
+
+GROUP = "0123456789abcdef" * 2
+CONNECTION = Connection(
+    connection_id="contoso",
+    display_name="Contoso",
+    instance="https://contoso.service-now.com",
+    client_id="client",
+    integration_user="m365.integration",
+    portals=(Portal.COMPLIANCE,),
+    kinds={
+        TicketKind.INCIDENT: KindSettings(True, GROUP, "network", {"1": "Just in", "-10": "Parked"}),
+        TicketKind.CHANGE: KindSettings(enabled=False),
+    },
+    time_zone="Asia/Tokyo",
+    consent_lifetime_s=7_776_000,
+)
+ENGLISH = languages()["en"]
+
+
+def saved(body: dict[str, object]) -> Connection:
+    request = read_connection_request(body)
+    return with_details(CONNECTION, request, request.instance)
+
+
+def faults(body: dict[str, object]) -> dict[str, str]:
+    with pytest.raises(FixRequest) as refused:
+        read_connection_request(body)
+    return form_faults(ENGLISH, refused.value)
+
+
+def test_saving_what_is_shown_changes_nothing() -> None:
+    assert saved(connection_body(CONNECTION)) == CONNECTION
+    assert saved(configuration_body(configuration_values(CONNECTION), CONNECTION)) == CONNECTION
+    assert saved(account_body(account_values(CONNECTION), CONNECTION)) == CONNECTION
+
+
+def test_no_form_shows_or_repeats_the_client_secret() -> None:
+    assert account_values(CONNECTION)["client_secret"] == ""
+    assert "client_secret" not in account_body({"client_secret": " "}, CONNECTION)
+    assert account_body({"client_secret": "s3cret"}, CONNECTION)["client_secret"] == "s3cret"
+
+
+def test_the_account_form_leaves_the_configuration_alone() -> None:
+    form = account_values(CONNECTION) | {"integration_user": "another"}
+    assert saved(account_body(form, CONNECTION)) == replace(CONNECTION, integration_user="another")
+
+
+def test_a_new_connection_is_called_like_its_instance_unless_named() -> None:
+    assert account_body({"instance": "contoso"}, None)["display_name"] == "contoso"
+    assert (
+        account_body({"instance": "https://contoso.service-now.com/"}, None)["display_name"]
+        == "contoso.service-now.com"
+    )
+    assert account_body({"instance": "contoso", "display_name": "Main"}, None)["display_name"] == "Main"
+
+
+def test_the_configuration_form() -> None:
+    form = dict(configuration_values(CONNECTION))
+    form |= {"portal_security": "on", "portal_compliance": "", "change_enabled": "on", "incident_enabled": ""}
+    form |= {
+        "incident_state_1": "",
+        "change_state_-5": " Drafted ",
+        "change_other_value": "77",
+        "change_other_name": "Odd",
+    }
+    after = saved(configuration_body(form, CONNECTION))
+    assert after.portals == (Portal.SECURITY,)
+    assert after.kinds[TicketKind.INCIDENT] == KindSettings(False, GROUP, "network", {"-10": "Parked"})
+    assert after.kinds[TicketKind.CHANGE] == KindSettings(True, None, None, {"-5": "Drafted", "77": "Odd"})
+
+
+def test_an_empty_lifetime_is_servicenows_default() -> None:
+    form = configuration_values(CONNECTION) | {"consent_lifetime_s": ""}
+    assert saved(configuration_body(form, CONNECTION)).consent_lifetime_s == 8_640_000
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"time_zone": "Mars/Phobos"}, "time_zone"),
+        ({"consent_lifetime_s": "a while"}, "consent_lifetime_s"),
+        ({"consent_lifetime_s": "9" * 30}, "consent_lifetime_s"),
+        ({"display_name": ""}, "display_name"),
+        ({"portal_compliance": ""}, "portals"),
+        ({"incident_enabled": ""}, "incident_enabled"),
+        ({"change_group": "Service Desk"}, "change_group"),
+        ({"change_category": "x" * 41}, "change_category"),
+        ({"incident_state_1": "x" * 61}, "incident_states"),
+        ({"incident_other_value": "a b", "incident_other_name": "Odd"}, "incident_states"),
+    ],
+)
+def test_each_fault_stands_at_its_field(change: dict[str, str], field: str) -> None:
+    found = faults(configuration_body({**configuration_values(CONNECTION), **change}, CONNECTION))
+    assert list(found) == [field]
+    assert found[field] in ENGLISH.texts.values(), "in the person's language"
+
+
+@pytest.mark.parametrize("field", ["instance", "client_id", "integration_user"])
+def test_each_fault_of_the_account_stands_at_its_field(field: str) -> None:
+    found = faults(account_body({**account_values(CONNECTION), "display_name": "x", field: ""}, CONNECTION))
+    assert list(found) == [field]
+    assert found[field] in ENGLISH.texts.values()
+
+
+def test_faults_without_a_place() -> None:
+    assert form_faults(ENGLISH, FixRequest("Told.", code="instance_not_allowed")) == {
+        "instance": ENGLISH("error.instance_not_allowed.message")
+    }
+    assert form_faults(ENGLISH, FixRequest("Told.", code="no_such_code")) == {"": "Told."}
+
+
+def test_states_are_the_instances_or_the_usual_ones_and_all_that_have_a_name() -> None:
+    usual = state_rows(TicketKind.INCIDENT, None, {"-10": "Parked"})
+    assert [row.value for row in usual] == ["1", "2", "3", "6", "7", "8", "-10"]
+    assert (usual[0].label, usual[0].phase, usual[0].field) == ("New", Phase.NEW, "incident_state_1")
+    assert usual[-1].phase is Phase.UNMAPPED
+    offered = state_rows(TicketKind.CHANGE, [Choice("-5", "Entwurf")], {})
+    assert [(row.value, row.label) for row in offered] == [("-5", "Entwurf")]
+
+
+def test_a_further_state_joins_the_others_when_the_form_is_shown_again() -> None:
+    values = sent_values({"incident_other_value": "77", "incident_other_name": "Odd"}, CONNECTION)
+    assert values["incident_state_77"] == "Odd"
+    assert values["incident_other_value"] == ""
+    assert values["incident_state_1"] == ""
+
+
+def test_the_present_choice_is_offered_although_the_instance_does_not() -> None:
+    assert with_present([Choice("a", "A")], "a") == [("a", "A")]
+    assert with_present([Choice("a", "A")], "b") == [("b", "b"), ("a", "A")]
+    assert with_present([Choice("a", "A")], "") == [("a", "A")]

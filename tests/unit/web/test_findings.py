@@ -1,0 +1,72 @@
+"""Findings in words: every one of them, in every language."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+
+import pytest
+
+from shared.connections.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
+from shared.web.findings import FindingWords, finding_words
+from shared.web.language import languages
+
+PROBLEM = {
+    "problem": "mandatory_fields_missing",
+    "problem_message": "A data policy in ServiceNow demands fields that the ticket does not have: Close notes.",
+    "problem_next_step": "Set a default.",
+}
+
+
+def every_finding() -> Iterator[Finding]:
+    for name in CheckName:
+        for reason in (*REASONS[name.topic], *ANY_CHECK):
+            texts = languages()["en"].texts
+            topic = name.topic if reason in REASONS[name.topic] else "any"
+            asked = {
+                value
+                for part in ("seen", "meaning", "fix")
+                for _, value, _, _ in string.Formatter().parse(texts.get(f"check.{topic}.{reason}.{part}", ""))
+                if value is not None and value not in {"kind", "problem", "remedy"}
+            }
+            values = {value: "reachable" if value == "blocker" else f"<{value}>" for value in asked}
+            yield Finding(name, reason, values | PROBLEM)
+
+
+@pytest.mark.parametrize("code", languages())
+@pytest.mark.parametrize("found", list(every_finding()), ids=lambda found: f"{found.check}-{found.reason}")
+def test_every_finding_has_words(found: Finding, code: str) -> None:
+    words: FindingWords = finding_words(found, languages()[code])
+    assert words.title
+    assert words.seen
+    assert "{" not in words.title + words.seen + words.meaning + words.fix
+    if words.outcome is Outcome.FAILED:
+        assert words.fix, "whoever is told of a failure is told what to do"
+
+
+def test_every_text_belongs_to_a_finding() -> None:
+    keys = {key for key in languages()["en"].texts if key.startswith("check.") and key.count(".") == 3}
+    known = {
+        f"check.{topic}.{reason}" for topic, reasons in {**REASONS, "any": ANY_CHECK}.items() for reason in reasons
+    }
+    assert {key.rpartition(".")[0] for key in keys} <= known
+
+
+def test_a_problem_is_told_in_the_language_with_the_names_it_names() -> None:
+    found = finding(CheckName.CREATE_INCIDENT, "refused", **PROBLEM)
+    assert finding_words(found, languages()["en"]).seen == PROBLEM["problem_message"]
+    japanese = finding_words(found, languages()["ja"]).seen
+    assert japanese.startswith("ServiceNow の")
+    assert japanese.endswith("(Close notes)")
+
+
+def test_a_problem_without_a_translation_is_told_in_english() -> None:
+    values = PROBLEM | {"problem": "no_such_code", "problem_message": "It broke."}
+    assert finding_words(finding(CheckName.RELEASE, "no_answer", **values), languages()["ja"]).seen == "It broke."
+
+
+def test_kinds_and_other_checks_have_their_names() -> None:
+    t = languages()["ja"]
+    assert t("kind.change") in finding_words(finding(CheckName.READ_CHANGE, "passed"), t).title
+    blocked = finding_words(finding(CheckName.RELEASE, "not_checked", blocker="reachable"), t)
+    assert t("check.reachable.title") in blocked.seen
