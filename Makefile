@@ -10,7 +10,7 @@ TESTS ?= tests
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench help setup lint types imports policies
+.PHONY: run test check bench screenshots help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
@@ -23,8 +23,11 @@ check: setup lint types imports policies test ## Everything CI runs: lint, types
 bench: setup ## Measure the figures that the design promises
 	@$(PYTHON) -m benchmarks
 
+screenshots: setup ## Take the pages' pictures into docs/images (needs Chromium)
+	@$(PYTHON) -m sandbox.screenshots
+
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lint: setup
 	@$(VENV)/bin/ruff check .
