@@ -89,7 +89,8 @@ def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: f
         unknown: The write may have been carried out; the next attempt looks it up first.
     """
     asked = error.retry_after_s if isinstance(error, TryLater) else None
-    wait = backoff_s(ticket.delivery.attempts, asked, jitter)
+    # What a missing consent is waited for is a person, not the clock: the ticket goes with the first run afterwards.
+    wait = 0.0 if isinstance(error, Reauthorize) else backoff_s(ticket.delivery.attempts, asked, jitter)
     if unknown:
         wait = max(wait, COMMIT_MAY_TAKE_S)
     after = replace(

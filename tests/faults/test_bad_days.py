@@ -247,3 +247,18 @@ async def test_a_vault_that_does_not_answer_postpones(in_process: InProcess) -> 
     assert creation.ticket.delivery.error_code == "storage_unavailable"
     await in_process.recover()
     assert (await in_process.ticket(creation.ticket.ticket_id)).delivery.status is Delivery.DELIVERED
+
+
+async def test_what_waits_for_a_consent_goes_with_the_first_run_after_it(in_process: InProcess) -> None:
+    in_process.control.revoke_tokens(user_name=in_process.user_name)
+    ticket_ids = [(await in_process.create()).ticket.ticket_id for _ in range(2)]
+    for _ in range(10):
+        in_process.clock.advance(60)
+        await in_process.app.maintenance.run()
+    assert (await in_process.connection()).status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    await in_process.authorize()
+    in_process.clock.advance(60)
+    await in_process.app.maintenance.run()
+    for ticket_id in ticket_ids:
+        assert (await in_process.ticket(ticket_id)).delivery.status is Delivery.DELIVERED
+        assert len(in_process.records(ticket_id)) == 1

@@ -81,6 +81,7 @@ def test_a_browser_is_shown_a_page_that_says_what_to_do(app: WholeApp) -> None:
     assert answer.headers["Content-Type"].startswith("text/html")
     assert f"connection_id={connected.connection_id}" in answer.text
     assert "log_out_first=true" in answer.text
+    assert parse_qs(urlsplit(callback).query)["code"][0] not in answer.text
 
 
 def test_denial_changes_nothing(app: WholeApp) -> None:

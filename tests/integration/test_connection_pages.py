@@ -1,0 +1,250 @@
+"""Provisioning, configuration and check as pages and API, in the whole app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.whole_app import Connected, WholeApp
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+PAGE = {"Accept": "text/html"}
+
+
+def form_of(connected: Connected, **changes: str) -> dict[str, str]:
+    """The provisioning form, filled in."""
+    names = ("instance", "client_id", "client_secret", "integration_user")
+    return {**{name: str(connected.request[name]) for name in names}, "display_name": "Contoso", **changes}
+
+
+def post(app: WholeApp, path: str, form: Mapping[str, str], **headers: str) -> httpx.Response:
+    return app.megan.ask("POST", path, data=dict(form), headers={**PAGE, **headers})
+
+
+def shown(app: WholeApp, path: str, language: str = "en") -> str:
+    answer = app.megan.ask("GET", path, headers={**PAGE, "Accept-Language": language})
+    assert answer.status_code == 200, answer.text
+    return unescape(answer.text)
+
+
+def step_classes(html: str) -> list[str]:
+    return re.findall(r'<li class="(\w*)" aria-labelledby="step-', html)
+
+
+def provisioned(app: WholeApp, **changes: str) -> tuple[Connected, str]:
+    """Enter a connection on the page; returns what belongs to it, and the id the page gave it."""
+    registered = app.registered()
+    answer = post(app, "/ticketProvisioning", form_of(registered, **changes))
+    assert answer.status_code == 303, answer.text
+    match = re.match(
+        r"/ticketProvisioning\?connection_id=([a-z0-9-]+)&done=saved#authorize", answer.headers["Location"]
+    )
+    assert match is not None, answer.headers["Location"]
+    return Connected(
+        match[1], registered.client_id, registered.client_secret, registered.user_name, registered.request
+    ), match[1]
+
+
+@pytest.fixture
+def connected(app: WholeApp) -> Connected:
+    return app.connected(time_zone="UTC")
+
+
+def test_the_checklist_leads_from_nothing_to_a_connection(app: WholeApp) -> None:
+    empty = shown(app, "/ticketProvisioning?new=true")
+    assert step_classes(empty) == ["", "", "", "now", "", ""]
+    assert f"{app.host.public_url}/api/oauth/callback" in empty
+    connected, connection_id = provisioned(app)
+    saved = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
+    assert step_classes(saved) == ["done", "done", "done", "done", "now", ""]
+    assert connected.client_secret not in saved
+    assert f'href="/api/oauth/authorize?connection_id={connection_id}"' in saved
+    back = app.authorize(connected)
+    assert back.headers["Location"] == f"/ticketProvisioning?connection_id={connection_id}&done=authorized"
+    assert step_classes(shown(app, back.headers["Location"])) == ["done"] * 6
+
+
+def test_saving_twice_makes_one_connection(app: WholeApp) -> None:
+    registered = app.registered()
+    first, second = (post(app, "/ticketProvisioning", form_of(registered)) for _ in range(2))
+    assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_what_is_wrong_stands_at_its_field_and_nothing_is_kept(app: WholeApp) -> None:
+    before = app.megan.get("/api/connections")
+    form = form_of(app.registered(), instance="https://evil.example", display_name="<b>Contoso</b>")
+    answer = post(app, "/ticketProvisioning", form)
+    assert answer.status_code == 422
+    assert 'aria-describedby="instance-hint instance-fault"' in answer.text
+    assert "&lt;b&gt;Contoso&lt;/b&gt;" in answer.text, "what was entered is still there"
+    assert form["client_secret"] not in answer.text
+    assert app.megan.get("/api/connections") == before
+
+
+def test_a_new_connection_needs_its_secret(app: WholeApp) -> None:
+    answer = post(app, "/ticketProvisioning", form_of(app.registered(), client_secret=""))
+    assert answer.status_code == 422
+    assert "client_secret-fault" in answer.text
+
+
+def test_steps_check_themselves(app: WholeApp) -> None:
+    registered = app.registered()
+    answer = post(app, "/ticketProvisioning", form_of(registered, client_id="f" * 32))
+    unknown = shown(app, answer.headers["Location"].partition("#")[0])
+    assert step_classes(unknown)[0] == ""
+    assert f"does not know the client ID {'f' * 32}" in unknown
+    app.control.set_fault("address_blocked", remaining=None)
+    blocked = shown(app, answer.headers["Location"].partition("#")[0], "ja")
+    assert "ServiceNow がコネクタのアドレスを拒否しました" in blocked
+
+
+def test_several_connections_are_to_choose_from(app: WholeApp, connected: Connected) -> None:
+    app.connected()
+    choices = shown(app, "/ticketProvisioning")
+    assert f"/ticketProvisioning?connection_id={connected.connection_id}" in choices
+    assert "/ticketProvisioning?new=true" in choices
+    assert not step_classes(choices)
+
+
+def test_a_changed_account_needs_a_new_authorization(app: WholeApp, connected: Connected) -> None:
+    form = form_of(connected, client_secret="", integration_user="somebody.else", connection_id=connected.connection_id)
+    assert post(app, "/ticketProvisioning", form).status_code == 303
+    after = app.megan.get(connected.path)
+    assert (after["status"], after["integration_user"]) == ("reauthorization_required", "somebody.else")
+    assert after["time_zone"] == "UTC", "what the page does not show stays"
+
+
+def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected: Connected) -> None:
+    path = f"/configuration/{connected.connection_id}"
+    page = shown(app, path)
+    assert "Security Operations" in page, "groups of the instance"
+    assert "Inquiry / Help" in page, "categories of the instance"
+    form = {
+        "display_name": "Contoso",
+        "time_zone": "Asia/Tokyo",
+        "consent_lifetime_s": "8640000",
+        "portal_security": "on",
+        "incident_enabled": "on",
+        "incident_category": "network",
+        "incident_state_1": "Just in <b>",
+    }
+    preview = post(app, path, {**form, "step": "preview"})
+    assert preview.status_code == 200
+    assert "Just in &lt;b&gt;</span>" in preview.text
+    assert app.megan.get(connected.path)["time_zone"] == "UTC"
+    saved = post(app, path, {**form, "step": "save"})
+    assert (saved.status_code, saved.headers["Location"]) == (303, f"{path}?done=saved")
+    after = app.megan.get(connected.path)
+    assert after["kinds"]["incident"]["state_names"] == {"1": "Just in <b>"}
+    assert after["kinds"]["incident"]["category"] == "network"
+    assert after["kinds"]["change"]["enabled"] is False
+    assert (after["portals"], after["time_zone"], after["status"]) == (["security"], "Asia/Tokyo", "connected")
+    refused = post(app, path, {**form, "time_zone": "Mars/Phobos", "incident_enabled": ""})
+    assert refused.status_code == 422
+    assert "time_zone-fault" in refused.text
+
+
+def test_groups_that_cannot_be_listed_are_entered(app: WholeApp, connected: Connected) -> None:
+    app.control.set_fault("bad_gateway", path="^/api/now/table/(sys_user_group|sys_choice)", remaining=None)
+    page = shown(app, f"/configuration/{connected.connection_id}")
+    assert '<input type="text" id="incident_group"' in page
+    assert "In Progress" in page, "the usual states"
+
+
+def test_synchronise_now(app: WholeApp, connected: Connected) -> None:
+    answer = post(app, f"/configuration/{connected.connection_id}/sync", {})
+    assert answer.headers["Location"].endswith("?done=synchronised")
+    assert app.megan.get(connected.path)["last_sync_at"]
+
+
+def test_removal_asks_first_and_says_what_is_kept(app: WholeApp, connected: Connected) -> None:
+    ticket = app.create(connected)
+    path = f"/configuration/{connected.connection_id}"
+    assert "tickets are kept here" in shown(app, f"{path}/remove")
+    assert app.megan.get(connected.path)["status"] == "connected"
+    removed = post(app, f"{path}/remove", {})
+    assert (removed.status_code, removed.headers["Location"]) == (303, f"{path}/removed")
+    assert "no longer connected" in shown(app, f"{path}/removed")
+    assert app.megan.get(connected.path)["status"] == "disconnected"
+    assert app.show(ticket)["dormant"] is True
+    assert app.megan.ask("GET", path, headers=PAGE).status_code == 404
+
+
+def test_the_check_as_a_page(app: WholeApp, connected: Connected) -> None:
+    path = f"/configuration/{connected.connection_id}/check"
+    page = post(app, path, {})
+    assert page.status_code == 200
+    assert "Check with a dry run" in page.text
+    tried = unescape(post(app, path, {"dry_run": "true"}, **{"Accept-Language": "ja"}).text)
+    assert re.search(r"テスト実行で INC\d+ を作成し、キャンセルしました", tried)
+
+
+def test_the_check_as_an_operation(app: WholeApp, connected: Connected) -> None:
+    answer = app.megan.ask("POST", f"{connected.path}/check")
+    assert answer.status_code == 200, answer.text
+    report: dict[str, Any] = answer.json()
+    outcomes = [each["outcome"] for each in report["findings"]]
+    assert report["failed"] == 0, [each for each in report["findings"] if each["outcome"] == "failed"]
+    assert [report[name] for name in ("passed", "failed", "unknown")] == [
+        outcomes.count(name) for name in ("passed", "failed", "unknown")
+    ]
+    assert all(each["title"] and each["seen"] for each in report["findings"])
+    tried = app.megan.ask("POST", f"{connected.path}/check", {"dry_run": True}).json()
+    assert (tried["dry_run"], tried["left_open"]) == (True, [])
+    assert {each["name"]: each["reason"] for each in tried["findings"]}["create_change"] == "created"
+
+
+def test_a_dry_run_is_no_ticket(app: WholeApp, connected: Connected) -> None:
+    app.megan.ask("POST", f"{connected.path}/check", {"dry_run": True})
+    assert app.megan.ask("POST", f"{connected.path}/sync").status_code == 200
+    assert app.adele.get(f"/api/tickets?connection={connected.connection_id}")["tickets"] == []
+
+
+@pytest.mark.parametrize("fault", ["hibernating", "bad_gateway", "address_blocked", "huge_body", "accepted"])
+def test_a_bad_day_is_a_report_not_an_error(app: WholeApp, connected: Connected, fault: str) -> None:
+    app.control.set_fault(fault, remaining=None)
+    answer = app.megan.ask("POST", f"{connected.path}/check", {"dry_run": True})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["failed"] + answer.json()["unknown"] > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [({"dry_run": "yes"}, 422, "invalid_check"), ({"more": 1}, 422, "invalid_check"), ([], 422, "invalid_check")],
+)
+def test_what_cannot_be_asked(app: WholeApp, connected: Connected, body: Any, status: int, code: str) -> None:
+    answer = app.megan.ask("POST", f"{connected.path}/check", body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_only_managers_get_in(app: WholeApp, connected: Connected) -> None:
+    path = f"/configuration/{connected.connection_id}"
+    for method, address in (
+        ("GET", "/ticketProvisioning"),
+        ("POST", "/ticketProvisioning"),
+        ("GET", path),
+        ("POST", path),
+        ("POST", f"{path}/check"),
+        ("POST", f"{path}/sync"),
+        ("GET", f"{path}/remove"),
+        ("POST", f"{path}/remove"),
+        ("GET", f"{path}/removed"),
+        ("POST", f"{connected.path}/check"),
+    ):
+        answer = app.adele.ask(method, address, headers=PAGE)
+        assert answer.status_code == 403, f"{method} {address}"
+    assert app.megan.get(connected.path)["status"] == "connected"
+
+
+def test_other_sites_change_nothing(app: WholeApp, connected: Connected) -> None:
+    path = f"/configuration/{connected.connection_id}"
+    for address in ("/ticketProvisioning", path, f"{path}/remove", f"{path}/check", f"{path}/sync"):
+        answer = post(app, address, {}, **{"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403, address
+    assert app.megan.get(connected.path)["status"] == "connected"
