@@ -71,6 +71,11 @@ def _preview(page: Page) -> None:
     page.locator("button[value='send']").wait_for()
 
 
+def _check(page: Page) -> None:
+    page.locator("form[action$='/check'] button").click()
+    page.locator("ul.findings").wait_for()
+
+
 def _new_ticket(stage: Stage) -> str:
     ticket = stage.tickets[-2]
     recommendation = ticket["recommendation"]
@@ -93,6 +98,9 @@ PICTURES: Final = (
     Picture("ticket", lambda stage: stage.ticket("resolved")),
     Picture("ticket-refused", lambda stage: stage.ticket(None)),
     Picture("new-ticket", _new_ticket, _preview),
+    Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
+    Picture("check", lambda _: "/configuration/contoso", _check),
+    Picture("configuration", lambda _: "/configuration/contoso"),
     Picture("error", lambda _: f"/tickets/{'0' * 32}"),
 )
 

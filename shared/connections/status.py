@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -72,22 +73,23 @@ class ConnectionHealth:
     async def succeeded(self, connection: Connection) -> Connection:
         """Note that ServiceNow gave a real answer; return the connection as stored. Raises TryLater."""
         now = self.clock()
-
-        def change(current: Connection) -> Connection:
-            return after_success(current, now) if is_same_grant(current, connection) else current
-
-        return self._told(connection, await change_connection(self.connections, connection, change))
+        return await self._changed(connection, lambda current: after_success(current, now))
 
     async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
         """Note why a call failed; return the connection as stored. Raises TryLater."""
         now = self.clock()
+        return await self._changed(connection, lambda current: after_failure(current, error, now))
 
-        def change(current: Connection) -> Connection:
-            return after_failure(current, error, now) if is_same_grant(current, connection) else current
+    async def _changed(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
+        """Change the connection as it is stored; somebody else may have noted the same before, and told it."""
+        before = connection
 
-        return self._told(connection, await change_connection(self.connections, connection, change))
+        def change_current(current: Connection) -> Connection:
+            nonlocal before
+            before = current
+            return change(current) if is_same_grant(current, connection) else current
 
-    def _told(self, before: Connection, after: Connection) -> Connection:
+        after = await change_connection(self.connections, connection, change_current)
         if after.status is not before.status:
             log_event(
                 "connection_status_changed",

@@ -53,6 +53,11 @@ def _faults(page: Page) -> None:
     expect(page.locator("#name-fault")).to_be_visible()
 
 
+def _check(page: Page) -> None:
+    page.locator("form[action$='/check'] button").click()
+    expect(page.locator("ul.findings")).to_be_visible()
+
+
 def _open_everything(page: Page) -> None:
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
 
@@ -70,6 +75,7 @@ PLACES = (
     Place("provisioning, nothing entered", "/ticketProvisioning", _open_everything, empty=True),
     Place("provisioning, connected", "/ticketProvisioning", _open_everything),
     Place("configuration", "/configuration/contoso"),
+    Place("check", "/configuration/contoso", _check),
     Place("remove connection", "/configuration/contoso/remove"),
     Place("error", f"/tickets/{'0' * 32}"),
 )

@@ -84,6 +84,18 @@ def test_language_follows_the_browser_until_the_person_chooses(app: FunctionsHos
     expect(page.get_by_role("heading", name=ja("home.card.incident"))).to_be_visible()
 
 
+def test_language_can_be_changed_on_every_page(
+    app: FunctionsHost, empty_app: FunctionsHost, open_window: OpenWindow
+) -> None:
+    pages = {host: open_window(host).sign_in(ADMINISTRATOR) for host in (app, empty_app)}
+    for place in PLACES:
+        page = pages[empty_app if place.empty else app]
+        place.visit(page, app, empty_app)
+        for name, language in (("日本語", "ja"), ("English", "en")):
+            page.get_by_role("link", name=name).click()
+            expect(page.locator("html"), place.name).to_have_attribute("lang", language)
+
+
 def test_times_are_local(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(ADMINISTRATOR, "/tickets")
     page.get_by_role("link", name="Block legacy").click()

@@ -1,18 +1,35 @@
-"""The first look at an app: signed out, nothing connected, counts."""
+"""The home page: its cards show what stands in ServiceNow."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
 from sandbox.demonstration import ADMINISTRATOR
+from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost
+from shared.web.cards import SHOWN
+from shared.web.language import languages
 from tests.browser.conftest import OpenWindow
+
+t = languages()["en"]
+SLOW_MS = 2000
+"""Far above the figure that the benchmarks hold it to: here the machine does much else."""
 
 
 def test_cards_show_what_stands_in_servicenow(app: FunctionsHost, open_window: OpenWindow) -> None:
+    with PortalUser(ADMINISTRATOR, app.public_url) as administrator:
+        counts = administrator.call("GET", "/api/tickets/summary")["kinds"]
     page = open_window(app).sign_in(ADMINISTRATOR)
-    incidents = page.get_by_role("region", name="Incident management")
-    expect(incidents.get_by_role("img")).to_have_accessible_name(
-        "Tickets by phase: New 1, In progress 1, On hold 1, Resolved 2, Closed 1"
-    )
-    page.screenshot(path="/tmp/home.png", full_page=True)
+    for kind, shown in counts.items():
+        card = page.get_by_role("region", name=t(f"home.card.{kind}"))
+        for name in ("open", "overdue", "pending", "failed"):
+            number = card.locator("dl.numbers > div", has=page.get_by_text(t(f"count.{name}"), exact=True))
+            expect(number.locator("dd")).to_have_text(str(shown[name]))
+        picture = card.get_by_role("img").locator("title").text_content() or ""
+        named, _, phases = picture.partition(": ")
+        assert named == t("home.chart")
+        assert phases.split(", ") == [
+            f"{t(f'phase.{phase}')} {shown['phases'][phase]}" for phase in SHOWN if shown["phases"][phase]
+        ]
+    [timing] = page.evaluate("performance.getEntriesByType('navigation').map((each) => each.toJSON())")
+    assert timing["responseEnd"] - timing["requestStart"] < SLOW_MS
