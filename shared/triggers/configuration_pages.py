@@ -99,6 +99,7 @@ async def configuration_check(visit: Visit) -> func.HttpResponse:
     findings = sorted((finding_words(each, visit.language) for each in report.findings), key=_worst_first)
     return visit.page(
         "check.html",
+        here=f"/configuration/{report.connection.connection_id}",
         connection=report.connection,
         checked_at=report.checked_at,
         findings=findings,

@@ -53,17 +53,10 @@ class Visit:
         return self.visitor is not None and role in self.visitor.roles
 
     def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
-        """Return a rendered page."""
+        """Return a rendered page; a value ``here`` says where a change of language leads to, if not to its address."""
         parts = urlsplit(self.request.url)
-        html = render(
-            template,
-            self.language,
-            visit=self,
-            Role=Role,
-            address=parts.path,
-            here=_place_to_return_to(parts),
-            **values,
-        )
+        known = {"visit": self, "Role": Role, "address": parts.path, "here": _place_to_return_to(parts)}
+        html = render(template, self.language, **(known | values))
         return func.HttpResponse(
             html.encode(),
             status_code=status,
@@ -193,7 +186,9 @@ def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
                 "Cache-Control": "no-store",
             },
         )
-    return visit.page("error.html", status=error.status, error=error)
+    # What a form was sent to is often nothing that a browser can get.
+    where = {} if visit.request.method == "GET" else {"here": "/"}
+    return visit.page("error.html", status=error.status, error=error, **where)
 
 
 def cookie_value(cookies: str, name: str) -> str | None:
