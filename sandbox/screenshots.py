@@ -139,6 +139,7 @@ def _stage(world: World, language: str) -> Stage:
 def _start(world: World) -> FunctionsHost:
     port = free_port()
     return world.start_host(
+        f"Functions host {port}",
         account=world.azurite.new_account(),
         vault_url=world.key_vaults.new_vault(),
         port=port,

@@ -54,6 +54,7 @@ def new_app(chromium: Browser, world: World) -> NewApp:
     def start(account: StorageAccount | None = None) -> FunctionsHost:
         port = free_port()
         return world.start_host(
+            f"Functions host {port}",
             account=account or world.azurite.new_account(),
             vault_url=world.key_vaults.new_vault(),
             port=port,
