@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import PendingAuthorization
-from shared.storage.tables import is_table_missing, plain_time, storage_errors
+from shared.storage.tables import REPEATED, is_table_missing, plain_time, storage_errors
 
 _TAKEN: Final = frozenset({404, 412})
 
@@ -24,17 +25,17 @@ class AzureAuthorizationStore:
 
     async def create_authorization(self, authorization: PendingAuthorization) -> None:
         """Store it."""
-        with storage_errors():
-            await self._table.create_entity(
-                {
-                    "PartitionKey": _partition(authorization.state_hash),
-                    "RowKey": authorization.state_hash,
-                    "connection_id": authorization.connection_id,
-                    "code_challenge": authorization.code_challenge,
-                    "expires_at": authorization.expires_at,
-                    "started_by": authorization.started_by,
-                }
-            )
+        row = {
+            "PartitionKey": _partition(authorization.state_hash),
+            "RowKey": authorization.state_hash,
+            "connection_id": authorization.connection_id,
+            "code_challenge": authorization.code_challenge,
+            "expires_at": authorization.expires_at,
+            "started_by": authorization.started_by,
+        }
+        # A state is random: one that is there already is this very one, its insert repeated after a lost answer.
+        with storage_errors(), suppress(ResourceExistsError):
+            await self._table.create_entity(row, **REPEATED)
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """Return it and delete it, so that a state works once; None when unknown or already taken."""
@@ -48,7 +49,7 @@ class AzureAuthorizationStore:
             # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
             unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
             try:
-                await self._table.submit_transaction([(TransactionOperation.DELETE, row, unchanged)])
+                await self._table.submit_transaction([(TransactionOperation.DELETE, row, unchanged)], **REPEATED)
             except TableTransactionError as error:
                 if error.status_code not in _TAKEN:
                     raise

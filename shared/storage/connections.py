@@ -26,7 +26,7 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import RowChanged
-from shared.storage.tables import is_table_missing, plain_time, plain_time_or_none, storage_errors
+from shared.storage.tables import REPEATED, is_table_missing, plain_time, plain_time_or_none, storage_errors
 
 type Row = dict[str, Any]
 
@@ -82,7 +82,7 @@ class AzureConnectionStore:
     async def _create(self, row: Row) -> str:
         with storage_errors():
             try:
-                return str((await self._table.create_entity(row))["etag"])
+                return str((await self._table.create_entity(row, **REPEATED))["etag"])
             except ResourceExistsError:
                 raise RowChanged(row["PartitionKey"]) from None
 

@@ -8,7 +8,7 @@ from typing import Any
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableClient
 
-from shared.storage.tables import storage_errors
+from shared.storage.tables import REPEATED, storage_errors
 from shared.tickets.ports import IdempotencyReservation
 
 
@@ -29,7 +29,7 @@ class AzureIdempotencyStore:
         }
         with storage_errors():
             try:
-                await self._table.create_entity(row)
+                await self._table.create_entity(row, **REPEATED)
             except ResourceExistsError:
                 return _reservation(await self._table.get_entity(row["PartitionKey"], row["RowKey"]))
         return reservation

@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock
-from shared.storage.tables import is_table_missing, storage_errors
+from shared.storage.tables import REPEATED, is_table_missing, storage_errors
 
 
 class AzureLeaseStore:
@@ -37,13 +37,13 @@ class AzureLeaseStore:
         }
         with storage_errors():
             try:
-                return str((await self._table.create_entity(wanted))["etag"])
+                return str((await self._table.create_entity(wanted, **REPEATED))["etag"])
             except ResourceExistsError:
                 present = await self._get_row(connection_id, purpose)
             if present is None:
                 return None
             if present["holder"] == wanted["holder"]:
-                # The answer to our own insert was lost, and the SDK sent it again.
+                # The answer to our own insert was lost, and it was repeated.
                 return str(present.metadata["etag"])
             if present["until_at"] > now:
                 return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
@@ -18,6 +19,7 @@ from azure.data.tables import TableErrorCode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.errors import StorageUnavailable
+from shared.log import log_event
 from shared.settings import Settings
 
 TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency")
@@ -26,6 +28,11 @@ TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency")
 CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
+
+REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST"})}
+"""Goes with every insert and every transaction: left to itself, the SDK gives a POST up when its connection breaks,
+which is what happens to a connection that has been idle for long. It may have been carried out all the same: whoever
+repeats it has to know its own write again."""
 
 _TRY_AGAIN: Final = frozenset({408, 429})
 
@@ -84,6 +91,14 @@ def storage_errors() -> Iterator[None]:
     except AzureError as error:
         if (told := _told(error)) is None:
             raise
+        log_event(
+            "storage_failed",
+            level=logging.WARNING,
+            code=told.code,
+            error=type(error).__qualname__,
+            reason=type(error.inner_exception).__qualname__ if error.inner_exception else None,
+            status=error.status_code if isinstance(error, HttpResponseError) else None,
+        )
         raise told from None
 
 

@@ -22,7 +22,7 @@ from azure.data.tables import TableTransactionError, TransactionOperation, Updat
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.storage.tables import is_table_missing, storage_errors
+from shared.storage.tables import REPEATED, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     PENDING_PREFIX,
@@ -52,6 +52,9 @@ POINT_READS: Final = 40
 """Up to so many tickets are read one by one; more are read in ranges."""
 PAGE_ROWS: Final = 1000
 
+CREATION_ID: Final = "creation_id"
+"""Column that tells a ticket's first write from that of a twin."""
+
 _NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 
 type Operation = tuple[Any, ...]
@@ -65,17 +68,24 @@ class AzureTicketStore:
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """Store a new ticket. Raises TicketExists or StorageUnavailable."""
-        operations: list[Operation] = [(TransactionOperation.CREATE, ticket_row(ticket))]
+        creation_id = secrets.token_hex(16)
+        row = ticket_row(ticket) | {CREATION_ID: creation_id}
+        operations: list[Operation] = [(TransactionOperation.CREATE, row)]
         operations += _side_rows(None, ticket)
         operations += _summary_change(ticket.connection_id, [(None, ticket)])
         with storage_errors():
             try:
-                results = await self._table.submit_transaction(operations)
+                results = await self._submit(operations)
             except TableTransactionError as error:
-                if _status(error) == 409:
-                    raise TicketExists(ticket.ticket_id) from None
-                raise
-        return replace(ticket, etag=results[0]["etag"])
+                if _status(error) != 409:
+                    raise
+            else:
+                return replace(ticket, etag=results[0]["etag"])
+        present = await self._get_row(ticket.connection_id, ticket.ticket_id)
+        if present is not None and present.get(CREATION_ID) == creation_id:
+            # The answer to our own insert was lost, and it was repeated.
+            return _ticket(present)
+        raise TicketExists(ticket.ticket_id)
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
         """Return the ticket, or None. Raises StorageUnavailable."""
@@ -86,7 +96,7 @@ class AzureTicketStore:
         """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
         with storage_errors():
             try:
-                results = await self._table.submit_transaction(_update_operations([(before, after)]))
+                results = await self._submit(_update_operations([(before, after)]))
             except TableTransactionError as error:
                 if _status(error) in {404, 412} and not is_table_missing(error):
                     raise RowChanged(before.ticket_id) from None
@@ -101,7 +111,7 @@ class AzureTicketStore:
             async with turn:
                 try:
                     with storage_errors():
-                        await self._table.submit_transaction(_update_operations(part))
+                        await self._submit(_update_operations(part))
                 except TableTransactionError as error:
                     if _status(error) not in {404, 412}:
                         raise
@@ -223,7 +233,7 @@ class AzureTicketStore:
             operations += [(TransactionOperation.DELETE, row) for row in part]
             try:
                 with storage_errors():
-                    await self._table.submit_transaction(operations)
+                    await self._submit(operations)
             except TableTransactionError as error:
                 if _status(error) not in {404, 409, 412}:
                     raise
@@ -247,6 +257,9 @@ class AzureTicketStore:
             summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
             if len(pages) <= 1 or _etag(summary) == _etag(await self._get_row(connection_id, SUMMARY_KEY)):
                 return summary, rows
+
+    async def _submit(self, operations: Sequence[Operation]) -> list[Mapping[str, Any]]:
+        return await self._table.submit_transaction(operations, **REPEATED)
 
     async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
         with storage_errors():

@@ -7,11 +7,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.tickets.model import CORRELATION_PREFIX
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST: Final = 0xFFFF_FFFF_FFFF
 _TICKET_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -22,7 +23,7 @@ def new_ticket_id(now: datetime) -> str:
     Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
     idempotency key (wire document 2.5).
     """
-    milliseconds = int(now.timestamp() * 1000)
+    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1)
     return f"{_NEWEST_FIRST - milliseconds:012x}{secrets.token_hex(10)}"
 
 

@@ -61,7 +61,10 @@ class TicketStore(Protocol):
     """Tickets in Table Storage. Every write keeps the summary right in the same transaction."""
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
-        """Store a new ticket, entered in the outbox when it is pending. Raises TicketExists."""
+        """Store a new ticket, entered in the outbox when it is pending.
+
+        Raises TicketExists when somebody else has stored one of this id; a write that had to be repeated is no other's.
+        """
         ...
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import uvicorn
@@ -25,9 +25,10 @@ QUIET_S = 0.1
 """Requests that are made beside each other arrive within this."""
 _POLL_S = 0.005
 
-type What = Literal["keep", "lose", "refuse"]
+type What = Literal["keep", "lose", "refuse", "lose_connection", "refuse_connection"]
 """``keep``: the request is carried out and its answer never comes. ``lose``: it is carried out and answered by a 500.
-``refuse``: it is not carried out and answered by a 503."""
+``refuse``: it is not carried out and answered by a 503. ``…_connection``: the connection is closed without an answer,
+as happens to one that was idle for long."""
 
 
 @dataclass
@@ -90,6 +91,10 @@ class Gate:
                 self._met.set()
                 await Response(status_code=503)(scope, receive, send)
                 return
+            if mine == "refuse_connection":
+                self._met.set()
+                _hang_up(receive)
+                return
             target = "?".join(part.decode() for part in (scope["raw_path"], scope["query_string"]) if part)
             # One client for each request: nothing of it may depend on another one.
             async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=60) as client:
@@ -107,6 +112,9 @@ class Gate:
                 self._met.set()
                 while mine == "keep" and not self._closed:
                     await asyncio.sleep(_POLL_S)
+                if mine == "lose_connection":
+                    _hang_up(receive)
+                    return
                 await Response(status_code=500)(scope, receive, send)
                 return
             response = Response(content, answer.status_code)
@@ -117,6 +125,12 @@ class Gate:
             await response(scope, receive, send)
 
         return pass_on
+
+
+def _hang_up(receive: Receive) -> None:
+    """Close the connection; ASGI has no way to, so it is uvicorn's request that is asked for it."""
+    cycle: Any = getattr(receive, "__self__", None)
+    cycle.transport.abort()
 
 
 @contextlib.contextmanager

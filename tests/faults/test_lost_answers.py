@@ -35,6 +35,21 @@ async def gated(gated_tables: str, deploy: Deploy, servicenow_process: ServiceNo
     return made
 
 
+@pytest.mark.parametrize("what", ["refuse", "refuse_connection", "lose", "lose_connection"])
+async def test_one_mishap_at_any_step_is_noticed_by_nobody(gated: InProcess, gate: Gate, what: What) -> None:
+    met, waited = [], gated.clock()
+    gated.hurry()
+    for step in range(1, STEPS + 1):
+        gate.begin(what, step)
+        created = await gated.create(f"step {step}")
+        met.append(gate.met)
+        assert created.ticket.delivery.status is Delivery.DELIVERED, gate.passed
+        assert not created.replayed
+    assert gated.clock() == waited, "nobody waited for a twin that was not there"
+    assert met[:4] == [True] * 4, "a creation has at least four requests to tables"
+    assert met[-1] is False, "every step was met"
+
+
 @pytest.mark.parametrize("what", ["lose", "refuse"])
 async def test_an_answer_lost_at_any_step_neither_loses_nor_doubles(gated: InProcess, gate: Gate, what: What) -> None:
     met, ids = [], []

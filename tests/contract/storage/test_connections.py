@@ -212,12 +212,12 @@ async def test_a_lease_that_ended_goes_to_one_other(tables: Tables, clock: Manua
 async def test_a_lease_whose_confirmation_was_lost_is_still_ours(
     tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK sends an insert again when its answer is lost, and hears that the row is there already."""
+    """An insert is sent again when its answer is lost, and then the row is there already."""
     create_entity = tables.connections.create_entity
 
-    async def lost_once(entity: dict[str, object]) -> object:
-        await create_entity(entity)
-        return await create_entity(entity)
+    async def lost_once(entity: dict[str, object], **options: object) -> object:
+        await create_entity(entity, **options)
+        return await create_entity(entity, **options)
 
     monkeypatch.setattr(tables.connections, "create_entity", lost_once)
     leases = AzureLeaseStore(tables.connections, clock)
@@ -242,6 +242,15 @@ async def test_an_authorization_is_taken_once(tables: Tables) -> None:
     await authorizations.create_authorization(pending)
     taken = await asyncio.gather(*(authorizations.take_authorization(pending.state_hash) for _ in range(8)))
     assert [each for each in taken if each is not None] == [pending]
+
+
+async def test_an_authorization_whose_insert_is_repeated_is_stored_once(tables: Tables) -> None:
+    authorizations = AzureAuthorizationStore(tables.authorizations)
+    pending = _authorization("ab" * 32)
+    await authorizations.create_authorization(pending)
+    await authorizations.create_authorization(pending)
+    assert await authorizations.take_authorization(pending.state_hash) == pending
+    assert await authorizations.take_authorization(pending.state_hash) is None
 
 
 async def test_expired_authorizations_are_deleted(tables: Tables) -> None:
