@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -13,11 +13,13 @@ from azure.data.tables.aio import TableClient
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, UserDirectory
-from shared.storage.tables import is_table_missing, storage_errors
+from shared.storage.tables import is_table_missing, plain_time, storage_errors
 
 KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
 """Shorter: somebody may just be adding the user in ServiceNow."""
+KNOWN_MOST: Final = 10_000
+"""So many people are kept in memory besides, which spares most creations a request."""
 
 
 class AzureRequesterDirectory:
@@ -27,32 +29,34 @@ class AzureRequesterDirectory:
         self._table = table
         self._users = users
         self._clock = clock
+        self._known: dict[tuple[str, str], tuple[datetime, str | None]] = {}
 
     async def sys_id_of(self, connection: Connection, access: InstanceAccess, email: str) -> str | None:
         """Return the sys_id of the only active user with that address, or None.
 
         Raises StorageUnavailable, and what :meth:`UserDirectory.find_user_by_email` raises.
         """
-        row_key = _row_key(connection.instance, email)
+        key = connection.connection_id, _row_key(connection.instance, email)
         now = self._clock()
-        row = await self._get_row(connection.connection_id, row_key)
-        if row is not None and row["until_at"] > now:
-            known: str | None = row.get("sys_id")
-            return known
-        sys_id = await self._users.find_user_by_email(access, email)
-        found = {} if sys_id is None else {"sys_id": sys_id}
-        keep = KEEP_MISSING if sys_id is None else KEEP_FOUND
-        with storage_errors():
-            await self._table.upsert_entity(
-                {
-                    "PartitionKey": connection.connection_id,
-                    "RowKey": row_key,
-                    "until_at": now + keep,
-                    **found,
-                },
-                mode=UpdateMode.REPLACE,
-            )
+        until_at, sys_id = self._known.get(key) or await self._stored(*key) or (now, None)
+        if until_at <= now:
+            sys_id = await self._users.find_user_by_email(access, email)
+            until_at = now + (KEEP_MISSING if sys_id is None else KEEP_FOUND)
+            await self._store(*key, until_at, sys_id)
+        if len(self._known) >= KNOWN_MOST:
+            self._known.clear()
+        self._known[key] = until_at, sys_id
         return sys_id
+
+    async def _stored(self, connection_id: str, row_key: str) -> tuple[datetime, str | None] | None:
+        row = await self._get_row(connection_id, row_key)
+        return None if row is None else (plain_time(row["until_at"]), row.get("sys_id"))
+
+    async def _store(self, connection_id: str, row_key: str, until_at: datetime, sys_id: str | None) -> None:
+        row = {"PartitionKey": connection_id, "RowKey": row_key, "until_at": until_at}
+        found = {} if sys_id is None else {"sys_id": sys_id}
+        with storage_errors():
+            await self._table.upsert_entity(row | found, mode=UpdateMode.REPLACE)
 
     async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
         with storage_errors():

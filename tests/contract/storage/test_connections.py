@@ -299,3 +299,38 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
     rows = [row async for row in tables.connections.list_entities()]
     assert "aiko" not in repr(rows).casefold()
+
+
+async def test_a_requester_is_asked_for_once_by_all_instances_of_the_app_and_read_once_by_each(
+    tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = CountingUsers(clock)
+    users.found = "0" * 32
+    access = InstanceAccess(BARE.instance, Secret("token"))
+    await AzureRequesterDirectory(tables.connections, users, clock).sys_id_of(BARE, access, "aiko@contoso.com")
+    another = AzureRequesterDirectory(tables.connections, users, clock)
+    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert users.asked == 1
+
+    async def not_again(*_: object) -> None:
+        raise AssertionError("the row was read before")
+
+    monkeypatch.setattr(tables.connections, "get_entity", not_again)
+    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    monkeypatch.undo()
+    clock.advance(86_400)
+    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert users.asked == 2
+
+
+async def test_only_so_many_requesters_are_kept_in_memory(
+    tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.storage.requesters.KNOWN_MOST", 2)
+    users = CountingUsers(clock)
+    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    access = InstanceAccess(BARE.instance, Secret("token"))
+    for name in "abcab":
+        assert await directory.sys_id_of(BARE, access, f"{name}@contoso.com") is None
+        assert len(directory._known) <= 2
+    assert users.asked == 3
