@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.changes import change_sync_state
 from shared.connections.consent import consent_days_left
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.ports import AuthorizationStore, ConnectionStore, LeaseStore, RowChanged
+from shared.connections.ports import AuthorizationStore, ConnectionStore, LeaseStore
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.errors import ConnectorError, FixRequest
@@ -42,7 +43,6 @@ SYNC_PURPOSE: Final = "sync"
 SYNC_LEASE_S: Final = 120.0
 KEEP_RESERVATIONS: Final = timedelta(days=30)
 """Idempotency keys are remembered for so long."""
-STATE_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +92,14 @@ class Maintenance:
                 status=409,
                 next_step="Authorize the connection first.",
             )
-        await self._request_sync(connection)
+        await change_sync_state(
+            self.connections, connection.connection_id, lambda state: replace(state, requested_at=self.clock())
+        )
         with log_context(connection_id=connection.connection_id):
             async with self._sync_lease(connection) as held:
                 if not held:
                     return None
                 return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
-
-    async def _request_sync(self, connection: Connection) -> None:
-        for _ in range(STATE_TRIES):
-            state = await self.connections.get_sync_state(connection.connection_id)
-            try:
-                await self.connections.save_sync_state(
-                    connection.connection_id, replace(state, requested_at=self.clock())
-                )
-            except RowChanged:
-                continue
-            return
 
     async def _isolated(self, connection: Connection, deadline: datetime) -> None:
         """Do one connection's part; whatever happens there stays there, and is told in one line of the log."""

@@ -1,11 +1,11 @@
-"""Changing a stored connection while others may change it too."""
+"""Changing a stored connection, or the state of its synchronisation, while others may change it too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from shared.connections.model import Connection
+from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore, RowChanged
 from shared.errors import TryLater
 
@@ -41,3 +41,24 @@ async def change_connection(
                 break
             current = reread
     raise TryLater("The connection is being changed by others; nothing was stored.", code="connection_busy")
+
+
+async def change_sync_state(
+    store: ConnectionStore, connection_id: str, change: Callable[[SyncState], SyncState]
+) -> SyncState:
+    """Store what ``change`` makes of the present state, anew when somebody else changed it meanwhile; return it.
+
+    Raises:
+        TryLater: Somebody else was faster again and again.
+        StorageUnavailable: It is not known whether the change was stored.
+    """
+    for _ in range(MAX_TRIES):
+        state = await store.get_sync_state(connection_id)
+        changed = change(state)
+        if changed == state:
+            return state
+        try:
+            return await store.save_sync_state(connection_id, changed)
+        except RowChanged:
+            continue
+    raise TryLater("The synchronisation is being changed by others; nothing was stored.", code="connection_busy")

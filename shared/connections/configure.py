@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.clock import Clock
-from shared.connections.changes import change_connection
+from shared.connections.changes import change_connection, change_sync_state
 from shared.connections.consent import consent_end
 from shared.connections.instance_address import normalise_instance
 from shared.connections.model import Connection, ConnectionStatus, LastError, SyncState
@@ -28,7 +28,6 @@ from shared.log import log_event
 from shared.secret import Secret
 
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
-_SYNC_STATE_TRIES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +151,12 @@ class ConnectionConfiguration:
             for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
                 await self.secrets.remove_secret(name)
             if instance != before.instance:
-                await self._forget_sync_state(connection_id)
+                # Another instance has other times.
+                await change_sync_state(self.connections, connection_id, lambda state: SyncState(etag=state.etag))
             keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:
                 return current
             return await change_connection(self.connections, current, lambda row: configured(row, self.clock()))
-
-    async def _forget_sync_state(self, connection_id: str) -> None:
-        """Start the synchronisation afresh: another instance has other times."""
-        for _ in range(_SYNC_STATE_TRIES):
-            state = await self.connections.get_sync_state(connection_id)
-            try:
-                await self.connections.save_sync_state(connection_id, SyncState(etag=state.etag))
-            except RowChanged:
-                continue
-            return
-        raise TryLater("The connection is being synchronised; send the request again.", code="connection_busy")
 
 
 def with_details(connection: Connection, request: ConnectionRequest, instance: str) -> Connection:

@@ -144,6 +144,7 @@ class SyncState:
         requested_at: When somebody asked for a run at once; None when nobody waits.
         reconciled_at: End of the last complete reconciliation.
         reconcile_after: Ticket id up to which an unfinished reconciliation has come.
+        reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
     """
 
     watermark: str | None = None
@@ -154,4 +155,5 @@ class SyncState:
     requested_at: datetime | None = None
     reconciled_at: datetime | None = None
     reconcile_after: str | None = None
+    reconcile_again_at: datetime | None = None
     etag: str | None = field(default=None, compare=False)

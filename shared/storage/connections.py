@@ -177,6 +177,7 @@ def sync_state_row(connection_id: str, state: SyncState) -> Row:
             "requested_at": state.requested_at,
             "reconciled_at": state.reconciled_at,
             "reconcile_after": state.reconcile_after,
+            "reconcile_again_at": state.reconcile_again_at,
         }
     )
 
@@ -194,6 +195,7 @@ def sync_state_of(row: Any) -> SyncState:
         requested_at=plain_time_or_none(get("requested_at")),
         reconciled_at=plain_time_or_none(get("reconciled_at")),
         reconcile_after=get("reconcile_after"),
+        reconcile_again_at=plain_time_or_none(get("reconcile_again_at")),
         etag=row.metadata["etag"],
     )
 

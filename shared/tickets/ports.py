@@ -47,7 +47,6 @@ class TicketFilter:
         text: Part of the name, or a whole ticket number, ignoring case.
     """
 
-    connection_id: str | None = None
     kind: TicketKind | None = None
     phase: Phase | None = None
     portal: Portal | None = None

@@ -14,20 +14,22 @@ from functools import partial
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused
+from shared.errors import AccessRefused, FixConfiguration
 from shared.tickets.access import with_access
 from shared.tickets.apply import deleted, doubled, with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Phase, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketRecords, TicketStore
-from shared.tickets.sync_state import change_sync_state
 
 PAGE_SIZE: Final = 1000
 GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
+PATIENCE: Final = timedelta(hours=1)
+"""After a refusal, which somebody has to mend, it is tried again so much later."""
 BEFORE_ANY_SYS_ID: Final = "0"
 """Every sys_id sorts behind it, in whatever collation."""
 MANY: Final = 20
@@ -51,7 +53,12 @@ class ReconciliationCounts:
 
 
 def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
-    """Whether the time of day ``at`` (UTC) has passed since the last complete reconciliation, or one is unfinished."""
+    """Whether the time of day ``at`` (UTC) has passed since the last complete reconciliation, or one is unfinished.
+
+    After a refusal it is not, for an hour.
+    """
+    if state.reconcile_again_at is not None and now < state.reconcile_again_at:
+        return False
     if state.reconcile_after is not None:
         return True
     planned = datetime.combine(now.date(), at, tzinfo=now.tzinfo)
@@ -79,6 +86,16 @@ class TicketReconciliation:
         Raises:
             TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was corrected stays corrected.
         """
+        try:
+            return await self._run(connection, deadline)
+        except FixConfiguration:
+            again_at = self.clock() + PATIENCE
+            await change_sync_state(
+                self.connections, connection.connection_id, lambda state: replace(state, reconcile_again_at=again_at)
+            )
+            raise
+
+    async def _run(self, connection: Connection, deadline: datetime) -> ReconciliationCounts:
         state = await self.connections.get_sync_state(connection.connection_id)
         counts = ReconciliationCounts()
         place = state.reconcile_after
@@ -92,7 +109,8 @@ class TicketReconciliation:
                 partial(self.records.list_by_correlation, after=position, page_size=self.page_size),
             )
             if page:
-                last = page[-1]
+                # Foreign records may have a correlation id that begins like ours and cannot be asked for.
+                last = next((each for each in reversed(page) if ticket_id_of(each.correlation_id or "")), page[-1])
                 position = (last.correlation_id or "", last.sys_id)
             until = position[0].removeprefix(CORRELATION_PREFIX).lower() if more and position is not None else None
             tickets = await ours.up_to(until)
@@ -105,8 +123,8 @@ class TicketReconciliation:
             if (stored.reconciled_at, stored.reconcile_after) != (state.reconciled_at, state.reconcile_after):
                 return stored  # reset meanwhile: the connection points to another instance
             if counts.complete:
-                return replace(stored, reconcile_after=None, reconciled_at=ended_at)
-            return replace(stored, reconcile_after=place)
+                return replace(stored, reconcile_after=None, reconcile_again_at=None, reconciled_at=ended_at)
+            return replace(stored, reconcile_after=place, reconcile_again_at=None)
 
         await change_sync_state(self.connections, connection.connection_id, ended)
         return counts

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
 from shared.errors import AccessRefused, StorageUnavailable
@@ -24,7 +25,6 @@ from shared.tickets.apply import with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import Delivery, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
-from shared.tickets.sync_state import change_sync_state
 
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0

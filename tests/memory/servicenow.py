@@ -13,12 +13,14 @@ from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AccessRefused,
     ConnectorError,
+    OurBug,
     OutcomeUnknown,
     Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
 )
+from shared.servicenow.queries import is_safe_value
 from shared.tickets.model import CORRELATION_PREFIX, TABLES, Record, Ticket
 from tests.memory.clock import ManualClock
 from tests.memory.steps import Step, at_once
@@ -254,6 +256,8 @@ class MemoryServiceNow:
         await self._read(access, "list_by_correlation")
         # Texts are compared without regard to case, as in ServiceNow's database.
         rows = sorted((((record.correlation_id or "").lower(), record.sys_id), record) for record in self._ours)
+        if after is not None and not is_safe_value(after[0]):
+            raise OurBug("A value for correlation_id cannot be asked for.", code="unsafe_query_value")
         place = None if after is None else (after[0].lower(), after[1])
         behind = [record for key, record in rows if place is None or key > place]
         return behind[:page_size], len(behind) > page_size

@@ -151,6 +151,7 @@ async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureC
         requested_at=START,
         reconciled_at=START,
         reconcile_after="0" * 32,
+        reconcile_again_at=START + timedelta(hours=1),
     )
     saved = await store.save_sync_state("contoso", full)
     assert await store.get_sync_state("contoso") == saved == full

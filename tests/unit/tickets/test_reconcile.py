@@ -236,6 +236,32 @@ async def test_a_run_goes_on_where_it_stopped(page_size: int, count: int, gone: 
     assert world.state.reconciled_at == world.clock()
 
 
+@pytest.mark.parametrize("page_size", [2, 3, 5])
+async def test_foreign_records_whose_correlation_id_begins_like_ours_hold_nothing_up(page_size: int) -> None:
+    world = World(page_size=page_size)
+    tickets = await world.tickets(9)
+    for number, ticket in enumerate(tickets[page_size - 1 :: page_size]):
+        foreign = record_for(ticket, sys_id=f"{number:032x}")
+        world.servicenow.insert(replace(foreign, correlation_id=f"{foreign.correlation_id}^x"))
+    world.servicenow.delete(tickets[4].ticket_id)
+    assert await world.run() == ReconciliationCounts(compared=9, deleted=1, complete=True)
+
+
+async def test_a_refused_run_is_tried_again_an_hour_later() -> None:
+    world = World()
+    await world.tickets(2)
+    world.servicenow.read_faults.append(ReadFault.ACCESS_REFUSED)
+    with pytest.raises(AccessRefused):
+        await world.run()
+    refused_at = world.clock()
+    at = refused_at.time()
+    assert not is_reconciliation_due(world.state, refused_at + timedelta(minutes=59), at)
+    assert is_reconciliation_due(world.state, refused_at + timedelta(hours=1), at)
+    world.clock.advance(3600)
+    assert (await world.run()).complete
+    assert world.state.reconcile_again_at is None
+
+
 async def test_a_failed_run_is_not_complete() -> None:
     world = World()
     await world.tickets(10)
