@@ -51,6 +51,10 @@ def _single_line(text: str) -> str:
     return text
 
 
+LINK: Final = r"^https?://[^\s/]+(/\S*)?$"
+EMAIL: Final = r"^[^@\s]+@[^@\s]+$"
+# pydantic leaves a pattern out of the JSON schema of a named type; so it is said twice.
+
 type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
 type Line = Annotated[
     str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)
@@ -83,7 +87,7 @@ class RecommendationRequest(BaseModel):
     id: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The recommendation's own identifier in its portal."
     )
-    link: Annotated[Line, Field(max_length=1000, pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = Field(
+    link: Annotated[Line, Field(max_length=1000, pattern=LINK, json_schema_extra={"pattern": LINK})] | None = Field(
         default=None, description="Where a person can read the recommendation."
     )
 
@@ -95,7 +99,7 @@ class OnBehalfOf(BaseModel):
 
     id: Annotated[Line, Field(min_length=1, max_length=100)]
     name: Annotated[Line, Field(min_length=1, max_length=100)]
-    email: Annotated[Line, Field(max_length=100, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    email: Annotated[Line, Field(max_length=100, pattern=EMAIL, json_schema_extra={"pattern": EMAIL})] | None = None
 
 
 class TicketRequest(BaseModel):

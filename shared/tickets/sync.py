@@ -30,6 +30,8 @@ PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
 """Longer than any ServiceNow transaction that can write our records (60 s REST quota, wire document 3)."""
 QUERY_REFUSED: Final = "query_refused"
+FUTURE: Final = timedelta(days=1)
+"""A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 CONFLICT_TRIES: Final = 5
 
@@ -145,7 +147,8 @@ class TicketSync:
     ) -> SyncState:
         since, inclusive = first_bound(state, started_at)
         after = state.resume_after
-        newest = after[0] if after is not None else None
+        latest = (started_at + FUTURE).strftime(TIME_FORMAT)
+        newest = after[0] if after is not None and after[0] <= latest else None
         while True:
             page, more = await with_access(
                 self.door,
@@ -163,7 +166,7 @@ class TicketSync:
             await self.apply(connection, page, counts)
             if page:
                 after = (page[-1].updated_at_text, page[-1].sys_id)
-                newest = max(newest or "", after[0])
+                newest = max((each.updated_at_text for each in page if each.updated_at_text <= latest), default=newest)
             if not more:
                 counts.complete = True
                 return completed(state, newest, started_at, self.clock())

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import function_app  # noqa: F401 - declares every operation
+from shared.tickets.requests import EMAIL, LINK
 from shared.triggers.openapi import ProblemView, openapi_document, problems_of
 from shared.triggers.operations import OPERATIONS
 from tests.fixtures.whole_app import Connected, WholeApp
@@ -101,3 +102,9 @@ def test_the_served_document_is_this_one(app: WholeApp) -> None:
     served = app.megan.get("/api/openapi.json")
     assert served["servers"] == [{"url": app.host.public_url}]
     assert {**served, "servers": None} == {**DOCUMENT, "servers": None}
+
+
+def test_patterns_are_told() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for model, field, pattern in (("RecommendationRequest", "link", LINK), ("OnBehalfOf", "email", EMAIL)):
+        assert schemas[model]["properties"][field]["anyOf"][0]["pattern"] == pattern

@@ -216,6 +216,23 @@ async def test_the_watermark_is_servicenows_own_time() -> None:
     assert (await world.run()).applied == 1
 
 
+async def test_a_record_from_the_future_hides_no_change() -> None:
+    world = World(page_size=2)
+    first, second, third = await world.tickets(3)
+    await world.settle()
+    world.servicenow.change(first.ticket_id, state="2", updated_at_text="2099-01-01 00:00:00")
+    for state, page_s in (("2", 0.0), ("3", 60.0), ("6", 0.0)):
+        world.page_s = page_s
+        world.servicenow.change(second.ticket_id, state=state)
+        world.servicenow.change(third.ticket_id, state=state)
+        for _ in range(3):
+            await world.run()
+        world.assert_same()
+        world.clock.advance(INTERVAL_S)
+    await world.settle()
+    assert (await world.run()).requests == 1
+
+
 async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
     world = World()
     waiting = await world.store.create_ticket(new_ticket(START))
