@@ -139,12 +139,19 @@ def record_link(ticket: Ticket) -> str | None:
     )
 
 
+def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, str]:
+    """Return the connection's own names for the states of the ticket's record, by raw value."""
+    settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
+    if settings is None or ticket.record is None or ticket.record.table != TABLES[ticket.content.kind]:
+        return {}
+    return settings.state_names
+
+
 def state_name(ticket: Ticket, connection: Connection | None) -> str | None:
     """Return the state's name for people: the connection's own, ServiceNow's label, or the raw value."""
     if ticket.record is None:
         return None
-    settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
-    names = settings.state_names if settings is not None and ticket.record.table == TABLES[ticket.content.kind] else {}
+    names = state_names(ticket, connection)
     return names.get(ticket.record.state) or ticket.record.state_label or ticket.record.state
 
 

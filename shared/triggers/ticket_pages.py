@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -24,7 +25,7 @@ from shared.tickets.model import (
 )
 from shared.tickets.rendering import description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
-from shared.tickets.views import EventView, is_dormant, ticket_detail_view
+from shared.tickets.views import EventView, is_dormant, state_names, ticket_detail_view
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.web.language import Language
@@ -121,19 +122,23 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         connection_name=connection.display_name,
         zones={connection.connection_id: connection.time_zone},
         notice=notice,
-        describe=lambda event: describe_event(event, visit.language),
+        describe=lambda event: describe_event(event, state_names(ticket, connection), visit.language),
     )
 
 
-def describe_event(event: EventView, t: Language) -> str:
-    """Return one line of the timeline in the person's language."""
-    details = dict.fromkeys(("number", "from", "from_label", "to", "to_label", "message", "label", "sys_id"), "")
-    details |= dict(event.details)
+def describe_event(event: EventView, names: Mapping[str, str], t: Language) -> str:
+    """Return one line of the timeline in the person's language.
+
+    Args:
+        names: The connection's own names of states, by raw value.
+    """
+    details = defaultdict(str, event.details)
+    state = details["to"] or details["state"]
     values = {
         "number": details["number"],
-        "before": details["from_label"] or details["from"],
-        "after": details["to_label"] or details["to"] or details["label"],
-        "message": t.get(f"error.{details.get('code', '')}.message") or details["message"],
+        "before": names.get(details["from"]) or details["from_label"] or details["from"],
+        "after": names.get(state) or details["to_label"] or details["label"] or state,
+        "message": t.get(f"error.{details['code']}.message") or details["message"],
     }
     return t(f"event.{event.kind}", **values)
 

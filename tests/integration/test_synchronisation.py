@@ -60,6 +60,7 @@ def test_a_state_has_the_name_that_the_connection_gives_it(app: WholeApp, connec
     sync(app, connected)
     shown = app.show(ticket)
     assert (shown["phase"], shown["servicenow"]["state_name"]) == ("resolved", "Fixed, please check")
+    assert "State changed from New to Fixed, please check" in app.adele.visit(f"/tickets/{ticket['ticket_id']}").text
 
 
 def test_a_state_of_the_instances_own_is_shown_and_not_skipped(app: WholeApp, connected: Connected) -> None:
