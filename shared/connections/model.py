@@ -139,6 +139,7 @@ class SyncState:
         watermark_seen_at: Our time at the end of the run that first saw the watermark; only its distance to another
             of our times is used.
         resume_after: ``(sys_updated_on, sys_id)`` of the last row applied by a run that ran out of time.
+        resume_after_ticket: Ticket id up to which such a run had come where records are asked for by their ids.
         last_started_at: Start of the last run.
         last_completed_at: Start of the last run that read everything there was.
         requested_at: When somebody asked for a run at once; None when nobody waits.
@@ -150,6 +151,7 @@ class SyncState:
     watermark: str | None = None
     watermark_seen_at: datetime | None = None
     resume_after: tuple[str, str] | None = None
+    resume_after_ticket: str | None = None
     last_started_at: datetime | None = None
     last_completed_at: datetime | None = None
     requested_at: datetime | None = None

@@ -78,6 +78,7 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
         watermark=newest if moved else state.watermark,
         watermark_seen_at=ended_at if moved else state.watermark_seen_at,
         resume_after=None,
+        resume_after_ticket=None,
         last_completed_at=started_at,
         requested_at=None,
     )
@@ -101,7 +102,8 @@ def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncStat
 
 def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
     """Whether a run is due: asked for, interrupted, or the interval has passed."""
-    if state.requested_at is not None or state.resume_after is not None or state.last_started_at is None:
+    interrupted = state.resume_after is not None or state.resume_after_ticket is not None
+    if state.requested_at is not None or interrupted or state.last_started_at is None:
         return True
     return now >= state.last_started_at + timedelta(seconds=interval_s)
 
@@ -135,8 +137,7 @@ class TicketSync:
         except AccessRefused as error:
             if error.code != QUERY_REFUSED:
                 raise
-            await self._by_id(connection, deadline, counts)
-            ended = completed(begun, None, started_at, self.clock()) if counts.complete else begun
+            ended = await self._by_id(connection, begun, started_at, deadline, counts)
         await change_sync_state(
             self.connections, connection.connection_id, lambda state: merged(state, begun=begun, ended=ended)
         )
@@ -173,10 +174,12 @@ class TicketSync:
             if self.clock() >= deadline:
                 return replace(state, resume_after=after)
 
-    async def _by_id(self, connection: Connection, deadline: datetime, counts: SyncCounts) -> None:
+    async def _by_id(
+        self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
+    ) -> SyncState:
         """Ask for every open ticket by its sys_id: for instances whose query rules forbid the one query."""
-        after: str | None = None
-        while self.clock() < deadline:
+        after = state.resume_after_ticket
+        while True:
             tickets = await self.store.list_tickets(
                 [connection.connection_id],
                 TicketFilter(delivery=Delivery.DELIVERED, open_only=True),
@@ -185,13 +188,15 @@ class TicketSync:
             )
             if not tickets:
                 counts.complete = True
-                return
+                return completed(state, None, started_at, self.clock())
             after = tickets[-1].ticket_id
             sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.record is not None]
             seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
             counts.requests += 1
             counts.seen += len(seen)
             await self.apply(connection, seen, counts)
+            if self.clock() >= deadline:
+                return replace(state, resume_after_ticket=after)
 
     async def apply(self, connection: Connection, records: Sequence[Record], counts: SyncCounts) -> None:
         """Bring the tickets of these records up to date, in transactions."""

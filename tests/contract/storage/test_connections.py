@@ -146,6 +146,7 @@ async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureC
         watermark="2026-03-02 09:00:00",
         watermark_seen_at=START,
         resume_after=("2026-03-02 09:00:00", "0" * 32),
+        resume_after_ticket="1" * 32,
         last_started_at=START,
         last_completed_at=START,
         requested_at=START,

@@ -385,6 +385,31 @@ async def test_open_tickets_are_asked_for_by_id_where_the_query_is_refused() -> 
     assert world.servicenow.requests["list_by_sys_id"] == before
 
 
+async def test_a_run_by_ids_goes_on_where_it_stopped() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(10)
+    world.servicenow.query_refused = True
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+
+    async def slow(name: str) -> None:
+        if name == "list_by_sys_id":
+            world.clock.advance(30)
+
+    world.servicenow._step = slow
+    runs = []
+    for _ in range(3):
+        runs.append(await world.run(within_s=20))
+        world.clock.advance(60)
+        if not runs[-1].complete:
+            assert world.state.resume_after_ticket is not None
+            assert is_sync_due(world.state, world.clock(), 86_400)
+    assert [(run.applied, run.complete) for run in runs] == [(4, False), (4, False), (2, False)]
+    assert (await world.run(within_s=20)).complete
+    assert world.state.resume_after_ticket is None
+    world.assert_same()
+
+
 async def test_other_refusals_are_told() -> None:
     world = World()
     world.servicenow.read_faults.append(ReadFault.ACCESS_REFUSED)
