@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
 from shared.tickets.phases import phase_of
 from shared.tickets.timeline import with_event
+
+CLASS_NOT_SHOWN: Final = "task"
+"""The table that was asked, in place of the record's own where ``sys_class_name`` is hidden."""
 
 
 def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = False) -> Ticket:
@@ -38,6 +42,8 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
         return ticket
     if record.mod_count < known.mod_count and ticket.phase is not Phase.DELETED:
         return ticket
+    if record.table == CLASS_NOT_SHOWN:
+        record = replace(record, table=known.table)
     phase = phase_of(record.table, record.state, record.active)
     if record == known and phase is ticket.phase:
         return ticket

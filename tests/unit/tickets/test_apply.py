@@ -90,6 +90,15 @@ def test_each_event_tells_a_difference_and_each_difference_is_told(history: tupl
         ticket = after
 
 
+def test_a_hidden_class_is_no_other_class() -> None:
+    ticket = delivered_ticket(START)
+    assert ticket.record is not None
+    assert with_record(ticket, replace(ticket.record, table="task"), START) is ticket
+    after = with_record(ticket, replace(ticket.record, table="task", state="6", mod_count=9), START)
+    assert after.phase is Phase.RESOLVED
+    assert [event.kind for event in events_after(ticket, after)] == [EventKind.STATE_CHANGED]
+
+
 @given(histories())
 def test_seeing_the_same_again_changes_nothing(history: tuple[Ticket, list[Record]]) -> None:
     ticket, seen = history
