@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -25,10 +24,11 @@ from shared.tickets.model import (
 )
 from shared.tickets.rendering import description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
-from shared.tickets.views import EventView, is_dormant, state_names, ticket_detail_view
+from shared.tickets.views import is_dormant, state_names, ticket_view
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.web.language import Language
+from shared.web.timeline import event_words
 
 blueprint = func.Blueprint()
 
@@ -112,7 +112,8 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
     ticket, connection = await _ticket(visit)
     done = visit.query.get("done")
-    view = ticket_detail_view(ticket, connection, visit.application.clock())
+    view = ticket_view(ticket, connection, visit.application.clock())
+    names = state_names(ticket, connection)
     notice = (
         visit.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
     )
@@ -122,25 +123,11 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         connection_name=connection.display_name,
         zones={connection.connection_id: connection.time_zone},
         notice=notice,
-        describe=lambda event: describe_event(event, state_names(ticket, connection), visit.language),
+        timeline=[
+            (event.at, event_words(event, visit.language, state_names=names, time_zone=connection.time_zone))
+            for event in reversed(ticket.timeline)
+        ],
     )
-
-
-def describe_event(event: EventView, names: Mapping[str, str], t: Language) -> str:
-    """Return one line of the timeline in the person's language.
-
-    Args:
-        names: The connection's own names of states, by raw value.
-    """
-    details = defaultdict(str, event.details)
-    state = details["to"] or details["state"]
-    values = {
-        "number": details["number"],
-        "before": names.get(details["from"]) or details["from_label"] or details["from"],
-        "after": names.get(state) or details["to_label"] or details["label"] or state,
-        "message": t.get(f"error.{details['code']}.message") or details["message"],
-    }
-    return t(f"event.{event.kind}", **values)
 
 
 async def _ticket(visit: Visit) -> tuple[Ticket, Connection]:

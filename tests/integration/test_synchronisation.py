@@ -49,6 +49,8 @@ def test_state_people_and_due_date_come_back(app: WholeApp, connected: Connected
     assert shown["due_at"] == "2031-05-01T10:00:00Z"
     assert {event["kind"] for event in shown["timeline"][2:]} == {"state_changed", "due_date_changed"}
     assert app.show(change)["phase"] == "in_progress"
+    page = app.adele.visit(f"/tickets/{incident['ticket_id']}").text
+    assert "Due date changed in ServiceNow: 2031-05-01 10:00 UTC" in page
     # Nothing happened since, and nothing is told twice.
     assert sync(app, connected)["applied"] == 0
     assert len(app.show(incident)["timeline"]) == len(shown["timeline"])
