@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -67,6 +68,18 @@ def test_what_the_caller_knows_better_passes(error: AzureError) -> None:
     with pytest.raises(type(error)) as caught, storage_errors():
         raise error
     assert caught.value is error
+
+
+def test_what_failed_is_logged_but_not_the_sdks_words(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StorageUnavailable), storage_errors():
+        raise ServiceRequestError("the SDK's words", error=ConnectionResetError("and those beneath"))
+    with pytest.raises(StorageUnavailable), storage_errors():
+        raise answered(HttpResponseError, 503)
+    told = {"event": "storage_failed", "code": "storage_unavailable"}
+    assert [json.loads(record.getMessage()) for record in caplog.records] == [
+        {**told, "error": "ServiceRequestError", "reason": "ConnectionResetError"},
+        {**told, "error": "HttpResponseError", "status": 503},
+    ]
 
 
 def test_the_time_to_wait_is_passed_on() -> None:
