@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import PendingAuthorization
-from shared.storage.tables import REPEATED, is_table_missing, plain_time, storage_errors
+from shared.storage.tables import REPEATED, get_row, plain_time, storage_errors
 
 _TAKEN: Final = frozenset({404, 412})
 
@@ -39,13 +39,10 @@ class AzureAuthorizationStore:
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """Return it and delete it, so that a state works once; None when unknown or already taken."""
+        row = await get_row(self._table, _partition(state_hash), state_hash)
+        if row is None:
+            return None
         with storage_errors():
-            try:
-                row = await self._table.get_entity(_partition(state_hash), state_hash)
-            except ResourceNotFoundError as error:
-                if is_table_missing(error):
-                    raise
-                return None
             # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
             unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
             try:

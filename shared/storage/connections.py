@@ -26,7 +26,7 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import RowChanged
-from shared.storage.tables import REPEATED, is_table_missing, plain_time, plain_time_or_none, storage_errors
+from shared.storage.tables import REPEATED, get_row, is_table_missing, plain_time, plain_time_or_none, storage_errors
 
 type Row = dict[str, Any]
 
@@ -42,7 +42,7 @@ class AzureConnectionStore:
 
     async def get_connection(self, connection_id: str) -> Connection | None:
         """Return the connection, or None."""
-        row = await self._get_row(connection_id, CONNECTION_KEY)
+        row = await get_row(self._table, connection_id, CONNECTION_KEY)
         return None if row is None else connection_of(row)
 
     async def list_connections(self) -> Sequence[Connection]:
@@ -62,22 +62,13 @@ class AzureConnectionStore:
 
     async def get_sync_state(self, connection_id: str) -> SyncState:
         """Return the state, a fresh one when none is stored."""
-        row = await self._get_row(connection_id, SYNC_KEY)
+        row = await get_row(self._table, connection_id, SYNC_KEY)
         return SyncState() if row is None else sync_state_of(row)
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
         """Store the state if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
         row = sync_state_row(connection_id, state)
         return replace(state, etag=await (self._create(row) if state.etag is None else self._replace(row, state.etag)))
-
-    async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
-        with storage_errors():
-            try:
-                return await self._table.get_entity(connection_id, row_key)
-            except ResourceNotFoundError as error:
-                if is_table_missing(error):
-                    raise
-                return None
 
     async def _create(self, row: Row) -> str:
         with storage_errors():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
-from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -12,7 +11,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock
-from shared.storage.tables import REPEATED, is_table_missing, storage_errors
+from shared.storage.tables import REPEATED, get_row, storage_errors
 
 
 class AzureLeaseStore:
@@ -39,7 +38,7 @@ class AzureLeaseStore:
             try:
                 return str((await self._table.create_entity(wanted, **REPEATED))["etag"])
             except ResourceExistsError:
-                present = await self._get_row(connection_id, purpose)
+                present = await get_row(self._table, connection_id, _row_key(purpose))
             if present is None:
                 return None
             if present["holder"] == wanted["holder"]:
@@ -67,14 +66,6 @@ class AzureLeaseStore:
                 )
             except ResourceModifiedError:
                 return
-
-    async def _get_row(self, connection_id: str, purpose: str) -> Any | None:
-        try:
-            return await self._table.get_entity(connection_id, _row_key(purpose))
-        except ResourceNotFoundError as error:
-            if is_table_missing(error):
-                raise
-            return None
 
 
 def _row_key(purpose: str) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, UserDirectory
-from shared.storage.tables import is_table_missing, plain_time, storage_errors
+from shared.storage.tables import get_row, plain_time, storage_errors
 
 KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
@@ -49,7 +48,7 @@ class AzureRequesterDirectory:
         return sys_id
 
     async def _stored(self, connection_id: str, row_key: str) -> tuple[datetime, str | None] | None:
-        row = await self._get_row(connection_id, row_key)
+        row = await get_row(self._table, connection_id, row_key)
         return None if row is None else (plain_time(row["until_at"]), row.get("sys_id"))
 
     async def _store(self, connection_id: str, row_key: str, until_at: datetime, sys_id: str | None) -> None:
@@ -57,15 +56,6 @@ class AzureRequesterDirectory:
         found = {} if sys_id is None else {"sys_id": sys_id}
         with storage_errors():
             await self._table.upsert_entity(row | found, mode=UpdateMode.REPLACE)
-
-    async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
-        with storage_errors():
-            try:
-                return await self._table.get_entity(connection_id, row_key)
-            except ResourceNotFoundError as error:
-                if is_table_missing(error):
-                    raise
-                return None
 
 
 def _row_key(instance: str, email: str) -> str:

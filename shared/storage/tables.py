@@ -14,8 +14,9 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
+    ResourceNotFoundError,
 )
-from azure.data.tables import TableErrorCode
+from azure.data.tables import TableEntity, TableErrorCode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.errors import StorageUnavailable
@@ -100,6 +101,17 @@ def storage_errors() -> Iterator[None]:
             status=error.status_code if isinstance(error, HttpResponseError) else None,
         )
         raise told from None
+
+
+async def get_row(table: TableClient, partition_key: str, row_key: str) -> TableEntity | None:
+    """Return a row, or None when there is none. Raises StorageUnavailable."""
+    with storage_errors():
+        try:
+            return await table.get_entity(partition_key, row_key)
+        except ResourceNotFoundError as error:
+            if is_table_missing(error):
+                raise
+            return None
 
 
 def is_table_missing(error: HttpResponseError) -> bool:

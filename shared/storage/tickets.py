@@ -17,12 +17,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.storage.tables import REPEATED, is_table_missing, storage_errors
+from shared.storage.tables import REPEATED, get_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     PENDING_PREFIX,
@@ -81,7 +80,7 @@ class AzureTicketStore:
                     raise
             else:
                 return replace(ticket, etag=results[0]["etag"])
-        present = await self._get_row(ticket.connection_id, ticket.ticket_id)
+        present = await get_row(self._table, ticket.connection_id, ticket.ticket_id)
         if present is not None and present.get(CREATION_ID) == creation_id:
             # The answer to our own insert was lost, and it was repeated.
             return _ticket(present)
@@ -89,7 +88,7 @@ class AzureTicketStore:
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
         """Return the ticket, or None. Raises StorageUnavailable."""
-        row = await self._get_row(connection_id, ticket_id)
+        row = await get_row(self._table, connection_id, ticket_id)
         return None if row is None else _ticket(row)
 
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
@@ -181,7 +180,7 @@ class AzureTicketStore:
 
     async def _by_number(self, connection_id: str, number: str) -> Ticket | None:
         key = _number_key(number)
-        row = None if key is None else await self._get_row(connection_id, key)
+        row = None if key is None else await get_row(self._table, connection_id, key)
         return None if row is None else await self.get_ticket(connection_id, row["ticket_id"])
 
     async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
@@ -255,20 +254,11 @@ class AzureTicketStore:
                 pages = [[row async for row in page] async for page in found.by_page()]
             rows = [row for page in pages for row in page]
             summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
-            if len(pages) <= 1 or _etag(summary) == _etag(await self._get_row(connection_id, SUMMARY_KEY)):
+            if len(pages) <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
                 return summary, rows
 
     async def _submit(self, operations: Sequence[Operation]) -> list[Mapping[str, Any]]:
         return await self._table.submit_transaction(operations, **REPEATED)
-
-    async def _get_row(self, connection_id: str, row_key: str) -> Any | None:
-        with storage_errors():
-            try:
-                return await self._table.get_entity(connection_id, row_key)
-            except ResourceNotFoundError as error:
-                if is_table_missing(error):
-                    raise
-                return None
 
     async def _rows(self, query: str, parameters: dict[str, Any], limit: int) -> list[Any]:
         """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
