@@ -59,15 +59,6 @@ def _values(finding: Finding, t: Language) -> Mapping[str, str]:
     if blocker := finding.values.get("blocker"):
         values["blocker"] = _title(CheckName(blocker), t)
     if code := finding.values.get("problem"):
-        values["problem"] = problem_message(t, code, finding.values["problem_message"])
+        values["problem"] = t.problem_message(code, finding.values["problem_message"])
         values["remedy"] = t.get(f"error.{code}.next_step") or finding.values["problem_next_step"]
     return values
-
-
-def problem_message(t: Language, code: str, message: str) -> str:
-    """Return an error's words: English ones name the fields and rules concerned, others gain them in brackets."""
-    translated = t.get(f"error.{code}.message")
-    if translated is None or t.code == "en":
-        return message
-    _, colon, named = message.partition(": ")
-    return f"{translated} ({named.rstrip('.')})" if colon and named else translated

@@ -35,6 +35,18 @@ class Language:
         """Return the text of a key, or None when there is none."""
         return self(key, **values) if key in self.texts else None
 
+    def problem_message(self, code: str, message: str) -> str:
+        """Return a kept error's words: English ones name the fields and rules concerned, others gain them in brackets.
+
+        Args:
+            message: The error's own message; it stands where the code has no text.
+        """
+        translated = self.get(f"error.{code}.message")
+        if translated is None or self.code == FALLBACK:
+            return message
+        _, colon, named = message.partition(": ")
+        return f"{translated} ({named.rstrip('.')})" if colon and named else translated
+
 
 @cache
 def languages() -> Mapping[str, Language]:

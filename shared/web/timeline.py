@@ -29,7 +29,7 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
             before, after = "", _due_date(details["to"], t, time_zone)
         case _:
             before, after = details["from"], details["to"]
-    message = t.get(f"error.{details['code']}.message") or details["message"]
+    message = t.problem_message(details["code"], details["message"])
     return t(f"event.{event.kind}", number=details["number"], before=before, after=after, message=message)
 
 

@@ -58,7 +58,11 @@ def test_a_table_is_no_state() -> None:
     assert moved == "Moved in ServiceNow from incident to sn_si_incident"
 
 
-def test_an_error_is_told_in_the_persons_language_where_it_can_be() -> None:
-    known = languages()["en"]("error.data_policy_refused.message")
-    assert known in words(EventKind.DELIVERY_FAILED, {"code": "data_policy_refused", "message": "as stored"})
+def test_an_error_is_told_in_the_persons_language_with_the_fields_it_names() -> None:
+    named = "A data policy in ServiceNow demands fields that the ticket does not have: Category, Service."
+    refused = TimelineEvent(EventKind.DELIVERY_FAILED, START, {"code": "mandatory_fields_missing", "message": named})
+    told = {code: event_words(refused, t, state_names={}, time_zone="UTC") for code, t in languages().items()}
+    assert named in told["en"]
+    assert "Category, Service" in told["ja"]
+    assert languages()["ja"]("error.mandatory_fields_missing.message") in told["ja"]
     assert "as stored" in words(EventKind.DELIVERY_FAILED, {"code": "of_another_release", "message": "as stored"})
