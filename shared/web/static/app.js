@@ -17,11 +17,11 @@ window.addEventListener("pageshow", (event) => {
 for (const button of document.querySelectorAll("button[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;
+  const label = button.textContent;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
-    const before = button.textContent;
     button.textContent = button.dataset.copied;
-    setTimeout(() => { button.textContent = before; }, 2000);
+    setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
 
