@@ -61,6 +61,7 @@ async def home_page(visit: Visit) -> func.HttpResponse:
     cards = await _cards(visit, authorized, now) if authorized and visit.may(Role.TICKETS_READ) else []
     return visit.page(
         "home.html",
+        connected=bool(authorized),
         cards=cards,
         zones={each.connection_id: each.time_zone for each in authorized},
         banners=_banners(visit, connections, cards, now),
@@ -100,7 +101,7 @@ def _banners(visit: Visit, connections: Sequence[Connection], cards: Sequence[Ca
                 "bad",
                 visit.language("banner.failed", count=failed),
                 visit.language("banner.failed.action"),
-                "/tickets?delivery=failed",
+                "/tickets?show=failed",
             )
         )
     return banners

@@ -23,7 +23,7 @@ blueprint = func.Blueprint()
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PAGE: Final = 1000
-FILTERS: Final = ("text", "kind", "show", "phase", "portal", "connection", "delivery")
+FILTERS: Final = ("text", "kind", "show", "phase", "portal", "connection")
 SHOWS: Final = ("open", "overdue", "pending", "failed")
 READERS: Final = frozenset({Role.TICKETS_READ})
 
@@ -100,7 +100,7 @@ def _filter(visit: Visit, chosen: Mapping[str, str]) -> TicketFilter:
         kind=_known(TicketKind, chosen["kind"]),
         phase=_known(Phase, chosen["phase"]),
         portal=_known(Portal, chosen["portal"]),
-        delivery=_known(Delivery, chosen["delivery"] or show),
+        delivery=_known(Delivery, show),
         open_only=show == "open",
         overdue_at=visit.application.clock() if show == "overdue" else None,
         text=chosen["text"] or None,

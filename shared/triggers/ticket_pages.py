@@ -47,6 +47,8 @@ FIELDS: Final = (
     "link",
     "recommendation_id",
 )
+HIDDEN_FIELD: Final = "recommendation_id"
+"""Comes with a link and is shown nowhere, so its faults stand above the form."""
 DEFAULTS: Final = {
     "kind": TicketKind.INCIDENT.value,
     "portal": Portal.SECURITY.value,
@@ -175,7 +177,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     for fault in errors:
         pointer = str(fault["pointer"]).strip("/")
         name = FIELD_OF_POINTER.get(pointer, pointer.partition("/")[0])
-        faults[name if name in FIELDS else ""] = t.get(f"fault.{name}") or str(fault["detail"])
+        faults[name if name in FIELDS and name != HIDDEN_FIELD else ""] = t.get(f"fault.{name}") or str(fault["detail"])
     return faults
 
 
@@ -243,11 +245,9 @@ async def _form(
 
 
 def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
-    """Return how long the description may be beside our closing block, as far as the form is filled in validly."""
+    """Return how long the description may be beside the closing block of what the form asks for."""
     try:
-        request = read_ticket_request(
-            _request_of({**values, **DEFAULTS, "name": "x", "description": "", "due_date": ""})
-        )
+        request = read_ticket_request(_request_of({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
         request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")

@@ -33,3 +33,14 @@ def test_cards_show_what_stands_in_servicenow(app: FunctionsHost, open_window: O
         ]
     [timing] = page.evaluate("performance.getEntriesByType('navigation').map((each) => each.toJSON())")
     assert timing["responseEnd"] - timing["requestStart"] < SLOW_MS
+
+
+def test_the_banner_leads_to_the_refused_tickets_and_the_filter_shows_it(
+    app: FunctionsHost, open_window: OpenWindow
+) -> None:
+    page = open_window(app).sign_in(ADMINISTRATOR)
+    page.get_by_role("link", name=t("banner.failed.action"), exact=True).click()
+    expect(page.locator("#show")).to_have_value("failed")
+    badges = page.locator("tbody tr .badge.bad", has_text=t("delivery.failed"))
+    expect(badges).to_have_count(page.locator("tbody tr").count())
+    expect(badges.first).to_be_visible()

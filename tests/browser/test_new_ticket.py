@@ -122,7 +122,7 @@ def test_faults_stand_at_their_fields_and_what_was_entered_stays(app: FunctionsH
 
 
 def test_characters_are_counted_as_the_server_counts_them(app: FunctionsHost, open_window: OpenWindow) -> None:
-    page = open_window(app).sign_in(REQUESTER, "/tickets/new")
+    page = open_window(app).sign_in(REQUESTER, "/tickets/new?category=infrastructure&portal=compliance")
     page.locator("#name").fill("Emoji \N{CROSSED SWORDS}\N{GRINNING FACE}")
     expect(page.locator("#name-count")).to_have_text(t("form.characters_left", left=160 - 8))
     left = int("".join(filter(str.isdigit, page.locator("#description-count").inner_text())))
@@ -133,3 +133,9 @@ def test_characters_are_counted_as_the_server_counts_them(app: FunctionsHost, op
     expect(page.locator("#description-count")).to_have_text(t("form.characters_over", left=1))
     page.locator("button[value='preview']").click()
     expect(page.locator("#description-fault")).to_have_text(t("error.description_too_long.message", too_long_by=1))
+
+
+def test_a_link_with_an_impossible_id_is_told(app: FunctionsHost, open_window: OpenWindow) -> None:
+    page = open_window(app).sign_in(REQUESTER, f"/tickets/new?name=Long+id&recommendation_id={'x' * 201}")
+    page.locator("button[value='preview']").click()
+    expect(page.get_by_role("alert")).to_have_text(t("fault.recommendation_id"))
