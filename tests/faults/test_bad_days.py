@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.connections.model import ConnectionStatus
+from shared.maintenance import SYNC_PURPOSE
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
 from tests.faults.in_process import CONNECTION_ID, InProcess
@@ -193,6 +194,19 @@ async def test_a_deleted_record_is_found_at_night(in_process: InProcess) -> None
     in_process.control.advance_clock(86_400)
     await in_process.app.maintenance.run()
     assert (await in_process.ticket(ticket_id)).phase is Phase.DELETED
+
+
+async def test_a_synchronisation_asked_for_while_one_runs_follows_it(in_process: InProcess) -> None:
+    maintenance = in_process.app.maintenance
+    lease = await maintenance.leases.acquire_lease(CONNECTION_ID, SYNC_PURPOSE, duration_s=60)
+    assert lease is not None
+    assert await maintenance.sync_now(await in_process.connection()) is None
+    asked = await maintenance.connections.get_sync_state(CONNECTION_ID)
+    assert asked.requested_at == in_process.clock()
+    await maintenance.leases.release_lease(CONNECTION_ID, SYNC_PURPOSE, lease)
+    await maintenance.run()
+    done = await maintenance.connections.get_sync_state(CONNECTION_ID)
+    assert (done.requested_at, done.last_completed_at) == (None, in_process.clock())
 
 
 async def test_two_timers_at_once_do_everything_once(in_process: InProcess) -> None:

@@ -43,7 +43,7 @@ def tickets(app: WholeApp, control: ControlClient) -> Tickets:
     done = {"state": "6", "close_code": "Solution provided", "close_notes": "Done."}
     control.change_record("incident", created["resolved and overdue"]["ticket_id"], done, as_user="agent.smith")
     app.adele.call("POST", f"{main.path}/sync")
-    control.set_fault("cancelled_before_commit", method="POST", path="/table/incident")
+    control.set_fault("rate_limited", method="POST", path="/table/incident", retry_after_s=3600)
     create("pending")
     control.clear_faults()
     control.change_user(main.user_name, roles=["snc_platform_rest_api_access"])

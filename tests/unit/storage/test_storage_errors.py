@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,7 @@ from azure.core.exceptions import (
 from azure.identity import CredentialUnavailableError
 
 from shared.errors import StorageUnavailable
+from shared.storage import tables
 from shared.storage.tables import storage_errors
 
 
@@ -80,6 +83,19 @@ def test_what_failed_is_logged_but_not_the_sdks_words(caplog: pytest.LogCaptureF
         {**told, "error": "ServiceRequestError", "reason": "ConnectionResetError"},
         {**told, "error": "HttpResponseError", "status": 503},
     ]
+
+
+def test_every_insert_and_transaction_is_repeated_when_its_connection_breaks() -> None:
+    writes = [
+        ast.unparse(node)
+        for file in Path(tables.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"create_entity", "submit_transaction"}
+    ]
+    assert len(writes) >= 6
+    assert [write for write in writes if "**REPEATED" not in write] == []
 
 
 def test_the_time_to_wait_is_passed_on() -> None:

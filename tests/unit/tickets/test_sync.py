@@ -233,6 +233,19 @@ async def test_a_record_from_the_future_hides_no_change() -> None:
     assert (await world.run()).requests == 1
 
 
+async def test_a_run_that_stops_at_a_record_from_the_future_hides_no_change() -> None:
+    world = World(page_size=1)
+    first, second, third = await world.tickets(3)
+    await world.settle()
+    for ticket, year in ((first, 2098), (second, 2099)):
+        world.servicenow.change(ticket.ticket_id, state="2", updated_at_text=f"{year}-01-01 00:00:00")
+    assert not (await world.run(within_s=0)).complete
+    assert (await world.run()).complete
+    world.servicenow.change(third.ticket_id, state="2")
+    await world.run()
+    world.assert_same()
+
+
 async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
     world = World()
     waiting = await world.store.create_ticket(new_ticket(START))
