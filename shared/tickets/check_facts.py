@@ -44,7 +44,5 @@ class CheckFacts:
         return [
             Delivered(kind, ticket.ticket_id, ticket.record.sys_id)
             for ticket in tickets
-            if ticket.record is not None
-            and ticket.instance == connection.instance
-            and ticket.phase is not Phase.DELETED
+            if ticket.record is not None and ticket.is_of(connection) and ticket.phase is not Phase.DELETED
         ]

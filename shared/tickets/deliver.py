@@ -198,7 +198,7 @@ class TicketDelivery:
         while True:
             tickets = await self.store.list_pending(connection.connection_id, limit=PENDING_PAGE, after=after)
             for ticket in tickets:
-                if ticket.instance == connection.instance:
+                if ticket.is_of(connection):
                     yield ticket
             if len(tickets) < PENDING_PAGE:
                 return

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from shared.connections.model import Portal, TicketKind
+from shared.connections.model import Connection, Portal, TicketKind
 
 CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
@@ -229,6 +229,10 @@ class Ticket:
     def is_open(self) -> bool:
         """Whether it stands in ServiceNow and somebody still has to work on it."""
         return self.phase in OPEN_PHASES
+
+    def is_of(self, connection: Connection) -> bool:
+        """Whether it belongs to the instance that the connection has now; otherwise nothing happens to it."""
+        return self.instance == connection.instance
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it is open after its due date."""

@@ -194,11 +194,7 @@ class TicketReconciliation:
 
 
 def _concerns(ticket: Ticket, connection: Connection, now: datetime) -> bool:
-    return (
-        ticket.instance == connection.instance
-        and ticket.delivery.status is Delivery.DELIVERED
-        and ticket.created_at < now - GRACE
-    )
+    return ticket.is_of(connection) and ticket.delivery.status is Delivery.DELIVERED and ticket.created_at < now - GRACE
 
 
 def _compared(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket:

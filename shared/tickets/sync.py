@@ -190,11 +190,14 @@ class TicketSync:
                 counts.complete = True
                 return completed(state, None, started_at, self.clock())
             after = tickets[-1].ticket_id
-            sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.record is not None]
-            seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
-            counts.requests += 1
-            counts.seen += len(seen)
-            await self.apply(connection, seen, counts)
+            sys_ids = [
+                ticket.record.sys_id for ticket in tickets if ticket.is_of(connection) and ticket.record is not None
+            ]
+            if sys_ids:
+                seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
+                counts.requests += 1
+                counts.seen += len(seen)
+                await self.apply(connection, seen, counts)
             if self.clock() >= deadline:
                 return replace(state, resume_after_ticket=after)
 
@@ -213,7 +216,7 @@ class TicketSync:
             changes = [
                 (ticket, after)
                 for ticket_id, ticket in tickets.items()
-                if (after := _applied(ticket, by_ticket[ticket_id], now)) is not ticket
+                if ticket.is_of(connection) and (after := _applied(ticket, by_ticket[ticket_id], now)) is not ticket
             ]
             counts.unknown += len(waiting) - len(tickets)
             conflicts = await self.store.update_tickets(changes)

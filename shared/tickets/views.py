@@ -157,7 +157,7 @@ def state_name(ticket: Ticket, connection: Connection | None) -> str | None:
 
 def is_dormant(ticket: Ticket, connection: Connection | None) -> bool:
     """Whether nothing happens to the ticket: its connection was removed, or points to another instance."""
-    return connection is None or connection.is_removed or ticket.instance != connection.instance
+    return connection is None or connection.is_removed or not ticket.is_of(connection)
 
 
 def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketView:

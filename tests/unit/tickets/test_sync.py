@@ -26,7 +26,7 @@ from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
 from tests.memory.ticket_store import MemoryTicketStore, WriteFault
-from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket, record_for
+from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
 
 INTERVAL_S = 300.0
 
@@ -257,6 +257,20 @@ async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
     counts = await world.run()
     assert (counts.seen, counts.applied, counts.unknown) == (3, 0, 1)
     assert world.stored(waiting) == waiting
+
+
+async def test_a_clone_does_not_change_the_tickets_of_another_instance() -> None:
+    """The connection points to a clone, whose records have the ids of the tickets that were left behind."""
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.connection = replace(world.connection, instance=f"{INSTANCE}.test")
+    world.servicenow.change(ticket.ticket_id, state="7", active=False)
+    for query_refused in (False, True):
+        world.servicenow.query_refused = query_refused
+        counts = await world.run()
+        assert (counts.applied, counts.unknown) == (0, 0)
+        assert world.stored(ticket) == ticket
+    assert world.servicenow.requests["list_by_sys_id"] == 0
 
 
 async def test_a_second_record_of_a_ticket_does_not_change_it() -> None:
