@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from sandbox.functions_host.authentication import AuthenticationOptions, Tenant, UnauthenticatedAction
 from sandbox.functions_host.host import FunctionsHost
+from sandbox.functions_host.log import write_escaped
 from sandbox.functions_host.server import Server
 from sandbox.functions_host.timers import LEASE
 
@@ -91,7 +91,7 @@ def read_settings(file: Path) -> dict[str, str]:
 
 def main() -> None:
     """Run one host."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_escaped()
     options = arguments()
     try:
         asyncio.run(run(options))

@@ -49,6 +49,7 @@ from sandbox.functions_host.request import (
     BadRequestError,
     Request,
     UnreadableRequestError,
+    encode_path,
     trace_parent,
 )
 from sandbox.functions_host.response import Response, from_outcome, with_host_headers
@@ -250,7 +251,7 @@ class FunctionsHost:
         response = await self._respond(request, receive)
         is_https = self._is_behind_front_end and request.headers.get("x-forwarded-proto") == "https"
         response = with_host_headers(response, self.host_json, is_https)
-        log.info("%s %s %s", request.method, request.path, response.status)
+        log.info("%s %s %s", request.method, encode_path(request.path), response.status)
         return await send_response(response, send, method=request.method)
 
     async def _respond(self, request: Request, receive: Receive) -> Response:

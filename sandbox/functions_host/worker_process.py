@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.functions_host.log import write_escaped
 from sandbox.functions_host.messages import Index, Invocation, Outcome, SysPathOrder, WorkerDiedError
 
 _LENGTH = struct.Struct("!I")
@@ -145,7 +146,7 @@ def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder) -> N
     """Be the worker's end until the host closes the socket or is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the host decides when this one ends
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    write_escaped()
     logging.getLogger("azure.functions").setLevel(logging.WARNING)
     asyncio.run(_serve(socket.socket(fileno=descriptor), Path(app_directory), sys_path_order))
 

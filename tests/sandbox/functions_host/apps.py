@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HEADER = """
-import asyncio, json, os, sys, threading, time
+import asyncio, json, logging, os, sys, threading, time
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -146,6 +146,14 @@ async def response_of_dict(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="raise")
 async def raises(req: func.HttpRequest) -> func.HttpResponse:
     raise RuntimeError("the secret reason")
+
+@app.route(route="loud/{*rest}", methods=["POST"])
+async def loud(req: func.HttpRequest) -> func.HttpResponse:
+    text = req.get_body().decode()
+    logging.getLogger("app").warning("logged %s", text)
+    print("printed", text)
+    print("printed as an error", text, file=sys.stderr)
+    raise RuntimeError("raised " + text)
 
 @app.route(route="exit/{how}")
 def exits(req: func.HttpRequest) -> func.HttpResponse:
