@@ -82,6 +82,11 @@ def not_authorized(detail: str = "Failed API level ACL Validation") -> ServiceNo
     return ServiceNowError(403, "User Not Authorized", detail)
 
 
+def unreadable_table(name: str) -> ServiceNowError:
+    """The caller passes no read rule of the table (additions 0)."""
+    return not_authorized(f"User is unauthorized to access table: {name}")
+
+
 def missing_access_scope(scope: str) -> ServiceNowError:
     """The OAuth client lacks an authentication scope (wire document 1.7)."""
     return not_authorized(f"Missing required api access scope: {scope}")

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sandbox.servicenow.faults import TRANSPORT_EXTENSION
+from sandbox.servicenow.fault_kinds import TRANSPORT_EXTENSION
 
 _LONGEST_REQUEST_HEAD = 256 * 1024
 

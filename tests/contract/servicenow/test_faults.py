@@ -67,8 +67,24 @@ READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
     ("accepted", {}, ServiceNowUnavailable, "servicenow_busy", True),
 ]
 
-ELSEWHERE = {"token_refused", "empty_page"}
-"""Tested with OAuth and with the changes."""
+ELSEWHERE = {
+    "cancelled_for_count",
+    "cancelled_for_size",
+    "empty_page",
+    "empty_refresh_token",
+    "endless_count",
+    "hostile_values",
+    "not_found_page",
+    "not_found_text",
+    "redirected",
+    "token_refused",
+    "token_refused_page",
+    "unauthenticated_bearer",
+    "unauthenticated_oauth",
+    "unauthorized",
+    "write_forbidden",
+}
+"""Tested with OAuth, the delivery and the changes."""
 
 
 async def count(control: ControlClient, request: str, expected: int) -> int:

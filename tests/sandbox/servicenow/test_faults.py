@@ -87,6 +87,25 @@ class TestWhichRequests:
         control.set_fault("rate_limited")
         assert [get(simulator).status_code for _ in range(3)] == [502, 429, 200]
 
+    def test_one_in_three(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("bad_gateway", every=3, remaining=2)
+        statuses = [get(simulator).status_code for _ in range(7)]
+        assert statuses == [502, 200, 200, 502, 200, 200, 200]
+
+    def test_a_request_that_an_intermittent_fault_lets_pass_falls_to_the_next(
+        self, simulator: Simulated, control: ControlClient
+    ) -> None:
+        control.set_fault("bad_gateway", every=2, remaining=None)
+        control.set_fault("unauthorized", remaining=None)
+        assert [get(simulator).status_code for _ in range(4)] == [502, 403, 502, 403]
+
+    def test_lists_above_a_limit(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("bad_gateway", above_limit=50, remaining=None)
+        statuses = [
+            get(simulator, TABLE + query).status_code for query in ("?sysparm_limit=51", "?sysparm_limit=50", "")
+        ]
+        assert statuses == [502, 200, 502], "a list without a limit asks for 10,000 rows"
+
     @pytest.mark.parametrize("kind", sorted(KINDS))
     def test_the_control_api_is_out_of_reach(self, simulator: Simulated, control: ControlClient, kind: str) -> None:
         control.set_fault(kind, path="", remaining=None)
@@ -98,6 +117,7 @@ class TestWhichRequests:
             ({"kind": "nonsense"}, "kind is one of"),
             ({"kind": "slow", "path": "("}, "no regular expression"),
             ({"kind": "slow", "delay": 3}, "a fault has no delay"),
+            ({"kind": "slow", "every": 0}, "every is at least 1"),
         ],
     )
     def test_a_fault_that_makes_no_sense(self, control: ControlClient, wanted: dict[str, Any], message: str) -> None:
@@ -273,6 +293,157 @@ class TestItem12Answers:
         control.change_user("agent", time_zone="Asia/Tokyo")
         [row] = get(simulator, f"{TABLE}?sysparm_display_value=all&sysparm_fields=sys_updated_on").json()["result"]
         assert row["sys_updated_on"] == {"display_value": "2026-03-02 18:00:00", "value": "2026-03-02 09:00:00"}
+
+
+class TestWhatStandsInFront:
+    """None of these answers comes from the application, so none carries its cookies or its JSON."""
+
+    @pytest.mark.parametrize("path", [TABLE, "/oauth_token.do", "/login.do", "/nonsense"])
+    @pytest.mark.parametrize(
+        ("kind", "status", "content_type"),
+        [
+            ("redirected", 302, "text/html"),
+            ("not_found_page", 404, "text/html"),
+            ("not_found_text", 404, "text/plain"),
+        ],
+    )
+    def test_any_path(
+        self, simulator: Simulated, control: ControlClient, kind: str, status: int, content_type: str, path: str
+    ) -> None:
+        control.set_fault(kind)
+        before = incidents(simulator)
+        response = simulator.send("POST", path, json={}, auth=AGENT)
+        assert (response.status_code, response.headers["content-type"]) == (status, f"{content_type}; charset=utf-8")
+        assert not {"set-cookie", "x-transaction-id"} & set(response.headers)
+        assert incidents(simulator) == before
+
+    def test_where_a_redirect_leads(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("redirected", location="https://portal.example/maintenance")
+        assert get(simulator).headers["location"] == "https://portal.example/maintenance"
+
+
+class TestRightsThatComeAndGo:
+    @pytest.mark.parametrize(("method", "operation"), [("POST", "Insert"), ("PATCH", "Update"), ("DELETE", "Delete")])
+    def test_a_write_refused_by_an_access_rule(
+        self, simulator: Simulated, control: ControlClient, method: str, operation: str
+    ) -> None:
+        control.set_fault("write_forbidden", remaining=None)
+        [row] = simulator.instance.records.query("incident")
+        path = TABLE if method == "POST" else f"{TABLE}/{row['sys_id']}"
+        response = simulator.send(method, path, json={"state": "2"}, auth=AGENT)
+        assert response.status_code == 403
+        assert response.json()["error"] == {
+            "message": "Operation Failed",
+            "detail": f"ACL Exception {operation} Failed due to security constraints",
+        }
+        assert simulator.instance.records.query("incident") == [row]
+        assert get(simulator).status_code == 200, "reads pass"
+
+    @pytest.mark.parametrize(
+        ("path", "detail"),
+        [
+            (TABLE, "User is unauthorized to access table: incident"),
+            ("/api/now/v2/table/task?sysparm_limit=1", "User is unauthorized to access table: task"),
+            ("/api/now/ui/user/current_user", "Failed API level ACL Validation"),
+        ],
+    )
+    def test_a_caller_who_passes_no_rule(
+        self, simulator: Simulated, control: ControlClient, path: str, detail: str
+    ) -> None:
+        control.set_fault("unauthorized", every=2)
+        response = get(simulator, path)
+        assert response.status_code == 403
+        assert response.json()["error"] == {"message": "User Not Authorized", "detail": detail}
+        assert get(simulator, path).status_code == 200
+
+
+class TestUnauthorizedAnswers:
+    KINDS = ("unauthenticated", "unauthenticated_bearer", "unauthenticated_oauth")
+
+    @pytest.mark.parametrize("runs", [True, False])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_write_that_may_be_carried_out_all_the_same(
+        self, simulator: Simulated, control: ControlClient, kind: str, runs: bool
+    ) -> None:
+        control.set_fault(kind, runs=runs, remaining=2)
+        [row] = simulator.instance.records.query("incident")
+        created = post(simulator, short_description="new")
+        changed = simulator.send("PATCH", f"{TABLE}/{row['sys_id']}", json={"state": "2"}, auth=AGENT)
+        assert (created.status_code, changed.status_code) == (401, 401)
+        assert "set-cookie" not in created.headers
+        assert incidents(simulator) == 1 + runs
+        assert control.record("incident", row["sys_id"])["state"] == ("2" if runs else "1")
+
+    def test_their_shapes(self, simulator: Simulated, control: ControlClient) -> None:
+        for kind in self.KINDS:
+            control.set_fault(kind)
+        basic, bearer, oauth = (get(simulator) for _ in self.KINDS)
+        assert basic.headers["www-authenticate"] == 'Basic realm="Service-now"'
+        assert bearer.headers["www-authenticate"] == 'Bearer realm="Service-now"'
+        assert bearer.json()["error"]["message"] == "User is not authenticated"
+        assert (oauth.text, "www-authenticate" in oauth.headers) == (GENERIC_REFUSAL, False)
+
+    def test_the_token_endpoint_refuses_some_requests(self, simulator: Simulated, control: ControlClient) -> None:
+        refresh_token = simulator.tokens()["refresh_token"]
+        control.set_fault("token_refused", every=2, remaining=None)
+        answers = [simulator.refresh(refresh_token) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [401, 200, 401]
+        assert answers[0].text == GENERIC_REFUSAL
+
+    def test_a_page_refuses_any_grant(self, simulator: Simulated, control: ControlClient) -> None:
+        refresh_token = simulator.tokens()["refresh_token"]
+        control.set_fault("token_refused_page", remaining=2)
+        answers = [simulator.refresh(refresh_token), simulator.code_grant("a code")]
+        for answer in answers:
+            assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+        assert simulator.refresh(refresh_token).status_code == 200
+
+    def test_an_empty_refresh_token(self, simulator: Simulated, control: ControlClient) -> None:
+        granted = simulator.tokens()
+        control.set_fault("empty_refresh_token", remaining=None)
+        answer = simulator.refresh(granted["refresh_token"])
+        assert answer.status_code == 200
+        assert answer.json()["refresh_token"] == ""
+        assert simulator.api(answer.json()["access_token"]).status_code == 200
+        assert simulator.refresh("a dead one").text == GENERIC_REFUSAL
+        control.clear_faults()
+        assert simulator.refresh(granted["refresh_token"]).status_code == 200
+
+
+class TestHostileAnswers:
+    def test_a_count_nobody_can_count(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("endless_count", remaining=None)
+        response = get(simulator)
+        assert response.headers["x-total-count"] == "9" * 5_000
+        assert len(response.json()["result"]) == 1
+        assert "x-total-count" not in get(simulator, f"{TABLE}?sysparm_no_count=true").headers
+
+    @pytest.mark.parametrize(
+        "value", ["0000-00-00 00:00:00", "9999-12-31 23:59:59", "2026-02-30 25:61:61", "yesterday", "x" * 40_000]
+    )
+    def test_values_no_column_should_hold(self, simulator: Simulated, control: ControlClient, value: str) -> None:
+        control.set_fault("hostile_values", values={"sys_updated_on": value, "due_date": value}, remaining=None)
+        [row] = get(simulator, f"{TABLE}?sysparm_fields=number,sys_updated_on").json()["result"]
+        assert (row["sys_updated_on"], row["number"]) == (value, "INC0010001"), "only the columns that were asked for"
+        [row] = get(simulator, f"{TABLE}?sysparm_display_value=all").json()["result"]
+        assert row["due_date"] == {"display_value": value, "value": value}
+        assert post(simulator).json()["result"]["sys_updated_on"] == value
+
+    def test_a_list_that_is_cancelled_for_its_count(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("cancelled_for_count")
+        [row] = simulator.instance.records.query("incident")
+        response = get(simulator)
+        assert response.status_code == 500
+        assert response.json()["error"]["message"] == "Transaction cancelled: maximum execution time exceeded"
+        assert get(simulator, "/api/now/stats/incident?sysparm_count=true").status_code == 500
+        assert get(simulator, f"{TABLE}?sysparm_no_count=true").status_code == 200
+        assert get(simulator, f"{TABLE}/{row['sys_id']}").status_code == 200
+        assert post(simulator).status_code == 201
+
+    def test_a_list_that_is_cancelled_for_its_size(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("cancelled_for_size", above_limit=10)
+        statuses = [get(simulator, f"{TABLE}?sysparm_limit={limit}").status_code for limit in (11, 10)]
+        assert statuses == [500, 200]
 
 
 class TestRateLimitRules:
