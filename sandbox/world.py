@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 
+from sandbox import clock_shift
 from sandbox.azurite import Azurite, StorageAccount, start_azurite
 from sandbox.certificates import Certificates, ensure_certificates
+from sandbox.clock_shift import ClockShift
 from sandbox.key_vault.process import KeyVaults, start_key_vaults
 from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
 from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
@@ -73,12 +75,18 @@ class FunctionsHost:
         url: Its address.
         public_url: The app's address for people.
         storage: The directory in which it keeps keys and timer locks.
+        clock: How far its product is ahead of the machine's clock.
     """
 
     process: Process
     url: str
     public_url: str
     storage: Path
+    clock: ClockShift
+
+    def shift_clock(self, seconds: float) -> None:
+        """Let so many seconds pass for the product in this host at once, or go back when negative."""
+        self.clock.write_s(self.clock.read_s() + seconds)
 
     @property
     def master_key(self) -> str:
@@ -114,6 +122,7 @@ class World:
         public_url: str | None = None,
         settings: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        clock_ahead_s: float = 0.0,
     ) -> FunctionsHost:
         """Start a host with the app in it and return it when it listens.
 
@@ -127,6 +136,7 @@ class World:
             public_url: The app's address for people, if it is not this host's own.
             settings: App settings on top of the sample's.
             options: Further command-line options of the host.
+            clock_ahead_s: How far the product's clock is ahead of the machine's when it starts.
 
         Raises:
             SandboxError: It did not start.
@@ -138,24 +148,27 @@ class World:
         storage = self.directory / "hosts" / account.name
         storage.mkdir(parents=True, exist_ok=True)
         settings_file = storage / f"local.settings.{port}.json"
+        clock = ClockShift(storage / f"clock.{port}")
+        clock.write_s(clock_ahead_s)
         values = sample_settings() | {
             "AzureWebJobsStorage": account.connection_string,
             "PUBLIC_BASE_URL": public_url,
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
             "SSL_CERT_FILE": str(self.certificates.authority),
+            clock_shift.SETTING: str(clock.file),
             **self.managed_identity.environment,
             **(settings or {}),
         }
         settings_file.write_text(json.dumps({"Values": values}))
         command = [sys.executable, "-m", "sandbox.functions_host", "--app", str(ROOT), "--port", str(port)]
         command += ["--storage", str(storage), "--host-id", HOST_ID, "--settings", str(settings_file)]
-        command += ["--people", str(PEOPLE), "--authentication", "redirect"]
+        command += ["--start-up", clock_shift.START_UP, "--people", str(PEOPLE), "--authentication", "redirect"]
         for path in ANONYMOUS_PATHS:
             command += ["--excluded-path", path]
         process = self.processes.start(name, [*command, *options])
         self.processes.wait_for_line(process, "^Functions host is listening on ")
-        return FunctionsHost(process, url, public_url, storage)
+        return FunctionsHost(process, url, public_url, storage, clock)
 
 
 def _create_tables(account: StorageAccount, certificates: Certificates) -> None:

@@ -44,6 +44,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sys-path-order", choices=["development", "managed"], default="development")
     parser.add_argument("--behind-front-end", action="store_true", help="believe X-Forwarded-Proto, Disguised-Host")
     parser.add_argument("--lease", type=float, default=LEASE.total_seconds(), help="seconds a timer lock lasts")
+    parser.add_argument("--start-up", help="MODULE:FUNCTION, called in the worker before the app is imported")
     parser.add_argument("--no-timers", action="store_true", help="fire timers only by POST /admin/functions/<name>")
     parsed = parser.parse_args(given)
     if not (parsed.app / "function_app.py").is_file():
@@ -75,6 +76,7 @@ async def run(options: argparse.Namespace) -> None:
         is_behind_front_end=options.behind_front_end,
         runs_timers=not options.no_timers,
         lease=timedelta(seconds=options.lease),
+        start_up=options.start_up,
     )
     async with host, Server(host.asgi, options.port) as server:
         kills: set[asyncio.Task[None]] = set()

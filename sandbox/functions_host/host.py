@@ -129,6 +129,7 @@ class FunctionsHost:
         clock: Clock | None = None,
         lease: timedelta = LEASE,
         delays: Delays | None = None,
+        start_up: str | None = None,
     ) -> FunctionsHost:
         """Index an app folder and be ready to serve it; a broken app gives a host without functions (X1).
 
@@ -146,6 +147,7 @@ class FunctionsHost:
             clock: Time of the timers.
             lease: How long a killed host's timers stand still, at least.
             delays: How long the host takes over dead and overdue workers.
+            start_up: ``MODULE:FUNCTION``, called in each worker before it imports the app.
         """
         app_directory = _absolute(app_directory)
         settings = _app_environment(app_directory, environment or {}, has_authentication=authentication is not None)
@@ -153,7 +155,7 @@ class FunctionsHost:
         host = cls(
             app_directory=app_directory,
             environment=everything,
-            start_worker=lambda: _start_worker(worker, app_directory, settings, sys_path_order),
+            start_worker=lambda: _start_worker(worker, app_directory, settings, sys_path_order, start_up),
             storage=DirectoryStorage(storage) if storage is not None else MemoryStorage(),
             host_id=host_id or everything.get("AzureFunctionsWebHost__hostid") or _default_host_id(app_directory),
             authentication=authentication,
@@ -384,13 +386,17 @@ class _Throttle:
 
 
 async def _start_worker(
-    place: WorkerPlace, app_directory: Path, settings: Mapping[str, str], sys_path_order: SysPathOrder
+    place: WorkerPlace,
+    app_directory: Path,
+    settings: Mapping[str, str],
+    sys_path_order: SysPathOrder,
+    start_up: str | None,
 ) -> WorkerHandle:
     if place == "own process":
-        return await WorkerProcess.start(app_directory, settings, sys_path_order)
+        return await WorkerProcess.start(app_directory, settings, sys_path_order, start_up)
     from sandbox.functions_host.worker import Worker  # a host whose worker is elsewhere starts sooner without it
 
-    return await Worker.start(app_directory, settings, sys_path_order)
+    return await Worker.start(app_directory, settings, sys_path_order, start_up)
 
 
 def _app_environment(

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -57,9 +58,15 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, app_directory: Path, environment: Mapping[str, str], sys_path_order: SysPathOrder = "development"
+        cls,
+        app_directory: Path,
+        environment: Mapping[str, str],
+        sys_path_order: SysPathOrder = "development",
+        start_up: str | None = None,
     ) -> Worker:
         """Import and index ``function_app.py`` of a folder; a broken app gives an `Index` with its error.
+
+        ``start_up`` names a function (``MODULE:FUNCTION``) that is called first, in the app's surroundings.
 
         Raises:
             RuntimeError: Another worker lives in this process.
@@ -68,6 +75,8 @@ class Worker:
         try:
             undo.enter_context(_only_worker())
             undo.enter_context(_app_loaded(app_directory, environment, sys_path_order))
+            if start_up is not None:
+                pkgutil.resolve_name(start_up)()
             return cls(await _index(app_directory), undo)
         except BaseException:
             undo.close()

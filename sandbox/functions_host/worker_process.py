@@ -26,7 +26,7 @@ import sys
 sys.path.insert(0, {root!r})
 from sandbox.functions_host import worker_process
 sys.path.remove({root!r})
-worker_process.main({descriptor}, {app!r}, {order!r})
+worker_process.main({descriptor}, {app!r}, {order!r}, {start_up!r})
 """
 """Import this package without leaving its parent, which may be the app's folder, in ``sys.path``."""
 
@@ -48,7 +48,11 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, app_directory: Path, environment: Mapping[str, str], sys_path_order: SysPathOrder = "development"
+        cls,
+        app_directory: Path,
+        environment: Mapping[str, str],
+        sys_path_order: SysPathOrder = "development",
+        start_up: str | None = None,
     ) -> WorkerProcess:
         """Start a process and index an app folder in it; the variables are set on top of this process's own."""
         ours, theirs = socket.socketpair()
@@ -58,6 +62,7 @@ class WorkerProcess:
                 descriptor=theirs.fileno(),
                 app=str(app_directory),
                 order=sys_path_order,
+                start_up=start_up,
             )
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -142,19 +147,21 @@ class WorkerProcess:
         return await self._reader.readexactly(length)
 
 
-def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder) -> None:
+def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder, start_up: str | None) -> None:
     """Be the worker's end until the host closes the socket or is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the host decides when this one ends
         signal.signal(number, signal.SIG_IGN)
     write_escaped()
     logging.getLogger("azure.functions").setLevel(logging.WARNING)
-    asyncio.run(_serve(socket.socket(fileno=descriptor), Path(app_directory), sys_path_order))
+    asyncio.run(_serve(socket.socket(fileno=descriptor), Path(app_directory), sys_path_order, start_up))
 
 
-async def _serve(connection: socket.socket, app_directory: Path, sys_path_order: SysPathOrder) -> None:
+async def _serve(
+    connection: socket.socket, app_directory: Path, sys_path_order: SysPathOrder, start_up: str | None
+) -> None:
     from sandbox.functions_host.worker import Worker  # the host's end has no use for Microsoft's library
 
-    worker = await Worker.start(app_directory, {}, sys_path_order)
+    worker = await Worker.start(app_directory, {}, sys_path_order, start_up)
     _send(connection, worker.index)
     loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
