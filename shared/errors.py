@@ -5,7 +5,8 @@
     ConnectorError
     ├── TryLater                     nothing to do: it is tried again by itself
     │   ├── ServiceNowUnavailable        no answer, or an answer that is not the API's
-    │   │   └── OutcomeUnknown               a write was sent; whether it was carried out is not known
+    │   │   ├── OutcomeUnknown               a write was sent; whether it was carried out is not known
+    │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
     │   └── StorageUnavailable           Table Storage or Key Vault did not answer
     ├── Reauthorize                  an administrator signs in to ServiceNow again
@@ -31,10 +32,12 @@ class ConnectorError(Exception):
         message: What happened and what was kept.
         next_step: What to do next, or an empty string when there is nothing to do.
         extra: Further members of the problem document (JSON values).
+        may_be_written: A write was sent and may have been carried out, so it must not be sent again before a look-up.
     """
 
     code = "internal_error"
     status = 500
+    may_be_written = False
 
     def __init__(
         self,
@@ -85,6 +88,17 @@ class OutcomeUnknown(ServiceNowUnavailable):
     """A write was sent and its outcome is not known: it must not be repeated before a look-up."""
 
     code = "outcome_unknown"
+    may_be_written = True
+
+
+class AccessTokenRefused(ServiceNowUnavailable):
+    """The API does not accept the access token. This says nothing about the consent: another token may do."""
+
+    code = "access_token_refused"
+
+    def __init__(self, message: str, *, writing: bool = False, code: str | None = None, next_step: str = "") -> None:
+        super().__init__(message, code=code, next_step=next_step)
+        self.may_be_written = writing
 
 
 class ServiceNowThrottled(TryLater):
@@ -100,7 +114,7 @@ class StorageUnavailable(TryLater):
 
 
 class Reauthorize(ConnectorError):
-    """The consent or the access token is no longer accepted; an administrator authorizes the connection again."""
+    """The token endpoint no longer accepts the consent; an administrator authorizes the connection again."""
 
     code = "reauthorization_required"
     status = 409

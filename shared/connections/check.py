@@ -45,7 +45,7 @@ from shared.connections.ports import (
 )
 from shared.connections.remove import get_known_connection
 from shared.connections.tokens import AccessTokens
-from shared.errors import ConnectorError, OutcomeUnknown
+from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
 
 GREETING_S: Final = 8.0
@@ -311,7 +311,7 @@ class ConnectionCheck:
             lambda: self.probe.create_marked(access, kind, settings, proposed), CREATING_S
         )
         if isinstance(created, Unobserved):
-            certainly_not = created.error is not None and not isinstance(created.error, OutcomeUnknown)
+            certainly_not = created.error is not None and not created.error.may_be_written
             if certainly_not:
                 return DryRun(proposed, created)
             created = await _observe(lambda: self.probe.find_marked(access, kind, proposed), READING_BACK_S)

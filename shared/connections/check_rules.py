@@ -28,7 +28,7 @@ from shared.connections.observations import (
     TicketFacts,
 )
 from shared.connections.ports import ServiceNowUser
-from shared.errors import ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled
+from shared.errors import AccessTokenRefused, ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled
 
 CONSENT_ENDS_SOON_DAYS: Final = 14
 CLOCK_TOLERANCE_S: Final = 120.0
@@ -269,7 +269,7 @@ def rest_access(limit: Observed[RateLimit]) -> Finding:
     match limit:
         case RateLimit() | Unobserved(error=ServiceNowThrottled()):
             return finding(name, "passed")
-        case Unobserved(error=Reauthorize() | FixConfiguration() as error):
+        case Unobserved(error=AccessTokenRefused() | FixConfiguration() as error):
             return finding(name, _REST_REFUSALS.get(error.code, "refused"), **problem(error))
     return unobserved(name, limit)
 

@@ -188,6 +188,6 @@ class UserDirectory(Protocol):
     async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
         """Return whether that kind can be asked as the synchronisation asks: by time or, failing that, by sys_id.
 
-        Raises TryLater, Reauthorize, or AccessRefused where the whole API is refused.
+        Raises TryLater, or AccessRefused where the whole API is refused.
         """
         ...

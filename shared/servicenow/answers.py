@@ -19,10 +19,10 @@ from typing import Final
 
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
     OutcomeUnknown,
-    Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -82,7 +82,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
     Raises:
         OutcomeUnknown: Only for a write: it may have been carried out.
         ServiceNowUnavailable, ServiceNowThrottled: No real answer; nothing was written.
-        Reauthorize: Code ``access_token_refused``.
+        AccessTokenRefused: Another token is needed; a write may have been carried out all the same.
         AccessRefused, ValuesRefused, FixConfiguration: The request was refused for good; nothing was written.
     """
     if (error := common_error(answer, writing=writing, now=now)) is not None:
@@ -95,7 +95,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
             )
         return document["result"]
     message, detail = _error_texts(document or {})
-    raise _refusal(answer.status, message, detail)
+    raise _refusal(answer.status, message, detail, writing=writing)
 
 
 def is_no_record_found(answer: Answer) -> bool:
@@ -146,7 +146,7 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
             next_step="Wake the instance on developer.servicenow.com; the connector goes on by itself.",
         )
     if answer.status == 401:
-        return _token_refused()
+        return _token_refused(writing=writing)
     if answer.status == 403:
         return AccessRefused(
             "ServiceNow refuses the address that the connector calls from.",
@@ -159,10 +159,10 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
     return unusable_answer("Something other than ServiceNow's API answered.", "servicenow_not_the_api", writing=writing)
 
 
-def _refusal(status: int, message: str, detail: str) -> ConnectorError:
+def _refusal(status: int, message: str, detail: str, *, writing: bool) -> ConnectorError:
     """Return the error for an error document of the REST API (wire document 2.8)."""
     if status == 401:
-        return _token_refused()
+        return _token_refused(writing=writing)
     if status == 403:
         return _forbidden(message, detail)
     if message.startswith("Invalid table"):
@@ -242,11 +242,11 @@ def _forbidden(message: str, detail: str) -> ConnectorError:
     )
 
 
-def _token_refused() -> Reauthorize:
-    return Reauthorize(
+def _token_refused(*, writing: bool) -> AccessTokenRefused:
+    return AccessTokenRefused(
         "ServiceNow does not accept the access token.",
-        code="access_token_refused",
-        next_step="Authorize the connection again as the integration user.",
+        writing=writing,
+        next_step="Nothing to do: the connector asks for another token.",
     )
 
 

@@ -23,6 +23,23 @@ DEFAULT_ACCESS_TOKEN_LIFETIME_S: Final = 1800
 REVOCATION_PATHS: Final = ("/oauth_revoke_token.do", "/oauth_revoke.do")
 """The documentation names both; which of them an instance serves is not certain (wire document 1.1)."""
 
+_REFUSALS: Final = frozenset(
+    {
+        "server_error",
+        "access_denied",
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)
+"""The token endpoint's own words for a refusal: the generic document (wire document 1.6) and RFC 6749, 5.2. Whatever
+else answers there, a page, a text or a gateway's document, says nothing about the consent."""
+_REST_API_ONLY: Final = frozenset(range(400, 500)) - {403, 408, 429}
+"""Statuses that mean something in front of the REST API and nothing here."""
+
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 """What fits an Authorization header."""
 
@@ -59,7 +76,7 @@ class ServiceNowOAuth:
         """Exchange the code; the secret is sent although there is a verifier, since PKCE depends on the release.
 
         Raises:
-            Reauthorize: Code ``authorization_code_refused``.
+            Reauthorize: Code ``authorization_code_refused``: the token endpoint itself refuses.
             TryLater, FixConfiguration: No token endpoint answered.
         """
         form = prepare_token_request(
@@ -76,7 +93,7 @@ class ServiceNowOAuth:
         """Get a new access token.
 
         Raises:
-            Reauthorize: Code ``refresh_token_refused``.
+            Reauthorize: Code ``refresh_token_refused``: the token endpoint itself refuses.
             TryLater, FixConfiguration: No token endpoint answered.
         """
         form = prepare_token_request(
@@ -117,14 +134,21 @@ class ServiceNowOAuth:
     def _token_set(self, answer: Answer, refused_code: str) -> TokenSet:
         # Not oauthlib's parser: it takes whatever is not JSON for a form, a page in front of the endpoint included.
         error = common_error(answer, writing=False, now=self.transport.clock())
-        if error is not None and not isinstance(error, Reauthorize):
+        if error is not None and answer.status not in _REST_API_ONLY:
             raise error
-        document = answer.document()
-        if answer.status >= 400 or (document is not None and "error" in document):
+        document = answer.document() if answer.is_json else None
+        if document is not None and str(document.get("error")) in _REFUSALS:
             raise _refused(refused_code)
+        if answer.status >= 400 or (document is not None and "error" in document):
+            raise unusable_answer(
+                f"Something other than ServiceNow's token endpoint answered, with status {answer.status}.",
+                "servicenow_not_the_api",
+                writing=False,
+            )
         if document is None:
             raise unusable_answer("ServiceNow's answer was cut off.", "answer_incomplete", writing=False)
-        access_token, refresh_token = document.get("access_token"), document.get("refresh_token")
+        # An empty refresh token is an omitted one.
+        access_token, refresh_token = document.get("access_token"), document.get("refresh_token") or None
         if not _is_token(access_token) or not (refresh_token is None or _is_token(refresh_token)):
             raise unusable_answer("ServiceNow's answer holds no usable token.", "answer_incomplete", writing=False)
         return TokenSet(

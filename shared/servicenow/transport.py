@@ -51,7 +51,13 @@ READ_ATTEMPTS: Final = 3
 LONGEST_WAIT_BETWEEN_READS_S: Final = 5.0
 """A 429 that asks for more is the caller's to wait for."""
 _NOT_WORTH_REPEATING: Final = frozenset(
-    {"servicenow_hibernating", "servicenow_timeout", "servicenow_quota_exceeded", "answer_too_large"}
+    {
+        "servicenow_hibernating",
+        "servicenow_timeout",
+        "servicenow_quota_exceeded",
+        "answer_too_large",
+        "access_token_refused",
+    }
 )
 """What a second request a moment later would only meet again, at ServiceNow's cost."""
 

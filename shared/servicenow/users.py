@@ -42,7 +42,7 @@ class ServiceNowUsers:
 
         Raises:
             AccessRefused: Code ``current_user_unknown``, or why ServiceNow refuses both ways.
-            Reauthorize, TryLater: As for every read.
+            TryLater: As for every read.
         """
         named = await self._named_by_session(access)
         try:
@@ -111,7 +111,7 @@ class ServiceNowUsers:
 
         Raises:
             AccessRefused: The whole API is refused (``ip_address_blocked``, ``access_scope_missing``).
-            Reauthorize, TryLater: As for every read.
+            TryLater: As for every read.
         """
         by_time = next_by("sys_updated_on", ("2000-01-01 00:00:00", _NOBODY))
         by_sys_id = one_of("sys_id", [_NOBODY])

@@ -268,11 +268,12 @@ class TicketDelivery:
             # It may be this one record that takes ServiceNow too long; it says nothing of the connection.
             after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=True)
         except (TryLater, Reauthorize, FixConfiguration) as error:
+            unknown = may_stand_there or error.may_be_written
             if isinstance(error, FixConfiguration) and error.code not in POSTPONING_CODES:
-                after = failed(ticket, error, self.clock(), unknown=may_stand_there)
+                after = failed(ticket, error, self.clock(), unknown=unknown)
             else:
                 failure = error
-                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=may_stand_there)
+                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=unknown)
         stored, _ = await asyncio.gather(self._store(ticket, after), self._note(connection, after, failure))
         return stored
 
@@ -306,6 +307,7 @@ class TicketDelivery:
             self.door,
             connection,
             lambda access: self._deliver_with(connection, access, ticket, may_stand_there=may_stand_there),
+            after_write=lambda access: self._deliver_with(connection, access, ticket, may_stand_there=True),
         )
 
     async def _deliver_with(

@@ -131,7 +131,7 @@ class TicketRecords(Protocol):
         Raises:
             OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).
             ServiceNowUnavailable, ServiceNowThrottled: It was certainly not written.
-            Reauthorize: The access token is not accepted.
+            AccessTokenRefused: The access token is not accepted; the record may have been written all the same.
             AccessRefused, ValuesRefused: ServiceNow refuses it for good.
         """
         ...
@@ -141,7 +141,7 @@ class TicketRecords(Protocol):
     ) -> Sequence[Record]:
         """Look a record up by sys_id, then by correlation id; oldest first. Empty: there is none.
 
-        Raises ServiceNowUnavailable, ServiceNowThrottled, Reauthorize, AccessRefused.
+        Raises ServiceNowUnavailable, AccessTokenRefused, ServiceNowThrottled, AccessRefused.
         """
         ...
 

@@ -36,9 +36,9 @@ class SyncView(BaseModel):
     problems={
         400: ("invalid_connection_id",),
         404: ("connection_not_found",),
-        409: ("connection_not_authorized", "access_token_refused", "refresh_token_refused", "consent_ended"),
+        409: ("connection_not_authorized", "refresh_token_refused", "consent_ended"),
         502: ("servicenow_access_refused", "insufficient_rights", "ip_address_blocked"),
-        503: ("servicenow_unavailable", "servicenow_throttled"),
+        503: ("servicenow_unavailable", "servicenow_throttled", "new_access_token_refused"),
     },
 )
 async def sync_connection(call: Call) -> Answer:

@@ -17,6 +17,8 @@ class MemoryInstanceDoor:
         self.renewals = 0
         self.refusals = 0
         """How many of the next calls find no usable consent."""
+        self.no_renewal: ConnectorError | None = None
+        """Why there is no new token."""
 
     @property
     def token(self) -> str:
@@ -31,6 +33,8 @@ class MemoryInstanceDoor:
     async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
         """See the port."""
         await self._step("renew")
+        if self.no_renewal is not None:
+            raise self.no_renewal
         if refused.access_token.reveal() == self.token:
             self.renewals += 1
         return self._access(connection)

@@ -12,10 +12,10 @@ from shared.connections.model import KindSettings
 from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     OurBug,
     OutcomeUnknown,
-    Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -40,6 +40,7 @@ class WriteFault(StrEnum):
     COMMITTED_LATE = "the client gives up, the transaction is committed afterwards"
     THROTTLED = "429"
     TOKEN_REFUSED = "401"
+    COMMITTED_THEN_TOKEN_REFUSED = "committed, and answered 401"
     VALUES_REFUSED = "data policy"
     ACCESS_REFUSED = "rights"
     ADDRESS_BLOCKED = "IP filter"
@@ -168,6 +169,8 @@ class MemoryServiceNow:
         await self._step("create_record answers")
         if error is not None:
             raise error
+        if fault is WriteFault.COMMITTED_THEN_TOKEN_REFUSED:
+            raise _token_refused(writing=True)
         too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
         if record is None or fault is not None or too_late:
             raise OutcomeUnknown("The connection to ServiceNow broke.")
@@ -175,7 +178,7 @@ class MemoryServiceNow:
 
     def _error_of(self, access: InstanceAccess, fault: WriteFault | None) -> ConnectorError | None:
         if not self._accepts(access) or fault is WriteFault.TOKEN_REFUSED:
-            return _token_refused()
+            return _token_refused(writing=True)
         match fault:
             case WriteFault.NOT_SENT:
                 return ServiceNowUnavailable("ServiceNow could not be reached.")
@@ -290,8 +293,8 @@ class MemoryServiceNow:
         return [record for record in self._visible if (record.correlation_id or "").startswith(CORRELATION_PREFIX)]
 
 
-def _token_refused() -> Reauthorize:
-    return Reauthorize("ServiceNow does not accept the access token.", code="access_token_refused")
+def _token_refused(*, writing: bool = False) -> AccessTokenRefused:
+    return AccessTokenRefused("ServiceNow does not accept the access token.", writing=writing)
 
 
 def _throttled() -> ServiceNowThrottled:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from shared.clock import Clock
 from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import InstanceAccess, ServiceNowUser, TokenSet
-from shared.errors import AccessRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.errors import AccessRefused, AccessTokenRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret
 from tests.memory.steps import Step, at_once
 
@@ -211,7 +211,7 @@ class MemoryServiceNowSignIn:
             raise self.user_faults.popleft()
         token = self._living(self.access_tokens, access.access_token.reveal())
         if token is None:
-            raise Reauthorize("ServiceNow does not accept the access token.")
+            raise AccessTokenRefused("ServiceNow does not accept the access token.")
         return self.people[token.user_name]
 
     def _may_sign_in(self, token: Token) -> bool:

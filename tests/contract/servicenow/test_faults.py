@@ -16,9 +16,9 @@ from sandbox.servicenow.faults import KINDS
 from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     OutcomeUnknown,
-    Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
 )
@@ -40,7 +40,7 @@ WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
     ("slow", SLOW, OutcomeUnknown, "outcome_unknown"),
     ("reset_before_commit", {}, OutcomeUnknown, "outcome_unknown"),
     ("reset_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
-    ("unauthenticated", {}, Reauthorize, "access_token_refused"),
+    ("unauthenticated", {}, AccessTokenRefused, "access_token_refused"),
     ("huge_body", {}, OutcomeUnknown, "outcome_unknown"),
     ("html_as_json", {}, OutcomeUnknown, "outcome_unknown"),
     ("accepted", {}, OutcomeUnknown, "outcome_unknown"),
@@ -61,7 +61,7 @@ READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
     ("slow", SLOW, ServiceNowUnavailable, "servicenow_timeout", False),
     ("reset_before_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
     ("reset_after_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
-    ("unauthenticated", {}, Reauthorize, "access_token_refused", False),
+    ("unauthenticated", {}, AccessTokenRefused, "access_token_refused", False),
     ("huge_body", {}, ServiceNowUnavailable, "answer_too_large", False),
     ("html_as_json", {}, ServiceNowUnavailable, "answer_incomplete", True),
     ("accepted", {}, ServiceNowUnavailable, "servicenow_busy", True),

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.servicenow.control_client import Browser, ControlClient, Decision, sign_in_and_consent
 from shared.connections.ports import InstanceAccess, TokenSet
-from shared.errors import AccessRefused, Reauthorize, ServiceNowUnavailable
+from shared.errors import AccessRefused, AccessTokenRefused, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, USER, Registered
@@ -176,7 +176,7 @@ async def test_a_refresh_is_refused_while_the_access_token_still_works(
 async def test_an_access_token_ends(client: ServiceNowClient, registered: Registered, control: ControlClient) -> None:
     tokens = await authorize(client, registered)
     control.advance_clock(tokens.expires_in_s + 1)
-    with pytest.raises(Reauthorize) as caught:
+    with pytest.raises(AccessTokenRefused) as caught:
         await client.users.current_user(access_with(registered, tokens))
     assert caught.value.code == "access_token_refused"
 
@@ -184,7 +184,7 @@ async def test_an_access_token_ends(client: ServiceNowClient, registered: Regist
 async def test_revocation(client: ServiceNowClient, registered: Registered) -> None:
     tokens = await authorize(client, registered)
     await client.oauth.revoke(registered.connection, tokens.access_token)
-    with pytest.raises(Reauthorize):
+    with pytest.raises(AccessTokenRefused):
         await client.users.current_user(access_with(registered, tokens))
     await client.oauth.refresh(registered.connection, registered.client_secret, refresh_token(tokens))
     await client.oauth.revoke(registered.connection, refresh_token(tokens))
@@ -199,7 +199,7 @@ async def test_revocation_on_the_second_path(
     tokens = await authorize(client, registered)
     control.set_fault("bad_gateway", path=r"^/oauth_revoke_token\.do$")
     await client.oauth.revoke(registered.connection, tokens.access_token)
-    with pytest.raises(Reauthorize):
+    with pytest.raises(AccessTokenRefused):
         await client.users.current_user(access_with(registered, tokens))
 
 

@@ -11,7 +11,7 @@ from sandbox.servicenow.control_client import ControlClient
 from sandbox.servicenow.instance import Instance
 from shared.connections.model import KindSettings, TicketKind
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, Reauthorize, ServiceNowThrottled, ValuesRefused
+from shared.errors import AccessRefused, AccessTokenRefused, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
 from shared.tickets.model import TABLES, Priority, Record
 from tests.contract.servicenow.conftest import USER, Registered
@@ -189,7 +189,7 @@ async def test_a_rate_limit_tells_how_long(
 
 async def test_a_dead_token(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
     control.revoke_tokens()
-    with pytest.raises(Reauthorize):
+    with pytest.raises(AccessTokenRefused):
         await client.records.create_record(access, new_ticket(), KIND_SETTINGS, None)
     assert control.records("incident", "correlation_idSTARTSWITHm365:") == []
 

@@ -9,7 +9,7 @@ from sandbox.servicenow.control_client import ControlClient
 from sandbox.servicenow.instance import Instance
 from shared.connections.model import TicketKind
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, Reauthorize
+from shared.errors import AccessRefused, AccessTokenRefused
 from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.conftest import ROLES, USER, Registered
 
@@ -36,7 +36,7 @@ async def test_current_user_of_a_dead_token(
     client: ServiceNowClient, access: InstanceAccess, control: ControlClient
 ) -> None:
     control.revoke_tokens()
-    with pytest.raises(Reauthorize):
+    with pytest.raises(AccessTokenRefused):
         await client.users.current_user(access)
 
 

@@ -13,6 +13,7 @@ from shared.connections.findings import CheckName, Outcome
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     FixRequest,
     OutcomeUnknown,
     ServiceNowUnavailable,
@@ -215,7 +216,11 @@ async def test_only_enabled_kinds_are_tried(app: Surroundings, check: Connection
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("mishap", [OutcomeUnknown("Lost."), HANGS], ids=["lost", "hangs"])
+@pytest.mark.parametrize(
+    "mishap",
+    [OutcomeUnknown("Lost."), AccessTokenRefused("401", writing=True), HANGS],
+    ids=["lost", "token refused", "hangs"],
+)
 async def test_a_record_whose_answer_got_lost_is_looked_for_and_closed(
     app: Surroundings, check: ConnectionCheck, probe: MemoryProbe, mishap: Exception | str
 ) -> None:

@@ -28,6 +28,7 @@ from shared.connections.observations import (
 from shared.connections.ports import ServiceNowUser
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     FixConfiguration,
     Reauthorize,
     ServiceNowThrottled,
@@ -242,7 +243,7 @@ def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
     [
         (RateLimit(None), "passed"),
         (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "passed"),
-        (Unobserved("no_answer", Reauthorize("No.", code="access_token_refused")), "token_refused"),
+        (Unobserved("no_answer", AccessTokenRefused("No.")), "token_refused"),
         (Unobserved("no_answer", AccessRefused("No.", code="access_scope_missing")), "scope_missing"),
         (REFUSED, "rights_missing"),
         (Unobserved("no_answer", AccessRefused("No.", code="table_not_available")), "table_closed"),

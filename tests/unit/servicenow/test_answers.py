@@ -9,10 +9,10 @@ import pytest
 
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
     OutcomeUnknown,
-    Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -86,16 +86,16 @@ CASES = [
     same(
         "not authenticated",
         error_reply(401, "User Not Authenticated", "Required to provide Auth information"),
-        Reauthorize,
+        AccessTokenRefused,
         "access_token_refused",
     ),
     same(
         "not authenticated, newer",
         error_reply(401, "User is not authenticated", "Required to provide Auth information"),
-        Reauthorize,
+        AccessTokenRefused,
         "access_token_refused",
     ),
-    same("401 without JSON", raw_reply(b"", 401), Reauthorize, "access_token_refused"),
+    same("401 without JSON", raw_reply(b"", 401), AccessTokenRefused, "access_token_refused"),
     same(
         "query on a field that may not be read",
         error_reply(

@@ -101,6 +101,11 @@ async def test_lifetime(expires_in: object, expected: int) -> None:
     assert (await refresh(instance(json_reply({**GRANTED, "expires_in": expires_in})))).expires_in_s == expected
 
 
+@pytest.mark.parametrize("omitted", ["", None])
+async def test_an_empty_refresh_token_is_an_omitted_one(omitted: str | None) -> None:
+    assert (await refresh(instance(json_reply({**GRANTED, "refresh_token": omitted})))).refresh_token is None
+
+
 async def test_scope_and_type_do_not_matter() -> None:
     assert await refresh(instance(json_reply({"access_token": "A", "scope": ""})))
 
@@ -112,7 +117,8 @@ async def test_scope_and_type_do_not_matter() -> None:
         json_reply({"error": "invalid_grant"}, 400),
         json_reply({"error": "invalid_client"}, 401),
         json_reply({"error": "invalid_grant"}, 200),
-        raw_reply(b"", 401),
+        json_reply({"error": "access_denied"}, 403),
+        json_reply({"error": "unauthorized_client"}, 400),
     ],
 )
 async def test_every_refusal_asks_for_a_new_authorization(reply: Reply) -> None:
@@ -138,7 +144,18 @@ async def test_every_refusal_asks_for_a_new_authorization(reply: Reply) -> None:
         (json_reply({"token_type": "Bearer"}), ServiceNowUnavailable, "answer_incomplete"),
         (json_reply({"access_token": "A\r\nX-Evil: 1"}), ServiceNowUnavailable, "answer_incomplete"),
         (json_reply({"access_token": "ü"}), ServiceNowUnavailable, "answer_incomplete"),
-        (json_reply({**GRANTED, "refresh_token": ""}), ServiceNowUnavailable, "answer_incomplete"),
+        (json_reply({**GRANTED, "refresh_token": 5}), ServiceNowUnavailable, "answer_incomplete"),
+        (raw_reply(b"", 401), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b"<html>Sign in to the proxy", 401), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b"Unauthorized", 401, "text/plain"), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b"<html>", 400), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b"<html>", 404), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b'{"error":"inv', 401, "application/json"), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (raw_reply(b'{"error":"invalid_grant"}', 401), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (json_reply({"message": "Unauthorized"}, 401), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (json_reply({"error": "temporarily_unavailable"}, 400), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (json_reply({"error": {"message": "x"}}, 401), ServiceNowUnavailable, "servicenow_not_the_api"),
+        (json_reply({"error": "server_error"}, 503), ServiceNowUnavailable, "servicenow_unavailable"),
         (httpx.ConnectError("refused"), ServiceNowUnavailable, "servicenow_unavailable"),
         (httpx.ReadTimeout("slow"), ServiceNowUnavailable, "servicenow_timeout"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.connections.model import TicketKind
 from shared.connections.ports import ServiceNowUser
-from shared.errors import AccessRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.errors import AccessRefused, AccessTokenRefused, ConnectorError, ServiceNowUnavailable
 from tests.unit.servicenow.support import ACCESS, Reply, cell, error_reply, instance, json_reply, raw_reply
 
 ME = "1" * 32
@@ -99,7 +99,10 @@ async def test_a_user_who_is_not_certain_is_refused(named: Reply, queried: Reply
 
 @pytest.mark.parametrize(
     ("reply", "error"),
-    [(error_reply(401, "User Not Authenticated", None), Reauthorize), (raw_reply(b"", 502), ServiceNowUnavailable)],
+    [
+        (error_reply(401, "User Not Authenticated", None), AccessTokenRefused),
+        (raw_reply(b"", 502), ServiceNowUnavailable),
+    ],
 )
 async def test_no_answer_says_nothing_about_the_user(reply: Reply, error: type[ConnectorError]) -> None:
     with pytest.raises(error):

@@ -183,7 +183,7 @@ async def test_a_refused_token_is_renewed_once() -> None:
     world.servicenow.accepted_token = "token 2"
     ticket = await world.create()
     assert ticket.delivery.status is Delivery.DELIVERED
-    assert world.servicenow.requests == {"create_record": 2}
+    assert world.servicenow.requests == {"create_record": 2, "find_records": 1}
     assert world.records(ticket) == 1
 
 
