@@ -67,6 +67,7 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
         for table in (
             "sys_properties",
             "sys_script",
+            "sys_archive_log",
             "syslog",
             "ip_access",
             "sys_api_access_policy",

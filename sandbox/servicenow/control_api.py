@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.servicenow import record_events
 from sandbox.servicenow.accounts import find_user
 from sandbox.servicenow.caller import SYSTEM, Caller
+from sandbox.servicenow.cloning import PRESERVED, clone_over, stored_tables
 from sandbox.servicenow.errors import ServiceNowError
 from sandbox.servicenow.faults import KINDS, Fault, Faults
 from sandbox.servicenow.input_values import as_raw_text
@@ -99,12 +101,19 @@ class ControlApi:
             ("GET", "/records/{table}/{sys_id}"): self._show_record,
             ("PATCH", "/records/{table}/{sys_id}"): self._change_record,
             ("DELETE", "/records/{table}/{sys_id}"): self._delete_record,
+            ("PUT", "/records/{table}/{sys_id}/raw"): self._overwrite_record,
             ("POST", "/records/{table}/{sys_id}/move"): self._move_record,
+            ("POST", "/records/{table}/{sys_id}/archive"): self._archive_record,
+            ("POST", "/records/{table}/{sys_id}/restore"): self._restore_record,
+            ("POST", "/records/{table}/{sys_id}/copy"): self._copy_record,
             ("POST", "/records/{table}/{sys_id}/hide"): self._hide_record,
             ("POST", "/choices"): self._add_choice,
             ("POST", "/bulk/insert"): self._bulk_insert,
             ("POST", "/bulk/touch"): self._bulk_touch,
+            ("GET", "/stored-tables"): self._list_stored_tables,
+            ("POST", "/clone"): self._clone,
             ("POST", "/jobs/auto-close"): self._auto_close,
+            ("POST", "/jobs/business-rules"): self._run_waiting_business_rules,
             ("POST", "/jobs/clean-expired-tokens"): self._clean_expired_tokens,
             ("GET", "/requests"): self._list_requests,
             ("GET", "/requests/counts"): self._count_requests,
@@ -291,11 +300,30 @@ class ControlApi:
         return {}
 
     def _move_record(self, request: Request, body: Json) -> object:
-        row, to_table = self._record(request), body["table"]
-        root = self._instance.dictionary.root(self._table(request))
-        if to_table not in self._instance.dictionary or self._instance.dictionary.root(to_table) != root:
-            raise ControlProblemError(400, f"a {row['sys_class_name']} cannot become a {to_table}")
-        return self._records.update(root, row["sys_id"], {"sys_class_name": to_table})
+        _require_known(body, {"table"})
+        return record_events.change_class(self._instance, self._record(request), body["table"])
+
+    def _overwrite_record(self, request: Request, body: Json) -> object:
+        table, row = self._table(request), self._record(request)
+        values = self._columns(table, body.get("values", {}))
+        if not values:
+            raise ControlProblemError(400, "no values")
+        return self._records.overwrite(table, row["sys_id"], values)
+
+    def _archive_record(self, request: Request, _: Json) -> object:
+        record_events.archive(self._instance, self._table(request), self._record(request)["sys_id"])
+        return {}
+
+    def _restore_record(self, request: Request, body: Json) -> object:
+        values = self._columns(self._table(request), body.get("values", {}))
+        try:
+            return record_events.restore(self._instance, request.path_params["sys_id"], values)
+        except record_events.NotArchivedError as error:
+            raise ControlProblemError(404, f"no archived record {error}") from error
+
+    def _copy_record(self, request: Request, body: Json) -> object:
+        _require_known(body, {"as_user"})
+        return record_events.copy(self._instance, self._record(request), self._acting(body))
 
     def _hide_record(self, request: Request, body: Json) -> object:
         domain = body.get("domain", "other")
@@ -331,6 +359,17 @@ class ControlApi:
         _require_known(body, {"table", "query", "values"})
         values = self._columns(body["table"], body.get("values", {}))
         return {"count": self._records.update_many(body["table"], body["query"], values)}
+
+    def _list_stored_tables(self, _: Request, __: Json) -> object:
+        return stored_tables(self._instance)
+
+    def _clone(self, _: Request, body: Json) -> object:
+        _require_known(body, {"tables", "preserved"})
+        clone_over(self._instance, body["tables"], body.get("preserved", PRESERVED))
+        return {}
+
+    def _run_waiting_business_rules(self, _: Request, __: Json) -> object:
+        return {"count": self._instance.operations.business_rules.run_waiting()}
 
     def _auto_close(self, _: Request, __: Json) -> object:
         return {"count": close_resolved_incidents(self._instance)}

@@ -178,6 +178,58 @@ class ControlClient:
         """Make a ticket one of another class, as *Change class* does: same sys_id and number. Returns the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/move", {"table": to_table}))
 
+    def overwrite_record(self, table: str, sys_id: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Store any text in any column, past rules, lengths and stamps. Returns the raw row."""
+        return dict(self._ask("PUT", f"/records/{table}/{sys_id}/raw", {"values": dict(values)}))
+
+    def archive_record(self, table: str, sys_id: str) -> None:
+        """Archive a record: for the APIs it is gone."""
+        self._ask("POST", f"/records/{table}/{sys_id}/archive")
+
+    def restore_record(self, table: str, sys_id: str, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Bring an archived record back as it was, but for `values` (an update count, a time). Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/restore", {"values": dict(values or {})}))
+
+    def copy_record(self, table: str, sys_id: str, *, as_user: str = "") -> dict[str, str]:
+        """Copy a ticket as *Copy change* does, its `correlation_id` included. Returns the raw row of the copy."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/copy", {"as_user": as_user}))
+
+    def clone_over(self, target: "ControlClient", *, preserved: Sequence[str] | None = None) -> None:
+        """Clone this instance over `target`, which keeps the base tables `preserved` (by default clients and settings).
+
+        The people of the target are those of this instance, too.
+        """
+        body: dict[str, Any] = {"tables": self._ask("GET", "/stored-tables")}
+        target._ask("POST", "/clone", body | ({} if preserved is None else {"preserved": list(preserved)}))
+
+    def add_business_rule(
+        self,
+        table: str,
+        values: Mapping[str, str],
+        *,
+        when: Literal["before", "after", "async"] = "before",
+        on: Sequence[Literal["insert", "update"]] = ("insert",),
+        condition: str = "",
+    ) -> dict[str, str]:
+        """Let a business rule set `values` (none with `^`) on each record of `table` that is written.
+
+        *Before* it is part of the write, *after* it is an update of its own, *async* it waits for
+        :meth:`run_async_business_rules`. Returns the row of the rule; deleting it ends it.
+        """
+        rule = {
+            "name": "Set values",
+            "collection": table,
+            "when": when,
+            "filter_condition": condition,
+            "template": "".join(f"{name}={value}^" for name, value in values.items()) + "EQ",
+            **{f"action_{operation}": str(operation in on).lower() for operation in ("insert", "update")},
+        }
+        return self.insert_record("sys_script", rule)
+
+    def run_async_business_rules(self) -> int:
+        """Run what asynchronous business rules have left for later; return how many records that changed."""
+        return int(self._ask("POST", "/jobs/business-rules")["count"])
+
     def hide_record(self, table: str, sys_id: str, *, domain: str = "other") -> None:
         """Put a ticket into another domain, where only administrators see it."""
         self._ask("POST", f"/records/{table}/{sys_id}/hide", {"domain": domain})

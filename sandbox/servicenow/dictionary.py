@@ -176,6 +176,7 @@ CHANGE_REQUEST = Table(
             "std_change_producer_version", "reference", "Standard change", 32, "", "std_change_producer_version", True
         ),
         *_references("sys_user", "requested_by", "cab_delegate"),
+        *_references("change_request", "copied_from"),
         Column("conflict_status", label="Conflict status", default="Not Run", has_choices=True),
         *_flags("cab_required", "production_system", "unauthorized", "outside_maintenance_schedule"),
         *_strings(4000, "cab_recommendation"),
@@ -420,6 +421,7 @@ TABLES: tuple[Table, ...] = (
         *_flags("active", "action_insert", "action_update", default="true"),
         *_flags("action_delete", "abort_action"),
         Column("filter_condition", length=4000),
+        Column("template", label="Set field values", length=4000),
         Column("order", "integer", default="100"),
     ),
     _named(
@@ -480,6 +482,16 @@ TABLES: tuple[Table, ...] = (
             *_references("sys_user_group", "group"),
             *_references("sys_user_role", "role"),
             *_flags("inherits", default="true"),
+        ),
+    ),
+    Table(
+        "sys_archive_log",
+        "Archive Log",
+        (
+            *_strings(80, "from_table"),
+            *_strings(32, "id"),
+            Column("payload", length=1 << 30),
+            *_dates("restored"),
         ),
     ),
     Table("sys_metadata", "Application File", _strings(255, "sys_name", "sys_class_name"), display="sys_name"),

@@ -36,7 +36,7 @@ class UserFormat:
         """Return a stored date-time (UTC) in the user's zone and format, or as it is if it is none."""
         try:
             local = from_glide(stored).astimezone(self.time_zone)
-        except ValueError:
+        except (ValueError, OverflowError):
             return stored
         return local.strftime(f"{_strftime(self.date_pattern)} {_strftime(self.time_pattern)}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.servicenow import errors
 from sandbox.servicenow.access import Operation
+from sandbox.servicenow.business_rules import BusinessRules
 from sandbox.servicenow.caller import Caller
 from sandbox.servicenow.clock import from_glide, to_glide
 from sandbox.servicenow.dictionary import SYSTEM_COLUMN_NAMES, Column
@@ -28,6 +29,7 @@ class Operations:
         self._instance = instance
         self._records = instance.records
         self._dictionary = instance.dictionary
+        self.business_rules = BusinessRules(instance)
 
     def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
         """Create a row from raw values and return it as stored. Unknown columns are ignored.
@@ -47,7 +49,7 @@ class Operations:
             except DuplicateSysIdError as error:
                 raise errors.duplicate_key(table, after["sys_id"]) from error
             self._append_journals(table, row["sys_id"], journals, caller)
-            self._run_abort_rules(table, "insert", row["sys_id"])
+            row = self._after_rules(table, "insert", row)
             self._apply_property(table, row)
         return row
 
@@ -74,7 +76,7 @@ class Operations:
             row = self._records.update(table, sys_id, changes, by=caller.user_name)
             assert row is not None
             self._append_journals(table, sys_id, journals, caller)
-            self._run_abort_rules(table, "update", sys_id)
+            row = self._after_rules(table, "update", row)
             self._apply_property(table, row)
         return row
 
@@ -87,7 +89,7 @@ class Operations:
         if not self._allows(caller, "delete", own_table, sys_id):
             raise errors.write_forbidden("Delete")
         with self._records.transaction():
-            self._run_abort_rules(own_table, "delete", sys_id)
+            self.business_rules.run(own_table, "delete", sys_id)
             self._records.delete(table, sys_id)
             self._records.execute('DELETE FROM "sys_journal_field" WHERE "element_id" = ?', (sys_id,))
             self._records.execute('DELETE FROM "sys_attachment" WHERE "table_sys_id" = ?', (sys_id,))
@@ -201,23 +203,12 @@ class Operations:
             if taken:
                 raise errors.duplicate_key("sys_user", after["user_name"])
 
-    def _run_abort_rules(self, table: str, operation: str, sys_id: str) -> None:
-        """Let the business rules of table `sys_script` that abort have their say, by their filter condition."""
-        names = ", ".join("?" * len(self._dictionary.lineage(table)))
-        rules = self._records.execute(
-            'SELECT "name", "sys_id", "filter_condition" FROM "sys_script" '
-            f"WHERE \"active\" = 'true' AND \"abort_action\" = 'true' AND \"action_{operation}\" = 'true' "
-            f'AND "collection" IN ({names}) ORDER BY "order"',
-            self._dictionary.lineage(table),
-        )
-        for name, rule_sys_id, condition in rules:
-            query = self._records.compile(table, condition or "")
-            matches = self._records.execute(
-                f'SELECT 1 FROM "{self._dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
-                (sys_id, *query.parameters),
-            )
-            if matches:
-                raise errors.aborted_by_business_rule(table, name, rule_sys_id)
+    def _after_rules(self, table: str, operation: str, row: Row) -> Row:
+        """Run the rules that see the record as it was written, and return it as they leave it."""
+        self.business_rules.run(table, operation, row["sys_id"])
+        left = self._records.get(table, row["sys_id"])
+        assert left is not None
+        return left
 
     def _journals(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
         columns = self._dictionary.columns(table)

@@ -182,9 +182,19 @@ class Records:
         sets = ", ".join(f'"{name}" = ?' for name in assignments)
         query = self._by_sys_id(table, sys_id)
         self.execute(
-            f'UPDATE "{self.dictionary.root(table)}" AS t SET {sets}, "sys_mod_count" = "sys_mod_count" + 1 '
-            f"WHERE {query.where}",
+            f'UPDATE "{self.dictionary.root(table)}" AS t SET {sets}{_count_up(values)} WHERE {query.where}',
             (*assignments.values(), *query.parameters),
+        )
+        return self.get(table, sys_id)
+
+    def overwrite(self, table: str, sys_id: str, values: Mapping[str, str]) -> Row | None:
+        """Change the given columns and nothing else, stamps and count included; return the row, None if not there."""
+        columns = self.dictionary.columns(table)
+        query = self._by_sys_id(table, sys_id)
+        sets = ", ".join(f'"{columns[name].name}" = ?' for name in values)
+        self.execute(
+            f'UPDATE "{self.dictionary.root(table)}" AS t SET {sets} WHERE {query.where}',
+            (*(value or None for value in values.values()), *query.parameters),
         )
         return self.get(table, sys_id)
 
@@ -212,6 +222,23 @@ class Records:
         """Replace everything stored by a snapshot: far quicker than planting anew. Only for a database in memory."""
         with self._lock:
             self._connection.deserialize(snapshot)
+            self._next_numbers.clear()
+
+    def dump(self, root: str) -> dict[str, Any]:
+        """Return the `columns` and `rows` stored in a base table, for :meth:`load`."""
+        columns = list(self.dictionary.stored_columns(root))
+        names = ", ".join(f'"{name}"' for name in columns)
+        return {"columns": columns, "rows": self.execute(f'SELECT {names} FROM "{root}"')}
+
+    def load(self, root: str, columns: Sequence[str], rows: Iterable[Sequence[str | int | None]]) -> None:
+        """Replace all rows of a base table. Raises KeyError for a column it lacks."""
+        known = self.dictionary.stored_columns(root)
+        names = ", ".join(f'"{known[name].name}"' for name in columns)
+        with self.transaction():
+            self.execute(f'DELETE FROM "{root}"')
+            self._connection.executemany(
+                f'INSERT INTO "{root}" ({names}) VALUES ({", ".join("?" * len(columns))})', rows
+            )
             self._next_numbers.clear()
 
     def insert_many(self, table: str, rows: Iterable[Mapping[str, str]], *, by: str = "system") -> int:
@@ -254,7 +281,7 @@ class Records:
         root = self.dictionary.root(table)
         with self._lock:
             return self._connection.execute(
-                f'UPDATE "{root}" SET {sets}, "sys_mod_count" = "sys_mod_count" + 1 '
+                f'UPDATE "{root}" SET {sets}{_count_up(values)} '
                 f'WHERE "sys_id" IN (SELECT t."sys_id" FROM "{root}" AS t WHERE {query.where})',
                 (*assignments.values(), *query.parameters),
             ).rowcount
@@ -320,6 +347,10 @@ class Records:
             for index in INDEXES.get(root, ()):
                 keys = ", ".join(f'"{name}"' for name in index)
                 self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{root}_{"_".join(index)}" ON "{root}" ({keys})')
+
+
+def _count_up(values: Mapping[str, str]) -> str:
+    return "" if "sys_mod_count" in values else ', "sys_mod_count" = "sys_mod_count" + 1'
 
 
 def as_text(value: str | int | None) -> str:
