@@ -27,11 +27,13 @@ from shared.errors import (
     ServiceNowUnavailable,
     ValuesRefused,
 )
+from shared.texts import one_line
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
 """Rate limits count requests per hour (wire document 3): whatever asks for more than that is a clock gone wrong."""
 
 _NAME_MAX_LENGTH: Final = 200
+_INTEGER_MAX_LENGTH: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,12 @@ class Answer:
     @property
     def total_count(self) -> int | None:
         """``X-Total-Count``: rows of the query, those that we may not see included; None when it was not sent."""
-        return _whole_number(self.headers.get("x-total-count", ""))
+        return whole_number(self.headers.get("x-total-count", ""))
 
     def document(self) -> Mapping[str, object] | None:
         """Return the JSON object in the body, or None when there is none or it is cut off."""
         try:
-            document = json.loads(self.body)
+            document = json.loads(self.body, parse_int=_integer)
         except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
@@ -277,30 +279,37 @@ def retry_after_s(answer: Answer, now: datetime) -> float | None:
     a cause nobody documents. One public client then pauses for half an hour. We do not make up a time: the caller's
     own backoff, doubling up to an hour, starts small enough for the first cause and grows long enough for any other.
     """
-    here = _date_of(answer.headers.get("date", "")) or now
+    here = date_of(answer.headers.get("date", "")) or now
     after = answer.headers.get("retry-after", "").strip()
     wait: float | None
-    if (seconds := _whole_number(after)) is not None:
+    if (seconds := whole_number(after)) is not None:
         wait = float(seconds)
-    elif (until := _date_of(after)) is not None:
+    elif (until := date_of(after)) is not None:
         wait = (until - here).total_seconds()
-    elif (reset := _whole_number(answer.headers.get("x-ratelimit-reset", ""))) is not None:
+    elif (reset := whole_number(answer.headers.get("x-ratelimit-reset", ""))) is not None:
         wait = reset - here.timestamp()
     else:
         wait = None
     return None if wait is None else min(max(wait, 0.0), LONGEST_RETRY_AFTER_S)
 
 
-def _date_of(text: str) -> datetime | None:
+def date_of(text: str) -> datetime | None:
+    """Read a date of HTTP (RFC 9110, 5.6.7), aware; None for any other text."""
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _whole_number(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
+    """Read a whole number of at most 15 digits; None for any other text."""
     return int(text) if re.fullmatch(r"[0-9]{1,15}", text.strip()) else None
+
+
+def _integer(text: str) -> int | str:
+    """Read an integer of JSON; one of thousands of digits stays a text, since Python refuses to read it."""
+    return int(text) if len(text) <= _INTEGER_MAX_LENGTH else text
 
 
 def _is_quota_stop(answer: Answer) -> bool:
@@ -318,6 +327,6 @@ def _error_texts(document: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _named(text: str) -> str:
-    """Return names taken from an answer as part of a sentence: one line, printable, of bounded length."""
-    names = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return f": {names[:_NAME_MAX_LENGTH]}" if names else ""
+    """Return names taken from an answer as part of a sentence."""
+    names = one_line(text, _NAME_MAX_LENGTH)
+    return f": {names}" if names else ""

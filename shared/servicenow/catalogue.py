@@ -36,9 +36,9 @@ class ServiceNowCatalogue:
             return None
         # A condition on a field that may not be read can be dropped without a sign (wire document 2.3).
         return [
-            Choice(row.value("sys_id"), row.value("name"))
+            Choice(row.sys_id, row.line("name"))
             for row in rows
-            if row.value("sys_id") and row.value("name") and row.value("active") != "false"
+            if row.sys_id and row.value("name") and row.value("active") != "false"
         ]
 
     async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
@@ -60,7 +60,7 @@ class ServiceNowCatalogue:
             found = [row for row in rows if _belongs(row, table, element)]
             if found:
                 return list(
-                    {row.value("value"): Choice(row.value("value"), row.value("label")) for row in found}.values()
+                    {row.value("value"): Choice(row.value("value"), row.line("label")) for row in found}.values()
                 )
         return None
 

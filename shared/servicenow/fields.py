@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from shared.connections.model import KindSettings, TicketKind
-from shared.tickets.model import CORRELATION_DISPLAY, Priority, Ticket
+from shared.tickets.model import CORRELATION_DISPLAY, EARLIEST, Priority, Ticket
 from shared.tickets.rendering import description_with_block
 
 IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
@@ -20,8 +21,7 @@ IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
 """The pair from which ServiceNow computes the wanted priority of an incident; a priority that is sent is overwritten
 (wire document 5.5). Where two pairs give the same priority, the more urgent one is taken."""
 
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Table Storage holds no time before 1601, and nothing of ours is due before this one."""
+_TIME_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 CHANGE_PRIORITY: Final[Mapping[Priority, str]] = {
     Priority.CRITICAL: "1",
@@ -65,6 +65,11 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
 def date_time_text(at: datetime) -> str:
     """Return an aware time as ServiceNow writes raw date-times: ``YYYY-MM-DD HH:MM:SS`` in UTC (wire document 2.4)."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+
+
+def time_text_of(text: str) -> str:
+    """Return a raw date-time as it is, or an empty text for one that cannot be a time of ServiceNow's clock."""
+    return text if _TIME_TEXT.fullmatch(text) and date_time_of(text) is not None else ""
 
 
 def date_time_of(text: str) -> datetime | None:

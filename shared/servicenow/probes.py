@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
@@ -26,7 +25,7 @@ from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, ServiceNowUnavailable, ValuesRefused
 from shared.secret import Secret
-from shared.servicenow.answers import Answer, common_error, result_of
+from shared.servicenow.answers import Answer, common_error, date_of, result_of, whole_number
 from shared.servicenow.fields import CHANGE_PRIORITY, IMPACT_AND_URGENCY
 from shared.servicenow.queries import (
     ANY_RECORD,
@@ -91,13 +90,9 @@ class ServiceNowProbe:
             return Greeting(_REACH_OF_OBSTACLE[error.obstacle])
         except ServiceNowUnavailable as error:
             return Greeting(Reach.TIMEOUT if error.code == "servicenow_timeout" else Reach.NO_CONNECTION)
-        ahead_s: float | None = None
-        try:
-            told = parsedate_to_datetime(answer.headers.get("date", ""))
-            ahead_s = (told - (asked_at + (transport.clock() - asked_at) / 2)).total_seconds()
-        except (ValueError, TypeError):
-            pass
-        return Greeting(_reach(answer), answer.status, ahead_s)
+        told = date_of(answer.headers.get("date", ""))
+        here = asked_at + (transport.clock() - asked_at) / 2
+        return Greeting(_reach(answer), answer.status, None if told is None else (told - here).total_seconds())
 
     async def sign_in_page(self, authorization_url: str) -> SignInPage:
         """See the port. Another site is not visited: that a browser is sent there says enough."""
@@ -145,11 +140,10 @@ class ServiceNowProbe:
         )
         if row is None:
             return None
-        lifespan = row.value("refresh_token_lifespan")
         return ClientRecord(
             active=_boolean(row.value("active")),
             redirect_uris=re.split(r"[\s,]+", row.value("redirect_url").strip()) if row.value("redirect_url") else (),
-            refresh_token_lifespan_s=int(lifespan) if lifespan.isdecimal() else None,
+            refresh_token_lifespan_s=whole_number(row.value("refresh_token_lifespan")),
         )
 
     async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
@@ -207,7 +201,7 @@ class ServiceNowProbe:
             page = await self.table_api.list_rows(
                 access, ALL_CLASSES, query=one_of("sys_id", some), fields=("sys_id",), limit=len(some), counted=False
             )
-            found |= {row.value("sys_id") for row in page.rows}
+            found |= {row.sys_id for row in page.rows}
         return frozenset(found & set(sys_ids))
 
     async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
@@ -255,7 +249,7 @@ class ServiceNowProbe:
             },
             fields=("sys_id", "number"),
         )
-        return MarkedRecord(row.value("sys_id") or sys_id, row.value("number"))
+        return MarkedRecord(row.sys_id or sys_id, row.line("number"))
 
     async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
         """See the port."""
@@ -269,7 +263,7 @@ class ServiceNowProbe:
         )
         for row in page.rows:
             if row.value("correlation_id") == f"{MARK}{sys_id}":
-                return MarkedRecord(row.value("sys_id"), row.value("number"))
+                return MarkedRecord(row.sys_id, row.line("number"))
         return None
 
     async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
@@ -327,8 +321,7 @@ class ServiceNowProbe:
 
     def _limit(self, answer: Answer) -> RateLimit:
         result_of(answer, writing=False, now=self.table_api.transport.clock())
-        limit = answer.headers.get("x-ratelimit-limit", "")
-        return RateLimit(int(limit) if limit.isdecimal() else None)
+        return RateLimit(whole_number(answer.headers.get("x-ratelimit-limit", "")))
 
     async def _row(self, access: InstanceAccess, table: str, key: tuple[str, str], fields: Sequence[str]) -> Row | None:
         """Return the row with that key; None when it is not shown, or another one is."""

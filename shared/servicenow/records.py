@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import batched, pairwise
 from typing import Final
@@ -10,8 +10,8 @@ from typing import Final
 from shared.connections.model import KindSettings
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused
-from shared.servicenow.answers import unusable_answer
-from shared.servicenow.fields import date_time_of, record_fields
+from shared.servicenow.answers import unusable_answer, whole_number
+from shared.servicenow.fields import date_time_of, record_fields, time_text_of
 from shared.servicenow.queries import OURS, any_of, changes_since, condition, next_by, one_of, ordered
 from shared.servicenow.states import builtin_state_label
 from shared.servicenow.table_api import Page, Row, TableApi
@@ -36,6 +36,8 @@ FIELDS: Final = (
 )
 """What we read of a record; ServiceNow leaves ``sys_id`` out unless it is named (wire document 2.2)."""
 
+MOD_COUNT_MAX: Final = 2**31 - 1
+"""ServiceNow counts in 32 bits, and so does a number in Table Storage."""
 SYS_IDS_PER_REQUEST: Final = 100
 """About 4 kB of address: half of what common front ends accept."""
 HIDDEN_WINDOWS: Final = 20
@@ -56,9 +58,10 @@ class ServiceNowRecords:
         row = await self.table_api.insert(
             access, table, record_fields(ticket, kind_settings, requester_sys_id), fields=FIELDS
         )
-        if not row.value("sys_id"):
+        record = record_of(row, table)
+        if record is None:
             raise unusable_answer("ServiceNow's answer does not name the record.", "answer_incomplete", writing=True)
-        return record_of(row, table)
+        return record
 
     async def find_records(
         self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
@@ -68,7 +71,7 @@ class ServiceNowRecords:
         page = await self.table_api.list_rows(
             access, table, query=ordered(query, "sys_created_on", "sys_id"), fields=FIELDS, limit=10, counted=False
         )
-        records = [record_of(row, table) for row in page.rows]
+        records = _records(page.rows, table)
         if any(record.sys_id != sys_id and record.correlation_id != correlation_id for record in records):
             raise _not_honoured()
         return records
@@ -105,7 +108,7 @@ class ServiceNowRecords:
                 limit=SYS_IDS_PER_REQUEST,
                 counted=False,
             )
-            records = [record_of(row, ALL_CLASSES) for row in page.rows]
+            records = _records(page.rows, ALL_CLASSES)
             if not {record.sys_id for record in records} <= set(some):
                 raise _not_honoured()
             found += records
@@ -118,18 +121,24 @@ class ServiceNowRecords:
 
         One row more than the page is asked for, so that a full last page needs no empty page behind it. ServiceNow
         applies the limit before access controls, so an answer can hold fewer rows than asked for although more exist;
-        its count, taken before access controls, too, tells (wire document 2.7). Visible rows are always a place to go
-        on from; where a whole window is hidden, the next one is asked for by offset, a bounded number of times.
+        its count, taken before access controls, too, tells (wire document 2.7). A record that has a place in the order
+        is one to go on from, and comes last; where a whole window shows none, the next one is asked for by offset, a
+        bounded number of times.
         """
         window = page_size + 1
+        without_place: list[Row] = []
         for offset in range(0, HIDDEN_WINDOWS * page_size, page_size):
             page = await self.table_api.list_rows(
                 access, ALL_CLASSES, query=query, fields=FIELDS, limit=window, offset=offset
             )
             more = len(page.rows) > page_size or (page.total_count or 0) > offset + window
-            if page.rows or not more:
-                _check_order(page, key, after)
-                return [record_of(row, ALL_CLASSES) for row in page.rows[:page_size]], more
+            _check_readable(page, key)
+            rows = page.rows[:page_size]
+            placed = [row for row in rows if row.sys_id and _place_value(row, key)]
+            without_place += [row for row in rows if row.sys_id and not _place_value(row, key)]
+            if placed or not more:
+                _check_order(placed, key, after)
+                return _records([*without_place, *placed], ALL_CLASSES), more
         raise AccessRefused(
             "ServiceNow hides the connector's own tickets from the integration user.",
             code="records_not_visible",
@@ -138,23 +147,28 @@ class ServiceNowRecords:
         )
 
 
-def record_of(row: Row, table: str) -> Record:
-    """Return what a row says; ``table`` is the table asked, for instances that hide ``sys_class_name``."""
-    state = row.value("state")
-    record_table = row.value("sys_class_name") or table
+def record_of(row: Row, table: str) -> Record | None:
+    """Return what a row says, in values that a ticket's row can hold; None when it does not say which record it is.
+
+    Args:
+        table: The table asked, for instances that hide ``sys_class_name``.
+    """
+    if not row.sys_id:
+        return None
+    state = row.line("state")
+    record_table = row.line("sys_class_name") or table
     label = row.label("state")
-    mod_count = row.value("sys_mod_count")
     return Record(
-        sys_id=row.value("sys_id"),
+        sys_id=row.sys_id,
         table=record_table,
-        number=row.value("number"),
+        number=row.line("number"),
         state=state,
         # An instance without a readable label shows the number itself.
         state_label=label if label and label != state else builtin_state_label(record_table, state),
         active=row.value("active") != "false",
-        updated_at_text=row.value("sys_updated_on"),
-        mod_count=int(mod_count) if mod_count.isdecimal() else 0,
-        priority=row.value("priority") or None,
+        updated_at_text=time_text_of(row.value("sys_updated_on")),
+        mod_count=min(whole_number(row.value("sys_mod_count")) or 0, MOD_COUNT_MAX),
+        priority=row.line("priority") or None,
         assigned_to=row.label("assigned_to") or None,
         assignment_group=row.label("assignment_group") or None,
         due_at=date_time_of(row.value("due_date")),
@@ -162,22 +176,35 @@ def record_of(row: Row, table: str) -> Record:
     )
 
 
-def _check_order(page: Page, key: str, after: tuple[str, str] | None) -> None:
-    """Refuse rows that are not ours, not behind the place asked for, or not in order.
+def _records(rows: Iterable[Row], table: str) -> list[Record]:
+    """Return the records in rows, without those that do not say which record they are."""
+    return [record for row in rows if (record := record_of(row, table)) is not None]
 
-    ServiceNow drops what it does not accept of a query without a sign (wire document 2.3). Going on from such a page
-    would loop for ever or pass rows over.
-    """
-    places = [(row.value(key), row.value("sys_id")) for row in page.rows]
-    if not all(value and sys_id for value, sys_id in places):
+
+def _place_value(row: Row, key: str) -> str:
+    """Return a row's value in the order of ``key``; empty when no query can go on from it."""
+    return time_text_of(row.value(key)) if key == "sys_updated_on" else row.value(key)
+
+
+def _check_readable(page: Page, key: str) -> None:
+    """Refuse a page on which no row shows its ``sys_id``, or none its ``key``."""
+    if page.rows and not all(any(row.value(field) for row in page.rows) for field in ("sys_id", key)):
         raise AccessRefused(
             "ServiceNow does not let the integration user read the fields that the connector needs.",
             code="insufficient_rights",
             next_step="Let the integration user read sys_id, sys_updated_on and correlation_id of the task table.",
         )
-    ours = all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in page.rows)
+
+
+def _check_order(rows: Sequence[Row], key: str, after: tuple[str, str] | None) -> None:
+    """Refuse rows that are not ours, not behind the place asked for, or not in order.
+
+    ServiceNow drops what it does not accept of a query without a sign (wire document 2.3). Going on from such a page
+    would loop for ever or pass rows over.
+    """
+    ours = all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in rows)
     # Databases sort without regard to case, and somebody else's correlation id may be written in capitals.
-    order = [(value.casefold(), sys_id.casefold()) for value, sys_id in places]
+    order = [(row.value(key).casefold(), row.sys_id.casefold()) for row in rows]
     behind = after is None or not order or order[0] > (after[0].casefold(), after[1].casefold())
     if not ours or not behind or any(second[0] < first[0] for first, second in pairwise(order)):
         raise _not_honoured()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,16 +10,22 @@ from typing import Final
 from shared.connections.ports import InstanceAccess
 from shared.servicenow.answers import Answer, is_no_record_found, result_of, unusable_answer
 from shared.servicenow.transport import Request, Transport
+from shared.texts import one_line
 
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
 """Raw value and label of every field at once, without links."""
+LINE_MAX_LENGTH: Final = 200
+"""Characters; more than any number, state, name or label of an instance has (wire document 5.1)."""
+_IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
+"""32 hexadecimal digits but for records that a script made; ``sys_id`` holds 32 characters."""
 
 
 class Row:
     """One record of an answer.
 
     A field that we may not read is missing (or empty: reports differ), so a missing one reads like an empty one
-    (wire document 2.6).
+    (wire document 2.6). What is stored or shown comes out bounded: rules and imports of an instance put anything into a
+    field, and one value that our storage does not take would hold up all the others.
     """
 
     __slots__ = ("_cells",)
@@ -30,13 +37,32 @@ class Row:
         """Return the raw value, or an empty text."""
         return self._part(field, "value")
 
+    def line(self, field: str) -> str:
+        """Return the raw value as one line for people, or an empty text."""
+        return one_line(self._part(field, "value"), LINE_MAX_LENGTH)
+
     def label(self, field: str) -> str:
-        """Return the display value, or an empty text; the caller's language, time zone and date format shape it."""
-        return self._part(field, "display_value")
+        """Return the display value as one line for people, or an empty text.
+
+        The caller's language, time zone and date format shape it.
+        """
+        return one_line(self._part(field, "display_value"), LINE_MAX_LENGTH)
+
+    def identifier(self, field: str) -> str:
+        """Return a record's id, or an empty text when the value cannot be one."""
+        value = self._part(field, "value")
+        return value if _IDENTIFIER.fullmatch(value) else ""
+
+    @property
+    def sys_id(self) -> str:
+        """The record's own id, or an empty text."""
+        return self.identifier("sys_id")
 
     def _part(self, field: str, part: str) -> str:
         cell = self._cells.get(field)
         found = cell.get(part) if isinstance(cell, dict) else cell
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found)
         # A text that ServiceNow cut inside an emoji ends in half a character, which nothing can encode.
         return found.encode(errors="replace").decode() if isinstance(found, str) else ""
 

@@ -102,7 +102,7 @@ class ServiceNowUsers:
             return None
         if row is None or row.value("email").lower() != address.lower() or row.value("active") != "true":
             return None
-        return row.value("sys_id") or None
+        return row.sys_id or None
 
     async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
         """Return whether the kind's own table and the parent table can be asked as the synchronisation asks them.
@@ -147,9 +147,8 @@ class ServiceNowUsers:
     def _named(self, answer: Answer) -> ServiceNowUser | None:
         result = result_of(answer, writing=False, now=self.table_api.transport.clock())
         row = Row(result) if isinstance(result, dict) else Row({})
-        if not row.value("user_sys_id") or not row.value("user_name"):
-            return None
-        return ServiceNowUser(sys_id=row.value("user_sys_id"), user_name=row.value("user_name"))
+        sys_id, user_name = row.identifier("user_sys_id"), row.line("user_name")
+        return ServiceNowUser(sys_id=sys_id, user_name=user_name) if sys_id and user_name else None
 
     async def _only_user(self, access: InstanceAccess, query: str) -> Row | None:
         """Return the row of the only user for whom the query holds, those we may not see counted; None otherwise."""
@@ -160,11 +159,11 @@ class ServiceNowUsers:
 
 
 def _user_of(row: Row) -> ServiceNowUser | None:
-    if not row.value("sys_id") or not row.value("user_name"):
+    if not row.sys_id or not row.line("user_name"):
         return None
     return ServiceNowUser(
-        sys_id=row.value("sys_id"),
-        user_name=row.value("user_name"),
+        sys_id=row.sys_id,
+        user_name=row.line("user_name"),
         email=row.value("email") or None,
         active=_boolean(row.value("active")),
         locked_out=_boolean(row.value("locked_out")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +17,9 @@ NAME_MAX_LENGTH: Final = 160
 """Length of ServiceNow's ``short_description`` (wire document 5.1)."""
 DESCRIPTION_MAX_LENGTH: Final = 4000
 """Length of ServiceNow's ``description``, our own block included (wire document 5.1)."""
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Table Storage holds no time before 1601, and nothing of ours is due or happens before this one."""
 
 TABLES: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 """The ServiceNow table of each kind."""
@@ -117,7 +120,8 @@ class Record:
         table: ``sys_class_name``.
         state: Raw state value.
         state_label: ServiceNow's own label, or None when it gave none.
-        updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC).
+        updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC), ``YYYY-MM-DD HH:MM:SS``; empty when what it
+            wrote is no time.
         mod_count: ``sys_mod_count``; a smaller one never replaces a greater one.
         due_at: ``due_date`` there now.
     """

@@ -23,6 +23,7 @@ from shared.errors import FixRequest
 from shared.faults import invalid_body
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
+    EARLIEST,
     NAME_MAX_LENGTH,
     Priority,
     Recommendation,
@@ -32,9 +33,6 @@ from shared.tickets.model import (
     TicketContent,
 )
 from shared.tickets.rendering import description_overflow
-
-EARLIEST_DUE_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Table Storage keeps no time before the year 1601; nothing is due before this one."""
 
 
 def _printable(text: str) -> str:
@@ -159,7 +157,7 @@ def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
     if due_date.tzinfo is None:
         due_date = due_date.replace(tzinfo=ZoneInfo(time_zone))
     ends_at = due_date.astimezone(UTC).replace(microsecond=0)
-    if ends_at < EARLIEST_DUE_AT:
+    if ends_at < EARLIEST:
         raise OverflowError(ends_at.year)
     return ends_at
 

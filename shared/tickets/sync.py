@@ -23,7 +23,7 @@ from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.apply import with_record
 from shared.tickets.identity import ticket_id_of
-from shared.tickets.model import Delivery, Record, Ticket
+from shared.tickets.model import EARLIEST, Delivery, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
 
 PAGE_SIZE: Final = 1000
@@ -57,7 +57,8 @@ class SyncCounts:
 
 def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     """Return where a run begins: a bound for ``sys_updated_on`` and whether records of that second belong to it."""
-    if state.watermark is None:
+    watermark = _time_of(state.watermark)
+    if watermark is None:
         return None, True
     settled = (
         state.watermark_seen_at is not None
@@ -66,13 +67,22 @@ def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     )
     if settled:
         return state.watermark, False
-    start = datetime.strptime(state.watermark, TIME_FORMAT).replace(tzinfo=UTC) - timedelta(seconds=LATE_COMMIT_S)
-    return start.strftime(TIME_FORMAT), True
+    return (watermark - timedelta(seconds=LATE_COMMIT_S)).strftime(TIME_FORMAT), True
+
+
+def _time_of(stored: str | None) -> datetime | None:
+    """Return a stored time of ServiceNow's; None for no time: earlier releases stored whatever a record said."""
+    try:
+        moment = datetime.strptime(stored or "", TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if moment >= EARLIEST else None
 
 
 def completed(state: SyncState, newest: str | None, started_at: datetime, ended_at: datetime) -> SyncState:
     """Return the state after a run that read everything, with the newest ``sys_updated_on`` it saw."""
-    moved = newest is not None and (state.watermark is None or newest > state.watermark)
+    known = state.watermark if _time_of(state.watermark) is not None else None
+    moved = newest is not None and (known is None or newest > known)
     return replace(
         state,
         watermark=newest if moved else state.watermark,
@@ -147,7 +157,7 @@ class TicketSync:
         self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
     ) -> SyncState:
         since, inclusive = first_bound(state, started_at)
-        after = state.resume_after
+        after = state.resume_after if state.resume_after is not None and _time_of(state.resume_after[0]) else None
         latest = (started_at + FUTURE).strftime(TIME_FORMAT)
         newest = after[0] if after is not None and after[0] <= latest else None
         while True:
@@ -167,7 +177,9 @@ class TicketSync:
             await self.apply(connection, page, counts)
             if page:
                 after = (page[-1].updated_at_text, page[-1].sys_id)
-                newest = max((each.updated_at_text for each in page if each.updated_at_text <= latest), default=newest)
+                # A record without a time, or with one from the future, is applied and moves nothing.
+                times = (each.updated_at_text for each in page)
+                newest = max((time for time in times if time and time <= latest), default=newest)
             if not more:
                 counts.complete = True
                 return completed(state, newest, started_at, self.clock())

@@ -51,7 +51,10 @@ def moment(value: datetime | None) -> str:
 
 def last_day(due_at: datetime, time_zone: str) -> str | None:
     """Return the ISO date when a due date ends with that day in the connection's time zone, or else None."""
-    local = due_at.astimezone(ZoneInfo(time_zone))
+    try:
+        local = due_at.astimezone(ZoneInfo(time_zone))
+    except OverflowError:
+        return None  # The last day of the calendar is over sooner in UTC than it is there.
     return local.date().isoformat() if local.time() == END_OF_DAY else None
 
 

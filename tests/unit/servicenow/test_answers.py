@@ -244,7 +244,7 @@ async def test_errors_hold_no_secret_and_no_ticket_text(case: Case) -> None:
         ),
         ("was aborted by Business Rule 'No tickets on Friday^0123'.", "No tickets on Friday"),
         ("Missing required api access scope: table_write", "table_write"),
-        ("Data Policy Exception: The following fields are mandatory: " + "A" * 5000, "A" * 200 + "."),
+        ("Data Policy Exception: The following fields are mandatory: " + "A" * 5000, "A" * 199 + "…"),
         ("Data Policy Exception: The following fields are mandatory: a\x00\x1b[31mb", "a [31mb"),
     ],
 )

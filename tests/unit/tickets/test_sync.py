@@ -468,3 +468,31 @@ def test_when_a_run_is_due(passed_s: float, interval_s: float) -> None:
     assert is_sync_due(replace(state, requested_at=now), now, interval_s)
     assert is_sync_due(replace(state, resume_after=("2026-03-02 00:01:00", "0" * 32)), now, interval_s)
     assert is_sync_due(SyncState(), now, interval_s)
+
+
+async def test_a_record_without_a_time_is_applied_and_moves_nothing() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.servicenow.change(ticket.ticket_id, state="6", updated_at_text="")
+    await world.run()
+    assert world.stored(ticket).phase is Phase.RESOLVED
+    assert world.state.watermark is None
+    (other,) = await world.tickets(1)
+    await world.run()
+    assert world.state.watermark == world.stored(other).record.updated_at_text  # type: ignore[union-attr]
+
+
+@given(
+    watermark=st.none() | st.text(max_size=25) | st.sampled_from(["2026-02-30 10:00:00", "0001-01-01 00:00:00"]),
+    seen=st.booleans(),
+)
+async def test_a_stored_watermark_that_is_no_time_is_none(watermark: str | None, seen: bool) -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.connections.sync_states[CONNECTION_ID] = SyncState(
+        watermark=watermark,
+        resume_after=(watermark, "0a" * 16) if seen and watermark is not None else None,
+        etag="1",
+    )
+    await world.run()
+    assert world.state.watermark == world.stored(ticket).record.updated_at_text  # type: ignore[union-attr]
