@@ -36,6 +36,7 @@ from shared.storage.connections import AzureConnectionStore
 from shared.storage.idempotency import AzureIdempotencyStore
 from shared.storage.leases import AzureLeaseStore
 from shared.storage.requesters import AzureRequesterDirectory
+from shared.storage.rows import RowReader
 from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tickets import AzureTicketStore
@@ -66,6 +67,7 @@ class Application:
     creation: TicketCreation
     delivery: TicketDelivery
     maintenance: Maintenance
+    rows: RowReader
     resources: AsyncExitStack
 
     async def aclose(self) -> None:
@@ -85,11 +87,12 @@ class Application:
         resources = AsyncExitStack()
         for close in (tables.aclose, secrets.aclose, servicenow.aclose, credential.close):
             resources.push_async_callback(close)
-        connections = AzureConnectionStore(tables.connections)
-        authorizations = AzureAuthorizationStore(tables.authorizations)
+        rows = RowReader(clock)
+        connections = AzureConnectionStore(tables.connections, rows)
+        authorizations = AzureAuthorizationStore(tables.authorizations, rows)
         leases = AzureLeaseStore(tables.connections, clock)
-        tickets = AzureTicketStore(tables.tickets)
-        reservations = AzureIdempotencyStore(tables.idempotency)
+        tickets = AzureTicketStore(tables.tickets, rows)
+        reservations = AzureIdempotencyStore(tables.idempotency, rows)
         requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
         health = ConnectionHealth(connections, clock)
         token_lease = TokenLease(leases)
@@ -146,6 +149,7 @@ class Application:
             tickets=tickets,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,
+            rows=rows,
             resources=resources,
             maintenance=Maintenance(
                 settings=settings,

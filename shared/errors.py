@@ -9,6 +9,7 @@
     │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
     │   └── StorageUnavailable           Table Storage or Key Vault did not answer
+    │       └── RowUnreadable                a stored row makes no sense to this release
     ├── Reauthorize                  an administrator signs in to ServiceNow again
     ├── FixConfiguration             an administrator changes something, here or in ServiceNow
     │   ├── AccessRefused                rights, access scope, IP filter
@@ -111,6 +112,19 @@ class StorageUnavailable(TryLater):
     """Table Storage or Key Vault did not answer."""
 
     code = "storage_unavailable"
+
+
+class RowUnreadable(StorageUnavailable):
+    """A stored row makes no sense to this release; a later one may be able to read it."""
+
+    code = "row_unreadable"
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"A row in the table {table} cannot be read by this release; it was left as it is.",
+            next_step="If an upgrade is under way, wait until it has ended. Otherwise see which row /api/status names, "
+            "and deploy the release that wrote it.",
+        )
 
 
 class Reauthorize(ConnectorError):

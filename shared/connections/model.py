@@ -86,6 +86,7 @@ class Connection:
         access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
             what it remembers is still the newest.
         last_success_at: When ServiceNow last gave a real answer.
+        kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
         etag: Version of the stored row, None before it is stored.
     """
 
@@ -110,6 +111,7 @@ class Connection:
     access_token_version: str | None = None
     last_success_at: datetime | None = None
     last_error: LastError | None = None
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
     @property
@@ -146,6 +148,7 @@ class SyncState:
         reconciled_at: End of the last complete reconciliation.
         reconcile_after: Ticket id up to which an unfinished reconciliation has come.
         reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
+        kept: As :attr:`Connection.kept`.
     """
 
     watermark: str | None = None
@@ -158,4 +161,5 @@ class SyncState:
     reconciled_at: datetime | None = None
     reconcile_after: str | None = None
     reconcile_again_at: datetime | None = None
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)

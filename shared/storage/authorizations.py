@@ -12,7 +12,8 @@ from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import PendingAuthorization
-from shared.storage.tables import REPEATED, get_row, plain_time, storage_errors
+from shared.storage.rows import RowReader, plain_time
+from shared.storage.tables import REPEATED, get_row, storage_errors
 
 _TAKEN: Final = frozenset({404, 412})
 
@@ -20,8 +21,9 @@ _TAKEN: Final = frozenset({404, 412})
 class AzureAuthorizationStore:
     """Implements :class:`shared.connections.ports.AuthorizationStore`; every method can raise StorageUnavailable."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
         self._table = table
+        self._reader = reader or RowReader()
 
     async def create_authorization(self, authorization: PendingAuthorization) -> None:
         """Store it."""
@@ -38,10 +40,14 @@ class AzureAuthorizationStore:
             await self._table.create_entity(row, **REPEATED)
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and delete it, so that a state works once; None when unknown or already taken."""
+        """Return it and delete it, so that a state works once; None when unknown or already taken.
+
+        Raises RowUnreadable; the row is left as it is.
+        """
         row = await get_row(self._table, _partition(state_hash), state_hash)
         if row is None:
             return None
+        authorization = self._reader.read(self._table.table_name, row, _authorization)
         with storage_errors():
             # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
             unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
@@ -51,7 +57,7 @@ class AzureAuthorizationStore:
                 if error.status_code not in _TAKEN:
                     raise
                 return None
-        return _authorization(row)
+        return authorization
 
     async def delete_expired_authorizations(self, now: datetime) -> int:
         """Delete those whose time is over; return how many."""
@@ -73,5 +79,5 @@ def _authorization(row: Any) -> PendingAuthorization:
         connection_id=row["connection_id"],
         code_challenge=row["code_challenge"],
         expires_at=plain_time(row["expires_at"]),
-        started_by=row["started_by"],
+        started_by=row.get("started_by", ""),
     )

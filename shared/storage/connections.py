@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -17,6 +17,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.model import (
+    DEFAULT_CONSENT_LIFETIME_S,
     Connection,
     ConnectionStatus,
     KindSettings,
@@ -26,30 +27,37 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import RowChanged
-from shared.storage.tables import REPEATED, get_row, is_table_missing, plain_time, plain_time_or_none, storage_errors
+from shared.storage.rows import Columns, RowReader, json_object, open_value
+from shared.storage.tables import REPEATED, get_row, is_table_missing, storage_errors
 
 type Row = dict[str, Any]
 
 CONNECTION_KEY: Final = "connection"
 SYNC_KEY: Final = "sync"
 
+_KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
+
 
 class AzureConnectionStore:
     """Implements :class:`shared.connections.ports.ConnectionStore`; every method can raise StorageUnavailable."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
         self._table = table
+        self._reader = reader or RowReader()
 
     async def get_connection(self, connection_id: str) -> Connection | None:
-        """Return the connection, or None."""
+        """Return the connection, or None. Raises RowUnreadable."""
         row = await get_row(self._table, connection_id, CONNECTION_KEY)
-        return None if row is None else connection_of(row)
+        return None if row is None else self._reader.read(self._table.table_name, row, connection_of)
 
     async def list_connections(self) -> Sequence[Connection]:
-        """Return all connections, removed ones included, ordered by id."""
+        """Return all connections, removed ones included, ordered by id; those that cannot be read are left out."""
         with storage_errors():
-            rows = self._table.query_entities("RowKey eq @key", parameters={"key": CONNECTION_KEY})
-            return sorted([connection_of(row) async for row in rows], key=lambda each: each.connection_id)
+            found = self._table.query_entities("RowKey eq @key", parameters={"key": CONNECTION_KEY})
+            rows = [row async for row in found]
+        return sorted(
+            self._reader.readable(self._table.table_name, rows, connection_of), key=lambda each: each.connection_id
+        )
 
     async def create_connection(self, connection: Connection) -> Connection:
         """Store a new connection. Raises RowChanged when the id is taken."""
@@ -63,7 +71,7 @@ class AzureConnectionStore:
     async def get_sync_state(self, connection_id: str) -> SyncState:
         """Return the state, a fresh one when none is stored."""
         row = await get_row(self._table, connection_id, SYNC_KEY)
-        return SyncState() if row is None else sync_state_of(row)
+        return SyncState() if row is None else self._reader.read(self._table.table_name, row, sync_state_of)
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
         """Store the state if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
@@ -91,9 +99,12 @@ class AzureConnectionStore:
 
 
 def connection_row(connection: Connection) -> Row:
-    """Return the row of a connection; values that are None are left out, so a replaced row loses them."""
+    """Return the row of a connection; values that are None are left out, so a replaced row loses them.
+
+    What another release wrote and this one does not know is in it as well.
+    """
     error = connection.last_error
-    return _without_none(
+    return dict(connection.kept) | _without_none(
         {
             "PartitionKey": connection.connection_id,
             "RowKey": CONNECTION_KEY,
@@ -101,10 +112,8 @@ def connection_row(connection: Connection) -> Row:
             "instance": connection.instance,
             "client_id": connection.client_id,
             "integration_user": connection.integration_user,
-            "portals": json.dumps([portal.value for portal in connection.portals]),
-            "kinds": json.dumps(
-                {kind.value: _kind_json(settings) for kind, settings in connection.kinds.items()}, ensure_ascii=False
-            ),
+            "portals": _portals_text(connection),
+            "kinds": _kinds_text(connection),
             "time_zone": connection.time_zone,
             "consent_lifetime_s": connection.consent_lifetime_s,
             "status": connection.status.value,
@@ -124,39 +133,40 @@ def connection_row(connection: Connection) -> Row:
     )
 
 
-def connection_of(row: Any) -> Connection:
-    """Return the connection in a row of the table."""
-    get = row.get
-    error = None
-    if (code := get("error_code")) is not None:
-        error = LastError(code, row["error_message"], row["error_next_step"], plain_time(row["error_at"]))
+def connection_of(row: Mapping[str, Any]) -> Connection:
+    """Return the connection in a row of the table; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    columns = Columns(row)
+    get, time = columns.get, columns.time
+    kinds, portals = get("kinds"), get("portals")
+    settings = json_object(kinds)
     return Connection(
-        connection_id=row["PartitionKey"],
-        display_name=row["display_name"],
-        instance=row["instance"],
-        client_id=row["client_id"],
-        integration_user=row["integration_user"],
-        portals=tuple(Portal(value) for value in json.loads(row["portals"])),
-        kinds={TicketKind(kind): _kind_settings(value) for kind, value in json.loads(row["kinds"]).items()},
-        time_zone=row["time_zone"],
-        consent_lifetime_s=row["consent_lifetime_s"],
-        status=ConnectionStatus(row["status"]),
-        status_since_at=plain_time_or_none(get("status_since_at")),
+        connection_id=columns["PartitionKey"],
+        display_name=get("display_name", columns["PartitionKey"]),
+        instance=columns["instance"],
+        client_id=columns["client_id"],
+        integration_user=get("integration_user", ""),
+        portals=tuple(Portal(value) for value in _texts(portals) if value in set(Portal)),
+        kinds={kind: _kind_settings(settings.get(kind)) for kind in TicketKind},
+        time_zone=get("time_zone", "UTC"),
+        consent_lifetime_s=get("consent_lifetime_s", DEFAULT_CONSENT_LIFETIME_S),
+        status=open_value(ConnectionStatus, get("status", ConnectionStatus.NOT_CONFIGURED)),
+        status_since_at=time("status_since_at"),
         integration_user_sys_id=get("integration_user_sys_id"),
-        consented_at=plain_time_or_none(get("consented_at")),
-        consent_ends_at=plain_time_or_none(get("consent_ends_at")),
-        access_token_expires_at=plain_time_or_none(get("access_token_expires_at")),
-        access_token_refresh_at=plain_time_or_none(get("access_token_refresh_at")),
+        consented_at=time("consented_at"),
+        consent_ends_at=time("consent_ends_at"),
+        access_token_expires_at=time("access_token_expires_at"),
+        access_token_refresh_at=time("access_token_refresh_at"),
         access_token_version=get("access_token_version"),
-        last_success_at=plain_time_or_none(get("last_success_at")),
-        last_error=error,
-        etag=row.metadata["etag"],
+        last_success_at=time("last_success_at"),
+        last_error=_last_error(columns),
+        kept=columns.unknown | {"kinds": kinds, "portals": portals},
+        etag=_etag(row),
     )
 
 
 def sync_state_row(connection_id: str, state: SyncState) -> Row:
-    """Return the row of a synchronisation state; values that are None are left out."""
-    return _without_none(
+    """Return the row of a synchronisation state, as :func:`connection_row` does."""
+    return dict(state.kept) | _without_none(
         {
             "PartitionKey": connection_id,
             "RowKey": SYNC_KEY,
@@ -174,36 +184,80 @@ def sync_state_row(connection_id: str, state: SyncState) -> Row:
     )
 
 
-def sync_state_of(row: Any) -> SyncState:
-    """Return the synchronisation state in a row of the table."""
-    get = row.get
+def sync_state_of(row: Mapping[str, Any]) -> SyncState:
+    """Return the synchronisation state in a row of the table; raises as :func:`connection_of` does."""
+    columns = Columns(row)
+    get, time = columns.get, columns.time
     resume_after = get("resume_after")
     return SyncState(
         watermark=get("watermark"),
-        watermark_seen_at=plain_time_or_none(get("watermark_seen_at")),
-        resume_after=None if resume_after is None else tuple(json.loads(resume_after)),
+        watermark_seen_at=time("watermark_seen_at"),
+        resume_after=None if resume_after is None else _place(resume_after),
         resume_after_ticket=get("resume_after_ticket"),
-        last_started_at=plain_time_or_none(get("last_started_at")),
-        last_completed_at=plain_time_or_none(get("last_completed_at")),
-        requested_at=plain_time_or_none(get("requested_at")),
-        reconciled_at=plain_time_or_none(get("reconciled_at")),
+        last_started_at=time("last_started_at"),
+        last_completed_at=time("last_completed_at"),
+        requested_at=time("requested_at"),
+        reconciled_at=time("reconciled_at"),
         reconcile_after=get("reconcile_after"),
-        reconcile_again_at=plain_time_or_none(get("reconcile_again_at")),
-        etag=row.metadata["etag"],
+        reconcile_again_at=time("reconcile_again_at"),
+        kept=columns.unknown,
+        etag=_etag(row),
     )
 
 
-def _kind_json(settings: KindSettings) -> dict[str, object]:
-    return {
-        "enabled": settings.enabled,
-        "assignment_group": settings.assignment_group,
-        "category": settings.category,
-        "state_names": dict(settings.state_names),
+def _kinds_text(connection: Connection) -> str:
+    """Return the settings of the kinds as JSON, with the kinds and members of another release as they were read.
+
+    Release 0.1 refuses a kind or a member that it does not know, so new ones go to a column of their own.
+    """
+    read = json_object(connection.kept.get("kinds"))
+    written = {
+        kind.value: read.get(kind, {})
+        | {
+            "enabled": settings.enabled,
+            "assignment_group": settings.assignment_group,
+            "category": settings.category,
+            "state_names": dict(settings.state_names),
+        }
+        for kind, settings in connection.kinds.items()
     }
+    return json.dumps(read | written, ensure_ascii=False)
 
 
-def _kind_settings(value: Mapping[str, Any]) -> KindSettings:
-    return KindSettings(**value)
+def _kind_settings(value: Mapping[str, Any] | None) -> KindSettings:
+    """Return the settings of one kind; nobody has asked for tickets of a kind that is not there."""
+    if value is None:
+        return KindSettings(enabled=False)
+    return KindSettings(**{name: value[name] for name in _KIND_MEMBERS if name in value})
+
+
+def _portals_text(connection: Connection) -> str:
+    """Return the portals as JSON, with those of another release as they were read."""
+    read = _texts(connection.kept.get("portals"))
+    foreign = [value for value in read if value not in set(Portal)]
+    return json.dumps([*connection.portals, *foreign])
+
+
+def _texts(column: object) -> list[str]:
+    """Return the texts in a JSON list, none for a missing column."""
+    return [] if column is None else [str(each) for each in json.loads(str(column))]
+
+
+def _last_error(columns: Columns) -> LastError | None:
+    code, message, next_step = (columns.get(f"error_{name}") for name in ("code", "message", "next_step"))
+    at = columns.time("error_at")
+    if code is None or at is None:
+        return None
+    return LastError(code, message or "", next_step or "", at)
+
+
+def _place(text: str) -> tuple[str, str]:
+    updated_on, sys_id = json.loads(text)
+    return updated_on, sys_id
+
+
+def _etag(row: Any) -> str:
+    return str(row.metadata["etag"])
 
 
 def _without_none(row: Row) -> Row:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableClient
 
+from shared.storage.rows import RowReader
 from shared.storage.tables import REPEATED, storage_errors
 from shared.tickets.ports import IdempotencyReservation
+
+_LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class AzureIdempotencyStore:
     """Implements :class:`shared.tickets.ports.IdempotencyStore` on the table ``idempotency``."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
         self._table = table
+        self._reader = reader or RowReader()
 
     async def reserve(self, reservation: IdempotencyReservation) -> IdempotencyReservation:
-        """Store the reservation, or return the one that the key already has. Raises StorageUnavailable."""
+        """Store the reservation, or return the one that the key already has.
+
+        Raises StorageUnavailable or RowUnreadable: without knowing the ticket, nothing may be sent under this key.
+        """
         row: dict[str, Any] = {
             "PartitionKey": reservation.key_hash[:2],
             "RowKey": reservation.key_hash,
@@ -31,7 +38,8 @@ class AzureIdempotencyStore:
             try:
                 await self._table.create_entity(row, **REPEATED)
             except ResourceExistsError:
-                return _reservation(await self._table.get_entity(row["PartitionKey"], row["RowKey"]))
+                present = await self._table.get_entity(row["PartitionKey"], row["RowKey"])
+                return self._reader.read(self._table.table_name, present, _reservation)
         return reservation
 
     async def delete_expired_reservations(self, before: datetime) -> int:
@@ -50,5 +58,5 @@ def _reservation(row: Any) -> IdempotencyReservation:
         key_hash=row["RowKey"],
         request_hash=row["request_hash"],
         ticket_id=row["ticket_id"],
-        reserved_at=row["reserved_at"],
+        reserved_at=row.get("reserved_at", _LONG_AGO),
     )

@@ -41,15 +41,15 @@ class AzureLeaseStore:
                 present = await get_row(self._table, connection_id, _row_key(purpose))
             if present is None:
                 return None
-            if present["holder"] == wanted["holder"]:
+            if present.get("holder") == wanted["holder"]:
                 # The answer to our own insert was lost, and it was repeated.
                 return str(present.metadata["etag"])
-            if present["until_at"] > now:
+            if present.get("until_at", now) > now:
                 return None
             try:
                 answer = await self._table.update_entity(
                     wanted,
-                    mode=UpdateMode.REPLACE,
+                    mode=UpdateMode.MERGE,
                     etag=present.metadata["etag"],
                     match_condition=MatchConditions.IfNotModified,
                 )

@@ -12,7 +12,8 @@ from azure.data.tables.aio import TableClient
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, UserDirectory
-from shared.storage.tables import get_row, plain_time, storage_errors
+from shared.storage.rows import plain_time
+from shared.storage.tables import get_row, storage_errors
 
 KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
@@ -49,7 +50,8 @@ class AzureRequesterDirectory:
 
     async def _stored(self, connection_id: str, row_key: str) -> tuple[datetime, str | None] | None:
         row = await get_row(self._table, connection_id, row_key)
-        return None if row is None else (plain_time(row["until_at"]), row.get("sys_id"))
+        until_at = None if row is None else row.get("until_at")
+        return None if row is None or until_at is None else (plain_time(until_at), row.get("sys_id"))
 
     async def _store(self, connection_id: str, row_key: str, until_at: datetime, sys_id: str | None) -> None:
         row = {"PartitionKey": connection_id, "RowKey": row_key, "until_at": until_at}

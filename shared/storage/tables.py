@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -146,13 +145,3 @@ def _told(error: AzureError) -> StorageUnavailable | None:
 def _retry_after_s(error: AzureError) -> float | None:
     text: str = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
     return float(text) if text.isdecimal() else None
-
-
-def plain_time(value: datetime) -> datetime:
-    """Return a stored time as a plain ``datetime``: the SDK's own subclass carries the service's text along."""
-    return datetime.combine(value.date(), value.timetz())
-
-
-def plain_time_or_none(value: datetime | None) -> datetime | None:
-    """Return a stored time as a plain ``datetime``, or None."""
-    return None if value is None else plain_time(value)

@@ -1,19 +1,23 @@
-"""How a ticket stands in a row of the table ``tickets``.
+"""How a ticket is kept in a row of the table ``tickets``.
 
-What is searched for stands in columns of its own; texts and lists that are only read with the ticket stand as JSON.
+What is searched for has columns of its own; texts and lists that are only read with the ticket are JSON.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from heapq import merge
 from typing import Any, Final
 
 from shared.connections.model import Portal, TicketKind
-from shared.storage.tables import plain_time, plain_time_or_none
+from shared.storage.rows import Columns, open_value
+from shared.tickets.identity import creation_time_of
 from shared.tickets.model import (
+    CORRELATION_PREFIX,
+    TABLES,
     Delivery,
     DeliveryProgress,
     EventKind,
@@ -43,6 +47,24 @@ TIMELINE_MAX_LENGTH: Final = 30_000
 CHUNK_BYTES: Final = 60_000
 """A binary property holds 65,536 bytes."""
 
+_EVENTS_OF_RELEASE_0_1: Final = frozenset(
+    {
+        EventKind.CREATED,
+        EventKind.DELIVERED,
+        EventKind.DELIVERY_POSTPONED,
+        EventKind.DELIVERY_FAILED,
+        EventKind.RETRIED,
+        EventKind.STATE_CHANGED,
+        EventKind.DUE_DATE_CHANGED,
+        EventKind.MOVED,
+        EventKind.DELETED,
+        EventKind.FOUND_AGAIN,
+        EventKind.DOUBLED,
+    }
+)
+"""Release 0.1 cannot read a timeline that holds any other event, so the others have a column of their own. Once no
+supported upgrade begins at 0.1, ``timeline`` can hold them all."""
+
 
 def pending_key(ticket_id: str) -> str:
     """Return the row key in the outbox: oldest ticket first, the other way round than ticket ids."""
@@ -56,9 +78,15 @@ def ticket_id_of_pending_key(row_key: str) -> str:
 
 
 def ticket_row(ticket: Ticket) -> Row:
-    """Return the row of a ticket; values that are None are left out, so a replaced row loses them."""
+    """Return the row of a ticket; values that are None are left out, so a replaced row loses them.
+
+    What another release wrote and this one does not know is in it as well.
+    """
     content, progress, record = ticket.content, ticket.delivery, ticket.record
+    known = [event for event in ticket.timeline if event.kind in _EVENTS_OF_RELEASE_0_1]
+    later = [event for event in ticket.timeline if event.kind not in _EVENTS_OF_RELEASE_0_1]
     row: Row = {
+        **ticket.kept,
         "PartitionKey": ticket.connection_id,
         "RowKey": ticket.ticket_id,
         "instance": ticket.instance,
@@ -89,7 +117,8 @@ def ticket_row(ticket: Ticket) -> Row:
         "phase": ticket.phase.value if ticket.phase else None,
         "open": ticket.is_open,
         "due_at": ticket.due_at,
-        "timeline": _timeline_text(ticket.timeline),
+        "timeline": _timeline_text(known),
+        "later_events": _timeline_text(later) if later else None,
     }
     if record is not None:
         row |= {
@@ -109,71 +138,91 @@ def ticket_row(ticket: Ticket) -> Row:
 
 
 def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
-    """Return the ticket in a row."""
-    get = row.get
-    record = None
-    if (sys_id := get("sys_id")) is not None:
-        record = Record(
-            sys_id=sys_id,
-            table=row["sn_table"],
-            number=row["number"],
-            state=row["state"],
-            active=row["active"],
-            updated_at_text=row["updated_at_text"],
-            mod_count=row["mod_count"],
-            state_label=get("state_label"),
-            priority=get("sn_priority"),
-            assigned_to=get("assigned_to"),
-            assignment_group=get("assignment_group"),
-            due_at=plain_time_or_none(get("due_at")),
-            correlation_id=f"m365:{row['RowKey']}",
-        )
+    """Return the ticket in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    columns = Columns(row)
+    get, time = columns.get, columns.time
+    ticket_id = columns["RowKey"]
+    kind = open_value(TicketKind, columns["kind"])
+    phase = get("phase")
+    record = _record(columns, kind)
+    content = TicketContent(
+        kind=kind,
+        portal=open_value(Portal, get("portal", Portal.SECURITY)),
+        name=get("name", ""),
+        description=get("description", ""),
+        priority=open_value(Priority, get("priority", Priority.MODERATE)),
+        due_at=time("wanted_due_at"),
+        recommendation=Recommendation(
+            source=open_value(RecommendationSource, get("source", RecommendationSource.USER)),
+            category=open_value(RecommendationCategory, get("category", "")),
+            recommendation_id=get("recommendation_id"),
+            link=get("link"),
+        ),
+        requester=Requester(
+            object_id=get("requester_id", ""), name=get("requester_name", ""), email=get("requester_email")
+        ),
+    )
+    delivery = DeliveryProgress(
+        status=open_value(Delivery, get("delivery", Delivery.PENDING if record is None else Delivery.DELIVERED)),
+        attempts=get("attempts", 0),
+        attempt_started_at=time("attempt_started_at"),
+        next_attempt_at=time("next_attempt_at"),
+        leased_until_at=time("leased_until_at"),
+        delivered_at=time("delivered_at"),
+        error_code=get("error_code"),
+        error_message=get("error_message"),
+        next_step=get("next_step"),
+        error_status=get("error_status"),
+    )
+    get("open")  # Only searched for: phase says the same.
     return Ticket(
-        ticket_id=row["RowKey"],
-        connection_id=row["PartitionKey"],
-        instance=row["instance"],
-        created_at=plain_time(row["created_at"]),
-        content=TicketContent(
-            kind=TicketKind(row["kind"]),
-            portal=Portal(row["portal"]),
-            name=row["name"],
-            description=row["description"],
-            priority=Priority(row["priority"]),
-            due_at=plain_time_or_none(get("wanted_due_at")),
-            recommendation=Recommendation(
-                source=RecommendationSource(row["source"]),
-                category=RecommendationCategory(row["category"]),
-                recommendation_id=get("recommendation_id"),
-                link=get("link"),
-            ),
-            requester=Requester(
-                object_id=row["requester_id"], name=row["requester_name"], email=get("requester_email")
-            ),
-        ),
-        delivery=DeliveryProgress(
-            status=Delivery(row["delivery"]),
-            attempts=row["attempts"],
-            attempt_started_at=plain_time_or_none(get("attempt_started_at")),
-            next_attempt_at=plain_time_or_none(get("next_attempt_at")),
-            leased_until_at=plain_time_or_none(get("leased_until_at")),
-            delivered_at=plain_time_or_none(get("delivered_at")),
-            error_code=get("error_code"),
-            error_message=get("error_message"),
-            next_step=get("next_step"),
-            error_status=get("error_status"),
-        ),
+        ticket_id=ticket_id,
+        connection_id=columns["PartitionKey"],
+        instance=columns["instance"],
+        created_at=time("created_at") or creation_time_of(ticket_id),
+        content=content,
+        delivery=delivery,
         record=record,
-        phase=Phase(row["phase"]) if "phase" in row else None,
-        timeline=_timeline_of(row["timeline"]),
+        phase=None if phase is None else open_value(Phase, phase),
+        timeline=tuple(
+            merge(_timeline_of(get("timeline")), _timeline_of(get("later_events")), key=lambda event: event.at)
+        ),
+        kept=columns.unknown,
         etag=etag,
     )
 
 
-def summary_row(connection_id: str, summary: Summary) -> Row:
-    """Return the row of a folded summary; the due dates are packed into as many properties as they need."""
+def _record(columns: Columns, kind: TicketKind) -> Record | None:
+    get = columns.get
+    sys_id = get("sys_id")
+    record = Record(
+        sys_id=sys_id or "",
+        table=get("sn_table") or TABLES.get(kind, ""),
+        number=get("number", ""),
+        state=get("state", ""),
+        active=get("active", True),
+        updated_at_text=get("updated_at_text", ""),
+        mod_count=get("mod_count", 0),
+        state_label=get("state_label"),
+        priority=get("sn_priority"),
+        assigned_to=get("assigned_to"),
+        assignment_group=get("assignment_group"),
+        due_at=columns.time("due_at"),
+        correlation_id=f"{CORRELATION_PREFIX}{columns['RowKey']}",
+    )
+    return None if sys_id is None else record
+
+
+def summary_row(connection_id: str, summary: Summary, *, beside: Mapping[str, Any] | None = None) -> Row:
+    """Return the row of a folded summary; the due dates are packed into as many properties as they need.
+
+    Args:
+        beside: The row as it was; what another release wrote there is kept.
+    """
     packed = zlib.compress(json.dumps([[*cell, count] for cell, count in summary.due.items()]).encode())
     chunks = [packed[start : start + CHUNK_BYTES] for start in range(0, len(packed), CHUNK_BYTES)]
     return {
+        **({} if beside is None else _unknown_beside_summary(beside)),
         "PartitionKey": connection_id,
         "RowKey": SUMMARY_KEY,
         "cells": _cells_text(summary.cells),
@@ -184,14 +233,24 @@ def summary_row(connection_id: str, summary: Summary) -> Row:
 
 
 def summary_of(row: Mapping[str, Any]) -> Summary:
-    """Return the summary in a row."""
-    packed = b"".join(row[f"due_{index}"] for index in range(row["due_chunks"]))
-    due = json.loads(zlib.decompress(packed))
+    """Return the summary in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    return _read_summary(Columns(row))
+
+
+def _read_summary(columns: Columns) -> Summary:
+    packed = b"".join(columns[f"due_{index}"] for index in range(columns.get("due_chunks", 0)))
+    due = json.loads(zlib.decompress(packed)) if packed else []
     return Summary(
-        cells=_cells_of(row["cells"]),
+        cells=_cells_of(columns["cells"]),
         due={(kind, minute): count for kind, minute, count in due},
-        folded_until=row["folded_until"],
+        folded_until=columns.get("folded_until", ""),
     )
+
+
+def _unknown_beside_summary(row: Mapping[str, Any]) -> Row:
+    columns = Columns(row)
+    _read_summary(columns)
+    return columns.unknown
 
 
 def summary_change_row(connection_id: str, change_id: str, change: SummaryChange) -> Row:
@@ -205,8 +264,22 @@ def summary_change_row(connection_id: str, change_id: str, change: SummaryChange
 
 
 def summary_change_of(row: Mapping[str, Any]) -> SummaryChange:
-    """Return the change in a row."""
-    return SummaryChange(cells=_cells_of(row["cells"]), due=_cells_of(row["due"]))
+    """Return the change in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    return _read_change(Columns(row))
+
+
+def is_summary_change_known(row: Mapping[str, Any]) -> bool:
+    """Whether this release knows all that a change counts, so that folding it loses nothing."""
+    columns = Columns(row)
+    try:
+        _read_change(columns)
+    except (LookupError, TypeError, ValueError):
+        return False
+    return not columns.unknown
+
+
+def _read_change(columns: Columns) -> SummaryChange:
+    return SummaryChange(cells=_cells_of(columns["cells"]), due=_cells_of(columns.get("due", "[]")))
 
 
 def _cells_text(cells: Mapping[tuple[str, str], int]) -> str:
@@ -217,7 +290,7 @@ def _cells_of(text: str) -> dict[tuple[str, str], int]:
     return {(kind, counted): count for kind, counted, count in json.loads(text)}
 
 
-def _timeline_text(timeline: tuple[TimelineEvent, ...]) -> str:
+def _timeline_text(timeline: Sequence[TimelineEvent]) -> str:
     events = [[event.kind.value, event.at.isoformat(), dict(event.details)] for event in timeline]
     text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
     while len(text.encode("utf-16-le")) // 2 > TIMELINE_MAX_LENGTH:
@@ -226,7 +299,10 @@ def _timeline_text(timeline: tuple[TimelineEvent, ...]) -> str:
     return text
 
 
-def _timeline_of(text: str) -> tuple[TimelineEvent, ...]:
-    return tuple(
-        TimelineEvent(EventKind(kind), datetime.fromisoformat(at), details) for kind, at, details in json.loads(text)
-    )
+def _timeline_of(text: str | None) -> list[TimelineEvent]:
+    return [
+        TimelineEvent(
+            open_value(EventKind, kind), datetime.fromisoformat(at), {name: str(text) for name, text in details.items()}
+        )
+        for kind, at, details in json.loads(text or "[]")
+    ]

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,7 @@ from azure.data.tables import TableTransactionError, TransactionOperation, Updat
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
+from shared.storage.rows import RowReader
 from shared.storage.tables import REPEATED, get_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
@@ -28,6 +29,7 @@ from shared.storage.ticket_rows import (
     SUMMARY_KEY,
     TICKET_KEYS_END,
     Row,
+    is_summary_change_known,
     pending_key,
     summary_change_of,
     summary_change_row,
@@ -62,8 +64,9 @@ type Operation = tuple[Any, ...]
 class AzureTicketStore:
     """Implements :class:`shared.tickets.ports.TicketStore` on the table ``tickets``."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
         self._table = table
+        self._reader = reader or RowReader()
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """Store a new ticket. Raises TicketExists or StorageUnavailable."""
@@ -83,13 +86,20 @@ class AzureTicketStore:
         present = await get_row(self._table, ticket.connection_id, ticket.ticket_id)
         if present is not None and present.get(CREATION_ID) == creation_id:
             # The answer to our own insert was lost, and it was repeated.
-            return _ticket(present)
+            return self._ticket(present)
         raise TicketExists(ticket.ticket_id)
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
-        """Return the ticket, or None. Raises StorageUnavailable."""
+        """Return the ticket, or None. Raises StorageUnavailable or RowUnreadable."""
         row = await get_row(self._table, connection_id, ticket_id)
-        return None if row is None else _ticket(row)
+        return None if row is None else self._ticket(row)
+
+    def _ticket(self, row: Any) -> Ticket:
+        return self._reader.read(self._table.table_name, row, _decoded)
+
+    def _tickets(self, rows: Iterable[Any]) -> list[Ticket]:
+        """Return the tickets in rows, those that cannot be read left out."""
+        return self._reader.readable(self._table.table_name, rows, _decoded)
 
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
         """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
@@ -133,8 +143,8 @@ class AzureTicketStore:
     async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
         """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of row keys."""
         if len(ticket_ids) <= POINT_READS:
-            found = await asyncio.gather(*(self.get_ticket(connection_id, ticket_id) for ticket_id in ticket_ids))
-            return {ticket.ticket_id: ticket for ticket in found if ticket is not None}
+            found = await asyncio.gather(*(get_row(self._table, connection_id, ticket_id) for ticket_id in ticket_ids))
+            return {ticket.ticket_id: ticket for ticket in self._tickets(row for row in found if row is not None)}
         wanted = sorted(set(ticket_ids))
         present = set(wanted)
         tickets: dict[str, Ticket] = {}
@@ -142,7 +152,8 @@ class AzureTicketStore:
         while place < len(wanted):
             last = wanted[min(place + PAGE_ROWS, len(wanted)) - 1]
             rows = await self._range(connection_id, wanted[place], last, PAGE_ROWS)
-            tickets |= {row["RowKey"]: _ticket(row) for row in rows if row["RowKey"] in present}
+            wanted_rows = [row for row in rows if row["RowKey"] in present]
+            tickets |= {ticket.ticket_id: ticket for ticket in self._tickets(wanted_rows)}
             reached = rows[-1]["RowKey"] if len(rows) == PAGE_ROWS else last
             while place < len(wanted) and wanted[place] <= reached:
                 place += 1
@@ -167,13 +178,12 @@ class AzureTicketStore:
             past = after is not None and ticket.ticket_id <= after
             return [] if past or not matches(ticket, wanted) else [ticket]
         query, parameters = _query(connection_id, wanted, after)
-        if text is None:
-            return [_ticket(row) for row in await self._rows(query, parameters, limit)]
+        page_rows = min(limit, PAGE_ROWS) if text is None else PAGE_ROWS
         found: list[Ticket] = []
         with storage_errors():
-            async for row in self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS):
-                if text in row["name"].casefold():
-                    found.append(_ticket(row))
+            async for row in self._table.query_entities(query, parameters=parameters, results_per_page=page_rows):
+                if text is None or text in str(row.get("name", "")).casefold():
+                    found += self._tickets([row])
                     if len(found) == limit:
                         break
         return found
@@ -181,7 +191,8 @@ class AzureTicketStore:
     async def _by_number(self, connection_id: str, number: str) -> Ticket | None:
         key = _number_key(number)
         row = None if key is None else await get_row(self._table, connection_id, key)
-        return None if row is None else await self.get_ticket(connection_id, row["ticket_id"])
+        ticket_id = None if row is None else row.get("ticket_id")
+        return None if ticket_id is None else await self.get_ticket(connection_id, ticket_id)
 
     async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
         """Go through all tickets of a connection in order of their ids, page by page."""
@@ -189,7 +200,7 @@ class AzureTicketStore:
             query, parameters = _query(connection_id, TicketFilter(), after)
             rows = await self._rows(query, parameters, PAGE_ROWS)
             if rows:
-                yield [_ticket(row) for row in rows]
+                yield self._tickets(rows)
                 after = rows[-1]["RowKey"]
             if len(rows) < PAGE_ROWS:
                 return
@@ -197,33 +208,45 @@ class AzureTicketStore:
     async def list_pending(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
         """Return up to ``limit`` pending tickets, oldest first, newer than the ticket id ``after``."""
         place = PENDING_PREFIX if after is None else pending_key(after)
-        rows = await self._rows(
-            "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
-            {"connection": connection_id, "place": place, "last": PENDING_PREFIX + "~"},
-            limit,
-        )
-        tickets = await self.get_tickets(connection_id, [ticket_id_of_pending_key(row["RowKey"]) for row in rows])
-        return sorted(
-            (ticket for ticket in tickets.values() if ticket.delivery.status is Delivery.PENDING),
-            key=lambda ticket: ticket.ticket_id,
-            reverse=True,
-        )
+        pending: list[Ticket] = []
+        while len(pending) < limit:
+            rows = await self._rows(
+                "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
+                {"connection": connection_id, "place": place, "last": PENDING_PREFIX + "~"},
+                limit,
+            )
+            ticket_ids = [ticket_id_of_pending_key(row["RowKey"]) for row in rows]
+            tickets = await self.get_tickets(connection_id, ticket_ids)
+            present = [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
+            pending += [ticket for ticket in present if ticket.delivery.status is Delivery.PENDING]
+            if len(rows) < limit:
+                break
+            place = rows[-1]["RowKey"]
+        return pending[:limit]
 
     async def get_summary(self, connection_id: str) -> Summary:
-        """Return the exact counts of a connection."""
+        """Return the exact counts of a connection, as far as its rows can be read."""
         summary, changes = await self._summary_rows(connection_id)
-        base = Summary() if summary is None else summary_of(summary)
-        return base.plus(summary_change_of(row) for row in changes)
+        return self._summary(summary).plus(self._changes(changes))
+
+    def _summary(self, row: Any | None) -> Summary:
+        rows = [] if row is None else [row]
+        return next(iter(self._reader.readable(self._table.table_name, rows, summary_of)), Summary())
+
+    def _changes(self, rows: Iterable[Any]) -> list[SummaryChange]:
+        return self._reader.readable(self._table.table_name, rows, summary_change_of)
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
         """Fold the changes into the summary row; when somebody else is doing the same, leave it to them."""
         while True:
-            summary, changes = await self._summary_rows(connection_id)
-            if not changes:
+            summary, rows = await self._summary_rows(connection_id)
+            # Another release may count more: what it wrote is folded by whoever can read all of it.
+            changes = [row for row in rows if is_summary_change_known(row)]
+            if not changes or (summary is not None and not self._is_readable(summary)):
                 return
             part = changes[: TRANSACTION_ROWS - 1]
-            base = Summary() if summary is None else summary_of(summary)
-            folded = summary_row(connection_id, base.plus(summary_change_of(row) for row in part).folded(now))
+            total = self._summary(summary).plus(self._changes(part)).folded(now)
+            folded = summary_row(connection_id, total, beside=summary)
             operations: list[Operation] = [
                 (TransactionOperation.CREATE, folded)
                 if summary is None
@@ -239,6 +262,9 @@ class AzureTicketStore:
                 return
             if len(part) == len(changes):
                 return
+
+    def _is_readable(self, summary: Any) -> bool:
+        return bool(self._reader.readable(self._table.table_name, [summary], summary_of))
 
     async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
         """Return the folded summary and the changes that it does not hold yet.
@@ -300,7 +326,7 @@ def _query(connection_id: str, wanted: TicketFilter, after: str | None) -> tuple
     return " and ".join(terms), parameters
 
 
-def _ticket(row: Any) -> Ticket:
+def _decoded(row: Any) -> Ticket:
     return ticket_of(row, _etag(row))
 
 

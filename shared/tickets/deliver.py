@@ -23,6 +23,7 @@ from shared.errors import (
     FixRequest,
     OutcomeUnknown,
     Reauthorize,
+    RowUnreadable,
     ServiceNowUnavailable,
     TryLater,
 )
@@ -73,10 +74,11 @@ def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
 
 
 def is_deliverable(ticket: Ticket, now: datetime) -> bool:
-    """Whether an attempt may begin now: pending, due, and not in somebody else's hands."""
+    """Whether an attempt may begin now: pending, due, understood by this release, and not in somebody else's hands."""
     progress = ticket.delivery
     return (
         progress.status is Delivery.PENDING
+        and ticket.is_sendable
         and (progress.next_attempt_at is None or progress.next_attempt_at <= now)
         and (progress.leased_until_at is None or progress.leased_until_at <= now)
     )
@@ -208,10 +210,13 @@ class TicketDelivery:
         """Attempt a failed or waiting ticket now, because a person asked for it.
 
         Raises:
+            RowUnreadable: Another release made the ticket, of a kind that this one does not know.
             FixRequest: 409 ``already_delivered``, or 409 ``delivery_under_way`` while an attempt runs or the outcome of
                 the last one cannot be known yet.
         """
         now = self.clock()
+        if not ticket.is_sendable:
+            raise RowUnreadable("tickets")
         if ticket.delivery.status is Delivery.DELIVERED:
             raise FixRequest(
                 "The ticket already stands in ServiceNow; nothing was sent.", code="already_delivered", status=409
@@ -300,7 +305,7 @@ class TicketDelivery:
         assert current is not None, "a ticket that exists is never deleted"
         if current.record is not None or after.record is None:
             return current
-        return await self.store.update_ticket(current, replace(after, etag=current.etag))
+        return await self.store.update_ticket(current, replace(after, kept=current.kept, etag=current.etag))
 
     async def _deliver(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
         return await with_access(

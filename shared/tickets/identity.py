@@ -27,6 +27,11 @@ def new_ticket_id(now: datetime) -> str:
     return f"{_NEWEST_FIRST - milliseconds:012x}{secrets.token_hex(10)}"
 
 
+def creation_time_of(ticket_id: str) -> datetime:
+    """Return when a ticket id was made, to the millisecond. Raises ValueError when it is none."""
+    return _EPOCH + timedelta(milliseconds=_NEWEST_FIRST - int(ticket_id[:12], 16))
+
+
 def is_ticket_id(text: str) -> bool:
     """Whether the text has the form of a ticket id."""
     return _TICKET_ID.fullmatch(text) is not None

@@ -205,6 +205,7 @@ class Ticket:
         instance: Base URL of the instance it belongs to; it stays dormant while the connection points elsewhere.
         phase: None until it is delivered.
         due_at: The due date that counts now: ServiceNow's once it is delivered, the wanted one before.
+        kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
         etag: Version of the stored row.
     """
 
@@ -217,6 +218,7 @@ class Ticket:
     record: Record | None = None
     phase: Phase | None = None
     timeline: tuple[TimelineEvent, ...] = ()
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
     @property
@@ -228,6 +230,11 @@ class Ticket:
     def due_at(self) -> datetime | None:
         """The due date that counts now."""
         return self.record.due_at if self.record is not None else self.content.due_at
+
+    @property
+    def is_sendable(self) -> bool:
+        """Whether this release knows what to send; another one may have made a ticket of another kind."""
+        return self.content.kind in set(TicketKind) and self.content.priority in set(Priority)
 
     @property
     def is_open(self) -> bool:

@@ -142,7 +142,7 @@ def record_link(ticket: Ticket) -> str | None:
 def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, str]:
     """Return the connection's own names for the states of the ticket's record, by raw value."""
     settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
-    if settings is None or ticket.record is None or ticket.record.table != TABLES[ticket.content.kind]:
+    if settings is None or ticket.record is None or ticket.record.table != TABLES.get(ticket.content.kind):
         return {}
     return settings.state_names
 

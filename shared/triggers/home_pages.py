@@ -93,6 +93,9 @@ async def _cards(visit: Visit, connections: Sequence[Connection], now: datetime)
 
 def _banners(visit: Visit, connections: Sequence[Connection], cards: Sequence[Card], now: datetime) -> list[Banner]:
     banners: list[Banner] = []
+    unreadable = len(visit.application.rows.unreadable)
+    if unreadable and visit.may(Role.CONNECTIONS_MANAGE):
+        banners.append(Banner("bad", visit.language("banner.unreadable", count=unreadable)))
     for connection in connections:
         banners += _connection_banners(visit, connection, now)
     if failed := sum(card.counts.failed for card in cards):

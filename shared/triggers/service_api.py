@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Literal
 
 import azure.functions as func
@@ -35,6 +36,17 @@ class HealthView(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class UnreadableRowView(BaseModel):
+    """A stored row that makes no sense to this release."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    partition_key: str
+    row_key: str
+    seen_at: datetime = Field(description="When this instance of the app first met it.")
+
+
 class StatusView(BaseModel):
     """How the parts of the service do."""
 
@@ -43,6 +55,10 @@ class StatusView(BaseModel):
     storage: Literal["ok", "unavailable"]
     key_vault: Literal["ok", "unavailable"]
     connections: tuple[ConnectionHealthView, ...] | None = Field(description="Null while storage is unavailable.")
+    unreadable_rows: tuple[UnreadableRowView, ...] = Field(
+        description="Stored rows that were left out because this release cannot read them: all connections, and of "
+        "other rows those that this instance of the app has met."
+    )
 
 
 @operation(
@@ -81,6 +97,12 @@ async def show_status(call: Call) -> Answer:
             if isinstance(connections, ConnectorError)
             else tuple(
                 ConnectionHealthView(connection_id=each.connection_id, status=each.status) for each in connections
+            ),
+            unreadable_rows=tuple(
+                UnreadableRowView(
+                    table=row.table, partition_key=row.partition_key, row_key=row.row_key, seen_at=row.seen_at
+                )
+                for row in app.rows.unreadable
             ),
         )
     )

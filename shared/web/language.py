@@ -35,6 +35,10 @@ class Language:
         """Return the text of a key, or None when there is none."""
         return self(key, **values) if key in self.texts else None
 
+    def named(self, group: str, value: str) -> str:
+        """Return the name of a stored value, or the value itself when another release wrote one that has no name."""
+        return self.get(f"{group}.{value}") or value
+
     def problem_message(self, code: str, message: str) -> str:
         """Return a kept error's words: English ones name the fields and rules concerned, others gain them in brackets.
 

@@ -30,11 +30,16 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
         case _:
             before, after = details["from"], details["to"]
     message = t.problem_message(details["code"], details["message"])
+    if event.kind not in set(EventKind):
+        return t("event.other", kind=event.kind.value)
     return t(f"event.{event.kind}", number=details["number"], before=before, after=after, message=message)
 
 
 def _due_date(text: str, t: Language, time_zone: str) -> str:
     if not text:
         return t("ticket.no_due_date")
-    due_at = datetime.fromisoformat(text)
+    try:
+        due_at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
     return last_day(due_at, time_zone) or moment(due_at)

@@ -84,15 +84,17 @@ async def test_a_connection_comes_back_as_it_was(store: AzureConnectionStore, co
         display_name=texts,
         consented_at=times,
         last_error=st.none() | st.builds(LastError, texts, texts, texts, times),
-        kinds=st.dictionaries(
-            st.sampled_from(TicketKind),
-            st.builds(
-                KindSettings,
-                st.booleans(),
-                st.none() | texts,
-                st.none() | texts,
-                st.dictionaries(texts, texts, max_size=3),
-            ),
+        kinds=st.fixed_dictionaries(
+            {
+                kind: st.builds(
+                    KindSettings,
+                    st.booleans(),
+                    st.none() | texts,
+                    st.none() | texts,
+                    st.dictionaries(texts, texts, max_size=3),
+                )
+                for kind in TicketKind
+            }
         ),
     )
 )

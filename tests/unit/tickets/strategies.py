@@ -105,7 +105,9 @@ def tickets(draw: st.DrawFn) -> Ticket:
         content=draw(contents),
         created_at=draw(moments),
         delivery=draw(progresses),
-        timeline=tuple(draw(st.lists(events, max_size=6))),
+        timeline=tuple(
+            sorted(draw(st.lists(events, max_size=6, unique_by=lambda event: event.at)), key=lambda event: event.at)
+        ),
     )
     record = draw(st.none() | records)
     if record is None:

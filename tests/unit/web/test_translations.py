@@ -75,6 +75,7 @@ def test_every_key_is_asked_for() -> None:
     quoted = set(re.findall(r"""["']([a-z_0-9]+(?:\.[a-z_0-9]+)*)["']""", SOURCES))
     composed = {*re.findall(r"""["']([a-z_]+\.(?:[a-z_]+\.)*)["'] ~""", SOURCES)}
     composed |= {*re.findall(r"""f["']([a-z_]+\.(?:[a-z_]+\.)*)\{""", SOURCES)}
+    composed |= {f"{group}." for group in re.findall(r"""\bnamed\(["']([a-z_]+)["'],""", SOURCES)}
     unused = [key for key in ENGLISH if key not in quoted and not key.startswith(tuple(composed))]
     assert unused == []
 

@@ -1,0 +1,155 @@
+"""Reading rows that another release wrote.
+
+During an upgrade, and after a rollback, two releases share the tables. A column, a member or a value that this release
+does not know is normal, and so is one that is missing. Whoever reads a row keeps what it does not know, so that writing
+the row back erases nothing. Only a row that makes no sense at all is left out; the log and ``/api/status`` say which.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from shared.clock import Clock, system_clock
+from shared.errors import RowUnreadable
+from shared.log import log_event
+
+type Row = Mapping[str, Any]
+
+SHOWN_MOST: Final = 100
+"""Unreadable rows that an instance of the app remembers."""
+KEYS: Final = frozenset({"PartitionKey", "RowKey"})
+
+_NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row that makes no sense to this release.
+
+    Attributes:
+        seen_at: When this instance of the app first met it.
+    """
+
+    table: str
+    partition_key: str
+    row_key: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Reads rows and remembers those that make no sense, for ``/api/status`` and the log."""
+
+    clock: Clock = system_clock
+    _unreadable: dict[tuple[str, str, str], UnreadableRow] = field(default_factory=dict)
+
+    @property
+    def unreadable(self) -> Sequence[UnreadableRow]:
+        """The unreadable rows that this instance of the app has met and that nobody has repaired since."""
+        return tuple(self._unreadable.values())
+
+    def read[Value](self, table: str, row: Row, decode: Callable[[Row], Value]) -> Value:
+        """Return what a row says. Raises RowUnreadable when it makes no sense."""
+        place = (table, row["PartitionKey"], row["RowKey"])
+        try:
+            value = decode(row)
+        except _NOT_UNDERSTOOD as error:
+            self._remember(place, error)
+        else:
+            self._unreadable.pop(place, None)
+            return value
+        raise RowUnreadable(table)
+
+    def readable[Value](self, table: str, rows: Iterable[Row], decode: Callable[[Row], Value]) -> list[Value]:
+        """Return what the rows say, those that make no sense left out."""
+        values = []
+        for row in rows:
+            try:
+                values.append(self.read(table, row, decode))
+            except RowUnreadable:
+                continue
+        return values
+
+    def _remember(self, place: tuple[str, str, str], error: Exception) -> None:
+        if place in self._unreadable or len(self._unreadable) >= SHOWN_MOST:
+            return
+        self._unreadable[place] = UnreadableRow(*place, self.clock())
+        table, partition_key, row_key = place
+        log_event(
+            "row_unreadable",
+            level=logging.ERROR,
+            table=table,
+            partition_key=partition_key,
+            row_key=row_key,
+            # The text of the error could repeat what the row holds.
+            error=type(error).__qualname__,
+        )
+
+
+def open_value[Value: StrEnum](kind: type[Value], text: str) -> Value:
+    """Return the member with this value. For an unknown value, return one that equals no member and keeps the text.
+
+    Code that compares such a value with the members it knows goes the way of "none of them", and writing it back
+    changes nothing.
+    """
+    try:
+        return kind(text)
+    except ValueError:
+        value = str.__new__(kind, text)
+        value._name_ = value._value_ = text
+        return value
+
+
+class Columns:
+    """The columns of a row; those that nobody asks for are unknown to this release.
+
+    A decoder asks for every column that it knows, whether it is there or not.
+    """
+
+    __slots__ = ("_asked", "_row")
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+        self._asked = set(KEYS)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a column that has to be there. Raises KeyError."""
+        self._asked.add(name)
+        return self._row[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column, or the default when it is missing."""
+        self._asked.add(name)
+        return self._row.get(name, default)
+
+    def time(self, name: str) -> datetime | None:
+        """Return a time, or None when it is missing. Raises AttributeError when the column holds something else."""
+        value = self.get(name)
+        return None if value is None else plain_time(value)
+
+    @property
+    def unknown(self) -> dict[str, Any]:
+        """The columns that nobody has asked for, to be written back as they are."""
+        return {name: value for name, value in self._row.items() if name not in self._asked}
+
+
+def json_object(text: object) -> dict[str, Any]:
+    """Return the JSON object in a column, an empty one for a missing column. Raises ValueError for anything else."""
+    if text is None:
+        return {}
+    value = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - as json.loads says it
+    return value
+
+
+def plain_time(value: datetime) -> datetime:
+    """Return a stored time as a plain ``datetime``: the SDK's own subclass carries the service's text along."""
+    return datetime.combine(value.date(), value.timetz())

@@ -1,0 +1,161 @@
+"""What a connection was in release 0.1 (commit fdf9399). A frozen copy: never change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
+"""ServiceNow's default refresh token lifespan, 100 days, counted from the consent (wire document 1.5)."""
+
+
+class TicketKind(StrEnum):
+    """The two kinds of ticket that a recommendation can become."""
+
+    INCIDENT = "incident"
+    CHANGE = "change"
+
+
+class Portal(StrEnum):
+    """The portal a recommendation comes from."""
+
+    SECURITY = "security"
+    COMPLIANCE = "compliance"
+
+
+class ConnectionStatus(StrEnum):
+    """Where a connection stands."""
+
+    NOT_CONFIGURED = "not_configured"
+    """No client secret yet."""
+    AWAITING_AUTHORIZATION = "awaiting_authorization"
+    """Configured; nobody has consented yet."""
+    CONNECTED = "connected"
+    REAUTHORIZATION_REQUIRED = "reauthorization_required"
+    """There was a consent; it is no longer accepted."""
+    UNAVAILABLE = "unavailable"
+    """There is a consent, but ServiceNow does not answer."""
+    DISCONNECTED = "disconnected"
+    """Removed; its tickets are kept as dormant."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindSettings:
+    """How tickets of one kind are created on this connection.
+
+    Attributes:
+        enabled: Whether tickets of this kind can be created.
+        assignment_group: ``sys_id`` of the group that new tickets get, or None.
+        category: ServiceNow's category value for new tickets, or None for its default.
+        state_names: Names shown to people, by raw ServiceNow state value.
+    """
+
+    enabled: bool = True
+    assignment_group: str | None = None
+    category: str | None = None
+    state_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The last thing that went wrong on a connection, in words for a person."""
+
+    code: str
+    message: str
+    next_step: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One ServiceNow instance, as an administrator configured it, and where it stands.
+
+    Attributes:
+        connection_id: Chosen by the administrator, ``[a-z0-9-]{1,40}``.
+        instance: Base URL of the instance without a trailing slash, such as ``https://contoso.service-now.com``.
+        integration_user: The only ServiceNow ``user_name`` whose consent is accepted.
+        integration_user_sys_id: ``sys_id`` of that user, known after the consent.
+        time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
+        consented_at: When the present consent was given; None before the first one.
+        consent_ends_at: When the refresh token ends unless somebody consents again.
+        access_token_expires_at: When the access token ends.
+        access_token_refresh_at: When the timer refreshes the access token: after two thirds of its life.
+        access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
+            what it remembers is still the newest.
+        last_success_at: When ServiceNow last gave a real answer.
+        etag: Version of the stored row, None before it is stored.
+    """
+
+    connection_id: str
+    display_name: str
+    instance: str
+    client_id: str
+    integration_user: str
+    portals: tuple[Portal, ...] = (Portal.SECURITY, Portal.COMPLIANCE)
+    kinds: Mapping[TicketKind, KindSettings] = field(
+        default_factory=lambda: {kind: KindSettings() for kind in TicketKind}
+    )
+    time_zone: str = "UTC"
+    consent_lifetime_s: int = DEFAULT_CONSENT_LIFETIME_S
+    status: ConnectionStatus = ConnectionStatus.NOT_CONFIGURED
+    status_since_at: datetime | None = None
+    integration_user_sys_id: str | None = None
+    consented_at: datetime | None = None
+    consent_ends_at: datetime | None = None
+    access_token_expires_at: datetime | None = None
+    access_token_refresh_at: datetime | None = None
+    access_token_version: str | None = None
+    last_success_at: datetime | None = None
+    last_error: LastError | None = None
+    etag: str | None = field(default=None, compare=False)
+
+    @property
+    def ever_consented(self) -> bool:
+        """Whether there has been a consent since the connection was configured or last removed."""
+        return self.consented_at is not None
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether an administrator has removed it; its tickets are dormant."""
+        return self.status is ConnectionStatus.DISCONNECTED
+
+    def with_status(self, status: ConnectionStatus, now: datetime) -> Connection:
+        """Return the connection in this status; ``status_since_at`` moves only when the status changes."""
+        if status is self.status:
+            return self
+        return replace(self, status=status, status_since_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How far the synchronisation of a connection has come.
+
+    Attributes:
+        watermark: Newest ``sys_updated_on`` seen, in ServiceNow's own text form ``YYYY-MM-DD HH:MM:SS`` (UTC). It is
+            ServiceNow's time, never ours.
+        watermark_seen_at: Our time at the end of the run that first saw the watermark; only its distance to another
+            of our times is used.
+        resume_after: ``(sys_updated_on, sys_id)`` of the last row applied by a run that ran out of time.
+        resume_after_ticket: Ticket id up to which such a run had come where records are asked for by their ids.
+        last_started_at: Start of the last run.
+        last_completed_at: Start of the last run that read everything there was.
+        requested_at: When somebody asked for a run at once; None when nobody waits.
+        reconciled_at: End of the last complete reconciliation.
+        reconcile_after: Ticket id up to which an unfinished reconciliation has come.
+        reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
+    """
+
+    watermark: str | None = None
+    watermark_seen_at: datetime | None = None
+    resume_after: tuple[str, str] | None = None
+    resume_after_ticket: str | None = None
+    last_started_at: datetime | None = None
+    last_completed_at: datetime | None = None
+    requested_at: datetime | None = None
+    reconciled_at: datetime | None = None
+    reconcile_after: str | None = None
+    reconcile_again_at: datetime | None = None
+    etag: str | None = field(default=None, compare=False)

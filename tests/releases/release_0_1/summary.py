@@ -1,0 +1,120 @@
+"""How release 0.1 (commit fdf9399) counted tickets. A frozen copy: never change it.
+
+Every write of a ticket leaves a :class:`SummaryChange` in the same transaction. Reading adds the changes to the last
+folded :class:`Summary`; folding is only tidying up and never changes what a reader sees. Overdue tickets are counted
+from a histogram of due dates to the minute, so that time passing needs no write.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from tests.releases.release_0_1.connection_model import TicketKind
+from tests.releases.release_0_1.ticket_model import OPEN_PHASES, Delivery, Phase, Ticket
+
+OVERDUE: Final = "overdue"
+"""Bucket of everything whose due minute had passed when the summary was folded."""
+
+type Cell = tuple[str, str]
+"""Kind and what is counted: a phase, ``pending`` or ``failed``."""
+type DueCell = tuple[str, str]
+"""Kind and the minute in which they are due, as ``YYYY-MM-DDTHH:MM`` (UTC); they are overdue when it is over."""
+
+
+def _minute(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()[: len("YYYY-MM-DDTHH:MM")]
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryChange:
+    """What writing some tickets adds to the counts; counts may be negative."""
+
+    cells: Mapping[Cell, int] = field(default_factory=dict)
+    due: Mapping[DueCell, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.cells or self.due)
+
+    @classmethod
+    def between(cls, changes: Iterable[tuple[Ticket | None, Ticket]]) -> Self:
+        """Return the change that replacing each first ticket (None: there was none) by the second makes."""
+        cells: Counter[Cell] = Counter()
+        due: Counter[DueCell] = Counter()
+        for before, after in changes:
+            for ticket, sign in ((before, -1), (after, 1)):
+                if ticket is None:
+                    continue
+                cells[_cell(ticket)] += sign
+                if ticket.is_open and ticket.due_at is not None:
+                    due[ticket.content.kind, _minute(ticket.due_at)] += sign
+        return cls(_without_zeros(cells), _without_zeros(due))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many tickets there are of each kind in each phase, pending, failed, and due when.
+
+    Attributes:
+        cells: Counts by kind and phase (or ``pending``, ``failed``).
+        due: Open tickets with a due date, by kind and due minute.
+        folded_until: Minute before which buckets have been merged into ``overdue``, or an empty string.
+    """
+
+    cells: Mapping[Cell, int] = field(default_factory=dict)
+    due: Mapping[DueCell, int] = field(default_factory=dict)
+    folded_until: str = ""
+
+    def plus(self, changes: Iterable[SummaryChange]) -> Summary:
+        """Return the summary with these changes added."""
+        cells, due = Counter(self.cells), Counter(self.due)
+        for change in changes:
+            cells.update(change.cells)
+            for (kind, minute), count in change.due.items():
+                due[kind, OVERDUE if minute < self.folded_until else minute] += count
+        return Summary(_without_zeros(cells), _without_zeros(due), self.folded_until)
+
+    def folded(self, now: datetime) -> Summary:
+        """Return the same counts with every bucket that is overdue now merged into one."""
+        until = max(self.folded_until, _minute(now))
+        due: Counter[DueCell] = Counter()
+        for (kind, minute), count in self.due.items():
+            due[kind, OVERDUE if minute < until else minute] += count
+        return Summary(self.cells, _without_zeros(due), until)
+
+    def phase_counts(self, kind: TicketKind) -> dict[Phase, int]:
+        """Return the number of delivered tickets of that kind in every phase, zeros included."""
+        return {phase: self.cells.get((kind, phase), 0) for phase in Phase}
+
+    def open_count(self, kind: TicketKind) -> int:
+        """Return the number of tickets of that kind in an open phase."""
+        return sum(self.cells.get((kind, phase), 0) for phase in OPEN_PHASES)
+
+    def delivery_count(self, kind: TicketKind, delivery: Delivery) -> int:
+        """Return the number of tickets of that kind that are pending or failed."""
+        return self.cells.get((kind, delivery), 0)
+
+    def total(self, delivery: Delivery) -> int:
+        """Return the number of tickets of every kind that are pending or failed."""
+        return sum(self.delivery_count(kind, delivery) for kind in TicketKind)
+
+    def overdue_count(self, kind: TicketKind, now: datetime) -> int:
+        """Return the number of open tickets of that kind whose due minute is over."""
+        present = _minute(now)
+        return sum(
+            count
+            for (counted_kind, minute), count in self.due.items()
+            if counted_kind == kind and (minute == OVERDUE or minute < present)
+        )
+
+
+def _cell(ticket: Ticket) -> Cell:
+    counted = ticket.phase if ticket.phase is not None else ticket.delivery.status
+    return (ticket.content.kind.value, counted.value)
+
+
+def _without_zeros[Key](counts: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: count for key, count in counts.items() if count}

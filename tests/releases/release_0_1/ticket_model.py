@@ -1,0 +1,235 @@
+"""What a ticket was in release 0.1 (commit fdf9399). A frozen copy: never change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from tests.releases.release_0_1.connection_model import Portal, TicketKind
+
+CORRELATION_PREFIX: Final = "m365:"
+CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
+
+NAME_MAX_LENGTH: Final = 160
+"""Length of ServiceNow's ``short_description`` (wire document 5.1)."""
+DESCRIPTION_MAX_LENGTH: Final = 4000
+"""Length of ServiceNow's ``description``, our own block included (wire document 5.1)."""
+
+TABLES: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
+"""The ServiceNow table of each kind."""
+
+
+class Priority(StrEnum):
+    """How urgent a ticket is, in ServiceNow's five steps."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MODERATE = "moderate"
+    LOW = "low"
+    PLANNING = "planning"
+
+
+class RecommendationSource(StrEnum):
+    """Who recommends."""
+
+    USER = "user"
+    MICROSOFT = "microsoft"
+
+
+class RecommendationCategory(StrEnum):
+    """What a recommendation is about."""
+
+    DEVICES = "devices"
+    DATA = "data"
+    APPS = "apps"
+    IDENTITY = "identity"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class Phase(StrEnum):
+    """Where a ticket stands in ServiceNow, whatever the instance calls it."""
+
+    NEW = "new"
+    IN_PROGRESS = "in_progress"
+    ON_HOLD = "on_hold"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    CANCELED = "canceled"
+    DELETED = "deleted"
+    UNMAPPED = "unmapped"
+    """A state that we do not know; shown as it is, never skipped."""
+
+
+OPEN_PHASES: Final = frozenset({Phase.NEW, Phase.IN_PROGRESS, Phase.ON_HOLD, Phase.UNMAPPED})
+"""Phases in which somebody still has to work."""
+
+
+class Delivery(StrEnum):
+    """Whether the ticket has reached ServiceNow."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The recommendation a ticket is made from."""
+
+    source: RecommendationSource
+    category: RecommendationCategory
+    recommendation_id: str | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """The user who initiated the ticket."""
+
+    object_id: str
+    name: str
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketContent:
+    """What somebody asked for: the seven data of a ticket and where they come from."""
+
+    kind: TicketKind
+    portal: Portal
+    name: str
+    description: str
+    priority: Priority
+    due_at: datetime | None
+    recommendation: Recommendation
+    requester: Requester
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What ServiceNow says of the ticket's record.
+
+    Attributes:
+        sys_id: The record's id; equals the ticket id when the instance honoured ours.
+        table: ``sys_class_name``.
+        state: Raw state value.
+        state_label: ServiceNow's own label, or None when it gave none.
+        updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC).
+        mod_count: ``sys_mod_count``; a smaller one never replaces a greater one.
+        due_at: ``due_date`` there now.
+    """
+
+    sys_id: str
+    table: str
+    number: str
+    state: str
+    active: bool
+    updated_at_text: str
+    mod_count: int
+    state_label: str | None = None
+    priority: str | None = None
+    assigned_to: str | None = None
+    assignment_group: str | None = None
+    due_at: datetime | None = None
+    correlation_id: str | None = None
+
+
+class EventKind(StrEnum):
+    """What happened to a ticket."""
+
+    CREATED = "created"
+    DELIVERED = "delivered"
+    DELIVERY_POSTPONED = "delivery_postponed"
+    DELIVERY_FAILED = "delivery_failed"
+    RETRIED = "retried"
+    STATE_CHANGED = "state_changed"
+    DUE_DATE_CHANGED = "due_date_changed"
+    MOVED = "moved"
+    DELETED = "deleted"
+    FOUND_AGAIN = "found_again"
+    DOUBLED = "doubled"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """One thing that happened to a ticket.
+
+    Attributes:
+        details: Short texts by name (such as ``from``, ``to``, ``number``, ``code``, ``message``); never a secret.
+    """
+
+    kind: EventKind
+    at: datetime
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryProgress:
+    """How far the delivery has come.
+
+    Attributes:
+        attempts: How many times the record was sent or was about to be sent.
+        attempt_started_at: When the last attempt began whose outcome is not known; None when it is known that nothing
+            was written. Such an attempt is never repeated before a look-up.
+        next_attempt_at: Not before this time.
+        leased_until_at: Until then one deliverer works on it, and nobody else.
+        error_code, error_message, next_step: Why the last attempt did not succeed.
+        error_status: HTTP status that a caller gets for a refusal.
+    """
+
+    status: Delivery = Delivery.PENDING
+    attempts: int = 0
+    attempt_started_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    leased_until_at: datetime | None = None
+    delivered_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    next_step: str | None = None
+    error_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket: what was asked for, how its delivery stands, and what ServiceNow says of it.
+
+    Attributes:
+        ticket_id: 32 hexadecimal digits, newest first in text order; proposed to ServiceNow as ``sys_id``.
+        instance: Base URL of the instance it belongs to; it stays dormant while the connection points elsewhere.
+        phase: None until it is delivered.
+        due_at: The due date that counts now: ServiceNow's once it is delivered, the wanted one before.
+        etag: Version of the stored row.
+    """
+
+    ticket_id: str
+    connection_id: str
+    instance: str
+    content: TicketContent
+    created_at: datetime
+    delivery: DeliveryProgress
+    record: Record | None = None
+    phase: Phase | None = None
+    timeline: tuple[TimelineEvent, ...] = ()
+    etag: str | None = field(default=None, compare=False)
+
+    @property
+    def correlation_id(self) -> str:
+        """What stands in ServiceNow's ``correlation_id``."""
+        return f"{CORRELATION_PREFIX}{self.ticket_id}"
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The due date that counts now."""
+        return self.record.due_at if self.record is not None else self.content.due_at
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it stands in ServiceNow and somebody still has to work on it."""
+        return self.phase in OPEN_PHASES
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it is open after its due date."""
+        return self.is_open and self.due_at is not None and self.due_at < now

@@ -1,0 +1,324 @@
+"""Rows of the release before and of a made-up next one: both are normal, in either direction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    KindSettings,
+    LastError,
+    Portal,
+    SyncState,
+    TicketKind,
+)
+from shared.errors import RowUnreadable
+from shared.storage.authorizations import _authorization
+from shared.storage.connections import connection_of, connection_row, sync_state_of, sync_state_row
+from shared.storage.idempotency import _reservation
+from shared.storage.rows import RowReader, open_value
+from shared.storage.ticket_rows import (
+    is_summary_change_known,
+    summary_change_of,
+    summary_of,
+    summary_row,
+    ticket_of,
+    ticket_row,
+)
+from shared.tickets.identity import creation_time_of, new_ticket_id
+from shared.tickets.model import EventKind, Phase, Ticket
+from shared.tickets.timeline import with_event
+from shared.tickets.views import ticket_detail_view
+from shared.web.language import languages
+from shared.web.timeline import event_words
+from tests.memory.clock import START, ManualClock
+from tests.releases.release_0_1 import connection_rows as old_connections
+from tests.releases.release_0_1 import ticket_rows as old_tickets
+from tests.releases.stored_rows import StoredRow, of_the_next_release, read_rows
+from tests.unit.tickets.strategies import moments, texts, tickets, words
+
+ROWS = read_rows("rows_of_release_0_1.json")
+
+
+def ticket_from(row: Any) -> Ticket:
+    return ticket_of(row, "etag")
+
+
+def decoders(table: str, row: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+    """Return what reads such a row; None for one that has nothing but its keys."""
+    match table, row["RowKey"]:
+        case "connections", "connection":
+            return connection_of
+        case "connections", "sync":
+            return sync_state_of
+        case "authorizations", _:
+            return _authorization
+        case "idempotency", _:
+            return _reservation
+        case "tickets", "summary":
+            return summary_of
+        case "tickets", key if key.startswith("summary:"):
+            return summary_change_of
+        case "tickets", key if ":" not in key:
+            return ticket_from
+    return None
+
+
+READ = [(table, row, decode) for table, rows in ROWS.items() for row in rows if (decode := decoders(table, row))]
+
+EVERY_ROW = pytest.mark.parametrize(
+    ("table", "row", "decode"), READ, ids=[f"{table}-{number}" for number, (table, _, _) in enumerate(READ)]
+)
+
+
+def test_every_kind_of_row_is_in_the_file() -> None:
+    assert {decode for _, _, decode in READ} == {
+        connection_of,
+        sync_state_of,
+        _authorization,
+        _reservation,
+        summary_of,
+        summary_change_of,
+        ticket_from,
+    }
+
+
+# The release before
+
+
+def test_connections_of_the_release_before_are_read() -> None:
+    for row in (row for _, row, decode in READ if decode is connection_of):
+        old, new = old_connections.connection_of(row), connection_of(row)
+        for name in ("connection_id", "display_name", "instance", "client_id", "integration_user", "portals", "status"):
+            assert getattr(new, name) == getattr(old, name)
+        assert {kind.value: kept.state_names for kind, kept in new.kinds.items()} == {
+            kind.value: kept.state_names for kind, kept in old.kinds.items()
+        }
+        assert (new.last_error is None) == (old.last_error is None)
+        assert connection_row(new).items() >= dict(row).items()
+
+
+def test_tickets_of_the_release_before_are_read_and_written_back_as_they_are() -> None:
+    for row in (row for _, row, decode in READ if decode is ticket_from):
+        assert ticket_row(ticket_from(row)) == row
+        assert len(ticket_from(row).timeline) == len(old_tickets.ticket_of(row, None).timeline)
+
+
+def test_counts_of_the_release_before_are_read() -> None:
+    for row in (row for _, row, decode in READ if decode is summary_of):
+        assert summary_of(row).cells == old_tickets.summary_of(row).cells
+        assert summary_of(row).due == old_tickets.summary_of(row).due
+
+
+@given(tickets())
+def test_the_release_before_reads_any_ticket(ticket: Ticket) -> None:
+    old = old_tickets.ticket_of(ticket_row(ticket), None)
+    assert old.content.name == ticket.content.name
+    assert old.delivery.status.value == ticket.delivery.status.value
+    assert (old.phase and old.phase.value) == (ticket.phase and ticket.phase.value)
+    if ticket.record is not None:
+        assert old.record is not None
+        assert old.record.number == ticket.record.number
+
+
+def test_the_release_before_reads_a_ticket_to_which_everything_has_happened() -> None:
+    ticket = ticket_from(next(row for _, row, decode in READ if decode is ticket_from))
+    for kind in EventKind:
+        ticket = with_event(ticket, kind, START, message="…")
+    old = old_tickets.ticket_of(ticket_row(ticket), None)
+    assert old.timeline[0].kind.value == "created"
+    assert ticket_of(ticket_row(ticket), None) == ticket
+
+
+connections = st.builds(
+    Connection,
+    connection_id=st.just("contoso"),
+    display_name=texts,
+    instance=words,
+    client_id=words,
+    integration_user=words,
+    portals=st.lists(st.sampled_from(Portal), unique=True).map(tuple),
+    kinds=st.fixed_dictionaries({kind: st.builds(KindSettings) for kind in TicketKind}),
+    time_zone=words,
+    status=st.sampled_from(ConnectionStatus),
+    consented_at=st.none() | moments,
+    last_error=st.none() | st.builds(LastError, words, texts, texts, moments),
+)
+
+
+@given(connections)
+def test_the_release_before_reads_any_connection(connection: Connection) -> None:
+    old = old_connections.connection_of(StoredRow(connection_row(connection)))
+    assert (old.display_name, old.status.value) == (connection.display_name, connection.status.value)
+    assert [portal.value for portal in old.portals] == [portal.value for portal in connection.portals]
+    assert [kind.value for kind in old.kinds] == [kind.value for kind in connection.kinds]
+
+
+@given(st.builds(SyncState, watermark=st.none() | words, last_started_at=st.none() | moments))
+def test_the_release_before_reads_any_sync_state(state: SyncState) -> None:
+    old = old_connections.sync_state_of(StoredRow(sync_state_row("contoso", state)))
+    assert (old.watermark, old.last_started_at) == (state.watermark, state.last_started_at)
+
+
+# The next release
+
+
+@EVERY_ROW
+def test_rows_of_the_next_release_are_read(table: str, row: StoredRow, decode: Callable[[Any], Any]) -> None:
+    reader = RowReader(ManualClock())
+    assert reader.read(table, of_the_next_release(row), decode) is not None
+    assert reader.unreadable == ()
+
+
+def test_what_the_next_release_wrote_to_a_connection_is_kept() -> None:
+    for row in (row for _, row, decode in READ if decode is connection_of):
+        read = of_the_next_release(row)
+        written = connection_row(replace(connection_of(read), display_name="changed"))
+        assert written == {**written, "display_name": "changed", "of_the_next_release": "kept"}
+        assert written["status"] == read["status"]
+        assert json.loads(written["kinds"]) == json.loads(read["kinds"])
+        assert json.loads(written["portals"]) == json.loads(read["portals"])
+
+
+def test_an_administrator_changes_only_what_this_release_knows() -> None:
+    read = connection_of(of_the_next_release(next(row for _, row, decode in READ if decode is connection_of)))
+    assert set(read.kinds) == set(TicketKind)
+    written = connection_row(
+        replace(read, portals=(Portal.SECURITY,), kinds={kind: KindSettings(category="new") for kind in TicketKind})
+    )
+    assert json.loads(written["portals"]) == ["security", "next_portal"]
+    kinds = json.loads(written["kinds"])
+    assert kinds["next_kind"] == {"enabled": True}
+    assert (kinds["change"]["category"], kinds["change"]["next_member"]) == ("new", [1])
+
+
+def test_what_the_next_release_wrote_to_a_sync_state_is_kept() -> None:
+    row = of_the_next_release(next(row for _, row, decode in READ if decode is sync_state_of))
+    state = sync_state_of(row)
+    assert sync_state_row("contoso", replace(state, watermark=None))["of_the_next_release"] == "kept"
+    assert sync_state_row("contoso", state) == row
+
+
+def test_what_the_next_release_wrote_to_a_ticket_is_kept() -> None:
+    for row in (row for _, row, decode in READ if decode is ticket_from):
+        read = of_the_next_release(row)
+        ticket = with_event(ticket_from(read), EventKind.RETRIED, START)
+        written = ticket_row(ticket)
+        assert {name: written[name] for name in read if name not in {"timeline", "open"}} == {
+            name: value for name, value in read.items() if name not in {"timeline", "open"}
+        }
+        again = ticket_of(written, None)
+        assert [event.kind.value for event in again.timeline].count("next_event") == 1
+        assert len(again.timeline) == len(ticket.timeline)
+
+
+def test_a_ticket_of_the_next_release_is_shown_and_not_sent() -> None:
+    t = languages()["en"]
+    for row in (row for _, row, decode in READ if decode is ticket_from):
+        ticket = ticket_from(of_the_next_release(row))
+        assert not ticket.is_sendable
+        view = ticket_detail_view(ticket, None, START)
+        assert view.model_dump(mode="json")["kind"].startswith("next_")
+        assert t.named("kind", view.kind).startswith("next_")
+        words = [event_words(event, t, state_names={}, time_zone="UTC") for event in ticket.timeline]
+        assert any("next_event" in line for line in words)
+
+
+def test_counts_that_the_next_release_keeps_are_not_folded_away() -> None:
+    change = next(row for _, row, decode in READ if decode is summary_change_of)
+    assert is_summary_change_known(change)
+    assert not is_summary_change_known(of_the_next_release(change))
+    assert not is_summary_change_known(StoredRow(change) | {"cells": "[[1, 2, 3, 4]]"})
+    summary = of_the_next_release(next(row for _, row, decode in READ if decode is summary_of))
+    assert summary_row("contoso", summary_of(summary), beside=summary) == summary
+
+
+def test_an_unknown_value_equals_no_member_and_stays_as_it_is() -> None:
+    value = open_value(Phase, "next_phase")
+    assert isinstance(value, Phase)
+    assert value.value == "next_phase"
+    assert value not in list(Phase)
+    assert value == open_value(Phase, "next_phase")
+    assert hash(value) == hash(open_value(Phase, "next_phase"))
+    assert open_value(Phase, "new") is Phase.NEW
+    with pytest.raises(ValueError, match="next_phase"):
+        Phase("next_phase")
+
+
+# Missing members
+
+NEEDED = {"PartitionKey", "RowKey", "instance", "client_id", "kind", "cells"} | {
+    *("connection_id", "code_challenge", "expires_at"),
+    *("request_hash", "ticket_id"),
+}
+"""Without these a row says nothing."""
+
+
+@EVERY_ROW
+def test_a_missing_member_is_normal(table: str, row: StoredRow, decode: Callable[[Any], Any]) -> None:
+    reader = RowReader(ManualClock())
+    for missing in row.keys() - NEEDED:
+        if missing.startswith("due_") and missing[4:].isdecimal():
+            continue  # a part of one packed value
+        without = StoredRow({name: value for name, value in row.items() if name != missing})
+        assert reader.read(table, without, decode) is not None, missing
+    bare = StoredRow({name: value for name, value in row.items() if name in NEEDED})
+    assert reader.read(table, bare, decode) is not None
+
+
+def test_a_kind_that_is_missing_is_not_offered() -> None:
+    row = next(row for _, row, decode in READ if decode is connection_of)
+    changed = StoredRow({**row, "kinds": json.dumps({"incident": {"enabled": True}})})
+    assert {kind: settings.enabled for kind, settings in connection_of(changed).kinds.items()} == {
+        TicketKind.INCIDENT: True,
+        TicketKind.CHANGE: False,
+    }
+
+
+def test_a_ticket_without_its_time_of_creation_has_that_of_its_id() -> None:
+    ticket_id = new_ticket_id(START)
+    assert creation_time_of(ticket_id) == START
+    row = next(row for _, row, decode in READ if decode is ticket_from)
+    without = StoredRow({name: value for name, value in row.items() if name != "created_at"} | {"RowKey": ticket_id})
+    assert ticket_from(without).created_at == START
+
+
+# Rows that make no sense
+
+NONSENSE = [None, "", "nonsense", "[1,", "[[1]]", "{}", '{"incident": 1}', 7, 1.5, True, b"\x00"]
+
+
+@EVERY_ROW
+def test_nonsense_in_a_row_is_read_or_told_and_never_more(
+    table: str, row: StoredRow, decode: Callable[[Any], Any]
+) -> None:
+    reader = RowReader(ManualClock())
+    for name in row.keys() - {"PartitionKey", "RowKey"}:
+        for value in NONSENSE:
+            try:
+                reader.read(table, StoredRow({**row, name: value}), decode)
+            except RowUnreadable as error:
+                assert error.code == "row_unreadable"
+                assert [each.row_key for each in reader.unreadable] == [row["RowKey"]]
+    assert reader.read(table, row, decode) is not None
+    assert reader.unreadable == (), "a repaired row is forgotten"
+
+
+def test_one_unreadable_row_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    reader = RowReader(ManualClock())
+    good = next(row for _, row, decode in READ if decode is connection_of)
+    bad = StoredRow({**good, "RowKey": "connection", "PartitionKey": "broken", "kinds": "a secret"})
+    for _ in range(2):
+        assert len(reader.readable("connections", [bad, good], connection_of)) == 1
+    [unreadable] = reader.unreadable
+    assert (unreadable.table, unreadable.partition_key, unreadable.seen_at) == ("connections", "broken", START)
+    assert caplog.text.count("row_unreadable") == 1
+    assert "a secret" not in caplog.text
