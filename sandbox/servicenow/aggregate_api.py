@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from sandbox.servicenow import errors
-from sandbox.servicenow.query_sql import CompiledQuery, QueryCompiler, ResolvedField
+from sandbox.servicenow.query_sql import CompiledQuery, ResolvedField
 from sandbox.servicenow.records import as_text
 from sandbox.servicenow.rest import Json, Resource, RestCall
-from sandbox.servicenow.table_api import guarded_query, served_table
+from sandbox.servicenow.table_api import compiler_of, guarded_query, served_table
 from sandbox.servicenow.values import ValueFormatter, ValueStyle
 
 _FUNCTIONS = ("avg", "min", "max", "sum")
@@ -48,7 +48,7 @@ async def statistics(call: RestCall) -> Response:
 
 
 def _fields(call: RestCall, table: str, parameter: str) -> dict[str, ResolvedField]:
-    compiler = QueryCompiler(call.instance.dictionary, call.instance.scripts_of(call.caller))
+    compiler = compiler_of(call)
     resolved = {name: compiler.resolve(table, name) for name in call.parameters.get(parameter, "").split(",") if name}
     found = {name: field for name, field in resolved.items() if field is not None and field.column.kind != "password"}
     if not all(call.instance.access.may_read_field(call.caller, field) for field in found.values()):

@@ -102,9 +102,7 @@ def _attach(call: RestCall, table: str, sys_id: str, file_name: str, content_typ
         instance.records.insert(
             "sys_attachment_doc", {"sys_attachment": row["sys_id"], "data": base64.b64encode(content).decode()}
         )
-    version = f"{call.version}/" if call.version else ""
-    location = f"{call.base_url}/api/now/{version}attachment/{row['sys_id']}/file"
-    return call.answer(_shown(call, row), 201, {"Location": location})
+    return call.answer(_shown(call, row), 201, {"Location": f"{call.api_url}/attachment/{row['sys_id']}/file"})
 
 
 def _existing(call: RestCall) -> Row:

@@ -114,11 +114,11 @@ def aborted_by_business_rule(table: str, name: str, sys_id: str) -> ServiceNowEr
     )
 
 
-def duplicate_key(table: str, sys_id: str) -> ServiceNowError:
-    """The supplied `sys_id` is in use (wire document 2.5: text not found, status inferred)."""
+def duplicate_key(table: str, value: str, key: str = "PRIMARY") -> ServiceNowError:
+    """A value that must be unique, such as a supplied `sys_id`, is in use (2.5: text not found, status inferred)."""
     return operation_failed(
-        f"Error during insert of {table} ({sys_id}): Unique Key violation detected by database "
-        f"(Duplicate entry '{sys_id}' for key 'PRIMARY')"
+        f"Error during insert of {table} ({value}): Unique Key violation detected by database "
+        f"(Duplicate entry '{value}' for key '{key}')"
     )
 
 

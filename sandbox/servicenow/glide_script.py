@@ -46,6 +46,17 @@ class ScriptContext:
         except OverflowError as error:
             raise UnknownScriptError(value) from error
 
+    def moment(self, unit: str, count: int) -> str:
+        """Return the time that is `count` units (`minutes` to `years`) from now, as stored: UTC text.
+
+        Hours and minutes are real ones, days and longer are those of the user's calendar. Raises OverflowError.
+        """
+        return to_glide(_moved(self.now.astimezone(self.time_zone), unit, count))
+
+    def period(self, unit: str, count: int) -> tuple[str, str]:
+        """Return the first and the last second of the unit that is `count` units from now. Raises OverflowError."""
+        return self._edge(unit, count, at_end=False), self._edge(unit, count, at_end=True)
+
     def _called(self, name: str, arguments: list[str]) -> str:
         if name == "getUserID":
             return self.user_sys_id
@@ -80,7 +91,7 @@ class ScriptContext:
                 raise UnknownScriptError(f"{name} takes a number")
             count = int(arguments[0])
             if edge is None:
-                return to_glide(_moved(self.now.astimezone(self.time_zone), unit, -count))
+                return self.moment(unit, -count)
             return self._edge(unit, -count, at_end=edge == "End")
         raise UnknownScriptError(name)
 

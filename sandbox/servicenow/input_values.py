@@ -57,12 +57,25 @@ class DisplayValueReader:
             for name, value in values.items()
         }
 
+    def read_references(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Return `sys_id`s for the names of referenced records; whatever else passes as it is."""
+        columns = self._dictionary.columns(table)
+        return {
+            name: self._reference(columns[name], value) if name in columns and columns[name].reference else value
+            for name, value in values.items()
+        }
+
+    def _reference(self, column: Column, value: str) -> str:
+        if column.reference in self._dictionary and self._records.get(column.reference, value):
+            return value
+        return next(iter(self.referenced(column, value)), value)
+
     def read_one(self, table: str, column: Column, value: str) -> str:
         """Return the raw value behind one display value."""
         if column.has_choices:
             return self._choices.value_of(table, column.name, value) or value
         if column.reference:
-            return next(iter(self.referenced(column, value)), value)
+            return self._reference(column, value)
         if column.kind == "date_time" and value:
             try:
                 return self._user_format.read_date_time(value)
@@ -72,12 +85,7 @@ class DisplayValueReader:
 
     def referenced(self, column: Column, name: str) -> list[str]:
         """Return the `sys_id` of every record of the referenced table that is displayed as `name`."""
-        if not name or column.reference not in self._dictionary:
+        if column.reference not in self._dictionary:
             return []
         display = self._dictionary.display_column(column.reference)
-        rows = self._records.execute(
-            f'SELECT "sys_id" FROM "{self._dictionary.root(column.reference)}" WHERE "{display}" = ? '
-            'ORDER BY "sys_created_on", "sys_id"',
-            (name,),
-        )
-        return [sys_id for (sys_id,) in rows]
+        return self._records.ids_holding(column.reference, display, name)

@@ -35,6 +35,7 @@ class Instance:
         self.access = AccessControl(self.dictionary, self.properties)
         self.operations = Operations(self)
         self.properties.when_changed(self._keep_property)
+        self.properties.when_changed(self._compare_text)
         follow_switches(self)
 
     def close(self) -> None:
@@ -90,6 +91,10 @@ class Instance:
             """SELECT 1 FROM "sys_db_object" WHERE "name" = ? AND "ws_access" = 'false'""", (table,)
         )
         return not closed
+
+    def _compare_text(self, name: str, value: str) -> None:
+        if name == "simulator.query.text_comparison":
+            self.records.case_sensitive = value == "case_sensitive"
 
     def _keep_property(self, name: str, value: str) -> None:
         row = self.records.first("sys_properties", f"name={name}")

@@ -44,6 +44,7 @@ class Operations:
         journals = self._journals(table, values)
         with self._records.transaction():
             self._run_rules(table, None, after, journals, caller)
+            self._keep_number_unique(table, "", after)
             try:
                 row = self._records.insert(table, after, by=caller.user_name)
             except DuplicateSysIdError as error:
@@ -70,6 +71,7 @@ class Operations:
         after = before | given
         with self._records.transaction():
             self._run_rules(table, before, after, journals, caller)
+            self._keep_number_unique(table, before.get("number", ""), after)
             changes = {name: value for name, value in after.items() if value != before[name]}
             if not changes and not journals and not self._instance.properties.flag("simulator.update.unchanged_counts"):
                 return before
@@ -196,12 +198,20 @@ class Operations:
             elif after["identity_type"] in ("human", "ai_agent"):
                 after["web_service_access_only"] = "false"
         if (before is None or after["user_name"] != before["user_name"]) and after["user_name"]:
-            taken = self._records.execute(
-                'SELECT 1 FROM "sys_user" WHERE "user_name" = ? AND "sys_id" IS NOT ?',
-                (after["user_name"], after.get("sys_id", "")),
-            )
-            if taken:
-                raise errors.duplicate_key("sys_user", after["user_name"])
+            taken = self._records.ids_holding("sys_user", "user_name", after["user_name"])
+            if set(taken) - {after["sys_id"]}:
+                raise errors.duplicate_key("sys_user", after["user_name"], "user_name")
+
+    def _keep_number_unique(self, table: str, before: str, after: Row) -> None:
+        """Refuse or renew a number that another ticket has; an empty one is given by the counter (5.2)."""
+        mode = self._instance.properties["simulator.duplicate_number"]
+        number = after.get("number", "")
+        if number in ("", before) or "number" not in self._dictionary.columns(table) or mode == "allowed":
+            return
+        if set(self._records.ids_holding(self._dictionary.root(table), "number", number)) - {after["sys_id"]}:
+            if mode == "refused":
+                raise errors.duplicate_key(table, number, "number")
+            after["number"] = self._records.take_number(table)
 
     def _after_rules(self, table: str, operation: str, row: Row) -> Row:
         """Run the rules that see the record as it was written, and return it as they leave it."""

@@ -154,10 +154,10 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag("simulator.acl.sys_user_has_role_for_admin_only", True, "6: role memberships are refused to ordinary users."),
     _text(
         "simulator.query.text_comparison",
-        "case_sensitive",
-        "2.3 says case-sensitive; instances on some databases compare text without regard to case.",
-        "case_sensitive",
         "case_insensitive",
+        "CONFLICT 2.3, additions 0: text is compared and sorted without regard to case, or with, as the documents say.",
+        "case_insensitive",
+        "case_sensitive",
     ),
     _text(
         "simulator.default_order",
@@ -202,6 +202,20 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "2.5: a sys_id supplied on POST is kept, or replaced by a generated one.",
         "honoured",
         "replaced",
+    ),
+    _text(
+        "simulator.duplicate_number",
+        "renewed",
+        "5.2: a number that another ticket has is replaced by the next free one, refused, or allowed. By ServiceNow's "
+        "page on unique numbering a new instance allows it; the page describes how customers renew or refuse it.",
+        "renewed",
+        "refused",
+        "allowed",
+    ),
+    _flag(
+        "simulator.reference.resolves_names",
+        False,
+        "CONFLICT additions 0: a reference may be written by display name without sysparm_input_display_value.",
     ),
     _flag("simulator.update.unchanged_counts", False, "NOT FOUND: a PATCH that changes nothing raises sys_mod_count."),
     _text(

@@ -1,8 +1,10 @@
 """The meaning of an encoded query: a condition tree becomes SQL over the stored tables."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -52,9 +54,14 @@ class _InvalidConditionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedField:
-    """A field path as SQL: the expression, its last column, and each (table, column) walked through."""
+    """A field path as SQL.
+
+    `expression` is its value, with the collation by which text is compared and sorted; `record` is the `sys_id` of the
+    row that holds it. `column` is the last of the path, `steps` each (table, column) walked through.
+    """
 
     expression: str
+    record: str
     column: Column
     steps: tuple[tuple[str, str], ...]
 
@@ -78,11 +85,15 @@ class CompiledQuery:
 
 @dataclass(frozen=True)
 class QueryCompiler:
-    """Compiles queries for one instance's dictionary and one caller's scripts."""
+    """Compiles queries for one instance's dictionary and one caller's scripts.
+
+    Text is compared without regard to case unless `case_sensitive` (additions to the wire document, 0). Ids, references
+    and dates are not text in this sense. The letters that have two cases are those of ASCII.
+    """
 
     dictionary: Dictionary
     scripts: ScriptContext
-    case_sensitive: bool = True
+    case_sensitive: bool = False
     _handlers: Mapping[Operator, Callable[[ResolvedField, str], Sql]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +149,13 @@ class QueryCompiler:
         if column is None:
             return None
         steps.append((current, last))
-        return ResolvedField(self._step(expression, current, last), column, tuple(steps))
+        value = f"{self._step(expression, current, last)}{self._collation(column)}"
+        return ResolvedField(value, expression or 't."sys_id"', column, tuple(steps))
+
+    def _collation(self, column: Column) -> str:
+        if column.kind != "string":
+            return ""
+        return " COLLATE BINARY" if self.case_sensitive else " COLLATE NOCASE"
 
     def _step(self, expression: str, table: str, column: str) -> str:
         if not expression:
@@ -245,6 +262,11 @@ class QueryCompiler:
             Operator.ON: self._on,
             Operator.NOT_ON: lambda on, value: _negated(self._on(on, value)),
             Operator.DATE_PART: self._date_part,
+            Operator.RELATIVE_ON: self._relative_on,
+            Operator.RELATIVE_AFTER: lambda on, value: self._relative(on, ">", value),
+            Operator.RELATIVE_ON_OR_AFTER: lambda on, value: self._relative(on, ">=", value),
+            Operator.RELATIVE_BEFORE: lambda on, value: self._relative(on, "<", value),
+            Operator.RELATIVE_ON_OR_BEFORE: lambda on, value: self._relative(on, "<=", value),
             Operator.DYNAMIC: self._dynamic,
             Operator.INSTANCE_OF: self._instance_of,
         }
@@ -253,19 +275,19 @@ class QueryCompiler:
         value = self.scripts.evaluate(value)
         if not value:
             return f"{on.expression} IS NULL", ()
-        return f"{self._text(on)} = ?", (_parameter(on.column, value),)
+        return f"{on.expression} = ?", (_parameter(on.column, value),)
 
     def _not_equals(self, on: ResolvedField, value: str) -> Sql:
         value = self.scripts.evaluate(value)
         if not value:
             return f"{on.expression} IS NOT NULL", ()
-        return f"{self._text(on)} IS NOT ?", (_parameter(on.column, value),)
+        return f"{on.expression} IS NOT ?", (_parameter(on.column, value),)
 
     def _compare(self, on: ResolvedField, comparison: str, value: str) -> Sql:
         value = self.scripts.evaluate(value)
         if on.column.kind == "integer" and not _is_integer(value):
             return "0", ()
-        clause = f"{self._text(on)} {comparison} ?"
+        clause = f"{on.expression} {comparison} ?"
         if on.column.kind == "date_time" and comparison in (">", ">="):
             # Tells the database what it cannot know: who asks "since when" expects few rows, so that index comes first.
             clause = f"likelihood({clause}, 0.001)"
@@ -294,9 +316,12 @@ class QueryCompiler:
 
     def _starts_with(self, on: ResolvedField, value: str) -> Sql:
         value = self.scripts.evaluate(value)
-        if on.column.kind == "integer" or not self.case_sensitive or not value:
+        if on.column.kind == "integer" or not value:
             return self._edge(on, f"1, {len(value)}", value)
-        upper = _successor(value)
+        # A range, unlike a function, can be looked up in an index.
+        upper = (
+            _successor(value) if self.case_sensitive or on.column.kind != "string" else _successor_in_any_case(value)
+        )
         if upper is None:
             return f"{on.expression} >= ?", (value,)
         return f"({on.expression} >= ? AND {on.expression} < ?)", (value, upper)
@@ -314,7 +339,7 @@ class QueryCompiler:
 
     def _in(self, on: ResolvedField, value: str) -> Sql:
         evaluated = self.scripts.evaluate(value)
-        return _in(self._text(on), [_parameter(on.column, item) for item in evaluated.split(",") if item])
+        return _in(on.expression, [_parameter(on.column, item) for item in evaluated.split(",") if item])
 
     def _date_part(self, on: ResolvedField, value: str) -> Sql:
         _, separator, script = value.partition("@")
@@ -327,6 +352,33 @@ class QueryCompiler:
         if number is None or symbol is None:
             raise _InvalidConditionError(value)
         return f"date_part(?, {on.expression}, ?) {symbol} ?", (part, self.scripts.time_zone.key, number)
+
+    def _relative(self, on: ResolvedField, comparison: str, value: str) -> Sql:
+        """Compare with a time counted from now: `@hour@ago@1` (additions to the wire document, 0)."""
+        return self._compare(on, comparison, self._dated(on, self._counted(value, self.scripts.moment)))
+
+    def _relative_on(self, on: ResolvedField, value: str) -> Sql:
+        """Ask for the whole unit: `RELATIVEEE@day@ago@1` is yesterday (inferred from public queries)."""
+        first, last = (self._dated(on, edge) for edge in self._counted(value, self.scripts.period))
+        return self._between(on, f"{first}@{last}")
+
+    def _counted[T](self, value: str, count_from_now: Callable[[str, int], T]) -> T:
+        match = _RELATIVE.fullmatch(value)
+        if match is None:
+            raise _InvalidConditionError(value)
+        count = int(match["count"]) * (-1 if match["direction"] == "ago" else 1)
+        try:
+            return count_from_now(_RELATIVE_UNITS[match["unit"]], count)
+        except (OverflowError, ValueError) as error:
+            raise _InvalidConditionError(value) from error
+
+    def _dated(self, on: ResolvedField, moment: str) -> str:
+        """Return a moment as a column of dates or of date-times holds it."""
+        if on.column.kind == "date":
+            return from_glide(moment).astimezone(self.scripts.time_zone).date().isoformat()
+        if on.column.kind == "date_time":
+            return moment
+        raise _InvalidConditionError(on.column.name)
 
     def _dynamic(self, on: ResolvedField, value: str) -> Sql:
         if value == DYNAMIC_ME:
@@ -343,12 +395,18 @@ class QueryCompiler:
             raise _InvalidConditionError(value)
         return _in(on.expression, self.dictionary.classes(value))
 
-    def _text(self, on: ResolvedField) -> str:
-        if self.case_sensitive or on.column.kind != "string":
-            return on.expression
-        return f"{on.expression} COLLATE NOCASE"
 
-
+_RELATIVE_UNITS: Mapping[str, str] = {
+    "minute": "minutes",
+    "hour": "hours",
+    "day": "days",
+    "dayofweek": "days",
+    "week": "weeks",
+    "month": "months",
+    "quarter": "quarters",
+    "year": "years",
+}
+_RELATIVE = re.compile(rf"@(?P<unit>{'|'.join(_RELATIVE_UNITS)})@(?P<direction>ago|ahead)@(?P<count>\d{{1,9}})")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = tuple(date(2000, month, 1).strftime("%B").lower() for month in range(1, 13))
 
@@ -422,6 +480,15 @@ def _successor(prefix: str) -> str | None:
             return prefix[:-1] + chr(code)
         prefix = prefix[:-1]
     return None
+
+
+_UPPER_TO_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def _successor_in_any_case(prefix: str) -> str | None:
+    """Return the same for text compared without regard to case: capitals have their place among the small letters."""
+    upper = _successor(prefix.translate(_UPPER_TO_LOWER))
+    return upper and f"{upper[:-1]}{'[' if upper[-1] in ascii_uppercase else upper[-1]}"
 
 
 def _as_text(on: ResolvedField) -> str:

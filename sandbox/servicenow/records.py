@@ -20,6 +20,8 @@ from sandbox.servicenow.query_sql import CompiledQuery, QueryCompiler, ResolvedF
 
 type Row = dict[str, str]
 
+_COLLATIONS = {"NOCASE": "", "BINARY": "_by_case"}
+"""How indexed text may be ordered, and what tells the names of the indexes apart."""
 INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "task": (
         ("sys_updated_on", "sys_id", "sys_class_name", "correlation_id"),
@@ -61,6 +63,8 @@ class Records:
         self._lock = RLock()
         self._depth = 0
         self._next_numbers: dict[str, int] = {}
+        self._supplied_numbers: set[str] = set()
+        self._case_sensitive = False
         self._connection = sqlite3.connect(
             database, isolation_level=None, check_same_thread=False, cached_statements=512
         )
@@ -72,6 +76,17 @@ class Records:
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Whether queries compare and sort text with regard to case."""
+        return self._case_sensitive
+
+    @case_sensitive.setter
+    def case_sensitive(self, case_sensitive: bool) -> None:
+        if case_sensitive:
+            self._create_indexes("BINARY")
+        self._case_sensitive = case_sensitive
 
     # Reading
 
@@ -99,6 +114,22 @@ class Records:
         rows = self.query(table, encoded_query, limit=1)
         return rows[0] if rows else None
 
+    def ids_holding(self, table: str, column: str, value: str) -> list[str]:
+        """Return the `sys_id` of each row whose column holds `value`, oldest first.
+
+        Unlike in an encoded query, nothing in the value means more than itself.
+        """
+        field = self.compiler().resolve(table, column)
+        if field is None or not value:
+            return []
+        restriction = self.compile(table, "")
+        rows = self.execute(
+            f'SELECT t."sys_id" FROM "{self.dictionary.root(table)}" AS t WHERE {field.expression} = ? '
+            f'AND {restriction.where} ORDER BY t."sys_created_on", t."sys_id"',
+            (value, *restriction.parameters),
+        )
+        return [sys_id for (sys_id,) in rows]
+
     def count(self, table: str, query: str | CompiledQuery = "") -> int:
         """Return how many rows match."""
         compiled = self.compile(table, query) if isinstance(query, str) else query
@@ -107,7 +138,11 @@ class Records:
 
     def compile(self, table: str, encoded_query: str, scripts: ScriptContext | None = None) -> CompiledQuery:
         """Return the SQL of an encoded query, by default for the system itself in UTC."""
-        return QueryCompiler(self.dictionary, scripts or self._system_scripts()).compile(parse(encoded_query), table)
+        return self.compiler(scripts).compile(parse(encoded_query), table)
+
+    def compiler(self, scripts: ScriptContext | None = None) -> QueryCompiler:
+        """Return what gives encoded queries their meaning here, by default for the system itself in UTC."""
+        return QueryCompiler(self.dictionary, scripts or self._system_scripts(), case_sensitive=self.case_sensitive)
 
     def select(
         self,
@@ -161,6 +196,7 @@ class Records:
         row.setdefault("sys_id", new_sys_id())
         if self.dictionary.has_classes(table):
             row["sys_class_name"] = table
+        self._note_number(row)
         if "number" in columns and not row.get("number"):
             row["number"] = self.take_number(table)
         names = ", ".join(f'"{columns[name].name}"' for name in row)
@@ -181,6 +217,7 @@ class Records:
         assignments = {columns[name].name: value or None for name, value in (stamps | dict(values)).items()}
         sets = ", ".join(f'"{name}" = ?' for name in assignments)
         query = self._by_sys_id(table, sys_id)
+        self._note_number(values)
         self.execute(
             f'UPDATE "{self.dictionary.root(table)}" AS t SET {sets}{_count_up(values)} WHERE {query.where}',
             (*assignments.values(), *query.parameters),
@@ -211,7 +248,7 @@ class Records:
         with self._lock:
             for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
                 self.execute(f'DELETE FROM "{root}"')
-            self._next_numbers.clear()
+            self._forget_numbers()
 
     def snapshot(self) -> bytes:
         """Return everything stored, for :meth:`restore`."""
@@ -222,7 +259,7 @@ class Records:
         """Replace everything stored by a snapshot: far quicker than planting anew. Only for a database in memory."""
         with self._lock:
             self._connection.deserialize(snapshot)
-            self._next_numbers.clear()
+            self._forget_numbers()
 
     def dump(self, root: str) -> dict[str, Any]:
         """Return the `columns` and `rows` stored in a base table, for :meth:`load`."""
@@ -262,6 +299,7 @@ class Records:
             for row in chain((first,), iterator):
                 number = (self.take_number(table),) if numbered else ()
                 sys_id = () if supplied else (new_sys_id(),)
+                self._note_number(row)
                 yield (*fixed, *number, *sys_id, *(row[name] or None for name in given))
 
         statement = (
@@ -279,6 +317,7 @@ class Records:
         assignments = {columns[name].name: value or None for name, value in (stamps | dict(values)).items()}
         sets = ", ".join(f'"{name}" = ?' for name in assignments)
         root = self.dictionary.root(table)
+        self._note_number(values)
         with self._lock:
             return self._connection.execute(
                 f'UPDATE "{root}" SET {sets}{_count_up(values)} '
@@ -287,21 +326,32 @@ class Records:
             ).rowcount
 
     def take_number(self, table: str) -> str:
-        """Return the next ticket number of a kind, never given twice."""
+        """Return the next ticket number of a kind that no ticket has, never given twice."""
         with self._lock:
             prefix = self.dictionary.tables[table].number_prefix
             if table not in self._next_numbers:
                 greatest = self.execute(
                     f'SELECT max(CAST(substr("number", ?) AS INTEGER)) FROM "{self.dictionary.root(table)}" '
-                    'WHERE "sys_class_name" = ?',
-                    (len(prefix) + 1, table),
+                    'WHERE "number" >= ? AND "number" < ?',
+                    (len(prefix) + 1, f"{prefix}0", f"{prefix}:"),
                 )[0][0]
                 self._next_numbers[table] = max(FIRST_NUMBER, (greatest or 0) + 1)
-            number = self._next_numbers[table]
-            self._next_numbers[table] = number + 1
-            return f"{prefix}{number:07}"
+            while True:
+                number = f"{prefix}{self._next_numbers[table]:07}"
+                self._next_numbers[table] += 1
+                if number not in self._supplied_numbers:
+                    return number
 
     # Within
+
+    def _note_number(self, values: Mapping[str, str]) -> None:
+        """Remember a number that the counter may still come to: asking the database each time would take too long."""
+        if number := values.get("number"):
+            self._supplied_numbers.add(number.upper())
+
+    def _forget_numbers(self) -> None:
+        self._next_numbers.clear()
+        self._supplied_numbers.clear()
 
     def _select(
         self, table: str, names: Sequence[str], query: CompiledQuery, limit: int | None = None, offset: int = 0
@@ -340,13 +390,25 @@ class Records:
         for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
             columns = ", ".join(
                 f'"{column.name}" {"INTEGER" if column.kind == "integer" else "TEXT"}'
+                f"{' COLLATE NOCASE' if column.kind == 'string' else ''}"
                 f"{' NOT NULL UNIQUE' if column.name == 'sys_id' else ''}"
                 for column in self.dictionary.stored_columns(root).values()
             )
             self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{root}" ({columns})')
-            for index in INDEXES.get(root, ()):
-                keys = ", ".join(f'"{name}"' for name in index)
-                self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{root}_{"_".join(index)}" ON "{root}" ({keys})')
+        self._create_indexes("NOCASE")
+
+    def _create_indexes(self, collation: str) -> None:
+        """Create the indexes for text compared by `collation`, those that hold no such text included."""
+        for root, indexes in INDEXES.items():
+            columns = self.dictionary.stored_columns(root)
+            for index in indexes:
+                is_text = [columns[name].kind == "string" for name in index]
+                keys = ", ".join(
+                    f'"{name}"{f" COLLATE {collation}" if text else ""}'
+                    for name, text in zip(index, is_text, strict=True)
+                )
+                name = f"{root}_{'_'.join(index)}{_COLLATIONS[collation] if is_text[0] else ''}"
+                self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}" ON "{root}" ({keys})')
 
 
 def _count_up(values: Mapping[str, str]) -> str:

@@ -56,6 +56,11 @@ class RestCall:
         return f"{self.request.url.scheme}://{self.request.url.netloc}"
 
     @cached_property
+    def api_url(self) -> str:
+        """What links to the APIs begin with: they keep the version of the call (additions to the wire document, 0)."""
+        return f"{self.base_url}/api/now{f'/{self.version}' if self.version else ''}"
+
+    @cached_property
     def user_format(self) -> UserFormat:
         """How the caller sees dates."""
         return self.instance.format_of(self.caller)

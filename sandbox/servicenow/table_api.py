@@ -76,7 +76,7 @@ class TableApi:
         row = call.instance.operations.insert(
             table, await written_values(call, table), call.caller, sets_system_fields=sets_system_fields(call)
         )
-        headers = {"Location": f"{call.base_url}/api/now/table/{table}/{row['sys_id']}"}
+        headers = {"Location": f"{call.api_url}/table/{table}/{row['sys_id']}"}
         if hides_body(call):
             return without_body(201, headers)
         return call.answer(self._row(call, table, row["sys_id"]), 201, headers)
@@ -161,11 +161,7 @@ def guarded_query(call: RestCall, table: str) -> CompiledQuery:
     Raises ServiceNowError if the caller may not query by a field it names.
     """
     instance = call.instance
-    compiler = QueryCompiler(
-        instance.dictionary,
-        instance.scripts_of(call.caller),
-        case_sensitive=instance.properties["simulator.query.text_comparison"] == "case_sensitive",
-    )
+    compiler = compiler_of(call)
     if "sysparm_query" in call.parameters:
         query = parse(call.parameters["sysparm_query"])
     else:
@@ -182,6 +178,11 @@ def guarded_query(call: RestCall, table: str) -> CompiledQuery:
     if compiled.dropped and instance.properties.flag("glide.invalid_query.returns_no_rows"):
         return _NOTHING
     return compiled
+
+
+def compiler_of(call: RestCall) -> QueryCompiler:
+    """Return what gives this caller's queries and field names their meaning."""
+    return call.instance.records.compiler(call.instance.scripts_of(call.caller))
 
 
 def _name_value_query(call: RestCall, table: str, compiler: QueryCompiler) -> EncodedQuery:
@@ -238,7 +239,7 @@ def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> 
 
 def _requested_fields(call: RestCall, table: str) -> dict[str, ResolvedField]:
     """Return the fields to show by the name asked for; unknown ones are ignored, `sys_id` is not added."""
-    compiler = QueryCompiler(call.instance.dictionary, call.instance.scripts_of(call.caller))
+    compiler = compiler_of(call)
     wanted = call.parameters.get("sysparm_fields", "")
     columns = call.instance.dictionary.columns(table)
     names = [name.strip() for name in wanted.split(",")] if wanted.strip() else sorted(columns)
@@ -247,7 +248,7 @@ def _requested_fields(call: RestCall, table: str) -> dict[str, ResolvedField]:
 
 
 def _identity_fields(call: RestCall, table: str) -> list[ResolvedField]:
-    compiler = QueryCompiler(call.instance.dictionary, call.instance.scripts_of(call.caller))
+    compiler = compiler_of(call)
     sys_id = compiler.resolve(table, "sys_id")
     assert sys_id is not None
     if not call.instance.dictionary.has_classes(table):
@@ -277,7 +278,7 @@ def _readable(call: RestCall, table: str, stored: _Stored) -> _Stored:
 
 def _style(call: RestCall) -> ValueStyle:
     mode = _MODES.get(call.parameters.get("sysparm_display_value", "").lower(), "false")
-    return ValueStyle(mode, call.flag("sysparm_exclude_reference_link"), call.base_url)
+    return ValueStyle(mode, call.flag("sysparm_exclude_reference_link"), call.api_url)
 
 
 def display_value_reader(call: RestCall) -> DisplayValueReader:
@@ -291,6 +292,8 @@ async def written_values(call: RestCall, table: str) -> dict[str, str]:
     values = record_of(await call.read_json())
     if call.flag("sysparm_input_display_value"):
         return display_value_reader(call).read(table, values)
+    if call.instance.properties.flag("simulator.reference.resolves_names"):
+        return display_value_reader(call).read_references(table, values)
     return values
 
 

@@ -45,9 +45,7 @@ class Tokens:
 
     def find(self, text: str, token_type: TokenType) -> Token | None:
         """Return the live token of that text."""
-        if not _OPAQUE.fullmatch(text):
-            return None
-        return self._live(self._records.query("oauth_credential", f"token={text}^type={token_type}"))
+        return self._live([row for row in self._rows_of(text) if row["type"] == token_type])
 
     def current(self, token_type: TokenType, client: Row, user: Row) -> Token | None:
         """Return the live token of that client and user, the newest if there are several."""
@@ -80,7 +78,7 @@ class Tokens:
 
     def revoke(self, text: str) -> bool:
         """Mark the token of that text, of either type, expired; say whether there was one."""
-        rows = self._records.query("oauth_credential", f"token={text}") if _OPAQUE.fullmatch(text) else []
+        rows = self._rows_of(text)
         for row in rows:
             self._records.update("oauth_credential", row["sys_id"], {"expires": to_glide(self._instance.clock.now())})
         return bool(rows)
@@ -89,6 +87,11 @@ class Tokens:
         """Do what the scheduled job *Clean Expired OAuth Credentials* does; return how many rows went."""
         expired = self._records.query("oauth_credential", f"expires<={to_glide(self._instance.clock.now())}")
         return sum(self._records.delete("oauth_credential", row["sys_id"]) for row in expired)
+
+    def _rows_of(self, text: str) -> list[Row]:
+        """Return the rows of a token. However the instance compares text, in a token the case counts."""
+        rows = self._records.query("oauth_credential", f"token={text}") if _OPAQUE.fullmatch(text) else []
+        return [row for row in rows if row["token"] == text]
 
     def _live(self, rows: list[Row]) -> Token | None:
         now = self._instance.clock.now()

@@ -24,7 +24,7 @@ class ValueStyle:
 
     mode: DisplayMode = "false"
     exclude_reference_link: bool = False
-    base_url: str = ""
+    api_url: str = ""
 
 
 class ValueFormatter:
@@ -72,7 +72,7 @@ class ValueFormatter:
     def _reference_cell(self, column: Column, value: str, shown: str) -> Cell:
         if not value or self._style.exclude_reference_link:
             return self._plain_cell(column, value, shown)
-        link = f"{self._style.base_url}/api/now/table/{column.reference}/{value}"
+        link = f"{self._style.api_url}/table/{column.reference}/{value}"
         if self._style.mode == "all":
             return {"display_value": shown, "link": link, "value": value}
         return {"display_value": shown, "link": link} if self._style.mode == "true" else {"link": link, "value": value}

@@ -32,7 +32,9 @@ def work(app: WholeApp, ticket: dict[str, Any], **values: str) -> None:
     app.control.change_record(record["table"], record["sys_id"], values, as_user=AGENT)
 
 
-def test_state_people_and_due_date_come_back(app: WholeApp, connected: Connected) -> None:
+@pytest.mark.parametrize("text_comparison", ["case_insensitive", "case_sensitive"])
+def test_state_people_and_due_date_come_back(app: WholeApp, connected: Connected, text_comparison: str) -> None:
+    app.control.set_properties({"simulator.query.text_comparison": text_comparison})
     incident, change = app.create(connected), app.create(connected, kind="change")
     work(app, incident, state="2", assigned_to=user_sys_id(AGENT), due_date="2031-05-01 10:00:00")
     work(app, change, state="-4", assignment_group="Change Management")

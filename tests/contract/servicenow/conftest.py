@@ -72,6 +72,12 @@ def control(instance: Instance, server: tuple[Present, ControlClient]) -> Contro
     return client
 
 
+@pytest.fixture(params=["case_insensitive", "case_sensitive"])
+def either_text_comparison(control: ControlClient, request: pytest.FixtureRequest) -> None:
+    """Runs a test against an instance that compares text without regard to case, and one that compares it with."""
+    control.set_properties({"simulator.query.text_comparison": request.param})
+
+
 @pytest.fixture
 def registered(control: ControlClient) -> Registered:
     user = control.create_user(

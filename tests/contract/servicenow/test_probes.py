@@ -162,6 +162,7 @@ def open_to_the_user(control: ControlClient) -> None:
 # Nothing is wrong
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_a_good_connection_has_no_failure(checking: Checking) -> None:
     report = await checking.run()
     assert not [each for each in report.findings if each.outcome is Outcome.FAILED], report.findings
@@ -466,6 +467,7 @@ async def test_an_account_that_gets_no_tokens(
     assert found(report, CheckName.TOKEN_ENDPOINT).reason == "refused"
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_roles_where_they_are_readable(checking: Checking, control: ControlClient) -> None:
     assert (await checking.finding(CheckName.USER_ROLES)).reason == "unreadable"
     control.set_properties({"simulator.acl.sys_user_has_role_for_admin_only": False})
@@ -566,6 +568,7 @@ async def test_choice_lists(checking: Checking, control: ControlClient) -> None:
     assert (await checking.finding(CheckName.CHOICE_LABELS)).reason == "refused"
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_what_an_instance_offers(checking: Checking, control: ControlClient) -> None:
     for name, active in (("Security", "true"), ("Retired", "false"), ("Audit", "true")):
         control.insert_record("sys_user_group", {"name": name, "active": active})
@@ -644,6 +647,7 @@ def marked(control: ControlClient, table: str) -> list[dict[str, str]]:
     return control.records(table, f"correlation_idSTARTSWITH{MARK}")
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_the_dry_run_leaves_nothing_open_and_nothing_to_synchronise(
     checking: Checking, control: ControlClient
 ) -> None:

@@ -21,10 +21,12 @@ ADMIN_ONLY = frozenset({"admin"})
 TASK_REQUESTS = "GET /api/now/table/task"
 
 
+@pytest.mark.parametrize("resolves_names", [False, True])
 @pytest.mark.parametrize("kind", TicketKind)
 async def test_the_seven_data_stand_in_the_record(
-    kind: TicketKind, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+    kind: TicketKind, resolves_names: bool, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
 ) -> None:
+    control.set_properties({"simulator.reference.resolves_names": resolves_names})
     requester = control.create_user("ada", email="ada@contoso.example")["sys_id"]
     group = control.insert_record("sys_user_group", {"name": "Security operations"})["sys_id"]
     ticket = new_ticket(kind)
@@ -70,6 +72,7 @@ async def test_every_priority(
     assert record.priority == number
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_an_instance_that_replaces_our_sys_id(
     client: ServiceNowClient, access: InstanceAccess, control: ControlClient
 ) -> None:
@@ -95,6 +98,7 @@ async def test_the_same_ticket_twice_is_refused(client: ServiceNowClient, access
     assert found == [record]
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_find_tells_doubled_records_oldest_first(
     client: ServiceNowClient, access: InstanceAccess, control: ControlClient
 ) -> None:
@@ -223,6 +227,7 @@ def prepare(control: ControlClient, *counts: int) -> None:
         control.advance_clock(1)
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 @pytest.mark.parametrize("counts", [(0,), (1,), (20,), (21,), (7, 33, 1, 20)])
 async def test_changes_in_as_few_requests_as_there_are_pages(
     counts: tuple[int, ...], client: ServiceNowClient, access: InstanceAccess, control: ControlClient
@@ -235,6 +240,7 @@ async def test_changes_in_as_few_requests_as_there_are_pages(
     assert control.request_counts()[TASK_REQUESTS] == max(1, ceil(sum(counts) / 20))
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_changes_since(client: ServiceNowClient, access: InstanceAccess, control: ControlClient) -> None:
     control.stop_clock()
     prepare(control, 2, 3, 4)
@@ -260,6 +266,7 @@ async def test_records_of_every_class(client: ServiceNowClient, access: Instance
     assert found[change.ticket_id].state_label == "New"
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 @pytest.mark.parametrize("hidden", [range(10, 20), range(45), range(40, 60), range(60)])
 async def test_hidden_records_hide_no_others(
     hidden: range, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
@@ -333,6 +340,7 @@ async def test_fields_that_may_not_be_read(
         assert (record.sys_id, record.number, record.due_at, record.priority) == (ticket.ticket_id, "", None, None)
 
 
+@pytest.mark.usefixtures("either_text_comparison")
 async def test_walking_by_correlation_id(
     client: ServiceNowClient, access: InstanceAccess, control: ControlClient
 ) -> None:

@@ -14,6 +14,7 @@ from sandbox.servicenow.instance import Instance
 from sandbox.servicenow.seed import plant_essentials, user_sys_id
 from tests.sandbox.servicenow.rest_client import RestClient
 
+TEXT_COMPARISON = "simulator.query.text_comparison"
 AGENT, ADELE = user_sys_id("agent.smith"), user_sys_id("adele.vance")
 
 
@@ -82,10 +83,17 @@ class Tickets:
         return "".join(sorted(self.rest.values("incident", query, "short_description", user=user)))
 
 
-@pytest.fixture
-def tickets(three_incidents: Tickets) -> Iterator[Tickets]:
+@pytest.fixture(params=["case_insensitive", "case_sensitive"])
+def tickets(three_incidents: Tickets, request: pytest.FixtureRequest) -> Iterator[Tickets]:
+    """The tickets of an instance that compares text in either way."""
+    three_incidents.rest.instance.properties[TEXT_COMPARISON] = request.param
     yield three_incidents
     three_incidents.rest.instance.properties.reset()
+
+
+@pytest.fixture
+def tickets_of_a_new_instance(three_incidents: Tickets) -> Tickets:
+    return three_incidents
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +148,7 @@ def three_incidents() -> Iterator[Tickets]:
         ("priority<10", "ac"),
         ("priorityBETWEEN1@3", "ac"),
         ("descriptionLIKEis", "ab"),
-        ("descriptionLIKEMail", "a"),
+        ("descriptionLIKEslow", "a"),
         ("descriptionNOT LIKEslow", "bc"),
         ("correlation_idSTARTSWITHm365:", "ab"),
         ("correlation_idENDSWITH:2", "b"),
@@ -183,13 +191,56 @@ def test_date_parts_are_those_of_the_callers_zone(tickets: Tickets) -> None:
     assert tickets.found(query, user="agent.smith") == "b"
 
 
-def test_text_is_compared_with_regard_to_case_unless_the_instance_does_not(tickets: Tickets) -> None:
-    assert tickets.found("description=MAIL IS SLOW") == ""
-    tickets.rest.instance.properties["simulator.query.text_comparison"] = "case_insensitive"
-    assert tickets.found("description=MAIL IS SLOW") == "a"
-    assert tickets.found("descriptionLIKEmail") == "ab"
-    assert tickets.found("descriptionSTARTSWITHMAIL^correlation_idENDSWITH1") == "a"
-    assert tickets.found("descriptionINMAIL IS SLOW,x") == "a"
+@pytest.mark.parametrize(
+    ("query", "in_any_case", "by_case"),
+    [
+        ("description=MAIL IS SLOW", "a", ""),
+        ("description!=MAIL IS SLOW", "bc", "abc"),
+        ("descriptionLIKEMail", "ab", "a"),
+        ("descriptionNOT LIKEMail", "c", "bc"),
+        ("descriptionSTARTSWITHMAIL", "ab", ""),
+        ("correlation_idSTARTSWITHM365:", "ab", ""),
+        ("descriptionENDSWITHSLOW", "a", ""),
+        ("descriptionINMAIL IS SLOW,x", "a", ""),
+        ("descriptionNOT INMAIL IS SLOW,x", "bc", "abc"),
+        ("description>Mail is down", "a", "ab"),
+        ("descriptionBETWEENmail is a@mail is z", "ab", "b"),
+        ("assigned_to.user_name=Agent.Smith", "a", ""),
+        ("assigned_to.emailSTARTSWITHALEX", "a", ""),
+        # Ids, references and dates are not text.
+        ("assigned_to=" + AGENT.upper(), "", ""),
+    ],
+)
+def test_text_is_compared_without_regard_to_case_unless_the_instance_does(
+    tickets_of_a_new_instance: Tickets, query: str, in_any_case: str, by_case: str
+) -> None:
+    tickets, properties = tickets_of_a_new_instance, tickets_of_a_new_instance.rest.instance.properties
+    assert tickets.found(query) == in_any_case
+    properties[TEXT_COMPARISON] = "case_sensitive"
+    found = tickets.found(query)
+    del properties[TEXT_COMPARISON]
+    assert found == by_case
+    assert tickets.found(query) == in_any_case
+
+
+def test_text_is_sorted_grouped_and_named_in_the_same_way(rest: RestClient) -> None:
+    for text in ("b", "C", "a", "B"):
+        rest.instance.records.insert("incident", {"short_description": text})
+
+    def in_order() -> str:
+        return "".join(rest.values("incident", "ORDERBYshort_description^ORDERBYnumber", "short_description"))
+
+    def groups() -> list[str]:
+        parameters = {"sysparm_count": "true", "sysparm_group_by": "short_description"}
+        result = rest.send("GET", "/api/now/stats/incident", parameters).json()["result"]
+        return [group["stats"]["count"] for group in result]
+
+    def of_group(name: str) -> int:
+        return len(rest.send("GET", "/api/now/table/sys_user_group", {"name": name}).json()["result"])
+
+    assert (in_order(), groups(), of_group("network")) == ("abBC", ["1", "2", "1"], 1)
+    rest.instance.properties[TEXT_COMPARISON] = "case_sensitive"
+    assert (in_order(), groups(), of_group("network")) == ("BCab", ["1"] * 4, 0)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +292,57 @@ def test_order(tickets: Tickets) -> None:
     assert in_order("ORDERBYDESCpriority^active=true") == ["b", "a"]
     assert in_order("ORDERBYactive^ORDERBYDESCshort_description") == ["c", "b", "a"]
     assert in_order("ORDERBYassigned_to.name") == ["c", "b", "a"]
+
+
+RELATIVE_QUERIES = [
+    # It is Monday, 09:00 UTC; a is due at 09:30, b on Tuesday at 07:30 UTC.
+    ("due_dateRELATIVEGT@minute@ahead@29", "ab"),
+    ("due_dateRELATIVEGT@minute@ahead@30", "b"),
+    ("due_dateRELATIVEGE@minute@ahead@30", "ab"),
+    ("due_dateRELATIVELT@minute@ahead@30", ""),
+    ("due_dateRELATIVELE@minute@ahead@30", "a"),
+    ("due_dateRELATIVEGT@hour@ago@1", "ab"),
+    ("due_dateRELATIVELT@hour@ago@1", ""),
+    ("due_dateRELATIVELT@hour@ahead@22", "a"),
+    ("due_dateRELATIVELE@day@ahead@1", "ab"),
+    ("due_dateRELATIVEGT@dayofweek@ahead@1", ""),
+    ("due_dateRELATIVEGE@week@ahead@0", "ab"),
+    ("due_dateRELATIVELT@week@ahead@1", "ab"),
+    ("due_dateRELATIVEGT@month@ahead@1", ""),
+    ("due_dateRELATIVEGT@quarter@ago@1", "ab"),
+    ("due_dateRELATIVELT@year@ago@1", ""),
+    ("due_dateRELATIVEEE@hour@ahead@0", "a"),
+    ("due_dateRELATIVEEE@year@ahead@0", "ab"),
+    ("state=3^due_dateRELATIVEGT@hour@ago@1", "b"),
+    ("due_dateRELATIVELT@hour@ago@1^NQstate=7", "c"),
+    # What cannot be read is dropped, as any other invalid condition is.
+    ("state=3^due_dateRELATIVEGT@fortnight@ago@1", "b"),
+    ("state=3^due_dateRELATIVELT@hour@ago@", "b"),
+    ("state=3^due_dateRELATIVELT@hour@before@1", "b"),
+    ("state=3^due_dateRELATIVELT@year@ago@999999999", "b"),
+    ("state=3^due_dateRELATIVEEE@year@ahead@7974", "b"),
+    ("state=3^descriptionRELATIVELT@hour@ago@1", "b"),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), RELATIVE_QUERIES)
+def test_times_counted_from_now(tickets_of_a_new_instance: Tickets, query: str, expected: str) -> None:
+    assert tickets_of_a_new_instance.found(query) == expected
+
+
+def test_days_counted_from_now_are_those_of_the_callers_calendar(tickets_of_a_new_instance: Tickets) -> None:
+    # Tuesday 07:30 UTC is still Monday in Los Angeles, the instance's zone, and Tuesday in Berlin.
+    assert tickets_of_a_new_instance.found("due_dateRELATIVEEE@day@ahead@1") == ""
+    assert tickets_of_a_new_instance.found("due_dateRELATIVEEE@day@ahead@1", user="agent.smith") == "b"
+
+
+def test_dates_without_a_time_are_counted_too(rest: RestClient) -> None:
+    rest.instance.records.insert("change_request", {"cab_date": "2026-03-01"})
+
+    def count(query: str) -> int:
+        return rest.instance.records.count("change_request", query)
+
+    assert [count(f"cab_dateRELATIVE{way}@day@ago@1") for way in ("EE", "GE", "GT", "LE", "LT")] == [1, 1, 0, 1, 0]
 
 
 class TestScripts:
@@ -343,6 +445,10 @@ GROUPS = st.lists(
 )
 
 
+def folded(text: str, case_sensitive: bool) -> str:
+    return text if case_sensitive else text.lower()
+
+
 def compare(field: str, operator: str, value: str, other: str) -> bool:
     """Order two values as the column's kind does; a row with no value is neither before nor after anything."""
     if value == "" or (field in INTEGERS and not other.removeprefix("-").isdecimal()):
@@ -359,9 +465,9 @@ def is_valid(condition: tuple[str, str, str]) -> bool:
     return not (field in DATES and operator in ("<", "<=", ">", ">=") and value == "")
 
 
-def holds(row: Row, condition: tuple[str, str, str]) -> bool:
+def holds(row: Row, condition: tuple[str, str, str], case_sensitive: bool) -> bool:
     field, operator, operand = condition
-    value = row[field]
+    value, operand = folded(row[field], case_sensitive), folded(operand, case_sensitive)
     match operator:
         case "ISEMPTY":
             return value == ""
@@ -392,11 +498,13 @@ def holds(row: Row, condition: tuple[str, str, str]) -> bool:
             return compare(field, operator, value, operand)
 
 
-def matches(row: Row, groups: list[list[list[tuple[str, str, str]]]]) -> bool:
+def matches(row: Row, groups: list[list[list[tuple[str, str, str]]]], case_sensitive: bool) -> bool:
     kept = [[[c for c in any_of if is_valid(c)] for any_of in group] for group in groups]
     kept = [[any_of for any_of in group if any_of] for group in kept]
     kept = [group for group in kept if group]
-    return not kept or any(all(any(holds(row, c) for c in any_of) for any_of in group) for group in kept)
+    return not kept or any(
+        all(any(holds(row, c, case_sensitive) for c in any_of) for any_of in group) for group in kept
+    )
 
 
 def text_of(groups: list[list[list[tuple[str, str, str]]]]) -> str:
@@ -425,17 +533,36 @@ def varied() -> Iterator[tuple[Instance, list[Row]]]:
 
 
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(groups=GROUPS, order=st.sampled_from(["", "ORDERBYnumber^", "ORDERBYDESCdue_date^", "EQ^"]))
+@given(
+    groups=GROUPS,
+    order=st.sampled_from(["", "ORDERBYnumber^", "ORDERBYDESCdue_date^", "EQ^"]),
+    case_sensitive=st.booleans(),
+)
 def test_the_database_finds_what_reading_row_by_row_finds(
-    varied: tuple[Instance, list[Row]], groups: list[list[list[tuple[str, str, str]]]], order: str
+    varied: tuple[Instance, list[Row]],
+    groups: list[list[list[tuple[str, str, str]]]],
+    order: str,
+    case_sensitive: bool,
 ) -> None:
     instance, rows = varied
+    instance.records.case_sensitive = case_sensitive
     found = {row["sys_id"] for row in instance.records.query("incident", order + text_of(groups))}
-    assert found == {row["sys_id"] for row in rows if matches(row, groups)}
+    assert found == {row["sys_id"] for row in rows if matches(row, groups, case_sensitive)}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet="@AZ[`az{m:é", min_size=1, max_size=3), st.text(alphabet="@AZ[`az{m:é", max_size=4))
+def test_a_prefix_is_found_in_any_case(varied: tuple[Instance, list[Row]], prefix: str, text: str) -> None:
+    instance, _ = varied
+    instance.records.case_sensitive = False
+    row = instance.records.insert("core_company", {"name": text})
+    found = instance.records.count("core_company", f"sys_id={row['sys_id']}^nameSTARTSWITH{prefix}")
+    assert bool(found) == text.lower().startswith(prefix.lower())
 
 
 WORDS = (
     "^ ^OR ^NQ ^EQ ORDERBY JOIN RLQUERY ENDRLQUERY BETWEEN ON DATEPART DYNAMIC SAMEAS INSTANCEOF @ , ' \\ % 1 "
+    "RELATIVEGT RELATIVEEE @hour@ago@ "
     "javascript:gs. daysAgo(1) dateGenerate('1','2') 9999999999999999999"
 )
 TOKENS = st.sampled_from([*FIELDS, *UNARY, *BINARY, *LISTS, *WORDS.split()])
@@ -445,6 +572,7 @@ TOKENS = st.sampled_from([*FIELDS, *UNARY, *BINARY, *LISTS, *WORDS.split()])
 @given(st.one_of(st.text(max_size=40), st.lists(TOKENS, max_size=12).map("".join)))
 @example("due_date>javascript:gs.daysAgo(999999999999)")
 @example("due_date>javascript:gs.monthsAgo(999999)")
+@example("due_dateRELATIVEEE@week@ahead@416000")
 @example("state=9999999999999999999^ORstate>9999999999999999999")
 @example("RLQUERYsys_user.manager,>999999999^ENDRLQUERY")
 def test_no_text_at_all_is_an_error(varied: tuple[Instance, list[Row]], text: str) -> None:

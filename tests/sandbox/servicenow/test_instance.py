@@ -136,6 +136,12 @@ class TestRecords:
         [
             ("sys_idINa,b,c", "autoindex"),
             ("correlation_id=m365:1", "task_correlation_id"),
+            ("correlation_idINm365:1,m365:2", "task_correlation_id"),
+            ("correlation_idSTARTSWITHm365:^numberISNOTEMPTY", "task_correlation_id"),
+            (
+                "correlation_idSTARTSWITHm365:^correlation_id>m365:1^ORDERBYcorrelation_id",
+                "task_correlation_id",
+            ),
             (
                 "correlation_idSTARTSWITHm365:^sys_updated_on>=2026-01-01 00:00:00^ORDERBYsys_updated_on^ORDERBYsys_id",
                 "task_sys_updated_on",
@@ -150,9 +156,11 @@ class TestRecords:
         ],
     )
     @pytest.mark.parametrize("table", ["task", "incident"])
+    @pytest.mark.parametrize("text_comparison", ["case_insensitive", "case_sensitive"])
     def test_an_index_serves_what_a_connector_asks(
-        self, instance: Instance, table: str, query: str, index: str
+        self, instance: Instance, text_comparison: str, table: str, query: str, index: str
     ) -> None:
+        instance.properties["simulator.query.text_comparison"] = text_comparison
         compiled = instance.records.compile(table, query)
         order = f" ORDER BY {compiled.order_by}" if compiled.order_by else ""
         plan = instance.records.execute(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.servicenow.seed import user_sys_id
+from sandbox.servicenow.seed import group_sys_id, user_sys_id
 from tests.sandbox.servicenow.rest_client import BASE_URL, RestClient
 
 INCIDENTS = "/api/now/table/incident"
@@ -15,6 +15,26 @@ def test_post_answers_201_with_location(rest: RestClient) -> None:
     assert response.status_code == 201
     assert response.headers["location"] == f"{BASE_URL}{INCIDENTS}/{created['sys_id']}"
     assert len(created["sys_id"]) == 32
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_links_keep_the_version_of_the_call(rest: RestClient, version: str) -> None:
+    path = f"/api/now/{version}/table/incident"
+    response = rest.send("POST", path, json={"short_description": "x"})
+    created = response.json()["result"]
+    opened_by = created["opened_by"]["value"]
+    assert response.headers["location"] == f"{BASE_URL}{path}/{created['sys_id']}"
+    assert created["opened_by"]["link"] == f"{BASE_URL}/api/now/{version}/table/sys_user/{opened_by}"
+    for parameters in ({}, {"sysparm_display_value": "true"}, {"sysparm_display_value": "all"}):
+        (listed,) = rest.send("GET", path, parameters).json()["result"]
+        assert listed["opened_by"]["link"] == created["opened_by"]["link"]
+    attached = rest.send(
+        "POST",
+        f"/api/now/{version}/attachment/file",
+        {"table_name": "incident", "table_sys_id": created["sys_id"], "file_name": "a.txt"},
+        content=b"x",
+    )
+    assert attached.headers["location"].startswith(f"{BASE_URL}/api/now/{version}/attachment/")
 
 
 def test_an_empty_body_is_enough(rest: RestClient) -> None:
@@ -182,6 +202,95 @@ def test_input_may_be_display_values(rest: RestClient) -> None:
     assert created["due_date"] == "2026-07-01 10:00:00"
 
 
+class TestReferencesByName:
+    """References written by display name although nobody said that they are (additions to the wire document, 0)."""
+
+    def written(self, rest: RestClient, value: str) -> str:
+        created = rest.create("change_request", assignment_group=value)
+        changed = rest.change("change_request", rest.create("change_request")["sys_id"], assignment_group=value)
+        first, second = (row["assignment_group"] for row in (created, changed.json()["result"]))
+        assert first == second
+        value_written: str = first["value"]
+        return value_written
+
+    def test_they_stay_as_they_are(self, rest: RestClient) -> None:
+        assert self.written(rest, "Network") == "Network"
+
+    @pytest.mark.parametrize("name", ["Network", "network"])
+    def test_the_instance_may_resolve_them(self, rest: RestClient, name: str) -> None:
+        rest.instance.properties["simulator.reference.resolves_names"] = True
+        assert self.written(rest, name) == group_sys_id("Network")
+        assert self.written(rest, group_sys_id("Network")) == group_sys_id("Network")
+        assert self.written(rest, "no such group") == "no such group"
+
+    def test_a_sys_id_is_taken_for_one_first(self, rest: RestClient) -> None:
+        rest.instance.properties["simulator.reference.resolves_names"] = True
+        rest.instance.records.insert("sys_user_group", {"name": group_sys_id("Network")})
+        assert self.written(rest, group_sys_id("Network")) == group_sys_id("Network")
+
+    def test_other_columns_take_no_names(self, rest: RestClient) -> None:
+        rest.instance.properties["simulator.reference.resolves_names"] = True
+        assert rest.create("incident", state="In Progress")["state"] == "1"
+
+
+class TestNumbers:
+    """A number that another ticket has (5.2)."""
+
+    def test_it_is_renewed(self, rest: RestClient) -> None:
+        taken = rest.create("incident", number="INC0010002")["number"]
+        assert taken == "INC0010002"
+        assert rest.create("incident", number="INC0010002")["number"] == "INC0010003"
+        assert rest.create("incident", number="inc0010002")["number"] == "INC0010004"
+        # A number is one of all tasks, and the counter steps over what it meets.
+        rest.create("problem", number="INC0010005")
+        assert rest.create("incident")["number"] == "INC0010006"
+
+    def test_it_may_be_refused(self, rest: RestClient) -> None:
+        rest.instance.properties["simulator.duplicate_number"] = "refused"
+        first, second = (rest.create("incident") for _ in range(2))
+        for response in (
+            rest.send("POST", INCIDENTS, json={"number": first["number"]}),
+            rest.change("incident", second["sys_id"], number=first["number"]),
+        ):
+            assert (response.status_code, response.json()["error"]["message"]) == (403, "Operation Failed")
+        assert len(rest.rows("incident")) == 2
+        assert rest.change("incident", first["sys_id"], number=first["number"], impact="2").status_code == 200
+
+    def test_it_may_be_allowed(self, rest: RestClient) -> None:
+        rest.instance.properties["simulator.duplicate_number"] = "allowed"
+        first, second = rest.create("incident"), rest.create("incident")
+        assert rest.create("incident", number=first["number"])["number"] == first["number"]
+        changed = rest.change("incident", second["sys_id"], number=first["number"]).json()["result"]
+        assert changed["number"] == first["number"]
+
+    def test_a_change_renews_it_too_unless_it_is_the_tickets_own(self, rest: RestClient) -> None:
+        first, second = rest.create("incident"), rest.create("incident")
+        unchanged = rest.change("incident", first["sys_id"], number=first["number"]).json()["result"]
+        assert unchanged["number"] == first["number"]
+        changed = rest.change("incident", second["sys_id"], number=first["number"]).json()["result"]
+        assert changed["number"] == "INC0010003"
+
+    def test_the_counter_steps_over_numbers_however_they_came(self, rest: RestClient) -> None:
+        records = rest.instance.records
+        records.take_number("incident")
+        records.insert("incident", {"number": "INC0010002"})
+        records.insert_many("incident", [{"number": "INC0010003"}, {"number": "INC0010004"}])
+        moved = records.insert("problem", {})
+        records.update("problem", moved["sys_id"], {"number": "INC0010005"})
+        records.update_many("problem", f"sys_id={moved['sys_id']}", {"number": "INC0010006"})
+        assert records.take_number("incident") == "INC0010007"
+        records.insert_many("incident", [{"short_description": "x"}] * 3)
+        numbers = rest.values("incident", "", "number")
+        assert len(set(numbers)) == len(numbers)
+
+    def test_the_counter_begins_behind_every_number_of_its_prefix(self, rest: RestClient) -> None:
+        moved = rest.create("incident", number="INC0010900")
+        rest.instance.records.update("task", moved["sys_id"], {"sys_class_name": "problem"})
+        snapshot = rest.instance.records.snapshot()
+        rest.instance.records.restore(snapshot)
+        assert rest.create("incident")["number"] == "INC0010901"
+
+
 def test_only_the_first_of_several_records_counts(rest: RestClient) -> None:
     response = rest.send("POST", INCIDENTS, json=[{"short_description": "first"}, {"short_description": "second"}])
     assert response.json()["result"]["short_description"] == "first"
@@ -248,7 +357,10 @@ def test_bodies_that_are_too_large(rest: RestClient) -> None:
 def test_users_are_unique_by_name_and_named_by_their_parts(rest: RestClient) -> None:
     created = rest.create("sys_user", user_name="x", first_name="Ann", last_name="Lee", identity_type="machine")
     assert (created["name"], created["web_service_access_only"]) == ("Ann Lee", "true")
-    assert rest.send("POST", "/api/now/table/sys_user", json={"user_name": "x"}).status_code == 403
+    for taken in ("x", "X"):
+        assert rest.send("POST", "/api/now/table/sys_user", json={"user_name": taken}).status_code == 403
+    rest.instance.properties["simulator.query.text_comparison"] = "case_sensitive"
+    assert rest.create("sys_user", user_name="X")["user_name"] == "X"
     assert rest.create("sys_user", user_name="y", email="a@b.example")["email"] == "a@b.example"
     assert rest.create("sys_user", user_name="z", email="a@b.example")["email"] == "a@b.example"
 
