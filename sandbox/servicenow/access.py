@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.servicenow import domains
 from sandbox.servicenow.caller import Caller
 from sandbox.servicenow.dictionary import Dictionary
 from sandbox.servicenow.properties import Properties
@@ -32,7 +33,6 @@ class AccessRule:
 
 
 ADMIN_ONLY = frozenset({"admin"})
-_OWN_DOMAIN = "sys_domain=global"
 _MINE = "caller_id=javascript:gs.getUserID()^ORopened_by=javascript:gs.getUserID()"
 
 
@@ -114,18 +114,26 @@ class AccessControl:
         if caller.is_admin:
             return ""
         rules = self._deciding(operation, table, "")
+        in_domain = self.domain_condition(caller, table)
         if not rules and operation == "read":
-            return _OWN_DOMAIN if self._separates_domains(table) else ""
+            return in_domain
         conditions = [rule.condition for rule in rules if rule.admits(caller)]
         if not conditions:
             return None
-        if self._separates_domains(table):
-            return "^NQ".join(f"{condition}^{_OWN_DOMAIN}".removeprefix("^") for condition in conditions)
+        if in_domain:
+            return "^NQ".join(f"{condition}^{in_domain}".removeprefix("^") for condition in conditions)
         return "" if "" in conditions else "^NQ".join(conditions)
 
-    def _separates_domains(self, table: str) -> bool:
-        is_on = self._properties.flag("simulator.domain_separation.active")
-        return is_on and "sys_domain" in self._dictionary.columns(table)
+    def domain_condition(self, caller: Caller, table: str) -> str:
+        """Return the encoded query that rows of domains in the caller's sight match, empty if those are all."""
+        separates = self._properties.flag(domains.SWITCH) and "sys_domain" in self._dictionary.columns(table)
+        if caller.is_admin or not separates:
+            return ""
+        return domains.condition(
+            caller.domain,
+            caller.domain_path,
+            global_sees_everything=self._properties["simulator.domain_separation.global_user_sees"] == "everything",
+        )
 
     def may_read_field(self, caller: Caller, field: ResolvedField) -> bool:
         """Say whether the caller may see a field, each step of a dot-walk included."""

@@ -8,7 +8,8 @@ class Caller:
     """An authenticated user, with what access rules and date display need to know.
 
     `time_zone` is an IANA name; empty means the instance's own (`glide.sys.default.tz`). `client_id` is the OAuth
-    client of the token, `None` for basic authentication or a session cookie.
+    client of the token, `None` for basic authentication or a session cookie. `domain` and `domain_path` are the user's
+    own (see :mod:`sandbox.servicenow.domains`).
     """
 
     user_sys_id: str
@@ -16,6 +17,8 @@ class Caller:
     roles: frozenset[str] = frozenset()
     time_zone: str = ""
     client_id: str | None = None
+    domain: str = "global"
+    domain_path: str = "/"
 
     @property
     def is_admin(self) -> bool:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.servicenow import record_events
+from sandbox.servicenow import domains, record_events
 from sandbox.servicenow.accounts import find_user
 from sandbox.servicenow.caller import SYSTEM, Caller
 from sandbox.servicenow.cloning import PRESERVED, clone_over, stored_tables
@@ -106,7 +106,8 @@ class ControlApi:
             ("POST", "/records/{table}/{sys_id}/archive"): self._archive_record,
             ("POST", "/records/{table}/{sys_id}/restore"): self._restore_record,
             ("POST", "/records/{table}/{sys_id}/copy"): self._copy_record,
-            ("POST", "/records/{table}/{sys_id}/hide"): self._hide_record,
+            ("POST", "/records/{table}/{sys_id}/domain"): self._move_to_domain,
+            ("POST", "/domains"): self._create_domain,
             ("POST", "/choices"): self._add_choice,
             ("POST", "/bulk/insert"): self._bulk_insert,
             ("POST", "/bulk/touch"): self._bulk_touch,
@@ -325,14 +326,16 @@ class ControlApi:
         _require_known(body, {"as_user"})
         return record_events.copy(self._instance, self._record(request), self._acting(body))
 
-    def _hide_record(self, request: Request, body: Json) -> object:
-        domain = body.get("domain", "other")
-        self._instance.properties["simulator.domain_separation.active"] = True
-        return self._records.update(
-            self._table(request),
-            self._record(request)["sys_id"],
-            {"sys_domain": domain, "sys_domain_path": f"!!{domain}/"},
-        )
+    def _move_to_domain(self, request: Request, body: Json) -> object:
+        _require_known(body, {"domain"})
+        self._instance.properties[domains.SWITCH] = True
+        columns = domains.columns_of(self._records, body["domain"])
+        return self._records.update(self._table(request), self._record(request)["sys_id"], columns)
+
+    def _create_domain(self, _: Request, body: Json) -> object:
+        _require_known(body, {"name", "parent"})
+        self._instance.properties[domains.SWITCH] = True
+        return domains.create(self._records, body["name"], body.get("parent", ""))
 
     def _add_choice(self, _: Request, body: Json) -> object:
         table = body["name"]

@@ -230,9 +230,17 @@ class ControlClient:
         """Run what asynchronous business rules have left for later; return how many records that changed."""
         return int(self._ask("POST", "/jobs/business-rules")["count"])
 
-    def hide_record(self, table: str, sys_id: str, *, domain: str = "other") -> None:
-        """Put a ticket into another domain, where only administrators see it."""
-        self._ask("POST", f"/records/{table}/{sys_id}/hide", {"domain": domain})
+    def create_domain(self, name: str, parent: str = "") -> str:
+        """Create a domain below another (by `sys_id`), separate domains from now on, and return its `sys_id`."""
+        return str(self._ask("POST", "/domains", {"name": name, "parent": parent})["sys_id"])
+
+    def move_to_domain(self, table: str, sys_id: str, domain: str) -> dict[str, str]:
+        """Put a ticket or a user into a domain (a `sys_id` or `global`); an update. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/domain", {"domain": domain}))
+
+    def hide_record(self, table: str, sys_id: str) -> None:
+        """Put a ticket into a domain of which only administrators see anything."""
+        self.move_to_domain(table, sys_id, "other")
 
     def add_choice(self, table: str, element: str, value: str, label: str) -> None:
         """Add a value to a choice list, such as a custom state."""

@@ -58,7 +58,13 @@ class Instance:
             (user_sys_id,),
         )
         return Caller(
-            user_sys_id, user["user_name"], frozenset(name for (name,) in roles), user["time_zone"], client_id
+            user_sys_id,
+            user["user_name"],
+            frozenset(name for (name,) in roles),
+            user["time_zone"],
+            client_id,
+            user["sys_domain"],
+            user["sys_domain_path"],
         )
 
     def time_zone_of(self, caller: Caller) -> ZoneInfo:

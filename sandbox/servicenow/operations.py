@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sandbox.servicenow import errors
+from sandbox.servicenow import domains, errors
 from sandbox.servicenow.access import Operation
 from sandbox.servicenow.business_rules import BusinessRules
 from sandbox.servicenow.caller import Caller
@@ -41,6 +41,7 @@ class Operations:
         given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
         given |= self._supplied_sys_id(table, values, caller)
         after = self._defaults(table) | given
+        after |= self._domain_of_new(table, after, caller)
         journals = self._journals(table, values)
         with self._records.transaction():
             self._run_rules(table, None, after, journals, caller)
@@ -103,6 +104,11 @@ class Operations:
             return None
         return row if self._allows(caller, "read", self.class_of(table, row), sys_id) else None
 
+    def in_sight(self, table: str, sys_ids: list[str], caller: Caller) -> set[str]:
+        """Return those of `sys_ids` that are in a domain the caller sees, whatever else he may read of them."""
+        condition = self._instance.access.domain_condition(caller, table)
+        return self.matching(table, condition, sys_ids, caller) if condition and sys_ids else set(sys_ids)
+
     def class_of(self, table: str, row: Mapping[str, str]) -> str:
         """Return the table a row of `table` really belongs to: itself or one that extends it."""
         return row["sys_class_name"] if self._dictionary.has_classes(table) else table
@@ -149,6 +155,14 @@ class Operations:
         if self._instance.properties["simulator.overlong_text"] == "kept":
             return value
         return value[: column.length]
+
+    def _domain_of_new(self, table: str, after: Row, caller: Caller) -> Row:
+        """Return the domain of a new record: that of the person it is for, else of the one who creates it."""
+        is_on = self._instance.properties.flag(domains.SWITCH)
+        if not is_on or "sys_domain" not in self._dictionary.columns(table) or after["sys_domain"] != domains.GLOBAL:
+            return {}
+        user = self._records.get("sys_user", after.get("caller_id") or caller.user_sys_id)
+        return domains.inherited(user) if user is not None else {}
 
     def _supplied_sys_id(self, table: str, values: Mapping[str, str], caller: Caller) -> Row:
         supplied = values.get("sys_id", "")

@@ -102,7 +102,14 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _number(
         "simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."
     ),
-    _flag("simulator.domain_separation.active", False, "9: only administrators see tickets outside domain `global`."),
+    _flag("simulator.domain_separation.active", False, "9, additions F: users see records of domains they may access."),
+    _text(
+        "simulator.domain_separation.global_user_sees",
+        "global",
+        "NOT FOUND additions F: a user of domain `global` sees global records only, or those of every domain.",
+        "global",
+        "everything",
+    ),
     # Table API (wire document 2)
     _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
     _flag(

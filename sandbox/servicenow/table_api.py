@@ -226,6 +226,7 @@ def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> 
         call.user_format,
         style,
         labels_by_class=instance.properties["simulator.task_choice_labels"] == "class",
+        in_sight=lambda name, sys_ids: instance.operations.in_sight(name, sys_ids, call.caller),
     )
     _, classes, *columns = (list(map(as_text, column)) for column in zip(*stored, strict=True))
     cells: dict[str, Sequence[Cell]] = {

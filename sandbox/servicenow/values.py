@@ -39,14 +39,20 @@ class ValueFormatter:
         style: ValueStyle,
         *,
         labels_by_class: bool = True,
+        in_sight: Callable[[str, list[str]], set[str]] | None = None,
     ) -> None:
-        """Prepare to format; `labels_by_class` shows a state by the labels of the record's own class."""
+        """Prepare to format.
+
+        `labels_by_class` shows a state by the labels of the record's own class. `in_sight` gives those records of a
+        table, by `sys_id`, that the reader's domain lets him see; what it leaves out is displayed empty.
+        """
         self._records = records
         self._dictionary = dictionary
         self._choices = choices
         self._user_format = user_format
         self._style = style
         self._labels_by_class = labels_by_class
+        self._in_sight = in_sight
 
     def cells(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[Cell]:
         """Return the cells of one field, given its raw value and the class of each row."""
@@ -114,7 +120,9 @@ class ValueFormatter:
                 f'WHERE "sys_id" IN ({", ".join("?" * len(chunk))})',
                 chunk,
             )
-            found |= {sys_id: name or "" for sys_id, name in rows}
+            names = {sys_id: name or "" for sys_id, name in rows}
+            seen = names.keys() if self._in_sight is None else self._in_sight(table, list(names))
+            found |= {sys_id: name if sys_id in seen else "" for sys_id, name in names.items()}
         return found
 
 
