@@ -31,14 +31,20 @@ class AzureRequesterDirectory:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[datetime, str | None]] = {}
 
-    async def sys_id_of(self, connection: Connection, access: InstanceAccess, email: str) -> str | None:
+    async def sys_id_of(
+        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
+    ) -> str | None:
         """Return the sys_id of the only active user with that address, or None.
+
+        Args:
+            afresh: Ask ServiceNow whatever is remembered.
 
         Raises StorageUnavailable, and what :meth:`UserDirectory.find_user_by_email` raises.
         """
         key = connection.connection_id, _row_key(connection.instance, email)
         now = self._clock()
-        until_at, sys_id = self._known.get(key) or await self._stored(*key) or (now, None)
+        remembered = None if afresh else self._known.get(key) or await self._stored(*key)
+        until_at, sys_id = remembered or (now, None)
         if until_at <= now:
             sys_id = await self._users.find_user_by_email(access, email)
             until_at = now + (KEEP_MISSING if sys_id is None else KEEP_FOUND)

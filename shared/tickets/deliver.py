@@ -26,10 +26,12 @@ from shared.errors import (
     RowUnreadable,
     ServiceNowUnavailable,
     TryLater,
+    ValuesRefused,
 )
 from shared.log import log_context, log_event
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
 from shared.tickets.access import with_access
+from shared.tickets.addresses import real_address
 from shared.tickets.apply import delivered, doubled
 from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
@@ -320,21 +322,39 @@ class TicketDelivery:
     ) -> Ticket:
         if may_stand_there and (records := await self._look_up(access, ticket)):
             return self._adopted(ticket, records)
-        requester = ticket.content.requester
-        requester_sys_id = (
-            await self.requesters.sys_id_of(connection, access, requester.email) if requester.email else None
-        )
-        self._refuse_when_late(ticket)
         try:
-            record = await self.records.create_record(
-                access, ticket, connection.kinds[ticket.content.kind], requester_sys_id
-            )
+            record = await self._created(connection, access, ticket)
         except FixConfiguration:
             # An earlier attempt may have been committed after the look-up; its sys_id is then refused as a duplicate.
             if ticket.delivery.attempts > 1 and (records := await self._look_up(access, ticket)):
                 return self._adopted(ticket, records)
             raise
         return delivered(ticket, record, self.clock())
+
+    async def _created(self, connection: Connection, access: InstanceAccess, ticket: Ticket) -> Record:
+        """Insert the record in the requester's name.
+
+        That nobody in ServiceNow has the requester's address is remembered for a while, but not believed when a person
+        asks for the attempt, or when ServiceNow then refuses the record for a mandatory field: somebody may have added
+        the user since.
+        """
+        email = real_address(ticket.content.requester.email or "")
+        settings = connection.kinds[ticket.content.kind]
+        asked_for = bool(ticket.timeline) and ticket.timeline[-1].kind is EventKind.RETRIED
+        requester = None
+        if email:
+            requester = await self.requesters.sys_id_of(connection, access, email, afresh=asked_for)
+        self._refuse_when_late(ticket)
+        try:
+            return await self.records.create_record(access, ticket, settings, requester)
+        except ValuesRefused as error:
+            if error.code != "mandatory_fields_missing" or not email or requester is not None:
+                raise
+            requester = await self.requesters.sys_id_of(connection, access, email, afresh=True)
+            if requester is None:
+                raise
+        self._refuse_when_late(ticket)
+        return await self.records.create_record(access, ticket, settings, requester)
 
     def _refuse_when_late(self, ticket: Ticket) -> None:
         """Raise ServiceNowUnavailable when a write that is sent now could be committed after the lease."""

@@ -207,6 +207,12 @@ class InstanceHealth(Protocol):
 class RequesterDirectory(Protocol):
     """Which ServiceNow user has an e-mail address; remembers the answer for a day."""
 
-    async def sys_id_of(self, connection: Connection, access: InstanceAccess, email: str) -> str | None:
-        """Return the sys_id of the only active user with that address, or None."""
+    async def sys_id_of(
+        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
+    ) -> str | None:
+        """Return the sys_id of the only active user with that address, or None.
+
+        Args:
+            afresh: Ask ServiceNow whatever is remembered.
+        """
         ...

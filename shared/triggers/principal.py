@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.settings import Settings
+from shared.tickets.addresses import real_address
 from shared.tickets.model import Requester
 
 HEADER: Final = "X-MS-CLIENT-PRINCIPAL"
@@ -22,13 +23,12 @@ MAX_HEADER_LENGTH: Final = 32_000
 
 _OBJECT_ID: Final = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
 _NAME: Final = ("name", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name")
-_EMAIL: Final = (
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
-    "email",
-    "preferred_username",
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
-    "upn",
-)
+_ACCOUNT_NAME: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "upn", "preferred_username")
+"""The account's own name, which its directory gives; it has the form of an address for nearly everybody."""
+_EMAIL: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress", "email")
+"""A contact address. Entra ID does not check it: whoever administers some tenant can give a guest any address there."""
+_EMAIL_VERIFIED: Final = "xms_edov"
+"""Says that the owner of the address's domain is the tenant that the account comes from."""
 _ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
 
 
@@ -50,6 +50,7 @@ class Principal:
 
     Attributes:
         object_id: The caller's object id in Entra ID.
+        email: The caller's address as far as Entra ID answers for it; None when there is none.
         is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
     """
 
@@ -86,7 +87,7 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
     known = {role.value: role for role in Role}
     named = {known[value] for claim, value in claims if claim in {*_ROLES, role_claim} and value in known}
     roles = named.union(*(_ALSO.get(role, set()) for role in named))
-    email = next((value for value in _values(claims, _EMAIL) if "@" in value), None)
+    email = _address(claims)
     return Principal(
         object_id=object_id,
         name=_first(claims, _NAME) or email or object_id,
@@ -94,6 +95,13 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         roles=frozenset(roles),
         is_application=("idtyp", "app") in claims,
     )
+
+
+def _address(claims: list[tuple[str, str]]) -> str | None:
+    """Return the address by which the caller is looked for in ServiceNow, so one that the caller cannot choose."""
+    verified = any(value.casefold() in {"1", "true"} for value in _values(claims, (_EMAIL_VERIFIED,)))
+    candidates = _values(claims, (*(_EMAIL if verified else ()), *_ACCOUNT_NAME))
+    return next((real_address(value) for value in candidates if "@" in value), None)
 
 
 def _values(claims: list[tuple[str, str]], names: tuple[str, ...]) -> list[str]:

@@ -15,6 +15,7 @@ import azure.functions as func
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.connections.requests import CONNECTION_ID
 from shared.errors import FixRequest
+from shared.tickets.addresses import real_address
 from shared.tickets.identity import is_ticket_id
 from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
 from shared.tickets.ports import TicketFilter
@@ -218,7 +219,8 @@ def _requester(principal: Principal, request: TicketRequest) -> Requester:
             status=403,
             next_step="Leave requested_by out: the ticket is made in your own name.",
         )
-    return Requester(object_id=named.id, name=named.name, email=named.email)
+    email = None if named.email is None else real_address(named.email)
+    return Requester(object_id=named.id, name=named.name, email=email)
 
 
 def _idempotency_key(request: func.HttpRequest) -> str | None:

@@ -42,7 +42,7 @@ class TestAppRegistration:
         claims = {
             kind: {each["name"] for each in each_kind} for kind, each_kind in application["optionalClaims"].items()
         }
-        assert claims == {"idToken": {"email"}, "accessToken": {"email", "idtyp"}}
+        assert claims == {"idToken": {"email", "xms_edov"}, "accessToken": {"email", "xms_edov", "idtyp"}}
 
     def test_no_permission_beyond_signing_in(self, application: Json) -> None:
         (graph,) = application["requiredResourceAccess"]

@@ -47,16 +47,25 @@ class MemoryInstanceDoor:
 
 
 class MemoryRequesterDirectory:
-    """Implements :class:`shared.tickets.ports.RequesterDirectory`."""
+    """Implements :class:`shared.tickets.ports.RequesterDirectory`.
+
+    Attributes:
+        users: sys_ids by address, as ServiceNow has them now.
+    """
 
     def __init__(self, users: dict[str, str] | None = None, step: Step = at_once) -> None:
         self._step = step
         self.users = users or {}
+        self._remembered: dict[str, str | None] = {}
 
-    async def sys_id_of(self, connection: Connection, access: InstanceAccess, email: str) -> str | None:
+    async def sys_id_of(
+        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
+    ) -> str | None:
         """See the port."""
         await self._step("sys_id_of")
-        return self.users.get(email)
+        if afresh or email not in self._remembered:
+            self._remembered[email] = self.users.get(email)
+        return self._remembered[email]
 
 
 class MemoryInstanceHealth:

@@ -78,6 +78,8 @@ class MemoryServiceNow:
         write_faults: Meets the next inserts, one each.
         late_by_s: How long after arrival a ``COMMITTED_LATE`` insert is committed.
         read_faults: Meets the next reads, one each.
+        caller_mandatory: Whether a data policy refuses a record without a caller.
+        callers: The caller of each record, by sys_id.
         query_refused: Whether query rules forbid range and sort on ``sys_updated_on``.
         hidden: sys_ids that access controls hide.
         requests: Number of requests by operation.
@@ -96,6 +98,8 @@ class MemoryServiceNow:
         self.late_by_s = COMMIT_MAY_TAKE_S
         self.read_faults: deque[ReadFault] = deque()
         self.query_refused = False
+        self.caller_mandatory = False
+        self.callers: dict[str, str | None] = {}
         self.accepted_token: str | None = None
         self.hidden: set[str] = set()
         self.requests: Counter[str] = Counter()
@@ -160,12 +164,15 @@ class MemoryServiceNow:
         sent_at = self.clock()
         fault = self.write_faults.popleft() if self.write_faults else None
         error = self._error_of(access, fault)
+        if error is None and self.caller_mandatory and requester_sys_id is None:
+            error = ValuesRefused("Caller is mandatory.", code="mandatory_fields_missing")
         record: Record | None = None
         if error is None and fault is not WriteFault.LOST_ON_THE_WAY:
             if self.honours_sys_id and ticket.ticket_id in self._versions:
                 error = AccessRefused("ServiceNow refuses this without saying why.")
             else:
                 record = self._committed(ticket, self.late_by_s if fault is WriteFault.COMMITTED_LATE else 0.0)
+                self.callers[record.sys_id] = requester_sys_id
         await self._step("create_record answers")
         if error is not None:
             raise error

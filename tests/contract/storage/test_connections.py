@@ -305,6 +305,21 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     assert "aiko" not in repr(rows).casefold()
 
 
+async def test_what_is_remembered_of_a_requester_counts_for_nothing_when_asked_afresh(
+    tables: Tables, clock: ManualClock
+) -> None:
+    users = CountingUsers(clock)
+    access = InstanceAccess(BARE.instance, Secret("token"))
+    first, second = (AzureRequesterDirectory(tables.connections, users, clock) for _ in range(2))
+    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") is None
+    users.found = "0" * 32
+    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") is None
+    assert await first.sys_id_of(BARE, access, "aiko@contoso.com", afresh=True) == "0" * 32
+    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert await second.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert users.asked == 2
+
+
 async def test_a_requester_is_asked_for_once_by_all_instances_of_the_app_and_read_once_by_each(
     tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,3 +122,39 @@ def test_a_user_name_that_is_no_address_is_no_address() -> None:
     assert principal.email == "aiko@contoso.com"
     assert principal.requester.email == "aiko@contoso.com"
     assert principal.requester.object_id == OBJECT_ID
+
+
+EMAIL = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
+UPN = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"
+
+
+@pytest.mark.parametrize(
+    ("claims", "address"),
+    [
+        ([("email", "ceo@contoso.com"), ("preferred_username", "eve@evil.example")], "eve@evil.example"),
+        ([(EMAIL, "ceo@contoso.com"), (UPN, "eve@evil.example")], "eve@evil.example"),
+        ([("email", "ceo@contoso.com"), ("xms_edov", "0"), ("upn", "eve@evil.example")], "eve@evil.example"),
+        ([("email", "ceo@contoso.com")], None),
+        ([("email", "ceo@contoso.com"), ("preferred_username", "+81 3 1234")], None),
+        (
+            [("email", "aiko.t@contoso.com"), ("xms_edov", "1"), ("upn", "aiko@contoso.com")],
+            "aiko.t@contoso.com",
+        ),
+        ([(EMAIL, "aiko.t@contoso.com"), ("xms_edov", "True")], "aiko.t@contoso.com"),
+        ([("xms_edov", "1"), ("preferred_username", "aiko@contoso.com")], "aiko@contoso.com"),
+        ([("upn", "ada_partner.example#EXT#@contoso.onmicrosoft.com")], "ada@partner.example"),
+        ([("preferred_username", "Ada_B_partner.example#ext#@contoso.onmicrosoft.com")], "Ada_B@partner.example"),
+    ],
+)
+def test_the_address_is_one_that_the_caller_cannot_choose(claims: list[tuple[str, str]], address: str | None) -> None:
+    """Entra ID does not check the claim ``email``: a guest's own tenant may say anything there."""
+    principal = principal_of(("oid", OBJECT_ID), *claims)
+    assert principal is not None
+    assert principal.email == address
+
+
+@given(st.permutations([("email", "ceo@contoso.com"), ("upn", "eve@evil.example"), ("name", "Eve")]))
+def test_the_order_of_the_claims_does_not_matter(claims: list[tuple[str, str]]) -> None:
+    principal = principal_of(("oid", OBJECT_ID), *claims)
+    assert principal is not None
+    assert principal.email == "eve@evil.example"
