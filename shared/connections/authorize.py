@@ -340,6 +340,7 @@ class ConnectionAuthorization:
                 integration_user_sys_id=user.sys_id,
                 consented_at=issued_at,
                 consent_ends_at=consent_ends_at,
+                refresh_again_at=None,
                 last_success_at=now,
                 last_error=None,
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.changes import change_connection
 from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.ports import ConnectionStore
@@ -19,6 +19,14 @@ NOTED_EVERY: Final = timedelta(minutes=1)
 WHOLE_INSTANCE_CODES: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
 """Refusals that concern every call on the connection."""
 
+FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
+REFRESH_EVERY: Final = timedelta(hours=1)
+"""A refusal has a dozen causes (wire document 1.6), and most of them pass: a user who was locked out, an instance that is
+being restored. So the connector asks again: first after the one time, then after the other."""
+ACCESS_TOKEN_CODES: Final = frozenset({"access_token_refused", "new_access_token_refused"})
+"""The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
+
+_NEEDS_A_PERSON: Final = frozenset({"secret_missing", "configuration_changed", "connection_removed"})
 _IN_USE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
 
 
@@ -32,8 +40,8 @@ def after_success(connection: Connection, now: datetime) -> Connection:
 
     A connection whose refresh token is refused stays so: an access token that still works does not bring it back.
     """
-    fresh = connection.last_success_at is not None and now - connection.last_success_at < NOTED_EVERY
-    if connection.status in _IN_USE:
+    fresh = _is_fresh(connection.last_success_at, now)
+    if connection.status in _IN_USE or _was_only_the_access_token(connection):
         if fresh and connection.status is ConnectionStatus.CONNECTED and connection.last_error is None:
             return connection
         return replace(connection.with_status(ConnectionStatus.CONNECTED, now), last_success_at=now, last_error=None)
@@ -43,12 +51,13 @@ def after_success(connection: Connection, now: datetime) -> Connection:
 
 
 def after_failure(connection: Connection, error: ConnectorError, now: datetime) -> Connection:
-    """Return the connection after a call failed; the same object when that need not be stored."""
+    """Return the connection after a call failed; the same object when that need not be stored.
+
+    Reauthorize changes nothing: whoever asked the token endpoint has noted it, with :func:`after_refusal`.
+    """
     if connection.status not in _IN_USE:
         return connection
     match error:
-        case Reauthorize():
-            status = ConnectionStatus.REAUTHORIZATION_REQUIRED
         case ServiceNowUnavailable():
             status = ConnectionStatus.UNAVAILABLE
         case FixConfiguration() if error.code in WHOLE_INSTANCE_CODES:
@@ -58,9 +67,60 @@ def after_failure(connection: Connection, error: ConnectorError, now: datetime) 
         case _:
             return connection
     known = connection.last_error
-    if status is connection.status and known is not None and known.code == error.code and now - known.at < NOTED_EVERY:
+    same = status is connection.status and known is not None and known.code == error.code
+    if same and known is not None and _is_fresh(known.at, now):
         return connection
     return replace(connection.with_status(status, now), last_error=last_error(error, now))
+
+
+def after_refusal(connection: Connection, error: Reauthorize, now: datetime) -> Connection:
+    """Return the connection after the token endpoint refused the consent, or the secrets for asking it are gone."""
+    wait = FIRST_REFRESH_AFTER if connection.status in _IN_USE else REFRESH_EVERY
+    return replace(
+        connection.with_status(ConnectionStatus.REAUTHORIZATION_REQUIRED, now),
+        last_error=last_error(error, now),
+        refresh_again_at=now + wait,
+    )
+
+
+def after_refresh(connection: Connection, now: datetime) -> Connection:
+    """Return the connection after the token endpoint gave a token."""
+    working = replace(connection, last_success_at=now, refresh_again_at=None)
+    error = connection.last_error
+    if connection.status is ConnectionStatus.UNAVAILABLE and error is not None and error.code in ACCESS_TOKEN_CODES:
+        return working
+    return replace(working.with_status(ConnectionStatus.CONNECTED, now), last_error=None)
+
+
+def may_refresh(connection: Connection, now: datetime) -> bool:
+    """Whether the token endpoint may be asked: the connection is in use, or was refused and it is time to ask again.
+
+    A row of a release that did not ask again has no time for it and is asked at once.
+    """
+    if connection.status in _IN_USE:
+        return True
+    if connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return False
+    if connection.consent_ends_at is None or connection.consent_ends_at <= now:
+        return False
+    if connection.last_error is not None and connection.last_error.code in _NEEDS_A_PERSON:
+        return False
+    again_at = believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY)
+    return again_at is None or again_at <= now
+
+
+def _was_only_the_access_token(connection: Connection) -> bool:
+    """Whether a release that took a refused access token for a refused consent left the connection so."""
+    return (
+        connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+        and connection.last_error is not None
+        and connection.last_error.code in ACCESS_TOKEN_CODES
+    )
+
+
+def _is_fresh(noted_at: datetime | None, now: datetime) -> bool:
+    noted_at = believed(noted_at, now)
+    return noted_at is not None and now - noted_at < NOTED_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +133,18 @@ class ConnectionHealth:
     async def succeeded(self, connection: Connection) -> Connection:
         """Note that ServiceNow gave a real answer; return the connection as stored. Raises TryLater."""
         now = self.clock()
-        return await self._changed(connection, lambda current: after_success(current, now))
+        return await self.changed(connection, lambda current: after_success(current, now))
 
     async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
         """Note why a call failed; return the connection as stored. Raises TryLater."""
         now = self.clock()
-        return await self._changed(connection, lambda current: after_failure(current, error, now))
+        return await self.changed(connection, lambda current: after_failure(current, error, now))
 
-    async def _changed(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
-        """Change the connection as it is stored; somebody else may have noted the same before, and told it."""
+    async def changed(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
+        """Change the connection as it is stored, unless it stands for another consent; return it as stored.
+
+        A new status is logged by whoever stored it. Raises TryLater, and what ``change`` raises.
+        """
         before = connection
 
         def change_current(current: Connection) -> Connection:
@@ -102,5 +165,13 @@ class ConnectionHealth:
 
 
 def is_same_grant(one: Connection, other: Connection) -> bool:
-    """Whether both stand for the same consent: what is learnt under one says nothing about another."""
-    return (one.instance, one.client_id, one.consented_at) == (other.instance, other.client_id, other.consented_at)
+    """Whether both stand for the same consent: what is learnt under one says nothing about another.
+
+    A connection whose consent was given up, with its tokens, has no end of the consent any more.
+    """
+    return (one.instance, one.client_id, one.consented_at, one.consent_ends_at is None) == (
+        other.instance,
+        other.client_id,
+        other.consented_at,
+        other.consent_ends_at is None,
+    )

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock
-from shared.connections.changes import change_connection
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
     AuthorizationServer,
@@ -20,7 +19,13 @@ from shared.connections.ports import (
     TokenSet,
 )
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.status import ConnectionHealth, is_same_grant
+from shared.connections.status import (
+    FIRST_REFRESH_AFTER,
+    ConnectionHealth,
+    after_refresh,
+    after_refusal,
+    may_refresh,
+)
 from shared.connections.token_lease import TokenLease
 from shared.errors import (
     ConnectorError,
@@ -40,8 +45,6 @@ LEAST_S: Final = 5.0
 """A token that lasts for less than this is not used any more."""
 SECOND_TRY_AFTER_S: Final = 1.0
 """A refusal is believed only when it comes twice (wire document 1.6, 9: intermittent 401)."""
-
-_REFRESHABLE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
 
 
 def with_access_token(connection: Connection, tokens: TokenSet, version: str, issued_at: datetime) -> Connection:
@@ -67,15 +70,21 @@ def without_tokens(connection: Connection) -> Connection:
         access_token_version=None,
         access_token_expires_at=None,
         access_token_refresh_at=None,
+        refresh_again_at=None,
         consent_ends_at=None,
         integration_user_sys_id=None,
     )
 
 
 def is_refresh_due(connection: Connection, now: datetime) -> bool:
-    """Whether the timer has to refresh the access token: after two thirds of its life, or when there is none."""
-    if connection.status not in _REFRESHABLE:
+    """Whether the timer has to refresh the access token: after two thirds of its life, or when there is none.
+
+    A refused consent is asked for again as :func:`shared.connections.status.may_refresh` says.
+    """
+    if not may_refresh(connection, now):
         return False
+    if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return True
     return connection.access_token_refresh_at is None or connection.access_token_refresh_at <= now
 
 
@@ -157,13 +166,23 @@ class AccessTokens:
             renewed_meanwhile = current.access_token_version != connection.access_token_version
             if renewed_meanwhile and self._lasts(current, EARLY_S):
                 return current
-            if current.status not in _REFRESHABLE:
+            if not may_refresh(current, self._clock()):
                 raise _reauthorize(current)
+            if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+                current = await self._health.changed(current, self._next_turn)
             try:
                 return await self._refresh(current)
+            except Reauthorize as error:
+                refused, now = error, self._clock()
+                await self._health.changed(current, lambda row: after_refusal(row, refused, now))
+                raise
             except ConnectorError as error:
                 await self._health.failed(current, error)
                 raise
+
+    def _next_turn(self, connection: Connection) -> Connection:
+        """Return the connection with the next time to ask, stored before asking: however it ends, others wait."""
+        return replace(connection, refresh_again_at=self._clock() + FIRST_REFRESH_AFTER)
 
     async def _refresh(self, connection: Connection) -> Connection:
         client_secret, refresh_token = await asyncio.gather(
@@ -192,16 +211,11 @@ class AccessTokens:
         )
 
         def refreshed(current: Connection) -> Connection:
-            if not is_same_grant(current, connection) or current.status not in _REFRESHABLE:
-                raise _changed_meanwhile()
-            now = self._clock()
-            return replace(
-                with_access_token(current, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
-                last_success_at=now,
-                last_error=None,
-            )
+            return after_refresh(with_access_token(current, tokens, version, issued_at), self._clock())
 
-        stored = await change_connection(self._connections, connection, refreshed)
+        stored = await self._health.changed(connection, refreshed)
+        if stored.access_token_version != version:
+            raise _changed_meanwhile()
         self._remembered[connection.connection_id] = (version, tokens.access_token)
         TOKENS_REFRESHED.record(connection_id=connection.connection_id)
         log_event(

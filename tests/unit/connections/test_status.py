@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from shared.connections.consent import consent_days_left
 from shared.connections.model import Connection, ConnectionStatus, SyncState
-from shared.connections.status import after_failure, after_success
+from shared.connections.status import after_failure, after_refresh, after_refusal, after_success, may_refresh
 from shared.connections.views import connection_view
 from shared.errors import (
     AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     FixRequest,
     OurBug,
@@ -29,6 +30,7 @@ from tests.unit.connections.surroundings import CLIENT_SECRET, REDIRECT_URI, Sur
 CONNECTED, UNAVAILABLE = ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE
 REAUTHORIZATION_REQUIRED = ConnectionStatus.REAUTHORIZATION_REQUIRED
 BEFORE = START - timedelta(hours=1)
+END = START + timedelta(days=100)
 
 
 def connection(status: ConnectionStatus = CONNECTED) -> Connection:
@@ -45,10 +47,14 @@ def connection(status: ConnectionStatus = CONNECTED) -> Connection:
     )
 
 
+def with_consent() -> Connection:
+    return replace(connection(), consent_ends_at=END)
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (Reauthorize("x"), REAUTHORIZATION_REQUIRED),
+        (AccessTokenRefused("x"), UNAVAILABLE),
         (ServiceNowUnavailable("x"), UNAVAILABLE),
         (OutcomeUnknown("x"), UNAVAILABLE),
         (AccessRefused("x", code="ip_address_blocked"), UNAVAILABLE),
@@ -67,7 +73,7 @@ def test_a_failure_is_kept_in_words(error: ConnectorError, status: ConnectionSta
     assert after.consented_at == BEFORE
 
 
-@pytest.mark.parametrize("error", [StorageUnavailable("x"), FixRequest("x"), OurBug("x")])
+@pytest.mark.parametrize("error", [StorageUnavailable("x"), FixRequest("x"), OurBug("x"), Reauthorize("an echo")])
 def test_a_failure_that_is_not_servicenows_says_nothing_about_it(error: ConnectorError) -> None:
     before = connection()
     assert after_failure(before, error, START) is before
@@ -87,9 +93,69 @@ def test_a_success_brings_an_unavailable_connection_back() -> None:
 
 
 def test_a_success_does_not_bring_back_a_consent() -> None:
-    before = after_failure(connection(), Reauthorize("x"), START)
+    before = after_refusal(connection(), Reauthorize("x"), START)
     after = after_success(before, START)
     assert after == replace(before, last_success_at=START)
+
+
+def test_a_success_brings_back_a_connection_whose_access_token_alone_was_refused() -> None:
+    """An older release took that for the end of the consent."""
+    before = after_refusal(connection(), Reauthorize("x", code="access_token_refused"), START)
+    after = after_success(before, START)
+    assert (after.status, after.last_error) == (CONNECTED, None)
+
+
+def test_a_new_token_does_not_show_that_the_api_accepts_it() -> None:
+    refusing = after_failure(connection(), AccessTokenRefused("x", code="new_access_token_refused"), START)
+    refreshed = after_refresh(refusing, START)
+    assert (refreshed.status, refreshed.last_error) == (UNAVAILABLE, refusing.last_error)
+    assert after_success(refreshed, START + timedelta(seconds=1)).status is CONNECTED
+    down = after_failure(connection(), ServiceNowUnavailable("x"), START)
+    assert (after_refresh(down, START).status, after_refresh(down, START).last_error) == (CONNECTED, None)
+
+
+def test_a_refused_consent_is_asked_for_again_after_a_quarter_of_an_hour_and_then_hourly() -> None:
+    refused = after_refusal(with_consent(), Reauthorize("x"), START)
+    assert refused.status is REAUTHORIZATION_REQUIRED
+    assert not may_refresh(refused, START + timedelta(minutes=15, seconds=-1))
+    assert may_refresh(refused, START + timedelta(minutes=15))
+    again = after_refusal(refused, Reauthorize("y"), START + timedelta(minutes=15))
+    assert again.last_error is not None
+    assert (again.last_error.message, again.status_since_at) == ("y", refused.status_since_at)
+    assert not may_refresh(again, START + timedelta(minutes=75, seconds=-1))
+    assert may_refresh(again, START + timedelta(minutes=75))
+
+
+@pytest.mark.parametrize("code", ["secret_missing", "configuration_changed", "connection_removed"])
+def test_what_only_a_person_can_restore_is_not_asked_for(code: str) -> None:
+    refused = after_refusal(with_consent(), Reauthorize("x", code=code), START)
+    assert not may_refresh(refused, START + timedelta(days=1))
+
+
+def test_a_consent_that_has_ended_is_not_asked_for() -> None:
+    refused = after_refusal(with_consent(), Reauthorize("x"), START)
+    assert not may_refresh(refused, END)
+    assert not may_refresh(replace(refused, consent_ends_at=None), START + timedelta(days=1))
+    early = after_refusal(with_consent(), Reauthorize("x", code="consent_ended"), START)
+    assert may_refresh(early, START + timedelta(days=1)), "the clock that said so was wrong"
+
+
+@pytest.mark.parametrize("again_at", [None, START + timedelta(days=1)])
+def test_a_row_without_a_time_to_ask_again_or_with_an_impossible_one_is_asked_at_once(
+    again_at: datetime | None,
+) -> None:
+    refused = after_refusal(with_consent(), Reauthorize("x"), START)
+    assert may_refresh(replace(refused, refresh_again_at=again_at), START)
+
+
+@pytest.mark.parametrize("wrong_at", [START + timedelta(days=1), START + timedelta(minutes=2)])
+def test_a_note_from_the_future_does_not_keep_others_from_noting(wrong_at: datetime) -> None:
+    noted = after_success(connection(), wrong_at)
+    assert after_success(noted, START).last_success_at == START
+    failing = after_failure(connection(), AccessRefused("x"), wrong_at)
+    after = after_failure(failing, AccessRefused("x"), START)
+    assert after.last_error is not None
+    assert after.last_error.at == START
 
 
 def test_the_same_outcome_again_is_not_written_each_time() -> None:
@@ -115,7 +181,7 @@ async def test_what_was_learnt_under_an_old_consent_says_nothing_about_the_new_o
     old = await app.connected()
     app.clock.advance(60)
     new = await app.authorized()
-    assert await app.health.failed(old, Reauthorize("x")) == new
+    assert await app.health.failed(old, ServiceNowUnavailable("x")) == new
     assert await app.health.succeeded(old) == new
     assert app.stored() == new
 

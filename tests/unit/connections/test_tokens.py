@@ -142,13 +142,68 @@ async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, conne
     assert await app.tokens.access(stored) == access
     app.clock.advance(ACCESS_LIFE_S - 30)
     assert await app.new_app_instance().access(stored) == access
-    app.clock.advance(30)
-    with pytest.raises(Reauthorize) as again:
-        await app.tokens.access(stored)
-    assert again.value.message == caught.value.message
-    assert app.servicenow.refreshes == 2
 
     assert (await app.authorized()).status is ConnectionStatus.CONNECTED
+    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+
+
+async def test_a_refused_consent_is_asked_for_again_by_one_of_many(app: Surroundings, connected: Connection) -> None:
+    app.servicenow.faults += [refused(), refused()]
+    with pytest.raises(Reauthorize):
+        await app.tokens.refresh(connected)
+    app.clock.advance(14 * 60)
+    assert not is_refresh_due(app.stored(), app.clock.now)
+    with pytest.raises(Reauthorize):
+        await app.tokens.refresh(app.stored())
+    assert app.servicenow.refreshes == 2, "it is not asked for in between"
+    app.clock.advance(60)
+    assert is_refresh_due(app.stored(), app.clock.now)
+    app.servicenow.faults += [refused(), refused()]
+    instances = [app.new_app_instance() for _ in range(4)]
+    outcomes = await asyncio.gather(*(each.refresh(app.stored()) for each in instances), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Reauthorize}
+    assert app.servicenow.refreshes == 4
+    app.clock.advance(3600)
+    assert (await app.tokens.refresh(app.stored())).status is ConnectionStatus.CONNECTED
+    stored = app.stored()
+    assert (stored.last_error, stored.refresh_again_at) == (None, None)
+    assert stored.consent_ends_at == connected.consent_ends_at
+
+
+async def test_asking_again_in_vain_does_not_mean_asking_each_minute(app: Surroundings, connected: Connection) -> None:
+    app.servicenow.faults += [refused(), refused()]
+    with pytest.raises(Reauthorize):
+        await app.tokens.refresh(connected)
+    app.clock.advance(15 * 60)
+    app.servicenow.faults.append(UNAVAILABLE)
+    with pytest.raises(ServiceNowUnavailable):
+        await app.tokens.refresh(app.stored())
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert not is_refresh_due(app.stored(), app.clock.now)
+    app.clock.advance(15 * 60)
+    assert is_refresh_due(app.stored(), app.clock.now)
+
+
+async def test_who_heard_of_a_refusal_late_does_not_bring_it_back(app: Surroundings, connected: Connection) -> None:
+    app.servicenow.faults += [refused(), refused()]
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.refresh(connected)
+    app.clock.advance(15 * 60)
+    recovered = await app.tokens.refresh(app.stored())
+    assert await app.health.failed(connected, caught.value) == connected
+    assert app.stored() == recovered
+
+
+async def test_asking_again_and_authorizing_are_not_in_each_others_way(
+    app: Surroundings, connected: Connection
+) -> None:
+    app.servicenow.refresh_tokens.clear()
+    with pytest.raises(Reauthorize):
+        await app.tokens.refresh(connected)
+    app.clock.advance(15 * 60)
+    outcomes = await asyncio.gather(app.tokens.refresh(app.stored()), app.authorized(), return_exceptions=True)
+    assert isinstance(outcomes[1], Connection)
+    assert app.stored().status is ConnectionStatus.CONNECTED
     assert app.servicenow.accepts(await app.tokens.access(app.stored()))
 
 
