@@ -21,12 +21,12 @@ from shared.clock import Clock, system_clock
 from shared.connections.authorize import ConnectionAuthorization
 from shared.connections.check import ConnectionCheck
 from shared.connections.configure import ConnectionConfiguration
+from shared.connections.lease import SYNC, TOKENS, Lease
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.revocation import TokenRevocation
 from shared.connections.status import ConnectionHealth
-from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import AccessTokens
 from shared.maintenance import Maintenance
 from shared.servicenow.client import ServiceNowClient
@@ -95,11 +95,11 @@ class Application:
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
         requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
         health = ConnectionHealth(connections, clock)
-        token_lease = TokenLease(leases)
+        token_lease = Lease(leases, TOKENS)
         revocation = TokenRevocation(connections, secrets, servicenow.oauth)
         tokens = AccessTokens(
             connections=connections,
-            leases=leases,
+            lease=token_lease,
             secrets=secrets,
             server=servicenow.oauth,
             health=health,
@@ -154,7 +154,7 @@ class Application:
             maintenance=Maintenance(
                 settings=settings,
                 connections=connections,
-                leases=leases,
+                sync_lease=Lease(leases, SYNC),
                 authorizations=authorizations,
                 reservations=reservations,
                 store=tickets,

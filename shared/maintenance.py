@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,8 +16,9 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.changes import change_sync_state
 from shared.connections.consent import consent_days_left
+from shared.connections.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.ports import AuthorizationStore, ConnectionStore, LeaseStore
+from shared.connections.ports import AuthorizationStore, ConnectionStore
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.errors import ConnectorError, FixRequest
@@ -39,8 +38,6 @@ CONNECTION_LIMIT_S: Final = 90.0
 ON_DEMAND_S: Final = 20.0
 """A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
 CONCURRENT_CONNECTIONS: Final = 8
-SYNC_PURPOSE: Final = "sync"
-SYNC_LEASE_S: Final = 120.0
 KEEP_RESERVATIONS: Final = timedelta(days=30)
 """Idempotency keys are remembered for so long."""
 
@@ -51,7 +48,7 @@ class Maintenance:
 
     settings: Settings
     connections: ConnectionStore
-    leases: LeaseStore
+    sync_lease: Lease
     authorizations: AuthorizationStore
     reservations: IdempotencyStore
     store: TicketStore
@@ -96,8 +93,8 @@ class Maintenance:
             self.connections, connection.connection_id, lambda state: replace(state, requested_at=self.clock())
         )
         with log_context(connection_id=connection.connection_id):
-            async with self._sync_lease(connection) as held:
-                if not held:
+            async with self.sync_lease.held_if_free(connection.connection_id) as lease:
+                if lease is None:
                     return None
                 return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
 
@@ -165,12 +162,12 @@ class Maintenance:
         reconciliation_due = is_reconciliation_due(state, now, self.settings.reconcile_at)
         if not sync_due and not reconciliation_due:
             return
-        async with self._sync_lease(connection) as held:
-            if not held:
+        async with self.sync_lease.held_if_free(connection.connection_id) as lease:
+            if lease is None:
                 return
             if sync_due:
                 run.sync = await self._sync(connection, deadline)
-            if reconciliation_due and self.clock() < deadline:
+            if reconciliation_due and self.clock() < deadline and not lease.is_lost:
                 found = await self.reconciliation.run(connection, deadline=deadline)
                 log_event("connection_reconciled", **asdict(found))
 
@@ -196,15 +193,6 @@ class Maintenance:
         run.oldest_pending_age_s = max(((now - ticket.created_at).total_seconds() for ticket in oldest), default=None)
         if state.last_completed_at is not None:
             run.lag_s = (now - state.last_completed_at).total_seconds()
-
-    @asynccontextmanager
-    async def _sync_lease(self, connection: Connection) -> AsyncIterator[bool]:
-        lease_id = await self.leases.acquire_lease(connection.connection_id, SYNC_PURPOSE, duration_s=SYNC_LEASE_S)
-        try:
-            yield lease_id is not None
-        finally:
-            if lease_id is not None:
-                await self.leases.release_lease(connection.connection_id, SYNC_PURPOSE, lease_id)
 
 
 class _Run:

@@ -14,6 +14,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +23,7 @@ from shared.clock import Clock
 from shared.connections.changes import change_connection
 from shared.connections.configure import is_same_user
 from shared.connections.consent import consent_end
+from shared.connections.lease import HeldLease, Lease
 from shared.connections.model import Connection, ConnectionStatus, TicketKind
 from shared.connections.ports import (
     AuthorizationServer,
@@ -37,10 +39,9 @@ from shared.connections.ports import (
 from shared.connections.remove import get_known_connection
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import with_access_token
 from shared.connections.views import authorize_path
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.log import log_context, log_event
 from shared.secret import Secret
 
@@ -89,7 +90,7 @@ class ConnectionAuthorization:
     server: AuthorizationServer
     users: UserDirectory
     revocation: TokenRevocation
-    lease: TokenLease
+    lease: Lease
     clock: Clock
     redirect_uri: str
 
@@ -153,24 +154,34 @@ class ConnectionAuthorization:
                 ``authorization_wrong_user``, ``authorization_user_inactive``, ``authorization_user_locked``,
                 ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not tell whose
                 consent it was.
-            TryLater: ServiceNow or storage did not answer; begin again.
+            TryLater: 503 ``authorization_waiting``: the authorization is still good, and the same request may be sent
+                again; otherwise ServiceNow or storage did not answer: begin again.
         """
-        pending, verifier = await self._taken(parameters, cookies)
+        pending, verifier = await self._begun(parameters, cookies)
         with log_context(connection_id=pending.connection_id):
-            connected = await self._completed(pending.connection_id, parameters, verifier)
+            connected = await self._completed(pending, _code(parameters, pending.connection_id), verifier)
             log_event("connection_authorized", started_by=pending.started_by)
         return connected
 
-    async def _completed(self, connection_id: str, parameters: Mapping[str, str], verifier: Secret) -> Connection:
-        # From the exchange on: a refresh in between could end the very tokens that the exchange gave.
-        async with self.lease.held(connection_id):
-            connection = _authorizable(await get_known_connection(self.connections, connection_id))
-            code = _code(parameters, connection)
+    async def _completed(self, pending: PendingAuthorization, code: Secret, verifier: Secret) -> Connection:
+        async with AsyncExitStack() as stack:
+            # From the exchange on: a refresh in between could end the very tokens that the exchange gave.
+            try:
+                lease = await stack.enter_async_context(self.lease.held(pending.connection_id))
+                connection = _authorizable(await get_known_connection(self.connections, pending.connection_id))
+                client_secret = await self.secrets.get_secret(client_secret_name(connection.connection_id))
+            except TryLater as error:
+                raise _still_good(error) from None
+            if client_secret is None:
+                raise _not_configured()
+            # Only now is the state used up: whoever could not come so far may come again.
+            if await self.authorizations.take_authorization(pending.state_hash) is None:
+                raise _unknown()
             issued_at = self.clock()
-            tokens = await self._exchange(connection, code, verifier)
+            tokens = await self._exchange(connection, client_secret, code, verifier)
             try:
                 user = await self._acceptable_user(connection, tokens)
-                connected, replaced = await self._keep(connection, tokens, user, issued_at)
+                connected, replaced = await self._keep(connection, tokens, user, issued_at, lease)
             except Exception as error:
                 await self.revocation.revoke(connection, _revocable(tokens), spare_own=True)
                 if isinstance(error, ConnectorError):
@@ -183,10 +194,10 @@ class ConnectionAuthorization:
     def _secure(self) -> bool:
         return self.redirect_uri.startswith("https://")
 
-    async def _taken(
+    async def _begun(
         self, parameters: Mapping[str, str], cookies: Mapping[str, str]
     ) -> tuple[PendingAuthorization, Secret]:
-        """Return the authorization that the browser began, which then counts as used, and its verifier."""
+        """Return the authorization that the browser began, and its verifier."""
         name = self.cookie_name(parameters)
         if name is None:
             raise FixRequest(
@@ -201,13 +212,9 @@ class ConnectionAuthorization:
                 code="authorization_browser_unknown",
                 next_step="Begin and end the authorization in one browser that accepts cookies, within ten minutes.",
             )
-        pending = await self.authorizations.take_authorization(state_hash(parameters["state"]))
+        pending = await self.authorizations.get_authorization(state_hash(parameters["state"]))
         if pending is None:
-            raise FixRequest(
-                "This authorization is not known, or was ended before; nothing was changed.",
-                code="authorization_unknown",
-                next_step="See whether the connection is connected; if not, begin the authorization again.",
-            )
+            raise _unknown()
         again = _again(pending.connection_id)
         if pending.expires_at <= self.clock():
             raise FixRequest(
@@ -225,10 +232,9 @@ class ConnectionAuthorization:
             )
         return pending, Secret(verifier)
 
-    async def _exchange(self, connection: Connection, code: Secret, verifier: Secret) -> TokenSet:
-        client_secret = await self.secrets.get_secret(client_secret_name(connection.connection_id))
-        if client_secret is None:
-            raise _not_configured()
+    async def _exchange(
+        self, connection: Connection, client_secret: Secret, code: Secret, verifier: Secret
+    ) -> TokenSet:
         try:
             return await self.server.exchange_code(
                 connection, client_secret, redirect_uri=self.redirect_uri, code=code, code_verifier=verifier
@@ -305,14 +311,20 @@ class ConnectionAuthorization:
             )
 
     async def _keep(
-        self, connection: Connection, tokens: TokenSet, user: ServiceNowUser, issued_at: datetime
+        self,
+        connection: Connection,
+        tokens: TokenSet,
+        user: ServiceNowUser,
+        issued_at: datetime,
+        lease: HeldLease,
     ) -> tuple[Connection, list[Secret]]:
         """Put the tokens in the place of those there are; return the connection and the refresh tokens replaced."""
         connection_id = connection.connection_id
         consent_ends_at = consent_end(connection, issued_at)
-        # ServiceNow may have taken longer to answer than the lease lasts.
+        # Whoever waits for ServiceNow's answers may lose the lease.
         current = await get_known_connection(self.connections, connection_id)
         _require_unchanged(current, connection)
+        lease.require()
         old = await self.secrets.get_secret(refresh_token_name(connection_id))
         if tokens.refresh_token is not None:
             await self.secrets.set_secret(
@@ -368,9 +380,9 @@ def cookie_name(state: str, *, secure: bool) -> str:
     return f"{'__Host-' if secure else ''}authorization-{state_hash(state)[:16]}"
 
 
-def _code(parameters: Mapping[str, str], connection: Connection) -> Secret:
+def _code(parameters: Mapping[str, str], connection_id: str) -> Secret:
     """Return the code that ServiceNow sent."""
-    again = _again(connection.connection_id)
+    again = _again(connection_id)
     error = parameters.get("error")
     if error == "access_denied":
         raise FixRequest(
@@ -412,6 +424,23 @@ def _not_configured() -> FixRequest:
         code="connection_not_configured",
         status=409,
         next_step="Save the connection with its client secret, then authorize it.",
+    )
+
+
+def _unknown() -> FixRequest:
+    return FixRequest(
+        "This authorization is not known, or was ended before; nothing was changed.",
+        code="authorization_unknown",
+        next_step="See whether the connection is connected; if not, begin the authorization again.",
+    )
+
+
+def _still_good(error: TryLater) -> TryLater:
+    return TryLater(
+        f"{error.message} The authorization is not complete, but still good.",
+        code="authorization_waiting",
+        retry_after_s=5,
+        next_step="Reload this page now: ServiceNow's code lives for a minute.",
     )
 
 

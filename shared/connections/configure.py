@@ -16,12 +16,12 @@ from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
 from shared.connections.consent import consent_end
 from shared.connections.instance_address import normalise_instance
+from shared.connections.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus, LastError, SyncState
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.requests import ConnectionRequest, checked_connection_id
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import without_tokens
 from shared.errors import FixRequest, TryLater
 from shared.log import log_event
@@ -54,7 +54,7 @@ class ConnectionConfiguration:
     connections: ConnectionStore
     secrets: SecretStore
     revocation: TokenRevocation
-    lease: TokenLease
+    lease: Lease
     clock: Clock
     allowed_hosts: Collection[str] = ()
     allow_loopback_http: bool = False
@@ -136,7 +136,7 @@ class ConnectionConfiguration:
         self, before: Connection, request: ConnectionRequest, instance: str, client_secret: Secret | None
     ) -> Connection:
         connection_id = before.connection_id
-        async with self.lease.held(connection_id):
+        async with self.lease.held(connection_id) as lease:
             old_tokens = await self.revocation.stored_tokens(connection_id)
 
             def unconfigured(current: Connection) -> Connection:
@@ -145,9 +145,11 @@ class ConnectionConfiguration:
                 return replace(stripped.with_status(ConnectionStatus.NOT_CONFIGURED, now), last_error=None)
 
             current = await change_connection(self.connections, before, unconfigured)
+            lease.require()
             if client_secret is not None:
                 await self.secrets.set_secret(client_secret_name(connection_id), client_secret)
             await self.revocation.revoke(before, old_tokens, spare_own=False)
+            lease.require()
             for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
                 await self.secrets.remove_secret(name)
             if instance != before.instance:

@@ -109,6 +109,10 @@ class LeaseStore(Protocol):
         """Return a lease id, or None when somebody else holds an unexpired lease for that purpose."""
         ...
 
+    async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
+        """Let the lease last for so long from now; False when somebody else has it."""
+        ...
+
     async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
         """Give the lease back; does nothing when it has been lost meanwhile."""
         ...
@@ -119,6 +123,10 @@ class AuthorizationStore(Protocol):
 
     async def create_authorization(self, authorization: PendingAuthorization) -> None:
         """Store it."""
+        ...
+
+    async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
+        """Return it and leave it as it is; None when unknown or already taken."""
         ...
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:

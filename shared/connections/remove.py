@@ -7,12 +7,12 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection
+from shared.connections.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.requests import checked_connection_id
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import without_tokens
 from shared.errors import FixRequest
 from shared.log import log_event
@@ -27,7 +27,7 @@ class ConnectionRemoval:
     connections: ConnectionStore
     secrets: SecretStore
     revocation: TokenRevocation
-    lease: TokenLease
+    lease: Lease
     clock: Clock
 
     async def remove(self, connection_id: str) -> Connection:
@@ -40,10 +40,11 @@ class ConnectionRemoval:
             TryLater: Storage does not answer; the connection may be removed already, with secrets left to disable.
         """
         connection = await get_known_connection(self.connections, connection_id)
-        async with self.lease.held(connection_id):
+        async with self.lease.held(connection_id) as lease:
             tokens = await self.revocation.stored_tokens(connection_id)
             removed = await change_connection(self.connections, connection, self._removed)
             revoked = await self.revocation.revoke(connection, tokens, spare_own=False)
+            lease.require()
             for name in (refresh_token_name, access_token_name, client_secret_name):
                 await self.secrets.remove_secret(name(connection_id))
             if not revoked:

@@ -21,8 +21,8 @@ WHOLE_INSTANCE_CODES: Final = frozenset({"ip_address_blocked", "access_scope_mis
 
 FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
-"""A refusal has a dozen causes (wire document 1.6), and most of them pass: a user who was locked out, an instance that is
-being restored. So the connector asks again: first after the one time, then after the other."""
+"""A refusal has a dozen causes (wire document 1.6), and most of them pass: a user who was locked out, an instance
+that is being restored. So the connector asks again: first after the one time, then after the other."""
 ACCESS_TOKEN_CODES: Final = frozenset({"access_token_refused", "new_access_token_refused"})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
 

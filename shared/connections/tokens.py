@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.lease import HeldLease, Lease
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
     InstanceAccess,
-    LeaseStore,
     SecretStore,
     TokenSet,
 )
@@ -26,7 +26,6 @@ from shared.connections.status import (
     after_refusal,
     may_refresh,
 )
-from shared.connections.token_lease import TokenLease
 from shared.errors import (
     ConnectorError,
     FixConfiguration,
@@ -95,7 +94,7 @@ class AccessTokens:
         self,
         *,
         connections: ConnectionStore,
-        leases: LeaseStore,
+        lease: Lease,
         secrets: SecretStore,
         server: AuthorizationServer,
         health: ConnectionHealth,
@@ -103,7 +102,7 @@ class AccessTokens:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._connections = connections
-        self._lease = TokenLease(leases, sleep)
+        self._lease = lease
         self._secrets = secrets
         self._server = server
         self._health = health
@@ -159,9 +158,9 @@ class AccessTokens:
         async def stop_when_others_failed() -> None:
             _raise_failure_since(await self._current(connection), began_at)
 
-        async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed) as waited:
+        async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed) as lease:
             current = await self._current(connection)
-            if waited:
+            if lease.waited:
                 _raise_failure_since(current, began_at)
             renewed_meanwhile = current.access_token_version != connection.access_token_version
             if renewed_meanwhile and self._lasts(current, EARLY_S):
@@ -171,7 +170,7 @@ class AccessTokens:
             if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
                 current = await self._health.changed(current, self._next_turn)
             try:
-                return await self._refresh(current)
+                return await self._refresh(current, lease)
             except Reauthorize as error:
                 refused, now = error, self._clock()
                 await self._health.changed(current, lambda row: after_refusal(row, refused, now))
@@ -184,7 +183,7 @@ class AccessTokens:
         """Return the connection with the next time to ask, stored before asking: however it ends, others wait."""
         return replace(connection, refresh_again_at=self._clock() + FIRST_REFRESH_AFTER)
 
-    async def _refresh(self, connection: Connection) -> Connection:
+    async def _refresh(self, connection: Connection, lease: HeldLease) -> Connection:
         client_secret, refresh_token = await asyncio.gather(
             self._secrets.get_secret(client_secret_name(connection.connection_id)),
             self._secrets.get_secret(refresh_token_name(connection.connection_id)),

@@ -39,6 +39,11 @@ class AzureAuthorizationStore:
         with storage_errors(), suppress(ResourceExistsError):
             await self._table.create_entity(row, **REPEATED)
 
+    async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
+        """Return it and leave it as it is; None when unknown or already taken."""
+        row = await get_row(self._table, _partition(state_hash), state_hash)
+        return None if row is None else _authorization(row)
+
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """Return it and delete it, so that a state works once; None when unknown or already taken.
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from typing import Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.storage.tables import REPEATED, get_row, storage_errors
+
+LONGEST_LEASE: Final = timedelta(minutes=3)
+"""No release takes a lease for longer: one that ends later was written by a wrong clock and holds nobody up."""
+TRIES: Final = 3
 
 
 class AzureLeaseStore:
-    """Implements :class:`shared.connections.ports.LeaseStore`; a lease's id is the etag of its row.
+    """Implements :class:`shared.connections.ports.LeaseStore`; a lease's id is the name of its holder.
 
     Every method can raise StorageUnavailable. The clocks of the app's instances may differ by seconds: a lease lasts
     much longer than that, and what is done under it is guarded by the etag of another row as well.
@@ -28,26 +33,30 @@ class AzureLeaseStore:
     async def acquire_lease(self, connection_id: str, purpose: str, *, duration_s: float) -> str | None:
         """Return a lease id, or None when somebody else holds an unexpired lease for that purpose."""
         now = self._clock()
+        holder = secrets.token_hex(16)
         wanted = {
             "PartitionKey": connection_id,
             "RowKey": _row_key(purpose),
-            "holder": secrets.token_hex(16),
+            "holder": holder,
             "until_at": now + timedelta(seconds=duration_s),
         }
         with storage_errors():
             try:
-                return str((await self._table.create_entity(wanted, **REPEATED))["etag"])
+                await self._table.create_entity(wanted, **REPEATED)
             except ResourceExistsError:
                 present = await get_row(self._table, connection_id, _row_key(purpose))
+            else:
+                return holder
             if present is None:
                 return None
-            if present.get("holder") == wanted["holder"]:
+            if present.get("holder") == holder:
                 # The answer to our own insert was lost, and it was repeated.
-                return str(present.metadata["etag"])
-            if present.get("until_at", now) > now:
+                return holder
+            until_at = believed(present.get("until_at"), now, ahead=LONGEST_LEASE)
+            if until_at is not None and until_at > now:
                 return None
             try:
-                answer = await self._table.update_entity(
+                await self._table.update_entity(
                     wanted,
                     mode=UpdateMode.MERGE,
                     etag=present.metadata["etag"],
@@ -55,17 +64,51 @@ class AzureLeaseStore:
                 )
             except (ResourceModifiedError, ResourceNotFoundError):
                 return None
-            return str(answer["etag"])
+            return holder
+
+    async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
+        """Let the lease last for so long from now; False when somebody else has it."""
+        for _ in range(TRIES):
+            present = await get_row(self._table, connection_id, _row_key(purpose))
+            if present is None or present.get("holder") != lease_id:
+                return False
+            renewed = {
+                "PartitionKey": connection_id,
+                "RowKey": _row_key(purpose),
+                "until_at": self._clock() + timedelta(seconds=duration_s),
+            }
+            with storage_errors():
+                try:
+                    await self._table.update_entity(
+                        renewed,
+                        mode=UpdateMode.MERGE,
+                        etag=present.metadata["etag"],
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except (ResourceModifiedError, ResourceNotFoundError):
+                    # Somebody took it, or our own write came through twice: look again.
+                    continue
+            return True
+        return False
 
     async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
         """Give the lease back; does nothing when it has been lost meanwhile."""
-        with storage_errors():
-            try:
-                await self._table.delete_entity(
-                    connection_id, _row_key(purpose), etag=lease_id, match_condition=MatchConditions.IfNotModified
-                )
-            except ResourceModifiedError:
+        for _ in range(TRIES):
+            present = await get_row(self._table, connection_id, _row_key(purpose))
+            if present is None or present.get("holder") != lease_id:
                 return
+            with storage_errors():
+                try:
+                    await self._table.delete_entity(
+                        connection_id,
+                        _row_key(purpose),
+                        etag=present.metadata["etag"],
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except ResourceModifiedError:
+                    # A renewal on its way came through after the look.
+                    continue
+            return
 
 
 def _row_key(purpose: str) -> str:

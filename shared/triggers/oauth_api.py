@@ -130,7 +130,7 @@ OPERATIONS.extend(
                     "ip_address_blocked",
                     "access_scope_missing",
                 ),
-                503: ("servicenow_unavailable", "servicenow_throttled", "connection_busy"),
+                503: ("authorization_waiting", "servicenow_unavailable", "servicenow_throttled", "lease_lost"),
             },
         ),
     ]

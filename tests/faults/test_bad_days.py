@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from shared.connections.lease import SYNC
 from shared.connections.model import ConnectionStatus
-from shared.maintenance import SYNC_PURPOSE
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
 from tests.faults.in_process import CONNECTION_ID, InProcess
@@ -198,12 +198,12 @@ async def test_a_deleted_record_is_found_at_night(in_process: InProcess) -> None
 
 async def test_a_synchronisation_asked_for_while_one_runs_follows_it(in_process: InProcess) -> None:
     maintenance = in_process.app.maintenance
-    lease = await maintenance.leases.acquire_lease(CONNECTION_ID, SYNC_PURPOSE, duration_s=60)
+    lease = await maintenance.sync_lease.leases.acquire_lease(CONNECTION_ID, SYNC, duration_s=60)
     assert lease is not None
     assert await maintenance.sync_now(await in_process.connection()) is None
     asked = await maintenance.connections.get_sync_state(CONNECTION_ID)
     assert asked.requested_at == in_process.clock()
-    await maintenance.leases.release_lease(CONNECTION_ID, SYNC_PURPOSE, lease)
+    await maintenance.sync_lease.leases.release_lease(CONNECTION_ID, SYNC, lease)
     await maintenance.run()
     done = await maintenance.connections.get_sync_state(CONNECTION_ID)
     assert (done.requested_at, done.last_completed_at) == (None, in_process.clock())

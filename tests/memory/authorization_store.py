@@ -21,6 +21,11 @@ class MemoryAuthorizationStore:
         await self.step("create_authorization")
         self.pending[authorization.state_hash] = authorization
 
+    async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
+        """See the port."""
+        await self.step("get_authorization")
+        return self.pending.get(state_hash)
+
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """See the port."""
         await self.step("take_authorization")

@@ -30,6 +30,15 @@ class MemoryLeaseStore:
         await self.step("acquire_lease answers")
         return lease_id
 
+    async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
+        """See the port."""
+        await self.step("renew_lease")
+        held = self.leases.get((connection_id, purpose))
+        if held is None or held[0] != lease_id:
+            return False
+        self.leases[connection_id, purpose] = (lease_id, self.clock() + timedelta(seconds=duration_s))
+        return True
+
     async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
         """See the port."""
         await self.step("release_lease")

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from shared import telemetry
+from shared.connections.lease import SYNC, Lease
 from shared.errors import ServiceNowThrottled
 from shared.log import log_context
 from shared.maintenance import Maintenance
@@ -307,7 +308,7 @@ class TestMetrics:
                 }
             ),
             connections=app.store,
-            leases=app.leases,
+            sync_lease=Lease(app.leases, SYNC),
             authorizations=app.authorizations,
             reservations=MemoryIdempotencyStore(),
             store=store,

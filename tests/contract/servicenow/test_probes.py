@@ -21,6 +21,7 @@ from sandbox.servicenow.control_client import ControlClient
 from sandbox.servicenow.instance import Instance
 from shared.connections.check import CheckReport, ConnectionCheck
 from shared.connections.findings import CheckName, Finding, Outcome
+from shared.connections.lease import TOKENS, Lease
 from shared.connections.model import Connection, ConnectionStatus, KindSettings, TicketKind
 from shared.connections.observations import Delivered, TicketFacts
 from shared.connections.ports import InstanceAccess
@@ -107,7 +108,7 @@ class Checking:
         health = ConnectionHealth(self.store, now)
         tokens = AccessTokens(
             connections=self.store,
-            leases=MemoryLeaseStore(now),
+            lease=Lease(MemoryLeaseStore(now), TOKENS),
             secrets=self.secrets,
             server=servicenow.oauth,
             health=health,

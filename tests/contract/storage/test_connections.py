@@ -213,6 +213,34 @@ async def test_a_lease_that_ended_goes_to_one_other(tables: Tables, clock: Manua
     await leases.release_lease("contoso", "tokens", lease_id)
 
 
+async def test_a_lease_is_renewed_by_its_holder_only(tables: Tables, clock: ManualClock) -> None:
+    leases = AzureLeaseStore(tables.connections, clock)
+    lease_id = await leases.acquire_lease("contoso", "tokens", duration_s=30)
+    assert lease_id is not None
+    clock.advance(20)
+    assert await leases.renew_lease("contoso", "tokens", lease_id, duration_s=30)
+    clock.advance(20)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=30) is None
+    clock.advance(10)
+    successor = await leases.acquire_lease("contoso", "tokens", duration_s=30)
+    assert successor is not None
+    assert not await leases.renew_lease("contoso", "tokens", lease_id, duration_s=30)
+    await leases.release_lease("contoso", "tokens", successor)
+    assert not await leases.renew_lease("contoso", "tokens", successor, duration_s=30)
+
+
+@pytest.mark.parametrize(("ahead_s", "held"), [(120, True), (180, True), (300, False), (86_400, False)])
+async def test_a_lease_from_the_future_holds_nobody_up(
+    tables: Tables, clock: ManualClock, ahead_s: float, held: bool
+) -> None:
+    """A host of an older release may hold one for three minutes; a host whose clock is wrong holds none for longer."""
+    wrong = ManualClock(clock.now)
+    wrong.advance(ahead_s - 30)
+    await AzureLeaseStore(tables.connections, wrong).acquire_lease("contoso", "tokens", duration_s=30)
+    taken = await AzureLeaseStore(tables.connections, clock).acquire_lease("contoso", "tokens", duration_s=30)
+    assert (taken is None) is held
+
+
 async def test_a_lease_whose_confirmation_was_lost_is_still_ours(
     tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +270,7 @@ def _authorization(state_hash: str, expires_at: datetime = START) -> PendingAuth
 async def test_an_authorization_is_taken_once(tables: Tables) -> None:
     authorizations = AzureAuthorizationStore(tables.authorizations)
     pending = _authorization("ab" * 32)
+    assert await authorizations.get_authorization(pending.state_hash) is None
     assert await authorizations.take_authorization(pending.state_hash) is None
     await authorizations.create_authorization(pending)
     taken = await asyncio.gather(*(authorizations.take_authorization(pending.state_hash) for _ in range(8)))
@@ -253,7 +282,10 @@ async def test_an_authorization_whose_insert_is_repeated_is_stored_once(tables: 
     pending = _authorization("ab" * 32)
     await authorizations.create_authorization(pending)
     await authorizations.create_authorization(pending)
+    for _ in range(2):
+        assert await authorizations.get_authorization(pending.state_hash) == pending
     assert await authorizations.take_authorization(pending.state_hash) == pending
+    assert await authorizations.get_authorization(pending.state_hash) is None
     assert await authorizations.take_authorization(pending.state_hash) is None
 
 

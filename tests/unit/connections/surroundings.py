@@ -7,12 +7,12 @@ from typing import Any
 
 from shared.connections.authorize import AuthorizationStart, ConnectionAuthorization
 from shared.connections.configure import ConnectionConfiguration
+from shared.connections.lease import TOKENS, Lease
 from shared.connections.model import Connection
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.requests import ConnectionRequest
 from shared.connections.revocation import TokenRevocation
 from shared.connections.status import ConnectionHealth
-from shared.connections.token_lease import TokenLease
 from shared.connections.tokens import AccessTokens
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
@@ -59,9 +59,9 @@ class Surroundings:
         self.servicenow.add(INTEGRATION_USER)
         self.health = ConnectionHealth(self.store, self.clock)
         revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
-        lease = TokenLease(self.leases, self.sleep)
-        self.configuration = ConnectionConfiguration(self.store, self.secrets, revocation, lease, self.clock)
-        self.removal = ConnectionRemoval(self.store, self.secrets, revocation, lease, self.clock)
+        self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
+        self.configuration = ConnectionConfiguration(self.store, self.secrets, revocation, self.lease, self.clock)
+        self.removal = ConnectionRemoval(self.store, self.secrets, revocation, self.lease, self.clock)
         self.authorization = ConnectionAuthorization(
             connections=self.store,
             authorizations=self.authorizations,
@@ -69,7 +69,7 @@ class Surroundings:
             server=self.servicenow,
             users=self.servicenow,
             revocation=revocation,
-            lease=lease,
+            lease=self.lease,
             clock=self.clock,
             redirect_uri=self.redirect_uri,
         )
@@ -84,7 +84,7 @@ class Surroundings:
         """What another instance of the app has: the same stores, a memory of its own."""
         return AccessTokens(
             connections=self.store,
-            leases=self.leases,
+            lease=self.lease,
             secrets=self.secrets,
             server=self.servicenow,
             health=self.health,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.connections.authorize import code_challenge, state_hash
+from shared.connections.lease import TOKENS
 from shared.connections.model import ConnectionStatus, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, ServiceNowUnavailable, StorageUnavailable
@@ -143,6 +145,40 @@ async def test_a_state_works_once(app: Surroundings) -> None:
     await app.authorization.complete(app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
     again = app.servicenow.consent(start.location, INTEGRATION_USER)
     assert (await refusal(app, again, cookies)).code == "authorization_unknown"
+
+
+async def test_two_callbacks_with_one_state_connect_once(app: Surroundings) -> None:
+    await app.configured()
+    start, cookies = await app.begun()
+    parameters = app.servicenow.consent(start.location, INTEGRATION_USER)
+    outcomes = await asyncio.gather(
+        *(app.authorization.complete(parameters, cookies) for _ in range(2)), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Connection", "FixRequest"]
+    assert app.stored().status is ConnectionStatus.CONNECTED
+
+
+async def test_a_lease_that_somebody_else_holds_uses_nothing_up(app: Surroundings) -> None:
+    await app.configured()
+    start, cookies = await app.begun()
+    parameters = app.servicenow.consent(start.location, INTEGRATION_USER)
+    await app.leases.acquire_lease("contoso", TOKENS, duration_s=30)
+    began_at = app.clock.now
+    error = await refusal(app, parameters, cookies)
+    assert (error.code, error.status) == ("authorization_waiting", 503)
+    assert "Reload" in error.next_step
+    assert (app.clock.now - began_at).total_seconds() <= 20
+    app.clock.advance(10)
+    assert (await app.authorization.complete(parameters, cookies)).status is ConnectionStatus.CONNECTED
+
+
+async def test_a_vault_that_does_not_answer_uses_nothing_up(app: Surroundings) -> None:
+    await app.configured()
+    start, cookies = await app.begun()
+    parameters = app.servicenow.consent(start.location, INTEGRATION_USER)
+    app.secrets.faults.append(StorageUnavailable("Key Vault does not answer."))
+    assert (await refusal(app, parameters, cookies)).code == "authorization_waiting"
+    assert (await app.authorization.complete(parameters, cookies)).status is ConnectionStatus.CONNECTED
 
 
 async def test_after_ten_minutes_it_is_too_late(app: Surroundings) -> None:

@@ -1,0 +1,158 @@
+"""Leases: one instance of the app at a time does something on a connection.
+
+A lease is short, so that a holder that dies is succeeded soon, and is renewed for as long as the work under it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from shared.connections.ports import LeaseStore
+from shared.errors import StorageUnavailable, TryLater
+from shared.log import log_event
+
+TOKENS: Final = "tokens"
+"""Purpose of the lease of whoever writes a connection's tokens."""
+SYNC: Final = "sync"
+"""Purpose of the lease of whoever synchronises a connection or compares it."""
+LEASE_S: Final = 30.0
+RENEW_EVERY_S: Final = 10.0
+WAIT_S: Final = 20.0
+"""ServiceNow's authorization code lives for 60 s (wire document 1.2): whoever waits with one must have time left."""
+POLL_S: Final = 0.25
+
+
+class HeldLease:
+    """A lease inside its block.
+
+    Attributes:
+        waited: Whether somebody else held it before.
+    """
+
+    def __init__(self, lease_id: str, *, waited: bool, seconds: Callable[[], float]) -> None:
+        self.lease_id = lease_id
+        self.waited = waited
+        self._seconds = seconds
+        self._taken = False
+        self.extend(seconds())
+
+    def extend(self, asked_at_s: float) -> None:
+        """Note that the lease lasts from when it was asked for."""
+        self._until_s = asked_at_s + LEASE_S
+
+    def take_away(self) -> None:
+        """Note that somebody else has it."""
+        self._taken = True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else has it, or may have it."""
+        return self._taken or self._seconds() >= self._until_s
+
+    def require(self) -> None:
+        """Raise TryLater (503 ``lease_lost``) when it is lost; to be called before what only its holder may do."""
+        if self.is_lost:
+            raise TryLater(
+                "The work took so long that somebody else may have gone on with it; it was broken off.",
+                code="lease_lost",
+                next_step="Do the same again.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The leases of one purpose, one for each connection.
+
+    Attributes:
+        sleep: Sleeps while somebody else holds it.
+        pause: Sleeps between two renewals.
+        seconds: A clock that nobody sets, in seconds.
+    """
+
+    leases: LeaseStore
+    purpose: str
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    seconds: Callable[[], float] = time.monotonic
+
+    @asynccontextmanager
+    async def held(
+        self, connection_id: str, *, while_waiting: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[HeldLease]:
+        """Hold the lease inside the block, after waiting for whoever holds it.
+
+        Args:
+            while_waiting: Called each time somebody else turns out to hold it; may raise to stop waiting.
+
+        Raises:
+            TryLater: 503 ``connection_busy``: somebody else holds it for too long.
+        """
+        waited_s = 0.0
+        while (lease := await self._acquire(connection_id, waited=waited_s > 0)) is None:
+            if while_waiting is not None:
+                await while_waiting()
+            if waited_s >= WAIT_S:
+                raise TryLater("Somebody else is working on this connection.", code="connection_busy", retry_after_s=10)
+            await self.sleep(POLL_S)
+            waited_s += POLL_S
+        async with self._kept(connection_id, lease):
+            yield lease
+
+    @asynccontextmanager
+    async def held_if_free(self, connection_id: str) -> AsyncIterator[HeldLease | None]:
+        """Hold the lease inside the block; gives None, at once, when somebody else holds it."""
+        lease = await self._acquire(connection_id, waited=False)
+        if lease is None:
+            yield None
+            return
+        async with self._kept(connection_id, lease):
+            yield lease
+
+    async def _acquire(self, connection_id: str, *, waited: bool) -> HeldLease | None:
+        asked_at_s = self.seconds()
+        lease_id = await self.leases.acquire_lease(connection_id, self.purpose, duration_s=LEASE_S)
+        if lease_id is None:
+            return None
+        lease = HeldLease(lease_id, waited=waited, seconds=self.seconds)
+        lease.extend(asked_at_s)
+        return lease
+
+    @asynccontextmanager
+    async def _kept(self, connection_id: str, lease: HeldLease) -> AsyncIterator[None]:
+        """Renew the lease inside the block, and give it back afterwards."""
+        renewal = asyncio.create_task(self._renew(connection_id, lease))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.wait({renewal})
+            await self._release(connection_id, lease)
+            if not renewal.cancelled():
+                renewal.result()
+
+    async def _renew(self, connection_id: str, lease: HeldLease) -> None:
+        renewed = True
+        while renewed:
+            await self.pause(RENEW_EVERY_S)
+            asked_at_s = self.seconds()
+            try:
+                renewed = await self.leases.renew_lease(connection_id, self.purpose, lease.lease_id, duration_s=LEASE_S)
+            except StorageUnavailable:
+                continue  # There is time for another try or two; after that it counts as lost.
+            if renewed:
+                lease.extend(asked_at_s)
+        lease.take_away()
+        log_event("lease_lost", level=logging.WARNING, connection_id=connection_id, purpose=self.purpose)
+
+    async def _release(self, connection_id: str, lease: HeldLease) -> None:
+        try:
+            await self.leases.release_lease(connection_id, self.purpose, lease.lease_id)
+        except StorageUnavailable as error:
+            # It ends by itself; what was done under it is done.
+            log_event("lease_not_released", level=logging.WARNING, connection_id=connection_id, code=error.code)
