@@ -40,9 +40,9 @@ class AzureAuthorizationStore:
             await self._table.create_entity(row, **REPEATED)
 
     async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and leave it as it is; None when unknown or already taken."""
+        """Return it and leave it as it is; None when unknown or already taken. Raises RowUnreadable."""
         row = await get_row(self._table, _partition(state_hash), state_hash)
-        return None if row is None else _authorization(row)
+        return None if row is None else self._reader.read(self._table.table_name, row, _authorization)
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """Return it and delete it, so that a state works once; None when unknown or already taken.
