@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -29,18 +30,36 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
     return with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
 
 
+def is_outdated(ticket: Ticket, record: Record) -> bool:
+    """Whether this is an older state of the ticket's record than the one known.
+
+    It is when its ``sys_mod_count`` is smaller, unless ``sys_updated_on`` is newer: the count of a record that was
+    restored from a backup is smaller, and whoever changes it next makes it newer.
+    """
+    known = ticket.record
+    return (
+        known is not None
+        and record.sys_id == known.sys_id
+        and ticket.phase is not Phase.DELETED
+        and record.mod_count < known.mod_count
+        and record.updated_at_text <= known.updated_at_text
+    )
+
+
+def own_first(ticket: Ticket, records: Iterable[Record]) -> list[Record]:
+    """Return records with the ticket's correlation id, the one that has the ticket's own id as ``sys_id`` first."""
+    return sorted(records, key=lambda record: record.sys_id != ticket.ticket_id)
+
+
 def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
     """Return the ticket after ServiceNow showed this state of its record.
 
-    A state older than the one known (by ``sys_mod_count``) and a second record that carries the same correlation id
-    change nothing.
+    A ticket without a record is delivered by it. A second record that carries the same correlation id changes nothing.
     """
     known = ticket.record
     if known is None:
         return delivered(ticket, record, now, found=True)
     if record.sys_id != known.sys_id:
-        return ticket
-    if record.mod_count < known.mod_count and ticket.phase is not Phase.DELETED:
         return ticket
     if record.table == CLASS_NOT_SHOWN:
         record = replace(record, table=known.table)
@@ -80,6 +99,25 @@ def deleted(ticket: Ticket, now: datetime) -> Ticket:
     if ticket.phase is Phase.DELETED:
         return ticket
     return with_event(replace(ticket, phase=Phase.DELETED), EventKind.DELETED, now)
+
+
+def is_known_to_be_gone(ticket: Ticket) -> bool:
+    """Whether it was noted already that the ticket's record can no longer be found."""
+    if ticket.phase is Phase.DELETED:
+        return True
+    return not ticket.is_open and any(event.kind is EventKind.ARCHIVED for event in ticket.timeline)
+
+
+def archived(ticket: Ticket, now: datetime) -> Ticket:
+    """Return a closed ticket after its record can no longer be found: it stays as it is, and that is noted once."""
+    return ticket if is_known_to_be_gone(ticket) else with_event(ticket, EventKind.ARCHIVED, now)
+
+
+def adopted(ticket: Ticket, copy: Record, now: datetime) -> Ticket:
+    """Return the ticket after its record is gone and this other one with its correlation id takes its place."""
+    assert ticket.record is not None, "only a record can have a copy"
+    moved = replace(ticket, record=replace(ticket.record, sys_id=copy.sys_id, number=copy.number))
+    return with_record(with_event(moved, EventKind.ADOPTED, now, sys_id=copy.sys_id, number=copy.number), copy, now)
 
 
 def doubled(ticket: Ticket, other: Record, now: datetime) -> Ticket:

@@ -122,7 +122,7 @@ class Record:
         state_label: ServiceNow's own label, or None when it gave none.
         updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC), ``YYYY-MM-DD HH:MM:SS``; empty when what it
             wrote is no time.
-        mod_count: ``sys_mod_count``; a smaller one never replaces a greater one.
+        mod_count: ``sys_mod_count``; see :func:`shared.tickets.apply.is_outdated`.
         due_at: ``due_date`` there now.
     """
 
@@ -155,6 +155,10 @@ class EventKind(StrEnum):
     DELETED = "deleted"
     FOUND_AGAIN = "found_again"
     DOUBLED = "doubled"
+    ARCHIVED = "archived"
+    """A closed ticket's record can no longer be found."""
+    ADOPTED = "adopted"
+    """The record is gone, and a copy with the same correlation id has taken its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ deleted, never seen here, doubled. Every difference in state is applied as well.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -19,9 +19,18 @@ from shared.connections.model import Connection, SyncState
 from shared.connections.ports import ConnectionStore
 from shared.errors import AccessRefused, FixConfiguration
 from shared.tickets.access import with_access
-from shared.tickets.apply import deleted, doubled, with_record
+from shared.tickets.apply import (
+    adopted,
+    archived,
+    deleted,
+    doubled,
+    is_known_to_be_gone,
+    is_outdated,
+    own_first,
+    with_record,
+)
 from shared.tickets.identity import ticket_id_of
-from shared.tickets.model import CORRELATION_PREFIX, Delivery, Phase, Record, Ticket
+from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketRecords, TicketStore
 
 PAGE_SIZE: Final = 1000
@@ -33,7 +42,9 @@ PATIENCE: Final = timedelta(hours=1)
 BEFORE_ANY_SYS_ID: Final = "0"
 """Every sys_id sorts behind it, in whatever collation."""
 MANY: Final = 20
-"""More tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records."""
+"""More open tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records.
+
+Closed ones do not count: they are what an archive takes away."""
 
 
 @dataclass(slots=True)
@@ -41,15 +52,34 @@ class ReconciliationCounts:
     """What one run found.
 
     Attributes:
+        compared: Tickets whose record was looked for, and how many of them are open.
+        corrected: Tickets that differed from their record.
+        deleted: Open tickets whose record is gone.
+        archived: Closed tickets whose record is gone; they stay as they are.
+        doubled: Tickets with more than one record.
+        adopted: Tickets that failed here and have a record there, and such whose record is gone and that have a copy.
         never_seen: Records with our correlation id that no ticket here belongs to.
     """
 
     compared: int = 0
+    compared_open: int = 0
     corrected: int = 0
     deleted: int = 0
+    archived: int = 0
     doubled: int = 0
+    adopted: int = 0
     never_seen: int = 0
     complete: bool = False
+
+    def change(self, before: Ticket, after: Ticket, shown: Sequence[Record]) -> list[tuple[Ticket, Ticket]]:
+        """Count a comparison that found the ticket's record; return what to store."""
+        if after is before:
+            return []
+        if len(shown) > 1:
+            self.doubled += 1
+        else:
+            self.corrected += 1
+        return [(before, after)]
 
 
 def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
@@ -114,7 +144,7 @@ class TicketReconciliation:
                 position = (last.correlation_id or "", last.sys_id)
             until = position[0].removeprefix(CORRELATION_PREFIX).lower() if more and position is not None else None
             tickets = await ours.up_to(until)
-            await self._compare(connection, tickets, page, counts)
+            await self._compare_page(connection, tickets, page, counts)
             place = until or place
             counts.complete = not more
         ended_at = self.clock()
@@ -129,81 +159,110 @@ class TicketReconciliation:
         await change_sync_state(self.connections, connection.connection_id, ended)
         return counts
 
-    async def _compare(
+    async def _compare_page(
         self, connection: Connection, tickets: Sequence[Ticket], page: Sequence[Record], counts: ReconciliationCounts
     ) -> None:
         by_ticket: dict[str, list[Record]] = {}
         for record in page:
             if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
                 by_ticket.setdefault(ticket_id, []).append(record)
-        now = self.clock()
         known = {ticket.ticket_id for ticket in tickets}
         stragglers = await self.store.get_tickets(
             connection.connection_id, [ticket_id for ticket_id in by_ticket if ticket_id not in known]
         )
         counts.never_seen += sum(1 for ticket_id in by_ticket if ticket_id not in known and ticket_id not in stragglers)
+        await self._compare(connection, (*tickets, *stragglers.values()), by_ticket, counts)
+
+    async def _compare(
+        self,
+        connection: Connection,
+        tickets: Sequence[Ticket],
+        records: Mapping[str, Sequence[Record]],
+        counts: ReconciliationCounts,
+    ) -> None:
+        """Compare tickets with the records that carry their correlation ids, by ticket id."""
+        now = self.clock()
         changes: list[tuple[Ticket, Ticket]] = []
-        missing: list[Ticket] = []
-        for ticket in (*tickets, *stragglers.values()):
+        doubtful: list[tuple[Ticket, Record]] = []
+        for ticket in tickets:
             if not _concerns(ticket, connection, now):
                 continue
-            counts.compared += 1
-            records = by_ticket.get(ticket.ticket_id, [])
-            if not records:
-                if ticket.phase is not Phase.DELETED:
-                    missing.append(ticket)
+            shown = own_first(ticket, records.get(ticket.ticket_id, ()))
+            known = ticket.record
+            if known is None:
+                if shown:
+                    counts.adopted += 1
+                    changes.append((ticket, _compared(ticket, shown[0], shown, now)))
                 continue
-            after = _compared(ticket, records, now)
-            if after is not ticket:
-                changes.append((ticket, after))
-                counts.doubled += len(records) > 1
-                counts.corrected += len(records) == 1
-        changes += await self._missing(connection, missing, now, counts)
+            counts.compared += 1
+            counts.compared_open += ticket.is_open
+            own = next((record for record in shown if record.sys_id == known.sys_id), None)
+            if own is not None and not is_outdated(ticket, own):
+                changes += counts.change(ticket, _compared(ticket, own, shown, now), shown)
+            elif shown or not is_known_to_be_gone(ticket):
+                doubtful.append((ticket, known))
+        gone = await self._ask_for_themselves(connection, doubtful, records, changes, counts)
+        refused = bool(gone) and counts.deleted + len(gone) > max(MANY, counts.compared_open / 2)
+        if not refused:
+            counts.deleted += len(gone)
+            changes += [(ticket, deleted(ticket, now)) for ticket in gone]
         await self.store.update_tickets(changes)
-
-    async def _missing(
-        self, connection: Connection, missing: Sequence[Ticket], now: datetime, counts: ReconciliationCounts
-    ) -> list[tuple[Ticket, Ticket]]:
-        """Ask for the records themselves before calling them deleted: somebody may have cleared the correlation id."""
-        sys_ids = [ticket.record.sys_id for ticket in missing if ticket.record is not None]
-        if not sys_ids:
-            return []
-        seen = await with_access(self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids))
-        by_sys_id = {record.sys_id: record for record in seen}
-        gone = len(sys_ids) - len(by_sys_id)
-        if gone > MANY and gone > counts.compared / 2:
+        if refused:
             raise AccessRefused(
-                f"{gone} of {counts.compared} tickets can no longer be found in ServiceNow; none of them was marked as "
-                "deleted.",
+                f"{len(gone)} of {counts.compared_open} open tickets can no longer be found in ServiceNow; none of "
+                "them was marked as deleted.",
                 code="records_not_visible",
                 next_step="Check that the integration user may still read incidents and change requests: roles, access "
                 "controls, domain.",
             )
-        changes: list[tuple[Ticket, Ticket]] = []
-        for ticket in missing:
-            record = by_sys_id.get(ticket.record.sys_id) if ticket.record is not None else None
-            if record is None:
-                after = deleted(ticket, now)
-                counts.deleted += 1
+
+    async def _ask_for_themselves(
+        self,
+        connection: Connection,
+        doubtful: Sequence[tuple[Ticket, Record]],
+        records: Mapping[str, Sequence[Record]],
+        changes: list[tuple[Ticket, Ticket]],
+        counts: ReconciliationCounts,
+    ) -> list[Ticket]:
+        """Ask for records by their sys_id before anything is concluded; return the open tickets whose record is gone.
+
+        A record may have lost its correlation id. And a page may be older than what the synchronisation has applied
+        since: what is read now, after the ticket itself was read, is not.
+        """
+        if not doubtful:
+            return []
+        sys_ids = [known.sys_id for _, known in doubtful]
+        seen = await with_access(self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids))
+        by_sys_id = {record.sys_id: record for record in seen}
+        gone: list[Ticket] = []
+        now = self.clock()
+        for ticket, known in doubtful:
+            shown = own_first(ticket, records.get(ticket.ticket_id, ()))
+            if (record := by_sys_id.get(known.sys_id)) is not None:
+                own = replace(record, correlation_id=ticket.correlation_id)
+                changes += counts.change(ticket, _compared(ticket, own, shown, now), shown)
+            elif shown:
+                counts.adopted += 1
+                changes.append((ticket, _compared(adopted(ticket, shown[0], now), shown[0], shown, now)))
+            elif ticket.is_open:
+                gone.append(ticket)
             else:
-                after = with_record(ticket, replace(record, correlation_id=ticket.correlation_id), now)
-                counts.corrected += after is not ticket
-            if after is not ticket:
-                changes.append((ticket, after))
-        return changes
+                counts.archived += 1
+                changes.append((ticket, archived(ticket, now)))
+        return gone
 
 
 def _concerns(ticket: Ticket, connection: Connection, now: datetime) -> bool:
-    return ticket.is_of(connection) and ticket.delivery.status is Delivery.DELIVERED and ticket.created_at < now - GRACE
+    return (
+        ticket.is_of(connection) and ticket.delivery.status is not Delivery.PENDING and ticket.created_at < now - GRACE
+    )
 
 
-def _compared(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket:
+def _compared(ticket: Ticket, own: Record, shown: Sequence[Record], now: datetime) -> Ticket:
     """Return the ticket with what its own record says, and a note for every other record that claims to be it."""
-    known = ticket.record
-    for record in records:
-        if known is None or record.sys_id == known.sys_id:
-            ticket = with_record(ticket, record, now)
-        else:
+    ticket = with_record(ticket, own, now)
+    for record in shown:
+        if record.sys_id != own.sys_id:
             ticket = doubled(ticket, record, now)
     return ticket
 

@@ -21,7 +21,7 @@ from shared.connections.ports import ConnectionStore
 from shared.errors import AccessRefused, StorageUnavailable
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
-from shared.tickets.apply import with_record
+from shared.tickets.apply import is_outdated, own_first, with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import EARLIEST, Delivery, Record, Ticket
 from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
@@ -174,7 +174,7 @@ class TicketSync:
             )
             counts.requests += 1
             counts.seen += len(page)
-            await self.apply(connection, page, counts)
+            await self.apply(connection, page, counts, first_answer=state.watermark is None)
             if page:
                 after = (page[-1].updated_at_text, page[-1].sys_id)
                 # A record without a time, or with one from the future, is applied and moves nothing.
@@ -209,12 +209,19 @@ class TicketSync:
                 seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
                 counts.requests += 1
                 counts.seen += len(seen)
-                await self.apply(connection, seen, counts)
+                await self.apply(connection, seen, counts, first_answer=state.watermark is None)
             if self.clock() >= deadline:
                 return replace(state, resume_after_ticket=after)
 
-    async def apply(self, connection: Connection, records: Sequence[Record], counts: SyncCounts) -> None:
-        """Bring the tickets of these records up to date, in transactions."""
+    async def apply(
+        self, connection: Connection, records: Sequence[Record], counts: SyncCounts, *, first_answer: bool
+    ) -> None:
+        """Bring the tickets of these records up to date, in transactions.
+
+        Args:
+            first_answer: Nothing is known of the instance yet, or not since the connection came back to it: what it
+                says now counts, also where its count is smaller than the one known.
+        """
         by_ticket: dict[str, list[Record]] = {}
         for record in records:
             if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
@@ -228,7 +235,8 @@ class TicketSync:
             changes = [
                 (ticket, after)
                 for ticket_id, ticket in tickets.items()
-                if ticket.is_of(connection) and (after := _applied(ticket, by_ticket[ticket_id], now)) is not ticket
+                if ticket.is_of(connection)
+                and (after := _applied(ticket, by_ticket[ticket_id], now, first_answer=first_answer)) is not ticket
             ]
             counts.unknown += len(waiting) - len(tickets)
             conflicts = await self.store.update_tickets(changes)
@@ -240,10 +248,11 @@ class TicketSync:
             raise StorageUnavailable("Some tickets change too often; the synchronisation is tried again.")
 
 
-def _applied(ticket: Ticket, records: Sequence[Record], now: datetime) -> Ticket:
+def _applied(ticket: Ticket, records: Sequence[Record], now: datetime, *, first_answer: bool) -> Ticket:
     """Return the ticket with what its records say; one in delivery is left to its deliverer."""
-    if ticket.delivery.status is not Delivery.DELIVERED:
+    if ticket.delivery.status is Delivery.PENDING:
         return ticket
-    for record in records:
-        ticket = with_record(ticket, record, now)
+    for record in own_first(ticket, records):
+        if first_answer or not is_outdated(ticket, record):
+            ticket = with_record(ticket, record, now)
     return ticket

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -131,8 +132,9 @@ def test_the_release_before_reads_any_ticket(ticket: Ticket) -> None:
 
 def test_the_release_before_reads_a_ticket_to_which_everything_has_happened() -> None:
     ticket = ticket_from(next(row for _, row, decode in READ if decode is ticket_from))
-    for kind in EventKind:
-        ticket = with_event(ticket, kind, START, message="…")
+    begins_at = ticket.timeline[-1].at
+    for number, kind in enumerate(EventKind):
+        ticket = with_event(ticket, kind, begins_at + timedelta(seconds=number), message="…")
     old = old_tickets.ticket_of(ticket_row(ticket), None)
     assert old.timeline[0].kind.value == "created"
     assert ticket_of(ticket_row(ticket), None) == ticket

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.tickets.apply import deleted, delivered, doubled, with_record
+from shared.tickets.apply import adopted, archived, deleted, delivered, doubled, is_outdated, own_first, with_record
 from shared.tickets.model import Delivery, EventKind, Phase, Record, Ticket, TimelineEvent
 from shared.tickets.phases import phase_of
 from shared.tickets.timeline import MAX_EVENTS, with_event
@@ -53,6 +54,8 @@ def test_the_count_never_falls_and_the_newest_state_stays(history: tuple[Ticket,
     ticket, seen = history
     record_of_first = shown(ticket)
     for record in seen:
+        if is_outdated(ticket, record):
+            continue
         after = with_record(ticket, record, START)
         assert after.record is not None
         assert ticket.record is not None
@@ -130,6 +133,57 @@ def test_an_inactive_record_is_closed_whatever_its_number_says() -> None:
     closed = with_record(ticket, shown(ticket, active=False, mod_count=1), START)
     assert closed.phase is Phase.CLOSED
     assert closed.timeline[-1].kind is EventKind.STATE_CHANGED
+
+
+EARLIER, KNOWN, LATER = "2026-03-02 09:30:14", "2026-03-02 09:30:15", "2026-03-02 09:30:16"
+
+
+@pytest.mark.parametrize(
+    ("mod_count", "updated_at_text", "expected"),
+    [
+        (6, EARLIER, True),
+        (6, KNOWN, True),
+        (6, LATER, False),  # restored from a backup, then changed
+        (7, KNOWN, False),
+        (8, EARLIER, False),
+        (8, LATER, False),
+    ],
+)
+def test_which_state_is_older(mod_count: int, updated_at_text: str, expected: bool) -> None:
+    ticket = delivered_ticket(START, record={"mod_count": 7, "updated_at_text": KNOWN})
+    record = shown(ticket, mod_count=mod_count, updated_at_text=updated_at_text)
+    assert is_outdated(ticket, record) is expected
+    assert not is_outdated(deleted(ticket, START), record)
+    assert not is_outdated(ticket, replace(record, sys_id="f" * 32))
+
+
+@pytest.mark.parametrize("state", ["6", "7", "8"])
+def test_an_archived_record_leaves_its_closed_ticket_as_it_is(state: str) -> None:
+    ticket = delivered_ticket(START)
+    closed = with_record(ticket, shown(ticket, state=state, mod_count=1), START)
+    gone = archived(closed, START)
+    assert (gone.phase, gone.record) == (closed.phase, closed.record)
+    assert [event.kind for event in events_after(closed, gone)] == [EventKind.ARCHIVED]
+    assert archived(gone, START) is gone
+
+
+def test_a_copy_takes_the_place_of_a_record_that_is_gone() -> None:
+    ticket = delivered_ticket(START)
+    copy = record_for(ticket, sys_id="f" * 32, number="INC0000002", state="2")
+    after = adopted(ticket, copy, START)
+    assert (after.record, after.phase) == (copy, Phase.IN_PROGRESS)
+    assert [event.kind for event in events_after(ticket, after)] == [EventKind.ADOPTED, EventKind.STATE_CHANGED]
+    gone = deleted(ticket, START)
+    assert [event.kind for event in events_after(gone, adopted(gone, copy, START))] == [
+        EventKind.ADOPTED,
+        EventKind.FOUND_AGAIN,
+    ]
+
+
+def test_the_record_with_the_proposed_sys_id_comes_first() -> None:
+    ticket = new_ticket(START)
+    copy, own = record_for(ticket, sys_id="0" * 32), record_for(ticket)
+    assert own_first(ticket, [copy, own]) == [own, copy]
 
 
 def test_deleted_and_found_again() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 
 from shared.connections.model import SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable
-from shared.tickets.model import EventKind, Phase, Ticket
+from shared.tickets.apply import with_record
+from shared.tickets.deliver import failed
+from shared.tickets.model import Delivery, EventKind, Phase, Ticket
+from shared.tickets.phases import phase_of
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
 from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
@@ -70,6 +74,12 @@ class World:
     def stored(self, ticket: Ticket) -> Ticket:
         return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
 
+    async def change_here(self, ticket: Ticket, **values: Any) -> None:
+        """Let our side know another state of the record than ServiceNow has."""
+        stored = self.stored(ticket)
+        assert stored.record is not None
+        await self.store.update_ticket(stored, with_record(stored, replace(stored.record, **values), self.clock()))
+
     def double(self, ticket: Ticket, sys_id: str) -> None:
         self.servicenow.insert(record_for(ticket, sys_id=sys_id, number=f"INC{sys_id[:7]}", state="7", active=False))
 
@@ -87,7 +97,7 @@ async def test_both_sides_alike(count: int) -> None:
     world = World()
     tickets = await world.tickets(count)
     counts = await world.run()
-    assert counts == ReconciliationCounts(compared=count, complete=True)
+    assert counts == ReconciliationCounts(compared=count, compared_open=count, complete=True)
     assert [world.stored(ticket).etag for ticket in tickets] == [ticket.etag for ticket in tickets]
     assert world.state.reconciled_at == world.clock()
 
@@ -188,6 +198,134 @@ async def test_a_cleared_correlation_id_is_no_deletion() -> None:
     assert world.stored(tickets[2]).etag == stored.etag
 
 
+async def test_what_the_comparison_reads_is_simply_true() -> None:
+    """A record was restored from a backup: its count and its time are older than those known."""
+    world = World()
+    (ticket,) = await world.tickets(1)
+    await world.change_here(ticket, state="6", mod_count=9, updated_at_text="2026-03-02 11:00:00")
+    assert (await world.run()).corrected == 1
+    assert world.stored(ticket).record == world.servicenow.record(ticket.ticket_id)
+    assert world.stored(ticket).phase is Phase.NEW
+
+
+async def test_a_page_that_is_older_than_what_was_applied_since_turns_nothing_back() -> None:
+    """A synchronisation of another host applies a change between the reading of the page and that of the tickets."""
+    world = World()
+    tickets = await world.tickets(3)
+    scan = world.store.scan_tickets
+
+    async def synchronised_meanwhile(connection_id: str, *, after: str | None = None):  # type: ignore[no-untyped-def]
+        world.servicenow.change(tickets[1].ticket_id, state="6")
+        newest = world.servicenow.record(tickets[1].ticket_id)
+        stored = world.stored(tickets[1])
+        assert newest is not None
+        await world.store.update_ticket(stored, with_record(stored, newest, world.clock()))
+        async for page in scan(connection_id, after=after):
+            yield page
+
+    world.store.scan_tickets = synchronised_meanwhile  # type: ignore[method-assign]
+    counts = await world.run()
+    assert (counts.corrected, counts.deleted) == (0, 0)
+    assert world.stored(tickets[1]).phase is Phase.RESOLVED
+
+
+async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
+    world = World()
+    await world.tickets(2)
+    refusal = AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+    lost, refused = [
+        await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True)) for _ in range(2)
+    ]
+    own = world.servicenow.insert(record_for(lost, state="2"))
+    world.double(lost, "0" * 32)
+    counts = await world.run()
+    assert (counts.compared, counts.adopted, counts.deleted) == (2, 1, 0)
+    stored = world.stored(lost)
+    assert (stored.record, stored.delivery.status) == (own, Delivery.DELIVERED)
+    assert kinds(stored)[-2:] == [EventKind.DELIVERED, EventKind.DOUBLED]
+    assert world.stored(refused) == refused
+
+
+# Copies and archives
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 100])
+@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before the own one", "behind it"])
+async def test_the_copy_is_adopted_once_the_original_is_deleted(page_size: int, sys_id: str) -> None:
+    world = World(page_size=page_size)
+    tickets = await world.tickets(4)
+    world.double(tickets[2], sys_id)
+    await world.run()
+    assert world.stored(tickets[2]).record == tickets[2].record
+    world.servicenow.delete(tickets[2].ticket_id)
+    counts = await world.run()
+    assert (counts.adopted, counts.deleted) == (1, 0)
+    stored = world.stored(tickets[2])
+    assert stored.record == world.servicenow.record(sys_id)
+    assert stored.phase is Phase.CLOSED
+    assert kinds(stored)[-3:] == [EventKind.DOUBLED, EventKind.ADOPTED, EventKind.STATE_CHANGED]
+    again = await world.run()
+    assert (again.adopted, again.corrected, again.doubled) == (0, 0, 0)
+
+
+async def test_a_ticket_that_was_marked_as_deleted_adopts_its_copy() -> None:
+    world = World()
+    (ticket,) = await world.tickets(1)
+    world.servicenow.delete(ticket.ticket_id)
+    await world.run()
+    assert world.stored(ticket).phase is Phase.DELETED
+    world.double(ticket, "f" * 32)
+    await world.run()
+    assert world.stored(ticket).phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize("state", ["6", "7", "8"])
+async def test_archived_records_leave_their_closed_tickets_as_they_are(state: str) -> None:
+    world = World(page_size=100)
+    tickets = await world.tickets(MANY + 10)
+    closed, opened = tickets[2:], tickets[:2]
+    for ticket in closed:
+        await world.change_here(ticket, state=state)
+        world.servicenow.delete(ticket.ticket_id)
+    counts = await world.run()
+    assert (counts.archived, counts.deleted, counts.compared_open) == (len(closed), 0, 2)
+    for ticket in closed:
+        stored = world.stored(ticket)
+        assert stored.phase is phase_of("incident", state, active=True)
+        assert kinds(stored)[-1] is EventKind.ARCHIVED
+    assert [world.stored(ticket) for ticket in opened] == opened
+    # Noted once, and not asked for again.
+    etags = [world.stored(ticket).etag for ticket in tickets]
+    before = world.servicenow.requests["list_by_sys_id"]
+    assert (await world.run()).archived == 0
+    assert world.servicenow.requests["list_by_sys_id"] == before
+    assert [world.stored(ticket).etag for ticket in tickets] == etags
+
+
+async def test_closed_tickets_do_not_dilute_the_guard() -> None:
+    """A hundred closed tickets are there; that all open ones are gone still means lost rights."""
+    world = World(page_size=200)
+    tickets = await world.tickets(100 + MANY + 1)
+    for ticket in tickets[:100]:
+        world.servicenow.change(ticket.ticket_id, state="7")
+        await world.change_here(ticket, state="7", mod_count=1)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets[100:]}
+    with pytest.raises(AccessRefused) as caught:
+        await world.run()
+    assert caught.value.code == "records_not_visible"
+
+
+async def test_other_corrections_are_stored_before_the_guard_refuses() -> None:
+    world = World(page_size=100)
+    tickets = await world.tickets(MANY + 5)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets[2:]}
+    world.servicenow.change(tickets[0].ticket_id, state="6")
+    with pytest.raises(AccessRefused):
+        await world.run()
+    assert world.stored(tickets[0]).phase is Phase.RESOLVED
+    assert [world.stored(ticket) for ticket in tickets[2:]] == tickets[2:]
+
+
 async def test_young_waiting_and_dormant_tickets_are_left_alone() -> None:
     world = World()
     await world.tickets(3)
@@ -244,7 +382,7 @@ async def test_foreign_records_whose_correlation_id_begins_like_ours_hold_nothin
         foreign = record_for(ticket, sys_id=f"{number:032x}")
         world.servicenow.insert(replace(foreign, correlation_id=f"{foreign.correlation_id}^x"))
     world.servicenow.delete(tickets[4].ticket_id)
-    assert await world.run() == ReconciliationCounts(compared=9, deleted=1, complete=True)
+    assert await world.run() == ReconciliationCounts(compared=9, compared_open=9, deleted=1, complete=True)
 
 
 async def test_a_refused_run_is_tried_again_an_hour_later() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from shared.connections.model import SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable, StorageUnavailable
-from shared.tickets.model import Phase, Ticket
+from shared.tickets.deliver import failed
+from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.sync import (
     CONFLICT_TRIES,
     LATE_COMMIT_S,
@@ -244,6 +245,63 @@ async def test_a_run_that_stops_at_a_record_from_the_future_hides_no_change() ->
     world.servicenow.change(third.ticket_id, state="2")
     await world.run()
     world.assert_same()
+
+
+async def test_a_restored_record_counts_once_somebody_changes_it() -> None:
+    """It comes back from a backup with a smaller count; its next change makes it newer."""
+    world = World()
+    (ticket,) = await world.tickets(1)
+    for state in ("2", "3", "6"):
+        world.servicenow.change(ticket.ticket_id, state=state)
+    await world.settle()
+    world.servicenow.change(ticket.ticket_id, state="2", mod_count=1)
+    await world.run()
+    world.assert_same()
+    assert world.stored(ticket).phase is Phase.IN_PROGRESS
+
+
+async def test_an_older_state_with_a_smaller_count_does_not_count() -> None:
+    """A page that was read before a change which another run has applied since."""
+    world = World()
+    (ticket,) = await world.tickets(1)
+    before = world.servicenow.record(ticket.ticket_id)
+    assert before is not None
+    await world.settle()
+    world.servicenow.change(ticket.ticket_id, state="6")
+    await world.run()
+    await world.sync.apply(world.connection, [before], SyncCounts(), first_answer=False)
+    world.assert_same()
+
+
+async def test_the_first_answer_counts_when_a_connection_comes_back_to_its_instance() -> None:
+    """A clone has written greater counts to the tickets; going back resets the state of the synchronisation."""
+    world = World(page_size=1)
+    tickets = await world.tickets(2)
+    await world.settle()
+    for ticket in tickets:
+        stored = world.stored(ticket)
+        assert stored.record is not None
+        wrong = replace(stored.record, state="7", mod_count=9, updated_at_text="2027-01-01 00:00:00")
+        await world.store.update_ticket(stored, replace(stored, record=wrong, phase=Phase.CLOSED))
+    await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=world.state.etag))
+    assert not (await world.run(within_s=0)).complete
+    await world.run()
+    world.assert_same()
+    assert [world.stored(ticket).phase for ticket in tickets] == [Phase.NEW, Phase.NEW]
+
+
+async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
+    world = World()
+    refusal = AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+    ticket = await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True))
+    world.servicenow.insert(record_for(ticket, sys_id="0" * 32, number="INC0000009"))
+    own = world.servicenow.insert(record_for(ticket, state="2"))
+    counts = await world.run()
+    stored = world.stored(ticket)
+    assert counts.applied == 1
+    assert (stored.delivery.status, stored.delivery.error_code) == (Delivery.DELIVERED, None)
+    assert (stored.record, stored.phase) == (own, Phase.IN_PROGRESS)
+    assert stored.timeline[-1].details["found"] == "true"
 
 
 async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
