@@ -14,7 +14,11 @@ ColumnKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A dictionary entry. `length` counts characters; `default` is a raw value; `reference` names a table."""
+    """A dictionary entry.
+
+    `length` counts characters; `default` is a raw value; `reference` names a table; `shown_empty` is the display value
+    of a column without a value.
+    """
 
     name: str
     kind: ColumnKind = "string"
@@ -24,6 +28,7 @@ class Column:
     reference: str = ""
     read_only: bool = False
     has_choices: bool = False
+    shown_empty: str = ""
 
     @property
     def display_label(self) -> str:
@@ -89,8 +94,9 @@ TASK = Table(
         Column("urgency", "integer", "Urgency", default="3", has_choices=True),
         Column("active", "boolean", "Active", default="true"),
         Column("due_date", "date_time", "Due date"),
-        *_dates("activity_due", "expected_start", "work_start", "work_end", "closed_at", "opened_at", "approval_set"),
-        *_dates("follow_up", "sla_due"),
+        *_dates("expected_start", "work_start", "work_end", "closed_at", "opened_at", "approval_set", "follow_up"),
+        Column("activity_due", "date_time", shown_empty="UNKNOWN"),
+        Column("sla_due", "date_time", shown_empty="UNKNOWN"),
         Column("assignment_group", "reference", "Assignment group", 32, reference="sys_user_group"),
         Column("assigned_to", "reference", "Assigned to", 32, reference="sys_user"),
         Column("opened_by", "reference", "Opened by", 32, reference="sys_user"),

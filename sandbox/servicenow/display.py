@@ -61,6 +61,11 @@ class UserFormat:
         raise ValueError(f"{typed!r} is no date-time in {self.date_pattern} {self.time_pattern}")
 
 
+def show_integer(stored: str) -> str:
+    """Return a whole number with its thousands grouped, anything else as it is (additions to the wire document, 0)."""
+    return f"{int(stored):,}" if stored.removeprefix("-").isdecimal() else stored
+
+
 def show_duration(stored: str) -> str:
     """Return a stored duration (a time since 1970) in words, or as it is if it is none."""
     try:

@@ -10,6 +10,7 @@ from sandbox.servicenow.business_rules import BusinessRules
 from sandbox.servicenow.caller import Caller
 from sandbox.servicenow.clock import from_glide, to_glide
 from sandbox.servicenow.dictionary import SYSTEM_COLUMN_NAMES, Column
+from sandbox.servicenow.journals import JOURNALS
 from sandbox.servicenow.properties import UnknownPropertyError
 from sandbox.servicenow.records import DuplicateSysIdError, Row, new_sys_id
 from sandbox.servicenow.rules import Write, run_before_rules
@@ -236,7 +237,7 @@ class Operations:
 
     def _journals(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
         columns = self._dictionary.columns(table)
-        return {name: values[name] for name in _JOURNALS if name in columns and values.get(name)}
+        return {name: values[name] for name in JOURNALS if name in columns and values.get(name)}
 
     def _append_journals(self, table: str, sys_id: str, journals: Mapping[str, str], caller: Caller) -> None:
         for element, value in journals.items():

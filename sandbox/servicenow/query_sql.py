@@ -57,7 +57,7 @@ class ResolvedField:
     """A field path as SQL.
 
     `expression` is its value, with the collation by which text is compared and sorted; `record` is the `sys_id` of the
-    row that holds it. `column` is the last of the path, `steps` each (table, column) walked through.
+    row that has the field. `column` is the last of the path, `steps` each (table, column) walked through.
     """
 
     expression: str

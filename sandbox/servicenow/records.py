@@ -20,6 +20,7 @@ from sandbox.servicenow.query_sql import CompiledQuery, QueryCompiler, ResolvedF
 
 type Row = dict[str, str]
 
+_VALUES_AT_ONCE = 500
 _COLLATIONS = {"NOCASE": "", "BINARY": "_by_case"}
 """How indexed text may be ordered, and what tells the names of the indexes apart."""
 INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -167,6 +168,15 @@ class Records:
         """Run one SQL statement and return all its rows."""
         with self._lock:
             return self._connection.execute(statement, parameters).fetchall()
+
+    def execute_for(self, statement: str, values: Iterable[str]) -> list[tuple[Any, ...]]:
+        """Run an SQL statement whose `{values}` are any number of texts, a part of them at a time, each one once."""
+        wanted = sorted(set(values) - {""})
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(wanted), _VALUES_AT_ONCE):
+            chunk = wanted[start : start + _VALUES_AT_ONCE]
+            rows += self.execute(statement.replace("{values}", ", ".join("?" * len(chunk))), chunk)
+        return rows
 
     # Writing
 

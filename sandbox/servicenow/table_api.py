@@ -207,17 +207,6 @@ def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> 
     readable = [name for name, field in fields.items() if instance.access.may_read_field(call.caller, field)]
     shown_empty = instance.properties["simulator.unreadable_field"] == "empty"
     identity = _identity_fields(call, table)
-    stored = instance.records.select(
-        table,
-        [*identity, *(fields[name] for name in readable)],
-        selection.query,
-        order_by=order_by,
-        limit=selection.limit,
-        offset=selection.offset,
-    )
-    stored = _readable(call, table, stored)
-    if not stored:
-        return []
     style = _style(call)
     formatter = ValueFormatter(
         instance.records,
@@ -228,6 +217,17 @@ def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> 
         labels_by_class=instance.properties["simulator.task_choice_labels"] == "class",
         in_sight=lambda name, sys_ids: instance.operations.in_sight(name, sys_ids, call.caller),
     )
+    stored = instance.records.select(
+        table,
+        [*identity, *(formatter.selected(fields[name]) for name in readable)],
+        selection.query,
+        order_by=order_by,
+        limit=selection.limit,
+        offset=selection.offset,
+    )
+    stored = _readable(call, table, stored)
+    if not stored:
+        return []
     _, classes, *columns = (list(map(as_text, column)) for column in zip(*stored, strict=True))
     cells: dict[str, Sequence[Cell]] = {
         name: formatter.cells(fields[name], values, classes) for name, values in zip(readable, columns, strict=True)

@@ -1,21 +1,21 @@
 """How stored values look in an answer: the display-value modes of the wire document 2.4."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sandbox.servicenow.choices import Choices
 from sandbox.servicenow.dictionary import Column, Dictionary
-from sandbox.servicenow.display import UserFormat, show_duration
+from sandbox.servicenow.display import UserFormat, show_duration, show_integer
+from sandbox.servicenow.journals import Journals
 from sandbox.servicenow.query_sql import ResolvedField
 from sandbox.servicenow.records import Records
 
 type DisplayMode = Literal["false", "true", "all"]
 type Cell = str | dict[str, str]
 
-_REFERENCES_AT_ONCE = 500
 _MASK = "********"
-"""Shown for a password that is set; journals are never stored with their record, so they show nothing."""
+"""Shown for a password that is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,16 @@ class ValueFormatter:
         self._style = style
         self._labels_by_class = labels_by_class
         self._in_sight = in_sight
+        self._journals = Journals(records, dictionary, user_format)
+
+    def selected(self, field: ResolvedField) -> ResolvedField:
+        """Return what to read from each row for :meth:`cells`: a journal is found by the record that it belongs to."""
+        if field.column.kind == "journal" and self._style.mode != "false":
+            return replace(field, expression=field.record)
+        return field
 
     def cells(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[Cell]:
-        """Return the cells of one field, given its raw value and the class of each row."""
+        """Return the cells of one field, given what was selected for it and the class of each row."""
         column = field.column
         shown = values if self._style.mode == "false" else self._shown(field, values, classes)
         if column.kind in ("journal", "password"):
@@ -85,8 +92,10 @@ class ValueFormatter:
 
     def _shown(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[str]:
         column = field.column
-        if column.kind in ("journal", "password"):
+        if column.kind == "password":
             return [_MASK if value else "" for value in values]
+        if column.kind == "journal":
+            return self._journals.shown(*field.steps[-1], values)
         if column.reference:
             return _looked_up(values, self._display_values(column.reference, values))
         if column.has_choices:
@@ -97,8 +106,11 @@ class ValueFormatter:
             "date_time": self._user_format.show_date_time,
             "date": self._user_format.show_date,
             "duration": show_duration,
+            "integer": show_integer,
         }.get(column.kind)
-        return list(values) if show is None else _looked_up(values, {value: show(value) for value in set(values)})
+        if show is None:
+            return list(values)
+        return _looked_up(values, {value: show(value) for value in set(values)} | {"": column.shown_empty})
 
     def _choice_labels(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[str]:
         table, column = field.steps[-1]
@@ -110,20 +122,14 @@ class ValueFormatter:
     def _display_values(self, table: str, sys_ids: Iterable[str]) -> dict[str, str]:
         if table not in self._dictionary:
             return {}
-        wanted = sorted(set(sys_ids) - {""})
-        display = self._dictionary.display_column(table)
-        found: dict[str, str] = {}
-        for start in range(0, len(wanted), _REFERENCES_AT_ONCE):
-            chunk = wanted[start : start + _REFERENCES_AT_ONCE]
-            rows = self._records.execute(
-                f'SELECT "sys_id", "{display}" FROM "{self._dictionary.root(table)}" '
-                f'WHERE "sys_id" IN ({", ".join("?" * len(chunk))})',
-                chunk,
-            )
-            names = {sys_id: name or "" for sys_id, name in rows}
-            seen = names.keys() if self._in_sight is None else self._in_sight(table, list(names))
-            found |= {sys_id: name if sys_id in seen else "" for sys_id, name in names.items()}
-        return found
+        rows = self._records.execute_for(
+            f'SELECT "sys_id", "{self._dictionary.display_column(table)}" FROM "{self._dictionary.root(table)}" '
+            'WHERE "sys_id" IN ({values})',
+            sys_ids,
+        )
+        names = {sys_id: name or "" for sys_id, name in rows}
+        seen = names.keys() if self._in_sight is None else self._in_sight(table, list(names))
+        return {sys_id: name if sys_id in seen else "" for sys_id, name in names.items()}
 
 
 def _looked_up(values: Sequence[str], names: dict[str, str]) -> list[str]:

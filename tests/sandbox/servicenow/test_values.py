@@ -1,10 +1,10 @@
 """Item 5 of the wire document's list for a simulator: what values look like (2.4, 2.5, 2.6)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from sandbox.servicenow.access import ADMIN_ONLY, AccessRule
+from sandbox.servicenow.access import ADMIN_ONLY, STANDARD_RULES, AccessRule
 from sandbox.servicenow.seed import user_sys_id
 from tests.sandbox.servicenow.rest_client import BASE_URL, RestClient
 
@@ -62,6 +62,121 @@ def test_journals_read_back_empty_and_append(rest: RestClient, element: str) -> 
     assert repeated["comments_and_work_notes"] == ""
     entries = rest.values("sys_journal_field", f"element_id={created['sys_id']}^element={element}", "value")
     assert sorted(entries) == ["first", "second", "second"]
+
+
+class TestJournals:
+    """Under display values a journal column holds the whole journal (additions D, Read 2)."""
+
+    WORK_NOTE = "2026-03-02 10:01:00 - Alex Smith (Work notes)\nlooking into it\n\n"
+    COMMENT = "2026-03-02 10:00:00 - System Administrator (Additional comments)\nplease\r\nhelp\n\n"
+    IN_BERLIN: ClassVar = {"comments": COMMENT, "work_notes": WORK_NOTE, "comments_and_work_notes": WORK_NOTE + COMMENT}
+    COLUMNS = "comments,work_notes,comments_and_work_notes"
+
+    @pytest.fixture
+    def written(self, rest: RestClient) -> str:
+        created = rest.create("incident", comments="please\r\nhelp")
+        rest.instance.clock.advance(60)
+        rest.change("incident", created["sys_id"], user="agent.smith", work_notes="looking into it")
+        rest.create("incident", comments="another ticket's")
+        sys_id: str = created["sys_id"]
+        return sys_id
+
+    def read(self, rest: RestClient, sys_id: str, *, user: str = "agent.smith", **parameters: str) -> dict[str, Any]:
+        (row,) = rest.rows("incident", f"sys_id={sys_id}", user=user, fields=self.COLUMNS, **parameters)
+        return row
+
+    def test_they_hold_every_entry_newest_first(self, rest: RestClient, written: str) -> None:
+        assert self.read(rest, written, display_value="true") == self.IN_BERLIN
+        assert self.read(rest, written, display_value="all") == {
+            name: {"display_value": text, "value": ""} for name, text in self.IN_BERLIN.items()
+        }
+
+    def test_their_raw_values_are_empty(self, rest: RestClient, written: str) -> None:
+        assert self.read(rest, written) == dict.fromkeys(self.IN_BERLIN, "")
+
+    def test_times_are_in_the_readers_zone_and_format(self, rest: RestClient, written: str) -> None:
+        rest.instance.records.update("sys_user", AGENT, {"time_zone": "Asia/Tokyo", "date_format": "dd/MM/yyyy"})
+        shown = self.read(rest, written, display_value="true")["comments"]
+        assert shown.startswith("02/03/2026 18:00:00 - System Administrator (Additional comments)\n")
+
+    def test_the_answer_to_a_write_holds_them_too(self, rest: RestClient, written: str) -> None:
+        display_values = {"sysparm_display_value": "true", "sysparm_fields": self.COLUMNS}
+        path = "/api/now/table/incident"
+        changed = rest.send("PATCH", f"{path}/{written}", display_values, user="agent.smith", json={"comments": "done"})
+        new = "2026-03-02 10:01:00 - Alex Smith (Additional comments)\ndone\n\n"
+        assert changed.json()["result"] == {
+            "comments": new + self.COMMENT,
+            "work_notes": self.WORK_NOTE,
+            "comments_and_work_notes": new + self.WORK_NOTE + self.COMMENT,
+        }
+        created = rest.send("POST", path, display_values, user="agent.smith", json={"comments": "done"})
+        assert created.json()["result"] == {"comments": new, "work_notes": "", "comments_and_work_notes": new}
+
+    def test_who_may_not_read_the_entries_reads_them_in_the_record(self, rest: RestClient, written: str) -> None:
+        rest.instance.access.add(AccessRule("sys_journal_field", "read", ADMIN_ONLY, condition="name=nothing"))
+        for rule in [rule for rule in STANDARD_RULES if rule.table == "sys_journal_field"]:
+            rest.instance.access.remove(rule)
+        assert rest.rows("sys_journal_field", user="agent.smith") == []
+        assert self.read(rest, written, display_value="true") == self.IN_BERLIN
+        rest.instance.access.add(AccessRule("task", "read", ADMIN_ONLY, field="work_notes"))
+        assert "work_notes" not in self.read(rest, written, display_value="true")
+
+    def test_through_a_reference(self, rest: RestClient, written: str) -> None:
+        rest.create("incident", parent=written)
+        shown = rest.rows(
+            "incident", "parentISNOTEMPTY", user="agent.smith", fields="parent.comments", display_value="true"
+        )
+        assert shown == [{"parent.comments": self.COMMENT}]
+        assert (
+            rest.rows("incident", "parentISEMPTY", fields="parent.comments", display_value="true")
+            == [{"parent.comments": ""}] * 2
+        )
+
+    def test_an_author_who_is_no_user_is_named_as_stored(self, rest: RestClient) -> None:
+        row = rest.instance.records.insert("incident", {})
+        entry = {"name": "incident", "element": "comments", "element_id": row["sys_id"], "value": "x"}
+        rest.instance.records.insert("sys_journal_field", entry, by="guest")
+        assert (
+            " - guest (Additional comments)\nx\n\n" in self.read(rest, row["sys_id"], display_value="true")["comments"]
+        )
+
+    def test_a_long_list_shows_the_journal_of_each(self, rest: RestClient) -> None:
+        records = rest.instance.records
+        records.insert_many("incident", ({"sys_id": f"{number:032x}"} for number in range(1200)))
+        records.insert_many(
+            "sys_journal_field",
+            (
+                {"name": "incident", "element": "comments", "element_id": f"{number:032x}", "value": str(number)}
+                for number in range(0, 1200, 3)
+            ),
+        )
+        rows = rest.rows("incident", "ORDERBYsys_id", fields="comments", display_value="true")
+        texts = [row["comments"].partition("\n")[2].strip() for row in rows]
+        assert texts == [str(number) if number % 3 == 0 else "" for number in range(1200)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("business_stc", "102197", "102,197"),
+        ("business_stc", "-1234567", "-1,234,567"),
+        ("business_stc", "999", "999"),
+        ("business_stc", "", ""),
+        ("state", "1234", "1234"),
+        ("activity_due", "", "UNKNOWN"),
+        ("sla_due", "", "UNKNOWN"),
+        ("sla_due", "2026-07-01 22:30:00", "2026-07-01 15:30:00"),
+        ("due_date", "", ""),
+        ("business_duration", "1970-01-02 04:23:00", "1 Day 4 Hours 23 Minutes"),
+        ("business_duration", "", ""),
+    ],
+)
+def test_what_people_see_instead_of_the_value(rest: RestClient, column: str, value: str, shown: str) -> None:
+    rest.instance.records.insert("incident", {column: value})
+    (row,) = rest.rows("incident", fields=column, display_value="all")
+    assert row[column] == {"display_value": shown, "value": value}
+    assert rest.rows("incident", fields=column, display_value="true") == [{column: shown}]
+    assert rest.rows("incident", fields=column) == [{column: value}]
 
 
 def test_date_times_are_utc_raw_and_in_the_callers_zone_and_format_shown(rest: RestClient) -> None:
