@@ -109,6 +109,7 @@ class ControlApi:
             ("POST", "/records/{table}/{sys_id}/domain"): self._move_to_domain,
             ("POST", "/domains"): self._create_domain,
             ("POST", "/choices"): self._add_choice,
+            ("PUT", "/column-lengths/{table}/{column}"): self._set_column_length,
             ("POST", "/bulk/insert"): self._bulk_insert,
             ("POST", "/bulk/touch"): self._bulk_touch,
             ("GET", "/stored-tables"): self._list_stored_tables,
@@ -138,6 +139,7 @@ class ControlApi:
         self._instance.clock.reset()
         self._instance.properties.reset()
         self._instance.access.reset()
+        self._instance.dictionary.reset()
         if body.get("records"):
             self._records.clear()
             simulator.plant(self._instance)
@@ -347,6 +349,15 @@ class ControlApi:
                 inherited = {"name": table, "element": body["element"], "value": value, "label": label}
                 self._records.insert("sys_choice", inherited | {"sequence": str(own)})
         return self._records.insert("sys_choice", {"sequence": str(own + 1)} | self._columns("sys_choice", body))
+
+    def _set_column_length(self, request: Request, body: Json) -> object:
+        _require_known(body, {"length"})
+        table, column, length = self._table(request), request.path_params["column"], int(body["length"])
+        self._instance.dictionary.set_length(table, column, length)
+        query = f"name={table}^element={column}"
+        if not self._records.update_many("sys_dictionary", query, {"max_length": str(length)}):
+            self._records.insert("sys_dictionary", {"name": table, "element": column, "max_length": str(length)})
+        return {}
 
     def _bulk_insert(self, _: Request, body: Json) -> object:
         _require_known(body, {"table", "count", "values", "correlation_prefix"})

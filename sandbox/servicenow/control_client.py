@@ -246,6 +246,10 @@ class ControlClient:
         """Add a value to a choice list, such as a custom state."""
         self._ask("POST", "/choices", {"name": table, "element": element, "value": value, "label": label})
 
+    def set_column_length(self, table: str, column: str, length: int) -> None:
+        """Change the length of a column in the dictionary, as customers do; what is stored already stays whole."""
+        self._ask("PUT", f"/column-lengths/{table}/{column}", {"length": length})
+
     def bulk_insert(
         self, table: str, count: int, values: Mapping[str, str] | None = None, *, correlation_prefix: str = ""
     ) -> int:

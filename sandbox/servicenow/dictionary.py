@@ -4,7 +4,7 @@ Physical storage follows ServiceNow's table-per-hierarchy: `task` and everything
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ColumnKind = Literal[
@@ -178,9 +178,7 @@ CHANGE_REQUEST = Table(
         Column("close_code", label="Close code", has_choices=True),
         Column("on_hold", "boolean", "On hold", default="false"),
         Column("on_hold_reason", label="On hold reason", length=4000),
-        Column(
-            "std_change_producer_version", "reference", "Standard change", 32, "", "std_change_producer_version", True
-        ),
+        Column("std_change_producer_version", "reference", "Standard change", 32, "", "std_change_producer_version"),
         *_references("sys_user", "requested_by", "cab_delegate"),
         *_references("change_request", "copied_from"),
         Column("conflict_status", label="Conflict status", default="Not Run", has_choices=True),
@@ -463,6 +461,16 @@ TABLES: tuple[Table, ...] = (
     _named("chg_model", "Change Model", *_strings(1000, "description"), *_flags("active", default="true")),
     _named("prb_model", "Problem Model"),
     _named("std_change_producer_version", "Standard Change Template Version"),
+    Table(
+        "std_change_properties",
+        "Standard Change Properties",
+        (
+            Column("internal_name", default="main_config"),
+            Column("readonly_fields", length=4000, default="description,backout_plan,test_plan,implementation_plan"),
+            *_strings(4000, "mandatory_fields", "default_values", "restricted_fields", "fields_to_copy"),
+            *_flags("two_step"),
+        ),
+    ),
     _named("sc_cat_item", "Catalog Item"),
     Table(
         "sys_attachment",
@@ -518,7 +526,22 @@ class Dictionary:
     """Looks tables and columns up, inheritance resolved."""
 
     def __init__(self, tables: Iterable[Table] = TABLES) -> None:
-        self.tables: Mapping[str, Table] = {table.name: table for table in tables}
+        self._own_tables = tuple(tables)
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the columns of a new instance."""
+        self._use(self._own_tables)
+
+    def set_length(self, table: str, column: str, length: int) -> None:
+        """Give a column of a table, and of what extends it, another length. Raises KeyError for an unknown one."""
+        changed = replace(self._columns[table][column], length=length)
+        others = tuple(own for own in self.tables[table].columns if own.name != column)
+        changed_table = replace(self.tables[table], columns=(*others, changed))
+        self._use((self.tables | {table: changed_table}).values())
+
+    def _use(self, tables: Iterable[Table]) -> None:
+        self.tables: dict[str, Table] = {table.name: table for table in tables}
         self._columns = {name: self._inherited_columns(name) for name in self.tables}
         self._lineages = {name: self._lineage_of(name) for name in self.tables}
 

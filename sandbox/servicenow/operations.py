@@ -1,7 +1,7 @@
 """Writing as a user does: access rules, then business rules, then storage, all or nothing (wire document 2.5)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.servicenow import domains, errors
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
 _JOURNALS = ("comments", "work_notes")
+_BEYOND_BMP: Mapping[str, Callable[[str], str]] = {
+    "kept": lambda text: text,
+    "cut": lambda text: re.split("[\U00010000-\U0010ffff]", text, maxsplit=1)[0],
+    "replaced": lambda text: re.sub("[\U00010000-\U0010ffff]", "?", text),
+}
+"""What is left of a text with characters beyond the Basic Multilingual Plane."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -153,9 +159,8 @@ class Operations:
             return "true" if value.lower() in ("true", "1") else "false"
         if column.kind == "date_time":
             return _fitted_date_time(value)
-        if self._instance.properties["simulator.overlong_text"] == "kept":
-            return value
-        return value[: column.length]
+        text = _BEYOND_BMP[self._instance.properties["simulator.text_beyond_bmp"]](value)
+        return text if self._instance.properties["simulator.overlong_text"] == "kept" else text[: column.length]
 
     def _domain_of_new(self, table: str, after: Row, caller: Caller) -> Row:
         """Return the domain of a new record: that of the person it is for, else of the one who creates it."""
@@ -199,10 +204,18 @@ class Operations:
                     now=self._instance.clock.now(),
                     properties=self._instance.properties,
                     choices=lambda column: self._instance.choices.values(table, column),
+                    template_fields=self._template_fields(table),
                 )
             )
         if table == "sys_user":
             self._complete_user(before, after)
+
+    def _template_fields(self, table: str) -> frozenset[str]:
+        if table != "change_request":
+            return frozenset()
+        settings = self._records.first("std_change_properties", "internal_name=main_config")
+        settings = settings or self._defaults("std_change_properties")
+        return frozenset(name.strip() for name in settings["readonly_fields"].split(","))
 
     def _complete_user(self, before: Row | None, after: Row) -> None:
         name = f"{after['first_name']} {after['last_name']}".strip()
@@ -237,7 +250,9 @@ class Operations:
 
     def _journals(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
         columns = self._dictionary.columns(table)
-        return {name: values[name] for name in JOURNALS if name in columns and values.get(name)}
+        return {
+            name: self._fitted(columns[name], values[name]) for name in JOURNALS if name in columns and values.get(name)
+        }
 
     def _append_journals(self, table: str, sys_id: str, journals: Mapping[str, str], caller: Caller) -> None:
         for element, value in journals.items():

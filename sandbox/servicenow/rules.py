@@ -49,16 +49,6 @@ _CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
 }
 _CANCELED_CHANGE = "4"
 _NOT_CANCELABLE = frozenset({"0", "3", "4"})
-_STANDARD_CHANGE_FIELDS = (
-    "category",
-    "implementation_plan",
-    "backout_plan",
-    "test_plan",
-    "justification",
-    "risk_impact_analysis",
-    "risk",
-    "cmdb_ci",
-)
 TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0efddeeff7b1281")
 STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
 
@@ -68,7 +58,8 @@ class Write:
     """One write to a ticket.
 
     `before` is None for an insert. `after` is the whole row as it shall be, and is changed by the rules. `journals` are
-    the comments and work notes given. `choices` are the active values of a column of this table.
+    the comments and work notes given. `choices` are the active values of a column of this table. `template_fields` are
+    those that a standard change keeps as its template has them.
     """
 
     table: str
@@ -79,6 +70,7 @@ class Write:
     now: datetime
     properties: Properties
     choices: Callable[[str], frozenset[str]]
+    template_fields: frozenset[str]
 
     def changed(self, column: str) -> bool:
         """Say whether the write changes a column; in an insert, whether it gives it a value."""
@@ -165,17 +157,18 @@ def _follow_change_model(write: Write) -> None:
         raise aborted_by_business_rule("change_request", *TRANSITION_RULE)
 
 
-def _keep_change_type(write: Write) -> None:
+def _keep_change_type_and_template(write: Write) -> None:
     if write.before is not None and write.previous("state") != "-5":
         write.after["type"] = write.previous("type")
+    if write.before is not None:
+        write.after["std_change_producer_version"] = write.previous("std_change_producer_version")
 
 
 def _keep_standard_change(write: Write) -> None:
     if (
         write.before is not None
         and write.previous("type") == "standard"
-        and write.properties.flag("simulator.standard_change.restricted")
-        and any(write.changed(column) for column in _STANDARD_CHANGE_FIELDS)
+        and any(write.changed(column) for column in write.template_fields & write.after.keys())
     ):
         raise aborted_by_business_rule("change_request", *STANDARD_CHANGE_RULE)
 
@@ -240,7 +233,7 @@ def _on(run: Callable[[Write], None], *tables: str) -> _Rule:
 _RULES = (
     _on(_open),
     _on(_mirror_state, *STATE_MIRRORS),
-    _on(_keep_change_type, "change_request"),
+    _on(_keep_change_type_and_template, "change_request"),
     _on(_keep_standard_change, "change_request"),
     _on(_look_up_priority, "incident", "problem"),
     _on(_count_reassignments),

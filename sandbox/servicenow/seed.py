@@ -166,6 +166,7 @@ def plant_essentials(instance: Instance) -> None:
         _plant_dictionary(instance)
         plant_choices(instance)
         _plant_properties(instance)
+        instance.records.insert("std_change_properties", {})
         _plant_roles_and_groups(instance)
         for person in PEOPLE:
             add_person(instance, person)

@@ -66,7 +66,9 @@ class TableApi:
     async def read_row(self, call: RestCall) -> Response:
         """GET one row."""
         table = served_table(call)
-        if call.instance.operations.visible(table, call.path["sys_id"], call.caller) is None:
+        if not is_readable(call, table) or not call.instance.operations.visible(
+            table, call.path["sys_id"], call.caller
+        ):
             raise errors.no_record()
         return call.answer(self._row(call, table, call.path["sys_id"]))
 
@@ -144,6 +146,17 @@ def served_table(call: RestCall) -> str:
     return table
 
 
+def is_readable(call: RestCall, table: str) -> bool:
+    """Say whether the caller passes a read rule of the table.
+
+    Where not, the rows of the table are counted and none is shown, or ServiceNowError is raised: that is a switch.
+    """
+    readable = call.instance.access.may(call.caller, "read", table)
+    if not readable and call.instance.properties["simulator.unreadable_table"] == "forbidden":
+        raise errors.unreadable_table(table)
+    return readable
+
+
 def page_of(call: RestCall) -> tuple[int, int]:
     """Return limit and offset. Raises ServiceNowError for values the instance refuses."""
     limit = call.parameters.get("sysparm_limit", str(DEFAULT_LIMIT))
@@ -169,12 +182,8 @@ def guarded_query(call: RestCall, table: str) -> CompiledQuery:
     compiled = compiler.compile(query, table)
     if compiled.unknown_fields and instance.properties["simulator.unknown_query_field"] == "forbidden":
         raise errors.query_forbidden()
-    if not instance.access.may_query(call.caller, compiled):
+    if is_readable(call, table) and not instance.access.may_query(call.caller, compiled):
         raise errors.query_forbidden()
-    if not instance.access.may(call.caller, "read", table):
-        if instance.properties["simulator.unreadable_table"] == "forbidden":
-            raise errors.not_authorized()
-        return _NOTHING
     if compiled.dropped and instance.properties.flag("glide.invalid_query.returns_no_rows"):
         return _NOTHING
     return compiled

@@ -32,7 +32,7 @@ from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
-from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, USER, Registered
+from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
@@ -401,6 +401,8 @@ async def test_whether_tokens_are_served(client: ServiceNowClient, answer: bytes
 
 
 async def test_the_table_of_clients_closed_to_other_scopes(checking: Checking, control: ControlClient) -> None:
+    assert (await checking.finding(CheckName.APPLICATION_REGISTRY)).reason == "unreadable", "itil does not suffice"
+    control.change_user(USER, roles=(*ROLES, "personalize_dictionary"))
     assert (await checking.finding(CheckName.APPLICATION_REGISTRY)).reason == "passed"
     [row] = control.records("sys_db_object", "name=oauth_entity")
     control.change_record("sys_db_object", row["sys_id"], {"read_access": "false"})

@@ -154,6 +154,17 @@ def test_hiding_a_ticket_in_another_domain(simulator: Simulated, control: Contro
     assert admin.status_code == 200
 
 
+def test_a_shorter_column(simulator: Simulated, control: ControlClient) -> None:
+    control.set_column_length("task", "description", 5)
+    assert control.insert_record("incident", {"description": "123456"})["description"] == "12345"
+    [entry] = control.records("sys_dictionary", "name=task^element=description")
+    assert entry["max_length"] == "5"
+    with pytest.raises(ControlError, match="unknown or missing: shoe_size"):
+        control.set_column_length("task", "shoe_size", 5)
+    control.reset()
+    assert control.insert_record("incident", {"description": "123456"})["description"] == "123456"
+
+
 def test_many_records_at_once(simulator: Simulated, control: ControlClient) -> None:
     assert control.bulk_insert("incident", 1000, {"short_description": "x"}, correlation_prefix="m365:") == 1000
     rows = control.records("incident", "correlation_idSTARTSWITHm365:", limit=2000)

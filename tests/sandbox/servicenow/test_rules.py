@@ -194,14 +194,39 @@ class TestChangeModel:
         rest.change("change_request", created["sys_id"], state="-3")
         assert rest.change("change_request", created["sys_id"], type="normal").json()["result"]["type"] == "emergency"
 
-    def test_standard_changes_keep_the_fields_of_their_template(self, rest: RestClient) -> None:
-        created = rest.create("change_request", type="standard", backout_plan="reboot")
-        response = rest.change("change_request", created["sys_id"], backout_plan="pray")
+    @pytest.mark.parametrize("field", ["description", "implementation_plan", "backout_plan", "test_plan"])
+    def test_standard_changes_keep_the_texts_of_their_template(self, rest: RestClient, field: str) -> None:
+        created = rest.create("change_request", type="standard", **{field: "reboot"})
+        response = rest.change("change_request", created["sys_id"], **{field: "pray"})
         assert "was aborted by Business Rule 'Restrict fields from Standard Change^" in refusal(response)[2]
-        assert rest.change("change_request", created["sys_id"], short_description="x").status_code == 200
+        assert rest.values("change_request", "", field) == ["reboot"]
 
-    def test_the_template_is_read_only(self, rest: RestClient) -> None:
-        assert rest.create("change_request", std_change_producer_version="x" * 32)["std_change_producer_version"] == ""
+    def test_other_fields_of_a_standard_change_may_change(self, rest: RestClient) -> None:
+        created = rest.create("change_request", type="standard")
+        fields = {
+            "risk": "2",
+            "impact": "1",
+            "priority": "2",
+            "category": "Network",
+            "assignment_group": GROUP,
+            "short_description": "x",
+        }
+        response = rest.change("change_request", created["sys_id"], **fields)
+        assert response.status_code == 200
+        assert rest.values("change_request", "", "risk") == ["2"]
+
+    def test_what_a_standard_change_keeps_is_a_setting(self, rest: RestClient) -> None:
+        (settings,) = rest.rows("std_change_properties", "internal_name=main_config")
+        rest.change("std_change_properties", settings["sys_id"], readonly_fields="category, no_such_field")
+        created = rest.create("change_request", type="standard")
+        assert rest.change("change_request", created["sys_id"], description="x").status_code == 200
+        assert rest.change("change_request", created["sys_id"], category="Network").status_code == 403
+
+    def test_the_template_is_set_on_insert_and_stays(self, rest: RestClient) -> None:
+        created = rest.create("change_request", type="standard", std_change_producer_version="a" * 32)
+        assert created["std_change_producer_version"]["value"] == "a" * 32
+        changed = rest.change("change_request", created["sys_id"], std_change_producer_version="b" * 32)
+        assert changed.json()["result"]["std_change_producer_version"]["value"] == "a" * 32
 
 
 class TestRefusals:

@@ -119,6 +119,30 @@ def test_overlong_text_may_be_kept(rest: RestClient) -> None:
     assert len(rest.create("incident", short_description="x" * 161)["short_description"]) == 161
 
 
+@pytest.mark.parametrize(
+    ("database", "kept"), [("kept", "before \U0001f512 after"), ("cut", "before "), ("replaced", "before ? after")]
+)
+def test_a_database_of_three_byte_characters(rest: RestClient, database: str, kept: str) -> None:
+    rest.instance.properties["simulator.text_beyond_bmp"] = database
+    text = "before \U0001f512 after"
+    created = rest.create("incident", short_description=text, description="ä€", work_notes=text)
+    assert (created["short_description"], created["description"]) == (kept, "ä€")
+    assert rest.values("sys_journal_field", "", "value") == [kept]
+    changed = rest.change("incident", created["sys_id"], correlation_id=text).json()["result"]
+    assert changed["correlation_id"] == kept
+
+
+def test_a_column_that_a_customer_shortened(rest: RestClient) -> None:
+    rest.instance.dictionary.set_length("task", "description", 5)
+    rest.instance.dictionary.set_length("problem", "short_description", 3)
+    texts = {"description": "123456", "short_description": "123456"}
+    for table, kept in (("incident", ("12345", "123456")), ("problem", ("12345", "123"))):
+        created = rest.create(table, **texts)
+        assert (created["description"], created["short_description"]) == kept
+    rest.instance.dictionary.reset()
+    assert rest.create("problem", **texts)["short_description"] == "123456"
+
+
 def test_patch_merges_counts_and_stamps_with_seconds(rest: RestClient) -> None:
     created = rest.create("incident", short_description="x", description="y")
     rest.instance.clock.advance(61.7)
