@@ -552,6 +552,9 @@ def test_the_database_finds_what_reading_row_by_row_finds(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="@AZ[`az{m:é", min_size=1, max_size=3), st.text(alphabet="@AZ[`az{m:é", max_size=4))
+@example("@", "[x")
+@example("m@", "M`")
+@example("Z", "z")
 def test_a_prefix_is_found_in_any_case(varied: tuple[Instance, list[Row]], prefix: str, text: str) -> None:
     instance, _ = varied
     instance.records.case_sensitive = False

@@ -402,6 +402,14 @@ class TestItem3Revocation:
         simulator.send("GET", "/oauth_revoke_token.do", params={"token": first["access_token"]})
         assert simulator.api(second["access_token"]).status_code == 401
 
+    def test_in_a_token_the_case_counts_however_text_is_compared(self, simulator: Simulated) -> None:
+        tokens = simulator.tokens()
+        in_other_case = {name: tokens[name].swapcase() for name in ("access_token", "refresh_token")}
+        assert simulator.api(in_other_case["access_token"]).status_code == 401
+        assert simulator.refresh(in_other_case["refresh_token"]).status_code == 401
+        simulator.send("GET", "/oauth_revoke_token.do", params={"token": in_other_case["access_token"]})
+        assert simulator.api(tokens["access_token"]).status_code == 200
+
 
 class TestItem4AtOnce:
     def test_deactivating_the_client(self, simulator: Simulated) -> None:
