@@ -189,6 +189,7 @@ def test_status_tells_whoever_has_a_role_of_the_parts(app: WholeApp) -> None:
         "storage": "ok",
         "key_vault": "ok",
         "connections": [{"connection_id": connected.connection_id, "status": "awaiting_authorization"}],
+        "unreadable_rows": [],
     }
     assert app.adele.get("/api/status") == status
     with faulty_vault(app, "forbidden_by_rbac"):
