@@ -1,13 +1,50 @@
-"""Texts from outside, made fit to stand in one line that people read."""
+"""Texts from outside, made fit to store, to show and to compare."""
 
 from __future__ import annotations
 
 import re
+import string
+import unicodedata
 from typing import Final
 
-_NOT_SHOWN: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Bidirectional controls (Unicode Standard Annex 9): they let a text rearrange what stands beside it."""
+_DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BREAKS: Final = re.compile("[\\s\x00-\x1f\x7f-\x9f]+")
+
+_LOOKALIKES: Final = {
+    "a": "АаΑαɑᴀᎪ",
+    "b": "ВвΒβЬʙᏴ",
+    "c": "СсϹϲᴄᏟ",
+    "d": "ԁᴅđĐᎠ",
+    "e": "ЕеΕεɛэᴇᎬ",
+    "f": "ϜꜰғҒ",
+    "g": "ɡɢԌᏀ",
+    "i": "ІіΙιıɩɪӀӏ",
+    "k": "КкΚκᴋᏦ",
+    "l": "|ǀʟłŁᏞ",
+    "m": "МмΜμᴍᎷ",
+    "n": "Νηɴпո",
+    "o": "ОоΟοσᴏøØօՕ",
+    "p": "РрΡρᴘᏢ",
+    "q": "ԛգǫ",
+    "r": "Ггʀᴦᖇ",
+    "s": "ЅѕʂꜱᏚ",
+    "t": "ТтΤτᴛᎢ",
+    "u": "υսᴜʊ",
+    "v": "νѵᴠ",
+    "x": "ХхΧχ",
+    "y": "УуҮүΥʏγ",
+    "3": "ЗзƷʒӠӡ",
+    "6": "бƃ",
+}
+"""Letters of other scripts, and of other styles that normalisation leaves alone, by the letter that they look like."""
+_BY_LETTER: Final = str.maketrans({seen: letter for letter, others in _LOOKALIKES.items() for seen in others})
+_SYMBOLS: Final = {
+    start + number: letter
+    for start in (0x1F150, 0x1F170, 0x1F1E6)
+    for number, letter in enumerate(string.ascii_lowercase)
+}
+"""Letters in filled circles and squares, and those of flags."""
+_SAME: Final = str.maketrans("i105", "llos")
 
 
 def one_line(text: str, max_length: int | None = None) -> str:
@@ -17,12 +54,28 @@ def one_line(text: str, max_length: int | None = None) -> str:
         max_length: Characters; what is longer is cut, and ends in an ellipsis.
     """
     whole = text.encode(errors="replace").decode()
-    line = _BREAKS.sub(" ", _NOT_SHOWN.sub("", whole)).strip()
+    line = _BREAKS.sub(" ", without_direction(whole)).strip()
     if max_length is None or len(line) <= max_length:
         return line
     return f"{line[: max_length - 1]}…"
 
 
+def without_direction(text: str) -> str:
+    """Return a text without bidirectional controls (Unicode Standard Annex 9), which rearrange what people see."""
+    return _DIRECTION.sub("", text)
+
+
 def utf16_length(text: str) -> int:
     """Return the length that Java, JavaScript and Table Storage see: a character beyond U+FFFF counts twice."""
     return len(text) + sum(character > "\uffff" for character in text)
+
+
+def skeleton(text: str) -> str:
+    """Return what is left of a text for an eye that does not look closely: two that look alike have the same.
+
+    Case, accents, blanks, punctuation and what cannot be seen count for nothing; letters of other scripts and styles
+    stand for the Latin ones that they look like.
+    """
+    plain = unicodedata.normalize("NFKD", text).translate(_SYMBOLS).translate(_BY_LETTER).casefold()
+    letters = "".join(character for character in plain if character.isalnum())
+    return letters.translate(_SAME).replace("rn", "m").replace("cl", "d").replace("vv", "w")

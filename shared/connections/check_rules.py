@@ -345,6 +345,17 @@ def client_sys_id(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) 
     return finding(name, "passed" if all(one == other for one, other in pairs) else "replaced")
 
 
+def texts_kept(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) -> Finding:
+    """Whether the instance keeps texts as they are sent."""
+    name = CheckName.TEXTS_KEPT
+    seen = [each.texts_kept for each in delivered]
+    made = [each.created for each in dry_runs if isinstance(each.created, MarkedRecord)]
+    seen += [record.texts_kept for record in made if record.texts_kept is not None]
+    if not seen:
+        return finding(name, "dry_run_needed")
+    return finding(name, "passed" if all(seen) else "shortened")
+
+
 def time_zone(account: Observed[Account | None], connection: Connection, now: datetime) -> Finding:
     """Whether the integration user's time zone is the connection's."""
     name = CheckName.TIME_ZONE

@@ -35,6 +35,7 @@ class CheckName(StrEnum):
     OWN_TICKETS = "own_tickets"
     CHOICE_LABELS = "choice_labels"
     CLIENT_SYS_ID = "client_sys_id"
+    TEXTS_KEPT = "texts_kept"
     CLOCK = "clock"
     TIME_ZONE = "time_zone"
     RATE_LIMITS = "rate_limits"
@@ -146,6 +147,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "own_tickets": {"passed": _PASSED, "hidden": _FAILED, "none_yet": _UNKNOWN},
     "choice_labels": {"passed": _PASSED, "refused": _FAILED},
     "client_sys_id": {"passed": _PASSED, "replaced": _FAILED, "dry_run_needed": _UNKNOWN},
+    "texts_kept": {"passed": _PASSED, "shortened": _FAILED, "dry_run_needed": _UNKNOWN},
     "clock": {"passed": _PASSED, "differs": _FAILED, "not_told": _UNKNOWN},
     "time_zone": {"passed": _PASSED, "differs": _FAILED, "not_told": _UNKNOWN},
     "rate_limits": {"none": _PASSED, "enough": _PASSED, "too_low": _FAILED, "reached": _FAILED},

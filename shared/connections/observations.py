@@ -107,19 +107,29 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class MarkedRecord:
-    """A record made by a dry run."""
+    """A record made by a dry run.
+
+    Attributes:
+        texts_kept: Whether it has the texts that were sent; None when that was not seen.
+    """
 
     sys_id: str
     number: str
+    texts_kept: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivered ticket: the id we proposed, and the record's own."""
+    """A delivered ticket: the id we proposed, and the record's own.
+
+    Attributes:
+        texts_kept: Whether its texts were kept as they were sent, as far as anybody noticed.
+    """
 
     kind: TicketKind
     proposed_sys_id: str
     sys_id: str
+    texts_kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

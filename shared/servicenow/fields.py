@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.connections.model import KindSettings, TicketKind
 from shared.tickets.model import CORRELATION_DISPLAY, EARLIEST, Priority, Ticket
-from shared.tickets.rendering import description_with_block
+from shared.tickets.rendering import record_texts
 
 IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
     Priority.CRITICAL: ("1", "1"),
@@ -42,8 +42,7 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
         "sys_id": ticket.ticket_id,
         "correlation_id": ticket.correlation_id,
         "correlation_display": CORRELATION_DISPLAY,
-        "short_description": content.name,
-        "description": description_with_block(content),
+        **record_texts(content),
     }
     if content.due_at is not None:
         fields["due_date"] = date_time_text(content.due_at)

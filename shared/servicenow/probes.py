@@ -41,6 +41,7 @@ from shared.servicenow.records import ALL_CLASSES, SYS_IDS_PER_REQUEST
 from shared.servicenow.table_api import Row, TableApi, table_url
 from shared.servicenow.transport import NotReached, Request
 from shared.tickets.model import CORRELATION_DISPLAY, CORRELATION_PREFIX, TABLES, Priority
+from shared.tickets.rendering import lost_characters
 
 MARK: Final = "m365check:"
 """Begins the ``correlation_id`` of a dry run's record, so that the synchronisation, which asks for those that begin
@@ -48,7 +49,8 @@ with the tickets' own prefix, passes over it."""
 MARKED_NAME: Final = "Connection check of the Microsoft 365 connector: please ignore"
 MARKED_DESCRIPTION: Final = (
     "An administrator tried out whether the connector may create and cancel records. "
-    "The connector cancels this record by itself; if it is still open, it can be canceled."
+    "The connector cancels this record by itself; if it is still open, it can be canceled. "
+    "These characters show whether texts arrive whole: é 漢 😀."
 )
 CLOSE_NOTES: Final = "Made by a connection check and canceled by it."
 
@@ -235,6 +237,7 @@ class ServiceNowProbe:
             else {"priority": CHANGE_PRIORITY[Priority.PLANNING]}
         )
         defaults = {"assignment_group": settings.assignment_group, "category": settings.category}
+        texts = {"short_description": MARKED_NAME, "description": MARKED_DESCRIPTION}
         row = await self.table_api.insert(
             access,
             TABLES[kind],
@@ -242,14 +245,15 @@ class ServiceNowProbe:
                 "sys_id": sys_id,
                 "correlation_id": f"{MARK}{sys_id}",
                 "correlation_display": CORRELATION_DISPLAY,
-                "short_description": MARKED_NAME,
-                "description": MARKED_DESCRIPTION,
+                **texts,
                 **urgent,
                 **{name: value for name, value in defaults.items() if value},
             },
-            fields=("sys_id", "number"),
+            fields=("sys_id", "number", *texts),
         )
-        return MarkedRecord(row.sys_id or sys_id, row.line("number"))
+        shown = any(row.value(field) for field in texts)
+        kept = not any(lost_characters(sent, row.value(field)) for field, sent in texts.items())
+        return MarkedRecord(row.sys_id or sys_id, row.line("number"), texts_kept=kept if shown else None)
 
     async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
         """See the port."""

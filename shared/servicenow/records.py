@@ -35,6 +35,8 @@ FIELDS: Final = (
     "correlation_id",
 )
 """What we read of a record; ServiceNow leaves ``sys_id`` out unless it is named (wire document 2.2)."""
+TEXTS: Final = ("short_description", "description")
+"""Read once, when the record is written or found, to compare them with what was sent."""
 
 MOD_COUNT_MAX: Final = 2**31 - 1
 """ServiceNow counts in 32 bits, and so does a number in Table Storage."""
@@ -56,7 +58,7 @@ class ServiceNowRecords:
         """See the port."""
         table = TABLES[ticket.content.kind]
         row = await self.table_api.insert(
-            access, table, record_fields(ticket, kind_settings, requester_sys_id), fields=FIELDS
+            access, table, record_fields(ticket, kind_settings, requester_sys_id), fields=(*FIELDS, *TEXTS)
         )
         record = record_of(row, table)
         if record is None:
@@ -69,7 +71,12 @@ class ServiceNowRecords:
         """See the port: one request asks for both."""
         query = any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", correlation_id))
         page = await self.table_api.list_rows(
-            access, table, query=ordered(query, "sys_created_on", "sys_id"), fields=FIELDS, limit=10, counted=False
+            access,
+            table,
+            query=ordered(query, "sys_created_on", "sys_id"),
+            fields=(*FIELDS, *TEXTS),
+            limit=10,
+            counted=False,
         )
         records = _records(page.rows, table)
         if any(record.sys_id != sys_id and record.correlation_id != correlation_id for record in records):
@@ -173,6 +180,7 @@ def record_of(row: Row, table: str) -> Record | None:
         assignment_group=row.label("assignment_group") or None,
         due_at=date_time_of(row.value("due_date")),
         correlation_id=row.value("correlation_id") or None,
+        texts={field: row.value(field) for field in TEXTS} if any(row.value(field) for field in TEXTS) else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
 from shared.tickets.phases import phase_of
+from shared.tickets.rendering import lost_characters, record_texts
 from shared.tickets.timeline import with_event
 
 CLASS_NOT_SHOWN: Final = "task"
@@ -23,11 +24,16 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
     """
     after = replace(
         ticket,
-        record=record,
+        record=replace(record, texts=None),
         phase=phase_of(record.table, record.state, record.active),
         delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now),
     )
-    return with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
+    after = with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
+    if lost := _lost(ticket, record):
+        after = with_event(after, EventKind.SHORTENED, now, **lost)
+    if record.due_at != ticket.content.due_at:
+        after = _due_date_changed(after, record, now)
+    return after
 
 
 def is_outdated(ticket: Ticket, record: Record) -> bool:
@@ -83,12 +89,7 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
             },
         )
     if record.due_at != known.due_at:
-        after = with_event(
-            after,
-            EventKind.DUE_DATE_CHANGED,
-            now,
-            to=record.due_at.isoformat() if record.due_at is not None else None,
-        )
+        after = _due_date_changed(after, record, now)
     if record.table != known.table:
         after = with_event(after, EventKind.MOVED, now, **{"from": known.table, "to": record.table})
     return after
@@ -127,3 +128,19 @@ def doubled(ticket: Ticket, other: Record, now: datetime) -> Ticket:
     ):
         return ticket
     return with_event(ticket, EventKind.DOUBLED, now, sys_id=other.sys_id, number=other.number)
+
+
+def _due_date_changed(ticket: Ticket, record: Record, now: datetime) -> Ticket:
+    to = record.due_at.isoformat() if record.due_at is not None else None
+    return with_event(ticket, EventKind.DUE_DATE_CHANGED, now, to=to)
+
+
+def _lost(ticket: Ticket, record: Record) -> dict[str, str]:
+    """Return how many characters of each text ServiceNow did not keep."""
+    if record.texts is None:
+        return {}
+    lost = {
+        field: lost_characters(sent, record.texts.get(field, ""))
+        for field, sent in record_texts(ticket.content).items()
+    }
+    return {field: str(count) for field, count in lost.items() if count}

@@ -9,7 +9,7 @@ from typing import Final
 from shared.connections.model import Connection, TicketKind
 from shared.connections.observations import Delivered, TicketFacts
 from shared.connections.ports import ConnectionStore
-from shared.tickets.model import Delivery, Phase
+from shared.tickets.model import Delivery, EventKind, Phase
 from shared.tickets.ports import TicketFilter, TicketStore
 
 NEWEST: Final = 10
@@ -42,7 +42,12 @@ class CheckFacts:
         wanted = TicketFilter(kind=kind, delivery=Delivery.DELIVERED)
         tickets = await self.tickets.list_tickets([connection.connection_id], wanted, limit=NEWEST)
         return [
-            Delivered(kind, ticket.ticket_id, ticket.record.sys_id)
+            Delivered(
+                kind,
+                ticket.ticket_id,
+                ticket.record.sys_id,
+                texts_kept=all(event.kind is not EventKind.SHORTENED for event in ticket.timeline),
+            )
             for ticket in tickets
             if ticket.record is not None and ticket.is_of(connection) and ticket.phase is not Phase.DELETED
         ]

@@ -14,9 +14,11 @@ CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
 
 NAME_MAX_LENGTH: Final = 160
-"""Length of ServiceNow's ``short_description`` (wire document 5.1)."""
+"""Length of ServiceNow's ``short_description`` (wire document 5.1), as :func:`shared.texts.utf16_length` counts."""
 DESCRIPTION_MAX_LENGTH: Final = 4000
-"""Length of ServiceNow's ``description``, our own block included (wire document 5.1)."""
+"""Length of ServiceNow's ``description``, our own block included (wire document 5.1), counted in the same way.
+
+ServiceNow is written in Java, and no other way of counting comes to more."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Table Storage holds no time before 1601, and nothing of ours is due or happens before this one."""
@@ -124,6 +126,8 @@ class Record:
             wrote is no time.
         mod_count: ``sys_mod_count``; see :func:`shared.tickets.apply.is_outdated`.
         due_at: ``due_date`` there now.
+        texts: Texts by field as they stand there, to be compared with what was sent; None when they were not asked for
+            or are not shown. Never stored.
     """
 
     sys_id: str
@@ -139,6 +143,7 @@ class Record:
     assignment_group: str | None = None
     due_at: datetime | None = None
     correlation_id: str | None = None
+    texts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
 
 
 class EventKind(StrEnum):
@@ -159,6 +164,8 @@ class EventKind(StrEnum):
     """A closed ticket's record can no longer be found."""
     ADOPTED = "adopted"
     """The record is gone, and a copy with the same correlation id has taken its place."""
+    SHORTENED = "shortened"
+    """ServiceNow kept less of the texts than was sent; details are the characters lost, by field."""
 
 
 @dataclass(frozen=True, slots=True)

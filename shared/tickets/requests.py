@@ -21,6 +21,7 @@ from pydantic import (
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.faults import invalid_body
+from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     EARLIEST,
@@ -54,6 +55,14 @@ EMAIL: Final = r"^[^@\s]+@[^@\s]+$"
 # pydantic leaves a pattern out of the JSON schema of a named type; so it is said twice.
 
 type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
+
+
+def _fits_short_description(name: str) -> str:
+    if utf16_length(name) > NAME_MAX_LENGTH:
+        raise ValueError(f"has to be at most {NAME_MAX_LENGTH} characters, where an emoji counts as two")
+    return name
+
+
 type Line = Annotated[
     str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)
 ]
@@ -110,13 +119,13 @@ class TicketRequest(BaseModel):
     )
     kind: TicketKind
     portal: Portal
-    name: Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH)] = Field(
-        description="Becomes ServiceNow's short description."
+    name: Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH), AfterValidator(_fits_short_description)] = (
+        Field(description="Becomes ServiceNow's short description.")
     )
     description: Text = Field(
         default="",
-        description=f"Becomes ServiceNow's description, followed by a block that names requester and recommendation; "
-        f"{DESCRIPTION_MAX_LENGTH} characters together.",
+        description=f"Becomes ServiceNow's description, below a block that names requester and recommendation; "
+        f"{DESCRIPTION_MAX_LENGTH} characters together, where an emoji counts as two.",
     )
     priority: Priority
     due_date: Annotated[
@@ -210,7 +219,7 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
     if (overflow := description_overflow(content)) > 0:
         raise FixRequest(
             f"The description is {overflow} characters too long for ServiceNow's {DESCRIPTION_MAX_LENGTH}, "
-            "our closing block included; nothing was kept.",
+            "our block included; nothing was kept.",
             code="description_too_long",
             status=422,
             next_step=f"Shorten the description by at least {overflow} characters.",

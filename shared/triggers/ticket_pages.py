@@ -12,6 +12,7 @@ import azure.functions as func
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import ConnectorError, FixRequest
 from shared.servicenow.fields import record_fields
+from shared.texts import utf16_length
 from shared.tickets.identity import is_ticket_id, new_ticket_id
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
@@ -22,7 +23,7 @@ from shared.tickets.model import (
     RecommendationSource,
     Ticket,
 )
-from shared.tickets.rendering import description_with_block
+from shared.tickets.rendering import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
 from shared.tickets.views import is_dormant, state_names, ticket_view
 from shared.triggers.pages import Visit, page, redirect
@@ -245,12 +246,11 @@ async def _form(
 
 
 def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
-    """Return how long the description may be beside the closing block of what the form asks for."""
+    """Return how long the description may be beside the block of what the form asks for."""
     try:
         request = read_ticket_request(_request_of({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
         request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")
     content = ticket_content(request, visit.principal.requester, unbound)
-    separator = len("\n\n")
-    return DESCRIPTION_MAX_LENGTH - len(description_with_block(content)) - separator
+    return DESCRIPTION_MAX_LENGTH - utf16_length(description_with_block(content) + SEPARATOR)

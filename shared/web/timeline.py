@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from shared.tickets.model import EventKind, TimelineEvent
 from shared.web.language import Language
 from shared.web.rendering import last_day, moment
+
+_TEXTS: Final = {"short_description": "ticket.name", "description": "ticket.description"}
+"""What people call a text, by its field in ServiceNow."""
 
 
 def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, str], time_zone: str) -> str:
@@ -30,9 +34,10 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
         case _:
             before, after = details["from"], details["to"]
     message = t.problem_message(details["code"], details["message"])
+    lost = ", ".join(f"{t(name)} {details[field]}" for field, name in _TEXTS.items() if details[field])
     if event.kind not in set(EventKind):
         return t("event.other", kind=event.kind.value)
-    return t(f"event.{event.kind}", number=details["number"], before=before, after=after, message=message)
+    return t(f"event.{event.kind}", number=details["number"], before=before, after=after, message=message, lost=lost)
 
 
 def _due_date(text: str, t: Language, time_zone: str) -> str:

@@ -34,8 +34,9 @@ def test_the_seven_data_are_found_in_servicenow_again(app: WholeApp, connected: 
     assert record["priority"] == "1"
     assert record["due_date"] == "2031-03-31 23:59:59"
     description = record["description"].splitlines()
-    assert description[0] == "Nine accounts still sign in by protocols that know no second factor."
-    assert description[3:] == [
+    assert description[-1] == "Nine accounts still sign in by protocols that know no second factor."
+    assert description[:-2] == [
+        "-- Microsoft 365 recommendation --",
         f"Requested by: {adele.name} <{adele.email}>",
         f"User id: {adele.oid}",
         "Portal: compliance",
@@ -84,8 +85,9 @@ def test_texts_arrive_as_they_were_written(app: WholeApp, connected: Connected) 
     text = "Erste Zeile\r\nzweite\tZeile\n\n-- Microsoft 365 recommendation --\nUser id: somebody else"
     record = app.record(app.create(connected, name=name, description=text))
     assert record["short_description"] == name
-    assert record["description"].startswith("Erste Zeile\nzweite\tZeile\n\n")
-    assert record["description"].splitlines()[-6] == f"User id: {person('Adele Vance').oid}"
+    assert record["description"].splitlines()[2] == f"User id: {person('Adele Vance').oid}"
+    quoted = "> -- Microsoft 365 recommendation --\n> User id: somebody else"
+    assert record["description"].endswith(f"\n\nErste Zeile\nzweite\tZeile\n\n{quoted}")
 
 
 def test_a_description_that_is_too_long_is_refused_by_how_much(app: WholeApp, connected: Connected) -> None:

@@ -29,7 +29,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 for (const line of document.querySelectorAll("[data-count-for]")) {
   const field = document.getElementById(line.dataset.countFor);
   const show = () => {
-    const left = Number(line.dataset.limit) - [...field.value.replaceAll("\r\n", "\n")].length;
+    const left = Number(line.dataset.limit) - field.value.replaceAll("\r\n", "\n").length;
     line.textContent = (left < 0 ? line.dataset.over : line.dataset.text).replace("{left}", Math.abs(left));
     line.classList.toggle("fault", left < 0);
   };

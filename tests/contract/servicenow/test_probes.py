@@ -565,6 +565,13 @@ async def test_a_kind_that_is_not_enabled_is_not_checked(checking: Checking) -> 
     assert not checking.control.records("change_request", f"correlation_idSTARTSWITH{MARK}")
 
 
+@pytest.mark.parametrize(("stores", "reason"), [("kept", "passed"), ("cut", "shortened"), ("replaced", "shortened")])
+async def test_texts(stores: str, reason: str, checking: Checking, control: ControlClient) -> None:
+    control.set_properties({"simulator.text_beyond_bmp": stores})
+    assert (await checking.finding(CheckName.TEXTS_KEPT)).reason == "dry_run_needed"
+    assert (await checking.finding(CheckName.TEXTS_KEPT, dry_run=True)).reason == reason
+
+
 async def test_choice_lists(checking: Checking, control: ControlClient) -> None:
     assert (await checking.finding(CheckName.CHOICE_LABELS)).reason == "passed"
     control.set_properties({"simulator.acl.sys_choice_for_admin_only": True})

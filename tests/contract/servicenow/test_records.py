@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 import pytest
@@ -13,7 +14,8 @@ from shared.connections.model import KindSettings, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
-from shared.tickets.model import TABLES, Priority, Record
+from shared.tickets.apply import delivered
+from shared.tickets.model import TABLES, EventKind, Priority, Record
 from tests.contract.servicenow.conftest import USER, Registered
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
 
@@ -44,9 +46,6 @@ async def test_the_seven_data_stand_in_the_record(
     stored = control.record(table, record.sys_id)
     assert stored["short_description"] == ticket.content.name
     assert stored["description"] == (
-        "Turn it on for all administrators.\n"
-        "Then for everybody ✓\n"
-        "\n"
         "-- Microsoft 365 recommendation --\n"
         "Requested by: Ada Lovelace <ada@contoso.example>\n"
         "User id: object-id\n"
@@ -54,13 +53,36 @@ async def test_the_seven_data_stand_in_the_record(
         "Source: microsoft\n"
         "Category: identity\n"
         "Recommendation: AdminMFAV2\n"
-        "Link: https://security.microsoft.com/securescore?viewid=actions"
+        "Link: https://security.microsoft.com/securescore?viewid=actions\n"
+        "\n"
+        "Turn it on for all administrators.\n"
+        "Then for everybody ✓"
     )
     assert stored["due_date"] == "2026-03-31 21:59:59"
     assert stored["priority"] == "2"
     assert stored["caller_id" if kind is TicketKind.INCIDENT else "requested_by"] == requester
     assert (stored["assignment_group"], stored["category"]) == (group, "software")
     assert stored["correlation_display"] == "Microsoft 365 recommendation"
+
+
+@pytest.mark.parametrize(("stores", "lost"), [("kept", None), ("cut", 26), ("replaced", 1)])
+async def test_a_text_of_which_the_instance_keeps_less(
+    stores: str, lost: int | None, client: ServiceNowClient, access: InstanceAccess, control: ControlClient
+) -> None:
+    control.set_properties({"simulator.text_beyond_bmp": stores})
+    new = new_ticket()
+    ticket = replace(new, content=replace(new.content, description="Turn it on 😀 for all administrators."))
+    record = await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    after = delivered(ticket, record, ticket.created_at)
+    told = [event.details for event in after.timeline if event.kind is EventKind.SHORTENED]
+    assert told == ([] if lost is None else [{"description": str(lost)}])
+    stored = control.record("incident", record.sys_id)["description"]
+    assert stored.startswith("-- Microsoft 365 recommendation --\nRequested by: Ada Lovelace")
+    assert "Link: https://security.microsoft.com/" in stored
+    found = await client.records.find_records(
+        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+    )
+    assert delivered(ticket, found[0], ticket.created_at).timeline == after.timeline
 
 
 @pytest.mark.parametrize("kind", TicketKind)

@@ -311,6 +311,16 @@ def test_ids_that_are_kept() -> None:
     assert rules.client_sys_id([], [DryRun("d" * 32, MADE)]).reason == "replaced"
 
 
+def test_texts_that_are_kept() -> None:
+    cut = replace(DELIVERED, texts_kept=False)
+    assert rules.texts_kept([], []).reason == "dry_run_needed"
+    assert rules.texts_kept([], [DryRun("a" * 32, MADE)]).reason == "dry_run_needed"
+    assert rules.texts_kept([DELIVERED], []).reason == "passed"
+    assert rules.texts_kept([DELIVERED, cut], []).reason == "shortened"
+    assert rules.texts_kept([], [DryRun("a" * 32, replace(MADE, texts_kept=True))]).reason == "passed"
+    assert rules.texts_kept([DELIVERED], [DryRun("a" * 32, replace(MADE, texts_kept=False))]).reason == "shortened"
+
+
 def test_choice_labels() -> None:
     assert rules.choice_labels([True, True]).reason == "passed"
     assert rules.choice_labels([True, False]).reason == "refused"

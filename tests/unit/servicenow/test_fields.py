@@ -23,7 +23,7 @@ PRIORITY_MATRIX = {
 def test_incident() -> None:
     fields = record_fields(ticket(), KindSettings(assignment_group="a" * 32, category="software"), "b" * 32)
     description = fields.pop("description")
-    assert description.startswith("canary-ticket-description\n\n")
+    assert description.endswith("\n\ncanary-ticket-description")
     assert fields == {
         "sys_id": TICKET_ID,
         "correlation_id": f"m365:{TICKET_ID}",

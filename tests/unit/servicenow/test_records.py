@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.connections.model import TicketKind
 from shared.errors import AccessRefused, OutcomeUnknown
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.records import FIELDS, HIDDEN_WINDOWS
+from shared.servicenow.records import FIELDS, HIDDEN_WINDOWS, TEXTS
 from shared.tickets.model import Record
 from tests.unit.servicenow.support import (
     ACCESS,
@@ -39,7 +39,7 @@ async def test_create_asks_for_everything_at_once() -> None:
     assert (request.method, request.url.path) == ("POST", "/api/now/table/change_request")
     assert request.headers["content-type"] == "application/json"
     assert peer.parameters() == {
-        "sysparm_fields": ",".join(FIELDS),
+        "sysparm_fields": ",".join((*FIELDS, *TEXTS)),
         "sysparm_display_value": "all",
         "sysparm_exclude_reference_link": "true",
     }

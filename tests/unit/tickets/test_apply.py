@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.tickets.apply import adopted, archived, deleted, delivered, doubled, is_outdated, own_first, with_record
 from shared.tickets.model import Delivery, EventKind, Phase, Record, Ticket, TimelineEvent
 from shared.tickets.phases import phase_of
+from shared.tickets.rendering import record_texts
 from shared.tickets.timeline import MAX_EVENTS, with_event
 from tests.memory.clock import START
 from tests.unit.tickets.examples import delivered_ticket, new_ticket, record_for
@@ -123,9 +124,38 @@ def test_a_record_that_turns_up_delivers_its_ticket(record: Record) -> None:
     found = with_record(waiting, record, START)
     assert found.delivery.status is Delivery.DELIVERED
     assert found.record == record
-    assert [event.kind for event in events_after(waiting, found)] == [EventKind.DELIVERED]
-    assert found.timeline[-1].details["found"] == "true"
+    happened, *others = events_after(waiting, found)
+    assert (happened.kind, happened.details["found"]) == (EventKind.DELIVERED, "true")
+    assert [event.kind for event in others] == [EventKind.DUE_DATE_CHANGED] * (record.due_at is not None)
     assert found == delivered(waiting, record, START, found=True)
+
+
+def test_texts_that_were_not_kept_whole_are_told_once_without_the_texts() -> None:
+    ticket = new_ticket(START, name="Require MFA 😀 now")
+    sent = record_texts(ticket.content)
+    cut = record_for(ticket, texts={**sent, "short_description": "Require MFA"})
+    after = delivered(ticket, cut, START)
+    told = [event for event in after.timeline if event.kind is EventKind.SHORTENED]
+    assert [event.details for event in told] == [{"short_description": "6"}]
+    assert after.record is not None
+    assert after.record.texts is None
+    assert with_record(after, replace(cut, mod_count=1), START).timeline == after.timeline
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_what_is_kept_whole_or_not_shown_is_not_told(is_shown: bool) -> None:
+    ticket = new_ticket(START)
+    kept = {field: text.replace("\n", "\r\n") for field, text in record_texts(ticket.content).items()}
+    after = delivered(ticket, record_for(ticket, texts=kept if is_shown else None), START)
+    assert [event.kind for event in after.timeline] == [EventKind.CREATED, EventKind.DELIVERED]
+
+
+def test_a_due_date_that_servicenow_does_not_keep_is_told() -> None:
+    wanted = START + timedelta(days=3)
+    ticket = new_ticket(START, due_at=wanted)
+    kept, moved = (delivered(ticket, record_for(ticket, due_at=at), START) for at in (wanted, None))
+    assert kept.timeline[-1].kind is EventKind.DELIVERED
+    assert moved.timeline[-1].kind is EventKind.DUE_DATE_CHANGED
 
 
 def test_an_inactive_record_is_closed_whatever_its_number_says() -> None:

@@ -280,6 +280,13 @@ def test_a_portal_that_is_not_enabled_is_refused() -> None:
     assert caught.value.code == "portal_not_enabled"
 
 
+def test_a_name_is_as_long_as_servicenow_counts_it() -> None:
+    assert request_of(name="😀" * 80).name == "😀" * 80
+    with pytest.raises(FixRequest) as caught:
+        request_of(name="😀" * 81)
+    assert caught.value.extra["errors"][0]["pointer"] == "/name"  # type: ignore[index]
+
+
 @given(st.integers(1, 60_000))
 def test_a_description_that_is_too_long_says_by_how_much(length: int) -> None:
     block = len(description_with_block(content_of(description="")))

@@ -66,3 +66,9 @@ def test_an_error_is_told_in_the_persons_language_with_the_fields_it_names() -> 
     assert "Category, Service" in told["ja"]
     assert languages()["ja"]("error.mandatory_fields_missing.message") in told["ja"]
     assert "as stored" in words(EventKind.DELIVERY_FAILED, {"code": "of_another_release", "message": "as stored"})
+
+
+def test_texts_that_were_shortened() -> None:
+    assert words(EventKind.SHORTENED, {"description": "300"}).endswith("Characters lost: Description 300")
+    both = {"description": "300", "short_description": "12"}
+    assert words(EventKind.SHORTENED, both).endswith("Characters lost: Name 12, Description 300")
