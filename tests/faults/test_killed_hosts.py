@@ -21,7 +21,7 @@ from sandbox.managed_identity.process import ManagedIdentityEndpoint
 from sandbox.world import FunctionsHost, World
 from shared.application import Application
 from shared.settings import Settings
-from tests.faults.gate import Gate, serving
+from tests.faults.gate import Gate, Mishap, serving
 from tests.faults.in_process import AGAIN_S
 from tests.fixtures.whole_app import Connected, WholeApp, daemon
 from tests.memory.clock import ManualClock
@@ -145,7 +145,7 @@ def test_a_host_killed_at_each_step_of_a_creation(gated: Gated) -> None:
     with ThreadPoolExecutor(MOST_STEPS) as threads:
         for step in range(1, MOST_STEPS + 1):
             over = threading.Event()
-            gated.gate.begin("keep", step)
+            gated.gate.begin({step: Mishap("keep")})
             sent = threads.submit(gated.send, f"killed at step {step}")
             sent.add_done_callback(lambda _, over=over: over.set())  # type: ignore[misc]
             if not gated.gate.wait_until_met_or(over):
