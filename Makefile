@@ -6,17 +6,22 @@ PACKAGES := $(VENV)/.installed
 AZURITE := .sandbox/node_modules/.installed
 # What pytest is given: a folder, a file, or options such as TESTS="tests/unit -k priority"
 TESTS ?= tests
+# How long `make faults` goes on
+MINUTES ?= 10
 # Processes that share the tests
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench screenshots help setup lint types imports policies
+.PHONY: run test faults check bench screenshots help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
 
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)
+
+faults: setup ## Let random faults happen to two hosts (MINUTES=10; SEED=123 repeats a schedule that ended badly)
+	@MINUTES=$(MINUTES) SEED=$(SEED) $(PYTHON) -m pytest -q -s --timeout 0 tests/faults/test_schedules.py
 
 check: setup lint types imports policies test ## Everything CI runs: lint, types, import contracts, policies, tests (Bicep included)
 

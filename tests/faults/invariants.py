@@ -1,0 +1,152 @@
+"""What holds after any schedule, when the faults have ended and time has passed."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from sandbox.world import table_service_headers
+from tests.faults.schedule import KEYS
+from tests.faults.two_hosts import RECOVERY_S, TwoHosts
+
+_PHASES = {
+    ("incident", "1"): "new",
+    ("incident", "2"): "in_progress",
+    ("incident", "3"): "on_hold",
+    ("incident", "6"): "resolved",
+    ("incident", "7"): "closed",
+    ("incident", "8"): "canceled",
+    ("change_request", "-5"): "new",
+    ("change_request", "-4"): "in_progress",
+    ("change_request", "4"): "canceled",
+}
+"""Phase by table and state."""
+_OPEN = {"new", "in_progress", "on_hold"}
+_KINDS = {"incident": "incident", "change_request": "change"}
+
+
+def violations(there: TwoHosts) -> list[str]:
+    """Let everything recover, and return what does not hold."""
+    found = list(there.surprises)
+    for seconds in RECOVERY_S:
+        there.pass_time(seconds)
+        there.run_timers()
+    found += _consent(there)
+    for key in range(KEYS):
+        status = there.create(1 if key % 2 else 0, key)
+        if status != httpx.codes.CREATED:
+            found.append(f"key {key} is answered {status} after everything has recovered")
+    there.run_timers()
+    found += _tickets(there)
+    found += _rows(there)
+    found += _logs(there)
+    return found
+
+
+def _consent(there: TwoHosts) -> Iterator[str]:
+    """The status says what is true of the consent; where the consent is gone, another one works at once."""
+    status, consent = there.status(), there.consent
+    possible = {"connected"} if consent.lives else set()
+    if not consent.lives:
+        possible.add("reauthorization_required")
+        if consent.may_live:
+            possible.add("connected")
+    if status not in possible:
+        yield f"the connection is {status} and should be {' or '.join(sorted(possible))}"
+    if status != "connected":
+        if not there.authorize(0):
+            yield "the connection cannot be authorized again"
+        elif (status := there.status()) != "connected":
+            yield f"the connection is {status} after it has been authorized"
+        there.run_timers()
+
+
+def _tickets(there: TwoHosts) -> Iterator[str]:
+    tickets = there.ask(f"/api/tickets?limit=200&connection={there.connected.connection_id}")["tickets"]
+    records = there.records()
+    by_ticket = {ticket["ticket_id"]: ticket for ticket in tickets}
+    names = Counter(ticket["name"] for ticket in tickets)
+    for key, told in there.told.items():
+        if len(set(told)) > 1:
+            yield f"key {key} was answered with several tickets: {sorted(set(told))}"
+        if names[there.name_of(key)] != 1:
+            yield f"key {key} has {names[there.name_of(key)]} tickets"
+        for ticket_id in set(told) - by_ticket.keys():
+            yield f"ticket {ticket_id} was accepted under key {key} and is lost"
+    for record in records:
+        if record["correlation_id"].removeprefix("m365:") not in by_ticket:
+            yield f"record {record['number']} belongs to no ticket: {record['correlation_id']}"
+    for ticket_id, ticket in by_ticket.items():
+        mine = [record for record in records if record["correlation_id"] == f"m365:{ticket_id}"]
+        if len(mine) != 1:
+            yield f"ticket {ticket_id} has {len(mine)} records"
+        elif difference := _difference(ticket, mine[0]):
+            yield f"ticket {ticket_id} ({mine[0]['number']}): {difference}"
+    yield from _counts(there, tickets)
+
+
+def _difference(ticket: dict[str, Any], record: dict[str, str]) -> str | None:
+    """Return where a ticket does not agree with its record."""
+    if ticket["delivery"]["status"] != "delivered":
+        return f"its delivery is {ticket['delivery']}"
+    table, state = record["sys_class_name"], record["state"]
+    wanted = {"number": record["number"], "sys_id": record["sys_id"], "table": table, "state": state}
+    wanted["phase"] = _PHASES[table, state]
+    shown = {**ticket["servicenow"], "phase": ticket["phase"]}
+    return ", ".join(f"{name} is {shown[name]}, not {value}" for name, value in wanted.items() if shown[name] != value)
+
+
+def _counts(there: TwoHosts, tickets: list[dict[str, Any]]) -> Iterator[str]:
+    counted = there.ask(f"/api/tickets/summary?connection={there.connected.connection_id}")["kinds"]
+    for kind, counts in counted.items():
+        mine = [ticket for ticket in tickets if ticket["kind"] == kind]
+        real = Counter(ticket["phase"] for ticket in mine)
+        wanted = {
+            "open": sum(real[phase] for phase in _OPEN),
+            "overdue": sum(ticket["overdue"] for ticket in mine),
+            **{
+                status: sum(ticket["delivery"]["status"] == status for ticket in mine)
+                for status in ("pending", "failed")
+            },
+        }
+        shown = {name: counts[name] for name in wanted}
+        phases = {phase: count for phase, count in counts["phases"].items() if count}
+        if shown != wanted or phases != {phase: count for phase, count in real.items() if phase is not None}:
+            yield f"the counts of {kind} are {shown}, {phases}; they should be {wanted}, {dict(real)}"
+
+
+def _rows(there: TwoHosts) -> Iterator[str]:
+    """No lease is left and nothing waits."""
+    for row in _stored(there, "connections"):
+        if row["RowKey"].startswith("lease:"):
+            yield f"a lease is left: {row['RowKey']} until {row.get('until_at')}"
+    for row in _stored(there, "tickets"):
+        if row["RowKey"].startswith("pending:"):
+            yield f"a row of the outbox is left: {row['RowKey']}"
+        if row.get("leased_until_at"):
+            yield f"ticket {row['RowKey']} is leased until {row['leased_until_at']}"
+
+
+def _stored(there: TwoHosts, table: str) -> list[dict[str, Any]]:
+    """Return the rows of a table as they are stored."""
+    certificates = there.app.world.certificates
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    headers = table_service_headers(certificates)
+    answer = httpx.get(
+        f"{there.app.account.tables_url}/{table}()", headers=headers, verify=trusted, trust_env=False, timeout=30
+    )
+    assert "x-ms-continuation-NextPartitionKey" not in answer.headers, "one page holds all of them"
+    rows: list[dict[str, Any]] = answer.raise_for_status().json()["value"]
+    return rows
+
+
+def _logs(there: TwoHosts) -> Iterator[str]:
+    """Faults are no surprise to the product."""
+    for host in (there.app.host, *there.app.others):
+        for line in re.findall(r"^.*unexpected_error.*$", host.process.text(), re.MULTILINE):
+            yield f"{host.process.name} logged {line}"

@@ -1,0 +1,224 @@
+"""What goes wrong and what people do meanwhile, drawn from a seed: the same seed gives the same schedule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tests.faults.gate import Mishap, What
+
+TURNS = 6
+KEYS_PER_TURN = 3
+KEYS = TURNS * KEYS_PER_TURN
+WITHIN_S = 0.4
+"""The actions of a turn begin within this, in real time; hours pass by the shifted clocks."""
+MOST_LATE_S = 0.8
+DAY_S = 86_400.0
+
+type Host = Literal[0, 1]
+HOSTS: tuple[Host, ...] = (0, 1)
+
+
+@dataclass(frozen=True)
+class Create:
+    """A program asks for a ticket under a key."""
+
+    host: Host
+    key: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """An agent goes on with a record: ``which`` is a share of those there are, ``step`` chooses what is done."""
+
+    which: float
+    step: int
+
+
+@dataclass(frozen=True)
+class RunTimer:
+    """A minute begins on a host."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class PassTime:
+    """Time passes for everybody."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class KillHost:
+    """A host and its worker end, and start again."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """A worker ends; its host starts another one."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class PauseHost:
+    """A host stands still for so many real seconds; its requests are with the servers, its time goes on."""
+
+    host: Host
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WrongDay:
+    """A host's clock is a day ahead for one run of its timer."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class Revoke:
+    """An administrator of ServiceNow revokes the access tokens, or all tokens."""
+
+    everything: bool
+
+
+@dataclass(frozen=True)
+class Authorize:
+    """An administrator authorizes the connection again."""
+
+    host: Host
+
+
+type Action = Create | Work | RunTimer | PassTime | KillHost | KillWorker | PauseHost | WrongDay | Revoke | Authorize
+type Plan = Mapping[int, Mishap]
+"""Mishaps by the number of the request that they happen to."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Everything that is not left to chance.
+
+    Attributes:
+        turns: What is done at about the same time, and how many seconds after the turn's beginning; the next turn
+            begins when all of it is over or has taken too long.
+        plans: Mishaps on the way to ``storage``, ``vault`` and ``servicenow``.
+        skew_s: How far the second host's clock is ahead of the first one's.
+        refresh_token: What a refresh does to the refresh token (``simulator.oauth.refresh_token_on_refresh``).
+    """
+
+    seed: int
+    turns: Sequence[Sequence[tuple[float, Action]]]
+    plans: Mapping[str, Plan]
+    skew_s: float
+    refresh_token: str
+
+    def __str__(self) -> str:
+        plans = [
+            f"{service}: " + ", ".join(f"{number} {_named(mishap)}" for number, mishap in plan.items())
+            for service, plan in self.plans.items()
+        ]
+        turns = [
+            f"turn {number}, {at_s:.2f} s: {action}"
+            for number, turn in enumerate(self.turns, 1)
+            for at_s, action in turn
+        ]
+        head = f"seed {self.seed}, skew {self.skew_s:+.1f} s, refresh token {self.refresh_token}"
+        return "\n".join([head, *plans, *turns])
+
+
+_BUSY = (503, 503, 500, 502, 429)
+_IN_FRONT = (302, 401, 403, 404)
+"""What a proxy or a gateway in front of ServiceNow answers with a page of its own."""
+
+
+def draw(seed: int) -> Schedule:
+    """Return the schedule of a seed."""
+    chance = random.Random(seed)
+    refresh_token = chance.choice(["same", "same", "omitted", "rotated"])
+    # Whoever loses a rotated token has lost the consent, and nobody can help it: such schedules lose no answer of
+    # ServiceNow and kill nobody.
+    careful = refresh_token == "rotated"
+    turns: list[Sequence[tuple[float, Action]]] = []
+    for turn in range(TURNS):
+        actions: list[Action] = [RunTimer(_host(chance)) for _ in range(chance.choice([1, 1, 2]))]
+        for key in range(turn * KEYS_PER_TURN, (turn + 1) * KEYS_PER_TURN):
+            actions += [Create(_host(chance), key) for _ in range(chance.choice([1, 1, 2, 3]))]
+        if turn > 0:
+            actions += [Create(_host(chance), chance.randrange(turn * KEYS_PER_TURN)) for _ in range(2)]
+            actions += [Work(chance.random(), chance.randrange(4)) for _ in range(chance.randrange(4))]
+        if chance.random() < 0.8:
+            actions.append(PassTime(chance.choice([20.0, 70.0, 160.0, 1300.0, 3700.0])))
+        actions += _incidents(chance, careful=careful)
+        timed = [(round(chance.uniform(0, WITHIN_S), 2), action) for action in actions]
+        turns.append(sorted(timed, key=lambda pair: pair[0]))
+    before: Sequence[What] = ["refuse", "refuse_connection", "delay", "delay_answer"]
+    unclear: Sequence[What] = ["lose", "lose_connection", "cut", "late"]
+    everything = [*before, *unclear]
+    return Schedule(
+        seed,
+        turns,
+        {
+            "storage": _plan(chance, everything, among=900, gap=chance.choice([5, 15, 40])),
+            "vault": _plan(chance, everything, among=60, gap=chance.choice([2, 5, 15])),
+            "servicenow": _plan(
+                chance,
+                before if careful else everything,
+                among=120,
+                gap=chance.choice([1, 3, 10]),
+                statuses=(*_BUSY, *_IN_FRONT),
+            ),
+        },
+        skew_s=round(chance.uniform(-8, 8), 1),
+        refresh_token=refresh_token,
+    )
+
+
+def _incidents(chance: random.Random, *, careful: bool) -> Sequence[Action]:
+    """Return what happens to the hosts and the consent in one turn."""
+    wanted: Sequence[tuple[float, Action]] = [
+        (0.2, PauseHost(_host(chance), round(chance.uniform(0.2, 1.5), 2))),
+        (0.1, Revoke(everything=False)),
+        (0.05, WrongDay(_host(chance))),
+        *(
+            ()
+            if careful
+            else (
+                (0.15, KillHost(_host(chance))),
+                (0.1, KillWorker(_host(chance))),
+                (0.1, Revoke(everything=True)),
+                (0.2, Authorize(_host(chance))),
+            )
+        ),
+    ]
+    return [action for probability, action in wanted if chance.random() < probability]
+
+
+def _host(chance: random.Random) -> Host:
+    return 1 if chance.random() < 0.5 else 0
+
+
+def _plan(
+    chance: random.Random, kinds: Sequence[What], *, among: int, gap: float, statuses: Sequence[int] = _BUSY
+) -> Plan:
+    """Return mishaps for the first requests, in runs: a service that stumbles does so more than once."""
+    plan: dict[int, Mishap] = {}
+    number = 0
+    while (number := number + 1 + int(chance.expovariate(1 / gap))) <= among:
+        what = chance.choice(kinds)
+        for _ in range(chance.choice([1, 1, 1, 2, 4, 8])):
+            late = what in {"delay", "delay_answer", "late"}
+            seconds = round(chance.uniform(0.05, MOST_LATE_S), 2) if late else 0.0
+            plan[number] = Mishap(what, seconds, chance.choice(statuses))
+            number += 1
+    return plan
+
+
+def _named(mishap: Mishap) -> str:
+    more: dict[str, Any] = {"delay": mishap.seconds, "delay_answer": mishap.seconds, "late": mishap.seconds}
+    more["refuse"] = mishap.status
+    return f"{mishap.what} {more[mishap.what]}" if mishap.what in more else mishap.what

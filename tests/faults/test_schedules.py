@@ -1,0 +1,63 @@
+"""Faults by the dice: whatever happens to two hosts, nothing is lost, nothing is doubled, everything shown is true.
+
+``make faults`` runs new schedules for some minutes; ``make faults SEED=…`` repeats one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sandbox.world import World
+from tests.faults.invariants import violations
+from tests.faults.schedule import draw
+from tests.faults.two_hosts import two_hosts
+from tests.fixtures.whole_app import WholeApp
+
+ALWAYS = (3, 4)
+"""The seeds of every run of the tests."""
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+
+def seeds() -> Iterator[int]:
+    """The one that is asked for, or new ones for so many minutes, or always the same."""
+    if seed := os.environ.get("SEED"):
+        yield int(seed)
+    elif minutes := os.environ.get("MINUTES"):
+        ends = time.monotonic() + 60 * float(minutes)
+        while time.monotonic() < ends:
+            yield random.SystemRandom().randrange(10**9)
+    else:
+        yield from ALWAYS
+
+
+def test_a_seed_always_gives_the_same_schedule() -> None:
+    assert str(draw(7)) == str(draw(7))
+    assert str(draw(7)) != str(draw(8))
+
+
+@pytest.mark.timeout(300)
+def test_every_schedule_ends_well(world: World, start_app: Callable[..., WholeApp]) -> None:
+    failures: list[AssertionError] = []
+    for seed in seeds():
+        begun, schedule = time.monotonic(), draw(seed)
+        again = f"Repeat it: make faults SEED={seed}\n{schedule}"
+        try:
+            with two_hosts(world, start_app, schedule) as there:
+                met = there.suffer()
+                found = violations(there)
+        except Exception as error:
+            error.add_note(again)
+            raise
+        took_s = time.monotonic() - begun
+        print(f"seed {seed}: {len(found)} violations, {took_s:.0f} s, requests with mishaps: {met}", flush=True)
+        if found:
+            failures.append(AssertionError("\n".join([*found, again])))
+            print(failures[-1], flush=True)
+    if failures:
+        raise ExceptionGroup("some schedules did not end well", failures)

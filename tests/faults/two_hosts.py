@@ -1,0 +1,318 @@
+"""Two hosts of one app, everything they talk to behind gates, and a schedule that happens to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from sandbox.portal import UnexpectedAnswerError
+from sandbox.processes import SandboxError
+from sandbox.servicenow.control_client import sign_in_and_consent
+from sandbox.world import FunctionsHost, World
+from tests.faults.gate import Gate, serving
+from tests.faults.schedule import (
+    DAY_S,
+    HOSTS,
+    KEYS,
+    Action,
+    Authorize,
+    Create,
+    Host,
+    KillHost,
+    KillWorker,
+    PassTime,
+    PauseHost,
+    Revoke,
+    RunTimer,
+    Schedule,
+    Work,
+    WrongDay,
+)
+from tests.fixtures.whole_app import PASSWORD, Connected, WholeApp, daemon
+
+AGENT = "agent.smith"
+HOUR_S = 3600.0
+RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, HOUR_S)
+"""After so many seconds, one time after another, the timers run undisturbed: a night is among them."""
+TURN_TAKES_S = 3.0
+"""What is not over then goes on beside the next turn."""
+_IDLE_WITHIN_S = 5.0
+_POLL_S = 0.005
+
+_INCIDENT_STEPS: tuple[Mapping[str, str], ...] = (
+    {"state": "2", "assignment_group": "Service Desk"},
+    {"state": "3", "hold_reason": "3"},
+    {"state": "6", "close_code": "Solution provided", "close_notes": "Done."},
+    {"state": "8"},
+)
+_CHANGE_STEPS: Mapping[str, Mapping[str, str]] = {
+    "-5": {"state": "-4", "assignment_group": "Change Management"},
+    "-4": {"state": "4"},
+}
+"""What is done to a change next, by its state."""
+
+
+@dataclass
+class Consent:
+    """What is known of the consent.
+
+    Attributes:
+        lives: It has not been revoked since the last authorization that is known to have succeeded.
+        may_live: Somebody has tried to authorize since it was revoked; whether that was kept is not known.
+    """
+
+    lives: bool = True
+    may_live: bool = True
+
+
+@dataclass
+class TwoHosts:
+    """See the module's description.
+
+    Attributes:
+        ahead_s: How far the clock of each host is ahead of the machine's.
+        told: The ids that were answered to each key.
+        surprises: Answers that no fault excuses.
+    """
+
+    app: WholeApp
+    connected: Connected
+    hosts: list[FunctionsHost]
+    gates: Mapping[str, Gate]
+    schedule: Schedule
+    ahead_s: list[float]
+    told: dict[int, list[str]] = field(default_factory=lambda: {key: [] for key in range(KEYS)})
+    surprises: list[str] = field(default_factory=list)
+    consent: Consent = field(default_factory=Consent)
+    _working: Lock = field(default_factory=Lock)
+    _clocks: Lock = field(default_factory=Lock)
+    _consenting: Lock = field(default_factory=Lock)
+    _changing: tuple[Lock, Lock] = field(default_factory=lambda: (Lock(), Lock()))
+
+    # The storm
+
+    def suffer(self) -> Mapping[str, str]:
+        """Let the schedule happen, and everything it began come to an end; returns how many requests had mishaps."""
+        for service, gate in self.gates.items():
+            gate.begin(self.schedule.plans[service])
+        done: list[Future[None]] = []
+        with ThreadPoolExecutor(sum(map(len, self.schedule.turns))) as threads:
+            for turn in self.schedule.turns:
+                begun = time.monotonic()
+                for at_s, action in turn:
+                    time.sleep(max(0.0, begun + at_s - time.monotonic()))
+                    if isinstance(action, PassTime):
+                        self.pass_time(action.seconds)
+                    else:
+                        done.append(threads.submit(self._act, action))
+                wait(done, timeout=TURN_TAKES_S)
+            met = {service: f"{gate.met} of {len(gate.passed)}" for service, gate in self.gates.items()}
+            for gate in self.gates.values():
+                gate.begin()
+        for each in done:
+            each.result()
+        for host in self.hosts:
+            self._wait_until_up(host)
+        self._wait_until_idle()
+        return met
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Create(host, key):
+                self.create(host, key)
+            case Work(which, step):
+                self._work(which, step)
+            case RunTimer(host):
+                self._run_timer(host)
+            case KillHost(host):
+                self._kill(host)
+            case KillWorker(host):
+                self.hosts[host].process.popen.send_signal(signal.SIGUSR1)
+            case PauseHost(host, seconds):
+                self._pause(host, seconds)
+            case WrongDay(host):
+                self._wrong_day(host)
+            case Revoke(everything):
+                self._revoke(everything)
+            case Authorize(host):
+                self.authorize(host)
+
+    def create(self, host: Host, key: int) -> int | None:
+        """Ask for a ticket under a key; returns the status, None without an answer."""
+        body = self.connected.ticket(
+            name=self.name_of(key), kind="change" if key % 4 == 3 else "incident", description=f"Ticket {key}."
+        )
+        program = self.app.program(daemon().token, self.hosts[host])
+        try:
+            answer = program.ask("POST", "/api/tickets", body, headers={"Idempotency-Key": self.name_of(key)})
+        except httpx.TransportError:
+            return None
+        finally:
+            program.close()
+        if answer.status_code in {201, 202}:
+            self.told[key].append(answer.json()["ticket_id"])
+        elif answer.status_code not in {500, 502, 503} or "internal_error" in answer.text:
+            self.surprises.append(f"key {key} was answered {answer.status_code} {answer.text}")
+        return answer.status_code
+
+    def name_of(self, key: int) -> str:
+        """The name of the ticket of a key."""
+        return f"Schedule {self.schedule.seed}, key {key}"
+
+    def records(self) -> list[dict[str, str]]:
+        """Return every record that the connection has made in ServiceNow."""
+        made = self.app.control.records("task", f"sys_created_by={self.connected.user_name}", limit=1000)
+        return sorted(made, key=lambda record: record["number"])
+
+    def _work(self, which: float, step: int) -> None:
+        with self._working:
+            if not (records := self.records()):
+                return
+            record = records[int(which * len(records))]
+            table = record["sys_class_name"]
+            changes = _INCIDENT_STEPS[step] if table == "incident" else _CHANGE_STEPS.get(record["state"])
+            if changes is not None and record["active"] == "true":
+                self.app.control.change_record(table, record["sys_id"], changes, as_user=AGENT)
+
+    def _kill(self, host: Host) -> None:
+        with self._changing[host]:
+            self.app.world.processes.kill(self.hosts[host].process)
+            started = self.app.another_host()
+            with self._clocks:
+                started.shift_clock(self.ahead_s[host])
+                self.hosts[host] = started
+
+    def _pause(self, host: Host, seconds: float) -> None:
+        with self._changing[host]:
+            group = self.hosts[host].process.popen.pid
+            os.killpg(group, signal.SIGSTOP)
+            time.sleep(seconds)
+            os.killpg(group, signal.SIGCONT)
+
+    def _wrong_day(self, host: Host) -> None:
+        with self._changing[host]:
+            self._shift(host, DAY_S)
+            self._run_timer(host)
+            self._shift(host, -DAY_S)
+
+    def _revoke(self, everything: bool) -> None:
+        with self._consenting:
+            kind = "" if everything else "access_token"
+            self.app.control.revoke_tokens(user_name=self.connected.user_name, token_type=kind)
+            if everything:
+                self.consent = Consent(lives=False, may_live=False)
+
+    def _run_timer(self, host: Host) -> None:
+        try:
+            self.app.timer_outcome(self.hosts[host], within_s=TURN_TAKES_S)
+        except (httpx.HTTPError, SandboxError):
+            return  # the host was killed meanwhile, or takes its time
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for everybody, when no request is under way: none takes hours."""
+        self._wait_until_idle()
+        self.app.control.advance_clock(seconds)
+        for host in HOSTS:
+            self._shift(host, seconds)
+
+    def _shift(self, host: Host, seconds: float) -> None:
+        with self._clocks:
+            self.ahead_s[host] += seconds
+            self.hosts[host].shift_clock(seconds)
+
+    def _wait_until_idle(self) -> None:
+        deadline = time.monotonic() + _IDLE_WITHIN_S
+        slow = [self.gates["vault"], self.gates["servicenow"]]
+        while any(gate.under_way for gate in slow) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+
+    def _wait_until_up(self, host: FunctionsHost) -> None:
+        def is_up() -> bool | None:
+            try:
+                return httpx.get(f"{host.url}/api/health", timeout=5, trust_env=False).status_code == 200 or None
+            except httpx.TransportError:
+                return None
+
+        self.app.world.processes.wait_until(host.process, is_up)
+
+    # Consent
+
+    def authorize(self, host: Host) -> bool:
+        """Authorize the connection again; whether that succeeded."""
+        with self._consenting:
+            self.consent.may_live = True
+            try:
+                succeeded = self._authorized(self.hosts[host])
+            except (httpx.TransportError, UnexpectedAnswerError):
+                succeeded = False
+            if succeeded:
+                self.consent.lives = True
+            return succeeded
+
+    def _authorized(self, host: FunctionsHost) -> bool:
+        with self.app.visitor("Megan Bowen", host) as megan:
+            start = megan.visit(f"/api/oauth/authorize?connection_id={self.connected.connection_id}")
+            if start.status_code != httpx.codes.FOUND:
+                return False
+            callback = sign_in_and_consent(start.headers["Location"], self.connected.user_name, PASSWORD)
+            for code in parse_qs(urlsplit(callback).query).get("code", []):
+                self.app.canary.plant("code", code)
+            # Both hosts answer at one public address; this is the one that the browser reaches.
+            answer = megan.visit(callback.replace(self.app.host.public_url, host.url))
+            return answer.status_code == httpx.codes.SEE_OTHER
+
+    def status(self) -> str:
+        """Return the connection's status."""
+        with self.app.visitor("Megan Bowen", self.hosts[0]) as megan:
+            return str(megan.get(self.connected.path)["status"])
+
+    # Afterwards
+
+    def run_timers(self) -> None:
+        """Run the timer on both hosts and wait for both ends."""
+        with ThreadPoolExecutor(len(self.hosts)) as threads:
+            list(threads.map(self.app.run_timer, self.hosts))
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """Return what the API answers to a program."""
+        program = self.app.program(daemon().token, self.hosts[1])
+        answer = program.ask("GET", path).raise_for_status()
+        program.close()
+        content: dict[str, Any] = answer.json()
+        return content
+
+
+@contextmanager
+def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedule) -> Iterator[TwoHosts]:
+    """Start two hosts on storage and a vault of their own, connected to ServiceNow, and end them after the block."""
+    authority = str(world.certificates.authority)
+    storage = f"https://127.0.0.1:{world.azurite.ports['Table']}"
+    gates = {service: Gate() for service in schedule.plans}
+    with ExitStack() as stack:
+        tables_at, vault_at = (
+            stack.enter_context(serving(gates[service].in_front_of(upstream, authority=authority), world.certificates))
+            for service, upstream in (("storage", storage), ("vault", world.key_vaults.new_vault()))
+        )
+        to_servicenow = gates["servicenow"].in_front_of(world.servicenow.url, concerns=_is_for_programs)
+        instance = stack.enter_context(serving(to_servicenow))
+        app = start_app(tables_at=tables_at, vault_at=vault_at)
+        stack.callback(app.stop)
+        app.control.set_properties({"simulator.oauth.refresh_token_on_refresh": schedule.refresh_token})
+        ahead_s = [0.0, schedule.skew_s]
+        hosts = [app.host, app.another_host(clock_ahead_s=schedule.skew_s)]
+        yield TwoHosts(app, app.connected(instance=instance), hosts, gates, schedule, ahead_s)
+
+
+def _is_for_programs(path: str) -> bool:
+    """Whether it is the connector that asks for a path of ServiceNow, and not a person's browser."""
+    return path.startswith("/api/") or path in {"/oauth_token.do", "/oauth_revoke_token.do", "/oauth_revoke.do"}
