@@ -113,7 +113,7 @@ class TestJournals:
         assert created.json()["result"] == {"comments": new, "work_notes": "", "comments_and_work_notes": new}
 
     def test_who_may_not_read_the_entries_reads_them_in_the_record(self, rest: RestClient, written: str) -> None:
-        rest.instance.access.add(AccessRule("sys_journal_field", "read", ADMIN_ONLY, condition="name=nothing"))
+        rest.instance.access.add(AccessRule("sys_journal_field", "read", condition="name=nothing"))
         for rule in [rule for rule in STANDARD_RULES if rule.table == "sys_journal_field"]:
             rest.instance.access.remove(rule)
         assert rest.rows("sys_journal_field", user="agent.smith") == []
