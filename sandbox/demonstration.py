@@ -29,7 +29,7 @@ class Story:
 
     Attributes:
         due_in_days: Days from today, or None for no due date.
-        steps: What an agent writes to the record, one write after the other.
+        steps: What an agent writes to the record, one write after the other; `_APPROVED` is an approver's doing.
         refused: ServiceNow refuses it when it is created.
     """
 
@@ -55,7 +55,7 @@ _WAITING = {"state": "3", "hold_reason": "4"}
 _RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "Enforced by Conditional Access."}
 _CLOSED = {"state": "7"}
 _ASSESSED = {"state": "-4", "assignment_group": group_sys_id("Change Management")}
-_AUTHORIZED = {"state": "-3"}
+_APPROVED = {"approval": "approved"}
 _SCORE = {"link": "https://security.microsoft.com/securescore?viewid=actions"}
 
 STORIES: Mapping[str, Sequence[Story]] = {
@@ -111,7 +111,7 @@ STORIES: Mapping[str, Sequence[Story]] = {
             "data",
             source="user",
             due_in_days=60,
-            steps=(_ASSESSED, _AUTHORIZED),
+            steps=(_ASSESSED, _APPROVED),
         ),
         Story(
             "change",
@@ -214,7 +214,7 @@ STORIES: Mapping[str, Sequence[Story]] = {
             "data",
             source="user",
             due_in_days=60,
-            steps=(_ASSESSED, _AUTHORIZED),
+            steps=(_ASSESSED, _APPROVED),
         ),
         Story(
             "change",
@@ -349,7 +349,10 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
             else:
                 ticket = requester.call("POST", "/api/tickets", _request(story))
                 for step in story.steps:
-                    control.change_record(_TABLES[story.kind], ticket["ticket_id"], step, as_user="agent.smith")
+                    if step is _APPROVED:
+                        control.decide_change(ticket["ticket_id"], "approved")
+                    else:
+                        control.change_record(_TABLES[story.kind], ticket["ticket_id"], step, as_user="agent.smith")
         administrator.call("POST", "/api/connections/contoso/sync")
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
         return tickets[::-1]

@@ -49,6 +49,8 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
     *_rules("incident", ("write", "create"), "itil", "sn_incident_write"),
     *_rules("change_request", ("read",), "itil", "sn_change_read", "sn_change_write"),
     *_rules("change_request", ("write", "create"), "itil", "sn_change_write"),
+    *_rules("sysapproval_approver", ("read",), "itil", "approver_user"),
+    *_rules("sysapproval_approver", ("write",), condition="approver=javascript:gs.getUserID()"),
     *_rules("problem", ("read",), "itil", "sn_problem_read", "sn_problem_write"),
     *_rules("problem", ("write", "create"), "itil", "sn_problem_write"),
     *_rules("sys_user", ("write", "create", "delete"), "user_admin"),

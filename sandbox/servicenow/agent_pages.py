@@ -30,6 +30,7 @@ _DETAILS = (
     "description",
     "caller_id",
     "requested_by",
+    "approval",
     "type",
     "category",
     "impact",
@@ -53,6 +54,7 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "resolve": ("state", "close_code", "close_notes"),
     "assign": ("assignment_group", "assigned_to"),
     "comment": ("comments", "work_notes"),
+    "decide": ("state", "comments"),
 }
 """What each form may change; fields left empty stay as they are."""
 
@@ -138,8 +140,11 @@ class AgentPages:
             return message_page("Security constraint", "Your session has changed. Open the page again.", 403)
         fields = _ACTIONS.get(form.get("action", ""), ())
         values = {name: form[name] for name in fields if form.get(name)}
+        table, sys_id = row["sys_class_name"], row["sys_id"]
+        if form.get("action") == "decide":
+            table, sys_id = "sysapproval_approver", self._asked(row, caller)
         try:
-            self._instance.operations.update(row["sys_class_name"], row["sys_id"], values, caller)
+            self._instance.operations.update(table, sys_id, values, caller)
         except ServiceNowError as error:
             return self._ticket_page(request, caller, row, f"{error.message}\n{error.detail or ''}")
         return RedirectResponse(f"{_address(row)}&done={form['action']}", 303)
@@ -147,6 +152,11 @@ class AgentPages:
     def _visible(self, request: Request, caller: Caller) -> Row | None:
         row = self._instance.operations.visible("task", request.query_params.get("sys_id", ""), caller)
         return None if row is None else self._records.get(row["sys_class_name"], row["sys_id"])
+
+    def _asked(self, row: Row, caller: Caller) -> str:
+        """Return the `sys_id` of the approval the caller is asked for, empty if he is not."""
+        approvals = self._instance.operations.approvals.open(row["sys_id"])
+        return next((one["sys_id"] for one in approvals if one["approver"] == caller.user_sys_id), "")
 
     def _ticket_page(self, request: Request, caller: Caller, row: Row, problem: str = "") -> Response:
         table = row["sys_class_name"]
@@ -168,6 +178,7 @@ class AgentPages:
             close_codes=self._instance.choices.labels(table, "close_code") if "close_code" in columns else {},
             groups=self._names("sys_user_group", "active=true"),
             agents=self._agents(),
+            asked=bool(self._asked(row, caller)),
             journal=[entry | {"at": user_format.show_date_time(entry["sys_created_on"])} for entry in journal],
             check_token=session_of(request).check_token,
             problem=problem,

@@ -108,6 +108,7 @@ class ControlApi:
             ("POST", "/records/{table}/{sys_id}/copy"): self._copy_record,
             ("POST", "/records/{table}/{sys_id}/domain"): self._move_to_domain,
             ("POST", "/domains"): self._create_domain,
+            ("POST", "/changes/{sys_id}/decision"): self._decide_change,
             ("POST", "/choices"): self._add_choice,
             ("PUT", "/column-lengths/{table}/{column}"): self._set_column_length,
             ("POST", "/bulk/insert"): self._bulk_insert,
@@ -338,6 +339,17 @@ class ControlApi:
         _require_known(body, {"name", "parent"})
         self._instance.properties[domains.SWITCH] = True
         return domains.create(self._records, body["name"], body.get("parent", ""))
+
+    def _decide_change(self, request: Request, body: Json) -> object:
+        _require_known(body, {"state", "comments"})
+        sys_id = request.path_params["sys_id"]
+        approval = next(iter(self._instance.operations.approvals.open(sys_id)), None)
+        if approval is None:
+            raise ControlProblemError(404, f"nobody is asked to approve {sys_id}")
+        approver = self._instance.caller_of(approval["approver"])
+        assert approver is not None
+        self._instance.operations.update("sysapproval_approver", approval["sys_id"], body, approver)
+        return self._records.get("change_request", sys_id)
 
     def _add_choice(self, _: Request, body: Json) -> object:
         table = body["name"]

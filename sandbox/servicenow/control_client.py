@@ -178,6 +178,13 @@ class ControlClient:
         """Make a ticket one of another class, as *Change class* does: same sys_id and number. Returns the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/move", {"table": to_table}))
 
+    def decide_change(
+        self, sys_id: str, decision: Literal["approved", "rejected"], *, comments: str = ""
+    ) -> dict[str, str]:
+        """Approve or reject a change as the first of those who are asked to. Returns the raw row after it has moved."""
+        body = {"state": decision, "comments": comments}
+        return dict(self._ask("POST", f"/changes/{sys_id}/decision", body))
+
     def overwrite_record(self, table: str, sys_id: str, values: Mapping[str, str]) -> dict[str, str]:
         """Store any text in any column, past rules, lengths and stamps. Returns the raw row."""
         return dict(self._ask("PUT", f"/records/{table}/{sys_id}/raw", {"values": dict(values)}))

@@ -462,6 +462,19 @@ TABLES: tuple[Table, ...] = (
     _named("prb_model", "Problem Model"),
     _named("std_change_producer_version", "Standard Change Template Version"),
     Table(
+        "sysapproval_approver",
+        "Approval",
+        (
+            *_references("task", "sysapproval"),
+            *_strings(32, "document_id"),
+            *_strings(80, "source_table"),
+            *_references("sys_user", "approver"),
+            *_references("sys_user_group", "group"),
+            Column("state", default="requested"),
+            Column("comments", length=4000),
+        ),
+    ),
+    Table(
         "std_change_properties",
         "Standard Change Properties",
         (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.servicenow import domains, errors
 from sandbox.servicenow.access import Operation
+from sandbox.servicenow.approvals import Approvals
 from sandbox.servicenow.business_rules import BusinessRules
 from sandbox.servicenow.caller import Caller
 from sandbox.servicenow.clock import from_glide, to_glide
@@ -37,6 +38,7 @@ class Operations:
         self._records = instance.records
         self._dictionary = instance.dictionary
         self.business_rules = BusinessRules(instance)
+        self.approvals = Approvals(instance)
 
     def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
         """Create a row from raw values and return it as stored. Unknown columns are ignored.
@@ -58,7 +60,7 @@ class Operations:
             except DuplicateSysIdError as error:
                 raise errors.duplicate_key(table, after["sys_id"]) from error
             self._append_journals(table, row["sys_id"], journals, caller)
-            row = self._after_rules(table, "insert", row)
+            row = self._after_rules(table, None, row)
             self._apply_property(table, row)
         return row
 
@@ -86,7 +88,7 @@ class Operations:
             row = self._records.update(table, sys_id, changes, by=caller.user_name)
             assert row is not None
             self._append_journals(table, sys_id, journals, caller)
-            row = self._after_rules(table, "update", row)
+            row = self._after_rules(table, before, row)
             self._apply_property(table, row)
         return row
 
@@ -205,6 +207,7 @@ class Operations:
                     properties=self._instance.properties,
                     choices=lambda column: self._instance.choices.values(table, column),
                     template_fields=self._template_fields(table),
+                    awaits_approval=table == "change_request" and bool(self.approvals.open(after["sys_id"])),
                 )
             )
         if table == "sys_user":
@@ -241,9 +244,13 @@ class Operations:
                 raise errors.duplicate_key(table, number, "number")
             after["number"] = self._records.take_number(table)
 
-    def _after_rules(self, table: str, operation: str, row: Row) -> Row:
+    def _after_rules(self, table: str, before: Row | None, row: Row) -> Row:
         """Run the rules that see the record as it was written, and return it as they leave it."""
-        self.business_rules.run(table, operation, row["sys_id"])
+        self.business_rules.run(table, "insert" if before is None else "update", row["sys_id"])
+        if table == "change_request":
+            self.approvals.follow_change(before, row)
+        elif table == "sysapproval_approver" and before is not None:
+            self.approvals.follow_decision(before, row)
         left = self._records.get(table, row["sys_id"])
         assert left is not None
         return left

@@ -244,6 +244,11 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag("simulator.data_policy.incident_close", True, "5.4: closing needs close_code and close_notes."),
     _flag("simulator.data_policy.change_request", True, "5.6: assignment group from Assess, closing details at close."),
     _flag("simulator.data_policy.on_hold", True, "5.3: waiting for the caller needs a comment in the same call."),
+    _flag(
+        "simulator.change.approvals",
+        True,
+        "INFERRED additions A.6: a change leaves Assess and Authorize by approval, and no write passes an open one.",
+    ),
     _flag("simulator.change_model.active", True, "5.6: a change moves only along its model's transitions."),
     _flag("simulator.incident.close_needs_itil_admin", False, "5.3: closing an incident needs itil_admin or admin."),
     _flag("simulator.priority_lookup.active", True, "5.5: impact and urgency decide an incident's priority."),

@@ -34,6 +34,7 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sys_user_has_role": (("user",),),
     "sys_user_grmember": (("user",),),
     "sys_choice": (("name", "element"),),
+    "sysapproval_approver": (("sysapproval",),),
     "sys_journal_field": (("element_id",),),
     "sys_properties": (("name",),),
     "sys_db_object": (("name",),),

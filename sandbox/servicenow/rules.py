@@ -47,7 +47,10 @@ _CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
     "standard": ("-5", "-2", "-1", "0", "3"),
     "emergency": ("-5", "-3", "-2", "-1", "0", "3"),
 }
-_CANCELED_CHANGE = "4"
+NEW_CHANGE = "-5"
+CANCELED_CHANGE = "4"
+_REVERTED_FROM: Mapping[str, str] = {"normal": "-4", "emergency": "-3"}
+"""State from which a person may revert a change to New, by its type (additions A.6)."""
 _NOT_CANCELABLE = frozenset({"0", "3", "4"})
 TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0efddeeff7b1281")
 STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
@@ -59,7 +62,8 @@ class Write:
 
     `before` is None for an insert. `after` is the whole row as it shall be, and is changed by the rules. `journals` are
     the comments and work notes given. `choices` are the active values of a column of this table. `template_fields` are
-    those that a standard change keeps as its template has them.
+    those that a standard change keeps as its template has them. `awaits_approval` says whether somebody was asked to
+    approve the change and has not answered.
     """
 
     table: str
@@ -71,6 +75,7 @@ class Write:
     properties: Properties
     choices: Callable[[str], frozenset[str]]
     template_fields: frozenset[str]
+    awaits_approval: bool
 
     def changed(self, column: str) -> bool:
         """Say whether the write changes a column; in an insert, whether it gives it a value."""
@@ -145,20 +150,34 @@ def _guard_incident_close(write: Write) -> None:
 def _follow_change_model(write: Write) -> None:
     if not write.changed("state") or not write.properties.flag("simulator.change_model.active"):
         return
-    order = _CHANGE_ORDER.get(write.previous("type") or write.after["type"], _CHANGE_ORDER["normal"])
+    kind = write.previous("type") or write.after["type"]
+    order = _CHANGE_ORDER.get(kind, _CHANGE_ORDER["normal"])
     old, new = write.previous("state"), write.after["state"]
     if write.before is None:
         allowed = new == order[0]
-    elif new == _CANCELED_CHANGE:
+    elif new == CANCELED_CHANGE:
         allowed = old not in _NOT_CANCELABLE
+    elif new == NEW_CHANGE:
+        allowed = old == _REVERTED_FROM.get(kind)
     else:
-        allowed = (old, new) in pairwise(order)
+        allowed = (old, new) in pairwise(order) and not write.awaits_approval
     if not allowed:
         raise aborted_by_business_rule("change_request", *TRANSITION_RULE)
 
 
+def _follow_change_state(write: Write) -> None:
+    """Stamp the beginning and the end of the work; a change that is canceled or goes back is no longer on hold."""
+    if write.before is None or not write.changed("state"):
+        return
+    if write.after["state"] in (NEW_CHANGE, CANCELED_CHANGE):
+        write.after["on_hold"] = "false"
+    stamped = {"-1": "work_start", "0": "work_end"}.get(write.after["state"])
+    if stamped:
+        write.after[stamped] = write.after[stamped] or to_glide(write.now)
+
+
 def _keep_change_type_and_template(write: Write) -> None:
-    if write.before is not None and write.previous("state") != "-5":
+    if write.before is not None and write.previous("state") != NEW_CHANGE:
         write.after["type"] = write.previous("type")
     if write.before is not None:
         write.after["std_change_producer_version"] = write.previous("std_change_producer_version")
@@ -176,7 +195,7 @@ def _keep_standard_change(write: Write) -> None:
 def _require_change_fields(write: Write) -> None:
     if not write.properties.flag("simulator.data_policy.change_request"):
         return
-    if write.after["state"] not in ("-5", _CANCELED_CHANGE):
+    if write.after["state"] not in (NEW_CHANGE, CANCELED_CHANGE):
         _require(write, {"assignment_group": "Assignment group"})
     if write.after["state"] == "3":
         _require(
@@ -242,6 +261,7 @@ _RULES = (
     _on(_require_comment_for_caller, "incident"),
     _on(_follow_change_model, "change_request"),
     _on(_require_change_fields, "change_request"),
+    _on(_follow_change_state, "change_request"),
     _on(_stamp_resolution, "incident"),
     _on(_close_or_reopen),
 )

@@ -104,6 +104,17 @@ PEOPLE: tuple[Person, ...] = (
         "Europe/Berlin",
     ),
     Person(
+        "casey.keller",
+        "sandbox-approver",
+        "Casey",
+        "Keller",
+        "casey.keller@contoso.example",
+        ("itil",),
+        "change manager who approves or rejects changes",
+        ("Change Management", "CAB Approval"),
+        "Europe/Berlin",
+    ),
+    Person(
         "adele.vance",
         "sandbox-adele",
         "Adele",

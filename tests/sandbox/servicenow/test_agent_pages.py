@@ -147,6 +147,23 @@ def test_commenting(simulator: Simulated, browser: Browser) -> None:
     }
 
 
+def test_an_approver_decides_on_the_page_of_the_change(simulator: Simulated, browser: Browser) -> None:
+    group = simulator.instance.records.insert("sys_user_group", {"name": "Change Management"})
+    agent = simulator.users["agent"]["sys_id"]
+    simulator.instance.records.insert("sys_user_grmember", {"group": group["sys_id"], "user": agent})
+    change = ticket(simulator, "change_request")
+    assert opened(simulator, browser, change).form("decide") is None
+    values = {"state": "-4", "assignment_group": group["sys_id"]}
+    simulator.instance.operations.update("change_request", change["sys_id"], values, SYSTEM)
+    page = browser.submit(opened(simulator, browser, change), "decide", {"comments": "no"}, button="rejected")
+    assert "Saved." in page.text
+    assert page.form("decide") is None
+    left = stored(simulator, change)
+    assert (left["state"], left["approval"]) == ("-5", "rejected")
+    [approval] = simulator.instance.records.query("sysapproval_approver")
+    assert (approval["state"], approval["comments"]) == ("rejected", "no")
+
+
 def test_a_form_without_the_check_token_changes_nothing(simulator: Simulated, browser: Browser) -> None:
     row = ticket(simulator)
     page = browser.submit(opened(simulator, browser, row), "change_state", {"state": "2", "sysparm_ck": "forged"})

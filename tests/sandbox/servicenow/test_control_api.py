@@ -154,6 +154,18 @@ def test_hiding_a_ticket_in_another_domain(simulator: Simulated, control: Contro
     assert admin.status_code == 200
 
 
+def test_a_change_is_decided_by_those_who_are_asked(simulator: Simulated, control: ControlClient) -> None:
+    group = control.insert_record("sys_user_group", {"name": "Change Management"})
+    row = control.insert_record("change_request", {"assignment_group": group["sys_id"]})
+    with pytest.raises(ControlError, match="nobody is asked"):
+        control.decide_change(row["sys_id"], "approved")
+    control.insert_record("sys_user_grmember", {"group": group["sys_id"], "user": simulator.users["agent"]["sys_id"]})
+    control.change_record("change_request", row["sys_id"], {"state": "-4"}, as_user="agent")
+    assert control.decide_change(row["sys_id"], "rejected", comments="no")["state"] == "-5"
+    [approval] = control.records("sysapproval_approver")
+    assert (approval["state"], approval["comments"], approval["sys_updated_by"]) == ("rejected", "no", "agent")
+
+
 def test_a_shorter_column(simulator: Simulated, control: ControlClient) -> None:
     control.set_column_length("task", "description", 5)
     assert control.insert_record("incident", {"description": "123456"})["description"] == "12345"

@@ -132,6 +132,7 @@ class TestChangeModel:
 
     @pytest.mark.parametrize(("kind", "order"), ORDERS)
     def test_each_type_has_its_order(self, rest: RestClient, kind: str, order: list[str]) -> None:
+        rest.instance.properties["simulator.change.approvals"] = False
         created = rest.create("change_request", type=kind, assignment_group=GROUP)
         for state in order:
             values = self.CLOSING if state == "3" else {}
@@ -151,6 +152,7 @@ class TestChangeModel:
         assert name == "Change Model: Check State Transition"
 
     def test_it_may_be_canceled_until_review(self, rest: RestClient) -> None:
+        rest.instance.properties["simulator.change.approvals"] = False
         for steps in range(5):
             created = rest.create("change_request", assignment_group=GROUP)
             for state in self.ORDERS[0][1][:steps]:
