@@ -353,6 +353,7 @@ class ConnectionAuthorization:
                 consented_at=issued_at,
                 consent_ends_at=consent_ends_at,
                 refresh_again_at=None,
+                refresh_token_outdated_until_at=None,
                 last_success_at=now,
                 last_error=None,
             )

@@ -85,6 +85,8 @@ class Connection:
         access_token_refresh_at: When the timer refreshes the access token: after two thirds of its life.
         access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
             what it remembers is still the newest.
+        refresh_token_outdated_until_at: Until then, an instance of the app holds a newer refresh token than Key Vault,
+            and the others keep their hands off the old one; None when Key Vault has the newest.
         refresh_again_at: When the connector asks for a token again by itself although ServiceNow refused the consent;
             None while it is not refused.
         last_success_at: When ServiceNow last gave a real answer.
@@ -111,6 +113,7 @@ class Connection:
     access_token_expires_at: datetime | None = None
     access_token_refresh_at: datetime | None = None
     access_token_version: str | None = None
+    refresh_token_outdated_until_at: datetime | None = None
     refresh_again_at: datetime | None = None
     last_success_at: datetime | None = None
     last_error: LastError | None = None

@@ -26,6 +26,11 @@ that is being restored. So the connector asks again: first after the one time, t
 ACCESS_TOKEN_CODES: Final = frozenset({"access_token_refused", "new_access_token_refused"})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
 
+HANDS_OFF: Final = timedelta(minutes=30)
+"""For so long other instances of the app wait for one that holds a newer refresh token. It says again and again that it
+is there; when it no longer does, its token is lost with it, and the one in Key Vault is tried."""
+NOT_STORED: Final = "refresh_token_not_stored"
+
 _NEEDS_A_PERSON: Final = frozenset({"secret_missing", "configuration_changed", "connection_removed"})
 _IN_USE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
 
@@ -42,9 +47,12 @@ def after_success(connection: Connection, now: datetime) -> Connection:
     """
     fresh = _is_fresh(connection.last_success_at, now)
     if connection.status in _IN_USE or _was_only_the_access_token(connection):
-        if fresh and connection.status is ConnectionStatus.CONNECTED and connection.last_error is None:
-            return connection
-        return replace(connection.with_status(ConnectionStatus.CONNECTED, now), last_success_at=now, last_error=None)
+        after = replace(
+            connection.with_status(ConnectionStatus.CONNECTED, now),
+            last_success_at=connection.last_success_at if fresh else now,
+            last_error=_error_beside_success(connection, now),
+        )
+        return connection if after == connection else replace(after, last_success_at=now)
     if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED and not fresh:
         return replace(connection, last_success_at=now)
     return connection
@@ -89,7 +97,40 @@ def after_refresh(connection: Connection, now: datetime) -> Connection:
     error = connection.last_error
     if connection.status is ConnectionStatus.UNAVAILABLE and error is not None and error.code in ACCESS_TOKEN_CODES:
         return working
-    return replace(working.with_status(ConnectionStatus.CONNECTED, now), last_error=None)
+    return replace(
+        working.with_status(ConnectionStatus.CONNECTED, now), last_error=_error_beside_success(connection, now)
+    )
+
+
+def with_refresh_token_outdated(connection: Connection, now: datetime) -> Connection:
+    """Return the connection after Key Vault did not take its new refresh token; the same object when it says so."""
+    until_at = believed(connection.refresh_token_outdated_until_at, now, ahead=HANDS_OFF)
+    if until_at is not None and until_at - now > HANDS_OFF / 2:
+        return connection
+    after = replace(connection, refresh_token_outdated_until_at=now + HANDS_OFF)
+    return replace(after, last_error=connection.last_error or _error_beside_success(after, now))
+
+
+def with_refresh_token_stored(connection: Connection, now: datetime) -> Connection:
+    """Return the connection after Key Vault took its new refresh token.
+
+    If somebody tried the old one meanwhile and was refused, that says nothing about the new one.
+    """
+    error = connection.last_error
+    after = replace(
+        connection,
+        refresh_token_outdated_until_at=None,
+        last_error=None if error is not None and error.code == NOT_STORED else error,
+    )
+    if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        after = replace(after.with_status(ConnectionStatus.CONNECTED, now), refresh_again_at=None, last_error=None)
+    return after
+
+
+def is_refresh_token_outdated(connection: Connection, now: datetime) -> bool:
+    """Whether another instance of the app holds a newer refresh token than Key Vault."""
+    until_at = believed(connection.refresh_token_outdated_until_at, now, ahead=HANDS_OFF)
+    return until_at is not None and until_at > now
 
 
 def may_refresh(connection: Connection, now: datetime) -> bool:
@@ -107,6 +148,22 @@ def may_refresh(connection: Connection, now: datetime) -> bool:
         return False
     again_at = believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY)
     return again_at is None or again_at <= now
+
+
+def _error_beside_success(connection: Connection, now: datetime) -> LastError | None:
+    """Return what is wrong on a connection that works: only that Key Vault does not have its refresh token."""
+    if connection.refresh_token_outdated_until_at is None:
+        return None
+    if connection.last_error is not None and connection.last_error.code == NOT_STORED:
+        return connection.last_error
+    return LastError(
+        code=NOT_STORED,
+        message="ServiceNow gave a new refresh token, and Key Vault has not taken it. The connector works on with it "
+        "from memory and tries again.",
+        next_step="See why Key Vault refuses writes: throttling, a network rule, a role. Do not restart the app before "
+        "it has taken the token; the consent may be lost with it.",
+        at=now,
+    )
 
 
 def _was_only_the_access_token(connection: Connection) -> bool:

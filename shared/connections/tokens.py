@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,8 +25,13 @@ from shared.connections.status import (
     ConnectionHealth,
     after_refresh,
     after_refusal,
+    is_refresh_token_outdated,
+    is_same_grant,
     may_refresh,
+    with_refresh_token_outdated,
+    with_refresh_token_stored,
 )
+from shared.connections.unstored_tokens import UnstoredTokens
 from shared.errors import (
     ConnectorError,
     FixConfiguration,
@@ -46,19 +52,20 @@ SECOND_TRY_AFTER_S: Final = 1.0
 """A refusal is believed only when it comes twice (wire document 1.6, 9: intermittent 401)."""
 
 
-def with_access_token(connection: Connection, tokens: TokenSet, version: str, issued_at: datetime) -> Connection:
+def with_access_token(connection: Connection, tokens: TokenSet, version: str | None, issued_at: datetime) -> Connection:
     """Return the connection with a new access token.
 
     Args:
-        version: The token's version in Key Vault.
+        version: The token's version in Key Vault; None when it is not there: other instances of the app then use the
+            access token that they have to its end.
         issued_at: When it was asked for.
     """
     life = timedelta(seconds=tokens.expires_in_s)
-    return replace(
-        connection,
-        access_token_version=version,
-        access_token_expires_at=issued_at + life,
-        access_token_refresh_at=issued_at + life * 2 / 3,
+    after = replace(connection, access_token_refresh_at=issued_at + life * 2 / 3)
+    return (
+        after
+        if version is None
+        else replace(after, access_token_version=version, access_token_expires_at=issued_at + life)
     )
 
 
@@ -70,6 +77,7 @@ def without_tokens(connection: Connection) -> Connection:
         access_token_expires_at=None,
         access_token_refresh_at=None,
         refresh_again_at=None,
+        refresh_token_outdated_until_at=None,
         consent_ends_at=None,
         integration_user_sys_id=None,
     )
@@ -109,16 +117,19 @@ class AccessTokens:
         self._clock = clock
         self._sleep = sleep
         self._remembered: dict[str, tuple[str, Secret]] = {}
+        self._unstored: dict[str, UnstoredTokens] = {}
 
     async def access(self, connection: Connection) -> InstanceAccess:
         """Return a usable access token, refreshed if need be.
 
-        While ServiceNow refuses the refresh or does not answer, a token that is still valid stays in use.
+        While ServiceNow refuses the refresh or does not answer, a token that is still valid stays in use. Tokens that
+        Key Vault has not taken yet are offered to it again.
 
         Raises:
             Reauthorize: An administrator has to authorize the connection again.
             TryLater: ServiceNow, Table Storage or Key Vault does not answer.
         """
+        connection = await self._offer_unstored(connection)
         if (found := await self._usable(connection, EARLY_S)) is not None:
             return found
         current = await self._current(connection)
@@ -153,6 +164,7 @@ class AccessTokens:
             Reauthorize: ServiceNow refused twice; the connection is marked so.
             TryLater: ServiceNow does not answer (the connection is marked ``unavailable``), or storage does not.
         """
+        connection = await self._offer_unstored(connection)
         began_at = self._clock()
 
         async def stop_when_others_failed() -> None:
@@ -165,8 +177,17 @@ class AccessTokens:
             renewed_meanwhile = current.access_token_version != connection.access_token_version
             if renewed_meanwhile and self._lasts(current, EARLY_S):
                 return current
+            unstored = self._unstored_of(current)
+            if unstored is not None and unstored.issued_at > began_at:
+                return current
             if not may_refresh(current, self._clock()):
                 raise _reauthorize(current)
+            if unstored is None and is_refresh_token_outdated(current, self._clock()):
+                raise TryLater(
+                    "Another instance of the connector holds a newer refresh token than Key Vault.",
+                    code="refresh_token_not_stored",
+                    retry_after_s=60,
+                )
             if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
                 current = await self._health.changed(current, self._next_turn)
             try:
@@ -188,6 +209,9 @@ class AccessTokens:
             self._secrets.get_secret(client_secret_name(connection.connection_id)),
             self._secrets.get_secret(refresh_token_name(connection.connection_id)),
         )
+        unstored = self._unstored_of(connection)
+        newest = unstored.tokens.refresh_token if unstored is not None else None
+        refresh_token = newest or refresh_token
         if client_secret is None or refresh_token is None:
             missing = "client secret" if client_secret is None else "refresh token"
             raise Reauthorize(
@@ -197,33 +221,91 @@ class AccessTokens:
             )
         issued_at = self._clock()
         tokens = await self._ask(connection, client_secret, refresh_token)
-        if tokens.refresh_token is not None and tokens.refresh_token != refresh_token:
-            await self._secrets.set_secret(
-                refresh_token_name(connection.connection_id),
-                tokens.refresh_token,
-                expires_at=connection.consent_ends_at,
-            )
-        version = await self._secrets.set_secret(
-            access_token_name(connection.connection_id),
-            tokens.access_token,
-            expires_at=issued_at + timedelta(seconds=tokens.expires_in_s),
-        )
+        rotated = tokens.refresh_token not in {None, refresh_token}
+        tokens = replace(tokens, refresh_token=tokens.refresh_token if rotated else newest)
+        # In memory first: whatever happens from here on, the only refresh token that works is not lost.
+        self._unstored[connection.connection_id] = UnstoredTokens(connection, tokens, issued_at, issued_at)
 
-        def refreshed(current: Connection) -> Connection:
-            return after_refresh(with_access_token(current, tokens, version, issued_at), self._clock())
-
-        stored = await self._health.changed(connection, refreshed)
-        if stored.access_token_version != version:
-            raise _changed_meanwhile()
-        self._remembered[connection.connection_id] = (version, tokens.access_token)
+        stored = await self._store(connection, lease, fresh=True)
         TOKENS_REFRESHED.record(connection_id=connection.connection_id)
         log_event(
             "access_token_refreshed",
             connection_id=connection.connection_id,
             expires_in_s=tokens.expires_in_s,
-            refresh_token_rotated=tokens.refresh_token not in {None, refresh_token},
+            refresh_token_rotated=rotated,
         )
         return stored
+
+    async def _store(self, connection: Connection, lease: HeldLease, *, fresh: bool) -> Connection:
+        """Offer the tokens in memory to Key Vault; return the connection as stored after that.
+
+        What Key Vault does not take stays in memory, and the connection says so.
+
+        Args:
+            fresh: ServiceNow has just given them.
+        """
+        connection_id = connection.connection_id
+        before = self._unstored[connection_id]
+        given = self._unstored[connection_id] = await before.written(self._secrets, lease, self._clock())
+        noted = False
+
+        def changed(row: Connection) -> Connection:
+            nonlocal noted
+            noted, now = True, self._clock()
+            after = with_access_token(row, given.tokens, given.version, given.issued_at)
+            if given.tokens.refresh_token is not None:
+                after = with_refresh_token_outdated(after, now)
+            elif fresh or before.tokens.refresh_token is not None:
+                after = with_refresh_token_stored(after, now)
+            after = after_refresh(after, now) if fresh else after
+            return row if after == row else after
+
+        stored = await self._health.changed(connection, changed)
+        if not noted or not is_same_grant(stored, connection):
+            del self._unstored[connection_id]
+            raise _changed_meanwhile()
+        if given.version is not None:
+            self._remembered[connection_id] = (given.version, given.tokens.access_token)
+        if given.are_done(self._clock()):
+            del self._unstored[connection_id]
+        else:
+            self._unstored[connection_id] = replace(given, connection=stored)
+            log_event(
+                "tokens_not_stored",
+                level=logging.WARNING,
+                connection_id=connection_id,
+                refresh_token=given.tokens.refresh_token is not None,
+            )
+        return stored
+
+    async def _offer_unstored(self, connection: Connection) -> Connection:
+        """Offer Key Vault again what it did not take; return the connection as stored after that, if it was.
+
+        Whoever needs a token goes on, whatever comes of it.
+        """
+        connection_id = connection.connection_id
+        unstored = self._unstored.get(connection_id)
+        if unstored is None or not unstored.may_be_offered(self._clock()):
+            return connection
+        try:
+            async with self._lease.held_if_free(connection_id) as lease:
+                if lease is None:
+                    return connection
+                current = await self._current(connection)
+                if self._unstored_of(current) is None:
+                    return current
+                return await self._store(current, lease, fresh=False)
+        except (TryLater, Reauthorize) as error:
+            log_event("tokens_not_offered", level=logging.WARNING, connection_id=connection_id, code=error.code)
+            return connection
+
+    def _unstored_of(self, connection: Connection) -> UnstoredTokens | None:
+        """Return the tokens in memory if they are the connection's newest; others are forgotten."""
+        unstored = self._unstored.get(connection.connection_id)
+        if unstored is not None and not unstored.are_newest_of(connection):
+            del self._unstored[connection.connection_id]
+            return None
+        return unstored
 
     async def _ask(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
         try:
@@ -254,6 +336,7 @@ class AccessTokens:
         current = await self._connections.get_connection(connection.connection_id)
         if current is None or current.is_removed:
             self._remembered.pop(connection.connection_id, None)
+            self._unstored.pop(connection.connection_id, None)
             raise Reauthorize(
                 "The connection was removed.", code="connection_removed", next_step="Connect the instance again."
             )
@@ -267,6 +350,10 @@ class AccessTokens:
 
     async def _usable(self, connection: Connection, lasting_s: float) -> InstanceAccess | None:
         """Return the connection's access token if it lasts for so long and can be had."""
+        unstored = self._unstored.get(connection.connection_id)
+        if unstored is not None and unstored.are_newest_of(connection):
+            lasts = unstored.ends_at - self._clock() > timedelta(seconds=lasting_s)
+            return InstanceAccess(connection.instance, unstored.tokens.access_token) if lasts else None
         version = connection.access_token_version
         if version is None or connection.is_removed or not self._lasts(connection, lasting_s):
             return None

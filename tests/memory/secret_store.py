@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.errors import ConnectorError
+from shared.errors import ConnectorError, StorageUnavailable
 from shared.secret import Secret
 from tests.memory.steps import Step, at_once
 
@@ -30,6 +30,8 @@ class MemorySecretStore:
     versions: dict[str, list[Version]] = field(default_factory=dict)
     faults: deque[ConnectorError] = field(default_factory=deque)
     """Meets the next calls, one each."""
+    refused_writes: frozenset[str] = frozenset()
+    """Endings of the names whose writes are refused."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
@@ -41,6 +43,8 @@ class MemorySecretStore:
     async def set_secret(self, name: str, value: Secret, *, expires_at: datetime | None = None) -> str:
         """See the port."""
         await self._begin("set_secret")
+        if name.endswith(tuple(self.refused_writes)):
+            raise StorageUnavailable("Key Vault takes no more writes at the moment.")
         version = Version(f"v{next(self._numbers)}", value, expires_at)
         self.versions.setdefault(name, []).append(version)
         await self.step("set_secret answers")

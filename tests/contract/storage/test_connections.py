@@ -52,6 +52,7 @@ FULL = Connection(
     access_token_expires_at=START + timedelta(seconds=1800),
     access_token_refresh_at=START + timedelta(seconds=1200),
     access_token_version="v1",
+    refresh_token_outdated_until_at=datetime(2026, 3, 2, 2, tzinfo=UTC),
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
     last_error=LastError("refresh_token_refused", "ServiceNow refuses.", "", START),

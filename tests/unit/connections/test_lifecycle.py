@@ -12,6 +12,7 @@ order, kills some, and makes ServiceNow difficult. Whatever happens:
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -67,8 +68,10 @@ class Lifecycle(RuleBasedStateMachine):
     def _end(self) -> None:
         self._everything_settles()
         self.app.servicenow.faults.clear()
+        self.app.secrets.refused_writes = frozenset()
         self.app.servicenow.add(INTEGRATION_USER, locked_out=False)
         self.app.clock.advance(LEASE_S)
+        self._everybody_offers_what_is_in_memory()
         stored = self.app.stored()
         if stored.status in WORKING:
             self._works(stored)
@@ -80,6 +83,11 @@ class Lifecycle(RuleBasedStateMachine):
         assert not self.app.leases.leases
         if not self.tokens_astray:
             assert not self.app.servicenow.living
+
+    def _everybody_offers_what_is_in_memory(self) -> None:
+        for instance in self.instances:
+            with suppress(ConnectorError):
+                self.stage.run(instance.access(self.app.stored()))
 
     def _works(self, stored: Connection) -> None:
         try:
@@ -137,7 +145,14 @@ class Lifecycle(RuleBasedStateMachine):
             "renew", self.instances[number].renew(connection, InstanceAccess(connection.instance, refused_token))
         )
 
-    @precondition(lambda self: self._room)
+    @precondition(lambda self: not self.stage.living)
+    @rule(names=st.sampled_from([("-refresh-token",), ("-access-token",), ("-refresh-token", "-access-token"), ()]))
+    def let_key_vault_refuse(self, names: tuple[str, ...]) -> None:
+        self.app.secrets.refused_writes = frozenset(names)
+        # A removal cannot revoke what only the memory of another instance holds.
+        self.tokens_astray = True
+
+    @precondition(lambda self: self._room and not self.app.secrets.refused_writes)
     @rule()
     def authorize(self) -> None:
         self._start("authorize", self.app.authorized())

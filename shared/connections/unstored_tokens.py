@@ -1,0 +1,86 @@
+"""Tokens that ServiceNow gave and Key Vault has not taken: they live in memory, and nowhere else, until it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import believed
+from shared.connections.lease import HeldLease
+from shared.connections.model import Connection
+from shared.connections.ports import SecretStore, TokenSet
+from shared.connections.secret_names import access_token_name, refresh_token_name
+from shared.connections.status import is_same_grant
+from shared.errors import StorageUnavailable
+
+TRY_EVERY: Final = timedelta(seconds=10)
+"""Each use offers them to Key Vault, but not more often than this: it may be refusing because of too many requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnstoredTokens:
+    """Tokens on their way to Key Vault.
+
+    Attributes:
+        connection: The connection as it was stored last by whoever holds these tokens.
+        tokens: ``refresh_token`` is None when Key Vault has the one that works.
+        issued_at: When they were asked for.
+        tried_at: When Key Vault was last asked to take them.
+        version: Key Vault's version of the access token once it is written; None before.
+    """
+
+    connection: Connection
+    tokens: TokenSet
+    issued_at: datetime
+    tried_at: datetime
+    version: str | None = None
+
+    def are_done(self, now: datetime) -> bool:
+        """Whether Key Vault has everything that is still good for something."""
+        return self.tokens.refresh_token is None and (self.version is not None or self.ends_at <= now)
+
+    def may_be_offered(self, now: datetime) -> bool:
+        """Whether it is time to offer them to Key Vault again."""
+        tried_at = believed(self.tried_at, now)
+        return tried_at is None or now - tried_at >= TRY_EVERY
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the access token ends."""
+        return self.issued_at + timedelta(seconds=self.tokens.expires_in_s)
+
+    def are_newest_of(self, connection: Connection) -> bool:
+        """Whether nobody has authorized the connection again, or stored another access token, since they were given."""
+        return (
+            is_same_grant(self.connection, connection)
+            and self.connection.access_token_version == connection.access_token_version
+        )
+
+    async def written(self, secrets: SecretStore, lease: HeldLease, now: datetime) -> UnstoredTokens:
+        """Write what Key Vault does not have, the refresh token first; return what came of it.
+
+        Raises TryLater (503 ``lease_lost``) when somebody else may have written newer ones.
+        """
+        connection, after = self.connection, replace(self, tried_at=now)
+        lease.require()
+        if self.tokens.refresh_token is not None:
+            try:
+                await secrets.set_secret(
+                    refresh_token_name(connection.connection_id),
+                    self.tokens.refresh_token,
+                    expires_at=connection.consent_ends_at,
+                )
+                after = replace(after, tokens=replace(self.tokens, refresh_token=None))
+            except StorageUnavailable:
+                pass  # The access token lets other instances of the app work meanwhile.
+            lease.require()
+        if self.version is None and self.ends_at > now:
+            try:
+                version = await secrets.set_secret(
+                    access_token_name(connection.connection_id), self.tokens.access_token, expires_at=self.ends_at
+                )
+                after = replace(after, version=version)
+            except StorageUnavailable:
+                pass  # Another instance of the app gets one of its own.
+        return after
