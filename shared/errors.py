@@ -12,7 +12,8 @@
     │       └── RowUnreadable                a stored row makes no sense to this release
     ├── Reauthorize                  an administrator signs in to ServiceNow again
     ├── FixConfiguration             an administrator changes something, here or in ServiceNow
-    │   ├── AccessRefused                rights, access scope, IP filter
+    │   ├── AccessRefused                rights
+    │   │   └── InstanceClosed               whatever is asked: IP filter, access scope, redirect, a page in front
     │   └── ValuesRefused                data policy, business rule
     ├── FixRequest                   the caller changes the request
     └── OurBug                       somebody reads the log
@@ -142,9 +143,17 @@ class FixConfiguration(ConnectorError):
 
 
 class AccessRefused(FixConfiguration):
-    """ServiceNow refuses the integration user: rights, access scope or IP filter."""
+    """ServiceNow refuses the integration user."""
 
     code = "servicenow_access_refused"
+
+
+class InstanceClosed(AccessRefused):
+    """The way to the API is closed whatever is asked; this says nothing about the one request that met it."""
+
+    def __init__(self, message: str, *, writing: bool = False, code: str | None = None, next_step: str = "") -> None:
+        super().__init__(message, code=code, next_step=next_step)
+        self.may_be_written = writing
 
 
 class ValuesRefused(FixConfiguration):

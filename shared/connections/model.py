@@ -59,14 +59,25 @@ class KindSettings:
     state_names: Mapping[str, str] = field(default_factory=dict)
 
 
+class Operation(StrEnum):
+    """What a connection is used for, where a success at something else says nothing about it."""
+
+    DELIVERY = "delivery"
+
+
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """The last thing that went wrong on a connection, in words for a person."""
+    """The last thing that went wrong on a connection, in words for a person.
+
+    Attributes:
+        operation: Only a success at this ends it; None where any success does.
+    """
 
     code: str
     message: str
     next_step: str
     at: datetime
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,21 @@ from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.changes import change_connection
-from shared.connections.model import Connection, ConnectionStatus, LastError
+from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
 from shared.connections.ports import ConnectionStore
-from shared.errors import ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled, ServiceNowUnavailable
+from shared.errors import (
+    ConnectorError,
+    FixConfiguration,
+    InstanceClosed,
+    OutcomeUnknown,
+    Reauthorize,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+)
 from shared.log import log_event
 
 NOTED_EVERY: Final = timedelta(minutes=1)
 """The same outcome again within this time is not written down."""
-WHOLE_INSTANCE_CODES: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
-"""Refusals that concern every call on the connection."""
 
 FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
@@ -35,13 +41,15 @@ _NEEDS_A_PERSON: Final = frozenset({"secret_missing", "configuration_changed", "
 _IN_USE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
 
 
-def last_error(error: ConnectorError, now: datetime) -> LastError:
+def last_error(error: ConnectorError, now: datetime, operation: Operation | None = None) -> LastError:
     """Return an error as a connection keeps it."""
-    return LastError(error.code, error.message, error.next_step, now)
+    return LastError(error.code, error.message, error.next_step, now, operation)
 
 
-def after_success(connection: Connection, now: datetime) -> Connection:
+def after_success(connection: Connection, now: datetime, operation: Operation | None = None) -> Connection:
     """Return the connection after ServiceNow gave a real answer; the same object when that need not be stored.
+
+    The last error of another operation stays.
 
     A connection whose refresh token is refused stays so: an access token that still works does not bring it back.
     """
@@ -50,7 +58,7 @@ def after_success(connection: Connection, now: datetime) -> Connection:
         after = replace(
             connection.with_status(ConnectionStatus.CONNECTED, now),
             last_success_at=connection.last_success_at if fresh else now,
-            last_error=_error_beside_success(connection, now),
+            last_error=_error_beside_success(connection, now, operation),
         )
         return connection if after == connection else replace(after, last_success_at=now)
     if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED and not fresh:
@@ -58,17 +66,20 @@ def after_success(connection: Connection, now: datetime) -> Connection:
     return connection
 
 
-def after_failure(connection: Connection, error: ConnectorError, now: datetime) -> Connection:
+def after_failure(
+    connection: Connection, error: ConnectorError, now: datetime, operation: Operation | None = None
+) -> Connection:
     """Return the connection after a call failed; the same object when that need not be stored.
 
+    An unknown outcome may be the fault of the one record; it does not say that the instance is unavailable.
     Reauthorize changes nothing: whoever asked the token endpoint has noted it, with :func:`after_refusal`.
     """
     if connection.status not in _IN_USE:
         return connection
     match error:
-        case ServiceNowUnavailable():
-            status = ConnectionStatus.UNAVAILABLE
-        case FixConfiguration() if error.code in WHOLE_INSTANCE_CODES:
+        case OutcomeUnknown():
+            status = connection.status
+        case ServiceNowUnavailable() | InstanceClosed():
             status = ConnectionStatus.UNAVAILABLE
         case FixConfiguration() | ServiceNowThrottled():
             status = connection.status
@@ -78,7 +89,13 @@ def after_failure(connection: Connection, error: ConnectorError, now: datetime) 
     same = status is connection.status and known is not None and known.code == error.code
     if same and known is not None and _is_fresh(known.at, now):
         return connection
-    return replace(connection.with_status(status, now), last_error=last_error(error, now))
+    return replace(connection.with_status(status, now), last_error=last_error(error, now, operation))
+
+
+def after_settling(connection: Connection, operation: Operation) -> Connection:
+    """Return the connection once nothing waits for the operation any more: what went wrong with it is over."""
+    known = connection.last_error
+    return connection if known is None or known.operation is not operation else replace(connection, last_error=None)
 
 
 def after_refusal(connection: Connection, error: Reauthorize, now: datetime) -> Connection:
@@ -150,10 +167,16 @@ def may_refresh(connection: Connection, now: datetime) -> bool:
     return again_at is None or again_at <= now
 
 
-def _error_beside_success(connection: Connection, now: datetime) -> LastError | None:
-    """Return what is wrong on a connection that works: only that Key Vault does not have its refresh token."""
+def _error_beside_success(
+    connection: Connection, now: datetime, operation: Operation | None = None
+) -> LastError | None:
+    """Return what is wrong on a connection that works.
+
+    That is: Key Vault does not have its refresh token. Or else what another operation met.
+    """
     if connection.refresh_token_outdated_until_at is None:
-        return None
+        error = connection.last_error
+        return error if error is not None and error.operation not in {None, operation} else None
     if connection.last_error is not None and connection.last_error.code == NOT_STORED:
         return connection.last_error
     return LastError(
@@ -187,15 +210,21 @@ class ConnectionHealth:
     connections: ConnectionStore
     clock: Clock
 
-    async def succeeded(self, connection: Connection) -> Connection:
+    async def succeeded(self, connection: Connection, operation: Operation | None = None) -> Connection:
         """Note that ServiceNow gave a real answer; return the connection as stored. Raises TryLater."""
         now = self.clock()
-        return await self.changed(connection, lambda current: after_success(current, now))
+        return await self.changed(connection, lambda current: after_success(current, now, operation))
 
-    async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
+    async def failed(
+        self, connection: Connection, error: ConnectorError, operation: Operation | None = None
+    ) -> Connection:
         """Note why a call failed; return the connection as stored. Raises TryLater."""
         now = self.clock()
-        return await self.changed(connection, lambda current: after_failure(current, error, now))
+        return await self.changed(connection, lambda current: after_failure(current, error, now, operation))
+
+    async def settled(self, connection: Connection, operation: Operation) -> Connection:
+        """Note that nothing waits for the operation any more; return the connection as stored. Raises TryLater."""
+        return await self.changed(connection, lambda current: after_settling(current, operation))
 
     async def changed(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
         """Change the connection as it is stored, unless it stands for another consent; return it as stored.

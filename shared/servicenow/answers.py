@@ -1,8 +1,9 @@
 """What ServiceNow's answers mean (wire document 2.8, 2.9, 3): pure.
 
-A real answer has an ok status and a JSON content type, parses, and has ``result``. Everything else becomes an error of
-:mod:`shared.errors`, chosen by what a person has to do. For a write there is one more question: could it have been
-carried out? Where the answer leaves that open the error is OutcomeUnknown.
+A real answer has an ok status and a JSON content type, parses, and has ``result``. A real refusal is ServiceNow's own
+error document. Everything else becomes an error of :mod:`shared.errors`, chosen by what a person has to do. For a write
+there is one more question: could it have been carried out? ``may_be_written`` says where the answer leaves that open: a
+proxy or a firewall may put its own page in place of any answer, that to a successful insert included.
 
 No error repeats an answer's text: only field labels, and names of rules and scopes, which a person needs for the cure.
 """
@@ -22,6 +23,7 @@ from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
+    InstanceClosed,
     OutcomeUnknown,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -34,6 +36,7 @@ LONGEST_RETRY_AFTER_S: Final = 3600.0
 
 _NAME_MAX_LENGTH: Final = 200
 _INTEGER_MAX_LENGTH: Final = 30
+_ABOUT_THIS_REQUEST: Final = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
         OutcomeUnknown: Only for a write: it may have been carried out.
         ServiceNowUnavailable, ServiceNowThrottled: No real answer; nothing was written.
         AccessTokenRefused: Another token is needed; a write may have been carried out all the same.
-        AccessRefused, ValuesRefused, FixConfiguration: The request was refused for good; nothing was written.
+        InstanceClosed: No request gets to the API, or something in front of it answered.
+        AccessRefused, ValuesRefused, FixConfiguration: ServiceNow refused the request; nothing was written.
     """
     if (error := common_error(answer, writing=writing, now=now)) is not None:
         raise error
@@ -96,8 +100,9 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
                 "ServiceNow's answer was cut off or incomplete.", "answer_incomplete", writing=writing
             )
         return document["result"]
-    message, detail = _error_texts(document or {})
-    raise _refusal(answer.status, message, detail, writing=writing)
+    if document is None or document.get("status") != "failure" or not isinstance(document.get("error"), dict):
+        raise _page_error(answer, writing=writing)
+    raise _refusal(answer.status, *_error_texts(document), writing=writing)
 
 
 def is_no_record_found(answer: Answer) -> bool:
@@ -114,10 +119,12 @@ def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorEr
     if status == 429:
         return _throttled(answer, now)
     if 300 <= status < 400:
-        return FixConfiguration(
+        return InstanceClosed(
             "ServiceNow answered with a redirect, which is never followed.",
             code="servicenow_redirects",
-            next_step="Check the instance's address: enter the one that it redirects to.",
+            next_step="Check the instance's address: enter the one that it redirects to. If the address is right, look "
+            "at what redirects the connector's requests: a proxy or a single sign-on in front.",
+            writing=writing,
         )
     if status == 202:
         return unusable_answer("ServiceNow put the request off.", "servicenow_busy", writing=writing)
@@ -140,7 +147,7 @@ def unusable_answer(message: str, code: str, *, writing: bool) -> ServiceNowUnav
 
 
 def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
-    """Return the error for an answer without JSON: something in front of the API answered (wire document 2.9, 7)."""
+    """Return the error for an answer that is not the API's: something in front answered (wire document 2.9, 7)."""
     if answer.status < 300 and b"hibernat" in answer.body.lower():
         return ServiceNowUnavailable(
             "The ServiceNow instance is hibernating; nothing was written.",
@@ -149,15 +156,22 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
         )
     if answer.status == 401:
         return _token_refused(writing=writing)
-    if answer.status == 403:
-        return AccessRefused(
+    if answer.status == 403 and not answer.is_json:
+        return InstanceClosed(
             "ServiceNow refuses the address that the connector calls from.",
             code="ip_address_blocked",
             next_step="Allow the connector's egress addresses in ServiceNow under System Security > IP Address Access "
             "Control.",
+            writing=writing,
         )
     if 400 <= answer.status < 500:
-        return _rejected(answer.status)
+        return InstanceClosed(
+            f"Something other than ServiceNow's API answered with status {answer.status}.",
+            code="servicenow_not_the_api",
+            next_step="Check the instance's address, and what stands between the connector and ServiceNow: a proxy, a "
+            "firewall, a gateway.",
+            writing=writing,
+        )
     return unusable_answer("Something other than ServiceNow's API answered.", "servicenow_not_the_api", writing=writing)
 
 
@@ -174,7 +188,7 @@ def _refusal(status: int, message: str, detail: str, *, writing: bool) -> Connec
             next_step="In the table's application access, tick 'Allow access to this table via web services'.",
         )
     if "does not represent any resource" in message:
-        return FixConfiguration(
+        return InstanceClosed(
             "ServiceNow does not have the API that was called.",
             code="api_not_available",
             next_step="Check that the instance's REST API is active and its version is supported.",
@@ -191,7 +205,7 @@ def _refusal(status: int, message: str, detail: str, *, writing: bool) -> Connec
 def _forbidden(message: str, detail: str) -> ConnectorError:
     """Tell apart what 403 covers: query rules, access scope, access controls, data policy, business rule."""
     if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
-        return AccessRefused(
+        return InstanceClosed(
             "The OAuth client lacks the access scope for this API" + _named(scope[1]) + ".",
             code="access_scope_missing",
             next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
@@ -253,7 +267,9 @@ def _token_refused(*, writing: bool) -> AccessTokenRefused:
 
 
 def _rejected(status: int) -> FixConfiguration:
-    return FixConfiguration(
+    """Return the error for a status that no text explains; only some of them speak of this one request."""
+    error = FixConfiguration if status in _ABOUT_THIS_REQUEST else InstanceClosed
+    return error(
         f"ServiceNow rejected the request with status {status}; nothing was written.",
         code="servicenow_rejected_request",
         next_step="Look at the instance's logs for the request; if nothing explains it, report it to the connector's "

@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.connections.model import TicketKind
 from shared.connections.ports import InstanceAccess, ServiceNowUser
-from shared.errors import AccessRefused, FixConfiguration
+from shared.errors import AccessRefused, FixConfiguration, InstanceClosed
 from shared.servicenow.answers import Answer, result_of
 from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
 from shared.servicenow.records import ALL_CLASSES
@@ -24,7 +24,6 @@ _EMAIL_MAX_LENGTH: Final = 100
 _ROLES_LIMIT: Final = 1000
 _NOBODY: Final = "0" * 32
 """A sys_id that no record has."""
-_WHOLE_API_REFUSED: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,9 @@ class ServiceNowUsers:
                 fields=("user", "role.name", "state"),
                 limit=_ROLES_LIMIT,
             )
-        except AccessRefused as error:
-            if error.code in _WHOLE_API_REFUSED:
-                raise
+        except InstanceClosed:
+            raise
+        except AccessRefused:
             return None
         readable = all(row.value("user") == user_sys_id and row.value("role.name") for row in page.rows)
         if not readable or len(page.rows) < (page.total_count or 0):
@@ -96,9 +95,9 @@ class ServiceNowUsers:
         spellings = dict.fromkeys((address, address.lower()))
         try:
             row = await self._only_user(access, all_of(one_of("email", spellings), condition("active", "=", "true")))
-        except AccessRefused as error:
-            if error.code in _WHOLE_API_REFUSED:
-                raise
+        except InstanceClosed:
+            raise
+        except AccessRefused:
             return None
         if row is None or row.value("email").lower() != address.lower() or row.value("active") != "true":
             return None
@@ -110,7 +109,7 @@ class ServiceNowUsers:
         That is by range and sort on ``sys_updated_on`` or, where query rules forbid those, by ``sys_id``.
 
         Raises:
-            AccessRefused: The whole API is refused (``ip_address_blocked``, ``access_scope_missing``).
+            InstanceClosed: Nothing can be asked at all.
             TryLater: As for every read.
         """
         by_time = next_by("sys_updated_on", ("2000-01-01 00:00:00", _NOBODY))
@@ -123,9 +122,9 @@ class ServiceNowUsers:
     async def _may_ask(self, access: InstanceAccess, table: str, query: str) -> bool:
         try:
             await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
-        except AccessRefused as error:
-            if error.code in _WHOLE_API_REFUSED:
-                raise
+        except InstanceClosed:
+            raise
+        except AccessRefused:
             return False
         return True
 
@@ -139,9 +138,7 @@ class ServiceNowUsers:
         )
         try:
             return await self.table_api.transport.read(request, self._named)
-        except FixConfiguration as error:
-            if error.code in _WHOLE_API_REFUSED:
-                raise
+        except FixConfiguration:
             return None
 
     def _named(self, answer: Answer) -> ServiceNowUser | None:

@@ -22,6 +22,7 @@ from shared.connections.model import (
     ConnectionStatus,
     KindSettings,
     LastError,
+    Operation,
     Portal,
     SyncState,
     TicketKind,
@@ -131,6 +132,7 @@ def connection_row(connection: Connection) -> Row:
             "error_message": error.message if error else None,
             "error_next_step": error.next_step if error else None,
             "error_at": error.at if error else None,
+            "error_operation": error.operation if error else None,
         }
     )
 
@@ -252,7 +254,10 @@ def _last_error(columns: Columns) -> LastError | None:
     at = columns.time("error_at")
     if code is None or at is None:
         return None
-    return LastError(code, message or "", next_step or "", at)
+    operation = columns.get("error_operation")
+    return LastError(
+        code, message or "", next_step or "", at, None if operation is None else open_value(Operation, operation)
+    )
 
 
 def _place(text: str) -> tuple[str, str]:

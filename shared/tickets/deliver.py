@@ -3,24 +3,32 @@
 A write whose outcome is not known is never repeated before a look-up, and not while the first may still be committed
 (ServiceNow cancels a transaction after 60 s, wire document 3). One deliverer at a time works on a ticket: the lease
 stands in the ticket's row and is taken by its etag.
+
+Only a refusal of the ticket's own values fails it at once. Missing rights are tried again for a while, and whatever
+says nothing about the ticket postpones it. What concerns one record holds up no other: a run ends early only when the
+connection itself fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from shared.clock import Clock
-from shared.connections.model import Connection
+from shared.clock import Clock, believed
+from shared.connections.model import Connection, Operation
 from shared.connections.ports import InstanceAccess, RowChanged
 from shared.errors import (
+    AccessRefused,
+    AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
     FixRequest,
+    InstanceClosed,
     OutcomeUnknown,
     Reauthorize,
     RowUnreadable,
@@ -47,8 +55,11 @@ that whoever comes next, after a crash as well, does not look the record up too 
 PENDING_PAGE: Final = 500
 FIRST_BACKOFF_S: Final = 30.0
 LONGEST_BACKOFF_S: Final = 3600.0
-POSTPONING_CODES: Final = frozenset({"ip_address_blocked", "access_scope_missing"})
-"""Refusals that concern the connection as a whole: its tickets wait instead of failing one by one."""
+RIGHTS_PATIENCE_S: Final = 900.0
+"""For so long a refusal for lack of rights is tried again: rights are granted by people, and reach the nodes of an
+instance one after the other."""
+LEFT_PATIENCE_S: Final = 3600.0
+"""For so long after a connection was authorized for another instance, its tickets wait for it to come back."""
 
 
 def backoff_s(attempts: int, retry_after_s: float | None, jitter: float) -> float:
@@ -82,7 +93,7 @@ def is_deliverable(ticket: Ticket, now: datetime) -> bool:
         progress.status is Delivery.PENDING
         and ticket.is_sendable
         and (progress.next_attempt_at is None or progress.next_attempt_at <= now)
-        and (progress.leased_until_at is None or progress.leased_until_at <= now)
+        and not _is_leased(ticket, now)
     )
 
 
@@ -94,15 +105,36 @@ def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: f
     """
     asked = error.retry_after_s if isinstance(error, TryLater) else None
     # What a missing consent is waited for is a person, not the clock: the ticket goes with the first run afterwards.
-    wait = 0.0 if isinstance(error, Reauthorize) else backoff_s(ticket.delivery.attempts, asked, jitter)
+    wait_s = 0.0 if isinstance(error, Reauthorize) else backoff_s(ticket.delivery.attempts, asked, jitter)
+    return _waiting(ticket, error, now, wait_s=wait_s, unknown=unknown)
+
+
+def refused(ticket: Ticket, error: AccessRefused, now: datetime, *, unknown: bool) -> Ticket:
+    """Return the ticket after the integration user was refused: postponed at first, failed when it lasts.
+
+    The waits double: 30 s, 30 s, 1 min, 2 min, and so on to the end of the patience.
+
+    Args:
+        unknown: An earlier write may have been carried out; the next attempt looks it up first.
+    """
+    began_at = believed(ticket.delivery.refused_since_at, now) or now
+    refused_for_s = (now - began_at).total_seconds()
+    if refused_for_s >= RIGHTS_PATIENCE_S:
+        return failed(ticket, error, now, unknown=unknown)
+    wait_s = min(max(refused_for_s, FIRST_BACKOFF_S), RIGHTS_PATIENCE_S - refused_for_s)
+    after = _waiting(ticket, error, now, wait_s=wait_s, unknown=unknown)
+    return replace(after, delivery=replace(after.delivery, refused_since_at=began_at))
+
+
+def _waiting(ticket: Ticket, error: ConnectorError, now: datetime, *, wait_s: float, unknown: bool) -> Ticket:
     if unknown:
-        wait = max(wait, COMMIT_MAY_TAKE_S)
+        wait_s = max(wait_s, COMMIT_MAY_TAKE_S)
     after = replace(
         ticket,
         delivery=DeliveryProgress(
             attempts=ticket.delivery.attempts,
             attempt_started_at=ticket.delivery.attempt_started_at if unknown else None,
-            next_attempt_at=now + timedelta(seconds=wait),
+            next_attempt_at=now + timedelta(seconds=wait_s),
             error_code=error.code,
             error_message=error.message,
             next_step=error.next_step or None,
@@ -114,7 +146,7 @@ def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: f
 
 
 def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: bool) -> Ticket:
-    """Return the ticket after ServiceNow refused it for good.
+    """Return the ticket after it was given up until somebody retries it.
 
     Args:
         unknown: An earlier write may have been carried out; a retry looks it up first.
@@ -132,6 +164,44 @@ def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: boo
         ),
     )
     return with_event(after, EventKind.DELIVERY_FAILED, now, code=error.code, message=error.message)
+
+
+def left_behind(ticket: Ticket, now: datetime) -> Ticket:
+    """Return a pending ticket of an instance that its connection has left, given up with words that say what to do."""
+    unknown = ticket.delivery.attempt_started_at is not None
+    if unknown:
+        error = FixConfiguration(
+            "The connection now points to another ServiceNow instance. It is not known whether the one before has a "
+            "record of this ticket.",
+            code="instance_left_outcome_unknown",
+            next_step=f"Look in the instance before for correlation id {ticket.correlation_id}. If there is no record, "
+            "send the ticket to the present instance.",
+        )
+    else:
+        error = FixConfiguration(
+            "The connection now points to another ServiceNow instance; the ticket was not sent to the one before.",
+            code="instance_left",
+            next_step="Retry the ticket to send it to the present instance.",
+        )
+    return failed(ticket, error, now, unknown=unknown)
+
+
+def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
+    """Return a failed or waiting ticket as it goes into the outbox again, because a person asked for it.
+
+    A ticket of an instance that the connection has left goes to the present one, about which an outcome that is not
+    known says nothing.
+    """
+    progress = ticket.delivery
+    stays = ticket.is_of(connection)
+    again = replace(
+        ticket,
+        instance=ticket.instance if stays else connection.instance,
+        delivery=DeliveryProgress(
+            attempts=progress.attempts, attempt_started_at=progress.attempt_started_at if stays else None
+        ),
+    )
+    return with_event(again, EventKind.RETRIED, now)
 
 
 @dataclass(slots=True)
@@ -167,83 +237,119 @@ class TicketDelivery:
 
     async def deliver_first(self, connection: Connection, ticket: Ticket) -> Ticket:
         """Attempt the delivery of a ticket that has just been stored with :func:`begin_attempt`."""
-        return await self._attempt(connection, ticket, may_stand_there=False)
-
-    async def deliver_again(self, connection: Connection, ticket: Ticket) -> Ticket:
-        """Take the lease and attempt the delivery; returns the ticket as it is when somebody else has it."""
-        now = self.clock()
-        if not is_deliverable(ticket, now):
-            return ticket
-        may_stand_there = ticket.delivery.attempt_started_at is not None
-        try:
-            leased = await self.store.update_ticket(ticket, begin_attempt(ticket, now))
-        except RowChanged:
-            return await self.store.get_ticket(ticket.connection_id, ticket.ticket_id) or ticket
-        return await self._attempt(connection, leased, may_stand_there=may_stand_there)
+        return (await self._attempt(connection, _Attempt(ticket))).ticket
 
     async def deliver_pending(self, connection: Connection, *, deadline: datetime) -> DeliveryCounts:
-        """Deliver what is due, oldest first, until the deadline or until ServiceNow does not answer."""
+        """Deliver what is due, until the deadline or until the connection fails.
+
+        The tickets go in the order in which they became due, so that those that fail again and again wait behind
+        those that come for the first time.
+        """
         counts = DeliveryCounts()
-        async for ticket in self._pending(connection):
-            now = self.clock()
-            if now >= deadline:
-                break
-            if not is_deliverable(ticket, now):
-                continue
-            outcome = await self.deliver_again(connection, ticket)
-            counts.count(outcome)
-            if outcome.delivery.status is Delivery.PENDING:
-                break
+        nothing_waits = True
+        async for page in self._pending(connection):
+            counts.failed += await self._give_up_left_behind(connection, page)
+            here = [ticket for ticket in page if ticket.is_of(connection)]
+            nothing_waits = nothing_waits and not here
+            if not await self.deliver_due(connection, sorted(here, key=_due_at), counts, deadline=deadline):
+                return counts
+        if nothing_waits:
+            await self._settle(connection)
         return counts
 
-    async def _pending(self, connection: Connection) -> AsyncIterator[Ticket]:
-        """Go through the outbox, oldest first, without the tickets of an instance that the connection has left."""
+    async def deliver_due(
+        self, connection: Connection, tickets: Sequence[Ticket], counts: DeliveryCounts, *, deadline: datetime
+    ) -> bool:
+        """Deliver those of the tickets that are due, in this order, and count them.
+
+        Returns:
+            False when the deadline came first or the connection fails.
+        """
+        for ticket in tickets:
+            now = self.clock()
+            if now >= deadline:
+                return False
+            if not is_deliverable(ticket, now):
+                continue
+            attempt = await self._attempt_again(connection, ticket)
+            counts.count(attempt.ticket)
+            if self.clock() >= deadline or await self._is_failing(connection, attempt):
+                return False
+        return True
+
+    async def _attempt_again(self, connection: Connection, ticket: Ticket) -> _Attempt:
+        """Take the lease and attempt the delivery; the ticket stays as it is when somebody else has it."""
+        may_stand_there = ticket.delivery.attempt_started_at is not None
+        try:
+            leased = await self.store.update_ticket(ticket, begin_attempt(ticket, self.clock()))
+        except RowChanged:
+            current = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
+            return _Attempt(current or ticket)
+        return await self._attempt(connection, _Attempt(leased, may_stand_there))
+
+    async def _is_failing(self, connection: Connection, attempt: _Attempt) -> bool:
+        """Whether the connection fails, and not only this one ticket. A cheap read tells, where the error does not."""
+        error = attempt.error
+        if not isinstance(error, OutcomeUnknown) and not (isinstance(error, InstanceClosed) and error.may_be_written):
+            return isinstance(error, TryLater | Reauthorize | InstanceClosed)
+        try:
+            await with_access(
+                self.door, connection, lambda access: self.records.list_by_sys_id(access, [attempt.ticket.ticket_id])
+            )
+        except (TryLater, Reauthorize, InstanceClosed) as failure:
+            await self._note_failure(connection, failure)
+            return True
+        except AccessRefused:
+            return False  # ServiceNow answers; which of the tickets this concerns, their own attempts show.
+        await self._note_success(connection, None)
+        return False
+
+    async def _pending(self, connection: Connection) -> AsyncIterator[Sequence[Ticket]]:
+        """Go through the outbox, oldest first, page by page."""
         after: str | None = None
         while True:
             tickets = await self.store.list_pending(connection.connection_id, limit=PENDING_PAGE, after=after)
-            for ticket in tickets:
-                if ticket.is_of(connection):
-                    yield ticket
+            if tickets:
+                yield tickets
             if len(tickets) < PENDING_PAGE:
                 return
             after = tickets[-1].ticket_id
 
-    async def retry(self, connection: Connection, ticket: Ticket) -> Ticket:
+    async def _give_up_left_behind(self, connection: Connection, tickets: Sequence[Ticket]) -> int:
+        """Fail the tickets of an instance that the connection left a while ago; return how many."""
+        now = self.clock()
+        since_at = connection.consented_at
+        if since_at is None or now < since_at + timedelta(seconds=LEFT_PATIENCE_S):
+            return 0
+        changes = [
+            (ticket, left_behind(ticket, now))
+            for ticket in tickets
+            if not ticket.is_of(connection) and not _is_leased(ticket, now)
+        ]
+        conflicts = {before.ticket_id for before, _ in await self.store.update_tickets(changes)}
+        given_up = [after for before, after in changes if before.ticket_id not in conflicts]
+        for ticket in given_up:
+            with log_context(ticket_id=ticket.ticket_id):
+                _tell_outcome(ticket)
+        return len(given_up)
+
+    async def retry(self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False) -> Ticket:
         """Attempt a failed or waiting ticket now, because a person asked for it.
 
+        A ticket of an instance that the connection has left goes to the present one.
+
+        Args:
+            although_outcome_unknown: Send it to the present instance although the one before may have a record of it.
+
         Raises:
-            RowUnreadable: Another release made the ticket, of a kind that this one does not know.
-            FixRequest: 409 ``already_delivered``, or 409 ``delivery_under_way`` while an attempt runs or the outcome of
-                the last one cannot be known yet.
+            RowUnreadable, FixRequest: As :meth:`raise_unless_retriable`; 409 ``delivery_under_way``, too, when somebody
+                else was faster.
         """
         now = self.clock()
-        if not ticket.is_sendable:
-            raise RowUnreadable("tickets")
-        if ticket.delivery.status is Delivery.DELIVERED:
-            raise FixRequest(
-                "The ticket already stands in ServiceNow; nothing was sent.", code="already_delivered", status=409
-            )
-        progress = ticket.delivery
-        leased = progress.leased_until_at is not None and progress.leased_until_at > now
-        uncertain = (
-            progress.status is Delivery.PENDING
-            and progress.attempt_started_at is not None
-            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
-        )
-        if leased or uncertain:
-            raise FixRequest(
-                "The last attempt may still succeed; nothing was sent a second time.",
-                code="delivery_under_way",
-                status=409,
-                next_step="Look again in two minutes; the connector goes on by itself.",
-            )
-        again = with_event(
-            replace(ticket, delivery=replace(progress, status=Delivery.PENDING, next_attempt_at=None)),
-            EventKind.RETRIED,
-            now,
-        )
+        self.raise_unless_retriable(connection, ticket, although_outcome_unknown=although_outcome_unknown)
+        again = put_back(ticket, connection, now)
         try:
-            leased_ticket = await self.store.update_ticket(ticket, begin_attempt(again, now))
+            leased = await self.store.update_ticket(ticket, begin_attempt(again, now))
         except RowChanged:
             raise FixRequest(
                 "Somebody else is working on this ticket; nothing was sent.",
@@ -251,48 +357,120 @@ class TicketDelivery:
                 status=409,
                 next_step="Look again in a minute.",
             ) from None
-        return await self._attempt(connection, leased_ticket, may_stand_there=progress.attempt_started_at is not None)
+        may_stand_there = again.delivery.attempt_started_at is not None
+        return (await self._attempt(connection, _Attempt(leased, may_stand_there))).ticket
 
-    async def _attempt(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
+    def raise_unless_retriable(
+        self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False
+    ) -> None:
+        """Check whether a person may have the ticket sent again.
+
+        Raises:
+            RowUnreadable: Another release made the ticket, of a kind that this one does not know.
+            FixRequest: 409 ``already_delivered``, ``ticket_dormant`` (the connection was removed),
+                ``delivery_under_way`` (an attempt runs, or the outcome of the last one cannot be known yet), or
+                ``instance_left_outcome_unknown``.
+        """
+        now = self.clock()
+        progress = ticket.delivery
+        if not ticket.is_sendable:
+            raise RowUnreadable("tickets")
+        if progress.status is Delivery.DELIVERED:
+            raise FixRequest(
+                "The ticket already stands in ServiceNow; nothing was sent.", code="already_delivered", status=409
+            )
+        if connection.is_removed:
+            raise FixRequest(
+                "The ticket's connection was removed; nothing was sent.",
+                code="ticket_dormant",
+                status=409,
+                next_step="Connect the instance again, or create a new ticket on another connection.",
+            )
+        uncertain = (
+            progress.status is Delivery.PENDING
+            and progress.attempt_started_at is not None
+            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
+        )
+        if _is_leased(ticket, now) or uncertain:
+            raise FixRequest(
+                "The last attempt may still succeed; nothing was sent a second time.",
+                code="delivery_under_way",
+                status=409,
+                next_step="Look again in two minutes; the connector goes on by itself.",
+            )
+        unknown_elsewhere = not ticket.is_of(connection) and progress.attempt_started_at is not None
+        if unknown_elsewhere and not although_outcome_unknown:
+            raise FixRequest(
+                "It is not known whether the instance that the connection had before has a record of this ticket; "
+                "nothing was sent.",
+                code="instance_left_outcome_unknown",
+                status=409,
+                next_step=f"Look there for correlation id {ticket.correlation_id}. If there is no record, send the "
+                "ticket to the present instance.",
+            )
+
+    async def _attempt(self, connection: Connection, attempt: _Attempt) -> _Attempt:
+        """Attempt the delivery of a leased ticket; return the attempt with the ticket as it is stored then."""
+        ticket = attempt.ticket
         with (
             log_context(
                 connection_id=ticket.connection_id, ticket_id=ticket.ticket_id, attempt=ticket.delivery.attempts
             ),
-            span("ticket_delivery") as attempt,
+            span("ticket_delivery") as measured,
         ):
-            stored = await self._attempted(connection, ticket, may_stand_there=may_stand_there)
-            attempt.note(delivery=stored.delivery.status.value)
-            if stored.delivery.error_code is not None:
-                attempt.failed(stored.delivery.error_code)
-            _tell_outcome(stored)
-            return stored
+            after = await self._attempted(connection, attempt)
+            attempt.ticket, _ = await asyncio.gather(
+                self._store(ticket, after), self._note(connection, after, attempt.error)
+            )
+            stored = attempt.ticket.delivery
+            measured.note(delivery=stored.status.value)
+            if stored.error_code is not None:
+                measured.failed(stored.error_code)
+            _tell_outcome(attempt.ticket)
+            return attempt
 
-    async def _attempted(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
-        failure: ConnectorError | None = None
+    async def _attempted(self, connection: Connection, attempt: _Attempt) -> Ticket:
+        """Return the ticket as the attempt leaves it, and keep in the attempt why it did not succeed."""
         try:
-            after = await self._deliver(connection, ticket, may_stand_there=may_stand_there)
-        except OutcomeUnknown as error:
-            # It may be this one record that takes ServiceNow too long; it says nothing of the connection.
-            after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=True)
+            return await with_access(
+                self.door,
+                connection,
+                partial(self._deliver, connection, ticket=attempt.ticket, may_stand_there=attempt.may_stand_there),
+                after_write=partial(self._deliver, connection, ticket=attempt.ticket, may_stand_there=True),
+            )
         except (TryLater, Reauthorize, FixConfiguration) as error:
-            unknown = may_stand_there or error.may_be_written
-            if isinstance(error, FixConfiguration) and error.code not in POSTPONING_CODES:
-                after = failed(ticket, error, self.clock(), unknown=unknown)
-            else:
-                failure = error
-                after = postponed(ticket, error, self.clock(), jitter=self.random(), unknown=unknown)
-        stored, _ = await asyncio.gather(self._store(ticket, after), self._note(connection, after, failure))
-        return stored
+            attempt.error = error
+            now = self.clock()
+            unknown = attempt.may_stand_there or error.may_be_written
+            match error:
+                case TryLater() | Reauthorize() | InstanceClosed():
+                    return postponed(attempt.ticket, error, now, jitter=self.random(), unknown=unknown)
+                case AccessRefused():
+                    return refused(attempt.ticket, error, now, unknown=unknown)
+                case _:
+                    return failed(attempt.ticket, error, now, unknown=unknown)
 
-    async def _note(self, connection: Connection, after: Ticket, failure: ConnectorError | None) -> None:
-        """Keep how the call went; the ticket's own outcome does not depend on whether that could be kept."""
-        try:
-            if failure is not None:
-                await self.health.failed(connection, failure)
-            elif after.record is not None:
-                await self.health.succeeded(connection)
-        except TryLater as error:
-            log_event("connection_not_noted", connection_id=connection.connection_id, code=error.code)
+    async def _note(self, connection: Connection, after: Ticket, error: ConnectorError | None) -> None:
+        """Keep on the connection how the call went."""
+        match error:
+            case None if after.record is not None:
+                await self._note_success(connection, Operation.DELIVERY)
+            case TryLater() | Reauthorize() | AccessRefused():
+                await self._note_failure(connection, error)
+            case _:
+                pass  # The values of one ticket are nobody else's business.
+
+    async def _note_failure(self, connection: Connection, error: ConnectorError) -> None:
+        # What a success at something else disproves is not kept until the next delivery.
+        lasts = isinstance(error, AccessRefused | OutcomeUnknown)
+        await _noted(connection, self.health.failed(connection, error, Operation.DELIVERY if lasts else None))
+
+    async def _note_success(self, connection: Connection, operation: Operation | None) -> None:
+        await _noted(connection, self.health.succeeded(connection, operation))
+
+    async def _settle(self, connection: Connection) -> None:
+        """Forget why deliveries did not succeed once no ticket waits any more."""
+        await _noted(connection, self.health.settled(connection, Operation.DELIVERY))
 
     async def _store(self, ticket: Ticket, after: Ticket) -> Ticket:
         """Store the outcome.
@@ -309,24 +487,19 @@ class TicketDelivery:
             return current
         return await self.store.update_ticket(current, replace(after, kept=current.kept, etag=current.etag))
 
-    async def _deliver(self, connection: Connection, ticket: Ticket, *, may_stand_there: bool) -> Ticket:
-        return await with_access(
-            self.door,
-            connection,
-            lambda access: self._deliver_with(connection, access, ticket, may_stand_there=may_stand_there),
-            after_write=lambda access: self._deliver_with(connection, access, ticket, may_stand_there=True),
-        )
-
-    async def _deliver_with(
-        self, connection: Connection, access: InstanceAccess, ticket: Ticket, *, may_stand_there: bool
+    async def _deliver(
+        self, connection: Connection, access: InstanceAccess, *, ticket: Ticket, may_stand_there: bool
     ) -> Ticket:
         if may_stand_there and (records := await self._look_up(access, ticket)):
             return self._adopted(ticket, records)
         try:
             record = await self._created(connection, access, ticket)
+        except InstanceClosed:
+            raise
         except FixConfiguration:
-            # An earlier attempt may have been committed after the look-up; its sys_id is then refused as a duplicate.
-            if ticket.delivery.attempts > 1 and (records := await self._look_up(access, ticket)):
+            # The record may be there: committed after the look-up, or sent twice by a proxy. How ServiceNow refuses a
+            # sys_id in use is written nowhere, and a customer's rule against duplicates has its own words.
+            if records := await self._look_up_after_refusal(access, ticket):
                 return self._adopted(ticket, records)
             raise
         return delivered(ticket, record, self.clock())
@@ -362,22 +535,67 @@ class TicketDelivery:
         if self.clock() > ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S):
             raise ServiceNowUnavailable("The way to ServiceNow took too long; the ticket was not sent this time.")
 
-    async def _look_up(self, access: InstanceAccess, ticket: Ticket) -> list[Record]:
-        return list(
-            await self.records.find_records(
+    async def _look_up(self, access: InstanceAccess, ticket: Ticket) -> Sequence[Record]:
+        """Return the records of the ticket. A look-up that fails leaves open what became of the write."""
+        try:
+            return await self.records.find_records(
                 access,
                 TABLES[ticket.content.kind],
                 sys_id=ticket.ticket_id,
                 correlation_id=ticket.correlation_id,
             )
-        )
+        except AccessTokenRefused:
+            raise
+        except ServiceNowUnavailable as error:
+            raise OutcomeUnknown(f"{error.message} It is still not known whether the record was written.") from None
 
-    def _adopted(self, ticket: Ticket, records: list[Record]) -> Ticket:
+    async def _look_up_after_refusal(self, access: InstanceAccess, ticket: Ticket) -> Sequence[Record]:
+        try:
+            return await self._look_up(access, ticket)
+        except InstanceClosed:
+            raise
+        except AccessRefused:
+            return ()  # Who may not look has the refusal of the write to go by.
+
+    def _adopted(self, ticket: Ticket, records: Sequence[Record]) -> Ticket:
         now = self.clock()
         adopted = delivered(ticket, records[0], now, found=True)
         for other in records[1:]:
             adopted = doubled(adopted, other, now)
         return adopted
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt to deliver a ticket.
+
+    Attributes:
+        ticket: As it was leased, and in the end as it is stored.
+        may_stand_there: A write whose outcome is not known was sent before: it is looked up first.
+        error: Why the attempt did not succeed.
+    """
+
+    ticket: Ticket
+    may_stand_there: bool = False
+    error: TryLater | Reauthorize | FixConfiguration | None = None
+
+
+async def _noted(connection: Connection, note: Awaitable[Connection]) -> None:
+    """Keep a note on the connection; no ticket's outcome depends on whether that could be done."""
+    try:
+        await note
+    except TryLater as error:
+        log_event("connection_not_noted", connection_id=connection.connection_id, code=error.code)
+
+
+def _is_leased(ticket: Ticket, now: datetime) -> bool:
+    until_at = ticket.delivery.leased_until_at
+    return until_at is not None and until_at > now
+
+
+def _due_at(ticket: Ticket) -> datetime:
+    progress = ticket.delivery
+    return progress.next_attempt_at or progress.leased_until_at or ticket.created_at
 
 
 def _tell_outcome(ticket: Ticket) -> None:

@@ -191,6 +191,8 @@ class DeliveryProgress:
             was written. Such an attempt is never repeated before a look-up.
         next_attempt_at: Not before this time.
         leased_until_at: Until then one deliverer works on it, and nobody else.
+        refused_since_at: When ServiceNow began to refuse the integration user; None when the last attempt had another
+            outcome.
         error_code, error_message, next_step: Why the last attempt did not succeed.
         error_status: HTTP status that a caller gets for a refusal.
     """
@@ -200,6 +202,7 @@ class DeliveryProgress:
     attempt_started_at: datetime | None = None
     next_attempt_at: datetime | None = None
     leased_until_at: datetime | None = None
+    refused_since_at: datetime | None = None
     delivered_at: datetime | None = None
     error_code: str | None = None
     error_message: str | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.connections.model import Connection, KindSettings, Portal, TicketKind
+from shared.connections.model import Connection, KindSettings, Operation, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError
 from shared.tickets.model import Delivery, Phase, Record, Ticket
@@ -132,16 +132,24 @@ class TicketRecords(Protocol):
             OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).
             ServiceNowUnavailable, ServiceNowThrottled: It was certainly not written.
             AccessTokenRefused: The access token is not accepted; the record may have been written all the same.
-            AccessRefused, ValuesRefused: ServiceNow refuses it for good.
+            InstanceClosed: No request gets to the API; ``may_be_written`` says whether this one may have.
+            AccessRefused: The integration user may not write it; a sys_id in use may be refused like this, too.
+            ValuesRefused, FixConfiguration: ServiceNow does not accept the record.
         """
         ...
 
     async def find_records(
         self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
-        """Look a record up by sys_id, then by correlation id; oldest first. Empty: there is none.
+        """Look the records of a ticket up by sys_id and by correlation id, whatever their class; oldest first.
 
-        Raises ServiceNowUnavailable, AccessTokenRefused, ServiceNowThrottled, AccessRefused.
+        Args:
+            table: Table of the ticket's kind: where to look, too, when ``task`` may not be read, and the class of a
+                record that does not show its own.
+
+        Raises:
+            AccessRefused: Neither table may be asked, or (``records_not_visible``) there is a record that is not shown.
+            TryLater: As for every read.
         """
         ...
 
@@ -195,12 +203,18 @@ class InstanceDoor(Protocol):
 class InstanceHealth(Protocol):
     """Keeps how calls to an instance went; implemented by :class:`shared.connections.status.ConnectionHealth`."""
 
-    async def succeeded(self, connection: Connection) -> Connection:
+    async def succeeded(self, connection: Connection, operation: Operation | None = None) -> Connection:
         """Note that ServiceNow gave a real answer. Raises TryLater."""
         ...
 
-    async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
-        """Note why a call failed. Raises TryLater."""
+    async def failed(
+        self, connection: Connection, error: ConnectorError, operation: Operation | None = None
+    ) -> Connection:
+        """Note why a call failed; with an operation, until that one succeeds or is settled. Raises TryLater."""
+        ...
+
+    async def settled(self, connection: Connection, operation: Operation) -> Connection:
+        """Note that nothing waits for the operation any more. Raises TryLater."""
         ...
 
 

@@ -25,7 +25,7 @@ from shared.tickets.model import (
 )
 from shared.tickets.rendering import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
-from shared.tickets.views import is_dormant, state_names, ticket_view
+from shared.tickets.views import state_names, ticket_view
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.web.language import Language
@@ -102,11 +102,9 @@ async def new_ticket_send(visit: Visit) -> func.HttpResponse:
 async def retry_ticket_page(visit: Visit) -> func.HttpResponse:
     """Deliver a failed or waiting ticket now, and show it."""
     ticket, connection = await _ticket(visit)
-    if is_dormant(ticket, connection):
-        raise FixRequest(
-            "The ticket's connection was removed or points to another instance.", code="ticket_dormant", status=409
-        )
-    await visit.application.delivery.retry(connection, ticket)
+    await visit.application.delivery.retry(
+        connection, ticket, although_outcome_unknown=visit.form.get("although_outcome_unknown") == "true"
+    )
     return redirect(f"/tickets/{ticket.ticket_id}?done=retried")
 
 
@@ -124,6 +122,9 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         "ticket.html",
         ticket=view,
         connection_name=connection.display_name,
+        # A ticket that waits for an instance that was left can go to the present one.
+        may_retry=not connection.is_removed and ticket.is_sendable,
+        outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
         notice=notice,
         timeline=[

@@ -25,7 +25,6 @@ from shared.tickets.views import (
     TicketDetailView,
     TicketListView,
     TicketView,
-    is_dormant,
     summary_view,
     ticket_detail_view,
     ticket_view,
@@ -168,25 +167,28 @@ async def list_tickets(call: Call) -> Answer:
     summary="Deliver a failed or waiting ticket now",
     roles=CREATORS,
     answers={200: TicketView, 202: TicketView},
+    parameters=(
+        Parameter(
+            "although_outcome_unknown",
+            "true: send a ticket to the connection's present instance although the one before may have a record of it.",
+            {"type": "string", "enum": ["true", "false"]},
+        ),
+    ),
     problems={
+        400: ("unknown_parameter", "invalid_parameter"),
         404: ("ticket_not_found",),
-        409: ("already_delivered", "delivery_under_way", "ticket_dormant"),
+        409: ("already_delivered", "delivery_under_way", "ticket_dormant", "instance_left_outcome_unknown"),
         422: ("delivery_refused",),
         502: ("delivery_refused",),
     },
 )
 async def retry_ticket(call: Call) -> Answer:
     """Answer 200 when the record stands in ServiceNow, 202 when it goes on waiting."""
-    call.known_query()
+    query = call.known_query("although_outcome_unknown")
     ticket, connection = await _ticket(call)
-    if is_dormant(ticket, connection):
-        raise FixRequest(
-            "The ticket's connection was removed or points to another instance; nothing was sent.",
-            code="ticket_dormant",
-            status=409,
-            next_step="Connect the instance again, or create a new ticket on the present connection.",
-        )
-    retried = await call.application.delivery.retry(connection, ticket)
+    retried = await call.application.delivery.retry(
+        connection, ticket, although_outcome_unknown=_flag(query, "although_outcome_unknown")
+    )
     answer = _delivery_answer(retried, connection, call.application.clock())
     return replace(answer, status=200) if answer.status == 201 else answer
 

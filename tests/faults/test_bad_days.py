@@ -14,8 +14,14 @@ from shared.tickets.model import Delivery, Phase
 from tests.faults.in_process import CONNECTION_ID, InProcess
 
 WRITES = r"^/api/now/(v2/)?table/incident"
-NOT_DONE = ("rate_limited", "rate_limited_bare", "queue_full", "address_blocked")
+LOOK_UPS = r"^/api/now/(v2/)?table/(task|incident)"
+NOT_DONE = ("rate_limited", "rate_limited_bare", "queue_full")
+REFUSED = ("write_forbidden", "unauthorized")
 UNCLEAR = (
+    "address_blocked",
+    "redirected",
+    "not_found_page",
+    "not_found_text",
     "cancelled_after_commit",
     "cancelled_before_commit",
     "cut_off_json",
@@ -29,7 +35,7 @@ UNCLEAR = (
 )
 
 
-@pytest.mark.parametrize("kind", [*NOT_DONE, *UNCLEAR])
+@pytest.mark.parametrize("kind", [*NOT_DONE, *REFUSED, *UNCLEAR])
 async def test_a_bad_answer_to_the_write_neither_loses_nor_doubles(in_process: InProcess, kind: str) -> None:
     in_process.control.set_fault(kind, method="POST", path=WRITES, remaining=1)
     creation = await in_process.create("a bad day")
@@ -51,7 +57,7 @@ async def test_a_bad_answer_to_the_look_up_neither_loses_nor_doubles(in_process:
     """The write was carried out, its answer lost, and then the look-up fails as well."""
     in_process.control.set_fault("reset_after_commit", method="POST", path=WRITES, remaining=1)
     ticket_id = (await in_process.create()).ticket.ticket_id
-    in_process.control.set_fault(kind, method="GET", path=WRITES, remaining=4)
+    in_process.control.set_fault(kind, method="GET", path=LOOK_UPS, remaining=4)
     await in_process.recover(runs=1)
     in_process.control.clear_faults()
     await in_process.recover()
@@ -59,19 +65,73 @@ async def test_a_bad_answer_to_the_look_up_neither_loses_nor_doubles(in_process:
     assert len(in_process.records(ticket_id)) == 1
 
 
-async def test_a_record_that_is_hidden_is_not_written_a_second_time(in_process: InProcess) -> None:
-    """Access rules take the record from the look-up; the instance refuses the sys_id that is in use."""
+@pytest.mark.parametrize("supplied", ["honoured", "replaced"])
+@pytest.mark.parametrize("duplicate", ["refused", "replaced"])
+async def test_a_record_that_is_hidden_is_not_written_a_second_time(
+    in_process: InProcess, supplied: str, duplicate: str
+) -> None:
+    """Access rules take the record from the look-up, in the parent table and in its own."""
+    properties = {"simulator.supplied_sys_id": supplied, "simulator.duplicate_sys_id": duplicate}
+    in_process.control.set_properties(properties)
     in_process.control.set_fault("reset_after_commit", method="POST", path=WRITES, remaining=1)
     ticket_id = (await in_process.create()).ticket.ticket_id
-    hidden = in_process.control.set_fault("empty_page", method="GET", path=WRITES, remaining=None)
+    hidden = in_process.control.set_fault("empty_page", method="GET", path=LOOK_UPS, remaining=None)
     await in_process.recover()
     ticket = await in_process.ticket(ticket_id)
-    assert ticket.delivery.status is Delivery.FAILED
+    assert (ticket.delivery.status, ticket.delivery.error_code) == (Delivery.FAILED, "records_not_visible")
     assert len(in_process.records(ticket_id)) == 1
     in_process.control.remove_fault(hidden)
     retried = await in_process.app.delivery.retry(await in_process.connection(), ticket)
     assert retried.delivery.status is Delivery.DELIVERED
     assert len(in_process.records(ticket_id)) == 1
+
+
+@pytest.mark.parametrize("supplied", ["honoured", "replaced"])
+@pytest.mark.parametrize("readable", ["task and incident", "task", "incident"])
+async def test_a_record_that_moved_to_another_class_is_found(
+    in_process: InProcess, supplied: str, readable: str
+) -> None:
+    in_process.control.set_properties({"simulator.supplied_sys_id": supplied})
+    in_process.control.set_fault("reset_after_commit", method="POST", path=WRITES, remaining=1)
+    ticket_id = (await in_process.create()).ticket.ticket_id
+    [record] = in_process.records(ticket_id)
+    closed = {"task": "/table/incident", "incident": "/table/task"}.get(readable)
+    if closed is not None:
+        in_process.control.set_fault("unauthorized", method="GET", path=closed, remaining=None)
+    if readable != "incident":
+        in_process.control.move_record("incident", record["sys_id"], "problem")
+    await in_process.recover(runs=1)
+    ticket = await in_process.ticket(ticket_id)
+    assert ticket.record is not None
+    assert ticket.record.table == ("incident" if readable == "incident" else "problem")
+    assert len(in_process.records(ticket_id)) == 1
+
+
+@pytest.mark.parametrize("kind", ["unauthenticated", "unauthenticated_bearer", "unauthenticated_oauth"])
+async def test_a_write_that_is_carried_out_and_answered_401_is_not_repeated(in_process: InProcess, kind: str) -> None:
+    in_process.control.set_properties({"simulator.supplied_sys_id": "replaced"})
+    in_process.control.set_fault(kind, method="POST", path=WRITES, remaining=1, runs=True)
+    ticket_id = (await in_process.create()).ticket.ticket_id
+    await in_process.recover()
+    assert (await in_process.ticket(ticket_id)).delivery.status is Delivery.DELIVERED
+    assert len(in_process.records(ticket_id)) == 1
+
+
+async def test_what_deliveries_meet_stands_on_the_connection_until_one_succeeds(in_process: InProcess) -> None:
+    """Reads pass all the while, so the synchronisation succeeds each minute."""
+    fault = in_process.control.set_fault("redirected", method="POST", path=WRITES, remaining=None)
+    await in_process.create()
+    assert (await in_process.connection()).status is ConnectionStatus.UNAVAILABLE
+    for _ in range(3):
+        in_process.clock.advance(60)
+        await in_process.app.maintenance.run()
+        connection = await in_process.connection()
+        assert connection.status is ConnectionStatus.CONNECTED
+        assert connection.last_error is not None
+        assert connection.last_error.code == "servicenow_redirects"
+    in_process.control.remove_fault(fault)
+    await in_process.recover(runs=1)
+    assert (await in_process.connection()).last_error is None
 
 
 @pytest.mark.parametrize("kind", ["cancelled_after_commit", "cancelled_before_commit"])
@@ -85,7 +145,11 @@ async def test_a_write_of_unknown_outcome_is_not_repeated_while_it_may_still_com
     await in_process.app.maintenance.run()
     assert in_process.control.requests(WRITES) == []
     await in_process.recover(runs=1)
-    asked = [f"{request['method']}" for request in in_process.control.requests(WRITES)]
+    asked = [
+        request["method"]
+        for request in in_process.control.requests(LOOK_UPS)
+        if request["method"] == "POST" or ticket_id in request["query"]
+    ]
     assert asked == (["GET"] if kind == "cancelled_after_commit" else ["GET", "POST"])
     assert len(in_process.records(ticket_id)) == 1
 

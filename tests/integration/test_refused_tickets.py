@@ -52,15 +52,37 @@ def test_while_consent_is_interrupted_tickets_wait_and_are_delivered_afterwards(
         assert len(app.records(answer.json()["ticket_id"])) == 1
 
 
-def test_a_refusal_is_told_and_retried_after_the_fix(app: WholeApp) -> None:
+def test_missing_rights_are_tried_again_and_show_on_the_connection(app: WholeApp) -> None:
     connected = app.connected()
     app.control.change_user(connected.user_name, roles=["snc_platform_rest_api_access"])
-    problem = refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 502, "delivery_refused")
+    kept = app.adele.ask("POST", "/api/tickets", connected.ticket())
+    assert (kept.status_code, kept.json()["delivery"]["error_code"]) == (202, "insufficient_rights")
+    shown = app.megan.get(connected.path)
+    assert (shown["status"], shown["last_error"]["code"]) == ("connected", "insufficient_rights")
+    app.control.change_user(connected.user_name, roles=["itil"])
+    assert app.adele.ask("POST", f"/api/tickets/{kept.json()['ticket_id']}/retry").status_code == 200
+    assert app.megan.get(connected.path)["last_error"] is None
+
+
+def test_a_refusal_is_told_and_retried_after_the_fix(app: WholeApp) -> None:
+    connected = app.connected()
+    rule = {
+        "name": "No tickets on Friday",
+        "collection": "incident",
+        "active": "true",
+        "abort_action": "true",
+        "action_insert": "true",
+        "filter_condition": "",
+    }
+    sys_id = app.control.insert_record("sys_script", rule)["sys_id"]
+    try:
+        problem = refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 422, "delivery_refused")
+    finally:
+        app.control.delete_record("sys_script", sys_id)
     kept = app.adele.get(f"/api/tickets/{problem['ticket_id']}")
     assert kept["delivery"]["status"] == "failed"
-    assert kept["delivery"]["error_code"] == problem["reason"]
+    assert kept["delivery"]["error_code"] == problem["reason"] == "business_rule_refused"
     assert kept["delivery"]["next_step"]
-    app.control.change_user(connected.user_name, roles=["itil"])
     assert app.adele.ask("POST", problem["retry"]).status_code == 200
     assert len(app.records(problem["ticket_id"])) == 1
     refused(app.adele.ask("POST", problem["retry"]), 409, "already_delivered")

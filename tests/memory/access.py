@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.connections.model import Connection
+from shared.connections.model import Connection, Operation
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError, Reauthorize
 from shared.secret import Secret
@@ -76,14 +76,21 @@ class MemoryInstanceHealth:
         self.successes = 0
         self.failures: list[ConnectorError] = []
 
-    async def succeeded(self, connection: Connection) -> Connection:
+    async def succeeded(self, connection: Connection, operation: Operation | None = None) -> Connection:
         """See the port."""
         await self._step("succeeded")
-        self.successes += 1
+        self.successes += operation is Operation.DELIVERY
         return connection
 
-    async def failed(self, connection: Connection, error: ConnectorError) -> Connection:
+    async def failed(
+        self, connection: Connection, error: ConnectorError, operation: Operation | None = None
+    ) -> Connection:
         """See the port."""
         await self._step("failed")
         self.failures.append(error)
+        return connection
+
+    async def settled(self, connection: Connection, operation: Operation) -> Connection:
+        """See the port."""
+        await self._step("settled")
         return connection

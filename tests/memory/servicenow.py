@@ -14,6 +14,7 @@ from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     ConnectorError,
+    InstanceClosed,
     OurBug,
     OutcomeUnknown,
     ServiceNowThrottled,
@@ -41,6 +42,8 @@ class WriteFault(StrEnum):
     THROTTLED = "429"
     TOKEN_REFUSED = "401"
     COMMITTED_THEN_TOKEN_REFUSED = "committed, and answered 401"
+    PAGE_IN_FRONT = "a proxy's page in place of the answer, committed"
+    PAGE_INSTEAD = "a proxy's page in place of the instance"
     VALUES_REFUSED = "data policy"
     ACCESS_REFUSED = "rights"
     ADDRESS_BLOCKED = "IP filter"
@@ -167,7 +170,7 @@ class MemoryServiceNow:
         if error is None and self.caller_mandatory and requester_sys_id is None:
             error = ValuesRefused("Caller is mandatory.", code="mandatory_fields_missing")
         record: Record | None = None
-        if error is None and fault is not WriteFault.LOST_ON_THE_WAY:
+        if error is None and fault not in {WriteFault.LOST_ON_THE_WAY, WriteFault.PAGE_INSTEAD}:
             if self.honours_sys_id and ticket.ticket_id in self._versions:
                 error = AccessRefused("ServiceNow refuses this without saying why.")
             else:
@@ -178,6 +181,8 @@ class MemoryServiceNow:
             raise error
         if fault is WriteFault.COMMITTED_THEN_TOKEN_REFUSED:
             raise _token_refused(writing=True)
+        if fault in {WriteFault.PAGE_IN_FRONT, WriteFault.PAGE_INSTEAD}:
+            raise InstanceClosed("ServiceNow answered with a redirect.", code="servicenow_redirects", writing=True)
         too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
         if record is None or fault is not None or too_late:
             raise OutcomeUnknown("The connection to ServiceNow broke.")
@@ -223,11 +228,14 @@ class MemoryServiceNow:
         await self._read(access, "find_records")
         found = [
             record
-            for record in self._visible
-            if record.table == table and (record.sys_id == sys_id or record.correlation_id == correlation_id)
+            for record in self.records
+            if record.sys_id == sys_id or (record.correlation_id or "").lower() == correlation_id
         ]
+        visible = [record for record in found if record.sys_id not in self.hidden]
         await self._step("find_records answers")
-        return found
+        if found and not visible:
+            raise AccessRefused("ServiceNow hides the record.", code="records_not_visible")
+        return visible
 
     async def list_changes(
         self,
@@ -312,5 +320,5 @@ def _lacks_rights() -> AccessRefused:
     return AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
 
 
-def _address_blocked() -> AccessRefused:
-    return AccessRefused("The address is blocked.", code="ip_address_blocked")
+def _address_blocked() -> InstanceClosed:
+    return InstanceClosed("The address is blocked.", code="ip_address_blocked")

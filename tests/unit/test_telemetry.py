@@ -217,7 +217,7 @@ class TestTraces:
         refusal = "Operation against file 'incident' was aborted by Business Rule 'canary-rule'"
         await World(error_reply(403, "Operation Failed", refusal)).create()
         failed = [each for each in recorded.spans if not each.status.is_unset]
-        assert [each.name for each in failed] == ["ticket_delivery", "POST incident"]
+        assert [each.name for each in failed] == ["ticket_delivery", "POST incident", "GET task"]
         codes = {attributes(each)["error.type"] for each in failed}
         assert codes == {attributes(failed[1])["outcome"]}
         assert all(each.status.description is None for each in failed)
@@ -278,9 +278,10 @@ class TestMetrics:
         ticket = await World(error_reply(403, "Operation Failed", refusal)).create()
         code = str(ticket.delivery.error_code)
         assert recorded.figures(telemetry.TICKETS_FAILED) == figure(1, connection_id=CONNECTION_ID, code=code)
-        assert recorded.figures(telemetry.SERVICENOW_REQUESTS) == figure(
-            1, connection_id=CONNECTION_ID, table="incident", outcome=code
-        )
+        assert recorded.figures(telemetry.SERVICENOW_REQUESTS) == {
+            **figure(1, connection_id=CONNECTION_ID, table="incident", outcome=code),
+            **figure(1, connection_id=CONNECTION_ID, table="task", outcome=code),
+        }
         assert recorded.figures(telemetry.TICKETS_DELIVERED) == {}
 
     async def test_of_throttling(self, recorded: Recorded) -> None:

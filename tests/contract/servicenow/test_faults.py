@@ -18,6 +18,7 @@ from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     ConnectorError,
+    InstanceClosed,
     OutcomeUnknown,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -36,7 +37,12 @@ WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
     ("cut_off_json", {}, OutcomeUnknown, "outcome_unknown"),
     ("hibernating", {}, ServiceNowUnavailable, "servicenow_hibernating"),
     ("bad_gateway", {}, OutcomeUnknown, "outcome_unknown"),
-    ("address_blocked", {}, AccessRefused, "ip_address_blocked"),
+    ("address_blocked", {}, InstanceClosed, "ip_address_blocked"),
+    ("redirected", {}, InstanceClosed, "servicenow_redirects"),
+    ("not_found_page", {}, InstanceClosed, "servicenow_not_the_api"),
+    ("not_found_text", {}, InstanceClosed, "servicenow_not_the_api"),
+    ("write_forbidden", {}, AccessRefused, "insufficient_rights"),
+    ("unauthorized", {}, AccessRefused, "insufficient_rights"),
     ("slow", SLOW, OutcomeUnknown, "outcome_unknown"),
     ("reset_before_commit", {}, OutcomeUnknown, "outcome_unknown"),
     ("reset_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
@@ -57,7 +63,11 @@ READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
     ("cut_off_json", {"rows": 1}, ServiceNowUnavailable, "answer_incomplete", True),
     ("hibernating", {}, ServiceNowUnavailable, "servicenow_hibernating", False),
     ("bad_gateway", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
-    ("address_blocked", {}, AccessRefused, "ip_address_blocked", False),
+    ("address_blocked", {}, InstanceClosed, "ip_address_blocked", False),
+    ("redirected", {}, InstanceClosed, "servicenow_redirects", False),
+    ("not_found_page", {}, InstanceClosed, "servicenow_not_the_api", False),
+    ("not_found_text", {}, InstanceClosed, "servicenow_not_the_api", False),
+    ("unauthorized", {}, AccessRefused, "insufficient_rights", False),
     ("slow", SLOW, ServiceNowUnavailable, "servicenow_timeout", False),
     ("reset_before_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
     ("reset_after_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
@@ -74,15 +84,10 @@ ELSEWHERE = {
     "empty_refresh_token",
     "endless_count",
     "hostile_values",
-    "not_found_page",
-    "not_found_text",
-    "redirected",
     "token_refused",
     "token_refused_page",
     "unauthenticated_bearer",
     "unauthenticated_oauth",
-    "unauthorized",
-    "write_forbidden",
 }
 """Tested with OAuth, the delivery and the changes."""
 
@@ -98,7 +103,7 @@ async def count(control: ControlClient, request: str, expected: int) -> int:
 
 def test_every_fault_is_here() -> None:
     assert {kind for kind, *_ in WRITES} | ELSEWHERE == set(KINDS)
-    assert {kind for kind, *_ in READS} | ELSEWHERE == set(KINDS)
+    assert {kind for kind, *_ in READS} | ELSEWHERE | {"write_forbidden"} == set(KINDS)
 
 
 @pytest.mark.parametrize(("kind", "options", "error", "code"), WRITES)

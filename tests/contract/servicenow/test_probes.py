@@ -712,7 +712,8 @@ class DemandsResolution(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PATCH" and b'"close_code"' not in await request.aread():
             detail = "Data Policy Exception: \n\tThe following fields are mandatory: Resolution code, Close notes"
-            return httpx.Response(403, json={"error": {"message": "Operation Failed", "detail": detail}})
+            error = {"message": "Operation Failed", "detail": detail}
+            return httpx.Response(403, json={"error": error, "status": "failure"})
         return await super().handle_async_request(request)
 
 

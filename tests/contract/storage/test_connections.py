@@ -15,6 +15,7 @@ from shared.connections.model import (
     ConnectionStatus,
     KindSettings,
     LastError,
+    Operation,
     Portal,
     SyncState,
     TicketKind,
@@ -55,7 +56,7 @@ FULL = Connection(
     refresh_token_outdated_until_at=datetime(2026, 3, 2, 2, tzinfo=UTC),
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
-    last_error=LastError("refresh_token_refused", "ServiceNow refuses.", "", START),
+    last_error=LastError("insufficient_rights", "ServiceNow refuses.", "", START, Operation.DELIVERY),
 )
 
 times = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

@@ -8,14 +8,22 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.connections.consent import consent_days_left
-from shared.connections.model import Connection, ConnectionStatus, SyncState
-from shared.connections.status import after_failure, after_refresh, after_refusal, after_success, may_refresh
+from shared.connections.model import Connection, ConnectionStatus, Operation, SyncState
+from shared.connections.status import (
+    after_failure,
+    after_refresh,
+    after_refusal,
+    after_settling,
+    after_success,
+    may_refresh,
+)
 from shared.connections.views import connection_view
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     ConnectorError,
     FixRequest,
+    InstanceClosed,
     OurBug,
     OutcomeUnknown,
     Reauthorize,
@@ -56,9 +64,8 @@ def with_consent() -> Connection:
     [
         (AccessTokenRefused("x"), UNAVAILABLE),
         (ServiceNowUnavailable("x"), UNAVAILABLE),
-        (OutcomeUnknown("x"), UNAVAILABLE),
-        (AccessRefused("x", code="ip_address_blocked"), UNAVAILABLE),
-        (AccessRefused("x", code="access_scope_missing"), UNAVAILABLE),
+        (OutcomeUnknown("x"), CONNECTED),
+        (InstanceClosed("x", code="ip_address_blocked"), UNAVAILABLE),
         (ServiceNowThrottled("x"), CONNECTED),
         (AccessRefused("x"), CONNECTED),
         (ValuesRefused("x"), CONNECTED),
@@ -90,6 +97,25 @@ def test_a_success_brings_an_unavailable_connection_back() -> None:
     down = after_failure(connection(), ServiceNowUnavailable("x"), START)
     up = after_success(down, START + timedelta(seconds=1))
     assert (up.status, up.last_error, up.last_success_at) == (CONNECTED, None, START + timedelta(seconds=1))
+
+
+def test_what_deliveries_met_stays_until_one_succeeds_or_none_waits() -> None:
+    """The synchronisation reads well while the integration user may not write."""
+    delivery, second = Operation.DELIVERY, timedelta(seconds=1)
+    refused = after_failure(after_success(connection(), START), AccessRefused("x"), START, delivery)
+    synced = after_success(refused, START + second)
+    assert synced is refused
+    assert after_success(refused, START + timedelta(hours=1)).last_error == refused.last_error
+    assert after_refresh(refused, START + second).last_error == refused.last_error
+    assert after_success(synced, START + second, delivery).last_error is None
+    assert after_settling(synced, delivery).last_error is None
+
+    closed = after_failure(refused, InstanceClosed("x"), START, delivery)
+    back = after_success(closed, START + second)
+    assert (back.status, back.last_error) == (CONNECTED, closed.last_error)
+
+    down = after_failure(connection(), ServiceNowUnavailable("x"), START)
+    assert after_settling(down, delivery) is down
 
 
 def test_a_success_does_not_bring_back_a_consent() -> None:

@@ -12,6 +12,7 @@ from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
+    InstanceClosed,
     OutcomeUnknown,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -38,16 +39,23 @@ class Case:
     reply: Reply
     read: tuple[type[ConnectorError], str]
     write: tuple[type[ConnectorError], str]
+    may_be_written: bool
 
 
 def same(name: str, reply: Reply, error: type[ConnectorError], code: str) -> Case:
-    """The request was certainly not carried out: reads and writes fail alike."""
-    return Case(name, reply, (error, code), (error, code))
+    """Reads and writes fail alike; the request was certainly not carried out, unless another token is needed."""
+    return Case(name, reply, (error, code), (error, code), may_be_written=error is AccessTokenRefused)
 
 
 def unclear(name: str, reply: Reply, code: str) -> Case:
     """The answer does not say what became of the request."""
-    return Case(name, reply, (ServiceNowUnavailable, code), (OutcomeUnknown, "outcome_unknown"))
+    unknown = OutcomeUnknown, "outcome_unknown"
+    return Case(name, reply, (ServiceNowUnavailable, code), unknown, may_be_written=True)
+
+
+def in_front(name: str, reply: Reply, code: str = "servicenow_not_the_api") -> Case:
+    """Something in front answered; what is behind may have carried the request out."""
+    return Case(name, reply, (InstanceClosed, code), (InstanceClosed, code), may_be_written=True)
 
 
 HIBERNATING = (
@@ -74,13 +82,13 @@ CASES = [
     same(
         "unknown API, 400",
         error_reply(400, "Requested URI does not represent any resource", None),
-        FixConfiguration,
+        InstanceClosed,
         "api_not_available",
     ),
     same(
         "unknown API, 404",
         error_reply(404, "Requested URI does not represent any resource", None),
-        FixConfiguration,
+        InstanceClosed,
         "api_not_available",
     ),
     same(
@@ -148,7 +156,7 @@ CASES = [
     same(
         "access scope",
         error_reply(403, "User Not Authorized", "Missing required api access scope: table_write"),
-        AccessRefused,
+        InstanceClosed,
         "access_scope_missing",
     ),
     same(
@@ -157,16 +165,32 @@ CASES = [
         AccessRefused,
         "servicenow_access_refused",
     ),
-    same("blocked address", raw_reply(b"<html>Forbidden</html>", 403), AccessRefused, "ip_address_blocked"),
+    in_front("blocked address", raw_reply(b"<html>Forbidden</html>", 403), "ip_address_blocked"),
     same("404 from elsewhere", error_reply(404, "Not there", None), AccessRefused, "record_not_found"),
     same(
-        "error page for an over-long path", raw_reply(b"<html>", 414), FixConfiguration, "servicenow_rejected_request"
+        "another verb",
+        error_reply(405, "Method not supported", "Method POST is not supported by this resource"),
+        InstanceClosed,
+        "servicenow_rejected_request",
     ),
-    same("405 as a page", raw_reply(b"<html>", 405), FixConfiguration, "servicenow_rejected_request"),
     same(
+        "body too large",
+        error_reply(413, "Exception while reading request", None),
+        FixConfiguration,
+        "servicenow_rejected_request",
+    ),
+    in_front("error page for an over-long path", raw_reply(b"<html>", 414)),
+    in_front("400 as a page", raw_reply(b"<html>", 400)),
+    in_front("404 as a page", raw_reply(b"<html>", 404)),
+    in_front("404 as a text", raw_reply(b"no healthy upstream", 404, "text/plain")),
+    in_front("405 as a page", raw_reply(b"<html>", 405)),
+    in_front("a gateway's JSON", json_reply({"message": "Forbidden"}, 403)),
+    in_front("a gateway's error", json_reply({"error": {"code": "Denied", "message": "Data Policy"}}, 403)),
+    in_front("an error that is a text", json_reply({"error": "No Record found", "status": "failure"}, 404)),
+    in_front("a refusal that is cut off", raw_reply(b'{"error":{"message":"Oper', 403, "application/json")),
+    in_front(
         "redirect to a login page",
         raw_reply(b"", 302, headers={"Location": "https://elsewhere.example/login"}),
-        FixConfiguration,
         "servicenow_redirects",
     ),
     same(
@@ -219,6 +243,7 @@ async def test_write(case: Case) -> None:
     with pytest.raises(ConnectorError) as caught:
         await peer.client().records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
     assert (type(caught.value), caught.value.code) == case.write
+    assert caught.value.may_be_written == case.may_be_written
     assert len(peer.requests) == 1, "a write is sent once, whatever comes back"
 
 

@@ -21,8 +21,10 @@ from tests.unit.servicenow.support import (
     TICKET_ID,
     Reply,
     cell,
+    error_reply,
     instance,
     json_reply,
+    raw_reply,
     record_cells,
     ticket,
 )
@@ -104,19 +106,72 @@ async def test_an_inactive_record() -> None:
     assert not (await client.records.list_by_sys_id(ACCESS, [f"{1:032x}"]))[0].active
 
 
+SOUGHT = f"{1:032x}"
+NOT_READABLE = error_reply(403, "User Not Authorized", "User is unauthorized to access table: task")
+CLOSED = raw_reply(b"<html>", 403)
+
+
+async def find(*replies: Reply) -> tuple[list[str], list[str]]:
+    """Look a ticket up; return the records found, and the tables asked."""
+    peer = instance(*replies)
+    try:
+        found = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+        outcome = [record.sys_id for record in found]
+    except AccessRefused as error:
+        outcome = [error.code]
+    return outcome, [request.url.path.rpartition("/")[2] for request in peer.requests]
+
+
 async def test_find_asks_for_both_in_one_request() -> None:
     by_sys_id, by_correlation = record_cells(1), record_cells(2, correlation_id="m365:x")
-    peer = instance(rows(by_sys_id, by_correlation))
-    found = await peer.client().records.find_records(ACCESS, "incident", sys_id=f"{1:032x}", correlation_id="m365:x")
-    assert [record.sys_id for record in found] == [f"{1:032x}", f"{2:032x}"]
-    assert peer.requests[0].url.path == "/api/now/table/incident"
-    assert peer.query() == f"sys_id={1:032x}^NQcorrelation_id=m365:x^ORDERBYsys_created_on^ORDERBYsys_id"
+    peer = instance(rows(by_sys_id, by_correlation, total=2))
+    found = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    assert [record.sys_id for record in found] == [SOUGHT, f"{2:032x}"]
+    assert peer.requests[0].url.path == "/api/now/table/task"
+    assert peer.query() == f"sys_id={SOUGHT}^NQcorrelation_id=m365:x^ORDERBYsys_created_on^ORDERBYsys_id"
     assert len(peer.requests) == 1
 
 
-async def test_nothing_found() -> None:
-    client = instance(rows()).client()
-    assert await client.records.find_records(ACCESS, "incident", sys_id="1" * 32, correlation_id="m365:x") == []
+async def test_find_takes_the_kinds_class_for_one_that_is_hidden() -> None:
+    peer = instance(rows(record_cells(1, sys_class_name=""), total=1))
+    [found] = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    assert found.table == "incident"
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome", "asked"),
+    [
+        ([rows(total=0)], [], ["task"]),
+        ([rows(record_cells(1), total=1)], [SOUGHT], ["task"]),
+        ([NOT_READABLE, rows(record_cells(1), total=1)], [SOUGHT], ["task", "incident"]),
+        ([NOT_READABLE, rows(total=0)], [], ["task", "incident"]),
+        ([NOT_READABLE, rows(total=1)], ["records_not_visible"], ["task", "incident"]),
+        ([NOT_READABLE, NOT_READABLE], ["insufficient_rights"], ["task", "incident"]),
+        ([rows(total=1), rows(record_cells(1), total=1)], [SOUGHT], ["task", "incident"]),
+        ([rows(total=1), rows(total=0)], ["records_not_visible"], ["task", "incident"]),
+        ([rows(total=1), NOT_READABLE], ["records_not_visible"], ["task", "incident"]),
+        ([rows(), rows(record_cells(1))], [SOUGHT], ["task", "incident"]),
+        ([rows(), rows()], [], ["task", "incident"]),
+        ([rows(record_cells(7, correlation_id="M365:X"), total=1)], [], ["task"]),
+        ([rows(record_cells(7, correlation_id="M365:X"), total=2), rows(total=0)], ["records_not_visible"], None),
+        ([CLOSED], ["ip_address_blocked"], ["task"]),
+        ([NOT_READABLE, CLOSED], ["ip_address_blocked"], ["task", "incident"]),
+    ],
+)
+async def test_a_record_that_is_hidden_is_told_from_none(
+    replies: list[Reply], outcome: list[str], asked: list[str] | None
+) -> None:
+    found, tables = await find(*replies)
+    assert found == outcome
+    assert asked is None or tables == asked
+
+
+async def test_a_look_up_whose_count_is_too_dear_goes_without() -> None:
+    quota = error_reply(500, "Transaction cancelled: maximum execution time exceeded", None)
+    peer = instance(quota, rows(record_cells(1)))
+    [found] = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    assert found.sys_id == SOUGHT
+    assert ["sysparm_no_count" in request.url.params for request in peer.requests] == [False, True]
 
 
 async def test_a_look_up_that_was_not_honoured_is_not_taken_for_an_answer() -> None:

@@ -87,6 +87,7 @@ progresses = st.builds(
     attempt_started_at=st.none() | moments,
     next_attempt_at=st.none() | moments,
     leased_until_at=st.none() | moments,
+    refused_since_at=st.none() | moments,
     delivered_at=st.none() | moments,
     error_code=st.none() | words,
     error_message=st.none() | texts,

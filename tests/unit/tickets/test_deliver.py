@@ -7,17 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import FixRequest, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable, StorageUnavailable
+from shared.errors import (
+    AccessRefused,
+    FixRequest,
+    InstanceClosed,
+    OutcomeUnknown,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+)
 from shared.tickets.deliver import (
     COMMIT_MAY_TAKE_S,
     FIRST_BACKOFF_S,
     LEASE_S,
+    LEFT_PATIENCE_S,
     LONGEST_BACKOFF_S,
+    RIGHTS_PATIENCE_S,
+    WRITE_MAY_TAKE_S,
+    DeliveryCounts,
     TicketDelivery,
     backoff_s,
     begin_attempt,
     is_deliverable,
     postponed,
+    refused,
 )
 from shared.tickets.model import Delivery, EventKind, Ticket
 from tests.memory import ticket_store
@@ -56,8 +69,8 @@ class World:
         ticket = await self.store.create_ticket(begin_attempt(new_ticket(self.clock()), self.clock()))
         return await self.delivery.deliver_first(self.connection, ticket)
 
-    async def run(self) -> None:
-        await self.delivery.deliver_pending(self.connection, deadline=self.clock() + timedelta(seconds=50))
+    async def run(self) -> DeliveryCounts:
+        return await self.delivery.deliver_pending(self.connection, deadline=self.clock() + timedelta(seconds=50))
 
     def stored(self, ticket: Ticket) -> Ticket:
         return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
@@ -75,7 +88,16 @@ async def test_happy_path_is_one_request() -> None:
     assert world.health.successes == 1
 
 
-@pytest.mark.parametrize("fault", [WriteFault.ANSWER_LOST, WriteFault.COMMITTED_LATE, WriteFault.LOST_ON_THE_WAY])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        WriteFault.ANSWER_LOST,
+        WriteFault.COMMITTED_LATE,
+        WriteFault.LOST_ON_THE_WAY,
+        WriteFault.PAGE_IN_FRONT,
+        WriteFault.PAGE_INSTEAD,
+    ],
+)
 async def test_unknown_outcome_is_looked_up_only_when_it_is_settled(fault: WriteFault) -> None:
     world = World(honours_sys_id=False)
     world.servicenow.write_faults.append(fault)
@@ -89,7 +111,7 @@ async def test_unknown_outcome_is_looked_up_only_when_it_is_settled(fault: Write
     await world.run()
     assert world.stored(ticket).delivery.status is Delivery.DELIVERED
     assert world.records(ticket) == 1
-    written_again = fault is WriteFault.LOST_ON_THE_WAY
+    written_again = fault in {WriteFault.LOST_ON_THE_WAY, WriteFault.PAGE_INSTEAD}
     assert world.servicenow.requests == {"create_record": 1 + written_again, "find_records": 1}
 
 
@@ -102,10 +124,10 @@ async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
     world.clock.advance(COMMIT_MAY_TAKE_S)
     world.servicenow.read_faults.append(fault)
     await world.run()
-    failed = world.stored(ticket)
-    assert failed.delivery.status is (Delivery.FAILED if fault is ReadFault.ACCESS_REFUSED else Delivery.PENDING)
+    waiting = world.stored(ticket)
+    assert waiting.delivery.status is Delivery.PENDING
     world.clock.advance(LEASE_S)
-    retried = await world.delivery.retry(world.connection, failed)
+    retried = await world.delivery.retry(world.connection, waiting)
     assert retried.delivery.status is Delivery.DELIVERED
     assert world.records(ticket) == 1
 
@@ -196,12 +218,96 @@ async def test_a_refusal_is_kept_in_words_and_works_after_the_fix() -> None:
     await world.run()
     world.clock.advance(LONGEST_BACKOFF_S)
     await world.run()
-    assert world.servicenow.requests == {"create_record": 1}
+    assert world.servicenow.requests == {"create_record": 1, "find_records": 1}
+    assert world.health.failures == [], "the values of one ticket are not the connection's fault"
     retried = await world.delivery.retry(world.connection, failed)
     assert retried.delivery.status is Delivery.DELIVERED
     assert retried.delivery.error_code is None
     kinds = [event.kind for event in retried.timeline]
     assert kinds == [EventKind.CREATED, EventKind.DELIVERY_FAILED, EventKind.RETRIED, EventKind.DELIVERED]
+
+
+async def test_missing_rights_are_tried_again_for_a_quarter_of_an_hour() -> None:
+    world = World()
+    world.servicenow.write_faults += [WriteFault.ACCESS_REFUSED] * 20
+    began_at = world.clock()
+    ticket = await world.create()
+    while world.stored(ticket).delivery.status is Delivery.PENDING:
+        assert world.clock() - began_at <= timedelta(seconds=RIGHTS_PATIENCE_S)
+        world.clock.advance(15)
+        await world.run()
+    assert world.stored(ticket).delivery.error_code == "insufficient_rights"
+    assert world.clock() - began_at == timedelta(seconds=RIGHTS_PATIENCE_S)
+    assert world.servicenow.requests["create_record"] == 7
+    assert {error.code for error in world.health.failures} == {"insufficient_rights"}
+    kinds = [event.kind for event in world.stored(ticket).timeline]
+    assert kinds == [EventKind.CREATED, EventKind.DELIVERY_POSTPONED, EventKind.DELIVERY_FAILED]
+    # Somebody retries before the rights are there: the patience begins anew.
+    assert (await world.delivery.retry(world.connection, world.stored(ticket))).delivery.status is Delivery.PENDING
+    world.servicenow.write_faults.clear()
+    world.clock.advance(30)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("fault", [WriteFault.ADDRESS_BLOCKED, WriteFault.PAGE_INSTEAD, WriteFault.PAGE_IN_FRONT])
+async def test_what_stands_in_front_fails_no_ticket_and_shows_on_the_connection(fault: WriteFault) -> None:
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults += [fault] * 9
+    ticket = await world.create()
+    for _ in range(8):
+        world.clock.advance(LONGEST_BACKOFF_S)
+        await world.run()
+        assert world.stored(ticket).delivery.status is (
+            Delivery.DELIVERED if fault is WriteFault.PAGE_IN_FRONT else Delivery.PENDING
+        )
+    assert {type(error) for error in world.health.failures} == {InstanceClosed}
+    world.servicenow.write_faults.clear()
+    world.clock.advance(LONGEST_BACKOFF_S)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_a_duplicate_refused_at_the_first_attempt_is_looked_up() -> None:
+    """A proxy sent the insert twice; the answer that comes back is the refusal of the second one."""
+    world = World()
+    ticket = await world.store.create_ticket(begin_attempt(new_ticket(world.clock()), world.clock()))
+    world.servicenow.insert(record_for(ticket))
+    delivered = await world.delivery.deliver_first(world.connection, ticket)
+    assert delivered.delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
+async def test_a_record_of_another_class_is_found() -> None:
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
+    ticket = await world.create()
+    [record] = world.servicenow.records_of(ticket.ticket_id)
+    world.servicenow.change(record.sys_id, table="problem")
+    world.clock.advance(LEASE_S)
+    await world.run()
+    stored = world.stored(ticket)
+    assert stored.record is not None
+    assert stored.record.table == "problem"
+    assert world.records(ticket) == 1
+
+
+async def test_a_record_that_is_hidden_gets_no_second_one() -> None:
+    world = World(honours_sys_id=False)
+    world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
+    ticket = await world.create()
+    [record] = world.servicenow.records_of(ticket.ticket_id)
+    world.servicenow.hidden.add(record.sys_id)
+    for _ in range(4):
+        world.clock.advance(LONGEST_BACKOFF_S)
+        await world.run()
+    failed = world.stored(ticket)
+    assert (failed.delivery.status, failed.delivery.error_code) == (Delivery.FAILED, "records_not_visible")
+    assert world.records(ticket) == 1
+    world.servicenow.hidden.clear()
+    assert (await world.delivery.retry(world.connection, failed)).delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
 
 
 async def test_retry_of_what_needs_none() -> None:
@@ -249,6 +355,152 @@ async def test_an_outage_costs_one_request_a_run() -> None:
     await world.run()
     assert {ticket.delivery.status for ticket in world.store.tickets[CONNECTION_ID].values()} == {Delivery.DELIVERED}
     assert world.servicenow.requests == {"create_record": 7}
+
+
+@pytest.mark.parametrize("fault", [WriteFault.ANSWER_LOST, WriteFault.PAGE_INSTEAD, WriteFault.VALUES_REFUSED])
+async def test_tickets_that_always_fail_delay_others_by_no_more_than_their_turn(fault: WriteFault) -> None:
+    world = World()
+    poison = []
+    for _ in range(20):
+        world.clock.advance(0.01)
+        poison.append(await world.store.create_ticket(new_ticket(world.clock())))
+    world.clock.advance(1)
+    good = await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.write_faults += [fault] * 20
+    await world.run()
+    assert world.stored(good).delivery.status is Delivery.DELIVERED
+    assert {world.stored(ticket).delivery.attempts for ticket in poison} == {1}
+
+
+async def test_tickets_that_hang_delay_others_by_no_more_than_their_turn() -> None:
+    """Each insert takes as long as a write may; what fails again waits behind what comes for the first time."""
+    world = World()
+    hanging = []
+    for _ in range(6):
+        world.clock.advance(0.01)
+        hanging.append(await world.store.create_ticket(new_ticket(world.clock())))
+    world.clock.advance(1)
+    good = await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.write_faults += [WriteFault.LOST_ON_THE_WAY] * len(hanging)
+
+    async def step(name: str) -> None:
+        if name == "create_record answers" and world.servicenow.requests["create_record"] <= len(hanging):
+            world.clock.advance(WRITE_MAY_TAKE_S)
+
+    world.servicenow._step = step
+    runs = 0
+    while world.stored(good).delivery.status is Delivery.PENDING:
+        began_at = world.clock()
+        await world.run()
+        runs += 1
+        assert world.clock() - began_at <= timedelta(seconds=50 + WRITE_MAY_TAKE_S), "a run stays bounded"
+        world.clock.advance(max(0.0, 60 - (world.clock() - began_at).total_seconds()))
+    assert runs == 4
+
+
+async def test_an_unknown_outcome_ends_the_run_when_a_cheap_read_fails_as_well() -> None:
+    world = World()
+    for _ in range(5):
+        world.clock.advance(1)
+        await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.write_faults.append(WriteFault.LOST_ON_THE_WAY)
+    world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 1, "list_by_sys_id": 1}
+    assert [error.code for error in world.health.failures] == ["outcome_unknown", "servicenow_unavailable"]
+
+
+@pytest.mark.parametrize("fault", [WriteFault.NOT_SENT, WriteFault.THROTTLED, WriteFault.ADDRESS_BLOCKED])
+async def test_a_connection_that_fails_ends_the_run(fault: WriteFault) -> None:
+    world = World()
+    for _ in range(5):
+        world.clock.advance(1)
+        await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.write_faults.append(fault)
+    await world.run()
+    assert world.servicenow.requests == {"create_record": 1}
+
+
+async def test_a_look_up_that_fails_for_one_ticket_holds_up_no_other() -> None:
+    world = World()
+    world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
+    uncertain = await world.create()
+    world.clock.advance(LEASE_S)
+    good = await world.store.create_ticket(new_ticket(world.clock()))
+    world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+    await world.run()
+    assert world.stored(uncertain).delivery.status is Delivery.PENDING
+    assert world.stored(good).delivery.status is Delivery.DELIVERED
+
+
+# An instance that was left
+
+OLD = f"{INSTANCE}.old"
+
+
+async def left(world: World, fault: WriteFault) -> Ticket:
+    """A ticket that waits for an instance while the connection is authorized for another one."""
+    world.servicenow.write_faults.append(fault)
+    ticket = await world.create()
+    world.clock.advance(LEASE_S)
+    world.connection = a_connection(instance=OLD, consented_at=world.clock())
+    return ticket
+
+
+@pytest.mark.parametrize("fault", [WriteFault.NOT_SENT, WriteFault.LOST_ON_THE_WAY])
+async def test_a_ticket_of_an_instance_that_was_left_is_delivered_when_the_connection_comes_back(
+    fault: WriteFault,
+) -> None:
+    world = World()
+    ticket = await left(world, fault)
+    world.clock.advance(LEFT_PATIENCE_S - 1)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.PENDING
+    world.connection = a_connection(consented_at=world.clock())
+    world.clock.advance(LONGEST_BACKOFF_S)
+    await world.run()
+    assert world.stored(ticket).delivery.status is Delivery.DELIVERED
+
+
+async def test_a_ticket_of_an_instance_that_was_left_is_given_up_and_retried_at_the_present_one() -> None:
+    world = World()
+    ticket = await left(world, WriteFault.NOT_SENT)
+    world.clock.advance(LEFT_PATIENCE_S)
+    counts = await world.run()
+    failed = world.stored(ticket)
+    assert (counts.failed, failed.delivery.status, failed.delivery.error_code) == (1, Delivery.FAILED, "instance_left")
+    assert failed.delivery.next_step
+    assert failed.timeline[-1].kind is EventKind.DELIVERY_FAILED
+    assert (await world.run()).failed == 0
+    retried = await world.delivery.retry(world.connection, failed)
+    assert (retried.delivery.status, retried.instance) == (Delivery.DELIVERED, OLD)
+    assert world.servicenow.requests == {"create_record": 2}
+
+
+async def test_an_unknown_outcome_at_the_instance_that_was_left_is_for_a_person_to_decide() -> None:
+    world = World()
+    ticket = await left(world, WriteFault.LOST_ON_THE_WAY)
+    world.clock.advance(LEFT_PATIENCE_S)
+    await world.run()
+    failed = world.stored(ticket)
+    assert failed.delivery.error_code == "instance_left_outcome_unknown"
+    assert ticket.correlation_id in (failed.delivery.next_step or "")
+    with pytest.raises(FixRequest) as caught:
+        await world.delivery.retry(world.connection, failed)
+    assert (caught.value.code, caught.value.status) == ("instance_left_outcome_unknown", 409)
+    assert world.stored(ticket) == failed
+    # Back at the instance itself, nobody has to decide: it is looked up there.
+    back = await world.delivery.retry(a_connection(), failed)
+    assert back.delivery.status is Delivery.DELIVERED
+    assert world.servicenow.requests == {"create_record": 2, "find_records": 1}
+
+
+async def test_a_person_may_send_it_to_the_present_instance_all_the_same() -> None:
+    world = World()
+    ticket = await left(world, WriteFault.LOST_ON_THE_WAY)
+    sent = await world.delivery.retry(world.connection, world.stored(ticket), although_outcome_unknown=True)
+    assert (sent.delivery.status, sent.instance) == (Delivery.DELIVERED, OLD)
+    assert world.servicenow.requests == {"create_record": 2}
 
 
 async def test_many_tickets_that_cannot_go_do_not_hold_up_the_others() -> None:
@@ -313,6 +565,25 @@ def test_nothing_is_tried_while_it_may_still_succeed(attempts: int, jitter: floa
     known = postponed(ticket, ServiceNowUnavailable("!"), START, jitter=jitter, unknown=False)
     assert known.delivery.attempt_started_at is None
     assert known.delivery.leased_until_at is None
+
+
+@given(st.lists(st.floats(1, 2000), max_size=20), st.booleans())
+def test_a_refusal_lasts_no_longer_than_the_patience(waits: list[float], clock_was_ahead: bool) -> None:
+    ticket = begin_attempt(new_ticket(START), START)
+    if clock_was_ahead:
+        ahead = START + timedelta(days=1)
+        ticket = replace(ticket, delivery=replace(ticket.delivery, refused_since_at=ahead))
+    now = START
+    for wait in [0.0, *waits]:
+        now += timedelta(seconds=wait)
+        ticket = refused(ticket, AccessRefused("!"), now, unknown=False)
+        over = now - START >= timedelta(seconds=RIGHTS_PATIENCE_S)
+        assert ticket.delivery.status is (Delivery.FAILED if over else Delivery.PENDING)
+        if over:
+            break
+        assert ticket.delivery.next_attempt_at is not None
+        assert now < ticket.delivery.next_attempt_at <= START + timedelta(seconds=RIGHTS_PATIENCE_S)
+        ticket = begin_attempt(ticket, now)
 
 
 def test_the_same_trouble_is_told_once() -> None:
