@@ -43,6 +43,7 @@ from shared.storage.tickets import AzureTicketStore
 from shared.tickets.check_facts import CheckFacts
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
+from shared.tickets.known_records import TicketsKnownRecords
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.summary import Summary
@@ -126,6 +127,8 @@ class Application:
                 secrets=secrets,
                 server=servicenow.oauth,
                 users=servicenow.users,
+                probe=servicenow.probe,
+                records=TicketsKnownRecords(tickets),
                 revocation=revocation,
                 lease=token_lease,
                 clock=clock,

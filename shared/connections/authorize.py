@@ -25,11 +25,13 @@ from shared.connections.configure import is_same_user
 from shared.connections.consent import consent_end
 from shared.connections.lease import HeldLease, Lease
 from shared.connections.model import Connection, ConnectionStatus, TicketKind
+from shared.connections.observations import InstanceProbe
 from shared.connections.ports import (
     AuthorizationServer,
     AuthorizationStore,
     ConnectionStore,
     InstanceAccess,
+    KnownRecords,
     PendingAuthorization,
     SecretStore,
     ServiceNowUser,
@@ -37,6 +39,7 @@ from shared.connections.ports import (
     UserDirectory,
 )
 from shared.connections.remove import get_known_connection
+from shared.connections.renaming import renamed
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.tokens import with_access_token
@@ -89,6 +92,8 @@ class ConnectionAuthorization:
     secrets: SecretStore
     server: AuthorizationServer
     users: UserDirectory
+    probe: InstanceProbe
+    records: KnownRecords
     revocation: TokenRevocation
     lease: Lease
     clock: Clock
@@ -151,6 +156,7 @@ class ConnectionAuthorization:
                 ``authorization_denied``, ``authorization_failed``, ``authorization_code_missing``,
                 ``authorization_superseded``, ``connection_not_found``, ``connection_not_configured``.
             FixConfiguration: The consent is no use: ``authorization_code_refused``, ``authorization_incomplete``,
+                ``authorization_other_instance``,
                 ``authorization_wrong_user``, ``authorization_user_inactive``, ``authorization_user_locked``,
                 ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not tell whose
                 consent it was.
@@ -284,6 +290,7 @@ class ConnectionAuthorization:
                 extra=sign_in_anew,
             )
         await self._require_rights(connection, access, user)
+        await self._require_same_instance(connection, access)
         return user
 
     async def _require_rights(self, connection: Connection, access: InstanceAccess, user: ServiceNowUser) -> None:
@@ -307,6 +314,27 @@ class ConnectionAuthorization:
                 status=403,
                 next_step="Let the user read these tables and the table task in ServiceNow, with queries and sorting "
                 "by sys_updated_on; then authorize again.",
+                extra=_again(connection.connection_id),
+            )
+
+    async def _require_same_instance(self, connection: Connection, access: InstanceAccess) -> None:
+        """Refuse an instance that is said to be the one before under a new address, unless it has that one's records.
+
+        A record is known by two things that an instance chooses itself: ``sys_id`` and number.
+        """
+        if connection.renamed_from is None:
+            return
+        known = await self.records.at(connection, connection.renamed_from)
+        seen = await self.probe.visible(access, list(known))
+        if not seen or any(known[sys_id] != number for sys_id, number in seen.items()):
+            raise FixConfiguration(
+                f"No record of this connection's tickets was found at {connection.instance}, so it is not shown to be "
+                f"the instance that was at {connection.renamed_from} before. Nothing was kept, and no ticket was taken "
+                "along.",
+                code="authorization_other_instance",
+                status=409,
+                next_step="Correct the address. If it is another instance, save the connection without 'Same instance, "
+                "new address' (same_instance false); then authorize it.",
                 extra=_again(connection.connection_id),
             )
 
@@ -348,7 +376,9 @@ class ConnectionAuthorization:
             _require_unchanged(row, connection)
             now = self.clock()
             return replace(
-                with_access_token(row, tokens, version, issued_at).with_status(ConnectionStatus.CONNECTED, now),
+                with_access_token(renamed(row), tokens, version, issued_at).with_status(
+                    ConnectionStatus.CONNECTED, now
+                ),
                 integration_user_sys_id=user.sys_id,
                 consented_at=issued_at,
                 consent_ends_at=consent_ends_at,
@@ -449,7 +479,8 @@ def _require_unchanged(current: Connection, begun: Connection) -> None:
     """Refuse tokens for a connection that now means another instance, client or user."""
     unchanged = (
         current.status not in _NOT_AUTHORIZABLE
-        and (current.instance, current.client_id) == (begun.instance, begun.client_id)
+        and (current.instance, current.renamed_from) == (begun.instance, begun.renamed_from)
+        and current.client_id == begun.client_id
         and is_same_user(current.integration_user, begun.integration_user)
     )
     if not unchanged:

@@ -337,7 +337,7 @@ class _Looks:
     roles: Observed[frozenset[str] | None]
     by_time: Observed[None]
     reads: Mapping[TicketKind, Observed[None]]
-    visible: Observed[frozenset[str]]
+    visible: Observed[Mapping[str, str]]
     choices: Sequence[Observed[bool]]
     client: Observed[ClientRecord | None]
     registry: Observed[RegistryTable | None]

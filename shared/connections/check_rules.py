@@ -309,7 +309,7 @@ def create(
 
 
 def own_tickets(
-    visible: Observed[frozenset[str]], delivered: Sequence[Delivered], dry_runs: Collection[DryRun]
+    visible: Observed[Collection[str]], delivered: Sequence[Delivered], dry_runs: Collection[DryRun]
 ) -> Finding:
     """Whether the integration user sees the connector's own tickets."""
     name = CheckName.OWN_TICKETS

@@ -19,6 +19,7 @@ from shared.connections.instance_address import normalise_instance
 from shared.connections.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus, LastError, SyncState
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
+from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest, checked_connection_id
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
@@ -125,6 +126,8 @@ class ConnectionConfiguration:
     async def _needs_authorization(self, before: Connection, request: ConnectionRequest, instance: str) -> bool:
         if before.status in _UNUSED or _is_other_client(before, request, instance):
             return True
+        if with_address(before, instance, request.same_instance).renamed_from != before.renamed_from:
+            return True
         if not is_same_user(before.integration_user, request.integration_user):
             return True
         client_secret = _secret(request)
@@ -152,8 +155,8 @@ class ConnectionConfiguration:
             lease.require()
             for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
                 await self.secrets.remove_secret(name)
-            if instance != before.instance:
-                # Another instance has other times.
+            if proved_address(current) != proved_address(before):
+                # Another instance has other times; under a new address the same one has its own.
                 await change_sync_state(self.connections, connection_id, lambda state: SyncState(etag=state.etag))
             keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:
@@ -164,9 +167,8 @@ class ConnectionConfiguration:
 def with_details(connection: Connection, request: ConnectionRequest, instance: str) -> Connection:
     """Return the connection with everything that the request says, its status and tokens untouched."""
     after = replace(
-        connection,
+        with_address(connection, instance, request.same_instance),
         display_name=request.display_name,
-        instance=instance,
         client_id=request.client_id,
         integration_user=request.integration_user,
         portals=request.portals,

@@ -51,12 +51,14 @@ class KindSettings:
         assignment_group: ``sys_id`` of the group that new tickets get, or None.
         category: ServiceNow's category value for new tickets, or None for its default.
         state_names: Names shown to people, by raw ServiceNow state value.
+        default_caller: ``sys_id`` of the user in whose name a ticket is made when its requester is not found, or None.
     """
 
     enabled: bool = True
     assignment_group: str | None = None
     category: str | None = None
     state_names: Mapping[str, str] = field(default_factory=dict)
+    default_caller: str | None = None
 
 
 class Operation(StrEnum):
@@ -87,6 +89,9 @@ class Connection:
     Attributes:
         connection_id: Chosen by the administrator, ``[a-z0-9-]{1,40}``.
         instance: Base URL of the instance without a trailing slash, such as ``https://contoso.service-now.com``.
+        former_instances: Addresses that instances of this connection had before, with the present one of each.
+        renamed_from: The address that the instance is said to have had before; None when nobody says so, or when it has
+            been proved (see :mod:`shared.connections.renaming`).
         integration_user: The only ServiceNow ``user_name`` whose consent is accepted.
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
@@ -128,6 +133,8 @@ class Connection:
     refresh_again_at: datetime | None = None
     last_success_at: datetime | None = None
     last_error: LastError | None = None
+    former_instances: Mapping[str, str] = field(default_factory=dict)
+    renamed_from: str | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
@@ -140,6 +147,10 @@ class Connection:
     def is_removed(self) -> bool:
         """Whether an administrator has removed it; its tickets are dormant."""
         return self.status is ConnectionStatus.DISCONNECTED
+
+    def is_at(self, address: str) -> bool:
+        """Whether the connection's instance has this address, or had it before it was renamed."""
+        return self.former_instances.get(address, address) == self.instance
 
     def with_status(self, status: ConnectionStatus, now: datetime) -> Connection:
         """Return the connection in this status; ``status_since_at`` moves only when the status changes."""

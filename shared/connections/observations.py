@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -196,8 +196,8 @@ class InstanceProbe(Protocol):
         """Ask the kind's own table as the delivery does."""
         ...
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> frozenset[str]:
-        """Return those of the records that the integration user sees."""
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the numbers of those of the records that the integration user sees, by sys_id."""
         ...
 
     async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:

@@ -7,7 +7,7 @@ None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -151,6 +151,17 @@ class SecretStore(Protocol):
 
     async def remove_secret(self, name: str) -> None:
         """Disable every version and leave a tombstone as the newest; succeeds when there is none."""
+        ...
+
+
+class KnownRecords(Protocol):
+    """Records of our tickets, by which an instance is known again."""
+
+    async def at(self, connection: Connection, address: str) -> Mapping[str, str]:
+        """Return the numbers of some records of the instance that had this address, by sys_id; the newest ones.
+
+        Raises StorageUnavailable.
+        """
         ...
 
 

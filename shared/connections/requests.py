@@ -76,6 +76,9 @@ class KindRequest(BaseModel):
     category: Annotated[Line, Field(max_length=40)] | None = Field(
         default=None, description="ServiceNow's category value for new tickets."
     )
+    default_caller: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, description="sys_id of the user in whose name a ticket is made when its requester is not found."
+    )
     state_names: dict[Annotated[str, Field(pattern=r"^[^\s]{1,40}$")], Annotated[Line, Field(max_length=60)]] = Field(
         default_factory=dict,
         max_length=MAX_STATE_NAMES,
@@ -84,7 +87,13 @@ class KindRequest(BaseModel):
 
     def settings(self) -> KindSettings:
         """Return the settings as a connection keeps them."""
-        return KindSettings(self.enabled, self.assignment_group, self.category, dict(self.state_names))
+        return KindSettings(
+            enabled=self.enabled,
+            assignment_group=self.assignment_group,
+            category=self.category,
+            state_names=dict(self.state_names),
+            default_caller=self.default_caller,
+        )
 
 
 class KindsRequest(BaseModel):
@@ -114,6 +123,11 @@ class ConnectionRequest(BaseModel):
     display_name: Annotated[Line, Field(max_length=100)] = Field(description="What people call it.")
     instance: Annotated[Line, Field(max_length=300)] = Field(
         description="contoso, contoso.service-now.com or the instance's URL.", examples=["contoso"]
+    )
+    same_instance: Annotated[bool, Field(strict=True)] | None = Field(
+        default=None,
+        description="With a changed address, true says that it is the same instance under a new one: its tickets go "
+        "along once an authorization has found records of theirs there. Left out, what was said before stays.",
     )
     client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")] = Field(
         description="Client ID of the OAuth client in ServiceNow."

@@ -23,6 +23,7 @@ class KindView(View):
     enabled: bool
     assignment_group: str | None
     category: str | None
+    default_caller: str | None
     state_names: Mapping[str, str]
 
 
@@ -41,6 +42,8 @@ class ConnectionView(View):
     connection_id: str
     display_name: str
     instance: str = Field(description="Base URL of the instance.")
+    former_instances: tuple[str, ...] = Field(description="Addresses that the instance had before.")
+    renamed_from: str | None = Field(description="The address it is said to have had before, until that is proved.")
     client_id: str
     integration_user: str
     portals: tuple[Portal, ...]
@@ -76,6 +79,8 @@ def connection_view(
         connection_id=connection.connection_id,
         display_name=connection.display_name,
         instance=connection.instance,
+        former_instances=tuple(address for address in connection.former_instances if connection.is_at(address)),
+        renamed_from=connection.renamed_from,
         client_id=connection.client_id,
         integration_user=connection.integration_user,
         portals=connection.portals,
@@ -84,6 +89,7 @@ def connection_view(
                 enabled=settings.enabled,
                 assignment_group=settings.assignment_group,
                 category=settings.category,
+                default_caller=settings.default_caller,
                 state_names=settings.state_names,
             )
             for kind, settings in connection.kinds.items()

@@ -52,8 +52,8 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
     else:
         fields["priority"] = CHANGE_PRIORITY[content.priority]
         requester_field = "requested_by"
-    if requester_sys_id is not None:
-        fields[requester_field] = requester_sys_id
+    if caller := requester_sys_id or kind_settings.default_caller:
+        fields[requester_field] = caller
     if kind_settings.assignment_group:
         fields["assignment_group"] = kind_settings.assignment_group
     if kind_settings.category:

@@ -196,15 +196,20 @@ class ServiceNowProbe:
                 next_step="Check the integration user's roles, the table's access controls and the domain.",
             )
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> frozenset[str]:
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""
-        found: set[str] = set()
+        found: dict[str, str] = {}
         for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
             page = await self.table_api.list_rows(
-                access, ALL_CLASSES, query=one_of("sys_id", some), fields=("sys_id",), limit=len(some), counted=False
+                access,
+                ALL_CLASSES,
+                query=one_of("sys_id", some),
+                fields=("sys_id", "number"),
+                limit=len(some),
+                counted=False,
             )
-            found |= {row.sys_id for row in page.rows}
-        return frozenset(found & set(sys_ids))
+            found |= {row.sys_id: row.line("number") for row in page.rows if row.sys_id in some}
+        return found
 
     async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
         """See the port."""
@@ -236,7 +241,11 @@ class ServiceNowProbe:
             if kind is TicketKind.INCIDENT
             else {"priority": CHANGE_PRIORITY[Priority.PLANNING]}
         )
-        defaults = {"assignment_group": settings.assignment_group, "category": settings.category}
+        defaults = {
+            "assignment_group": settings.assignment_group,
+            "category": settings.category,
+            "caller_id" if kind is TicketKind.INCIDENT else "requested_by": settings.default_caller,
+        }
         texts = {"short_description": MARKED_NAME, "description": MARKED_DESCRIPTION}
         row = await self.table_api.insert(
             access,

@@ -115,6 +115,9 @@ def connection_row(connection: Connection) -> Row:
             "integration_user": connection.integration_user,
             "portals": _portals_text(connection),
             "kinds": _kinds_text(connection),
+            "default_callers": _default_callers_text(connection),
+            "former_instances": json.dumps(dict(connection.former_instances)) if connection.former_instances else None,
+            "renamed_from": connection.renamed_from,
             "time_zone": connection.time_zone,
             "consent_lifetime_s": connection.consent_lifetime_s,
             "status": connection.status.value,
@@ -142,7 +145,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
     columns = Columns(row)
     get, time = columns.get, columns.time
     kinds, portals = get("kinds"), get("portals")
-    settings = json_object(kinds)
+    settings, default_callers = json_object(kinds), json_object(get("default_callers"))
     return Connection(
         connection_id=columns["PartitionKey"],
         display_name=get("display_name", columns["PartitionKey"]),
@@ -150,7 +153,10 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         client_id=columns["client_id"],
         integration_user=get("integration_user", ""),
         portals=tuple(Portal(value) for value in _texts(portals) if value in set(Portal)),
-        kinds={kind: _kind_settings(settings.get(kind)) for kind in TicketKind},
+        kinds={
+            kind: replace(_kind_settings(settings.get(kind)), default_caller=default_callers.get(kind))
+            for kind in TicketKind
+        },
         time_zone=get("time_zone", "UTC"),
         consent_lifetime_s=get("consent_lifetime_s", DEFAULT_CONSENT_LIFETIME_S),
         status=open_value(ConnectionStatus, get("status", ConnectionStatus.NOT_CONFIGURED)),
@@ -165,6 +171,8 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         refresh_again_at=time("refresh_again_at"),
         last_success_at=time("last_success_at"),
         last_error=_last_error(columns),
+        former_instances=json_object(get("former_instances")),
+        renamed_from=get("renamed_from"),
         kept=columns.unknown | {"kinds": kinds, "portals": portals},
         etag=_etag(row),
     )
@@ -228,6 +236,12 @@ def _kinds_text(connection: Connection) -> str:
         for kind, settings in connection.kinds.items()
     }
     return json.dumps(read | written, ensure_ascii=False)
+
+
+def _default_callers_text(connection: Connection) -> str | None:
+    """Return the default callers by kind as JSON, None when there are none."""
+    callers = {kind: settings.default_caller for kind, settings in connection.kinds.items() if settings.default_caller}
+    return json.dumps(callers) if callers else None
 
 
 def _kind_settings(value: Mapping[str, Any] | None) -> KindSettings:

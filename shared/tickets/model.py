@@ -257,7 +257,7 @@ class Ticket:
 
     def is_of(self, connection: Connection) -> bool:
         """Whether it belongs to the instance that the connection has now; otherwise nothing happens to it."""
-        return self.instance == connection.instance
+        return connection.is_at(self.instance)
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it is open after its due date."""

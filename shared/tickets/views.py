@@ -130,13 +130,12 @@ class SummaryView(View):
     kinds: Mapping[TicketKind, KindSummaryView]
 
 
-def record_link(ticket: Ticket) -> str | None:
+def record_link(ticket: Ticket, connection: Connection | None) -> str | None:
     """Return the address that opens the record in ServiceNow, or None before it stands there."""
     if ticket.record is None:
         return None
-    return (
-        f"{ticket.instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
-    )
+    instance = connection.instance if connection is not None and ticket.is_of(connection) else ticket.instance
+    return f"{instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
 
 
 def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, str]:
@@ -189,7 +188,7 @@ def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
 def _members(ticket: Ticket, connection: Connection | None, now: datetime) -> dict[str, object]:
     content, progress, record = ticket.content, ticket.delivery, ticket.record
     recommendation, requester = content.recommendation, content.requester
-    link, name = record_link(ticket), state_name(ticket, connection)
+    link, name = record_link(ticket, connection), state_name(ticket, connection)
     return {
         "ticket_id": ticket.ticket_id,
         "connection_id": ticket.connection_id,

@@ -29,6 +29,7 @@ def connection_body(connection: Connection) -> dict[str, object]:
                 "enabled": settings.enabled,
                 "assignment_group": settings.assignment_group,
                 "category": settings.category,
+                "default_caller": settings.default_caller,
                 "state_names": dict(settings.state_names),
             }
             for kind, settings in connection.kinds.items()
@@ -40,13 +41,14 @@ def connection_body(connection: Connection) -> dict[str, object]:
 
 def account_values(connection: Connection | None) -> dict[str, str]:
     """Return the fields of the provisioning page as they stand; the client secret is never shown again."""
-    values = dict.fromkeys(ACCOUNT_FIELDS, "")
+    values = dict.fromkeys((*ACCOUNT_FIELDS, "same_instance"), "")
     if connection is not None:
         values |= {
             "display_name": connection.display_name,
             "instance": connection.instance,
             "client_id": connection.client_id,
             "integration_user": connection.integration_user,
+            "same_instance": "on" if connection.renamed_from is not None else "",
         }
     return values
 
@@ -55,6 +57,8 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
     """Return the request that the provisioning page's fields mean; what it does not show stays as it is."""
     values = {name: form.get(name, "").strip() for name in ACCOUNT_FIELDS}
     given: dict[str, object] = {name: text for name, text in values.items() if name != "client_secret"}
+    if connection is not None:
+        given["same_instance"] = bool(form.get("same_instance"))
     if values["client_secret"]:
         given["client_secret"] = values["client_secret"]
     if not values["display_name"]:
@@ -75,6 +79,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
             f"{kind}_enabled": "on" if settings.enabled else "",
             f"{kind}_group": settings.assignment_group or "",
             f"{kind}_category": settings.category or "",
+            f"{kind}_default_caller": settings.default_caller or "",
             f"{kind}_other_value": "",
             f"{kind}_other_name": "",
         }
@@ -102,6 +107,7 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
         "enabled": bool(form.get(f"{kind}_enabled")),
         "assignment_group": form.get(f"{kind}_group", "").strip() or None,
         "category": form.get(f"{kind}_category", "").strip() or None,
+        "default_caller": form.get(f"{kind}_default_caller", "").strip() or None,
         "state_names": {value: name for value, name in names.items() if value and name},
     }
 

@@ -122,7 +122,7 @@ OPERATIONS.extend(
                     "authorization_read_refused",
                 ),
                 404: ("connection_not_found",),
-                409: ("connection_not_configured", "authorization_superseded"),
+                409: ("connection_not_configured", "authorization_superseded", "authorization_other_instance"),
                 502: (
                     "authorization_code_refused",
                     "authorization_incomplete",

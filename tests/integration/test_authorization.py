@@ -252,3 +252,36 @@ def test_an_update_without_a_secret_keeps_the_one_there_is(app: WholeApp) -> Non
     other_client = app.megan.ask("PUT", connected.path, {**changed, "client_id": "another-client"})
     refused(other_client, 422, "client_secret_required")
     assert app.status(connected) == "connected"
+
+
+def test_a_renamed_instance_takes_its_tickets_along_once_it_is_proved(app: WholeApp) -> None:
+    connected = app.connected()
+    ticket = app.create(connected)
+    old, new = app.world.servicenow.url, app.world.servicenow.url.replace("127.0.0.1", "localhost")
+    moved = {**connected.request, "instance": new, "same_instance": True}
+    without_secret = {name: value for name, value in moved.items() if name != "client_secret"}
+    refused(app.megan.ask("PUT", connected.path, without_secret), 422, "client_secret_required")
+    claimed = app.megan.ask("PUT", connected.path, moved).json()
+    assert (claimed["status"], claimed["renamed_from"]) == ("reauthorization_required", old)
+    assert app.show(ticket)["dormant"] is True
+    assert app.authorize(connected).status_code == 303
+    after = app.megan.get(connected.path)
+    assert (after["status"], after["former_instances"], after["renamed_from"]) == ("connected", [old], None)
+    shown = app.show(ticket)
+    assert shown["dormant"] is False
+    assert shown["servicenow"]["link"].startswith(f"{new}/")
+    app.control.change_record("incident", ticket["ticket_id"], {"state": "2"})
+    app.megan.ask("POST", f"{connected.path}/sync")
+    assert app.show(ticket)["phase"] == "in_progress"
+
+
+def test_an_instance_without_our_records_is_not_the_renamed_one(app: WholeApp) -> None:
+    connected = app.connected()
+    ticket = app.create(connected)
+    app.control.delete_record("incident", ticket["ticket_id"])
+    new = app.world.servicenow.url.replace("127.0.0.1", "localhost")
+    app.megan.ask("PUT", connected.path, {**connected.request, "instance": new, "same_instance": True})
+    refused(app.authorize(connected), 409, "authorization_other_instance")
+    assert app.status(connected) == "reauthorization_required"
+    assert app.show(ticket)["dormant"] is True
+    assert app.tokens(connected) == []

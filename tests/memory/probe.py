@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from shared.connections.model import Connection, KindSettings, TicketKind
@@ -32,12 +32,16 @@ class MemoryProbe:
         mishaps: What happens instead of an answer, by the name of the look: an exception, or :data:`HANGS`.
         asked: Names of the looks, in their order.
         records: Records that dry runs made; True once they are closed.
+        numbers: Numbers of other records, by sys_id.
+        hidden: Records that are not to be seen.
     """
 
     mishaps: dict[str, Exception | str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     records: dict[str, bool] = field(default_factory=dict)
     loses_answers: bool = False
+    numbers: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
 
     async def greet(self, instance: str) -> Greeting:
         """See the port."""
@@ -82,10 +86,10 @@ class MemoryProbe:
         """See the port."""
         await self._look("read_kind")
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> frozenset[str]:
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""
         await self._look("visible")
-        return frozenset(sys_ids)
+        return {sys_id: self.numbers.get(sys_id, "") for sys_id in sys_ids if sys_id not in self.hidden}
 
     async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
         """See the port."""

@@ -41,7 +41,7 @@ FULL = Connection(
     portals=(Portal.COMPLIANCE,),
     kinds={
         TicketKind.INCIDENT: KindSettings(False, None, None, {"1": "新規", "-5": "Pending"}),
-        TicketKind.CHANGE: KindSettings(True, "0" * 32, "Security", {}),
+        TicketKind.CHANGE: KindSettings(True, "0" * 32, "Security", {}, "1" * 32),
     },
     time_zone="Asia/Tokyo",
     consent_lifetime_s=2_147_483_647,
@@ -57,6 +57,8 @@ FULL = Connection(
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
     last_error=LastError("insufficient_rights", "ServiceNow refuses.", "", START, Operation.DELIVERY),
+    former_instances={"https://contoso-old.service-now.com": "https://contoso.service-now.com"},
+    renamed_from="https://contoso-before.service-now.com",
 )
 
 times = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

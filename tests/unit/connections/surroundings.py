@@ -17,7 +17,9 @@ from shared.connections.tokens import AccessTokens
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.known_records import MemoryKnownRecords
 from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.probe import MemoryProbe
 from tests.memory.secret_store import MemorySecretStore
 from tests.memory.sign_in import MemoryServiceNowSignIn
 from tests.memory.steps import Step, at_once
@@ -57,6 +59,8 @@ class Surroundings:
         self.authorizations = MemoryAuthorizationStore(self.step)
         self.servicenow = MemoryServiceNowSignIn(self.clock, self.step)
         self.servicenow.add(INTEGRATION_USER)
+        self.probe = MemoryProbe()
+        self.known_records = MemoryKnownRecords()
         self.health = ConnectionHealth(self.store, self.clock)
         revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
         self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
@@ -68,6 +72,8 @@ class Surroundings:
             secrets=self.secrets,
             server=self.servicenow,
             users=self.servicenow,
+            probe=self.probe,
+            records=self.known_records,
             revocation=revocation,
             lease=self.lease,
             clock=self.clock,

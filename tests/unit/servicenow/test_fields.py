@@ -81,3 +81,10 @@ def test_builtin_labels() -> None:
     assert builtin_state_label("change_request", "-4") == "Assess"
     assert builtin_state_label("incident", "1500") is None
     assert builtin_state_label("u_custom", "1") is None
+
+
+@pytest.mark.parametrize(("kind", "field"), [(TicketKind.INCIDENT, "caller_id"), (TicketKind.CHANGE, "requested_by")])
+def test_the_default_caller_stands_in_for_a_requester_who_is_not_found(kind: TicketKind, field: str) -> None:
+    settings = KindSettings(default_caller="d" * 32)
+    assert record_fields(ticket(kind=kind), settings, None)[field] == "d" * 32
+    assert record_fields(ticket(kind=kind), settings, "b" * 32)[field] == "b" * 32

@@ -32,7 +32,7 @@ CONNECTION = Connection(
     integration_user="m365.integration",
     portals=(Portal.COMPLIANCE,),
     kinds={
-        TicketKind.INCIDENT: KindSettings(True, GROUP, "network", {"1": "Just in", "-10": "Parked"}),
+        TicketKind.INCIDENT: KindSettings(True, GROUP, "network", {"1": "Just in", "-10": "Parked"}, GROUP[::-1]),
         TicketKind.CHANGE: KindSettings(enabled=False),
     },
     time_zone="Asia/Tokyo",
@@ -89,7 +89,7 @@ def test_the_configuration_form() -> None:
     }
     after = saved(configuration_body(form, CONNECTION))
     assert after.portals == (Portal.SECURITY,)
-    assert after.kinds[TicketKind.INCIDENT] == KindSettings(False, GROUP, "network", {"-10": "Parked"})
+    assert after.kinds[TicketKind.INCIDENT] == KindSettings(False, GROUP, "network", {"-10": "Parked"}, GROUP[::-1])
     assert after.kinds[TicketKind.CHANGE] == KindSettings(True, None, None, {"-5": "Drafted", "77": "Odd"})
 
 
@@ -153,3 +153,13 @@ def test_the_present_choice_is_offered_although_the_instance_does_not() -> None:
     assert with_present([Choice("a", "A")], "a") == [("a", "A")]
     assert with_present([Choice("a", "A")], "b") == [("b", "b"), ("a", "A")]
     assert with_present([Choice("a", "A")], "") == [("a", "A")]
+
+
+def test_the_account_form_says_whether_a_changed_address_is_the_same_instance() -> None:
+    moved = account_values(CONNECTION) | {"instance": "contoso-new"}
+    assert account_body(moved, CONNECTION)["same_instance"] is False
+    assert account_body(moved | {"same_instance": "on"}, CONNECTION)["same_instance"] is True
+    assert "same_instance" not in account_body(moved, None)
+    claimed = replace(CONNECTION, renamed_from="https://contoso-old.service-now.com")
+    assert account_values(claimed)["same_instance"] == "on"
+    assert "same_instance" not in connection_body(claimed), "the configuration page leaves it as it is"

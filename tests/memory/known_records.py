@@ -1,0 +1,23 @@
+"""Records of tickets that an instance is known by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.connections.model import Connection
+
+
+@dataclass
+class MemoryKnownRecords:
+    """Implements :class:`shared.connections.ports.KnownRecords`.
+
+    Attributes:
+        numbers: Numbers by sys_id, by the address of the instance.
+    """
+
+    numbers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def at(self, connection: Connection, address: str) -> Mapping[str, str]:
+        """See the port."""
+        return self.numbers.get(address, {})
