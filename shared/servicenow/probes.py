@@ -32,15 +32,17 @@ from shared.servicenow.queries import (
     OURS,
     all_of,
     any_of,
+    begins_like_ours,
     changes_since,
     condition,
     is_safe_value,
     one_of,
 )
-from shared.servicenow.records import ALL_CLASSES, SYS_IDS_PER_REQUEST
+from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import Row, TableApi, table_url
 from shared.servicenow.transport import NotReached, Request
-from shared.tickets.model import CORRELATION_DISPLAY, CORRELATION_PREFIX, TABLES, Priority
+from shared.tickets.model import CORRELATION_DISPLAY, TABLES, Priority
+from shared.tickets.ports import SYS_IDS_PER_REQUEST
 from shared.tickets.rendering import lost_characters
 
 MARK: Final = "m365check:"
@@ -181,7 +183,7 @@ class ServiceNowProbe:
             limit=1,
             counted=False,
         )
-        if not all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in page.rows):
+        if not all(begins_like_ours(row.value("correlation_id")) for row in page.rows):
             raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
 
     async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:

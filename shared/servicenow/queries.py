@@ -8,6 +8,7 @@ the question.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
@@ -66,18 +67,33 @@ OURS: Final = condition("correlation_id", "STARTSWITH", CORRELATION_PREFIX)
 """The records that this product made."""
 
 
-def changes_since(since: str | None, *, inclusive: bool) -> str:
+def begins_like_ours(correlation_id: str) -> bool:
+    """Whether an instance may take a correlation id for one of ours.
+
+    Most databases compare text without regard to case, accents and width (additions, section 0).
+    """
+    plain = unicodedata.normalize("NFKD", correlation_id).casefold()
+    return "".join(each for each in plain if not unicodedata.combining(each)).startswith(CORRELATION_PREFIX)
+
+
+def changes_since(since: str | None, *, inclusive: bool, until: str | None = None) -> str:
     """Return the query for the first page of our records in order of their last change.
 
     Args:
         since: Lower bound of ``sys_updated_on`` (UTC text), None for everything.
         inclusive: Whether records of exactly that second belong to it.
+        until: Upper bound that does not belong to it, None for none.
     """
     bound = () if since is None else (condition("sys_updated_on", ">=" if inclusive else ">", since),)
-    return ordered(all_of(OURS, *bound), "sys_updated_on", "sys_id")
+    return ordered(all_of(OURS, *bound, *_below("sys_updated_on", until)), "sys_updated_on", "sys_id")
 
 
-def next_by(field: str, after: tuple[str, str]) -> str:
+def all_by(field: str, *, until: str | None = None) -> str:
+    """Return the query for the first page of our records in the order of ``field, sys_id``, up to a bound."""
+    return ordered(all_of(OURS, *_below(field, until)), field, "sys_id")
+
+
+def next_by(field: str, after: tuple[str, str], *, until: str | None = None) -> str:
     """Return the query for our records behind a place in the order of ``field, sys_id``.
 
     Two clauses, since many records can share one second: those of the same value with a greater ``sys_id``, and those
@@ -85,5 +101,9 @@ def next_by(field: str, after: tuple[str, str]) -> str:
     """
     value, sys_id = after
     same = all_of(OURS, condition(field, "=", value), condition("sys_id", ">", sys_id))
-    greater = all_of(OURS, condition(field, ">", value))
+    greater = all_of(OURS, condition(field, ">", value), *_below(field, until))
     return ordered(any_of(same, greater), field, "sys_id")
+
+
+def _below(field: str, until: str | None) -> tuple[str, ...]:
+    return () if until is None else (condition(field, "<", until),)

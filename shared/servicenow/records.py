@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched, pairwise
 from typing import Final
 
-from shared.connections.model import KindSettings
+from shared.connections.model import KindSettings, Place
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, InstanceClosed, ServiceNowUnavailable
 from shared.servicenow.answers import unusable_answer, whole_number
 from shared.servicenow.fields import date_time_of, record_fields, time_text_of
-from shared.servicenow.queries import OURS, any_of, changes_since, condition, next_by, one_of, ordered
+from shared.servicenow.queries import (
+    all_by,
+    any_of,
+    begins_like_ours,
+    changes_since,
+    condition,
+    is_safe_value,
+    next_by,
+    one_of,
+    ordered,
+)
 from shared.servicenow.states import builtin_state_label
 from shared.servicenow.table_api import Page, Row, TableApi
-from shared.tickets.model import CORRELATION_PREFIX, TABLES, Record, Ticket
+from shared.tickets.identity import ticket_id_of
+from shared.tickets.model import TABLES, Record, Ticket
+from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordPage
+from shared.tickets.reach import Reach
 
 ALL_CLASSES: Final = "task"
 """The parent table: asking it returns incidents, changes and whatever class a ticket was moved to."""
@@ -41,10 +54,8 @@ TEXTS: Final = ("short_description", "description")
 
 MOD_COUNT_MAX: Final = 2**31 - 1
 """ServiceNow counts in 32 bits, and so does a number in Table Storage."""
-SYS_IDS_PER_REQUEST: Final = 100
-"""About 4 kB of address: half of what common front ends accept."""
-HIDDEN_WINDOWS: Final = 20
-"""How many pages without one visible row are passed over before it is called a lack of rights."""
+CORRELATION_ID_MAX_LENGTH: Final = 100
+"""Length of ServiceNow's ``correlation_id`` (wire document 5.1)."""
 NOT_VISIBLE: Final = "records_not_visible"
 
 
@@ -122,19 +133,25 @@ class ServiceNowRecords:
         *,
         since: str | None,
         inclusive: bool,
-        after: tuple[str, str] | None,
-        page_size: int,
-    ) -> tuple[Sequence[Record], bool]:
+        until: str | None,
+        place: Place,
+        reach: Reach,
+    ) -> RecordPage:
         """See the port."""
-        query = changes_since(since, inclusive=inclusive) if after is None else next_by("sys_updated_on", after)
-        return await self._keyset_page(access, query, "sys_updated_on", after, page_size)
+        key = "sys_updated_on"
+        if place.after is None:
+            query = changes_since(since, inclusive=inclusive, until=until)
+        else:
+            query = next_by(key, place.after, until=until)
+        return await self._keyset_page(access, query, key, place, reach)
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
-    ) -> tuple[Sequence[Record], bool]:
+        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+    ) -> RecordPage:
         """See the port."""
-        query = ordered(OURS, "correlation_id", "sys_id") if after is None else next_by("correlation_id", after)
-        return await self._keyset_page(access, query, "correlation_id", after, page_size)
+        key = "correlation_id"
+        query = all_by(key, until=until) if place.after is None else next_by(key, place.after, until=until)
+        return await self._keyset_page(access, query, key, place, reach)
 
     async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
         """See the port."""
@@ -155,31 +172,49 @@ class ServiceNowRecords:
         return found
 
     async def _keyset_page(
-        self, access: InstanceAccess, query: str, key: str, after: tuple[str, str] | None, page_size: int
-    ) -> tuple[Sequence[Record], bool]:
-        """Return one page in the order of ``key, sys_id``, and whether more follow.
+        self, access: InstanceAccess, query: str, key: str, place: Place, reach: Reach
+    ) -> RecordPage:
+        """Return one page in the order of ``key, sys_id``; one request.
 
         One row more than the page is asked for, so that a full last page needs no empty page behind it. ServiceNow
-        applies the limit before access controls, so an answer can hold fewer rows than asked for although more exist;
-        its count, taken before access controls, too, tells (wire document 2.7). A record that has a place in the order
-        is one to go on from, and comes last; where a whole window shows none, the next one is asked for by offset, a
-        bounded number of times.
+        applies the limit before access controls, so an answer can hold fewer rows than asked for although more exist.
+        A row that a query can name is a place to go on from. Where a whole page has none, the next one is asked for by
+        offset, and begins a little earlier: rows that change meanwhile leave, and those behind them move up.
         """
-        window = page_size + 1
-        without_place: list[Row] = []
-        for offset in range(0, HIDDEN_WINDOWS * page_size, page_size):
-            page = await self.table_api.list_rows(
-                access, ALL_CLASSES, query=query, fields=FIELDS, limit=window, offset=offset
-            )
-            more = len(page.rows) > page_size or (page.total_count or 0) > offset + window
-            _check_readable(page, key)
-            rows = page.rows[:page_size]
-            placed = [row for row in rows if row.sys_id and _place_value(row, key)]
-            without_place += [row for row in rows if row.sys_id and not _place_value(row, key)]
-            if placed or not more:
-                _check_order(placed, key, after)
-                return _records([*without_place, *placed], ALL_CLASSES), more
-        raise _not_visible()
+        page = await self.table_api.list_rows(
+            access,
+            ALL_CLASSES,
+            query=query,
+            fields=FIELDS,
+            limit=reach.page_size + 1,
+            offset=place.offset,
+            counted=reach.counted,
+        )
+        _check_readable(page, key)
+        rows = [row for row in page.rows[: reach.page_size] if row.sys_id]
+        placed = [number for number, row in enumerate(rows) if _place_value(row, key)]
+        _check_answers_query(rows, [rows[number] for number in placed], key, place)
+        if not _more_follow(page, place, reach):
+            following = None
+        elif placed:
+            last = rows[placed[-1]]
+            following = Place((_place_value(last, key), last.sys_id), len(rows) - 1 - placed[-1])
+        else:
+            following = replace(place, offset=place.offset + reach.page_size - reach.page_size // 10)
+        return RecordPage(_records(rows, ALL_CLASSES), following)
+
+
+def _more_follow(page: Page, place: Place, reach: Reach) -> bool:
+    """Whether there are rows behind a page (wire document 2.7).
+
+    The count covers the query from its beginning, with hidden rows or without them (NOT FOUND). Without a count, only
+    an empty page is known to be the last.
+    """
+    if len(page.rows) > reach.page_size:
+        return True
+    if page.total_count is None:
+        return bool(page.rows)
+    return page.total_count > place.offset + (len(page.rows) or reach.page_size + 1)
 
 
 def record_of(row: Row, table: str) -> Record | None:
@@ -224,7 +259,10 @@ def _is_one_of(record: Record, sys_id: str, correlation_id: str) -> bool:
 
 def _place_value(row: Row, key: str) -> str:
     """Return a row's value in the order of ``key``; empty when no query can go on from it."""
-    return time_text_of(row.value(key)) if key == "sys_updated_on" else row.value(key)
+    value = row.value(key)
+    if key == "sys_updated_on":
+        return time_text_of(value)
+    return value if is_safe_value(value) and len(value) <= CORRELATION_ID_MAX_LENGTH else ""
 
 
 def _check_readable(page: Page, key: str) -> None:
@@ -237,16 +275,17 @@ def _check_readable(page: Page, key: str) -> None:
         )
 
 
-def _check_order(rows: Sequence[Row], key: str, after: tuple[str, str] | None) -> None:
-    """Refuse rows that are not ours, not behind the place asked for, or not in order.
+def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:
+    """Refuse rows that cannot be ours, are not behind the place asked for, or not in order.
 
     ServiceNow drops what it does not accept of a query without a sign (wire document 2.3). Going on from such a page
-    would loop for ever or pass rows over.
+    would loop for ever or pass rows over. How databases order other people's correlation ids differs (letter case,
+    punctuation), so only our own, whose order is the same everywhere, and times are compared.
     """
-    ours = all(row.value("correlation_id").startswith(CORRELATION_PREFIX) for row in rows)
-    # Databases sort without regard to case, and somebody else's correlation id may be written in capitals.
-    order = [(row.value(key).casefold(), row.sys_id.casefold()) for row in rows]
-    behind = after is None or not order or order[0] > (after[0].casefold(), after[1].casefold())
+    ours = all(begins_like_ours(row.value("correlation_id")) for row in rows)
+    order = _comparable(key, ((row.value(key), row.sys_id) for row in placed))
+    after = _comparable(key, () if place.after is None else (place.after,))
+    behind = not after or not order or order[0] > after[0]
     if not ours or not behind or any(second[0] < first[0] for first, second in pairwise(order)):
         raise _not_honoured()
 
@@ -258,6 +297,13 @@ def _not_visible() -> AccessRefused:
         next_step="Check that the integration user may read incidents and change requests: roles, access controls, "
         "domain.",
     )
+
+
+def _comparable(key: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those of the places whose order is the same in every database."""
+    return [
+        (value.lower(), sys_id.lower()) for value, sys_id in places if key != "correlation_id" or ticket_id_of(value)
+    ]
 
 
 def _not_honoured() -> AccessRefused:

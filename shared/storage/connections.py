@@ -23,6 +23,7 @@ from shared.connections.model import (
     KindSettings,
     LastError,
     Operation,
+    Place,
     Portal,
     SyncState,
     TicketKind,
@@ -186,13 +187,16 @@ def sync_state_row(connection_id: str, state: SyncState) -> Row:
             "RowKey": SYNC_KEY,
             "watermark": state.watermark,
             "watermark_seen_at": state.watermark_seen_at,
-            "resume_after": json.dumps(state.resume_after) if state.resume_after is not None else None,
+            **_place_columns("resume_after", "resume_offset", state.resume_at),
             "resume_after_ticket": state.resume_after_ticket,
             "last_started_at": state.last_started_at,
             "last_completed_at": state.last_completed_at,
             "requested_at": state.requested_at,
             "reconciled_at": state.reconciled_at,
             "reconcile_after": state.reconcile_after,
+            **_place_columns("reconcile_place", "reconcile_offset", state.reconcile_place),
+            "read_step": state.read_step or None,
+            "read_step_at": state.read_step_at,
             "reconcile_again_at": state.reconcile_again_at,
         }
     )
@@ -202,17 +206,19 @@ def sync_state_of(row: Mapping[str, Any]) -> SyncState:
     """Return the synchronisation state in a row of the table; raises as :func:`connection_of` does."""
     columns = Columns(row)
     get, time = columns.get, columns.time
-    resume_after = get("resume_after")
     return SyncState(
         watermark=get("watermark"),
         watermark_seen_at=time("watermark_seen_at"),
-        resume_after=None if resume_after is None else _place(resume_after),
+        resume_at=_place(get("resume_after"), get("resume_offset")),
         resume_after_ticket=get("resume_after_ticket"),
         last_started_at=time("last_started_at"),
         last_completed_at=time("last_completed_at"),
         requested_at=time("requested_at"),
         reconciled_at=time("reconciled_at"),
         reconcile_after=get("reconcile_after"),
+        reconcile_place=_place(get("reconcile_place"), get("reconcile_offset")),
+        read_step=get("read_step", 0),
+        read_step_at=time("read_step_at"),
         reconcile_again_at=time("reconcile_again_at"),
         kept=columns.unknown,
         etag=_etag(row),
@@ -274,9 +280,19 @@ def _last_error(columns: Columns) -> LastError | None:
     )
 
 
-def _place(text: str) -> tuple[str, str]:
-    updated_on, sys_id = json.loads(text)
-    return updated_on, sys_id
+def _place_columns(after_column: str, offset_column: str, place: Place | None) -> Row:
+    """Return the columns of a place; release 0.1 reads ``resume_after`` and begins there without the offset."""
+    if place is None:
+        return {}
+    after = None if place.after is None else json.dumps(place.after)
+    return {after_column: after, offset_column: place.offset or None}
+
+
+def _place(after: str | None, offset: int | None) -> Place | None:
+    if after is None:
+        return None if offset is None else Place(None, offset)
+    key, sys_id = json.loads(after)
+    return Place((key, sys_id), offset or 0)
 
 
 def _etag(row: Any) -> str:

@@ -38,6 +38,7 @@ type Row = dict[str, Any]
 
 PENDING_PREFIX: Final = "pending:"
 NUMBER_PREFIX: Final = "number:"
+UNLINKED_PREFIX: Final = "unlinked:"
 SUMMARY_KEY: Final = "summary"
 TICKET_KEYS_END: Final = "g"
 """Ticket ids are hexadecimal; every other row key of a partition sorts behind this."""
@@ -117,6 +118,7 @@ def ticket_row(ticket: Ticket) -> Row:
         "error_status": progress.error_status,
         "phase": ticket.phase.value if ticket.phase else None,
         "open": ticket.is_open,
+        "unlinked": ticket.is_unlinked or None,
         "due_at": ticket.due_at,
         "timeline": _timeline_text(known),
         "later_events": _timeline_text(later) if later else None,
@@ -189,6 +191,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
         timeline=tuple(
             merge(_timeline_of(get("timeline")), _timeline_of(get("later_events")), key=lambda event: event.at)
         ),
+        is_unlinked=get("unlinked", False),
         kept=columns.unknown,
         etag=etag,
     )

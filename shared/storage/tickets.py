@@ -28,6 +28,7 @@ from shared.storage.ticket_rows import (
     PENDING_PREFIX,
     SUMMARY_KEY,
     TICKET_KEYS_END,
+    UNLINKED_PREFIX,
     Row,
     is_summary_change_known,
     pending_key,
@@ -224,6 +225,17 @@ class AzureTicketStore:
             place = rows[-1]["RowKey"]
         return pending[:limit]
 
+    async def list_unlinked(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets that are followed by ``sys_id``, newest first, older than ``after``."""
+        rows = await self._rows(
+            "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
+            {"connection": connection_id, "place": f"{UNLINKED_PREFIX}{after or ''}", "last": f"{UNLINKED_PREFIX}~"},
+            limit,
+        )
+        ticket_ids = [row["RowKey"].removeprefix(UNLINKED_PREFIX) for row in rows]
+        tickets = await self.get_tickets(connection_id, ticket_ids)
+        return [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
+
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection, as far as its rows can be read."""
         summary, changes = await self._summary_rows(connection_id)
@@ -377,6 +389,10 @@ def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
         operations.append((TransactionOperation.UPSERT, outbox_row))
     if was_pending and not is_pending:
         operations.append((TransactionOperation.DELETE, outbox_row))
+    was_followed = before is not None and before.is_followed_by_sys_id
+    if after.is_followed_by_sys_id != was_followed:
+        row = {"PartitionKey": after.connection_id, "RowKey": f"{UNLINKED_PREFIX}{after.ticket_id}"}
+        operations.append((TransactionOperation.DELETE if was_followed else TransactionOperation.UPSERT, row))
     old_number = before.record.number if before is not None and before.record is not None else None
     if after.record is not None and after.record.number != old_number:
         key = _number_key(after.record.number)

@@ -24,16 +24,22 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
     """
     after = replace(
         ticket,
-        record=replace(record, texts=None),
+        record=replace(record, correlation_id=ticket.correlation_id, texts=None),
         phase=phase_of(record.table, record.state, record.active),
         delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now),
+        is_unlinked=_is_unlinked(ticket, record),
     )
     after = with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
     if lost := _lost(ticket, record):
         after = with_event(after, EventKind.SHORTENED, now, **lost)
     if record.due_at != ticket.content.due_at:
         after = _due_date_changed(after, record, now)
-    return after
+    return with_event(after, EventKind.UNLINKED, now) if after.is_unlinked else after
+
+
+def _is_unlinked(ticket: Ticket, record: Record) -> bool:
+    """Whether the query for our records may miss this one: some instances compare text with regard to case."""
+    return record.correlation_id != ticket.correlation_id
 
 
 def is_outdated(ticket: Ticket, record: Record) -> bool:
@@ -69,10 +75,14 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
         return ticket
     if record.table == CLASS_NOT_SHOWN:
         record = replace(record, table=known.table)
+    unlinked = _is_unlinked(ticket, record)
+    record = replace(record, correlation_id=ticket.correlation_id)
     phase = phase_of(record.table, record.state, record.active)
-    if record == known and phase is ticket.phase:
+    if (record, phase, unlinked) == (known, ticket.phase, ticket.is_unlinked):
         return ticket
-    after = replace(ticket, record=record, phase=phase)
+    after = replace(ticket, record=record, phase=phase, is_unlinked=unlinked)
+    if unlinked and not ticket.is_unlinked:
+        after = with_event(after, EventKind.UNLINKED, now)
     if ticket.phase is Phase.DELETED:
         after = with_event(after, EventKind.FOUND_AGAIN, now, state=record.state, label=record.state_label)
     elif (record.state, phase) != (known.state, ticket.phase):

@@ -23,8 +23,16 @@ def new_ticket_id(now: datetime) -> str:
     Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
     idempotency key (wire document 2.5).
     """
-    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1)
-    return f"{_NEWEST_FIRST - milliseconds:012x}{secrets.token_hex(10)}"
+    return f"{_first_digits(now)}{secrets.token_hex(10)}"
+
+
+def first_id_of(at: datetime) -> str:
+    """Return the first of all ids made at that time, in text order: those before it are newer, the others older."""
+    return f"{_first_digits(at)}{'0' * 20}"
+
+
+def _first_digits(at: datetime) -> str:
+    return f"{_NEWEST_FIRST - (at - _EPOCH) // timedelta(milliseconds=1):012x}"
 
 
 def creation_time_of(ticket_id: str) -> datetime:
@@ -38,10 +46,14 @@ def is_ticket_id(text: str) -> bool:
 
 
 def ticket_id_of(correlation_id: str) -> str | None:
-    """Return the ticket id in a ServiceNow correlation id, or None when it is not one of ours."""
-    if not correlation_id.startswith(CORRELATION_PREFIX):
+    """Return the ticket id in a ServiceNow correlation id, or None when it is not one of ours.
+
+    Case does not count, as it does not on most instances.
+    """
+    plain = correlation_id.lower()
+    if not plain.startswith(CORRELATION_PREFIX):
         return None
-    ticket_id = correlation_id.removeprefix(CORRELATION_PREFIX)
+    ticket_id = plain.removeprefix(CORRELATION_PREFIX)
     return ticket_id if is_ticket_id(ticket_id) else None
 
 

@@ -160,6 +160,8 @@ class EventKind(StrEnum):
     DELETED = "deleted"
     FOUND_AGAIN = "found_again"
     DOUBLED = "doubled"
+    UNLINKED = "unlinked"
+    """The record no longer carries our correlation id, or never did."""
     ARCHIVED = "archived"
     """A closed ticket's record can no longer be found."""
     ADOPTED = "adopted"
@@ -219,7 +221,9 @@ class Ticket:
         instance: Base URL of the instance it belongs to; it stays dormant while the connection points elsewhere.
         phase: None until it is delivered.
         due_at: The due date that counts now: ServiceNow's once it is delivered, the wanted one before.
+        is_unlinked: Its record does not carry our correlation id, exactly as we write it.
         kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
+        is_unlinked: Its record does not carry our correlation id, exactly as we write it.
         etag: Version of the stored row.
     """
 
@@ -232,6 +236,7 @@ class Ticket:
     record: Record | None = None
     phase: Phase | None = None
     timeline: tuple[TimelineEvent, ...] = ()
+    is_unlinked: bool = False
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
@@ -254,6 +259,11 @@ class Ticket:
     def is_open(self) -> bool:
         """Whether it stands in ServiceNow and somebody still has to work on it."""
         return self.phase in OPEN_PHASES
+
+    @property
+    def is_followed_by_sys_id(self) -> bool:
+        """Whether the synchronisation has to ask for its record by ``sys_id``; closed ones are looked at at night."""
+        return self.is_unlinked and self.is_open
 
     def is_of(self, connection: Connection) -> bool:
         """Whether it belongs to the instance that the connection has now; otherwise nothing happens to it."""

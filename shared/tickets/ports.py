@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from shared.connections.model import Connection, KindSettings, Operation, Portal, TicketKind
+from shared.connections.model import Connection, KindSettings, Operation, Place, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError
 from shared.tickets.model import Delivery, Phase, Record, Ticket
+from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
 
 
@@ -99,6 +100,10 @@ class TicketStore(Protocol):
         """Return up to ``limit`` pending tickets, oldest first, newer than the ticket id ``after``."""
         ...
 
+    async def list_unlinked(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets that are followed by ``sys_id``, newest first, older than ``after``."""
+        ...
+
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection."""
         ...
@@ -118,6 +123,25 @@ class IdempotencyStore(Protocol):
     async def delete_expired_reservations(self, before: datetime) -> int:
         """Delete the reservations made before that time; return how many."""
         ...
+
+
+SYS_IDS_PER_REQUEST: Final = 100
+"""About 4 kB of address: half of what common front ends accept."""
+BEFORE_ANY_SYS_ID: Final = "0"
+"""Every sys_id sorts behind it, in whatever collation."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """One page of records.
+
+    Attributes:
+        records: In order; none where a whole page is hidden from us. Foreign ones can be among them.
+        next: Where the next page begins; None at the end.
+    """
+
+    records: Sequence[Record]
+    next: Place | None
 
 
 class TicketRecords(Protocol):
@@ -159,15 +183,18 @@ class TicketRecords(Protocol):
         *,
         since: str | None,
         inclusive: bool,
-        after: tuple[str, str] | None,
-        page_size: int,
-    ) -> tuple[Sequence[Record], bool]:
-        """Return one page of our records of every class by ``sys_updated_on, sys_id``, and whether more follow.
+        until: str | None,
+        place: Place,
+        reach: Reach,
+    ) -> RecordPage:
+        """Return one page of our records of every class by ``sys_updated_on, sys_id``.
 
         Args:
             since: Lower bound of ``sys_updated_on`` (ServiceNow's text form), None for everything.
             inclusive: Whether records of exactly that second belong to it.
-            after: ``(sys_updated_on, sys_id)`` of the last record of the page before; takes the place of ``since``.
+            until: Upper bound that does not belong to it, None for none.
+            place: ``next`` of the page before; its ``after`` takes the place of ``since``.
+            reach: How many records to ask for, and whether to have them counted.
 
         Raises AccessRefused with code ``query_refused`` where query rules forbid range or sort on ``sys_updated_on``.
         """
@@ -178,12 +205,14 @@ class TicketRecords(Protocol):
         ...
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
-    ) -> tuple[Sequence[Record], bool]:
-        """Return one page of all our records in order of ``correlation_id, sys_id``, and whether more follow.
+        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+    ) -> RecordPage:
+        """Return one page of all our records in order of ``correlation_id, sys_id``.
 
         Args:
-            after: ``(correlation_id, sys_id)`` of the last record of the page before, None for the first page.
+            until: Upper bound of ``correlation_id`` that does not belong to it, None for none.
+            place: ``next`` of the page before.
+            reach: As for :meth:`list_changes`.
         """
         ...
 

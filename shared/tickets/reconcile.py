@@ -7,7 +7,7 @@ deleted, never seen here, doubled. Every difference in state is applied as well.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -15,9 +15,9 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_sync_state
-from shared.connections.model import Connection, SyncState
+from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused, FixConfiguration
+from shared.errors import AccessRefused, FixConfiguration, ServiceNowUnavailable
 from shared.tickets.access import with_access
 from shared.tickets.apply import (
     adopted,
@@ -29,18 +29,20 @@ from shared.tickets.apply import (
     own_first,
     with_record,
 )
-from shared.tickets.identity import ticket_id_of
+from shared.tickets.identity import creation_time_of, first_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
-from shared.tickets.ports import InstanceDoor, TicketRecords, TicketStore
+from shared.tickets.ports import BEFORE_ANY_SYS_ID, InstanceDoor, TicketRecords, TicketStore
+from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
+from shared.tickets.sync import BEFORE_OUR_FIRST_RECORD, by_ticket_id
 
 PAGE_SIZE: Final = 1000
 GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
+COMPARED_AT_ONCE: Final = 1000
+"""Tickets that are compared together: so many that lost rights show before anything is marked as deleted."""
 PATIENCE: Final = timedelta(hours=1)
 """After a refusal, which somebody has to mend, it is tried again so much later."""
-BEFORE_ANY_SYS_ID: Final = "0"
-"""Every sys_id sorts behind it, in whatever collation."""
 MANY: Final = 20
 """More open tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records.
 
@@ -89,7 +91,7 @@ def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
     """
     if state.reconcile_again_at is not None and now < state.reconcile_again_at:
         return False
-    if state.reconcile_after is not None:
+    if state.reconcile_after is not None or state.reconcile_place is not None:
         return True
     planned = datetime.combine(now.date(), at, tzinfo=now.tzinfo)
     if planned > now:
@@ -121,57 +123,96 @@ class TicketReconciliation:
         except FixConfiguration:
             again_at = self.clock() + PATIENCE
             await change_sync_state(
-                self.connections, connection.connection_id, lambda state: replace(state, reconcile_again_at=again_at)
+                self.connections,
+                connection.connection_id,
+                lambda state: replace(state, reconcile_again_at=again_at, reconcile_after=None, reconcile_place=None),
             )
             raise
 
     async def _run(self, connection: Connection, deadline: datetime) -> ReconciliationCounts:
-        state = await self.connections.get_sync_state(connection.connection_id)
+        begun = await self.connections.get_sync_state(connection.connection_id)
         counts = ReconciliationCounts()
-        place = state.reconcile_after
-        ours = _Walk(self.store.scan_tickets(connection.connection_id, after=place))
-        # The records of the last ticket are asked for again: the end of the page may have parted two of them.
-        position = (f"{CORRELATION_PREFIX}{place}", BEFORE_ANY_SYS_ID) if place is not None else None
-        while not counts.complete and self.clock() < deadline:
-            page, more = await with_access(
-                self.door,
-                connection,
-                partial(self.records.list_by_correlation, after=position, page_size=self.page_size),
-            )
-            if page:
-                # Foreign records may have a correlation id that begins like ours and cannot be asked for.
-                last = next((each for each in reversed(page) if ticket_id_of(each.correlation_id or "")), page[-1])
-                position = (last.correlation_id or "", last.sys_id)
-            until = position[0].removeprefix(CORRELATION_PREFIX).lower() if more and position is not None else None
-            tickets = await ours.up_to(until)
-            await self._compare_page(connection, tickets, page, counts)
-            place = until or place
-            counts.complete = not more
-        ended_at = self.clock()
+        progress = _Progress.begin(begun, self.clock())
+        try:
+            await self._step_by_step(connection, progress, deadline, counts)
+        finally:
+            ended_at = self.clock()
 
-        def ended(stored: SyncState) -> SyncState:
-            if (stored.reconciled_at, stored.reconcile_after) != (state.reconciled_at, state.reconcile_after):
-                return stored  # reset meanwhile: the connection points to another instance
-            if counts.complete:
-                return replace(stored, reconcile_after=None, reconcile_again_at=None, reconciled_at=ended_at)
-            return replace(stored, reconcile_after=place, reconcile_again_at=None)
+            def ended(stored: SyncState) -> SyncState:
+                if _position(stored) != _position(begun):
+                    return stored  # reset meanwhile: the connection points to another instance
+                stored = replace(with_step(stored, progress.step, ended_at), reconcile_again_at=None)
+                if counts.complete:
+                    return replace(stored, reconcile_after=None, reconcile_place=None, reconciled_at=ended_at)
+                return replace(stored, reconcile_after=progress.ticket_id, reconcile_place=progress.stored_place)
 
-        await change_sync_state(self.connections, connection.connection_id, ended)
+            await change_sync_state(self.connections, connection.connection_id, ended)
         return counts
 
-    async def _compare_page(
-        self, connection: Connection, tickets: Sequence[Ticket], page: Sequence[Record], counts: ReconciliationCounts
+    async def _step_by_step(
+        self, connection: Connection, progress: _Progress, deadline: datetime, counts: ReconciliationCounts
     ) -> None:
-        by_ticket: dict[str, list[Record]] = {}
-        for record in page:
-            if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
-                by_ticket.setdefault(ticket_id, []).append(record)
-        known = {ticket.ticket_id for ticket in tickets}
-        stragglers = await self.store.get_tickets(
-            connection.connection_id, [ticket_id for ticket_id in by_ticket if ticket_id not in known]
-        )
-        counts.never_seen += sum(1 for ticket_id in by_ticket if ticket_id not in known and ticket_id not in stragglers)
-        await self._compare(connection, (*tickets, *stragglers.values()), by_ticket, counts)
+        """Walk; where ServiceNow cancels a read, ask for less, as the synchronisation does."""
+        while not counts.complete and self.clock() < deadline:
+            try:
+                await self._walk(connection, progress, deadline, counts)
+            except ServiceNowUnavailable as error:
+                step = less(error, progress.step)
+                if step is None:
+                    raise
+                progress.step = step
+                if error.code == "servicenow_timeout":
+                    raise
+
+    async def _walk(
+        self, connection: Connection, progress: _Progress, deadline: datetime, counts: ReconciliationCounts
+    ) -> None:
+        reach = reaches(self.page_size)[progress.step]
+        ours = _Walk(self.store.scan_tickets(connection.connection_id, after=progress.ticket_id))
+        bound = next_bound(progress.ticket_id, reach, self.clock())
+        while not counts.complete and self.clock() < deadline:
+            page = await with_access(
+                self.door,
+                connection,
+                partial(
+                    self.records.list_by_correlation,
+                    until=None if bound is None else f"{CORRELATION_PREFIX}{bound}",
+                    place=progress.place,
+                    reach=reach,
+                ),
+            )
+            records = by_ticket_id(page.records)
+            # Up to here the page shows every record; where it ends with foreign ones, up to our last one before them.
+            until = bound if page.next is None else max(*records, progress.ticket_id or "", "")
+            met: set[str] = set()
+            async for tickets in ours.up_to(until):
+                await self._compare(connection, tickets, records, counts)
+                met |= {ticket.ticket_id for ticket in tickets}
+                progress.ticket_id = tickets[-1].ticket_id
+                if self.clock() >= deadline:
+                    return  # The page is read again: the rest of it has not been compared.
+            await self._compare_others(connection, records, met, counts)
+            progress.ticket_id = until or progress.ticket_id
+            if page.next is not None:
+                progress.place = page.next
+            elif bound is not None:
+                progress.place = Place((f"{CORRELATION_PREFIX}{bound}", BEFORE_ANY_SYS_ID))
+                bound = next_bound(bound, reach, self.clock())
+            else:
+                counts.complete = True
+
+    async def _compare_others(
+        self,
+        connection: Connection,
+        records: Mapping[str, Sequence[Record]],
+        met: Set[str],
+        counts: ReconciliationCounts,
+    ) -> None:
+        """Compare the tickets of records that the walk has passed already, and count records without one."""
+        ticket_ids = [ticket_id for ticket_id in records if ticket_id not in met]
+        others = await self.store.get_tickets(connection.connection_id, ticket_ids)
+        counts.never_seen += len(ticket_ids) - len(others)
+        await self._compare(connection, list(others.values()), records, counts)
 
     async def _compare(
         self,
@@ -239,8 +280,7 @@ class TicketReconciliation:
         for ticket, known in doubtful:
             shown = own_first(ticket, records.get(ticket.ticket_id, ()))
             if (record := by_sys_id.get(known.sys_id)) is not None:
-                own = replace(record, correlation_id=ticket.correlation_id)
-                changes += counts.change(ticket, _compared(ticket, own, shown, now), shown)
+                changes += counts.change(ticket, _compared(ticket, record, shown, now), shown)
             elif shown:
                 counts.adopted += 1
                 changes.append((ticket, _compared(adopted(ticket, shown[0], now), shown[0], shown, now)))
@@ -267,25 +307,67 @@ def _compared(ticket: Ticket, own: Record, shown: Sequence[Record], now: datetim
     return ticket
 
 
+def _position(state: SyncState) -> tuple[object, ...]:
+    return (state.reconciled_at, state.reconcile_after, state.reconcile_place)
+
+
+def next_bound(after: str | None, reach: Reach, now: datetime) -> str | None:
+    """Return the ticket id up to which one query goes that begins behind ``after``; None for no bound.
+
+    Ticket ids begin with the time of their creation, the newest first.
+    """
+    if reach.span is None:
+        return None
+    begin = now + reach.span if after is None else creation_time_of(after)
+    return first_id_of(begin - reach.span) if begin - reach.span > BEFORE_OUR_FIRST_RECORD else None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a comparison has come, also when it fails.
+
+    Attributes:
+        ticket_id: Tickets up to this one have been compared.
+        place: Where the next page begins.
+    """
+
+    step: int
+    ticket_id: str | None
+    place: Place
+
+    @classmethod
+    def begin(cls, state: SyncState, now: datetime) -> _Progress:
+        """Return where a run begins. Release 0.1 stored the ticket's id only."""
+        ticket_id, place = state.reconcile_after, state.reconcile_place
+        if place is None and ticket_id is not None:
+            place = Place((f"{CORRELATION_PREFIX}{ticket_id}", BEFORE_ANY_SYS_ID))
+        return cls(step_to_try(state, now), ticket_id, place or Place())
+
+    @property
+    def stored_place(self) -> Place | None:
+        """The place as it is stored: nothing at the beginning."""
+        return self.place if self.place != Place() else None
+
+
 class _Walk:
     """Hands out a sorted sequence of pages piece by piece."""
 
     def __init__(self, pages: AsyncIterator[Sequence[Ticket]]) -> None:
         self._pages = pages
-        self._left: list[Ticket] = []
-        self._ended = False
+        self._left: Sequence[Ticket] = ()
 
-    async def up_to(self, ticket_id: str | None) -> list[Ticket]:
-        """Return the tickets up to and including this id, or all the rest."""
-        while not self._ended and (ticket_id is None or not self._left or self._left[-1].ticket_id <= ticket_id):
-            page = await anext(self._pages, None)
-            if page is None:
-                self._ended = True
-            else:
-                self._left.extend(page)
-        if ticket_id is None:
-            taken, self._left = self._left, []
-            return taken
-        count = sum(1 for ticket in self._left if ticket.ticket_id <= ticket_id)
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
+    async def up_to(self, ticket_id: str | None) -> AsyncIterator[Sequence[Ticket]]:
+        """Go through the tickets up to and including this id, or through all the rest."""
+        taken: list[Ticket] = []
+        while True:
+            count = sum(1 for ticket in self._left if ticket_id is None or ticket.ticket_id <= ticket_id)
+            taken += self._left[:count]
+            self._left = self._left[count:]
+            if len(taken) >= COMPARED_AT_ONCE:
+                yield taken
+                taken = []
+            if self._left or (page := await anext(self._pages, None)) is None:
+                break
+            self._left = page
+        if taken:
+            yield taken

@@ -8,23 +8,32 @@ two runs it starts right behind it, and an idle run is one empty answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import ceil
 from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_sync_state
-from shared.connections.model import Connection, SyncState
+from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused, StorageUnavailable
+from shared.errors import AccessRefused, ConnectorError, ServiceNowUnavailable, StorageUnavailable
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.apply import is_outdated, own_first, with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import EARLIEST, Delivery, Record, Ticket
-from shared.tickets.ports import InstanceDoor, TicketFilter, TicketRecords, TicketStore
+from shared.tickets.ports import (
+    BEFORE_ANY_SYS_ID,
+    SYS_IDS_PER_REQUEST,
+    InstanceDoor,
+    TicketFilter,
+    TicketRecords,
+    TicketStore,
+)
+from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
 
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
@@ -34,6 +43,8 @@ FUTURE: Final = timedelta(days=1)
 """A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 CONFLICT_TRIES: Final = 5
+BEFORE_OUR_FIRST_RECORD: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""Older than this product, where a read has to begin at some time."""
 
 
 @dataclass(slots=True)
@@ -45,6 +56,7 @@ class SyncCounts:
         seen: Records that ServiceNow showed.
         applied: Tickets that changed here.
         unknown: Records with our correlation id that no ticket here belongs to.
+        hidden: Pages on which ServiceNow showed nothing although more records follow.
         complete: Whether the run came to the end before its deadline.
     """
 
@@ -52,6 +64,7 @@ class SyncCounts:
     seen: int = 0
     applied: int = 0
     unknown: int = 0
+    hidden: int = 0
     complete: bool = False
 
 
@@ -87,7 +100,7 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
         state,
         watermark=newest if moved else state.watermark,
         watermark_seen_at=ended_at if moved else state.watermark_seen_at,
-        resume_after=None,
+        resume_at=None,
         resume_after_ticket=None,
         last_completed_at=started_at,
         requested_at=None,
@@ -112,10 +125,75 @@ def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncStat
 
 def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
     """Whether a run is due: asked for, interrupted, or the interval has passed."""
-    interrupted = state.resume_after is not None or state.resume_after_ticket is not None
+    interrupted = state.resume_at is not None or state.resume_after_ticket is not None
     if state.requested_at is not None or interrupted or state.last_started_at is None:
         return True
     return now >= state.last_started_at + timedelta(seconds=interval_s)
+
+
+def place_to_resume(before: SyncState, now: datetime) -> Place:
+    """Return where a run begins that goes on with an interrupted one; the beginning when there is none.
+
+    A record whose transaction was open at the interruption can show up behind the place later on. When that much time
+    has passed, the run begins a little earlier.
+
+    Args:
+        before: The state before this run began.
+    """
+    place = before.resume_at
+    at = None if place is None or place.after is None else _time_of(place.after[0])
+    late = before.last_started_at is None or not (
+        timedelta() <= now - before.last_started_at < timedelta(seconds=LATE_COMMIT_S)
+    )
+    if place is None or (place.after is not None and at is None):
+        return Place()
+    if not late:
+        return place
+    if at is None:
+        return Place()
+    return Place(((at - timedelta(seconds=LATE_COMMIT_S)).strftime(TIME_FORMAT), BEFORE_ANY_SYS_ID))
+
+
+def latest_time(now: datetime) -> str:
+    """Return the latest ``sys_updated_on`` that moves the watermark."""
+    return (now + FUTURE).strftime(TIME_FORMAT)
+
+
+def next_bound(begins_at: str | None, reach: Reach, now: datetime) -> str | None:
+    """Return the upper bound of ``sys_updated_on`` for a query that begins there; None for no bound."""
+    if reach.span is None:
+        return None
+    begin = _time_of(begins_at) or BEFORE_OUR_FIRST_RECORD
+    return None if begin + reach.span >= now else (begin + reach.span).strftime(TIME_FORMAT)
+
+
+def by_ticket_id(records: Iterable[Record]) -> Mapping[str, Sequence[Record]]:
+    """Return the records that carry a correlation id of ours, by ticket id."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
+            found.setdefault(ticket_id, []).append(record)
+    return found
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run by time has come, also when it fails."""
+
+    step: int
+    place: Place
+    newest: str | None
+
+    @classmethod
+    def begin(cls, step: int, place: Place, now: datetime) -> _Progress:
+        """Return where a run begins; a record at which it goes on is the newest one seen so far."""
+        is_record = place.after is not None and place.after[1] != BEFORE_ANY_SYS_ID
+        seen = place.after[0] if is_record and place.after is not None else ""
+        return cls(step, place, seen if seen and seen <= latest_time(now) else None)
+
+    def interrupted(self, state: SyncState, now: datetime) -> SyncState:
+        """Return the state from which the next run goes on."""
+        return with_step(replace(state, resume_at=self.place if self.place != Place() else None), self.step, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,53 +216,132 @@ class TicketSync:
             TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was applied stays applied.
         """
         started_at = self.clock()
-        begun = await change_sync_state(
-            self.connections, connection.connection_id, lambda state: replace(state, last_started_at=started_at)
-        )
+        before = SyncState()
+
+        def begin(state: SyncState) -> SyncState:
+            nonlocal before
+            before = state
+            return replace(state, last_started_at=started_at)
+
+        begun = await change_sync_state(self.connections, connection.connection_id, begin)
         counts = SyncCounts()
+        progress = _Progress.begin(step_to_try(begun, started_at), place_to_resume(before, started_at), started_at)
         try:
-            ended = await self._by_time(connection, begun, started_at, deadline, counts)
+            ended = await self._step_by_step(connection, begun, progress, deadline, counts)
+            if counts.complete:
+                ended = await self._unlinked(connection, begun, ended, deadline, counts)
         except AccessRefused as error:
             if error.code != QUERY_REFUSED:
+                await self._end(connection, begun, progress.interrupted(begun, self.clock()))
                 raise
             ended = await self._by_id(connection, begun, started_at, deadline, counts)
+        except ConnectorError:
+            await self._end(connection, begun, progress.interrupted(begun, self.clock()))
+            raise
+        await self._end(connection, begun, with_step(ended, progress.step, self.clock()))
+        if counts.hidden and await self._sees_none_of_ours(connection):
+            raise AccessRefused(
+                "ServiceNow hides the connector's own tickets from the integration user.",
+                code="records_not_visible",
+                next_step="Check that the integration user may read incidents and change requests: roles, access "
+                "controls, domain.",
+            )
+        return counts
+
+    async def _end(self, connection: Connection, begun: SyncState, ended: SyncState) -> None:
         await change_sync_state(
             self.connections, connection.connection_id, lambda state: merged(state, begun=begun, ended=ended)
         )
-        return counts
+
+    async def _step_by_step(
+        self,
+        connection: Connection,
+        state: SyncState,
+        progress: _Progress,
+        deadline: datetime,
+        counts: SyncCounts,
+    ) -> SyncState:
+        """Read by time; where ServiceNow cancels it, ask for less.
+
+        No answer in time can mean as well that the instance hangs, and would be waited for again: the next run asks.
+        """
+        while True:
+            try:
+                return await self._by_time(connection, state, progress, deadline, counts)
+            except ServiceNowUnavailable as error:
+                step = less(error, progress.step)
+                if step is None:
+                    raise
+                progress.step = step
+                if error.code == "servicenow_timeout" or self.clock() >= deadline:
+                    raise
 
     async def _by_time(
-        self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
+        self,
+        connection: Connection,
+        state: SyncState,
+        progress: _Progress,
+        deadline: datetime,
+        counts: SyncCounts,
     ) -> SyncState:
+        assert state.last_started_at is not None, "a run has begun"
+        started_at = state.last_started_at
+        reach = reaches(self.page_size)[progress.step]
         since, inclusive = first_bound(state, started_at)
-        after = state.resume_after if state.resume_after is not None and _time_of(state.resume_after[0]) else None
-        latest = (started_at + FUTURE).strftime(TIME_FORMAT)
-        newest = after[0] if after is not None and after[0] <= latest else None
+        latest = latest_time(started_at)
+        begins_at = since if progress.place.after is None else progress.place.after[0]
+        until = next_bound(begins_at, reach, started_at)
         while True:
-            page, more = await with_access(
+            page = await with_access(
                 self.door,
                 connection,
                 partial(
                     self.records.list_changes,
                     since=since,
                     inclusive=inclusive,
-                    after=after,
-                    page_size=self.page_size,
+                    until=until,
+                    place=progress.place,
+                    reach=reach,
                 ),
             )
             counts.requests += 1
-            counts.seen += len(page)
-            await self.apply(connection, page, counts, first_answer=state.watermark is None)
-            if page:
-                after = (page[-1].updated_at_text, page[-1].sys_id)
-                # A record without a time, or with one from the future, is applied and moves nothing.
-                times = (each.updated_at_text for each in page)
-                newest = max((time for time in times if time and time <= latest), default=newest)
-            if not more:
+            counts.seen += len(page.records)
+            counts.hidden += not page.records and page.next is not None
+            await self.apply(connection, by_ticket_id(page.records), counts, first_answer=state.watermark is None)
+            # A record without a time, or with one from the future, is applied and moves nothing.
+            times = (each.updated_at_text for each in page.records)
+            seen = [time for time in times if time and time <= latest]
+            progress.newest = max([*seen, *filter(None, [progress.newest])], default=None)
+            if page.next is not None:
+                progress.place = page.next
+            elif until is not None:
+                progress.place = Place((until, BEFORE_ANY_SYS_ID))
+                until = next_bound(until, reach, started_at)
+            else:
                 counts.complete = True
-                return completed(state, newest, started_at, self.clock())
+                return completed(state, progress.newest, started_at, self.clock())
             if self.clock() >= deadline:
-                return replace(state, resume_after=after)
+                return progress.interrupted(state, self.clock())
+
+    async def _unlinked(
+        self, connection: Connection, begun: SyncState, ended: SyncState, deadline: datetime, counts: SyncCounts
+    ) -> SyncState:
+        """Ask for the open tickets whose records have lost their correlation id, by their sys_id."""
+        after = begun.resume_after_ticket
+        while True:
+            tickets = await self.store.list_unlinked(connection.connection_id, limit=self.page_size, after=after)
+            await self._ask_by_sys_id(connection, tickets, counts, first_answer=begun.watermark is None)
+            if len(tickets) < self.page_size:
+                return ended
+            after = tickets[-1].ticket_id
+            if self.clock() >= deadline:
+                counts.complete = False
+                return replace(
+                    ended,
+                    resume_after_ticket=after,
+                    last_completed_at=begun.last_completed_at,
+                    requested_at=begun.requested_at,
+                )
 
     async def _by_id(
         self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
@@ -202,31 +359,54 @@ class TicketSync:
                 counts.complete = True
                 return completed(state, None, started_at, self.clock())
             after = tickets[-1].ticket_id
-            sys_ids = [
-                ticket.record.sys_id for ticket in tickets if ticket.is_of(connection) and ticket.record is not None
-            ]
-            if sys_ids:
-                seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
-                counts.requests += 1
-                counts.seen += len(seen)
-                await self.apply(connection, seen, counts, first_answer=state.watermark is None)
+            await self._ask_by_sys_id(connection, tickets, counts, first_answer=state.watermark is None)
             if self.clock() >= deadline:
                 return replace(state, resume_after_ticket=after)
 
+    async def _ask_by_sys_id(
+        self, connection: Connection, tickets: Sequence[Ticket], counts: SyncCounts, *, first_answer: bool
+    ) -> None:
+        ids = {
+            ticket.record.sys_id: ticket.ticket_id
+            for ticket in tickets
+            if ticket.is_of(connection) and ticket.record is not None
+        }
+        if not ids:
+            return
+        seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=list(ids)))
+        counts.requests += ceil(len(ids) / SYS_IDS_PER_REQUEST)
+        counts.seen += len(seen)
+        records = {ids[record.sys_id]: [record] for record in seen}
+        await self.apply(connection, records, counts, first_answer=first_answer)
+
+    async def _sees_none_of_ours(self, connection: Connection) -> bool:
+        """Whether the newest open tickets have no record that we may see: the hidden ones are ours, then."""
+        tickets = await self.store.list_tickets(
+            [connection.connection_id],
+            TicketFilter(delivery=Delivery.DELIVERED, open_only=True),
+            limit=SYS_IDS_PER_REQUEST,
+        )
+        sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.is_of(connection) and ticket.record is not None]
+        if not sys_ids:
+            return False
+        return not await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
+
     async def apply(
-        self, connection: Connection, records: Sequence[Record], counts: SyncCounts, *, first_answer: bool
+        self,
+        connection: Connection,
+        records: Mapping[str, Sequence[Record]],
+        counts: SyncCounts,
+        *,
+        first_answer: bool,
     ) -> None:
         """Bring the tickets of these records up to date, in transactions.
 
         Args:
+            records: By ticket id.
             first_answer: Nothing is known of the instance yet, or not since the connection came back to it: what it
                 says now counts, also where its count is smaller than the one known.
         """
-        by_ticket: dict[str, list[Record]] = {}
-        for record in records:
-            if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
-                by_ticket.setdefault(ticket_id, []).append(record)
-        waiting = list(by_ticket)
+        waiting = list(records)
         for _ in range(CONFLICT_TRIES):
             if not waiting:
                 break
@@ -236,7 +416,7 @@ class TicketSync:
                 (ticket, after)
                 for ticket_id, ticket in tickets.items()
                 if ticket.is_of(connection)
-                and (after := _applied(ticket, by_ticket[ticket_id], now, first_answer=first_answer)) is not ticket
+                and (after := _applied(ticket, records[ticket_id], now, first_answer=first_answer)) is not ticket
             ]
             counts.unknown += len(waiting) - len(tickets)
             conflicts = await self.store.update_tickets(changes)

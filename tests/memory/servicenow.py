@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from shared.connections.model import KindSettings
+from shared.connections.model import KindSettings, Place
 from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AccessRefused,
@@ -23,6 +23,8 @@ from shared.errors import (
 )
 from shared.servicenow.queries import is_safe_value
 from shared.tickets.model import CORRELATION_PREFIX, TABLES, Record, Ticket
+from shared.tickets.ports import RecordPage
+from shared.tickets.reach import Reach
 from tests.memory.clock import ManualClock
 from tests.memory.steps import Step, at_once
 
@@ -85,6 +87,8 @@ class MemoryServiceNow:
         callers: The caller of each record, by sys_id.
         query_refused: Whether query rules forbid range and sort on ``sys_updated_on``.
         hidden: sys_ids that access controls hide.
+        case_counts: Whether the instance compares text with regard to case.
+        cancels: Which reads by time and by correlation id are too dear.
         requests: Number of requests by operation.
     """
 
@@ -105,6 +109,8 @@ class MemoryServiceNow:
         self.callers: dict[str, str | None] = {}
         self.accepted_token: str | None = None
         self.hidden: set[str] = set()
+        self.case_counts = False
+        self.cancels: Callable[[Reach], bool] = lambda reach: False
         self.requests: Counter[str] = Counter()
 
     # What the instance's own people do
@@ -243,24 +249,20 @@ class MemoryServiceNow:
         *,
         since: str | None,
         inclusive: bool,
-        after: tuple[str, str] | None,
-        page_size: int,
-    ) -> tuple[Sequence[Record], bool]:
+        until: str | None,
+        place: Place,
+        reach: Reach,
+    ) -> RecordPage:
         """See the port."""
-        await self._read(access, "list_changes")
+        await self._read(access, "list_changes", reach)
         if self.query_refused:
             raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
-        rows = sorted(self._ours, key=lambda record: (record.updated_at_text, record.sys_id))
-        if after is not None:
-            rows = [record for record in rows if (record.updated_at_text, record.sys_id) > after]
-        elif since is not None:
-            rows = [
-                record
-                for record in rows
-                if record.updated_at_text > since or (inclusive and record.updated_at_text == since)
-            ]
+        rows = [((record.updated_at_text, record.sys_id), record) for record in self._matching]
+        if place.after is None and since is not None:
+            rows = [row for row in rows if row[0][0] > since or (inclusive and row[0][0] == since)]
+        page = self._page(rows, until, place, reach)
         await self._step("list_changes answers")
-        return rows[:page_size], len(rows) > page_size
+        return page
 
     async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
         """See the port."""
@@ -268,20 +270,41 @@ class MemoryServiceNow:
         return [record for record in self._visible if record.sys_id in set(sys_ids)]
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, after: tuple[str, str] | None, page_size: int
-    ) -> tuple[Sequence[Record], bool]:
+        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+    ) -> RecordPage:
         """See the port."""
-        await self._read(access, "list_by_correlation")
-        # Texts are compared without regard to case, as in ServiceNow's database.
-        rows = sorted((((record.correlation_id or "").lower(), record.sys_id), record) for record in self._ours)
-        if after is not None and not is_safe_value(after[0]):
-            raise OurBug("A value for correlation_id cannot be asked for.", code="unsafe_query_value")
-        place = None if after is None else (after[0].lower(), after[1])
-        behind = [record for key, record in rows if place is None or key > place]
-        return behind[:page_size], len(behind) > page_size
+        await self._read(access, "list_by_correlation", reach)
+        rows = [((self._compared(record.correlation_id), record.sys_id), record) for record in self._matching]
+        if place.after is not None:
+            place = replace(place, after=(self._compared(place.after[0]), place.after[1]))
+        return self._page(rows, until, place, reach)
 
-    async def _read(self, access: InstanceAccess, operation: str) -> None:
+    def _page(
+        self, rows: Sequence[tuple[tuple[str, str], Record]], until: str | None, place: Place, reach: Reach
+    ) -> RecordPage:
+        """Return one page; the limit applies before access controls."""
+        if place.after is not None and not is_safe_value(place.after[0]):
+            raise OurBug("A value cannot be asked for.", code="unsafe_query_value")
+        matching = sorted((row for row in rows if until is None or row[0][0] < until), key=lambda row: row[0])
+        behind = [row for row in matching if place.after is None or row[0] > place.after][place.offset :]
+        window = behind[: reach.page_size]
+        visible: list[Record] = []
+        following = replace(place, offset=place.offset + len(window))
+        for number, (key, record) in enumerate(window):
+            if record.sys_id not in self.hidden:
+                visible.append(record)
+                if is_safe_value(key[0]):
+                    following = Place(key, len(window) - number - 1)
+        more = len(behind) > reach.page_size if reach.counted else bool(visible)
+        return RecordPage(visible, following if more else None)
+
+    def _compared(self, text: str | None) -> str:
+        return (text or "") if self.case_counts else (text or "").lower()
+
+    async def _read(self, access: InstanceAccess, operation: str, reach: Reach | None = None) -> None:
         self.requests[operation] += 1
+        if reach is not None and self.cancels(reach):
+            raise ServiceNowUnavailable("ServiceNow stopped the request.", code="servicenow_quota_exceeded")
         await self._step(operation)
         fault = self.read_faults.popleft() if self.read_faults else None
         if not self._accepts(access) or fault is ReadFault.TOKEN_REFUSED:
@@ -304,8 +327,9 @@ class MemoryServiceNow:
         return [record for record in self.records if record.sys_id not in self.hidden]
 
     @property
-    def _ours(self) -> list[Record]:
-        return [record for record in self._visible if (record.correlation_id or "").startswith(CORRELATION_PREFIX)]
+    def _matching(self) -> list[Record]:
+        """What the prefix of our correlation ids brings, hidden records included."""
+        return [each for each in self.records if self._compared(each.correlation_id).startswith(CORRELATION_PREFIX)]
 
 
 def _token_refused(*, writing: bool = False) -> AccessTokenRefused:

@@ -125,6 +125,14 @@ class MemoryTicketStore:
         ]
         return sorted(pending, key=lambda ticket: ticket.ticket_id, reverse=True)[:limit]
 
+    async def list_unlinked(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
+        """See the port."""
+        await self._step("list_unlinked")
+        unlinked = sorted(
+            ticket_id for ticket_id, each in self.tickets[connection_id].items() if each.is_followed_by_sys_id
+        )
+        return [self.tickets[connection_id][each] for each in unlinked if after is None or each > after][:limit]
+
     async def get_summary(self, connection_id: str) -> Summary:
         """See the port."""
         await self._step("get_summary")

@@ -16,6 +16,7 @@ from shared.connections.model import (
     KindSettings,
     LastError,
     Operation,
+    Place,
     Portal,
     SyncState,
     TicketKind,
@@ -152,13 +153,16 @@ async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureC
     full = SyncState(
         watermark="2026-03-02 09:00:00",
         watermark_seen_at=START,
-        resume_after=("2026-03-02 09:00:00", "0" * 32),
+        resume_at=Place(("2026-03-02 09:00:00", "0" * 32), 7),
         resume_after_ticket="1" * 32,
         last_started_at=START,
         last_completed_at=START,
         requested_at=START,
         reconciled_at=START,
         reconcile_after="0" * 32,
+        reconcile_place=Place(None, 1000),
+        read_step=2,
+        read_step_at=START,
         reconcile_again_at=START + timedelta(hours=1),
     )
     saved = await store.save_sync_state("contoso", full)

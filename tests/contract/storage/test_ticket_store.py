@@ -265,6 +265,26 @@ async def test_a_delivered_ticket_never_enters_the_outbox(store: TicketStore) ->
     assert list(await store.list_pending(CONNECTION_ID, limit=10)) == []
 
 
+async def test_open_tickets_whose_correlation_id_is_lost_are_listed_newest_first(store: TicketStore) -> None:
+    tickets = await create_many(store, 5)
+    changes = [(each, with_record(each, record_for(each, correlation_id="TASK-1"), later(9))) for each in tickets[1:]]
+    assert await store.update_tickets(changes) == []
+    newest_first = sorted((after for _, after in changes), key=lambda ticket: ticket.ticket_id)
+    assert list(await store.list_unlinked(CONNECTION_ID, limit=10)) == newest_first
+    assert list(await store.list_unlinked(CONNECTION_ID, limit=2)) == newest_first[:2]
+    rest = await store.list_unlinked(CONNECTION_ID, limit=10, after=newest_first[1].ticket_id)
+    assert list(rest) == newest_first[2:]
+    assert list(await store.list_unlinked("other", limit=10)) == []
+
+    closed, linked = rest
+    await store.update_ticket(
+        closed, with_record(closed, record_for(closed, correlation_id="TASK-1", state="7", mod_count=2), later(10))
+    )
+    await store.update_ticket(linked, with_record(linked, record_for(linked, mod_count=2), later(10)))
+    assert list(await store.list_unlinked(CONNECTION_ID, limit=10)) == newest_first[:2]
+    assert [ticket async for page in store.scan_tickets(CONNECTION_ID) for ticket in page] != []
+
+
 # Lists
 
 

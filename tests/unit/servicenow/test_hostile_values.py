@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.connections.model import Place
 from shared.servicenow.records import FIELDS, MOD_COUNT_MAX, record_of
 from shared.servicenow.table_api import Row
 from shared.storage.ticket_rows import ticket_of, ticket_row
 from shared.tickets.apply import delivered
+from shared.tickets.reach import Reach
 from shared.web.rendering import last_day
 from tests.unit.servicenow.support import (
     ACCESS,
@@ -128,16 +131,18 @@ def page(*rows: object, total: str | None = None) -> Reply:
 
 
 async def changes(*replies: Reply, page_size: int = 10) -> tuple[list[str], bool]:
-    records, more = (
+    found = (
         await instance(*replies)
         .client()
-        .records.list_changes(ACCESS, since=None, inclusive=True, after=None, page_size=page_size)
+        .records.list_changes(
+            ACCESS, since=None, inclusive=True, until=None, place=Place(), reach=Reach(page_size, counted=False)
+        )
     )
-    return [record.sys_id for record in records], more
+    return [record.sys_id for record in found.records], found.next is not None
 
 
 async def test_a_count_of_thousands_of_digits_is_no_count() -> None:
-    assert await changes(page(record_cells(1), total=DIGITS)) == ([f"{1:032x}"], False)
+    assert await changes(page(record_cells(1), total=DIGITS)) == ([f"{1:032x}"], True)
 
 
 async def test_a_number_of_thousands_of_digits_spoils_no_other_record() -> None:
@@ -171,15 +176,20 @@ async def test_a_record_without_a_time_is_shown_but_is_no_place_to_go_on_from(wr
     """Whatever the instance's order makes of it, the records behind it are reached."""
     bad, good = record_cells(2, sys_updated_on=wrong), record_cells(1)
     for rows in ([bad, good], [good, bad]):
-        assert await changes(page(*rows)) == ([f"{2:032x}", f"{1:032x}"], False)
+        assert sorted((await changes(page(*rows)))[0]) == [f"{1:032x}", f"{2:032x}"]
     peer = instance(page(bad, total="3"), page(good, record_cells(3), total="3"))
     client = peer.client()
-    records, more = await client.records.list_changes(ACCESS, since=None, inclusive=True, after=None, page_size=1)
-    assert ([record.updated_at_text for record in records], more) == (["", "2026-03-01 10:00:00"], True)
+    read = partial(client.records.list_changes, ACCESS, since=None, inclusive=True, until=None, reach=Reach(1))
+    first = await read(place=Place())
+    assert ([record.updated_at_text for record in first.records], first.next) == ([""], Place(None, 1))
+    assert first.next is not None
+    second = await read(place=first.next)
+    assert [record.updated_at_text for record in second.records] == ["2026-03-01 10:00:00"]
+    assert second.next == Place(("2026-03-01 10:00:00", f"{1:032x}"))
     assert peer.parameters()["sysparm_offset"] == "1"
 
 
 @pytest.mark.parametrize("wrong", ["x" * 10_000, "a^NQactive=true", "0a\n"])
 async def test_a_record_that_does_not_say_which_one_it_is_is_left_out(wrong: str) -> None:
     bad = record_cells(2, sys_id=wrong)
-    assert await changes(page(record_cells(1), bad, record_cells(3))) == ([f"{1:032x}", f"{3:032x}"], False)
+    assert await changes(page(record_cells(1), bad, record_cells(3))) == ([f"{1:032x}", f"{3:032x}"], True)

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import OurBug
-from shared.servicenow.queries import changes_since, condition, is_safe_value, next_by, one_of
+from shared.servicenow.queries import all_by, begins_like_ours, changes_since, condition, is_safe_value, next_by, one_of
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,22 @@ def test_next_page() -> None:
         "correlation_idSTARTSWITHm365:^sys_updated_on=2026-03-01 10:00:00^sys_id>" + "ab" * 16 + "^NQ"
         "correlation_idSTARTSWITHm365:^sys_updated_on>2026-03-01 10:00:00^ORDERBYsys_updated_on^ORDERBYsys_id"
     )
+
+
+def test_a_bound_holds_for_every_group() -> None:
+    until = "2026-03-02 00:00:00"
+    assert f"^sys_updated_on<{until}^ORDERBY" in changes_since(None, inclusive=True, until=until)
+    same, greater = next_by("sys_updated_on", ("2026-03-01 10:00:00", "ab" * 16), until=until).split("^NQ")
+    assert "<" not in same, "a value below the bound is given"
+    assert f"^sys_updated_on<{until}^ORDERBY" in greater
+    assert all_by("correlation_id", until="m365:f").startswith("correlation_idSTARTSWITHm365:^correlation_id<m365:f^")
+
+
+@pytest.mark.parametrize("correlation_id", ["m365:x", "M365:X", "\uff4d365:x", "m\u0301365:"])
+def test_what_an_instance_may_take_for_ours(correlation_id: str) -> None:
+    assert begins_like_ours(correlation_id)
+
+
+@pytest.mark.parametrize("correlation_id", ["", "m36", "other:m365:x", "m365"])
+def test_what_no_instance_takes_for_ours(correlation_id: str) -> None:
+    assert not begins_like_ours(correlation_id)

@@ -123,10 +123,12 @@ def test_a_record_that_turns_up_delivers_its_ticket(record: Record) -> None:
     waiting = new_ticket(START)
     found = with_record(waiting, record, START)
     assert found.delivery.status is Delivery.DELIVERED
-    assert found.record == record
-    happened, *others = events_after(waiting, found)
-    assert (happened.kind, happened.details["found"]) == (EventKind.DELIVERED, "true")
-    assert [event.kind for event in others] == [EventKind.DUE_DATE_CHANGED] * (record.due_at is not None)
+    assert found.record == replace(record, correlation_id=waiting.correlation_id)
+    assert found.is_unlinked is (record.correlation_id != waiting.correlation_id)
+    delivery, *others = events_after(waiting, found)
+    assert (delivery.kind, delivery.details["found"]) == (EventKind.DELIVERED, "true")
+    due_date = [EventKind.DUE_DATE_CHANGED] * (record.due_at is not None)
+    assert [event.kind for event in others] == due_date + [EventKind.UNLINKED] * found.is_unlinked
     assert found == delivered(waiting, record, START, found=True)
 
 

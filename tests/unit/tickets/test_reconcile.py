@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from shared.tickets.apply import with_record
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.phases import phase_of
+from shared.tickets.reach import Reach
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
 from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
@@ -244,6 +246,108 @@ async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
     assert (stored.record, stored.delivery.status) == (own, Delivery.DELIVERED)
     assert kinds(stored)[-2:] == [EventKind.DELIVERED, EventKind.DOUBLED]
     assert world.stored(refused) == refused
+
+
+async def test_a_lost_correlation_id_is_found_and_noted_once() -> None:
+    world = World()
+    tickets = await world.tickets(5)
+    world.servicenow.change(tickets[1].ticket_id, correlation_id=None)
+    world.servicenow.change(tickets[3].ticket_id, correlation_id="TASK-1", state="2")
+    for _ in range(2):
+        await world.run()
+        assert [world.stored(ticket).is_unlinked for ticket in tickets] == [False, True, False, True, False]
+        assert [kinds(world.stored(ticket)).count(EventKind.UNLINKED) for ticket in tickets] == [0, 1, 0, 1, 0]
+    assert await world.store.list_unlinked(CONNECTION_ID, limit=10) == [
+        world.stored(tickets[1]),
+        world.stored(tickets[3]),
+    ]
+    world.servicenow.change(tickets[1].ticket_id, correlation_id=tickets[1].correlation_id)
+    await world.run()
+    assert not world.stored(tickets[1]).is_unlinked
+
+
+@pytest.mark.parametrize("case_counts", [False, True])
+async def test_a_correlation_id_in_capitals_is_followed_wherever_the_prefix_finds_it(case_counts: bool) -> None:
+    world = World()
+    world.servicenow.case_counts = case_counts
+    (ticket,) = await world.tickets(1)
+    world.servicenow.change(ticket.ticket_id, correlation_id=ticket.correlation_id.upper(), state="2")
+    counts = await world.run()
+    assert (counts.corrected, counts.deleted, counts.doubled) == (1, 0, 0)
+    assert (world.stored(ticket).phase, world.stored(ticket).is_unlinked) == (Phase.IN_PROGRESS, True)
+
+
+async def test_an_instance_on_which_every_correlation_id_is_replaced() -> None:
+    """Nothing is found by correlation id; all the records are asked for, within the deadline of each run."""
+    world = World()
+    tickets = await world.tickets(30)
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, correlation_id="TASK-1", state="2")
+    assert (await world.run()).complete
+    assert all(world.stored(ticket).phase is Phase.IN_PROGRESS for ticket in tickets)
+
+
+# Records of others, and what is too dear
+
+
+@pytest.mark.parametrize("case_counts", [False, True])
+async def test_many_records_that_cannot_be_asked_for_hold_nothing_up(case_counts: bool) -> None:
+    """More in a row than a run can pass over; every third run fails."""
+    world = World(page_size=4)
+    world.servicenow.case_counts = case_counts
+    tickets = await world.tickets(9)
+    for number in range(60):
+        correlation_id = f"{tickets[4].correlation_id}{'^' if number % 2 else ','}{number}"
+        world.servicenow.insert(record_for(tickets[0], sys_id=f"{number:032x}", correlation_id=correlation_id))
+    world.servicenow.insert(record_for(tickets[0], sys_id="e" * 32, correlation_id="M365:LEGACY"))
+    world.servicenow.delete(tickets[7].ticket_id)
+    world.page_s = 20.0
+    compared = deleted = runs = 0
+    complete = False
+    while not complete:
+        runs += 1
+        if runs % 3 == 0:
+            world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+            with pytest.raises(ServiceNowUnavailable):
+                await world.run()
+            continue
+        assert runs < 30, "it does not get on"
+        counts = await world.run()
+        compared, deleted, complete = compared + counts.compared, deleted + counts.deleted, counts.complete
+    assert (compared, deleted) == (9, 1)
+    assert world.state.reconcile_place is None
+
+
+async def test_hidden_records_of_others_are_passed_over() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(3)
+    for _ in range(100):
+        world.servicenow.hidden.add(world.servicenow.insert(record_for(new_ticket(world.clock()))).sys_id)
+    counts = await world.run()
+    assert (counts.compared, counts.deleted, counts.complete) == (3, 0, True)
+    assert [world.stored(ticket) for ticket in tickets] == tickets
+
+
+@pytest.mark.parametrize(
+    ("is_dear", "step"),
+    [
+        (lambda reach: reach.counted, 1),
+        (lambda reach: reach.page_size > 4, 2),
+        (lambda reach: reach.span is None, 3),
+    ],
+    ids=["the count", "the page", "the whole time"],
+)
+async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callable[[Reach], bool], step: int) -> None:
+    world = World(page_size=40)
+    tickets = []
+    for _ in range(3):
+        tickets += await world.tickets(5)
+        world.clock.advance(86_400 * 5)
+    world.servicenow.cancels = is_dear
+    world.servicenow.delete(tickets[2].ticket_id)
+    counts = await world.run()
+    assert (counts.compared, counts.deleted, counts.complete) == (15, 1, True)
+    assert world.state.read_step == step
 
 
 # Copies and archives

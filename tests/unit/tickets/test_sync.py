@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import SyncState
+from shared.connections.model import Place, SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable, StorageUnavailable
+from shared.tickets.apply import with_record
 from shared.tickets.deliver import failed
-from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.model import Delivery, EventKind, Phase, Ticket
+from shared.tickets.reach import TRY_MORE_AFTER, Reach
 from shared.tickets.sync import (
     CONFLICT_TRIES,
     LATE_COMMIT_S,
@@ -30,6 +33,10 @@ from tests.memory.ticket_store import MemoryTicketStore, WriteFault
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
 
 INTERVAL_S = 300.0
+
+
+def kinds(ticket: Ticket) -> list[EventKind]:
+    return [event.kind for event in ticket.timeline]
 
 
 class World:
@@ -269,7 +276,7 @@ async def test_an_older_state_with_a_smaller_count_does_not_count() -> None:
     await world.settle()
     world.servicenow.change(ticket.ticket_id, state="6")
     await world.run()
-    await world.sync.apply(world.connection, [before], SyncCounts(), first_answer=False)
+    await world.sync.apply(world.connection, {ticket.ticket_id: [before]}, SyncCounts(), first_answer=False)
     world.assert_same()
 
 
@@ -339,6 +346,191 @@ async def test_a_second_record_of_a_ticket_does_not_change_it() -> None:
     assert world.stored(ticket) == ticket
 
 
+# Records that have lost their correlation id
+
+
+async def unlinked(world: World, count: int) -> list[Ticket]:
+    """Create tickets of which it is known that a rule in ServiceNow replaced the correlation id of their records."""
+    tickets = await world.tickets(count)
+    for ticket in tickets:
+        record = world.servicenow.change(ticket.ticket_id, correlation_id="TASK-1")
+        stored = world.stored(ticket)
+        await world.store.update_ticket(stored, with_record(stored, record, world.clock()))
+    return tickets
+
+
+async def test_an_instance_on_which_every_correlation_id_is_replaced() -> None:
+    world = World(page_size=4)
+    tickets = await unlinked(world, 10)
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+    counts = await world.run()
+    assert (counts.applied, counts.complete) == (10, True)
+    assert {world.stored(ticket).phase for ticket in tickets} == {Phase.IN_PROGRESS}
+    assert [kind for kind in kinds(world.stored(tickets[0])) if kind is EventKind.UNLINKED] == [EventKind.UNLINKED]
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="7")
+    await world.run()
+    assert await world.run() == SyncCounts(requests=1, complete=True), "closed tickets are not followed"
+
+
+async def test_following_by_sys_id_is_one_more_request_for_each_hundred() -> None:
+    world = World(page_size=500)
+    await unlinked(world, 101)
+    assert (await world.run()).requests == 1 + 2
+
+
+async def test_a_record_whose_correlation_id_is_right_again_is_followed_as_any_other() -> None:
+    world = World()
+    first, second = await unlinked(world, 2)
+    world.servicenow.change(first.ticket_id, correlation_id=first.correlation_id, state="2")
+    await world.run()
+    assert [world.stored(each).is_unlinked for each in (first, second)] == [False, True]
+    assert world.stored(first).phase is Phase.IN_PROGRESS
+
+
+async def test_following_by_sys_id_goes_on_where_it_stopped() -> None:
+    world = World(page_size=4)
+    tickets = await unlinked(world, 10)
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+    applied = []
+    for _ in range(3):
+        counts = await world.run(within_s=0)
+        applied.append(counts.applied)
+        assert is_sync_due(world.state, world.clock(), INTERVAL_S) is not counts.complete
+    assert applied == [4, 4, 2]
+    assert world.state.last_completed_at is not None
+
+
+# Records of others
+
+
+def foreign(world: World, count: int) -> set[str]:
+    """Insert records of other domains' connectors; return their sys_ids."""
+    return {world.servicenow.insert(record_for(new_ticket(world.clock()))).sys_id for _ in range(count)}
+
+
+async def test_hidden_records_of_other_domains_do_not_stop_it() -> None:
+    world = World(page_size=10)
+    first, last = await world.tickets(2)
+    await world.settle()
+    world.servicenow.hidden = foreign(world, 250)
+    world.clock.advance(1)
+    world.servicenow.change(last.ticket_id, state="2")
+    world.page_s = 20.0
+    runs = [await world.run()]
+    while not runs[-1].complete:
+        assert world.state.resume_at is not None
+        runs.append(await world.run())
+    assert len(runs) > 3
+    assert sum(run.hidden for run in runs) == 25
+    world.assert_same()
+    assert world.stored(first) == first
+
+
+async def test_hidden_records_of_our_own_are_missing_rights() -> None:
+    world = World(page_size=10)
+    tickets = await world.tickets(30)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets}
+    with pytest.raises(AccessRefused) as caught:
+        await world.run()
+    assert caught.value.code == "records_not_visible"
+    assert world.state.last_completed_at is not None, "the run itself came to its end"
+
+
+async def test_a_run_that_fails_keeps_its_place() -> None:
+    world = World(page_size=4)
+    tickets = await world.tickets(10)
+    for ticket in tickets:
+        world.servicenow.change(ticket.ticket_id, state="2")
+
+    async def fail_on_the_second_page(name: str) -> None:
+        if name == "list_changes" and world.pages == 2:
+            world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+
+    world.servicenow._step = fail_on_the_second_page
+    with pytest.raises(ServiceNowUnavailable):
+        await world.run()
+    assert world.state.resume_at is not None
+    counts = await world.run()
+    assert (counts.requests, counts.seen, counts.complete) == (2, 6, True)
+    world.assert_same()
+
+
+async def test_what_is_committed_late_during_an_outage_is_not_missed() -> None:
+    """The run fails behind a record that is newer than one still being committed, and goes on much later."""
+    world = World(page_size=1)
+    first, second, third = await world.tickets(3)
+    await world.settle()
+    world.servicenow.change(first.ticket_id, state="6", commit_after_s=30)
+    world.clock.advance(1)
+    world.servicenow.change(second.ticket_id, state="2")
+    world.clock.advance(1)
+    world.servicenow.change(third.ticket_id, state="2")
+
+    async def fail_on_the_second_page(name: str) -> None:
+        if name == "list_changes" and world.pages == before + 2:
+            world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+
+    before = world.pages
+    world.servicenow._step = fail_on_the_second_page
+    with pytest.raises(ServiceNowUnavailable):
+        await world.run()
+    world.clock.advance(7200)
+    world.servicenow.change(third.ticket_id, state="3")
+    await world.run()
+    world.assert_same()
+
+
+# What is too dear
+
+
+@pytest.mark.parametrize(
+    ("is_dear", "step"),
+    [
+        (lambda reach: reach.counted, 1),
+        (lambda reach: reach.page_size > 4, 2),
+        (lambda reach: reach.span is None, 3),
+    ],
+    ids=["the count", "the page", "the whole time"],
+)
+async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callable[[Reach], bool], step: int) -> None:
+    world = World(page_size=40)
+    tickets = await world.tickets(30)
+    for number, ticket in enumerate(tickets):
+        world.servicenow.change(ticket.ticket_id, state="2")
+        if number % 7 == 0:
+            world.clock.advance(86_400 * 3)
+    world.servicenow.cancels = is_dear
+    assert (await world.run()).complete
+    world.assert_same()
+    assert (world.state.read_step, world.state.read_step_at) == (step, world.clock())
+    # It is remembered, and more is tried now and then.
+    world.clock.advance(INTERVAL_S)
+    before = world.pages
+    assert (await world.run()).requests == world.pages - before
+    world.clock.advance(TRY_MORE_AFTER.total_seconds())
+    before = world.pages
+    counts = await world.run()
+    assert world.pages - before == counts.requests + 1
+    assert world.state.read_step == step
+    world.servicenow.cancels = lambda reach: False
+    for _ in range(step):
+        world.clock.advance(TRY_MORE_AFTER.total_seconds())
+        await world.run()
+    assert (world.state.read_step, world.state.read_step_at) == (0, None)
+
+
+async def test_where_even_the_least_is_too_dear_it_is_told() -> None:
+    world = World()
+    world.servicenow.cancels = lambda reach: True
+    with pytest.raises(ServiceNowUnavailable) as caught:
+        await world.run()
+    assert caught.value.code == "servicenow_quota_exceeded"
+    assert world.state.read_step == 3
+
+
 # Interruptions
 
 
@@ -352,12 +544,12 @@ async def test_a_run_goes_on_where_it_stopped() -> None:
     world.page_s = 25.0
     runs = [await world.run()]
     while not runs[-1].complete:
-        assert world.state.resume_after is not None
+        assert world.state.resume_at is not None
         assert is_sync_due(world.state, world.clock(), INTERVAL_S)
         runs.append(await world.run())
     assert [run.requests for run in runs] == [2, 2, 2, 2]
     assert sum(run.applied for run in runs) == 30
-    assert world.state.resume_after is None
+    assert world.state.resume_at is None
     assert not is_sync_due(world.state, world.clock(), INTERVAL_S)
     world.assert_same()
 
@@ -524,7 +716,7 @@ def test_when_a_run_is_due(passed_s: float, interval_s: float) -> None:
     now = START + timedelta(seconds=passed_s)
     assert is_sync_due(state, now, interval_s) == (timedelta(seconds=passed_s) >= timedelta(seconds=interval_s))
     assert is_sync_due(replace(state, requested_at=now), now, interval_s)
-    assert is_sync_due(replace(state, resume_after=("2026-03-02 00:01:00", "0" * 32)), now, interval_s)
+    assert is_sync_due(replace(state, resume_at=Place(("2026-03-02 00:01:00", "0" * 32))), now, interval_s)
     assert is_sync_due(SyncState(), now, interval_s)
 
 
@@ -549,7 +741,7 @@ async def test_a_stored_watermark_that_is_no_time_is_none(watermark: str | None,
     (ticket,) = await world.tickets(1)
     world.connections.sync_states[CONNECTION_ID] = SyncState(
         watermark=watermark,
-        resume_after=(watermark, "0a" * 16) if seen and watermark is not None else None,
+        resume_at=Place((watermark, "0a" * 16)) if seen and watermark is not None else None,
         etag="1",
     )
     await world.run()

@@ -1,0 +1,63 @@
+"""How much one read asks ServiceNow for: less where it cancels what is too dear, and more again later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.connections.model import SyncState
+from shared.errors import ConnectorError
+
+TOO_DEAR: Final = frozenset(
+    {"servicenow_quota_exceeded", "servicenow_timeout", "answer_too_large", "answer_incomplete"}
+)
+"""ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait for less."""
+TRY_MORE_AFTER: Final = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How much is asked for at once.
+
+    Attributes:
+        page_size: Records of one page.
+        counted: Whether ServiceNow counts all records of the query. Without the count only an empty page is the end,
+            so what lies behind a whole page of hidden records is found at night.
+        span: Time of change, or of creation at night, that one query covers; None for all of it.
+    """
+
+    page_size: int
+    counted: bool = True
+    span: timedelta | None = None
+
+
+def reaches(page_size: int) -> Sequence[Reach]:
+    """Return the steps, from the most to the least."""
+    small = max(page_size // 10, 1)
+    return (
+        Reach(page_size),
+        Reach(page_size, counted=False),
+        Reach(small, counted=False),
+        Reach(small, counted=False, span=timedelta(days=7)),
+    )
+
+
+def step_to_try(state: SyncState, now: datetime) -> int:
+    """Return the step to read with: the one that worked last, and now and then the one before it."""
+    since = state.read_step_at
+    waited = since is None or not since <= now < since + TRY_MORE_AFTER
+    return max(state.read_step - 1, 0) if waited else state.read_step
+
+
+def with_step(state: SyncState, step: int, now: datetime) -> SyncState:
+    """Return the state after a read with this step worked, or after the one before it did not."""
+    if step == state.read_step and (step == 0 or step_to_try(state, now) == step):
+        return state
+    return replace(state, read_step=step, read_step_at=now if step else None)
+
+
+def less(error: ConnectorError, step: int) -> int | None:
+    """Return the step to go on with after a failed read; None when asking for less does not help."""
+    return step + 1 if error.code in TOO_DEAR and step + 1 < len(reaches(1)) else None
