@@ -75,7 +75,7 @@ class FunctionsHost:
         url: Its address.
         public_url: The app's address for people.
         storage: The directory in which it keeps keys and timer locks.
-        clock: How far its product is ahead of the machine's clock.
+        clock: Moves the time of its product.
     """
 
     process: Process
@@ -83,10 +83,6 @@ class FunctionsHost:
     public_url: str
     storage: Path
     clock: ClockShift
-
-    def shift_clock(self, seconds: float) -> None:
-        """Let so many seconds pass for the product in this host at once, or go back when negative."""
-        self.clock.write_s(self.clock.read_s() + seconds)
 
     @property
     def master_key(self) -> str:
@@ -148,8 +144,7 @@ class World:
         storage = self.directory / "hosts" / account.name
         storage.mkdir(parents=True, exist_ok=True)
         settings_file = storage / f"local.settings.{port}.json"
-        clock = ClockShift(storage / f"clock.{port}")
-        clock.write_s(clock_ahead_s)
+        clock = ClockShift.create(storage / f"clock.{port}", ahead_s=clock_ahead_s)
         values = sample_settings() | {
             "AzureWebJobsStorage": account.connection_string,
             "PUBLIC_BASE_URL": public_url,

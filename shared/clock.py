@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -31,3 +32,8 @@ def believed(stored_at: datetime | None, now: datetime, *, ahead: timedelta = ti
 def system_clock() -> datetime:
     """Return the present time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def steady_clock_s() -> float:
+    """Return seconds by a clock that nobody sets; only differences between its readings mean anything."""
+    return time.monotonic()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from shared.clock import steady_clock_s
 from shared.connections.ports import LeaseStore
 from shared.errors import StorageUnavailable, TryLater
 from shared.log import log_event
@@ -79,7 +79,7 @@ class Lease:
     purpose: str
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    seconds: Callable[[], float] = time.monotonic
+    seconds: Callable[[], float] = steady_clock_s
 
     @asynccontextmanager
     async def held(

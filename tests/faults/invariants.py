@@ -84,7 +84,7 @@ def _tickets(there: TwoHosts) -> Iterator[str]:
     for ticket_id, ticket in by_ticket.items():
         mine = [record for record in records if record["correlation_id"] == f"m365:{ticket_id}"]
         if len(mine) != 1:
-            yield f"ticket {ticket_id} has {len(mine)} records"
+            yield f"ticket {ticket_id} has {len(mine)} records, its delivery is {ticket['delivery']}"
         elif difference := _difference(ticket, mine[0]):
             yield f"ticket {ticket_id} ({mine[0]['number']}): {difference}"
     yield from _counts(there, tickets)
