@@ -22,7 +22,8 @@ _PHASES = {
     ("incident", "7"): "closed",
     ("incident", "8"): "canceled",
     ("change_request", "-5"): "new",
-    ("change_request", "-4"): "in_progress",
+    **{("change_request", state): "in_progress" for state in ("-4", "-3", "-2", "-1", "0")},
+    ("change_request", "3"): "closed",
     ("change_request", "4"): "canceled",
 }
 """Phase by table and state."""
