@@ -17,11 +17,11 @@ from shared.clock import Clock
 from shared.connections.changes import change_sync_state
 from shared.connections.consent import consent_days_left
 from shared.connections.lease import Lease
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.model import Connection, ConnectionStatus, Operation
 from shared.connections.ports import AuthorizationStore, ConnectionStore
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
-from shared.errors import ConnectorError, FixRequest
+from shared.errors import ConnectorError, FixConfiguration, FixRequest
 from shared.log import log_bug, log_context, log_event
 from shared.settings import Settings
 from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
@@ -165,11 +165,17 @@ class Maintenance:
         async with self.sync_lease.held_if_free(connection.connection_id) as lease:
             if lease is None:
                 return
+            refused: FixConfiguration | None = None
             if sync_due:
-                run.sync = await self._sync(connection, deadline)
+                try:
+                    run.sync = await self._sync(connection, deadline)
+                except FixConfiguration as error:
+                    # The comparison may put right what it is refused for, such as tickets whose records were deleted.
+                    refused = error
             if reconciliation_due and self.clock() < deadline and not lease.is_lost:
-                found = await self.reconciliation.run(connection, deadline=deadline)
-                log_event("connection_reconciled", **asdict(found))
+                await self._reconcile(connection, deadline)
+            if refused is not None:
+                raise refused
 
     async def _sync(self, connection: Connection, deadline: datetime) -> SyncCounts:
         try:
@@ -179,6 +185,17 @@ class Maintenance:
             raise
         await self.health.succeeded(connection)
         return counts
+
+    async def _reconcile(self, connection: Connection, deadline: datetime) -> None:
+        """Compare both sides; a refusal stays the connection's last error until a comparison succeeds."""
+        try:
+            found = await self.reconciliation.run(connection, deadline=deadline)
+        except FixConfiguration as error:
+            await self.health.failed(connection, error, Operation.COMPARISON)
+            raise
+        log_event("connection_reconciled", **asdict(found))
+        if found.complete:
+            await self.health.settled(connection, Operation.COMPARISON)
 
     async def _measure(self, connection: Connection, run: _Run) -> None:
         """Note what the alerts look at."""

@@ -65,6 +65,8 @@ class Operation(StrEnum):
     """What a connection is used for, where a success at something else says nothing about it."""
 
     DELIVERY = "delivery"
+    COMPARISON = "comparison"
+    """Of both sides, once a night."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,9 @@ def after_failure(
         case _:
             return connection
     known = connection.last_error
-    same = status is connection.status and known is not None and known.code == error.code
+    same = (
+        status is connection.status and known is not None and (known.code, known.operation) == (error.code, operation)
+    )
     if same and known is not None and _is_fresh(known.at, now):
         return connection
     return replace(connection.with_status(status, now), last_error=last_error(error, now, operation))

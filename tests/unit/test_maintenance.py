@@ -1,0 +1,109 @@
+"""What the timer does when the synchronisation or the comparison is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import time, timedelta
+
+from shared.connections.lease import SYNC, Lease
+from shared.connections.model import Connection, LastError, Operation
+from shared.maintenance import Maintenance
+from shared.settings import Settings
+from shared.tickets.deliver import TicketDelivery
+from shared.tickets.model import Phase, Ticket
+from shared.tickets.reconcile import MANY, PATIENCE, TicketReconciliation
+from shared.tickets.sync import TicketSync
+from tests.memory.access import MemoryInstanceDoor, MemoryRequesterDirectory
+from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.servicenow import MemoryServiceNow
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.unit.connections.surroundings import Surroundings
+from tests.unit.tickets.examples import delivered_ticket
+
+
+class World:
+    """A connected instance with tickets, and its timer."""
+
+    def __init__(self, app: Surroundings, connection: Connection, *, page_size: int = 100) -> None:
+        self.app = app
+        self.connection = connection
+        self.servicenow, self.store = MemoryServiceNow(app.clock), MemoryTicketStore()
+        door = MemoryInstanceDoor()
+        self.maintenance = Maintenance(
+            settings=Settings.model_validate(
+                {
+                    "PUBLIC_BASE_URL": "https://tickets.contoso.com",
+                    "KEY_VAULT_URL": "https://vault.example",
+                    "TABLES_URL": "https://tables.example",
+                    "RECONCILE_AT": time(2, 0),
+                }
+            ),
+            connections=app.store,
+            sync_lease=Lease(app.leases, SYNC),
+            authorizations=app.authorizations,
+            reservations=MemoryIdempotencyStore(),
+            store=self.store,
+            tokens=app.tokens,
+            health=app.health,
+            delivery=TicketDelivery(
+                self.store, self.servicenow, door, MemoryRequesterDirectory(), app.health, app.clock
+            ),
+            sync=TicketSync(app.store, self.store, self.servicenow, door, app.clock, page_size),
+            reconciliation=TicketReconciliation(app.store, self.store, self.servicenow, door, app.clock, page_size),
+            clock=app.clock,
+        )
+
+    async def tickets(self, count: int) -> list[Ticket]:
+        made = []
+        for _ in range(count):
+            ticket = delivered_ticket(self.app.clock(), connection_id=self.connection.connection_id)
+            made.append(await self.store.create_ticket(_of(ticket, self.connection)))
+            assert ticket.record is not None
+            self.servicenow.insert(ticket.record)
+        return made
+
+    async def run_after(self, passed: timedelta) -> LastError | None:
+        """Run the timer; return what it leaves as the last error."""
+        self.app.clock.advance(passed.total_seconds())
+        await self.maintenance.run()
+        stored = await self.app.store.get_connection(self.connection.connection_id)
+        assert stored is not None
+        return stored.last_error
+
+    def phases(self) -> set[Phase | None]:
+        return {ticket.phase for ticket in self.store.tickets[self.connection.connection_id].values()}
+
+
+def _of(ticket: Ticket, connection: Connection) -> Ticket:
+    return replace(ticket, instance=connection.instance)
+
+
+async def test_a_refused_comparison_is_the_last_error_until_one_succeeds() -> None:
+    app = Surroundings()
+    world = World(app, await app.connected())
+    tickets = await world.tickets(MANY + 1)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets}
+    error = await world.run_after(timedelta(hours=1))
+    assert error is not None
+    assert (error.code, error.operation) == ("records_not_visible", Operation.COMPARISON)
+    # The synchronisation succeeds meanwhile, and does not clear it.
+    assert await world.run_after(timedelta(minutes=10)) == error
+    state = await app.store.get_sync_state(world.connection.connection_id)
+    assert state.last_completed_at is not None
+    assert state.last_completed_at > error.at
+    world.servicenow.hidden = set()
+    assert await world.run_after(PATIENCE) is None
+    assert world.phases() == {Phase.NEW}
+
+
+async def test_a_refused_synchronisation_does_not_hold_up_the_comparison() -> None:
+    """A few tickets whose records were deleted, behind pages of other domains, look like missing rights."""
+    app = Surroundings()
+    world = World(app, await app.connected(), page_size=2)
+    tickets = await world.tickets(6)
+    world.servicenow.hidden = {ticket.ticket_id for ticket in tickets}
+    error = await world.run_after(timedelta(hours=1))
+    assert error is not None
+    assert (error.code, error.operation) == ("records_not_visible", None)
+    assert world.phases() == {Phase.DELETED}
+    assert await world.run_after(timedelta(minutes=10)) is None
