@@ -359,13 +359,21 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
 
 
 def _create_refused(control: ControlClient, requester: PortalUser, story: Story) -> None:
-    """Create a ticket while the integration user lacks its roles."""
-    control.change_user(INTEGRATION_USER.user_name, roles=("snc_platform_rest_api_access",))
+    """Create a ticket while a business rule refuses it."""
+    rule = {
+        "name": "Freeze before the audit",
+        "collection": _TABLES[story.kind],
+        "active": "true",
+        "abort_action": "true",
+        "action_insert": "true",
+        "filter_condition": "",
+    }
+    sys_id = control.insert_record("sys_script", rule)["sys_id"]
     try:
         with contextlib.suppress(UnexpectedAnswerError):
             requester.call("POST", "/api/tickets", _request(story))
     finally:
-        control.change_user(INTEGRATION_USER.user_name, roles=INTEGRATION_USER.roles)
+        control.delete_record("sys_script", sys_id)
 
 
 def _request(story: Story) -> dict[str, Any]:
