@@ -38,6 +38,8 @@ CONNECTION_LIMIT_S: Final = 90.0
 ON_DEMAND_S: Final = 20.0
 """A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
 CONCURRENT_CONNECTIONS: Final = 8
+KEEP_AUTHORIZATIONS: Final = timedelta(days=2)
+"""Authorizations are kept for so long after their time, so that a wrong clock does not delete those under way."""
 KEEP_RESERVATIONS: Final = timedelta(days=30)
 """Idempotency keys are remembered for so long."""
 
@@ -71,7 +73,7 @@ class Maintenance:
 
         present = [each for each in await self.connections.list_connections() if not each.is_removed]
         await asyncio.gather(*(maintain(connection) for connection in present))
-        await self.authorizations.delete_expired_authorizations(started_at)
+        await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
         if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
 
@@ -209,7 +211,7 @@ class Maintenance:
         run.failed = summary.total(Delivery.FAILED)
         run.oldest_pending_age_s = max(((now - ticket.created_at).total_seconds() for ticket in oldest), default=None)
         if state.last_completed_at is not None:
-            run.lag_s = (now - state.last_completed_at).total_seconds()
+            run.lag_s = max(0.0, (now - state.last_completed_at).total_seconds())
 
 
 class _Run:

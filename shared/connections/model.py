@@ -99,6 +99,7 @@ class Connection:
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
         consented_at: When the present consent was given; None before the first one.
         consent_ends_at: When the refresh token ends unless somebody consents again.
+        access_token_issued_at: When the access token was asked for; None on a row of a release that did not keep it.
         access_token_expires_at: When the access token ends.
         access_token_refresh_at: When the timer refreshes the access token: after two thirds of its life.
         access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
@@ -128,6 +129,7 @@ class Connection:
     integration_user_sys_id: str | None = None
     consented_at: datetime | None = None
     consent_ends_at: datetime | None = None
+    access_token_issued_at: datetime | None = None
     access_token_expires_at: datetime | None = None
     access_token_refresh_at: datetime | None = None
     access_token_version: str | None = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.lease import HeldLease, Lease
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
@@ -61,7 +61,7 @@ def with_access_token(connection: Connection, tokens: TokenSet, version: str | N
         issued_at: When it was asked for.
     """
     life = timedelta(seconds=tokens.expires_in_s)
-    after = replace(connection, access_token_refresh_at=issued_at + life * 2 / 3)
+    after = replace(connection, access_token_issued_at=issued_at, access_token_refresh_at=issued_at + life * 2 / 3)
     return (
         after
         if version is None
@@ -74,6 +74,7 @@ def without_tokens(connection: Connection) -> Connection:
     return replace(
         connection,
         access_token_version=None,
+        access_token_issued_at=None,
         access_token_expires_at=None,
         access_token_refresh_at=None,
         refresh_again_at=None,
@@ -92,7 +93,14 @@ def is_refresh_due(connection: Connection, now: datetime) -> bool:
         return False
     if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return True
-    return connection.access_token_refresh_at is None or connection.access_token_refresh_at <= now
+    if connection.access_token_refresh_at is None or connection.access_token_refresh_at <= now:
+        return True
+    return _is_from_the_future(connection, now)
+
+
+def _is_from_the_future(connection: Connection, now: datetime) -> bool:
+    """Whether a wrong clock issued the access token, so that nobody knows when it ends."""
+    return believed(connection.access_token_issued_at, now) != connection.access_token_issued_at
 
 
 class AccessTokens:
@@ -168,12 +176,12 @@ class AccessTokens:
         began_at = self._clock()
 
         async def stop_when_others_failed() -> None:
-            _raise_failure_since(await self._current(connection), began_at)
+            _raise_failure_since(await self._current(connection), began_at, self._clock())
 
         async with self._lease.held(connection.connection_id, while_waiting=stop_when_others_failed) as lease:
             current = await self._current(connection)
             if lease.waited:
-                _raise_failure_since(current, began_at)
+                _raise_failure_since(current, began_at, self._clock())
             renewed_meanwhile = current.access_token_version != connection.access_token_version
             if renewed_meanwhile and self._lasts(current, EARLY_S):
                 return current
@@ -345,8 +353,10 @@ class AccessTokens:
         return current
 
     def _lasts(self, connection: Connection, seconds: float) -> bool:
-        ends_at = connection.access_token_expires_at
-        return ends_at is not None and ends_at - self._clock() > timedelta(seconds=seconds)
+        ends_at, now = connection.access_token_expires_at, self._clock()
+        if ends_at is None or _is_from_the_future(connection, now):
+            return False
+        return ends_at - now > timedelta(seconds=seconds)
 
     async def _usable(self, connection: Connection, lasting_s: float) -> InstanceAccess | None:
         """Return the connection's access token if it lasts for so long and can be had."""
@@ -381,10 +391,10 @@ def _reauthorize(connection: Connection) -> Reauthorize:
     return Reauthorize(error.message, code=error.code, next_step=error.next_step)
 
 
-def _raise_failure_since(connection: Connection, began_at: datetime) -> None:
+def _raise_failure_since(connection: Connection, began_at: datetime, now: datetime) -> None:
     """Raise what somebody else's attempt at a refresh came to since then, if it failed."""
     error = connection.last_error
-    if error is None or error.at < began_at:
+    if error is None or error.at < began_at or believed(error.at, now) is None:
         return
     if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
         raise _reauthorize(connection)

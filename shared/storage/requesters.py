@@ -9,7 +9,7 @@ from typing import Final
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, UserDirectory
 from shared.storage.rows import plain_time
@@ -45,7 +45,8 @@ class AzureRequesterDirectory:
         now = self._clock()
         remembered = None if afresh else self._known.get(key) or await self._stored(*key)
         until_at, sys_id = remembered or (now, None)
-        if until_at <= now:
+        longest = KEEP_MISSING if sys_id is None else KEEP_FOUND
+        if until_at <= now or believed(until_at, now, ahead=longest) is None:
             sys_id = await self._users.find_user_by_email(access, email)
             until_at = now + (KEEP_MISSING if sys_id is None else KEEP_FOUND)
             await self._store(*key, until_at, sys_id)

@@ -42,6 +42,7 @@ from shared.tickets.access import with_access
 from shared.tickets.addresses import real_address
 from shared.tickets.apply import delivered, doubled
 from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
+from shared.tickets.own_times import with_own_times
 from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.timeline import with_event
 
@@ -52,9 +53,12 @@ WRITE_MAY_TAKE_S: Final = 30.0
 LEASE_S: Final = 150.0
 """How long one deliverer has a ticket. Nothing is sent any more once a write could still be committed after that, so
 that whoever comes next, after a crash as well, does not look the record up too early."""
+LEASE: Final = timedelta(seconds=LEASE_S)
 PENDING_PAGE: Final = 500
 FIRST_BACKOFF_S: Final = 30.0
 LONGEST_BACKOFF_S: Final = 3600.0
+LONGEST_WAIT: Final = timedelta(seconds=LONGEST_BACKOFF_S)
+"""Nobody asks for a longer one: what ServiceNow asks for after a 429 is believed up to an hour as well."""
 RIGHTS_PATIENCE_S: Final = 900.0
 """For so long a refusal for lack of rights is tried again: rights are granted by people, and reach the nodes of an
 instance one after the other."""
@@ -251,7 +255,8 @@ class TicketDelivery:
             counts.failed += await self._give_up_left_behind(connection, page)
             here = [ticket for ticket in page if ticket.is_of(connection)]
             nothing_waits = nothing_waits and not here
-            if not await self.deliver_due(connection, sorted(here, key=_due_at), counts, deadline=deadline):
+            own = await with_own_times(self.store, here, self.clock(), lease=LEASE, longest_wait=LONGEST_WAIT)
+            if not await self.deliver_due(connection, sorted(own, key=_due_at), counts, deadline=deadline):
                 return counts
         if nothing_waits:
             await self._settle(connection)

@@ -13,7 +13,7 @@ from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Final
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
@@ -89,14 +89,16 @@ def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
 
     After a refusal it is not, for an hour.
     """
-    if state.reconcile_again_at is not None and now < state.reconcile_again_at:
+    again_at = believed(state.reconcile_again_at, now, ahead=PATIENCE)
+    if again_at is not None and now < again_at:
         return False
     if state.reconcile_after is not None or state.reconcile_place is not None:
         return True
     planned = datetime.combine(now.date(), at, tzinfo=now.tzinfo)
     if planned > now:
         planned -= timedelta(days=1)
-    return state.reconciled_at is None or state.reconciled_at < planned
+    reconciled_at = believed(state.reconciled_at, now)
+    return reconciled_at is None or reconciled_at < planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from shared.connections.model import TicketKind
@@ -18,6 +18,9 @@ from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
 
 OVERDUE: Final = "overdue"
 """Bucket of everything whose due minute had passed when the summary was folded."""
+
+FOLD_AFTER: Final = timedelta(days=2)
+"""Minutes are merged so long after they have passed: a wrong clock that merges them makes nothing overdue too early."""
 
 type Cell = tuple[str, str]
 """Kind and what is counted: a phase, ``pending`` or ``failed``."""
@@ -79,7 +82,7 @@ class Summary:
 
     def folded(self, now: datetime) -> Summary:
         """Return the same counts with every bucket that is overdue now merged into one."""
-        until = max(self.folded_until, _minute(now))
+        until = max(self.folded_until, _minute(now - FOLD_AFTER))
         due: Counter[DueCell] = Counter()
         for (kind, minute), count in self.due.items():
             due[kind, OVERDUE if minute < until else minute] += count

@@ -15,7 +15,7 @@ from functools import partial
 from math import ceil
 from typing import Final
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
@@ -73,10 +73,9 @@ def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     watermark = _time_of(state.watermark)
     if watermark is None:
         return None, True
+    seen_at, completed_at = believed(state.watermark_seen_at, now), believed(state.last_completed_at, now)
     settled = (
-        state.watermark_seen_at is not None
-        and state.last_completed_at is not None
-        and (state.last_completed_at - state.watermark_seen_at).total_seconds() >= LATE_COMMIT_S
+        seen_at is not None and completed_at is not None and (completed_at - seen_at).total_seconds() >= LATE_COMMIT_S
     )
     if settled:
         return state.watermark, False
@@ -99,7 +98,7 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
     return replace(
         state,
         watermark=newest if moved else state.watermark,
-        watermark_seen_at=ended_at if moved else state.watermark_seen_at,
+        watermark_seen_at=ended_at if moved else believed(state.watermark_seen_at, ended_at) or ended_at,
         resume_at=None,
         resume_after_ticket=None,
         last_completed_at=started_at,
@@ -126,9 +125,10 @@ def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncStat
 def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
     """Whether a run is due: asked for, interrupted, or the interval has passed."""
     interrupted = state.resume_at is not None or state.resume_after_ticket is not None
-    if state.requested_at is not None or interrupted or state.last_started_at is None:
+    last_started_at = believed(state.last_started_at, now)
+    if state.requested_at is not None or interrupted or last_started_at is None:
         return True
-    return now >= state.last_started_at + timedelta(seconds=interval_s)
+    return now >= last_started_at + timedelta(seconds=interval_s)
 
 
 def place_to_resume(before: SyncState, now: datetime) -> Place:

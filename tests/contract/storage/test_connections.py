@@ -54,6 +54,7 @@ FULL = Connection(
     access_token_expires_at=START + timedelta(seconds=1800),
     access_token_refresh_at=START + timedelta(seconds=1200),
     access_token_version="v1",
+    access_token_issued_at=datetime(2026, 3, 1, 23, tzinfo=UTC),
     refresh_token_outdated_until_at=datetime(2026, 3, 2, 2, tzinfo=UTC),
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
@@ -344,6 +345,21 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
     rows = [row async for row in tables.connections.list_entities()]
     assert "aiko" not in repr(rows).casefold()
+
+
+@pytest.mark.parametrize("found", ["0" * 32, None])
+async def test_what_a_wrong_clock_remembers_of_a_requester_does_not_last(
+    tables: Tables, clock: ManualClock, found: str | None
+) -> None:
+    users = CountingUsers(clock)
+    users.found = found
+    access = InstanceAccess(BARE.instance, Secret("token"))
+    wrong = ManualClock(clock.now)
+    wrong.advance(86_400)
+    await AzureRequesterDirectory(tables.connections, users, wrong).sys_id_of(BARE, access, "aiko@contoso.com")
+    users.found = "1" * 32
+    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    assert await directory.sys_id_of(BARE, access, "aiko@contoso.com") == "1" * 32
 
 
 async def test_what_is_remembered_of_a_requester_counts_for_nothing_when_asked_afresh(

@@ -705,7 +705,7 @@ def test_first_bound() -> None:
     nearly = completed(state, None, START + timedelta(seconds=LATE_COMMIT_S - 1), START)
     assert first_bound(nearly, START) == ("2026-03-01 23:59:00", True)
     settled = completed(state, None, START + timedelta(seconds=LATE_COMMIT_S), START)
-    assert first_bound(settled, START) == ("2026-03-02 00:01:00", False)
+    assert first_bound(settled, START + timedelta(seconds=LATE_COMMIT_S)) == ("2026-03-02 00:01:00", False)
     older = completed(settled, "2026-03-01 00:00:00", START, START)
     assert older.watermark == "2026-03-02 00:01:00"
 

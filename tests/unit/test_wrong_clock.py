@@ -1,0 +1,222 @@
+"""One run of the timer on a host whose clock is a day ahead stops nothing and delays nothing on the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.clock import CLOCKS_DIFFER, believed
+from shared.connections.authorize import ConnectionAuthorization
+from shared.connections.lease import SYNC, TOKENS, Lease
+from shared.connections.model import ConnectionStatus, LastError, SyncState
+from shared.connections.status import ConnectionHealth
+from shared.connections.tokens import AccessTokens, is_refresh_due
+from shared.maintenance import Maintenance
+from shared.settings import Settings
+from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, TicketDelivery, begin_attempt, is_deliverable
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.own_times import in_own_time
+from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
+from shared.tickets.summary import FOLD_AFTER, Summary
+from shared.tickets.sync import TicketSync, completed, first_bound, is_sync_due
+from tests.memory.access import MemoryRequesterDirectory
+from tests.memory.clock import START, ManualClock
+from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.servicenow import MemoryServiceNow, WriteFault
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.unit.connections.surroundings import INTEGRATION_USER, Surroundings
+from tests.unit.tickets.examples import new_ticket
+
+DAY = timedelta(days=1)
+TOMORROW = START + DAY
+INTERVAL_S = 300.0
+SETTINGS = Settings.model_validate(
+    {
+        "PUBLIC_BASE_URL": "https://tickets.contoso.com",
+        "KEY_VAULT_URL": "https://vault.example",
+        "TABLES_URL": "https://tables.example",
+        "RECONCILE_AT": time(2, 0),
+    }
+)
+
+
+@given(st.timedeltas(timedelta(days=-400), timedelta(days=400)), st.timedeltas(timedelta(), timedelta(days=2)))
+def test_a_time_is_believed_unless_it_lies_further_ahead_than_it_can(off: timedelta, ahead: timedelta) -> None:
+    found = believed(START + off, START, ahead=ahead)
+    assert found == (START + off if off <= ahead + CLOCKS_DIFFER else None)
+
+
+def test_a_synchronisation_that_began_tomorrow_is_none() -> None:
+    assert is_sync_due(SyncState(last_started_at=TOMORROW), START, INTERVAL_S)
+    assert not is_sync_due(SyncState(last_started_at=START + timedelta(seconds=30)), START, INTERVAL_S)
+
+
+def test_a_watermark_is_settled_only_by_times_that_have_passed() -> None:
+    old = START - timedelta(hours=1)
+    state = SyncState(watermark="2026-03-02 09:00:00", watermark_seen_at=old, last_completed_at=START)
+    assert first_bound(state, START) == ("2026-03-02 09:00:00", False)
+    for wrong in (replace(state, last_completed_at=TOMORROW), replace(state, watermark_seen_at=TOMORROW)):
+        assert first_bound(wrong, START)[1], "records that come late are read"
+        healed = completed(wrong, None, START, START)
+        assert healed.last_completed_at == START
+        assert healed.watermark_seen_at is not None
+        assert healed.watermark_seen_at <= START
+
+
+def test_a_comparison_is_neither_done_nor_put_off_tomorrow() -> None:
+    at = time(2, 0)
+    assert is_reconciliation_due(SyncState(reconciled_at=TOMORROW), START, at)
+    assert is_reconciliation_due(SyncState(reconcile_again_at=TOMORROW), START, at)
+    assert not is_reconciliation_due(SyncState(reconcile_again_at=START + timedelta(hours=1)), START, at)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=1), timedelta(minutes=2), DAY])
+def test_a_ticket_waits_no_longer_than_it_can_have_been_meant_to(ahead: timedelta) -> None:
+    def own(ticket: Ticket) -> Ticket:
+        return in_own_time(ticket, START, lease=LEASE, longest_wait=LONGEST_WAIT)
+
+    wrong = begin_attempt(new_ticket(START), START + ahead)
+    known = ahead <= CLOCKS_DIFFER
+    assert (own(wrong) is wrong) is known
+    leased_until_at = own(wrong).delivery.leased_until_at
+    assert leased_until_at is not None
+    assert leased_until_at <= START + LEASE + CLOCKS_DIFFER, "whoever has it keeps it for a whole lease"
+    assert leased_until_at >= START + LEASE
+    waiting = replace(wrong, delivery=replace(wrong.delivery, leased_until_at=None, next_attempt_at=START + ahead * 61))
+    assert is_deliverable(own(waiting), START) is (ahead * 61 > LONGEST_WAIT + CLOCKS_DIFFER or not ahead)
+
+
+def test_minutes_are_merged_only_when_they_are_over_for_everybody() -> None:
+    due = {("incident", "2026-03-02T12:00"): 1}
+    assert Summary(due=due).folded(START + FOLD_AFTER - timedelta(hours=1)).due == due
+
+
+class Hosts:
+    """Hosts with clocks of their own, on the same stores."""
+
+    def __init__(self) -> None:
+        self.app = Surroundings()
+        self.tickets = MemoryTicketStore()
+        self.servicenow = MemoryServiceNow(self.app.clock)
+        self.right = self._host(self.app.clock)
+        self.wrong_clock = ManualClock(self.app.clock.now + DAY)
+        self.wrong = self._host(self.wrong_clock)
+
+    def _host(self, clock: ManualClock) -> Maintenance:
+        app = self.app
+        leases = MemoryLeaseStore(clock, leases=app.leases.leases)
+        health = ConnectionHealth(app.store, clock)
+        tokens = AccessTokens(
+            connections=app.store,
+            lease=Lease(leases, TOKENS, app.sleep),
+            secrets=app.secrets,
+            server=app.servicenow,
+            health=health,
+            clock=clock,
+            sleep=app.sleep,
+        )
+        return Maintenance(
+            settings=SETTINGS,
+            connections=app.store,
+            sync_lease=Lease(leases, SYNC, app.sleep),
+            authorizations=app.authorizations,
+            reservations=MemoryIdempotencyStore(),
+            store=self.tickets,
+            tokens=tokens,
+            health=health,
+            delivery=TicketDelivery(
+                self.tickets, self.servicenow, tokens, MemoryRequesterDirectory(), health, clock, random=lambda: 0.0
+            ),
+            sync=TicketSync(app.store, self.tickets, self.servicenow, tokens, clock),
+            reconciliation=TicketReconciliation(app.store, self.tickets, self.servicenow, tokens, clock),
+            clock=clock,
+        )
+
+    async def minutes_pass(self, minutes: float) -> None:
+        """Let time pass, with the right host's timer."""
+        for _ in range(int(minutes)):
+            self.app.clock.advance(60)
+            self.wrong_clock.advance(60)
+            await self.right.run()
+
+    async def create(self) -> Ticket:
+        return await self.tickets.create_ticket(new_ticket(self.app.clock.now))
+
+    def stored(self, ticket: Ticket) -> Ticket:
+        return self.tickets.tickets[ticket.connection_id][ticket.ticket_id]
+
+
+@pytest.fixture
+async def hosts() -> Hosts:
+    hosts = Hosts()
+    await hosts.app.connected()
+    await hosts.minutes_pass(6)
+    return hosts
+
+
+async def test_the_synchronisation_goes_on(hosts: Hosts) -> None:
+    ticket = await hosts.create()
+    await hosts.minutes_pass(6)
+    await hosts.wrong.run()
+    hosts.servicenow.change(ticket.ticket_id, state="2")
+    await hosts.minutes_pass(INTERVAL_S / 60 + 1)
+    record = hosts.stored(ticket).record
+    assert record is not None
+    assert record.state == "2"
+
+
+@pytest.mark.parametrize("fault", list(WriteFault))
+async def test_a_ticket_that_it_had_is_delivered(hosts: Hosts, fault: WriteFault) -> None:
+    ticket = await hosts.create()
+    hosts.servicenow.write_faults.append(fault)
+    await hosts.wrong.run()
+    await hosts.minutes_pass(LEASE_S / 60 + 3)
+    stored = hosts.stored(ticket)
+    refused = {WriteFault.VALUES_REFUSED}
+    assert stored.delivery.status is (Delivery.FAILED if fault in refused else Delivery.DELIVERED)
+    assert len(hosts.servicenow.records_of(ticket.ticket_id)) == (fault not in refused)
+
+
+async def test_the_tokens_that_it_got_are_not_used_past_their_end(hosts: Hosts) -> None:
+    await hosts.wrong.run()
+    stored = hosts.app.stored()
+    assert is_refresh_due(stored, hosts.app.clock.now)
+    await hosts.minutes_pass(90)
+    stored = hosts.app.stored()
+    assert stored.status is ConnectionStatus.CONNECTED
+    assert hosts.app.servicenow.accepts(await hosts.right.tokens.access(stored))
+    refreshes = hosts.app.servicenow.refreshes
+    await hosts.minutes_pass(5)
+    assert hosts.app.servicenow.refreshes <= refreshes + 1
+
+
+@pytest.mark.parametrize("purpose", [TOKENS, SYNC])
+async def test_a_lease_with_which_it_died_holds_nobody_up(hosts: Hosts, purpose: str) -> None:
+    await hosts.wrong.sync_lease.leases.acquire_lease("contoso", purpose, duration_s=30)
+    before = hosts.app.clock.now
+    async with Lease(hosts.right.sync_lease.leases, purpose, hosts.app.sleep).held("contoso"):
+        assert hosts.app.clock.now == before
+
+
+async def test_an_authorization_under_way_can_be_completed(hosts: Hosts) -> None:
+    start, cookies = await hosts.app.begun()
+    parameters = hosts.app.servicenow.consent(start.location, INTEGRATION_USER)
+    await hosts.wrong.run()
+    authorization: ConnectionAuthorization = hosts.app.authorization
+    assert (await authorization.complete(parameters, cookies)).status is ConnectionStatus.CONNECTED
+
+
+@pytest.mark.parametrize("error_at", [TOMORROW, START])
+async def test_a_failure_of_tomorrow_is_not_todays(hosts: Hosts, error_at: datetime) -> None:
+    """Whoever waited for the lease hears what came of it, and not what a wrong clock wrote."""
+    app = hosts.app
+    error = LastError("servicenow_unavailable", "x", "", error_at)
+    failing = replace(app.stored(), status=ConnectionStatus.UNAVAILABLE, last_error=error)
+    stored = await app.store.update_connection(failing)
+    await app.leases.acquire_lease("contoso", TOKENS, duration_s=5)
+    assert (await app.tokens.refresh(stored)).status is ConnectionStatus.CONNECTED
