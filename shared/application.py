@@ -46,6 +46,7 @@ from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
+from shared.tickets.resend import TicketResending
 from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
 
@@ -67,6 +68,7 @@ class Application:
     tickets: TicketStore
     creation: TicketCreation
     delivery: TicketDelivery
+    resending: TicketResending
     maintenance: Maintenance
     rows: RowReader
     resources: AsyncExitStack
@@ -152,6 +154,7 @@ class Application:
             tickets=tickets,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,
+            resending=TicketResending(tickets, delivery, clock),
             rows=rows,
             resources=resources,
             maintenance=Maintenance(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     NaiveDatetime,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from shared.connections.model import Connection, Portal, TicketKind
@@ -34,6 +35,9 @@ from shared.tickets.model import (
     TicketContent,
 )
 from shared.tickets.rendering import description_overflow
+
+MAX_RETRIED: Final = 200
+"""How many tickets one request sends again."""
 
 
 def _printable(text: str) -> str:
@@ -140,6 +144,53 @@ class TicketRequest(BaseModel):
     requested_by: OnBehalfOf | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."
     )
+
+
+class RetryFilter(BaseModel):
+    """Which failed tickets to send again; what is left out means any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    kind: TicketKind | None = None
+    portal: Portal | None = None
+    text: Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH)] | None = Field(
+        default=None, description="Part of the name."
+    )
+
+
+class RetryRequest(BaseModel):
+    """Failed tickets to be sent again: some by their ids, or all that a filter names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ticket_ids: (
+        Annotated[
+            tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")], ...], Field(min_length=1, max_length=MAX_RETRIED)
+        ]
+        | None
+    ) = None
+    filter: RetryFilter | None = Field(
+        default=None, description=f"The newest {MAX_RETRIED} failed tickets; send it again while more is true."
+    )
+
+    @model_validator(mode="after")
+    def _names_tickets_in_one_way(self) -> Self:
+        if (self.ticket_ids is None) == (self.filter is None):
+            raise ValueError("has to hold either ticket_ids or filter")
+        return self
+
+
+def read_retry_request(body: object) -> RetryRequest:
+    """Read a request to send tickets again from its JSON value.
+
+    Raises:
+        FixRequest: 422 ``invalid_retry`` with one entry per fault.
+    """
+    try:
+        return RetryRequest.model_validate(body)
+    except ValidationError as error:
+        raise invalid_body("invalid_retry", error) from None
 
 
 def read_ticket_request(body: object) -> TicketRequest:

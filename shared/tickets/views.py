@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from shared.tickets.model import (
     RecommendationSource,
     Ticket,
 )
+from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
 
 
@@ -114,6 +116,30 @@ class TicketListView(View):
     next_cursor: str | None = Field(description="Pass as cursor to get the next page; null on the last one.")
 
 
+class RetriedTicketView(View):
+    """What became of one ticket that was to be sent again."""
+
+    ticket_id: str
+    outcome: Resent = Field(
+        description="delivered: it stands in ServiceNow. waiting: it is sent later, by itself. refused: ServiceNow "
+        "refused it again. not_sent: it was left as it is."
+    )
+    code: str | None = Field(description="Why it is not delivered.")
+    message: str | None
+    next_step: str | None
+
+
+class RetryView(View):
+    """What became of the tickets that were to be sent again."""
+
+    delivered: int
+    waiting: int
+    refused: int
+    not_sent: int
+    more: bool = Field(description="The filter names more failed tickets: send the request again.")
+    tickets: tuple[RetriedTicketView, ...]
+
+
 class KindSummaryView(View):
     """Counts of one kind."""
 
@@ -168,6 +194,25 @@ def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datet
     """Return what callers see of one ticket."""
     timeline = tuple(EventView(kind=event.kind, at=event.at, details=event.details) for event in ticket.timeline)
     return TicketDetailView(**_members(ticket, connection, now), timeline=timeline)
+
+
+def retry_view(resent: Sequence[ResentTicket], *, more: bool) -> RetryView:
+    """Return what callers see of tickets that were sent again."""
+    counts = Counter(each.outcome for each in resent)
+    return RetryView(
+        **{outcome.value: counts[outcome] for outcome in Resent},
+        more=more,
+        tickets=tuple(
+            RetriedTicketView(
+                ticket_id=each.ticket_id,
+                outcome=each.outcome,
+                code=each.code,
+                message=each.message,
+                next_step=each.next_step,
+            )
+            for each in resent
+        ),
+    )
 
 
 def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:

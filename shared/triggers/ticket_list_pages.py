@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
-from shared.tickets.model import Delivery, Phase
+from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketFilter
+from shared.tickets.resend import Resent
 from shared.tickets.views import TicketView, ticket_view
-from shared.triggers.pages import Visit, page
+from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.tickets_api import decode_cursor, encode_cursor
 from shared.web.csv_export import tickets_csv
@@ -26,6 +28,7 @@ EXPORT_PAGE: Final = 1000
 FILTERS: Final = ("text", "kind", "show", "phase", "portal", "connection")
 SHOWS: Final = ("open", "overdue", "pending", "failed")
 READERS: Final = frozenset({Role.TICKETS_READ})
+CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
 
 @page(blueprint, "GET", "tickets", roles=READERS)
@@ -42,6 +45,7 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
     now = visit.application.clock()
     shown = found[:PAGE_TICKETS]
     filters = {name: chosen[name] for name in FILTERS if chosen[name]}
+    failed, more_failed = await _failed(visit, chosen, connections)
     older = {**filters, "cursor": encode_cursor(shown[-1].ticket_id)} if len(found) > PAGE_TICKETS else None
     t = visit.language
     return visit.page(
@@ -50,6 +54,10 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
         chosen=chosen,
         zones={each.connection_id: each.time_zone for each in connections.values()},
         filter_query=_query(filters),
+        filters=filters,
+        failed_count=len(failed),
+        more_failed=more_failed,
+        notice=_notice(visit),
         next_query=_query(older) if older else None,
         kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
         phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
@@ -57,6 +65,22 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
         shows=[(show, t(f"filter.show.{show}")) for show in SHOWS],
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
     )
+
+
+@page(blueprint, "POST", "tickets/retry", roles=CREATORS)
+async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
+    """Send the failed tickets of a filter again, and say on the list what became of them."""
+    connections = await _connections(visit)
+    chosen = {**{name: visit.form.get(name, "").strip() for name in FILTERS}, "show": Delivery.FAILED.value}
+    failed, _ = await _failed(visit, chosen, connections)
+    resent = await visit.application.resending.resend(connections, failed)
+    counts = Counter(each.outcome for each in resent)
+    reasons = Counter(each.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.code)
+    result = {outcome.value: str(counts[outcome]) for outcome in Resent if counts[outcome]}
+    if reasons:
+        result["reason"] = reasons.most_common(1)[0][0]
+    filters = {name: value for name, value in chosen.items() if value}
+    return redirect(f"/tickets{_query({**filters, 'done': 'retried', **result})}")
 
 
 @page(blueprint, "GET", "tickets.csv", roles=READERS)
@@ -83,6 +107,32 @@ async def export_tickets(visit: Visit) -> func.HttpResponse:
             "Cache-Control": "no-store",
         },
     )
+
+
+async def _failed(
+    visit: Visit, chosen: Mapping[str, str], connections: Mapping[str, Connection]
+) -> tuple[Sequence[Ticket], bool]:
+    """Return the tickets that the list of failed ones can send again, and whether there are more; none elsewhere."""
+    if chosen["show"] != Delivery.FAILED or not visit.may(Role.TICKETS_CREATE):
+        return (), False
+    return await visit.application.resending.failed_tickets(
+        _chosen_connections(chosen, connections), _filter(visit, chosen)
+    )
+
+
+def _notice(visit: Visit) -> str | None:
+    """Return what became of the tickets that were sent again, in the words of the address that led here."""
+    if visit.query.get("done") != "retried":
+        return None
+    t = visit.language
+    counts = {outcome: visit.query.get(outcome.value, "") for outcome in Resent}
+    said = [
+        t(f"tickets.retried.{outcome}", count=count)
+        for outcome, count in counts.items()
+        if count.isascii() and count.isdigit() and len(count) < 4
+    ]
+    reason = t.get(f"error.{visit.query.get('reason', '')}.message")
+    return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
 
 
 async def _connections(visit: Visit) -> Mapping[str, Connection]:
@@ -112,4 +162,4 @@ def _known[Choice: StrEnum](choices: type[Choice], value: str) -> Choice | None:
 
 
 def _query(parameters: Mapping[str, str]) -> str:
-    return f"?{urlencode(parameters)}" if parameters else ""
+    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,14 @@ from shared.tickets.addresses import real_address
 from shared.tickets.identity import is_ticket_id
 from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
 from shared.tickets.ports import TicketFilter
-from shared.tickets.requests import TicketRequest, read_ticket_request
+from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
 from shared.tickets.views import (
+    RetryView,
     SummaryView,
     TicketDetailView,
     TicketListView,
     TicketView,
+    retry_view,
     summary_view,
     ticket_detail_view,
     ticket_view,
@@ -195,6 +198,43 @@ async def retry_ticket(call: Call) -> Answer:
 
 @operation(
     blueprint,
+    "POST",
+    "api/tickets/retry",
+    summary="Send failed tickets again",
+    roles=CREATORS,
+    body=RetryRequest,
+    answers={200: RetryView},
+    problems={
+        400: ("unknown_parameter", "invalid_json"),
+        404: ("connection_not_found", "ticket_not_found"),
+        411: ("length_required",),
+        415: ("unsupported_media_type",),
+        422: ("invalid_retry",),
+    },
+)
+async def retry_tickets(call: Call) -> Answer:
+    """Answer with what became of each: a few are sent at once, the timer sends the others."""
+    call.known_query()
+    request = read_retry_request(call.json())
+    application = call.application
+    more = False
+    if request.filter is not None:
+        connections = await _connections(call, request.filter.connection_id)
+        wanted = TicketFilter(
+            kind=request.filter.kind,
+            portal=request.filter.portal,
+            delivery=Delivery.FAILED,
+            text=request.filter.text,
+        )
+        tickets, more = await application.resending.failed_tickets(list(connections), wanted)
+    else:
+        connections = await _connections(call, None)
+        tickets = await _named_tickets(call, list(connections), request.ticket_ids or ())
+    return Answer(retry_view(await application.resending.resend(connections, tickets), more=more))
+
+
+@operation(
+    blueprint,
     "GET",
     "api/tickets/{ticket_id}",
     summary="Show a ticket with its timeline",
@@ -262,6 +302,24 @@ async def _ticket(call: Call) -> tuple[Ticket, Connection]:
     if found is None:
         raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
     return found
+
+
+async def _named_tickets(call: Call, connection_ids: Sequence[str], ticket_ids: Sequence[str]) -> Sequence[Ticket]:
+    """Return the tickets with these ids, each once. Raises FixRequest when there is none for one of them."""
+    wanted = list(dict.fromkeys(ticket_ids))
+    parts = await asyncio.gather(
+        *(call.application.tickets.get_tickets(connection_id, wanted) for connection_id in connection_ids)
+    )
+    found = {ticket_id: ticket for part in parts for ticket_id, ticket in part.items()}
+    missing = [ticket_id for ticket_id in wanted if ticket_id not in found]
+    if missing:
+        raise FixRequest(
+            "There is no ticket for some of the ids; nothing was sent.",
+            code="ticket_not_found",
+            status=404,
+            extra={"ticket_ids": missing},
+        )
+    return [found[ticket_id] for ticket_id in wanted]
 
 
 async def _connections(call: Call, connection_id: str | None) -> Mapping[str, Connection]:

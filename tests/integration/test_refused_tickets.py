@@ -8,6 +8,15 @@ from tests.fixtures.whole_app import Connected, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
+RULE = {
+    "name": "No tickets on Friday",
+    "collection": "incident",
+    "active": "true",
+    "abort_action": "true",
+    "action_insert": "true",
+    "filter_condition": "",
+}
+
 
 @pytest.fixture(scope="module")
 def connected(app: WholeApp) -> Connected:
@@ -66,15 +75,7 @@ def test_missing_rights_are_tried_again_and_show_on_the_connection(app: WholeApp
 
 def test_a_refusal_is_told_and_retried_after_the_fix(app: WholeApp) -> None:
     connected = app.connected()
-    rule = {
-        "name": "No tickets on Friday",
-        "collection": "incident",
-        "active": "true",
-        "abort_action": "true",
-        "action_insert": "true",
-        "filter_condition": "",
-    }
-    sys_id = app.control.insert_record("sys_script", rule)["sys_id"]
+    sys_id = app.control.insert_record("sys_script", RULE)["sys_id"]
     try:
         problem = refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 422, "delivery_refused")
     finally:
@@ -92,3 +93,34 @@ def test_a_refusal_is_told_and_retried_after_the_fix(app: WholeApp) -> None:
         "retried",
         "delivered",
     ]
+
+
+def test_many_refused_tickets_are_sent_again_at_once(app: WholeApp) -> None:
+    connected = app.connected()
+    sys_id = app.control.insert_record("sys_script", RULE)["sys_id"]
+    try:
+        problems = [
+            refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 422, "delivery_refused")
+            for _ in range(2)
+        ]
+        request = {"filter": {"connection_id": connected.connection_id}}
+        again = app.adele.ask("POST", "/api/tickets/retry", request)
+    finally:
+        app.control.delete_record("sys_script", sys_id)
+    ids = [problem["ticket_id"] for problem in problems]
+    assert again.status_code == 200
+    assert [(each["outcome"], each["code"]) for each in again.json()["tickets"]] == [
+        ("refused", "business_rule_refused")
+    ] * 2
+    with app.visitor("Lee Gu") as reader:
+        refused(reader.ask("POST", "/api/tickets/retry", request), 403, "role_missing")
+    both_ways = {**request, "ticket_ids": ids}
+    refused(app.adele.ask("POST", "/api/tickets/retry", both_ways), 422, "invalid_retry")
+    missing = refused(app.adele.ask("POST", "/api/tickets/retry", {"ticket_ids": ["0" * 32]}), 404, "ticket_not_found")
+    assert missing["ticket_ids"] == ["0" * 32]
+
+    sent = app.adele.ask("POST", "/api/tickets/retry", {"ticket_ids": ids}).json()
+    assert (sent["delivered"], sent["waiting"], sent["refused"], sent["more"]) == (2, 0, 0, False)
+    assert [each["ticket_id"] for each in sent["tickets"]] == ids
+    assert app.adele.ask("POST", "/api/tickets/retry", request).json()["tickets"] == []
+    assert {len(app.records(ticket_id)) for ticket_id in ids} == {1}

@@ -27,6 +27,7 @@ TOLD_TO_PROGRAMS_ONLY = {
     "invalid_json",
     "invalid_limit",
     "invalid_parameter",
+    "invalid_retry",
     "invalid_ticket",
     "length_required",
     "requested_by_not_allowed",

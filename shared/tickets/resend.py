@@ -1,0 +1,125 @@
+"""Sending many failed tickets again, because a person asked for it: all into the outbox, a few of them at once.
+
+Whoever asks twice does no harm: a ticket that waits, or that is being sent, is not sent a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.model import Connection, ConnectionStatus
+from shared.errors import FixRequest, RowUnreadable
+from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.ports import TicketFilter, TicketStore
+from shared.tickets.requests import MAX_RETRIED
+
+AT_ONCE: Final = 10
+"""How many tickets of each connection are sent before the answer; the timer sends the others."""
+AT_ONCE_S: Final = 15.0
+"""No ticket is begun after this; a person waits for the answer."""
+
+
+class Resent(StrEnum):
+    """What became of one ticket."""
+
+    DELIVERED = "delivered"
+    WAITING = "waiting"
+    """It is in the outbox; the timer goes on with it."""
+    REFUSED = "refused"
+    """ServiceNow refused it again."""
+    NOT_SENT = "not_sent"
+    """It was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResentTicket:
+    """What became of one ticket, and why.
+
+    Attributes:
+        code, message, next_step: Why it is not delivered; None where there is nothing to say.
+    """
+
+    ticket_id: str
+    outcome: Resent
+    code: str | None = None
+    message: str | None = None
+    next_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketResending:
+    """Sends failed tickets again; see the module's description."""
+
+    store: TicketStore
+    delivery: TicketDelivery
+    clock: Clock
+
+    async def failed_tickets(
+        self, connection_ids: Sequence[str], wanted: TicketFilter
+    ) -> tuple[Sequence[Ticket], bool]:
+        """Return the newest failed tickets of a filter, as many as one request takes, and whether there are more."""
+        found = await self.store.list_tickets(connection_ids, wanted, limit=MAX_RETRIED + 1)
+        failed = [ticket for ticket in found if ticket.delivery.status is Delivery.FAILED]
+        return failed[:MAX_RETRIED], len(found) > MAX_RETRIED
+
+    async def resend(self, connections: Mapping[str, Connection], tickets: Sequence[Ticket]) -> Sequence[ResentTicket]:
+        """Put the tickets into the outbox, send a few of them, and return what became of each, in the same order.
+
+        Args:
+            connections: Those of the tickets, by id.
+
+        Raises:
+            StorageUnavailable: Some of them may be in the outbox; asking again is safe.
+        """
+        deadline = self.clock() + timedelta(seconds=AT_ONCE_S)
+        by_connection: dict[str, list[Ticket]] = {}
+        for ticket in tickets:
+            by_connection.setdefault(ticket.connection_id, []).append(ticket)
+        parts = await asyncio.gather(
+            *(self._resend(connections[each], some, deadline) for each, some in by_connection.items())
+        )
+        outcomes = {outcome.ticket_id: outcome for part in parts for outcome in part}
+        return [outcomes[ticket.ticket_id] for ticket in tickets]
+
+    async def _resend(
+        self, connection: Connection, tickets: Sequence[Ticket], deadline: datetime
+    ) -> Sequence[ResentTicket]:
+        left: list[ResentTicket] = []
+        changes: list[tuple[Ticket, Ticket]] = []
+        for ticket in tickets:
+            try:
+                self.delivery.raise_unless_retriable(connection, ticket)
+            except (FixRequest, RowUnreadable) as error:
+                left.append(
+                    ResentTicket(ticket.ticket_id, Resent.NOT_SENT, error.code, error.message, error.next_step or None)
+                )
+            else:
+                if ticket.delivery.status is Delivery.FAILED:
+                    changes.append((ticket, put_back(ticket, connection, self.clock())))
+        await self.store.update_tickets(changes)
+        others = [ticket.ticket_id for ticket in tickets if ticket.ticket_id not in {each.ticket_id for each in left}]
+        if connection.status is ConnectionStatus.CONNECTED:
+            first = await self.store.get_tickets(connection.connection_id, others[:AT_ONCE])
+            await self.delivery.deliver_due(connection, list(first.values()), DeliveryCounts(), deadline=deadline)
+        # What became of a ticket that somebody else changed meanwhile, its own row says as well.
+        present = await self.store.get_tickets(connection.connection_id, others)
+        return [*left, *(_outcome(ticket) for ticket in present.values())]
+
+
+def _outcome(ticket: Ticket) -> ResentTicket:
+    progress = ticket.delivery
+    match progress.status:
+        case Delivery.DELIVERED:
+            return ResentTicket(ticket.ticket_id, Resent.DELIVERED)
+        case Delivery.FAILED:
+            outcome = Resent.REFUSED
+        case _:
+            outcome = Resent.WAITING
+    return ResentTicket(ticket.ticket_id, outcome, progress.error_code, progress.error_message, progress.next_step)

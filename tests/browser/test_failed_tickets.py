@@ -1,0 +1,59 @@
+"""Failed tickets are sent again with one button."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from sandbox import demonstration
+from sandbox.demonstration import REQUESTER
+from sandbox.portal import PortalUser, UnexpectedAnswerError
+from sandbox.servicenow.control_client import ControlClient
+from sandbox.world import FunctionsHost, World
+from shared.web.language import languages
+from tests.browser.conftest import NewApp, OpenWindow
+from tests.fixtures.whole_app import TICKET
+
+RULE = {
+    "name": "No tickets on Friday",
+    "collection": "incident",
+    "active": "true",
+    "abort_action": "true",
+    "action_insert": "true",
+    "filter_condition": "",
+}
+
+
+@pytest.fixture(scope="module")
+def app(new_app: NewApp, world: World) -> FunctionsHost:
+    """An app whose instance is about to refuse tickets."""
+    host = new_app()
+    demonstration.connect(host, world.servicenow)
+    return host
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_one_button_sends_all_failed_tickets_again(
+    app: FunctionsHost, world: World, open_window: OpenWindow, language: str
+) -> None:
+    t = languages()[language]
+    page = open_window(app, language={"en": "en-US", "ja": "ja-JP"}[language]).sign_in(REQUESTER)
+    with ControlClient(world.servicenow.url) as control, PortalUser(REQUESTER, app.public_url) as requester:
+        sys_id = control.insert_record("sys_script", RULE)["sys_id"]
+        try:
+            for number in range(2):
+                with pytest.raises(UnexpectedAnswerError, match="delivery_refused"):
+                    requester.call("POST", "/api/tickets", {**TICKET, "name": f"Refused {language} {number}"})
+            page.goto(f"{app.public_url}/tickets?show=failed&text=Refused {language}")
+            button = page.get_by_role("button", name=t("action.retry_all", count=2))
+            button.click()
+            status = page.get_by_role("status")
+            expect(status).to_contain_text(t("tickets.retried.refused", count=2))
+            expect(status).to_contain_text(t("error.business_rule_refused.message"))
+        finally:
+            control.delete_record("sys_script", sys_id)
+    page.screenshot(path=f"/tmp/failed-{language}.png")
+    page.get_by_role("button", name=t("action.retry_all", count=2)).click()
+    expect(page.get_by_role("status")).to_contain_text(t("tickets.retried.delivered", count=2))
+    expect(page.get_by_role("button", name=t("action.retry_all", count=2))).to_have_count(0)
+    page.screenshot(path=f"/tmp/failed2-{language}.png")
