@@ -99,6 +99,34 @@ def test_an_idle_run_asks_once_for_each_connection(app: WholeApp, connected: Con
     assert len(app.control.requests()) == 1
 
 
+def test_a_ticket_whose_correlation_id_a_rule_replaces_is_followed(app: WholeApp, connected: Connected) -> None:
+    rule = app.control.add_business_rule("incident", {"correlation_id": "TASK-1"})
+    ticket = app.create(connected)
+    app.control.delete_record("sys_script", rule["sys_id"])
+    assert app.show(ticket)["timeline"][-1]["kind"] == "unlinked"
+    assert "not the connector’s" in app.adele.visit(f"/tickets/{ticket['ticket_id']}").text
+    work(app, ticket, state="2")
+    counts = sync(app, connected)
+    assert (counts["requests"], counts["applied"]) == (2, 1)
+    assert app.show(ticket)["phase"] == "in_progress"
+    work(app, ticket, correlation_id=f"m365:{ticket['ticket_id']}")
+    sync(app, connected)
+    assert sync(app, connected)["requests"] == 1
+
+
+def test_a_count_that_is_too_dear_is_not_asked_for_again(app: WholeApp) -> None:
+    connected = app.connected()
+    ticket = app.create(connected)
+    work(app, ticket, state="2")
+    app.control.set_fault("cancelled_for_count", remaining=None)
+    assert sync(app, connected)["complete"]
+    assert app.show(ticket)["phase"] == "in_progress"
+    app.control.clear_requests()
+    assert sync(app, connected)["complete"]
+    assert all(request["status"] == 200 for request in app.control.requests())
+    assert app.megan.get(connected.path)["status"] == "connected"
+
+
 def test_foreign_tickets_are_left_alone(app: WholeApp, connected: Connected) -> None:
     foreign = app.control.insert_record("incident", {"short_description": "Not ours", "correlation_id": "other:1"})
     before = app.adele.get("/api/tickets?limit=200")["tickets"]
