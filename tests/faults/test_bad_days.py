@@ -203,7 +203,7 @@ async def test_a_lost_answer_of_a_sync_page_is_read_again(in_process: InProcess)
     tickets = [(await in_process.create()).ticket for _ in range(3)]
     in_process.control.bulk_touch("incident", f"correlation_id=m365:{tickets[0].ticket_id}", {"state": "2"})
     for kind in ("cut_off_json", "reset_before_commit", "bad_gateway", "hibernating"):
-        in_process.control.set_fault(kind, path="/table/task", remaining=5)
+        in_process.control.set_fault(kind, path="/table/task", remaining=None)
         in_process.clock.advance(400)
         await in_process.app.maintenance.run()
         in_process.control.clear_faults()
