@@ -152,7 +152,7 @@ def draw(seed: int) -> Schedule:
             actions += [Create(_host(chance), chance.randrange(turn * KEYS_PER_TURN)) for _ in range(2)]
             actions += [Work(chance.random(), chance.randrange(4)) for _ in range(chance.randrange(4))]
         if chance.random() < 0.8:
-            actions.append(PassTime(chance.choice([20.0, 70.0, 160.0, 1300.0, 3700.0])))
+            actions.append(PassTime(chance.choice([70.0, 160.0, 700.0, 1300.0, 3700.0])))
         actions += _incidents(chance, careful=careful)
         timed = [(round(chance.uniform(0, WITHIN_S), 2), action) for action in actions]
         turns.append(sorted(timed, key=lambda pair: pair[0]))
@@ -163,13 +163,13 @@ def draw(seed: int) -> Schedule:
         seed,
         turns,
         {
-            "storage": _plan(chance, everything, among=900, gap=chance.choice([5, 15, 40])),
-            "vault": _plan(chance, everything, among=60, gap=chance.choice([2, 5, 15])),
+            "storage": _plan(chance, everything, among=900, gap=chance.choice([8, 20, 60])),
+            "vault": _plan(chance, everything, among=60, gap=chance.choice([3, 8, 20])),
             "servicenow": _plan(
                 chance,
                 before if careful else everything,
                 among=120,
-                gap=chance.choice([1, 3, 10]),
+                gap=chance.choice([3, 6, 15]),
                 statuses=(*_BUSY, *_IN_FRONT),
             ),
         },
