@@ -13,7 +13,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import PendingAuthorization
 from shared.storage.rows import RowReader, plain_time
-from shared.storage.tables import REPEATED, get_row, storage_errors
+from shared.storage.tables import REPEATED, get_row, insert_row, storage_errors
 
 _TAKEN: Final = frozenset({404, 412})
 
@@ -36,8 +36,8 @@ class AzureAuthorizationStore:
             "started_by": authorization.started_by,
         }
         # A state is random: one that is there already is this very one, its insert repeated after a lost answer.
-        with storage_errors(), suppress(ResourceExistsError):
-            await self._table.create_entity(row, **REPEATED)
+        with suppress(ResourceExistsError):
+            await insert_row(self._table, row)
 
     async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
         """Return it and leave it as it is; None when unknown or already taken. Raises RowUnreadable."""

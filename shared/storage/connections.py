@@ -30,7 +30,7 @@ from shared.connections.model import (
 )
 from shared.connections.ports import RowChanged
 from shared.storage.rows import Columns, RowReader, json_object, open_value
-from shared.storage.tables import REPEATED, get_row, is_table_missing, storage_errors
+from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
 
 type Row = dict[str, Any]
 
@@ -81,11 +81,10 @@ class AzureConnectionStore:
         return replace(state, etag=await (self._create(row) if state.etag is None else self._replace(row, state.etag)))
 
     async def _create(self, row: Row) -> str:
-        with storage_errors():
-            try:
-                return str((await self._table.create_entity(row, **REPEATED))["etag"])
-            except ResourceExistsError:
-                raise RowChanged(row["PartitionKey"]) from None
+        try:
+            return await insert_row(self._table, row)
+        except ResourceExistsError:
+            raise RowChanged(row["PartitionKey"]) from None
 
     async def _replace(self, row: Row, etag: str) -> str:
         with storage_errors():

@@ -9,7 +9,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableClient
 
 from shared.storage.rows import RowReader
-from shared.storage.tables import REPEATED, storage_errors
+from shared.storage.tables import insert_row, storage_errors
 from shared.tickets.ports import IdempotencyReservation
 
 _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ class AzureIdempotencyStore:
         }
         with storage_errors():
             try:
-                await self._table.create_entity(row, **REPEATED)
+                await insert_row(self._table, row)
             except ResourceExistsError:
                 present = await self._table.get_entity(row["PartitionKey"], row["RowKey"])
                 return self._reader.read(self._table.table_name, present, _reservation)

@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock, believed
-from shared.storage.tables import REPEATED, get_row, storage_errors
+from shared.storage.tables import get_row, insert_row, storage_errors
 
 LONGEST_LEASE: Final = timedelta(minutes=3)
 """No release takes a lease for longer: one that ends later was written by a wrong clock and holds nobody up."""
@@ -42,7 +42,7 @@ class AzureLeaseStore:
         }
         with storage_errors():
             try:
-                await self._table.create_entity(wanted, **REPEATED)
+                await insert_row(self._table, wanted)
             except ResourceExistsError:
                 present = await get_row(self._table, connection_id, _row_key(purpose))
             else:

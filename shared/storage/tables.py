@@ -102,6 +102,22 @@ def storage_errors() -> Iterator[None]:
         raise told from None
 
 
+async def insert_row(table: TableClient, row: Mapping[str, Any]) -> str:
+    """Insert a row and return its etag.
+
+    It is repeated when its connection breaks (see :data:`REPEATED`). Raises StorageUnavailable, after which the row may
+    be there, and lets ResourceExistsError pass.
+    """
+    with storage_errors():
+        try:
+            return str((await table.create_entity(row, **REPEATED))["etag"])
+        except AttributeError as error:
+            # When an answer breaks off, the SDK trips over its own error, which has no response to take apart.
+            if isinstance(error.__context__, HttpResponseError):
+                raise error.__context__ from None
+            raise
+
+
 async def get_row(table: TableClient, partition_key: str, row_key: str) -> TableEntity | None:
     """Return a row, or None when there is none. Raises StorageUnavailable."""
     with storage_errors():

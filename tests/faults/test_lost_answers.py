@@ -9,7 +9,8 @@ import pytest
 from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
 from sandbox.world import ServiceNow
-from shared.errors import TryLater
+from shared.errors import StorageUnavailable, TryLater
+from shared.storage.tables import RETRIES
 from shared.tickets.model import Delivery
 from shared.tickets.ports import TicketFilter
 from tests.faults.conftest import Deploy
@@ -76,3 +77,14 @@ async def test_an_answer_lost_at_any_step_neither_loses_nor_doubles(gated: InPro
     summary = await gated.app.tickets.get_summary(CONNECTION_ID)
     assert sum(summary.phase_counts(tickets[0].content.kind).values()) == STEPS
     assert not await gated.app.tickets.list_pending(CONNECTION_ID, limit=50)
+
+
+async def test_an_insert_whose_answers_all_break_off_ends_as_storage_that_does_not_answer(
+    gated: InProcess, gate: Gate
+) -> None:
+
+    # The first request reads the connection, the second one is the insert.
+    gate.begin({number: Mishap("cut") for number in range(2, RETRIES + 3)})
+    with pytest.raises(StorageUnavailable):
+        await gated.app.authorization.begin(CONNECTION_ID, started_by="administrator")
+    assert gate.met == RETRIES + 1
