@@ -254,12 +254,18 @@ class AccessTokens:
         """
         connection_id = connection.connection_id
         before = self._unstored[connection_id]
-        given = self._unstored[connection_id] = await before.written(self._secrets, lease, self._clock())
+        given = await before.written(self._secrets, lease, self._clock())
+        self._replace_unstored(connection_id, before, given)
         noted = False
 
         def changed(row: Connection) -> Connection:
             nonlocal noted
-            noted, now = True, self._clock()
+            # Whoever had the lease next may have put newer tokens into memory, or into the row.
+            ours = self._unstored.get(connection_id) is given
+            noted = ours and (given.are_newest_of(row) or row.access_token_version == given.version)
+            if not noted:
+                return row
+            now = self._clock()
             after = with_access_token(row, given.tokens, given.version, given.issued_at)
             if given.tokens.refresh_token is not None:
                 after = with_refresh_token_outdated(after, now)
@@ -270,14 +276,14 @@ class AccessTokens:
 
         stored = await self._health.changed(connection, changed)
         if not noted or not is_same_grant(stored, connection):
-            del self._unstored[connection_id]
+            self._replace_unstored(connection_id, given, None)
             raise _changed_meanwhile()
         if given.version is not None:
             self._remembered[connection_id] = (given.version, given.tokens.access_token)
         if given.are_done(self._clock()):
-            del self._unstored[connection_id]
+            self._replace_unstored(connection_id, given, None)
         else:
-            self._unstored[connection_id] = replace(given, connection=stored)
+            self._replace_unstored(connection_id, given, replace(given, connection=stored))
             log_event(
                 "tokens_not_stored",
                 level=logging.WARNING,
@@ -285,6 +291,15 @@ class AccessTokens:
                 refresh_token=given.tokens.refresh_token is not None,
             )
         return stored
+
+    def _replace_unstored(self, connection_id: str, before: UnstoredTokens, after: UnstoredTokens | None) -> None:
+        """Keep other tokens in memory, or none, unless whoever had the lease next has put newer ones there."""
+        if self._unstored.get(connection_id) is not before:
+            return
+        if after is None:
+            del self._unstored[connection_id]
+        else:
+            self._unstored[connection_id] = after
 
     async def _offer_unstored(self, connection: Connection) -> Connection:
         """Offer Key Vault again what it did not take; return the connection as stored after that, if it was.

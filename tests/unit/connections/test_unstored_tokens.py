@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from shared.errors import Reauthorize, TryLater
 from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE
 from tests.unit.connections.surroundings import Surroundings
 
+ACCESS_TOKEN = "servicenow-contoso-access-token"
 REFRESH_TOKEN = "servicenow-contoso-refresh-token"
 BOTH = frozenset({"-refresh-token", "-access-token"})
 ONE = frozenset({"-refresh-token"})
@@ -211,3 +213,28 @@ async def test_an_access_token_that_key_vault_did_not_take_is_used_from_memory(
     other = app.new_app_instance()
     assert app.servicenow.accepts(await other.renew(stored, await other.access(stored)))
     assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+
+
+@pytest.mark.parametrize("moment", ["set_secret answers", "update_connection"])
+async def test_a_holder_that_was_overtaken_leaves_the_newer_tokens_alone(moment: str) -> None:
+    """It is held up after its last look at the lease; another call in the same process refreshes meanwhile."""
+    overtaken = False
+
+    async def overtake(name: str) -> None:
+        nonlocal overtaken
+        if name == moment and not overtaken and len(app.secrets.versions.get(ACCESS_TOKEN, [])) == 2:
+            overtaken = True
+            app.clock.advance(LEASE_S)
+            app.secrets.refused_writes = ONE
+            await app.tokens.refresh(connected)
+            app.secrets.refused_writes = frozenset()
+
+    app = Surroundings(step=overtake)
+    connected = await app.connected()
+    app.servicenow.rotates = True
+    with contextlib.suppress(TryLater):
+        await app.tokens.refresh(connected)
+    assert overtaken
+    for _ in range(2):
+        app.clock.advance(ACCESS_LIFE_S)
+        assert app.servicenow.accepts(await app.tokens.access(app.stored()))
