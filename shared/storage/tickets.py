@@ -104,14 +104,19 @@ class AzureTicketStore:
 
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
         """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
-        with storage_errors():
-            try:
-                results = await self._submit(_update_operations([(before, after)]))
-            except TableTransactionError as error:
-                if _status(error) in {404, 412} and not is_table_missing(error):
-                    raise RowChanged(before.ticket_id) from None
-                raise
-        return replace(after, etag=results[0]["etag"])
+        operations = _update_operations([(before, after)])
+        while True:
+            with storage_errors():
+                try:
+                    results = await self._submit(operations)
+                except TableTransactionError as error:
+                    if _status(error) not in {404, 412} or is_table_missing(error):
+                        raise
+                    if (absent := _absent_index_row(error, operations)) is None:
+                        raise RowChanged(before.ticket_id) from None
+                    operations.remove(absent)
+                else:
+                    return replace(after, etag=results[0]["etag"])
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
         """Replace many tickets of one connection; return those that somebody else changed meanwhile."""
@@ -428,6 +433,16 @@ def _size(ticket: Ticket) -> int:
     """Return about how many bytes the ticket takes in a request; a character beyond ASCII takes six."""
     texts = "".join(value for value in ticket_row(ticket).values() if isinstance(value, str))
     return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
+
+
+def _absent_index_row(error: TableTransactionError, operations: Sequence[Operation]) -> Operation | None:
+    """Return the operation that failed because the index row to delete is not there; None for any other failure.
+
+    A release that does not know the index keeps no rows in it.
+    """
+    failed = operations[error.index] if error.index is not None and error.index < len(operations) else None
+    is_absent = _status(error) == 404 and failed is not None and failed[0] is TransactionOperation.DELETE
+    return failed if is_absent else None
 
 
 def _status(error: TableTransactionError) -> int | None:

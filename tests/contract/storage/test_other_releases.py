@@ -14,9 +14,10 @@ from shared.errors import RowUnreadable
 from shared.storage.connections import AzureConnectionStore
 from shared.storage.rows import RowReader
 from shared.storage.tables import Tables
+from shared.storage.ticket_rows import pending_key
 from shared.storage.tickets import AzureTicketStore
 from shared.tickets.deliver import begin_attempt
-from shared.tickets.model import Delivery, Phase
+from shared.tickets.model import Delivery, DeliveryProgress, Phase
 from shared.tickets.ports import TicketFilter
 from tests.memory.clock import START, ManualClock
 from tests.releases.stored_rows import of_the_next_release, read_rows
@@ -121,3 +122,19 @@ async def test_an_unreadable_ticket_hides_no_other(
     with pytest.raises(RowUnreadable):
         await tickets.get_ticket("contoso", row["RowKey"])
     assert [each.row_key for each in reader.unreadable] == [row["RowKey"]]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_index_row_that_another_release_did_not_write_stops_no_update(
+    tickets: AzureTicketStore, tables: Tables, together: bool
+) -> None:
+    pending = await tickets.list_pending("contoso", limit=10)
+    await tables.tickets.delete_entity("contoso", pending_key(pending[0].ticket_id))
+    changes = [(ticket, replace(ticket, delivery=DeliveryProgress(Delivery.FAILED))) for ticket in pending]
+    if together:
+        assert await tickets.update_tickets(changes) == []
+    else:
+        for before, after in changes:
+            await tickets.update_ticket(before, after)
+    assert await tickets.list_pending("contoso", limit=10) == []
+    assert (await tickets.get_summary("contoso")).total(Delivery.FAILED) == 3
