@@ -45,7 +45,8 @@ class ConnectionRemoval:
             removed = await change_connection(self.connections, connection, self._removed)
             revoked = await self.revocation.revoke(connection, tokens, spare_own=False)
             lease.require()
-            for name in (refresh_token_name, access_token_name, client_secret_name):
+            # Access tokens last: there are thousands of versions, and none that lives longer than half an hour.
+            for name in (refresh_token_name, client_secret_name, access_token_name):
                 await self.secrets.remove_secret(name(connection_id))
             if not revoked:
                 removed = await change_connection(self.connections, removed, self._not_revoked)

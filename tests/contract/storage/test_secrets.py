@@ -47,19 +47,36 @@ async def test_the_end_of_a_secret_stands_in_the_vault(secrets: KeyVaultSecretSt
 async def test_a_removed_secret_cannot_be_read_in_any_version(
     secrets: KeyVaultSecretStore, client: SecretClient, clock: ManualClock
 ) -> None:
-    over = await secrets.set_secret(NAME, Secret("over"), expires_at=clock.now - timedelta(seconds=1))
-    living = [await secrets.set_secret(NAME, Secret(f"number {number}")) for number in range(30)]
+    day = timedelta(days=1)
+    versions = [await secrets.set_secret(NAME, Secret("over"), expires_at=clock.now - day)]
+    await client.set_secret(NAME, "not valid yet", not_before=clock.now + day)
+    # More than one page of the list.
+    versions += [await secrets.set_secret(NAME, Secret(f"number {number}")) for number in range(30)]
     await secrets.remove_secret(NAME)
     assert await secrets.get_secret(NAME) is None
-    assert [await secrets.get_secret(NAME, version) for version in living] == [None] * 30
-    assert await secrets.get_secret(NAME, over) == Secret("over"), "its time was over anyhow"
-    count = len([each async for each in client.list_properties_of_secret_versions(NAME)])
-    assert count == 32
+    assert [await secrets.get_secret(NAME, version) for version in versions] == [None] * 31
+    assert [each.enabled async for each in client.list_properties_of_secret_versions(NAME)] == [False] * 33
 
     await secrets.remove_secret("servicenow-nobody-refresh-token")
     again = await secrets.set_secret(NAME, Secret("again"))
     assert await secrets.get_secret(NAME) == Secret("again")
     assert await secrets.get_secret(NAME, again) == Secret("again")
+
+
+async def test_a_removal_that_is_refused_halfway_disables_all_it_can_and_goes_on_when_repeated(
+    secrets: KeyVaultSecretStore, client: SecretClient, vault_url: str, clock: ManualClock
+) -> None:
+    """The first versions are refused: neither the others nor the repetition may stop at them."""
+    for number in range(20):
+        await secrets.set_secret(NAME, Secret(f"number {number}"), expires_at=clock.now)
+    fault = {"kind": "forbidden_by_firewall", "method": "PATCH", "remaining": 3}
+    httpx.post(f"{vault_url}/sandbox/faults", json=fault).raise_for_status()
+    with pytest.raises(StorageUnavailable):
+        await secrets.remove_secret(NAME)
+    assert [each.enabled async for each in client.list_properties_of_secret_versions(NAME)].count(True) == 3
+    assert await secrets.get_secret(NAME) is None
+    await secrets.remove_secret(NAME)
+    assert not [each async for each in client.list_properties_of_secret_versions(NAME) if each.enabled]
 
 
 async def test_removing_twice_changes_nothing(secrets: KeyVaultSecretStore, client: SecretClient) -> None:
