@@ -66,6 +66,7 @@ PLACES = (
     Place("connect", "/", empty=True),
     Place("home", "/"),
     Place("tickets", "/tickets"),
+    Place("failed tickets", "/tickets?show=failed"),
     Place("no tickets", "/tickets?text=nothing+is+called+this"),
     Place("ticket", "/tickets", _open_ticket("Block legacy")),
     Place("refused ticket", "/tickets", _open_ticket("Limit consent")),

@@ -52,8 +52,6 @@ def test_one_button_sends_all_failed_tickets_again(
             expect(status).to_contain_text(t("error.business_rule_refused.message"))
         finally:
             control.delete_record("sys_script", sys_id)
-    page.screenshot(path=f"/tmp/failed-{language}.png")
     page.get_by_role("button", name=t("action.retry_all", count=2)).click()
     expect(page.get_by_role("status")).to_contain_text(t("tickets.retried.delivered", count=2))
     expect(page.get_by_role("button", name=t("action.retry_all", count=2))).to_have_count(0)
-    page.screenshot(path=f"/tmp/failed2-{language}.png")

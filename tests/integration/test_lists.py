@@ -46,8 +46,17 @@ def tickets(app: WholeApp, control: ControlClient) -> Tickets:
     control.set_fault("rate_limited", method="POST", path="/table/incident", retry_after_s=3600)
     create("pending")
     control.clear_faults()
-    control.change_user(main.user_name, roles=["snc_platform_rest_api_access"])
+    rule = {
+        "name": "No tickets on Friday",
+        "collection": "incident",
+        "active": "true",
+        "abort_action": "true",
+        "action_insert": "true",
+        "filter_condition": "",
+    }
+    sys_id = control.insert_record("sys_script", rule)["sys_id"]
     create("failed")
+    control.delete_record("sys_script", sys_id)
     return Tickets(main, other, {name: ticket["ticket_id"] for name, ticket in created.items()})
 
 
