@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,6 +22,8 @@ LOOPBACK = "127.0.0.1"
 _GRACE_S = 2.0
 _POLL_S = 0.02
 _TAIL_LINES = 15
+_SERVER_PORTS = range(20_000, 32_768)
+"""Below those that systems give to outgoing connections, which could take a port before its server does."""
 
 
 class SandboxError(Exception):
@@ -189,11 +192,12 @@ def accepts_connections(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing uses at the moment, and that no outgoing connection will take."""
+    while True:
+        port = random.choice(_SERVER_PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def require_free_port(port: int, wanted_by: str) -> None:

@@ -133,3 +133,9 @@ def test_certificates_are_made_once(tmp_path: Path) -> None:
     assert ensure_certificates(tmp_path / "certificates") == made
     assert made.authority.read_bytes() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "certificates"]
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
+    """A part listens a moment after its port was chosen."""
+    for _ in range(20):
+        assert free_port() < 32_768
