@@ -81,7 +81,7 @@ def test_expired_authorization_can_be_begun_again(
     expect(page.locator("#consent")).to_be_visible()
 
 
-def test_callback_works_once_and_only_in_the_browser_that_began(
+def test_denial_shown_again_is_a_denial_and_only_in_the_browser_that_began(
     configured: Configured, open_window: OpenWindow
 ) -> None:
     window = open_window(configured.host)
@@ -93,7 +93,7 @@ def test_callback_works_once_and_only_in_the_browser_that_began(
     expect_error(page, "authorization_denied")
 
     page.goto(request.value.url)
-    expect_error(page, "authorization_unknown")
+    expect_error(page, "authorization_denied")
     stranger = open_window(configured.host).sign_in(ADMINISTRATOR)
     stranger.goto(request.value.url)
     expect_error(stranger, "authorization_browser_unknown")
