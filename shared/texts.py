@@ -44,6 +44,7 @@ _SYMBOLS: Final = {
     for number, letter in enumerate(string.ascii_lowercase)
 }
 """Letters in filled circles and squares, and those of flags."""
+_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _SAME: Final = str.maketrans("i105", "llos")
 
 
@@ -63,6 +64,15 @@ def one_line(text: str, max_length: int | None = None) -> str:
 def without_direction(text: str) -> str:
     """Return a text without bidirectional controls (Unicode Standard Annex 9), which rearrange what people see."""
     return _DIRECTION.sub("", text)
+
+
+def ascii_lower(text: str) -> str:
+    """Return a text in small letters as far as they are ASCII, to compare the names of accounts.
+
+    Lower case and case folding in Unicode make one text of accounts that are two: the Kelvin sign becomes ``k``, and
+    ``ß`` the same as ``ss``.
+    """
+    return text.translate(_ASCII_LOWER)
 
 
 def utf16_length(text: str) -> int:

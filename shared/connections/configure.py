@@ -27,6 +27,7 @@ from shared.connections.tokens import without_tokens
 from shared.errors import FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
+from shared.texts import ascii_lower
 
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
@@ -197,8 +198,11 @@ def configured(connection: Connection, now: datetime) -> Connection:
 
 
 def is_same_user(one: str, other: str) -> bool:
-    """Whether two ServiceNow user names mean the same user; ServiceNow ignores case."""
-    return one.casefold() == other.casefold()
+    """Whether two ServiceNow user names mean the same user; ServiceNow ignores case.
+
+    Letters beyond ASCII have to be the same: whose consent counts is no place to guess how an instance folds them.
+    """
+    return ascii_lower(one) == ascii_lower(other)
 
 
 def _is_other_client(connection: Connection, request: ConnectionRequest, instance: str) -> bool:

@@ -15,6 +15,7 @@ from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.records import FIELDS as RECORD_FIELDS
 from shared.servicenow.table_api import Row, TableApi
 from shared.servicenow.transport import Request
+from shared.texts import ascii_lower
 from shared.tickets.model import TABLES
 
 _USER_FIELDS: Final = ("sys_id", "user_name", "email", "active", "locked_out", "time_zone")
@@ -99,7 +100,7 @@ class ServiceNowUsers:
             raise
         except AccessRefused:
             return None
-        if row is None or row.value("email").lower() != address.lower() or row.value("active") != "true":
+        if row is None or ascii_lower(row.value("email")) != ascii_lower(address) or row.value("active") != "true":
             return None
         return row.sys_id or None
 

@@ -14,6 +14,7 @@ from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess, UserDirectory
 from shared.storage.rows import plain_time
 from shared.storage.tables import get_row, storage_errors
+from shared.texts import ascii_lower
 
 KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
@@ -69,4 +70,4 @@ class AzureRequesterDirectory:
 
 def _row_key(instance: str, email: str) -> str:
     """Return the row key: another instance has other users, and an address is no text to be found in a table."""
-    return f"requester:{hashlib.sha256(f'{instance}\n{email.casefold()}'.encode()).hexdigest()}"
+    return f"requester:{hashlib.sha256(f'{instance}\n{ascii_lower(email)}'.encode()).hexdigest()}"

@@ -345,6 +345,9 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
     rows = [row async for row in tables.connections.list_entities()]
     assert "aiko" not in repr(rows).casefold()
+    # Folding case would give the one the user that was found for the other.
+    assert await asked("strasse@contoso.com") == ("0" * 32, 5)
+    assert await asked("stra\u00dfe@contoso.com") == ("0" * 32, 6)
 
 
 @pytest.mark.parametrize("found", ["0" * 32, None])

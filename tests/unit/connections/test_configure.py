@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from shared.connections.configure import is_same_user
 from shared.connections.model import ConnectionStatus, KindSettings, Portal, SyncState, TicketKind
 from shared.connections.ports import RowChanged
 from shared.connections.requests import read_connection_request
@@ -260,3 +263,20 @@ def test_a_body_that_is_no_connection_is_refused(body: object) -> None:
 def test_a_secret_in_a_request_does_not_show() -> None:
     shown = f"{request()!r} {request()} {request().model_dump_json()}"
     assert CLIENT_SECRET not in shown
+
+
+@given(st.text(max_size=10), st.text(max_size=10))
+@example("M365.Integration", "m365.integration")
+@example("strasse", "stra\u00dfe")
+@example("kelvin", "\u212aelvin")
+@example("sean", "\u017fean")
+@example("admin", "adm\u0131n")
+@example("office", "o\ufb03ce")
+@example("ada", "ada ")
+def test_users_are_the_same_only_letter_by_letter(one: str, other: str) -> None:
+    def alike(left: str, right: str) -> bool:
+        return left == right or ((left + right).isascii() and left.lower() == right.lower())
+
+    expected = len(one) == len(other) and all(map(alike, one, other))
+    assert is_same_user(one, other) is expected
+    assert is_same_user(one, one.swapcase() if one.isascii() else one)

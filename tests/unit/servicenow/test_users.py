@@ -175,6 +175,12 @@ async def test_find_user_by_email(reply: Reply, expected: str | None) -> None:
     assert peer.query() == "emailINada@contoso.COM,ada@contoso.com^active=true"
 
 
+async def test_a_letter_that_only_looks_the_same_is_another_address() -> None:
+    """A database may take the Kelvin sign for a K, as lower case in Unicode does."""
+    peer = instance(users({**ADA, "email": cell("\u212aim@contoso.com")}, total=1))
+    assert await peer.client().users.find_user_by_email(ACCESS, "kim@contoso.com") is None
+
+
 @pytest.mark.parametrize(
     "email",
     [
