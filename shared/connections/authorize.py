@@ -1,7 +1,8 @@
 """Authorization: an administrator consents in ServiceNow as the integration user (wire document 1.2 to 1.5).
 
 The browser that begins is the browser that ends: it alone holds the PKCE verifier, in a cookie, and without it the
-code is worth nothing. Of state and verifier only hashes are stored; a state works once, for ten minutes.
+code is worth nothing. Of state and verifier only hashes are stored; a state works once, for ten minutes. Code and
+verifier go only to the instance and client for which the authorization was begun.
 
 Nothing of a refused authorization is kept: its tokens are revoked, and those of a connection that works stay in place.
 """
@@ -29,6 +30,7 @@ from shared.connections.observations import InstanceProbe
 from shared.connections.ports import (
     AuthorizationServer,
     AuthorizationStore,
+    AuthorizationTarget,
     ConnectionStore,
     InstanceAccess,
     KnownRecords,
@@ -120,6 +122,7 @@ class ConnectionAuthorization:
                 code_challenge=challenge,
                 expires_at=self.clock() + timedelta(seconds=AUTHORIZATION_LASTS_S),
                 started_by=started_by,
+                target=_target(connection),
             )
         )
         log_event("authorization_begun", connection_id=connection_id, started_by=started_by)
@@ -178,6 +181,8 @@ class ConnectionAuthorization:
                 client_secret = await self.secrets.get_secret(client_secret_name(connection.connection_id))
             except TryLater as error:
                 raise _still_good(error) from None
+            if pending.target is None or not _is_same_target(_target(connection), pending.target):
+                raise _superseded(connection.connection_id)
             if client_secret is None:
                 raise _not_configured()
             # Only now is the state used up: whoever could not come so far may come again.
@@ -479,18 +484,32 @@ def _require_unchanged(current: Connection, begun: Connection) -> None:
     """Refuse tokens for a connection that now means another instance, client or user."""
     unchanged = (
         current.status not in _NOT_AUTHORIZABLE
-        and (current.instance, current.renamed_from) == (begun.instance, begun.renamed_from)
-        and current.client_id == begun.client_id
-        and is_same_user(current.integration_user, begun.integration_user)
+        and current.renamed_from == begun.renamed_from
+        and _is_same_target(_target(current), _target(begun))
     )
     if not unchanged:
-        raise FixRequest(
-            "The connection was changed while it was being authorized; nothing was kept.",
-            code="authorization_superseded",
-            status=409,
-            next_step="Begin the authorization again.",
-            extra=_again(begun.connection_id),
-        )
+        raise _superseded(begun.connection_id)
+
+
+def _target(connection: Connection) -> AuthorizationTarget:
+    return AuthorizationTarget(connection.instance, connection.client_id, connection.integration_user)
+
+
+def _is_same_target(one: AuthorizationTarget, other: AuthorizationTarget) -> bool:
+    return (one.instance, one.client_id) == (other.instance, other.client_id) and is_same_user(
+        one.integration_user, other.integration_user
+    )
+
+
+def _superseded(connection_id: str) -> FixRequest:
+    return FixRequest(
+        "The connection was changed, or the connector upgraded, while the connection was being authorized; nothing was "
+        "kept.",
+        code="authorization_superseded",
+        status=409,
+        next_step="Begin the authorization again.",
+        extra=_again(connection_id),
+    )
 
 
 def _revocable(tokens: TokenSet) -> Iterable[Secret]:

@@ -29,6 +29,18 @@ class InstanceAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorizationTarget:
+    """What an authorization is begun for: its code goes to no other instance, from no other client, for no other user.
+
+    The members are those of :class:`shared.connections.model.Connection`.
+    """
+
+    instance: str
+    client_id: str
+    integration_user: str
+
+
+@dataclass(frozen=True, slots=True)
 class PendingAuthorization:
     """An authorization that a browser has begun.
 
@@ -39,6 +51,7 @@ class PendingAuthorization:
             both binds the browser and completes the exchange.
         expires_at: When it can no longer be used.
         started_by: Object id of the administrator who began it.
+        target: What it is for; None when a release that did not keep it began the authorization.
     """
 
     state_hash: str
@@ -46,6 +59,7 @@ class PendingAuthorization:
     code_challenge: str
     expires_at: datetime
     started_by: str
+    target: AuthorizationTarget | None
 
 
 @dataclass(frozen=True, slots=True)

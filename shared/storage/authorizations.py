@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
-from shared.connections.ports import PendingAuthorization
+from shared.connections.ports import AuthorizationTarget, PendingAuthorization
 from shared.storage.rows import RowReader, plain_time
 from shared.storage.tables import REPEATED, get_row, insert_row, storage_errors
 
@@ -35,6 +36,8 @@ class AzureAuthorizationStore:
             "expires_at": authorization.expires_at,
             "started_by": authorization.started_by,
         }
+        if authorization.target is not None:
+            row |= asdict(authorization.target)
         # A state is random: one that is there already is this very one, its insert repeated after a lost answer.
         with suppress(ResourceExistsError):
             await insert_row(self._table, row)
@@ -79,10 +82,13 @@ def _partition(state_hash: str) -> str:
 
 
 def _authorization(row: Any) -> PendingAuthorization:
+    target = {field.name: row.get(field.name) for field in fields(AuthorizationTarget)}
     return PendingAuthorization(
         state_hash=row["RowKey"],
         connection_id=row["connection_id"],
         code_challenge=row["code_challenge"],
         expires_at=plain_time(row["expires_at"]),
         started_by=row.get("started_by", ""),
+        # A value that is no text names nothing either.
+        target=AuthorizationTarget(**target) if all(isinstance(each, str) for each in target.values()) else None,
     )

@@ -21,7 +21,7 @@ from shared.connections.model import (
     SyncState,
     TicketKind,
 )
-from shared.connections.ports import InstanceAccess, PendingAuthorization, RowChanged
+from shared.connections.ports import AuthorizationTarget, InstanceAccess, PendingAuthorization, RowChanged
 from shared.errors import StorageUnavailable
 from shared.secret import Secret
 from shared.storage.authorizations import AzureAuthorizationStore
@@ -274,7 +274,14 @@ async def test_a_lease_whose_confirmation_was_lost_is_still_ours(
 
 
 def _authorization(state_hash: str, expires_at: datetime = START) -> PendingAuthorization:
-    return PendingAuthorization(state_hash, "contoso", "challenge", expires_at, "0b0b0b0b-0000-4000-8000-000000000001")
+    return PendingAuthorization(
+        state_hash,
+        "contoso",
+        "challenge",
+        expires_at,
+        "0b0b0b0b-0000-4000-8000-000000000001",
+        AuthorizationTarget("https://contoso.service-now.com", "client", "m365.integration"),
+    )
 
 
 async def test_an_authorization_is_taken_once(tables: Tables) -> None:

@@ -363,6 +363,41 @@ async def test_a_connection_changed_meanwhile_takes_no_tokens(app: Surroundings,
     assert len(app.servicenow.revocations) == 2
 
 
+@pytest.mark.parametrize(
+    "changes", [{"instance": "fabrikam"}, {"client_id": "another"}, {"integration_user": "somebody.else"}]
+)
+async def test_a_code_goes_to_nobody_but_the_instance_and_client_it_was_asked_for(
+    app: Surroundings, changes: dict[str, str]
+) -> None:
+    await app.configured()
+    start, cookies = await app.begun()
+    parameters = app.servicenow.consent(start.location, INTEGRATION_USER)
+    await app.configured(client_secret="another", **changes)
+    asked: list[str] = []
+
+    async def ask(name: str) -> None:
+        asked.append(name)
+
+    app.servicenow.step = ask
+    error = await refusal(app, parameters, cookies)
+    assert (error.code, error.status) == ("authorization_superseded", 409)
+    assert asked == []
+    app.servicenow.step = app.step
+    await app.configured()
+    assert (await app.authorization.complete(parameters, cookies)).status is ConnectionStatus.CONNECTED
+
+
+async def test_an_authorization_that_does_not_say_what_it_is_for_is_begun_again(app: Surroundings) -> None:
+    """The release before did not keep it."""
+    await app.configured()
+    start, cookies = await app.begun()
+    parameters = app.servicenow.consent(start.location, INTEGRATION_USER)
+    for state, pending in app.authorizations.pending.items():
+        app.authorizations.pending[state] = replace(pending, target=None)
+    assert (await refusal(app, parameters, cookies)).code == "authorization_superseded"
+    assert app.servicenow.codes, "the code has not been sent anywhere"
+
+
 async def test_an_unconfigured_or_removed_connection_cannot_be_authorized(app: Surroundings) -> None:
     with pytest.raises(FixRequest) as caught:
         await app.begun("nobody")

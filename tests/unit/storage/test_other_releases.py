@@ -21,6 +21,7 @@ from shared.connections.model import (
     SyncState,
     TicketKind,
 )
+from shared.connections.ports import AuthorizationTarget
 from shared.errors import RowUnreadable
 from shared.storage.authorizations import _authorization
 from shared.storage.connections import connection_of, connection_row, sync_state_of, sync_state_row
@@ -168,6 +169,15 @@ def test_the_release_before_reads_any_connection(connection: Connection) -> None
 def test_the_release_before_reads_any_sync_state(state: SyncState) -> None:
     old = old_connections.sync_state_of(StoredRow(sync_state_row("contoso", state)))
     assert (old.watermark, old.last_started_at) == (state.watermark, state.last_started_at)
+
+
+def test_an_authorization_of_the_release_before_does_not_say_what_it_is_for() -> None:
+    [row] = [row for _, row, decode in READ if decode is _authorization]
+    assert _authorization(row).target is None
+    target = {"instance": "https://contoso.service-now.com", "client_id": "client", "integration_user": "user"}
+    assert _authorization(StoredRow({**row, **target})).target == AuthorizationTarget(**target)
+    for missing in target:
+        assert _authorization(StoredRow({**row, **target, missing: 7})).target is None
 
 
 # The next release
