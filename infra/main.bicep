@@ -37,7 +37,7 @@ param callerClientIds string[] = []
 @description('Where alerts are sent. Without an address the rules exist and raise alerts in the portal only.')
 param alertEmailAddresses string[] = []
 
-@description('ServiceNow hosts outside service-now.com that connections may use.')
+@description('ServiceNow hosts outside service-now.com and servicenowservices.com that connections may use.')
 param allowedServiceNowHosts string[] = []
 
 @description('When the timer runs: seconds, minutes, hours, day, month, day of the week.')

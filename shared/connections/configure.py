@@ -49,7 +49,7 @@ class ConnectionConfiguration:
     """Creates and changes connections; see the module's description for what it promises.
 
     Attributes:
-        allowed_hosts: Hosts outside service-now.com that the operator allows.
+        allowed_hosts: Hosts outside ServiceNow's own domains that the operator allows.
         allow_loopback_http: Whether ``http://`` to this machine is allowed.
     """
 

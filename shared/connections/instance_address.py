@@ -9,11 +9,17 @@ from typing import Final
 from shared.errors import FixRequest
 
 SERVICENOW_DOMAIN: Final = ".service-now.com"
+GOVERNMENT_DOMAIN: Final = ".servicenowservices.com"
+"""Of ServiceNow's Government Community Cloud."""
 MAX_LENGTH: Final = 300
 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(_LABEL)
-_INSTANCE_HOST: Final = re.compile(rf"(?!xn--){_LABEL}{re.escape(SERVICENOW_DOMAIN)}")
+_INSTANCE_HOST: Final = re.compile(
+    rf"(?!xn--){_LABEL}(?:{re.escape(SERVICENOW_DOMAIN)}|{re.escape(GOVERNMENT_DOMAIN)})"
+)
+_NEEDLESS: Final = re.compile(r"\.?(?::443)?\Z")
+"""What a host may end in without meaning another one: the root of all names, and the port of https."""
 _LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
 _ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?:[/?#].*)?", re.IGNORECASE)
 
@@ -21,7 +27,8 @@ _ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authorit
 def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopback_http: bool) -> str:
     """Return the base URL of the instance that the text means, such as ``https://contoso.service-now.com``.
 
-    A name alone stands for that name under service-now.com; of a URL the path is left out.
+    A name alone stands for that name under service-now.com; of a URL the path, the port 443 and a dot behind the host
+    are left out.
 
     Args:
         text: ``contoso``, ``contoso.service-now.com`` or a URL.
@@ -42,13 +49,15 @@ def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopb
         raise _refusal("It has to be reached by https.")
     if match["scheme"] is None and given == match["authority"] and _NAME.fullmatch(authority):
         authority += SERVICENOW_DOMAIN
-    if authority in {host.strip().lower() for host in allowed_hosts} or _INSTANCE_HOST.fullmatch(authority):
-        return f"https://{authority}"
+    allowed = {host.strip().lower() for host in allowed_hosts}
+    for host in (authority, _NEEDLESS.sub("", authority, count=1)):
+        if host in allowed or _INSTANCE_HOST.fullmatch(host):
+            return f"https://{host}"
     if "@" in authority:
         raise _refusal("It holds a user name.")
     if ":" in authority:
-        raise _refusal("It holds a port or is an IP address.")
-    raise _refusal(f"Its host is not one under {SERVICENOW_DOMAIN.removeprefix('.')}.")
+        raise _refusal("It holds another port than 443, or is an IP address.")
+    raise _refusal(f"Its host is not one under {SERVICENOW_DOMAIN[1:]} or {GOVERNMENT_DOMAIN[1:]}.")
 
 
 def _refusal(reason: str) -> FixRequest:

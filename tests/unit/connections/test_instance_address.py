@@ -34,12 +34,21 @@ LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).fi
             "HTTPS://{}.Service-Now.COM/now/nav/ui/home?x=1#y",
             "{}.service-now.com/nav_to.do?uri=incident.do",
             "  {}.service-now.com ",
+            "{}.service-now.com.",
+            "{}.service-now.com:443",
+            "https://{}.service-now.com:443/login.do",
+            "https://{}.service-now.com.:443",
         ],
     ),
 )
 def test_every_way_to_write_an_instance_means_the_same_address(label: str, written: str) -> None:
     assert normalised(written.format(label)) == f"https://{label}.service-now.com"
     assert normalised(written.format(label.upper())) == f"https://{label}.service-now.com"
+
+
+@given(LABELS, st.sampled_from(["{}.servicenowservices.com", "https://{}.ServiceNowServices.com.:443/login.do"]))
+def test_the_government_cloud_has_a_domain_of_its_own(label: str, written: str) -> None:
+    assert normalised(written.format(label)) == f"https://{label}.servicenowservices.com"
 
 
 @pytest.mark.parametrize(
@@ -60,9 +69,22 @@ def test_every_way_to_write_an_instance_means_the_same_address(label: str, writt
         "https://user@contoso.service-now.com",
         "https://user:secret@contoso.service-now.com",
         "https://contoso.service-now.com@example.com",
-        "https://contoso.service-now.com:443",
         "https://contoso.service-now.com:8443",
-        "https://contoso.service-now.com.",
+        "https://contoso.service-now.com:0443",
+        "https://contoso.service-now.com:80443",
+        "https://contoso.service-now.com:",
+        "https://contoso.service-now.com:443:443",
+        "https://contoso.service-now.com:443.",
+        "https://contoso.service-now.com..",
+        "https://contoso.service-now.com:443@example.com",
+        "https://contoso.service-now.com.:443.example.com",
+        "http://contoso.service-now.com:443",
+        "contoso.",
+        "contoso:443",
+        "https://contoso.servicenowservices.com.example.com",
+        "https://contososervicenowservices.com",
+        "https://contoso.service-nowservices.com",
+        "https://servicenowservices.com",
         "https://.service-now.com",
         "https://-contoso.service-now.com",
         "https://con_toso.service-now.com",
@@ -99,6 +121,8 @@ def test_anything_else_is_refused(text: str) -> None:
 @given(st.text(alphabet=string.printable + "о。／＠\u200b", max_size=60) | st.text(max_size=60))
 @example("https://contoso.service-now.com:@example.com")
 @example("a.service-now.com/.example.com")
+@example("a.service-now.com.:443")
+@example("a.servicenowservices.com:443")
 def test_whatever_is_accepted_lies_under_service_now_com(text: str) -> None:
     try:
         address = normalised(text)
@@ -107,7 +131,7 @@ def test_whatever_is_accepted_lies_under_service_now_com(text: str) -> None:
     parts = urlsplit(address)
     assert parts.scheme == "https"
     assert parts.netloc == parts.hostname
-    assert re.fullmatch(r"[a-z0-9-]+\.service-now\.com", parts.netloc)
+    assert re.fullmatch(r"[a-z0-9-]+\.(service-now|servicenowservices)\.com", parts.netloc)
     assert (parts.path, parts.query, parts.fragment) == ("", "", "")
     assert normalised(address) == address
 
@@ -117,7 +141,15 @@ def test_the_operator_can_allow_another_host() -> None:
     assert normalised("https://ServiceNow.contoso.com/x", *hosts) == "https://servicenow.contoso.com"
     assert normalised("proxy.contoso.com:8443", *hosts) == "https://proxy.contoso.com:8443"
     assert normalised("xn--bcher-kva.service-now.com", *hosts) == "https://xn--bcher-kva.service-now.com"
-    for other in ("proxy.contoso.com", "https://proxy.contoso.com:8444", "a.servicenow.contoso.com", "contoso.com"):
+    assert normalised("https://servicenow.contoso.com.:443", *hosts) == "https://servicenow.contoso.com"
+    assert normalised("https://exact.contoso.com:443", "exact.contoso.com:443") == "https://exact.contoso.com:443"
+    for other in (
+        "proxy.contoso.com",
+        "proxy.contoso.com:443",
+        "https://proxy.contoso.com:8444",
+        "a.servicenow.contoso.com",
+        "contoso.com",
+    ):
         with pytest.raises(FixRequest):
             normalised(other, *hosts)
     with pytest.raises(FixRequest):
