@@ -29,6 +29,8 @@ from shared.log import log_event
 from shared.secret import Secret
 from shared.texts import ascii_lower
 
+CONNECTIONS_MOST: Final = 1_000
+"""Removed ones count, for their rows and tickets stay. What the timer and the pages do grows with their number."""
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
 
@@ -68,7 +70,8 @@ class ConnectionConfiguration:
         one are revoked and removed.
 
         Raises:
-            FixRequest: 400 ``invalid_connection_id``, 422 ``instance_not_allowed``, 422 ``client_secret_required``.
+            FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections``, 422 ``instance_not_allowed``,
+                422 ``client_secret_required``.
             TryLater: Storage does not answer, or somebody else is changing the connection; sending the same again is
                 safe.
         """
@@ -108,6 +111,15 @@ class ConnectionConfiguration:
         present = await self.connections.get_connection(connection_id)
         if present is not None:
             return present, False
+        # Those who create at the same moment may exceed it by their number: it keeps a loop or a theft from filling the
+        # table, and is no quota.
+        if len(await self.connections.list_connections()) >= CONNECTIONS_MOST:
+            raise FixRequest(
+                f"There are {CONNECTIONS_MOST} connections already, removed ones included; nothing was kept.",
+                code="too_many_connections",
+                status=409,
+                next_step="Use the id of a removed connection again, or deploy another connector.",
+            )
         new = Connection(
             connection_id=connection_id,
             display_name=request.display_name,

@@ -32,6 +32,7 @@ _BUSY: Final = {503: ("connection_busy", "storage_access_refused")}
     answers={200: ConnectionView, 201: ConnectionView},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
+        409: ("too_many_connections",),
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: ("invalid_connection", "instance_not_allowed", "client_secret_required"),

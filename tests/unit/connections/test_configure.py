@@ -71,6 +71,18 @@ async def test_details_change_without_a_new_authorization(app: Surroundings) -> 
     await app.tokens.access(changed)
 
 
+async def test_there_are_never_more_connections_than_the_limit(app: Surroundings) -> None:
+    present = await app.configured()
+    numbered = {f"number-{number}": replace(present, connection_id=f"number-{number}") for number in range(1, 1_000)}
+    app.store.connections |= numbered
+    with pytest.raises(FixRequest) as caught:
+        await app.configured("one-more")
+    assert (caught.value.code, caught.value.status) == ("too_many_connections", 409)
+    assert len(app.store.connections) == 1_000
+    assert "one-more" not in app.store.connections
+    assert (await app.configured(display_name="Still to be changed")).display_name == "Still to be changed"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
