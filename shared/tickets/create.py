@@ -73,7 +73,7 @@ class TicketCreation:
         ticket_id = new_ticket_id(now)
         reserved, connection = await asyncio.gather(
             self._reserve(request, requester, caller, idempotency_key, ticket_id),
-            self._connection(request.connection_id),
+            self.usable_connection(request.connection_id),
             return_exceptions=True,
         )
         if isinstance(reserved, BaseException):
@@ -152,7 +152,11 @@ class TicketCreation:
             None,
         )
 
-    async def _connection(self, connection_id: str | None) -> Connection:
+    async def usable_connection(self, connection_id: str | None) -> Connection:
+        """Return the connection that a ticket is created on; without an id, the only one there is.
+
+        Raises FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``.
+        """
         if connection_id is not None:
             connection = await self.connections.get_connection(connection_id)
         else:

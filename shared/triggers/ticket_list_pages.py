@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import FixRequest
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.resend import Resent
 from shared.tickets.views import TicketView, ticket_view
+from shared.triggers.links import SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.tickets_api import decode_cursor, encode_cursor
@@ -25,33 +26,40 @@ blueprint = func.Blueprint()
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PAGE: Final = 1000
-FILTERS: Final = ("text", "kind", "show", "phase", "portal", "connection")
-SHOWS: Final = ("open", "overdue", "pending", "failed")
+OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *Resent})
+"""What stands in an address of the list beside the filters."""
 READERS: Final = frozenset({Role.TICKETS_READ})
 CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
 
 @page(blueprint, "GET", "tickets", roles=READERS)
 async def ticket_list_page(visit: Visit) -> func.HttpResponse:
-    """Show one page of tickets, newest first; a filter with an unknown value is left out."""
+    """Show one page of tickets, newest first; an address that is not understood lists nothing, and the page says so."""
     connections = await _connections(visit)
-    chosen = {name: visit.query.get(name, "").strip() for name in (*FILTERS, "cursor")}
-    found = await visit.application.tickets.list_tickets(
-        _chosen_connections(chosen, connections),
-        _filter(visit, chosen),
-        limit=PAGE_TICKETS + 1,
-        after=decode_cursor(chosen["cursor"]) if chosen["cursor"] else None,
+    link = read_list_link(visit.query, connections, OTHER_PARAMETERS)
+    chosen, cursor = link.chosen, visit.query.get("cursor", "")
+    after = decode_cursor(cursor) if cursor else None
+    not_understood = [*link.not_understood, *([NotUnderstood("cursor", cursor)] if cursor and after is None else [])]
+    found = (
+        []
+        if not_understood
+        else await visit.application.tickets.list_tickets(
+            _chosen_connections(chosen, connections), _filter(visit, chosen), limit=PAGE_TICKETS + 1, after=after
+        )
     )
     now = visit.application.clock()
     shown = found[:PAGE_TICKETS]
-    filters = {name: chosen[name] for name in FILTERS if chosen[name]}
-    failed, more_failed = await _failed(visit, chosen, connections)
+    filters = {name: value for name, value in chosen.items() if value}
+    failed, more_failed = ((), False) if not_understood else await _failed(visit, chosen, connections)
     older = {**filters, "cursor": encode_cursor(shown[-1].ticket_id)} if len(found) > PAGE_TICKETS else None
     t = visit.language
     return visit.page(
         "tickets.html",
+        status=400 if not_understood else 200,
+        not_understood=[link_words(each, t) for each in not_understood],
         tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown],
         chosen=chosen,
+        cursor=cursor,
         zones={each.connection_id: each.time_zone for each in connections.values()},
         filter_query=_query(filters),
         filters=filters,
@@ -71,7 +79,7 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
 async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
     """Send the failed tickets of a filter again, and say on the list what became of them."""
     connections = await _connections(visit)
-    chosen = {**{name: visit.form.get(name, "").strip() for name in FILTERS}, "show": Delivery.FAILED.value}
+    chosen = {**_understood(read_list_link(visit.form, connections, ())), "show": Delivery.FAILED.value}
     failed, _ = await _failed(visit, chosen, connections)
     resent = await visit.application.resending.resend(connections, failed)
     counts = Counter(each.outcome for each in resent)
@@ -87,7 +95,7 @@ async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
 async def export_tickets(visit: Visit) -> func.HttpResponse:
     """Answer with the newest tickets of the same filter as a file."""
     connections = await _connections(visit)
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    chosen = _understood(read_list_link(visit.query, connections, ()))
     now = visit.application.clock()
     views: list[TicketView] = []
     after: str | None = None
@@ -107,6 +115,17 @@ async def export_tickets(visit: Visit) -> func.HttpResponse:
             "Cache-Control": "no-store",
         },
     )
+
+
+def _understood(link: ListLink) -> Mapping[str, str]:
+    """Return the filters. Raises FixRequest when one is not understood: that must not stand for all tickets."""
+    if link.not_understood:
+        raise FixRequest(
+            f"The filter {link.not_understood[0].parameter!r} is not known or has an unknown value; nothing was done.",
+            code="invalid_parameter",
+            next_step="Choose the filters on the list of tickets.",
+        )
+    return link.chosen
 
 
 async def _failed(
@@ -141,24 +160,20 @@ async def _connections(visit: Visit) -> Mapping[str, Connection]:
 
 def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> Sequence[str]:
     wanted = chosen["connection"]
-    return [wanted] if wanted in connections else list(connections)
+    return [wanted] if wanted else list(connections)
 
 
 def _filter(visit: Visit, chosen: Mapping[str, str]) -> TicketFilter:
     show = chosen["show"]
     return TicketFilter(
-        kind=_known(TicketKind, chosen["kind"]),
-        phase=_known(Phase, chosen["phase"]),
-        portal=_known(Portal, chosen["portal"]),
-        delivery=_known(Delivery, show),
+        kind=TicketKind(chosen["kind"]) if chosen["kind"] else None,
+        phase=Phase(chosen["phase"]) if chosen["phase"] else None,
+        portal=Portal(chosen["portal"]) if chosen["portal"] else None,
+        delivery=Delivery(show) if show in set(Delivery) else None,
         open_only=show == "open",
         overdue_at=visit.application.clock() if show == "overdue" else None,
         text=chosen["text"] or None,
     )
-
-
-def _known[Choice: StrEnum](choices: type[Choice], value: str) -> Choice | None:
-    return choices(value) if value in set(choices) else None
 
 
 def _query(parameters: Mapping[str, str]) -> str:

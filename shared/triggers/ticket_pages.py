@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import azure.functions as func
 
-from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.model import Connection
 from shared.errors import ConnectorError, FixRequest
 from shared.servicenow.fields import record_fields
 from shared.texts import utf16_length
@@ -18,14 +17,20 @@ from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
     DeliveryProgress,
-    Priority,
-    RecommendationCategory,
-    RecommendationSource,
     Ticket,
 )
 from shared.tickets.rendering import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
 from shared.tickets.views import state_names, ticket_view
+from shared.triggers.links import (
+    CONNECTION,
+    TICKET_CHOICES,
+    TICKET_DEFAULTS,
+    NotUnderstood,
+    link_words,
+    read_ticket_link,
+    unknown_connection,
+)
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.web.language import Language
@@ -48,15 +53,10 @@ FIELDS: Final = (
     "link",
     "recommendation_id",
 )
+FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
+"""The form's field for each parameter of a link that may not be understood."""
 HIDDEN_FIELD: Final = "recommendation_id"
 """Comes with a link and is shown nowhere, so its faults stand above the form."""
-DEFAULTS: Final = {
-    "kind": TicketKind.INCIDENT.value,
-    "portal": Portal.SECURITY.value,
-    "priority": Priority.MODERATE.value,
-    "source": RecommendationSource.MICROSOFT.value,
-    "category": RecommendationCategory.IDENTITY.value,
-}
 FIELD_OF_POINTER: Final = {
     "recommendation/source": "source",
     "recommendation/category": "category",
@@ -68,15 +68,24 @@ FIELD_OF_CODE: Final = {
     "kind_not_enabled": "kind",
     "portal_not_enabled": "portal",
     "connection_not_found": "connection_id",
+    "connection_ambiguous": "connection_id",
+    "connection_not_authorized": "connection_id",
 }
 
 
 @page(blueprint, "GET", "tickets/new", roles=CREATORS)
 async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
-    values = {name: visit.query.get(name) or DEFAULTS.get(name, "") for name in FIELDS}
-    values["due_date"] = _day(values["due_date"])
-    return await _form(visit, values, {}, secrets.token_hex(16))
+    link = read_ticket_link(visit.query)
+    not_understood = list(link.not_understood)
+    present = {each.connection_id for each in await _present_connections(visit)}
+    connection_id = next(iter(present)) if link.connection is None and len(present) == 1 else link.connection
+    if connection_id is not None and connection_id not in present:
+        exists = await visit.application.connection_store.get_connection(connection_id) is not None
+        not_understood.append(unknown_connection(CONNECTION, connection_id, exists=exists))
+        connection_id = None
+    values = {**link.values, "connection_id": connection_id or ""}
+    return await _form(visit, values, {}, secrets.token_hex(16), not_understood=not_understood)
 
 
 @page(blueprint, "POST", "tickets/new", roles=CREATORS)
@@ -161,14 +170,6 @@ def _request_of(values: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _day(text: str) -> str:
-    """Return the date of an ISO 8601 date or date-time, and nothing for any other text: a date field shows no more."""
-    try:
-        return datetime.fromisoformat(text).date().isoformat()
-    except ValueError:
-        return ""
-
-
 def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     """Return one text per field; what concerns no field stands under the empty name."""
     errors = error.extra.get("errors")
@@ -185,7 +186,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
 
 async def _preview(visit: Visit, request: TicketRequest) -> Sequence[tuple[str, str]]:
     """Return exactly what will be sent, but for the ids that are made when it is sent."""
-    connection = await _connection(visit, request.connection_id)
+    connection = await visit.application.creation.usable_connection(request.connection_id)
     content = ticket_content(request, visit.principal.requester, connection)
     now = visit.application.clock()
     ticket = Ticket(
@@ -201,14 +202,6 @@ async def _preview(visit: Visit, request: TicketRequest) -> Sequence[tuple[str, 
     return [(name, value) for name, value in fields.items() if name not in made_when_sent]
 
 
-async def _connection(visit: Visit, connection_id: str | None) -> Connection:
-    connections = await _present_connections(visit)
-    for connection in connections:
-        if connection_id is None or connection.connection_id == connection_id:
-            return connection
-    raise FixRequest("There is no such connection; nothing was kept.", code="connection_not_found", status=404)
-
-
 async def _present_connections(visit: Visit) -> Sequence[Connection]:
     everything = await visit.application.connection_store.list_connections()
     return [each for each in everything if each.ever_consented and not each.is_removed]
@@ -221,10 +214,14 @@ async def _form(
     idempotency_key: str,
     preview: Sequence[tuple[str, str]] = (),
     *,
+    not_understood: Sequence[NotUnderstood] = (),
     status: int = 200,
 ) -> func.HttpResponse:
     t = visit.language
-    connections = await _present_connections(visit)
+    connections = [(each.connection_id, each.display_name) for each in await _present_connections(visit)]
+    choices = {
+        name: [(choice.value, t(f"{name}.{choice}")) for choice in choices] for name, choices in TICKET_CHOICES.items()
+    }
     response = visit.page(
         "new_ticket.html",
         status=status,
@@ -232,18 +229,25 @@ async def _form(
         faults=faults,
         preview=preview,
         idempotency_key=idempotency_key,
-        connections=[(each.connection_id, each.display_name) for each in connections],
+        connections=connections,
+        # One connection needs no choice, unless something else was asked for.
+        chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
+        not_understood=[
+            (FIELD_OF_PARAMETER.get(each.parameter), link_words(each, t, _instead(each, values, choices)))
+            for each in not_understood
+        ],
         name_limit=NAME_MAX_LENGTH,
         description_limit=_description_limit(visit, values),
-        kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
-        portals=[(portal, t(f"portal.{portal}")) for portal in Portal],
-        priorities=[(priority, t(f"priority.{priority}")) for priority in Priority],
-        sources=[(source, t(f"source.{source}")) for source in RecommendationSource],
-        categories=[(category, t(f"category.{category}")) for category in RecommendationCategory],
+        choices=choices,
     )
     # Without its own copy of an answer to a POST, a browser shows an error when somebody comes back to it.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Return what a field shows in place of what the link asked for."""
+    return dict(choices.get(each.parameter, ())).get(values.get(each.parameter, ""), "")
 
 
 def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
@@ -251,7 +255,7 @@ def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
     try:
         request = read_ticket_request(_request_of({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
-        request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **DEFAULTS, "name": "x"}))
+        request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **TICKET_DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")
     content = ticket_content(request, visit.principal.requester, unbound)
     return DESCRIPTION_MAX_LENGTH - utf16_length(description_with_block(content) + SEPARATOR)

@@ -11,6 +11,8 @@ for (const form of document.querySelectorAll("form[method='post']")) {
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  // A page that was kept as it was left shows its own rows; so its filters have to be those that it came with.
+  for (const form of document.querySelectorAll("form[method='get']")) form.reset();
 });
 
 // <button data-copy="id"> copies the text of the element with that id.

@@ -26,7 +26,6 @@ TOLD_TO_PROGRAMS_ONLY = {
     "invalid_idempotency_key",
     "invalid_json",
     "invalid_limit",
-    "invalid_parameter",
     "invalid_retry",
     "invalid_ticket",
     "length_required",

@@ -1,0 +1,217 @@
+"""What a link's parameters ask for, and what a page does not understand of them. Pure.
+
+Links are written by portals, scripts and people. A choice may go by any of its names; what nobody knows is said on the
+page, for a value that is passed over in silence looks like the one that was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from shared.connections.model import Portal, TicketKind
+from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendationSource
+from shared.web.language import Language, languages
+
+SHOWN_MAX_LENGTH: Final = 100
+"""How much of an unknown value a page repeats."""
+
+TICKET_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
+    "kind": TicketKind,
+    "portal": Portal,
+    "priority": Priority,
+    "source": RecommendationSource,
+    "category": RecommendationCategory,
+}
+"""The parameters of a new ticket that are one of a few values."""
+TICKET_DEFAULTS: Final = {
+    "kind": TicketKind.INCIDENT.value,
+    "portal": Portal.SECURITY.value,
+    "priority": Priority.MODERATE.value,
+    "source": RecommendationSource.MICROSOFT.value,
+    "category": RecommendationCategory.IDENTITY.value,
+}
+TICKET_TEXTS: Final = ("name", "description", "link", "recommendation_id")
+"""The parameters of a new ticket that are taken as they are."""
+CONNECTION: Final = "connection"
+"""The parameter that names a connection; the API's name for it, ``connection_id``, is understood as well."""
+
+ALIASES: Final[Mapping[StrEnum, Collection[str]]] = {
+    TicketKind.INCIDENT: ("incidents", "inc"),
+    TicketKind.CHANGE: ("change_request", "change_requests", "changes", "chg"),
+    Portal.SECURITY: ("defender", "microsoft_defender", "microsoft_defender_xdr", "microsoft_365_defender"),
+    Portal.COMPLIANCE: ("purview", "microsoft_purview", "compliance_manager"),
+    Priority.CRITICAL: ("1", "p1"),
+    Priority.HIGH: ("2", "p2"),
+    Priority.MODERATE: ("3", "p3", "medium"),
+    Priority.LOW: ("4", "p4"),
+    Priority.PLANNING: ("5", "p5"),
+    RecommendationSource.USER: ("users",),
+    RecommendationSource.MICROSOFT: ("secure_score", "microsoft_secure_score"),
+    RecommendationCategory.DEVICES: ("device", "endpoint", "endpoints"),
+    RecommendationCategory.APPS: ("app", "application", "applications"),
+    RecommendationCategory.IDENTITY: ("identities", "account", "accounts"),
+}
+"""Other names of a value: those of ServiceNow, of Microsoft Secure Score and of everyday speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A part of a link that the page cannot follow.
+
+    Attributes:
+        parameter: Its name.
+        value: What the link says, shortened to what a page can show.
+        reason: ``value``, ``date``, ``time``, ``parameter``, ``connection`` or ``connection_unauthorized``.
+    """
+
+    parameter: str
+    value: str
+    reason: str = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketLink:
+    """What a link to the form of a new ticket asks for.
+
+    Attributes:
+        values: By field; the default where the link says nothing, or nothing that is understood.
+        connection: The connection it names, None when it names none.
+    """
+
+    values: Mapping[str, str]
+    connection: str | None
+    not_understood: tuple[NotUnderstood, ...]
+
+
+def read_ticket_link(query: Mapping[str, str]) -> TicketLink:
+    """Read the parameters of a link to the form of a new ticket."""
+    values = {name: query.get(name, "") for name in TICKET_TEXTS}
+    not_understood = []
+    for name, choices in TICKET_CHOICES.items():
+        asked = query.get(name, "").strip()
+        choice = read_choice(choices, name, asked)
+        values[name] = TICKET_DEFAULTS[name] if choice is None else choice.value
+        if asked and choice is None:
+            not_understood.append(_not_understood(name, asked))
+    asked = query.get("due_date", "").strip()
+    values["due_date"] = read_day(asked)
+    if asked and asked != values["due_date"]:
+        not_understood.append(_not_understood("due_date", asked, "time" if values["due_date"] else "date"))
+    known = {*values, CONNECTION, "connection_id"}
+    not_understood += [_not_understood(name, value, "parameter") for name, value in query.items() if name not in known]
+    connection = (query.get(CONNECTION) or query.get("connection_id") or "").strip().lower()
+    return TicketLink(values, connection or None, tuple(not_understood))
+
+
+def read_choice[Choice: StrEnum](choices: type[Choice], field: str, text: str) -> Choice | None:
+    """Return the choice that a text names: by its value, its name in any language, or an alias; case does not matter.
+
+    Args:
+        field: The choices' group of translations.
+    """
+    wanted = _plain(text)
+    for choice in choices:
+        names = {choice.value, *ALIASES.get(choice, ())}
+        names |= {t.get(f"{field}.{choice}") or "" for t in languages().values()}
+        if wanted and wanted in {_plain(name) for name in names}:
+            return choice
+    return None
+
+
+def read_day(text: str) -> str:
+    """Return the date of an ISO 8601 date or date-time, and nothing for any other text: a date field shows no more."""
+    try:
+        return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        return ""
+
+
+def unknown_connection(parameter: str, connection_id: str, *, exists: bool) -> NotUnderstood:
+    """Return what to say of a connection that tickets cannot be created on."""
+    return _not_understood(parameter, connection_id, "connection_unauthorized" if exists else "connection")
+
+
+@dataclass(frozen=True, slots=True)
+class ListLink:
+    """What an address of the list of tickets asks for.
+
+    Attributes:
+        chosen: Every filter's value by name, empty when it is not used; one that is not understood as it was sent.
+    """
+
+    chosen: Mapping[str, str]
+    not_understood: tuple[NotUnderstood, ...]
+
+
+LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {"kind": TicketKind, "phase": Phase, "portal": Portal}
+SHOWS: Final = ("open", "overdue", Delivery.PENDING.value, Delivery.FAILED.value)
+
+
+def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], others: Collection[str]) -> ListLink:
+    """Read the filters of the list of tickets.
+
+    Args:
+        connection_ids: The connections that there are.
+        others: Names of the page's parameters that are no filters.
+    """
+    chosen = {name: query.get(name, "").strip() for name in ("text", *LIST_CHOICES, "show", CONNECTION)}
+    not_understood = []
+    for name, choices in LIST_CHOICES.items():
+        if asked := chosen[name]:
+            choice = read_choice(choices, name, asked)
+            chosen[name] = asked if choice is None else choice.value
+            not_understood += [_not_understood(name, asked)] if choice is None else []
+    for name, known in (("show", SHOWS), (CONNECTION, connection_ids)):
+        if chosen[name] and (plain := chosen[name].lower()) in known:
+            chosen[name] = plain
+        elif chosen[name]:
+            not_understood.append(_not_understood(name, chosen[name]))
+    not_understood += [
+        _not_understood(name, value, "parameter")
+        for name, value in query.items()
+        if name not in chosen and name not in others
+    ]
+    return ListLink(chosen, tuple(not_understood))
+
+
+def _not_understood(parameter: str, value: str, reason: str = "value") -> NotUnderstood:
+    def shown(text: str) -> str:
+        return text if len(text) <= SHOWN_MAX_LENGTH else f"{text[: SHOWN_MAX_LENGTH - 1]}…"
+
+    return NotUnderstood(shown(parameter), shown(value), reason)
+
+
+def _plain(text: str) -> str:
+    """Return a name without what people write differently: case, width, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).casefold()).strip("_")
+
+
+_LABELS: Final = {
+    "kind": "ticket.kind",
+    "portal": "ticket.portal",
+    "priority": "ticket.priority",
+    "source": "ticket.source",
+    "category": "ticket.category",
+    "due_date": "ticket.due",
+    "connection": "ticket.connection",
+    "connection_id": "ticket.connection",
+    "phase": "filter.phase",
+    "show": "filter.show",
+}
+
+
+def link_words(each: NotUnderstood, t: Language, instead: str = "") -> str:
+    """Return a sentence about a part of a link that is not understood.
+
+    Args:
+        instead: What the page shows in its place; empty when there is nothing to say about that.
+    """
+    label = t(_LABELS[each.parameter]) if each.parameter in _LABELS else each.parameter
+    said = t(f"link.not_understood.{each.reason}", field=label, value=each.value)
+    return f"{said} {t('link.instead', shown=instead)}" if instead else said
