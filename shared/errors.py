@@ -24,6 +24,34 @@ Each carries a stable ``code`` (the table stands in ``docs/api.md``), a ``messag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
+
+from pydantic import Field
+
+
+class Fault(TypedDict):
+    """What is wrong with one value of a request's body."""
+
+    pointer: Annotated[str, Field(description="JSON pointer (RFC 6901) to the value.")]
+    detail: Annotated[str, Field(description="What is wrong with it, without the value itself.")]
+
+
+class ProblemMembers(TypedDict, total=False):
+    """What an error can say beside its words: the further members of a problem document."""
+
+    allowed_methods: Annotated[Sequence[str], Field(description="Methods that the address answers.")]
+    authorize_path: Annotated[str, Field(description="Path that begins the authorization again.")]
+    connection_ids: Annotated[Sequence[str], Field(description="Connections of which the request has to name one.")]
+    errors: Annotated[Sequence[Fault], Field(description="Faults of the body.")]
+    integration_user: Annotated[str, Field(description="ServiceNow user who has to consent.")]
+    reason: Annotated[str | None, Field(description="Code of the reason why ServiceNow refused the ticket.")]
+    retry: Annotated[str, Field(description="Path that sends the ticket again.")]
+    signed_in_user: Annotated[str, Field(description="ServiceNow user who consented instead.")]
+    ticket_id: Annotated[str, Field(description="The ticket that is kept.")]
+    ticket_ids: Annotated[Sequence[str], Field(description="Tickets that are not there.")]
+    too_long_by: Annotated[int, Field(description="Characters by which the description is too long.")]
+
 
 class ConnectorError(Exception):
     """An error that can be told to a person.
@@ -33,7 +61,7 @@ class ConnectorError(Exception):
         status: HTTP status of the answer when this error ends a request.
         message: What happened and what was kept.
         next_step: What to do next, or an empty string when there is nothing to do.
-        extra: Further members of the problem document (JSON values).
+        extra: Further members of the problem document.
         may_be_written: A write was sent and may have been carried out, so it must not be sent again before a look-up.
     """
 
@@ -48,14 +76,14 @@ class ConnectorError(Exception):
         code: str | None = None,
         status: int | None = None,
         next_step: str = "",
-        extra: dict[str, object] | None = None,
+        extra: ProblemMembers | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
         self.status = status or type(self).status
         self.next_step = next_step
-        self.extra = extra or {}
+        self.extra: ProblemMembers = extra or {}
 
 
 class TryLater(ConnectorError):

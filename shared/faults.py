@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from shared.errors import FixRequest
+from shared.errors import Fault, FixRequest
 
 MAX_FAULTS: Final = 20
 """So many faults of one request are listed."""
@@ -15,7 +15,7 @@ MAX_NAME_SHOWN: Final = 100
 
 def invalid_body(code: str, error: ValidationError) -> FixRequest:
     """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
-    faults = [
+    faults: list[Fault] = [
         {"pointer": _pointer(fault["loc"]), "detail": fault["msg"].removeprefix("Value error, ")}
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]

@@ -176,8 +176,12 @@ class AppServiceAuthentication:
         return {**scope, "headers": headers}
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str], path: str) -> Response:
-        is_navigation = "authorization" not in headers and headers.get("x-requested-with", "") != "XMLHttpRequest"
-        if self._options.unauthenticated_action == "RedirectToLoginPage" and is_navigation:
+        """Answer somebody whom nothing identifies.
+
+        One action holds for the whole app, and for scripts as well: Microsoft documents no header by which they would
+        get a 401 instead, and fetch was seen to be redirected. Only a token that is not valid is refused as such.
+        """
+        if self._options.unauthenticated_action == "RedirectToLoginPage" and "authorization" not in headers:
             query = scope["query_string"].decode("latin-1")
             target = quote(path) + (f"?{query}" if query else "")
             location = f"{LOGIN_PATH}?{urlencode({'post_login_redirect_uri': target})}"

@@ -46,7 +46,7 @@ from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.tokens import with_access_token
 from shared.connections.views import authorize_path
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize, TryLater
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, ProblemMembers, Reauthorize, TryLater
 from shared.log import log_context, log_event
 from shared.secret import Secret
 
@@ -516,7 +516,7 @@ def _revocable(tokens: TokenSet) -> Iterable[Secret]:
     return [token for token in (tokens.refresh_token, tokens.access_token) if token is not None]
 
 
-def _again(connection_id: str, *, log_out_first: bool = False) -> dict[str, object]:
+def _again(connection_id: str, *, log_out_first: bool = False) -> ProblemMembers:
     return {"authorize_path": authorize_path(connection_id, log_out_first=log_out_first)}
 
 

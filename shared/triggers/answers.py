@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Annotated, NotRequired
 
 import azure.functions as func
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from shared.errors import ConnectorError, TryLater
+from shared.errors import ConnectorError, ProblemMembers, TryLater
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
@@ -41,13 +42,24 @@ class Answer:
         return func.HttpResponse(text.encode(), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers})
 
 
+class ProblemView(ProblemMembers):
+    """A problem document (RFC 9457)."""
+
+    title: str
+    status: int
+    code: Annotated[str, Field(description="Stable; docs/api.md lists every code.")]
+    detail: Annotated[str, Field(description="What happened and what was kept.")]
+    next_step: NotRequired[Annotated[str, Field(description="What to do next.")]]
+    request_id: Annotated[str, Field(description="Finds the request in the log.")]
+
+
 def problem(error: ConnectorError, request_id: str) -> func.HttpResponse:
     """Return the problem document of an error.
 
     Args:
         request_id: Finds the request in the log.
     """
-    document: dict[str, object] = {
+    document = {
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "code": error.code,
@@ -56,9 +68,18 @@ def problem(error: ConnectorError, request_id: str) -> func.HttpResponse:
         **({"next_step": error.next_step} if error.next_step else {}),
         **error.extra,
     }
-    headers = {"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store"}
+    return func.HttpResponse(
+        json.dumps(document, ensure_ascii=False).encode(),
+        status_code=error.status,
+        headers={"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **problem_headers(error)},
+    )
+
+
+def problem_headers(error: ConnectorError) -> Mapping[str, str]:
+    """Return the headers that go with an error, whether a page or a problem document shows it."""
+    headers = {}
     if isinstance(error, TryLater) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return func.HttpResponse(
-        json.dumps(document, ensure_ascii=False).encode(), status_code=error.status, headers=headers
-    )
+    if (methods := error.extra.get("allowed_methods")) is not None:
+        headers["Allow"] = ", ".join(methods)
+    return headers

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from shared.connections.requests import CONNECTION_ID
-from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE
+from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE, ProblemView
 from shared.triggers.operations import Operation
+from shared.triggers.routes import SAFE_METHODS
 
 VERSION: Final = "1.0.0"
 ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -31,25 +32,12 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 
 
-class ProblemView(BaseModel):
-    """A problem document (RFC 9457)."""
-
-    model_config = ConfigDict(extra="allow")
-
-    title: str
-    status: int
-    code: str = Field(description="Stable; docs/api.md lists every code.")
-    detail: str = Field(description="What happened and what was kept.")
-    next_step: str | None = Field(default=None, description="What to do next.")
-    request_id: str = Field(description="Finds the request in the log.")
-
-
 def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
     """Return every problem code that an operation can answer, by status."""
     parts = [ALWAYS, operation.problems]
     if operation.roles is not None:
         parts.append(WITH_ROLES)
-    if operation.method != "GET":
+    if operation.method not in SAFE_METHODS:
         parts.append(ON_WRITES)
     together: dict[int, tuple[str, ...]] = {}
     for part in parts:
@@ -61,16 +49,15 @@ def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
 def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, object]:
     """Return the OpenAPI 3.1 document of the operations."""
     operations = list(operations)
-    models: dict[tuple[type[BaseModel], str], None] = {(ProblemView, "serialization"): None}
+    models: dict[tuple[type, JsonSchemaMode], None] = {(ProblemView, "serialization"): None}
     for each in operations:
         if each.body is not None:
             models[each.body, "validation"] = None
         for answer in each.answers.values():
             if answer is not None:
                 models[answer, "serialization"] = None
-    references, definitions = models_json_schema(
-        [(model, mode) for model, mode in models],  # type: ignore[misc]
-        ref_template="#/components/schemas/{model}",
+    references, definitions = TypeAdapter.json_schemas(
+        [(model, mode, TypeAdapter(model)) for model, mode in models], ref_template="#/components/schemas/{model}"
     )
     schemas = dict(definitions.get("$defs", {}))
     paths: dict[str, dict[str, object]] = {}

@@ -25,10 +25,10 @@ from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
 from shared.triggers.answers import Answer, problem
 from shared.triggers.principal import Principal, Role, read_principal
+from shared.triggers.routes import SAFE_METHODS, register
 
 MAX_BODY_BYTES: Final = 64 * 1024
 ANY_ROLE: Final = frozenset(Role)
-WRITING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,7 @@ def operation(
         async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
             return await _answer(described, handler, req, context.invocation_id)
 
-        endpoint.__name__ = endpoint.__qualname__ = handler.__name__
-        blueprint.route(route=path, methods=[method], auth_level=func.AuthLevel.ANONYMOUS)(endpoint)
+        register(blueprint, handler.__name__, method, path, endpoint)
         return handler
 
     return declare
@@ -194,7 +193,7 @@ def _checked_call(described: Operation, request: func.HttpRequest, request_id: s
             status=413,
             next_step="Send a smaller request.",
         )
-    if described.method in WRITING_METHODS:
+    if described.method not in SAFE_METHODS:
         refuse_other_sites(request.headers, app.settings.public_base_url)
     caller = None
     if described.roles is not None:
@@ -244,7 +243,7 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
 
 
 def refuse_other_sites(headers: Mapping[str, str], public_base_url: str) -> None:
-    """Refuse a write that another web site made a browser send.
+    """Refuse a write, or the question whether one is allowed, that another web site made a browser send.
 
     Browsers say where a request comes from by ``Sec-Fetch-Site``, older ones by ``Origin``; programs send neither.
 

@@ -14,9 +14,10 @@ from shared.application import Application, application
 from shared.errors import ConnectorError, FixRequest, OurBug
 from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
-from shared.triggers.answers import problem
-from shared.triggers.operations import MAX_BODY_BYTES, WRITING_METHODS, read_query, refuse_other_sites, require_roles
+from shared.triggers.answers import problem, problem_headers
+from shared.triggers.operations import MAX_BODY_BYTES, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
+from shared.triggers.routes import SAFE_METHODS, register
 from shared.web.language import COOKIE, Language, choose_language
 from shared.web.rendering import CONTENT_SECURITY_POLICY, render
 
@@ -100,8 +101,7 @@ def page(
         async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
             return await _answer(handler, f"{method} /{path.lstrip('/')}", roles, req, context.invocation_id)
 
-        endpoint.__name__ = endpoint.__qualname__ = handler.__name__
-        blueprint.route(route=path, methods=[method], auth_level=func.AuthLevel.ANONYMOUS)(endpoint)
+        register(blueprint, handler.__name__, method, path, endpoint)
         return handler
 
     return declare
@@ -157,11 +157,11 @@ def _checked(visit: Visit, roles: frozenset[Role] | None) -> Visit:
     request = visit.request
     if len(request.get_body()) > MAX_BODY_BYTES:
         raise FixRequest("The form is too large; nothing was kept.", code="request_too_large", status=413)
-    if request.method in WRITING_METHODS:
+    if request.method not in SAFE_METHODS:
         refuse_other_sites(request.headers, visit.application.settings.public_base_url)
     if roles is not None:
         require_roles(visit.visitor, roles)
-    form = {name: request.form[name] for name in request.form} if request.method in WRITING_METHODS else {}
+    form = {name: request.form[name] for name in request.form} if request.method not in SAFE_METHODS else {}
     return Visit(
         visit.application,
         request,
@@ -174,10 +174,11 @@ def _checked(visit: Visit, roles: frozenset[Role] | None) -> Visit:
 
 
 def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
-    if urlsplit(visit.request.url).path.startswith("/api/") and HTML not in (visit.request.headers.get("Accept") or ""):
-        return problem(error, visit.request_id)
-    if error.code == "not_signed_in" and visit.request.method == "GET":
-        parts = urlsplit(visit.request.url)
+    """Return a page for people, who ask for ``text/html``, and a problem document for programs."""
+    parts = urlsplit(visit.request.url)
+    is_safe = visit.request.method in SAFE_METHODS
+    wants_page = HTML in (visit.request.headers.get("Accept") or "")
+    if error.code == "not_signed_in" and is_safe and (wants_page or not parts.path.startswith("/api/")):
         here = parts.path + (f"?{parts.query}" if parts.query else "")
         return func.HttpResponse(
             status_code=302,
@@ -186,9 +187,13 @@ def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
                 "Cache-Control": "no-store",
             },
         )
+    if not wants_page:
+        return problem(error, visit.request_id)
     # What a form was sent to is often nothing that a browser can get.
-    where = {} if visit.request.method == "GET" else {"here": "/"}
-    return visit.page("error.html", status=error.status, error=error, **where)
+    where = {} if is_safe else {"here": "/"}
+    response = visit.page("error.html", status=error.status, error=error, **where)
+    response.headers.update(problem_headers(error))
+    return response
 
 
 def cookie_value(cookies: str, name: str) -> str | None:

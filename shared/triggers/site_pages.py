@@ -1,4 +1,4 @@
-"""Pages: what every page needs — static files and the choice of language."""
+"""Pages: what every page needs — static files and the choice of language — and all addresses that no page has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import azure.functions as func
 
 from shared.errors import FixRequest
 from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.routes import ANY_METHOD, methods_of
 from shared.web.language import COOKIE, languages
 from shared.web.rendering import static_files
 
@@ -44,6 +45,31 @@ async def choose_language_page(visit: Visit) -> func.HttpResponse:
     secure = "; Secure" if visit.application.settings.public_base_url.startswith("https:") else ""
     response.headers.add("Set-Cookie", f"{COOKIE}={code}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}")
     return response
+
+
+@page(blueprint, ANY_METHOD, "{*path}", roles=None)
+async def unknown_address(visit: Visit) -> func.HttpResponse:
+    """Answer whatever no other function took: an address that is not there, or a method that it does not have.
+
+    It takes everything from functions whose names sort behind its own (host document R55).
+    """
+    allowed = methods_of(visit.request.route_params.get("path", ""))
+    if not allowed:
+        raise FixRequest(
+            "There is nothing at this address.",
+            code="page_not_found",
+            status=404,
+            next_step="Correct the address; GET /api/openapi.json lists every operation.",
+        )
+    if visit.request.method == "OPTIONS":
+        return func.HttpResponse(status_code=204, headers={"Allow": ", ".join(allowed), "Cache-Control": "no-store"})
+    raise FixRequest(
+        "This address does not answer requests of this method; nothing was done.",
+        code="method_not_allowed",
+        status=405,
+        next_step=f"Use one of: {', '.join(allowed)}.",
+        extra={"allowed_methods": allowed},
+    )
 
 
 def local_address(text: str | None) -> str:

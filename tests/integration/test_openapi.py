@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
 
 import function_app  # noqa: F401 - declares every operation
 from shared.tickets.requests import EMAIL, LINK
-from shared.triggers.openapi import ProblemView, openapi_document, problems_of
+from shared.triggers.openapi import openapi_document, problems_of
 from shared.triggers.operations import OPERATIONS
-from tests.fixtures.whole_app import Connected, WholeApp
+from tests.fixtures.whole_app import Connected, WholeApp, described_problem
 
 EXAMPLES = 15
 DOCUMENT = json.loads(json.dumps(openapi_document(OPERATIONS, "http://127.0.0.1")))
@@ -79,10 +79,13 @@ def test_an_operation_answers_as_described(
         return
     case.validate_response(answer, checks=CHECKS + ([] if refuses_more(case) else [positive_data_acceptance]))
     if answer.status_code >= 400 and answer.content:
-        problem = ProblemView.model_validate_json(answer.content)
+        problem = described_problem(answer.content)
+        assert problem["status"] == answer.status_code
+        if case.method != case.operation.method.upper():  # some cases try a method that the operation does not have
+            assert problem["code"] in {"method_not_allowed", "cross_site_request"}
+            return
         documented = CODES[case.operation.definition.raw["operationId"]]
-        assert problem.status == answer.status_code
-        assert problem.code in documented[problem.status]
+        assert problem["code"] in documented[answer.status_code]
 
 
 def refuses_more(case: Any) -> bool:

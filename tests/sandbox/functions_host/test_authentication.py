@@ -72,9 +72,20 @@ async def test_stranger_is_sent_to_the_login_page(host_of: StartHost) -> None:
     assert "Bob &lt;b&gt;" in page.text
     back = await signed_in(client, ALICE, "/api/echo/x%20y?a=1&b=2")
     assert (back.status_code, back.headers["location"]) == (302, "/api/echo/x%20y?a=1&b=2")
-    for headers in ({"authorization": "Bearer wrong"}, {"x-requested-with": "XMLHttpRequest"}):
-        client.cookies.clear()
-        assert (await client.get("/api/echo", headers=headers)).status_code == 401
+    client.cookies.clear()
+    assert (await client.get("/api/echo", headers={"authorization": "Bearer wrong"})).status_code == 401
+
+
+async def test_script_is_sent_to_the_login_page_as_well(host_of: StartHost) -> None:
+    _, client = await host_of(BEHAVIOUR, authentication=options("RedirectToLoginPage"))
+    scripts: list[dict[str, str]] = [
+        {"x-requested-with": "XMLHttpRequest"},
+        {"accept": "application/json"},
+        {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"},
+    ]
+    for headers in scripts:
+        for method in ("GET", "POST", "HEAD", "OPTIONS"):
+            assert (await client.request(method, "/api/echo", headers=headers)).status_code == 302
 
 
 async def test_person_is_announced_as_the_platform_does(host_of: StartHost) -> None:

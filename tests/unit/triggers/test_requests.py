@@ -190,7 +190,9 @@ def test_flags() -> None:
 
 
 def test_a_problem_document() -> None:
-    error = FixRequest("What.", code="a_code", status=422, next_step="Do.", extra={"errors": [{"pointer": "/é"}]})
+    error = FixRequest(
+        "What.", code="a_code", status=422, next_step="Do.", extra={"errors": [{"pointer": "/é", "detail": "No."}]}
+    )
     response = problem(error, "request")
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -202,7 +204,7 @@ def test_a_problem_document() -> None:
         "detail": "What.",
         "request_id": "request",
         "next_step": "Do.",
-        "errors": [{"pointer": "/é"}],
+        "errors": [{"pointer": "/é", "detail": "No."}],
     }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.triggers.openapi import openapi_document, problems_of
 from shared.triggers.operations import OPERATIONS
+from shared.triggers.routes import methods_of
 from tests.registered import functions
 
 
@@ -66,8 +70,36 @@ def test_the_literal_one_sorts_first(pair: tuple[Route, Route]) -> None:
 
 def test_names_and_routes_are_unique() -> None:
     everything = routes()
-    assert len({route.name for route in everything}) == len(everything)
+    assert len({str(function.get_function_name()).lower() for function in functions()}) == len(functions())
     assert len({(route.path, route.method) for route in everything}) == len(everything)
+
+
+def test_what_takes_every_other_address_sorts_last() -> None:
+    """It would swallow each function whose name sorts behind its own (host document R55)."""
+    catching = [each for each in functions() if getattr(each.get_trigger(), "route", None) == "{*path}"]
+    assert [each.get_function_name() for each in catching] == ["unknown_address"]
+    assert getattr(catching[0].get_trigger(), "methods", ()) is None
+    assert max(functions(), key=lambda each: str(each.get_function_name()).lower()) is catching[0]
+
+
+def test_head_is_served_wherever_get_is() -> None:
+    everything = {(route.name, route.method) for route in routes()}
+    assert {name for name, method in everything if method == "GET"} == {
+        name for name, method in everything if method == "HEAD"
+    }
+
+
+@pytest.mark.parametrize("route", routes(), ids=lambda route: f"{route.method} {route.path}")
+@settings(max_examples=10)
+@given(st.text(st.characters(exclude_characters="/", exclude_categories=("Cs", "Cc")), min_size=1), st.booleans())
+def test_every_route_is_known_by_its_addresses(route: Route, value: str, ends_with_a_slash: bool) -> None:
+    address = re.sub(r"\{[^}]*\}", lambda _: value, route.path.strip("/")) + "/" * ends_with_a_slash
+    assert {route.method, "OPTIONS"} <= set(methods_of(address))
+
+
+@pytest.mark.parametrize("address", ["nothing", "api", "api//health", "api/health//", "xapi/health", "tickets-csv"])
+def test_other_addresses_answer_no_method(address: str) -> None:
+    assert methods_of(address) == ()
 
 
 def test_every_operation_is_described() -> None:
@@ -76,7 +108,7 @@ def test_every_operation_is_described() -> None:
     assert isinstance(paths, dict)
     described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
     api = {(f"/{route.path}", route.method) for route in routes() if route.path.startswith("api/")}
-    assert described == api
+    assert described == {(path, method) for path, method in api if method != "HEAD"}
     for operation in OPERATIONS:
         problems = problems_of(operation)
         assert (401 in problems) == (operation.roles is not None)
