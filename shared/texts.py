@@ -7,7 +7,9 @@ import string
 import unicodedata
 from typing import Final
 
-_DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+DIRECTION_CONTROLS: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""The characters with the Unicode property Bidi_Control: nobody sees them, and they rearrange what people see."""
+_DIRECTION: Final = re.compile(f"[{DIRECTION_CONTROLS}]")
 _BREAKS: Final = re.compile("[\\s\x00-\x1f\x7f-\x9f]+")
 
 _LOOKALIKES: Final = {

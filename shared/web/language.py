@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from shared.web.bidirectional import Words, isolated
+
 FOLDER: Final = Path(__file__).parent / "translations"
 FALLBACK: Final = "en"
 COOKIE: Final = "language"
@@ -26,12 +28,12 @@ class Language:
     code: str
     texts: Mapping[str, str]
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, **values: object) -> Words:
         """Return the text of a key with its values filled in. Raises KeyError for a key without a text."""
         text = self.texts[key]
-        return text.format_map(values) if values else text
+        return Words(text.format_map({name: _isolated(value) for name, value in values.items()}) if values else text)
 
-    def get(self, key: str, **values: object) -> str | None:
+    def get(self, key: str, **values: object) -> Words | None:
         """Return the text of a key, or None when there is none."""
         return self(key, **values) if key in self.texts else None
 
@@ -49,7 +51,11 @@ class Language:
         if translated is None or self.code == FALLBACK:
             return message
         _, colon, named = message.partition(": ")
-        return f"{translated} ({named.rstrip('.')})" if colon and named else translated
+        return Words(f"{translated} ({isolated(named.rstrip('.'))})") if colon and named else translated
+
+
+def _isolated(value: object) -> object:
+    return isolated(value) if isinstance(value, str) else value
 
 
 @cache

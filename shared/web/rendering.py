@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.web.language import Language, languages
+from shared.web.shown_text import ShownText
 
 FOLDER: Final = Path(__file__).parent
 END_OF_DAY: Final = time(23, 59, 59)
@@ -23,10 +24,11 @@ CONTENT_SECURITY_POLICY: Final = (
 
 @cache
 def environment() -> Environment:
-    """Return the template environment: everything is escaped, a missing value is an error."""
+    """Return the template environment: texts are escaped and shown as their place allows, missing values are errors."""
     templates = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
+        extensions=[ShownText],
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,6 @@
-"""What holds on every page: nothing for axe-core to find, no sideways scrolling, the keyboard alone is enough."""
+"""What holds on every page: nothing for axe-core to find, nothing lost on paper or in forced colours, no sideways
+scrolling, the keyboard alone is enough.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,53 @@ from tests.browser.window import Theme
 AXE = Path(__file__).parent.parent.parent / ".sandbox" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 COLOURS = {"type": "rule", "values": ["color-contrast"]}
+FORCED = """(() => {
+  // `before` finds what is drawn without a word, and borders that nobody is meant to see; `after` looks at them again.
+  const none = "rgba(0, 0, 0, 0)";
+  const sides = ["Top", "Right", "Bottom", "Left"];
+  const bordered = (style, side) => style[`border${side}Style`] !== "none" && style[`border${side}Width`] !== "0px";
+  const drawn = [];
+  const clear = [];
+  const fill = (each, style) => each instanceof SVGElement ? style.fill : style.backgroundColor;
+  return {
+    before() {
+      for (const each of document.body.querySelectorAll("*")) for (const part of [null, "::before", "::after"]) {
+        const style = getComputedStyle(each, part);
+        const wordless = part ? style.content === '""' : !each.hasChildNodes() && !each.matches("input, option, img");
+        if (wordless && fill(each, style) !== none) drawn.push([each, part]);
+        for (const side of sides)
+          if (bordered(style, side) && style[`border${side}Color`] === none) clear.push([each, part, side]);
+      }
+    },
+    after() {
+      const canvas = getComputedStyle(document.body).backgroundColor;
+      const look = ([each, part]) => getComputedStyle(each, part);
+      const named = ([each, part]) => `${each.tagName} ${each.getAttribute("class")} ${part ?? ""}`;
+      const vanished = drawn.filter((one) => [none, canvas].includes(fill(one[0], look(one)))
+        && !sides.some((side) => bordered(look(one), side) && look(one)[`border${side}Color`] !== canvas));
+      const appeared = clear.filter((one) => ![none, canvas].includes(look(one)[`border${one[2]}Color`]));
+      return [...vanished.map((one) => `vanishes: ${named(one)}`), ...appeared.map((one) => `appears: ${named(one)}`)];
+    },
+  };
+})()"""
+FAINT_ON_PAPER = """() => {
+  // Printers leave backgrounds out: every text has to be read on white, every wordless mark has to keep its own.
+  const linear = (part) => (part /= 255) <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
+  const contrast = (colour) => {
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map(Number).map(linear);
+    return 1.05 / (.2126 * red + .7152 * green + .0722 * blue + .05);
+  };
+  const faults = [];
+  for (const each of document.body.querySelectorAll("*")) {
+    if (!each.checkVisibility()) continue;
+    const style = getComputedStyle(each);
+    const texts = [...each.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const says = texts.length > 0 || each.matches("input, select, textarea");
+    if (says && contrast(style.color) < 4.5) faults.push(`${style.color}: ${each.outerHTML}`);
+    if (each.matches(".dot") && style.printColorAdjust !== "exact") faults.push(`not printed: ${each.outerHTML}`);
+  }
+  return faults;
+}"""
 LOCALES = {"en": "en-US", "ja": "ja-JP"}
 NARROW = 360
 
@@ -47,7 +96,7 @@ def language_page(page: Page) -> str:
 
 
 @pytest.mark.parametrize("language", LOCALES)
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+def test_axe_finds_nothing_and_everything_is_seen(
     app: FunctionsHost, empty_app: FunctionsHost, open_window: OpenWindow, language: str
 ) -> None:
     axe = AXE.read_text(encoding="utf-8")
@@ -64,7 +113,14 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
             faults.append("a change of language leads nowhere")
         page.emulate_media(color_scheme="dark")
         faults += judged(page, COLOURS)
-        page.emulate_media(color_scheme="light")
+        page.emulate_media(color_scheme="dark", media="print")
+        faults += page.evaluate(FAINT_ON_PAPER)
+        page.emulate_media(color_scheme="light", media="screen")
+        forced = page.evaluate_handle(FORCED)
+        forced.evaluate("each => each.before()")
+        page.emulate_media(forced_colors="active")
+        faults += forced.evaluate("each => each.after()")
+        page.emulate_media(forced_colors="none")
         page.set_viewport_size({"width": NARROW, "height": 740})
         if (width := page.evaluate("document.documentElement.scrollWidth")) > NARROW:
             faults.append(f"{width} px wide on a screen of {NARROW}")
@@ -102,6 +158,34 @@ def test_times_are_local(app: FunctionsHost, open_window: OpenWindow) -> None:
     expect(time).to_have_attribute("title", re.compile(r" UTC$"))
     expect(time).to_have_text(re.compile(r"\S"))
     expect(time).not_to_contain_text("UTC")
+
+
+def test_without_script_no_button_is_dead(app: FunctionsHost, open_window: OpenWindow) -> None:
+    page = open_window(app, scripts=False).sign_in(ADMINISTRATOR, "/ticketProvisioning")
+    buttons = page.locator("button[type='button']")
+    expect(buttons).not_to_have_count(0)
+    expect(buttons.locator("visible=true")).to_have_count(0)
+
+
+def test_arrow_keys_go_through_a_filter_and_enter_applies_it(app: FunctionsHost, open_window: OpenWindow) -> None:
+    page = open_window(app).sign_in(ADMINISTRATOR, "/tickets")
+    loads: list[str] = []
+    page.on("framenavigated", lambda frame: loads.append(frame.url))
+    page.locator("#kind").focus()
+    page.keyboard.press("ArrowDown")
+    chosen = page.locator("#kind").input_value()
+    assert chosen
+    page.wait_for_timeout(100)
+    assert loads == []
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(f"[?&]kind={chosen}(&|$)"))
+    expect(page.locator("#kind")).to_have_value(chosen)
+    expect(page.locator("#kind")).to_be_focused()
+    page.locator("#portal").focus()
+    page.locator("#portal").dispatch_event("pointerdown")
+    page.locator("#portal").select_option("security")
+    page.wait_for_url(re.compile(r"[?&]portal=security(&|$)"))
+    expect(page.locator("#portal")).to_be_focused()
 
 
 def test_keyboard_alone_makes_a_ticket(app: FunctionsHost, open_window: OpenWindow) -> None:

@@ -1,4 +1,4 @@
-"""Whatever somebody writes into a field, here or in ServiceNow, is text: no script runs, no formula is one."""
+"""Whatever somebody writes into a field, here or in ServiceNow, is text: nothing runs, nothing hides, nothing turns."""
 
 from __future__ import annotations
 
@@ -13,20 +13,43 @@ from sandbox import demonstration
 from sandbox.demonstration import ADMINISTRATOR
 from sandbox.servicenow.control_client import ControlClient
 from sandbox.world import FunctionsHost, World
+from shared.texts import DIRECTION_CONTROLS
 from shared.web.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 
 t = languages()["en"]
-SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(2)</script></title></textarea>{{7*7}}${7*7}"
+OVERRIDE = "\u202e"
+OVERRIDE_SHOWN = "⟦U+202E⟧"
+SCRIPT = "אבג\"'><img src=x onerror=alert(1)><script>alert(2)</script></title></textarea>{{7*7}}${7*7}"
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
 LINK = "https://elsewhere.example/<script>alert(3)</script>?q=\"'><img/src=x/onerror=alert(4)>"
 STATE = "77"
 
+MISLEADING = """controls => {
+  const faults = [];
+  const texts = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement: around } = texts.currentNode;
+    if (around.matches("script, textarea")) continue;
+    const plain = around.matches("title, option");
+    const isolated = (_, inner) => inner.replace(/[א-ת]/g, "");
+    const shown = plain ? data.replace(/\\u2068([^\\u2068]*)\\u2069/g, isolated) : data;
+    if ([...shown].some((each) => controls.includes(each))) faults.push(`hidden: ${data}`);
+    if (/[א-ת]/.test(shown) && (plain || !around.closest("bdi"))) faults.push(`not isolated: ${data}`);
+  }
+  for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
+    if (getComputedStyle(field).unicodeBidi !== "plaintext") faults.push(`direction of ${field.id}`);
+  for (const each of document.querySelectorAll("*"))
+    for (const { name, value } of each.attributes) if (value.includes("<bdi>")) faults.push(`markup in ${name}`);
+  return faults;
+}"""
 
-def expect_no_markup(page: Page) -> None:
-    """Nothing of what was planted has become an element."""
+
+def expect_nothing_but_text(page: Page) -> None:
+    """Nothing of what was planted has become an element, hides, or turns the words around it."""
     expect(page.locator("main img, main script")).to_have_count(0)
     expect(page.locator("body script, [onerror], [onclick]")).to_have_count(0)
+    assert page.evaluate(MISLEADING, DIRECTION_CONTROLS) == [], page.url
 
 
 def test_planted_scripts_and_formulas_stay_text(
@@ -40,18 +63,24 @@ def test_planted_scripts_and_formulas_stay_text(
         kinds={"change": {"state_names": {"-5": SCRIPT[:40]}}},
     )
     page = open_window(host).sign_in(ADMINISTRATOR)
-    name = FORMULA + SCRIPT
-    handed_over = {"name": name, "description": SCRIPT, "link": LINK, "recommendation_id": SCRIPT, "due_date": SCRIPT}
+    name, description = FORMULA + OVERRIDE + SCRIPT, OVERRIDE + SCRIPT
+    handed_over = {
+        "name": name,
+        "description": description,
+        "link": LINK,
+        "recommendation_id": SCRIPT,
+        "due_date": SCRIPT,
+    }
     page.goto(f"{host.public_url}/tickets/new?{urlencode(handed_over)}")
     expect(page.locator("#name")).to_have_value(name)
-    expect(page.locator("#description")).to_have_value(SCRIPT)
-    expect_no_markup(page)
+    expect(page.locator("#description")).to_have_value(description)
+    expect_nothing_but_text(page)
     page.get_by_role("button", name=t("new.show_preview")).click()
     sent = page.get_by_role("region", name=t("new.preview"))
     expect(sent).to_contain_text(f"Link: {LINK}")
-    expect_no_markup(page)
+    expect_nothing_but_text(page)
     page.get_by_role("button", name=t("new.send")).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page.get_by_role("heading", level=1)).to_have_text(name.replace(OVERRIDE, OVERRIDE_SHOWN))
     expect(page.get_by_role("link", name="elsewhere.example")).to_have_attribute("href", LINK)
     address = page.url
 
@@ -61,17 +90,23 @@ def test_planted_scripts_and_formulas_stay_text(
     agent = control.create_user("planted.agent", first_name=SCRIPT[:40], last_name="<b>bold</b>")
     control.change_record("incident", ticket_id[1], {"state": STATE, "assigned_to": agent["sys_id"]})
     page.goto(f"{host.public_url}/configuration/contoso")
-    expect_no_markup(page)
+    expect_nothing_but_text(page)
     page.get_by_role("button", name=t("action.sync")).click()
     expect(page.get_by_role("status")).to_contain_text(t("configuration.synchronised"))
 
     page.goto(address)
     expect(page.locator("h1 + p")).to_have_text(SCRIPT[:60])
     expect(page.get_by_role("region", name=t("ticket.facts"))).to_contain_text("<b>bold</b>")
-    expect_no_markup(page)
-    for path in ("/", "/tickets", f"/tickets?{urlencode({'text': SCRIPT[:20]})}", "/ticketProvisioning"):
+    expect_nothing_but_text(page)
+    for path in (
+        "/",
+        "/tickets",
+        f"/tickets?{urlencode({'text': SCRIPT[:20]})}",
+        "/ticketProvisioning",
+        "/configuration/contoso/remove",
+    ):
         page.goto(host.public_url + path)
-        expect_no_markup(page)
+        expect_nothing_but_text(page)
 
     export = page.request.get(f"{host.public_url}/tickets.csv")
     assert export.headers["content-type"] == "text/csv; charset=utf-8"

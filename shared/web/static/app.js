@@ -46,11 +46,23 @@ for (const shown of document.querySelectorAll("[data-preview-of]")) {
   });
 }
 
-// Filters apply as soon as one is chosen.
+// Filters apply when one is chosen with the pointer or by Enter. Arrow keys only go through the choices (WCAG 3.2.2).
+// The page that comes back has the focus where it was.
 for (const form of document.querySelectorAll("form[data-auto-submit]")) {
-  form.addEventListener("change", (event) => {
-    if (event.target.matches("select, input[type='checkbox']")) form.requestSubmit();
+  const place = `focus in ${form.action}`;
+  let chosen = false;
+  form.addEventListener("pointerdown", () => { chosen = true; });
+  form.addEventListener("keydown", (event) => {
+    chosen = event.key === "Enter";
+    // An open list takes the choice over after this event.
+    if (chosen && event.target.matches("select")) setTimeout(() => form.requestSubmit());
   });
+  form.addEventListener("change", (event) => {
+    if (chosen && event.target.matches("select")) form.requestSubmit();
+  });
+  form.addEventListener("submit", () => sessionStorage.setItem(place, document.activeElement.id));
+  document.getElementById(sessionStorage.getItem(place))?.focus();
+  sessionStorage.removeItem(place);
 }
 
 // Times are written in UTC; here they are shown as people around this browser read them.

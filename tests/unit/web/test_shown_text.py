@@ -1,0 +1,111 @@
+"""People's text on a page: it keeps to its place, nothing in it is invisible, and forms send what was typed."""
+
+from __future__ import annotations
+
+import unicodedata
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.texts import DIRECTION_CONTROLS
+from shared.web.language import languages
+from shared.web.rendering import environment
+
+HEBREW = "אבטחה"
+OVERRIDE = "\u202e"
+t = languages()["en"]
+TEMPLATE = """{% macro field(value) %}<input value="{{ value }}" placeholder="{{ value }}">{% endmacro %}
+<title>{{ text }}</title>
+<h1>{{ text }}</h1>
+{% for each in [text] %}
+<a href="/{{ each }}" aria-label="{{ each }}"{% if true %} title="{{ each }}"{% endif %}>{{ each }}</a>
+{% endfor %}
+{{ field(text) }}
+<select><option value="{{ text }}">{{ text if true else "" }}</option></select>
+<textarea>{{ text }}</textarea>
+<p>{{ t("removed.text", name=text) }}</p>
+"""
+TEXTS = st.text(
+    st.sampled_from([*DIRECTION_CONTROLS, HEBREW[0], "ا", "٣", "a", "あ", "1", "<", "&", '"', "'", "(", "⟦"])
+)
+
+
+class Read(HTMLParser):
+    """What a browser makes of the page.
+
+    Attributes:
+        texts: The text of each element, its isolates left out.
+        attributes: The values of each element's attributes.
+        isolates: What stands in isolates, by the element around them.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+        self.attributes: dict[str, dict[str, str | None]] = {}
+        self.isolates: dict[str, str] = {}
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes[tag] = dict(attrs)
+        if tag != "input":
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        element = next((tag for tag in reversed(self._open) if tag != "bdi"), "")
+        self.texts[element] = self.texts.get(element, "") + data
+        if "bdi" in self._open:
+            self.isolates[element] = self.isolates.get(element, "") + data
+
+
+def read(text: str) -> Read:
+    """Show a text at every kind of place."""
+    return Read(environment().from_string(TEMPLATE).render(text=text, t=t))
+
+
+@given(TEXTS)
+@example(HEBREW)
+def test_what_a_form_or_an_address_holds_is_what_was_typed(text: str) -> None:
+    page = read(text)
+    assert page.attributes["a"]["href"] == f"/{text}"
+    assert page.attributes["input"]["value"] == page.attributes["option"]["value"] == text
+    assert page.texts.get("textarea", "") == text
+
+
+@given(TEXTS)
+@example(HEBREW)
+@example(OVERRIDE)
+def test_what_is_shown_hides_nothing_and_turns_nothing_around_it(text: str) -> None:
+    page = read(text)
+    shown = "".join(f"⟦U+{ord(each):04X}⟧" if each in DIRECTION_CONTROLS else each for each in text)
+    turns = any(unicodedata.bidirectional(each) in {"R", "AL", "AN"} for each in shown)
+    for element in ("h1", "a"):
+        assert page.texts.get(element, "") == shown
+        assert page.isolates.get(element, "") == (shown if turns else "")
+    assert page.texts["p"] == t.texts["removed.text"].replace("{name}", shown)
+    assert page.isolates.get("p", "") == (shown if turns else "")
+    plain = f"\u2068{shown}\u2069" if turns else shown
+    assert page.texts.get("title", "") == page.texts.get("option", "") == plain
+    assert page.attributes["a"]["aria-label"] == page.attributes["a"]["title"] == plain
+    assert page.attributes["input"]["placeholder"] == plain
+
+
+@pytest.mark.parametrize("language", languages())
+def test_what_servicenow_said_is_isolated_in_an_error(language: str) -> None:
+    message = f"ServiceNow does not accept the values: {HEBREW}{OVERRIDE}."
+    shown = languages()[language].problem_message("servicenow_values_refused", message)
+    page = Read(environment().from_string("<p>{{ shown }}</p>").render(shown=shown))
+    assert f"{HEBREW}⟦U+202E⟧" in page.isolates["p"]
+    assert not set(page.texts["p"]) & set(DIRECTION_CONTROLS)
+
+
+def test_words_that_quote_words_quote_them_as_they_are() -> None:
+    inner = t("removed.text", name=HEBREW)
+    assert t("check.any.no_answer.seen", problem=inner) == inner
