@@ -63,6 +63,11 @@ def one_line(text: str, max_length: int | None = None) -> str:
     return f"{line[: max_length - 1]}…"
 
 
+def printable_line(text: str) -> str:
+    """Return a text as one line of characters that can be seen: nothing invisible, unassigned or of private use."""
+    return one_line("".join(character for character in text if character.isprintable() or _BREAKS.match(character)))
+
+
 def without_direction(text: str) -> str:
     """Return a text without bidirectional controls (Unicode Standard Annex 9), which rearrange what people see."""
     return _DIRECTION.sub("", text)

@@ -8,7 +8,8 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.servicenow.errors import (
     ServiceNowError,
+    aborted_by_business_rule,
     not_authenticated,
     not_authorized,
     rate_limit_exceeded,
@@ -35,6 +37,7 @@ TRANSPORT_EXTENSION = "servicenow.transport"
 
 _OPERATIONS: Mapping[str, str] = {"POST": "Insert", "PUT": "Update", "PATCH": "Update", "DELETE": "Delete"}
 _TABLE_PATH = re.compile(r"^/api/now/(?:v\d+/)?(?:table|stats)/([^/]+)")
+_WINDOWS: Mapping[str, int] = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
 
 
 @dataclass(frozen=True)
@@ -263,13 +266,45 @@ async def _huge_body(call: Call) -> Response:
     opening, closing = b'{"result":[{"sys_id":"', b'"}]}'
     left = max(0, call.fault.size_bytes - len(opening) - len(closing))
 
-    async def chunks() -> Any:
+    def plain() -> Iterator[bytes]:
         yield opening
         for start in range(0, left, len(chunk)):
             yield chunk[: left - start]
         yield closing
 
-    return StreamingResponse(chunks(), media_type="application/json;charset=UTF-8")
+    async def sent() -> AsyncIterator[bytes]:
+        for part in _in_encoding(plain(), call.fault.encoding):
+            yield part
+
+    headers = {"Content-Encoding": call.fault.encoding} if call.fault.encoding else {}
+    return StreamingResponse(sent(), headers=headers, media_type="application/json;charset=UTF-8")
+
+
+async def _encoded(call: Call) -> Response:
+    answer = await call.run()
+    headers = MutableHeaders(raw=list(answer.headers.raw))
+    headers["Content-Encoding"] = call.fault.encoding
+    body = b"".join(_in_encoding([answer.body], call.fault.encoding))
+    return _as_response(replace(answer, headers=headers, body=body))
+
+
+def _in_encoding(parts: Iterable[bytes], encoding: str) -> Iterable[bytes]:
+    for coding in encoding.split(","):
+        if (window := _WINDOWS.get(coding.strip())) is not None:
+            parts = _compressed(parts, zlib.compressobj(wbits=window))
+    return parts
+
+
+def _compressed(parts: Iterable[bytes], stream: "zlib._Compress") -> Iterator[bytes]:
+    for part in parts:
+        yield stream.compress(part)
+    yield stream.flush()
+
+
+async def _echoed_authorization(call: Call) -> Response:
+    sent = Headers(scope=call.scope).get("Authorization", "")
+    table = _TABLE_PATH.match(call.scope["path"])
+    return _refusal(aborted_by_business_rule(table[1] if table else "", sent, "0" * 32))
 
 
 async def _html_as_json(_: Call) -> Response:
@@ -336,7 +371,17 @@ KINDS: Mapping[str, Kind] = {
     "empty_page": Kind(
         "access rules took every row of the page; the headers still count them (2.6)", _empty_page, _API
     ),
-    "huge_body": Kind("200 with a JSON body of `size_bytes`", _huge_body, _API),
+    "huge_body": Kind("200 with a JSON body of `size_bytes`, compressed by `encoding`", _huge_body, _API),
+    "encoded": Kind(
+        "the right answer in `encoding`, whatever was asked for (codings of the edge NOT FOUND)",
+        _encoded,
+        _API | {"encoding": "gzip"},
+    ),
+    "echoed_authorization": Kind(
+        "403 of a business rule whose name repeats the `Authorization` header (2.8; the echo is inferred)",
+        _echoed_authorization,
+        _API,
+    ),
     "html_as_json": Kind("200, JSON content type, HTML content", _html_as_json, _API),
     "accepted": Kind("202: too many requests wait in one session; the request may never run (2.7)", _accepted, _API),
 }

@@ -37,6 +37,8 @@ class Fault:
         limit: Requests per hour that `rate_limited` names.
         delay_s: Real seconds that `slow` and the faults that cut a connection wait before they answer.
         size_bytes: Length of the body of `huge_body`.
+        encoding: `Content-Encoding` of `encoded` and `huge_body`, in the order of its codings. gzip and deflate are
+            carried out; any other coding stands in the header only.
         rows: Whole rows that `cut_off_json` lets through.
         runs: Whether the request is carried out all the same (`accepted`, `unauthenticated` and its variants).
         location: Where `redirected` leads.
@@ -61,6 +63,7 @@ class Fault:
     limit: int = 10
     delay_s: float = 0
     size_bytes: int = 32 * 1024 * 1024
+    encoding: str = ""
     rows: int = 2
     runs: bool = False
     location: str = "https://login.example.com/"

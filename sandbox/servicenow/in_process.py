@@ -26,4 +26,6 @@ class InProcessTransport(httpx.BaseTransport):
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
-        return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+        # As it was sent: what is compressed is unpacked by the response that the client gets.
+        content = b"".join([piece async for piece in response.aiter_raw()])
+        return httpx.Response(response.status_code, headers=response.headers, content=content)

@@ -6,6 +6,8 @@ there is one more question: could it have been carried out? ``may_be_written`` s
 proxy or a firewall may put its own page in place of any answer, that to a successful insert included.
 
 No error repeats an answer's text: only field labels, and names of rules and scopes, which a person needs for the cure.
+Those come from whoever answers, so each is one quoted line of bounded length, without the access token of the request:
+a rule or a gateway may put the request's headers into its texts.
 """
 
 from __future__ import annotations
@@ -29,12 +31,17 @@ from shared.errors import (
     ServiceNowUnavailable,
     ValuesRefused,
 )
-from shared.texts import one_line
+from shared.secret import Secret
+from shared.texts import one_line, printable_line
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
 """Rate limits count requests per hour (wire document 3): whatever asks for more than that is a clock gone wrong."""
 
 _NAME_MAX_LENGTH: Final = 200
+_NAME_LOOKED_AT: Final = 20_000
+"""Characters of which a name is made; invisible ones and an access token fall away."""
+_TRANSACTION_ID: Final = re.compile(r"[0-9A-Fa-f]{4,64}")
+"""Twelve hexadecimal digits as captured; the length is NOT FOUND."""
 _INTEGER_MAX_LENGTH: Final = 30
 _ABOUT_THIS_REQUEST: Final = frozenset({400, 413, 422})
 
@@ -46,11 +53,23 @@ class Answer:
     Attributes:
         headers: By name in lower case.
         body: Complete and decompressed; left out of the representation, since it holds ticket texts or tokens.
+        access_token: The token of the request, which nothing taken from the answer may repeat.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    access_token: Secret | None = None
+
+    @property
+    def transaction_id(self) -> str | None:
+        """``X-Transaction-ID``, by which ServiceNow's own log is searched; None when it was not sent or is no id."""
+        text = self.headers.get("x-transaction-id", "")
+        return text if _TRANSACTION_ID.fullmatch(text) and text == self.without_token(text) else None
+
+    def without_token(self, text: str) -> str:
+        """Return a text of the answer without the access token of the request."""
+        return text if self.access_token is None else text.replace(self.access_token.reveal(), "***")
 
     @property
     def media_type(self) -> str:
@@ -102,7 +121,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
         return document["result"]
     if document is None or document.get("status") != "failure" or not isinstance(document.get("error"), dict):
         raise _page_error(answer, writing=writing)
-    raise _refusal(answer.status, *_error_texts(document), writing=writing)
+    raise _refusal(answer, *_error_texts(document), writing=writing)
 
 
 def is_no_record_found(answer: Answer) -> bool:
@@ -175,12 +194,13 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
     return unusable_answer("Something other than ServiceNow's API answered.", "servicenow_not_the_api", writing=writing)
 
 
-def _refusal(status: int, message: str, detail: str, *, writing: bool) -> ConnectorError:
+def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> ConnectorError:
     """Return the error for an error document of the REST API (wire document 2.8)."""
+    status = answer.status
     if status == 401:
         return _token_refused(writing=writing)
     if status == 403:
-        return _forbidden(message, detail)
+        return _forbidden(answer, message, detail)
     if message.startswith("Invalid table"):
         return AccessRefused(
             "ServiceNow does not offer this table to web services.",
@@ -202,11 +222,11 @@ def _refusal(status: int, message: str, detail: str, *, writing: bool) -> Connec
     return _rejected(status)
 
 
-def _forbidden(message: str, detail: str) -> ConnectorError:
+def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
     """Tell apart what 403 covers: query rules, access scope, access controls, data policy, business rule."""
     if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
         return InstanceClosed(
-            "The OAuth client lacks the access scope for this API" + _named(scope[1]) + ".",
+            "The OAuth client lacks the access scope for this API" + _named(answer, scope[1]) + ".",
             code="access_scope_missing",
             next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
         )
@@ -224,9 +244,11 @@ def _forbidden(message: str, detail: str) -> ConnectorError:
             next_step="Let the integration user read and query correlation_id, sys_updated_on and sys_id of the task "
             "table (query_match and query_range access controls).",
         )
-    if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail, re.DOTALL):
+    if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail):
         return ValuesRefused(
-            "A data policy in ServiceNow demands fields that the ticket does not have" + _named(mandatory[1]) + ".",
+            "A data policy in ServiceNow demands fields that the ticket does not have"
+            + _named(answer, mandatory[1])
+            + ".",
             code="mandatory_fields_missing",
             next_step="Set a default for them in the connection where it offers one, or exempt the integration user in "
             "ServiceNow's data policy; then retry.",
@@ -239,7 +261,7 @@ def _forbidden(message: str, detail: str) -> ConnectorError:
         )
     if rule := re.search(r"aborted by Business Rule '([^'^]*)", detail):
         return ValuesRefused(
-            "A business rule in ServiceNow refuses the ticket" + _named(rule[1]) + ".",
+            "A business rule in ServiceNow refuses the ticket" + _named(answer, rule[1]) + ".",
             code="business_rule_refused",
             next_step="Look the business rule up in ServiceNow, exempt the integration user or adjust the rule, then "
             "retry.",
@@ -342,7 +364,9 @@ def _error_texts(document: Mapping[str, object]) -> tuple[str, str]:
     return message if isinstance(message, str) else "", detail if isinstance(detail, str) else ""
 
 
-def _named(text: str) -> str:
-    """Return names taken from an answer as part of a sentence."""
-    names = one_line(text, _NAME_MAX_LENGTH)
-    return f": {names}" if names else ""
+def _named(answer: Answer, text: str) -> str:
+    """Return names taken from an answer as part of a sentence, quoted so that they cannot pass for the rest of it."""
+    # Invisible characters go first, since they could hide a token; the cut comes last, since it could leave a part.
+    seen = answer.without_token(printable_line(text[:_NAME_LOOKED_AT]))
+    names = one_line(seen.replace('"', "'"), _NAME_MAX_LENGTH)
+    return f': "{names}"' if names else ""

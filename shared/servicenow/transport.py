@@ -6,6 +6,8 @@ What it guarantees for every request:
   its cookies outlive the access token (wire document 1.7, 2.7). The jar accepts cookies from no domain at all.
 - **No redirect is followed**: a token or a secret goes to the instance that an administrator named, and nowhere else.
 - **Every wait is bounded**: connecting, each read, the whole exchange, the size of the body.
+- **An instance that hangs holds up nobody else**: each has its own limit of requests at once, and there is none that
+  all share but the memory for large answers.
 - **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate authorities, for inspecting
   proxies and for the sandbox. ``HTTPS_PROXY`` (with ``NO_PROXY``) is honoured, since many networks let nothing out but
   through a proxy and the Azure libraries beside us honour it, too; TLS stays end to end. Plain HTTP, which is allowed
@@ -25,10 +27,12 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import stamina
@@ -38,14 +42,14 @@ from shared.errors import ConnectorError, ServiceNowThrottled, ServiceNowUnavail
 from shared.log import log_event
 from shared.secret import Secret
 from shared.servicenow.answers import Answer, unusable_answer
+from shared.servicenow.bodies import ACCEPTED_CODING, read_body
+from shared.servicenow.turns import REQUESTS_PER_INSTANCE, RoomForAnswers, Turns, take
 from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
 
 type HttpTransport = httpx.AsyncBaseTransport
 """What carries requests; given by tests that want no network."""
 
 USER_AGENT: Final = "servicenow-tickets-for-microsoft-365"
-BODY_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes after decompression; a page of 1,000 of our rows has one or two million."""
 
 READ_ATTEMPTS: Final = 3
 LONGEST_WAIT_BETWEEN_READS_S: Final = 5.0
@@ -56,6 +60,9 @@ _NOT_WORTH_REPEATING: Final = frozenset(
         "servicenow_timeout",
         "servicenow_quota_exceeded",
         "answer_too_large",
+        "answer_encoded",
+        "instance_busy",
+        "connector_busy",
         "access_token_refused",
     }
 )
@@ -64,9 +71,9 @@ _NOT_WORTH_REPEATING: Final = frozenset(
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
-    httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
 )
 """Nothing of the request had left when one of these came up."""
 
@@ -83,13 +90,15 @@ class Limits:
     """How long a request may take, in seconds.
 
     Attributes:
-        connect_s: Until the connection stands, waiting for a free one of the pool included.
+        turn_s: Waiting for one's turn at the instance, and once more for room where the answer is large.
+        connect_s: Until the connection stands.
         get_s: Between two pieces of the answer to a GET.
         post_s: The same for a POST.
-        get_total_s: A GET with all its repetitions.
-        post_total_s: A POST.
+        get_total_s: A GET with all its repetitions and all waiting.
+        post_total_s: A POST with all waiting.
     """
 
+    turn_s: float = 5.0
     connect_s: float = 5.0
     get_s: float = 30.0
     post_s: float = 20.0
@@ -158,15 +167,19 @@ class Transport:
         self.clock = clock
         # Reading the certificate authorities takes a while, so both ways to the network share them.
         tls = httpx.create_ssl_context() if transport is None else True
+        # No limit that instances share: those that hang would use it up. Each has its own.
+        limitless = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
         self._client = httpx.AsyncClient(
             transport=transport,
-            mounts={"http://": httpx.AsyncHTTPTransport(verify=tls)} if transport is None else None,
+            mounts={"http://": httpx.AsyncHTTPTransport(verify=tls, limits=limitless)} if transport is None else None,
             verify=tls,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
-            headers={"User-Agent": USER_AGENT},
-            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=5.0),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED_CODING},
+            limits=limitless,
         )
+        self._turns = Turns(REQUESTS_PER_INSTANCE)
+        self._room = RoomForAnswers()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -197,8 +210,10 @@ class Transport:
         answer: Answer | None = None
         outcome = "canceled"
         try:
-            answer = await self._exchange(request, total_s)
-            result = interpret(answer)
+            # What is held goes back when the answer has been read and parsed.
+            async with AsyncExitStack() as held:
+                answer = await self._exchange(request, total_s, held)
+                result = interpret(answer)
             outcome = "ok"
         except ConnectorError as error:
             outcome = error.code
@@ -207,7 +222,7 @@ class Transport:
             raise
         finally:
             status = answer.status if answer is not None else None
-            transaction_id = answer.headers.get("x-transaction-id", "")[:64] or None if answer is not None else None
+            transaction_id = answer.transaction_id if answer is not None else None
             SERVICENOW_REQUESTS.record(table=request.subject, outcome=outcome)
             sent.note(table=request.subject, status=status, outcome=outcome, transaction_id=transaction_id)
             log_event(
@@ -241,14 +256,36 @@ class Transport:
     def _total_s(self, request: Request) -> float:
         return self.limits.get_total_s if request.method == "GET" else self.limits.post_total_s
 
-    async def _exchange(self, request: Request, total_s: float) -> Answer:
+    async def _exchange(self, request: Request, total_s: float, held: AsyncExitStack) -> Answer:
+        ends = time.monotonic() + total_s
+        origin = "://".join(urlsplit(request.url)[:2])
+        if not await take(held, self._turns.of(origin), min(self.limits.turn_s, total_s)):
+            raise ServiceNowUnavailable(
+                "This ServiceNow instance has not answered earlier requests yet, so this one was not sent; nothing was "
+                "written.",
+                code="instance_busy",
+            )
+
+        async def make_room() -> None:
+            if not await self._room.take(held, origin, self.limits.turn_s):
+                raise unusable_answer(
+                    "The connector was still reading other large answers and left this one unread.",
+                    "connector_busy",
+                    writing=request.is_write,
+                )
+
         # The errors of httpx hold parts of requests and answers, so none of them may become the context of ours:
         # ours is raised outside the except clause.
         try:
-            async with asyncio.timeout(total_s):
+            async with asyncio.timeout(ends - time.monotonic()):
                 response = await self._client.send(self._http_request(request), stream=True)
                 try:
-                    body = await _bounded_body(response)
+                    body = await read_body(
+                        response.aiter_raw(),
+                        response.headers.get_list("Content-Encoding", split_commas=True),
+                        make_room=make_room,
+                        writing=request.is_write,
+                    )
                 finally:
                     await response.aclose()
         except _NOT_SENT as error:
@@ -262,12 +299,8 @@ class Transport:
                 "The connection to ServiceNow broke.", "servicenow_unavailable", writing=request.is_write
             )
         else:
-            if body is not None:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(status=response.status_code, headers=headers, body=body)
-            failure = unusable_answer(
-                "ServiceNow's answer was larger than any expected one.", "answer_too_large", writing=request.is_write
-            )
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, headers, body, request.access_token)
         raise failure
 
     def _http_request(self, request: Request) -> httpx.Request:
@@ -290,7 +323,6 @@ class Transport:
             timeout=httpx.Timeout(
                 self.limits.get_s if request.method == "GET" else self.limits.post_s,
                 connect=self.limits.connect_s,
-                pool=self.limits.connect_s,
             ),
         )
 
@@ -305,16 +337,6 @@ def _obstacle(error: BaseException) -> Obstacle:
             return Obstacle.HOST_UNKNOWN
         cause = cause.__cause__ or cause.__context__
     return Obstacle.NO_CONNECTION
-
-
-async def _bounded_body(response: httpx.Response) -> bytes | None:
-    """Read the body; None when it is longer than it may be."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > BODY_LIMIT:
-            return None
-    return bytes(body)
 
 
 def _wait_before_repeating(error: Exception) -> bool | float:

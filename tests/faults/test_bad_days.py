@@ -32,12 +32,14 @@ UNCLEAR = (
     "html_as_json",
     "accepted",
     "huge_body",
+    "encoded",
 )
 
 
 @pytest.mark.parametrize("kind", [*NOT_DONE, *REFUSED, *UNCLEAR])
 async def test_a_bad_answer_to_the_write_neither_loses_nor_doubles(in_process: InProcess, kind: str) -> None:
-    in_process.control.set_fault(kind, method="POST", path=WRITES, remaining=1)
+    options = {"encoding": "gzip, gzip"} if kind == "encoded" else {}
+    in_process.control.set_fault(kind, method="POST", path=WRITES, remaining=1, **options)
     creation = await in_process.create("a bad day")
     ticket_id = creation.ticket.ticket_id
     assert creation.ticket.delivery.status is Delivery.PENDING

@@ -89,6 +89,7 @@ class MemoryServiceNow:
         hidden: sys_ids that access controls hide.
         case_counts: Whether the instance compares text with regard to case.
         cancels: Which reads by time and by correlation id are too dear.
+        cancels_by: Code of the error that such a read ends with.
         requests: Number of requests by operation.
     """
 
@@ -111,6 +112,7 @@ class MemoryServiceNow:
         self.hidden: set[str] = set()
         self.case_counts = False
         self.cancels: Callable[[Reach], bool] = lambda reach: False
+        self.cancels_by = "servicenow_quota_exceeded"
         self.requests: Counter[str] = Counter()
 
     # What the instance's own people do
@@ -304,7 +306,7 @@ class MemoryServiceNow:
     async def _read(self, access: InstanceAccess, operation: str, reach: Reach | None = None) -> None:
         self.requests[operation] += 1
         if reach is not None and self.cancels(reach):
-            raise ServiceNowUnavailable("ServiceNow stopped the request.", code="servicenow_quota_exceeded")
+            raise ServiceNowUnavailable("ServiceNow stopped the request.", code=self.cancels_by)
         await self._step(operation)
         fault = self.read_faults.popleft() if self.read_faults else None
         if not self._accepts(access) or fault is ReadFault.TOKEN_REFUSED:

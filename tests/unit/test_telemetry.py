@@ -45,7 +45,7 @@ from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import Surroundings
-from tests.unit.servicenow.support import ACCESS, error_reply, json_reply, raw_reply, record_cells
+from tests.unit.servicenow.support import ACCESS, Answering, error_reply, json_reply, raw_reply, record_cells
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -147,9 +147,7 @@ class World:
         self.answer = answer
         self.connection = a_connection()
         self.store = MemoryTicketStore()
-        self.client = ServiceNowClient(
-            transport=httpx.MockTransport(lambda request: self.answer(request)), clock=self.clock
-        )
+        self.client = ServiceNowClient(transport=Answering(lambda request: self.answer(request)), clock=self.clock)
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.client.records,

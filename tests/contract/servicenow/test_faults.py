@@ -22,6 +22,7 @@ from shared.errors import (
     OutcomeUnknown,
     ServiceNowThrottled,
     ServiceNowUnavailable,
+    ValuesRefused,
 )
 from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
@@ -48,6 +49,10 @@ WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
     ("reset_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
     ("unauthenticated", {}, AccessTokenRefused, "access_token_refused"),
     ("huge_body", {}, OutcomeUnknown, "outcome_unknown"),
+    ("huge_body", {"encoding": "gzip"}, OutcomeUnknown, "outcome_unknown"),
+    ("encoded", {"encoding": "gzip, gzip"}, OutcomeUnknown, "outcome_unknown"),
+    ("encoded", {"encoding": "br"}, OutcomeUnknown, "outcome_unknown"),
+    ("echoed_authorization", {}, ValuesRefused, "business_rule_refused"),
     ("html_as_json", {}, OutcomeUnknown, "outcome_unknown"),
     ("accepted", {}, OutcomeUnknown, "outcome_unknown"),
     ("accepted", {"runs": True}, OutcomeUnknown, "outcome_unknown"),
@@ -73,6 +78,11 @@ READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
     ("reset_after_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
     ("unauthenticated", {}, AccessTokenRefused, "access_token_refused", False),
     ("huge_body", {}, ServiceNowUnavailable, "answer_too_large", False),
+    ("huge_body", {"encoding": "gzip"}, ServiceNowUnavailable, "answer_too_large", False),
+    ("huge_body", {"encoding": "gzip, gzip"}, ServiceNowUnavailable, "answer_encoded", False),
+    ("encoded", {"encoding": "gzip, gzip"}, ServiceNowUnavailable, "answer_encoded", False),
+    ("encoded", {"encoding": "deflate"}, ServiceNowUnavailable, "answer_encoded", False),
+    ("echoed_authorization", {}, ValuesRefused, "business_rule_refused", False),
     ("html_as_json", {}, ServiceNowUnavailable, "answer_incomplete", True),
     ("accepted", {}, ServiceNowUnavailable, "servicenow_busy", True),
 ]
@@ -124,6 +134,7 @@ async def test_write(
             access, ticket, KIND_SETTINGS, None
         )
     assert (type(caught.value), caught.value.code) == (error, code)
+    assert access.access_token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
     assert await count(control, "POST /api/now/table/incident", 1) == 1, "a write is never repeated"
 
     there = control.records("incident", f"correlation_id={ticket.correlation_id}")
@@ -161,6 +172,7 @@ async def test_read(
     with pytest.raises(error) as caught:
         await under_test.records.list_by_sys_id(access, sys_ids)
     assert (type(caught.value), caught.value.code) == (error, code)
+    assert access.access_token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
     attempts = 3 if repeated else 1
     assert await count(control, "GET /api/now/table/task", attempts) == attempts
 
@@ -171,6 +183,16 @@ async def test_read(
     else:
         with pytest.raises(error):
             await under_test.records.list_by_sys_id(access, sys_ids)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip, identity"])
+async def test_one_layer_of_gzip_is_an_ordinary_answer(
+    client: ServiceNowClient, access: InstanceAccess, control: ControlClient, encoding: str
+) -> None:
+    control.set_fault("encoded", encoding=encoding, remaining=None)
+    ticket = new_ticket()
+    await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+    assert len(await client.records.list_by_sys_id(access, [ticket.ticket_id])) == 1
 
 
 async def test_an_instance_that_is_not_there(client: ServiceNowClient, access: InstanceAccess) -> None:

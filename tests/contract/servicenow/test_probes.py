@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -713,7 +714,8 @@ class DemandsResolution(httpx.AsyncHTTPTransport):
         if request.method == "PATCH" and b'"close_code"' not in await request.aread():
             detail = "Data Policy Exception: \n\tThe following fields are mandatory: Resolution code, Close notes"
             error = {"message": "Operation Failed", "detail": detail}
-            return httpx.Response(403, json={"error": error, "status": "failure"})
+            body = json.dumps({"error": error, "status": "failure"}).encode()
+            return httpx.Response(403, headers={"Content-Type": "application/json"}, stream=httpx.ByteStream(body))
         return await super().handle_async_request(request)
 
 

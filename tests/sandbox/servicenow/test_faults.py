@@ -257,6 +257,31 @@ class TestItem12Answers:
         assert len(response.content) == 1_000_000
         assert list(response.json()) == ["result"]
 
+    def test_a_huge_body_that_is_compressed(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("huge_body", size_bytes=1_000_000, encoding="gzip, gzip")
+        response = get(simulator)
+        assert response.headers["content-encoding"] == "gzip, gzip"
+        assert len(response.content) == 1_000_000, "unpacked twice"
+
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate, gzip"])
+    def test_the_right_answer_in_an_encoding(self, simulator: Simulated, control: ControlClient, encoding: str) -> None:
+        expected = get(simulator).json()
+        control.set_fault("encoded", encoding=encoding)
+        response = get(simulator)
+        assert (response.headers["content-encoding"], response.json()) == (encoding, expected)
+
+    def test_an_encoding_that_only_the_header_knows(self, simulator: Simulated, control: ControlClient) -> None:
+        expected = get(simulator).content
+        control.set_fault("encoded", encoding="snow")
+        response = get(simulator)
+        assert (response.headers["content-encoding"], response.content) == ("snow", expected)
+
+    def test_an_error_that_repeats_the_authorization(self, simulator: Simulated, control: ControlClient) -> None:
+        control.set_fault("echoed_authorization")
+        response = get(simulator)
+        assert response.status_code == 403
+        assert response.request.headers["Authorization"] in response.json()["error"]["detail"]
+
     def test_html_under_a_json_content_type(self, simulator: Simulated, control: ControlClient) -> None:
         control.set_fault("html_as_json")
         response = get(simulator)

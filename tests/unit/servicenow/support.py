@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from inspect import isawaitable
 from urllib.parse import parse_qs
 
 import httpx
@@ -39,6 +40,21 @@ CONNECTION = Connection(
 )
 TICKET_ID = "0a" * 16
 
+
+class Answering(httpx.AsyncBaseTransport):
+    """Gives what a handler returns as a network does: once, and as it was sent."""
+
+    def __init__(self, handler: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]) -> None:
+        self._handler = handler
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer."""
+        await request.aread()
+        answer = self._handler(request)
+        response = await answer if isawaitable(answer) else answer
+        return httpx.Response(response.status_code, headers=response.headers.raw, stream=response.stream)
+
+
 type Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
@@ -57,7 +73,7 @@ class Instance:
         return reply if isinstance(reply, httpx.Response) else reply(request)
 
     def client(self, limits: Limits | None = None) -> ServiceNowClient:
-        return ServiceNowClient(transport=httpx.MockTransport(self), limits=limits, clock=lambda: NOW)
+        return ServiceNowClient(transport=Answering(self), limits=limits, clock=lambda: NOW)
 
     def query(self, index: int = -1) -> str:
         """The encoded query of a request."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import (
     AccessRefused,
@@ -18,7 +21,8 @@ from shared.errors import (
     ServiceNowUnavailable,
     ValuesRefused,
 )
-from shared.servicenow.answers import Answer, retry_after_s
+from shared.secret import Secret
+from shared.servicenow.answers import Answer, result_of, retry_after_s
 from tests.unit.servicenow.support import (
     ACCESS,
     ACCESS_TOKEN,
@@ -271,6 +275,15 @@ async def test_errors_hold_no_secret_and_no_ticket_text(case: Case) -> None:
         ("Missing required api access scope: table_write", "table_write"),
         ("Data Policy Exception: The following fields are mandatory: " + "A" * 5000, "A" * 199 + "…"),
         ("Data Policy Exception: The following fields are mandatory: a\x00\x1b[31mb", "a [31mb"),
+        ("Data Policy Exception: The following fields are mandatory: Caller\nNow call 555 0100", "Caller"),
+        ("was aborted by Business Rule 'A\". All is well. \"B^01'.", "A'. All is well. 'B"),
+        ("Missing required api access scope: \u202etxt.\u2066x\u200b\U000e0041\ue000", "txt.x"),
+        (f"Missing required api access scope: Bearer {ACCESS_TOKEN};", "Bearer ***;"),
+        (
+            f"was aborted by Business Rule 'Authorization={ACCESS_TOKEN[:9]}\u200d{ACCESS_TOKEN[9:]}^",
+            "Authorization=***",
+        ),
+        (f"The following fields are mandatory: {'A' * 190} {ACCESS_TOKEN}", f"{'A' * 190} ***"),
     ],
 )
 async def test_refusals_name_what_a_person_needs(detail: str, expected: str) -> None:
@@ -280,9 +293,42 @@ async def test_refusals_name_what_a_person_needs(detail: str, expected: str) -> 
             .client()
             .records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
         )
-    assert caught.value.message.rstrip(".").endswith(expected.rstrip("."))
+    assert caught.value.message.endswith(f': "{expected}".')
     assert caught.value.next_step
     assert len(caught.value.message) < 400
+
+
+@given(st.text(), st.text(), st.sampled_from(["", "\u200b", "\u202e", "\n", '"']))
+def test_no_name_leaves_its_line_or_repeats_the_token(before: str, after: str, between: str) -> None:
+    echoed = before + ACCESS_TOKEN[:7] + between + ACCESS_TOKEN[7:] + after
+    detail = f"Missing required api access scope: {echoed}"
+    body = json.dumps({"error": {"message": "", "detail": detail}, "status": "failure"}).encode()
+    answer = Answer(403, {"content-type": "application/json"}, body, Secret(ACCESS_TOKEN))
+    with pytest.raises(FixConfiguration) as caught:
+        result_of(answer, writing=False, now=NOW)
+    message = caught.value.message
+    assert ACCESS_TOKEN not in message
+    assert message.isprintable()
+    assert message.count('"') in {0, 2}
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a1b2c3d4e5f6", True),
+        ("0" * 32, True),
+        ("", False),
+        ("x", False),
+        ("a1b2\u2028forged", False),
+        ("0" * 65, False),
+        ("Bearer a1b2c3d4e5f6", False),
+        ("c0ffee", False),
+    ],
+)
+def test_a_transaction_id_is_one_or_none(sent: str, kept: bool) -> None:
+    answer = Answer(200, {"x-transaction-id": sent}, b"", Secret("c0ffee"))
+    assert answer.transaction_id == (sent if kept else None)
 
 
 async def test_no_record_found_is_an_empty_list() -> None:

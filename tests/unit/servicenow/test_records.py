@@ -21,6 +21,7 @@ from tests.unit.servicenow.support import (
     ACCESS,
     KIND_SETTINGS,
     TICKET_ID,
+    Answering,
     Reply,
     cell,
     error_reply,
@@ -258,7 +259,7 @@ class Table:
         )
 
     async def walk(self, page_size: int) -> list[Key]:
-        client = ServiceNowClient(transport=httpx.MockTransport(self))
+        client = ServiceNowClient(transport=Answering(self))
         found: list[Key] = []
         place: Place | None = Place()
         while place is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gzip
 import json
 import logging
 import ssl
@@ -19,13 +20,16 @@ import trustme
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable
 from shared.secret import Secret
+from shared.servicenow.bodies import ANSWER_LIMIT, SMALL_ANSWER
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.transport import BODY_LIMIT, Limits
+from shared.servicenow.transport import Limits
+from shared.servicenow.turns import LARGE_ANSWERS_PER_INSTANCE, MEMORY_FOR_ANSWERS, REQUESTS_PER_INSTANCE
 from tests.unit.servicenow.support import (
     ACCESS,
     ACCESS_TOKEN,
     CONNECTION,
     KIND_SETTINGS,
+    Answering,
     Reply,
     error_reply,
     instance,
@@ -97,7 +101,6 @@ async def test_headers() -> None:
     [
         (httpx.ConnectError("refused"), True),
         (httpx.ConnectTimeout("slow"), True),
-        (httpx.PoolTimeout("busy"), True),
         (httpx.ProxyError("no"), True),
         (httpx.ReadTimeout("slow"), False),
         (httpx.WriteTimeout("slow"), False),
@@ -149,9 +152,85 @@ async def test_the_body_is_bounded() -> None:
     with pytest.raises(ServiceNowUnavailable) as caught:
         await read(peer.client())
     assert caught.value.code == "answer_too_large"
-    assert pieces == BODY_LIMIT // (1024 * 1024) + 1
+    assert pieces == ANSWER_LIMIT // (1024 * 1024) + 1
     with pytest.raises(OutcomeUnknown):
         await write(peer.client())
+
+
+async def test_only_gzip_is_asked_for() -> None:
+    peer = instance(NOTHING)
+    await read(peer.client())
+    assert peer.requests[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate"])
+async def test_an_answer_in_another_encoding_is_no_answer(encoding: str) -> None:
+    async def packed() -> AsyncIterator[bytes]:
+        yield gzip.compress(gzip.compress(b'{"result":[]}'))
+
+    peer = instance(
+        lambda _: httpx.Response(
+            200, headers={"Content-Type": "application/json", "Content-Encoding": encoding}, content=packed()
+        )
+    )
+    with pytest.raises(ServiceNowUnavailable) as reading:
+        await read(peer.client())
+    assert reading.value.code == "answer_encoded"
+    with pytest.raises(OutcomeUnknown):
+        await write(peer.client())
+    assert len(peer.requests) == 2, "it would be the same again"
+
+
+class Dripping:
+    """Instances whose answers are large and never end."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "healthy.service-now.com":
+            return large_reply(request)
+        return httpx.Response(200, headers={"Content-Type": "application/json"}, content=self._drip())
+
+    async def _drip(self) -> AsyncIterator[bytes]:
+        yield b" " * SMALL_ANSWER
+        self.begun += 1
+        yield b" "
+        await asyncio.Event().wait()
+
+
+large_reply = json_reply({"result": [], "more": "x" * SMALL_ANSWER * 2})
+
+
+async def test_large_answers_of_one_instance_leave_room_for_those_of_others() -> None:
+    client = ServiceNowClient(transport=Answering(Dripping()), limits=Limits(turn_s=0.05))
+    waiting = [asyncio.create_task(read(client)) for _ in range(REQUESTS_PER_INSTANCE)]
+    done, rest = await asyncio.wait(waiting, timeout=0.2)
+    assert len(rest) == LARGE_ANSWERS_PER_INSTANCE
+    for task in done:
+        with pytest.raises(ServiceNowUnavailable) as caught:
+            task.result()
+        assert caught.value.code == "connector_busy"
+    healthy = InstanceAccess("https://healthy.service-now.com", ACCESS.access_token)
+    assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
+    for task in rest:
+        task.cancel()
+
+
+async def test_large_answers_together_stay_within_the_memory_for_them() -> None:
+    client = ServiceNowClient(transport=Answering(Dripping()), limits=Limits(turn_s=0.05))
+    instances = [InstanceAccess(f"https://i{number}.service-now.com", ACCESS.access_token) for number in range(24)]
+    waiting = [asyncio.create_task(client.records.list_by_sys_id(each, ["1" * 32])) for each in instances]
+    _, rest = await asyncio.wait(waiting, timeout=0.2)
+    assert len(rest) * ANSWER_LIMIT == MEMORY_FOR_ANSWERS
+    healthy = InstanceAccess("https://healthy.service-now.com", ACCESS.access_token)
+    with pytest.raises(ServiceNowUnavailable) as caught:
+        await client.records.list_by_sys_id(healthy, ["1" * 32])
+    assert caught.value.code == "connector_busy"
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == [], "what was held went back"
 
 
 @pytest.mark.parametrize("stumble", [UNAVAILABLE, httpx.ReadError("reset"), httpx.ConnectError("refused")])
@@ -206,7 +285,7 @@ async def test_repeating_stays_within_the_total() -> None:
         await asyncio.sleep(0.04)
         return httpx.Response(502)
 
-    client = ServiceNowClient(transport=httpx.MockTransport(slow), limits=Limits(get_total_s=0.06))
+    client = ServiceNowClient(transport=Answering(slow), limits=Limits(get_total_s=0.06))
     with pytest.raises(ServiceNowUnavailable) as caught:
         await read(client)
     assert caught.value.code == "servicenow_timeout", "the second attempt had only what the first had left"
@@ -248,7 +327,7 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(write(ServiceNowClient(transport=httpx.MockTransport(hang))))
+    task = asyncio.create_task(write(ServiceNowClient(transport=Answering(hang))))
     await sent.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -257,13 +336,20 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
 
 
 @pytest.fixture
-async def tls_instance(tmp_path: Path) -> AsyncIterator[tuple[InstanceAccess, Path]]:
-    """A server on the loopback interface with a certificate of its own authority."""
+def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's certificate, and its own authority."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
+    return context, ca_file
+
+
+@pytest.fixture
+async def tls_instance(certificate: tuple[ssl.SSLContext, Path]) -> AsyncIterator[tuple[InstanceAccess, Path]]:
+    """A server on the loopback interface with that certificate."""
+    context, ca_file = certificate
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -278,6 +364,42 @@ async def tls_instance(tmp_path: Path) -> AsyncIterator[tuple[InstanceAccess, Pa
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield InstanceAccess(f"https://localhost:{port}", Secret(ACCESS_TOKEN)), ca_file
+
+
+async def test_an_instance_that_hangs_uses_up_nothing_of_another(
+    tls_instance: tuple[InstanceAccess, Path],
+    certificate: tuple[ssl.SSLContext, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    healthy, ca_file = tls_instance
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    connected = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected
+        connected += 1
+        await reader.read()
+        writer.close()
+
+    client = ServiceNowClient(limits=Limits(turn_s=0.4, connect_s=2.0))
+    async with await asyncio.start_server(hang, "127.0.0.1", 0, ssl=certificate[0]) as server:
+        hanging = InstanceAccess(f"https://localhost:{server.sockets[0].getsockname()[1]}", ACCESS.access_token)
+        waiting = [asyncio.create_task(client.records.list_by_sys_id(hanging, ["1" * 32])) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
+        done, _ = await asyncio.wait(waiting, timeout=0.8)
+        assert connected == REQUESTS_PER_INSTANCE
+        assert len(done) == 50 - REQUESTS_PER_INSTANCE, "the others did not wait for ever"
+        for task in done:
+            with pytest.raises(ServiceNowUnavailable, match="nothing was written") as caught:
+                task.result()
+            assert (type(caught.value), caught.value.code) == (ServiceNowUnavailable, "instance_busy")
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
+    await client.aclose()
 
 
 async def test_ssl_cert_file_is_honoured(

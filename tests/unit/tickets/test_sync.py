@@ -522,6 +522,27 @@ async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callab
     assert (world.state.read_step, world.state.read_step_at) == (0, None)
 
 
+@pytest.mark.parametrize("code", ["answer_too_large", "connector_busy"])
+async def test_too_large_an_answer_leads_to_smaller_pages_at_once(code: str) -> None:
+    world = World()
+    await world.tickets(12)
+    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: reach.page_size > 1, code
+    counts = await world.run()
+    assert counts.complete
+    world.assert_same()
+    assert world.state.read_step == 2
+    assert world.pages == 1 + counts.requests, "a page of the same size without the count is not asked for"
+
+
+async def test_where_even_the_smallest_page_is_too_large_it_is_told() -> None:
+    world = World()
+    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: True, "answer_too_large"
+    with pytest.raises(ServiceNowUnavailable) as caught:
+        await world.run()
+    assert caught.value.code == "answer_too_large"
+    assert (world.pages, world.state.read_step) == (2, 2)
+
+
 async def test_where_even_the_least_is_too_dear_it_is_told() -> None:
     world = World()
     world.servicenow.cancels = lambda reach: True

@@ -1,0 +1,108 @@
+"""The body of an answer: read whole, one layer of gzip taken off, all of it within bounds.
+
+A few kilobytes of gzip can unpack to gigabytes, and more so in several layers. So the raw bytes are read, exactly one
+layer is accepted, and it is unpacked in parts, which are counted as they come. The event loop serves others in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+from shared.errors import ServiceNowUnavailable
+from shared.servicenow.answers import unusable_answer
+
+ACCEPTED_CODING: Final = "gzip"
+"""What ``Accept-Encoding`` asks for; an answer that is not encoded is accepted as well (RFC 9110, 12.5.3)."""
+ANSWER_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of one answer, as received and decompressed; a page of 1,000 of our rows has one or two million."""
+SMALL_ANSWER: Final = 128 * 1024
+"""Bytes up to which an answer needs no room made for it; nearly all answers are smaller."""
+
+_PART: Final = 64 * 1024
+_GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
+_GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
+"""RFC 9110, 8.4.1.3: both mean the same."""
+
+
+async def read_body(
+    pieces: AsyncIterable[bytes], codings: Sequence[str], *, make_room: Callable[[], Awaitable[None]], writing: bool
+) -> bytes:
+    """Return the body of an answer.
+
+    Args:
+        pieces: The body as it was received.
+        codings: The names in ``Content-Encoding``, in the order in which they were applied.
+        make_room: Awaited once, before the body grows beyond :data:`SMALL_ANSWER`; it may raise.
+        writing: The request was a write.
+
+    Raises:
+        OutcomeUnknown: Only for a write: there is no usable body.
+        ServiceNowUnavailable: The same for a read: codes ``answer_too_large``, ``answer_encoded``,
+            ``answer_incomplete``.
+    """
+    layers = [name for coding in codings if (name := coding.strip().lower()) not in {"", "identity"}]
+    if layers and layers not in _GZIP_NAMES:
+        raise _encoded(writing=writing)
+    gzip = _Gzip() if layers else None
+    body = bytearray()
+    received = 0
+    try:
+        async for piece in pieces:
+            received += len(piece)
+            for part in (piece,) if gzip is None else gzip.parts(piece):
+                length = len(body) + len(part)
+                if max(length, received) > ANSWER_LIMIT:
+                    raise unusable_answer(
+                        "ServiceNow's answer was larger than any expected one.", "answer_too_large", writing=writing
+                    )
+                if len(body) <= SMALL_ANSWER < length:
+                    await make_room()
+                body += part
+                await asyncio.sleep(0)
+            if gzip is not None and gzip.goes_on_after_its_end:
+                raise _encoded(writing=writing)
+    except zlib.error:
+        is_whole = False
+    else:
+        is_whole = gzip is None or gzip.has_ended or not received
+    if not is_whole:
+        raise unusable_answer("ServiceNow's answer was cut off or incomplete.", "answer_incomplete", writing=writing)
+    return bytes(body)
+
+
+class _Gzip:
+    """One gzip stream, unpacked part by part."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP_FORMAT)
+
+    def parts(self, piece: bytes) -> Iterator[bytes]:
+        """Unpack the next piece, in parts of bounded length; raises zlib.error when it is no gzip."""
+        while True:
+            part = self._stream.decompress(piece, _PART)
+            yield part
+            piece = self._stream.unconsumed_tail
+            # A full part says that more may be waiting, even when all input is used up.
+            if not piece and len(part) < _PART:
+                return
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the stream is complete."""
+        return self._stream.eof
+
+    @property
+    def goes_on_after_its_end(self) -> bool:
+        """Whether bytes follow the end of the stream; no server adds a second one to an answer."""
+        return bool(self._stream.unused_data)
+
+
+def _encoded(*, writing: bool) -> ServiceNowUnavailable:
+    return unusable_answer(
+        "ServiceNow's answer was encoded in a way that the connector did not ask for.",
+        "answer_encoded",
+        writing=writing,
+    )

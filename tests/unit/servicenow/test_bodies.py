@@ -1,0 +1,151 @@
+"""What unpacks to more than it should, or is packed in a way that nobody asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import ConnectorError, OutcomeUnknown
+from shared.servicenow.bodies import ANSWER_LIMIT, SMALL_ANSWER, read_body
+
+
+class Room:
+    """Counts how often room was made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    async def __call__(self) -> None:
+        self.made += 1
+
+
+async def sent(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def read(
+    *pieces: bytes, codings: Sequence[str] = ("gzip",), room: Room | None = None, writing: bool = False
+) -> bytes:
+    return await read_body(sent(pieces), codings, make_room=room or Room(), writing=writing)
+
+
+async def refusal(*pieces: bytes, codings: Sequence[str] = ("gzip",)) -> str:
+    """Return the code of the error; for a write, there has to be the one that leaves the outcome open."""
+    with pytest.raises(OutcomeUnknown):
+        await read(*pieces, codings=codings, writing=True)
+    with pytest.raises(ConnectorError) as caught:
+        await read(*pieces, codings=codings)
+    assert caught.value.__context__ is None, "zlib's error could hold parts of the answer"
+    return caught.value.code
+
+
+def packed(mebibytes: int) -> bytes:
+    """A little gzip that unpacks to this much."""
+    stream = zlib.compressobj(wbits=31)
+    return b"".join([*(stream.compress(b" " * 1024 * 1024) for _ in range(mebibytes)), stream.flush()])
+
+
+@given(st.binary(max_size=5_000), st.integers(1, 200), st.integers(1, 700), st.sampled_from([(), ("gzip",)]))
+async def test_a_body_is_read_however_it_is_cut(body: bytes, times: int, length: int, codings: Sequence[str]) -> None:
+    raw = gzip.compress(body * times) if codings else body * times
+    assert await read(*(raw[at : at + length] for at in range(0, len(raw), length)), codings=codings) == body * times
+
+
+@pytest.mark.parametrize("codings", [(), ("",), ("identity",), ("gzip",), ("x-gzip",), ("GZIP",), ("identity", "gzip")])
+async def test_one_layer_of_gzip_or_none(codings: Sequence[str]) -> None:
+    raw = gzip.compress(b"{}") if "gzip" in "".join(codings).lower() else b"{}"
+    assert await read(raw, codings=codings) == b"{}"
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [("gzip", "gzip"), ("deflate",), ("br",), ("zstd",), ("compress",), ("gzip", "br"), ("x-gzip", "gzip"), ("\x00",)],
+)
+async def test_any_other_encoding_is_refused_unread(codings: Sequence[str]) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("it is not read")
+        yield b""
+
+    with pytest.raises(ConnectorError) as caught:
+        await read_body(never(), codings, make_room=Room(), writing=False)
+    assert caught.value.code == "answer_encoded"
+
+
+async def test_the_second_layer_of_a_nested_bomb_stays_packed() -> None:
+    inner = packed(64)
+    assert await read(gzip.compress(inner)) == inner
+
+
+async def test_a_bomb_takes_no_more_memory_than_an_answer_may() -> None:
+    bomb = packed(64)
+    assert len(bomb) < 70_000
+    tracemalloc.start()
+    try:
+        assert await refusal(bomb) == "answer_too_large"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * ANSWER_LIMIT
+
+
+async def test_others_are_served_while_a_bomb_is_unpacked() -> None:
+    served = 0
+
+    async def serve() -> None:
+        nonlocal served
+        while True:
+            served += 1
+            await asyncio.sleep(0)
+
+    serving = asyncio.create_task(serve())
+    assert await refusal(packed(64)) == "answer_too_large"
+    serving.cancel()
+    assert served > 2 * ANSWER_LIMIT // (64 * 1024) - 5, "twice it was unpacked, part by part"
+
+
+async def test_the_limit_is_exact() -> None:
+    assert len(await read(gzip.compress(b" " * ANSWER_LIMIT))) == ANSWER_LIMIT
+    assert await refusal(gzip.compress(b" " * (ANSWER_LIMIT + 1))) == "answer_too_large"
+    assert await refusal(b" " * ANSWER_LIMIT, b" ", codings=()) == "answer_too_large"
+
+
+async def test_what_unpacks_to_nothing_is_bounded_too() -> None:
+    """Empty deflate blocks, for ever."""
+    stream = zlib.compressobj(wbits=31)
+    opening, empty = stream.compress(b"") + stream.flush(zlib.Z_FULL_FLUSH), stream.flush(zlib.Z_FULL_FLUSH)
+    assert await refusal(opening, *[(empty or b"\x00\x00\x00\xff\xff") * 10_000] * 100) == "answer_too_large"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda raw: raw[:-9], lambda raw: raw[:20] + b"\xff" * 20 + raw[40:], lambda raw: b"x" + raw, lambda raw: raw[:5]],
+    ids=["cut off", "damaged", "no gzip", "cut off in its header"],
+)
+async def test_a_broken_stream_is_an_incomplete_answer(damage: Callable[[bytes], bytes]) -> None:
+    assert await refusal(damage(gzip.compress(bytes(range(256)) * 4))) == "answer_incomplete"
+
+
+async def test_nothing_may_follow_the_stream() -> None:
+    assert await refusal(gzip.compress(b"{}") + gzip.compress(b"{}")) == "answer_encoded"
+    assert await refusal(gzip.compress(b"{}"), b"more") == "answer_encoded"
+
+
+async def test_an_empty_body_needs_no_stream() -> None:
+    assert await read() == b""
+
+
+@pytest.mark.parametrize(("length", "made"), [(SMALL_ANSWER, 0), (SMALL_ANSWER + 1, 1), (20 * SMALL_ANSWER, 1)])
+@pytest.mark.parametrize("codings", [(), ("gzip",)])
+async def test_room_is_made_once_and_for_large_answers_only(length: int, made: int, codings: Sequence[str]) -> None:
+    raw = gzip.compress(b" " * length) if codings else b" " * length
+    room = Room()
+    await read(*(raw[at : at + 50_000] for at in range(0, len(raw), 50_000)), codings=codings, room=room)
+    assert room.made == made
