@@ -12,7 +12,7 @@ MINUTES ?= 10
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test faults check bench screenshots help setup lint types imports policies
+.PHONY: run test faults check bench screenshots openapi help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
@@ -30,6 +30,9 @@ bench: setup ## Measure the figures that the design promises
 
 screenshots: setup ## Take the pages' pictures into docs/images (needs Chromium)
 	@$(PYTHON) -m sandbox.screenshots
+
+openapi: setup ## Write docs/openapi.json anew
+	@$(PYTHON) -m sandbox.openapi_file
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

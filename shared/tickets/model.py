@@ -23,8 +23,20 @@ ServiceNow is written in Java, and no other way of counting comes to more."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Table Storage holds no time before 1601, and nothing of ours is due or happens before this one."""
 
+TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
+"""How ServiceNow writes raw date-times, in UTC (wire document 2.4)."""
+
 TABLES: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 """The ServiceNow table of each kind."""
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Return a stored time of ServiceNow's; None for no time: earlier releases stored whatever a record said."""
+    try:
+        moment = datetime.strptime(text or "", TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if moment >= EARLIEST else None
 
 
 class Priority(StrEnum):

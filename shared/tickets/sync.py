@@ -24,7 +24,7 @@ from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.apply import is_outdated, own_first, with_record
 from shared.tickets.identity import ticket_id_of
-from shared.tickets.model import EARLIEST, Delivery, Record, Ticket
+from shared.tickets.model import TIME_FORMAT, Delivery, Record, Ticket, time_of
 from shared.tickets.ports import (
     BEFORE_ANY_SYS_ID,
     SYS_IDS_PER_REQUEST,
@@ -41,7 +41,6 @@ LATE_COMMIT_S: Final = 120.0
 QUERY_REFUSED: Final = "query_refused"
 FUTURE: Final = timedelta(days=1)
 """A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
-TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 CONFLICT_TRIES: Final = 5
 BEFORE_OUR_FIRST_RECORD: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Older than this product, where a read has to begin at some time."""
@@ -70,7 +69,7 @@ class SyncCounts:
 
 def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     """Return where a run begins: a bound for ``sys_updated_on`` and whether records of that second belong to it."""
-    watermark = _time_of(state.watermark)
+    watermark = time_of(state.watermark)
     if watermark is None:
         return None, True
     seen_at, completed_at = believed(state.watermark_seen_at, now), believed(state.last_completed_at, now)
@@ -82,18 +81,9 @@ def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
     return (watermark - timedelta(seconds=LATE_COMMIT_S)).strftime(TIME_FORMAT), True
 
 
-def _time_of(stored: str | None) -> datetime | None:
-    """Return a stored time of ServiceNow's; None for no time: earlier releases stored whatever a record said."""
-    try:
-        moment = datetime.strptime(stored or "", TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return moment if moment >= EARLIEST else None
-
-
 def completed(state: SyncState, newest: str | None, started_at: datetime, ended_at: datetime) -> SyncState:
     """Return the state after a run that read everything, with the newest ``sys_updated_on`` it saw."""
-    known = state.watermark if _time_of(state.watermark) is not None else None
+    known = state.watermark if time_of(state.watermark) is not None else None
     moved = newest is not None and (known is None or newest > known)
     return replace(
         state,
@@ -141,7 +131,7 @@ def place_to_resume(before: SyncState, now: datetime) -> Place:
         before: The state before this run began.
     """
     place = before.resume_at
-    at = None if place is None or place.after is None else _time_of(place.after[0])
+    at = None if place is None or place.after is None else time_of(place.after[0])
     late = before.last_started_at is None or not (
         timedelta() <= now - before.last_started_at < timedelta(seconds=LATE_COMMIT_S)
     )
@@ -163,7 +153,7 @@ def next_bound(begins_at: str | None, reach: Reach, now: datetime) -> str | None
     """Return the upper bound of ``sys_updated_on`` for a query that begins there; None for no bound."""
     if reach.span is None:
         return None
-    begin = _time_of(begins_at) or BEFORE_OUR_FIRST_RECORD
+    begin = time_of(begins_at) or BEFORE_OUR_FIRST_RECORD
     return None if begin + reach.span >= now else (begin + reach.span).strftime(TIME_FORMAT)
 
 

@@ -19,6 +19,7 @@ from shared.tickets.model import (
     RecommendationCategory,
     RecommendationSource,
     Ticket,
+    time_of,
 )
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
@@ -71,7 +72,7 @@ class ServiceNowView(View):
     active: bool
     assigned_to: str | None
     assignment_group: str | None
-    updated_at: str = Field(description="ServiceNow's sys_updated_on, UTC.")
+    updated_at: datetime | None = Field(description="ServiceNow's sys_updated_on; null when it gave no time.")
 
 
 class EventView(View):
@@ -275,6 +276,6 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime) -> di
             active=record.active,
             assigned_to=record.assigned_to,
             assignment_group=record.assignment_group,
-            updated_at=record.updated_at_text,
+            updated_at=time_of(record.updated_at_text),
         ),
     }

@@ -30,6 +30,18 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """JSON schema of each parameter that stands in a path."""
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
+TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
+    "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
+    "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
+    "Service": ("The service itself.", ("api/health", "api/status", "api/openapi.json")),
+}
+"""What each tag stands for, and how the paths of its operations begin."""
+
+
+def tag_of(operation: Operation) -> str:
+    """Return the tag under which an operation is listed. Raises StopIteration when its path is in none."""
+    return next(tag for tag, (_, beginnings) in TAGS.items() if operation.path.startswith(beginnings))
 
 
 def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
@@ -48,7 +60,7 @@ def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
 
 def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, object]:
     """Return the OpenAPI 3.1 document of the operations."""
-    operations = list(operations)
+    operations = sorted(operations, key=_place)
     models: dict[tuple[type, JsonSchemaMode], None] = {(ProblemView, "serialization"): None}
     for each in operations:
         if each.body is not None:
@@ -69,9 +81,11 @@ def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, 
             "title": "ServiceNow tickets for Microsoft 365",
             "version": VERSION,
             "description": "Creates ServiceNow incidents and change requests from Microsoft 365 security "
-            "recommendations and shows where they stand.",
+            "recommendations and shows where they stand. HEAD answers as GET does, without a body. A method that a "
+            "path does not have gets 405 (method_not_allowed) with Allow, any other path 404 (page_not_found).",
         },
         "servers": [{"url": server}],
+        "tags": [{"name": tag, "description": description} for tag, (description, _) in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -79,11 +93,17 @@ def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, 
                 "entra": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "App Service Authentication with Entra ID; browsers use its session cookie.",
+                    "description": "App Service Authentication with Entra ID; browsers use its session cookie. Without "
+                    "a token it redirects (302) to the sign-in, whatever the path; a token that is not valid is 401.",
                 }
             },
         },
     }
+
+
+def _place(operation: Operation) -> tuple[int, str, str]:
+    """Return where an operation comes in the document, whatever the order of the imports."""
+    return list(TAGS).index(tag_of(operation)), operation.path, operation.method
 
 
 def _plain_path(path: str) -> str:
@@ -93,6 +113,7 @@ def _plain_path(path: str) -> str:
 def _operation(operation: Operation, references: Mapping[Any, Any]) -> dict[str, object]:
     document: dict[str, object] = {
         "operationId": operation.name,
+        "tags": [tag_of(operation)],
         "summary": operation.summary,
         "responses": {
             **{

@@ -29,6 +29,10 @@ _EMAIL: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailadd
 """A contact address. Entra ID does not check it: whoever administers some tenant can give a guest any address there."""
 _EMAIL_VERIFIED: Final = "xms_edov"
 """Says that the owner of the address's domain is the tenant that the account comes from."""
+_APPLICATION_NAME: Final = ("app_displayname",)
+"""An application's own name. Entra ID gives it in tokens for Microsoft Graph, and elsewhere where a policy maps it."""
+_APPLICATION_ID: Final = ("azp", "appid")
+"""An application's client id, in tokens of version 2 and 1."""
 _ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
 
 
@@ -50,6 +54,8 @@ class Principal:
 
     Attributes:
         object_id: The caller's object id in Entra ID.
+        name: A person's name; an application's name, or ``Application`` with its client id where the token does not
+            name it. The object id where the token says nothing of this.
         email: The caller's address as far as Entra ID answers for it; None when there is none.
         is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
     """
@@ -87,14 +93,21 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
     known = {role.value: role for role in Role}
     named = {known[value] for claim, value in claims if claim in {*_ROLES, role_claim} and value in known}
     roles = named.union(*(_ALSO.get(role, set()) for role in named))
-    email = _address(claims)
+    is_application, email = ("idtyp", "app") in claims, _address(claims)
+    name = _application_name(claims) if is_application else _first(claims, _NAME) or email
     return Principal(
         object_id=object_id,
-        name=_first(claims, _NAME) or email or object_id,
+        name=name or object_id,
         email=email,
         roles=frozenset(roles),
-        is_application=("idtyp", "app") in claims,
+        is_application=is_application,
     )
+
+
+def _application_name(claims: list[tuple[str, str]]) -> str | None:
+    """Return what people are shown of an application that asks in its own name."""
+    client_id = _first(claims, _APPLICATION_ID)
+    return _first(claims, _APPLICATION_NAME) or (f"Application {client_id}" if client_id else None)
 
 
 def _address(claims: list[tuple[str, str]]) -> str | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import function_app  # noqa: F401 - declares every operation
+from sandbox.openapi_file import FILE, openapi_text
+from shared.triggers.answers import ProblemView
 from shared.triggers.openapi import problems_of
 from shared.triggers.operations import OPERATIONS
 from tests.docs.test_docs import API, EVERYTHING, PAGES, error_codes
@@ -79,3 +81,12 @@ def test_anchors_exist(page: Path) -> None:
         headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
         anchors = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
         assert anchor in anchors, f"{target}#{anchor}"
+
+
+def test_the_openapi_file_is_current() -> None:
+    assert FILE.read_text(encoding="utf-8") == openapi_text(), "run `make openapi` (python -m sandbox.openapi_file)"
+
+
+@pytest.mark.parametrize("member", sorted(ProblemView.__required_keys__ | ProblemView.__optional_keys__))
+def test_every_member_of_a_problem_is_mentioned(member: str) -> None:
+    assert f"`{member}`" in PROBLEMS

@@ -107,5 +107,7 @@ def test_a_program_may_name_the_user_it_asks_for_and_a_person_may_not(app: Whole
     assert answer.json()["requester"] == named
     assert app.record(answer.json())["caller_id"] == user_sys_id("adele.vance")
     plain = program.ask("POST", "/api/tickets", connected.ticket())
-    assert plain.json()["requester"]["id"] == daemon().oid
+    own = {"id": daemon().oid, "name": f"Application {daemon().client_id}", "email": None}
+    assert plain.json()["requester"] == own
+    assert f"Requested by: {own['name']}\n" in app.record(plain.json())["description"]
     program.close()

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from shared.tickets.views import is_dormant, record_link, state_names
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.servicenow.fields import date_time_text
+from shared.tickets.model import EARLIEST
+from shared.tickets.views import is_dormant, record_link, state_names, ticket_detail_view
 from tests.memory.clock import START
 from tests.unit.tickets.examples import a_connection, delivered_ticket
 
@@ -32,3 +40,28 @@ def test_the_link_leads_to_the_present_address_of_the_tickets_instance() -> None
         assert link.startswith(f"{address}/nav_to.do?")
         assert is_dormant(ticket, seen_by) is dormant
     assert record_link(ticket, None) == record_link(ticket, connection)
+
+
+def updated_at(text: str) -> str | None:
+    """What the API answers for a record whose ``sys_updated_on`` was stored as this text."""
+    ticket = delivered_ticket(START)
+    assert ticket.record is not None
+    ticket = replace(ticket, record=replace(ticket.record, updated_at_text=text))
+    answer = json.loads(ticket_detail_view(ticket, a_connection(), START).model_dump_json())
+    shown: str | None = answer["servicenow"]["updated_at"]
+    return shown
+
+
+@given(st.datetimes(min_value=EARLIEST.replace(tzinfo=None), timezones=st.just(UTC)))
+def test_the_records_time_is_iso_8601_with_its_zone(at: datetime) -> None:
+    shown = updated_at(date_time_text(at))
+    assert shown is not None
+    assert shown.endswith("Z")
+    assert datetime.fromisoformat(shown) == at.replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "31.12.2026", "2026-12-31", "yesterday", "1899-12-31 00:00:00", "0000-00-00 00:00:00"]
+)
+def test_a_record_without_a_time_has_none(text: str) -> None:
+    assert updated_at(text) is None

@@ -116,6 +116,28 @@ def test_an_application() -> None:
     assert (principal.name, principal.email) == (OBJECT_ID, None)
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ([("azp", "c-1")], "Application c-1"),
+        ([("appid", "c-1")], "Application c-1"),
+        ([("azp", "c-1"), ("app_displayname", "Portal")], "Portal"),
+        ([("azp", "c-1"), ("app_displayname", "")], "Application c-1"),
+        ([("azp", "")], OBJECT_ID),
+    ],
+)
+def test_an_application_is_shown_by_its_own_name(claims: list[tuple[str, str]], name: str) -> None:
+    principal = principal_of(("oid", OBJECT_ID), ("idtyp", "app"), *claims)
+    assert principal is not None
+    assert principal.requester.name == name
+
+
+def test_a_person_is_not_shown_by_the_name_of_the_application_they_use() -> None:
+    principal = principal_of(*CLAIMS, ("azp", "c-1"), ("app_displayname", "Portal"))
+    assert principal is not None
+    assert principal.name == "Aiko Tanaka"
+
+
 def test_a_user_name_that_is_no_address_is_no_address() -> None:
     principal = principal_of(("oid", OBJECT_ID), ("preferred_username", "+81 3 1234"), ("upn", "aiko@contoso.com"))
     assert principal is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.triggers.openapi import openapi_document, problems_of
+from shared.triggers.openapi import TAGS, openapi_document, problems_of, tag_of
 from shared.triggers.operations import OPERATIONS
 from shared.triggers.routes import methods_of
 from tests.registered import functions
@@ -102,6 +103,12 @@ def test_other_addresses_answer_no_method(address: str) -> None:
     assert methods_of(address) == ()
 
 
+def test_the_order_of_declaration_does_not_matter() -> None:
+    server = "https://connector.example.com"
+    one, other = (json.dumps(openapi_document(each, server)) for each in (OPERATIONS, OPERATIONS[::-1]))
+    assert one == other
+
+
 def test_every_operation_is_described() -> None:
     document = openapi_document(OPERATIONS, "https://connector.example.com")
     paths = document["paths"]
@@ -109,7 +116,9 @@ def test_every_operation_is_described() -> None:
     described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
     api = {(f"/{route.path}", route.method) for route in routes() if route.path.startswith("api/")}
     assert described == {(path, method) for path, method in api if method != "HEAD"}
+    assert {tag_of(operation) for operation in OPERATIONS} == set(TAGS)
     for operation in OPERATIONS:
+        assert paths[f"/{operation.path}"][operation.method.lower()]["tags"] == [tag_of(operation)]
         problems = problems_of(operation)
         assert (401 in problems) == (operation.roles is not None)
         assert all(len(codes) == len(set(codes)) for codes in problems.values())

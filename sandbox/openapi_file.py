@@ -1,0 +1,23 @@
+"""``make openapi``: the OpenAPI document as a file, for people and tools that have no running app."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import function_app  # noqa: F401 - declares every operation
+from sandbox.world import ROOT
+from shared.triggers.openapi import openapi_document
+from shared.triggers.operations import OPERATIONS
+
+FILE: Final = ROOT / "docs" / "openapi.json"
+SERVER: Final = "https://connector.example.com"
+
+
+def openapi_text() -> str:
+    """Return the file's content."""
+    return json.dumps(openapi_document(OPERATIONS, SERVER), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(openapi_text(), encoding="utf-8")
