@@ -24,6 +24,7 @@ from shared.triggers.connection_forms import STATE_FIELD, configuration_body, co
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.provisioning_pages import present_connections
+from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, finding_words
 
 blueprint = func.Blueprint()
@@ -81,7 +82,13 @@ async def configuration_removed_page(visit: Visit) -> func.HttpResponse:
     return visit.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
 
 
-@page(blueprint, "POST", "configuration/{connection_id}/sync", roles=MANAGERS)
+@page(
+    blueprint,
+    "POST",
+    "configuration/{connection_id}/sync",
+    roles=MANAGERS,
+    belongs_to="/configuration/{connection_id}",
+)
 async def configuration_sync(visit: Visit) -> func.HttpResponse:
     """Synchronise now."""
     connection = await _present(visit)
@@ -90,7 +97,13 @@ async def configuration_sync(visit: Visit) -> func.HttpResponse:
     return redirect(f"/configuration/{connection.connection_id}?done={done}")
 
 
-@page(blueprint, "POST", "configuration/{connection_id}/check", roles=MANAGERS)
+@page(
+    blueprint,
+    "POST",
+    "configuration/{connection_id}/check",
+    roles=MANAGERS,
+    belongs_to="/configuration/{connection_id}",
+)
 async def configuration_check(visit: Visit) -> func.HttpResponse:
     """Check the connection and show what was found; nothing of it is stored, so this is the page itself."""
     report = await visit.application.check.run(
@@ -184,7 +197,9 @@ async def _form(
         last_sync_at=sync_state.last_completed_at,
         consent_days_left=consent_days_left(connection, app.clock()),
         authorize_path=authorize_path(connection.connection_id),
+        in_use=connection.status in PROVEN,
         notice=done if done in NOTICES else None,
+        is_answer=visit.request.method == "POST",
     )
 
 

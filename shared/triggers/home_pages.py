@@ -15,7 +15,7 @@ from shared.connections.model import Connection, ConnectionStatus, TicketKind
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
 from shared.triggers.operations import ANY_ROLE
-from shared.triggers.pages import Visit, page
+from shared.triggers.pages import Visit, authorize_place, page
 from shared.triggers.principal import Role
 from shared.web.cards import Segment, segments
 
@@ -113,7 +113,7 @@ def _banners(visit: Visit, connections: Sequence[Connection], cards: Sequence[Ca
 def _connection_banners(visit: Visit, connection: Connection, now: datetime) -> list[Banner]:
     t, name = visit.language, connection.display_name
     manages = visit.may(Role.CONNECTIONS_MANAGE)
-    authorize = f"/ticketProvisioning?connection_id={connection.connection_id}"
+    authorize = authorize_place(connection.connection_id)
     match connection.status:
         case ConnectionStatus.REAUTHORIZATION_REQUIRED:
             return [Banner("bad", t("banner.reauthorize", name=name), _if(manages, t("action.authorize")), authorize)]

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 import azure.functions as func
 
 from shared.application import Application, application
-from shared.errors import ConnectorError, FixRequest, OurBug
+from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize
 from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
 from shared.triggers.answers import problem, problem_headers
@@ -89,19 +89,37 @@ type PageHandler = Callable[[Visit], Awaitable[func.HttpResponse]]
 
 
 def page(
-    blueprint: func.Blueprint, method: str, path: str, *, roles: frozenset[Role] | None
+    blueprint: func.Blueprint,
+    method: str,
+    path: str,
+    *,
+    roles: frozenset[Role] | None,
+    belongs_to: str | None = None,
 ) -> Callable[[PageHandler], PageHandler]:
     """Declare the decorated handler as a page; its name becomes the function's name on the host.
 
     Args:
         roles: App roles of which the person needs one; None for a page that anybody may see.
+        belongs_to: The page whose form is sent here, for a path that can only be posted to: a browser comes to such an
+            address as well, by a reload, a bookmark or the sign-in, and is led to that page. Its route's parameters
+            stand in braces.
     """
 
     def declare(handler: PageHandler) -> PageHandler:
-        async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-            return await _answer(handler, f"{method} /{path.lstrip('/')}", roles, req, context.invocation_id)
+        def serve(method: str, name: str, answer: PageHandler) -> None:
+            async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+                route = f"{method} /{path.lstrip('/')}"
+                return await _answer(answer, route, roles, req, context.invocation_id, belongs_to)
 
-        register(blueprint, handler.__name__, method, path, endpoint)
+            register(blueprint, name, method, path, endpoint)
+
+        serve(method, handler.__name__, handler)
+        if belongs_to is not None:
+
+            async def lead(visit: Visit) -> func.HttpResponse:
+                return redirect(belongs_to.format(**visit.request.route_params))
+
+            serve("GET", f"{handler.__name__}_address", lead)
         return handler
 
     return declare
@@ -113,6 +131,7 @@ async def _answer(
     roles: frozenset[Role] | None,
     request: func.HttpRequest,
     request_id: str,
+    belongs_to: str | None,
 ) -> func.HttpResponse:
     started_at = time.perf_counter()
     app = application()
@@ -134,12 +153,12 @@ async def _answer(
             response = await handler(_checked(visit, roles))
         except ConnectorError as error:
             code = error.code
-            response = _error_page(visit, error)
+            response = _error_page(visit, error, belongs_to)
         except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500
             log_bug("unexpected_error", error, route=route)
             bug = OurBug("Something went wrong that should not have; what was stored before stays stored.")
             code = bug.code
-            response = _error_page(visit, bug)
+            response = _error_page(visit, bug, belongs_to)
         answering.note(status=response.status_code)
         if response.status_code >= 500:
             answering.failed(code or "internal_error")
@@ -173,27 +192,43 @@ def _checked(visit: Visit, roles: frozenset[Role] | None) -> Visit:
     )
 
 
-def _error_page(visit: Visit, error: ConnectorError) -> func.HttpResponse:
-    """Return a page for people, who ask for ``text/html``, and a problem document for programs."""
+def _error_page(visit: Visit, error: ConnectorError, belongs_to: str | None) -> func.HttpResponse:
+    """Return a page for people, who ask for ``text/html``, with a way on, and a problem document for programs.
+
+    Args:
+        belongs_to: As for :func:`page`.
+    """
     parts = urlsplit(visit.request.url)
     is_safe = visit.request.method in SAFE_METHODS
     wants_page = HTML in (visit.request.headers.get("Accept") or "")
+    here = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    if belongs_to is not None:
+        # What a form was sent to is nothing that a browser can get.
+        here = belongs_to.format(**visit.request.route_params)
+    sign_in = f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}"
     if error.code == "not_signed_in" and is_safe and (wants_page or not parts.path.startswith("/api/")):
-        here = parts.path + (f"?{parts.query}" if parts.query else "")
-        return func.HttpResponse(
-            status_code=302,
-            headers={
-                "Location": f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}",
-                "Cache-Control": "no-store",
-            },
-        )
+        return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
     if not wants_page:
         return problem(error, visit.request_id)
-    # What a form was sent to is often nothing that a browser can get.
-    where = {} if is_safe else {"here": "/"}
-    response = visit.page("error.html", status=error.status, error=error, **where)
+    can_go_back = not is_safe and error.status not in {404, 405}
+    connection_id = visit.request.route_params.get("connection_id")
+    needs_consent = isinstance(error, Reauthorize) or error.code == "connection_not_authorized"
+    response = visit.page(
+        "error.html",
+        status=error.status,
+        error=error,
+        sign_in=sign_in if error.code == "not_signed_in" else None,
+        back=here if can_go_back else None,
+        authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,
+        **({} if is_safe else {"here": here if can_go_back else "/"}),
+    )
     response.headers.update(problem_headers(error))
     return response
+
+
+def authorize_place(connection_id: str) -> str:
+    """Return the address of the page's part on which a person authorizes the connection."""
+    return f"/ticketProvisioning?connection_id={connection_id}#authorize"
 
 
 def cookie_value(cookies: str, name: str) -> str | None:

@@ -124,6 +124,7 @@ async def _checklist(
         ),
         findings={step: [each for each in findings if each.check in checks] for step, checks in PROVEN_BY.items()},
         values=values or account_values(shown),
+        is_answer=visit.request.method == "POST",
         faults=faults or {},
         notice=visit.query.get("done") if visit.query.get("done") in {"saved", "authorized"} else None,
         redirect_uri=app.settings.redirect_uri,

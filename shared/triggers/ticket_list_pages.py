@@ -13,8 +13,9 @@ from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketFilter
-from shared.tickets.resend import Resent
+from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
+from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.links import SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
@@ -26,7 +27,14 @@ blueprint = func.Blueprint()
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PAGE: Final = 1000
-OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *Resent})
+BECAME: Final = (
+    Resent.DELIVERED.value,
+    *(f"{Resent.WAITING}_{each}" for each in WaitsFor),
+    Resent.REFUSED.value,
+    Resent.NOT_SENT.value,
+)
+"""What a ticket that was sent again can become; a waiting one with what it waits for."""
+OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
 """What stands in an address of the list beside the filters."""
 READERS: Final = frozenset({Role.TICKETS_READ})
 CREATORS: Final = frozenset({Role.TICKETS_CREATE})
@@ -75,16 +83,18 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
     )
 
 
-@page(blueprint, "POST", "tickets/retry", roles=CREATORS)
+@page(blueprint, "POST", "tickets/retry", roles=CREATORS, belongs_to="/tickets")
 async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
     """Send the failed tickets of a filter again, and say on the list what became of them."""
     connections = await _connections(visit)
     chosen = {**_understood(read_list_link(visit.form, connections, ())), "show": Delivery.FAILED.value}
     failed, _ = await _failed(visit, chosen, connections)
     resent = await visit.application.resending.resend(connections, failed)
-    counts = Counter(each.outcome for each in resent)
+    by_id = {ticket.ticket_id: ticket for ticket in failed}
+    present = await _connections(visit)  # Sending shows what a connection is good for.
+    counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
     reasons = Counter(each.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.code)
-    result = {outcome.value: str(counts[outcome]) for outcome in Resent if counts[outcome]}
+    result = {became: str(count) for became, count in counts.items()}
     if reasons:
         result["reason"] = reasons.most_common(1)[0][0]
     filters = {name: value for name, value in chosen.items() if value}
@@ -117,6 +127,13 @@ async def export_tickets(visit: Visit) -> func.HttpResponse:
     )
 
 
+def _became(resent: ResentTicket, ticket: Ticket, connections: Mapping[str, Connection]) -> str:
+    """Return what became of a ticket that was sent again: one of BECAME."""
+    if resent.outcome is not Resent.WAITING:
+        return resent.outcome.value
+    return f"{resent.outcome}_{waits_for(ticket, connections[ticket.connection_id])}"
+
+
 def _understood(link: ListLink) -> Mapping[str, str]:
     """Return the filters. Raises FixRequest when one is not understood: that must not stand for all tickets."""
     if link.not_understood:
@@ -144,10 +161,10 @@ def _notice(visit: Visit) -> str | None:
     if visit.query.get("done") != "retried":
         return None
     t = visit.language
-    counts = {outcome: visit.query.get(outcome.value, "") for outcome in Resent}
+    counts = {became: visit.query.get(became, "") for became in BECAME}
     said = [
-        t(f"tickets.retried.{outcome}", count=count)
-        for outcome, count in counts.items()
+        t(f"tickets.retried.{became}", count=count)
+        for became, count in counts.items()
         if count.isascii() and count.isdigit() and len(count) < 4
     ]
     reason = t.get(f"error.{visit.query.get('reason', '')}.message")

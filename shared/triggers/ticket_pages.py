@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import azure.functions as func
@@ -16,12 +17,14 @@ from shared.tickets.identity import is_ticket_id, new_ticket_id
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
+    Delivery,
     DeliveryProgress,
     Ticket,
 )
 from shared.tickets.rendering import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
-from shared.tickets.views import state_names, ticket_view
+from shared.tickets.views import DeliveryView, state_names, ticket_view
+from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.links import (
     CONNECTION,
     TICKET_CHOICES,
@@ -31,7 +34,7 @@ from shared.triggers.links import (
     read_ticket_link,
     unknown_connection,
 )
-from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.pages import Visit, authorize_place, page, redirect
 from shared.triggers.principal import Role
 from shared.web.language import Language
 from shared.web.timeline import event_words
@@ -73,6 +76,15 @@ FIELD_OF_CODE: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a ticket is not delivered, in English words; the code stands for those of other languages."""
+
+    code: str
+    message: str
+    next_step: str
+
+
 @page(blueprint, "GET", "tickets/new", roles=CREATORS)
 async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
@@ -107,7 +119,7 @@ async def new_ticket_send(visit: Visit) -> func.HttpResponse:
     return redirect(f"/tickets/{creation.ticket.ticket_id}?done=created")
 
 
-@page(blueprint, "POST", "tickets/{ticket_id}/retry", roles=CREATORS)
+@page(blueprint, "POST", "tickets/{ticket_id}/retry", roles=CREATORS, belongs_to="/tickets/{ticket_id}")
 async def retry_ticket_page(visit: Visit) -> func.HttpResponse:
     """Deliver a failed or waiting ticket now, and show it."""
     ticket, connection = await _ticket(visit)
@@ -124,6 +136,7 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
     done = visit.query.get("done")
     view = ticket_view(ticket, connection, visit.application.clock())
     names = state_names(ticket, connection)
+    waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
     notice = (
         visit.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
     )
@@ -131,8 +144,13 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         "ticket.html",
         ticket=view,
         connection_name=connection.display_name,
+        waiting=waiting,
+        trouble=_trouble(view.delivery, connection, waiting),
+        authorize_at=authorize_place(connection.connection_id)
+        if waiting is WaitsFor.AUTHORIZATION and visit.may(Role.CONNECTIONS_MANAGE)
+        else None,
         # A ticket that waits for an instance that was left can go to the present one.
-        may_retry=not connection.is_removed and ticket.is_sendable,
+        may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
         notice=notice,
@@ -149,6 +167,16 @@ async def _ticket(visit: Visit) -> tuple[Ticket, Connection]:
     if found is None:
         raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
     return found
+
+
+def _trouble(delivery: DeliveryView, connection: Connection, waiting: WaitsFor | None) -> Trouble | None:
+    """Return why a ticket is not delivered: what the last attempt met, or what is wrong with the connection now."""
+    if waiting is WaitsFor.AUTHORIZATION:
+        error = connection.last_error
+        return None if error is None else Trouble(error.code, error.message, error.next_step)
+    if delivery.error_code is None:
+        return None
+    return Trouble(delivery.error_code, delivery.error or "", delivery.next_step or "")
 
 
 def _request_of(values: Mapping[str, str]) -> dict[str, object]:
@@ -229,6 +257,7 @@ async def _form(
         faults=faults,
         preview=preview,
         idempotency_key=idempotency_key,
+        is_answer=visit.request.method == "POST",
         connections=connections,
         # One connection needs no choice, unless something else was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],

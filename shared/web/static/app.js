@@ -65,6 +65,35 @@ for (const form of document.querySelectorAll("form[data-auto-submit]")) {
   sessionStorage.removeItem(place);
 }
 
+// <form data-keep> outlives a session that ends while somebody types. What is sent is kept in this tab, secrets aside,
+// until a page shows that it arrived; when the same form comes back as it is stored, after the sign-in, it is put back.
+const KEPT_MS = 3600_000;
+const pageOf = (address) => address.pathname + address.search;
+if (new URLSearchParams(location.search).has("done")) {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith("typed:")) sessionStorage.removeItem(key);
+}
+for (const form of document.querySelectorAll("form[data-keep]")) {
+  const action = new URL(form.action);
+  const key = `typed:${action.pathname}`;
+  const fields = () => [...form.elements].filter((each) => each.name && !["password", "submit"].includes(each.type));
+  form.addEventListener("submit", () => {
+    const typed = fields().map((each) => [each.name, each.type === "checkbox" ? each.checked : each.value]);
+    const pages = [pageOf(action), pageOf(location)];
+    sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), pages, typed }));
+  });
+  const kept = JSON.parse(sessionStorage.getItem(key));
+  sessionStorage.removeItem(key);
+  if (!kept || form.dataset.keep === "typed" || !kept.pages.includes(pageOf(location))) continue;
+  if (Date.now() - kept.at > KEPT_MS) continue;
+  const typed = new Map(kept.typed);
+  for (const field of fields().filter((each) => typed.has(each.name))) {
+    if (field.type === "checkbox") field.checked = typed.get(field.name);
+    else field.value = typed.get(field.name);
+    field.dispatchEvent(new Event("input"));
+  }
+  document.querySelector("[data-restored]").hidden = false;
+}
+
 // Times are written in UTC; here they are shown as people around this browser read them.
 const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[data-local]")) {

@@ -122,3 +122,10 @@ def test_every_operation_is_described() -> None:
         problems = problems_of(operation)
         assert (401 in problems) == (operation.roles is not None)
         assert all(len(codes) == len(set(codes)) for codes in problems.values())
+
+
+def test_every_address_of_a_page_can_be_opened() -> None:
+    """A reload, a bookmark or the sign-in brings a browser to what a form was sent to."""
+    pages = [route for route in routes() if not route.path.startswith("api/")]
+    opened = {route.path.strip("/") for route in pages if route.method == "GET"}
+    assert [route.path for route in pages if route.path.strip("/") not in opened] == []
