@@ -54,13 +54,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
     }
-    siteConfig: {
-      ftpsState: 'Disabled'
-      http20Enabled: true
-      minTlsVersion: '1.2'
-      scmMinTlsVersion: '1.2'
-      remoteDebuggingEnabled: false
-    }
+    // Nothing else: newer stamps refuse what Flex Consumption does not have, such as ftpsState (error 51021).
+    siteConfig: { minTlsVersion: '1.2' }
   }
 
   // Publishing signs in with Microsoft Entra ID; there is no user name and password that could leak.

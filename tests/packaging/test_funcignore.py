@@ -1,12 +1,16 @@
-"""Exactly the product is published."""
+"""Exactly the product is published, whichever program publishes it."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
+from tests.packaging.azd import packaged_files
 from tests.packaging.core_tools import FuncIgnore, published_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,10 +41,17 @@ def test_patterns_mean_what_core_tools_makes_of_them(pattern: str, path: str, ta
     assert FuncIgnore(pattern).takes(path) is taken
 
 
+@pytest.fixture(scope="module", params=[published_files, packaged_files], ids=["core-tools", "azd"])
+def publisher(request: pytest.FixtureRequest) -> Callable[[Path], Iterator[str]]:
+    """Tells what a program would publish from a folder."""
+    files: Callable[[Path], Iterator[str]] = request.param
+    return files
+
+
 @pytest.fixture(scope="module")
-def published() -> list[str]:
+def published(publisher: Callable[[Path], Iterator[str]]) -> list[str]:
     """The files that a publish from this folder would take."""
-    return list(published_files(ROOT))
+    return list(publisher(ROOT))
 
 
 def test_exactly_the_product_is_published(published: list[str]) -> None:
@@ -61,3 +72,40 @@ def test_all_of_the_product_is_published(published: list[str]) -> None:
 
 def test_nothing_made_by_running_the_product_is_published(published: list[str]) -> None:
     assert [path for path in published if "__pycache__" in path or path.endswith((".pyc", ".log"))] == []
+
+
+NEVER_PUBLISHED = (
+    ".azure/production/.env",
+    ".azure/config.json",
+    ".env",
+    ".env.local",
+    ".env-production",
+    ".envrc",
+    ".git/config",
+    ".vscode/settings.json",
+    "authority.pem",
+    "local.settings.json",
+    "node_modules/left/index.js",
+    "shared/.env",
+    "shared/.env.local",
+    "shared/servicenow/client.pem",
+    "shared/web/node_modules/left/index.js",
+    "shared/web/__pycache__/pages.pyc",
+)
+
+
+def test_secrets_and_what_tools_leave_are_not_published(
+    publisher: Callable[[Path], Iterator[str]], tmp_path: Path
+) -> None:
+    """What may lie in an operator's folder, and does not lie in this one."""
+    shutil.copy(ROOT / ".funcignore", tmp_path)
+    for path in (*NEVER_PUBLISHED, "function_app.py", "shared/environment.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert list(publisher(tmp_path)) == ["function_app.py", "shared/environment.py"]
+
+
+def test_azd_lets_azure_install_the_requirements() -> None:
+    """Packages built on a person's machine are not those that Azure runs."""
+    (service,) = yaml.safe_load((ROOT / "azure.yaml").read_text())["services"].values()
+    assert service["remoteBuild"] is True
