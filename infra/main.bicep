@@ -48,6 +48,11 @@ param maintainSchedule string = '0 * * * * *'
 @maxValue(86400)
 param syncIntervalS int = 300
 
+@description('Days for which a secret in Key Vault is valid, at most what policies of Azure allow; the app renews it in time.')
+@minValue(1)
+@maxValue(3650)
+param secretLifetimeDays int = 90
+
 @description('Time of day, UTC, of the complete comparison with ServiceNow.')
 param reconcileAt string = '02:00'
 
@@ -222,6 +227,7 @@ module configuration 'modules/configuration.bicep' = {
       AZURE_CLIENT_ID: identity.outputs.clientId
       MAINTAIN_SCHEDULE: maintainSchedule
       SYNC_INTERVAL_S: string(syncIntervalS)
+      SECRET_LIFETIME_DAYS: string(secretLifetimeDays)
       RECONCILE_AT: reconcileAt
       ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'

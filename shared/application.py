@@ -26,6 +26,7 @@ from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.revocation import TokenRevocation
+from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens
 from shared.maintenance import Maintenance
@@ -120,6 +121,7 @@ class Application:
                 revocation=revocation,
                 lease=token_lease,
                 clock=clock,
+                secret_lifetime=settings.secret_lifetime,
                 allowed_hosts=settings.allowed_servicenow_hosts,
                 allow_loopback_http=settings.allow_loopback_http,
             ),
@@ -165,6 +167,7 @@ class Application:
                 reservations=reservations,
                 store=tickets,
                 tokens=tokens,
+                renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
                 health=health,
                 delivery=delivery,
                 sync=TicketSync(connections, tickets, servicenow.records, tokens, clock),

@@ -19,6 +19,7 @@ from shared.connections.consent import consent_days_left
 from shared.connections.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus, Operation
 from shared.connections.ports import AuthorizationStore, ConnectionStore
+from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.errors import ConnectorError, FixConfiguration, FixRequest
@@ -55,6 +56,7 @@ class Maintenance:
     reservations: IdempotencyStore
     store: TicketStore
     tokens: AccessTokens
+    renewal: SecretRenewal
     health: ConnectionHealth
     delivery: TicketDelivery
     sync: TicketSync
@@ -145,6 +147,7 @@ class Maintenance:
     async def _connection(self, connection: Connection, deadline: datetime, run: _Run) -> None:
         connection_id = connection.connection_id
         try:
+            connection = await self.renewal.renew_if_due(connection)
             if connection.ever_consented:
                 if is_refresh_due(connection, self.clock()):
                     connection = await self.tokens.refresh(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import time, timedelta
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -32,6 +32,7 @@ class Settings(BaseModel):
     managed_identity_client_id: str | None = Field(default=None, alias="AZURE_CLIENT_ID")
     maintain_schedule: str = Field(default="0 * * * * *", alias="MAINTAIN_SCHEDULE")
     sync_interval_s: int = Field(default=300, ge=30, le=86_400, alias="SYNC_INTERVAL_S")
+    secret_lifetime_days: int = Field(default=90, ge=1, le=3650, alias="SECRET_LIFETIME_DAYS")
     reconcile_at: time = Field(default=time(2, 0), alias="RECONCILE_AT")
     allowed_servicenow_hosts: CommaList = Field(default=(), alias="ALLOWED_SERVICENOW_HOSTS")
     allow_loopback_http: bool = Field(default=False, alias="ALLOW_LOOPBACK_HTTP")
@@ -56,6 +57,11 @@ class Settings(BaseModel):
                 status=500,
                 next_step="Correct the named application settings and restart the function app.",
             ) from None
+
+    @property
+    def secret_lifetime(self) -> timedelta:
+        """How long a version of a secret in Key Vault lives at most."""
+        return timedelta(days=self.secret_lifetime_days)
 
     @property
     def redirect_uri(self) -> str:

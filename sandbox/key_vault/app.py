@@ -259,10 +259,19 @@ def _control(endpoints: Mapping[int, Endpoint]) -> list[Route]:
         wanted = await request.json()
         if "purge_protection" in wanted:
             vault.purge_protection = bool(wanted["purge_protection"])
+        if "governance_policy" in wanted:
+            vault.governance_policy = bool(wanted["governance_policy"])
+        if "gives_out_expired" in wanted:
+            vault.gives_out_expired = bool(wanted["gives_out_expired"])
         if "transition_s" in wanted:
             vault.transition = timedelta(seconds=wanted["transition_s"])
         return JSONResponse(
-            {"purge_protection": vault.purge_protection, "transition_s": vault.transition.total_seconds()}
+            {
+                "purge_protection": vault.purge_protection,
+                "governance_policy": vault.governance_policy,
+                "gives_out_expired": vault.gives_out_expired,
+                "transition_s": vault.transition.total_seconds(),
+            }
         )
 
     return [

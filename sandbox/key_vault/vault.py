@@ -7,13 +7,15 @@ message is worded plainly.
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 RECOVERABLE_DAYS = 90
+MAXIMUM_VALIDITY = timedelta(days=90)
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _MAXIMUM_VALUE_BYTES = 25 * 1024
 _MAXIMUM_TAGS = 15
@@ -40,7 +42,7 @@ class KeyVaultError(Exception):
 
 @dataclass
 class Version:
-    """A version of a secret; ``not_before`` and ``expires`` inform, they forbid nothing (About secrets)."""
+    """A version of a secret; ``not_before`` and ``expires`` inform, they forbid nothing unless a switch says so."""
 
     id: str
     value: str
@@ -84,12 +86,18 @@ class Vault:
     Attributes:
         url: Its address, without a slash at the end; part of every identifier.
         purge_protection: Deleted secrets cannot be purged before their time.
+        governance_policy: The policies of Azure that landing zones assign with the effect Deny: every secret has a
+            content type, and an end at most 90 days after its creation. Whether they look at changes as well as at new
+            versions is not known, so they do here.
+        gives_out_expired: A secret can be read after its end, as "About secrets" says.
         transition: How long a deletion and a recovery take; the service needs some seconds for each.
         clock: Gives the present time.
     """
 
     url: str
     purge_protection: bool = True
+    governance_policy: bool = True
+    gives_out_expired: bool = True
     transition: timedelta = timedelta()
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _secrets: dict[str, Secret] = field(default_factory=dict)
@@ -112,6 +120,7 @@ class Vault:
         now = self.clock()
         version = Version(uuid.uuid4().hex, value, created_at=now, updated_at=now)
         _apply(version, properties)
+        self._require_policy(name, version)
         secret = self._secrets.setdefault(name.lower(), Secret(name))
         secret.versions.append(version)
         return secret, version
@@ -123,11 +132,16 @@ class Vault:
             raise KeyVaultError(
                 403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled"
             )
+        if not self.gives_out_expired and version.expires is not None and version.expires <= self.clock().timestamp():
+            raise KeyVaultError(403, "Forbidden", "Operation get is not allowed on a expired secret.", "SecretExpired")
         return secret, version
 
     def update_secret(self, name: str, version_id: str, properties: Mapping[str, object]) -> tuple[Secret, Version]:
         """Change a version's attributes, content type and tags; what is not given stays."""
         secret, version = self._find(name, version_id)
+        changed = replace(version)
+        _apply(changed, properties)
+        self._require_policy(name, changed)
         _apply(version, properties)
         version.updated_at = self.clock()
         return secret, version
@@ -198,6 +212,19 @@ class Vault:
         if not _NAME.fullmatch(name):
             raise _bad_parameter(f"The request URI contains an invalid name: {name}")
 
+    def _require_policy(self, name: str, version: Version) -> None:
+        if not self.governance_policy:
+            return
+        if not version.content_type:
+            raise _disallowed(name, "Secrets should have content type set", "75262d3e-ba4a-4f43-85f8-9f72c090e5e3")
+        latest = version.created_at + MAXIMUM_VALIDITY
+        if version.expires is None or version.expires > latest.timestamp():
+            raise _disallowed(
+                name,
+                "Secrets should have the specified maximum validity period",
+                "342e8053-e12e-4c44-be01-c3c2f318400f",
+            )
+
     def _require_free(self, name: str) -> None:
         now = self.clock()
         deleted = self._deleted.get(name.lower())
@@ -244,6 +271,24 @@ def _by_name(secrets: Iterable[Secret]) -> list[Secret]:
 
 def _bad_parameter(message: str) -> KeyVaultError:
     return KeyVaultError(400, "BadParameter", message)
+
+
+def _disallowed(name: str, policy: str, definition_id: str) -> KeyVaultError:
+    identifiers = [
+        {
+            "policyAssignment": {"name": "Enforce-GR-KeyVault"},
+            "policyDefinition": {
+                "name": policy,
+                "id": f"/providers/Microsoft.Authorization/policyDefinitions/{definition_id}",
+            },
+        }
+    ]
+    return KeyVaultError(
+        403,
+        "Forbidden",
+        f"Secret '{name}' was disallowed by policy. Policy identifiers: '{json.dumps(identifiers)}'.",
+        "ForbiddenByGovernancePolicy",
+    )
 
 
 def _not_found(name: str) -> KeyVaultError:

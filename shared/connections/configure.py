@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock
@@ -23,6 +23,7 @@ from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest, checked_connection_id
 from shared.connections.revocation import TokenRevocation
 from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.secret_renewal import renewal_after
 from shared.connections.tokens import without_tokens
 from shared.errors import FixRequest, TryLater
 from shared.log import log_event
@@ -51,6 +52,7 @@ class ConnectionConfiguration:
     """Creates and changes connections; see the module's description for what it promises.
 
     Attributes:
+        secret_lifetime: How long a version of a secret in Key Vault lives.
         allowed_hosts: Hosts outside ServiceNow's own domains that the operator allows.
         allow_loopback_http: Whether ``http://`` to this machine is allowed.
     """
@@ -60,6 +62,7 @@ class ConnectionConfiguration:
     revocation: TokenRevocation
     lease: Lease
     clock: Clock
+    secret_lifetime: timedelta
     allowed_hosts: Collection[str] = ()
     allow_loopback_http: bool = False
 
@@ -174,7 +177,14 @@ class ConnectionConfiguration:
             keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:
                 return current
-            return await change_connection(self.connections, current, lambda row: configured(row, self.clock()))
+            renew_at = current.secrets_renew_at
+            if client_secret is not None:
+                renew_at = self.clock() + renewal_after(self.secret_lifetime)
+
+            def complete(row: Connection) -> Connection:
+                return replace(configured(row, self.clock()), secrets_renew_at=renew_at)
+
+            return await change_connection(self.connections, current, complete)
 
 
 def with_details(connection: Connection, request: ConnectionRequest, instance: str) -> Connection:

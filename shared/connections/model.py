@@ -108,6 +108,8 @@ class Connection:
             and the others keep their hands off the old one; None when Key Vault has the newest.
         refresh_again_at: When the connector asks for a token again by itself although ServiceNow refused the consent;
             None while it is not refused.
+        secrets_renew_at: When client secret and refresh token are written to Key Vault again, before their versions end
+            there; None when nobody knows how old they are.
         last_success_at: When ServiceNow last gave a real answer.
         kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
         etag: Version of the stored row, None before it is stored.
@@ -135,6 +137,7 @@ class Connection:
     access_token_version: str | None = None
     refresh_token_outdated_until_at: datetime | None = None
     refresh_again_at: datetime | None = None
+    secrets_renew_at: datetime | None = None
     last_success_at: datetime | None = None
     last_error: LastError | None = None
     former_instances: Mapping[str, str] = field(default_factory=dict)

@@ -185,8 +185,8 @@ def _error_beside_success(
         code=NOT_STORED,
         message="ServiceNow gave a new refresh token, and Key Vault has not taken it. The connector works on with it "
         "from memory and tries again.",
-        next_step="See why Key Vault refuses writes: throttling, a network rule, a role. Do not restart the app before "
-        "it has taken the token; the consent may be lost with it.",
+        next_step="See why Key Vault refuses writes: throttling, a network rule, a role, a policy. Do not restart the "
+        "app before it has taken the token; the consent may be lost with it.",
         at=now,
     )
 

@@ -3,59 +3,84 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.keyvault.secrets import SecretProperties
+from azure.keyvault.secrets import KeyVaultSecret, SecretProperties
 from azure.keyvault.secrets.aio import SecretClient
 
 from shared.clock import Clock
 from shared.errors import FixConfiguration, StorageUnavailable
 from shared.secret import Secret
 from shared.settings import Settings
-from shared.storage.tables import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, storage_errors
+from shared.storage.tables import (
+    CONNECT_TIMEOUT_S,
+    READ_TIMEOUT_S,
+    RETRIES,
+    inner_code,
+    is_refused_by_policy,
+    storage_errors,
+)
 
 VAULT_DOMAINS: Final = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net")
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 CONCURRENT_UPDATES: Final = 8
 TOMBSTONE: Final = "removed"
+CONTENT_TYPE: Final = "text/plain"
+CLOCK_MARGIN: Final = timedelta(hours=1)
+"""A secret ends so much before its longest life: policies count that from its creation by Key Vault's clock."""
+_UNREADABLE: Final = frozenset({"SecretDisabled", "SecretExpired"})
 
 
 class KeyVaultSecretStore:
-    """Implements :class:`shared.connections.ports.SecretStore`; every method can raise StorageUnavailable."""
+    """Implements :class:`shared.connections.ports.SecretStore`; every method can raise StorageUnavailable.
 
-    def __init__(self, client: SecretClient, clock: Clock) -> None:
+    Every version has a content type and an end, as policies of Azure ask for ("Secrets should have content type set",
+    "Secrets should have the specified maximum validity period").
+    """
+
+    def __init__(self, client: SecretClient, clock: Clock, lifetime: timedelta) -> None:
         self._client = client
         self._clock = clock
+        self._lifetime = lifetime
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
-        """Return the secret, or None when there is none or it is disabled."""
+        """Return the secret, or None when there is none or Key Vault does not give it out.
+
+        It gives out no disabled ones. Those whose end has passed it does ("About Azure Key Vault secrets", date-time
+        controlled operations); one that does not would say ``SecretExpired``.
+        """
         with storage_errors():
             try:
                 found = await self._client.get_secret(name, version)
             except ResourceNotFoundError:
                 return None
             except HttpResponseError as error:
-                if _inner_code(error) == "SecretDisabled":
+                if inner_code(error) in _UNREADABLE:
                     return None
                 raise
         return None if found.value is None else Secret(found.value)
 
     async def set_secret(self, name: str, value: Secret, *, expires_at: datetime | None = None) -> str:
-        """Write a new version and return its version id; a secret that somebody deleted is recovered first."""
+        """Write a new version and return its version id; a secret that somebody deleted is recovered first.
+
+        Args:
+            expires_at: When the value ends. Its version ends earlier when it would live longer than it may.
+        """
         with storage_errors():
             try:
-                written = await self._client.set_secret(name, value.reveal(), expires_on=expires_at)
+                written = await self._write(name, value.reveal(), expires_at, content_type=CONTENT_TYPE)
             except ResourceExistsError as error:
-                if _inner_code(error) != "ObjectIsDeletedButRecoverable":
+                if inner_code(error) != "ObjectIsDeletedButRecoverable":
                     raise StorageUnavailable(
                         "Key Vault is still deleting or recovering a secret of this name.", retry_after_s=10
                     ) from None
                 await self._client.recover_deleted_secret(name)
-                written = await self._client.set_secret(name, value.reveal(), expires_on=expires_at)
+                written = await self._write(name, value.reveal(), expires_at, content_type=CONTENT_TYPE)
         version = written.properties.version
         assert version is not None, "Key Vault names the version it wrote"
         return version
@@ -73,19 +98,45 @@ class KeyVaultSecretStore:
             enabled = [each async for each in properties if each.enabled]
             if not enabled:
                 return
-            await self._client.set_secret(name, TOMBSTONE, enabled=False, content_type=TOMBSTONE)
+            await self._write(name, TOMBSTONE, None, enabled=False, content_type=TOMBSTONE)
             turn = asyncio.Semaphore(CONCURRENT_UPDATES)
 
-            async def disable(version: str | None) -> None:
+            async def disable(version: SecretProperties) -> None:
+                # A policy looks at changes, too, and an older release wrote neither content type nor end.
                 async with turn:
-                    await self._client.update_secret_properties(name, version, enabled=False)
+                    await self._client.update_secret_properties(
+                        name,
+                        version.version,
+                        enabled=False,
+                        content_type=version.content_type or CONTENT_TYPE,
+                        expires_on=self._end(version.expires_on, version.created_on or now),
+                    )
 
             # A connection leaves thousands of access tokens whose time is over: what may still work comes first.
             enabled.sort(key=lambda each: _is_over(each, now))
-            outcomes = await asyncio.gather(*(disable(each.version) for each in enabled), return_exceptions=True)
+            outcomes = await asyncio.gather(*(disable(each) for each in enabled), return_exceptions=True)
             for outcome in outcomes:
                 if outcome is not None:
                     raise outcome
+
+    async def _write(self, name: str, value: str, expires_at: datetime | None, **properties: Any) -> KeyVaultSecret:
+        """Write a new version; where our clock is so far ahead that a policy refuses it, by the vault's clock."""
+        ends_at = self._end(expires_at, self._clock())
+        try:
+            return await self._client.set_secret(name, value, expires_on=ends_at, **properties)
+        except HttpResponseError as error:
+            answered_at = _answered_at(error)
+            if not is_refused_by_policy(error) or answered_at is None:
+                raise
+            earlier = self._end(expires_at, answered_at)
+            if earlier >= ends_at:
+                raise
+        return await self._client.set_secret(name, value, expires_on=earlier, **properties)
+
+    def _end(self, expires_at: datetime | None, created_at: datetime) -> datetime:
+        """Return when a version ends whose value ends at the given time, if ever."""
+        latest = created_at + self._lifetime - CLOCK_MARGIN
+        return latest if expires_at is None else min(expires_at, latest)
 
     async def aclose(self) -> None:
         """Close the connection pool."""
@@ -120,14 +171,17 @@ def open_secrets(settings: Settings, credential: AsyncTokenCredential, clock: Cl
         retry_backoff_factor=0.4,
         retry_backoff_max=5,
     )
-    return KeyVaultSecretStore(client, clock)
+    return KeyVaultSecretStore(client, clock, settings.secret_lifetime)
 
 
 def _is_over(properties: SecretProperties, now: datetime) -> bool:
     return properties.expires_on is not None and properties.expires_on <= now
 
 
-def _inner_code(error: HttpResponseError) -> str | None:
-    inner: Any = getattr(error.error, "innererror", None) or {}
-    code = inner.get("code")
-    return code if isinstance(code, str) else None
+def _answered_at(error: HttpResponseError) -> datetime | None:
+    """Return the time by the clock of whoever answered; HTTP writes it in GMT, whatever a proxy makes of the zone."""
+    text: str = getattr(error.response, "headers", {}).get("Date", "")
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None

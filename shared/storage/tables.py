@@ -35,6 +35,7 @@ which is what happens to a connection that has been idle for long. It may have b
 repeats it has to know its own write again."""
 
 _TRY_AGAIN: Final = frozenset({408, 429})
+_REFUSED_BY_POLICY: Final = "ForbiddenByGovernancePolicy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,18 @@ def is_table_missing(error: HttpResponseError) -> bool:
     return TableErrorCode.TABLE_NOT_FOUND in {getattr(error, "error_code", None), response_code}
 
 
+def inner_code(error: HttpResponseError) -> str | None:
+    """Return Key Vault's own code of an error, such as ``SecretDisabled``, if it gives one."""
+    inner: Any = getattr(error.error, "innererror", None) or {}
+    code = inner.get("code")
+    return code if isinstance(code, str) else None
+
+
+def is_refused_by_policy(error: HttpResponseError) -> bool:
+    """Whether a policy of Azure, not the vault itself, refuses what was written."""
+    return inner_code(error) == _REFUSED_BY_POLICY
+
+
 def _told(error: AzureError) -> StorageUnavailable | None:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, HttpResponseError) and is_table_missing(error):
@@ -142,6 +155,14 @@ def _told(error: AzureError) -> StorageUnavailable | None:
             "A table is missing in the storage account.",
             code="storage_table_missing",
             next_step="Deploy the infrastructure again; it creates the tables.",
+        )
+    if isinstance(error, HttpResponseError) and is_refused_by_policy(error):
+        return StorageUnavailable(
+            "A policy of Azure does not let the connector write this secret to Key Vault.",
+            code="secret_refused_by_policy",
+            next_step="See in the policies that apply to the vault, such as Enforce-GR-KeyVault, how long a secret may "
+            "be valid, and deploy with secretLifetimeDays no greater than that. Exempt the vault from a policy that "
+            "asks for a least validity: access tokens live for minutes.",
         )
     if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
         return StorageUnavailable(

@@ -19,7 +19,7 @@ blueprint = func.Blueprint()
 
 MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 _KNOWN: Final = {400: ("invalid_connection_id",), 404: ("connection_not_found",)}
-_BUSY: Final = {503: ("connection_busy", "storage_access_refused")}
+_BUSY: Final = {503: ("connection_busy", "storage_access_refused", "secret_refused_by_policy")}
 
 
 @operation(

@@ -98,6 +98,7 @@ class TestSettings:
                 "PUBLIC_BASE_URL": "https://tickets.contoso.com",
                 "MAINTAIN_SCHEDULE": "30 */2 * * * *",
                 "SYNC_INTERVAL_S": "600",
+                "SECRET_LIFETIME_DAYS": "30",
                 "RECONCILE_AT": "17:30",
                 "ALLOWED_SERVICENOW_HOSTS": "servicenow.contoso.com,itsm.contoso.com",
             }.items()

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import time, timedelta
 
 from shared.connections.lease import SYNC, Lease
-from shared.connections.model import Connection, LastError, Operation
+from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
+from shared.connections.secret_names import client_secret_name
 from shared.maintenance import Maintenance
 from shared.settings import Settings
 from shared.tickets.deliver import TicketDelivery
@@ -44,6 +45,7 @@ class World:
             reservations=MemoryIdempotencyStore(),
             store=self.store,
             tokens=app.tokens,
+            renewal=app.renewal,
             health=app.health,
             delivery=TicketDelivery(
                 self.store, self.servicenow, door, MemoryRequesterDirectory(), app.health, app.clock
@@ -94,6 +96,16 @@ async def test_a_refused_comparison_is_the_last_error_until_one_succeeds() -> No
     world.servicenow.hidden = set()
     assert await world.run_after(PATIENCE) is None
     assert world.phases() == {Phase.NEW}
+
+
+async def test_secrets_are_renewed_although_nothing_else_goes_well() -> None:
+    """The consent is refused for months: the client secret must still be there for the next one."""
+    app = Surroundings()
+    world = World(app, await app.connected())
+    app.servicenow.refresh_tokens.clear()
+    await world.run_after(timedelta(days=60))
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert len(app.secrets.versions[client_secret_name("contoso")]) == 2
 
 
 async def test_a_refused_synchronisation_does_not_hold_up_the_comparison() -> None:

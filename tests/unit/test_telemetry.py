@@ -312,6 +312,7 @@ class TestMetrics:
             reservations=MemoryIdempotencyStore(),
             store=store,
             tokens=app.tokens,
+            renewal=app.renewal,
             health=app.health,
             delivery=TicketDelivery(store, servicenow, door, MemoryRequesterDirectory(), app.health, app.clock),
             sync=TicketSync(app.store, store, servicenow, door, app.clock),

@@ -13,6 +13,7 @@ from shared.clock import CLOCKS_DIFFER, believed
 from shared.connections.authorize import ConnectionAuthorization
 from shared.connections.lease import SYNC, TOKENS, Lease
 from shared.connections.model import ConnectionStatus, LastError, SyncState
+from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.maintenance import Maintenance
@@ -29,7 +30,7 @@ from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
-from tests.unit.connections.surroundings import INTEGRATION_USER, Surroundings
+from tests.unit.connections.surroundings import INTEGRATION_USER, SECRET_LIFETIME, Surroundings
 from tests.unit.tickets.examples import new_ticket
 
 DAY = timedelta(days=1)
@@ -111,9 +112,10 @@ class Hosts:
         app = self.app
         leases = MemoryLeaseStore(clock, leases=app.leases.leases)
         health = ConnectionHealth(app.store, clock)
+        token_lease = Lease(leases, TOKENS, app.sleep)
         tokens = AccessTokens(
             connections=app.store,
-            lease=Lease(leases, TOKENS, app.sleep),
+            lease=token_lease,
             secrets=app.secrets,
             server=app.servicenow,
             health=health,
@@ -128,6 +130,7 @@ class Hosts:
             reservations=MemoryIdempotencyStore(),
             store=self.tickets,
             tokens=tokens,
+            renewal=SecretRenewal(app.store, app.secrets, token_lease, clock, SECRET_LIFETIME),
             health=health,
             delivery=TicketDelivery(
                 self.tickets, self.servicenow, tokens, MemoryRequesterDirectory(), health, clock, random=lambda: 0.0

@@ -56,6 +56,7 @@ FULL = Connection(
     access_token_version="v1",
     access_token_issued_at=datetime(2026, 3, 1, 23, tzinfo=UTC),
     refresh_token_outdated_until_at=datetime(2026, 3, 2, 2, tzinfo=UTC),
+    secrets_renew_at=datetime(2026, 5, 1, tzinfo=UTC),
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
     last_error=LastError("insufficient_rights", "ServiceNow refuses.", "", START, Operation.DELIVERY),

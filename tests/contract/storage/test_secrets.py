@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -44,12 +44,76 @@ async def test_the_end_of_a_secret_stands_in_the_vault(secrets: KeyVaultSecretSt
     assert (await client.get_secret(NAME)).properties.expires_on == START.replace(microsecond=0)
 
 
+async def test_every_version_has_a_content_type_and_ends_in_time(
+    secrets: KeyVaultSecretStore, client: SecretClient, clock: ManualClock
+) -> None:
+    """Landing zones refuse any other (the vault's switch is on)."""
+    clock.now = datetime.now(UTC)
+    await secrets.set_secret(NAME, Secret("one"))
+    await secrets.set_secret(NAME, Secret("two"), expires_at=clock.now + timedelta(days=100))
+    await secrets.set_secret(NAME, Secret("three"), expires_at=clock.now + timedelta(minutes=30))
+    await secrets.remove_secret(NAME)
+    versions = [each async for each in client.list_properties_of_secret_versions(NAME)]
+    assert sorted(each.content_type or "" for each in versions) == ["removed", "text/plain", "text/plain", "text/plain"]
+    ends = sorted(each.expires_on - clock.now for each in versions if each.expires_on is not None)
+    assert [round(end / timedelta(minutes=1)) for end in ends] == [30, *[90 * 24 * 60 - 60] * 3]
+
+
+async def test_a_clock_that_is_ahead_keeps_nothing_from_being_written(
+    secrets: KeyVaultSecretStore, client: SecretClient, clock: ManualClock
+) -> None:
+    """The limit counts by the vault's clock, and a refresh token that is not written may be lost."""
+    clock.now = datetime.now(UTC) + timedelta(days=2)
+    await secrets.set_secret(NAME, Secret("one"), expires_at=clock.now + timedelta(days=100))
+    properties = (await client.get_secret(NAME)).properties
+    assert properties.created_on is not None
+    assert properties.expires_on is not None
+    assert timedelta(days=89) < properties.expires_on - properties.created_on < timedelta(days=90)
+
+
+async def test_what_a_policy_refuses_is_told_as_such(
+    settings: Settings, credential: ManagedIdentityCredential, clock: ManualClock
+) -> None:
+    clock.now = datetime.now(UTC)
+    secrets = open_secrets(settings.model_copy(update={"secret_lifetime_days": 180}), credential, clock)
+    with pytest.raises(StorageUnavailable) as caught:
+        await secrets.set_secret(NAME, Secret("one"))
+    assert (caught.value.code, caught.value.status) == ("secret_refused_by_policy", 503)
+    assert "secretLifetimeDays" in caught.value.next_step
+    assert await secrets.get_secret(NAME) is None
+    await secrets.aclose()
+
+
+async def test_secrets_of_an_older_release_can_be_removed_where_a_policy_came_later(
+    secrets: KeyVaultSecretStore, client: SecretClient, vault_url: str
+) -> None:
+    """They have neither content type nor end, and whoever changes them has to give them both."""
+    switch = f"{vault_url}/sandbox/settings"
+    httpx.patch(switch, json={"governance_policy": False}).raise_for_status()
+    old = await client.set_secret(NAME, "old")
+    far = await client.set_secret(NAME, "far", expires_on=datetime.now(UTC) + timedelta(days=1000))
+    httpx.patch(switch, json={"governance_policy": True}).raise_for_status()
+    await secrets.remove_secret(NAME)
+    assert [await secrets.get_secret(NAME, each.properties.version) for each in (old, far)] == [None, None]
+
+
+async def test_a_secret_whose_end_has_passed_is_read_if_the_vault_gives_it_out(
+    secrets: KeyVaultSecretStore, clock: ManualClock, vault_url: str
+) -> None:
+    await secrets.set_secret(NAME, Secret("one"), expires_at=clock.now - timedelta(days=1))
+    assert await secrets.get_secret(NAME) == Secret("one")
+    httpx.patch(f"{vault_url}/sandbox/settings", json={"gives_out_expired": False}).raise_for_status()
+    assert await secrets.get_secret(NAME) is None
+
+
 async def test_a_removed_secret_cannot_be_read_in_any_version(
     secrets: KeyVaultSecretStore, client: SecretClient, clock: ManualClock
 ) -> None:
     day = timedelta(days=1)
     versions = [await secrets.set_secret(NAME, Secret("over"), expires_at=clock.now - day)]
-    await client.set_secret(NAME, "not valid yet", not_before=clock.now + day)
+    await client.set_secret(
+        NAME, "not valid yet", not_before=clock.now + day, expires_on=clock.now + 2 * day, content_type="text/plain"
+    )
     # More than one page of the list.
     versions += [await secrets.set_secret(NAME, Secret(f"number {number}")) for number in range(30)]
     await secrets.remove_secret(NAME)

@@ -12,6 +12,7 @@ param alertEmailAddresses = ['operations@contoso.com']
 param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
 param maintainSchedule = '30 */2 * * * *'
 param syncIntervalS = 600
+param secretLifetimeDays = 30
 param reconcileAt = '17:30'
 param consentWarningDays = 30
 param pendingWarningAgeS = 7200

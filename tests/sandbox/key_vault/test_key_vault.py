@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -20,16 +21,24 @@ _VERSION = {"api-version": "7.4"}
 
 
 @pytest.fixture
-async def client(vault_url: str, credential: ManagedIdentityCredential) -> AsyncIterator[SecretClient]:
-    """The client as the product makes it, without retries that would hide a fault."""
-    async with SecretClient(vault_url, credential, verify_challenge_resource=False, retry_total=0) as opened:
+def control(vault_url: str) -> Iterator[httpx.Client]:
+    """The control API of the test's vault."""
+    with httpx.Client(base_url=f"{vault_url}/sandbox") as opened:
         yield opened
 
 
 @pytest.fixture
-def control(vault_url: str) -> Iterator[httpx.Client]:
-    """The control API of the test's vault."""
-    with httpx.Client(base_url=f"{vault_url}/sandbox") as opened:
+def ungoverned(control: httpx.Client) -> None:
+    """Takes the policies of Azure away, which have tests of their own."""
+    control.patch("/settings", json={"governance_policy": False}).raise_for_status()
+
+
+@pytest.fixture
+async def client(
+    ungoverned: None, vault_url: str, credential: ManagedIdentityCredential
+) -> AsyncIterator[SecretClient]:
+    """The client as the product makes it, without retries that would hide a fault."""
+    async with SecretClient(vault_url, credential, verify_challenge_resource=False, retry_total=0) as opened:
         yield opened
 
 
@@ -134,6 +143,41 @@ async def test_times_inform_and_forbid_nothing(client: SecretClient) -> None:
     assert (await client.get_secret("old")).value == "one"
 
 
+async def test_a_switch_lets_the_end_forbid(client: SecretClient, control: httpx.Client) -> None:
+    await client.set_secret("old", "one", expires_on=datetime(2011, 1, 1, tzinfo=UTC))
+    await client.set_secret("young", "two", expires_on=datetime.now(UTC) + timedelta(hours=1))
+    control.patch("/settings", json={"gives_out_expired": False})
+    with pytest.raises(HttpResponseError) as refused:
+        await client.get_secret("old")
+    assert refused.value.status_code == 403
+    assert refused.value.error is not None
+    assert refused.value.error.innererror == {"code": "SecretExpired"}
+    assert (await client.get_secret("young")).value == "two"
+
+
+async def test_policies_of_azure_refuse_what_landing_zones_refuse(client: SecretClient, control: httpx.Client) -> None:
+    now = datetime.now(UTC)
+    control.patch("/settings", json={"governance_policy": True})
+
+    async def refusal(**properties: Any) -> HttpResponseError:
+        with pytest.raises(HttpResponseError, match="Secret 'token' was disallowed by policy") as refused:
+            await client.set_secret("token", "one", **properties)
+        assert refused.value.status_code == 403
+        assert refused.value.error is not None
+        assert refused.value.error.innererror == {"code": "ForbiddenByGovernancePolicy"}
+        return refused.value
+
+    assert "content type" in str(await refusal(expires_on=now + timedelta(days=1)))
+    assert "content type" in str(await refusal(expires_on=now + timedelta(days=1), tags={"Content-Type": "text/plain"}))
+    assert "validity" in str(await refusal(content_type="text/plain"))
+    assert "validity" in str(await refusal(content_type="text/plain", expires_on=now + timedelta(days=91)))
+    await client.set_secret("token", "one", content_type="text/plain", expires_on=now + timedelta(days=89))
+    with pytest.raises(HttpResponseError, match="validity"):
+        await client.update_secret_properties("token", expires_on=now + timedelta(days=91))
+    listed = [each async for each in client.list_properties_of_secret_versions("token")]
+    assert [each.expires_on for each in listed] == [(now + timedelta(days=89)).replace(microsecond=0)]
+
+
 async def test_lists_are_paged(client: SecretClient, control: httpx.Client) -> None:
     for number in range(30):
         await client.set_secret(f"secret-{number:02}", "x")
@@ -208,7 +252,7 @@ async def test_faults_come_on_demand_and_go(client: SecretClient, control: httpx
 
 
 async def test_the_client_waits_and_tries_again_when_throttled(
-    vault_url: str, credential: ManagedIdentityCredential, control: httpx.Client
+    ungoverned: None, vault_url: str, credential: ManagedIdentityCredential, control: httpx.Client
 ) -> None:
     async with SecretClient(vault_url, credential, verify_challenge_resource=False, retry_backoff_factor=0) as client:
         await client.set_secret("token", "one")
@@ -227,7 +271,9 @@ async def test_the_log_holds_no_values(client: SecretClient, control: httpx.Clie
 async def test_vaults_see_nothing_of_each_other(key_vaults: KeyVaults, credential: ManagedIdentityCredential) -> None:
     one, other = key_vaults.new_vault(), key_vaults.new_vault()
     async with SecretClient(one, credential, verify_challenge_resource=False) as client:
-        secret = await client.set_secret("token", "one")
+        secret = await client.set_secret(
+            "token", "one", content_type="text/plain", expires_on=datetime.now(UTC) + timedelta(days=1)
+        )
         assert secret.id is not None
         assert secret.id.startswith(f"{one}/secrets/token/")
     async with SecretClient(other, credential, verify_challenge_resource=False) as client:

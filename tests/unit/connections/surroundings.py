@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from shared.connections.authorize import AuthorizationStart, ConnectionAuthorization
@@ -12,6 +13,7 @@ from shared.connections.model import Connection
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.requests import ConnectionRequest
 from shared.connections.revocation import TokenRevocation
+from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
 from shared.connections.tokens import AccessTokens
 from tests.memory.authorization_store import MemoryAuthorizationStore
@@ -28,6 +30,7 @@ CLIENT_SECRET = "the client secret"
 INSTANCE = "https://contoso.service-now.com"
 INTEGRATION_USER = "m365.integration"
 REDIRECT_URI = "https://tickets.contoso.com/api/oauth/callback"
+SECRET_LIFETIME = timedelta(days=90)
 ADMINISTRATOR = "0b0b0b0b-0000-4000-8000-000000000001"
 
 
@@ -64,7 +67,10 @@ class Surroundings:
         self.health = ConnectionHealth(self.store, self.clock)
         revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
         self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
-        self.configuration = ConnectionConfiguration(self.store, self.secrets, revocation, self.lease, self.clock)
+        self.configuration = ConnectionConfiguration(
+            self.store, self.secrets, revocation, self.lease, self.clock, SECRET_LIFETIME
+        )
+        self.renewal = SecretRenewal(self.store, self.secrets, self.lease, self.clock, SECRET_LIFETIME)
         self.removal = ConnectionRemoval(self.store, self.secrets, revocation, self.lease, self.clock)
         self.authorization = ConnectionAuthorization(
             connections=self.store,

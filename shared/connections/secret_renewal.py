@@ -1,0 +1,97 @@
+"""Renewal: a secret whose value lives longer than its version in Key Vault is written there again, in time.
+
+Every version has an end, because policies of Azure ask for one (``Settings.secret_lifetime``); the client secret has
+none, and a refresh token can outlive the version that holds it. An end forbids nothing by itself: what Key Vault still
+gives out after it, when the app slept for months, is renewed then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock, believed
+from shared.connections.changes import change_connection
+from shared.connections.lease import HeldLease, Lease
+from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.ports import ConnectionStore, SecretStore
+from shared.connections.secret_names import client_secret_name, refresh_token_name
+from shared.errors import ConnectorError
+from shared.log import log_event
+
+_WITHOUT_SECRETS: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
+
+
+def renewal_after(lifetime: timedelta) -> timedelta:
+    """Return how long after it was written a secret is renewed: a third of its life is left for what goes wrong."""
+    return lifetime * 2 / 3
+
+
+def is_renewal_due(connection: Connection, now: datetime, lifetime: timedelta) -> bool:
+    """Whether the connection's secrets have to be written again.
+
+    They are, too, when nobody knows how old they are, as after a release that gave them no end.
+    """
+    if connection.status in _WITHOUT_SECRETS:
+        return False
+    renew_at = believed(connection.secrets_renew_at, now, ahead=renewal_after(lifetime))
+    return renew_at is None or renew_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRenewal:
+    """Renews the secrets of connections.
+
+    Attributes:
+        lease: Of whoever writes a connection's tokens.
+        lifetime: How long a version in Key Vault lives.
+    """
+
+    connections: ConnectionStore
+    secrets: SecretStore
+    lease: Lease
+    clock: Clock
+    lifetime: timedelta
+
+    async def renew_if_due(self, connection: Connection) -> Connection:
+        """Renew the connection's secrets if it is time, and nobody else writes its tokens; return it as stored.
+
+        A failure is logged and tried again by the next run of the timer: nothing else has to wait for it.
+        """
+        if not is_renewal_due(connection, self.clock(), self.lifetime):
+            return connection
+        try:
+            async with self.lease.held_if_free(connection.connection_id) as lease:
+                return connection if lease is None else await self._renew(connection.connection_id, lease) or connection
+        except ConnectorError as error:
+            log_event(
+                "secrets_not_renewed", level=logging.WARNING, connection_id=connection.connection_id, code=error.code
+            )
+            return connection
+
+    async def _renew(self, connection_id: str, lease: HeldLease) -> Connection | None:
+        current = await self.connections.get_connection(connection_id)
+        now = self.clock()
+        if current is None or not is_renewal_due(current, now, self.lifetime):
+            return current
+        for name, ends_at in _living(current, now):
+            value = await self.secrets.get_secret(name)
+            lease.require()
+            if value is not None:
+                await self.secrets.set_secret(name, value, expires_at=ends_at)
+        renewed = await change_connection(
+            self.connections, current, lambda row: replace(row, secrets_renew_at=now + renewal_after(self.lifetime))
+        )
+        log_event("secrets_renewed", connection_id=connection_id)
+        return renewed
+
+
+def _living(connection: Connection, now: datetime) -> Iterator[tuple[str, datetime | None]]:
+    """Yield the names of the secrets that are still good for something, with the ends of their values."""
+    yield client_secret_name(connection.connection_id), None
+    consent_ends_at = connection.consent_ends_at
+    if consent_ends_at is not None and consent_ends_at > now:
+        yield refresh_token_name(connection.connection_id), consent_ends_at
