@@ -13,6 +13,7 @@ from shared.errors import AccessRefused
 from shared.servicenow.queries import all_of, condition, one_of, ordered
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import Row, TableApi
+from shared.servicenow.transport import Subject
 from shared.tickets.model import TABLES
 
 MOST_CHOICES: Final = 500
@@ -65,7 +66,7 @@ class ServiceNowCatalogue:
         return None
 
     async def _rows(
-        self, access: InstanceAccess, table: str, query: str, fields: Sequence[str]
+        self, access: InstanceAccess, table: Subject, query: str, fields: Sequence[str]
     ) -> Sequence[Row] | None:
         try:
             page = await self.table_api.list_rows(

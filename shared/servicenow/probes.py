@@ -39,8 +39,9 @@ from shared.servicenow.queries import (
     one_of,
 )
 from shared.servicenow.records import ALL_CLASSES
-from shared.servicenow.table_api import Row, TableApi, table_url
-from shared.servicenow.transport import NotReached, Request
+from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
+from shared.servicenow.transport import NotReached, Request, Subject
+from shared.texts import one_line, printable_line
 from shared.tickets.model import CORRELATION_DISPLAY, TABLES, Priority
 from shared.tickets.ports import SYS_IDS_PER_REQUEST
 from shared.tickets.rendering import lost_characters
@@ -68,6 +69,15 @@ _RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")
 _RELEASE: Final = re.compile(r"(?:glide-)?([a-z]+)")
 _INVALID: Final = re.compile(r"invalid[ _](client|redirect)|(client_id|redirect_uri)[^<>]{0,40}(invalid|mismatch)")
 _ALL_SCOPES: Final = "public"
+_REACH_OF_ERROR: Final = {
+    "servicenow_timeout": Reach.TIMEOUT,
+    "instance_busy": Reach.TIMEOUT,
+    "connector_busy": Reach.TIMEOUT,
+    "answer_too_large": Reach.NOT_THE_API,
+    "answer_encoded": Reach.NOT_THE_API,
+    "answer_incomplete": Reach.NOT_THE_API,
+}
+"""What an error without a usable answer says of the instance; any other one is a connection that broke."""
 _REACH_OF_OBSTACLE: Final = {reach.value: reach for reach in Reach}
 
 
@@ -93,7 +103,7 @@ class ServiceNowProbe:
         except NotReached as error:
             return Greeting(_REACH_OF_OBSTACLE[error.obstacle])
         except ServiceNowUnavailable as error:
-            return Greeting(Reach.TIMEOUT if error.code == "servicenow_timeout" else Reach.NO_CONNECTION)
+            return Greeting(_REACH_OF_ERROR.get(error.code, Reach.NO_CONNECTION))
         told = date_of(answer.headers.get("date", ""))
         here = asked_at + (transport.clock() - asked_at) / 2
         return Greeting(_reach(answer), answer.status, None if told is None else (told - here).total_seconds())
@@ -105,11 +115,14 @@ class ServiceNowProbe:
         for _ in range(_MOST_HOPS):
             answer = await self._page(url)
             if not 300 <= answer.status < 400:
-                return SignInPage(_sign_in(answer), _without_parameters(url))
-            url = urljoin(url, answer.headers.get("location", ""))
+                return SignInPage(_sign_in(answer), _shown(url))
+            following = _followed(url, answer.headers.get("location", ""))
+            if following is None:
+                break
+            url = following
             if urlsplit(url)[:2] != origin:
                 break
-        return SignInPage(SignIn.ELSEWHERE, _without_parameters(url))
+        return SignInPage(SignIn.ELSEWHERE, _shown(url))
 
     async def serves_tokens(self, instance: str) -> bool:
         """See the port: a request without anything gets the one generic refusal (wire document 1.6)."""
@@ -307,13 +320,7 @@ class ServiceNowProbe:
         )
 
     async def _page(self, url: str) -> Answer:
-        parts = urlsplit(url)
-        request = Request(
-            method="GET",
-            url=url,
-            subject=parts.path.strip("/")[:40] or "page",
-            accept="text/html",
-        )
+        request = Request(method="GET", url=url, subject="sign_in_page", accept="text/html")
         return await self.table_api.transport.send(request, self._usable_page)
 
     def _usable_page(self, answer: Answer) -> Answer:
@@ -338,7 +345,9 @@ class ServiceNowProbe:
         result_of(answer, writing=False, now=self.table_api.transport.clock())
         return RateLimit(whole_number(answer.headers.get("x-ratelimit-limit", "")))
 
-    async def _row(self, access: InstanceAccess, table: str, key: tuple[str, str], fields: Sequence[str]) -> Row | None:
+    async def _row(
+        self, access: InstanceAccess, table: Subject, key: tuple[str, str], fields: Sequence[str]
+    ) -> Row | None:
         """Return the row with that key; None when it is not shown, or another one is."""
         name, value = key
         page = await self.table_api.list_rows(
@@ -370,9 +379,21 @@ def _sign_in(answer: Answer) -> SignIn:
     return SignIn.OTHER_ERROR if answer.status >= 400 else SignIn.ELSEWHERE
 
 
-def _without_parameters(url: str) -> str:
+def _followed(url: str, location: str) -> str | None:
+    """Return where a redirect leads a browser; None where it leads to no page of the web."""
+    try:
+        address = urljoin(url, location)
+        scheme, host = urlsplit(address)[:2]
+    except ValueError:
+        return None
+    return address if scheme in {"http", "https"} and host else None
+
+
+def _shown(url: str) -> str:
+    """Return an address as one line for people, without what could hold something secret: user, parameters, session."""
     scheme, host, path, _, _ = urlsplit(url)
-    return urlunsplit((scheme, host, path, "", ""))
+    address = urlunsplit((scheme, host.rpartition("@")[2], path.partition(";")[0], "", ""))
+    return one_line(printable_line(address), LINE_MAX_LENGTH)
 
 
 def _form(parameters: Mapping[str, str]) -> Secret:

@@ -26,12 +26,13 @@ from shared.servicenow.queries import (
 )
 from shared.servicenow.states import builtin_state_label
 from shared.servicenow.table_api import Page, Row, TableApi
+from shared.servicenow.transport import Subject
 from shared.tickets.identity import ticket_id_of
-from shared.tickets.model import TABLES, Record, Ticket
+from shared.tickets.model import TABLES, Record, Ticket, TicketTable
 from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordPage
 from shared.tickets.reach import Reach
 
-ALL_CLASSES: Final = "task"
+ALL_CLASSES: Final[Subject] = "task"
 """The parent table: asking it returns incidents, changes and whatever class a ticket was moved to."""
 
 FIELDS: Final = (
@@ -79,7 +80,7 @@ class ServiceNowRecords:
         return record
 
     async def find_records(
-        self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
+        self, access: InstanceAccess, table: TicketTable, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """See the port.
 
@@ -93,7 +94,8 @@ class ServiceNowRecords:
             "sys_id",
         )
         doubt: AccessRefused | None = None
-        for asked in (ALL_CLASSES, table):
+        tables: tuple[Subject, ...] = (ALL_CLASSES, table)
+        for asked in tables:
             try:
                 page = await self._few_rows(access, asked, query)
             except InstanceClosed:
@@ -117,7 +119,7 @@ class ServiceNowRecords:
             raise doubt
         return []
 
-    async def _few_rows(self, access: InstanceAccess, table: str, query: str) -> Page:
+    async def _few_rows(self, access: InstanceAccess, table: Subject, query: str) -> Page:
         """Return up to ten rows with their count, or without it where ServiceNow finds counting too dear."""
         ask = partial(self.table_api.list_rows, access, table, query=query, fields=(*FIELDS, *TEXTS), limit=10)
         try:

@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.connections.ports import InstanceAccess
 from shared.servicenow.answers import Answer, is_no_record_found, result_of, unusable_answer
-from shared.servicenow.transport import Request, Transport
+from shared.servicenow.transport import Request, Subject, Transport
 from shared.texts import one_line
 
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
@@ -89,7 +89,7 @@ class TableApi:
     async def list_rows(
         self,
         access: InstanceAccess,
-        table: str,
+        table: Subject,
         *,
         query: str,
         fields: Sequence[str],
@@ -129,7 +129,7 @@ class TableApi:
         return await self.transport.read(request, self._page)
 
     async def insert(
-        self, access: InstanceAccess, table: str, record: Mapping[str, str], *, fields: Sequence[str]
+        self, access: InstanceAccess, table: Subject, record: Mapping[str, str], *, fields: Sequence[str]
     ) -> Row:
         """Insert one record, in one request that is never repeated, and return these fields of it."""
         request = Request(
@@ -144,7 +144,7 @@ class TableApi:
         return await self.transport.send(request, self._written)
 
     async def update(
-        self, access: InstanceAccess, table: str, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
+        self, access: InstanceAccess, table: Subject, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
     ) -> Row:
         """Change one record, in one request that is never repeated, and return these fields of it."""
         request = Request(

@@ -31,7 +31,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -45,6 +45,26 @@ from shared.servicenow.answers import Answer, unusable_answer
 from shared.servicenow.bodies import ACCEPTED_CODING, read_body
 from shared.servicenow.turns import REQUESTS_PER_INSTANCE, RoomForAnswers, Turns, take
 from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
+
+type Subject = Literal[
+    "task",
+    "incident",
+    "change_request",
+    "sys_user",
+    "sys_user_group",
+    "sys_user_has_role",
+    "sys_choice",
+    "sys_properties",
+    "sys_db_object",
+    "oauth_entity",
+    "current_user",
+    "greeting",
+    "sign_in_page",
+    "oauth_token",
+    "oauth_revoke",
+]
+"""What a request is about, in the log, in metrics and in spans: a table, or the name of an endpoint. No name that an
+answer holds can get there: each new one would be a time series of its own, and could say anything."""
 
 type HttpTransport = httpx.AsyncBaseTransport
 """What carries requests; given by tests that want no network."""
@@ -72,10 +92,11 @@ _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.ProxyError,
-    httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
 """Nothing of the request had left when one of these came up."""
+
+_LOCATION: Final = "connector.location"
 
 # Every attempt has its own record in the log already.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -113,7 +134,7 @@ class Request:
     Attributes:
         method: HTTP verb.
         url: Absolute address without parameters.
-        subject: What the log calls it: a table, or the name of an endpoint.
+        subject: What the log calls it.
         parameters: Query parameters, unencoded.
         access_token: Sent as ``Authorization: Bearer``; None for the OAuth endpoints.
         record: Body of a write, sent as JSON.
@@ -124,7 +145,7 @@ class Request:
 
     method: str
     url: str
-    subject: str
+    subject: Subject
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     access_token: Secret | None = None
     record: Mapping[str, str] | None = field(default=None, repr=False)
@@ -175,6 +196,7 @@ class Transport:
             verify=tls,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
+            event_hooks={"response": [_keep_location]},
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED_CODING},
             limits=limitless,
         )
@@ -300,6 +322,7 @@ class Transport:
             )
         else:
             headers = {name.lower(): value for name, value in response.headers.items()}
+            headers |= response.extensions.get(_LOCATION, {})
             return Answer(response.status_code, headers, body, request.access_token)
         raise failure
 
@@ -325,6 +348,16 @@ class Transport:
                 connect=self.limits.connect_s,
             ),
         )
+
+
+async def _keep_location(response: httpx.Response) -> None:
+    """Put the address of a redirect where httpx does not see it.
+
+    It prepares the next request even when it is not to follow, and what the address can be made of would raise errors
+    that say that nothing was sent.
+    """
+    if "Location" in response.headers:
+        response.extensions[_LOCATION] = {"location": response.headers.pop("Location")}
 
 
 def _obstacle(error: BaseException) -> Obstacle:

@@ -14,7 +14,7 @@ from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_v
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.records import FIELDS as RECORD_FIELDS
 from shared.servicenow.table_api import Row, TableApi
-from shared.servicenow.transport import Request
+from shared.servicenow.transport import Request, Subject
 from shared.texts import ascii_lower
 from shared.tickets.model import TABLES
 
@@ -120,7 +120,7 @@ class ServiceNowUsers:
                 return False
         return True
 
-    async def _may_ask(self, access: InstanceAccess, table: str, query: str) -> bool:
+    async def _may_ask(self, access: InstanceAccess, table: Subject, query: str) -> bool:
         try:
             await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
         except InstanceClosed:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from shared.connections.model import Connection, Portal, TicketKind
 
@@ -26,7 +26,9 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 """How ServiceNow writes raw date-times, in UTC (wire document 2.4)."""
 
-TABLES: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
+type TicketTable = Literal["incident", "change_request"]
+
+TABLES: Final[Mapping[TicketKind, TicketTable]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 """The ServiceNow table of each kind."""
 
 

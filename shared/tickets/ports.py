@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from shared.connections.model import Connection, KindSettings, Operation, Place, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError
-from shared.tickets.model import Delivery, Phase, Record, Ticket
+from shared.tickets.model import Delivery, Phase, Record, Ticket, TicketTable
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
 
@@ -163,7 +163,7 @@ class TicketRecords(Protocol):
         ...
 
     async def find_records(
-        self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
+        self, access: InstanceAccess, table: TicketTable, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """Look the records of a ticket up by sys_id and by correlation id, whatever their class; oldest first.
 

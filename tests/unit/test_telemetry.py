@@ -227,6 +227,18 @@ class TestTraces:
         assert recorded.span("work").events == ()
         assert "canary" not in recorded.everything()
 
+    async def test_no_name_from_an_answer_becomes_an_attribute(
+        self, recorded: Recorded, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A redirect may name any path, a record any class, a header anything."""
+        caplog.set_level(logging.INFO)
+        world = World(raw_reply(b"", 302, headers={"Location": "/canary-path", "X-Transaction-ID": "canary"}))
+        await world.client.probe.sign_in_page(f"{ACCESS.instance}/oauth_auth.do")
+        world.answer = json_reply({"result": [record_cells(sys_class_name="canary")]})
+        await world.client.records.list_by_sys_id(ACCESS, [f"{1:032x}"])
+        assert "canary" not in recorded.everything() + caplog.text
+        assert {attributes(each)["table"] for each in recorded.spans} == {"sign_in_page", "task"}
+
     async def test_libraries_below_a_request_are_told_to_be_silent(self, recorded: Recorded) -> None:
         """They would record the whole address, and an e-mail address stands in some of ours."""
         silent: list[object] = []

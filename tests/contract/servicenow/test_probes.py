@@ -436,6 +436,28 @@ async def test_an_identity_provider_elsewhere_is_named_but_not_visited(client: S
     assert (page.leads_to.value, page.address) == ("elsewhere", "https://login.microsoftonline.com/common/saml2")
 
 
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://user:canary@login.example/in;jsessionid=canary?canary#canary", "https://login.example/in"),
+        ("//login.example/a\u00ad\u00a0b", "http://login.example/a b"),
+        ("https://login.example/" + "x" * 5000, f"https://login.example/{'x' * 177}…"),
+        ("javascript:alert(1)", None),
+        ("http://[", None),
+        ("https:///in", None),
+        ("data:text/html,canary", None),
+    ],
+)
+async def test_an_address_from_an_answer_is_one_short_line(
+    client: ServiceNowClient, location: str, shown: str | None
+) -> None:
+    answer = plain("302 Found", "text/html", "", f"Location: {location}")
+    async with answering(lambda _: answer) as address:
+        page = await client.probe.sign_in_page(f"{address}/oauth_auth.do?client_id=canary")
+    assert page.leads_to.value == "elsewhere"
+    assert page.address == (shown or f"{address}/oauth_auth.do")
+
+
 async def test_endless_redirects_end(client: ServiceNowClient) -> None:
     async with answering(lambda _: plain("302 Found", "text/html", "", "Location: /again")) as address:
         page = await client.probe.sign_in_page(f"{address}/oauth_auth.do")

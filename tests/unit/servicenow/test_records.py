@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from shared.connections.model import Place, TicketKind
 from shared.errors import AccessRefused, OutcomeUnknown
+from shared.servicenow.bodies import ANSWER_LIMIT
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.records import FIELDS, TEXTS
 from shared.tickets.model import Record
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
+from shared.tickets.sync import PAGE_SIZE
 from tests.unit.servicenow.support import (
     ACCESS,
     KIND_SETTINGS,
@@ -358,3 +360,28 @@ async def test_a_record_of_another_class_keeps_its_class() -> None:
         .records.list_changes(ACCESS, since=None, inclusive=True, until=None, place=Place(), reach=Reach(10))
     )
     assert (page.records[0].table, page.records[0].state_label) == ("problem", "Root Cause Analysis")
+
+
+LONGEST = {
+    "sys_id": (32, "x" * 32),
+    "sys_class_name": (80, "漢" * 80),
+    "number": (40, "x" * 40),
+    "state": (3, "漢" * 40),
+    "active": (5, "false"),
+    "sys_updated_on": (19, "x" * 30),
+    "sys_mod_count": (10, "x" * 14),
+    "priority": (1, "漢" * 40),
+    "assigned_to": (32, "漢" * 151),
+    "assignment_group": (32, "漢" * 80),
+    "due_date": (19, "x" * 30),
+    "correlation_id": (100, "x" * 100),
+}
+"""Length of the value and the longest label of each field that a page has (wire document 5.1)."""
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])
+def test_the_largest_page_is_no_answer_too_large(escaped: bool) -> None:
+    assert set(LONGEST) == set(FIELDS)
+    row = {field: cell("x" * length, label) for field, (length, label) in LONGEST.items()}
+    rows = [row] * (PAGE_SIZE + 1)
+    assert len(json.dumps({"result": rows}, ensure_ascii=escaped).encode()) < ANSWER_LIMIT

@@ -18,7 +18,7 @@ import stamina
 import trustme
 
 from shared.connections.ports import InstanceAccess
-from shared.errors import ConnectorError, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable
+from shared.errors import ConnectorError, InstanceClosed, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable
 from shared.secret import Secret
 from shared.servicenow.bodies import ANSWER_LIMIT, SMALL_ANSWER
 from shared.servicenow.client import ServiceNowClient
@@ -80,11 +80,15 @@ async def test_no_cookie_is_ever_sent_back() -> None:
     assert all("cookie" not in request.headers for request in peer.requests)
 
 
-async def test_redirects_are_not_followed() -> None:
-    peer = instance(raw_reply(b"", 307, headers={"Location": "https://elsewhere.example/"}), WRITTEN)
-    with pytest.raises(ConnectorError):
+@pytest.mark.parametrize("location", ["https://elsewhere.example/", "javascript:alert(1)", "http://[", "//:x", "\xff"])
+async def test_redirects_are_not_followed(location: str) -> None:
+    headers = httpx.Headers({"Location": location}, encoding="latin-1")
+    peer = instance(lambda _: httpx.Response(307, headers=headers), WRITTEN)
+    with pytest.raises(InstanceClosed) as caught:
         await write(peer.client())
     assert len(peer.requests) == 1
+    assert caught.value.code == "servicenow_redirects"
+    assert caught.value.may_be_written, "what answers in this way may have passed the request on first"
 
 
 async def test_headers() -> None:
