@@ -212,14 +212,6 @@ def test_what_is_not_there_or_not_understood(app: WholeApp, method: str, address
     refused(app.megan.ask(method, address), status, code)
 
 
-@pytest.mark.parametrize(
-    ("method", "address"),
-    [("PATCH", "/api/tickets"), ("DELETE", NO_TICKET), ("PUT", "/api/tickets"), ("GET", "/api/nothing")],
-)
-def test_a_method_or_address_that_does_not_exist_is_not_found(app: WholeApp, method: str, address: str) -> None:
-    assert app.megan.ask(method, address).status_code == 404
-
-
 def test_every_answer_says_that_nobody_may_keep_or_frame_it(app: WholeApp) -> None:
     for address in ("/api/tickets", "/api/connections", "/api/openapi.json", "/api/tickets/x", "/"):
         headers = app.megan.ask("GET", address).headers
