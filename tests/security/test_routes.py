@@ -58,7 +58,7 @@ def test_a_program_is_told_that_there_is_nothing(program: Program, path: str) ->
         ("/api/connections/contoso", "DELETE, GET, HEAD, OPTIONS, PUT"),
         ("/api/connections/contoso/check", "OPTIONS, POST"),
         ("/tickets.csv", "GET, HEAD, OPTIONS"),
-        ("/configuration/contoso/sync", "OPTIONS, POST"),
+        ("/configuration/contoso/sync", "GET, HEAD, OPTIONS, POST"),
     ],
 )
 def test_a_program_is_told_which_methods_there_are(program: Program, path: str, allowed: str) -> None:
