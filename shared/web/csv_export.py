@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -27,12 +28,21 @@ COLUMNS: Final = (
     "link",
     "ticket_id",
 )
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_SEPARATORS: Final = r",;|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+"""Where one spreadsheet or another begins a new cell: each language splits at another character."""
+_OVERLOOKED: Final = r'\s"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff'
+"""What a spreadsheet may drop from the beginning of a cell: blanks, quotes, and what cannot be seen."""
+_FORMULA_STARTS: Final = r"=+\-@＝＋－＠﹦﹢﹣﹫"
+_FORMULA: Final = re.compile(rf"((?:\A|[{_SEPARATORS}])[{_OVERLOOKED}]*)(?=[{_FORMULA_STARTS}])")
 
 
 def safe_cell(text: str) -> str:
-    """Return a cell's text so that no spreadsheet takes it for a formula: a leading apostrophe makes it text."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+    """Return a cell's text so that no spreadsheet takes any of it for a formula: an apostrophe in front makes it text.
+
+    A spreadsheet that splits at another character than the comma sees more cells than there are, and does not see where
+    quotes begin and end.
+    """
+    return _FORMULA.sub(r"\1'", text)
 
 
 def tickets_csv(tickets: Iterable[TicketView]) -> bytes:
