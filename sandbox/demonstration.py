@@ -328,7 +328,7 @@ def connect(
             callback = sign_in_and_consent(
                 start.headers["Location"], INTEGRATION_USER.user_name, INTEGRATION_USER.password
             )
-            if not (answer := administrator.visit(callback)).is_redirect:
+            if not (answer := administrator.come_back(callback)).is_redirect:
                 raise UnexpectedAnswerError(f"the callback answered {answer.status_code}: {answer.text}")
 
 

@@ -47,6 +47,11 @@ class PortalUser:
         """Open an address of the app and return its answer, redirects not followed."""
         return self._send("GET", address)
 
+    def come_back(self, callback: str) -> httpx.Response:
+        """Open the address that ServiceNow redirects to, and return the answer of the one that it leads to."""
+        moved = self.visit(callback)
+        return self.visit(moved.headers["Location"]) if moved.is_redirect else moved
+
     def call(
         self, method: str, path: str, body: object = None, *, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:

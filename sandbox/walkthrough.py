@@ -128,7 +128,7 @@ class Walkthrough:
         start = megan.visit(f"/api/oauth/authorize?connection_id={CONNECTION_ID}")
         self._expect("answer", start.status_code, 302)
         callback = sign_in_and_consent(start.headers["Location"], user.user_name, user.password)
-        returned = megan.visit(callback)
+        returned = megan.come_back(callback)
         if not returned.is_redirect:
             raise StepFailedError(f"the callback answered {returned.status_code}: {returned.text}")
         self._detail("back at", returned.headers["Location"])

@@ -58,6 +58,7 @@ CREATING_ROLES: Final[Mapping[TicketKind, frozenset[str]]] = {
 """Any of these lets a user create tickets of the kind (wire document 6)."""
 
 _STATE: Final = re.compile(r"[0-9a-f]{64}")
+_NAME: Final = re.compile(r"[0-9a-f]{16}")
 _ERROR: Final = re.compile(r"[a-z_]{1,40}")
 _NOT_AUTHORIZABLE: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
@@ -133,15 +134,19 @@ class ConnectionAuthorization:
             code_challenge=challenge,
             log_out_first=log_out_first,
         )
-        cookie = BrowserCookie(
-            cookie_name(state, secure=self._secure), Secret(verifier), AUTHORIZATION_LASTS_S, self._secure
-        )
+        cookie = BrowserCookie(self._cookie_of(_name(state)), Secret(verifier), AUTHORIZATION_LASTS_S, self._secure)
         return AuthorizationStart(location, cookie)
 
-    def cookie_name(self, parameters: Mapping[str, str]) -> str | None:
-        """Return the name of the cookie that belongs to a callback, None when the callback names no state."""
-        state = parameters.get("state", "")
-        return cookie_name(state, secure=self._secure) if _STATE.fullmatch(state) else None
+    def cookie_name(self, name: str) -> str | None:
+        """Return the name of an authorization's cookie; None when no authorization has such a name."""
+        return self._cookie_of(name) if _NAME.fullmatch(name) else None
+
+    def _cookie_of(self, name: str) -> str:
+        """Each authorization has a cookie of its own, so that two tabs do not overwrite each other's.
+
+        Over https it has the prefix with which browsers guarantee that no other host has set it.
+        """
+        return f"{'__Host-' if self._secure else ''}authorization-{name}"
 
     async def complete(self, parameters: Mapping[str, str], cookies: Mapping[str, str]) -> Connection:
         """Complete an authorization with what ServiceNow sent the browser back with.
@@ -209,38 +214,24 @@ class ConnectionAuthorization:
         self, parameters: Mapping[str, str], cookies: Mapping[str, str]
     ) -> tuple[PendingAuthorization, Secret]:
         """Return the authorization that the browser began, and its verifier."""
-        name = self.cookie_name(parameters)
+        name = authorization_name(parameters.get("state", ""))
         if name is None:
-            raise FixRequest(
-                "ServiceNow's answer does not name an authorization; nothing was changed.",
-                code="authorization_state_invalid",
-                next_step="Begin the authorization again.",
-            )
-        verifier = cookies.get(name)
+            raise unnamed_authorization()
+        verifier = cookies.get(self._cookie_of(name))
         if verifier is None:
-            raise FixRequest(
-                "This browser did not begin the authorization; nothing was changed.",
-                code="authorization_browser_unknown",
-                next_step="Begin and end the authorization in one browser that accepts cookies, within ten minutes.",
-            )
+            raise unknown_browser()
         pending = await self.authorizations.get_authorization(state_hash(parameters["state"]))
         if pending is None:
             raise _unknown()
-        again = _again(pending.connection_id)
         if pending.expires_at <= self.clock():
             raise FixRequest(
                 "The authorization took longer than ten minutes; nothing was changed.",
                 code="authorization_expired",
                 next_step="Begin the authorization again.",
-                extra=again,
+                extra=_again(pending.connection_id),
             )
         if not hmac.compare_digest(code_challenge(verifier), pending.code_challenge):
-            raise FixRequest(
-                "This browser did not begin the authorization; nothing was changed.",
-                code="authorization_browser_unknown",
-                next_step="Begin and end the authorization in one browser.",
-                extra=again,
-            )
+            raise unknown_browser()
         return pending, Secret(verifier)
 
     async def _exchange(
@@ -408,12 +399,31 @@ def code_challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def cookie_name(state: str, *, secure: bool) -> str:
-    """Return the name of the cookie of one authorization, so that two tabs do not overwrite each other's.
+def authorization_name(state: str) -> str | None:
+    """Return what may name an authorization in an address: it does not give the state away. None for no state."""
+    return _name(state) if _STATE.fullmatch(state) else None
 
-    Over https it has the prefix with which browsers guarantee that no other host has set it.
-    """
-    return f"{'__Host-' if secure else ''}authorization-{state_hash(state)[:16]}"
+
+def _name(state: str) -> str:
+    return state_hash(state)[:16]
+
+
+def unnamed_authorization() -> FixRequest:
+    """Return the refusal of an answer that does not say which authorization it belongs to."""
+    return FixRequest(
+        "ServiceNow's answer does not name an authorization; nothing was changed.",
+        code="authorization_state_invalid",
+        next_step="Begin the authorization again.",
+    )
+
+
+def unknown_browser() -> FixRequest:
+    """Return the refusal of a browser that does not hold the authorization's cookies."""
+    return FixRequest(
+        "This browser did not begin the authorization; nothing was changed.",
+        code="authorization_browser_unknown",
+        next_step="Begin and end the authorization in one browser that accepts cookies, within ten minutes.",
+    )
 
 
 def _code(parameters: Mapping[str, str], connection_id: str) -> Secret:

@@ -5,14 +5,21 @@ They are pages as far as errors go: a browser is shown a page, a program gets a 
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 import azure.functions as func
 
+from shared.connections.authorize import authorization_name, unknown_browser, unnamed_authorization
+from shared.connections.remove import get_known_connection
+from shared.connections.views import authorize_path
 from shared.errors import FixRequest
+from shared.triggers.cookies import cookie_value, set_cookie
 from shared.triggers.openapi import PATH_PARAMETERS
-from shared.triggers.operations import OPERATIONS, Operation, Parameter
-from shared.triggers.pages import Visit, cookie_value, page, redirect
+from shared.triggers.operations import OPERATIONS, Operation, Parameter, is_from_here
+from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 
 blueprint = func.Blueprint()
@@ -20,11 +27,23 @@ blueprint = func.Blueprint()
 AUTHORIZE: Final = "api/oauth/authorize"
 CALLBACK: Final = "api/oauth/callback"
 MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
+_ANSWER: Final = frozenset({"state", "code", "error"})
+"""What ServiceNow's answer consists of, as far as it is looked at."""
+_ANSWER_SUFFIX: Final = "-answer"
+_ANSWER_LASTS_S: Final = 120
+"""ServiceNow's code lives for a minute (wire document 1.3)."""
+_LONGEST: Final = 2_000
+_NAME: Final = "authorization"
+"""Query parameter that names the authorization once the answer is out of the address."""
 
 
 @page(blueprint, "GET", AUTHORIZE, roles=MANAGERS)
 async def begin_authorization(visit: Visit) -> func.HttpResponse:
-    """Send the browser to ServiceNow, with the cookie that lets it come back."""
+    """Send the browser to ServiceNow, with the cookie that lets it come back.
+
+    Whom another site sends here is asked first: a link in a portal is normal, but nobody shall be sent on to a consent
+    without having meant it.
+    """
     unknown = sorted(set(visit.query) - {"connection_id", "log_out_first"})
     log_out_first = visit.query.get("log_out_first", "false")
     if unknown or "connection_id" not in visit.query or log_out_first not in {"true", "false"}:
@@ -33,35 +52,76 @@ async def begin_authorization(visit: Visit) -> func.HttpResponse:
             code="invalid_query",
             next_step="Use /api/oauth/authorize?connection_id=<id>, with &log_out_first=true to sign out first.",
         )
+    if not is_from_here(visit.request.headers):
+        connection = await get_known_connection(visit.application.connection_store, visit.query["connection_id"])
+        return visit.page(
+            "begin_authorization.html",
+            connection=connection,
+            authorize_path=authorize_path(connection.connection_id, log_out_first=log_out_first == "true"),
+        )
     start = await visit.application.authorization.begin(
         visit.query["connection_id"],
         started_by=visit.principal.object_id,
         log_out_first=log_out_first == "true",
     )
     response = func.HttpResponse(status_code=302, headers={"Location": start.location, "Cache-Control": "no-store"})
-    _set_cookie(response, start.cookie.name, start.cookie.value.reveal(), start.cookie.max_age_s, start.cookie.secure)
+    cookie = start.cookie
+    set_cookie(response, cookie.name, cookie.value.reveal(), max_age_s=cookie.max_age_s, secure=cookie.secure)
     return response
 
 
 @page(blueprint, "GET", CALLBACK, roles=None)
 async def complete_authorization(visit: Visit) -> func.HttpResponse:
-    """Take what ServiceNow sent the browser back with; nobody needs to be signed in, the cookie says who it is."""
-    authorization = visit.application.authorization
-    cookies = {}
-    if (name := authorization.cookie_name(visit.query)) is not None:
-        value = cookie_value(visit.request.headers.get("Cookie") or "", name)
-        cookies = {name: value} if value is not None else {}
-    connection = await authorization.complete(visit.query, cookies)
+    """Take what ServiceNow sent the browser back with; nobody needs to be signed in, the cookies say who it is.
+
+    The browser calls twice. First the address holds ServiceNow's answer, which moves into a cookie: no page may have a
+    code in its address, its history or its ``Referer``. The second call works on the answer, and can be reloaded.
+    """
+    if _ANSWER & visit.query.keys():
+        return _answer_moved(visit)
+    authorization, headers = visit.application.authorization, visit.request.headers
+    cookie = authorization.cookie_name(visit.query.get(_NAME, ""))
+    if cookie is None:
+        raise unnamed_authorization()
+    verifier, answer = cookie_value(headers, cookie), cookie_value(headers, cookie + _ANSWER_SUFFIX)
+    if verifier is None or answer is None:
+        raise unknown_browser()
+    connection = await authorization.complete(_unpacked(answer), {cookie: verifier})
     response = redirect(f"/ticketProvisioning?connection_id={connection.connection_id}&done=authorized")
-    for name in cookies:
-        _set_cookie(response, name, "", 0, name.startswith("__Host-"))
+    for name in (cookie, cookie + _ANSWER_SUFFIX):
+        set_cookie(response, name, "", max_age_s=0, secure=name.startswith("__Host-"))
     return response
 
 
-def _set_cookie(response: func.HttpResponse, name: str, value: str, max_age_s: int, secure: bool) -> None:
-    """Set a cookie that comes back from ServiceNow's redirect, a navigation from another site: hence ``Lax``."""
-    attributes = f"Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
-    response.headers.add("Set-Cookie", f"{name}={value}; {attributes}")
+def _answer_moved(visit: Visit) -> func.HttpResponse:
+    """Send the browser to the same address without ServiceNow's answer; only the browser that began it keeps that."""
+    name = authorization_name(visit.query.get("state", "")) or ""
+    cookie = visit.application.authorization.cookie_name(name)
+    response = redirect(f"/{CALLBACK}?{_NAME}={name}")
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if cookie is not None and cookie_value(visit.request.headers, cookie) is not None:
+        answer = {key: visit.query[key][:_LONGEST] for key in _ANSWER & visit.query.keys()}
+        set_cookie(
+            response,
+            cookie + _ANSWER_SUFFIX,
+            _packed(answer),
+            max_age_s=_ANSWER_LASTS_S,
+            secure=cookie.startswith("__Host-"),
+        )
+    return response
+
+
+def _packed(answer: Mapping[str, str]) -> str:
+    return base64.urlsafe_b64encode(urlencode(answer).encode()).decode().rstrip("=")
+
+
+def _unpacked(text: str) -> Mapping[str, str]:
+    """Return the answer in a cookie. Raises FixRequest when somebody else wrote it."""
+    try:
+        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        raise unknown_browser() from None
+    return dict(parse_qsl(plain, keep_blank_values=True))
 
 
 OPERATIONS.extend(
@@ -72,7 +132,7 @@ OPERATIONS.extend(
             path=AUTHORIZE,
             summary="Send the browser to ServiceNow to authorize a connection",
             roles=MANAGERS,
-            answers={302: None},
+            answers={200: None, 302: None},
             parameters=(
                 Parameter(
                     "connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True
@@ -98,11 +158,18 @@ OPERATIONS.extend(
             answers={303: None},
             parameters=(
                 Parameter(
-                    "state", "As sent to ServiceNow.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}, required=True
+                    "state",
+                    "As sent to ServiceNow. With state, code or error the answer leads to this address without them.",
+                    {"type": "string", "pattern": "^[0-9a-f]{64}$"},
                 ),
                 Parameter("code", "The authorization code."),
                 Parameter("error", "Why there is no code."),
                 Parameter("error_description", "ServiceNow's own words."),
+                Parameter(
+                    _NAME,
+                    "Which authorization it is, once ServiceNow's answer is in a cookie.",
+                    {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+                ),
             ),
             problems={
                 400: (

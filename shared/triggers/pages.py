@@ -15,6 +15,7 @@ from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize
 from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
 from shared.triggers.answers import problem, problem_headers
+from shared.triggers.cookies import cookie_value
 from shared.triggers.operations import MAX_BODY_BYTES, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
 from shared.triggers.routes import SAFE_METHODS, register
@@ -67,6 +68,9 @@ class Visit:
                 "Content-Security-Policy": CONTENT_SECURITY_POLICY,
                 "Cache-Control": "no-store",
                 "Vary": "Cookie, Accept-Language",
+                # Elsewhere the app's own policy holds, which tells other sites nothing: "no-referrer" would make
+                # browsers send "Origin: null" with forms.
+                **({"Referrer-Policy": "no-referrer"} if parts.path.startswith("/api/") else {}),
             },
         )
 
@@ -135,12 +139,11 @@ async def _answer(
 ) -> func.HttpResponse:
     started_at = time.perf_counter()
     app = application()
-    cookies = request.headers.get("Cookie") or ""
     visit = Visit(
         application=app,
         request=request,
         request_id=request_id,
-        language=choose_language(cookie_value(cookies, COOKIE), request.headers.get("Accept-Language")),
+        language=choose_language(cookie_value(request.headers, COOKIE), request.headers.get("Accept-Language")),
         query={},
         form={},
         # An anonymous route may be excluded from the platform's Authentication, which then may not strip a principal
@@ -229,12 +232,3 @@ def _error_page(visit: Visit, error: ConnectorError, belongs_to: str | None) -> 
 def authorize_place(connection_id: str) -> str:
     """Return the address of the page's part on which a person authorizes the connection."""
     return f"/ticketProvisioning?connection_id={connection_id}#authorize"
-
-
-def cookie_value(cookies: str, name: str) -> str | None:
-    """Return a cookie's value; a second ``Cookie`` header arrives joined by a comma (host document Q3)."""
-    for part in cookies.replace(",", ";").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return None

@@ -7,6 +7,7 @@ import mimetypes
 import azure.functions as func
 
 from shared.errors import FixRequest
+from shared.triggers.cookies import set_cookie
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.routes import ANY_METHOD, methods_of
 from shared.web.language import COOKIE, languages
@@ -42,8 +43,8 @@ async def choose_language_page(visit: Visit) -> func.HttpResponse:
     if code not in languages():
         raise FixRequest("There is no such language.", code="page_not_found", status=404)
     response = redirect(local_address(visit.query.get("return_to")))
-    secure = "; Secure" if visit.application.settings.public_base_url.startswith("https:") else ""
-    response.headers.add("Set-Cookie", f"{COOKIE}={code}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}")
+    secure = visit.application.settings.public_base_url.startswith("https:")
+    set_cookie(response, COOKIE, code, max_age_s=31_536_000, secure=secure)
     return response
 
 

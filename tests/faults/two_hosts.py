@@ -269,7 +269,7 @@ class TwoHosts:
             for code in parse_qs(urlsplit(callback).query).get("code", []):
                 self.app.canary.plant("code", code)
             # Both hosts answer at one public address; this is the one that the browser reaches.
-            answer = megan.visit(callback.replace(self.app.host.public_url, host.url))
+            answer = megan.come_back(callback.replace(self.app.host.public_url, host.url))
             return answer.status_code == httpx.codes.SEE_OTHER
 
     def status(self) -> str:

@@ -26,7 +26,7 @@ def test_the_integration_users_consent_connects(app: WholeApp) -> None:
     assert attributes >= {"max-age=600", "path=/", "httponly", "samesite=lax"}
     callback = sign_in_and_consent(start.headers["Location"], connected.user_name, PASSWORD)
     app.canary.plant("code", parse_qs(urlsplit(callback).query)["code"][0])
-    back = app.megan.visit(callback)
+    back = app.megan.come_back(callback)
     assert back.status_code == 303
     assert back.headers["Location"].startswith("/")
     assert not [name for name in app.megan.cookies if name.startswith("authorization-")]
@@ -76,7 +76,8 @@ def test_the_sign_out_that_the_refusal_offers_lets_another_user_in(app: WholeApp
 def test_a_browser_is_shown_a_page_that_says_what_to_do(app: WholeApp) -> None:
     connected = app.configured()
     callback = app.consent(connected, user_name="adele.vance", password="sandbox-adele")
-    answer = app.megan.ask("GET", callback, headers={"Accept": "text/html,application/xhtml+xml"})
+    address = app.megan.visit(callback).headers["Location"]
+    answer = app.megan.ask("GET", address, headers={"Accept": "text/html,application/xhtml+xml"})
     assert answer.status_code == 403
     assert answer.headers["Content-Type"].startswith("text/html")
     assert f"connection_id={connected.connection_id}" in answer.text
@@ -95,10 +96,10 @@ def test_a_state_works_once(app: WholeApp) -> None:
     connected = app.configured()
     callback = app.consent(connected)
     cookies = dict(app.megan.cookies)
-    assert app.megan.visit(callback).status_code == 303
-    refused(app.megan.visit(callback), 400, "authorization_browser_unknown")
+    assert app.megan.come_back(callback).status_code == 303
+    refused(app.megan.come_back(callback), 400, "authorization_browser_unknown")
     app.megan.cookies.update(cookies)
-    refused(app.megan.visit(callback), 400, "authorization_unknown")
+    refused(app.megan.come_back(callback), 400, "authorization_unknown")
     assert app.status(connected) == "connected"
 
 
@@ -106,11 +107,11 @@ def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
     connected = app.configured()
     callback = app.consent(connected)
     with app.visitor("Megan Bowen") as other:
-        refused(other.visit(callback), 400, "authorization_browser_unknown")
+        refused(other.come_back(callback), 400, "authorization_browser_unknown")
         # Not even with a cookie of the right name.
         name = next(name for name in app.megan.cookies if name.startswith("authorization-"))
         other.cookies[name] = "another-verifier" * 4
-        refused(other.visit(callback), 400, "authorization_browser_unknown")
+        refused(other.come_back(callback), 400, "authorization_browser_unknown")
     assert app.tokens(connected) == []
     assert app.status(connected) == "awaiting_authorization"
 
@@ -120,7 +121,7 @@ def test_nobody_has_to_be_signed_in_to_come_back(app: WholeApp) -> None:
     callback = app.consent(connected)
     session = app.megan.cookies.pop("AppServiceAuthSession")
     try:
-        assert app.megan.visit(callback).status_code == 303
+        assert app.megan.come_back(callback).status_code == 303
     finally:
         app.megan.cookies["AppServiceAuthSession"] = session
     assert app.status(connected) == "connected"
@@ -129,20 +130,20 @@ def test_nobody_has_to_be_signed_in_to_come_back(app: WholeApp) -> None:
 def test_two_tabs_do_not_disturb_each_other(app: WholeApp) -> None:
     one, other = app.configured(), app.configured()
     callbacks = [app.consent(one), app.consent(other)]
-    assert [app.megan.visit(callback).status_code for callback in callbacks] == [303, 303]
+    assert [app.megan.come_back(callback).status_code for callback in callbacks] == [303, 303]
     assert [app.status(one), app.status(other)] == ["connected", "connected"]
 
 
 def test_two_tabs_of_one_connection_both_connect(app: WholeApp) -> None:
     connected = app.configured()
     callbacks = [app.consent(connected), app.consent(connected)]
-    assert [app.megan.visit(callback).status_code for callback in callbacks] == [303, 303]
+    assert [app.megan.come_back(callback).status_code for callback in callbacks] == [303, 303]
     assert app.create(connected)["delivery"]["status"] == "delivered"
 
 
 @pytest.mark.parametrize("query", ["", "state=abc&code=def", f"state={'0' * 63}g&code=x"])
 def test_a_callback_without_a_state_of_ours_is_refused(app: WholeApp, query: str) -> None:
-    refused(app.megan.visit(f"/api/oauth/callback?{query}"), 400, "authorization_state_invalid")
+    refused(app.megan.come_back(f"/api/oauth/callback?{query}"), 400, "authorization_state_invalid")
 
 
 def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
@@ -150,9 +151,9 @@ def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
     connected = app.configured()
     first = app.consent(connected)
     code = parse_qs(urlsplit(first).query)["code"][0]
-    app.megan.visit(first)
+    app.megan.come_back(first)
     second = parse_qs(urlsplit(app.consent(connected)).query)
-    answer = app.megan.visit("/api/oauth/callback?" + urlencode({"state": second["state"][0], "code": code}))
+    answer = app.megan.come_back("/api/oauth/callback?" + urlencode({"state": second["state"][0], "code": code}))
     refused(answer, 502, "authorization_code_refused")
     assert app.status(connected) == "connected"
 
@@ -186,7 +187,7 @@ def test_an_integration_user_who_may_no_longer_work_is_refused(app: WholeApp, ch
     callback = app.consent(connected)
     app.control.change_user(connected.user_name, **change)
     # ServiceNow says no more than that the exchange is refused.
-    problem = refused(app.megan.visit(callback), 502, "authorization_code_refused")
+    problem = refused(app.megan.come_back(callback), 502, "authorization_code_refused")
     assert "active" in problem["next_step"]
     assert app.status(connected) == "awaiting_authorization"
     assert app.tokens(connected) == []

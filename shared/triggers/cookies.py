@@ -1,0 +1,41 @@
+"""Cookies, as browsers send them and as they are set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import azure.functions as func
+
+LONGEST: Final = 32_768
+"""Characters of all cookies together: the host takes no longer headers (host document Q25)."""
+MOST: Final = 200
+
+
+def cookie_value(headers: Mapping[str, str], name: str) -> str | None:
+    """Return the value of the first cookie with this name; None when there is none, or when there are too many.
+
+    Nothing but a semicolon ends a cookie. A comma and quotes are part of a value, which a site beside this one may have
+    chosen: whoever reads them as more cookies lets it forge those that only this host may set (``__Host-``). The host
+    joins a second ``Cookie`` header by a comma (host document Q3), but browsers send one (RFC 6265, 5.4).
+    """
+    header = headers.get("Cookie") or ""
+    if len(header) > LONGEST:
+        return None
+    for part in header.split(";", MOST)[:MOST]:
+        key, equals, value = part.partition("=")
+        if equals and key.strip(" \t") == name:
+            return value.strip(" \t")
+    return None
+
+
+def set_cookie(response: func.HttpResponse, name: str, value: str, *, max_age_s: int, secure: bool) -> None:
+    """Set a cookie for this host that no script sees; 0 seconds remove it.
+
+    ``Lax``: it comes along when another site leads here, as ServiceNow does after the consent.
+
+    Args:
+        value: Letters, digits, ``-._~``: the host changes others, or drops the cookie (host document P23, P24).
+    """
+    attributes = f"Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    response.headers.add("Set-Cookie", f"{name}={value}; {attributes}")
