@@ -76,7 +76,6 @@ _NEEDS_ACCESS: Final = (
     CheckName.CHOICE_LABELS,
     CheckName.CLIENT_SYS_ID,
     CheckName.TEXTS_KEPT,
-    CheckName.TIME_ZONE,
     CheckName.RATE_LIMITS,
     CheckName.RELEASE,
 )
@@ -192,7 +191,8 @@ class ConnectionCheck:
         access = await _observe_to_the_end(self.tokens.access(connection), TOKENS_S)
         findings = [rules.token_endpoint(refreshed, None), rules.single_sign_on(page, connection)]
         given = not isinstance(refreshed, Unobserved)
-        if isinstance(access, Unobserved):
+        # An access token that is left over from before says nothing about a consent that is refused.
+        if isinstance(access, Unobserved) or rules.is_consent_refused(refreshed):
             findings += [rules.blocked(name, CheckName.TOKEN_ENDPOINT) for name in _NEEDS_ACCESS]
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
         delivered = () if isinstance(facts, Unobserved) else facts.delivered
@@ -200,7 +200,7 @@ class ConnectionCheck:
         dry_runs = await self._dry_runs(access, connection) if dry_run else {}
         findings += [
             self._oauth_client(looks.client, page, connection, token_given=given),
-            *self._meaning(looks, connection, delivered, dry_runs),
+            *self._meaning(looks, connection, delivered, dry_runs, token_given=given),
         ]
         return findings, dry_runs
 
@@ -250,13 +250,15 @@ class ConnectionCheck:
         connection: Connection,
         delivered: Sequence[Delivered],
         dry_runs: Mapping[TicketKind, DryRun],
+        *,
+        token_given: bool,
     ) -> list[Finding]:
         return [
             rules.application_registry(looks.registry),
             rules.signed_in_user(looks.user, connection),
             rules.user_account(looks.account, connection),
-            rules.user_roles(looks.roles, connection),
-            rules.rest_access(looks.limit),
+            rules.user_roles(looks.roles, connection, delivered, dry_runs),
+            rules.rest_access(looks.limit, token_given=token_given),
             rules.asked(CheckName.QUERY_TASK, looks.by_time),
             *(rules.asked(CheckName.about("read", kind), answer) for kind, answer in looks.reads.items()),
             *(rules.create(kind, dry_runs.get(kind), delivered, looks.roles) for kind in looks.reads),
@@ -264,7 +266,6 @@ class ConnectionCheck:
             rules.choice_labels(looks.choices),
             rules.client_sys_id(delivered, dry_runs.values()),
             rules.texts_kept(delivered, dry_runs.values()),
-            rules.time_zone(looks.account, connection, self.clock()),
             rules.rate_limits(looks.limit, self.sync_interval_s),
             rules.release(looks.release),
         ]

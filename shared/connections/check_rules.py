@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.connections.authorize import CREATING_ROLES
 from shared.connections.configure import is_same_user
@@ -35,6 +34,8 @@ CLOCK_TOLERANCE_S: Final = 120.0
 SPARE_REQUESTS_PER_HOUR: Final = 60
 """What creating tickets, reading them back and checks need beside the synchronisation."""
 SYNC_LATE: Final = timedelta(minutes=15)
+WAITING_LATE: Final = timedelta(minutes=15)
+"""A ticket that waits longer has met more than a bad minute."""
 OLD_RELEASES: Final = frozenset(
     {"aspen", "berlin", "calgary", "dublin", "eureka", "fuji", "geneva", "helsinki", "istanbul", "jakarta"}
 )
@@ -140,6 +141,11 @@ def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | 
     return finding(name, "passed")
 
 
+def is_consent_refused(refreshed: Observed[object]) -> bool:
+    """Whether the token endpoint refused the consent."""
+    return isinstance(refreshed, Unobserved) and isinstance(refreshed.error, Reauthorize)
+
+
 def oauth_client(
     record: Observed[ClientRecord | None] | None,
     page: Observed[SignInPage],
@@ -192,7 +198,7 @@ def application_registry(table: Observed[RegistryTable | None]) -> Finding:
 
 
 def consent(connection: Connection, now: datetime) -> Finding:
-    """How long the consent lasts."""
+    """Whether the consent is accepted, and how long it lasts."""
     name = CheckName.CONSENT
     days = consent_days_left(connection, now)
     if days is None or connection.consent_ends_at is None:
@@ -200,6 +206,8 @@ def consent(connection: Connection, now: datetime) -> Finding:
     at = f"{connection.consent_ends_at:%Y-%m-%d}"
     if connection.consent_ends_at <= now:
         return finding(name, "ended", at=at)
+    if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return finding(name, "refused", at=at)
     return finding(name, "passed" if days > CONSENT_ENDS_SOON_DAYS else "ends_soon", days=days, at=at)
 
 
@@ -249,23 +257,42 @@ def user_account(account: Observed[Account | None], connection: Connection) -> F
     return finding(name, "unreadable", user=user)
 
 
-def user_roles(roles: Observed[frozenset[str] | None], connection: Connection) -> Finding:
-    """Whether the integration user has a role for every enabled kind."""
+def user_roles(
+    roles: Observed[frozenset[str] | None],
+    connection: Connection,
+    delivered: Sequence[Delivered],
+    dry_runs: Mapping[TicketKind, DryRun],
+) -> Finding:
+    """Whether the integration user may create every enabled kind: by a role, or because it has just done so.
+
+    Tickets that were delivered once prove it as long as nothing shows the contrary.
+    """
     name = CheckName.USER_ROLES
+    kinds = enabled_kinds(connection)
+    created = {kind for kind, each in dry_runs.items() if isinstance(each.created, MarkedRecord)}
+    if kinds and created.issuperset(kinds):
+        return finding(name, "proven")
     match roles:
         case None:
-            return finding(name, "unreadable")
+            done = created | {each.kind for each in delivered}
+            return finding(name, "proven" if kinds and done.issuperset(kinds) else "unreadable")
         case Unobserved():
             return unobserved(name, roles)
-    if missing := [kind for kind in enabled_kinds(connection) if not roles & CREATING_ROLES[kind]]:
+    if missing := [kind for kind in kinds if kind not in created and not roles & CREATING_ROLES[kind]]:
         wanted = "; ".join(", ".join(sorted(CREATING_ROLES[kind] - {"admin"})) for kind in missing)
         return finding(name, "missing", roles=_listed(roles), wanted=wanted)
     return finding(name, "passed", roles=_listed(roles))
 
 
-def rest_access(limit: Observed[RateLimit]) -> Finding:
-    """Whether the REST API lets the token in."""
+def rest_access(limit: Observed[RateLimit], *, token_given: bool) -> Finding:
+    """Whether the REST API lets the token in.
+
+    Args:
+        token_given: Whether the token endpoint has just given it; an older one may be refused because it is over.
+    """
     name = CheckName.REST_ACCESS
+    if not token_given and isinstance(limit, Unobserved) and isinstance(limit.error, AccessTokenRefused):
+        return blocked(name, CheckName.TOKEN_ENDPOINT)
     match limit:
         case RateLimit() | Unobserved(error=ServiceNowThrottled()):
             return finding(name, "passed")
@@ -356,19 +383,6 @@ def texts_kept(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) -> 
     return finding(name, "passed" if all(seen) else "shortened")
 
 
-def time_zone(account: Observed[Account | None], connection: Connection, now: datetime) -> Finding:
-    """Whether the integration user's time zone is the connection's."""
-    name = CheckName.TIME_ZONE
-    match account:
-        case Account(time_zone=str() as theirs):
-            ours = connection.time_zone
-            reason = "passed" if _offset(theirs, now) == _offset(ours, now) else "differs"
-            return finding(name, reason, user_zone=theirs, connection_zone=ours)
-        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
-            return unobserved(name, account)
-    return finding(name, "not_told")
-
-
 def rate_limits(limit: Observed[RateLimit], sync_interval_s: int) -> Finding:
     """Whether rate-limit rules leave room for what the connector does."""
     name = CheckName.RATE_LIMITS
@@ -413,15 +427,19 @@ def tickets_arrive(
         return finding(name, "no_kind_enabled")
     if isinstance(facts, Unobserved):
         return unobserved(name, facts)
-    if facts.failed:
-        return finding(name, "refused", count=facts.failed)
-    if facts.pending:
+    waits_since = facts.pending_since_at
+    if waits_since is not None and now - waits_since > WAITING_LATE:
         return finding(name, "waiting", count=facts.pending)
     late = max(SYNC_LATE, timedelta(seconds=3 * sync_interval_s))
     consented_long_ago = connection.consented_at is not None and now - connection.consented_at > late
     if consented_long_ago and (facts.last_sync_at is None or now - facts.last_sync_at > late):
         at = "–" if facts.last_sync_at is None else f"{facts.last_sync_at:%Y-%m-%d %H:%M UTC}"
         return finding(name, "not_synchronised", at=at)
+    # That ServiceNow refuses a ticket's values says nothing about the connection that brought them there.
+    if facts.failed:
+        return finding(name, "some_refused" if facts.delivered else "only_refused", count=facts.failed)
+    if facts.pending:
+        return finding(name, "some_waiting", count=facts.pending)
     return finding(name, "passed" if facts.delivered else "no_tickets_yet")
 
 
@@ -442,10 +460,3 @@ def problem(error: ConnectorError) -> Mapping[str, str]:
 
 def _listed(roles: Collection[str]) -> str:
     return ", ".join(sorted(roles)) or "–"
-
-
-def _offset(name: str, now: datetime) -> timedelta | str | None:
-    try:
-        return now.astimezone(ZoneInfo(name)).utcoffset()
-    except (ZoneInfoNotFoundError, ValueError):
-        return name

@@ -37,7 +37,6 @@ class CheckName(StrEnum):
     CLIENT_SYS_ID = "client_sys_id"
     TEXTS_KEPT = "texts_kept"
     CLOCK = "clock"
-    TIME_ZONE = "time_zone"
     RATE_LIMITS = "rate_limits"
     RELEASE = "release"
     TICKETS_ARRIVE = "tickets_arrive"
@@ -107,7 +106,13 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "unreadable": _UNKNOWN,
     },
     "application_registry": {"passed": _PASSED, "closed": _FAILED, "refused": _FAILED, "unreadable": _UNKNOWN},
-    "consent": {"passed": _PASSED, "ends_soon": _FAILED, "ended": _FAILED, "missing": _FAILED},
+    "consent": {
+        "passed": _PASSED,
+        "ends_soon": _FAILED,
+        "ended": _FAILED,
+        "refused": _FAILED,
+        "missing": _FAILED,
+    },
     "single_sign_on": {
         "passed": _PASSED,
         "connected": _PASSED,
@@ -123,7 +128,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "password_reset": _FAILED,
         "unreadable": _UNKNOWN,
     },
-    "user_roles": {"passed": _PASSED, "missing": _FAILED, "unreadable": _UNKNOWN},
+    "user_roles": {"passed": _PASSED, "proven": _PASSED, "missing": _FAILED, "unreadable": _UNKNOWN},
     "rest_access": {
         "passed": _PASSED,
         "token_refused": _FAILED,
@@ -149,18 +154,19 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "client_sys_id": {"passed": _PASSED, "replaced": _FAILED, "dry_run_needed": _UNKNOWN},
     "texts_kept": {"passed": _PASSED, "shortened": _FAILED, "dry_run_needed": _UNKNOWN},
     "clock": {"passed": _PASSED, "differs": _FAILED, "not_told": _UNKNOWN},
-    "time_zone": {"passed": _PASSED, "differs": _FAILED, "not_told": _UNKNOWN},
     "rate_limits": {"none": _PASSED, "enough": _PASSED, "too_low": _FAILED, "reached": _FAILED},
     "release": {"passed": _PASSED, "too_old": _FAILED, "unreadable": _UNKNOWN},
     "tickets_arrive": {
         "passed": _PASSED,
+        "some_refused": _PASSED,
+        "some_waiting": _PASSED,
         "no_tickets_yet": _PASSED,
         "not_configured": _FAILED,
         "authorize_missing": _FAILED,
         "reauthorize": _FAILED,
         "unavailable": _FAILED,
         "no_kind_enabled": _FAILED,
-        "refused": _FAILED,
+        "only_refused": _UNKNOWN,
         "waiting": _FAILED,
         "not_synchronised": _FAILED,
     },

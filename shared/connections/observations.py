@@ -95,7 +95,6 @@ class Account:
     locked_out: bool | None
     web_service_access_only: bool | None
     password_needs_reset: bool | None
-    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +137,14 @@ class TicketFacts:
 
     Attributes:
         pending: Tickets that wait to be delivered.
+        pending_since_at: When the oldest of them was created; None when none waits.
         failed: Tickets that ServiceNow refused.
         delivered: Newest delivered tickets whose records should still be there.
         last_sync_at: Start of the last complete synchronisation.
     """
 
     pending: int = 0
+    pending_since_at: datetime | None = None
     failed: int = 0
     delivered: Sequence[Delivered] = field(default_factory=tuple)
     last_sync_at: datetime | None = None

@@ -176,15 +176,13 @@ class ServiceNowProbe:
     async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
         """See the port."""
         flags = ("active", "locked_out", "web_service_access_only", "password_needs_reset")
-        row = await self._row(access, "sys_user", ("sys_id", user_sys_id), (*flags, "time_zone"))
+        row = await self._row(access, "sys_user", ("sys_id", user_sys_id), flags)
         if row is None:
             return None
         active, locked_out, web_service_access_only, password_needs_reset = (
             _boolean(row.value(flag)) for flag in flags
         )
-        return Account(
-            active, locked_out, web_service_access_only, password_needs_reset, row.value("time_zone") or None
-        )
+        return Account(active, locked_out, web_service_access_only, password_needs_reset)
 
     async def query_by_time(self, access: InstanceAccess) -> None:
         """See the port. A condition that ServiceNow drops brings somebody else's records (wire document 2.3)."""

@@ -26,13 +26,15 @@ class CheckFacts:
     async def read(self, connection: Connection) -> TicketFacts:
         """See the port."""
         connection_id = connection.connection_id
-        summary, sync_state, newest = await asyncio.gather(
+        summary, sync_state, oldest_pending, newest = await asyncio.gather(
             self.tickets.get_summary(connection_id),
             self.connections.get_sync_state(connection_id),
+            self.tickets.list_pending(connection_id, limit=1),
             asyncio.gather(*(self._delivered(connection, kind) for kind in TicketKind)),
         )
         return TicketFacts(
             pending=summary.total(Delivery.PENDING),
+            pending_since_at=oldest_pending[0].created_at if oldest_pending else None,
             failed=summary.total(Delivery.FAILED),
             delivered=[each for some in newest for each in some],
             last_sync_at=sync_state.last_completed_at,

@@ -25,7 +25,7 @@ from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.provisioning_pages import present_connections
 from shared.web.checklist import PROVEN
-from shared.web.findings import FindingWords, finding_words
+from shared.web.findings import FindingWords, alike, finding_words
 
 blueprint = func.Blueprint()
 
@@ -115,7 +115,8 @@ async def configuration_check(visit: Visit) -> func.HttpResponse:
         here=f"/configuration/{report.connection.connection_id}",
         connection=report.connection,
         checked_at=report.checked_at,
-        findings=findings,
+        to_do=alike([each for each in findings if each.outcome is not Outcome.PASSED]),
+        passed=[each for each in findings if each.outcome is Outcome.PASSED],
         counts={outcome.value: sum(each.outcome is outcome for each in findings) for outcome in Outcome},
         left_open=report.left_open,
     )

@@ -7,7 +7,7 @@ A finding says what was seen, what that means and how to fix it. The keys are ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.connections.findings import REASONS, CheckName, Finding, Outcome
@@ -45,6 +45,14 @@ def finding_words(finding: Finding, t: Language) -> FindingWords:
         meaning=part("meaning"),
         fix=part("fix"),
     )
+
+
+def alike(findings: Sequence[FindingWords]) -> Sequence[Sequence[FindingWords]]:
+    """Return the findings, those together that say the same of different checks: one cause is said once."""
+    groups: dict[tuple[str, str, str, str], list[FindingWords]] = {}
+    for each in findings:
+        groups.setdefault((each.outcome, each.seen, each.meaning, each.fix), []).append(each)
+    return list(groups.values())
 
 
 def _title(check: CheckName, t: Language) -> str:

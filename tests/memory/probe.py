@@ -76,7 +76,7 @@ class MemoryProbe:
     async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
         """See the port."""
         await self._look("account")
-        return Account(True, False, False, False, "UTC")
+        return Account(True, False, False, False)
 
     async def query_by_time(self, access: InstanceAccess) -> None:
         """See the port."""

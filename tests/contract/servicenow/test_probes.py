@@ -93,7 +93,6 @@ class Checking:
             access_token_version=version,
             access_token_expires_at=now() + timedelta(minutes=29),
             access_token_refresh_at=now() + timedelta(minutes=20),
-            time_zone="Asia/Tokyo",
         )
 
     def change(self, **changes: Any) -> None:
@@ -474,7 +473,7 @@ async def test_somebody_elses_access(checking: Checking, control: ControlClient)
     ("columns", "reason"),
     [
         ({"web_service_access_only": True}, "web_service_only"),
-        ({"time_zone": "UTC"}, "passed"),
+        ({"time_zone": "Asia/Tokyo"}, "passed"),
     ],
 )
 async def test_the_integration_users_account(
@@ -506,14 +505,6 @@ async def test_roles_where_they_are_readable(checking: Checking, control: Contro
     assert (missing.reason, missing.values["wanted"]) == ("missing", "itil, sn_change_write")
     assert found(report, CheckName.CREATE_CHANGE).reason == "role_missing"
     assert found(report, CheckName.CREATE_INCIDENT).reason == "by_roles"
-
-
-async def test_time_zones(checking: Checking, control: ControlClient) -> None:
-    assert (await checking.finding(CheckName.TIME_ZONE)).reason == "passed"
-    checking.change(time_zone="Europe/Berlin")
-    assert (await checking.finding(CheckName.TIME_ZONE)).reason == "differs"
-    control.change_user(USER, time_zone="")
-    assert (await checking.finding(CheckName.TIME_ZONE)).reason == "not_told"
 
 
 # The REST API

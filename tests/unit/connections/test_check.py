@@ -176,6 +176,23 @@ async def test_a_consent_that_no_longer_counts(app: Surroundings, check: Connect
     assert reason(report, CheckName.TICKETS_ARRIVE) == "reauthorize"
 
 
+async def test_a_consent_that_was_revoked(app: Surroundings, check: ConnectionCheck, probe: MemoryProbe) -> None:
+    """The access token is left over, and its refusal is no further cause."""
+    await app.connected()
+    app.servicenow.refresh_tokens.clear()
+    probe.mishaps |= dict.fromkeys(LOOKS[2:], AccessTokenRefused("No."))
+    report = await check.run("contoso", dry_run=True)
+    failed = {each.check: each.reason for each in report.findings if each.outcome is Outcome.FAILED}
+    assert failed == {
+        CheckName.TOKEN_ENDPOINT: "refused",
+        CheckName.CONSENT: "refused",
+        CheckName.TICKETS_ARRIVE: "reauthorize",
+    }
+    unknown = {(each.reason, each.values.get("blocker")) for each in report.findings if each.outcome is Outcome.UNKNOWN}
+    assert unknown == {("not_checked", CheckName.TOKEN_ENDPOINT), ("unreadable", None)}
+    assert set(probe.asked) == {"greet", "sign_in_page"}
+
+
 async def test_a_removed_connection(app: Surroundings, check: ConnectionCheck) -> None:
     await app.connected()
     await app.removal.remove("contoso")

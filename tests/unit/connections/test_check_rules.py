@@ -164,6 +164,13 @@ def test_the_consent_clock(days: float, reason: str) -> None:
     assert rules.consent(connection(consent_ends_at=NOW + timedelta(days=days)), NOW).reason == reason
 
 
+def test_a_consent_that_is_refused_does_not_last() -> None:
+    lasting = {"status": ConnectionStatus.REAUTHORIZATION_REQUIRED, "consent_ends_at": NOW + timedelta(days=50)}
+    assert rules.consent(connection(**lasting), NOW).reason == "refused"
+    over = lasting | {"consent_ends_at": NOW - timedelta(days=1)}
+    assert rules.consent(connection(**over), NOW).reason == "ended"
+
+
 def test_no_consent() -> None:
     assert rules.consent(connection(consent_ends_at=None), NOW).reason == "missing"
 
@@ -196,7 +203,7 @@ def test_the_signed_in_user(user: Any, reason: str) -> None:
     assert rules.signed_in_user(user, CONNECTION).reason == reason
 
 
-FINE = Account(True, False, False, False, "Asia/Tokyo")
+FINE = Account(True, False, False, False)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +214,7 @@ FINE = Account(True, False, False, False, "Asia/Tokyo")
         (replace(FINE, locked_out=True), "locked_out"),
         (replace(FINE, password_needs_reset=True), "password_reset"),
         (replace(FINE, web_service_access_only=True), "web_service_only"),
-        (Account(None, None, None, None, None), "unreadable"),
+        (Account(None, None, None, None), "unreadable"),
         (None, "unreadable"),
         (REFUSED, "unreadable"),
         (SLOW, "too_slow"),
@@ -229,12 +236,27 @@ def test_the_account(account: Any, reason: str) -> None:
     ],
 )
 def test_roles(roles: Any, reason: str) -> None:
-    assert rules.user_roles(roles, CONNECTION).reason == reason
+    assert rules.user_roles(roles, CONNECTION, [], {}).reason == reason
+
+
+@pytest.mark.parametrize("roles", [None, SLOW, frozenset(), frozenset({"sn_incident_write"})])
+def test_a_dry_run_of_every_kind_proves_the_roles(roles: Any) -> None:
+    made = {kind: DryRun("a" * 32, MADE, closed=True) for kind in TicketKind}
+    assert rules.user_roles(roles, CONNECTION, [], made).reason == "proven"
+    refused = made | {TicketKind.CHANGE: DryRun("a" * 32, REFUSED)}
+    assert rules.user_roles(roles, CONNECTION, [], refused).reason != "proven"
+
+
+def test_delivered_tickets_prove_roles_that_are_not_shown() -> None:
+    delivered = [replace(DELIVERED, kind=kind) for kind in TicketKind]
+    assert rules.user_roles(None, CONNECTION, delivered, {}).reason == "proven"
+    assert rules.user_roles(None, CONNECTION, [DELIVERED], {}).reason == "unreadable"
+    assert rules.user_roles(frozenset(), CONNECTION, delivered, {}).reason == "missing"
 
 
 def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
     incidents_only = {TicketKind.INCIDENT: KindSettings(), TicketKind.CHANGE: KindSettings(enabled=False)}
-    found = rules.user_roles(frozenset({"sn_incident_write"}), connection(kinds=incidents_only))
+    found = rules.user_roles(frozenset({"sn_incident_write"}), connection(kinds=incidents_only), [], {})
     assert found.reason == "passed"
 
 
@@ -252,7 +274,14 @@ def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
     ],
 )
 def test_rest_access(limit: Any, reason: str) -> None:
-    assert rules.rest_access(limit).reason == reason
+    assert rules.rest_access(limit, token_given=True).reason == reason
+
+
+def test_a_token_that_was_not_just_given_is_not_blamed() -> None:
+    refused = Unobserved("no_answer", AccessTokenRefused("No."))
+    found = rules.rest_access(refused, token_given=False)
+    assert (found.reason, found.values) == ("not_checked", {"blocker": CheckName.TOKEN_ENDPOINT})
+    assert rules.rest_access(RateLimit(None), token_given=False).reason == "passed"
 
 
 def test_questions_that_are_answered_or_not() -> None:
@@ -329,20 +358,6 @@ def test_choice_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "reason"),
-    [
-        ("Europe/Berlin", "Europe/Berlin", "passed"),
-        ("Europe/Paris", "Europe/Berlin", "passed"),
-        ("Asia/Tokyo", "UTC", "differs"),
-        ("No/Where", "UTC", "differs"),
-        (None, "UTC", "not_told"),
-    ],
-)
-def test_time_zones(theirs: str | None, ours: str, reason: str) -> None:
-    assert rules.time_zone(replace(FINE, time_zone=theirs), connection(time_zone=ours), NOW).reason == reason
-
-
-@pytest.mark.parametrize(
     ("limit", "reason"),
     [
         (RateLimit(None), "none"),
@@ -380,8 +395,10 @@ def test_releases(release: Any, reason: str) -> None:
         ({"status": ConnectionStatus.REAUTHORIZATION_REQUIRED}, TicketFacts(), "reauthorize"),
         ({"status": ConnectionStatus.UNAVAILABLE}, TicketFacts(), "unavailable"),
         ({"kinds": {kind: KindSettings(enabled=False) for kind in TicketKind}}, TicketFacts(), "no_kind_enabled"),
-        ({}, TicketFacts(failed=2, pending=1, last_sync_at=NOW), "refused"),
-        ({}, TicketFacts(pending=1, last_sync_at=NOW), "waiting"),
+        ({}, TicketFacts(failed=1, last_sync_at=NOW, delivered=[DELIVERED]), "some_refused"),
+        ({}, TicketFacts(failed=1, last_sync_at=NOW), "only_refused"),
+        ({}, TicketFacts(pending=1, pending_since_at=NOW - timedelta(minutes=16), last_sync_at=NOW), "waiting"),
+        ({}, TicketFacts(pending=1, pending_since_at=NOW - timedelta(minutes=14), last_sync_at=NOW), "some_waiting"),
         ({}, TicketFacts(last_sync_at=NOW - timedelta(minutes=16)), "not_synchronised"),
         ({}, TicketFacts(last_sync_at=None), "not_synchronised"),
         ({"consented_at": NOW}, TicketFacts(last_sync_at=None), "no_tickets_yet"),
@@ -392,6 +409,12 @@ def test_releases(release: Any, reason: str) -> None:
 )
 def test_which_step_is_missing(changes: dict[str, Any], facts: Any, reason: str) -> None:
     assert rules.tickets_arrive(connection(**changes), facts, 300, NOW).reason == reason
+
+
+def test_a_ticket_that_servicenow_refused_makes_no_connection_red() -> None:
+    for delivered in ([], [DELIVERED]):
+        facts = TicketFacts(failed=1, last_sync_at=NOW, delivered=delivered)
+        assert rules.tickets_arrive(CONNECTION, facts, 300, NOW).outcome is not Outcome.FAILED
 
 
 def test_whether_there_is_a_consent_to_use() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.connections.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
-from shared.web.findings import FindingWords, finding_words
+from shared.web.findings import FindingWords, alike, finding_words
 from shared.web.language import languages
 
 PROBLEM = {
@@ -70,3 +70,14 @@ def test_kinds_and_other_checks_have_their_names() -> None:
     assert t("kind.change") in finding_words(finding(CheckName.READ_CHANGE, "passed"), t).title
     blocked = finding_words(finding(CheckName.RELEASE, "not_checked", blocker="reachable"), t)
     assert t("check.reachable.title") in blocked.seen
+
+
+def test_one_cause_is_said_once() -> None:
+    t = languages()["en"]
+    blocked = [finding(name, "not_checked", blocker="token_endpoint") for name in list(CheckName)[6:18]]
+    others = [finding(CheckName.CONSENT, "missing"), finding(CheckName.RELEASE, "unreadable")]
+    groups = alike([finding_words(each, t) for each in (others[0], *blocked, others[1])])
+    assert [len(group) for group in groups] == [1, 12, 1]
+    assert {each.seen for each in groups[1]} == {
+        t("check.any.not_checked.seen", blocker=t("check.token_endpoint.title"))
+    }
