@@ -83,7 +83,8 @@ def test_a_filter_that_is_not_known_lists_nothing_and_is_said(app: FunctionsHost
 def test_after_back_the_filters_are_those_of_the_rows(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER, "/tickets")
     page.locator("#text").fill("inc")
-    page.locator("#kind").select_option("incident")  # which is applied at once
+    page.locator("#kind").select_option("incident")
+    page.get_by_role("button", name=t("filter.apply")).click()
     page.wait_for_url("**/tickets?*kind=incident*")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.go_back()
