@@ -67,7 +67,7 @@ param pendingWarningAgeS int = 1800
 @description('How the ticket mappings are kept: in three zones, or Standard_LRS where the region has none, or in a second region.')
 param mappingStorageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
 
-@description('Most instances at once. Forty is more than ServiceNow serves; it bounds the cost of a flood.')
+@description('Most instances of the web functions at once, the least that Azure takes. It bounds neither the load nor the cost of a flood.')
 @minValue(40)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -79,6 +79,9 @@ param logRetentionDays int = 90
 
 @description('Whether metrics and traces are recorded by OpenTelemetry. The packages of requirements-telemetry.txt have to be published.')
 param openTelemetry bool = false
+
+@description('Id of the role that the app has on the key vault: Key Vault Secrets Officer, or a role of your own made from infra/roles.')
+param keyVaultRoleId string = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
 @description('recover, for one deployment, brings back the deleted key vault of this name with its secrets.')
 param keyVaultCreateMode 'default' | 'recover' = 'default'
@@ -147,6 +150,7 @@ module hostStorage 'modules/storage-account.bicep' = {
     sku: 'Standard_LRS'
     access: dataAccess
     containerNames: [packageContainerName]
+    workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [network]
 }
@@ -158,6 +162,7 @@ module mappingStorage 'modules/storage-account.bicep' = {
     tags: allTags
     sku: mappingStorageSku
     access: dataAccess
+    workspaceId: monitoring.outputs.workspaceId
     tableNames: ['connections', 'authorizations', 'tickets', 'idempotency']
   }
   dependsOn: [network]
@@ -181,6 +186,7 @@ module roles 'modules/roles.bicep' = {
     hostStorageName: hostStorageName
     mappingStorageName: mappingStorageName
     keyVaultName: keyVaultName
+    keyVaultRoleId: keyVaultRoleId
     applicationInsightsName: applicationInsightsName
   }
   dependsOn: [identity, hostStorage, mappingStorage, keyVault, monitoring]

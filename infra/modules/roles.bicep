@@ -4,12 +4,15 @@ param identityName string
 param hostStorageName string
 param mappingStorageName string
 param keyVaultName string
+
+@description('A role with the data actions of infra/roles/key-vault-secrets.json, or more.')
+param keyVaultRoleId string
+
 param applicationInsightsName string
 
 var roleIds = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-  keyVaultSecretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
   monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
 }
 
@@ -43,15 +46,18 @@ resource mappingStorageRole 'Microsoft.Authorization/roleAssignments@2022-04-01'
   }
 }
 
-// It writes as well as reads: a client secret when a connection is configured, a refresh token at consent, access
-// tokens from then on.
+// It writes as well as reads: a client secret when a connection is configured, a refresh token at consent, access tokens
+// from then on. Key Vault Secrets Officer is the narrowest built-in role that may write. What it has beyond
+// infra/roles/key-vault-secrets.json (delete, purge, backup, restore) gives no power over a secret that reading and
+// overwriting do not give, and purge protection forbids one of them. A custom role as the default would need a right that
+// Role Based Access Control Administrator lacks, and would outlive the resource group.
 resource keyVaultRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(vault.id, identity.id, roleIds.keyVaultSecretsOfficer)
+  name: guid(vault.id, identity.id, keyVaultRoleId)
   scope: vault
   properties: {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds.keyVaultSecretsOfficer)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultRoleId)
   }
 }
 

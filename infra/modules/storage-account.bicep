@@ -9,6 +9,9 @@ param location string
 param tags object
 param sku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS'
 param access networkAccess
+
+@description('Resource id of the Log Analytics workspace that keeps the record of who read and wrote tables.')
+param workspaceId string
 param containerNames string[] = []
 param tableNames string[] = []
 
@@ -57,6 +60,17 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
         name: tableName
       }
     ]
+  }
+}
+
+// The only stable version, of 2016, does not know category groups.
+#disable-next-line use-recent-api-versions
+resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(tableNames)) {
+  name: 'table-audit'
+  scope: account::tables
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'audit', enabled: true }]
   }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from shared.triggers.provisioning_pages import PATH as PROVISIONING
 from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
 
 PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
@@ -68,3 +69,24 @@ def test_links_inside_the_page() -> None:
         for title in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+
+
+def test_every_variable_is_set_before_it_is_used() -> None:
+    commands = "\n".join(code_of(PAGE))
+    set_at: dict[str, int] = {}
+    for found in re.finditer(r"\b([A-Z][A-Z_]+)=", commands):
+        set_at.setdefault(found[1], found.start())
+    used = [(found[1], found.start()) for found in re.finditer(r"\$\{?([A-Z][A-Z_]+)", commands)]
+    assert len({name for name, _ in used}) > 8
+    for name, place in used:
+        assert set_at.get(name, place) < place, f"${name} is not set where it is first used"
+
+
+def code_of(page: str) -> list[str]:
+    """Return the page's commands, in its order: whole blocks, and those inside a line."""
+    return ["".join(groups) for groups in re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", page, re.DOTALL)]
+
+
+def test_the_first_connection_is_made_on_the_page_that_makes_it() -> None:
+    assert f"(`/{PROVISIONING}`)" in section("ServiceNow and the first connection")
+    assert "configuration page" not in section("ServiceNow and the first connection")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,6 +39,7 @@ EVERYWHERE = {
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/idempotency"),
     ("Microsoft.KeyVault/vaults", "kv-*"),
     ("Microsoft.Insights/diagnosticSettings", "audit"),
+    ("Microsoft.Insights/diagnosticSettings", "table-audit"),
     ("Microsoft.Web/serverfarms", "plan-func-contoso-*"),
     ("Microsoft.Web/sites", "func-contoso-*"),
     ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", "func-contoso-*/ftp"),
@@ -106,6 +108,13 @@ def test_every_resource_carries_the_tags_and_location(every_choice: Expansion) -
             assert each["tags"].items() >= {"department": "security", "azd-env-name": "contoso"}.items(), each["name"]
 
 
+def is_audited(setting: Json, deployed: Expansion) -> bool:
+    """Whether a diagnostic setting sends every access to the workspace."""
+    properties = setting["properties"]
+    to_workspace = str(properties["workspaceId"]).endswith(f"/log-contoso-{deployed.suffix}")
+    return to_workspace and properties["logs"] == [{"categoryGroup": "audit", "enabled": True}]
+
+
 class TestStorage:
     @pytest.fixture(params=["sthost", "stmap"])
     def account(self, request: pytest.FixtureRequest, deployed: Expansion) -> Json:
@@ -128,6 +137,16 @@ class TestStorage:
         assert deployed.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_ZRS"}
         assert every_choice.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_GZRS"}
 
+    def test_who_read_or_wrote_the_mappings_is_on_record(self, deployed: Expansion) -> None:
+        (audit,) = [
+            each
+            for each in deployed.all("Microsoft.Insights/diagnosticSettings")
+            if each["id"].startswith(
+                f"Microsoft.Storage/storageAccounts/stmap{deployed.suffix}/tableServices/default/providers/"
+            )
+        ]
+        assert is_audited(audit, deployed)
+
     def test_packages_are_private_and_can_be_restored(self, deployed: Expansion) -> None:
         container = deployed.one("Microsoft.Storage/storageAccounts/blobServices/containers")
         assert container["properties"] == {"publicAccess": "None"}
@@ -148,10 +167,12 @@ class TestKeyVault:
         assert "accessPolicies" not in vault
 
     def test_who_read_a_secret_is_on_record(self, deployed: Expansion) -> None:
-        audit = deployed.one("Microsoft.Insights/diagnosticSettings")
-        assert audit["id"].startswith(f"Microsoft.KeyVault/vaults/kv-{deployed.suffix}/")
-        assert audit["properties"]["logs"] == [{"categoryGroup": "audit", "enabled": True}]
-        assert audit["properties"]["workspaceId"].endswith(f"/log-contoso-{deployed.suffix}")
+        (audit,) = [
+            each
+            for each in deployed.all("Microsoft.Insights/diagnosticSettings")
+            if each["id"].startswith(f"Microsoft.KeyVault/vaults/kv-{deployed.suffix}/")
+        ]
+        assert is_audited(audit, deployed)
 
     def test_no_secret_is_written_by_the_deployment(self, deployed: Expansion) -> None:
         assert not [each for each in deployed.resources if each["type"] == "Microsoft.KeyVault/vaults/secrets"]
@@ -239,6 +260,31 @@ class TestRoles:
             for each in deployed.all("Microsoft.Authorization/roleAssignments")
         }
         assert given == self.NEEDED
+
+    VAULT_ACTIONS: ClassVar = {
+        "get_secret": "getSecret",
+        "set_secret": "setSecret",
+        "update_secret_properties": "update",
+        "list_properties_of_secret_versions": "readMetadata",
+        "recover_deleted_secret": "recover",
+    }
+    """What the vault asks for, by the method of its client."""
+
+    def test_the_narrow_role_has_what_the_code_does_and_nothing_else(self) -> None:
+        source = (REPOSITORY / "shared" / "storage" / "secrets.py").read_text()
+        used = set(re.findall(r"self\._client\.(\w+)\(", source)) - {"close"}
+        role = json.loads((TEMPLATES / "roles" / "key-vault-secrets.json").read_text())
+        needed = {f"Microsoft.KeyVault/vaults/secrets/{self.VAULT_ACTIONS[method]}/action" for method in used}
+        assert set(role["DataActions"]) == needed
+        assert role["Actions"] == []
+
+    def test_it_can_take_the_place_of_the_wider_one(self, every_choice: Expansion) -> None:
+        given = [
+            each["properties"]["roleDefinitionId"].rpartition("/")[2]
+            for each in every_choice.all("Microsoft.Authorization/roleAssignments")
+            if each["id"].startswith("Microsoft.KeyVault/")
+        ]
+        assert given == ["77777777-7777-7777-7777-777777777777"]
 
     def test_for_the_apps_identity_alone(self, deployed: Expansion) -> None:
         for each in deployed.all("Microsoft.Authorization/roleAssignments"):

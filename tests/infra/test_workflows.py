@@ -9,6 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.infra.compiler import REPOSITORY, Json
+from tests.packaging.core_tools import published_files
 
 FOLDER: Final = REPOSITORY / ".github" / "workflows"
 PINNED_ACTION: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
@@ -54,8 +55,20 @@ class TestEvery:
     def test_tools_have_one_version(self, name: str) -> None:
         text = (FOLDER / name).read_text()
         assert re.search(r"az bicep install --version v\d+\.\d+\.\d+\n", text)
-        for version in re.findall(r"azure-functions-core-tools@(\S+)", text):
-            assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+
+    def test_a_job_has_no_right_that_it_does_not_name(self, name: str) -> None:
+        workflow = read(name)
+        assert workflow["permissions"] == {}
+        assert all(job["permissions"] for job in workflow["jobs"].values())
+
+    def test_nothing_is_installed_beside_a_session_with_azure(self, name: str) -> None:
+        """A package of a registry, and whatever it brings along, would run with the rights of the deployment."""
+        for job in read(name)["jobs"].values():
+            uses = [step.get("uses", "") for step in job["steps"]]
+            if any(each.startswith("azure/login@") for each in uses):
+                assert {each.partition("@")[0] for each in uses if each} == {"actions/checkout", "azure/login"}
+                commands = "\n".join(step.get("run", "") for step in job["steps"])
+                assert not re.search(r"\b(npm|npx|pip|pipx|uv|apt-get|az extension)\b|\bcurl\b.*\|", commands)
 
     def test_it_ends(self, name: str) -> None:
         for job in read(name)["jobs"].values():
@@ -70,14 +83,14 @@ def test_both_use_one_compiler() -> None:
 def test_check_runs_on_pull_requests_and_may_only_read() -> None:
     workflow = read("check.yml")
     assert workflow["on"].keys() == {"pull_request", "push"}
-    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["jobs"]["check"]["permissions"] == {"contents": "read"}
     assert [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step][-1] == "make check"
 
 
 def test_deploy_is_started_by_a_person_and_signs_in_with_openid_connect() -> None:
     workflow = read("deploy.yml")
     assert workflow["on"].keys() == {"workflow_dispatch"}
-    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    assert workflow["jobs"]["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
     (login,) = [step for step in workflow["jobs"]["deploy"]["steps"] if step.get("uses", "").startswith("azure/login@")]
     assert login["with"].keys() == {"client-id", "tenant-id", "subscription-id"}
     assert all(value.startswith("${{ vars.") for value in login["with"].values())
@@ -87,11 +100,32 @@ def test_nothing_is_changed_unless_asked() -> None:
     workflow = read("deploy.yml")
     assert workflow["on"]["workflow_dispatch"]["inputs"]["apply"]["default"] is False
     for step in workflow["jobs"]["deploy"]["steps"]:
-        if re.search(r"az deployment group create|func azure|curl", step.get("run", "")):
+        if re.search(r"az deployment group create|az functionapp|verify-deployment|curl", step.get("run", "")):
             assert step["if"] == "inputs.apply", step["name"]
 
 
-def test_publishing_is_the_documented_command() -> None:
-    command = 'func azure functionapp publish "$APP" --python --build remote'
-    assert command in (FOLDER / "deploy.yml").read_text()
-    assert command.replace('"$APP"', "<app>") in (REPOSITORY / "docs" / "deployment.md").read_text()
+PUBLISHING: Final = (
+    "git archive --format zip --output package.zip HEAD function_app.py host.json requirements.txt shared",
+    'az functionapp deployment source config-zip --resource-group "$GROUP" --name "$APP" --src package.zip '
+    "--build-remote true",
+)
+
+
+def test_publishing_is_what_the_page_says() -> None:
+    page = (REPOSITORY / "docs" / "deployment.md").read_text()
+    workflow = (FOLDER / "deploy.yml").read_text().replace("$RESOURCE_GROUP", "$GROUP")
+    for command in PUBLISHING:
+        assert command in workflow
+        assert command in page
+
+
+def test_what_is_packed_is_what_other_ways_of_publishing_take() -> None:
+    assert set(PUBLISHING[0].partition(" HEAD ")[2].split()) == {
+        path.partition("/")[0] for path in published_files(REPOSITORY)
+    }
+
+
+def test_after_publishing_one_script_looks_whether_it_runs() -> None:
+    command = 'infra/scripts/verify-deployment.sh --resource-group "$GROUP" --app "$APP"'
+    assert command in (FOLDER / "deploy.yml").read_text().replace("$RESOURCE_GROUP", "$GROUP")
+    assert command in (REPOSITORY / "docs" / "deployment.md").read_text()

@@ -20,6 +20,7 @@ param mappingStorageSku = 'Standard_GZRS'
 param maximumInstanceCount = 60
 param logRetentionDays = 365
 param openTelemetry = true
+param keyVaultRoleId = '77777777-7777-7777-7777-777777777777'
 param keyVaultCreateMode = 'recover'
 param nameSuffix = 'second'
 param tags = { department: 'security' }

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Shows after a publish that the app runs: its triggers are known to Azure, its functions are listed, and the timer has
+# completed a run since. /api/health says nothing about the timer. Needs the Azure CLI, signed in as whoever deployed, and no
+# extension of it.
+#
+#   verify-deployment.sh --resource-group GROUP --app NAME [--wait-s SECONDS] [--every-s SECONDS]
+#       NAME is the output functionAppName. It asks again every 15 seconds, for 15 minutes at most: after a first
+#       deployment roles take some minutes, and so does telemetry.
+#
+# Ends with 0 when all is well; otherwise it says what is wrong and what to do, and ends with 1.
+set -euo pipefail
+
+resource_group=""
+app=""
+wait_s=900
+every_s=15
+
+usage() {
+    sed -n '6,8s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || usage
+    case "$1" in
+        --resource-group) resource_group=$2 ;;
+        --app) app=$2 ;;
+        --wait-s) wait_s=$2 ;;
+        --every-s) every_s=$2 ;;
+        *) usage ;;
+    esac
+    shift 2
+done
+
+[[ $resource_group =~ ^[A-Za-z0-9_.()-]{1,90}$ && $app =~ ^func-[A-Za-z0-9-]{1,55}$ ]] || usage
+[[ $wait_s =~ ^(0|[1-9][0-9]{0,4})$ && $every_s =~ ^(0|[1-9][0-9]{0,2})$ ]] || usage
+
+insights="https://api.applicationinsights.io"
+began_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+deadline=$((SECONDS + wait_s))
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+
+ok() {
+    echo "ok: $1"
+}
+
+failed() {
+    printf 'FAILED: %s\nFix: %s\n' "$1" "$2" >&2
+    if [ -s "$said" ]; then
+        printf 'Azure said: %s\n' "$(tail -n 3 "$said")" >&2
+    fi
+    exit 1
+}
+
+# Whether there is time for another try; waits for it.
+again() {
+    [ "$SECONDS" -lt "$deadline" ] && sleep "$every_s"
+}
+
+ask() {
+    az "$@" 2>"$said"
+}
+
+about_app=(--resource-group "$resource_group" --name "$app")
+site=$(ask functionapp show "${about_app[@]}" --query id --output tsv) || failed \
+    "There is no function app $app in $resource_group, or you may not see it." \
+    "Take the output functionAppName of the deployment, and sign in to its subscription (az account set)."
+state=$(ask functionapp show "${about_app[@]}" --query state --output tsv) || state=unknown
+[ "$state" = Running ] || failed \
+    "The function app is not running; its state is '$state'." \
+    "az functionapp start --resource-group $resource_group --name $app"
+ok "the app is running"
+
+until ask rest --method POST --url "$site/syncfunctiontriggers?api-version=2025-03-01" --output none; do
+    again || failed \
+        "The app does not tell Azure its triggers: its host does not start." \
+        "If this is the first deployment, wait ten minutes for the roles and run this again. Then see whether storage lets the app in (docs/operations.md, maintenance-stopped), and publish again."
+done
+ok "triggers are synchronised"
+
+while true; do
+    functions=$(ask functionapp function list "${about_app[@]}" --query "[].name" --output tsv) || functions=""
+    # Azure puts the name of the app in front of each.
+    if grep -qE '(^|/)maintain$' <<<"$functions"; then
+        break
+    fi
+    again || break
+done
+if [ -z "$functions" ]; then
+    failed "No function is listed: the package is missing, or it does not load." \
+        "Publish again and read what the build says. If that is fine, look at the table exceptions in Application Insights."
+fi
+grep -qE '(^|/)maintain$' <<<"$functions" || failed \
+    "The timer maintain is not among the functions." \
+    "Its schedule is missing or malformed: check maintainSchedule and deploy the infrastructure again."
+ok "$(wc -l <<<"$functions") functions are listed, the timer among them"
+
+component=$(ask resource show --resource-group "$resource_group" --name "appi-${app#func-}" \
+    --resource-type Microsoft.Insights/components --query properties.AppId --output tsv) || failed \
+    "There is no Application Insights appi-${app#func-} in $resource_group, or you may not see it." \
+    "Deploy the infrastructure again, or get the role Reader on the resource group."
+query="requests | where timestamp >= datetime($began_at) and name =~ 'maintain' | summarize countif(tobool(success)), countif(not(tobool(success)))"
+while true; do
+    runs=$(ask rest --method POST --url "$insights/v1/apps/$component/query" --resource "$insights" \
+        --headers "Content-Type=application/json" --body "{\"query\": \"$query\"}" --query "tables[0].rows" --output tsv) || failed \
+        "Application Insights does not answer the question for runs of the timer." \
+        "Get the role Reader on the resource group, or ask somebody who has it to run this."
+    read -r succeeded unsuccessful <<<"${runs:-0 0}"
+    if [ "$succeeded" -gt 0 ]; then
+        ok "the timer has completed a run since $began_at"
+        echo "The deployment works."
+        exit 0
+    fi
+    again || break
+done
+if [ "$unsuccessful" -gt 0 ]; then
+    failed "The timer runs, and fails: $unsuccessful times since $began_at, without one success." \
+        "See why: exceptions | where timestamp >= datetime($began_at) | top 1 by timestamp. Usually it is a setting (settings_invalid) or storage that is closed to the app (storage_access_refused): docs/operations.md, maintenance-stopped."
+fi
+failed "No run of the timer has arrived in Application Insights since $began_at." \
+    "az functionapp restart --resource-group $resource_group --name $app, then run this again. If that does not help: the app's identity needs the role Monitoring Metrics Publisher, and private mode its monitoring endpoint."
