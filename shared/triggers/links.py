@@ -89,6 +89,9 @@ class TicketLink:
     not_understood: tuple[NotUnderstood, ...]
 
 
+TICKET_FIELDS: Final = (*TICKET_TEXTS, *TICKET_CHOICES, "due_date", CONNECTION, "connection_id")
+
+
 def read_ticket_link(query: Mapping[str, str]) -> TicketLink:
     """Read the parameters of a link to the form of a new ticket."""
     values = {name: query.get(name, "") for name in TICKET_TEXTS}
@@ -103,8 +106,9 @@ def read_ticket_link(query: Mapping[str, str]) -> TicketLink:
     values["due_date"] = read_day(asked)
     if asked and asked != values["due_date"]:
         not_understood.append(_not_understood("due_date", asked, "time" if values["due_date"] else "date"))
-    known = {*values, CONNECTION, "connection_id"}
-    not_understood += [_not_understood(name, value, "parameter") for name, value in query.items() if name not in known]
+    not_understood += [
+        _not_understood(name, value, "parameter") for name, value in query.items() if name not in TICKET_FIELDS
+    ]
     connection = (query.get(CONNECTION) or query.get("connection_id") or "").strip().lower()
     return TicketLink(values, connection or None, tuple(not_understood))
 
@@ -152,6 +156,8 @@ class ListLink:
 LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {"kind": TicketKind, "phase": Phase, "portal": Portal}
 SHOWS: Final = ("open", "overdue", Delivery.PENDING.value, Delivery.FAILED.value)
 
+LIST_FILTERS: Final = ("text", *LIST_CHOICES, "show", CONNECTION)
+
 
 def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], others: Collection[str]) -> ListLink:
     """Read the filters of the list of tickets.
@@ -160,7 +166,7 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
         connection_ids: The connections that there are.
         others: Names of the page's parameters that are no filters.
     """
-    chosen = {name: query.get(name, "").strip() for name in ("text", *LIST_CHOICES, "show", CONNECTION)}
+    chosen = {name: query.get(name, "").strip() for name in LIST_FILTERS}
     not_understood = []
     for name, choices in LIST_CHOICES.items():
         if asked := chosen[name]:

@@ -37,7 +37,7 @@ _NAME: Final = "authorization"
 """Query parameter that names the authorization once the answer is out of the address."""
 
 
-@page(blueprint, "GET", AUTHORIZE, roles=MANAGERS)
+@page(blueprint, "GET", AUTHORIZE, roles=MANAGERS, query=("connection_id", "log_out_first"))
 async def begin_authorization(visit: Visit) -> func.HttpResponse:
     """Send the browser to ServiceNow, with the cookie that lets it come back.
 

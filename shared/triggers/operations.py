@@ -25,7 +25,7 @@ from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
 from shared.triggers.answers import Answer, problem
 from shared.triggers.principal import Principal, Role, read_principal
-from shared.triggers.routes import SAFE_METHODS, register
+from shared.triggers.routes import MAX_PARAMETERS, SAFE_METHODS, register
 
 MAX_BODY_BYTES: Final = 64 * 1024
 ANY_ROLE: Final = frozenset(Role)
@@ -211,7 +211,7 @@ def read_query(url: str) -> Mapping[str, str]:
         FixRequest: 400 ``invalid_query`` when there are more than anybody needs.
     """
     try:
-        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=50))
+        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
     except ValueError:
         raise FixRequest(
             "The query of the address cannot be read; nothing was done.",

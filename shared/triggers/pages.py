@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
@@ -18,7 +18,7 @@ from shared.triggers.answers import problem, problem_headers
 from shared.triggers.cookies import cookie_value
 from shared.triggers.operations import MAX_BODY_BYTES, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
-from shared.triggers.routes import SAFE_METHODS, register
+from shared.triggers.routes import SAFE_METHODS, own_address, register
 from shared.web.language import COOKIE, Language, choose_language
 from shared.web.rendering import CONTENT_SECURITY_POLICY, render
 
@@ -76,10 +76,8 @@ class Visit:
 
 
 def _place_to_return_to(parts: SplitResult) -> str:
-    """Return where a change of language leads back to; never to the callback, whose address holds a code."""
-    if parts.path.startswith("/api/"):
-        return "/"
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    """Return where a change of language leads back to: a page, and no address that does something."""
+    return "/" if parts.path.startswith("/api/") else own_address(f"{parts.path}?{parts.query}")
 
 
 def redirect(address: str) -> func.HttpResponse:
@@ -98,12 +96,15 @@ def page(
     path: str,
     *,
     roles: frozenset[Role] | None,
+    query: Iterable[str] = (),
     belongs_to: str | None = None,
 ) -> Callable[[PageHandler], PageHandler]:
     """Declare the decorated handler as a page; its name becomes the function's name on the host.
 
     Args:
         roles: App roles of which the person needs one; None for a page that anybody may see.
+        query: Query parameters that a change of language and the sign-in keep; they forget all others, which can be
+            secrets.
         belongs_to: The page whose form is sent here, for a path that can only be posted to: a browser comes to such an
             address as well, by a reload, a bookmark or the sign-in, and is led to that page. Its route's parameters
             stand in braces.
@@ -115,7 +116,7 @@ def page(
                 route = f"{method} /{path.lstrip('/')}"
                 return await _answer(answer, route, roles, req, context.invocation_id, belongs_to)
 
-            register(blueprint, name, method, path, endpoint)
+            register(blueprint, name, method, path, endpoint, query=query)
 
         serve(method, handler.__name__, handler)
         if belongs_to is not None:
@@ -204,7 +205,7 @@ def _error_page(visit: Visit, error: ConnectorError, belongs_to: str | None) -> 
     parts = urlsplit(visit.request.url)
     is_safe = visit.request.method in SAFE_METHODS
     wants_page = HTML in (visit.request.headers.get("Accept") or "")
-    here = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    here = own_address(f"{parts.path}?{parts.query}")
     if belongs_to is not None:
         # What a form was sent to is nothing that a browser can get.
         here = belongs_to.format(**visit.request.route_params)

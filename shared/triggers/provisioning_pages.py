@@ -29,7 +29,7 @@ MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 NEW: Final = "new"
 
 
-@page(blueprint, "GET", PATH, roles=MANAGERS)
+@page(blueprint, "GET", PATH, roles=MANAGERS, query=("connection_id", NEW))
 async def provisioning_page(visit: Visit) -> func.HttpResponse:
     """Show the checklist of one connection, or let the person choose one of several."""
     present = await present_connections(visit)

@@ -9,7 +9,7 @@ import azure.functions as func
 from shared.errors import FixRequest
 from shared.triggers.cookies import set_cookie
 from shared.triggers.pages import Visit, page, redirect
-from shared.triggers.routes import ANY_METHOD, methods_of
+from shared.triggers.routes import ANY_METHOD, methods_of, own_address
 from shared.web.language import COOKIE, languages
 from shared.web.rendering import static_files
 
@@ -42,7 +42,8 @@ async def choose_language_page(visit: Visit) -> func.HttpResponse:
     code = visit.request.route_params["code"]
     if code not in languages():
         raise FixRequest("There is no such language.", code="page_not_found", status=404)
-    response = redirect(local_address(visit.query.get("return_to")))
+    place = own_address(visit.query.get("return_to", "/"))
+    response = redirect("/" if place.startswith("/api/") else place)
     secure = visit.application.settings.public_base_url.startswith("https:")
     set_cookie(response, COOKIE, code, max_age_s=31_536_000, secure=secure)
     return response
@@ -71,10 +72,3 @@ async def unknown_address(visit: Visit) -> func.HttpResponse:
         next_step=f"Use one of: {', '.join(allowed)}.",
         extra={"allowed_methods": allowed},
     )
-
-
-def local_address(text: str | None) -> str:
-    """Return a path of this app, and the home page for anything that could lead elsewhere."""
-    if text is None or not text.startswith("/") or text.startswith(("//", "/\\")) or not text.isprintable():
-        return "/"
-    return text

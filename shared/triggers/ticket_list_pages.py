@@ -16,7 +16,7 @@ from shared.tickets.ports import TicketFilter
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
-from shared.triggers.links import SHOWS, ListLink, NotUnderstood, link_words, read_list_link
+from shared.triggers.links import LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
 from shared.triggers.tickets_api import decode_cursor, encode_cursor
@@ -40,7 +40,7 @@ READERS: Final = frozenset({Role.TICKETS_READ})
 CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
 
-@page(blueprint, "GET", "tickets", roles=READERS)
+@page(blueprint, "GET", "tickets", roles=READERS, query=(*LIST_FILTERS, "cursor"))
 async def ticket_list_page(visit: Visit) -> func.HttpResponse:
     """Show one page of tickets, newest first; an address that is not understood lists nothing, and the page says so."""
     connections = await _connections(visit)
@@ -101,7 +101,7 @@ async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
     return redirect(f"/tickets{_query({**filters, 'done': 'retried', **result})}")
 
 
-@page(blueprint, "GET", "tickets.csv", roles=READERS)
+@page(blueprint, "GET", "tickets.csv", roles=READERS, query=LIST_FILTERS)
 async def export_tickets(visit: Visit) -> func.HttpResponse:
     """Answer with the newest tickets of the same filter as a file."""
     connections = await _connections(visit)

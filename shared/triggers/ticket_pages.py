@@ -29,6 +29,7 @@ from shared.triggers.links import (
     CONNECTION,
     TICKET_CHOICES,
     TICKET_DEFAULTS,
+    TICKET_FIELDS,
     NotUnderstood,
     link_words,
     read_ticket_link,
@@ -85,7 +86,7 @@ class Trouble:
     next_step: str
 
 
-@page(blueprint, "GET", "tickets/new", roles=CREATORS)
+@page(blueprint, "GET", "tickets/new", roles=CREATORS, query=TICKET_FIELDS)
 async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
     link = read_ticket_link(visit.query)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.triggers.openapi import TAGS, openapi_document, problems_of, tag_of
 from shared.triggers.operations import OPERATIONS
-from shared.triggers.routes import methods_of
+from shared.triggers.routes import methods_of, own_address
 from tests.registered import functions
 
 
@@ -129,3 +129,36 @@ def test_every_address_of_a_page_can_be_opened() -> None:
     pages = [route for route in routes() if not route.path.startswith("api/")]
     opened = {route.path.strip("/") for route in pages if route.method == "GET"}
     assert [route.path for route in pages if route.path.strip("/") not in opened] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("/tickets?kind=incident&client_secret=hunter2&cursor=abc", "/tickets?kind=incident&cursor=abc"),
+        ("/tickets?text=a%20%26%20b%3Dc&code=x", "/tickets?text=a%20%26%20b%3Dc"),
+        ("/tickets?done=retried", "/tickets"),
+        ("/tickets#client_secret=hunter2", "/tickets"),
+        ("/ticketProvisioning?new&token=x", "/ticketProvisioning?new="),
+        ("/api/oauth/authorize?connection_id=a&state=x", "/api/oauth/authorize?connection_id=a"),
+        ("/api/oauth/callback?code=x&state=y", "/api/oauth/callback"),
+        ("/configuration/contoso?x=" + "&x=" * 60, "/configuration/contoso"),
+        ("/nowhere?client_secret=hunter2", "/"),
+        ("//evil.example/tickets", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/tickets\n", "/"),
+        ("", "/"),
+    ],
+)
+def test_an_address_is_handed_on_with_nothing_but_what_its_page_knows(address: str, kept: str) -> None:
+    assert own_address(address) == kept
+
+
+@given(
+    st.text(max_size=40) | st.builds("{}?{}".format, st.sampled_from(["/tickets", "/", "//x"]), st.text(max_size=40))
+)
+def test_an_address_that_is_handed_on_is_a_path_of_this_app(text: str) -> None:
+    address = own_address(text)
+    assert address == "/" or re.match(r"/[^/\\]", address)
+    assert own_address(address) == address
+    assert methods_of(address.partition("?")[0].removeprefix("/"))
