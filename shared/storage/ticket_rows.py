@@ -33,12 +33,14 @@ from shared.tickets.model import (
     TimelineEvent,
 )
 from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.warnings import recommendation_keys
 
 type Row = dict[str, Any]
 
 PENDING_PREFIX: Final = "pending:"
 NUMBER_PREFIX: Final = "number:"
 UNLINKED_PREFIX: Final = "unlinked:"
+RECOMMENDATION_PREFIX: Final = "recommendation:"
 SUMMARY_KEY: Final = "summary"
 TICKET_KEYS_END: Final = "g"
 """Ticket ids are hexadecimal; every other row key of a partition sorts behind this."""
@@ -76,6 +78,11 @@ def ticket_id_of_pending_key(row_key: str) -> str:
     """Return the ticket id of an outbox row key."""
     key = row_key.removeprefix(PENDING_PREFIX)
     return f"{0xFFFF_FFFF_FFFF - int(key[:12], 16):012x}{key[12:]}"
+
+
+def recommendation_prefixes(ticket: Ticket) -> Sequence[str]:
+    """Return what the row keys begin with under which tickets of the same recommendation stand, newest first."""
+    return [f"{RECOMMENDATION_PREFIX}{key}:" for key in recommendation_keys(ticket.content)]
 
 
 def ticket_row(ticket: Ticket) -> Row:

@@ -1,8 +1,8 @@
 """Tickets in Table Storage.
 
 One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
-first), the numbers (``number:…``) and the summary with its unfolded changes (``summary``, ``summary:…``). Everything
-that one write means is one entity transaction.
+first), the numbers (``number:…``), the recommendations (``recommendation:…``) and the summary with its unfolded changes
+(``summary``, ``summary:…``). Everything that one write means is one entity transaction.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from shared.storage.ticket_rows import (
     Row,
     is_summary_change_known,
     pending_key,
+    recommendation_prefixes,
     summary_change_of,
     summary_change_row,
     summary_of,
@@ -75,6 +76,7 @@ class AzureTicketStore:
         row = ticket_row(ticket) | {CREATION_ID: creation_id}
         operations: list[Operation] = [(TransactionOperation.CREATE, row)]
         operations += _side_rows(None, ticket)
+        operations += _recommendation_rows(ticket)
         operations += _summary_change(ticket.connection_id, [(None, ticket)])
         with storage_errors():
             try:
@@ -241,6 +243,19 @@ class AzureTicketStore:
         tickets = await self.get_tickets(connection_id, ticket_ids)
         return [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
 
+    async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
+        """Return tickets that may be about the same recommendation, newest first."""
+        query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
+        found = await asyncio.gather(
+            *(
+                self._rows(query, {"connection": ticket.connection_id, "first": first, "last": f"{first}~"}, limit)
+                for first in recommendation_prefixes(ticket)
+            )
+        )
+        ticket_ids = {row["RowKey"].rpartition(":")[2] for rows in found for row in rows}
+        tickets = await self.get_tickets(ticket.connection_id, sorted(ticket_ids))
+        return sorted(tickets.values(), key=lambda each: each.ticket_id)
+
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection, as far as its rows can be read."""
         summary, changes = await self._summary_rows(connection_id)
@@ -405,6 +420,15 @@ def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
             row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
             operations.append((TransactionOperation.UPSERT, row))
     return operations
+
+
+def _recommendation_rows(ticket: Ticket) -> list[Operation]:
+    """Return what makes a new ticket known under its recommendation; nothing of it changes later."""
+    keys = {"PartitionKey": ticket.connection_id}
+    return [
+        (TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
+        for prefix in recommendation_prefixes(ticket)
+    ]
 
 
 def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[Operation]:

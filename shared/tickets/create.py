@@ -8,7 +8,7 @@ instance of the app, comes to the same row.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -25,10 +25,13 @@ from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requeste
 from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketExists, TicketStore
 from shared.tickets.requests import TicketRequest, ticket_content
 from shared.tickets.timeline import with_event
+from shared.tickets.warnings import TicketWarning, keys_of, warnings_about
 
 WAIT_FOR_TWIN_S: Final = 10.0
 """How long a repeated request waits for the first one, still under way, to end."""
 POLL_S: Final = 0.25
+LOOKED_AT: Final = 5
+"""How many of the newest tickets with the same recommendation id, link or name are looked at for one that is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,13 @@ class Creation:
 
     Attributes:
         replayed: The idempotency key had been used before; the ticket is that one's.
+        warnings: What may be a mistake; the ticket was created all the same.
     """
 
     ticket: Ticket
     connection: Connection | None
     replayed: bool
+    warnings: Sequence[TicketWarning] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +61,24 @@ class TicketCreation:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def create(
-        self, request: TicketRequest, requester: Requester, *, caller: str, idempotency_key: str | None
+        self,
+        request: TicketRequest,
+        requester: Requester,
+        *,
+        caller: str,
+        idempotency_key: str | None,
+        accepted: Collection[str] | None = None,
     ) -> Creation:
         """Store the ticket and try to deliver it at once.
 
         Args:
             caller: Object id of whoever calls; idempotency keys of different callers never meet.
             idempotency_key: The caller's name for this request, None when it gave none.
+            accepted: Keys of the warnings that a person has accepted; None when nobody has to.
 
         Raises:
-            FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``,
+            FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized``, ``connection_ambiguous`` or
+                ``confirmation_needed`` (there is a warning that was not accepted; with the same key it goes on),
                 422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
             StorageUnavailable: Nothing was kept, or it is not known; repeating with the same key is safe.
         """
@@ -80,27 +93,42 @@ class TicketCreation:
             raise reserved
         if reserved != ticket_id and (found := await self.find(reserved)) is not None:
             twin, connection = found
-            return Creation(await self._settled(twin), connection, replayed=True)
+            warnings = await self._warnings(twin, only_older=True)
+            return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
         if isinstance(connection, BaseException):
             raise connection
-        content = ticket_content(request, requester, connection)
-        ticket = with_event(
-            Ticket(
-                ticket_id=reserved,
-                connection_id=connection.connection_id,
-                instance=connection.instance,
-                content=content,
-                created_at=now,
-                delivery=DeliveryProgress(),
-            ),
-            EventKind.CREATED,
-            now,
-        )
+        ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
+        warnings = await self._warnings(ticket)
+        if accepted is not None and not keys_of(warnings) <= frozenset(accepted):
+            raise FixRequest(
+                "Something about this ticket may be a mistake; nothing was kept.",
+                code="confirmation_needed",
+                status=409,
+                next_step="Confirm it, or change the ticket.",
+            )
         with (
             log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
             span("ticket_creation"),
         ):
-            return await self._created(connection, ticket, now)
+            return replace(await self._created(connection, ticket, now), warnings=warnings)
+
+    async def warnings(self, request: TicketRequest, requester: Requester) -> Sequence[TicketWarning]:
+        """Return what may be a mistake in a request that has not been sent yet.
+
+        Raises as :meth:`create` does for a request that cannot become a ticket.
+        """
+        now = self.clock()
+        connection = await self.usable_connection(request.connection_id)
+        return await self._warnings(_new_ticket(new_ticket_id(now), request, requester, connection, now))
+
+    async def _warnings(self, ticket: Ticket, *, only_older: bool = False) -> Sequence[TicketWarning]:
+        """Return the warnings about a ticket.
+
+        Args:
+            only_older: Tickets made after it do not count, as they did not when it was made.
+        """
+        others = await self.store.list_of_recommendation(ticket, limit=LOOKED_AT)
+        return warnings_about(ticket, [each for each in others if not only_older or each.ticket_id > ticket.ticket_id])
 
     async def _created(self, connection: Connection, ticket: Ticket, now: datetime) -> Creation:
         at_once = connection.status is ConnectionStatus.CONNECTED
@@ -194,6 +222,20 @@ class TicketCreation:
             waited += POLL_S
             twin = await self.store.get_ticket(twin.connection_id, twin.ticket_id) or twin
         return twin
+
+
+def _new_ticket(
+    ticket_id: str, request: TicketRequest, requester: Requester, connection: Connection, now: datetime
+) -> Ticket:
+    """Return the ticket that a request becomes. Raises as :func:`shared.tickets.requests.ticket_content`."""
+    return Ticket(
+        ticket_id=ticket_id,
+        connection_id=connection.connection_id,
+        instance=connection.instance,
+        content=ticket_content(request, requester, connection),
+        created_at=now,
+        delivery=DeliveryProgress(),
+    )
 
 
 def _under_way(ticket: Ticket, now: datetime) -> bool:

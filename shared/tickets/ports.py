@@ -104,6 +104,14 @@ class TicketStore(Protocol):
         """Return up to ``limit`` tickets that are followed by ``sys_id``, newest first, older than ``after``."""
         ...
 
+    async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
+        """Return tickets of the connection that may be about the same recommendation as this one, newest first.
+
+        Reads up to ``limit`` index rows for each of the recommendation's keys, and then those tickets: however many the
+        connection has. Tickets that a release without this index wrote are not found.
+        """
+        ...
+
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection."""
         ...

@@ -23,6 +23,7 @@ from shared.tickets.model import (
 )
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
+from shared.tickets.warnings import TicketWarning, WarningCode
 
 
 class View(BaseModel):
@@ -102,6 +103,24 @@ class TicketView(View):
     dormant: bool = Field(description="Its connection was removed or points to another instance; it is kept as it is.")
     delivery: DeliveryView
     servicenow: ServiceNowView | None
+
+
+class WarningView(View):
+    """What may be a mistake in a new ticket."""
+
+    code: WarningCode = Field(
+        description="due_date_past: the due date was over when the ticket was created. recommendation_has_open_ticket: "
+        "another ticket of the connection with the same recommendation id, link or name is open."
+    )
+    message: str
+    next_step: str
+    ticket_ids: tuple[str, ...] = Field(description="The other tickets concerned, newest first.")
+
+
+class CreatedTicketView(TicketView):
+    """A ticket that was created, and what may be a mistake in it."""
+
+    warnings: tuple[WarningView, ...] = Field(description="Nothing was refused because of them; empty as a rule.")
 
 
 class TicketDetailView(TicketView):
@@ -189,6 +208,22 @@ def is_dormant(ticket: Ticket, connection: Connection | None) -> bool:
 def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketView:
     """Return what callers see in a list."""
     return TicketView(**_members(ticket, connection, now))
+
+
+def created_ticket_view(
+    ticket: Ticket, connection: Connection | None, now: datetime, warnings: Sequence[TicketWarning]
+) -> CreatedTicketView:
+    """Return what callers see of a ticket that they created."""
+    views = tuple(
+        WarningView(
+            code=each.code,
+            message=each.message,
+            next_step=each.next_step,
+            ticket_ids=tuple(other.ticket_id for other in each.tickets),
+        )
+        for each in warnings
+    )
+    return CreatedTicketView(**_members(ticket, connection, now), warnings=views)
 
 
 def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketDetailView:

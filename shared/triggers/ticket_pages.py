@@ -25,6 +25,7 @@ from shared.tickets.rendering import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
 from shared.tickets.views import DeliveryView, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
+from shared.tickets.warnings import TicketWarning, keys_of
 from shared.triggers.links import (
     CONNECTION,
     TICKET_CHOICES,
@@ -86,6 +87,19 @@ class Trouble:
     next_step: str
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What will be sent, by ServiceNow's field names, and what may be a mistake in it."""
+
+    fields: Sequence[tuple[str, str]]
+    warnings: Sequence[TicketWarning]
+
+    @property
+    def keys(self) -> str:
+        """What a person accepts who sends it all the same."""
+        return " ".join(sorted(keys_of(self.warnings)))
+
+
 @page(blueprint, "GET", "tickets/new", roles=CREATORS, query=TICKET_FIELDS)
 async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
@@ -111,9 +125,19 @@ async def new_ticket_send(visit: Visit) -> func.HttpResponse:
         if visit.form.get("step") != "send":
             return await _form(visit, values, {}, key, await _preview(visit, request))
         creation = await visit.application.creation.create(
-            request, visit.principal.requester, caller=visit.principal.object_id, idempotency_key=f"form:{key}"
+            request,
+            visit.principal.requester,
+            caller=visit.principal.object_id,
+            idempotency_key=f"form:{key}",
+            accepted=visit.form.get("accepted", "").split(),
         )
     except FixRequest as error:
+        if error.code == "confirmation_needed":
+            faults = {"accepted": visit.language("error.confirmation_needed.message")}
+            # The key stands for this request from now on, and the person may change it.
+            return await _form(
+                visit, values, faults, secrets.token_hex(16), await _preview(visit, request), status=error.status
+            )
         if error.code == "idempotency_key_reused":
             key = secrets.token_hex(16)
         return await _form(visit, values, _faults(visit.language, error), key, status=error.status)
@@ -213,8 +237,9 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     return faults
 
 
-async def _preview(visit: Visit, request: TicketRequest) -> Sequence[tuple[str, str]]:
-    """Return exactly what will be sent, but for the ids that are made when it is sent."""
+async def _preview(visit: Visit, request: TicketRequest) -> Preview:
+    """Return exactly what will be sent, but for the ids that are made when it is sent, and what may be a mistake."""
+    warnings = await visit.application.creation.warnings(request, visit.principal.requester)
     connection = await visit.application.creation.usable_connection(request.connection_id)
     content = ticket_content(request, visit.principal.requester, connection)
     now = visit.application.clock()
@@ -228,7 +253,7 @@ async def _preview(visit: Visit, request: TicketRequest) -> Sequence[tuple[str, 
     )
     fields = record_fields(ticket, connection.kinds[content.kind], None)
     made_when_sent = {"sys_id", "correlation_id"}
-    return [(name, value) for name, value in fields.items() if name not in made_when_sent]
+    return Preview([(name, value) for name, value in fields.items() if name not in made_when_sent], warnings)
 
 
 async def _present_connections(visit: Visit) -> Sequence[Connection]:
@@ -241,7 +266,7 @@ async def _form(
     values: Mapping[str, str],
     faults: Mapping[str, str],
     idempotency_key: str,
-    preview: Sequence[tuple[str, str]] = (),
+    preview: Preview | None = None,
     *,
     not_understood: Sequence[NotUnderstood] = (),
     status: int = 200,

@@ -22,11 +22,13 @@ from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ti
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
 from shared.tickets.views import (
+    CreatedTicketView,
     RetryView,
     SummaryView,
     TicketDetailView,
     TicketListView,
     TicketView,
+    created_ticket_view,
     retry_view,
     summary_view,
     ticket_detail_view,
@@ -72,7 +74,7 @@ _LIST_PARAMETERS: Final = (
     summary="Create a ticket and deliver it to ServiceNow",
     roles=CREATORS,
     body=TicketRequest,
-    answers={201: TicketView, 202: TicketView},
+    answers={201: CreatedTicketView, 202: CreatedTicketView},
     parameters=(
         Parameter(
             "Idempotency-Key",
@@ -109,11 +111,13 @@ async def create_ticket(call: Call) -> Answer:
         caller=call.principal.object_id,
         idempotency_key=_idempotency_key(call.request),
     )
-    answer = _delivery_answer(creation.ticket, creation.connection, call.application.clock())
+    now = call.application.clock()
+    answer = _delivery_answer(creation.ticket, creation.connection, now)
+    view = created_ticket_view(creation.ticket, creation.connection, now, creation.warnings)
     headers = {**answer.headers, "Location": f"/api/tickets/{creation.ticket.ticket_id}"}
     if creation.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return replace(answer, headers=headers)
+    return replace(answer, body=view, headers=headers)
 
 
 @operation(

@@ -100,8 +100,10 @@ def test_two_tabs_make_two_tickets(app: FunctionsHost, open_window: OpenWindow) 
     preview(first)
     preview(second)
     first.get_by_role("button", name=t("new.send")).click()
-    second.get_by_role("button", name=t("new.send")).click()
     expect_delivered(first)
+    second.get_by_role("button", name=t("new.send")).click()
+    second.get_by_label(t("new.accept")).check()
+    second.get_by_role("button", name=t("new.send")).click()
     expect_delivered(second)
     assert len(tickets(app, "Two+tabs")) == 2
 
@@ -139,3 +141,22 @@ def test_a_link_with_an_impossible_id_is_told(app: FunctionsHost, open_window: O
     page = open_window(app).sign_in(REQUESTER, f"/tickets/new?name=Long+id&recommendation_id={'x' * 201}")
     page.locator("button[value='preview']").click()
     expect(page.get_by_role("alert")).to_have_text(t("fault.recommendation_id"))
+
+
+def test_what_may_be_a_mistake_is_sent_only_after_a_confirmation(app: FunctionsHost, open_window: OpenWindow) -> None:
+    page = open_window(app).sign_in(REQUESTER, "/tickets/new?name=block+legacy+AUTHENTICATION&due_date=2020-01-01")
+    preview(page)
+    warnings = page.get_by_role("region", name=t("new.warnings")).get_by_role("listitem")
+    expect(warnings).to_have_count(2)
+    expect(warnings.filter(has_text=t("warning.due_date_past"))).to_be_visible()
+    expect(warnings.get_by_role("link")).to_have_attribute("href", re.compile("/tickets/[0-9a-f]{32}"))
+    page.get_by_role("button", name=t("new.send")).click()
+    expect(page.get_by_label(t("new.accept"))).to_have_accessible_description(t("error.confirmation_needed.message"))
+    # Without the due date there is less to confirm, and the form still sends.
+    page.locator("#due_date").fill("")
+    preview(page)
+    expect(warnings).to_have_count(1)
+    page.get_by_label(t("new.accept")).check()
+    page.get_by_role("button", name=t("new.send")).click()
+    expect_delivered(page)
+    assert len(tickets(app, "block+legacy")) == 2

@@ -111,3 +111,15 @@ def test_a_program_may_name_the_user_it_asks_for_and_a_person_may_not(app: Whole
     assert plain.json()["requester"] == own
     assert f"Requested by: {own['name']}\n" in app.record(plain.json())["description"]
     program.close()
+
+
+def test_what_may_be_a_mistake_is_accepted_and_said(app: WholeApp, connected: Connected) -> None:
+    said_before = app.create(connected, name="Said once", recommendation={"source": "user", "category": "data"})
+    said = app.create(
+        connected, name="SAID  once", recommendation={"source": "user", "category": "data"}, due_date="2020-01-01"
+    )
+    assert said_before["warnings"] == []
+    past, doubled = said["warnings"]
+    assert (past["code"], past["ticket_ids"]) == ("due_date_past", [])
+    assert (doubled["code"], doubled["ticket_ids"]) == ("recommendation_has_open_ticket", [said_before["ticket_id"]])
+    assert "warnings" not in app.show(said)

@@ -14,6 +14,7 @@ from shared.errors import StorageUnavailable
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.warnings import recommendation_keys
 from tests.memory.steps import Step, at_once
 
 SCAN_PAGE = 7
@@ -132,6 +133,16 @@ class MemoryTicketStore:
             ticket_id for ticket_id, each in self.tickets[connection_id].items() if each.is_followed_by_sys_id
         )
         return [self.tickets[connection_id][each] for each in unlinked if after is None or each > after][:limit]
+
+    async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
+        """See the port."""
+        await self._step("list_of_recommendation")
+        newest_first = sorted(self.tickets[ticket.connection_id].values(), key=lambda each: each.ticket_id)
+        found: dict[str, Ticket] = {}
+        for key in recommendation_keys(ticket.content):
+            named = [each for each in newest_first if key in recommendation_keys(each.content)]
+            found |= {each.ticket_id: each for each in named[:limit]}
+        return sorted(found.values(), key=lambda each: each.ticket_id)
 
     async def get_summary(self, connection_id: str) -> Summary:
         """See the port."""

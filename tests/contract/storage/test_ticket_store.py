@@ -420,6 +420,36 @@ async def test_two_records_with_one_number_are_stored(store: TicketStore) -> Non
 # Counts
 
 
+async def test_tickets_of_a_recommendation_are_found_by_few_rows(
+    store: TicketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, and whatever became of them."""
+
+    def about(name: str, recommendation_id: str | None, second: int) -> Ticket:
+        ticket = delivered_ticket(later(second))
+        recommendation = replace(ticket.content.recommendation, recommendation_id=recommendation_id, link=None)
+        return replace(ticket, content=replace(ticket.content, name=name, recommendation=recommendation))
+
+    stored = [await store.create_ticket(about(f"Name {number}", "TheSame", number)) for number in range(7)]
+    other = await store.create_ticket(about("Another", "Other", 7))
+    await store.update_ticket(stored[6], changed(stored[6], "7"))
+    rows: list[int] = []
+    if isinstance(store, AzureTicketStore):
+        read = store._rows
+
+        async def counted(query: str, parameters: dict[str, Any], limit: int) -> list[Any]:
+            found = await read(query, parameters, limit)
+            rows.append(len(found))
+            return found
+
+        monkeypatch.setattr(store, "_rows", counted)
+    found = await store.list_of_recommendation(about("NAME  0", "thesame", 99), limit=3)
+    assert [each.content.name for each in found] == ["Name 6", "Name 5", "Name 4", "Name 0"]
+    assert sum(rows) <= 4
+    assert await store.list_of_recommendation(about("another", None, 99), limit=3) == [other]
+    assert await store.list_of_recommendation(about("Nobody's", "Nobody's", 99), limit=3) == []
+
+
 async def test_folding_changes_nothing(store: TicketStore) -> None:
     tickets = await create_many(store, 12, due_at=later(3_600))
     for now in (START, later(7_200), later(7_200)):

@@ -12,6 +12,7 @@ from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreat
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.model import Delivery, EventKind, Requester
 from shared.tickets.requests import read_ticket_request
+from shared.tickets.warnings import keys_of
 from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
@@ -262,3 +263,62 @@ async def test_find() -> None:
 async def test_the_first_event_tells_when_it_was_asked_for() -> None:
     ticket = (await World(a_connection()).create()).ticket
     assert (ticket.timeline[0].kind, ticket.timeline[0].at) == (EventKind.CREATED, START)
+
+
+# What may be a mistake
+
+BEFORE = "2020-01-01"
+
+
+async def test_a_second_ticket_for_a_recommendation_is_created_and_said() -> None:
+    world = World(a_connection())
+    first = await world.create(key="first")
+    world.clock.advance(1)
+    second = await world.create(key="second", due_date=BEFORE)
+    assert [each.code for each in first.warnings] == []
+    assert [each.code for each in second.warnings] == ["due_date_past", "recommendation_has_open_ticket"]
+    assert [each.ticket_id for each in second.warnings[1].tickets] == [first.ticket.ticket_id]
+    world.clock.advance(1)
+    assert [
+        each.warnings for each in (await world.create(key="first"), await world.create(key="second", due_date=BEFORE))
+    ] == [
+        first.warnings,
+        second.warnings,
+    ], "the same key has the same answer"
+
+
+async def test_what_nobody_accepted_is_not_created_and_the_key_goes_on() -> None:
+    world = World(a_connection())
+    await world.create()
+    world.clock.advance(1)
+    request = read_ticket_request({**BODY, "due_date": BEFORE})
+    warned = await world.creation.warnings(request, REQUESTER)
+    keys = keys_of(warned)
+    assert len(keys) == 2
+
+    async def send(accepted: frozenset[str]) -> Creation:
+        return await world.creation.create(
+            request, REQUESTER, caller="caller", idempotency_key="form", accepted=accepted
+        )
+
+    for accepted in (frozenset[str](), keys - {"due_date_past"}, frozenset({"due_date_past"})):
+        with pytest.raises(FixRequest) as caught:
+            await send(accepted)
+        assert (caught.value.code, caught.value.status) == ("confirmation_needed", 409)
+    assert len(world.store.tickets[CONNECTION_ID]) == 1
+    created = await send(keys)
+    assert not created.replayed
+    again = await send(frozenset())
+    assert (again.replayed, again.ticket.ticket_id) == (True, created.ticket.ticket_id)
+
+
+async def test_storage_that_does_not_answer_about_other_tickets_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(a_connection())
+
+    async def silent(*_: object, **__: object) -> list[object]:
+        raise StorageUnavailable("No answer.")
+
+    monkeypatch.setattr(world.store, "list_of_recommendation", silent)
+    with pytest.raises(StorageUnavailable):
+        await world.create()
+    assert not world.store.tickets[CONNECTION_ID]
