@@ -136,7 +136,7 @@ def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected
     }
     preview = post(app, path, {**form, "step": "preview"})
     assert preview.status_code == 200
-    assert "Just in &lt;b&gt;</span>" in preview.text
+    assert "Just in &lt;b&gt;</bdi>" in preview.text
     assert app.megan.get(connected.path)["time_zone"] == "UTC"
     saved = post(app, path, {**form, "step": "save"})
     assert (saved.status_code, saved.headers["Location"]) == (303, f"{path}?done=saved")
