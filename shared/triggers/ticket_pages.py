@@ -133,7 +133,7 @@ async def new_ticket_send(visit: Visit) -> func.HttpResponse:
         )
     except FixRequest as error:
         if error.code == "confirmation_needed":
-            faults = {"accepted": visit.language("error.confirmation_needed.message")}
+            faults = dict.fromkeys(("", "accepted"), visit.language("error.confirmation_needed.message"))
             # The key stands for this request from now on, and the person may change it.
             return await _form(
                 visit, values, faults, secrets.token_hex(16), await _preview(visit, request), status=error.status

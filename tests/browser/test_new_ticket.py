@@ -146,7 +146,7 @@ def test_a_link_with_an_impossible_id_is_told(app: FunctionsHost, open_window: O
 def test_what_may_be_a_mistake_is_sent_only_after_a_confirmation(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER, "/tickets/new?name=block+legacy+AUTHENTICATION&due_date=2020-01-01")
     preview(page)
-    warnings = page.get_by_role("region", name=t("new.warnings")).get_by_role("listitem")
+    warnings = page.get_by_role("group", name=t("new.warnings")).get_by_role("listitem")
     expect(warnings).to_have_count(2)
     expect(warnings.filter(has_text=t("warning.due_date_past"))).to_be_visible()
     expect(warnings.get_by_role("link")).to_have_attribute("href", re.compile("/tickets/[0-9a-f]{32}"))
