@@ -53,6 +53,8 @@ class Person(BaseModel):
     roles: tuple[str, ...] = ()
     token: str | None = None
     """Sent as ``Authorization: Bearer``, stands for an access token of this person."""
+    contact_address: str | None = None
+    """What the claim for the e-mail address says, if it is not ``email``: a guest's own tenant may say anything."""
 
 
 class DaemonApplication(BaseModel):
@@ -238,7 +240,7 @@ def person_principal(tenant: Tenant, person: Person) -> Mapping[str, Any]:
             ("name", person.name),
             (f"{_CLAIM}/objectidentifier", person.oid),
             ("preferred_username", person.email),
-            (f"{_SOAP_CLAIM}/emailaddress", person.email),
+            (f"{_SOAP_CLAIM}/emailaddress", person.contact_address or person.email),
             (f"{_SOAP_CLAIM}/nameidentifier", hashlib.sha256(person.oid.encode()).hexdigest()[:43]),
         ],
         person.roles,

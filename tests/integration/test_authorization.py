@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -40,18 +40,6 @@ def test_the_integration_users_consent_connects(app: WholeApp) -> None:
     [access_token], [refresh_token] = app.tokens(connected, "access_token"), app.tokens(connected, "refresh_token")
     assert access_token not in str(after)
     assert refresh_token not in str(after)
-
-
-def test_another_users_consent_is_refused_and_its_tokens_revoked(app: WholeApp) -> None:
-    connected = app.configured()
-    answer = app.authorize(connected, user_name="adele.vance", password="sandbox-adele")
-    problem = refused(answer, 403, "authorization_wrong_user")
-    assert "adele.vance" in problem["detail"]
-    assert "Not you?" in problem["next_step"]
-    assert "log_out_first=true" in str(problem)
-    assert app.tokens(connected) == []
-    assert len(app.tokens(connected, live=False)) == 2
-    assert app.status(connected) == "awaiting_authorization"
 
 
 def test_a_person_who_is_signed_in_as_somebody_else_gets_through_by_not_you(app: WholeApp) -> None:
@@ -92,30 +80,6 @@ def test_denial_changes_nothing(app: WholeApp) -> None:
     assert app.tokens(connected) == []
 
 
-def test_a_state_works_once(app: WholeApp) -> None:
-    connected = app.configured()
-    callback = app.consent(connected)
-    cookies = dict(app.megan.cookies)
-    assert app.megan.come_back(callback).status_code == 303
-    refused(app.megan.come_back(callback), 400, "authorization_browser_unknown")
-    app.megan.cookies.update(cookies)
-    refused(app.megan.come_back(callback), 400, "authorization_unknown")
-    assert app.status(connected) == "connected"
-
-
-def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
-    connected = app.configured()
-    callback = app.consent(connected)
-    with app.visitor("Megan Bowen") as other:
-        refused(other.come_back(callback), 400, "authorization_browser_unknown")
-        # Not even with a cookie of the right name.
-        name = next(name for name in app.megan.cookies if name.startswith("authorization-"))
-        other.cookies[name] = "another-verifier" * 4
-        refused(other.come_back(callback), 400, "authorization_browser_unknown")
-    assert app.tokens(connected) == []
-    assert app.status(connected) == "awaiting_authorization"
-
-
 def test_nobody_has_to_be_signed_in_to_come_back(app: WholeApp) -> None:
     connected = app.configured()
     callback = app.consent(connected)
@@ -138,37 +102,6 @@ def test_two_tabs_of_one_connection_both_connect(app: WholeApp) -> None:
     connected = app.configured()
     callbacks = [app.consent(connected), app.consent(connected)]
     assert [app.megan.come_back(callback).status_code for callback in callbacks] == [303, 303]
-    assert app.create(connected)["delivery"]["status"] == "delivered"
-
-
-@pytest.mark.parametrize("query", ["", "state=abc&code=def", f"state={'0' * 63}g&code=x"])
-def test_a_callback_without_a_state_of_ours_is_refused(app: WholeApp, query: str) -> None:
-    refused(app.megan.come_back(f"/api/oauth/callback?{query}"), 400, "authorization_state_invalid")
-
-
-def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
-    """The browser comes back with a state that is good and a code that is not."""
-    connected = app.configured()
-    first = app.consent(connected)
-    code = parse_qs(urlsplit(first).query)["code"][0]
-    app.megan.come_back(first)
-    second = parse_qs(urlsplit(app.consent(connected)).query)
-    answer = app.megan.come_back("/api/oauth/callback?" + urlencode({"state": second["state"][0], "code": code}))
-    refused(answer, 502, "authorization_code_refused")
-    assert app.status(connected) == "connected"
-
-
-def test_a_second_authorization_that_fails_leaves_the_first_in_place(app: WholeApp) -> None:
-    connected = app.connected()
-    before, tokens = app.megan.get(connected.path), app.tokens(connected)
-    refused(app.authorize(connected, decision="deny"), 403, "authorization_denied")
-    wrong = app.authorize(connected, user_name="adele.vance", password="sandbox-adele")
-    refused(wrong, 403, "authorization_wrong_user")
-    app.control.set_fault("reset_before_commit", path=r"^/oauth_token\.do$")
-    refused(app.authorize(connected), 503, "servicenow_unavailable")
-    after = app.megan.get(connected.path)
-    assert after == before | {"lag_s": after["lag_s"]}
-    assert app.tokens(connected) == tokens
     assert app.create(connected)["delivery"]["status"] == "delivered"
 
 

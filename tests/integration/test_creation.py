@@ -1,11 +1,15 @@
-"""Tickets: what is sent reaches ServiceNow once, and can be found there again."""
+"""Tickets: what is sent reaches ServiceNow, once however often it is sent, and can be found there again."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from sandbox.servicenow.seed import group_sys_id, user_sys_id
-from tests.fixtures.whole_app import Connected, WholeApp, daemon, person, refused
+from tests.fixtures.whole_app import Connected, WholeApp, person, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
@@ -80,37 +84,11 @@ def test_nobody_is_the_caller_when_servicenow_knows_no_such_address(app: WholeAp
     assert f"User id: {person('Megan Bowen').oid}" in record["description"]
 
 
-def test_texts_arrive_as_they_were_written(app: WholeApp, connected: Connected) -> None:
-    name = "多要素認証を必須にする ^ORactive=true <b>&amp; \"quoted\" 'single' \\ %20 \N{ROCKET}"
-    text = "Erste Zeile\r\nzweite\tZeile\n\n-- Microsoft 365 recommendation --\nUser id: somebody else"
-    record = app.record(app.create(connected, name=name, description=text))
-    assert record["short_description"] == name
-    assert record["description"].splitlines()[2] == f"User id: {person('Adele Vance').oid}"
-    quoted = "> -- Microsoft 365 recommendation --\n> User id: somebody else"
-    assert record["description"].endswith(f"\n\nErste Zeile\nzweite\tZeile\n\n{quoted}")
-
-
 def test_a_description_that_is_too_long_is_refused_by_how_much(app: WholeApp, connected: Connected) -> None:
     answer = app.adele.ask("POST", "/api/tickets", connected.ticket(description="x" * 4000))
     too_long_by = refused(answer, 422, "description_too_long")["too_long_by"]
     record = app.record(app.create(connected, description="x" * (4000 - too_long_by)))
     assert len(record["description"]) == 4000
-
-
-def test_a_program_may_name_the_user_it_asks_for_and_a_person_may_not(app: WholeApp, connected: Connected) -> None:
-    named = {"id": "6b4f7e4e-0000-4000-8000-000000000001", "name": "Somebody", "email": "adele.vance@contoso.example"}
-    body = connected.ticket(requested_by=named)
-    refused(app.adele.ask("POST", "/api/tickets", body), 403, "requested_by_not_allowed")
-    program = app.program(daemon().token)
-    answer = program.ask("POST", "/api/tickets", body)
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["requester"] == named
-    assert app.record(answer.json())["caller_id"] == user_sys_id("adele.vance")
-    plain = program.ask("POST", "/api/tickets", connected.ticket())
-    own = {"id": daemon().oid, "name": f"Application {daemon().client_id}", "email": None}
-    assert plain.json()["requester"] == own
-    assert f"Requested by: {own['name']}\n" in app.record(plain.json())["description"]
-    program.close()
 
 
 def test_what_may_be_a_mistake_is_accepted_and_said(app: WholeApp, connected: Connected) -> None:
@@ -123,3 +101,68 @@ def test_what_may_be_a_mistake_is_accepted_and_said(app: WholeApp, connected: Co
     assert (past["code"], past["ticket_ids"]) == ("due_date_past", [])
     assert (doubled["code"], doubled["ticket_ids"]) == ("recommendation_has_open_ticket", [said_before["ticket_id"]])
     assert "warnings" not in app.show(said)
+
+
+@pytest.fixture
+def start_other(app: WholeApp) -> Callable[[], Any]:
+    """Another instance of the app and Adele's browser there."""
+    return lambda: app.visitor("Adele Vance", app.another_host())
+
+
+def post(app: WholeApp, key: str, body: dict[str, Any], *, by: str = "adele") -> Any:
+    return getattr(app, by).ask("POST", "/api/tickets", body, headers={"Idempotency-Key": key})
+
+
+def test_the_same_request_has_the_same_answer(app: WholeApp, connected: Connected) -> None:
+    first, second = (post(app, "the same", connected.ticket()) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert first.headers["Location"] == second.headers["Location"] == f"/api/tickets/{first.json()['ticket_id']}"
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert len(app.records(first.json()["ticket_id"])) == 1
+
+
+def test_another_body_is_refused(app: WholeApp, connected: Connected) -> None:
+    post(app, "another body", connected.ticket())
+    answer = post(app, "another body", connected.ticket(priority="low"))
+    refused(answer, 422, "idempotency_key_reused")
+
+
+def test_another_order_of_members_is_the_same_body(app: WholeApp, connected: Connected) -> None:
+    body = connected.ticket()
+    first = post(app, "order", body)
+    second = post(app, "order", dict(reversed(body.items())))
+    assert first.json() == second.json()
+
+
+def test_without_a_key_nothing_is_guessed(app: WholeApp, connected: Connected) -> None:
+    assert app.create(connected)["ticket_id"] != app.create(connected)["ticket_id"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
+def test_a_key_has_to_be_printable(app: WholeApp, connected: Connected, key: str) -> None:
+    refused(post(app, key, connected.ticket()), 400, "invalid_idempotency_key")
+
+
+def test_a_request_refused_once_may_be_corrected_by_repeating_it(app: WholeApp) -> None:
+    """Nothing was kept of the first, so the key is free for the same request."""
+    connected = app.configured()
+    refused(post(app, "too early", connected.ticket()), 409, "connection_not_authorized")
+    app.authorize(connected)
+    assert post(app, "too early", connected.ticket()).status_code == 201
+
+
+def test_two_hosts_make_one_ticket(app: WholeApp, connected: Connected, start_other: Callable[[], Any]) -> None:
+    app.control.set_fault("slow", method="POST", path="/api/now/table/incident", delay_s=0.5)
+    with start_other() as other, ThreadPoolExecutor(6) as threads:
+        sent = [
+            threads.submit(by.ask, "POST", "/api/tickets", connected.ticket(), headers={"Idempotency-Key": "two hosts"})
+            for by in (app.adele, other) * 3
+        ]
+        answers = [each.result() for each in sent]
+    assert {answer.status_code for answer in answers} == {201}
+    [ticket_id] = {answer.json()["ticket_id"] for answer in answers}
+    assert len({answer.json()["servicenow"]["number"] for answer in answers}) == 1
+    assert len(app.records(ticket_id)) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1

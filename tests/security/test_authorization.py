@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from tests.fixtures.whole_app import WholeApp, refused
+from tests.fixtures.whole_app import PASSWORD, ROLES, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
@@ -25,6 +25,73 @@ def verifier_cookie(app: WholeApp) -> str:
 def packed(query: Mapping[str, str]) -> str:
     """An answer of ServiceNow as its cookie holds it."""
     return base64.urlsafe_b64encode(urlencode(query).encode()).decode().rstrip("=")
+
+
+def test_another_users_consent_is_refused_and_its_tokens_revoked(app: WholeApp) -> None:
+    connected = app.configured()
+    answer = app.authorize(connected, user_name="adele.vance", password="sandbox-adele")
+    problem = refused(answer, 403, "authorization_wrong_user")
+    assert "adele.vance" in problem["detail"]
+    assert "Not you?" in problem["next_step"]
+    assert "log_out_first=true" in str(problem)
+    assert app.tokens(connected) == []
+    assert len(app.tokens(connected, live=False)) == 2
+    assert app.status(connected) == "awaiting_authorization"
+
+
+def test_a_state_works_once(app: WholeApp) -> None:
+    connected = app.configured()
+    callback = app.consent(connected)
+    cookies = dict(app.megan.cookies)
+    assert app.megan.come_back(callback).status_code == 303
+    refused(app.megan.come_back(callback), 400, "authorization_browser_unknown")
+    app.megan.cookies.update(cookies)
+    refused(app.megan.come_back(callback), 400, "authorization_unknown")
+    assert app.status(connected) == "connected"
+
+
+def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
+    connected = app.configured()
+    callback = app.consent(connected)
+    with app.visitor("Megan Bowen") as other:
+        refused(other.come_back(callback), 400, "authorization_browser_unknown")
+        # Not even with a cookie of the right name.
+        name = next(name for name in app.megan.cookies if name.startswith("authorization-"))
+        other.cookies[name] = "another-verifier" * 4
+        refused(other.come_back(callback), 400, "authorization_browser_unknown")
+    assert app.tokens(connected) == []
+    assert app.status(connected) == "awaiting_authorization"
+
+
+@pytest.mark.parametrize("query", ["", "state=abc&code=def", f"state={'0' * 63}g&code=x"])
+def test_a_callback_without_a_state_of_ours_is_refused(app: WholeApp, query: str) -> None:
+    refused(app.megan.come_back(f"/api/oauth/callback?{query}"), 400, "authorization_state_invalid")
+
+
+def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
+    """The browser comes back with a state that is good and a code that is not."""
+    connected = app.configured()
+    first = app.consent(connected)
+    code = parse_qs(urlsplit(first).query)["code"][0]
+    app.megan.come_back(first)
+    second = parse_qs(urlsplit(app.consent(connected)).query)
+    answer = app.megan.come_back("/api/oauth/callback?" + urlencode({"state": second["state"][0], "code": code}))
+    refused(answer, 502, "authorization_code_refused")
+    assert app.status(connected) == "connected"
+
+
+def test_a_second_authorization_that_fails_leaves_the_first_in_place(app: WholeApp) -> None:
+    connected = app.connected()
+    before, tokens = app.megan.get(connected.path), app.tokens(connected)
+    refused(app.authorize(connected, decision="deny"), 403, "authorization_denied")
+    wrong = app.authorize(connected, user_name="adele.vance", password="sandbox-adele")
+    refused(wrong, 403, "authorization_wrong_user")
+    app.control.set_fault("reset_before_commit", path=r"^/oauth_token\.do$")
+    refused(app.authorize(connected), 503, "servicenow_unavailable")
+    after = app.megan.get(connected.path)
+    assert after == before | {"lag_s": after["lag_s"]}
+    assert app.tokens(connected) == tokens
+    assert app.create(connected)["delivery"]["status"] == "delivered"
 
 
 def test_a_code_never_reaches_an_instance_that_did_not_issue_it(app: WholeApp) -> None:
@@ -86,3 +153,13 @@ def test_no_page_has_a_code_in_its_address_or_sends_it_on(app: WholeApp) -> None
         assert shown.status_code == 303 or shown.headers["Referrer-Policy"] == "no-referrer"
         for secret in secrets - {"access_denied"}:
             assert secret not in moved.headers["Location"] + moved.text + shown.headers.get("Location", "") + shown.text
+
+
+def test_a_user_whose_name_only_looks_the_same_is_another(app: WholeApp) -> None:
+    connected = app.configured()
+    name, look_alike = (f"{letter}ync.{connected.user_name}" for letter in "s\N{LATIN SMALL LETTER LONG S}")
+    app.control.create_user(look_alike, roles=ROLES, user_password=PASSWORD, time_zone="UTC")
+    app.megan.call("PUT", connected.path, {**connected.request, "integration_user": name})
+    refused(app.authorize(connected, user_name=look_alike), 403, "authorization_wrong_user")
+    assert app.tokens(connected) == []
+    assert app.status(connected) == "awaiting_authorization"

@@ -126,6 +126,20 @@ def test_no_route_is_open_to_nobody(app: WholeApp, unguarded: WholeApp, name: st
     bare.close()
 
 
+FORMS = [(name, address) for name, method, address in ROUTES if method == "POST" and not address.startswith("/api/")]
+
+
+@pytest.mark.parametrize(("name", "address"), FORMS)
+def test_a_page_that_writes_is_closed_to_those_who_may_only_read(
+    programs: dict[frozenset[Role], Program], name: str, address: str
+) -> None:
+    assert programs[frozenset({Role.TICKETS_READ})].ask("POST", address).status_code == 403
+    for_tickets = address.startswith("/tickets")
+    creator = programs[frozenset({Role.TICKETS_CREATE})].ask("POST", address)
+    manager = programs[frozenset({Role.CONNECTIONS_MANAGE})].ask("POST", address)
+    assert (creator.status_code == 403, manager.status_code == 403) == (not for_tickets, for_tickets)
+
+
 def test_a_forged_principal_does_not_change_who_somebody_is(app: WholeApp) -> None:
     principal = base64.b64encode(json.dumps(person_principal(TENANT, person("Megan Bowen"))).encode()).decode()
     with app.visitor("Diego Siciliani") as diego:
@@ -134,23 +148,29 @@ def test_a_forged_principal_does_not_change_who_somebody_is(app: WholeApp) -> No
 
 
 WRITES = [each for each in OPERATIONS if each.method != "GET"]
+FROM_ELSEWHERE = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "PUBLIC"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+]
 
 
 @pytest.mark.parametrize("operation", WRITES, ids=lambda each: each.name)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Sec-Fetch-Site": "cross-site", "Origin": "PUBLIC"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE, ids=str)
 def test_another_site_cannot_make_a_browser_write(app: WholeApp, operation: Operation, headers: dict[str, str]) -> None:
     sent = {name: app.host.public_url if value == "PUBLIC" else value for name, value in headers.items()}
     refused(app.megan.ask(operation.method, address_of(operation), {}, headers=sent), 403, "cross_site_request")
+
+
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE, ids=str)
+def test_another_site_cannot_send_a_form(app: WholeApp, headers: dict[str, str]) -> None:
+    sent = {name: app.host.public_url if value == "PUBLIC" else value for name, value in headers.items()}
+    for name, address in FORMS:
+        answer = app.megan.ask("POST", address, headers=sent, data={"confirm": "yes"})
+        assert answer.status_code == 403, name
+        assert "another web site" in answer.text
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}], ids=str)

@@ -149,3 +149,70 @@ def test_the_hosts_own_addresses_stay_the_hosts(app: WholeApp, program: Program)
     assert program.ask("POST", "/runtime/webhooks/x").status_code == 401
     answer = program.ask("GET", "/admin/host/status", headers={"x-functions-key": app.host.master_key})
     assert answer.json()["state"] == "Running"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", "Forwarded": "host=evil.example"},
+        {"X-Original-Host": "evil.example", "X-Original-URL": "/evil.example", "X-Rewrite-URL": "/evil.example"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_a_made_up_host_leads_nobody_elsewhere(app: WholeApp, headers: dict[str, str]) -> None:
+    connected = app.configured()
+    for path in (
+        "/",
+        "/ticketProvisioning",
+        f"/configuration/{connected.connection_id}",
+        f"/api/oauth/authorize?connection_id={connected.connection_id}",
+        "/api/openapi.json",
+        "/nothing",
+    ):
+        answer = app.megan.ask("GET", path, headers={**PAGE, **headers})
+        assert "evil.example" not in f"{answer.headers} {answer.text}", path
+    write = app.megan.ask("POST", "/api/tickets", {}, headers={**headers, "Origin": "http://evil.example"})
+    refused(write, 403, "cross_site_request")
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/..//evil.example",
+        "/%09/evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "/\r\nSet-Cookie: planted=1",
+    ],
+)
+def test_no_link_to_the_app_leads_on_to_another_site(app: WholeApp, elsewhere: str) -> None:
+    address = httpx.URL(f"{app.host.url}/language/en", params={"return_to": elsewhere})
+    answer = app.megan.visit(str(address))
+    assert answer.status_code == 303
+    assert address.join(answer.headers["Location"]).netloc == address.netloc
+    assert "planted" not in str(answer.headers.get_list("Set-Cookie"))
+
+
+@pytest.mark.parametrize("start", ["..%2f", "%2e%2e%2f", "..%5c", "....//", "%2f", "translations%2f..%2f..%2f"])
+def test_a_static_address_reads_no_other_file(app: WholeApp, start: str) -> None:
+    for file in ("host.json", "requirements.txt", "translations/en.json"):
+        answer = app.megan.ask("GET", f"/static/{start}{file}", headers=PAGE)
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_the_open_callback_says_nothing_that_a_stranger_has_written(app: WholeApp) -> None:
+    """Nobody has to be signed in there, so anybody can send people a link to it."""
+    lure = "call-this-number-at-once"
+    for state in ("0" * 64, "none of ours", ""):
+        for parameters in ({"error": lure, "error_description": lure}, {"code": lure}, {lure: lure}):
+            address = httpx.URL(f"{app.host.url}/api/oauth/callback", params={"state": state, **parameters})
+            for accept in ({}, PAGE):
+                answer = httpx.get(address, headers=accept, trust_env=False)
+                assert answer.status_code == 400
+                assert lure not in f"{answer.headers} {answer.text}"

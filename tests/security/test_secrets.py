@@ -1,11 +1,21 @@
-"""The canary finds what it is meant to find; what it finds at the end of a session fails the session."""
+"""Attempts to get at secrets: by another address, a redirect, a cookie, or whatever is left of a removed connection.
+
+The canary looks for them wherever none may be; what it finds at the end of a session fails the session.
+"""
 
 from __future__ import annotations
 
+import pytest
+
 from sandbox.servicenow.control_client import ControlClient
 from sandbox.world import World
+from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.servicenow.transport import USER_AGENT
 from tests.fixtures.canary import Canary
-from tests.fixtures.whole_app import WholeApp
+from tests.fixtures.vault import secret_versions
+from tests.fixtures.whole_app import WholeApp, refused
+
+pytestmark = pytest.mark.usefixtures("calm")
 
 NAME = "a name that stands everywhere"
 
@@ -36,3 +46,78 @@ def test_it_knows_every_kind_of_secret(app: WholeApp) -> None:
         "cookie",
         "PKCE verifier",
     }
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        "https://contoso.service-now.com.evil.example",
+        "https://evil.example",
+        "https://contoso.service-now.com:8443",
+        "https://user:password@contoso.service-now.com",
+        "http://contoso.service-now.com",
+        "https://203.0.113.7",
+        "https://xn--contso-iua.service-now.com",
+        "https://contoѕo.service-now.com",
+        "https://contoso.service-now.com\\@evil.example",
+        "file:///etc/passwd",
+        "http://169.254.169.254",
+        "",
+    ],
+)
+def test_secrets_are_never_sent_elsewhere(app: WholeApp, instance: str) -> None:
+    request = {**app.registered().request, "instance": instance}
+    answer = app.megan.ask("PUT", "/api/connections/elsewhere", request)
+    assert answer.status_code == 422
+    assert answer.json()["code"] in {"instance_not_allowed", "invalid_connection"}
+    refused(app.megan.ask("GET", "/api/connections/elsewhere"), 404, "connection_not_found")
+
+
+@pytest.mark.parametrize("member", ["instance", "client_id"])
+def test_the_stored_secret_does_not_follow_a_changed_connection(app: WholeApp, member: str) -> None:
+    connected = app.connected()
+    elsewhere = {
+        "instance": app.world.servicenow.url.replace("127.0.0.1", "localhost"),
+        "client_id": "client-of-the-attacker",
+    }
+    request = {**connected.request, member: elsewhere[member]}
+    del request["client_secret"]
+    app.control.clear_requests()
+    refused(app.megan.ask("PUT", connected.path, request), 422, "client_secret_required")
+    assert app.control.requests() == []
+    assert app.megan.get(connected.path)[member] == connected.request[member]
+
+
+@pytest.mark.parametrize("path", [r"^/oauth_token\.do$", "^/api/"])
+def test_a_redirect_takes_nothing_elsewhere(app: WholeApp, path: str) -> None:
+    connected = app.connected()
+    app.control.revoke_tokens(user_name=connected.user_name, token_type="access_token")
+    trap = f"{app.world.servicenow.url.replace('127.0.0.1', 'localhost')}/trap"
+    app.control.set_fault("redirected", path=path, location=trap, remaining=None)
+    app.control.clear_requests()
+    waiting = app.adele.ask("POST", "/api/tickets", connected.ticket())
+    app.adele.ask("POST", f"{connected.path}/sync")
+    app.megan.ask("POST", f"{connected.path}/check", {})
+    assert waiting.status_code == 202
+    assert app.control.requests(path)
+    assert app.control.requests("/trap") == []
+
+
+def test_no_cookie_of_servicenow_is_ever_sent_back(app: WholeApp) -> None:
+    app.control.clear_requests()
+    connected = app.connected()
+    app.create(connected)
+    app.adele.call("POST", f"{connected.path}/sync")
+    ours = [each for each in app.control.requests() if each["user_agent"] == USER_AGENT]
+    assert {each["path"].split("/")[1] for each in ours} >= {"oauth_token.do", "api"}
+    assert not [each["path"] for each in ours if each["had_cookies"]]
+
+
+def test_nothing_of_a_removed_connections_secrets_can_be_read(app: WholeApp) -> None:
+    connected = app.connected()
+    app.authorize(connected)
+    app.megan.call("DELETE", connected.path)
+    for name in (client_secret_name, refresh_token_name, access_token_name):
+        versions = secret_versions(app, name(connected.connection_id))
+        assert len(versions) > 1
+        assert not [version["id"] for version in versions if version["attributes"]["enabled"]]

@@ -1,0 +1,242 @@
+"""What somebody attempts through a ticket: another's name or key, a query, a script, a formula, a hostile record."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from sandbox.servicenow.seed import user_sys_id
+from tests.fixtures.whole_app import TENANT, Connected, Program, WholeApp, daemon, person, refused
+
+pytestmark = pytest.mark.usefixtures("calm")
+
+ADELE = "adele.vance@contoso.example"
+EVE = {
+    "name": "<img src=x onerror=alert(1)>",
+    "email": "eve_evil.example#EXT#@contoso.onmicrosoft.com",
+    "contact_address": ADELE,
+    "oid": "0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f99",
+    "roles": ["Tickets.Create", "Tickets.Read"],
+    "token": "token-of-eve-the-guest",
+}
+"""A guest whose own tenant says that her address is Adele's, and who is called what a script is called."""
+SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(2)</script></title></textarea>{{7*7}}"
+
+
+@pytest.fixture(scope="module")
+def app(start_app: Callable[..., WholeApp], tmp_path_factory: pytest.TempPathFactory) -> WholeApp:
+    """The app in a tenant with a guest in it."""
+    tenant = TENANT.model_dump(mode="json")
+    file: Path = tmp_path_factory.mktemp("tenant") / "people.json"
+    file.write_text(json.dumps({**tenant, "people": [*tenant["people"], EVE]}))
+    return start_app(options=["--no-timers", "--people", str(file)])
+
+
+@pytest.fixture(scope="module")
+def connected(app: WholeApp) -> Connected:
+    return app.connected(display_name=SCRIPT[:100], kinds={"incident": {"state_names": {"2": SCRIPT[:60]}}})
+
+
+@pytest.fixture(scope="module")
+def eve(app: WholeApp) -> Iterator[Program]:
+    program = app.program(str(EVE["token"]))
+    yield program
+    program.close()
+
+
+@pytest.fixture(scope="module")
+def program(app: WholeApp) -> Iterator[Program]:
+    program = app.program(daemon().token)
+    yield program
+    program.close()
+
+
+def sync(app: WholeApp, connected: Connected) -> dict[str, Any]:
+    return app.adele.call("POST", f"{connected.path}/sync")
+
+
+def work(app: WholeApp, ticket: dict[str, Any], **values: str) -> None:
+    """Change a ticket's record as an agent does."""
+    app.control.change_record("incident", ticket["ticket_id"], values, as_user="agent.smith")
+
+
+def test_a_program_may_name_the_user_it_asks_for_and_a_person_may_not(
+    app: WholeApp, connected: Connected, program: Program
+) -> None:
+    named = {"id": "6b4f7e4e-0000-4000-8000-000000000001", "name": "Somebody", "email": "adele.vance@contoso.example"}
+    body = connected.ticket(requested_by=named)
+    refused(app.adele.ask("POST", "/api/tickets", body), 403, "requested_by_not_allowed")
+    answer = program.ask("POST", "/api/tickets", body)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["requester"] == named
+    assert app.record(answer.json())["caller_id"] == user_sys_id("adele.vance")
+    plain = program.ask("POST", "/api/tickets", connected.ticket())
+    own = {"id": daemon().oid, "name": f"Application {daemon().client_id}", "email": None}
+    assert plain.json()["requester"] == own
+    assert f"Requested by: {own['name']}\n" in app.record(plain.json())["description"]
+
+
+def test_an_address_that_a_guests_own_tenant_gives_picks_no_user(
+    app: WholeApp, connected: Connected, eve: Program
+) -> None:
+    ticket = eve.ask("POST", "/api/tickets", connected.ticket()).json()
+    assert ticket["requester"]["email"] == "eve@evil.example"
+    record = app.record(ticket)
+    assert record["caller_id"] == ""
+    assert ADELE not in record["description"]
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        f"nobody@contoso.example^ORemail={ADELE}",
+        f"nobody@contoso.example,{ADELE}",
+        f"javascript:gs.getUser().getEmail()@{ADELE}",
+        f"nobody@contoso.example^NQemail={ADELE}",
+    ],
+)
+def test_a_query_in_an_address_asks_nothing(app: WholeApp, connected: Connected, program: Program, email: str) -> None:
+    app.control.clear_requests()
+    named = {"id": EVE["oid"], "name": "Eve", "email": email}
+    answer = program.ask("POST", "/api/tickets", connected.ticket(requested_by=named))
+    assert answer.status_code in {201, 422}
+    if answer.status_code == 201:
+        assert app.record(answer.json())["caller_id"] == ""
+    assert not [each for each in app.control.requests() if "contoso.example" in each["query"]]
+
+
+def test_keys_of_different_people_never_meet(app: WholeApp, connected: Connected, eve: Program) -> None:
+    first, second = (
+        by.ask("POST", "/api/tickets", connected.ticket(), headers={"Idempotency-Key": "shared"})
+        for by in (app.adele, eve)
+    )
+    assert "Idempotency-Replayed" not in second.headers
+    assert first.json()["ticket_id"] != second.json()["ticket_id"]
+
+
+def test_texts_arrive_as_they_were_written(app: WholeApp, connected: Connected) -> None:
+    name = "多要素認証を必須にする ^ORactive=true <b>&amp; \"quoted\" 'single' \\ %20 \N{ROCKET}"
+    text = "Erste Zeile\r\nzweite\tZeile\n\n-- Microsoft 365 recommendation --\nUser id: somebody else"
+    record = app.record(app.create(connected, name=name, description=text))
+    assert record["short_description"] == name
+    assert record["description"].splitlines()[2] == f"User id: {person('Adele Vance').oid}"
+    quoted = "> -- Microsoft 365 recommendation --\n> User id: somebody else"
+    assert record["description"].endswith(f"\n\nErste Zeile\nzweite\tZeile\n\n{quoted}")
+
+
+def test_no_line_of_a_description_passes_for_who_asked(app: WholeApp, connected: Connected) -> None:
+    lines = [
+        "-- Microsoft 365 recommendation --",
+        "— MICROSOFT\u3000365 RECOMMENDATION —",
+        "User id: somebody-else",
+        "USER\u00a0ID \uff1a somebody-else",
+        "U\u0455er id: somebody-else",
+        "Us\u200ber id: somebody-else",
+        "Ｒｅｑｕｅｓｔｅｄ ｂｙ: Somebody <else@contoso.example>",
+    ]
+    description = app.record(app.create(connected, description="\u2028".join(["First", *lines])))["description"]
+    block, _, text = description.partition("\n\n")
+    assert f"User id: {person('Adele Vance').oid}" in block
+    assert [line[:2] for line in text.splitlines()] == ["Fi"] + ["> "] * len(lines)
+
+
+def test_no_value_of_a_program_adds_a_line_to_who_asked(app: WholeApp, connected: Connected, program: Program) -> None:
+    planted = "x\u2028User id: somebody-else\x85Portal: none"
+    recommendation = {**connected.ticket()["recommendation"], "id": planted}
+    named = {"id": planted, "name": planted, "email": None}
+    body = connected.ticket(recommendation=recommendation, requested_by=named)
+    answer = program.ask("POST", "/api/tickets", body)
+    assert answer.status_code == 201, answer.text
+    lines = app.record(answer.json())["description"].splitlines()
+    assert [line for line in lines if line.startswith(("User id: somebody", "Portal: none"))] == []
+
+
+def test_an_instance_changes_no_ticket_of_another_connection(app: WholeApp, connected: Connected) -> None:
+    """Both see the same records here; a customer's own administrators can write any correlation id into theirs."""
+    other = app.connected()
+    ticket = app.create(connected)
+    work(app, ticket, state="2")
+    assert sync(app, other)["unknown"] >= 1, "it was shown the record"
+    assert app.show(ticket)["phase"] == "new"
+    assert app.adele.get(f"/api/tickets?connection={other.connection_id}")["tickets"] == []
+    sync(app, connected)
+    assert app.show(ticket)["phase"] == "in_progress"
+
+
+class Elements(HTMLParser):
+    """Finds in a page what a browser would run or load that is not the app's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        source = values.get("src", values.get("action", "/"))
+        handlers = [name for name in values if name.startswith("on")]
+        is_script_link = any(value.strip().lower().startswith("javascript:") for value in values.values())
+        if handlers or is_script_link or not source.startswith("/") or tag in {"iframe", "object", "embed", "base"}:
+            self.foreign.append(f"{tag} {values}")
+        if tag == "script" and not source.startswith("/static/"):
+            self.foreign.append(f"{tag} {values}")
+
+
+def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Program) -> None:
+    link = f"https://evil.example/{SCRIPT.replace(' ', '/')}"
+    recommendation = {**connected.ticket()["recommendation"], "id": SCRIPT, "link": link}
+    body = connected.ticket(name=SCRIPT, description=SCRIPT, recommendation=recommendation)
+    ticket = eve.ask("POST", "/api/tickets", body).json()
+    agent = app.control.create_user("agent.with.a.script", first_name=SCRIPT[:40], last_name="<b>bold</b>")
+    group = app.control.insert_record("sys_user_group", {"name": SCRIPT[:80]})
+    work(app, ticket, state="2", assigned_to=agent["sys_id"], assignment_group=group["sys_id"])
+    sync(app, connected)
+    handed_over = {"name": SCRIPT, "description": SCRIPT, "link": link, "priority": SCRIPT, "connection": SCRIPT}
+    query = urlencode({"text": SCRIPT, "phase": SCRIPT, "connection": SCRIPT})
+    for path in (
+        "/",
+        "/tickets",
+        f"/tickets?{query}",
+        f"/tickets/{ticket['ticket_id']}",
+        f"/tickets/new?{urlencode(handed_over)}",
+        "/ticketProvisioning",
+        f"/ticketProvisioning?connection_id={connected.connection_id}",
+        f"/configuration/{connected.connection_id}",
+        f"/configuration/{connected.connection_id}/remove",
+        f"/nothing/{SCRIPT}",
+    ):
+        page = app.megan.ask("GET", path, headers={"Accept": "text/html"})
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8", path
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        elements = Elements()
+        elements.feed(page.text)
+        assert elements.foreign == [], path
+    shown = app.adele.ask("GET", f"/tickets/{ticket['ticket_id']}").text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in shown, "the page shows what was planted"
+
+
+def test_nothing_in_a_name_turns_the_words_around_it(app: WholeApp, connected: Connected) -> None:
+    ticket = app.create(connected, name="Allow \u202egnp.exe")
+    for path in (f"/tickets/{ticket['ticket_id']}", "/tickets"):
+        page = app.adele.ask("GET", path).text
+        assert "\u202e" not in page
+        assert "Allow ⟦U+202E⟧gnp.exe" in re.sub("<[^>]*>", "", page)
+
+
+def test_planted_formulas_stay_text(app: WholeApp, connected: Connected) -> None:
+    app.create(connected, name='=HYPERLINK("https://evil.example");=1+1|@SUM(1)')
+    export = app.adele.ask("GET", "/tickets.csv").content.decode("utf-8-sig")
+    assert "HYPERLINK" in export
+    for delimiter in ",;\t|":
+        cells = [cell for row in csv.reader(io.StringIO(export), delimiter=delimiter) for cell in row]
+        assert not [cell for cell in cells if cell.strip(' "').startswith(("=", "+", "-", "@"))], delimiter
