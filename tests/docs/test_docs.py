@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,14 +114,3 @@ def test_the_readme_begins_with_what_it_is_a_picture_and_the_two_commands() -> N
     places = [beginning.find(text) for text in ("recommendations", "![", "make run", "make test")]
     assert -1 not in places
     assert places == sorted(places)
-
-
-def test_the_tests_that_the_security_page_names_exist() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
-    folders = set(re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
-    written = subprocess.run(
-        ["git", "grep", "-hoE", r"def test_\w+", "--", "tests"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    assert named
-    assert named <= {line.removeprefix("def ") for line in written.splitlines()}
-    assert all((ROOT / folder).exists() for folder in folders)

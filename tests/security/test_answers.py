@@ -83,7 +83,7 @@ def test_an_echoed_access_token_is_not_repeated(app: WholeApp, connected: Connec
     assert token not in str(problem)
 
 
-def test_an_address_from_an_answer_is_one_short_line(app: WholeApp, connected: Connected) -> None:
+def test_an_address_from_an_answer_hides_nothing(app: WholeApp, connected: Connected) -> None:
     location = f"https://planted:password@evil.example/{'planted/' * 300}?planted=1"
     app.control.set_fault("redirected", path="^/oauth_auth", location=location, remaining=None)
     report = app.megan.call("POST", f"{connected.path}/check", {})

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx
 import pytest
 
 from tests.fixtures.whole_app import PASSWORD, ROLES, WholeApp, refused
@@ -125,6 +126,24 @@ def test_a_stolen_state_uses_nothing_up(app: WholeApp) -> None:
     thief.close()
     assert len(app.control.requests("/oauth_token.do")) == exchanges
     assert app.megan.come_back(callback).status_code == 303, "the browser that began it can still end it"
+
+
+def test_a_cookie_inside_another_ones_value_is_none_of_ours(app: WholeApp) -> None:
+    """A site beside this one cannot set our cookies, but chooses the values of its own."""
+    connected = app.configured()
+    query = {name: values[0] for name, values in parse_qs(urlsplit(app.consent(connected)).query).items()}
+    name = verifier_cookie(app)
+    address = f"/api/oauth/callback?authorization={name.removeprefix('authorization-')}"
+    browser = app.program(None)
+
+    def come_back(separator: str) -> httpx.Response:
+        cookies = f"{name}-answer={packed(query)}; other=x{separator}{name}={app.megan.cookies[name]}"
+        return browser.ask("GET", address, headers={"Cookie": cookies})
+
+    for separator in (",", ", ", "%3B", '"'):
+        refused(come_back(separator), 400, BROWSER_UNKNOWN)
+    assert come_back("; ").status_code == 303
+    browser.close()
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -213,6 +213,8 @@ def test_the_open_callback_says_nothing_that_a_stranger_has_written(app: WholeAp
         for parameters in ({"error": lure, "error_description": lure}, {"code": lure}, {lure: lure}):
             address = httpx.URL(f"{app.host.url}/api/oauth/callback", params={"state": state, **parameters})
             for accept in ({}, PAGE):
-                answer = httpx.get(address, headers=accept, trust_env=False)
+                with httpx.Client(headers=accept, trust_env=False, follow_redirects=True) as browser:
+                    answer = browser.get(address)
                 assert answer.status_code == 400
-                assert lure not in f"{answer.headers} {answer.text}"
+                for each in (*answer.history, answer):
+                    assert lure not in f"{each.headers} {each.text}"
