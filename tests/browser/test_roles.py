@@ -73,8 +73,7 @@ def test_signed_out_leads_to_signing_in_and_back_to_where_one_wanted(
 
 def test_form_of_another_site_is_refused(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER)
-    refused = page.request.post(
-        f"{app.public_url}/tickets/new", headers={"Origin": "https://elsewhere.example"}, form={"name": "x"}
-    )
+    headers = {"Origin": "https://elsewhere.example", "Accept": "text/html"}
+    refused = page.request.post(f"{app.public_url}/tickets/new", headers=headers, form={"name": "x"})
     assert refused.status == 403
     assert t("error.cross_site_request.title") in refused.text()
