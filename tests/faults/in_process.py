@@ -132,6 +132,11 @@ class InProcess:
         return self.control.records("task", f"correlation_id=m365:{ticket_id}")
 
 
+def of_its_own(name: str) -> dict[str, Any]:
+    """Return members of a request about a recommendation of its own: no other ticket has to be read because of it."""
+    return {"name": name, "recommendation": {"source": "user", "category": "data", "id": name}}
+
+
 def present() -> ManualClock:
     """Return a clock that begins now: access tokens and vaults compare with the real time."""
     return ManualClock(datetime.now(UTC))

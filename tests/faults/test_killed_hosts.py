@@ -22,7 +22,7 @@ from sandbox.world import FunctionsHost, World
 from shared.application import Application
 from shared.settings import Settings
 from tests.faults.gate import Gate, Mishap, serving
-from tests.faults.in_process import AGAIN_S
+from tests.faults.in_process import AGAIN_S, of_its_own
 from tests.fixtures.whole_app import Connected, WholeApp, daemon
 from tests.memory.clock import ManualClock
 
@@ -54,7 +54,7 @@ class Gated:
         program = self.app.program(daemon().token, self.host)
         try:
             answer = program.ask(
-                "POST", "/api/tickets", self.connected.ticket(name=key), headers={"Idempotency-Key": key}
+                "POST", "/api/tickets", self.connected.ticket(**of_its_own(key)), headers={"Idempotency-Key": key}
             )
         except httpx.TransportError:
             return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -16,16 +15,10 @@ from shared.tickets.model import Delivery
 from shared.tickets.ports import TicketFilter
 from tests.faults.conftest import Deploy
 from tests.faults.gate import Gate, Mishap, What, serving
-from tests.faults.in_process import CONNECTION_ID, InProcess
+from tests.faults.in_process import CONNECTION_ID, InProcess, of_its_own
 
 STEPS = 12
 """More than a creation has; a step that does not come is no fault."""
-
-
-def of_its_own(step: int) -> dict[str, Any]:
-    """Members of a request about a recommendation of its own: no other ticket has to be read because of it."""
-    recommendation = {"source": "user", "category": "data", "id": f"{step}", "link": f"https://example.com/{step}"}
-    return {"name": f"Step {step}", "recommendation": recommendation}
 
 
 @pytest.fixture
@@ -49,7 +42,7 @@ async def test_one_mishap_at_any_step_is_noticed_by_nobody(gated: InProcess, gat
     gated.hurry()
     for step in range(1, STEPS + 1):
         gate.begin({step: Mishap(what)})
-        created = await gated.create(f"step {step}", **of_its_own(step))
+        created = await gated.create(f"step {step}", **of_its_own(f"Step {step}"))
         met.append(gate.met == 1)
         assert created.ticket.delivery.status is Delivery.DELIVERED, gate.passed
         assert not created.replayed
@@ -66,12 +59,12 @@ async def test_an_answer_lost_at_any_step_neither_loses_nor_doubles(gated: InPro
         gate.begin({step: Mishap(what)})
         key = f"step {step}"
         try:
-            told = (await gated.create(key, **of_its_own(step))).ticket.ticket_id
+            told = (await gated.create(key, **of_its_own(f"Step {step}"))).ticket.ticket_id
         except TryLater:
             told = None
         met.append(gate.met == 1)
         gate.begin()
-        ids.append((await gated.create(key, **of_its_own(step))).ticket.ticket_id)
+        ids.append((await gated.create(key, **of_its_own(f"Step {step}"))).ticket.ticket_id)
         assert told in {None, ids[-1]}
     await gated.recover()
     for ticket_id in ids:
