@@ -27,7 +27,7 @@ _ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authorit
 def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopback_http: bool) -> str:
     """Return the base URL of the instance that the text means, such as ``https://contoso.service-now.com``.
 
-    A name alone stands for that name under service-now.com; of a URL the path, the port 443 and a dot behind the host
+    A name alone means that name under service-now.com; of a URL the path, the port 443 and a dot behind the host
     are left out.
 
     Args:

@@ -187,7 +187,7 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
         return InstanceClosed(
             f"Something other than ServiceNow's API answered with status {answer.status}.",
             code="servicenow_not_the_api",
-            next_step="Check the instance's address, and what stands between the connector and ServiceNow: a proxy, a "
+            next_step="Check the instance's address, and what is between the connector and ServiceNow: a proxy, a "
             "firewall, a gateway.",
             writing=writing,
         )

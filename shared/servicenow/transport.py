@@ -112,7 +112,7 @@ class Limits:
 
     Attributes:
         turn_s: Waiting for one's turn at the instance, and once more for room where the answer is large.
-        connect_s: Until the connection stands.
+        connect_s: Until there is a connection.
         get_s: Between two pieces of the answer to a GET.
         post_s: The same for a POST.
         get_total_s: A GET with all its repetitions and all waiting.

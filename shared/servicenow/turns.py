@@ -20,7 +20,7 @@ MEMORY_FOR_ANSWERS: Final = 32 * 1024 * 1024
 
 
 class Turns:
-    """At most so many at once for each instance."""
+    """The limit on requests at once for each instance."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once

@@ -40,7 +40,7 @@ GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
 COMPARED_AT_ONCE: Final = 1000
-"""Tickets that are compared together: so many that lost rights show before anything is marked as deleted."""
+"""Tickets that are compared together: enough that lost rights show before anything is marked as deleted."""
 PATIENCE: Final = timedelta(hours=1)
 """After a refusal, which somebody has to mend, it is tried again so much later."""
 MANY: Final = 20

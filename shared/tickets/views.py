@@ -141,7 +141,7 @@ class RetriedTicketView(View):
 
     ticket_id: str
     outcome: Resent = Field(
-        description="delivered: it stands in ServiceNow. waiting: it is sent later, by itself. refused: ServiceNow "
+        description="delivered: it is in ServiceNow. waiting: it is sent later, by itself. refused: ServiceNow "
         "refused it again. not_sent: it was left as it is."
     )
     code: str | None = Field(description="Why it is not delivered.")

@@ -35,7 +35,7 @@ BECAME: Final = (
 )
 """What a ticket that was sent again can become; a waiting one with what it waits for."""
 OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
-"""What stands in an address of the list beside the filters."""
+"""What an address of the list holds beside the filters."""
 READERS: Final = frozenset({Role.TICKETS_READ})
 CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
