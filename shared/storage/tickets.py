@@ -244,12 +244,13 @@ class AzureTicketStore:
         return [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
-        """Return tickets that may be about the same recommendation, newest first."""
-        query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
+        """Return older tickets that may be about the same recommendation, newest first."""
+        query = "RowKey gt @own and RowKey lt @last and PartitionKey eq @connection"
+        places = [(f"{prefix}{ticket.ticket_id}", f"{prefix}~") for prefix in recommendation_prefixes(ticket)]
         found = await asyncio.gather(
             *(
-                self._rows(query, {"connection": ticket.connection_id, "first": first, "last": f"{first}~"}, limit)
-                for first in recommendation_prefixes(ticket)
+                self._rows(query, {"connection": ticket.connection_id, "own": own, "last": last}, limit)
+                for own, last in places
             )
         )
         ticket_ids = {row["RowKey"].rpartition(":")[2] for rows in found for row in rows}

@@ -8,6 +8,7 @@ instance of the app, comes to the same row.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
-from shared.errors import FixRequest
+from shared.errors import FixRequest, StorageUnavailable
 from shared.log import log_context, log_event
 from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
@@ -30,7 +31,7 @@ from shared.tickets.warnings import TicketWarning, keys_of, warnings_about
 WAIT_FOR_TWIN_S: Final = 10.0
 """How long a repeated request waits for the first one, still under way, to end."""
 POLL_S: Final = 0.25
-LOOKED_AT: Final = 5
+LOOKED_AT: Final = 3
 """How many of the newest tickets with the same recommendation id, link or name are looked at for one that is open."""
 
 
@@ -93,13 +94,12 @@ class TicketCreation:
             raise reserved
         if reserved != ticket_id and (found := await self.find(reserved)) is not None:
             twin, connection = found
-            warnings = await self._warnings(twin, only_older=True)
+            warnings = await self._warnings(twin)
             return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
         if isinstance(connection, BaseException):
             raise connection
         ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
-        warnings = await self._warnings(ticket)
-        if accepted is not None and not keys_of(warnings) <= frozenset(accepted):
+        if accepted is not None and not keys_of(await self._warnings(ticket)) <= frozenset(accepted):
             raise FixRequest(
                 "Something about this ticket may be a mistake; nothing was kept.",
                 code="confirmation_needed",
@@ -110,7 +110,9 @@ class TicketCreation:
             log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
             span("ticket_creation"),
         ):
-            return replace(await self._created(connection, ticket, now), warnings=warnings)
+            # The look at other tickets is only advice: nobody waits for it longer than for ServiceNow.
+            created, warnings = await asyncio.gather(self._created(connection, ticket, now), self._advice(ticket))
+            return replace(created, warnings=warnings)
 
     async def warnings(self, request: TicketRequest, requester: Requester) -> Sequence[TicketWarning]:
         """Return what may be a mistake in a request that has not been sent yet.
@@ -121,14 +123,17 @@ class TicketCreation:
         connection = await self.usable_connection(request.connection_id)
         return await self._warnings(_new_ticket(new_ticket_id(now), request, requester, connection, now))
 
-    async def _warnings(self, ticket: Ticket, *, only_older: bool = False) -> Sequence[TicketWarning]:
-        """Return the warnings about a ticket.
+    async def _warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
+        """Return the warnings about a ticket; tickets made after it do not count. Raises StorageUnavailable."""
+        return warnings_about(ticket, await self.store.list_of_recommendation(ticket, limit=LOOKED_AT))
 
-        Args:
-            only_older: Tickets made after it do not count, as they did not when it was made.
-        """
-        others = await self.store.list_of_recommendation(ticket, limit=LOOKED_AT)
-        return warnings_about(ticket, [each for each in others if not only_older or each.ticket_id > ticket.ticket_id])
+    async def _advice(self, ticket: Ticket) -> Sequence[TicketWarning]:
+        """Return the warnings about a ticket that is created all the same, as far as they can be found out."""
+        try:
+            return await self._warnings(ticket)
+        except StorageUnavailable as error:
+            log_event("other_tickets_not_looked_at", level=logging.WARNING, code=error.code)
+            return warnings_about(ticket, [])
 
     async def _created(self, connection: Connection, ticket: Ticket, now: datetime) -> Creation:
         at_once = connection.status is ConnectionStatus.CONNECTED

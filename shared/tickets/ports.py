@@ -105,7 +105,7 @@ class TicketStore(Protocol):
         ...
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
-        """Return tickets of the connection that may be about the same recommendation as this one, newest first.
+        """Return older tickets of the connection that may be about the same recommendation, newest first.
 
         Reads up to ``limit`` index rows for each of the recommendation's keys, and then those tickets: however many the
         connection has. Tickets that a release without this index wrote are not found.

@@ -137,7 +137,8 @@ class MemoryTicketStore:
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """See the port."""
         await self._step("list_of_recommendation")
-        newest_first = sorted(self.tickets[ticket.connection_id].values(), key=lambda each: each.ticket_id)
+        older = [each for each in self.tickets[ticket.connection_id].values() if each.ticket_id > ticket.ticket_id]
+        newest_first = sorted(older, key=lambda each: each.ticket_id)
         found: dict[str, Ticket] = {}
         for key in recommendation_keys(ticket.content):
             named = [each for each in newest_first if key in recommendation_keys(each.content)]

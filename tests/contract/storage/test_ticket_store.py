@@ -448,6 +448,8 @@ async def test_tickets_of_a_recommendation_are_found_by_few_rows(
     assert sum(rows) <= 4
     assert await store.list_of_recommendation(about("another", None, 99), limit=3) == [other]
     assert await store.list_of_recommendation(about("Nobody's", "Nobody's", 99), limit=3) == []
+    assert await store.list_of_recommendation(other, limit=3) == [], "neither itself nor later ones"
+    assert await store.list_of_recommendation(stored[2], limit=3) == [stored[1], stored[0]]
 
 
 async def test_folding_changes_nothing(store: TicketStore) -> None:

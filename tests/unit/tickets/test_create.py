@@ -312,13 +312,20 @@ async def test_what_nobody_accepted_is_not_created_and_the_key_goes_on() -> None
     assert (again.replayed, again.ticket.ticket_id) == (True, created.ticket.ticket_id)
 
 
-async def test_storage_that_does_not_answer_about_other_tickets_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_storage_that_does_not_answer_about_other_tickets_keeps_no_program_waiting_and_asks_a_person_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World(a_connection())
 
     async def silent(*_: object, **__: object) -> list[object]:
         raise StorageUnavailable("No answer.")
 
     monkeypatch.setattr(world.store, "list_of_recommendation", silent)
+    created = await world.create(due_date=BEFORE)
+    assert created.ticket.delivery.status is Delivery.DELIVERED
+    assert [each.code for each in created.warnings] == ["due_date_past"]
     with pytest.raises(StorageUnavailable):
-        await world.create()
-    assert not world.store.tickets[CONNECTION_ID]
+        await world.creation.create(
+            read_ticket_request(BODY), REQUESTER, caller="caller", idempotency_key=None, accepted=frozenset()
+        )
+    assert len(world.store.tickets[CONNECTION_ID]) == 1
