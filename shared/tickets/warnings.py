@@ -1,6 +1,6 @@
 """What is worth a second look before a ticket is created, though nothing forbids it. Pure.
 
-A person confirms it; a program is told in the answer.
+A person confirms it; a program reads it in the answer.
 """
 
 from __future__ import annotations
