@@ -137,10 +137,9 @@ class TicketCreation:
 
     async def _created(self, connection: Connection, ticket: Ticket, now: datetime) -> Creation:
         at_once = connection.status is ConnectionStatus.CONNECTED
+        begun = begin_attempt(ticket, now) if at_once else _waiting(ticket, connection)
         try:
-            ticket = await self.store.create_ticket(
-                begin_attempt(ticket, now) if at_once else _waiting(ticket, connection)
-            )
+            ticket = await self.store.create_ticket(begun)
         except TicketExists:
             stored = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             assert stored is not None, "a ticket that exists is never deleted"
@@ -148,7 +147,10 @@ class TicketCreation:
         kind, portal = ticket.content.kind.value, ticket.content.portal.value
         TICKETS_CREATED.record(kind=kind, portal=portal)
         log_event("ticket_created", kind=kind, portal=portal)
-        if at_once:
+        if ticket.delivery != begun.delivery:
+            # The answer to the insert was lost for so long that another host has taken the ticket up meanwhile.
+            ticket = await self._settled(ticket)
+        elif at_once:
             ticket = await self.delivery.deliver_first(connection, ticket)
         return Creation(ticket, connection, replayed=False)
 

@@ -10,7 +10,7 @@ from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.errors import FixRequest, StorageUnavailable
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
-from shared.tickets.model import Delivery, EventKind, Requester
+from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
 from shared.tickets.requests import read_ticket_request
 from shared.tickets.warnings import keys_of
 from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
@@ -329,3 +329,18 @@ async def test_storage_that_does_not_answer_about_other_tickets_keeps_no_program
             read_ticket_request(BODY), REQUESTER, caller="caller", idempotency_key=None, accepted=frozenset()
         )
     assert len(world.store.tickets[CONNECTION_ID]) == 1
+
+
+async def test_a_ticket_that_another_host_has_taken_up_meanwhile_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the insert was lost for longer than the lease lasts; the store knows its own write again."""
+    world = World(a_connection())
+    create = world.store.create_ticket
+
+    async def late(ticket: Ticket) -> Ticket:
+        stored = await create(ticket)
+        return await world.store.update_ticket(stored, replace(stored, delivery=DeliveryProgress(attempts=1)))
+
+    monkeypatch.setattr(world.store, "create_ticket", late)
+    creation = await world.create()
+    assert creation.ticket.delivery == DeliveryProgress(attempts=1)
+    assert world.servicenow.requests["create_record"] == 0
