@@ -17,18 +17,18 @@ from weakref import WeakKeyDictionary
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ManagedIdentityCredential
 
+from shared.check.run import ConnectionCheck
 from shared.clock import Clock, system_clock
-from shared.connections.authorize import ConnectionAuthorization
-from shared.connections.check import ConnectionCheck
 from shared.connections.configure import ConnectionConfiguration
-from shared.connections.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.authorize import ConnectionAuthorization
+from shared.connections.grant.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.tokens import AccessTokens
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
-from shared.connections.revocation import TokenRevocation
-from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
-from shared.connections.tokens import AccessTokens
 from shared.maintenance import Maintenance
 from shared.servicenow.client import ServiceNowClient
 from shared.settings import Settings
@@ -41,7 +41,6 @@ from shared.storage.rows import RowReader
 from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tickets import AzureTicketStore
-from shared.tickets.check_facts import CheckFacts
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
@@ -131,7 +130,7 @@ class Application:
                 secrets=secrets,
                 server=servicenow.oauth,
                 users=servicenow.users,
-                probe=servicenow.probe,
+                visibility=servicenow.probe,
                 records=TicketsKnownRecords(tickets),
                 revocation=revocation,
                 lease=token_lease,
@@ -147,7 +146,7 @@ class Application:
                 server=servicenow.oauth,
                 users=servicenow.users,
                 probe=servicenow.probe,
-                tickets=CheckFacts(tickets, connections),
+                tickets=tickets,
                 clock=clock,
                 redirect_uri=settings.redirect_uri,
                 egress_addresses=settings.egress_addresses,

@@ -15,13 +15,12 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_sync_state
-from shared.connections.consent import consent_days_left
-from shared.connections.lease import Lease
-from shared.connections.model import Connection, ConnectionStatus, Operation
+from shared.connections.grant.lease import Lease
+from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.tokens import AccessTokens, is_refresh_due
+from shared.connections.model import Connection, ConnectionStatus, Operation, consent_days_left
 from shared.connections.ports import AuthorizationStore, ConnectionStore
-from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
-from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.errors import ConnectorError, FixConfiguration, FixRequest
 from shared.log import log_bug, log_context, log_event
 from shared.settings import Settings

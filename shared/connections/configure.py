@@ -14,21 +14,27 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
-from shared.connections.consent import consent_end
+from shared.connections.grant.lease import Lease
+from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.secret_renewal import renewal_after
 from shared.connections.instance_address import normalise_instance
-from shared.connections.lease import Lease
-from shared.connections.model import Connection, ConnectionStatus, LastError, SyncState
+from shared.connections.lookup import checked_connection_id
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    LastError,
+    SyncState,
+    consent_end,
+    is_same_user,
+    without_tokens,
+)
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.renaming import proved_address, with_address
-from shared.connections.requests import ConnectionRequest, checked_connection_id
-from shared.connections.revocation import TokenRevocation
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.secret_renewal import renewal_after
-from shared.connections.tokens import without_tokens
+from shared.connections.requests import ConnectionRequest
 from shared.errors import FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
-from shared.texts import ascii_lower
 
 CONNECTIONS_MOST: Final = 1_000
 """Removed ones count, for their rows and tickets stay. What the timer and the pages do grows with their number."""
@@ -217,14 +223,6 @@ def configured(connection: Connection, now: datetime) -> Connection:
             at=now,
         ),
     )
-
-
-def is_same_user(one: str, other: str) -> bool:
-    """Whether two ServiceNow user names mean the same user; ServiceNow ignores case.
-
-    Letters beyond ASCII have to be the same: whose consent counts is no place to guess how an instance folds them.
-    """
-    return ascii_lower(one) == ascii_lower(other)
 
 
 def _is_other_client(connection: Connection, request: ConnectionRequest, instance: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from shared.texts import ascii_lower
 
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
 """ServiceNow's default refresh token lifespan, 100 days, counted from the consent (wire document 1.5)."""
@@ -217,3 +219,38 @@ class SyncState:
     reconcile_again_at: datetime | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
+
+
+def is_same_user(one: str, other: str) -> bool:
+    """Whether two ServiceNow user names mean the same user; ServiceNow ignores case.
+
+    Letters beyond ASCII have to be the same: whose consent counts is no place to guess how an instance folds them.
+    """
+    return ascii_lower(one) == ascii_lower(other)
+
+
+def without_tokens(connection: Connection) -> Connection:
+    """Return the connection without any trace of its tokens."""
+    return replace(
+        connection,
+        access_token_version=None,
+        access_token_issued_at=None,
+        access_token_expires_at=None,
+        access_token_refresh_at=None,
+        refresh_again_at=None,
+        refresh_token_outdated_until_at=None,
+        consent_ends_at=None,
+        integration_user_sys_id=None,
+    )
+
+
+def consent_end(connection: Connection, consented_at: datetime) -> datetime:
+    """Return when a consent given at that time ends."""
+    return consented_at + timedelta(seconds=connection.consent_lifetime_s)
+
+
+def consent_days_left(connection: Connection, now: datetime) -> int | None:
+    """Return how many whole days are left of the consent, 0 when it has ended; None when there is none."""
+    if connection.consent_ends_at is None:
+        return None
+    return max(0, (connection.consent_ends_at - now).days)

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from shared.connections.configure import is_same_user
-from shared.connections.model import Connection
+from shared.connections.model import Connection, is_same_user
 
 _LONGEST_NAME: Final = 32
 """Leaves room for a number within the 40 characters of an id."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import InstanceAccess
-from shared.connections.tokens import AccessTokens
 from shared.errors import ConnectorError
 from shared.log import log_context
 

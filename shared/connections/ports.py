@@ -7,7 +7,7 @@ None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -153,7 +153,7 @@ class AuthorizationStore(Protocol):
 
 
 class SecretStore(Protocol):
-    """Key Vault. Names are made by :mod:`shared.connections.secret_names`."""
+    """Key Vault. Names are made by :mod:`shared.connections.grant.secret_names`."""
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
         """Return the secret, or None when there is none or it is disabled. Raises StorageUnavailable."""
@@ -223,4 +223,12 @@ class UserDirectory(Protocol):
 
         Raises TryLater, or AccessRefused where the whole API is refused.
         """
+        ...
+
+
+class RecordVisibility(Protocol):
+    """What the integration user sees."""
+
+    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the numbers of those of the records that the integration user sees, by sys_id."""
         ...

@@ -7,14 +7,12 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection
-from shared.connections.lease import Lease
-from shared.connections.model import Connection, ConnectionStatus, LastError
+from shared.connections.grant.lease import Lease
+from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.lookup import get_known_connection
+from shared.connections.model import Connection, ConnectionStatus, LastError, without_tokens
 from shared.connections.ports import ConnectionStore, SecretStore
-from shared.connections.requests import checked_connection_id
-from shared.connections.revocation import TokenRevocation
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.tokens import without_tokens
-from shared.errors import FixRequest
 from shared.log import log_event
 
 NOT_REVOKED: Final = "revocation_failed"
@@ -67,20 +65,3 @@ class ConnectionRemoval:
             at=self.clock(),
         )
         return replace(connection, last_error=error)
-
-
-async def get_known_connection(connections: ConnectionStore, connection_id: str) -> Connection:
-    """Return a connection, a removed one too.
-
-    Raises:
-        FixRequest: 400 ``invalid_connection_id`` or 404 ``connection_not_found``.
-    """
-    connection = await connections.get_connection(checked_connection_id(connection_id))
-    if connection is None:
-        raise FixRequest(
-            "There is no such connection; nothing was done.",
-            code="connection_not_found",
-            status=404,
-            next_step="Correct the connection id; GET /api/connections lists them.",
-        )
-    return connection

@@ -20,10 +20,8 @@ from pydantic import (
 )
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
-from shared.errors import FixRequest
-from shared.faults import invalid_body
+from shared.request_faults import invalid_body
 
-CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (wire document 1.8)."""
 LONGEST_CONSENT_S: Final = 2_147_483_647
@@ -170,14 +168,3 @@ def read_connection_request(body: object) -> ConnectionRequest:
         return ConnectionRequest.model_validate(body)
     except ValidationError as error:
         raise invalid_body("invalid_connection", error) from None
-
-
-def checked_connection_id(connection_id: str) -> str:
-    """Return the id. Raises FixRequest (400 ``invalid_connection_id``) when it cannot be one."""
-    if not CONNECTION_ID.fullmatch(connection_id):
-        raise FixRequest(
-            "This cannot be the id of a connection; nothing was done.",
-            code="invalid_connection_id",
-            next_step="Use 1 to 40 lower-case letters, digits and hyphens.",
-        )
-    return connection_id

@@ -7,8 +7,15 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.connections.consent import consent_days_left
-from shared.connections.model import Connection, ConnectionStatus, LastError, Portal, SyncState, TicketKind
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    LastError,
+    Portal,
+    SyncState,
+    TicketKind,
+    consent_days_left,
+)
 
 
 class View(BaseModel):

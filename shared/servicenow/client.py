@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from shared.check.observations import InstanceProbe
 from shared.clock import Clock, system_clock
-from shared.connections.observations import InstanceProbe
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import AuthorizationServer, UserDirectory
 from shared.servicenow.catalogue import ServiceNowCatalogue

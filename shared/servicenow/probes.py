@@ -9,8 +9,7 @@ from itertools import batched
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
-from shared.connections.model import KindSettings, TicketKind
-from shared.connections.observations import (
+from shared.check.observations import (
     Account,
     ClientRecord,
     Greeting,
@@ -21,6 +20,7 @@ from shared.connections.observations import (
     SignIn,
     SignInPage,
 )
+from shared.connections.model import KindSettings, TicketKind
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, ServiceNowUnavailable, ValuesRefused
@@ -83,7 +83,7 @@ _REACH_OF_OBSTACLE: Final = {reach.value: reach for reach in Reach}
 
 @dataclass(frozen=True, slots=True)
 class ServiceNowProbe:
-    """Implements :class:`shared.connections.observations.InstanceProbe`."""
+    """Implements :class:`shared.check.observations.InstanceProbe`."""
 
     table_api: TableApi
     catalogue: InstanceCatalogue

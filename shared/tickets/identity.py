@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import re
@@ -66,3 +68,17 @@ def request_hash(request: Mapping[str, object]) -> str:
     """Return a hash over the meaning of a request: order and white space of the JSON text do not matter."""
     canonical = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def encode_cursor(ticket_id: str) -> str:
+    """Return the opaque cursor behind a ticket."""
+    return base64.urlsafe_b64encode(bytes.fromhex(ticket_id)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str | None:
+    """Return the ticket id in a cursor, or None when it is not one of ours."""
+    try:
+        ticket_id = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
+    except (binascii.Error, ValueError):
+        return None
+    return ticket_id if is_ticket_id(ticket_id) else None

@@ -226,7 +226,7 @@ class TicketRecords(Protocol):
 
 
 class InstanceDoor(Protocol):
-    """Gives access to a connection's instance; implemented by :class:`shared.connections.tokens.AccessTokens`."""
+    """Gives access to a connection's instance; implemented by :class:`shared.connections.grant.tokens.AccessTokens`."""
 
     async def access(self, connection: Connection) -> InstanceAccess:
         """Return a usable access token, refreshed if need be. Raises Reauthorize or TryLater."""

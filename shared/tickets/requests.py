@@ -21,7 +21,7 @@ from pydantic import (
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.faults import invalid_body
+from shared.request_faults import invalid_body
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,

@@ -8,9 +8,9 @@ from typing import Annotated, Self
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.connections.check import CheckReport
-from shared.connections.findings import CheckName, Outcome
-from shared.faults import invalid_body
+from shared.check.findings import CheckName, Outcome
+from shared.check.run import CheckReport
+from shared.request_faults import invalid_body
 from shared.triggers.answers import Answer
 from shared.triggers.operations import Call, operation
 from shared.triggers.principal import Role

@@ -9,11 +9,11 @@ from zoneinfo import available_timezones
 
 import azure.functions as func
 
-from shared.connections.consent import consent_days_left
-from shared.connections.findings import Outcome
-from shared.connections.model import Connection, Portal, TicketKind
+from shared.check.findings import Outcome
+from shared.connections.lookup import get_known_connection, list_present_connections
+from shared.connections.model import Connection, Portal, TicketKind, consent_days_left
 from shared.connections.options import Choice, InstanceOptions
-from shared.connections.remove import NOT_REVOKED, get_known_connection
+from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
@@ -23,7 +23,6 @@ from shared.tickets.phases import phase_of
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
-from shared.triggers.provisioning_pages import present_connections
 from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, alike, finding_words
 
@@ -188,7 +187,7 @@ async def _form(
         status=status,
         offered=with_present,
         connection=connection,
-        connections=await present_connections(visit),
+        connections=await list_present_connections(visit.application.connection_store),
         values=values,
         faults=faults,
         groups=options.assignment_groups,

@@ -7,8 +7,8 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection
-from shared.connections.remove import get_known_connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.triggers.answers import Answer

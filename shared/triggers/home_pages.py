@@ -10,8 +10,7 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.connections.consent import consent_days_left
-from shared.connections.model import Connection, ConnectionStatus, TicketKind
+from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
 from shared.triggers.operations import ANY_ROLE

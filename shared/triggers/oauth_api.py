@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import azure.functions as func
 
-from shared.connections.authorize import authorization_name, unknown_browser, unnamed_authorization
-from shared.connections.remove import get_known_connection
+from shared.connections.grant.authorize import authorization_name, unknown_browser, unnamed_authorization
+from shared.connections.lookup import get_known_connection
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
 from shared.triggers.cookies import cookie_value, set_cookie

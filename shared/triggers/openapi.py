@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from shared.connections.requests import CONNECTION_ID
+from shared.connections.lookup import CONNECTION_ID
 from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE, ProblemView
 from shared.triggers.operations import Operation
 from shared.triggers.routes import SAFE_METHODS

@@ -7,12 +7,11 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.connections.consent import consent_days_left
-from shared.connections.findings import Outcome
+from shared.check.findings import Outcome
 from shared.connections.instance_address import normalise_instance
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.lookup import get_known_connection, list_present_connections
+from shared.connections.model import Connection, ConnectionStatus, consent_days_left
 from shared.connections.naming import connection_id_for
-from shared.connections.remove import get_known_connection
 from shared.connections.requests import read_connection_request
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
@@ -32,7 +31,7 @@ NEW: Final = "new"
 @page(blueprint, "GET", PATH, roles=MANAGERS, query=("connection_id", NEW))
 async def provisioning_page(visit: Visit) -> func.HttpResponse:
     """Show the checklist of one connection, or let the person choose one of several."""
-    present = await present_connections(visit)
+    present = await list_present_connections(visit.application.connection_store)
     connection_id = visit.query.get("connection_id")
     if connection_id:
         return await _checklist(visit, present, await _known(visit, connection_id))
@@ -53,7 +52,7 @@ async def provisioning_save(visit: Visit) -> func.HttpResponse:
         values["client_secret"] = ""
         return await _checklist(
             visit,
-            await present_connections(visit),
+            await list_present_connections(visit.application.connection_store),
             connection,
             values=values,
             faults=form_faults(visit.language, error),
@@ -79,11 +78,6 @@ async def _save(visit: Visit, connection: Connection | None) -> Connection:
     known = await app.connection_store.list_connections()
     connection_id = connection_id_for(instance, request.client_id, request.integration_user, known)
     return (await app.configuration.put(connection_id, request)).connection
-
-
-async def present_connections(visit: Visit) -> Sequence[Connection]:
-    """Return the connections that are not removed, ordered by id."""
-    return [each for each in await visit.application.connection_store.list_connections() if not each.is_removed]
 
 
 async def _known(visit: Visit, connection_id: str) -> Connection:

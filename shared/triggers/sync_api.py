@@ -7,7 +7,7 @@ from dataclasses import asdict
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.connections.remove import get_known_connection
+from shared.connections.lookup import get_known_connection
 from shared.triggers.answers import Answer
 from shared.triggers.operations import ANY_ROLE, Call, operation
 

@@ -11,6 +11,7 @@ import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
+from shared.tickets.identity import decode_cursor, encode_cursor
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.resend import Resent, ResentTicket
@@ -19,7 +20,6 @@ from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.links import LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import Role
-from shared.triggers.tickets_api import decode_cursor, encode_cursor
 from shared.web.csv_export import tickets_csv
 
 blueprint = func.Blueprint()

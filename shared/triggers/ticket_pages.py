@@ -9,6 +9,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection
 from shared.errors import ConnectorError, FixRequest
 from shared.servicenow.fields import record_fields
@@ -105,7 +106,7 @@ async def new_ticket_form(visit: Visit) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
     link = read_ticket_link(visit.query)
     not_understood = list(link.not_understood)
-    present = {each.connection_id for each in await _present_connections(visit)}
+    present = {each.connection_id for each in await _consented_connections(visit)}
     connection_id = next(iter(present)) if link.connection is None and len(present) == 1 else link.connection
     if connection_id is not None and connection_id not in present:
         exists = await visit.application.connection_store.get_connection(connection_id) is not None
@@ -256,9 +257,9 @@ async def _preview(visit: Visit, request: TicketRequest) -> Preview:
     return Preview([(name, value) for name, value in fields.items() if name not in made_when_sent], warnings)
 
 
-async def _present_connections(visit: Visit) -> Sequence[Connection]:
-    everything = await visit.application.connection_store.list_connections()
-    return [each for each in everything if each.ever_consented and not each.is_removed]
+async def _consented_connections(visit: Visit) -> Sequence[Connection]:
+    present = await list_present_connections(visit.application.connection_store)
+    return [each for each in present if each.ever_consented]
 
 
 async def _form(
@@ -272,7 +273,7 @@ async def _form(
     status: int = 200,
 ) -> func.HttpResponse:
     t = visit.language
-    connections = [(each.connection_id, each.display_name) for each in await _present_connections(visit)]
+    connections = [(each.connection_id, each.display_name) for each in await _consented_connections(visit)]
     choices = {
         name: [(choice.value, t(f"{name}.{choice}")) for choice in choices] for name, choices in TICKET_CHOICES.items()
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,11 +11,11 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import CONNECTION_ID
 from shared.connections.model import Connection, Portal, TicketKind
-from shared.connections.requests import CONNECTION_ID
 from shared.errors import FixRequest
 from shared.tickets.addresses import real_address
-from shared.tickets.identity import is_ticket_id
+from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
@@ -341,20 +339,6 @@ def _page(tickets: Sequence[Ticket], connections: Mapping[str, Connection], limi
         tickets=tuple(ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown),
         next_cursor=encode_cursor(shown[-1].ticket_id) if len(tickets) > limit else None,
     )
-
-
-def encode_cursor(ticket_id: str) -> str:
-    """Return the opaque cursor behind a ticket."""
-    return base64.urlsafe_b64encode(bytes.fromhex(ticket_id)).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> str | None:
-    """Return the ticket id in a cursor, or None when it is not one of ours."""
-    try:
-        ticket_id = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
-    except (binascii.Error, ValueError):
-        return None
-    return ticket_id if is_ticket_id(ticket_id) else None
 
 
 def _cursor(query: Mapping[str, str]) -> str | None:

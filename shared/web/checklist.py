@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shared.connections.findings import CheckName
+from shared.check.findings import CheckName
 from shared.connections.model import Connection, ConnectionStatus
 
 

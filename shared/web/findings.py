@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.connections.findings import REASONS, CheckName, Finding, Outcome
+from shared.check.findings import REASONS, CheckName, Finding, Outcome
 from shared.web.language import Language
 
 

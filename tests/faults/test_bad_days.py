@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.connections.lease import SYNC
+from shared.connections.grant.lease import SYNC
 from shared.connections.model import ConnectionStatus
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase

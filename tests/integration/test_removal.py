@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.servicenow.seed import user_sys_id
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from tests.fixtures.vault import secret_versions
 from tests.fixtures.whole_app import Connected, WholeApp, refused
 

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from shared.connections.model import Connection, KindSettings, TicketKind
-from shared.connections.observations import (
+from shared.check.observations import (
     Account,
     ClientRecord,
     Greeting,
@@ -17,8 +16,8 @@ from shared.connections.observations import (
     RegistryTable,
     SignIn,
     SignInPage,
-    TicketFacts,
 )
+from shared.connections.model import KindSettings, TicketKind
 from shared.connections.ports import InstanceAccess
 
 HANGS = "hangs"
@@ -26,7 +25,7 @@ HANGS = "hangs"
 
 @dataclass
 class MemoryProbe:
-    """Implements :class:`shared.connections.observations.InstanceProbe` for an instance on which everything works.
+    """Implements :class:`shared.check.observations.InstanceProbe` for an instance on which everything works.
 
     Attributes:
         mishaps: What happens instead of an answer, by the name of the look: an exception, or :data:`HANGS`.
@@ -129,17 +128,3 @@ class MemoryProbe:
             raise mishap
         if mishap == HANGS:
             await asyncio.Event().wait()
-
-
-@dataclass
-class MemoryTicketFacts:
-    """Implements :class:`shared.connections.observations.TicketFactsSource`."""
-
-    facts: TicketFacts = field(default_factory=TicketFacts)
-    error: Exception | None = None
-
-    async def read(self, connection: Connection) -> TicketFacts:
-        """See the port."""
-        if self.error is not None:
-            raise self.error
-        return self.facts

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.servicenow.control_client import ControlClient
 from sandbox.world import World
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.servicenow.transport import USER_AGENT
 from tests.fixtures.canary import Canary
 from tests.fixtures.vault import secret_versions

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import time, timedelta
 
-from shared.connections.lease import SYNC, Lease
+from shared.connections.grant.lease import SYNC, Lease
+from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
-from shared.connections.secret_names import client_secret_name
 from shared.maintenance import Maintenance
 from shared.settings import Settings
 from shared.tickets.deliver import TicketDelivery

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from shared import telemetry
-from shared.connections.lease import SYNC, Lease
+from shared.connections.grant.lease import SYNC, Lease
 from shared.errors import ServiceNowThrottled
 from shared.log import log_context
 from shared.maintenance import Maintenance

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import CLOCKS_DIFFER, believed
-from shared.connections.authorize import ConnectionAuthorization
-from shared.connections.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.authorize import ConnectionAuthorization
+from shared.connections.grant.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.tokens import AccessTokens, is_refresh_due
 from shared.connections.model import ConnectionStatus, LastError, SyncState
-from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
-from shared.connections.tokens import AccessTokens, is_refresh_due
 from shared.maintenance import Maintenance
 from shared.settings import Settings
 from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, TicketDelivery, begin_attempt, is_deliverable

@@ -20,39 +20,32 @@ from sandbox.servicenow.access import AccessRule
 from sandbox.servicenow.choice_lists import plant_choices
 from sandbox.servicenow.control_client import ControlClient
 from sandbox.servicenow.instance import Instance
-from shared.connections.check import CheckReport, ConnectionCheck
-from shared.connections.findings import CheckName, Finding, Outcome
-from shared.connections.lease import TOKENS, Lease
-from shared.connections.model import Connection, ConnectionStatus, KindSettings, TicketKind
-from shared.connections.observations import Delivered, TicketFacts
+from shared.check.findings import CheckName, Finding, Outcome
+from shared.check.run import CheckReport, ConnectionCheck
+from shared.connections.grant.lease import TOKENS, Lease
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.tokens import AccessTokens
+from shared.connections.model import ConnectionStatus, KindSettings, SyncState, TicketKind
 from shared.connections.ports import InstanceAccess
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.status import ConnectionHealth
-from shared.connections.tokens import AccessTokens
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
+from shared.tickets.apply import delivered
+from shared.tickets.deliver import begin_attempt
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
+from tests.memory.ticket_store import MemoryTicketStore
+from tests.unit.tickets.examples import new_ticket, record_for
 
 EGRESS = ("20.50.60.70", "20.50.60.71")
 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-class Facts:
-    """Our own tickets, as the test has them."""
-
-    def __init__(self) -> None:
-        self.facts = TicketFacts(last_sync_at=now())
-
-    async def read(self, connection: Connection) -> TicketFacts:
-        return self.facts
 
 
 class Checking:
@@ -64,7 +57,8 @@ class Checking:
         self.control = control
         self.store = MemoryConnectionStore(registered.connection)
         self.secrets = MemorySecretStore()
-        self.facts = Facts()
+        self.store.sync_states["main"] = SyncState(last_completed_at=now())
+        self.tickets = MemoryTicketStore()
 
     async def consent(self) -> None:
         """Get tokens by the shortest way, the password grant, and keep them as a consent does."""
@@ -121,7 +115,7 @@ class Checking:
             server=servicenow.oauth,
             users=servicenow.users,
             probe=servicenow.probe,
-            tickets=self.facts,
+            tickets=self.tickets,
             clock=now,
             redirect_uri=REDIRECT,
             egress_addresses=egress,
@@ -629,7 +623,7 @@ async def test_an_old_release(checking: Checking, control: ControlClient) -> Non
 # Our own tickets
 
 
-def deliver(checking: Checking, *, hidden: bool = False, replaced: bool = False) -> str:
+async def deliver(checking: Checking, *, hidden: bool = False, replaced: bool = False) -> str:
     proposed = "0" * 31 + "1"
     record = checking.control.insert_record(
         "incident", {"short_description": "Delivered", "correlation_id": f"m365:{proposed}"}, as_user=USER
@@ -637,13 +631,14 @@ def deliver(checking: Checking, *, hidden: bool = False, replaced: bool = False)
     if hidden:
         checking.control.hide_record("incident", record["sys_id"])
     sys_id = record["sys_id"]
-    delivered = Delivered(TicketKind.INCIDENT, proposed if replaced else sys_id, sys_id)
-    checking.facts.facts = replace(checking.facts.facts, delivered=[delivered])
+    waiting = new_ticket(now(), connection_id="main", ticket_id=proposed if replaced else sys_id)
+    sent = begin_attempt(replace(waiting, instance=checking.registered.connection.instance), now())
+    await checking.tickets.create_ticket(delivered(sent, record_for(sent, sys_id=sys_id), now()))
     return sys_id
 
 
 async def test_delivered_tickets_prove_what_works(checking: Checking) -> None:
-    deliver(checking)
+    await deliver(checking)
     report = await checking.run()
     assert found(report, CheckName.OWN_TICKETS).values == {"seen": "1", "total": "1"}
     assert found(report, CheckName.CREATE_INCIDENT).reason == "by_tickets"
@@ -654,13 +649,13 @@ async def test_delivered_tickets_prove_what_works(checking: Checking) -> None:
 
 async def test_tickets_in_another_domain(checking: Checking, control: ControlClient) -> None:
     control.set_properties({"simulator.domain_separation.active": True})
-    deliver(checking, hidden=True)
+    await deliver(checking, hidden=True)
     hidden = await checking.finding(CheckName.OWN_TICKETS)
     assert (hidden.reason, hidden.values) == ("hidden", {"seen": "0", "total": "1"})
 
 
 async def test_ids_that_were_replaced(checking: Checking) -> None:
-    deliver(checking, replaced=True)
+    await deliver(checking, replaced=True)
     assert (await checking.finding(CheckName.CLIENT_SYS_ID)).reason == "replaced"
 
 

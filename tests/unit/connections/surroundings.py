@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from shared.connections.authorize import AuthorizationStart, ConnectionAuthorization
 from shared.connections.configure import ConnectionConfiguration
-from shared.connections.lease import TOKENS, Lease
+from shared.connections.grant.authorize import AuthorizationStart, ConnectionAuthorization
+from shared.connections.grant.lease import TOKENS, Lease
+from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.requests import ConnectionRequest
-from shared.connections.revocation import TokenRevocation
-from shared.connections.secret_renewal import SecretRenewal
 from shared.connections.status import ConnectionHealth
-from shared.connections.tokens import AccessTokens
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
@@ -78,7 +78,7 @@ class Surroundings:
             secrets=self.secrets,
             server=self.servicenow,
             users=self.servicenow,
-            probe=self.probe,
+            visibility=self.probe,
             records=self.known_records,
             revocation=revocation,
             lease=self.lease,

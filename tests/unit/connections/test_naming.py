@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from shared.connections.lookup import checked_connection_id
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.naming import connection_id_for
-from shared.connections.requests import checked_connection_id
 
 CONTOSO = Connection(
     connection_id="contoso",

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.connections.consent import consent_days_left
-from shared.connections.model import Connection, ConnectionStatus, Operation, SyncState
+from shared.connections.model import Connection, ConnectionStatus, Operation, SyncState, consent_days_left
 from shared.connections.status import (
     after_failure,
     after_refresh,

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import FixRequest, ServiceNowThrottled
-from shared.tickets.identity import is_ticket_id
+from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.triggers.answers import Answer, problem
 from shared.triggers.operations import read_json, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role
-from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit, decode_cursor, encode_cursor
+from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit
 from tests.unit.tickets.strategies import ticket_ids
 
 BASE_URL = "https://connector.example.com"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.connections.findings import CheckName
+from shared.check.findings import CheckName
 from shared.connections.model import Connection, ConnectionStatus
 from shared.web.checklist import Progress, Step, checklist
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.connections.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
+from shared.check.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
 from shared.web.findings import FindingWords, alike, finding_words
 from shared.web.language import languages
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from shared.connections.grant.tokens import is_refresh_due
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.tokens import is_refresh_due
 from shared.errors import AccessRefused, Reauthorize, ServiceNowUnavailable, TryLater
 from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE, refused
 from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings

@@ -15,10 +15,10 @@ from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.changes import change_connection
-from shared.connections.lease import HeldLease, Lease
+from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.secret_names import client_secret_name, refresh_token_name
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore, SecretStore
-from shared.connections.secret_names import client_secret_name, refresh_token_name
 from shared.errors import ConnectorError
 from shared.log import log_event
 

@@ -9,7 +9,6 @@ Nothing of a refused authorization is kept: its tokens are revoked, and those of
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -22,11 +21,13 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection
-from shared.connections.configure import is_same_user
-from shared.connections.consent import consent_end
-from shared.connections.lease import HeldLease, Lease
-from shared.connections.model import Connection, ConnectionStatus, TicketKind
-from shared.connections.observations import InstanceProbe
+from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.pkce import code_challenge
+from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.tokens import with_access_token
+from shared.connections.lookup import get_known_connection
+from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_end, is_same_user
 from shared.connections.ports import (
     AuthorizationServer,
     AuthorizationStore,
@@ -35,28 +36,20 @@ from shared.connections.ports import (
     InstanceAccess,
     KnownRecords,
     PendingAuthorization,
+    RecordVisibility,
     SecretStore,
     ServiceNowUser,
     TokenSet,
     UserDirectory,
 )
-from shared.connections.remove import get_known_connection
 from shared.connections.renaming import renamed
-from shared.connections.revocation import TokenRevocation
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.tokens import with_access_token
+from shared.connections.rights import CREATING_ROLES
 from shared.connections.views import authorize_path
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, ProblemMembers, Reauthorize, TryLater
 from shared.log import log_context, log_event
 from shared.secret import Secret
 
 AUTHORIZATION_LASTS_S: Final = 600
-CREATING_ROLES: Final[Mapping[TicketKind, frozenset[str]]] = {
-    TicketKind.INCIDENT: frozenset({"itil", "sn_incident_write", "admin"}),
-    TicketKind.CHANGE: frozenset({"itil", "sn_change_write", "admin"}),
-}
-"""Any of these lets a user create tickets of the kind (wire document 6)."""
-
 _STATE: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 _ERROR: Final = re.compile(r"[a-z_]{1,40}")
@@ -95,7 +88,7 @@ class ConnectionAuthorization:
     secrets: SecretStore
     server: AuthorizationServer
     users: UserDirectory
-    probe: InstanceProbe
+    visibility: RecordVisibility
     records: KnownRecords
     revocation: TokenRevocation
     lease: Lease
@@ -321,7 +314,7 @@ class ConnectionAuthorization:
         if connection.renamed_from is None:
             return
         known = await self.records.at(connection, connection.renamed_from)
-        seen = await self.probe.visible(access, list(known))
+        seen = await self.visibility.visible(access, list(known))
         if not seen or any(known[sys_id] != number for sys_id, number in seen.items()):
             raise FixConfiguration(
                 f"No record of this connection's tickets was found at {connection.instance}, so it is not shown to be "
@@ -392,11 +385,6 @@ class ConnectionAuthorization:
 def state_hash(state: str) -> str:
     """Return the hash under which a state is stored."""
     return hashlib.sha256(state.encode()).hexdigest()
-
-
-def code_challenge(verifier: str) -> str:
-    """Return the PKCE challenge of a verifier, method S256 (RFC 7636, 4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def authorization_name(state: str) -> str | None:

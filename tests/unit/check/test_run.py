@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.connections import check as course
-from shared.connections.check import CheckReport, ConnectionCheck
-from shared.connections.findings import CheckName, Outcome
+from shared.check import run as course
+from shared.check.findings import CheckName, Outcome
+from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
     AccessRefused,
@@ -20,7 +20,8 @@ from shared.errors import (
     StorageUnavailable,
     ValuesRefused,
 )
-from tests.memory.probe import HANGS, MemoryProbe, MemoryTicketFacts
+from tests.memory.probe import HANGS, MemoryProbe
+from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import REDIRECT_URI, Surroundings
 
 LOOKS = (
@@ -44,19 +45,19 @@ def probe() -> MemoryProbe:
 
 
 @pytest.fixture
-def facts() -> MemoryTicketFacts:
-    return MemoryTicketFacts()
+def tickets() -> MemoryTicketStore:
+    return MemoryTicketStore()
 
 
 @pytest.fixture
-def check(app: Surroundings, probe: MemoryProbe, facts: MemoryTicketFacts) -> ConnectionCheck:
+def check(app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore) -> ConnectionCheck:
     return ConnectionCheck(
         connections=app.store,
         tokens=app.tokens,
         server=app.servicenow,
         users=app.servicenow,
         probe=probe,
-        tickets=facts,
+        tickets=tickets,
         clock=app.clock,
         redirect_uri=REDIRECT_URI,
         egress_addresses=(),
@@ -144,10 +145,13 @@ async def test_a_refresh_that_takes_long_is_not_broken_off(
 
 
 async def test_storage_that_does_not_answer_is_a_finding(
-    app: Surroundings, check: ConnectionCheck, facts: MemoryTicketFacts
+    app: Surroundings, check: ConnectionCheck, tickets: MemoryTicketStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def no_answer(_: str) -> object:
+        raise StorageUnavailable("No tables.")
+
     await app.connected()
-    facts.error = StorageUnavailable("No tables.")
+    monkeypatch.setattr(tickets, "get_summary", no_answer)
     report = await check.run("contoso", dry_run=False)
     assert reason(report, CheckName.TICKETS_ARRIVE) == "no_answer"
     assert reason(report, CheckName.QUERY_TASK) == "passed"

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.lease import HeldLease, Lease
+from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.unstored_tokens import UnstoredTokens
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
     AuthorizationServer,
@@ -19,7 +21,6 @@ from shared.connections.ports import (
     SecretStore,
     TokenSet,
 )
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.status import (
     FIRST_REFRESH_AFTER,
     ConnectionHealth,
@@ -31,7 +32,6 @@ from shared.connections.status import (
     with_refresh_token_outdated,
     with_refresh_token_stored,
 )
-from shared.connections.unstored_tokens import UnstoredTokens
 from shared.errors import (
     ConnectorError,
     FixConfiguration,
@@ -66,21 +66,6 @@ def with_access_token(connection: Connection, tokens: TokenSet, version: str | N
         after
         if version is None
         else replace(after, access_token_version=version, access_token_expires_at=issued_at + life)
-    )
-
-
-def without_tokens(connection: Connection) -> Connection:
-    """Return the connection without any trace of its tokens."""
-    return replace(
-        connection,
-        access_token_version=None,
-        access_token_issued_at=None,
-        access_token_expires_at=None,
-        access_token_refresh_at=None,
-        refresh_again_at=None,
-        refresh_token_outdated_until_at=None,
-        consent_ends_at=None,
-        integration_user_sys_id=None,
     )
 
 

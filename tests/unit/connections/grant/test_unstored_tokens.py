@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.connections.lease import LEASE_S
+from shared.connections.grant.lease import LEASE_S
+from shared.connections.grant.tokens import LEAST_S, is_refresh_due
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.status import HANDS_OFF, NOT_STORED, after_success
-from shared.connections.tokens import LEAST_S, is_refresh_due
 from shared.errors import Reauthorize, TryLater
 from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE
 from tests.unit.connections.surroundings import Surroundings

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.connections.lease import LEASE_S, RENEW_EVERY_S, SYNC, WAIT_S, Lease
+from shared.connections.grant.lease import LEASE_S, RENEW_EVERY_S, SYNC, WAIT_S, Lease
 from shared.errors import StorageUnavailable, TryLater
 from tests.memory.clock import ManualClock
 from tests.memory.lease_store import MemoryLeaseStore

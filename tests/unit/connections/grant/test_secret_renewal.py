@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import CLOCKS_DIFFER
-from shared.connections.lease import TOKENS
+from shared.connections.grant.lease import TOKENS
+from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.secret_renewal import is_renewal_due, renewal_after
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.secret_renewal import is_renewal_due, renewal_after
 from tests.memory.clock import START
 from tests.memory.secret_store import Version
 from tests.unit.connections.surroundings import CLIENT_SECRET, SECRET_LIFETIME, Surroundings

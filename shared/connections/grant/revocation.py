@@ -11,9 +11,9 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shared.connections.grant.secret_names import access_token_name, refresh_token_name
 from shared.connections.model import Connection
 from shared.connections.ports import AuthorizationServer, ConnectionStore, SecretStore
-from shared.connections.secret_names import access_token_name, refresh_token_name
 from shared.errors import ConnectorError
 from shared.log import log_event
 from shared.secret import Secret

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.connections import check_rules as rules
-from shared.connections.check_rules import DryRun, Unobserved
-from shared.connections.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
-from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, TicketKind
-from shared.connections.observations import (
+from shared.check import rules as rules
+from shared.check.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
+from shared.check.observations import (
     Account,
     ClientRecord,
     Delivered,
@@ -25,6 +23,8 @@ from shared.connections.observations import (
     SignInPage,
     TicketFacts,
 )
+from shared.check.rules import DryRun, Unobserved
+from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import (
     AccessRefused,

@@ -16,13 +16,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from shared.clock import Clock
-from shared.connections import check_rules as rules
-from shared.connections.authorize import code_challenge
-from shared.connections.check_rules import DryRun, Observed, Unobserved
-from shared.connections.findings import CheckName, Finding, Outcome, finding
-from shared.connections.model import Connection, TicketKind
-from shared.connections.observations import (
+from shared.check import rules as rules
+from shared.check.findings import CheckName, Finding, Outcome, finding
+from shared.check.observations import (
     Account,
     ClientRecord,
     Delivered,
@@ -34,8 +30,13 @@ from shared.connections.observations import (
     RegistryTable,
     SignInPage,
     TicketFacts,
-    TicketFactsSource,
 )
+from shared.check.rules import DryRun, Observed, Unobserved
+from shared.clock import Clock
+from shared.connections.grant.pkce import code_challenge
+from shared.connections.grant.tokens import AccessTokens
+from shared.connections.lookup import get_known_connection
+from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
@@ -43,11 +44,13 @@ from shared.connections.ports import (
     ServiceNowUser,
     UserDirectory,
 )
-from shared.connections.remove import get_known_connection
-from shared.connections.tokens import AccessTokens
 from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
+from shared.tickets.model import Delivery, EventKind, Phase
+from shared.tickets.ports import TicketFilter, TicketStore
 
+NEWEST: Final = 10
+"""How many delivered tickets of each kind are looked for in ServiceNow."""
 GREETING_S: Final = 8.0
 TOKENS_S: Final = 15.0
 LOOKS_S: Final = 20.0
@@ -112,7 +115,7 @@ class ConnectionCheck:
     server: AuthorizationServer
     users: UserDirectory
     probe: InstanceProbe
-    tickets: TicketFactsSource
+    tickets: TicketStore
     clock: Clock
     redirect_uri: str
     egress_addresses: Sequence[str]
@@ -131,7 +134,7 @@ class ConnectionCheck:
         """
         connection = await get_known_connection(self.connections, connection_id)
         greeting, facts = await asyncio.gather(
-            self._greet(connection, GREETING_S), _observe(lambda: self.tickets.read(connection), GREETING_S)
+            self._greet(connection, GREETING_S), _observe(lambda: self._ticket_facts(connection), GREETING_S)
         )
         findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
         dry_runs: Mapping[TicketKind, DryRun] = {}
@@ -268,6 +271,36 @@ class ConnectionCheck:
             rules.texts_kept(delivered, dry_runs.values()),
             rules.rate_limits(looks.limit, self.sync_interval_s),
             rules.release(looks.release),
+        ]
+
+    async def _ticket_facts(self, connection: Connection) -> TicketFacts:
+        connection_id = connection.connection_id
+        summary, sync_state, oldest_pending, newest = await asyncio.gather(
+            self.tickets.get_summary(connection_id),
+            self.connections.get_sync_state(connection_id),
+            self.tickets.list_pending(connection_id, limit=1),
+            asyncio.gather(*(self._delivered(connection, kind) for kind in TicketKind)),
+        )
+        return TicketFacts(
+            pending=summary.total(Delivery.PENDING),
+            pending_since_at=oldest_pending[0].created_at if oldest_pending else None,
+            failed=summary.total(Delivery.FAILED),
+            delivered=[each for some in newest for each in some],
+            last_sync_at=sync_state.last_completed_at,
+        )
+
+    async def _delivered(self, connection: Connection, kind: TicketKind) -> list[Delivered]:
+        wanted = TicketFilter(kind=kind, delivery=Delivery.DELIVERED)
+        tickets = await self.tickets.list_tickets([connection.connection_id], wanted, limit=NEWEST)
+        return [
+            Delivered(
+                kind,
+                ticket.ticket_id,
+                ticket.record.sys_id,
+                texts_kept=all(event.kind is not EventKind.SHORTENED for event in ticket.timeline),
+            )
+            for ticket in tickets
+            if ticket.record is not None and ticket.is_of(connection) and ticket.phase is not Phase.DELETED
         ]
 
     def _oauth_client(

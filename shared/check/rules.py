@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.connections.authorize import CREATING_ROLES
-from shared.connections.configure import is_same_user
-from shared.connections.consent import consent_days_left
-from shared.connections.findings import CheckName, Finding, finding
-from shared.connections.model import Connection, ConnectionStatus, TicketKind
-from shared.connections.observations import (
+from shared.check.findings import CheckName, Finding, finding
+from shared.check.observations import (
     Account,
     ClientRecord,
     Delivered,
@@ -26,7 +22,9 @@ from shared.connections.observations import (
     SignInPage,
     TicketFacts,
 )
+from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left, is_same_user
 from shared.connections.ports import ServiceNowUser
+from shared.connections.rights import CREATING_ROLES
 from shared.errors import AccessTokenRefused, ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled
 
 CONSENT_ENDS_SOON_DAYS: Final = 14

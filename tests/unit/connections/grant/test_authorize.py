@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shared.connections.authorize import code_challenge, state_hash
-from shared.connections.lease import TOKENS
+from shared.connections.grant.authorize import state_hash
+from shared.connections.grant.lease import TOKENS
+from shared.connections.grant.pkce import code_challenge
 from shared.connections.model import ConnectionStatus, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, ServiceNowUnavailable, StorageUnavailable

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.connections.model import Connection, KindSettings, TicketKind
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import KindSettings, TicketKind
+from shared.connections.ports import InstanceAccess, RecordVisibility
 
 
 class Reach(StrEnum):
@@ -150,15 +150,7 @@ class TicketFacts:
     last_sync_at: datetime | None = None
 
 
-class TicketFactsSource(Protocol):
-    """Our own tickets, as far as a check asks about them."""
-
-    async def read(self, connection: Connection) -> TicketFacts:
-        """Return the facts. Raises StorageUnavailable."""
-        ...
-
-
-class InstanceProbe(Protocol):
+class InstanceProbe(RecordVisibility, Protocol):
     """Looks at an instance. What is not said otherwise raises as every call of the REST API does."""
 
     async def greet(self, instance: str) -> Greeting:
@@ -195,10 +187,6 @@ class InstanceProbe(Protocol):
 
     async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
         """Ask the kind's own table as the delivery does."""
-        ...
-
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
-        """Return the numbers of those of the records that the integration user sees, by sys_id."""
         ...
 
     async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:

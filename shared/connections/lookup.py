@@ -1,0 +1,46 @@
+"""Finding a connection by its id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from shared.connections.model import Connection
+from shared.connections.ports import ConnectionStore
+from shared.errors import FixRequest
+
+CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
+
+
+def checked_connection_id(connection_id: str) -> str:
+    """Return the id. Raises FixRequest (400 ``invalid_connection_id``) when it cannot be one."""
+    if not CONNECTION_ID.fullmatch(connection_id):
+        raise FixRequest(
+            "This cannot be the id of a connection; nothing was done.",
+            code="invalid_connection_id",
+            next_step="Use 1 to 40 lower-case letters, digits and hyphens.",
+        )
+    return connection_id
+
+
+async def get_known_connection(connections: ConnectionStore, connection_id: str) -> Connection:
+    """Return a connection, a removed one too.
+
+    Raises:
+        FixRequest: 400 ``invalid_connection_id`` or 404 ``connection_not_found``.
+    """
+    connection = await connections.get_connection(checked_connection_id(connection_id))
+    if connection is None:
+        raise FixRequest(
+            "There is no such connection; nothing was done.",
+            code="connection_not_found",
+            status=404,
+            next_step="Correct the connection id; GET /api/connections lists them.",
+        )
+    return connection
+
+
+async def list_present_connections(connections: ConnectionStore) -> Sequence[Connection]:
+    """Return the connections that are not removed, ordered by id. Raises StorageUnavailable."""
+    return [each for each in await connections.list_connections() if not each.is_removed]
