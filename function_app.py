@@ -3,16 +3,14 @@
 import azure.functions as func
 
 from shared.triggers import (
-    check_api,
+    authorization_pages,
     configuration_pages,
     connections_api,
     home_pages,
     maintain_timer,
-    oauth_api,
     provisioning_pages,
     service_api,
     site_pages,
-    sync_api,
     ticket_list_pages,
     ticket_pages,
     tickets_api,
@@ -22,9 +20,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     connections_api,
-    check_api,
-    oauth_api,
-    sync_api,
+    authorization_pages,
     tickets_api,
     service_api,
     home_pages,

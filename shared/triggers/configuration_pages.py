@@ -22,13 +22,12 @@ from shared.tickets.model import TABLES, Phase
 from shared.tickets.phases import phase_of
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
 from shared.triggers.pages import Visit, page, redirect
-from shared.triggers.principal import Role
+from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, alike, finding_words
 
 blueprint = func.Blueprint()
 
-MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
 
 

@@ -1,25 +1,110 @@
-"""HTTP API: connections."""
+"""HTTP API: connections, their checks and their synchronisation."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Final, Self
 
 import azure.functions as func
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.check.findings import CheckName, Outcome
+from shared.check.run import CheckReport
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
+from shared.request_faults import invalid_body
 from shared.triggers.answers import Answer
-from shared.triggers.operations import ANY_ROLE, Call, operation
-from shared.triggers.principal import Role
+from shared.triggers.operations import Call, operation
+from shared.triggers.principal import ANY_ROLE, MANAGERS
+from shared.web.findings import finding_words
+from shared.web.language import FALLBACK, languages
 
 blueprint = func.Blueprint()
 
-MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 _KNOWN: Final = {400: ("invalid_connection_id",), 404: ("connection_not_found",)}
 _BUSY: Final = {503: ("connection_busy", "storage_access_refused", "secret_refused_by_policy")}
+
+
+class CheckRequest(BaseModel):
+    """How to check a connection."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dry_run: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="true: create one marked record of each enabled kind in ServiceNow, and cancel it."
+    )
+
+
+class FindingView(BaseModel):
+    """What one check found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: CheckName = Field(description="Stable name of the check.")
+    title: str
+    outcome: Outcome = Field(description="unknown: it could not be found out.")
+    reason: str = Field(description="Stable name of what was found.")
+    seen: str = Field(description="What was seen.")
+    meaning: str | None = Field(description="What it means.")
+    fix: str | None = Field(description="How to fix it.")
+
+
+class CheckView(BaseModel):
+    """What a connection check found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connection_id: str
+    checked_at: datetime
+    dry_run: bool
+    passed: int
+    failed: int
+    unknown: int
+    findings: tuple[FindingView, ...]
+    left_open: tuple[str, ...] = Field(description="Numbers of records that the dry run made and could not close.")
+
+    @classmethod
+    def of(cls, report: CheckReport) -> Self:
+        """Return a report in English words."""
+        words = [finding_words(each, languages()[FALLBACK]) for each in report.findings]
+        counts = {outcome: sum(each.outcome is outcome for each in words) for outcome in Outcome}
+        return cls(
+            connection_id=report.connection.connection_id,
+            checked_at=report.checked_at,
+            dry_run=report.dry_run,
+            passed=counts[Outcome.PASSED],
+            failed=counts[Outcome.FAILED],
+            unknown=counts[Outcome.UNKNOWN],
+            findings=tuple(
+                FindingView(
+                    name=each.check,
+                    title=each.title,
+                    outcome=each.outcome,
+                    reason=each.reason,
+                    seen=each.seen,
+                    meaning=each.meaning or None,
+                    fix=each.fix or None,
+                )
+                for each in words
+            ),
+            left_open=tuple(report.left_open),
+        )
+
+
+class SyncView(BaseModel):
+    """What a synchronisation did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: int = Field(description="Requests made to ServiceNow.")
+    seen: int = Field(description="Records that ServiceNow showed.")
+    applied: int = Field(description="Tickets that changed here.")
+    unknown: int = Field(description="Records with our correlation id that no ticket here belongs to.")
+    complete: bool = Field(description="False: there is more, and the timer goes on with it.")
 
 
 @operation(
@@ -94,6 +179,56 @@ async def delete_connection(call: Call) -> Answer:
     return Answer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
 
 
+@operation(
+    blueprint,
+    "POST",
+    "api/connections/{connection_id}/check",
+    summary="Check everything that a connection needs, and say how to fix what is missing",
+    roles=MANAGERS,
+    body=CheckRequest,
+    body_required=False,
+    answers={200: CheckView},
+    problems={
+        400: ("invalid_json", "invalid_connection_id"),
+        404: ("connection_not_found",),
+        411: ("length_required",),
+        415: ("unsupported_media_type",),
+        422: ("invalid_check",),
+    },
+)
+async def check_connection(call: Call) -> Answer:
+    """Answer with every finding; problems of the connection are findings, too."""
+    call.known_query()
+    report = await call.application.check.run(
+        call.path_parameter("connection_id"), dry_run=_check_request(call).dry_run
+    )
+    return Answer(CheckView.of(report))
+
+
+@operation(
+    blueprint,
+    "POST",
+    "api/connections/{connection_id}/sync",
+    summary="Synchronise the tickets of a connection now",
+    roles=ANY_ROLE,
+    answers={200: SyncView, 202: None},
+    problems={
+        400: ("invalid_connection_id",),
+        404: ("connection_not_found",),
+        409: ("connection_not_authorized", "refresh_token_refused", "consent_ended"),
+        502: ("servicenow_access_refused", "insufficient_rights", "ip_address_blocked"),
+        503: ("servicenow_unavailable", "servicenow_throttled", "new_access_token_refused"),
+    },
+)
+async def sync_connection(call: Call) -> Answer:
+    """Answer with what was done, or 202 when a run is under way, after which another one follows."""
+    call.known_query()
+    app = call.application
+    connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
+    counts = await app.maintenance.sync_now(connection)
+    return Answer(status=202) if counts is None else Answer(SyncView(**asdict(counts)))
+
+
 async def _view(call: Call, connection: Connection) -> ConnectionView:
     app = call.application
     return connection_view(
@@ -103,3 +238,13 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
         public_base_url=app.settings.public_base_url,
         redirect_uri=app.settings.redirect_uri,
     )
+
+
+def _check_request(call: Call) -> CheckRequest:
+    """Return what the body asks for; no body asks for the plain check."""
+    if not call.request.get_body() and not call.request.headers.get("Transfer-Encoding"):
+        return CheckRequest()
+    try:
+        return CheckRequest.model_validate(call.json())
+    except ValidationError as error:
+        raise invalid_body("invalid_check", error) from None

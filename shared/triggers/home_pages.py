@@ -13,9 +13,8 @@ import azure.functions as func
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
-from shared.triggers.operations import ANY_ROLE
 from shared.triggers.pages import Visit, authorize_place, page
-from shared.triggers.principal import Role
+from shared.triggers.principal import ANY_ROLE, Role
 from shared.web.cards import Segment, segments
 
 blueprint = func.Blueprint()

@@ -28,7 +28,6 @@ from shared.triggers.principal import Principal, Role, read_principal
 from shared.triggers.routes import MAX_PARAMETERS, SAFE_METHODS, register
 
 MAX_BODY_BYTES: Final = 64 * 1024
-ANY_ROLE: Final = frozenset(Role)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from shared.triggers.cookies import cookie_value
 from shared.triggers.operations import MAX_BODY_BYTES, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role, read_principal
 from shared.triggers.routes import SAFE_METHODS, own_address, register
+from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.web.language import COOKIE, Language, choose_language
-from shared.web.rendering import CONTENT_SECURITY_POLICY, render
 
 HTML: Final = "text/html"
 HTML_TYPE: Final = f"{HTML}; charset=utf-8"

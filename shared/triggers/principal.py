@@ -44,6 +44,11 @@ class Role(StrEnum):
     CONNECTIONS_MANAGE = "Connections.Manage"
 
 
+ANY_ROLE: Final = frozenset(Role)
+READERS: Final = frozenset({Role.TICKETS_READ})
+CREATORS: Final = frozenset({Role.TICKETS_CREATE})
+MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
+
 _ALSO: Final = {Role.TICKETS_CREATE: {Role.TICKETS_READ}}
 """Whoever may create tickets may see them."""
 

@@ -11,20 +11,19 @@ from shared.check.findings import Outcome
 from shared.connections.instance_address import normalise_instance
 from shared.connections.lookup import get_known_connection, list_present_connections
 from shared.connections.model import Connection, ConnectionStatus, consent_days_left
-from shared.connections.naming import connection_id_for
+from shared.connections.new_id import connection_id_for
 from shared.connections.requests import read_connection_request
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
 from shared.triggers.connection_forms import account_body, account_values, form_faults
 from shared.triggers.pages import Visit, page, redirect
-from shared.triggers.principal import Role
+from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN, PROVEN_BY, checklist
 from shared.web.findings import FindingWords, finding_words
 
 blueprint = func.Blueprint()
 
 PATH: Final = "ticketProvisioning"
-MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 NEW: Final = "new"
 
 

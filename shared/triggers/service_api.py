@@ -14,7 +14,8 @@ from shared.connections.model import ConnectionStatus
 from shared.errors import ConnectorError
 from shared.triggers.answers import Answer
 from shared.triggers.openapi import openapi_document
-from shared.triggers.operations import ANY_ROLE, OPERATIONS, Call, operation
+from shared.triggers.operations import OPERATIONS, Call, operation
+from shared.triggers.principal import ANY_ROLE
 
 blueprint = func.Blueprint()
 

@@ -19,7 +19,7 @@ from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.links import LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.pages import Visit, page, redirect
-from shared.triggers.principal import Role
+from shared.triggers.principal import CREATORS, READERS, Role
 from shared.web.csv_export import tickets_csv
 
 blueprint = func.Blueprint()
@@ -36,8 +36,6 @@ BECAME: Final = (
 """What a ticket that was sent again can become; a waiting one with what it waits for."""
 OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
 """What an address of the list holds beside the filters."""
-READERS: Final = frozenset({Role.TICKETS_READ})
-CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
 
 @page(blueprint, "GET", "tickets", roles=READERS, query=(*LIST_FILTERS, "cursor"))

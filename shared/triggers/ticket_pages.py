@@ -38,14 +38,12 @@ from shared.triggers.links import (
     unknown_connection,
 )
 from shared.triggers.pages import Visit, authorize_place, page, redirect
-from shared.triggers.principal import Role
+from shared.triggers.principal import CREATORS, READERS, Role
 from shared.web.language import Language
 from shared.web.timeline import event_words
 
 blueprint = func.Blueprint()
 
-READERS: Final = frozenset({Role.TICKETS_READ})
-CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 FIELDS: Final = (
     "connection_id",
     "kind",

@@ -34,15 +34,13 @@ from shared.tickets.views import (
 )
 from shared.triggers.answers import Answer
 from shared.triggers.operations import Call, Parameter, operation
-from shared.triggers.principal import Principal, Role
+from shared.triggers.principal import CREATORS, READERS, Principal
 
 blueprint = func.Blueprint()
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_KEY_LENGTH: Final = 255
-READERS: Final = frozenset({Role.TICKETS_READ})
-CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 
 _CONNECTION = Parameter(
     "connection", "Only tickets of this connection.", {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"}

@@ -18,7 +18,7 @@ from shared.servicenow.table_api import Row
 from shared.storage.ticket_rows import ticket_of, ticket_row
 from shared.tickets.apply import delivered
 from shared.tickets.reach import Reach
-from shared.web.rendering import last_day
+from shared.web.html import last_day
 from tests.unit.servicenow.support import (
     ACCESS,
     NOW,

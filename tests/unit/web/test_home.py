@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from shared.triggers.principal import Role
+from shared.web.html import render
 from shared.web.language import languages
-from shared.web.rendering import render
 
 
 @pytest.mark.parametrize("code", languages())

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.texts import DIRECTION_CONTROLS
+from shared.web.html import environment
 from shared.web.language import languages
-from shared.web.rendering import environment
 
 HEBREW = "אבטחה"
 OVERRIDE = "\u202e"

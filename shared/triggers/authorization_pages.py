@@ -1,4 +1,4 @@
-"""HTTP API: the two addresses of an authorization that a browser visits.
+"""Pages: the two addresses of an authorization that a browser visits; the API describes them.
 
 They are pages as far as errors go: a browser is shown a page, a program gets a problem document.
 """
@@ -20,13 +20,12 @@ from shared.triggers.cookies import cookie_value, set_cookie
 from shared.triggers.openapi import PATH_PARAMETERS
 from shared.triggers.operations import OPERATIONS, Operation, Parameter, is_from_here
 from shared.triggers.pages import Visit, page, redirect
-from shared.triggers.principal import Role
+from shared.triggers.principal import MANAGERS
 
 blueprint = func.Blueprint()
 
 AUTHORIZE: Final = "api/oauth/authorize"
 CALLBACK: Final = "api/oauth/callback"
-MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 _ANSWER: Final = frozenset({"state", "code", "error"})
 """What ServiceNow's answer consists of, as far as it is looked at."""
 _ANSWER_SUFFIX: Final = "-answer"

@@ -8,7 +8,7 @@ import pytest
 
 from shared.connections.lookup import checked_connection_id
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.naming import connection_id_for
+from shared.connections.new_id import connection_id_for
 
 CONTOSO = Connection(
     connection_id="contoso",
