@@ -4,13 +4,9 @@ A normal change is approved by its assignment group in Assess and by the change 
 emergency change by the board alone. One approver suffices. A rejection sends the change back to New.
 """
 
-from typing import TYPE_CHECKING
-
-from sandbox.servicenow.records import Row
+from sandbox.servicenow.properties import Properties
+from sandbox.servicenow.records import Records, Row
 from sandbox.servicenow.rules import CANCELED_CHANGE, NEW_CHANGE
-
-if TYPE_CHECKING:
-    from sandbox.servicenow.instance import Instance
 
 SWITCH = "simulator.change.approvals"
 BOARD = "CAB Approval"
@@ -22,9 +18,9 @@ _ASSESS, _AUTHORIZE, _SCHEDULED = "-4", "-3", "-2"
 class Approvals:
     """Asks for approvals and moves changes on; its writes are the instance's own and pass no rule."""
 
-    def __init__(self, instance: "Instance") -> None:
-        self._instance = instance
-        self._records = instance.records
+    def __init__(self, records: Records, properties: Properties) -> None:
+        self._records = records
+        self._properties = properties
 
     def open(self, change_sys_id: str) -> list[Row]:
         """Return the approvals of a change that somebody still has to give."""
@@ -32,7 +28,7 @@ class Approvals:
 
     def follow_change(self, before: Row | None, change: Row) -> None:
         """Ask for what a change needs in the state that was just written; `before` is None for a new one."""
-        if not self._instance.properties.flag(SWITCH):
+        if not self._properties.flag(SWITCH):
             return
         if before is None:
             if change["type"] == "standard":

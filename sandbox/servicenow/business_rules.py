@@ -5,21 +5,17 @@ Conditions are encoded queries. What a rule sets is its `template`, `field=value
 the answer to the write is long gone.
 """
 
-from typing import TYPE_CHECKING
-
 from sandbox.servicenow import errors
-from sandbox.servicenow.records import Row
-
-if TYPE_CHECKING:
-    from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.dictionary import Dictionary
+from sandbox.servicenow.records import Records, Row
 
 
 class BusinessRules:
     """Runs the rules of the written record's class and of what it extends, in their order."""
 
-    def __init__(self, instance: "Instance") -> None:
-        self._instance = instance
-        self._records = instance.records
+    def __init__(self, records: Records, dictionary: Dictionary) -> None:
+        self._records = records
+        self._dictionary = dictionary
         self._waiting: list[tuple[str, str, Row]] = []
 
     def run(self, table: str, operation: str, sys_id: str) -> None:
@@ -27,7 +23,7 @@ class BusinessRules:
 
         `operation` is `insert`, `update` or `delete`. Raises ServiceNowError if a rule aborts.
         """
-        lineage = self._instance.dictionary.lineage(table)
+        lineage = self._dictionary.lineage(table)
         rules = self._records.execute(
             'SELECT "name", "sys_id", "filter_condition", "abort_action", "when", "template" FROM "sys_script" '
             f"WHERE \"active\" = 'true' AND \"action_{operation}\" = 'true' "
@@ -58,12 +54,12 @@ class BusinessRules:
         query = self._records.compile(table, condition)
         return bool(
             self._records.execute(
-                f'SELECT 1 FROM "{self._instance.dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
+                f'SELECT 1 FROM "{self._dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
                 (sys_id, *query.parameters),
             )
         )
 
     def _values(self, table: str, template: str) -> Row:
         assignments = (part.partition("=") for part in template.split("^") if part not in ("", "EQ"))
-        columns = self._instance.dictionary.columns(table)
+        columns = self._dictionary.columns(table)
         return {name: value for name, _, value in assignments if name in columns}

@@ -1,10 +1,6 @@
 """The choice lists of a new instance (wire document 5.3 to 5.6)."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sandbox.servicenow.instance import Instance
+from collections.abc import Mapping
 
 type ChoiceList = tuple[tuple[str, str], ...]
 """(value, label) in the order shown."""
@@ -17,7 +13,7 @@ _PRIORITY: ChoiceList = (
     ("4", "4 - Low"),
     ("5", "5 - Planning"),
 )
-_TASK_STATES: ChoiceList = (
+TASK_STATES: ChoiceList = (
     ("-5", "Pending"),
     ("1", "Open"),
     ("2", "Work in Progress"),
@@ -41,7 +37,7 @@ _PROBLEM_STATES: ChoiceList = (
     ("106", "Resolved"),
     ("107", "Closed"),
 )
-_CLOSE_CODES: Mapping[str, ChoiceList] = {
+CLOSE_CODES: Mapping[str, ChoiceList] = {
     "current": tuple(
         (code, code)
         for code in (
@@ -70,9 +66,10 @@ _CLOSE_CODES: Mapping[str, ChoiceList] = {
         )
     ),
 }
+"""Close codes of an incident by the value of the property `simulator.incident.close_codes`."""
 
 CHOICE_LISTS: Mapping[tuple[str, str], ChoiceList] = {
-    ("task", "state"): _TASK_STATES,
+    ("task", "state"): TASK_STATES,
     ("task", "priority"): _PRIORITY,
     ("task", "impact"): _URGENCY,
     ("task", "urgency"): _URGENCY,
@@ -188,45 +185,3 @@ CHOICE_LISTS: Mapping[tuple[str, str], ChoiceList] = {
     ("sys_user_has_role", "state"): (("active", "Active"), ("requested", "Requested")),
     ("sys_script", "when"): (("before", "Before"), ("after", "After"), ("async", "Async"), ("display", "Display")),
 }
-_SWITCHES = frozenset({"simulator.incident.close_codes", "simulator.sc_task.skipped_state"})
-
-
-def plant_choices(instance: "Instance") -> None:
-    """Fill `sys_choice`."""
-    for (table, element), choices in CHOICE_LISTS.items():
-        _plant(instance, table, element, choices)
-    _plant_switched(instance)
-
-
-def follow_switches(instance: "Instance") -> None:
-    """Keep the lists that differ between instances in step with their switches, once they are planted."""
-
-    def follow(name: str, _: str) -> None:
-        if name in _SWITCHES and instance.choices.labels("incident", "close_code"):
-            _plant_switched(instance)
-
-    instance.properties.when_changed(follow)
-
-
-def add_choice(instance: "Instance", table: str, element: str, value: str, label: str) -> None:
-    """Let a column offer one more value, as customers do with states of their own."""
-    instance.records.insert(
-        "sys_choice", {"name": table, "element": element, "value": value, "label": label, "sequence": "1000"}
-    )
-
-
-def _plant_switched(instance: "Instance") -> None:
-    _plant(instance, "incident", "close_code", _CLOSE_CODES[instance.properties["simulator.incident.close_codes"]])
-    skipped = instance.properties["simulator.sc_task.skipped_state"]
-    states = tuple((skipped if value == "7" else value, label) for value, label in _TASK_STATES)
-    _plant(instance, "sc_task", "state", states)
-
-
-def _plant(instance: "Instance", table: str, element: str, choices: ChoiceList) -> None:
-    instance.records.execute('DELETE FROM "sys_choice" WHERE "name" = ? AND "element" = ?', (table, element))
-    instance.records.insert_many("sys_choice", _rows(table, element, choices))
-
-
-def _rows(table: str, element: str, choices: ChoiceList) -> Iterator[dict[str, str]]:
-    for sequence, (value, label) in enumerate(choices, 1):
-        yield {"name": table, "element": element, "value": value, "label": label, "sequence": str(sequence)}

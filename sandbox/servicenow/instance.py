@@ -4,7 +4,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sandbox.servicenow.access import AccessControl
 from sandbox.servicenow.caller import SYSTEM, Caller
-from sandbox.servicenow.choice_lists import follow_switches
 from sandbox.servicenow.choices import Choices
 from sandbox.servicenow.clock import Clock
 from sandbox.servicenow.dictionary import Dictionary
@@ -31,12 +30,19 @@ class Instance:
         self.properties = Properties()
         self.dictionary = Dictionary()
         self.records = Records(self.dictionary, self.clock, database)
-        self.choices = Choices(self.records, self.dictionary)
+        self.choices = Choices(self.records, self.dictionary, self.properties)
         self.access = AccessControl(self.dictionary, self.properties)
-        self.operations = Operations(self)
+        self.operations = Operations(
+            records=self.records,
+            dictionary=self.dictionary,
+            properties=self.properties,
+            choices=self.choices,
+            access=self.access,
+            clock=self.clock,
+            scripts_of=self.scripts_of,
+        )
         self.properties.when_changed(self._keep_property)
         self.properties.when_changed(self._compare_text)
-        follow_switches(self)
 
     def close(self) -> None:
         """Close the database."""

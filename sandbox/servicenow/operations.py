@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from sandbox.servicenow import domains, errors
-from sandbox.servicenow.access import Operation
+from sandbox.servicenow.access import AccessControl, Operation
 from sandbox.servicenow.approvals import Approvals
 from sandbox.servicenow.business_rules import BusinessRules
 from sandbox.servicenow.caller import Caller
-from sandbox.servicenow.clock import from_glide, to_glide
-from sandbox.servicenow.dictionary import SYSTEM_COLUMN_NAMES, Column
+from sandbox.servicenow.choices import Choices
+from sandbox.servicenow.clock import Clock, from_glide, to_glide
+from sandbox.servicenow.dictionary import SYSTEM_COLUMN_NAMES, Column, Dictionary
+from sandbox.servicenow.glide_script import ScriptContext
 from sandbox.servicenow.journals import JOURNALS
-from sandbox.servicenow.properties import UnknownPropertyError
-from sandbox.servicenow.records import DuplicateSysIdError, Row, new_sys_id
+from sandbox.servicenow.properties import Properties, UnknownPropertyError
+from sandbox.servicenow.records import DuplicateSysIdError, Records, Row, new_sys_id
 from sandbox.servicenow.rules import Write, run_before_rules
-
-if TYPE_CHECKING:
-    from sandbox.servicenow.instance import Instance
 
 _SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
 _JOURNALS = ("comments", "work_notes")
@@ -33,19 +31,34 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 class Operations:
     """Inserts, updates, deletes on behalf of a caller. Each raises ServiceNowError: the answer the caller gets."""
 
-    def __init__(self, instance: "Instance") -> None:
-        self._instance = instance
-        self._records = instance.records
-        self._dictionary = instance.dictionary
-        self.business_rules = BusinessRules(instance)
-        self.approvals = Approvals(instance)
+    def __init__(
+        self,
+        *,
+        records: Records,
+        dictionary: Dictionary,
+        properties: Properties,
+        choices: Choices,
+        access: AccessControl,
+        clock: Clock,
+        scripts_of: Callable[[Caller], ScriptContext],
+    ) -> None:
+        """Write to `records`; `scripts_of` says what the functions of an encoded query see for a caller."""
+        self._records = records
+        self._dictionary = dictionary
+        self._properties = properties
+        self._choices = choices
+        self._access = access
+        self._clock = clock
+        self._scripts_of = scripts_of
+        self.business_rules = BusinessRules(records, dictionary)
+        self.approvals = Approvals(records, properties)
 
     def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
         """Create a row from raw values and return it as stored. Unknown columns are ignored.
 
         `sets_system_fields` is `sysparm_suppress_auto_sys_field=false`: creation and update stamps may be supplied.
         """
-        if not self._instance.access.may(caller, "create", table):
+        if not self._access.may(caller, "create", table):
             raise errors.write_forbidden("Insert")
         given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
         given |= self._supplied_sys_id(table, values, caller)
@@ -83,7 +96,7 @@ class Operations:
             self._run_rules(table, before, after, journals, caller)
             self._keep_number_unique(table, before.get("number", ""), after)
             changes = {name: value for name, value in after.items() if value != before[name]}
-            if not changes and not journals and not self._instance.properties.flag("simulator.update.unchanged_counts"):
+            if not changes and not journals and not self._properties.flag("simulator.update.unchanged_counts"):
                 return before
             row = self._records.update(table, sys_id, changes, by=caller.user_name)
             assert row is not None
@@ -115,7 +128,7 @@ class Operations:
 
     def in_sight(self, table: str, sys_ids: list[str], caller: Caller) -> set[str]:
         """Return those of `sys_ids` that are in a domain the caller sees, whatever else he may read of them."""
-        condition = self._instance.access.domain_condition(caller, table)
+        condition = self._access.domain_condition(caller, table)
         return self.matching(table, condition, sys_ids, caller) if condition and sys_ids else set(sys_ids)
 
     def class_of(self, table: str, row: Mapping[str, str]) -> str:
@@ -123,14 +136,14 @@ class Operations:
         return row["sys_class_name"] if self._dictionary.has_classes(table) else table
 
     def _allows(self, caller: Caller, operation: Operation, table: str, sys_id: str) -> bool:
-        condition = self._instance.access.row_condition(caller, operation, table)
+        condition = self._access.row_condition(caller, operation, table)
         if condition is None:
             return False
         return not condition or sys_id in self.matching(table, condition, [sys_id], caller)
 
     def matching(self, table: str, condition: str, sys_ids: list[str], caller: Caller) -> set[str]:
         """Return those of `sys_ids` whose rows match an encoded query run as the caller."""
-        query = self._records.compile(table, condition, self._instance.scripts_of(caller))
+        query = self._records.compile(table, condition, self._scripts_of(caller))
         rows = self._records.execute(
             f'SELECT t."sys_id" FROM "{self._dictionary.root(table)}" AS t '
             f'WHERE t."sys_id" IN ({", ".join("?" * len(sys_ids))}) AND {query.where}',
@@ -150,7 +163,7 @@ class Operations:
             is_stamp = name in SYSTEM_COLUMN_NAMES
             if (column.read_only or is_stamp) and not (is_stamp and sets_system_fields):
                 continue
-            if self._instance.access.may_write_field(caller, table, name):
+            if self._access.may_write_field(caller, table, name):
                 accepted[name] = self._fitted(column, value)
         return accepted
 
@@ -161,12 +174,12 @@ class Operations:
             return "true" if value.lower() in ("true", "1") else "false"
         if column.kind == "date_time":
             return _fitted_date_time(value)
-        text = _BEYOND_BMP[self._instance.properties["simulator.text_beyond_bmp"]](value)
-        return text if self._instance.properties["simulator.overlong_text"] == "kept" else text[: column.length]
+        text = _BEYOND_BMP[self._properties["simulator.text_beyond_bmp"]](value)
+        return text if self._properties["simulator.overlong_text"] == "kept" else text[: column.length]
 
     def _domain_of_new(self, table: str, after: Row, caller: Caller) -> Row:
         """Return the domain of a new record: that of the person it is for, else of the one who creates it."""
-        is_on = self._instance.properties.flag(domains.SWITCH)
+        is_on = self._properties.flag(domains.SWITCH)
         if not is_on or "sys_domain" not in self._dictionary.columns(table) or after["sys_domain"] != domains.GLOBAL:
             return {}
         user = self._records.get("sys_user", after.get("caller_id") or caller.user_sys_id)
@@ -174,7 +187,7 @@ class Operations:
 
     def _supplied_sys_id(self, table: str, values: Mapping[str, str], caller: Caller) -> Row:
         supplied = values.get("sys_id", "")
-        properties = self._instance.properties
+        properties = self._properties
         if (
             not _SYS_ID.fullmatch(supplied)
             or properties["simulator.supplied_sys_id"] == "replaced"
@@ -203,9 +216,9 @@ class Operations:
                     after=after,
                     journals=journals,
                     caller=caller,
-                    now=self._instance.clock.now(),
-                    properties=self._instance.properties,
-                    choices=lambda column: self._instance.choices.values(table, column),
+                    now=self._clock.now(),
+                    properties=self._properties,
+                    choices=lambda column: self._choices.values(table, column),
                     template_fields=self._template_fields(table),
                     awaits_approval=table == "change_request" and bool(self.approvals.open(after["sys_id"])),
                 )
@@ -235,7 +248,7 @@ class Operations:
 
     def _keep_number_unique(self, table: str, before: str, after: Row) -> None:
         """Refuse or renew a number that another ticket has; an empty one is given by the counter (5.2)."""
-        mode = self._instance.properties["simulator.duplicate_number"]
+        mode = self._properties["simulator.duplicate_number"]
         number = after.get("number", "")
         if number in ("", before) or "number" not in self._dictionary.columns(table) or mode == "allowed":
             return
@@ -272,7 +285,7 @@ class Operations:
     def _apply_property(self, table: str, row: Row) -> None:
         if table == "sys_properties" and row["name"]:
             try:
-                self._instance.properties[row["name"]] = row["value"]
+                self._properties[row["name"]] = row["value"]
             except (ValueError, UnknownPropertyError) as error:
                 raise errors.operation_failed(str(error)) from error
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sandbox.servicenow.choice_lists import CHOICE_LISTS, plant_choices
+from sandbox.servicenow.choice_lists import CHOICE_LISTS
 from sandbox.servicenow.clock import to_glide
 from sandbox.servicenow.instance import Instance
 from sandbox.servicenow.rules import PRIORITY_MATRIX
@@ -175,7 +175,7 @@ def plant_essentials(instance: Instance) -> None:
     """Fill an empty instance with what it cannot do without, and the sandbox's people; no tickets."""
     with instance.records.transaction():
         _plant_dictionary(instance)
-        plant_choices(instance)
+        instance.choices.plant()
         _plant_properties(instance)
         instance.records.insert("std_change_properties", {})
         _plant_roles_and_groups(instance)

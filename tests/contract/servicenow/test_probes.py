@@ -17,7 +17,6 @@ import pytest
 
 from sandbox.certificates import ensure_certificates
 from sandbox.servicenow.access import AccessRule
-from sandbox.servicenow.choice_lists import plant_choices
 from sandbox.servicenow.control_client import ControlClient
 from sandbox.servicenow.instance import Instance
 from shared.check.findings import CheckName, Finding, Outcome
@@ -143,7 +142,7 @@ def unauthorized(registered: Registered, client: ServiceNowClient, control: Cont
 
 @pytest.fixture
 async def checking(unauthorized: Checking, instance: Instance) -> Checking:
-    plant_choices(instance)
+    instance.choices.plant()
     instance.records.insert("sys_db_object", {"name": "oauth_entity", "label": "Application Registries"})
     await unauthorized.consent()
     return unauthorized

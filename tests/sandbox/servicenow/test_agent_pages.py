@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.servicenow.caller import SYSTEM
-from sandbox.servicenow.choice_lists import plant_choices
 from sandbox.servicenow.control_client import Browser, Page, sign_in
 from sandbox.servicenow.records import Row
 from tests.sandbox.servicenow.simulator import PASSWORD, Simulated, simulated
@@ -14,7 +13,7 @@ from tests.sandbox.servicenow.simulator import PASSWORD, Simulated, simulated
 @pytest.fixture
 def simulator() -> Iterator[Simulated]:
     with simulated() as world:
-        plant_choices(world.instance)
+        world.instance.choices.plant()
         yield world
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.servicenow.choice_lists import add_choice
 from sandbox.servicenow.jobs import close_resolved_incidents
 from sandbox.servicenow.rules import TRANSITION_RULE
 from sandbox.servicenow.seed import group_sys_id, user_sys_id
@@ -111,7 +110,7 @@ def test_resolved_incidents_close_by_themselves(rest: RestClient) -> None:
 
 
 def test_states_of_the_customers_own(rest: RestClient) -> None:
-    add_choice(rest.instance, "incident", "state", "11", "Awaiting Microsoft")
+    rest.instance.choices.add("incident", "state", "11", "Awaiting Microsoft")
     created = rest.create("incident", state="11")
     assert created["active"] == "true"
     (row,) = rest.rows("incident", fields="state", display_value="all")
