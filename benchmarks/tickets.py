@@ -25,9 +25,10 @@ from sandbox.certificates import ensure_certificates
 from sandbox.key_vault.process import start_key_vaults
 from sandbox.managed_identity.process import start_managed_identity
 from sandbox.processes import Processes
-from sandbox.servicenow.control_client import ControlClient, sign_in_and_consent
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.seed import PEOPLE, plant_essentials
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.stage.browser import sign_in_and_consent
+from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.seed import PEOPLE, plant_essentials
 from sandbox.world import start_servicenow
 from shared.application import Application
 from shared.connections.model import Connection, Portal, TicketKind

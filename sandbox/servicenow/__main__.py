@@ -8,9 +8,9 @@ from collections.abc import Callable
 import uvicorn
 
 from sandbox.servicenow.app import create_app
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.seed import plant, plant_essentials
-from sandbox.servicenow.server import configuration, listen
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.stage.seed import plant, plant_essentials
+from sandbox.servicenow.wire.server import configuration, listen
 
 _SEEDS: dict[str, Callable[[Instance], None]] = {"full": plant, "small": plant_essentials}
 

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from sandbox.servicenow.agent_pages import AgentPages
-from sandbox.servicenow.authentication import Authenticator
-from sandbox.servicenow.control_api import ControlApi, Simulator
-from sandbox.servicenow.faults import FaultMiddleware
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.login_pages import LoginPages
-from sandbox.servicenow.oauth import AuthorizationServer
-from sandbox.servicenow.request_log import RequestLogMiddleware
-from sandbox.servicenow.rest_api import rest_routes
-from sandbox.servicenow.seed import plant as plant_demonstration_data
-from sandbox.servicenow.sessions import SessionMiddleware
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.stage.control_api import ControlApi, Simulator
+from sandbox.servicenow.stage.faults.middleware import FaultMiddleware
+from sandbox.servicenow.stage.request_log import RequestLogMiddleware
+from sandbox.servicenow.stage.seed import plant as plant_demonstration_data
+from sandbox.servicenow.wire.authentication import Authenticator
+from sandbox.servicenow.wire.oauth import AuthorizationServer
+from sandbox.servicenow.wire.pages.login import LoginPages
+from sandbox.servicenow.wire.pages.tickets import AgentPages
+from sandbox.servicenow.wire.rest.routes import rest_routes
+from sandbox.servicenow.wire.sessions import SessionMiddleware
 
 
 def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_demonstration_data) -> Starlette:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import expect
 
 from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
-from sandbox.servicenow.control_client import ControlClient
+from sandbox.servicenow.stage.control_client import ControlClient
 from sandbox.world import World
 from shared.web.language import languages
 from tests.browser.conftest import NewApp, OpenWindow

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.certificates import Certificates
-from sandbox.servicenow.server import listen
+from sandbox.servicenow.wire.server import listen
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 QUIET_S = 0.1

@@ -17,7 +17,7 @@ import httpx
 
 from sandbox.portal import UnexpectedAnswerError
 from sandbox.processes import SandboxError
-from sandbox.servicenow.control_client import sign_in_and_consent
+from sandbox.servicenow.stage.browser import sign_in_and_consent
 from sandbox.world import FunctionsHost, World
 from tests.faults.gate import Gate, serving
 from tests.faults.schedule import (

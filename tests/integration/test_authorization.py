@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.servicenow.control_client import Browser, sign_in_and_consent
+from sandbox.servicenow.stage.browser import Browser, sign_in_and_consent
 from tests.fixtures.whole_app import PASSWORD, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")

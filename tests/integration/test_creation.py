@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.seed import group_sys_id, user_sys_id
+from sandbox.servicenow.stage.seed import group_sys_id, user_sys_id
 from tests.fixtures.whole_app import Connected, WholeApp, person, refused
 
 pytestmark = pytest.mark.usefixtures("calm")

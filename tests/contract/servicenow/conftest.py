@@ -11,9 +11,9 @@ import stamina
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.servicenow.app import create_app
-from sandbox.servicenow.control_client import ControlClient
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.server import serving
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.wire.server import serving
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess
 from shared.secret import Secret

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.control_client import ControlClient
-from sandbox.servicenow.faults import KINDS
+from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.faults.kinds import KINDS
 from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AccessRefused,

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.servicenow.control_client import Browser, ControlClient, Decision, sign_in_and_consent
+from sandbox.servicenow.stage.browser import Browser, Decision, sign_in_and_consent
+from sandbox.servicenow.stage.control_client import ControlClient
 from shared.connections.ports import InstanceAccess, TokenSet
 from shared.errors import AccessRefused, AccessTokenRefused, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret

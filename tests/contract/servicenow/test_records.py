@@ -8,9 +8,9 @@ from math import ceil
 
 import pytest
 
-from sandbox.servicenow.access import AccessRule
-from sandbox.servicenow.control_client import ControlClient
-from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.engine.rules.access import AccessRule
+from sandbox.servicenow.stage.control_client import ControlClient
 from shared.connections.model import KindSettings, Place, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused, ServiceNowThrottled, ValuesRefused

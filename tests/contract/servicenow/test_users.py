@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.servicenow.access import AccessRule
-from sandbox.servicenow.control_client import ControlClient
-from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.engine.rules.access import AccessRule
+from sandbox.servicenow.stage.control_client import ControlClient
 from shared.connections.model import TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.servicenow.clock import Clock
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.seed import plant, plant_essentials
+from sandbox.servicenow.engine.clock import Clock
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.stage.seed import plant, plant_essentials
 from tests.sandbox.servicenow.rest_client import RestClient
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.servicenow.in_process import InProcessTransport
-from sandbox.servicenow.instance import Caller, Instance
-from sandbox.servicenow.rest_api import rest_routes
+from sandbox.servicenow.engine.instance import Caller, Instance
+from sandbox.servicenow.stage.in_process import InProcessTransport
+from sandbox.servicenow.wire.rest.routes import rest_routes
 
 _USER = "x-test-user"
 BASE_URL = "https://instance.service-now.com"

@@ -1,0 +1,1 @@
+"""What an instance does: it keeps records, answers queries and runs its rules. Knows no HTTP."""

@@ -1,0 +1,30 @@
+"""On whose behalf a request runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated user, with what access rules and date display need to know.
+
+    `time_zone` is an IANA name; empty means the instance's own (`glide.sys.default.tz`). `client_id` is the OAuth
+    client of the token, `None` for basic authentication or a session cookie. `domain` and `domain_path` are the user's
+    own (see :mod:`sandbox.servicenow.engine.data.domains`).
+    """
+
+    user_sys_id: str
+    user_name: str
+    roles: frozenset[str] = frozenset()
+    time_zone: str = ""
+    client_id: str | None = None
+    domain: str = "global"
+    domain_path: str = "/"
+
+    @property
+    def is_admin(self) -> bool:
+        """Say whether access rules let this caller pass everywhere."""
+        return "admin" in self.roles
+
+
+SYSTEM = Caller(user_sys_id="", user_name="system", roles=frozenset({"admin"}))
+"""Scheduled jobs and the simulator itself."""

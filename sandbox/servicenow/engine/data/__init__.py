@@ -1,0 +1,1 @@
+"""What an instance stores, and how it is asked for."""

@@ -1,0 +1,42 @@
+"""Comments and work notes as people read them: the whole journal of a record in one text (additions D, Read 2)."""
+
+from collections.abc import Sequence
+
+from sandbox.servicenow.engine.data.dictionary import Dictionary
+from sandbox.servicenow.engine.data.records import Records
+from sandbox.servicenow.engine.display import UserFormat
+
+JOURNALS = ("comments", "work_notes")
+"""The columns that people write to."""
+_COMBINED = "comments_and_work_notes"
+
+
+class Journals:
+    """Writes journals out for one reader: times in the reader's zone and format, authors by their name.
+
+    Who may read a journal column of a record may read this; the entries' own table has access rules of its own.
+    """
+
+    def __init__(self, records: Records, dictionary: Dictionary, user_format: UserFormat) -> None:
+        self._records = records
+        self._dictionary = dictionary
+        self._user_format = user_format
+
+    def shown(self, table: str, column: str, sys_ids: Sequence[str]) -> list[str]:
+        """Return the journal of each record of `table`, its newest entry first; empty where nobody wrote."""
+        elements = JOURNALS if column == _COMBINED else (column,)
+        columns = self._dictionary.columns(table)
+        labels = {element: columns[element].display_label for element in elements}
+        entries = self._records.execute_for(
+            'SELECT "element_id", "element", "value", "sys_created_on", '
+            'coalesce((SELECT "name" FROM "sys_user" WHERE "user_name" = j."sys_created_by"), "sys_created_by") '
+            'FROM "sys_journal_field" AS j WHERE "element_id" IN ({values}) '
+            'ORDER BY "sys_created_on" DESC, "rowid" DESC',
+            sys_ids,
+        )
+        texts: dict[str, str] = {}
+        for sys_id, element, value, at, author in entries:
+            if element in labels:
+                entry = f"{self._user_format.show_date_time(at)} - {author} ({labels[element]})\n{value or ''}\n\n"
+                texts[sys_id] = texts.get(sys_id, "") + entry
+        return [texts.get(sys_id, "") for sys_id in sys_ids]

@@ -1,0 +1,187 @@
+"""Access rules: who may read, write, create, delete and query what (wire document 2.3, 2.6, 6)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.servicenow.engine.caller import Caller
+from sandbox.servicenow.engine.data import domains
+from sandbox.servicenow.engine.data.dictionary import Dictionary
+from sandbox.servicenow.engine.data.query_sql import CompiledQuery, ResolvedField
+from sandbox.servicenow.engine.properties import Properties
+
+Operation = Literal["read", "write", "create", "delete", "query_match", "query_range"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """Lets callers with any of `roles` (everybody, if none) do `operation` on rows that match `condition`.
+
+    A rule on a `field` decides about that field only. `condition` is an encoded query, run as the caller; a rule on a
+    field has none.
+    """
+
+    table: str
+    operation: Operation
+    roles: frozenset[str] = frozenset()
+    field: str = ""
+    condition: str = ""
+
+    def admits(self, caller: Caller) -> bool:
+        """Say whether the caller has a role the rule asks for."""
+        return caller.is_admin or not self.roles or not self.roles.isdisjoint(caller.roles)
+
+
+ADMIN_ONLY = frozenset({"admin"})
+_MINE = "caller_id=javascript:gs.getUserID()^ORopened_by=javascript:gs.getUserID()"
+
+
+def _rules(table: str, operations: Iterable[Operation], *roles: str, condition: str = "") -> list[AccessRule]:
+    return [AccessRule(table, operation, frozenset(roles), condition=condition) for operation in operations]
+
+
+STANDARD_RULES: tuple[AccessRule, ...] = (
+    *_rules("task", ("read", "write", "create"), "itil"),
+    *_rules("task", ("read",), condition="opened_by=javascript:gs.getUserID()"),
+    *_rules("task", ("delete",), *ADMIN_ONLY),
+    *_rules("incident", ("read",), "itil", "sn_incident_read", "sn_incident_write"),
+    *_rules("incident", ("read",), condition=_MINE),
+    *_rules("incident", ("write", "create"), "itil", "sn_incident_write"),
+    *_rules("change_request", ("read",), "itil", "sn_change_read", "sn_change_write"),
+    *_rules("change_request", ("write", "create"), "itil", "sn_change_write"),
+    *_rules("sysapproval_approver", ("read",), "itil", "approver_user"),
+    *_rules("sysapproval_approver", ("write",), condition="approver=javascript:gs.getUserID()"),
+    *_rules("problem", ("read",), "itil", "sn_problem_read", "sn_problem_write"),
+    *_rules("problem", ("write", "create"), "itil", "sn_problem_write"),
+    *_rules("sys_user", ("write", "create", "delete"), "user_admin"),
+    *_rules("sys_user", ("write",), condition="sys_id=javascript:gs.getUserID()"),
+    *_rules("sys_user_has_role", ("write", "create", "delete"), "user_admin"),
+    *_rules("sys_user_group", ("write", "create", "delete"), "user_admin"),
+    *_rules("sys_user_grmember", ("write", "create", "delete"), "user_admin"),
+    *_rules("sys_journal_field", ("read",), "itil", "sn_incident_read", "sn_incident_write", "sn_change_write"),
+    *_rules("sys_dictionary", ("read",), "personalize_dictionary"),
+    *_rules("sys_db_object", ("read",), "personalize_dictionary"),
+    *_rules("sys_attachment", ("read", "create", "delete"), "itil", "sn_incident_write", "sn_change_write"),
+    *_rules("oauth_entity", ("read", "write", "create", "delete"), "oauth_admin"),
+    *_rules("oauth_credential", ("read", "write", "delete"), "oauth_admin"),
+    *(
+        rule
+        for table in (
+            "sys_properties",
+            "sys_script",
+            "sys_archive_log",
+            "std_change_properties",
+            "syslog",
+            "ip_access",
+            "sys_api_access_policy",
+            "sys_auth_scope",
+            "sys_api_access_scope",
+            "oauth_entity_auth_scope_mapping",
+            "sys_attachment_doc",
+        )
+        for rule in _rules(table, ("read",), *ADMIN_ONLY)
+    ),
+)
+
+
+class AccessControl:
+    """Decides what a caller may do. Rules may be added and removed while the instance runs.
+
+    The rules of the nearest class that has any decide. Where there is none, everybody may read and only administrators
+    may write. Administrators pass everywhere. Query rules fall back to read rules where none is defined.
+    """
+
+    def __init__(self, dictionary: Dictionary, properties: Properties) -> None:
+        self._dictionary = dictionary
+        self._properties = properties
+        self._rules = list(STANDARD_RULES)
+
+    def add(self, rule: AccessRule) -> None:
+        """Put a rule in force."""
+        self._rules.append(rule)
+
+    def remove(self, rule: AccessRule) -> None:
+        """Take a rule away. Raises ValueError if it is not in force."""
+        self._rules.remove(rule)
+
+    def reset(self) -> None:
+        """Return to the rules of a new instance."""
+        self._rules = list(STANDARD_RULES)
+
+    def may(self, caller: Caller, operation: Operation, table: str) -> bool:
+        """Say whether the caller may do `operation` on at least some rows of the table."""
+        return self.row_condition(caller, operation, table) is not None
+
+    def row_condition(self, caller: Caller, operation: Operation, table: str) -> str | None:
+        """Return the encoded query that rows must match, empty for all of them, None if the caller may touch none."""
+        if caller.is_admin:
+            return ""
+        rules = self._deciding(operation, table, "")
+        in_domain = self.domain_condition(caller, table)
+        if not rules and operation == "read":
+            return in_domain
+        conditions = [rule.condition for rule in rules if rule.admits(caller)]
+        if not conditions:
+            return None
+        if in_domain:
+            return "^NQ".join(f"{condition}^{in_domain}".removeprefix("^") for condition in conditions)
+        return "" if "" in conditions else "^NQ".join(conditions)
+
+    def domain_condition(self, caller: Caller, table: str) -> str:
+        """Return the encoded query that rows of domains in the caller's sight match, empty if those are all."""
+        separates = self._properties.flag(domains.SWITCH) and "sys_domain" in self._dictionary.columns(table)
+        if caller.is_admin or not separates:
+            return ""
+        return domains.condition(
+            caller.domain,
+            caller.domain_path,
+            global_sees_everything=self._properties["simulator.domain_separation.global_user_sees"] == "everything",
+        )
+
+    def may_read_field(self, caller: Caller, field: ResolvedField) -> bool:
+        """Say whether the caller may see a field, each step of a dot-walk included."""
+        own, *walked = field.steps
+        return self._passes_field(caller, "read", *own) and all(
+            self.may(caller, "read", table) and self._passes_field(caller, "read", table, column)
+            for table, column in walked
+        )
+
+    def may_write_field(self, caller: Caller, table: str, column: str) -> bool:
+        """Say whether the caller's value for a field is taken; one that is not is ignored without a word."""
+        return self._passes_field(caller, "write", table, column)
+
+    def may_query(self, caller: Caller, query: CompiledQuery) -> bool:
+        """Say whether the caller may use every field that the query's conditions and sort orders name."""
+        for table, column, use in query.uses:
+            if not self.may(caller, "read", table):
+                return False
+            operation: Operation = "query_match" if use == "match" else "query_range"
+            if self._deciding(operation, table, column):
+                if not self._passes_field(caller, operation, table, column):
+                    return False
+            elif not self._passes_field(caller, "read", table, column):
+                return False
+        return True
+
+    def _passes_field(self, caller: Caller, operation: Operation, table: str, column: str) -> bool:
+        rules = self._deciding(operation, table, column)
+        return caller.is_admin or not rules or any(rule.admits(caller) for rule in rules)
+
+    def _deciding(self, operation: Operation, table: str, field: str) -> list[AccessRule]:
+        switched = self._switched_rules()
+        for name in self._dictionary.lineage(table):
+            found = [
+                rule
+                for rule in (*switched, *self._rules)
+                if rule.table == name and rule.operation == operation and rule.field == field
+            ]
+            if found:
+                return found
+        return []
+
+    def _switched_rules(self) -> list[AccessRule]:
+        refused = (
+            ("sys_choice", "simulator.acl.sys_choice_for_admin_only"),
+            ("sys_user_has_role", "simulator.acl.sys_user_has_role_for_admin_only"),
+        )
+        return [AccessRule(table, "read", ADMIN_ONLY) for table, name in refused if self._properties.flag(name)]

@@ -1,0 +1,115 @@
+"""Access and refresh tokens: rows of `oauth_credential`, so that whatever changes there or in the client acts at once.
+
+Everybody who asks for the same user and client shares one access and one refresh token (wire document 1.5).
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sandbox.servicenow.engine.accounts import may_call
+from sandbox.servicenow.engine.clock import from_glide, to_glide
+from sandbox.servicenow.engine.data.records import Row
+from sandbox.servicenow.engine.instance import Instance
+
+type TokenType = Literal["access_token", "refresh_token"]
+
+_OPAQUE = re.compile(r"[A-Za-z0-9_-]{20,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A live token: its text, the client it was issued to (an `oauth_entity` row) and the user it stands for."""
+
+    sys_id: str
+    text: str
+    type: TokenType
+    client: Row
+    user: Row
+    scope: str
+
+
+class Tokens:
+    """Issues tokens, finds live ones, ends them.
+
+    A token lives while it has not expired, its client is active and its user may make calls. It expires at its own
+    `expires` or when the client's present lifespan has passed since it was issued, whichever comes first: shortening a
+    lifespan shortens the life of tokens already issued.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._records = instance.records
+
+    def find(self, text: str, token_type: TokenType) -> Token | None:
+        """Return the live token of that text."""
+        return self._live([row for row in self._rows_of(text) if row["type"] == token_type])
+
+    def current(self, token_type: TokenType, client: Row, user: Row) -> Token | None:
+        """Return the live token of that client and user, the newest if there are several."""
+        return self._live(
+            self._records.query(
+                "oauth_credential",
+                f"peer={client['sys_id']}^user={user['sys_id']}^type={token_type}^ORDERBYDESCsys_updated_on",
+            )
+        )
+
+    def issue(self, token_type: TokenType, client: Row, user: Row, scope: str) -> Token:
+        """Return a new token with its full life before it."""
+        row = self._records.insert(
+            "oauth_credential",
+            {
+                "token": secrets.token_urlsafe(64),
+                "type": token_type,
+                "peer": client["sys_id"],
+                "user": user["sys_id"],
+                "scope": scope,
+                "expires": to_glide(self._instance.clock.now() + _lifespan(client, token_type)),
+            },
+        )
+        return Token(row["sys_id"], row["token"], token_type, client, user, scope)
+
+    def extend(self, token: Token) -> None:
+        """Give a token its full life again."""
+        expires_at = self._instance.clock.now() + _lifespan(token.client, token.type)
+        self._records.update("oauth_credential", token.sys_id, {"expires": to_glide(expires_at)})
+
+    def revoke(self, text: str) -> bool:
+        """Mark the token of that text, of either type, expired; say whether there was one."""
+        rows = self._rows_of(text)
+        for row in rows:
+            self._records.update("oauth_credential", row["sys_id"], {"expires": to_glide(self._instance.clock.now())})
+        return bool(rows)
+
+    def delete_expired(self) -> int:
+        """Do what the scheduled job *Clean Expired OAuth Credentials* does; return how many rows went."""
+        expired = self._records.query("oauth_credential", f"expires<={to_glide(self._instance.clock.now())}")
+        return sum(self._records.delete("oauth_credential", row["sys_id"]) for row in expired)
+
+    def _rows_of(self, text: str) -> list[Row]:
+        """Return the rows of a token. However the instance compares text, in a token the case counts."""
+        rows = self._records.query("oauth_credential", f"token={text}") if _OPAQUE.fullmatch(text) else []
+        return [row for row in rows if row["token"] == text]
+
+    def _live(self, rows: list[Row]) -> Token | None:
+        now = self._instance.clock.now()
+        for row in rows:
+            client = self._records.get("oauth_entity", row["peer"])
+            user = self._records.get("sys_user", row["user"])
+            if client is None or client["active"] != "true" or user is None or not may_call(user):
+                continue
+            token_type: TokenType = "access_token" if row["type"] == "access_token" else "refresh_token"
+            if now < _expires_at(row, client, token_type):
+                return Token(row["sys_id"], row["token"], token_type, client, user, row["scope"])
+        return None
+
+
+def _lifespan(client: Row, token_type: TokenType) -> timedelta:
+    return timedelta(seconds=int(client[f"{token_type}_lifespan"]))
+
+
+def _expires_at(row: Row, client: Row, token_type: TokenType) -> datetime:
+    issued_at = from_glide(row["sys_updated_on"])
+    return min(from_glide(row["expires"]), issued_at + _lifespan(client, token_type))

@@ -1,0 +1,285 @@
+"""A synchronous client for the control API of a simulator: for tests, demonstrations and the walk-through."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Self
+
+import httpx
+
+_TIMEOUT_S = 60.0
+
+
+class ControlError(Exception):
+    """The control API refused; the text says why."""
+
+
+class ControlClient:
+    """Talks to `/control` of one simulator.
+
+    Args:
+        base_url: Address of the instance.
+        transport: Another way to it than a socket.
+    """
+
+    def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._client = httpx.Client(
+            base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return the instance's time and how many rows its main tables have."""
+        return self._ask("GET", "/health")
+
+    def reset(self, *, records: bool = False) -> None:
+        """Take faults, rate rules, sessions, requests, tokens and switches back to the start, the clock to real time.
+
+        With `records`, everything stored goes too and the instance is filled as it was when it started.
+        """
+        self._ask("POST", "/reset", {"records": records})
+
+    # Faults and limits
+
+    def set_fault(self, kind: str, **options: Any) -> str:
+        """Set a fault (see :class:`sandbox.servicenow.stage.faults.fault.Fault` for its options) and return its id."""
+        fault_id = self._ask("POST", "/faults", {"kind": kind, **options})["id"]
+        assert isinstance(fault_id, str)
+        return fault_id
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults that are set, with how many requests each has `taken`."""
+        return list(self._ask("GET", "/faults")["faults"])
+
+    def remove_fault(self, fault_id: str) -> None:
+        """Take one fault away."""
+        self._ask("DELETE", f"/faults/{fault_id}")
+
+    def clear_faults(self) -> None:
+        """Take all faults away."""
+        self._ask("DELETE", "/faults")
+
+    def add_rate_limit(self, limit_per_hour: int, **options: Any) -> str:
+        """Add a :class:`sandbox.servicenow.wire.rate_limits.RateLimitRule` and return its sys_id."""
+        sys_id = self._ask("POST", "/rate-limits", {"limit_per_hour": limit_per_hour, **options})["sys_id"]
+        assert isinstance(sys_id, str)
+        return sys_id
+
+    def clear_rate_limits(self) -> None:
+        """Remove every rate-limit rule."""
+        self._ask("DELETE", "/rate-limits")
+
+    # Clock and switches
+
+    def now(self) -> datetime:
+        """Return the instance's time (aware UTC)."""
+        return datetime.fromisoformat(self._ask("GET", "/clock")["now"])
+
+    def set_clock(self, at: datetime) -> None:
+        """Set the instance's clock to an aware datetime."""
+        self._ask("PUT", "/clock", {"now": at.isoformat()})
+
+    def stop_clock(self, at: datetime | None = None) -> None:
+        """Let the clock stand still, at `at` or at the present."""
+        self._ask("PUT", "/clock", {"running": False} | ({"now": at.isoformat()} if at else {}))
+
+    def advance_clock(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._ask("POST", "/clock/advance", {"seconds": seconds})
+
+    def properties(self) -> dict[str, str]:
+        """Return every switch and its value."""
+        return dict(self._ask("GET", "/properties"))
+
+    def set_properties(self, values: Mapping[str, str | bool | int]) -> None:
+        """Turn switches (see :mod:`sandbox.servicenow.engine.properties`)."""
+        self._ask("PATCH", "/properties", dict(values))
+
+    # People and clients
+
+    def create_user(self, user_name: str, *, roles: Sequence[str] = (), **columns: str | bool) -> dict[str, str]:
+        """Create a user; `columns` are those of `sys_user`, `user_password` among them. Returns the row."""
+        return dict(self._ask("POST", "/users", {"user_name": user_name, "roles": list(roles), **columns}))
+
+    def change_user(
+        self, user_name: str, *, roles: Sequence[str] | None = None, **columns: str | bool
+    ) -> dict[str, str]:
+        """Change columns of a user and, if given, replace all roles. Returns the row."""
+        changes: dict[str, Any] = dict(columns) | ({} if roles is None else {"roles": list(roles)})
+        return dict(self._ask("PATCH", f"/users/{user_name}", changes))
+
+    def create_oauth_client(self, name: str, redirect_uri: str, **columns: str | bool) -> dict[str, str]:
+        """Register an OAuth client; returns the row with `client_id` and `client_secret`."""
+        return dict(self._ask("POST", "/oauth-clients", {"name": name, "redirect_url": redirect_uri, **columns}))
+
+    def change_oauth_client(self, client_id: str, **columns: str | bool) -> dict[str, str]:
+        """Change columns of an OAuth client, `active` and lifespans among them. Returns the row."""
+        return dict(self._ask("PATCH", f"/oauth-clients/{client_id}", columns))
+
+    def rotate_client_secret(self, client_id: str) -> str:
+        """Give an OAuth client a new secret and return it."""
+        return str(self._ask("POST", f"/oauth-clients/{client_id}/rotate-secret")["client_secret"])
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Return every token: `type`, `token`, `user_name`, `client_id`, `expires`, `live`."""
+        return list(self._ask("GET", "/tokens")["tokens"])
+
+    def revoke_tokens(self, *, user_name: str = "", token_type: str = "") -> int:
+        """Revoke tokens, all or those of a user or type, as an administrator does; return how many."""
+        wanted = {"user_name": user_name, "type": token_type}
+        return int(self._ask("DELETE", "/tokens", {name: value for name, value in wanted.items() if value})["revoked"])
+
+    # Records
+
+    def insert_record(self, table: str, values: Mapping[str, str], *, as_user: str = "") -> dict[str, str]:
+        """Create a record by the rules of the Table API, as `as_user` or the system. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}", {"values": dict(values), "as_user": as_user}))
+
+    def record(self, table: str, sys_id: str) -> dict[str, str]:
+        """Return a raw row. Raises ControlError when there is none."""
+        return dict(self._ask("GET", f"/records/{table}/{sys_id}"))
+
+    def records(self, table: str, query: str = "", *, limit: int = 100) -> list[dict[str, str]]:
+        """Return raw rows that match an encoded query."""
+        answer = self._ask("GET", f"/records/{table}", parameters={"query": query, "limit": str(limit)})
+        return list(answer["records"])
+
+    def change_record(self, table: str, sys_id: str, values: Mapping[str, str], *, as_user: str = "") -> dict[str, str]:
+        """Change a record (state, assignment, `comments`, …) by the rules of the Table API. Returns the raw row."""
+        return dict(self._ask("PATCH", f"/records/{table}/{sys_id}", {"values": dict(values), "as_user": as_user}))
+
+    def delete_record(self, table: str, sys_id: str, *, as_user: str = "") -> None:
+        """Delete a record."""
+        self._ask("DELETE", f"/records/{table}/{sys_id}", {"as_user": as_user})
+
+    def move_record(self, table: str, sys_id: str, to_table: str) -> dict[str, str]:
+        """Make a ticket one of another class, as *Change class* does: same sys_id and number. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/move", {"table": to_table}))
+
+    def decide_change(
+        self, sys_id: str, decision: Literal["approved", "rejected"], *, comments: str = ""
+    ) -> dict[str, str]:
+        """Approve or reject a change as the first of those who are asked to. Returns the raw row after it has moved."""
+        body = {"state": decision, "comments": comments}
+        return dict(self._ask("POST", f"/changes/{sys_id}/decision", body))
+
+    def overwrite_record(self, table: str, sys_id: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Store any text in any column, past rules, lengths and stamps. Returns the raw row."""
+        return dict(self._ask("PUT", f"/records/{table}/{sys_id}/raw", {"values": dict(values)}))
+
+    def archive_record(self, table: str, sys_id: str) -> None:
+        """Archive a record: for the APIs it is gone."""
+        self._ask("POST", f"/records/{table}/{sys_id}/archive")
+
+    def restore_record(self, table: str, sys_id: str, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Bring an archived record back as it was, but for `values` (an update count, a time). Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/restore", {"values": dict(values or {})}))
+
+    def copy_record(self, table: str, sys_id: str, *, as_user: str = "") -> dict[str, str]:
+        """Copy a ticket as *Copy change* does, its `correlation_id` included. Returns the raw row of the copy."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/copy", {"as_user": as_user}))
+
+    def clone_over(self, target: "ControlClient", *, preserved: Sequence[str] | None = None) -> None:
+        """Clone this instance over `target`, which keeps the base tables `preserved` (by default clients and settings).
+
+        The people of the target are those of this instance, too.
+        """
+        body: dict[str, Any] = {"tables": self._ask("GET", "/stored-tables")}
+        target._ask("POST", "/clone", body | ({} if preserved is None else {"preserved": list(preserved)}))
+
+    def add_business_rule(
+        self,
+        table: str,
+        values: Mapping[str, str],
+        *,
+        when: Literal["before", "after", "async"] = "before",
+        on: Sequence[Literal["insert", "update"]] = ("insert",),
+        condition: str = "",
+    ) -> dict[str, str]:
+        """Let a business rule set `values` (none with `^`) on each record of `table` that is written.
+
+        *Before* it is part of the write, *after* it is an update of its own, *async* it waits for
+        :meth:`run_async_business_rules`. Returns the row of the rule; deleting it ends it.
+        """
+        rule = {
+            "name": "Set values",
+            "collection": table,
+            "when": when,
+            "filter_condition": condition,
+            "template": "".join(f"{name}={value}^" for name, value in values.items()) + "EQ",
+            **{f"action_{operation}": str(operation in on).lower() for operation in ("insert", "update")},
+        }
+        return self.insert_record("sys_script", rule)
+
+    def run_async_business_rules(self) -> int:
+        """Run what asynchronous business rules have left for later; return how many records that changed."""
+        return int(self._ask("POST", "/jobs/business-rules")["count"])
+
+    def create_domain(self, name: str, parent: str = "") -> str:
+        """Create a domain below another (by `sys_id`), separate domains from now on, and return its `sys_id`."""
+        return str(self._ask("POST", "/domains", {"name": name, "parent": parent})["sys_id"])
+
+    def move_to_domain(self, table: str, sys_id: str, domain: str) -> dict[str, str]:
+        """Put a ticket or a user into a domain (a `sys_id` or `global`); an update. Returns the raw row."""
+        return dict(self._ask("POST", f"/records/{table}/{sys_id}/domain", {"domain": domain}))
+
+    def hide_record(self, table: str, sys_id: str) -> None:
+        """Put a ticket into a domain of which only administrators see anything."""
+        self.move_to_domain(table, sys_id, "other")
+
+    def add_choice(self, table: str, element: str, value: str, label: str) -> None:
+        """Add a value to a choice list, such as a custom state."""
+        self._ask("POST", "/choices", {"name": table, "element": element, "value": value, "label": label})
+
+    def set_column_length(self, table: str, column: str, length: int) -> None:
+        """Change the length of a column in the dictionary, as customers do; what is stored already stays whole."""
+        self._ask("PUT", f"/column-lengths/{table}/{column}", {"length": length})
+
+    def bulk_insert(
+        self, table: str, count: int, values: Mapping[str, str] | None = None, *, correlation_prefix: str = ""
+    ) -> int:
+        """Insert many records past all rules; with a prefix, `correlation_id` is prefix and a running number."""
+        body = {"table": table, "count": count, "values": dict(values or {}), "correlation_prefix": correlation_prefix}
+        return int(self._ask("POST", "/bulk/insert", body)["count"])
+
+    def bulk_touch(self, table: str, query: str, values: Mapping[str, str] | None = None) -> int:
+        """Change all matching records past all rules, all in the same second; return how many."""
+        return int(
+            self._ask("POST", "/bulk/touch", {"table": table, "query": query, "values": dict(values or {})})["count"]
+        )
+
+    def run_auto_close(self) -> int:
+        """Run the job that closes incidents resolved long ago; return how many it closed."""
+        return int(self._ask("POST", "/jobs/auto-close")["count"])
+
+    # What was asked
+
+    def requests(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the logged requests whose path matches a regular expression (see `LoggedRequest`)."""
+        return list(self._ask("GET", "/requests", parameters={"path": path})["requests"])
+
+    def request_counts(self) -> dict[str, int]:
+        """Return counts such as `{"GET /api/now/table/task": 3}`."""
+        return dict(self._ask("GET", "/requests/counts"))
+
+    def clear_requests(self) -> None:
+        """Forget the requests."""
+        self._ask("DELETE", "/requests")
+
+    def _ask(
+        self, method: str, path: str, body: object = None, *, parameters: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        response = self._client.request(method, path, json=body, params=parameters)
+        answer: dict[str, Any] = response.json()
+        if response.is_error:
+            raise ControlError(f"{method} {path}: {answer['error']}")
+        return answer

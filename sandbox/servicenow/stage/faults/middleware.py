@@ -1,0 +1,53 @@
+"""Lets faults answer in the application's place."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.servicenow.stage.faults.call import Call
+from sandbox.servicenow.stage.faults.fault import Faults
+from sandbox.servicenow.stage.faults.kinds import KINDS
+
+
+class FaultMiddleware:
+    """Lets a matching fault answer in the application's place; the control API is out of reach of faults."""
+
+    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+        self._app = app
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"].startswith("/control/"):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        body = ""
+        if self._faults.read_bodies:
+            raw = await request.body()
+            body = raw.decode(errors="replace")
+            receive = _replay(raw, receive)
+        fault = self._faults.take(request.method, request.url.path, _decoded_query(request), body)
+        if fault is None:
+            await self._app(scope, receive, send)
+            return
+        call = Call(fault, self._app, scope, receive, send)
+        response = await KINDS[fault.kind].answer(call)
+        if response is not None:
+            await response(scope, receive, send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _decoded_query(request: Request) -> str:
+    return "&".join(f"{name}={value}" for name, value in request.query_params.multi_items())

@@ -1,0 +1,1 @@
+"""What an instance answers over HTTP: OAuth, REST APIs, pages."""

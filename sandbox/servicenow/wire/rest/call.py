@@ -1,0 +1,221 @@
+"""What every REST resource shares: finding it, who calls, the verb meant, the body, and how answers are written."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree as ET
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from sandbox.servicenow.engine import errors
+from sandbox.servicenow.engine.caller import Caller
+from sandbox.servicenow.engine.display import UserFormat
+from sandbox.servicenow.engine.errors import ServiceNowError
+from sandbox.servicenow.engine.instance import Instance
+
+Authenticate = Callable[[Request], Awaitable[Caller | Response]]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
+
+CALLER_SCOPE_KEY = "servicenow.caller"
+"""Where a batch puts the caller of its items, who need not authenticate again."""
+
+_MEBIBYTE = 1024 * 1024
+_OVERLONG_PAGE = (
+    "<html><head><title>414 Request-URI Too Large</title></head>"
+    "<body><center><h1>414 Request-URI Too Large</h1></center><hr><center>snow_adc</center></body></html>"
+)
+
+
+@dataclass(frozen=True)
+class RestCall:
+    """One authenticated request to a REST resource.
+
+    `path` are the variable parts of the path, `version` is `v1`, `v2` or empty for the latest.
+    """
+
+    instance: Instance
+    request: Request
+    caller: Caller
+    method: str
+    version: str
+    path: Mapping[str, str]
+
+    @property
+    def parameters(self) -> QueryParams:
+        """The query string."""
+        return self.request.query_params
+
+    @cached_property
+    def base_url(self) -> str:
+        """Scheme and host the caller used, without a slash at the end."""
+        return f"{self.request.url.scheme}://{self.request.url.netloc}"
+
+    @cached_property
+    def api_url(self) -> str:
+        """What links to the APIs begin with: they keep the version of the call (additions to the wire document, 0)."""
+        return f"{self.base_url}/api/now{f'/{self.version}' if self.version else ''}"
+
+    @cached_property
+    def user_format(self) -> UserFormat:
+        """How the caller sees dates."""
+        return self.instance.format_of(self.caller)
+
+    def flag(self, name: str) -> bool:
+        """Say whether a query parameter is `true`."""
+        return self.parameters.get(name, "").lower() == "true"
+
+    async def read_body(self) -> bytes:
+        """Return the request body. Raises ServiceNowError if it is larger than the instance allows."""
+        maximum = self.instance.properties.number("glide.rest.max_content_length") * _MEBIBYTE
+        declared = self.request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > maximum:
+            raise errors.payload_too_large(int(declared), maximum)
+        body = await self.request.body()
+        if len(body) > maximum:
+            raise errors.payload_too_large(len(body), maximum)
+        return body
+
+    async def read_json(self) -> Json:
+        """Return the JSON body, `{}` if there is none. Raises ServiceNowError for any other body."""
+        body = await self.read_body()
+        content_type = self.request.headers.get("content-type", "application/json")
+        if body and "json" not in content_type:
+            raise errors.unsupported_media_type(content_type)
+        try:
+            parsed: Json = json.loads(body or b"{}")
+        except ValueError as error:
+            raise errors.unreadable_payload(f"The payload is not valid JSON: {error}") from error
+        return parsed
+
+    def answer(self, result: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """Return a success: `{"result": …}`, in the media type the caller accepts."""
+        return written({"result": result}, status, headers or {}, self.request)
+
+
+type Handler = Callable[[RestCall], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A path below `/api/now/`, variable parts in braces, and who handles each verb."""
+
+    template: str
+    handlers: Mapping[str, Handler]
+    pattern: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
+        object.__setattr__(self, "pattern", re.compile(rf"/api/now/(?:(?P<version>v[12])/)?{pattern}/?"))
+
+
+class RestDispatcher:
+    """Answers everything below `/api/`: authenticates, finds the resource, writes errors as the instance does."""
+
+    def __init__(self, instance: Instance, authenticate: Authenticate, resources: tuple[Resource, ...]) -> None:
+        self._instance = instance
+        self._authenticate = authenticate
+        self._resources = resources
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        if len(request.url.path) > self._instance.properties.number("simulator.path.maximum_length"):
+            return HTMLResponse(_OVERLONG_PAGE, 414)
+        maximum = self._instance.properties.number("simulator.query_string.maximum_length")
+        if maximum and len(request.url.query) > maximum:
+            return HTMLResponse(_OVERLONG_PAGE, 414)
+        caller = request.scope.get(CALLER_SCOPE_KEY) or await self._authenticate(request)
+        if isinstance(caller, Response):
+            return caller
+        try:
+            response = await self._dispatch(request, caller)
+        except ServiceNowError as error:
+            response = written(error.body, error.status, error.headers, request)
+        if request.method == "HEAD":
+            response.body = b""
+        return response
+
+    async def _dispatch(self, request: Request, caller: Caller) -> Response:
+        properties = self._instance.properties
+        if properties.flag("simulator.rest_endpoint_acl.active") and not (
+            caller.is_admin or "snc_platform_rest_api_access" in caller.roles
+        ):
+            raise errors.not_authorized()
+        for resource in self._resources:
+            match = resource.pattern.fullmatch(request.url.path)
+            if match is None:
+                continue
+            method = request.headers.get("x-http-method-override", request.method).upper()
+            handler = resource.handlers.get("GET" if method == "HEAD" else method)
+            if handler is None:
+                raise errors.method_not_supported(method)
+            require_acceptable(request)
+            path = {name: value or "" for name, value in match.groupdict().items()}
+            version = path.pop("version")
+            return await handler(RestCall(self._instance, request, caller, method, version, path))
+        raise errors.unknown_resource(properties.number("simulator.unknown_path_status"))
+
+
+def require_acceptable(request: Request) -> None:
+    """Raise ServiceNowError if the caller accepts neither JSON nor XML."""
+    accept = request.headers.get("accept", "*/*")
+    if not re.search(r"json|xml|\*/\*|application/\*|image/", accept):
+        raise errors.not_acceptable(accept)
+
+
+def written(body: Json | dict[str, object], status: int, headers: Mapping[str, str], request: Request) -> Response:
+    """Write an answer as JSON or, if that is what the caller accepts, as XML; the length is left to chunks."""
+    accept = request.headers.get("accept", "")
+    if "xml" in accept and "json" not in accept:
+        content, media_type = _as_xml(body), "application/xml;charset=UTF-8"
+    else:
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        media_type = "application/json;charset=UTF-8"
+    response = Response(content, status, {**headers, "Content-Type": media_type})
+    del response.headers["content-length"]
+    return response
+
+
+def without_body(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer that has no body."""
+    return Response(None, status, headers)
+
+
+def page_links(request: Request, *, limit: int, offset: int, total: int, negative_prev: bool) -> str:
+    """Return the `Link` header: commas without space, the caller's parameters kept (wire document 2.7).
+
+    `negative_prev` has a `prev` on page one too, with a negative offset.
+    """
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "sysparm_offset"]
+    if not any(name == "sysparm_limit" for name, _ in kept):
+        kept.append(("sysparm_limit", str(limit)))
+    last = max(total - 1, 0) // limit * limit
+    offsets = {"first": 0, "prev": offset - limit, "next": offset + limit, "last": last}
+    if not negative_prev and offsets["prev"] < 0:
+        del offsets["prev"]
+    if offsets["next"] >= total:
+        del offsets["next"]
+    url = f"{request.url.scheme}://{request.url.netloc}{request.url.path}"
+    return ",".join(
+        f'<{url}?{urlencode([*kept, ("sysparm_offset", str(position))], safe=",", quote_via=quote)}>;rel="{relation}"'
+        for relation, position in offsets.items()
+    )
+
+
+def _as_xml(body: Json | dict[str, object]) -> bytes:
+    root = ET.Element("response")
+    _append_xml(root, body)
+    return b'<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(root, encoding="unicode").encode()
+
+
+def _append_xml(parent: ET.Element, value: object) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            for each in item if isinstance(item, list) else [item]:
+                _append_xml(ET.SubElement(parent, name), each)
+    elif value is not None:
+        parent.text = str(value)

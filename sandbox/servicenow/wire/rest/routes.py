@@ -1,0 +1,40 @@
+"""All REST APIs of an instance as routes of a web application."""
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.wire.rest import aggregate, attachments, user
+from sandbox.servicenow.wire.rest.batch import BatchApi
+from sandbox.servicenow.wire.rest.call import Authenticate, RestDispatcher
+from sandbox.servicenow.wire.rest.table import TableApi
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+__all__ = ["Authenticate", "rest_routes"]
+
+
+def rest_routes(instance: Instance, authenticate: Authenticate) -> list[Route]:
+    """Return the routes below `/api/`. They also answer for unknown paths there, so they come after any others.
+
+    `authenticate` gives the caller of a request, or the response that refuses it.
+    """
+    table_api = TableApi(instance.properties.number("simulator.default_order.seed"))
+    batch_api = BatchApi()
+    dispatcher = RestDispatcher(
+        instance,
+        authenticate,
+        (
+            *table_api.resources(),
+            *batch_api.resources(),
+            *aggregate.RESOURCES,
+            *attachments.RESOURCES,
+            *user.RESOURCES,
+        ),
+    )
+    batch_api.dispatch = dispatcher
+
+    async def answer(request: Request) -> object:
+        return await dispatcher(request)
+
+    return [Route("/api/{path:path}", answer, methods=_METHODS)]
