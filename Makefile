@@ -12,13 +12,16 @@ MINUTES ?= 10
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test faults check bench screenshots openapi help setup lint types imports policies
+.PHONY: run test test-sandbox faults check bench screenshots openapi help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
 
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)
+
+test-sandbox: setup ## Run the tests of the sandbox itself: its ServiceNow, Key Vault, Functions host
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope tests/sandbox
 
 faults: setup ## Let random faults happen to two hosts (MINUTES=10; SEED=123 repeats a schedule that ended badly)
 	@MINUTES=$(MINUTES) SEED=$(SEED) $(PYTHON) -m pytest -q -s tests/faults/test_schedules.py
@@ -35,7 +38,7 @@ openapi: setup ## Write docs/openapi.json anew
 	@$(PYTHON) -m sandbox.openapi_file
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lint: setup
 	@$(VENV)/bin/ruff check .
