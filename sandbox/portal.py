@@ -71,7 +71,7 @@ class PortalUser:
     ) -> httpx.Response:
         """Send the cookies and keep those of the answer.
 
-        httpx's own jar drops a cookie with an empty ``domain=``, which the host always writes (host document P21) and
+        httpx's own jar drops a cookie with an empty ``domain=``, which the host always writes (Functions host §P21) and
         browsers overlook.
         """
         cookie = "; ".join(f"{name}={value}" for name, value in self._cookies.items())

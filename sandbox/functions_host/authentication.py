@@ -2,7 +2,7 @@
 
 It signs people in on a page where one picks who to be, sets the ``X-MS-CLIENT-PRINCIPAL`` headers as the platform does
 for Entra ID, and drops the same headers from outside. Nothing behind it changes: without this layer the host passes
-such headers on unchanged (host document A7).
+such headers on unchanged (Functions host §A7).
 """
 
 from __future__ import annotations

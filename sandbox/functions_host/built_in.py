@@ -1,4 +1,4 @@
-"""The host's own endpoints and its home page (host document A10 to A15, T16, T17)."""
+"""The host's own endpoints and its home page (Functions host §A10 to §A15, §T16, §T17)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class BuiltIn:
         return None
 
     def home_page(self, *, is_disabled: bool) -> Response:
-        """Answer ``/`` where no function does (host document R51, R52)."""
+        """Answer ``/`` where no function does (Functions host §R51, §R52)."""
         if is_disabled:
             return Response(204)
         headers = (("Content-Type", "text/html"), ("Content-Length", str(len(HOME_PAGE))))

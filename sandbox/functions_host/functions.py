@@ -1,4 +1,7 @@
-"""From indexed functions to what is served and what is refused (host document R1 to R25, T2 to T4, X3, X4). Pure."""
+"""From indexed functions to what is served and what is refused: pure.
+
+Source: Functions host §R1 to §R25, §T2 to §T4, §X3, §X4.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ type AuthorizationLevel = Literal["ANONYMOUS", "FUNCTION", "ADMIN"]
 
 
 class HostError(Exception):
-    """The app as a whole cannot be served: every path answers 503 (host document X5)."""
+    """The app as a whole cannot be served: every path answers 503 (Functions host §X5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class HttpFunction:
     metadata: FunctionMetadata
     template: Template
     methods: frozenset[str] | None
-    """Upper case; None is every method (host document R9)."""
+    """Upper case; None is every method (Functions host §R9)."""
     authorization_level: AuthorizationLevel
 
     def takes(self, method: str) -> bool:
@@ -64,7 +67,7 @@ class FunctionTable:
     def route(self, method: str, path: str) -> tuple[HttpFunction, dict[str, str]] | None:
         """Return the first function, by name, whose route and methods take a request, with the route's parameters.
 
-        There is no other precedence (host document R1, R2, R6).
+        There is no other precedence (Functions host §R1, §R2, §R6).
         """
         for function in self.http:
             if function.takes(method) and (values := function.template.match(path)) is not None:
@@ -146,7 +149,7 @@ def _timer_function(metadata: FunctionMetadata, settings: Mapping[str, str]) -> 
 
 
 def resolve_settings(text: str, settings: Mapping[str, str]) -> str:
-    """Replace each ``%NAME%`` by the setting of that name (host document T2, T3).
+    """Replace each ``%NAME%`` by the setting of that name (Functions host §T2, §T3).
 
     Raises:
         ValueError: A setting is missing.

@@ -1,4 +1,4 @@
-"""The Functions host: an app folder served as the host document says.
+"""The Functions host: an app folder served as the real one does (Functions host §1 to §8).
 
 A request passes `Request.read`, the built-in endpoints, the table of routes, the keys, the throttle, the worker, and
 leaves by `response`; each of these is a module of its own and this one only joins them.
@@ -131,7 +131,7 @@ class FunctionsHost:
         delays: Delays | None = None,
         start_up: str | None = None,
     ) -> FunctionsHost:
-        """Index an app folder and be ready to serve it; a broken app gives a host without functions (X1).
+        """Index an app folder and be ready to serve it; a broken app gives a host without functions (§X1).
 
         Args:
             app_directory: Holds ``function_app.py`` and ``host.json``.
@@ -142,7 +142,7 @@ class FunctionsHost:
             host_id: Hosts of one id share locks and keys; made from the machine and the folder when None.
             authentication: App Service Authentication in front; None leaves it out.
             sys_path_order: Where the app's folder stands in ``sys.path``.
-            is_behind_front_end: Believe ``X-Forwarded-Proto`` and ``Disguised-Host`` (host document Q8, A14).
+            is_behind_front_end: Believe ``X-Forwarded-Proto`` and ``Disguised-Host`` (Functions host §Q8, §A14).
             runs_timers: False leaves every timer to `run_timer` and ``POST /admin/functions/<name>``.
             clock: Time of the timers.
             lease: How long a killed host's timers stand still, at least.
@@ -216,7 +216,7 @@ class FunctionsHost:
         return self._supervisor.process_id
 
     async def kill_worker(self) -> None:
-        """Fail every call in flight at once and start anew, module state gone (host document C8)."""
+        """Fail every call in flight at once and start anew, module state gone (Functions host §C8)."""
         await self._supervisor.kill_worker()
 
     async def run_timer(self, name: str, *, is_past_due: bool = False) -> None:
@@ -235,7 +235,7 @@ class FunctionsHost:
             raise FunctionFailedError(f"{outcome.message}\n{outcome.stack_trace}")
 
     def start_function(self, function: FunctionMetadata, text: str) -> None:
-        """Begin a call as ``POST /admin/functions/<name>`` does (host document T16)."""
+        """Begin a call as ``POST /admin/functions/<name>`` does (Functions host §T16)."""
         if function.name in self._listeners:
             status = self._listeners[function.name].current_status()
             self._in_background(self._invoke(function, TimerInput(False, status)))
@@ -291,10 +291,10 @@ class FunctionsHost:
         call = self._in_background(
             self._throttle.run(lambda: self._invoke(function.metadata, seen, request.headers.get("traceparent")))
         )
-        return from_outcome(await asyncio.shield(call))  # the function runs to its end without its caller (C5)
+        return from_outcome(await asyncio.shield(call))  # the function runs to its end without its caller (§C5)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        """Read a body whose length was announced; a chunked one is not handed over (host document Q18)."""
+        """Read a body whose length was announced; a chunked one is not handed over (Functions host §Q18)."""
         return await read_body(receive) if request.content_length and not request.is_chunked else b""
 
     async def _invoke(
@@ -361,7 +361,7 @@ class FunctionFailedError(Exception):
 
 
 class _Throttle:
-    """``maxOutstandingRequests`` and ``maxConcurrentRequests`` (host document C9); None is no limit."""
+    """``maxOutstandingRequests`` and ``maxConcurrentRequests`` (Functions host §C9); None is no limit."""
 
     def __init__(self, max_outstanding: int | None, max_concurrent: int | None) -> None:
         self._max_outstanding = max_outstanding
@@ -402,7 +402,7 @@ async def _start_worker(
 def _app_environment(
     app_directory: Path, settings: Mapping[str, str], *, has_authentication: bool
 ) -> Mapping[str, str]:
-    """Return the variables that the host sets beside the app's own (host document S8, C1)."""
+    """Return the variables that the host sets beside the app's own (Functions host §S8, §C1)."""
     from_host = {
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "FUNCTIONS_WORKER_RUNTIME_VERSION": "",
@@ -418,5 +418,5 @@ def _absolute(directory: Path) -> Path:
 
 
 def _default_host_id(app_directory: Path) -> str:
-    """Make an id of the machine and the folder (host document S12)."""
+    """Make an id of the machine and the folder (Functions host §S12)."""
     return hashlib.sha256(f"{socket.gethostname()}{app_directory}".encode()).hexdigest()[:32]

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 
 class HostJsonError(ValueError):
-    """``host.json`` cannot be used; the whole host is in error (host document X5)."""
+    """``host.json`` cannot be used; the whole host is in error (Functions host §X5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class HostJson:
     strict_transport_security: str | None = None
     """The header's value, sent over https only."""
     function_timeout_s: float | None = 1800.0
-    """None is no limit (host document C6)."""
+    """None is no limit (Functions host §C6)."""
     max_outstanding_requests: int | None = None
     max_concurrent_requests: int | None = None
 
     @classmethod
     def read(cls, app_directory: Path) -> Self:
-        """Read the file; without one, the defaults hold (host document X6).
+        """Read the file; without one, the defaults hold (Functions host §X6).
 
         Raises:
             HostJsonError: It is not JSON of the expected kind.
@@ -68,7 +68,7 @@ _TIME_SPAN = re.compile(
 
 
 def time_span(text: str) -> timedelta:
-    """Read .NET's ``[d.]hh:mm[:ss[.fffffff]]``; a bare number is days (host document P32).
+    """Read .NET's ``[d.]hh:mm[:ss[.fffffff]]``; a bare number is days (Functions host §P32).
 
     Raises:
         ValueError: It is not of that form.

@@ -1,4 +1,4 @@
-"""The keys that open functions and the host's own endpoints (host document A1 to A5)."""
+"""The keys that open functions and the host's own endpoints (Functions host §A1 to §A5)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Keys:
 
 
 def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """Find the key in a request: the header decides where both are there (host document A4)."""
+    """Find the key in a request: the header decides where both are there (Functions host §A4)."""
     if HEADER in headers:
         return headers[HEADER]
     return next((value for name, value in query.items() if name.lower() == QUERY_PARAMETER), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 type SysPathOrder = Literal["development", "managed"]
-"""Where the app's folder stands in the worker's ``sys.path``: last (host document S5) or first (S6)."""
+"""Where the app's folder stands in the worker's ``sys.path``: last (Functions host §S5) or first (§S6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie after the worker has parsed the function's ``Set-Cookie`` (host document P20)."""
+    """A cookie after the worker has parsed the function's ``Set-Cookie`` (Functions host §P20)."""
 
     name: str
     value: str
@@ -123,4 +123,4 @@ type Outcome = HttpOutput | TextOutput | NoOutput | Failed
 
 
 class WorkerDiedError(Exception):
-    """The worker ended before it answered (host document C8)."""
+    """The worker ended before it answered (Functions host §C8)."""

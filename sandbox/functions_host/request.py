@@ -1,4 +1,4 @@
-"""The host's reading of a request: what a function will see of it (host document, part 2). Pure."""
+"""The host's reading of a request: what a function will see of it (Functions host §2). Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.functions_host.messages import HttpInput
 from sandbox.functions_host.routing import BadPathError, decode_path, decode_text
 
 BODY_LIMIT = 104_857_600
-"""Bytes; the setting ``FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`` replaces it (host document Q23)."""
+"""Bytes; the setting ``FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`` replaces it (Functions host §Q23)."""
 
 _PLAIN_IN_PATH = "/:@!$&'()*+,;=-._~"
 
@@ -44,7 +44,7 @@ class Request:
         """Read the line and the headers of a request.
 
         Raises:
-            BadRequestError: The server refuses it (host document R39, Q4, Q9).
+            BadRequestError: The server refuses it (Functions host §R39, §Q4, §Q9).
         """
         joined = join_headers(headers)
         host = joined.get("host")
@@ -69,7 +69,7 @@ class Request:
         )
 
     def origin(self, is_behind_front_end: bool) -> tuple[str, str]:
-        """Return the scheme and host that ``req.url`` shows (host document Q6 to Q9).
+        """Return the scheme and host that ``req.url`` shows (Functions host §Q6 to §Q9).
 
         Raises:
             UnreadableRequestError: There is no host, or ``X-Forwarded-Proto`` names several.
@@ -104,7 +104,7 @@ class Request:
 
 
 def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower the names and join repeats with a bare comma (host document Q1 to Q4).
+    """Lower the names and join repeats with a bare comma (Functions host §Q1 to §Q4).
 
     Raises:
         BadRequestError: A value is not UTF-8 or holds NUL.
@@ -123,7 +123,7 @@ def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def read_query(query: str) -> dict[str, str]:
-    """Read parameters: names regardless of case, repeats joined, blanks dropped (host document Q10 to Q12)."""
+    """Read parameters: names regardless of case, repeats joined, blanks dropped (Functions host §Q10 to §Q12)."""
     values: dict[str, tuple[str, list[str]]] = {}
     for piece in query.removeprefix("?").split("&"):
         name, _, value = (decode_text(part) for part in piece.partition("="))
@@ -133,7 +133,7 @@ def read_query(query: str) -> dict[str, str]:
 
 
 def encode_path(path: str) -> str:
-    """Write a decoded path into a URL; what looks like an escape is left alone (host document Q6, R33)."""
+    """Write a decoded path into a URL; what looks like an escape is left alone (Functions host §Q6, §R33)."""
     text: list[str] = []
     at = 0
     while at < len(path):
@@ -148,7 +148,7 @@ def encode_path(path: str) -> str:
 
 
 def trace_parent(incoming: str | None) -> str:
-    """Continue the caller's trace with a new span, or begin one (host document Q28)."""
+    """Continue the caller's trace with a new span, or begin one (Functions host §Q28)."""
     parts = (incoming or "").split("-")
     is_usable = len(parts) == 4 and [len(part) for part in parts] == [2, 32, 16, 2]
     trace_id, flags = (parts[1], parts[3]) if is_usable else (secrets.token_hex(16), "00")

@@ -1,4 +1,4 @@
-"""What the host makes of a function's result (host document, part 3). Pure."""
+"""What the host makes of a function's result (Functions host §3). Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     is_bare: bool = False
-    """Host settings add no header to it (host document P29)."""
+    """Host settings add no header to it (Functions host §P29)."""
 
     def has(self, name: str) -> bool:
         """Tell whether a header is there."""
@@ -60,7 +60,7 @@ def _from_http(output: HttpOutput) -> Response:
 
 
 def _from_text(text: str) -> Response:
-    """Answer with a ``str``: a JSON object with a body or status is itself an answer (host document P16)."""
+    """Answer with a ``str``: a JSON object with a body or status is itself an answer (Functions host §P16)."""
     status, headers = 200, {"Content-Type": _DEFAULT_CONTENT_TYPE}
     try:
         content = json.loads(text)
@@ -75,7 +75,7 @@ def _from_text(text: str) -> Response:
 
 
 def write_cookie(cookie: Cookie) -> str:
-    """Write a cookie anew, as the host does after the worker has taken it apart (host document P20 to P26)."""
+    """Write a cookie anew, as the host does after the worker has taken it apart (Functions host §P20 to §P26)."""
     parts = [f"{cookie.name}={quote(cookie.value, safe='-._~')}"]
     if cookie.expires_s is not None:
         parts.append(f"expires={formatdate(cookie.expires_s, usegmt=True)}")
@@ -92,7 +92,7 @@ def write_cookie(cookie: Cookie) -> str:
 
 
 def with_host_headers(response: Response, settings: HostJson, is_https: bool) -> Response:
-    """Add ``customHeaders`` where the function gave none, and ``hsts`` over https (host document P29 to P32)."""
+    """Add ``customHeaders`` where the function gave none, and ``hsts`` over https (Functions host §P29 to §P32)."""
     if response.is_bare:
         return response
     custom: Iterable[tuple[str, str]] = (

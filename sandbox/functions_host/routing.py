@@ -1,4 +1,4 @@
-"""Which function a path belongs to: templates, constraints, and the decoding of paths (host document, part 1). Pure."""
+"""Which function a path belongs to: templates, constraints, and the decoding of paths (Functions host §1). Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from decimal import Decimal, InvalidOperation
 
 
 class TemplateError(ValueError):
-    """A route template that the host cannot parse; the whole host refuses to run (host document R24, R25)."""
+    """A route template that the host cannot parse; the whole host refuses to run (Functions host §R24, §R25)."""
 
 
 class BadPathError(ValueError):
-    """A path that the server refuses with 400 (host document R39)."""
+    """A path that the server refuses with 400 (Functions host §R39)."""
 
 
 # --- paths ---------------------------------------------------------------------------------------------------------
@@ -23,7 +23,7 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 def decode_path(raw: str) -> str:
-    """Decode a path as it was sent and resolve its dot segments (host document R30 to R40).
+    """Decode a path as it was sent and resolve its dot segments (Functions host §R30 to §R40).
 
     ``%2F`` stays as sent, and so does whatever is not UTF-8 or not an escape.
 
@@ -64,7 +64,7 @@ def _first_character(values: bytes) -> tuple[str, int]:
 
 
 def decode_text(text: str) -> str:
-    """Decode every escape of a query's name or value, ``+`` included (host document Q12)."""
+    """Decode every escape of a query's name or value, ``+`` included (Functions host §Q12)."""
     return _ESCAPES.sub(lambda found: decode_escapes(found[0]), text.replace("+", " "))
 
 
@@ -213,7 +213,7 @@ class Template:
     def match(self, path: str) -> dict[str, str] | None:
         """Return the route parameters of a decoded path, or None if it does not match.
 
-        An absent optional parameter is missing from the result (host document R15).
+        An absent optional parameter is missing from the result (Functions host §R15).
         """
         pieces = path.removeprefix("/").removesuffix("/").split("/") if path not in ("", "/") else []
         values: dict[str, str] = {}

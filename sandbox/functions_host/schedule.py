@@ -1,4 +1,7 @@
-"""When a timer is due: NCRONTAB expressions of six or five fields, and time spans (host document T1, T5, T9). Pure."""
+"""When a timer is due: NCRONTAB expressions of six or five fields, and time spans. Pure.
+
+Source: Functions host §T1, §T5, §T9.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 class ScheduleError(ValueError):
-    """A schedule that is neither an expression nor a time span (host document T4)."""
+    """A schedule that is neither an expression nor a time span (Functions host §T4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class Schedule:
         return None
 
     def is_under_a_minute(self, at: datetime, zone: tzinfo = UTC) -> bool:
-        """Tell whether the next occurrences are less than a minute apart; no monitor then (host document T9)."""
+        """Tell whether the next occurrences are less than a minute apart; no monitor then (Functions host §T9)."""
         if self.interval is not None:
             return self.interval < timedelta(minutes=1)
         first = self.next_after(at, zone)

@@ -1,8 +1,8 @@
 """The HTTP/1.1 server under the host: what the real one's server answers by itself, and how answers are framed.
 
-Lines of the host document that are met here and therefore hold on a socket only, not for a client in this process:
-P1, P2, P9 (lengths), P12 (any status), P14, P15, Q4 (invalid text), Q9 (no or several hosts), Q18 to Q22, Q24 to Q26,
-R39 (raw bytes), R41, R43.
+These facts (Functions host §2, §3) are met here and therefore hold on a socket only, not for a client in this process:
+§P1, §P2, §P9 (lengths), §P12 (any status), §P14, §P15, §Q4 (invalid text), §Q9 (no or several hosts), §Q18 to §Q22,
+§Q24 to §Q26, §R39 (raw bytes), §R41, §R43.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from sandbox.functions_host.asgi import Application, Message
 log = logging.getLogger("Host.Server")
 
 REQUEST_LINE_LIMIT = 8_192
-"""Bytes (host document Q24)."""
+"""Bytes (Functions host §Q24)."""
 HEADERS_LIMIT = 32_768
-"""Bytes in all (host document Q25)."""
+"""Bytes in all (Functions host §Q25)."""
 HEADER_COUNT_LIMIT = 100
 STALLED_BODY_S = 5.0
-"""Seconds without a byte of an announced body (host document Q21)."""
+"""Seconds without a byte of an announced body (Functions host §Q21)."""
 DRAIN_LIMIT = 1_048_576
 """Bytes of an unread body that are read to keep the connection; with more it is closed."""
 
@@ -211,7 +211,7 @@ async def _read_headers(reader: asyncio.StreamReader) -> list[tuple[bytes, bytes
 
 
 def _take_target(head: _Head, target: bytes) -> None:
-    """Split the request target, after the checks that need the Host header (host document Q9, R41, R43)."""
+    """Split the request target, after the checks that need the Host header (Functions host §Q9, §R41, §R43)."""
     hosts = head.values(b"host")
     if len(hosts) > 1 or (not hosts and head.version == b"1.1"):
         raise _Refused(400)
@@ -230,7 +230,7 @@ def _take_target(head: _Head, target: bytes) -> None:
 
 
 def _take_framing(head: _Head) -> None:
-    """Find out how the body is sent (host document Q19, Q20)."""
+    """Find out how the body is sent (Functions host §Q19, §Q20)."""
     codings = head.values(b"transfer-encoding")
     if codings:
         if codings[-1].lower().split(b",")[-1].strip() != b"chunked":
@@ -254,7 +254,7 @@ class _Body:
         self._expects_continue = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
     async def receive(self) -> Message:
-        """Give the next piece, telling a client that asked to go on first (host document Q22)."""
+        """Give the next piece, telling a client that asked to go on first (Functions host §Q22)."""
         if self._expects_continue:
             self._expects_continue = False
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -323,7 +323,7 @@ class _Answer:
             _write_head(self._writer, self._status, self._headers)
         elif b"content-length" in names:
             self._write_with_length(body, names[b"content-length"])
-        elif b"transfer-encoding" in names:  # the function says it has framed the body itself (host document P15)
+        elif b"transfer-encoding" in names:  # the function says it has framed the body itself (Functions host §P15)
             _write_head(self._writer, self._status, self._headers)
             self._writer.write(body)
             self.leaves_connection_usable = False
@@ -337,7 +337,7 @@ class _Answer:
             self._writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
 
     def _write_with_length(self, body: bytes, given: bytes) -> None:
-        """Keep to the length the function gave, for better or worse (host document P14)."""
+        """Keep to the length the function gave, for better or worse (Functions host §P14)."""
         length = int(given) if given.isdigit() else -1
         if length < len(body):
             _write_head(self._writer, 500, [(b"Content-Length", b"0")])

@@ -25,7 +25,7 @@ class Storage(Protocol):
 
 
 class MemoryStorage:
-    """Storage of a single host (host document T19)."""
+    """Storage of a single host (Functions host §T19)."""
 
     def __init__(self) -> None:
         self._documents: dict[str, Mapping[str, str]] = {}
@@ -85,7 +85,7 @@ def read_or_create(storage: Storage, name: str, create: Callable[[], Mapping[str
 
 
 def take_lease(storage: Storage, name: str, holder: str, now: datetime, duration: timedelta) -> bool:
-    """Take or renew a lease; False while another holds it (host document T14)."""
+    """Take or renew a lease; False while another holds it (Functions host §T14)."""
 
     def change(lease: Mapping[str, str] | None) -> Mapping[str, str] | None:
         if lease and lease["holder"] != holder and datetime.fromisoformat(lease["expires_at"]) > now:
@@ -110,12 +110,12 @@ def release_lease(storage: Storage, name: str, holder: str, now: datetime) -> No
 
 
 def timer_lock_name(host_id: str, function_name: str) -> str:
-    """Name a timer's lock (host document T14)."""
+    """Name a timer's lock (Functions host §T14)."""
     return f"azure-webjobs-hosts/locks/{_plain(host_id)}/Host.Functions.{function_name}.Listener"
 
 
 def timer_status_name(host_id: str, function_name: str) -> str:
-    """Name a timer's status (host document T8)."""
+    """Name a timer's status (Functions host §T8)."""
     return f"azure-webjobs-hosts/timers/{_plain(host_id)}/Host.Functions.{function_name}/status"
 
 

@@ -1,4 +1,4 @@
-"""Keeps one worker alive and calls it: replacement after death, function timeouts (host document C5 to C8)."""
+"""Keeps one worker alive and calls it: replacement after death, function timeouts (Functions host §C5 to §C8)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Supervisor:
             return await self._timed_out(worker)
 
     async def kill_worker(self) -> None:
-        """Let the worker die, as a crash would (host document C8)."""
+        """Let the worker die, as a crash would (Functions host §C8)."""
         worker = self._worker
         if worker is not None:
             await worker.kill()
@@ -129,7 +129,7 @@ class Supervisor:
             return worker
 
     async def _timed_out(self, worker: WorkerHandle) -> Failed:
-        """Replace the worker, unless another call's timeout has already; only the first waits on (host document C7)."""
+        """Replace the worker, unless another call's timeout has; only the first waits on (Functions host §C7)."""
         if not worker.is_dead:
             log.error("Timeout value of %s s exceeded by function", self._function_timeout_s)
             await worker.abandon()

@@ -1,4 +1,4 @@
-"""Fires one timer on its schedule, on one of the hosts that share a storage (host document, part 5)."""
+"""Fires one timer on its schedule, on one of the hosts that share a storage (Functions host §5)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from sandbox.functions_host.storage import (
 log = logging.getLogger("Host.Triggers.Timer")
 
 LEASE = timedelta(seconds=60)
-"""How long a lock outlives its holder, and how often the others look for it (host document T14, T15)."""
+"""How long a lock outlives its holder, and how often the others look for it (Functions host §T14, §T15)."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""``Last`` of a timer that has not run (host document T8)."""
+"""``Last`` of a timer that has not run (Functions host §T8)."""
 
 _AFTER_A_LONG_RUN = timedelta(milliseconds=10)
 
@@ -87,7 +87,7 @@ class TimerListener:
     async def run(self) -> None:
         """Listen until cancelled; of several hosts on one storage, one gets further than its lock at a time.
 
-        Without storage the timer stands still and the host serves on (host document T18).
+        Without storage the timer stands still and the host serves on (Functions host §T18).
         """
         try:
             while True:
@@ -135,7 +135,7 @@ class TimerListener:
             due_at = await self._run_once(is_past_due=False)
 
     async def _run_once(self, *, is_past_due: bool) -> datetime | None:
-        """Run and return when to run again: never while it runs, at once where the schedule was overtaken (T12)."""
+        """Run and return when to run again: never while it runs, at once where the schedule was overtaken (§T12)."""
         began_at = self._clock.now()
         status = self.current_status()
         await self._fire(TimerInput(is_past_due, status))
@@ -151,7 +151,7 @@ class TimerListener:
         return not self._function.schedule.is_under_a_minute(self._clock.now(), self._zone)
 
     def _is_past_due(self, now: datetime) -> bool:
-        """Tell whether a run was missed; a new timer, or one whose schedule changed, starts afresh (T8, T10)."""
+        """Tell whether a run was missed; a new timer, or one whose schedule changed, starts afresh (§T8, §T10)."""
         status = self.current_status()
         last = datetime.fromisoformat(status["Last"]) if status else NEVER
         if status is not None and last > NEVER:

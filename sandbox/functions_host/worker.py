@@ -191,7 +191,7 @@ def _places(module: object) -> list[str]:
 
 
 def arranged_path(path: list[str], app_directory: Path, order: SysPathOrder) -> list[str]:
-    """Put the app's folder where the worker puts it (host document S5, S6), and take other apps' folders out."""
+    """Put the app's folder where the worker puts it (Functions host §S5, §S6), and take other apps' folders out."""
     app_root = str(app_directory)
     rest = [entry for entry in path if not (Path(entry) / "function_app.py").is_file()]
     if order == "development":

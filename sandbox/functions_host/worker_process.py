@@ -111,14 +111,14 @@ class WorkerProcess:
             self._waiting.pop(invocation.invocation_id, None)
 
     async def kill(self) -> None:
-        """End the process with SIGKILL: calls in flight fail at once (host document C8)."""
+        """End the process with SIGKILL: calls in flight fail at once (Functions host §C8)."""
         self._dead = True
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
 
     async def abandon(self) -> None:
-        """End the process for a timeout: callers in flight are left hanging (host document C7)."""
+        """End the process for a timeout: callers in flight are left hanging (Functions host §C7)."""
         self._fails_waiting = False
         await self.kill()
 

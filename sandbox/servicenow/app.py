@@ -34,7 +34,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
             *ControlApi(simulator).routes(),
             *rest_routes(instance, authenticate),
         ],
-        # Outermost first: a fault stands before the application, so its answers carry no cookies (wire document 2.9).
+        # Outermost first: a fault stands before the application, so its answers carry no cookies (ServiceNow §2.9).
         middleware=[
             Middleware(RequestLogMiddleware, log=simulator.log),
             Middleware(FaultMiddleware, faults=simulator.faults),

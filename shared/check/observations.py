@@ -13,7 +13,7 @@ from shared.connections.ports import InstanceAccess, RecordVisibility
 
 
 class Reach(StrEnum):
-    """What answers a call without credentials; a working instance's API answers 401 (wire document 2.9)."""
+    """What answers a call without credentials; a working instance's API answers 401 (ServiceNow §2.9)."""
 
     API = "api"
     HOST_UNKNOWN = "host_unknown"
@@ -42,7 +42,7 @@ class Greeting:
 
 
 class SignIn(StrEnum):
-    """Where the authorization address leads a browser in which nobody is signed in (wire document 1.2, 1.3)."""
+    """Where the authorization address leads a browser in which nobody is signed in (ServiceNow §1.2, §1.3)."""
 
     LOGIN_FORM = "login_form"
     """The instance's own form for user name and password."""
@@ -67,7 +67,7 @@ class SignInPage:
 
 @dataclass(frozen=True, slots=True)
 class ClientRecord:
-    """The OAuth client's entry in ``oauth_entity``; None means "not readable" (wire document 1.8)."""
+    """The OAuth client's entry in ``oauth_entity``; None means "not readable" (ServiceNow §1.8)."""
 
     active: bool | None
     redirect_uris: Collection[str]
@@ -89,7 +89,7 @@ class RegistryTable:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The integration user's own record; None means "not readable" (wire document 6)."""
+    """The integration user's own record; None means "not readable" (ServiceNow §6)."""
 
     active: bool | None
     locked_out: bool | None
@@ -99,7 +99,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Rate-limit rules that applied to a call; None when none did (wire document 3)."""
+    """Rate-limit rules that applied to a call; None when none did (ServiceNow §3)."""
 
     per_hour: int | None
 

@@ -11,7 +11,7 @@ from typing import Final
 from shared.texts import ascii_lower
 
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
-"""ServiceNow's default refresh token lifespan, 100 days, counted from the consent (wire document 1.5)."""
+"""ServiceNow's default refresh token lifespan, 100 days, counted from the consent (ServiceNow §1.5)."""
 
 
 class TicketKind(StrEnum):

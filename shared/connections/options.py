@@ -44,7 +44,7 @@ class InstanceOptions:
 
 
 class InstanceCatalogue(Protocol):
-    """The instance's groups and choice lists (wire document 5.3, 6). Each raises as every read does."""
+    """The instance's groups and choice lists (ServiceNow §5.3, §6). Each raises as every read does."""
 
     async def assignment_groups(self, access: InstanceAccess) -> Sequence[Choice] | None:
         """Return the active groups by name; None when they are not readable or too many."""

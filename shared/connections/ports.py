@@ -67,7 +67,7 @@ class TokenSet:
     """What the token endpoint gave.
 
     Attributes:
-        refresh_token: None when the answer carries none: keep the one there is (wire document 1.5).
+        refresh_token: None when the answer carries none: keep the one there is (ServiceNow §1.5).
         expires_in_s: Life of the access token in seconds.
     """
 
@@ -180,7 +180,7 @@ class KnownRecords(Protocol):
 
 
 class AuthorizationServer(Protocol):
-    """ServiceNow's OAuth endpoints (wire document 1)."""
+    """ServiceNow's OAuth endpoints (ServiceNow §1)."""
 
     def authorization_url(
         self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
@@ -204,7 +204,7 @@ class AuthorizationServer(Protocol):
 
 
 class UserDirectory(Protocol):
-    """Who is who in ServiceNow (wire document 6)."""
+    """Who is who in ServiceNow (ServiceNow §6)."""
 
     async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
         """Return whose access token this is. Raises AccessRefused when it cannot be found out for certain."""

@@ -23,9 +23,9 @@ from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, P
 from shared.request_faults import invalid_body
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
-"""Length of ``oauth_entity.client_secret`` since Zurich (wire document 1.8)."""
+"""Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
 LONGEST_CONSENT_S: Final = 2_147_483_647
-"""ServiceNow's greatest refresh token lifespan (wire document 1.5)."""
+"""ServiceNow's greatest refresh token lifespan (ServiceNow §1.5)."""
 MAX_STATE_NAMES: Final = 50
 
 

@@ -11,4 +11,4 @@ CREATING_ROLES: Final[Mapping[TicketKind, frozenset[str]]] = {
     TicketKind.INCIDENT: frozenset({"itil", "sn_incident_write", "admin"}),
     TicketKind.CHANGE: frozenset({"itil", "sn_change_write", "admin"}),
 }
-"""Any of these lets a user create tickets of the kind (wire document 6)."""
+"""Any of these lets a user create tickets of the kind (ServiceNow §6)."""

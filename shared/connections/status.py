@@ -27,7 +27,7 @@ NOTED_EVERY: Final = timedelta(minutes=1)
 
 FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
-"""A refusal has a dozen causes (wire document 1.6), and most of them pass: a user who was locked out, an instance
+"""A refusal has a dozen causes (ServiceNow §1.6), and most of them pass: a user who was locked out, an instance
 that is being restored. So the connector asks again: first after the one time, then after the other."""
 ACCESS_TOKEN_CODES: Final = frozenset({"access_token_refused", "new_access_token_refused"})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""

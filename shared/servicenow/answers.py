@@ -1,4 +1,4 @@
-"""What ServiceNow's answers mean (wire document 2.8, 2.9, 3): pure.
+"""What ServiceNow's answers mean (ServiceNow §2.8, §2.9, §3): pure.
 
 A real answer has an ok status and a JSON content type, parses, and has ``result``. A real refusal is ServiceNow's own
 error document. Everything else becomes an error of :mod:`shared.errors`, chosen by what a person has to do. For a write
@@ -35,7 +35,7 @@ from shared.secret import Secret
 from shared.texts import one_line, printable_line
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
-"""Rate limits count requests per hour (wire document 3): whatever asks for more than that is a clock gone wrong."""
+"""Rate limits count requests per hour (ServiceNow §3): whatever asks for more than that is a clock gone wrong."""
 
 _NAME_MAX_LENGTH: Final = 200
 _NAME_LOOKED_AT: Final = 20_000
@@ -125,7 +125,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
 
 
 def is_no_record_found(answer: Answer) -> bool:
-    """Whether it is the 404 that says there is no such record, or none that we may see (wire document 2.1, 2.8)."""
+    """Whether it is the 404 that says there is no such record, or none that we may see (ServiceNow §2.1, §2.8)."""
     if answer.status != 404 or not answer.is_json:
         return False
     message, _ = _error_texts(answer.document() or {})
@@ -166,7 +166,7 @@ def unusable_answer(message: str, code: str, *, writing: bool) -> ServiceNowUnav
 
 
 def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
-    """Return the error for an answer that is not the API's: something in front answered (wire document 2.9, 7)."""
+    """Return the error for an answer that is not the API's: something in front answered (ServiceNow §2.9, §7)."""
     if answer.status < 300 and b"hibernat" in answer.body.lower():
         return ServiceNowUnavailable(
             "The ServiceNow instance is hibernating; nothing was written.",
@@ -195,7 +195,7 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
 
 
 def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> ConnectorError:
-    """Return the error for an error document of the REST API (wire document 2.8)."""
+    """Return the error for an error document of the REST API (ServiceNow §2.8)."""
     status = answer.status
     if status == 401:
         return _token_refused(writing=writing)
@@ -313,7 +313,7 @@ def retry_after_s(answer: Answer, now: datetime) -> float | None:
     ``Retry-After`` counts first, in seconds or as a date, then ``X-RateLimit-Reset`` (Unix time); both times are read
     against the answer's own ``Date``, so that a wrong clock on either side does not matter.
 
-    A 429 without any header comes from a full semaphore queue (wire document 3), which empties within seconds, or from
+    A 429 without any header comes from a full semaphore queue (ServiceNow §3), which empties within seconds, or from
     a cause nobody documents. One public client then pauses for half an hour. We do not make up a time: the caller's
     own backoff, doubling up to an hour, starts small enough for the first cause and grows long enough for any other.
     """

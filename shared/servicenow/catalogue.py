@@ -1,4 +1,4 @@
-"""Groups and choice lists of an instance (wire document 5.3, 6)."""
+"""Groups and choice lists of an instance (ServiceNow §5.3, §6)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ServiceNowCatalogue:
         )
         if rows is None:
             return None
-        # A condition on a field that may not be read can be dropped without a sign (wire document 2.3).
+        # A condition on a field that may not be read can be dropped without a sign (ServiceNow §2.3).
         return [
             Choice(row.sys_id, row.line("name"))
             for row in rows

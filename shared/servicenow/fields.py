@@ -1,4 +1,4 @@
-"""A ticket in ServiceNow's field names (wire document 5.1)."""
+"""A ticket in ServiceNow's field names (ServiceNow §5.1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
     Priority.PLANNING: ("3", "3"),
 }
 """The pair from which ServiceNow computes the wanted priority of an incident; a priority that is sent is overwritten
-(wire document 5.5). Where two pairs give the same priority, the more urgent one is taken."""
+(ServiceNow §5.5). Where two pairs give the same priority, the more urgent one is taken."""
 
 _TIME_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
@@ -35,7 +35,7 @@ CHANGE_PRIORITY: Final[Mapping[Priority, str]] = {
 def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None) -> dict[str, str]:
     """Return the fields to insert for a ticket, as raw values.
 
-    The ticket id is proposed as ``sys_id``: ServiceNow's only idempotency key (wire document 2.5).
+    The ticket id is proposed as ``sys_id``: ServiceNow's only idempotency key (ServiceNow §2.5).
     """
     content = ticket.content
     fields = {
@@ -62,7 +62,7 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
 
 
 def date_time_text(at: datetime) -> str:
-    """Return an aware time as ServiceNow writes raw date-times: ``YYYY-MM-DD HH:MM:SS`` in UTC (wire document 2.4)."""
+    """Return an aware time as ServiceNow writes raw date-times: ``YYYY-MM-DD HH:MM:SS`` in UTC (ServiceNow §2.4)."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
 
 

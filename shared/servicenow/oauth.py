@@ -1,4 +1,4 @@
-"""ServiceNow's OAuth endpoints (wire document 1)."""
+"""ServiceNow's OAuth endpoints (ServiceNow §1)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from shared.servicenow.answers import Answer, common_error, unusable_answer
 from shared.servicenow.transport import Request, Transport
 
 DEFAULT_ACCESS_TOKEN_LIFETIME_S: Final = 1800
-"""ServiceNow's default (wire document 1.5), for an answer that does not say."""
+"""ServiceNow's default (ServiceNow §1.5), for an answer that does not say."""
 REVOCATION_PATHS: Final = ("/oauth_revoke_token.do", "/oauth_revoke.do")
-"""The documentation names both; which of them an instance serves is not certain (wire document 1.1)."""
+"""The documentation names both; which of them an instance serves is not certain (ServiceNow §1.1)."""
 
 _REFUSALS: Final = frozenset(
     {
@@ -35,7 +35,7 @@ _REFUSALS: Final = frozenset(
         "invalid_scope",
     }
 )
-"""The token endpoint's own words for a refusal: the generic document (wire document 1.6) and RFC 6749, 5.2. Whatever
+"""The token endpoint's own words for a refusal: the generic document (ServiceNow §1.6) and RFC 6749, 5.2. Whatever
 else answers there, a page, a text or a gateway's document, says nothing about the consent."""
 _REST_API_ONLY: Final = frozenset(range(400, 500)) - {403, 408, 429}
 """Statuses that mean something in front of the REST API and nothing here."""
@@ -48,8 +48,8 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 class ServiceNowOAuth:
     """Implements :class:`shared.connections.ports.AuthorizationServer`.
 
-    Every parameter goes in the body, the client secret included: new instances ignore the query string (wire document
-    1.4), and an address ends up in logs. No request is repeated here; that is the caller's decision.
+    Every parameter goes in the body, the client secret included: new instances ignore the query string (ServiceNow
+    §1.4), and an address ends up in logs. No request is repeated here; that is the caller's decision.
     """
 
     transport: Transport
@@ -178,7 +178,7 @@ def _lifetime_s(value: object) -> int:
 
 
 def _refused(code: str) -> Reauthorize:
-    """Return the one error for ServiceNow's one generic 401, which has a dozen causes (wire document 1.6)."""
+    """Return the one error for ServiceNow's one generic 401, which has a dozen causes (ServiceNow §1.6)."""
     return Reauthorize(
         "ServiceNow refuses to give an access token.",
         code=code,

@@ -1,4 +1,4 @@
-"""What a connection check looks at, on the wire (wire document 1, 2.8, 2.9, 3, 6, 7)."""
+"""What a connection check looks at, on the wire (ServiceNow §1, §2.8, §2.9, §3, §6, §7)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ServiceNowProbe:
     catalogue: InstanceCatalogue
 
     async def greet(self, instance: str) -> Greeting:
-        """See the port: without credentials, a working instance answers 401 (wire document 2.9)."""
+        """See the port: without credentials, a working instance answers 401 (ServiceNow §2.9)."""
         transport = self.table_api.transport
         asked_at = transport.clock()
         request = Request(
@@ -125,7 +125,7 @@ class ServiceNowProbe:
         return SignInPage(SignIn.ELSEWHERE, _shown(url))
 
     async def serves_tokens(self, instance: str) -> bool:
-        """See the port: a request without anything gets the one generic refusal (wire document 1.6)."""
+        """See the port: a request without anything gets the one generic refusal (ServiceNow §1.6)."""
         request = Request(
             method="POST",
             url=f"{instance}/oauth_token.do",
@@ -185,7 +185,7 @@ class ServiceNowProbe:
         return Account(active, locked_out, web_service_access_only, password_needs_reset)
 
     async def query_by_time(self, access: InstanceAccess) -> None:
-        """See the port. A condition that ServiceNow drops brings somebody else's records (wire document 2.3)."""
+        """See the port. A condition that ServiceNow drops brings somebody else's records (ServiceNow §2.3)."""
         page = await self.table_api.list_rows(
             access,
             ALL_CLASSES,
@@ -198,7 +198,7 @@ class ServiceNowProbe:
             raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
 
     async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
-        """See the port. A table that may not be read can look empty while its records are counted (2.6, 2.7)."""
+        """See the port. A table that may not be read can look empty while its records are counted (§2.6, §2.7)."""
         page = await self.table_api.list_rows(
             access, TABLES[kind], query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
         )
@@ -293,7 +293,7 @@ class ServiceNowProbe:
         return None
 
     async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
-        """See the port. Where a data policy asks for a resolution, one is given (wire document 5.4)."""
+        """See the port. Where a data policy asks for a resolution, one is given (ServiceNow §5.4)."""
         for changes in await self._ways_to_cancel(access, kind):
             try:
                 row = await self.table_api.update(
@@ -368,7 +368,7 @@ def _reach(answer: Answer) -> Reach:
 
 
 def _sign_in(answer: Answer) -> SignIn:
-    """Return what the page is; the login form is known by the name of its password field (wire document 1.3)."""
+    """Return what the page is; the login form is known by the name of its password field (ServiceNow §1.3)."""
     text = answer.body.decode(errors="replace").lower()
     if 'name="user_password"' in text or "name='user_password'" in text:
         return SignIn.LOGIN_FORM

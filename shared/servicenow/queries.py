@@ -1,4 +1,4 @@
-"""Encoded queries (wire document 2.3): the only place where one is put together.
+"""Encoded queries (ServiceNow §2.3): the only place where one is put together.
 
 The grammar has no escape, so a value that holds one of its reserved characters is refused rather than sent: it would
 change the question. An invalid part is dropped by ServiceNow without a sign; whoever asks checks that the rows answer
@@ -70,7 +70,7 @@ OURS: Final = condition("correlation_id", "STARTSWITH", CORRELATION_PREFIX)
 def begins_like_ours(correlation_id: str) -> bool:
     """Whether an instance may take a correlation id for one of ours.
 
-    Most databases compare text without regard to case, accents and width (additions, section 0).
+    Most databases compare text without regard to case, accents and width (ServiceNow §2.3).
     """
     plain = unicodedata.normalize("NFKD", correlation_id).casefold()
     return "".join(each for each in plain if not unicodedata.combining(each)).startswith(CORRELATION_PREFIX)
@@ -97,7 +97,7 @@ def next_by(field: str, after: tuple[str, str], *, until: str | None = None) -> 
     """Return the query for our records behind a place in the order of ``field, sys_id``.
 
     Two clauses, since many records can share one second: those of the same value with a greater ``sys_id``, and those
-    of a greater value (wire document 9).
+    of a greater value (ServiceNow §9).
     """
     value, sys_id = after
     same = all_of(OURS, condition(field, "=", value), condition("sys_id", ">", sys_id))

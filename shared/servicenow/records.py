@@ -1,4 +1,4 @@
-"""The records that tickets become, and what changes in them (wire document 2, 5)."""
+"""The records that tickets become, and what changes in them (ServiceNow §2, §5)."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ FIELDS: Final = (
     "due_date",
     "correlation_id",
 )
-"""What we read of a record; ServiceNow leaves ``sys_id`` out unless it is named (wire document 2.2)."""
+"""What we read of a record; ServiceNow leaves ``sys_id`` out unless it is named (ServiceNow §2.2)."""
 TEXTS: Final = ("short_description", "description")
 """Read once, when the record is written or found, to compare them with what was sent."""
 
 MOD_COUNT_MAX: Final = 2**31 - 1
 """ServiceNow counts in 32 bits, and so does a number in Table Storage."""
 CORRELATION_ID_MAX_LENGTH: Final = 100
-"""Length of ServiceNow's ``correlation_id`` (wire document 5.1)."""
+"""Length of ServiceNow's ``correlation_id`` (ServiceNow §5.1)."""
 NOT_VISIBLE: Final = "records_not_visible"
 
 
@@ -85,7 +85,7 @@ class ServiceNowRecords:
         """See the port.
 
         One request asks for both ids. ServiceNow counts rows before access controls take some away, so an empty answer
-        with a count tells a hidden record from none (wire document 2.7). Where ``task`` does not settle it, the table
+        with a count tells a hidden record from none (ServiceNow §2.7). Where ``task`` does not settle it, the table
         of the kind is asked as well: some instances let the integration user read only that.
         """
         query = ordered(
@@ -207,7 +207,7 @@ class ServiceNowRecords:
 
 
 def _more_follow(page: Page, place: Place, reach: Reach) -> bool:
-    """Whether there are rows behind a page (wire document 2.7).
+    """Whether there are rows behind a page (ServiceNow §2.7).
 
     The count covers the query from its beginning, with hidden rows or without them (NOT FOUND). Without a count, only
     an empty page is known to be the last.
@@ -280,7 +280,7 @@ def _check_readable(page: Page, key: str) -> None:
 def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:
     """Refuse rows that cannot be ours, are not behind the place asked for, or not in order.
 
-    ServiceNow drops what it does not accept of a query without a sign (wire document 2.3). Going on from such a page
+    ServiceNow drops what it does not accept of a query without a sign (ServiceNow §2.3). Going on from such a page
     would loop for ever or pass rows over. How databases order other people's correlation ids differs (letter case,
     punctuation), so only our own, whose order is the same everywhere, and times are compared.
     """

@@ -1,4 +1,4 @@
-"""ServiceNow's own names of its states (wire document 5.3), for instances that do not let us read the labels."""
+"""ServiceNow's own names of its states (ServiceNow §5.3), for instances that do not let us read the labels."""
 
 from __future__ import annotations
 

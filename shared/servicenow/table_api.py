@@ -1,4 +1,4 @@
-"""The Table API (wire document 2): asking for rows, inserting one, changing one."""
+"""The Table API (ServiceNow §2): asking for rows, inserting one, changing one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.texts import one_line
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
 """Raw value and label of every field at once, without links."""
 LINE_MAX_LENGTH: Final = 200
-"""Characters; more than any number, state, name or label of an instance has (wire document 5.1)."""
+"""Characters; more than any number, state, name or label of an instance has (ServiceNow §5.1)."""
 _IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 """32 hexadecimal digits but for records that a script made; ``sys_id`` holds 32 characters."""
 
@@ -24,7 +24,7 @@ class Row:
     """One record of an answer.
 
     A field that we may not read is missing (or empty: reports differ), so a missing one reads like an empty one
-    (wire document 2.6). What is stored or shown comes out bounded: rules and imports of an instance put anything into a
+    (ServiceNow §2.6). What is stored or shown comes out bounded: rules and imports of an instance put anything into a
     field, and one value that our storage does not take would hold up all the others.
     """
 

@@ -3,7 +3,7 @@
 What it guarantees for every request:
 
 - **No cookie is ever kept.** ServiceNow serialises all requests of one session and answers 202 to those that wait, and
-  its cookies outlive the access token (wire document 1.7, 2.7). The jar accepts cookies from no domain at all.
+  its cookies outlive the access token (ServiceNow §1.7, §2.7). The jar accepts cookies from no domain at all.
 - **No redirect is followed**: a token or a secret goes to the instance that an administrator named, and nowhere else.
 - **Every wait is bounded**: connecting, each read, the whole exchange, the size of the body.
 - **An instance that hangs holds up nobody else**: each has its own limit of requests at once, and there is none that

@@ -1,4 +1,4 @@
-"""Who is who in ServiceNow (wire document 6)."""
+"""Who is who in ServiceNow (ServiceNow §6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.tickets.model import TABLES
 _USER_FIELDS: Final = ("sys_id", "user_name", "email", "active", "locked_out", "time_zone")
 _EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _EMAIL_MAX_LENGTH: Final = 100
-"""Length of ``sys_user.email`` (wire document 6)."""
+"""Length of ``sys_user.email`` (ServiceNow §6)."""
 _ROLES_LIMIT: Final = 1000
 _NOBODY: Final = "0" * 32
 """A sys_id that no record has."""

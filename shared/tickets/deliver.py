@@ -1,7 +1,7 @@
 """Delivery: a pending ticket becomes a record in ServiceNow, once.
 
 A write whose outcome is not known is never repeated before a look-up, and not while the first may still be committed
-(ServiceNow cancels a transaction after 60 s, wire document 3). One deliverer at a time works on a ticket: the lease
+(ServiceNow cancels a transaction after 60 s, ServiceNow §3). One deliverer at a time works on a ticket: the lease
 stands in the ticket's row and is taken by its etag.
 
 Only a refusal of the ticket's own values fails it at once. Missing rights are tried again for a while, and whatever

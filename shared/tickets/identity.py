@@ -23,7 +23,7 @@ def new_ticket_id(now: datetime) -> str:
     """Return a new id: 12 hexadecimal digits that fall as time goes on, then 20 random ones.
 
     Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
-    idempotency key (wire document 2.5).
+    idempotency key (ServiceNow §2.5).
     """
     return f"{_first_digits(now)}{secrets.token_hex(10)}"
 

@@ -14,9 +14,9 @@ CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
 
 NAME_MAX_LENGTH: Final = 160
-"""Length of ServiceNow's ``short_description`` (wire document 5.1), as :func:`shared.texts.utf16_length` counts."""
+"""Length of ServiceNow's ``short_description`` (ServiceNow §5.1), as :func:`shared.texts.utf16_length` counts."""
 DESCRIPTION_MAX_LENGTH: Final = 4000
-"""Length of ServiceNow's ``description``, our own block included (wire document 5.1), counted in the same way.
+"""Length of ServiceNow's ``description``, our own block included (ServiceNow §5.1), counted in the same way.
 
 ServiceNow is written in Java, and no other way of counting comes to more."""
 
@@ -24,7 +24,7 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Table Storage holds no time before 1601, and nothing of ours is due or happens before this one."""
 
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
-"""How ServiceNow writes raw date-times, in UTC (wire document 2.4)."""
+"""How ServiceNow writes raw date-times, in UTC (ServiceNow §2.4)."""
 
 type TicketTable = Literal["incident", "change_request"]
 

@@ -1,4 +1,4 @@
-"""What a ServiceNow state means for us (wire document 5.3)."""
+"""What a ServiceNow state means for us (ServiceNow §5.3)."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class RecordPage:
 
 
 class TicketRecords(Protocol):
-    """ServiceNow's incident and change_request records (wire document 2 and 5)."""
+    """ServiceNow's incident and change_request records (ServiceNow §2 and §5)."""
 
     async def create_record(
         self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None

@@ -37,7 +37,7 @@ from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
 
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
-"""Longer than any ServiceNow transaction that can write our records (60 s REST quota, wire document 3)."""
+"""Longer than any ServiceNow transaction that can write our records (60 s REST quota, ServiceNow §3)."""
 QUERY_REFUSED: Final = "query_refused"
 FUTURE: Final = timedelta(days=1)
 """A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""

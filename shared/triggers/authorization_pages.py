@@ -30,7 +30,7 @@ _ANSWER: Final = frozenset({"state", "code", "error"})
 """What ServiceNow's answer consists of, as far as it is looked at."""
 _ANSWER_SUFFIX: Final = "-answer"
 _ANSWER_LASTS_S: Final = 120
-"""ServiceNow's code lives for a minute (wire document 1.3)."""
+"""ServiceNow's code lives for a minute (ServiceNow §1.3)."""
 _LONGEST: Final = 2_000
 _NAME: Final = "authorization"
 """Query parameter that names the authorization once the answer is out of the address."""

@@ -8,7 +8,7 @@ from typing import Final
 import azure.functions as func
 
 LONGEST: Final = 32_768
-"""Characters of all cookies together: the host takes no longer headers (host document Q25)."""
+"""Characters of all cookies together: the host takes no longer headers (Functions host §Q25)."""
 MOST: Final = 200
 
 
@@ -17,7 +17,7 @@ def cookie_value(headers: Mapping[str, str], name: str) -> str | None:
 
     Nothing but a semicolon ends a cookie. A comma and quotes are part of a value, which a site beside this one may have
     chosen: whoever reads them as more cookies lets it forge those that only this host may set (``__Host-``). The host
-    joins a second ``Cookie`` header by a comma (host document Q3), but browsers send one (RFC 6265, 5.4).
+    joins a second ``Cookie`` header by a comma (Functions host §Q3), but browsers send one (RFC 6265, 5.4).
     """
     header = headers.get("Cookie") or ""
     if len(header) > LONGEST:
@@ -35,7 +35,7 @@ def set_cookie(response: func.HttpResponse, name: str, value: str, *, max_age_s:
     ``Lax``: it comes along when another site leads here, as ServiceNow does after the consent.
 
     Args:
-        value: Letters, digits, ``-._~``: the host changes others, or drops the cookie (host document P23, P24).
+        value: Letters, digits, ``-._~``: the host changes others, or drops the cookie (Functions host §P23, §P24).
     """
     attributes = f"Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
     response.headers.add("Set-Cookie", f"{name}={value}; {attributes}")

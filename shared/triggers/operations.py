@@ -3,7 +3,7 @@
 A declaration makes three things: the route of the Functions host, the checks that stand before every handler (who, from
 where, how large, JSON or not), and the operation's part of the OpenAPI document.
 
-The host tries routes in the order of the *function names* (host document R1): where two paths can match one address,
+The host tries routes in the order of the *function names* (Functions host §R1): where two paths can match one address,
 the literal one's name has to sort first. A test holds every pair to that.
 """
 
@@ -76,7 +76,7 @@ class Call:
     """One call of an operation, after the checks.
 
     Attributes:
-        query: Query parameters as sent, blank ones included; the host drops those (host document Q11).
+        query: Query parameters as sent, blank ones included; the host drops those (Functions host §Q11).
         caller: The signed-in caller; None only on an anonymous operation.
     """
 
@@ -272,7 +272,7 @@ def read_json(request: func.HttpRequest) -> object:
 
     Raises:
         FixRequest: 415 ``unsupported_media_type``, 411 ``length_required`` (the host hands over an empty body when it
-            was sent in chunks, host document Q18) or 400 ``invalid_json``.
+            was sent in chunks, Functions host §Q18) or 400 ``invalid_json``.
     """
     content_type = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if content_type != "application/json":

@@ -1,7 +1,7 @@
 """Who is calling, as App Service Authentication says.
 
-The host passes ``X-MS-CLIENT-PRINCIPAL`` from outside unchanged (host document A7); only the platform's Authentication
-in front strips and sets it. So it is believed only while the platform says that Authentication is on.
+The host passes ``X-MS-CLIENT-PRINCIPAL`` from outside unchanged (Functions host §A7); only the platform's
+Authentication in front strips and sets it. So it is believed only while the platform says that Authentication is on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The addresses that the app serves, and by which methods.
 
 The Functions host answers nothing but what is registered: no HEAD beside GET, no OPTIONS, no 405, and an empty 404 for
-all the rest (host document R6 to R8, R28). So each route is declared here, and one function without a method, whose
-name sorts last, takes what no other route took (R1, R9, R55).
+all the rest (Functions host §R6 to §R8, §R28). So each route is declared here, and one function without a method, whose
+name sorts last, takes what no other route took (§R1, §R9, §R55).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def own_address(address: str) -> str:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """Return what a route's template matches: case is ignored, and one slash at the end (host document R11, R12)."""
+    """Return what a route's template matches: case is ignored, and one slash at the end (Functions host §R11, §R12)."""
     parts = re.split(r"(\{\w+\})", path.strip("/"))
     text = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts)
     return re.compile(f"{text}/?", re.IGNORECASE)

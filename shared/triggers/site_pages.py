@@ -53,7 +53,7 @@ async def choose_language_page(visit: Visit) -> func.HttpResponse:
 async def unknown_address(visit: Visit) -> func.HttpResponse:
     """Answer whatever no other function took: an address that is not there, or a method that it does not have.
 
-    It takes everything from functions whose names sort behind its own (host document R55).
+    It takes everything from functions whose names sort behind its own (Functions host §R55).
     """
     allowed = methods_of(visit.request.route_params.get("path", ""))
     if not allowed:

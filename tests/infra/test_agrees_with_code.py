@@ -48,7 +48,7 @@ class TestSettings:
         assert sample.keys() == set(SETTING_NAMES) - SET_BY_AZURE | ONLY_ON_A_LAPTOP
 
     def test_every_setting_named_in_a_binding_exists(self, deployed: Expansion) -> None:
-        """The host drops a timer whose schedule names a missing setting, silently (host document T3)."""
+        """The host drops a timer whose schedule names a missing setting, silently (Functions host §T3)."""
         settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
         named = {
             name

@@ -1,4 +1,4 @@
-"""ServiceNow's records, with everything that can happen on the way (wire document 2, 3 and 10)."""
+"""ServiceNow's records, with everything that can happen on the way (ServiceNow §2, §3 and §10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ServiceNow's OAuth endpoints and users in memory, as far as connections see them (wire document 1 and 6)."""
+"""ServiceNow's OAuth endpoints and users in memory, as far as connections see them (ServiceNow §1 and §6)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def refused() -> Reauthorize:
 class MemoryServiceNowSignIn:
     """Implements :class:`shared.connections.ports.AuthorizationServer` and ``UserDirectory`` for one instance.
 
-    Tokens belong to a user and a client and are shared by all who sign in so (wire document 1.5).
+    Tokens belong to a user and a client and are shared by all who sign in so (ServiceNow §1.5).
 
     Attributes:
         rotates: A refresh gives a new refresh token and ends the old one.

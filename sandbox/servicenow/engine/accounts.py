@@ -34,12 +34,12 @@ def may_call(user: Row) -> bool:
 
 
 def may_sign_in(user: Row) -> bool:
-    """Say whether the user may log in to pages: web-service-only users may not (wire document 1.2)."""
+    """Say whether the user may log in to pages: web-service-only users may not (ServiceNow §1.2)."""
     return may_call(user) and user["web_service_access_only"] != "true"
 
 
 def may_hold_tokens(instance: Instance, user: Row) -> bool:
-    """Say whether a token call made for this user succeeds (wire document 1.3, 1.6)."""
+    """Say whether a token call made for this user succeeds (ServiceNow §1.3, §1.6)."""
     if not may_call(user) or user["password_needs_reset"] == "true":
         return False
     caller = instance.caller_of(user["sys_id"])

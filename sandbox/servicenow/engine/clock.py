@@ -70,7 +70,7 @@ GLIDE_DATE_TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def to_glide(at: datetime) -> str:
-    """Return `at` (aware) as the instance stores it: UTC, no zone, whole seconds (wire document 2.4)."""
+    """Return `at` (aware) as the instance stores it: UTC, no zone, whole seconds (ServiceNow §2.4)."""
     return at.astimezone(UTC).strftime(GLIDE_DATE_TIME)
 
 

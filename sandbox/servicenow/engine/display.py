@@ -62,7 +62,7 @@ class UserFormat:
 
 
 def show_integer(stored: str) -> str:
-    """Return a whole number with its thousands grouped, anything else as it is (additions to the wire document, 0)."""
+    """Return a whole number with its thousands grouped, anything else as it is (ServiceNow §2.4)."""
     return f"{int(stored):,}" if stored.removeprefix("-").isdecimal() else stored
 
 

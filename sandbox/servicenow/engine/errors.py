@@ -1,4 +1,4 @@
-"""The error answers of the REST APIs, word for word as captured (wire document 2.8)."""
+"""The error answers of the REST APIs, word for word as captured (ServiceNow §2.8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,12 +83,12 @@ def not_authorized(detail: str = "Failed API level ACL Validation") -> ServiceNo
 
 
 def unreadable_table(name: str) -> ServiceNowError:
-    """The caller passes no read rule of the table (additions 0)."""
+    """The caller passes no read rule of the table (ServiceNow §2.8)."""
     return not_authorized(f"User is unauthorized to access table: {name}")
 
 
 def missing_access_scope(scope: str) -> ServiceNowError:
-    """The OAuth client lacks an authentication scope (wire document 1.7)."""
+    """The OAuth client lacks an authentication scope (ServiceNow §1.7)."""
     return not_authorized(f"Missing required api access scope: {scope}")
 
 
@@ -115,7 +115,7 @@ def aborted_by_business_rule(table: str, name: str, sys_id: str) -> ServiceNowEr
 
 
 def duplicate_key(table: str, value: str, key: str = "PRIMARY") -> ServiceNowError:
-    """A value that must be unique, such as a supplied `sys_id`, is in use (2.5: text not found, status inferred)."""
+    """A value that must be unique, such as a supplied `sys_id`, is in use (§2.5: text not found, status inferred)."""
     return operation_failed(
         f"Error during insert of {table} ({value}): Unique Key violation detected by database "
         f"(Duplicate entry '{value}' for key '{key}')"

@@ -1,4 +1,4 @@
-"""Scheduled jobs that change tickets without a person (wire document 5.3)."""
+"""Scheduled jobs that change tickets without a person (ServiceNow §5.3)."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Comments and work notes as people read them: the whole journal of a record in one text (additions D, Read 2)."""
+"""Comments and work notes as people read them: the whole journal of a record in one text (ServiceNow §14, Read 2)."""
 
 from collections.abc import Sequence
 

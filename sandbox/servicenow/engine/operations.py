@@ -1,4 +1,4 @@
-"""Writing as a user does: access rules, then business rules, then storage, all or nothing (wire document 2.5)."""
+"""Writing as a user does: access rules, then business rules, then storage, all or nothing (ServiceNow §2.5)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -121,7 +121,7 @@ class Operations:
             self._records.execute('DELETE FROM "sys_attachment" WHERE "table_sys_id" = ?', (sys_id,))
 
     def visible(self, table: str, sys_id: str, caller: Caller) -> Row | None:
-        """Return a row if it exists and the caller may read it, else None: the two look alike (wire document 2.6)."""
+        """Return a row if it exists and the caller may read it, else None: the two look alike (ServiceNow §2.6)."""
         row = self._records.get(table, sys_id)
         if row is None:
             return None
@@ -248,7 +248,7 @@ class Operations:
                 raise errors.duplicate_key("sys_user", after["user_name"], "user_name")
 
     def _keep_number_unique(self, table: str, before: str, after: Row) -> None:
-        """Refuse or renew a number that another ticket has; an empty one is given by the counter (5.2)."""
+        """Refuse or renew a number that another ticket has; an empty one is given by the counter (§5.2)."""
         mode = self._properties["simulator.duplicate_number"]
         number = after.get("number", "")
         if number in ("", before) or "number" not in self._dictionary.columns(table) or mode == "allowed":

@@ -1,7 +1,7 @@
 """System properties: every behaviour that differs between instances, or that nobody documents, is one switch here.
 
 Names that ServiceNow itself uses keep their name (`glide.…`, `com.…`). Names beginning with `simulator.` choose between
-answers the wire document marks CONFLICT or NOT FOUND.
+answers that ServiceNow's reference (`docs/reference`) marks CONFLICT or NOT FOUND, at the section given.
 """
 
 from collections.abc import Callable, Iterator, MutableMapping
@@ -39,39 +39,39 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text("glide.sys.default.tz", "America/Los_Angeles", "Time zone of users who have none of their own."),
     _text("glide.sys.date_format", "yyyy-MM-dd", "Date format of users who have none of their own."),
     _text("glide.sys.time_format", "HH:mm:ss", "Time format of users who have none of their own."),
-    # OAuth provider (wire document 1)
-    _flag("com.snc.platform.security.oauth.is.active", True, "OAuth is served at all (1.1)."),
-    _flag("glide.oauth.state.parameter.required", True, "An authorization request needs `state` (1.2)."),
-    _flag("glide.oauth.allow.parameters.in.post.body.only", True, "Token requests ignore the query string (1.4)."),
-    _flag("glide.oauth.inbound.ropc.grant_type.disabled", False, "The password grant is refused (1.4)."),
+    # OAuth provider (ServiceNow §1)
+    _flag("com.snc.platform.security.oauth.is.active", True, "OAuth is served at all (§1.1)."),
+    _flag("glide.oauth.state.parameter.required", True, "An authorization request needs `state` (§1.2)."),
+    _flag("glide.oauth.allow.parameters.in.post.body.only", True, "Token requests ignore the query string (§1.4)."),
+    _flag("glide.oauth.inbound.ropc.grant_type.disabled", False, "The password grant is refused (§1.4)."),
     _flag(
         "glide.oauth.inbound.client.credential.grant_type.enabled",
         False,
-        "The client-credentials grant is served to clients with an OAuth application user (1.4).",
+        "The client-credentials grant is served to clients with an OAuth application user (§1.4).",
     ),
     _flag(
         "glide.authenticate.oauth.post.token.expiration.cookie_auth.disabled",
         True,
-        "Session cookies of a bearer call die with the token (1.7).",
+        "Session cookies of a bearer call die with the token (§1.7).",
     ),
     _text(
         "simulator.oauth.redirect_uri_mismatch",
         "error_page",
-        "CONFLICT 1.2: an unregistered redirect URI gives an error page, or the first registered URI is used.",
+        "CONFLICT §1.2: an unregistered redirect URI gives an error page, or the first registered URI is used.",
         "error_page",
         "first_registered",
     ),
     _text(
         "simulator.oauth.deny",
         "redirect",
-        "NOT FOUND 1.3: Deny redirects with error=access_denied, or the user stays on the instance.",
+        "NOT FOUND §1.3: Deny redirects with error=access_denied, or the user stays on the instance.",
         "redirect",
         "stay",
     ),
     _text(
         "simulator.oauth.refresh_token_on_refresh",
         "same",
-        "NOT FOUND 1.5: a refresh answers the same refresh token, none, or a new one (the old one dies).",
+        "NOT FOUND §1.5: a refresh answers the same refresh token, none, or a new one (the old one dies).",
         "same",
         "omitted",
         "rotated",
@@ -82,7 +82,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "1.5: the scope named in token answers; some instances answer an empty one.",
     ),
     _number("simulator.oauth.expires_in_shortfall", 1, "1.5: a new token says 1799 or 1800; seconds already gone."),
-    # Signing in, tokens and sessions (wire document 1, 2.7)
+    # Signing in, tokens and sessions (ServiceNow §1, §2.7)
     _flag(
         "simulator.acl.oauth_credential_for_users",
         True,
@@ -92,7 +92,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag(
         "simulator.oauth.client_credentials_refresh_token",
         False,
-        "NOT FOUND 1.4: the client-credentials answer carries a refresh token.",
+        "NOT FOUND §1.4: the client-credentials answer carries a refresh token.",
     ),
     _text(
         "simulator.single_sign_on.user",
@@ -102,30 +102,30 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _number(
         "simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."
     ),
-    _flag("simulator.domain_separation.active", False, "9, additions F: users see records of domains they may access."),
+    _flag("simulator.domain_separation.active", False, "ServiceNow §15: users see records of domains they may access."),
     _text(
         "simulator.domain_separation.global_user_sees",
         "global",
-        "NOT FOUND additions F: a user of domain `global` sees global records only, or those of every domain.",
+        "NOT FOUND §15: a user of domain `global` sees global records only, or those of every domain.",
         "global",
         "everything",
     ),
-    # Table API (wire document 2)
-    _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (2.3)."),
+    # Table API (ServiceNow §2)
+    _flag("glide.invalid_query.returns_no_rows", False, "A query with an invalid part returns nothing (§2.3)."),
     _flag(
         "glide.rest.table_api.admin_only_sys_fields",
         False,
-        "A `sys_id` supplied on POST is honoured for administrators only (2.5).",
+        "A `sys_id` supplied on POST is honoured for administrators only (§2.5).",
     ),
     _number("glide.rest.max_content_length", 10, "Largest request body in MiB (3)."),
-    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes by itself (5.3)."),
-    _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (2.6)."),
+    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes by itself (§5.3)."),
+    _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (§2.6)."),
     _number("simulator.path.maximum_length", 8192, "2.9: a longer path gets an HTML error page."),
     _number("simulator.query_string.maximum_length", 0, "2.2: a longer query string gets 414 in HTML; 0 is no limit."),
     _text(
         "simulator.unknown_path_status",
         "400",
-        "CONFLICT 2.8: status of an unknown API path.",
+        "CONFLICT §2.8: status of an unknown API path.",
         "400",
         "404",
     ),
@@ -139,21 +139,21 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.unknown_query_field",
         "ignored",
-        "CONFLICT 2.3: a query condition on a column that does not exist is dropped, or answers 403.",
+        "CONFLICT §2.3: a query condition on a column that does not exist is dropped, or answers 403.",
         "ignored",
         "forbidden",
     ),
     _text(
         "simulator.unreadable_field",
         "omitted",
-        "CONFLICT 2.6: a field the caller may not read is left out, or reads back empty.",
+        "CONFLICT §2.6: a field the caller may not read is left out, or reads back empty.",
         "omitted",
         "empty",
     ),
     _text(
         "simulator.unreadable_table",
         "forbidden",
-        "CONFLICT additions 0, C: a table the caller may not read answers 403, or no rows and a true X-Total-Count.",
+        "CONFLICT §2.8, §13: a table the caller may not read answers 403, or no rows and a true X-Total-Count.",
         "forbidden",
         "empty",
     ),
@@ -162,14 +162,14 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.query.text_comparison",
         "case_insensitive",
-        "CONFLICT 2.3, additions 0: text is compared and sorted without regard to case, or with, as the documents say.",
+        "CONFLICT §2.3: text is compared and sorted without regard to case, or with, as the documents say.",
         "case_insensitive",
         "case_sensitive",
     ),
     _text(
         "simulator.default_order",
         "shuffled",
-        "NOT FOUND 2.7: order of an unordered list; shuffled differs from request to request.",
+        "NOT FOUND §2.7: order of an unordered list; shuffled differs from request to request.",
         "shuffled",
         "sys_id",
     ),
@@ -177,11 +177,11 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.pagination.links",
         "negative_prev",
-        "CONFLICT 2.7: Link always has prev (negative on page one) and next, or only those that exist.",
+        "CONFLICT §2.7: Link always has prev (negative on page one) and next, or only those that exist.",
         "negative_prev",
         "applicable_only",
     ),
-    _flag("simulator.total_count.respects_acl", False, "NOT FOUND 2.7: X-Total-Count leaves unreadable rows out."),
+    _flag("simulator.total_count.respects_acl", False, "NOT FOUND §2.7: X-Total-Count leaves unreadable rows out."),
     _text(
         "simulator.task_choice_labels",
         "class",
@@ -192,14 +192,14 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.overlong_text",
         "truncated",
-        "NOT FOUND 2.5: text beyond the dictionary length is cut silently, or kept whole.",
+        "NOT FOUND §2.5: text beyond the dictionary length is cut silently, or kept whole.",
         "truncated",
         "kept",
     ),
     _text(
         "simulator.text_beyond_bmp",
         "kept",
-        "NOT FOUND 2.5: a database of three-byte UTF-8 ends a text at the first emoji, or stores `?` for each.",
+        "NOT FOUND §2.5: a database of three-byte UTF-8 ends a text at the first emoji, or stores `?` for each.",
         "kept",
         "cut",
         "replaced",
@@ -207,7 +207,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.duplicate_sys_id",
         "refused",
-        "NOT FOUND 2.5: a POST with a sys_id in use answers 403, or is stored under a new sys_id.",
+        "NOT FOUND §2.5: a POST with a sys_id in use answers 403, or is stored under a new sys_id.",
         "refused",
         "replaced",
     ),
@@ -230,24 +230,24 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag(
         "simulator.reference.resolves_names",
         False,
-        "CONFLICT additions 0: a reference may be written by display name without sysparm_input_display_value.",
+        "CONFLICT §2.5: a reference may be written by display name without sysparm_input_display_value.",
     ),
     _flag("simulator.update.unchanged_counts", False, "NOT FOUND: a PATCH that changes nothing raises sys_mod_count."),
     _text(
         "simulator.incident.close_codes",
         "current",
-        "CONFLICT 5.4: incident resolution codes of a newer or of an older instance.",
+        "CONFLICT §5.4: incident resolution codes of a newer or of an older instance.",
         "current",
         "legacy",
     ),
-    _text("simulator.sc_task.skipped_state", "7", "CONFLICT 5.3: number of sc_task state Closed Skipped.", "7", "5"),
+    _text("simulator.sc_task.skipped_state", "7", "CONFLICT §5.3: number of sc_task state Closed Skipped.", "7", "5"),
     _flag("simulator.data_policy.incident_close", True, "5.4: closing needs close_code and close_notes."),
     _flag("simulator.data_policy.change_request", True, "5.6: assignment group from Assess, closing details at close."),
     _flag("simulator.data_policy.on_hold", True, "5.3: waiting for the caller needs a comment in the same call."),
     _flag(
         "simulator.change.approvals",
         True,
-        "INFERRED additions A.6: a change leaves Assess and Authorize by approval, and no write passes an open one.",
+        "INFERRED §11.6: a change leaves Assess and Authorize by approval, and no write passes an open one.",
     ),
     _flag("simulator.change_model.active", True, "5.6: a change moves only along its model's transitions."),
     _flag("simulator.incident.close_needs_itil_admin", False, "5.3: closing an incident needs itil_admin or admin."),

@@ -1,6 +1,6 @@
 """Access and refresh tokens: rows of `oauth_credential`, so that whatever changes there or in the client acts at once.
 
-Everybody who asks for the same user and client shares one access and one refresh token (wire document 1.5).
+Everybody who asks for the same user and client shares one access and one refresh token (ServiceNow §1.5).
 """
 
 import re

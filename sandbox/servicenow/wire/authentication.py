@@ -1,6 +1,6 @@
 """Who calls an API, and whether they may call this one at all: everything that is decided before a table is looked at.
 
-Credentials are a bearer token, a user name and password, or the cookie session of an earlier call (wire document 1.7).
+Credentials are a bearer token, a user name and password, or the cookie session of an earlier call (ServiceNow §1.7).
 """
 
 import ipaddress

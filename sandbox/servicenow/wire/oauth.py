@@ -1,4 +1,4 @@
-"""The instance as an OAuth 2.0 authorization server: authorization, token and revocation endpoints (wire document 1).
+"""The instance as an OAuth 2.0 authorization server: authorization, token and revocation endpoints (ServiceNow §1).
 
 Almost every refusal of the token endpoint is the same 401; the true reason is written to `syslog`, where only an
 administrator of the instance finds it.
@@ -28,7 +28,7 @@ from sandbox.servicenow.wire.pages.page import message_page, page
 from sandbox.servicenow.wire.sessions import Session, Sessions, replace_session, session_of
 
 GENERIC_REFUSAL = '{"error_description":"access_denied","error":"server_error"}'
-"""The body of nearly every 401 of the token endpoint (1.6)."""
+"""The body of nearly every 401 of the token endpoint (§1.6)."""
 
 _PARAMETERS = (
     "response_type",

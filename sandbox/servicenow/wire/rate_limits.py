@@ -1,4 +1,4 @@
-"""Rate-limit rules: requests per hour and user, counted late, as the instance counts them (wire document 3)."""
+"""Rate-limit rules: requests per hour and user, counted late, as the instance counts them (ServiceNow §3)."""
 
 import secrets
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 A session is meant for a browser. A client that keeps cookies gets one too, with everything that follows: its requests
 run one at a time, what waits too long is answered 202 and never runs, and the session may outlive the token that opened
-it (wire document 1.7, 2.7).
+it (ServiceNow §1.7, §2.7).
 """
 
 import asyncio

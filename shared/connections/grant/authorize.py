@@ -1,4 +1,4 @@
-"""Authorization: an administrator consents in ServiceNow as the integration user (wire document 1.2 to 1.5).
+"""Authorization: an administrator consents in ServiceNow as the integration user (ServiceNow §1.2 to §1.5).
 
 The browser that begins is the browser that ends: it alone holds the PKCE verifier, in a cookie, and without it the
 code is worth nothing. Of state and verifier only hashes are stored; a state works once, for ten minutes. Code and
@@ -61,7 +61,7 @@ class BrowserCookie:
     """A cookie that binds an authorization to the browser that began it.
 
     Attributes:
-        value: The PKCE verifier, base64url without padding: the host lets it through unchanged (host document P23).
+        value: The PKCE verifier, base64url without padding: the host lets it through unchanged (Functions host §P23).
         secure: Whether it goes over https only.
     """
 

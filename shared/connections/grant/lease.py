@@ -24,7 +24,7 @@ SYNC: Final = "sync"
 LEASE_S: Final = 30.0
 RENEW_EVERY_S: Final = 10.0
 WAIT_S: Final = 20.0
-"""ServiceNow's authorization code lives for 60 s (wire document 1.2): whoever waits with one must have time left."""
+"""ServiceNow's authorization code lives for 60 s (ServiceNow §1.2): whoever waits with one must have time left."""
 POLL_S: Final = 0.25
 
 

@@ -1,6 +1,6 @@
 """Revoking tokens without taking them from a connection that still uses them.
 
-ServiceNow gives the same tokens to everybody who signs in as the same user with the same client (wire document 1.5), so
+ServiceNow gives the same tokens to everybody who signs in as the same user with the same client (ServiceNow §1.5), so
 two connections, or an old and a new authorization of one, may hold one and the same token.
 """
 

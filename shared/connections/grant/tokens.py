@@ -49,7 +49,7 @@ EARLY_S: Final = 60.0
 LEAST_S: Final = 5.0
 """A token that lasts for less than this is not used any more."""
 SECOND_TRY_AFTER_S: Final = 1.0
-"""A refusal is believed only when it comes twice (wire document 1.6, 9: intermittent 401)."""
+"""A refusal is believed only when it comes twice (ServiceNow §1.6, §9: intermittent 401)."""
 
 
 def with_access_token(connection: Connection, tokens: TokenSet, version: str | None, issued_at: datetime) -> Connection:

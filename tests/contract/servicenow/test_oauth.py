@@ -1,4 +1,4 @@
-"""OAuth walked in full, and everything it can answer (wire document 1)."""
+"""OAuth walked in full, and everything it can answer (ServiceNow §1)."""
 
 from __future__ import annotations
 

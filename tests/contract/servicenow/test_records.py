@@ -1,4 +1,4 @@
-"""Creating records, finding them again, and learning what changed (wire document 2, 5)."""
+"""Creating records, finding them again, and learning what changed (ServiceNow §2, §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is who (wire document 6)."""
+"""Who is who (ServiceNow §6)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
-"""ServiceNow's default refresh token lifespan, 100 days, counted from the consent (wire document 1.5)."""
+"""ServiceNow's default refresh token lifespan, 100 days, counted from the consent (ServiceNow §1.5)."""
 
 
 class TicketKind(StrEnum):

@@ -14,9 +14,9 @@ CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
 
 NAME_MAX_LENGTH: Final = 160
-"""Length of ServiceNow's ``short_description`` (wire document 5.1)."""
+"""Length of ServiceNow's ``short_description`` (ServiceNow §5.1)."""
 DESCRIPTION_MAX_LENGTH: Final = 4000
-"""Length of ServiceNow's ``description``, our own block included (wire document 5.1)."""
+"""Length of ServiceNow's ``description``, our own block included (ServiceNow §5.1)."""
 
 TABLES: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 """The ServiceNow table of each kind."""

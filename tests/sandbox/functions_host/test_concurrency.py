@@ -1,4 +1,4 @@
-"""Calls side by side, timeouts, and the end of a worker (host document, part 6)."""
+"""Calls side by side, timeouts, and the end of a worker (Functions host §6)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def timed(call: Any) -> tuple[float, httpx.Response]:
 
 
 async def test_many_synchronous_functions_run_at_once(host_of: StartHost) -> None:
-    """C1, C4."""
+    """§C1, §C4."""
     _, client = await host_of(BEHAVIOUR)
     took_s, answers = await timed(asyncio.gather(*(client.get("/api/sync/0.3") for _ in range(80))))
     assert took_s < 12  # a half of what they would take one after another
@@ -40,14 +40,14 @@ async def test_many_synchronous_functions_run_at_once(host_of: StartHost) -> Non
 
 
 async def test_thread_pool_of_one_runs_one_after_another(host_of: StartHost) -> None:
-    """C1."""
+    """§C1."""
     _, client = await host_of(BEHAVIOUR, environment={"PYTHON_THREADPOOL_THREAD_COUNT": "1"})
     took_s, _ = await timed(asyncio.gather(*(client.get("/api/sync/0.1") for _ in range(4))))
     assert took_s >= 0.4
 
 
 async def test_asynchronous_functions_share_one_loop(host_of: StartHost) -> None:
-    """C2, C4."""
+    """§C2, §C4."""
     _, client = await host_of(BEHAVIOUR)
     busy = [asyncio.create_task(client.get("/api/sync/1")) for _ in range(20)]
     took_s, _ = await timed(asyncio.gather(*(client.get("/api/async/0.2") for _ in range(30))))
@@ -57,7 +57,7 @@ async def test_asynchronous_functions_share_one_loop(host_of: StartHost) -> None
 
 
 async def test_blocking_in_an_asynchronous_function_blocks_every_function_but_not_the_host(host_of: StartHost) -> None:
-    """C3."""
+    """§C3."""
     _, client = await host_of(BEHAVIOUR, worker="own process")
     blocking = asyncio.create_task(client.get("/api/block/1"))
     await asyncio.sleep(0.1)
@@ -71,7 +71,7 @@ async def test_blocking_in_an_asynchronous_function_blocks_every_function_but_no
 
 
 async def test_function_runs_on_when_its_caller_goes_away(host_of: StartHost) -> None:
-    """C5."""
+    """§C5."""
     _, client = await host_of(BEHAVIOUR)
     call = asyncio.create_task(client.get("/api/async/0.2"))
     await asyncio.sleep(0.05)
@@ -84,7 +84,7 @@ async def test_function_runs_on_when_its_caller_goes_away(host_of: StartHost) ->
 
 
 def test_function_runs_on_when_its_connection_breaks(wire: Wire) -> None:
-    """C5."""
+    """§C5."""
     ended = wire.get("state").json()["started"].count("async ended")
     with pytest.raises(httpx.ReadTimeout):
         wire.get("async/0.3", timeout=0.05)
@@ -95,7 +95,7 @@ def test_function_runs_on_when_its_connection_breaks(wire: Wire) -> None:
 
 
 async def test_timeout_replaces_the_worker_and_leaves_others_hanging(host_of: StartHost) -> None:
-    """C6, C7: T = 1 s, and the delays of 2 s and 10 s shortened to 0.3 s and 0.6 s."""
+    """§C6, §C7: T = 1 s, and the delays of 2 s and 10 s shortened to 0.3 s and 0.6 s."""
     host, client = await host_of(BEHAVIOUR, {"functionTimeout": "00:00:01"}, worker="own process", delays=QUICK)
     before = (await client.get("/api/state")).json()
     overdue = asyncio.create_task(timed(client.get("/api/async/60")))
@@ -116,7 +116,7 @@ async def test_timeout_replaces_the_worker_and_leaves_others_hanging(host_of: St
 
 
 async def test_killed_worker_fails_every_call_in_flight_at_once(host_of: StartHost) -> None:
-    """C8: SIGKILL from outside."""
+    """§C8: SIGKILL from outside."""
     host, client = await host_of(BEHAVIOUR, worker="own process", delays=Delays(unnoticed_death_s=0.5))
     await client.get("/api/async/0")
     calls = [asyncio.create_task(timed(client.get(path))) for path in ("/api/async/60", "/api/sync/60")]
@@ -135,7 +135,7 @@ async def test_killed_worker_fails_every_call_in_flight_at_once(host_of: StartHo
     ("how", "worker"), [("system", "in process"), ("keyboard", "in process"), ("system", "own process")]
 )
 async def test_function_that_exits_ends_its_worker(host_of: StartHost, how: str, worker: str) -> None:
-    """P19."""
+    """§P19."""
     _, client = await host_of(BEHAVIOUR, worker=worker)
     await client.get("/api/async/0")
     assert (await client.get(f"/api/exit/{how}")).status_code == 500
@@ -144,7 +144,7 @@ async def test_function_that_exits_ends_its_worker(host_of: StartHost, how: str,
 
 
 async def test_fault_mode_fails_all_calls_in_flight(host_of: StartHost) -> None:
-    """C8, in process: `kill_worker`."""
+    """§C8, in process: `kill_worker`."""
     host, client = await host_of(BEHAVIOUR)
     calls = [asyncio.create_task(client.get("/api/async/60")) for _ in range(3)]
     await asyncio.sleep(0.05)
@@ -155,7 +155,7 @@ async def test_fault_mode_fails_all_calls_in_flight(host_of: StartHost) -> None:
 
 
 def test_signal_kills_the_worker_of_a_host_process(processes: Processes, tmp_path: Any) -> None:
-    """C8: SIGUSR1."""
+    """§C8: SIGUSR1."""
     process, port = start_host(processes, write_app(tmp_path / "app", BEHAVIOUR))
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         first = client.get("/api/state").json()["pid"]
@@ -190,7 +190,7 @@ def is_running(process_id: int) -> bool:
 
 
 async def test_throttle_turns_calls_away(host_of: StartHost) -> None:
-    """C9, C10, P29."""
+    """§C9, §C10, §P29."""
     http = {"maxOutstandingRequests": 2, "maxConcurrentRequests": 1, "customHeaders": {"X-Custom": "1"}}
     _, client = await host_of(BEHAVIOUR, {"extensions": {"http": http}})
     began_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Keys, identity headers and the host's own endpoints (host document, part 4; timers by hand of part 5)."""
+"""Keys, identity headers and the host's own endpoints (Functions host §4; timers by hand of §5)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keys(wire: Wire) -> dict[str, str]:
 
 
 def test_function_level_opens_by_its_key_the_host_key_and_the_master_key(wire: Wire, keys: dict[str, str]) -> None:
-    """A1, A5, A6."""
+    """§A1, §A5, §A6."""
     for name in ("function", "host", "master"):
         assert wire.get("key/function", headers={"X-Functions-Key": keys[name]}).status_code == 200
         for parameter in ("code", "CODE"):
@@ -48,18 +48,18 @@ def test_function_level_opens_by_its_key_the_host_key_and_the_master_key(wire: W
 
 
 def test_admin_level_opens_by_the_master_key_alone(wire: Wire, keys: dict[str, str]) -> None:
-    """A2."""
+    """§A2."""
     statuses = {name: wire.get("key/admin", params={"code": key}).status_code for name, key in keys.items()}
     assert statuses == {"master": 200, "host": 401, "function": 401, "other": 401}
 
 
 def test_anonymous_ignores_a_wrong_key(wire: Wire) -> None:
-    """A3."""
+    """§A3."""
     assert wire.get("echo", headers={"x-functions-key": "wrong"}).status_code == 200
 
 
 def test_header_decides_over_the_query_and_two_codes_open_nothing(wire: Wire, keys: dict[str, str]) -> None:
-    """A4."""
+    """§A4."""
     good, bad = keys["function"], "bad"
     assert wire.get("key/function", params={"code": good}, headers={"x-functions-key": bad}).status_code == 401
     assert wire.get("key/function", params={"code": bad}, headers={"x-functions-key": good}).status_code == 200
@@ -67,7 +67,7 @@ def test_header_decides_over_the_query_and_two_codes_open_nothing(wire: Wire, ke
 
 
 def test_client_principal_headers_from_outside_pass_unchanged(wire: Wire) -> None:
-    """A7: without App Service Authentication in front, a stranger is whoever he says."""
+    """§A7: without App Service Authentication in front, a stranger is whoever he says."""
     claimed = {
         "x-ms-client-principal": "eyJ9",
         "x-ms-client-principal-id": "1",
@@ -79,7 +79,7 @@ def test_client_principal_headers_from_outside_pass_unchanged(wire: Wire) -> Non
 
 
 async def test_client_principal_headers_pass_even_where_the_setting_claims_authentication(host_of: StartHost) -> None:
-    """A7, A8."""
+    """§A7, §A8."""
     _, client = await host_of(BEHAVIOUR, environment={"WEBSITE_AUTH_ENABLED": "True"})
     answer = await client.get("/api/echo", headers={"x-ms-client-principal": "eyJ9"})
     assert answer.json()["headers"]["x-ms-client-principal"] == "eyJ9"
@@ -87,7 +87,7 @@ async def test_client_principal_headers_pass_even_where_the_setting_claims_authe
 
 
 def test_ping_and_its_like_are_open(wire: Wire) -> None:
-    """A10."""
+    """§A10."""
     for method in ("GET", "POST"):
         ping = wire.client.request(method, "/admin/host/ping")
         assert (ping.status_code, ping.content) == (200, b"")
@@ -114,7 +114,7 @@ def test_ping_and_its_like_are_open(wire: Wire) -> None:
     ],
 )
 def test_hosts_own_endpoints_need_the_master_key(wire: Wire, keys: dict[str, str], path: str) -> None:
-    """A11."""
+    """§A11."""
     without = wire.client.get(path)
     assert (without.status_code, without.headers["www-authenticate"]) == (401, "Bearer")
     assert wire.client.get(path, headers={"x-functions-key": keys["host"]}).status_code == 403
@@ -122,7 +122,7 @@ def test_hosts_own_endpoints_need_the_master_key(wire: Wire, keys: dict[str, str
 
 
 def test_files_and_webhooks_stay_shut(wire: Wire, keys: dict[str, str]) -> None:
-    """A11, A12."""
+    """§A11, §A12."""
     assert wire.client.get("/admin/vfs/").status_code == 401
     assert wire.client.get("/admin/vfs/", headers={"x-functions-key": keys["master"]}).status_code == 403
     without = wire.client.get("/runtime/webhooks/x")
@@ -132,12 +132,12 @@ def test_files_and_webhooks_stay_shut(wire: Wire, keys: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/zzz", "/admin/extensions", "/admin/proxies", "/api/echo2/keys"])
 def test_nothing_else_is_built_in(wire: Wire, path: str) -> None:
-    """A13."""
+    """§A13."""
     assert wire.client.get(path).status_code == 404
 
 
 async def test_platform_calls_need_no_key_on_managed_hosting(host_of: StartHost) -> None:
-    """A14: the front end marks what comes from outside with X-ARR-LOG-ID."""
+    """§A14: the front end marks what comes from outside with X-ARR-LOG-ID."""
     _, client = await host_of(routed(("one", "one", None)), is_behind_front_end=True)
     assert (await client.get("/admin/host/status")).json()["state"] == "Running"
     assert (await client.get("/")).status_code == 204
@@ -147,7 +147,7 @@ async def test_platform_calls_need_no_key_on_managed_hosting(host_of: StartHost)
 
 
 def test_status_of_the_host(wire: Wire, keys: dict[str, str]) -> None:
-    """A15."""
+    """§A15."""
     status = wire.client.get("/admin/host/status", headers={"x-functions-key": keys["master"]}).json()
     assert status["state"] == "Running"
     assert status["id"] == "wire"
@@ -169,7 +169,7 @@ def post_timer(wire: Wire, name: str, key: str | None, content: bytes = b"{}", k
 
 
 def test_timer_is_fired_by_hand(wire: Wire, keys: dict[str, str]) -> None:
-    """T11, T16."""
+    """§T11, §T16."""
     before = len(runs(wire))
     assert post_timer(wire, "YEARLY", keys["master"]) == 202
     assert post_timer(wire, "failing", keys["master"]) == 202
@@ -183,7 +183,7 @@ def test_timer_is_fired_by_hand(wire: Wire, keys: dict[str, str]) -> None:
 
 
 def test_timer_is_not_fired_by_a_wrong_request(wire: Wire, keys: dict[str, str]) -> None:
-    """T17."""
+    """§T17."""
     before = runs(wire)
     assert post_timer(wire, "yearly", keys["master"], kind="text/plain") == 415
     assert wire.client.post("/admin/functions/yearly", headers={"x-functions-key": keys["master"]}).status_code == 415
@@ -195,6 +195,6 @@ def test_timer_is_not_fired_by_a_wrong_request(wire: Wire, keys: dict[str, str])
 
 
 def test_keys_do_not_reach_the_log(wire: Wire, keys: dict[str, str]) -> None:
-    """A5: the host's own lines hold the path only."""
+    """§A5: the host's own lines hold the path only."""
     wire.get("key/function", params={"code": keys["function"]})
     assert all(key not in wire.process.text() for key in keys.values())

@@ -1,4 +1,4 @@
-"""What a function sees of a request (host document, part 2)."""
+"""What a function sees of a request (Functions host §2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seen(wire: Wire, *headers: str, target: str = "/api/echo", method: str = "GE
 
 
 def test_header_names_are_lower_case_and_repeats_joined_by_a_bare_comma(wire: Wire) -> None:
-    """Q1 to Q5."""
+    """§Q1 to §Q5."""
     headers = seen(
         wire, "Host: h", "Accept: text/html", "X-B: ", "Accept: */*", "Cookie: a=1; c=2", "Cookie: d=4", "X_A: é"
     )["headers"]
@@ -40,7 +40,7 @@ def test_header_names_are_lower_case_and_repeats_joined_by_a_bare_comma(wire: Wi
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"a\0b"])
 def test_header_that_is_no_text_is_400(wire: Wire, value: bytes) -> None:
-    """Q4."""
+    """§Q4."""
     answer = wire.raw(b"GET /api/echo HTTP/1.1\r\nHost: h\r\nX-A: " + value + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"X-Custom" not in answer
@@ -60,12 +60,12 @@ def test_header_that_is_no_text_is_400(wire: Wire, value: bytes) -> None:
     ],
 )
 def test_url_is_host_path_and_query_encoded_anew(wire: Wire, sent: str, url: str) -> None:
-    """Q6, R33."""
+    """§Q6, §R33."""
     assert seen(wire, target=sent)["url"] == url
 
 
 def test_url_comes_from_host_alone(wire: Wire) -> None:
-    """Q6 to Q9, A9."""
+    """§Q6 to §Q9, §A9."""
     forwarded = ("X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "Forwarded: host=evil", "X-Original-URL: /evil")
     found = seen(wire, "Host: anything.example:81", "Disguised-Host: evil", *forwarded)
     assert found["url"] == "http://anything.example:81/api/echo"
@@ -75,12 +75,12 @@ def test_url_comes_from_host_alone(wire: Wire) -> None:
 
 @pytest.mark.parametrize("hosts", [["X: y"], ["Host:"], ["Host: a", "Host: b"], ["Host: a b"], ["Host: é"]])
 def test_missing_or_malformed_host_is_400(wire: Wire, hosts: list[str]) -> None:
-    """Q9."""
+    """§Q9."""
     assert wire.ask("GET /api/echo HTTP/1.1", *hosts)[0] == 400
 
 
 def test_old_protocol_without_host_is_500_once_a_function_matches(wire: Wire) -> None:
-    """Q9."""
+    """§Q9."""
     assert wire.raw(b"GET /api/echo HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 500 ")
     assert wire.raw(b"GET /api/nothing HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 404 ")
 
@@ -92,7 +92,7 @@ def test_old_protocol_without_host_is_500_once_a_function_matches(wire: Wire) ->
 async def test_front_end_headers_count_behind_a_front_end(
     host_of: StartHost, proto: str, status: int, start: str
 ) -> None:
-    """Q8."""
+    """§Q8."""
     _, client = await host_of(routed(("one", "one", None)), is_behind_front_end=True)
     headers = {"X-Forwarded-Proto": proto, "Disguised-Host": "public.example", "X-Forwarded-Host": "evil"}
     answer = await client.get("/api/one", headers=headers)
@@ -112,7 +112,7 @@ async def test_front_end_headers_count_behind_a_front_end(
     ],
 )
 def test_params_are_joined_without_blanks_whatever_their_case(wire: Wire, query: str, params: object) -> None:
-    """Q10 to Q13."""
+    """§Q10 to §Q13."""
     found = seen(wire, target=f"/api/echo/r?{query}")
     assert found["params"] == params
     assert found["url"].endswith(f"?{query}")
@@ -120,7 +120,7 @@ def test_params_are_joined_without_blanks_whatever_their_case(wire: Wire, query:
 
 
 def test_body_arrives_as_bytes(wire: Wire) -> None:
-    """Q5, Q14, Q27."""
+    """§Q5, §Q14, §Q27."""
     body = bytes(range(256))
     found = seen(wire, "Host: h", "Content-Length: 256", "Content-Encoding: gzip", method="GET", body=body)
     assert found["body"].encode("latin-1") == body
@@ -138,12 +138,12 @@ def test_body_arrives_as_bytes(wire: Wire) -> None:
     ],
 )
 def test_json_is_read_whatever_its_content_type(wire: Wire, body: bytes, expected: str) -> None:
-    """Q15."""
+    """§Q15."""
     assert wire.client.post("/api/json", content=body, headers={"content-type": "text/plain"}).text == expected
 
 
 def test_forms_keep_repeats_and_blanks(wire: Wire) -> None:
-    """Q16, Q17."""
+    """§Q16, §Q17."""
     kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
     found = wire.client.post("/api/form", content=b"a=1&a=2+3&d=&e&%E6%97%A5=x", headers=kind).json()
     assert found["form"] == {"a": ["1", "2 3"], "d": [""], "e": [""], "日": ["x"]}
@@ -152,7 +152,7 @@ def test_forms_keep_repeats_and_blanks(wire: Wire) -> None:
 
 
 def test_chunked_body_is_not_handed_over(wire: Wire) -> None:
-    """Q18, Q19."""
+    """§Q18, §Q19."""
     chunks = b"5\r\nhello\r\n0\r\n\r\n"
     assert seen(wire, "Host: h", "Transfer-Encoding: chunked", method="POST", body=chunks)["body"] == ""
     both = ("Host: h", "Transfer-Encoding: chunked", "Content-Length: 5")
@@ -161,7 +161,7 @@ def test_chunked_body_is_not_handed_over(wire: Wire) -> None:
 
 
 async def test_chunked_body_is_not_handed_over_in_process_either(host_of: StartHost) -> None:
-    """Q18."""
+    """§Q18."""
     _, client = await host_of(BEHAVIOUR)
 
     async def pieces() -> Any:
@@ -172,7 +172,7 @@ async def test_chunked_body_is_not_handed_over_in_process_either(host_of: StartH
 
 
 def test_connection_is_kept_after_chunks_that_nobody_read(wire: Wire) -> None:
-    """Q18, Q26."""
+    """§Q18, §Q26."""
     first = (
         b"POST /api/echo/1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: v\r\n\r\n"
     )
@@ -194,7 +194,7 @@ def test_connection_is_kept_after_chunks_that_nobody_read(wire: Wire) -> None:
     ],
 )
 def test_malformed_request_is_400_by_the_server(wire: Wire, lines: list[str]) -> None:
-    """Q20, P29."""
+    """§Q20, §P29."""
     status, answer = wire.ask("GET /api/echo HTTP/1.1", "Host: h", *lines)
     assert status == 400
     assert "Content-Length: 0" in answer
@@ -204,12 +204,12 @@ def test_malformed_request_is_400_by_the_server(wire: Wire, lines: list[str]) ->
 
 @pytest.mark.parametrize("line", ["garbage", "GET /api/echo", "G(T /api/echo HTTP/1.1", "GET /api/echo HTTPS/1.1"])
 def test_garbage_line_is_400(wire: Wire, line: str) -> None:
-    """Q20."""
+    """§Q20."""
     assert wire.ask(line)[0] == 400
 
 
 def test_body_cut_short_gets_no_answer(wire: Wire) -> None:
-    """Q21."""
+    """§Q21."""
     with socket.create_connection(("127.0.0.1", wire.port), timeout=10) as connection:
         connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
         connection.shutdown(socket.SHUT_WR)
@@ -217,7 +217,7 @@ def test_body_cut_short_gets_no_answer(wire: Wire) -> None:
 
 
 async def test_body_that_never_comes_is_500(host_of: StartHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Q21."""
+    """§Q21."""
     monkeypatch.setattr(server, "STALLED_BODY_S", 0.05)
     host, _ = await host_of(BEHAVIOUR)
     async with server.Server(host.asgi) as serving:
@@ -236,7 +236,7 @@ async def talk(port: int, sent: bytes) -> bytes:
 
 
 def test_client_is_told_to_go_on_when_the_body_is_read(wire: Wire) -> None:
-    """Q22."""
+    """§Q22."""
     head = "Host: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
     assert wire.raw(f"POST /api/echo HTTP/1.1\r\n{head}hi".encode()).startswith(
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "
@@ -245,7 +245,7 @@ def test_client_is_told_to_go_on_when_the_body_is_read(wire: Wire) -> None:
 
 
 async def test_body_over_the_limit_is_500(host_of: StartHost) -> None:
-    """Q23."""
+    """§Q23."""
     _, client = await host_of(BEHAVIOUR, environment={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "10"})
     assert (await client.post("/api/echo", content=b"x" * 10)).status_code == 200
     answer = await client.post("/api/echo", content=b"x" * 11)
@@ -254,13 +254,13 @@ async def test_body_over_the_limit_is_500(host_of: StartHost) -> None:
 
 
 def test_default_body_limit_answers_before_the_body_is_sent(wire: Wire) -> None:
-    """Q23."""
+    """§Q23."""
     assert wire.ask("POST /api/echo HTTP/1.1", "Host: h", "Content-Length: 104857601")[0] == 500
     assert wire.ask("POST /api/nothing HTTP/1.1", "Host: h", "Content-Length: 104857601")[0] == 404
 
 
 def test_long_request_line_is_414(wire: Wire) -> None:
-    """Q24."""
+    """§Q24."""
     rest = len("GET /api/echo/ HTTP/1.1\r\n")
     assert wire.ask(f"GET /api/echo/{'a' * (8192 - rest)} HTTP/1.1")[0] == 200
     assert wire.ask(f"GET /api/echo/{'a' * (8193 - rest)} HTTP/1.1")[0] == 414
@@ -268,7 +268,7 @@ def test_long_request_line_is_414(wire: Wire) -> None:
 
 
 def test_too_many_or_too_large_headers_are_431(wire: Wire) -> None:
-    """Q25."""
+    """§Q25."""
     assert wire.ask("GET /api/echo HTTP/1.1", "Host: h", *(f"X-{n}: 1" for n in range(98)))[0] == 200
     assert wire.ask("GET /api/echo HTTP/1.1", "Host: h", *(f"X-{n}: 1" for n in range(99)))[0] == 431
     assert wire.ask("GET /api/echo HTTP/1.1", "Host: h", f"X: {'a' * 32_000}")[0] == 200
@@ -277,21 +277,21 @@ def test_too_many_or_too_large_headers_are_431(wire: Wire) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [("HTTP/1.2", 505), ("HTTP/3.0", 505), ("HTTP/1.1", 200)])
 def test_unknown_protocol_versions_are_505(wire: Wire, version: str, status: int) -> None:
-    """Q26, P29."""
+    """§Q26, §P29."""
     found, answer = wire.ask(f"GET /api/echo {version}", "Host: h", "Upgrade: h2c")
     assert found == status
     assert ("X-Custom" in answer) == (status == 200)
 
 
 def test_http_2_is_sent_away(wire: Wire) -> None:
-    """Q26: GOAWAY with HTTP_1_1_REQUIRED (13)."""
+    """§Q26: GOAWAY with HTTP_1_1_REQUIRED (13)."""
     answer = wire.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert answer[3] == 7
     assert answer[-1] == 13
 
 
 def test_old_protocol_is_answered_unchunked_and_closed(wire: Wire) -> None:
-    """Q26."""
+    """§Q26."""
     answer = wire.raw(b"GET /api/echo HTTP/1.0\r\nHost: h\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"chunked" not in head
@@ -299,14 +299,14 @@ def test_old_protocol_is_answered_unchunked_and_closed(wire: Wire) -> None:
 
 
 def test_pipelined_requests_and_bare_line_ends(wire: Wire) -> None:
-    """Q26."""
+    """§Q26."""
     answer = wire.raw(b"GET /api/echo/1 HTTP/1.1\nHost: h\n\nGET /api/echo/2 HTTP/1.1\nHost: h\nConnection: close\n\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 2
     assert answer.index(b"/echo/1") < answer.index(b"/echo/2")
 
 
 def test_context_names_the_call_the_function_and_the_trace(wire: Wire) -> None:
-    """Q28."""
+    """§Q28."""
     incoming = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     first = wire.get("context", headers={"traceparent": incoming}).json()
     second = wire.get("context").json()

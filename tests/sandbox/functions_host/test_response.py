@@ -1,4 +1,4 @@
-"""What becomes of a function's result (host document, part 3)."""
+"""What becomes of a function's result (Functions host §3)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cookies(wire: Wire, *values: str) -> list[str]:
 
 
 def test_body_is_chunked_unless_empty(wire: Wire) -> None:
-    """P1, P2."""
+    """§P1, §P2."""
     head, body = raw_answer(wire, body="x")
     assert "Transfer-Encoding: chunked" in head
     assert "Content-Length" not in head
@@ -45,13 +45,13 @@ def test_body_is_chunked_unless_empty(wire: Wire) -> None:
 
 
 def test_large_body_comes_in_one_chunk(wire: Wire) -> None:
-    """P1."""
+    """§P1."""
     _, body = raw_answer(wire, body=20_000_000)
     assert body.startswith("1312d00\r\nxxx")
 
 
 def test_server_and_date_of_the_function_replace_the_hosts(wire: Wire) -> None:
-    """P3."""
+    """§P3."""
     head, _ = raw_answer(wire, headers={"Server": "mine", "Date": "never"})
     assert "Server: mine" in head
     assert "Date: never" in head
@@ -74,12 +74,12 @@ def test_server_and_date_of_the_function_replace_the_hosts(wire: Wire) -> None:
     ],
 )
 def test_content_types(wire: Wire, spec: dict[str, Any], content_type: str | None) -> None:
-    """P4 to P6."""
+    """§P4 to §P6."""
     assert answered(wire, **spec).headers.get("content-type") == content_type
 
 
 def test_header_names_keep_their_case_and_the_last_value_wins(wire: Wire) -> None:
-    """P7, P8, P13."""
+    """§P7, §P8, §P13."""
     head, _ = raw_answer(wire, add=[["vARY", "A"], ["vARY", "B"], ["X-M", "1"], ["X-M", 2], ["x-EMPTY", ""]])
     lines = head.split("\r\n")
     assert "vARY: B" in lines
@@ -90,7 +90,7 @@ def test_header_names_keep_their_case_and_the_last_value_wins(wire: Wire) -> Non
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_bodies_of_204_and_304_are_dropped(wire: Wire, status: int) -> None:
-    """P9."""
+    """§P9."""
     head, body = raw_answer(wire, status_code=status, body="dropped")
     assert body == ""
     assert "text/plain" in head
@@ -99,7 +99,7 @@ def test_bodies_of_204_and_304_are_dropped(wire: Wire, status: int) -> None:
 
 
 def test_head_gets_no_body(wire: Wire) -> None:
-    """R7."""
+    """§R7."""
     head, body = raw_answer(wire, "HEAD", body="dropped")
     assert body == ""
     assert "200 OK" in head
@@ -107,12 +107,12 @@ def test_head_gets_no_body(wire: Wire) -> None:
 
 
 def test_location_is_verbatim(wire: Wire) -> None:
-    """P10."""
+    """§P10."""
     assert answered(wire, status_code=302, headers={"Location": "../x?y"}).headers["location"] == "../x?y"
 
 
 def test_other_headers_pass_unchanged_and_nothing_is_conditional(wire: Wire) -> None:
-    """P11, P28."""
+    """§P11, §P28."""
     given = {"ETag": "malformed", "Last-Modified": "never", "Allow": "X", "Vary": "A, B", "Content-Encoding": "gzipx"}
     sent = {"if-none-match": "malformed", "accept-encoding": "gzip, br"}
     found = wire.get("answer", params={"spec": json.dumps({"headers": given, "body": "x"})}, headers=sent)
@@ -122,7 +122,7 @@ def test_other_headers_pass_unchanged_and_nothing_is_conditional(wire: Wire) -> 
 
 @pytest.mark.parametrize("status", [201, 418, 451, 599, 600, 99, 0, -1, 1000, "201"])
 def test_any_status_goes_out(wire: Wire, status: int | str) -> None:
-    """P12."""
+    """§P12."""
     assert raw_answer(wire, status_code=status)[0].startswith(f"HTTP/1.1 {status} ")
 
 
@@ -130,7 +130,7 @@ def test_any_status_goes_out(wire: Wire, status: int | str) -> None:
     "headers", [{"X-A": "é"}, {"X-A": "a\r\nX-B: 1"}, {"X-A": "a\u0001"}, {"X A": "1"}, {"Location": "/日本"}]
 )
 def test_header_that_cannot_be_sent_is_an_empty_500(wire: Wire, headers: dict[str, str]) -> None:
-    """P10, P13."""
+    """§P10, §P13."""
     head, body = raw_answer(wire, headers=headers, body="x")
     assert head.startswith("HTTP/1.1 500 ")
     assert "X-B" not in head
@@ -139,7 +139,7 @@ def test_header_that_cannot_be_sent_is_an_empty_500(wire: Wire, headers: dict[st
 
 
 def test_content_length_of_the_function(wire: Wire) -> None:
-    """P14, P29."""
+    """§P14, §P29."""
     head, body = raw_answer(wire, headers={"Content-Length": "3"}, body="abc")
     assert "Content-Length: 3" in head
     assert "chunked" not in head
@@ -154,7 +154,7 @@ def test_content_length_of_the_function(wire: Wire) -> None:
 
 
 def test_transfer_encoding_of_the_function_breaks_the_message(wire: Wire) -> None:
-    """P15."""
+    """§P15."""
     head, body = raw_answer(wire, headers={"Transfer-Encoding": "chunked"}, body="abc")
     assert "chunked" in head
     assert body == "abc"
@@ -162,7 +162,7 @@ def test_transfer_encoding_of_the_function_breaks_the_message(wire: Wire) -> Non
 
 
 def test_text_is_an_answer_and_json_text_may_be_a_whole_one(wire: Wire) -> None:
-    """P16."""
+    """§P16."""
     plain = wire.client.post("/api/text", content=b"hello")
     assert (plain.status_code, plain.text) == (200, "hello")
     assert plain.headers["content-type"] == "text/plain; charset=utf-8"
@@ -175,7 +175,7 @@ def test_text_is_an_answer_and_json_text_may_be_a_whole_one(wire: Wire) -> None:
     "path", ["return/bytes", "return/none", "return/dict", "return/int", "return/list", "return/tuple", "raise"]
 )
 def test_wrong_result_and_exception_are_an_empty_500(wire: Wire, path: str) -> None:
-    """P17, P18, P29."""
+    """§P17, §P18, §P29."""
     answer = wire.get(path)
     assert (answer.status_code, answer.content) == (500, b"")
     assert "content-type" not in answer.headers
@@ -184,7 +184,7 @@ def test_wrong_result_and_exception_are_an_empty_500(wire: Wire, path: str) -> N
 
 
 async def test_exception_is_logged_twice_and_never_sent(host_of: StartHost, caplog: pytest.LogCaptureFixture) -> None:
-    """P18."""
+    """§P18."""
     _, client = await host_of(BEHAVIOUR, environment={"AZURE_FUNCTIONS_ENVIRONMENT": "Development"})
     answer = await client.get("/api/raise")
     assert (answer.status_code, answer.content) == (500, b"")
@@ -212,19 +212,19 @@ async def test_exception_is_logged_twice_and_never_sent(host_of: StartHost, capl
     ],
 )
 def test_cookies_are_written_anew(wire: Wire, given: str, sent: str) -> None:
-    """P20 to P23, P26."""
+    """§P20 to §P23, §P26."""
     assert cookies(wire, given) == [sent]
 
 
 @pytest.mark.parametrize("given", ['a=1"2', "a=日本", "a=1; Partitioned"])
 def test_cookies_that_are_dropped_without_a_word(wire: Wire, given: str) -> None:
-    """P24."""
+    """§P24."""
     assert cookies(wire, given) == []
     assert cookies(wire, given, "b=2") == ["b=2; domain=; path="]
 
 
 def test_unknown_attributes_become_cookies(wire: Wire) -> None:
-    """P25."""
+    """§P25."""
     assert [line.partition(";")[0] for line in cookies(wire, "a=1; Priority=High; Foo=bar")] == [
         "a=1",
         "Priority=High",
@@ -233,7 +233,7 @@ def test_unknown_attributes_become_cookies(wire: Wire) -> None:
 
 
 def test_several_cookies_keep_their_order(wire: Wire) -> None:
-    """P8, P27."""
+    """§P8, §P27."""
     lines = [line.partition(";")[0] for line in cookies(wire, "b=1", "a=2", "b=3")]
     assert lines == ["b=1", "a=2", "b=3"]
     assert cookies(wire, "a=1; Path=/, b=2; Path=/") == ["a=1; domain=; path=/,", "b=2; domain=; path=/"]
@@ -252,14 +252,14 @@ def test_several_cookies_keep_their_order(wire: Wire) -> None:
     ],
 )
 def test_custom_headers_are_on_every_answer_of_the_host(wire: Wire, path: str, status: int) -> None:
-    """P29."""
+    """§P29."""
     answer = wire.client.get(path)
     assert answer.status_code == status
     assert answer.headers["x-custom"] == "from host.json"
 
 
 def test_function_wins_over_custom_headers(wire: Wire) -> None:
-    """P30."""
+    """§P30."""
     assert answered(wire, headers={"x-custom": "mine"}).headers.get_list("x-custom") == ["mine"]
     assert wire.client.get("/admin/host/ping").headers.get_list("cache-control") == ["no-store,no-cache"]
 
@@ -268,7 +268,7 @@ HSTS = {"extensions": {"http": {"hsts": {"isEnabled": True, "maxAge": "10"}}}}
 
 
 async def test_strict_transport_security_is_sent_over_https_only(host_of: StartHost) -> None:
-    """P31, P32: a bare number is days."""
+    """§P31, §P32: a bare number is days."""
     _, client = await host_of(BEHAVIOUR, HSTS, is_behind_front_end=True)
     own = {"spec": json.dumps({"headers": {"Strict-Transport-Security": "max-age=1"}})}
     for path in ("/api/echo", "/api/key/function", "/api/nothing", "/api/raise", "/admin/host/ping", "/"):
@@ -281,13 +281,13 @@ async def test_strict_transport_security_is_sent_over_https_only(host_of: StartH
 
 
 async def test_strict_transport_security_ignores_the_scheme_a_stranger_claims(host_of: StartHost) -> None:
-    """P31, Q8."""
+    """§P31, §Q8."""
     _, client = await host_of(BEHAVIOUR, HSTS)
     answer = await client.get("/api/echo", headers={"x-forwarded-proto": "https"})
     assert "strict-transport-security" not in answer.headers
 
 
 async def test_server_of_custom_headers_replaces_kestrel(host_of: StartHost) -> None:
-    """P30."""
+    """§P30."""
     _, client = await host_of(BEHAVIOUR, {"extensions": {"http": {"customHeaders": {"Server": "none"}}}})
     assert (await client.get("/api/echo")).headers.get_list("server") == ["none"]

@@ -1,4 +1,4 @@
-"""Which function a request reaches (host document, part 1)."""
+"""Which function a request reaches (Functions host §1)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def reached(wire: Wire, path: str, method: str = "GET") -> tuple[str, dict[str, 
     ],
 )
 def test_first_function_by_name_wins_without_precedence(routes: Wire, path: str, expected: object) -> None:
-    """R1, R2."""
+    """§R1, §R2."""
     assert reached(routes, path) == expected
 
 
 def test_method_falls_through_to_a_later_route(routes: Wire) -> None:
-    """R3, R6."""
+    """§R3, §R6."""
     assert reached(routes, "sm") == ("sm_get", {})
     assert reached(routes, "sm", "POST") == ("sm_post", {})
     assert reached(routes, "sp/7") == ("sp_get", {"id": "7"})
@@ -49,7 +49,7 @@ def test_method_falls_through_to_a_later_route(routes: Wire) -> None:
 
 
 def test_overlapping_methods_on_one_route_lose_the_later_function(routes: Wire) -> None:
-    """R4, R5, X3."""
+    """§R4, §R5, §X3."""
     assert reached(routes, "over") == ("over_a", {})
     assert reached(routes, "over", "POST") == 404
     assert reached(routes, "anything") == ("over_c", {})
@@ -58,14 +58,14 @@ def test_overlapping_methods_on_one_route_lose_the_later_function(routes: Wire) 
 
 
 def test_routes_that_begin_like_the_hosts_own_are_refused(routes: Wire) -> None:
-    """R23."""
+    """§R23."""
     assert reached(routes, "administration") == 404
     assert reached(routes, "runtimes/x") == 404
     assert routes.process.text().count("The specified route conflicts with one or more built in routes.") == 2
 
 
 def test_unlisted_method_is_404_and_never_405(routes: Wire) -> None:
-    """R6, R28."""
+    """§R6, §R28."""
     status, answer = routes.ask("POST /api/only HTTP/1.1")
     assert status == 404
     assert "allow" not in answer.lower()
@@ -77,14 +77,14 @@ def test_unlisted_method_is_404_and_never_405(routes: Wire) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 def test_head_and_options_are_not_implied(routes: Wire, method: str) -> None:
-    """R7, R8."""
+    """§R7, §R8."""
     status, answer = routes.ask(f"{method} /api/only HTTP/1.1", "Host: h", "Origin: https://o.example")
     assert status == 404
     assert "access-control" not in answer.lower()
 
 
 def test_head_is_served_without_body_or_length_where_listed(routes: Wire) -> None:
-    """R7."""
+    """§R7."""
     status, answer = routes.ask("HEAD /api/all HTTP/1.1")
     head, _, body = answer.partition("\r\n\r\n")
     assert status == 200
@@ -95,24 +95,24 @@ def test_head_is_served_without_body_or_length_where_listed(routes: Wire) -> Non
 
 @pytest.mark.parametrize("method", ["GET", "PROPFIND", "TRACE", "CONNECT", "FOO", "OPTIONS", "get"])
 def test_every_method_reaches_a_function_that_lists_none(routes: Wire, method: str) -> None:
-    """R9."""
+    """§R9."""
     _, answer = routes.ask(f"{method} /api/all HTTP/1.1")
     assert f'"method": "{method.upper()}"' in answer
 
 
 def test_lower_case_method_matches_a_listed_one(routes: Wire) -> None:
-    """R9."""
+    """§R9."""
     assert reached(routes, "only", "get") == ("only_get", {})
 
 
 def test_function_name_is_the_route_where_there_is_none(routes: Wire) -> None:
-    """R10."""
+    """§R10."""
     assert reached(routes, "namedroute") == ("NamedRoute", {})
     assert reached(routes, "empty_route") == ("empty_route", {})
 
 
 def test_paths_match_whatever_their_case_and_values_keep_it(routes: Wire) -> None:
-    """R11."""
+    """§R11."""
     status, answer = routes.ask("GET /API/P/AbC HTTP/1.1")
     assert status == 200
     assert '"url": "http://h/API/P/AbC"' in answer
@@ -120,14 +120,14 @@ def test_paths_match_whatever_their_case_and_values_keep_it(routes: Wire) -> Non
 
 
 def test_one_trailing_slash_is_ignored(routes: Wire) -> None:
-    """R12."""
+    """§R12."""
     assert reached(routes, "only/") == ("only_get", {})
     assert reached(routes, "p/a/") == ("p", {"x": "a"})
     assert '"url": "http://h/api/p/a/"' in routes.ask("GET /api/p/a/ HTTP/1.1")[1]
 
 
 def test_double_slashes_are_not_folded(routes: Wire) -> None:
-    """R13."""
+    """§R13."""
     assert reached(routes, "/p/a") == 404
     assert routes.ask("GET //api/p/a HTTP/1.1")[0] == 404
     assert reached(routes, "p//a") == 404
@@ -154,7 +154,7 @@ def test_double_slashes_are_not_folded(routes: Wire) -> None:
     ],
 )
 def test_absent_optional_parameters_are_left_out(routes: Wire, path: str, expected: object) -> None:
-    """R14 to R16, R19, R21, R22."""
+    """§R14 to §R16, §R19, §R21, §R22."""
     assert reached(routes, path) == expected
 
 
@@ -181,7 +181,7 @@ def test_absent_optional_parameters_are_left_out(routes: Wire, path: str, expect
     ],
 )
 def test_constraints_decide_a_match_and_values_stay_text(routes: Wire, path: str, matches: bool) -> None:
-    """R17 to R20."""
+    """§R17 to §R20."""
     found = reached(routes, path)
     if matches:
         assert isinstance(found, tuple)
@@ -191,7 +191,7 @@ def test_constraints_decide_a_match_and_values_stay_text(routes: Wire, path: str
 
 
 def test_literal_text_is_compared_with_the_decoded_path(routes: Wire) -> None:
-    """R26, R27."""
+    """§R26, §R27."""
     assert reached(routes, "with%20space") == ("spaced", {})
     assert reached(routes, "%E6%97%A5%E6%9C%AC") == ("japanese", {})
     assert reached(routes, "pc%2520x") == ("percent", {})
@@ -229,17 +229,17 @@ def test_literal_text_is_compared_with_the_decoded_path(routes: Wire) -> None:
     ],
 )
 def test_parameters_are_decoded_but_for_slashes(routes: Wire, sent: str, seen: str) -> None:
-    """R30 to R38."""
+    """§R30 to §R38."""
     assert reached(routes, f"p/{sent}") == ("p", {"x": seen})
 
 
 def test_slash_stays_encoded_in_a_catch_all_too(routes: Wire) -> None:
-    """R32."""
+    """§R32."""
     assert reached(routes, "r/a%2Fb/c") == ("r", {"rest": "a%2Fb/c"})
 
 
 def test_nul_and_raw_bytes_in_a_path_are_400_and_close(routes: Wire) -> None:
-    """R39."""
+    """§R39."""
     for target in ("/api/p/%00", "/api/p/é"):
         status, answer = routes.ask(f"GET {target} HTTP/1.1")
         assert status == 400
@@ -248,7 +248,7 @@ def test_nul_and_raw_bytes_in_a_path_are_400_and_close(routes: Wire) -> None:
 
 
 def test_dot_segments_are_resolved_before_routing(routes: Wire) -> None:
-    """R40."""
+    """§R40."""
     assert reached(routes, "p/../all") == ("all_methods", {})
     assert reached(routes, "r/%2e%2e/all") == ("all_methods", {})
     assert reached(routes, "./all") == ("all_methods", {})
@@ -256,13 +256,13 @@ def test_dot_segments_are_resolved_before_routing(routes: Wire) -> None:
 
 
 def test_absolute_form_must_agree_with_host(routes: Wire) -> None:
-    """R41."""
+    """§R41."""
     assert routes.ask("GET http://h/api/all HTTP/1.1")[0] == 200
     assert routes.ask("GET http://other/api/all HTTP/1.1")[0] == 400
 
 
 def test_fragment_is_no_part_of_a_path_and_kept_in_a_query(routes: Wire) -> None:
-    """R42."""
+    """§R42."""
     assert routes.ask("GET /api/all#frag HTTP/1.1")[0] == 404
     answer = routes.ask("GET /api/all?a=b#c HTTP/1.1")[1]
     assert '"url": "http://h/api/all?a=b%23c"' in answer
@@ -270,7 +270,7 @@ def test_fragment_is_no_part_of_a_path_and_kept_in_a_query(routes: Wire) -> None
 
 
 def test_asterisk_form(routes: Wire) -> None:
-    """R43."""
+    """§R43."""
     assert routes.ask("GET * HTTP/1.1")[0] == 405
     assert routes.ask("OPTIONS * HTTP/1.1")[0] == 404
 
@@ -279,7 +279,7 @@ def test_asterisk_form(routes: Wire) -> None:
     "route", ["u/{x", "v/{x}/{x}", "w/{x:nope}", "q?x=1", "a/{*r}/b", "/lead/x", "a/{x:regex([)}", "{x}{y}/b"]
 )
 async def test_malformed_route_puts_the_whole_host_in_error(host_of: StartHost, route: str) -> None:
-    """R24, R25, X5."""
+    """§R24, §R25, §X5."""
     _, client = await host_of(routed(("bad", route, None), ("good", "good", None)))
     for path in ("/api/good", "/", "/nothing"):
         answer = await client.get(path)
@@ -288,14 +288,14 @@ async def test_malformed_route_puts_the_whole_host_in_error(host_of: StartHost, 
 
 
 async def test_names_equal_but_for_case_put_the_whole_host_in_error(host_of: StartHost) -> None:
-    """X4."""
+    """§X4."""
     host, client = await host_of(routed(("ok", "a", None), ("OK", "b", None)))
     assert (await client.get("/api/a")).status_code == 503
     assert host.errors == ("Sequence contains more than one matching element: ok, OK",)
 
 
 async def test_root_is_the_home_page_until_a_function_takes_it(host_of: StartHost) -> None:
-    """R51, R56."""
+    """§R51, §R56."""
     _, client = await host_of(routed(("one", "one", None)), {"extensions": {"http": {"routePrefix": ""}}})
     for method in ("GET", "HEAD", "POST"):
         answer = await client.request(method, "/")
@@ -309,7 +309,7 @@ async def test_root_is_the_home_page_until_a_function_takes_it(host_of: StartHos
 
 
 async def test_home_page_can_be_turned_off(host_of: StartHost) -> None:
-    """R52."""
+    """§R52."""
     _, client = await host_of(routed(("one", "one", None)), environment={"AzureWebJobsDisableHomepage": "true"})
     answer = await client.get("/")
     assert (answer.status_code, answer.content) == (204, b"")
@@ -317,14 +317,14 @@ async def test_home_page_can_be_turned_off(host_of: StartHost) -> None:
 
 @pytest.mark.parametrize("route", ["/", "{*path}", "{page?}"])
 async def test_function_takes_the_root(host_of: StartHost, route: str) -> None:
-    """R53, R54."""
+    """§R53, §R54."""
     _, client = await host_of(routed(("root", route, None)), {"extensions": {"http": {"routePrefix": ""}}})
     answer = (await client.get("/")).json()
     assert (answer["function"], answer["route_params"]) == ("root", {})
 
 
 async def test_catch_all_swallows_what_sorts_later_but_not_the_hosts_own_paths(host_of: StartHost) -> None:
-    """R55, R56."""
+    """§R55, §R56."""
     text = routed(("any", "{*path}", None), ("before", "before", None), ("Also", "also", None))
     _, client = await host_of(text, {"extensions": {"http": {"routePrefix": ""}}})
     reached_by = {path: (await client.get(path)).json()["function"] for path in ("/before", "/also", "/admin/zzz")}
@@ -336,7 +336,7 @@ async def test_catch_all_swallows_what_sorts_later_but_not_the_hosts_own_paths(h
 
 
 async def test_one_function_with_an_unknown_trigger_is_left_out(host_of: StartHost) -> None:
-    """X3."""
+    """§X3."""
     queue = '\n@app.queue_trigger(arg_name="m", queue_name="q", connection="c")\ndef queued(m: str) -> None: ...\n'
     host, client = await host_of(routed(("one", "one", None)) + queue)
     assert (await client.get("/api/one")).status_code == 200

@@ -1,4 +1,4 @@
-"""Rules of the host that are pure: properties that hold whatever comes."""
+"""Rules of the host that are pure (Functions host §1 to §5): properties that hold whatever comes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.ju
 
 @given(st.lists(SEGMENT, min_size=1, max_size=5).filter(lambda parts: all("%2f" not in part.lower() for part in parts)))
 def test_every_segment_comes_back_from_its_encoding(segments: list[str]) -> None:
-    """R30 to R38: what a careful client encodes, the function sees, but for what looks like an encoded slash."""
+    """§R30 to §R38: what a careful client encodes, the function sees, but for what looks like an encoded slash."""
     raw = "/" + "/".join(quote(segment, safe="") for segment in segments)
     assert decode_path(raw) == "/" + "/".join(segments)
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=60))
 def test_decoding_never_makes_a_slash_or_a_dot_segment(rest: str) -> None:
-    """R32, R40."""
+    """§R32, §R40."""
     try:
         decoded = decode_path("/" + rest)
     except BadPathError:
@@ -46,7 +46,7 @@ def test_decoding_never_makes_a_slash_or_a_dot_segment(rest: str) -> None:
 
 @given(SEGMENT)
 def test_encoded_path_leads_back_to_itself(segment: str) -> None:
-    """Q6: ``req.url`` names the same path, unless a piece of it looks like an escape (R33)."""
+    """§Q6: ``req.url`` names the same path, unless a piece of it looks like an escape (§R33)."""
     encoded = encode_path(f"/{segment}")
     assert encoded.isascii()
     if re.search("%[0-9A-Fa-f]{2}", segment) is None:
@@ -55,14 +55,14 @@ def test_encoded_path_leads_back_to_itself(segment: str) -> None:
 
 @given(st.lists(SEGMENT, min_size=1, max_size=4), st.booleans())
 def test_catch_all_takes_the_rest_as_it_is(segments: list[str], open_ended: bool) -> None:
-    """R13."""
+    """§R13."""
     rest = "/".join(segments) + ("/" if open_ended else "")
     assert Template.parse("r/{*rest}").match(f"/r/{rest}") == {"rest": rest}
 
 
 @given(st.lists(st.sampled_from(["a", "B", "x-y"]), min_size=1, max_size=4), SEGMENT)
 def test_literal_route_matches_its_own_path_in_any_case(parts: list[str], value: str) -> None:
-    """R11, R12."""
+    """§R11, §R12."""
     template = Template.parse("/".join([*parts, "{value}"]))
     for path in (f"/{'/'.join(parts).upper()}/{value}", f"/{'/'.join(parts).lower()}/{value}/"):
         assert template.match(path) == {"value": value}
@@ -72,13 +72,13 @@ def test_literal_route_matches_its_own_path_in_any_case(parts: list[str], value:
 
 @given(st.integers(-(2**33), 2**33))
 def test_int_is_of_32_bits(number: int) -> None:
-    """R17."""
+    """§R17."""
     assert (Template.parse("{x:int}").match(f"/{number}") is not None) == (-(2**31) <= number < 2**31)
 
 
 @given(st.integers(0, 30), st.integers(0, 30), TEXT)
 def test_length_constraints(low: int, high: int, value: str) -> None:
-    """R19."""
+    """§R19."""
     fits = Template.parse(f"{{x:length({low},{high})}}").match(f"/{value}") is not None
     assert fits == (low <= len(value) <= high)
     both = Template.parse(f"{{x:minlength({low}):maxlength({high})}}").match(f"/{value}") is not None
@@ -105,13 +105,13 @@ def test_length_constraints(low: int, high: int, value: str) -> None:
     ],
 )
 def test_further_constraints(constraint: str, value: str, matches: bool) -> None:
-    """R19, R20."""
+    """§R19, §R20."""
     assert (Template.parse(f"{{x:{constraint}}}").match(f"/{value}") is not None) == matches
 
 
 @given(st.lists(st.tuples(st.text("abAB", max_size=2), st.text(" +&=%é#;", max_size=4)), max_size=6))
 def test_query_gives_each_name_once_with_all_its_values(pairs: list[tuple[str, str]]) -> None:
-    """Q10 to Q12."""
+    """§Q10 to §Q12."""
     query = "&".join(f"{quote(name)}={quote(value, safe='')}" for name, value in pairs)
     found = read_query(query)
     for name in {name.lower() for name, _ in pairs}:
@@ -121,7 +121,7 @@ def test_query_gives_each_name_once_with_all_its_values(pairs: list[tuple[str, s
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_cookie_value_is_percent_encoded_and_nothing_else(value: str) -> None:
-    """P23: what goes out is safe to parse and decodes to what the function meant."""
+    """§P23: what goes out is safe to parse and decodes to what the function meant."""
     line = write_cookie(Cookie("a", value))
     assert re.fullmatch(r"a=[A-Za-z0-9%._~-]*", line)
     parsed = SimpleCookie(line)
@@ -140,7 +140,7 @@ FIELD = st.one_of(
 @settings(max_examples=30)
 @given(st.tuples(FIELD, FIELD, FIELD), TIMES)
 def test_next_occurrence_is_the_first_that_fits(fields: tuple[str, str, str], at: datetime) -> None:
-    """T1: compared with a search second by second over two hours, or to the occurrence if that comes first."""
+    """§T1: compared with a search second by second over two hours, or to the occurrence if that comes first."""
     schedule = Schedule.parse(f"{fields[0]} {fields[1]} {fields[2]} * * *")
     found = schedule.next_after(at)
     assert found is not None
@@ -157,7 +157,7 @@ def test_next_occurrence_is_the_first_that_fits(fields: tuple[str, str, str], at
 
 @given(TIMES)
 def test_occurrences_in_a_zone_with_summer_time_move_on(at: datetime) -> None:
-    """T5."""
+    """§T5."""
     found = Schedule.parse("0 */30 * * * *").next_after(at, ZoneInfo("Europe/Berlin"))
     assert found is not None
     assert timedelta() < found - at <= timedelta(minutes=90)
@@ -177,7 +177,7 @@ def test_occurrences_in_a_zone_with_summer_time_move_on(at: datetime) -> None:
     ],
 )
 def test_schedules(text: str, at: str, expected: str) -> None:
-    """T1."""
+    """§T1."""
     found = Schedule.parse(text).next_after(datetime.fromisoformat(f"{at}+00:00"))
     assert found == datetime.fromisoformat(f"{expected}+00:00")
 
@@ -192,14 +192,14 @@ def test_schedule_without_an_occurrence() -> None:
      "24:00:00", "00:60:00", "00:00:00", "-00:01:00", "a b c d e f"],
 )  # fmt: skip
 def test_malformed_schedules(text: str) -> None:
-    """T4."""
+    """§T4."""
     with pytest.raises(ScheduleError):
         Schedule.parse(text)
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=9999)).map(lambda span: timedelta(seconds=int(span.total_seconds()))))
 def test_time_spans(span: timedelta) -> None:
-    """P32, T1."""
+    """§P32, §T1."""
     hours, rest = divmod(span.seconds, 3600)
     assert time_span(f"{span.days}.{hours:02}:{rest // 60:02}:{rest % 60:02}") == span
     assert time_span(str(span.days)) == timedelta(days=span.days)

@@ -1,4 +1,4 @@
-"""Indexing, its failures, and the start of a host (host document, parts 7 and 8)."""
+"""Indexing, its failures, and the start of a host (Functions host §7 and §8)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BROKEN = {
     ("text", "worker"), [*((text, "in process") for text in BROKEN.values()), (BROKEN["raises"], "own process")]
 )
 async def test_broken_app_is_404_everywhere_with_a_home_page(host_of: StartHost, text: str, worker: str) -> None:
-    """X1, X2."""
+    """§X1, §X2."""
     host, client = await host_of(text, worker=worker)
     statuses = {path: (await client.get(path)).status_code for path in ("/api/one", "/api/a", "/", "/admin/host/ping")}
     assert statuses == {"/api/one": 404, "/api/a": 404, "/": 200, "/admin/host/ping": 200}
@@ -43,13 +43,13 @@ async def test_broken_app_is_404_everywhere_with_a_home_page(host_of: StartHost,
 
 
 async def test_missing_function_app_is_a_host_without_functions(tmp_path: Path) -> None:
-    """X2."""
+    """§X2."""
     async with await FunctionsHost.start(tmp_path) as host:
         assert (host.index_error, host.errors, host.table.all) == (None, (), ())
 
 
 async def test_process_that_ends_while_it_imports_is_a_broken_app(host_of: StartHost) -> None:
-    """X1."""
+    """§X1."""
     host, client = await host_of("import os; os._exit(1)", worker="own process")
     assert host.index_error == "The worker process ended while it imported function_app.py."
     assert (await client.get("/")).status_code == 200
@@ -61,7 +61,7 @@ async def test_process_that_ends_while_it_imports_is_a_broken_app(host_of: Start
      '{"version": "2.0", "functionTimeout": "00:00:00"}', '{"version": "2.0", "extensions": {"http": 5}}'],
 )  # fmt: skip
 async def test_fatal_error_is_503_everywhere(host_of: StartHost, host_json: str) -> None:
-    """X5, P29."""
+    """§X5, §P29."""
     host, client = await host_of(BEHAVIOUR, host_json)
     for path in ("/", "/api/echo", "/nothing"):
         answer = await client.get(path)
@@ -73,7 +73,7 @@ async def test_fatal_error_is_503_everywhere(host_of: StartHost, host_json: str)
 
 
 async def test_fatal_answer_has_no_custom_headers(host_of: StartHost) -> None:
-    """X5, P29."""
+    """§X5, §P29."""
     _, client = await host_of(
         routed(("bad", "u/{x", None)), {"extensions": {"http": {"customHeaders": {"X-Custom": "1"}}}}
     )
@@ -82,7 +82,7 @@ async def test_fatal_answer_has_no_custom_headers(host_of: StartHost) -> None:
 
 
 def test_app_is_imported_once_from_its_root_with_the_hosts_variables(processes: Processes, tmp_path: Path) -> None:
-    """S1, S3, S4, S8, S9."""
+    """§S1, §S3, §S4, §S8, §S9."""
     app = write_app(tmp_path / "app", BEHAVIOUR)
     write_local_settings(app)
     process, port = start_host(processes, app)
@@ -112,7 +112,7 @@ async def path(req: func.HttpRequest) -> func.HttpResponse:
 
 @pytest.mark.parametrize(("order", "wins"), [("development", "installed"), ("managed", "app")])
 async def test_both_orders_of_the_search_path(tmp_path: Path, order: SysPathOrder, wins: str) -> None:
-    """S5, S6: an installed package named like the app's own wins on a developer's machine only."""
+    """§S5, §S6: an installed package named like the app's own wins on a developer's machine only."""
     app = write_app(tmp_path / "app", SHADOWED)
     for directory in (app, tmp_path / "installed"):
         (directory / "shared").mkdir(parents=True)
@@ -133,7 +133,7 @@ async def test_both_orders_of_the_search_path(tmp_path: Path, order: SysPathOrde
 
 
 def test_local_settings_are_read_only_when_asked_for(processes: Processes, tmp_path: Path) -> None:
-    """S9; without the option: see `test_app_is_imported_once_from_its_root_with_the_hosts_variables`."""
+    """§S9; without the option: see `test_app_is_imported_once_from_its_root_with_the_hosts_variables`."""
     app = write_app(tmp_path / "app", BEHAVIOUR)
     process, port = start_host(processes, app, "--settings", str(write_local_settings(app)))
     answer = httpx.get(f"http://127.0.0.1:{port}/api/state", headers={"origin": "https://o.example"})
@@ -168,7 +168,7 @@ async def test_hosts_after_one_another_start_afresh_and_leave_nothing(tmp_path: 
 
 
 async def test_two_hosts_of_one_app_live_side_by_side_in_processes_of_their_own(tmp_path: Path) -> None:
-    """C11: module state is per process; keys are shared by storage."""
+    """§C11: module state is per process; keys are shared by storage."""
     app = write_app(tmp_path / "app", BEHAVIOUR)
     storage = tmp_path / "storage"
     async with (

@@ -1,4 +1,4 @@
-"""Timers (host document, part 5), on a clock of the test's own and, once, on the machine's."""
+"""Timers (Functions host §5), on a clock of the test's own and, once, on the machine's."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def listening(
 
 
 async def test_fires_on_its_schedule_with_its_status() -> None:
-    """T1, T8, T11, T13: the status before a run, moved on after it."""
+    """§T1, §T8, §T11, §T13: the status before a run, moved on after it."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -95,7 +95,7 @@ async def test_fires_on_its_schedule_with_its_status() -> None:
 
 
 async def test_interval_counts_from_the_start() -> None:
-    """T1."""
+    """§T1."""
     clock = ManualClock(NOON)
     recorder = Recorder(clock)
     async with listening(clock, recorder, schedule="00:01:30"):
@@ -105,7 +105,7 @@ async def test_interval_counts_from_the_start() -> None:
 
 @pytest.mark.parametrize(("lasts_s", "expected"), [(7, [30, 37.01, 44.02]), (1, [30, 32, 34])])
 async def test_long_run_is_followed_at_once_and_never_overlapped(lasts_s: float, expected: list[float]) -> None:
-    """T12: a schedule of two seconds; ticks during a run are dropped, the grid is left."""
+    """§T12: a schedule of two seconds; ticks during a run are dropped, the grid is left."""
     clock = ManualClock(NOON - timedelta(seconds=1))
     recorder = Recorder(clock, lasts_s)
     async with listening(clock, recorder, schedule="*/2 * * * * *"):
@@ -115,7 +115,7 @@ async def test_long_run_is_followed_at_once_and_never_overlapped(lasts_s: float,
 
 
 async def test_missed_runs_are_made_up_once_as_past_due() -> None:
-    """T10."""
+    """§T10."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -132,7 +132,7 @@ async def test_missed_runs_are_made_up_once_as_past_due() -> None:
 
 
 async def test_timer_that_never_ran_is_not_past_due() -> None:
-    """T10: a new timer, stopped before its first run."""
+    """§T10: a new timer, stopped before its first run."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -144,7 +144,7 @@ async def test_timer_that_never_ran_is_not_past_due() -> None:
 
 
 async def test_changed_schedule_is_not_past_due() -> None:
-    """T10."""
+    """§T10."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -157,7 +157,7 @@ async def test_changed_schedule_is_not_past_due() -> None:
 
 @pytest.mark.parametrize(("schedule", "use_monitor"), [("*/30 * * * * *", True), (MINUTE, False), ("00:00:59", True)])
 async def test_no_monitor_under_a_minute_or_where_it_is_off(schedule: str, use_monitor: bool) -> None:
-    """T9, T10: no status and never past due."""
+    """§T9, §T10: no status and never past due."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     for _ in range(2):
@@ -169,7 +169,7 @@ async def test_no_monitor_under_a_minute_or_where_it_is_off(schedule: str, use_m
 
 
 async def test_run_on_startup_fires_at_start_and_at_take_over() -> None:
-    """T7."""
+    """§T7."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     first, second = Recorder(clock), Recorder(clock)
     async with AsyncExitStack() as stack:
@@ -189,7 +189,7 @@ async def test_run_on_startup_fires_at_start_and_at_take_over() -> None:
 
 
 async def test_one_of_several_hosts_fires_and_another_takes_over_after_the_lease(tmp_path: Path) -> None:
-    """T14, T15: the holder is killed, so that nobody gives its lock back."""
+    """§T14, §T15: the holder is killed, so that nobody gives its lock back."""
     clock = ManualClock(NOON)
     first, second = Recorder(clock), Recorder(clock)
     lock = tmp_path / "azure-webjobs-hosts/locks/h/Host.Functions.tick.Listener"
@@ -211,7 +211,7 @@ async def test_one_of_several_hosts_fires_and_another_takes_over_after_the_lease
 
 
 async def test_host_that_stops_gives_its_lock_back(tmp_path: Path) -> None:
-    """T14."""
+    """§T14."""
     clock, storage = ManualClock(NOON), DirectoryStorage(tmp_path)
     first, second = Recorder(clock), Recorder(clock)
     async with listening(clock, first, storage=storage):
@@ -222,7 +222,7 @@ async def test_host_that_stops_gives_its_lock_back(tmp_path: Path) -> None:
 
 
 async def test_holder_that_lost_its_lock_stops_firing() -> None:
-    """T14."""
+    """§T14."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -236,7 +236,7 @@ async def test_holder_that_lost_its_lock_stops_firing() -> None:
 async def test_without_storage_the_timer_stands_still_until_it_is_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T18."""
+    """§T18."""
     clock = ManualClock(NOON)
     recorder = Recorder(clock)
     place = tmp_path / "storage"
@@ -276,7 +276,7 @@ async def malformed(timer: func.TimerRequest) -> None: ...
 
 @pytest.mark.parametrize("fails", ["", "yes"])
 async def test_whole_host_fires_its_timer_and_goes_on_after_a_failure(host_of: StartHost, fails: str) -> None:
-    """T2, T8, T11, T13."""
+    """§T2, §T8, §T11, §T13."""
     clock = ManualClock(NOON)
     environment = {"SCHEDULE": MINUTE, "FAILS": fails}
     _, client = await host_of(TIMERS, environment=environment, clock=clock, runs_timers=True)
@@ -288,7 +288,7 @@ async def test_whole_host_fires_its_timer_and_goes_on_after_a_failure(host_of: S
 
 
 async def test_unresolved_setting_or_malformed_schedule_loses_one_function(host_of: StartHost) -> None:
-    """T3, T4."""
+    """§T3, §T4."""
     host, client = await host_of(TIMERS, environment={"SCHEDULE": MINUTE})
     assert (await client.get("/api/runs")).status_code == 200
     assert host.errors == ()
@@ -302,7 +302,7 @@ async def test_unresolved_setting_or_malformed_schedule_loses_one_function(host_
 
 
 async def test_zone_of_the_process_moves_the_schedule(host_of: StartHost) -> None:
-    """T5."""
+    """§T5."""
     clock = ManualClock(NOON)
     environment = {"SCHEDULE": "0 1 21 * * *", "TZ": "Asia/Tokyo", "WEBSITE_TIME_ZONE": "Europe/Berlin"}
     _, client = await host_of(TIMERS, environment=environment, clock=clock, runs_timers=True)
@@ -327,7 +327,7 @@ async def test_failed_run_of_a_timer_is_told(host_of: StartHost) -> None:
 
 
 async def test_machine_clock_is_accurate() -> None:
-    """T6: at the second, not before it, and soon after."""
+    """§T6: at the second, not before it, and soon after."""
     clock = SystemClock()
     recorder = Recorder(clock)
     async with listening(clock, recorder, schedule="* * * * * *"):
@@ -338,7 +338,7 @@ async def test_machine_clock_is_accurate() -> None:
 
 
 def test_killed_host_is_followed_by_the_other_on_its_storage(processes: Processes, tmp_path: Path) -> None:
-    """T14, T15 with processes and SIGKILL; the lease is shortened."""
+    """§T14, §T15 with processes and SIGKILL; the lease is shortened."""
     app = write_app(tmp_path / "app", TIMERS)
     options = ("--storage", str(tmp_path / "storage"), "--host-id", "pair", "--lease", "1")
     environment = {"SCHEDULE": "* * * * * *"}
@@ -355,7 +355,7 @@ def test_killed_host_is_followed_by_the_other_on_its_storage(processes: Processe
 
 
 async def test_routes_and_timers_live_side_by_side(host_of: StartHost) -> None:
-    """T14: a host without the lock serves HTTP."""
+    """§T14: a host without the lock serves HTTP."""
     _, client = await host_of(
         routed(("one", "one", None)) + TIMERS.removeprefix(HEADER), environment={"SCHEDULE": MINUTE}
     )

@@ -1,4 +1,4 @@
-"""Every answer of wire document 2.8, 2.9, 3 and 7, for a read and for a write."""
+"""Every answer of ServiceNow §2.8, §2.9, §3 and §7, for a read and for a write."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ PRIORITY_MATRIX = {
     ("2", "1"): 2, ("2", "2"): 3, ("2", "3"): 4,
     ("3", "1"): 3, ("3", "2"): 4, ("3", "3"): 5,
 }  # fmt: skip
-"""Impact and urgency to priority, as ServiceNow looks it up (wire document 5.5)."""
+"""Impact and urgency to priority, as ServiceNow looks it up (ServiceNow §5.5)."""
 
 
 def test_incident() -> None:

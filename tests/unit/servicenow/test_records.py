@@ -376,7 +376,7 @@ LONGEST = {
     "due_date": (19, "x" * 30),
     "correlation_id": (100, "x" * 100),
 }
-"""Length of the value and the longest label of each field that a page has (wire document 5.1)."""
+"""Length of the value and the longest label of each field that a page has (ServiceNow §5.1)."""
 
 
 @pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])

@@ -1,4 +1,4 @@
-"""The host tries routes in the order of the functions' names (host document R1)."""
+"""The host tries routes in the order of the functions' names (Functions host §R1)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_names_and_routes_are_unique() -> None:
 
 
 def test_what_takes_every_other_address_sorts_last() -> None:
-    """It would swallow each function whose name sorts behind its own (host document R55)."""
+    """It would swallow each function whose name sorts behind its own (Functions host §R55)."""
     catching = [each for each in functions() if getattr(each.get_trigger(), "route", None) == "{*path}"]
     assert [each.get_function_name() for each in catching] == ["unknown_address"]
     assert getattr(catching[0].get_trigger(), "methods", ()) is None

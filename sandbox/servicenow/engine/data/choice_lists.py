@@ -1,4 +1,4 @@
-"""The choice lists of a new instance (wire document 5.3 to 5.6)."""
+"""The choice lists of a new instance (ServiceNow §5.3 to §5.6)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which tables there are, which extends which, and what their columns hold (wire document 5).
+"""Which tables there are, which extends which, and what their columns hold (ServiceNow §5).
 
 Physical storage follows ServiceNow's table-per-hierarchy: `task` and everything that extends it share one stored table.
 """

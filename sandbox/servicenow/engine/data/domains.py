@@ -1,4 +1,4 @@
-"""Domain separation: a tree of domains, and which records of which domain a caller sees (additions F).
+"""Domain separation: a tree of domains, and which records of which domain a caller sees (ServiceNow §15).
 
 A domain is a row of `sys_user_group` (the table an instance uses is its own choice). A record of a domain carries its
 `sys_id` in `sys_domain` and the way down to it in `sys_domain_path`; records of `global` are seen by everybody.

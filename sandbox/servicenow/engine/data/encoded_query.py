@@ -1,4 +1,4 @@
-"""The encoded query: text to syntax tree (wire document 2.3). `query_sql` gives the tree its meaning.
+"""The encoded query: text to syntax tree (ServiceNow §2.3). `query_sql` gives the tree its meaning.
 
     query      = term *("^" term)
     term       = [ "OR" | "NQ" ] condition | related | "ORDERBY" field | "ORDERBYDESC" field | "GROUPBY" field | "EQ"

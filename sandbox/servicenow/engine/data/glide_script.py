@@ -1,4 +1,4 @@
-"""The server-side functions that an encoded query may call after `javascript:` (wire document 2.3)."""
+"""The server-side functions that an encoded query may call after `javascript:` (ServiceNow §2.3)."""
 
 import re
 from collections.abc import Callable, Mapping

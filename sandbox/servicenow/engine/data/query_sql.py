@@ -45,7 +45,7 @@ _RANGE_OPERATORS = frozenset(Operator) - {
     Operator.DYNAMIC,
     Operator.INSTANCE_OF,
 }
-"""Operators that a `query_range` access rule guards; the others are guarded by `query_match` (wire document 2.3)."""
+"""Operators that a `query_range` access rule guards; the others are guarded by `query_match` (ServiceNow §2.3)."""
 
 
 class _InvalidConditionError(ValueError):
@@ -87,7 +87,7 @@ class CompiledQuery:
 class QueryCompiler:
     """Compiles queries for one instance's dictionary and one caller's scripts.
 
-    Text is compared without regard to case unless `case_sensitive` (additions to the wire document, 0). Ids, references
+    Text is compared without regard to case unless `case_sensitive` (ServiceNow §2.3). Ids, references
     and dates are not text in this sense. The letters that have two cases are those of ASCII.
     """
 
@@ -354,7 +354,7 @@ class QueryCompiler:
         return f"date_part(?, {on.expression}, ?) {symbol} ?", (part, self.scripts.time_zone.key, number)
 
     def _relative(self, on: ResolvedField, comparison: str, value: str) -> Sql:
-        """Compare with a time counted from now: `@hour@ago@1` (additions to the wire document, 0)."""
+        """Compare with a time counted from now: `@hour@ago@1` (ServiceNow §2.3)."""
         return self._compare(on, comparison, self._dated(on, self._counted(value, self.scripts.moment)))
 
     def _relative_on(self, on: ResolvedField, value: str) -> Sql:

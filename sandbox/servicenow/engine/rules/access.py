@@ -1,4 +1,4 @@
-"""Access rules: who may read, write, create, delete and query what (wire document 2.3, 2.6, 6)."""
+"""Access rules: who may read, write, create, delete and query what (ServiceNow §2.3, §2.6, §6)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

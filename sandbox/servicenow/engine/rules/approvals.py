@@ -1,4 +1,4 @@
-"""Approvals of changes: who is asked, and where a change goes when they have answered (additions A.6, A.9).
+"""Approvals of changes: who is asked, and where a change goes when they have answered (ServiceNow §11.6, §11.9).
 
 A normal change is approved by its assignment group in Assess and by the change advisory board in Authorize, an
 emergency change by the board alone. One approver suffices. A rejection sends the change back to New.

@@ -1,4 +1,4 @@
-"""What happens to a ticket while it is written: the rules that run before a row is stored (wire document 5).
+"""What happens to a ticket while it is written: the rules that run before a row is stored (ServiceNow §5).
 
 Pure functions over the row as it was and as it shall be. They change the new row, or refuse it by raising the answer
 the caller gets.
@@ -19,7 +19,7 @@ STATE_MIRRORS: Mapping[str, tuple[str, str]] = {
     "incident": ("incident_state", "1"),
     "problem": ("problem_state", "101"),
 }
-"""A second column that always says the same as `state`, and the state a ticket begins in (5.3)."""
+"""A second column that always says the same as `state`, and the state a ticket begins in (§5.3)."""
 CLOSED_STATES: Mapping[str, frozenset[str]] = {
     "task": frozenset({"3", "4", "7"}),
     "incident": frozenset({"7", "8"}),
@@ -27,7 +27,7 @@ CLOSED_STATES: Mapping[str, frozenset[str]] = {
     "problem": frozenset({"107", "4"}),
     "sc_task": frozenset({"3", "4", "7", "5"}),
 }
-"""States in which a ticket is no longer active (5.3)."""
+"""States in which a ticket is no longer active (§5.3)."""
 
 PRIORITY_MATRIX: Mapping[tuple[str, str], str] = {
     ("1", "1"): "1",
@@ -40,7 +40,7 @@ PRIORITY_MATRIX: Mapping[tuple[str, str], str] = {
     ("3", "2"): "4",
     ("3", "3"): "5",
 }
-"""(impact, urgency) to priority (5.5)."""
+"""(impact, urgency) to priority (§5.5)."""
 
 _CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
     "normal": ("-5", "-4", "-3", "-2", "-1", "0", "3"),
@@ -50,7 +50,7 @@ _CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
 NEW_CHANGE = "-5"
 CANCELED_CHANGE = "4"
 _REVERTED_FROM: Mapping[str, str] = {"normal": "-4", "emergency": "-3"}
-"""State from which a person may revert a change to New, by its type (additions A.6)."""
+"""State from which a person may revert a change to New, by its type (ServiceNow §11.6)."""
 _NOT_CANCELABLE = frozenset({"0", "3", "4"})
 TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0efddeeff7b1281")
 STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
@@ -120,7 +120,7 @@ def _count_reassignments(write: Write) -> None:
 
 
 def _require_incident_resolution(write: Write) -> None:
-    """An unknown resolution code counts as none (5.4)."""
+    """An unknown resolution code counts as none (§5.4)."""
     if write.after["state"] not in ("6", "7") or not write.properties.flag("simulator.data_policy.incident_close"):
         return
     _require(

@@ -1,6 +1,6 @@
 """What each kind of fault answers, and how a fault is read from what a test asks for.
 
-Answers are those of the wire document 2.8, 2.9 and 3; what nobody has documented is marked in :data:`KINDS`.
+Answers are those of ServiceNow §2.8, §2.9 and §3; what nobody has documented is marked in :data:`KINDS`.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ async def _cut_off_json(call: Call) -> Response:
     if not isinstance(result, list):
         text = text[: len(text) // 2]
     error = json.dumps(transaction_cancelled().body, separators=(",", ":"))
-    # What was streamed stays; the error object follows it without closing the array (2.9).
+    # What was streamed stays; the error object follows it without closing the array (§2.9).
     return _json_text(text + error[1:], 200)
 
 
@@ -287,8 +287,8 @@ KINDS: Mapping[str, Kind] = {
     "rate_limited": Kind("429 with the headers of a rate-limit rule (3)", _rate_limited, _API),
     "rate_limited_bare": Kind("429 without any of those headers (3)", _rate_limited_bare, _API),
     "queue_full": Kind("429 of a full semaphore queue: HTML, no headers (3, body inferred)", _queue_full, _API),
-    "cancelled_after_commit": Kind("500 quota, after the work was done (2.8)", _cancelled_after_commit, _API),
-    "cancelled_before_commit": Kind("500 quota, nothing was done (2.8)", _cancelled, _API),
+    "cancelled_after_commit": Kind("500 quota, after the work was done (§2.8)", _cancelled_after_commit, _API),
+    "cancelled_before_commit": Kind("500 quota, nothing was done (§2.8)", _cancelled, _API),
     "cancelled_for_count": Kind(
         "500 quota whenever a list is asked for its count: the table is too big (2.8, condition inferred)",
         _cancelled,
@@ -299,15 +299,15 @@ KINDS: Mapping[str, Kind] = {
         _cancelled,
         _LIST | {"above_limit": 100},
     ),
-    "cut_off_json": Kind("200 with broken JSON: rows, then an error object (2.9)", _cut_off_json, _API),
-    "hibernating": Kind("200 HTML, one page for every path, OAuth included (2.9)", _hibernating, {"remaining": None}),
-    "bad_gateway": Kind("502 HTML of the edge (2.9)", _bad_gateway),
+    "cut_off_json": Kind("200 with broken JSON: rows, then an error object (§2.9)", _cut_off_json, _API),
+    "hibernating": Kind("200 HTML, one page for every path, OAuth included (§2.9)", _hibernating, {"remaining": None}),
+    "bad_gateway": Kind("502 HTML of the edge (§2.9)", _bad_gateway),
     "address_blocked": Kind("403 HTML: the caller's address is not let in (7, body inferred)", _address_blocked),
     "slow": Kind("the right answer, `delay_s` later; the work is done at once", _slow, {"delay_s": 31}),
     "reset_before_commit": Kind("the connection is reset, nothing was done", _reset_before_commit),
     "reset_after_commit": Kind("the connection is reset after the work was done", _reset_after_commit),
     "token_refused": Kind(
-        "the generic 401 to a refresh while access tokens still work (1.6)",
+        "the generic 401 to a refresh while access tokens still work (§1.6)",
         _token_refused,
         _TOKEN | {"body": r"(^|&)grant_type=refresh_token(&|$)"},
     ),
@@ -315,24 +315,24 @@ KINDS: Mapping[str, Kind] = {
         "401 in HTML in front of the token endpoint (body inferred)", _token_refused_page, _TOKEN
     ),
     "empty_refresh_token": Kind(
-        'the right token answer with `"refresh_token": ""` (1.5)', _empty_refresh_token, _TOKEN
+        'the right token answer with `"refresh_token": ""` (§1.5)', _empty_refresh_token, _TOKEN
     ),
-    "unauthenticated": Kind("401 of the API (2.8)", _unauthenticated, _API),
+    "unauthenticated": Kind("401 of the API (§2.8)", _unauthenticated, _API),
     "unauthenticated_bearer": Kind(
-        "401 of the API with the Bearer challenge (1.7, 2.8)", _unauthenticated_bearer, _API
+        "401 of the API with the Bearer challenge (§1.7, §2.8)", _unauthenticated_bearer, _API
     ),
     "unauthenticated_oauth": Kind(
         "401 of the API with the body of the token endpoint (1.6, place inferred)", _unauthenticated_oauth, _API
     ),
-    "write_forbidden": Kind("403: an access rule refuses a write; reads pass (2.8)", _write_forbidden, _API),
-    "unauthorized": Kind("403: the caller passes no rule of the table, or of the API (2.8)", _unauthorized, _API),
+    "write_forbidden": Kind("403: an access rule refuses a write; reads pass (§2.8)", _write_forbidden, _API),
+    "unauthorized": Kind("403: the caller passes no rule of the table, or of the API (§2.8)", _unauthorized, _API),
     "redirected": Kind("302 to `location`, HTML: something in front sends the caller elsewhere", _redirected),
     "not_found_page": Kind("404 in HTML: something in front knows no such path (body inferred)", _not_found_page),
     "not_found_text": Kind("404 in plain text: a proxy in front knows no such path (body inferred)", _not_found_text),
     "endless_count": Kind("`X-Total-Count` of `digits` digits", _endless_count, _API),
     "hostile_values": Kind("`values` in place of what the columns of each row hold", _hostile_values, _API),
     "empty_page": Kind(
-        "access rules took every row of the page; the headers still count them (2.6)", _empty_page, _API
+        "access rules took every row of the page; the headers still count them (§2.6)", _empty_page, _API
     ),
     "huge_body": Kind("200 with a JSON body of `size_bytes`, compressed by `encoding`", _huge_body, _API),
     "encoded": Kind(
@@ -346,7 +346,7 @@ KINDS: Mapping[str, Kind] = {
         _API,
     ),
     "html_as_json": Kind("200, JSON content type, HTML content", _html_as_json, _API),
-    "accepted": Kind("202: too many requests wait in one session; the request may never run (2.7)", _accepted, _API),
+    "accepted": Kind("202: too many requests wait in one session; the request may never run (§2.7)", _accepted, _API),
 }
 
 BAD_GATEWAY_PAGE = (

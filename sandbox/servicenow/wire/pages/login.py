@@ -1,4 +1,4 @@
-"""Signing in and out by page: the instance's login form, and single sign-on before it (wire document 1.2, 1.3)."""
+"""Signing in and out by page: the instance's login form, and single sign-on before it (ServiceNow §1.2, §1.3)."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

@@ -1,4 +1,4 @@
-"""The Aggregate API: counts, sums, groups (wire document 4)."""
+"""The Aggregate API: counts, sums, groups (ServiceNow §4)."""
 
 from collections.abc import Sequence
 

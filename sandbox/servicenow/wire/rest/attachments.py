@@ -1,4 +1,4 @@
-"""The Attachment API: files at records (wire document 4)."""
+"""The Attachment API: files at records (ServiceNow §12)."""
 
 import base64
 import hashlib

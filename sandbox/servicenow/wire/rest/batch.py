@@ -1,4 +1,4 @@
-"""The batch API: several REST requests in one, their bodies in base64 (wire document 4)."""
+"""The batch API: several REST requests in one, their bodies in base64 (ServiceNow §4)."""
 
 import base64
 import binascii

@@ -57,7 +57,7 @@ class RestCall:
 
     @cached_property
     def api_url(self) -> str:
-        """What links to the APIs begin with: they keep the version of the call (additions to the wire document, 0)."""
+        """What links to the APIs begin with: they keep the version of the call (ServiceNow §2.4)."""
         return f"{self.base_url}/api/now{f'/{self.version}' if self.version else ''}"
 
     @cached_property
@@ -186,7 +186,7 @@ def without_body(status: int, headers: Mapping[str, str] | None = None) -> Respo
 
 
 def page_links(request: Request, *, limit: int, offset: int, total: int, negative_prev: bool) -> str:
-    """Return the `Link` header: commas without space, the caller's parameters kept (wire document 2.7).
+    """Return the `Link` header: commas without space, the caller's parameters kept (ServiceNow §2.7).
 
     `negative_prev` has a `prev` on page one too, with a negative offset.
     """

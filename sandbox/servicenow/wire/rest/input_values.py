@@ -29,7 +29,7 @@ def as_raw_text(value: object) -> str:
 
 
 def record_of(body: object) -> dict[str, str]:
-    """Return the fields of a write; of several records only the first counts (wire document 2.1).
+    """Return the fields of a write; of several records only the first counts (ServiceNow §2.1).
 
     Raises ServiceNowError if the body holds none.
     """

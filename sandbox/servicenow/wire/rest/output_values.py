@@ -1,4 +1,4 @@
-"""How stored values look in an answer: the display-value modes of the wire document 2.4."""
+"""How stored values look in an answer: the display-value modes of ServiceNow §2.4."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The Table API: list, read, create, change and delete rows (wire document 2)."""
+"""The Table API: list, read, create, change and delete rows (ServiceNow §2)."""
 
 import random
 import re

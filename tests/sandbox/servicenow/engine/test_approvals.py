@@ -1,4 +1,4 @@
-"""Changes that wait for approval, and changes that move backwards (additions A.6, A.9)."""
+"""Changes that wait for approval, and changes that move backwards (ServiceNow §11.6, §11.9)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Domain separation (additions F): a tree of domains, one integration user for each."""
+"""Domain separation (ServiceNow §15): a tree of domains, one integration user for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

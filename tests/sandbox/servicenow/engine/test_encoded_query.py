@@ -1,4 +1,4 @@
-"""Item 6 of the wire document's list for a simulator: encoded queries (2.3, 2.4)."""
+"""ServiceNow §10, item 6: encoded queries (§2.3, §2.4)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

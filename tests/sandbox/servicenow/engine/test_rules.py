@@ -1,4 +1,4 @@
-"""Items 9 and 10 of the wire document's list for a simulator: refusals, ticket rules, tables (2.8, 5)."""
+"""ServiceNow §10, items 9 and 10: refusals, ticket rules, tables (§2.8, §5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Item 8 of the wire document's list for a simulator: creating and changing rows (2.1, 2.5, 5)."""
+"""ServiceNow §10, item 8: creating and changing rows (§2.1, §2.5, §5)."""
 
 import pytest
 
@@ -167,7 +167,7 @@ def test_a_patch_that_changes_nothing_counts_only_where_the_instance_says_so(res
 
 
 class TestSuppliedSysId:
-    """The one true idempotency key (2.5)."""
+    """The one true idempotency key (§2.5)."""
 
     def test_it_is_honoured(self, rest: RestClient) -> None:
         assert rest.create("incident", user="m365.connector", sys_id=CHOSEN)["sys_id"] == CHOSEN
@@ -227,7 +227,7 @@ def test_input_may_be_display_values(rest: RestClient) -> None:
 
 
 class TestReferencesByName:
-    """References written by display name although nobody said that they are (additions to the wire document, 0)."""
+    """References written by display name although nobody said that they are (ServiceNow §2.5)."""
 
     def written(self, rest: RestClient, value: str) -> str:
         created = rest.create("change_request", assignment_group=value)
@@ -258,7 +258,7 @@ class TestReferencesByName:
 
 
 class TestNumbers:
-    """A number that another ticket has (5.2)."""
+    """A number that another ticket has (§5.2)."""
 
     def test_it_is_renewed(self, rest: RestClient) -> None:
         taken = rest.create("incident", number="INC0010002")["number"]

@@ -1,4 +1,4 @@
-"""Item 11 of the wire document's list for a simulator: users, choices, batch, aggregates, attachments (4, 5.3, 6)."""
+"""ServiceNow §10, item 11: users, choices, batch, aggregates, attachments (§4, §5.3, §6, §12)."""
 
 import base64
 import json
@@ -98,7 +98,7 @@ class TestChoices:
 
 
 class TestBatch:
-    """Several requests in one (4)."""
+    """Several requests in one (§4)."""
 
     def run(
         self, rest: RestClient, *items: dict[str, Any], user: str = "admin", path: str = "v1/batch"
@@ -186,7 +186,7 @@ class TestBatch:
 
 
 class TestAggregates:
-    """Counts and more (4)."""
+    """Counts and more (§4)."""
 
     def stats(self, rest: RestClient, user: str = "admin", **parameters: str) -> Any:
         sent = {f"sysparm_{name}": value for name, value in parameters.items()}
@@ -239,7 +239,7 @@ class TestAggregates:
 
 
 class TestAttachments:
-    """Files at records (4)."""
+    """Files at records (§12)."""
 
     def attach(self, rest: RestClient, sys_id: str, user: str = "admin") -> Any:
         return rest.send(

@@ -1,4 +1,4 @@
-"""Item 7 of the wire document's list for a simulator: pages and their headers (2.2, 2.6, 2.7)."""
+"""ServiceNow §10, item 7: pages and their headers (§2.2, §2.6, §2.7)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a plain `itil` user may not read, and how the instance says so (additions 0, C)."""
+"""What a plain `itil` user may not read, and how the instance says so (ServiceNow §2.8, §13)."""
 
 import pytest
 

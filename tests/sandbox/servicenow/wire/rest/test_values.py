@@ -1,4 +1,4 @@
-"""Item 5 of the wire document's list for a simulator: what values look like (2.4, 2.5, 2.6)."""
+"""ServiceNow §10, item 5: what values look like (§2.4, §2.5, §2.6)."""
 
 from typing import Any, ClassVar
 
@@ -65,7 +65,7 @@ def test_journals_read_back_empty_and_append(rest: RestClient, element: str) -> 
 
 
 class TestJournals:
-    """Under display values a journal column holds the whole journal (additions D, Read 2)."""
+    """Under display values a journal column holds the whole journal (ServiceNow §14, Read 2)."""
 
     WORK_NOTE = "2026-03-02 10:01:00 - Alex Smith (Work notes)\nlooking into it\n\n"
     COMMENT = "2026-03-02 10:00:00 - System Administrator (Additional comments)\nplease\r\nhelp\n\n"
@@ -228,7 +228,7 @@ def test_a_field_is_cleared_by_an_empty_value(rest: RestClient) -> None:
 
 
 class TestAccess:
-    """Fields and rows the caller may not read (2.6)."""
+    """Fields and rows the caller may not read (§2.6)."""
 
     HIDDEN = AccessRule("incident", "read", ADMIN_ONLY, field="description")
 
