@@ -12,6 +12,8 @@ import azure.functions as func
 from pydantic import BaseModel, Field
 
 from shared.errors import ConnectorError, ProblemMembers, TryLater
+from shared.words.error_words import ErrorWords, words_of
+from shared.words.language import FALLBACK, Language
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
@@ -53,25 +55,34 @@ class ProblemView(ProblemMembers):
     request_id: Annotated[str, Field(description="Finds the request in the log.")]
 
 
-def problem(error: ConnectorError, request_id: str) -> func.HttpResponse:
-    """Return the problem document of an error.
+def problem(error: ConnectorError, request_id: str, language: Language) -> func.HttpResponse:
+    """Return the problem document of an error in a language.
 
     Args:
         request_id: Finds the request in the log.
     """
+    words = words_of(error, language)
+    if language.code == FALLBACK:
+        words = ErrorWords(error.message, error.next_step)
     document = {
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "code": error.code,
-        "detail": error.message,
+        "detail": words.message,
         "request_id": request_id,
-        **({"next_step": error.next_step} if error.next_step else {}),
+        **({"next_step": words.next_step} if words.next_step else {}),
         **error.extra,
     }
     return func.HttpResponse(
         json.dumps(document, ensure_ascii=False).encode(),
         status_code=error.status,
-        headers={"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **problem_headers(error)},
+        headers={
+            "Content-Type": PROBLEM_TYPE,
+            "Content-Language": language.code,
+            "Cache-Control": "no-store",
+            "Vary": "Accept-Language",
+            **problem_headers(error),
+        },
     )
 
 

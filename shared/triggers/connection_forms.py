@@ -8,7 +8,8 @@ from typing import Final
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.web.language import Language
+from shared.words.error_words import words_of
+from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
 """The fields of the provisioning page."""
@@ -116,7 +117,7 @@ def form_faults(t: Language, error: FixRequest) -> dict[str, str]:
     """Return one text per field; what concerns no field stands under the empty name."""
     errors = error.extra.get("errors")
     if not isinstance(errors, list):
-        text = t.get(f"error.{error.code}.message") or error.message
+        text = words_of(error, t).message
         return {_FIELD_OF_CODE.get(error.code, ""): text}
     faults: dict[str, str] = {}
     for fault in errors:

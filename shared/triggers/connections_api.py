@@ -21,7 +21,7 @@ from shared.triggers.answers import Answer
 from shared.triggers.operations import Call, operation
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 from shared.web.findings import finding_words
-from shared.web.language import FALLBACK, languages
+from shared.words.language import FALLBACK, languages
 
 blueprint = func.Blueprint()
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from shared.connections.model import Portal, TicketKind
 from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendationSource
-from shared.web.language import Language, languages
+from shared.words.language import Language, languages
 
 SHOWN_MAX_LENGTH: Final = 100
 """How much of an unknown value a page repeats."""

@@ -26,6 +26,7 @@ from shared.telemetry import span
 from shared.triggers.answers import Answer, problem
 from shared.triggers.principal import Principal, Role, read_principal
 from shared.triggers.routes import MAX_PARAMETERS, SAFE_METHODS, register
+from shared.words.language import choose_language
 
 MAX_BODY_BYTES: Final = 64 * 1024
 
@@ -154,13 +155,14 @@ async def _answer(
 ) -> func.HttpResponse:
     started_at = time.perf_counter()
     code: str | None = None
+    language = choose_language(None, request.headers.get("Accept-Language"))
     with log_context(request_id=request_id), span(described.name) as answering:
         try:
             answer = await handler(_checked_call(described, request, request_id))
             response = answer.to_response() if isinstance(answer, Answer) else answer
         except ConnectorError as error:
             code = error.code
-            response = problem(error, request_id)
+            response = problem(error, request_id, language)
         except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500
             bug = OurBug(
                 "Something went wrong that should not have; what was stored before stays stored.",
@@ -168,7 +170,7 @@ async def _answer(
             )
             log_bug("unexpected_error", error, operation=described.name)
             code = bug.code
-            response = problem(bug, request_id)
+            response = problem(bug, request_id, language)
         answering.note(status=response.status_code)
         if response.status_code >= 500:
             answering.failed(code or "internal_error")

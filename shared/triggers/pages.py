@@ -20,7 +20,8 @@ from shared.triggers.operations import MAX_BODY_BYTES, read_query, refuse_other_
 from shared.triggers.principal import Principal, Role, read_principal
 from shared.triggers.routes import SAFE_METHODS, own_address, register
 from shared.web.html import CONTENT_SECURITY_POLICY, render
-from shared.web.language import COOKIE, Language, choose_language
+from shared.words.error_words import words_of
+from shared.words.language import COOKIE, Language, choose_language
 
 HTML: Final = "text/html"
 HTML_TYPE: Final = f"{HTML}; charset=utf-8"
@@ -213,7 +214,8 @@ def _error_page(visit: Visit, error: ConnectorError, belongs_to: str | None) -> 
     if error.code == "not_signed_in" and is_safe and (wants_page or not parts.path.startswith("/api/")):
         return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
     if not wants_page:
-        return problem(error, visit.request_id)
+        spoken = choose_language(None, visit.request.headers.get("Accept-Language"))
+        return problem(error, visit.request_id, spoken)
     can_go_back = not is_safe and error.status not in {404, 405}
     connection_id = visit.request.route_params.get("connection_id")
     needs_consent = isinstance(error, Reauthorize) or error.code == "connection_not_authorized"
@@ -221,6 +223,7 @@ def _error_page(visit: Visit, error: ConnectorError, belongs_to: str | None) -> 
         "error.html",
         status=error.status,
         error=error,
+        words=words_of(error, visit.language),
         sign_in=sign_in if error.code == "not_signed_in" else None,
         back=here if can_go_back else None,
         authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,

@@ -11,7 +11,7 @@ from shared.triggers.cookies import set_cookie
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.routes import ANY_METHOD, methods_of, own_address
 from shared.web.html import static_files
-from shared.web.language import COOKIE, languages
+from shared.words.language import COOKIE, languages
 
 blueprint = func.Blueprint()
 

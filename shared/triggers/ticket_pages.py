@@ -39,8 +39,9 @@ from shared.triggers.links import (
 )
 from shared.triggers.pages import Visit, authorize_place, page, redirect
 from shared.triggers.principal import CREATORS, READERS, Role
-from shared.web.language import Language
 from shared.web.timeline import event_words
+from shared.words.error_words import words_of
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -226,7 +227,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     """Return one text per field; what concerns no field stands under the empty name."""
     errors = error.extra.get("errors")
     if not isinstance(errors, list):
-        text = t.get(f"error.{error.code}.message", **error.extra) or error.message
+        text = words_of(error, t).message
         return {FIELD_OF_CODE.get(error.code, ""): text}
     faults: dict[str, str] = {}
     for fault in errors:

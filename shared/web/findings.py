@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.check.findings import REASONS, CheckName, Finding, Outcome
-from shared.web.language import Language
+from shared.words.language import Language
 
 
 @dataclass(frozen=True, slots=True)

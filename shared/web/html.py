@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from shared.web.language import Language, languages
 from shared.web.shown_text import ShownText
+from shared.words.language import Language, languages
 
 FOLDER: Final = Path(__file__).parent
 END_OF_DAY: Final = time(23, 59, 59)

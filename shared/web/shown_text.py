@@ -12,8 +12,9 @@ from typing import Final
 from jinja2 import Environment
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
+from markupsafe import Markup, escape
 
-from shared.web.bidirectional import isolated, isolated_by_markup
+from shared.words.bidirectional import FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE, isolated
 
 SHOWN_ATTRIBUTES: Final = frozenset({"alt", "aria-label", "data-label", "data-otherwise", "placeholder", "title"})
 """Attributes that people read or hear. All others are values: addresses, identifiers, what a form sends."""
@@ -23,6 +24,7 @@ VALUE_ELEMENTS: Final = frozenset({"textarea"})
 """Elements whose content a form sends."""
 IN_ELEMENT: Final = "shown_in_element"
 WITHOUT_MARKUP: Final = "shown_without_markup"
+_ISOLATES: Final = {ord(FIRST_STRONG_ISOLATE): "<bdi>", ord(POP_DIRECTIONAL_ISOLATE): "</bdi>"}
 _MARKUP: Final = re.compile(r"""<(?P<element>/?[a-z][a-z0-9]*)|(?P<attribute>[a-z-]+)="|(?P<end>>)""", re.ASCII)
 
 
@@ -31,7 +33,7 @@ class ShownText(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters[IN_ELEMENT] = _of_text(isolated_by_markup)
+        environment.filters[IN_ELEMENT] = _of_text(_isolated_by_markup)
         environment.filters[WITHOUT_MARKUP] = _of_text(isolated)
 
     def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
@@ -76,6 +78,11 @@ class _Place:
         if self._element in VALUE_ELEMENTS:
             return None
         return WITHOUT_MARKUP if self._element in PLAIN_ELEMENTS else IN_ELEMENT
+
+
+def _isolated_by_markup(text: str) -> Markup:
+    """Return a text as the content of an element: as :func:`isolated`, with ``<bdi>`` for isolates."""
+    return Markup(str(escape(isolated(text))).translate(_ISOLATES))  # noqa: S704 - escaped, then our own elements
 
 
 def _of_text(show: Callable[[str], str]) -> Callable[[object], object]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.tickets.model import EventKind, TimelineEvent
 from shared.web.html import last_day, moment
-from shared.web.language import Language
+from shared.words.language import Language
 
 _TEXTS: Final = {"short_description": "ticket.name", "description": "ticket.description"}
 """What people call a text, by its field in ServiceNow."""

@@ -15,7 +15,7 @@ from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
 from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
 from sandbox.world import FunctionsHost, World, table_service_headers
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.servicenow import decide, log_in
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from sandbox.demonstration import ADMINISTRATOR
 from sandbox.world import FunctionsHost
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.places import PLACES
 from tests.browser.window import Theme

@@ -10,7 +10,7 @@ from sandbox.demonstration import REQUESTER
 from sandbox.portal import PortalUser, UnexpectedAnswerError
 from sandbox.servicenow.stage.control_client import ControlClient
 from sandbox.world import FunctionsHost, World
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.fixtures.whole_app import TICKET
 

@@ -8,7 +8,7 @@ from sandbox.demonstration import ADMINISTRATOR
 from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost
 from shared.web.cards import SHOWN
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import OpenWindow
 
 t = languages()["en"]

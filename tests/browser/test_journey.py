@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
 from sandbox.servicenow.stage.control_client import ControlClient
 from sandbox.world import World
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.servicenow import decide, log_in, resolve_and_close
 

@@ -9,7 +9,7 @@ from sandbox import demonstration
 from sandbox.demonstration import REQUESTER
 from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost, World
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.fixtures.whole_app import TICKET
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sandbox.demonstration import REQUESTER
 from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import OpenWindow
 
 t = languages()["en"]

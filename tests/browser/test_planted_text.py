@@ -14,7 +14,7 @@ from sandbox.demonstration import ADMINISTRATOR
 from sandbox.servicenow.stage.control_client import ControlClient
 from sandbox.world import FunctionsHost, World
 from shared.texts import DIRECTION_CONTROLS
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 
 t = languages()["en"]

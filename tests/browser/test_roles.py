@@ -11,7 +11,7 @@ from sandbox.browser import SIGN_IN_PAGE
 from sandbox.demonstration import REQUESTER, TENANT
 from sandbox.functions_host.authentication import Person
 from sandbox.world import FunctionsHost
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import OpenWindow
 
 t = languages()["en"]

@@ -10,7 +10,7 @@ from sandbox.demonstration import ADMINISTRATOR, REQUESTER
 from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost, World
 from shared.tickets.waiting import WaitsFor
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.window import Window
 from tests.fixtures.whole_app import TICKET

@@ -200,7 +200,7 @@ def test_no_link_to_the_app_leads_on_to_another_site(app: WholeApp, elsewhere: s
 
 @pytest.mark.parametrize("start", ["..%2f", "%2e%2e%2f", "..%5c", "....//", "%2f", "translations%2f..%2f..%2f"])
 def test_a_static_address_reads_no_other_file(app: WholeApp, start: str) -> None:
-    for file in ("host.json", "requirements.txt", "translations/en.json"):
+    for file in ("host.json", "requirements.txt", "words/translations/en.json"):
         answer = app.megan.ask("GET", f"/static/{start}{file}", headers=PAGE)
         assert answer.status_code == 404
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"

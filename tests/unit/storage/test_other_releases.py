@@ -39,8 +39,8 @@ from shared.tickets.identity import creation_time_of, new_ticket_id
 from shared.tickets.model import EventKind, Phase, Ticket
 from shared.tickets.timeline import with_event
 from shared.tickets.views import ticket_detail_view
-from shared.web.language import languages
 from shared.web.timeline import event_words
+from shared.words.language import languages
 from tests.memory.clock import START, ManualClock
 from tests.releases.release_0_1 import connection_rows as old_connections
 from tests.releases.release_0_1 import ticket_rows as old_tickets

@@ -21,7 +21,7 @@ from shared.triggers.connection_forms import (
     connection_body,
     form_faults,
 )
-from shared.web.language import languages
+from shared.words.language import languages
 
 GROUP = "0123456789abcdef" * 2
 CONNECTION = Connection(

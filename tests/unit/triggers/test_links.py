@@ -18,7 +18,7 @@ from shared.triggers.links import (
     read_list_link,
     read_ticket_link,
 )
-from shared.web.language import languages
+from shared.words.language import languages
 from tests.docs.test_docs import API
 
 FIELDS = (*TICKET_CHOICES, *TICKET_TEXTS, "due_date", "connection", "connection_id")

@@ -16,6 +16,7 @@ from shared.triggers.answers import Answer, problem
 from shared.triggers.operations import read_json, read_query, refuse_other_sites, require_roles
 from shared.triggers.principal import Principal, Role
 from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit
+from shared.words.language import languages
 from tests.unit.tickets.strategies import ticket_ids
 
 BASE_URL = "https://connector.example.com"
@@ -193,7 +194,7 @@ def test_a_problem_document() -> None:
     error = FixRequest(
         "What.", code="a_code", status=422, next_step="Do.", extra={"errors": [{"pointer": "/é", "detail": "No."}]}
     )
-    response = problem(error, "request")
+    response = problem(error, "request", languages()["en"])
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
@@ -208,9 +209,17 @@ def test_a_problem_document() -> None:
     }
 
 
+@pytest.mark.parametrize(("code", "said"), [("en", "Nobody"), ("ja", "サインインしていません")])
+def test_a_problem_speaks_the_language_of_whoever_asks(code: str, said: str) -> None:
+    response = problem(refusal(require_roles, None, frozenset(Role)), "request", languages()[code])
+    assert said in json.loads(response.get_body())["detail"]
+    assert response.headers["Content-Language"] == code
+    assert response.headers["Vary"] == "Accept-Language"
+
+
 @pytest.mark.parametrize(("asked_s", "header"), [(0.2, "1"), (90.4, "90"), (None, None)])
 def test_retry_after(asked_s: float | None, header: str | None) -> None:
-    response = problem(ServiceNowThrottled("Too many.", retry_after_s=asked_s), "request")
+    response = problem(ServiceNowThrottled("Too many.", retry_after_s=asked_s), "request", languages()["en"])
     assert response.status_code == 503
     assert response.headers.get("Retry-After") == header
     assert "next_step" not in json.loads(response.get_body())

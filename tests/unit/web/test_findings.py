@@ -9,7 +9,7 @@ import pytest
 
 from shared.check.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
 from shared.web.findings import FindingWords, alike, finding_words
-from shared.web.language import languages
+from shared.words.language import languages
 
 PROBLEM = {
     "problem": "mandatory_fields_missing",

@@ -8,7 +8,7 @@ import pytest
 
 from shared.triggers.principal import Role
 from shared.web.html import render
-from shared.web.language import languages
+from shared.words.language import languages
 
 
 @pytest.mark.parametrize("code", languages())

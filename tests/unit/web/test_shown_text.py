@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.texts import DIRECTION_CONTROLS
 from shared.web.html import environment
-from shared.web.language import languages
+from shared.words.language import languages
 
 HEBREW = "אבטחה"
 OVERRIDE = "\u202e"

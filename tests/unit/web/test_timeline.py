@@ -8,8 +8,8 @@ from types import MappingProxyType
 import pytest
 
 from shared.tickets.model import EventKind, TimelineEvent
-from shared.web.language import languages
 from shared.web.timeline import event_words
+from shared.words.language import languages
 from tests.memory.clock import START
 
 NAMES = {"1": "Neu", "6": "Gelöst", "incident": "no table's name"}

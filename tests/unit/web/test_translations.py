@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.web.language import FOLDER, languages
+from shared.words.language import FOLDER, languages
 
 SHARED = FOLDER.parent.parent
 FILES = [*SHARED.rglob("*.py"), *SHARED.rglob("*.html")]

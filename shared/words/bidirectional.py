@@ -9,14 +9,11 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from markupsafe import Markup, escape
-
 from shared.texts import DIRECTION_CONTROLS
 
 FIRST_STRONG_ISOLATE: Final = "\u2068"
 POP_DIRECTIONAL_ISOLATE: Final = "\u2069"
 _MARKS: Final = {ord(control): f"⟦U+{ord(control):04X}⟧" for control in DIRECTION_CONTROLS}
-_ELEMENTS: Final = {ord(FIRST_STRONG_ISOLATE): "<bdi>", ord(POP_DIRECTIONAL_ISOLATE): "</bdi>"}
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 
 
@@ -40,8 +37,3 @@ def isolated(text: str) -> Words:
     if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
         return Words(shown)
     return Words(f"{FIRST_STRONG_ISOLATE}{shown}{POP_DIRECTIONAL_ISOLATE}")
-
-
-def isolated_by_markup(text: str) -> Markup:
-    """Return a text as the content of an element: as `isolated`, with ``<bdi>`` for isolates."""
-    return Markup(str(escape(isolated(text))).translate(_ELEMENTS))  # noqa: S704 - escaped, then our own elements

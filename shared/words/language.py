@@ -1,4 +1,4 @@
-"""Languages of the pages: each is one file in ``translations/``."""
+"""Languages: each is one file in ``translations/``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from shared.web.bidirectional import Words, isolated
+from shared.words.bidirectional import Words, isolated
 
 FOLDER: Final = Path(__file__).parent / "translations"
 FALLBACK: Final = "en"
