@@ -28,7 +28,6 @@ LIBRARIES: Final = (
     "aiohttp",
     "httpx",
     "jinja2",
-    "oauthlib.oauth2",
     "pydantic.main",  # pydantic itself loads its parts when they are first used
     "pydantic.json_schema",
     "stamina",

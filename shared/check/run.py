@@ -33,7 +33,7 @@ from shared.check.observations import (
 )
 from shared.check.rules import DryRun, Observed, Unobserved
 from shared.clock import Clock
-from shared.connections.grant.pkce import code_challenge
+from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, TicketKind
@@ -330,7 +330,7 @@ class ConnectionCheck:
             connection,
             redirect_uri=self.redirect_uri,
             state=secrets.token_hex(32),
-            code_challenge=code_challenge(secrets.token_urlsafe(64)),
+            code_challenge=code_challenge(new_code_verifier()),
         )
         return await self.probe.sign_in_page(url)
 

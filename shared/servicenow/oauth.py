@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 from urllib.parse import urlencode
-
-from oauthlib.common import add_params_to_uri
-from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from shared.connections.model import Connection
 from shared.connections.ports import TokenSet
@@ -58,17 +56,17 @@ class ServiceNowOAuth:
         self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
     ) -> str:
         """Return where to send the browser; ``log_out_first`` asks ServiceNow to sign the browser's user out."""
-        parameters = [
-            ("response_type", "code"),
-            ("client_id", connection.client_id),
-            ("redirect_uri", redirect_uri),
-            ("state", state),
-            ("code_challenge", code_challenge),
-            ("code_challenge_method", "S256"),
-        ]
+        parameters = {
+            "response_type": "code",
+            "client_id": connection.client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "code_challenge": code_challenge,
+            "code_challenge_method": "S256",
+        }
         if log_out_first:
-            parameters.append(("logoutfirst", "true"))
-        return str(add_params_to_uri(f"{connection.instance}/oauth_auth.do", parameters))
+            parameters["logoutfirst"] = "true"
+        return f"{connection.instance}/oauth_auth.do?{urlencode(parameters)}"
 
     async def exchange_code(
         self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
@@ -79,14 +77,8 @@ class ServiceNowOAuth:
             Reauthorize: Code ``authorization_code_refused``: the token endpoint itself refuses.
             TryLater, FixConfiguration: No token endpoint answered.
         """
-        form = prepare_token_request(
-            "authorization_code",
-            client_id=connection.client_id,
-            client_secret=client_secret.reveal(),
-            code=code.reveal(),
-            redirect_uri=redirect_uri,
-            code_verifier=code_verifier.reveal(),
-        )
+        granted = {"code": code.reveal(), "redirect_uri": redirect_uri, "code_verifier": code_verifier.reveal()}
+        form = _token_request("authorization_code", connection, client_secret, granted)
         return await self._tokens(connection, form, "authorization_code_refused")
 
     async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
@@ -96,12 +88,7 @@ class ServiceNowOAuth:
             Reauthorize: Code ``refresh_token_refused``: the token endpoint itself refuses.
             TryLater, FixConfiguration: No token endpoint answered.
         """
-        form = prepare_token_request(
-            "refresh_token",
-            client_id=connection.client_id,
-            client_secret=client_secret.reveal(),
-            refresh_token=refresh_token.reveal(),
-        )
+        form = _token_request("refresh_token", connection, client_secret, {"refresh_token": refresh_token.reveal()})
         return await self._tokens(connection, form, "refresh_token_refused")
 
     async def revoke(self, connection: Connection, token: Secret) -> None:
@@ -124,15 +111,12 @@ class ServiceNowOAuth:
             next_step="Revoke it in ServiceNow under System OAuth > Manage Tokens.",
         )
 
-    async def _tokens(self, connection: Connection, form: str, refused_code: str) -> TokenSet:
-        request = Request(
-            method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=Secret(form)
-        )
+    async def _tokens(self, connection: Connection, form: Secret, refused_code: str) -> TokenSet:
+        request = Request(method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=form)
         with log_context(connection_id=connection.connection_id):
             return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
 
     def _token_set(self, answer: Answer, refused_code: str) -> TokenSet:
-        # Not oauthlib's parser: it takes whatever is not JSON for a form, a page in front of the endpoint included.
         error = common_error(answer, writing=False, now=self.transport.clock())
         if error is not None and answer.status not in _REST_API_ONLY:
             raise error
@@ -156,6 +140,14 @@ class ServiceNowOAuth:
             refresh_token=Secret(refresh_token) if refresh_token is not None else None,
             expires_in_s=_lifetime_s(document.get("expires_in")),
         )
+
+
+def _token_request(
+    grant_type: str, connection: Connection, client_secret: Secret, granted: Mapping[str, str]
+) -> Secret:
+    """Return the form that asks for tokens (RFC 6749, 4.1.3 and 6; the secret in the body: 2.3.1)."""
+    client = {"client_id": connection.client_id, "client_secret": client_secret.reveal()}
+    return Secret(urlencode({"grant_type": grant_type, **client, **granted}))
 
 
 def _revoked(answer: Answer) -> None:

@@ -62,7 +62,6 @@ def test_requirements_are_what_is_imported_or_needed() -> None:
         "azure-keyvault-secrets",
         "httpx",
         "jinja2",
-        "oauthlib",
         "pydantic",
         "stamina",
         "tzdata",

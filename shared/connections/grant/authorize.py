@@ -22,7 +22,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.changes import change_connection
 from shared.connections.grant.lease import HeldLease, Lease
-from shared.connections.grant.pkce import code_challenge
+from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.tokens import with_access_token
@@ -107,7 +107,7 @@ class ConnectionAuthorization:
             FixRequest: 404 ``connection_not_found``, 409 ``connection_not_configured``.
         """
         connection = _authorizable(await get_known_connection(self.connections, connection_id))
-        state, verifier = secrets.token_hex(32), secrets.token_urlsafe(64)
+        state, verifier = secrets.token_hex(32), new_code_verifier()
         challenge = code_challenge(verifier)
         await self.authorizations.create_authorization(
             PendingAuthorization(
