@@ -13,8 +13,12 @@
     ├── Reauthorize                  an administrator signs in to ServiceNow again
     ├── FixConfiguration             an administrator changes something, here or in ServiceNow
     │   ├── AccessRefused                rights
-    │   │   └── InstanceClosed               whatever is asked: IP filter, access scope, redirect, a page in front
+    │   │   ├── InstanceClosed               whatever is asked: IP filter, access scope, redirect, a page in front
+    │   │   ├── CrossScopeRefused            a table that is closed to other application scopes
+    │   │   ├── QueryRefused                 this way of searching
+    │   │   └── RecordsHidden                there are records, and none of them is shown
     │   └── ValuesRefused                data policy, business rule
+    │       └── MandatoryFieldsMissing       fields that the ticket does not have
     ├── FixRequest                   the caller changes the request
     └── OurBug                       somebody reads the log
 
@@ -184,11 +188,35 @@ class InstanceClosed(AccessRefused):
         self.may_be_written = writing
 
 
+class CrossScopeRefused(AccessRefused):
+    """The table is closed to applications of other scopes, whatever roles the integration user has."""
+
+    code = "cross_scope_refused"
+
+
+class QueryRefused(AccessRefused):
+    """ServiceNow does not let the integration user search in this way; another way may work."""
+
+    code = "query_refused"
+
+
+class RecordsHidden(AccessRefused):
+    """ServiceNow has records that belong to the answer and shows none of them."""
+
+    code = "records_not_visible"
+
+
 class ValuesRefused(FixConfiguration):
     """ServiceNow does not accept the values of this record: a data policy or a business rule."""
 
     code = "servicenow_values_refused"
     status = 422
+
+
+class MandatoryFieldsMissing(ValuesRefused):
+    """ServiceNow demands fields that the record does not have."""
+
+    code = "mandatory_fields_missing"
 
 
 class FixRequest(ConnectorError):

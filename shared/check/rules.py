@@ -25,7 +25,14 @@ from shared.check.observations import (
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left, is_same_user
 from shared.connections.ports import ServiceNowUser
 from shared.connections.rights import CREATING_ROLES
-from shared.errors import AccessTokenRefused, ConnectorError, FixConfiguration, Reauthorize, ServiceNowThrottled
+from shared.errors import (
+    AccessTokenRefused,
+    ConnectorError,
+    CrossScopeRefused,
+    FixConfiguration,
+    Reauthorize,
+    ServiceNowThrottled,
+)
 
 CONSENT_ENDS_SOON_DAYS: Final = 14
 CLOCK_TOLERANCE_S: Final = 120.0
@@ -188,7 +195,7 @@ def application_registry(table: Observed[RegistryTable | None]) -> Finding:
             return finding(name, "closed")
         case RegistryTable(from_all_scopes=True, can_read=True):
             return finding(name, "passed")
-        case Unobserved(error=FixConfiguration(code="cross_scope_refused")):
+        case Unobserved(error=CrossScopeRefused()):
             return finding(name, "refused")
         case Unobserved(error=error) if not isinstance(error, FixConfiguration):
             return unobserved(name, table)

@@ -24,9 +24,12 @@ from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     ConnectorError,
+    CrossScopeRefused,
     FixConfiguration,
     InstanceClosed,
+    MandatoryFieldsMissing,
     OutcomeUnknown,
+    QueryRefused,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -231,25 +234,22 @@ def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
             next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
         )
     if "cross-scope access policy" in message + detail:
-        return AccessRefused(
+        return CrossScopeRefused(
             "ServiceNow's cross-scope access policy of this table refuses the operation.",
-            code="cross_scope_refused",
             next_step="Set the table's application access back to its defaults: accessible from all application "
             "scopes, 'Can read' ticked.",
         )
     if "rights to query" in message or "present in the query" in detail:
-        return AccessRefused(
+        return QueryRefused(
             "ServiceNow does not let the integration user search by the fields that the connector needs.",
-            code="query_refused",
             next_step="Let the integration user read and query correlation_id, sys_updated_on and sys_id of the task "
             "table (query_match and query_range access controls).",
         )
     if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail):
-        return ValuesRefused(
+        return MandatoryFieldsMissing(
             "A data policy in ServiceNow demands fields that the ticket does not have"
             + _named(answer, mandatory[1])
             + ".",
-            code="mandatory_fields_missing",
             next_step="Set a default for them in the connection where it offers one, or exempt the integration user in "
             "ServiceNow's data policy; then retry.",
         )

@@ -23,7 +23,7 @@ from shared.check.observations import (
 from shared.connections.model import KindSettings, TicketKind
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, ServiceNowUnavailable, ValuesRefused
+from shared.errors import QueryRefused, RecordsHidden, ServiceNowUnavailable, ValuesRefused
 from shared.secret import Secret
 from shared.servicenow.answers import Answer, common_error, date_of, result_of, whole_number
 from shared.servicenow.fields import CHANGE_PRIORITY, IMPACT_AND_URGENCY
@@ -195,7 +195,7 @@ class ServiceNowProbe:
             counted=False,
         )
         if not all(begins_like_ours(row.value("correlation_id")) for row in page.rows):
-            raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
+            raise QueryRefused("ServiceNow did not honour the connector's query.")
 
     async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
         """See the port. A table that may not be read can look empty while its records are counted (§2.6, §2.7)."""
@@ -203,9 +203,8 @@ class ServiceNowProbe:
             access, TABLES[kind], query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
         )
         if not page.rows and page.total_count:
-            raise AccessRefused(
+            raise RecordsHidden(
                 "ServiceNow has records of this kind, but shows none of them to the integration user.",
-                code="records_not_visible",
                 next_step="Check the integration user's roles, the table's access controls and the domain.",
             )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.connections.model import KindSettings, Place
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, InstanceClosed, ServiceNowUnavailable
+from shared.errors import AccessRefused, InstanceClosed, QueryRefused, RecordsHidden, ServiceNowUnavailable
 from shared.servicenow.answers import unusable_answer, whole_number
 from shared.servicenow.fields import date_time_of, record_fields, time_text_of
 from shared.servicenow.queries import (
@@ -57,7 +57,6 @@ MOD_COUNT_MAX: Final = 2**31 - 1
 """ServiceNow counts in 32 bits, and so does a number in Table Storage."""
 CORRELATION_ID_MAX_LENGTH: Final = 100
 """Length of ServiceNow's ``correlation_id`` (ServiceNow §5.1)."""
-NOT_VISIBLE: Final = "records_not_visible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class ServiceNowRecords:
                 doubt = _not_visible()
             elif page.total_count is not None and asked == ALL_CLASSES:
                 return []
-        if doubt is not None and doubt.code == NOT_VISIBLE:
+        if isinstance(doubt, RecordsHidden):
             raise doubt
         return []
 
@@ -292,10 +291,9 @@ def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, p
         raise _not_honoured()
 
 
-def _not_visible() -> AccessRefused:
-    return AccessRefused(
+def _not_visible() -> RecordsHidden:
+    return RecordsHidden(
         "ServiceNow hides the connector's own tickets from the integration user.",
-        code=NOT_VISIBLE,
         next_step="Check that the integration user may read incidents and change requests: roles, access controls, "
         "domain.",
     )
@@ -308,10 +306,9 @@ def _comparable(key: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, 
     ]
 
 
-def _not_honoured() -> AccessRefused:
-    return AccessRefused(
+def _not_honoured() -> QueryRefused:
+    return QueryRefused(
         "ServiceNow did not honour the connector's query.",
-        code="query_refused",
         next_step="Let the integration user query and sort by correlation_id, sys_updated_on and sys_id of the task "
         "table (query_match and query_range access controls).",
     )

@@ -29,12 +29,12 @@ from shared.errors import (
     FixConfiguration,
     FixRequest,
     InstanceClosed,
+    MandatoryFieldsMissing,
     OutcomeUnknown,
     Reauthorize,
     RowUnreadable,
     ServiceNowUnavailable,
     TryLater,
-    ValuesRefused,
 )
 from shared.log import log_context, log_event
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
@@ -525,8 +525,8 @@ class TicketDelivery:
         self._refuse_when_late(ticket)
         try:
             return await self.records.create_record(access, ticket, settings, requester)
-        except ValuesRefused as error:
-            if error.code != "mandatory_fields_missing" or not email or requester is not None:
+        except MandatoryFieldsMissing:
+            if not email or requester is not None:
                 raise
             requester = await self.requesters.sys_id_of(connection, access, email, afresh=True)
             if requester is None:

@@ -180,7 +180,8 @@ class TicketRecords(Protocol):
                 record that does not show its own.
 
         Raises:
-            AccessRefused: Neither table may be asked, or (``records_not_visible``) there is a record that is not shown.
+            AccessRefused: Neither table may be asked.
+            RecordsHidden: There is a record that is not shown.
             TryLater: As for every read.
         """
         ...
@@ -204,7 +205,7 @@ class TicketRecords(Protocol):
             place: ``next`` of the page before; its ``after`` takes the place of ``since``.
             reach: How many records to ask for, and whether to have them counted.
 
-        Raises AccessRefused with code ``query_refused`` where query rules forbid range or sort on ``sys_updated_on``.
+        Raises QueryRefused where query rules forbid range or sort on ``sys_updated_on``.
         """
         ...
 

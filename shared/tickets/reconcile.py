@@ -17,7 +17,7 @@ from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused, FixConfiguration, ServiceNowUnavailable
+from shared.errors import FixConfiguration, RecordsHidden, ServiceNowUnavailable
 from shared.tickets.access import with_access
 from shared.tickets.apply import (
     adopted,
@@ -251,10 +251,9 @@ class TicketReconciliation:
             changes += [(ticket, deleted(ticket, now)) for ticket in gone]
         await self.store.update_tickets(changes)
         if refused:
-            raise AccessRefused(
+            raise RecordsHidden(
                 f"{len(gone)} of {counts.compared_open} open tickets can no longer be found in ServiceNow; none of "
                 "them was marked as deleted.",
-                code="records_not_visible",
                 next_step="Check that the integration user may still read incidents and change requests: roles, access "
                 "controls, domain.",
             )

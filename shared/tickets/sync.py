@@ -19,7 +19,7 @@ from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import AccessRefused, ConnectorError, ServiceNowUnavailable, StorageUnavailable
+from shared.errors import ConnectorError, QueryRefused, RecordsHidden, ServiceNowUnavailable, StorageUnavailable
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.apply import is_outdated, own_first, with_record
@@ -38,7 +38,6 @@ from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
 """Longer than any ServiceNow transaction that can write our records (60 s REST quota, ServiceNow §3)."""
-QUERY_REFUSED: Final = "query_refused"
 FUTURE: Final = timedelta(days=1)
 """A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
 CONFLICT_TRIES: Final = 5
@@ -220,19 +219,15 @@ class TicketSync:
             ended = await self._step_by_step(connection, begun, progress, deadline, counts)
             if counts.complete:
                 ended = await self._unlinked(connection, begun, ended, deadline, counts)
-        except AccessRefused as error:
-            if error.code != QUERY_REFUSED:
-                await self._end(connection, begun, progress.interrupted(begun, self.clock()))
-                raise
+        except QueryRefused:
             ended = await self._by_id(connection, begun, started_at, deadline, counts)
         except ConnectorError:
             await self._end(connection, begun, progress.interrupted(begun, self.clock()))
             raise
         await self._end(connection, begun, with_step(ended, progress.step, self.clock()))
         if counts.hidden and await self._sees_none_of_ours(connection):
-            raise AccessRefused(
+            raise RecordsHidden(
                 "ServiceNow hides the connector's own tickets from the integration user.",
-                code="records_not_visible",
                 next_step="Check that the integration user may read incidents and change requests: roles, access "
                 "controls, domain.",
             )

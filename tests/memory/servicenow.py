@@ -15,8 +15,11 @@ from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
     InstanceClosed,
+    MandatoryFieldsMissing,
     OurBug,
     OutcomeUnknown,
+    QueryRefused,
+    RecordsHidden,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -176,7 +179,7 @@ class MemoryServiceNow:
         fault = self.write_faults.popleft() if self.write_faults else None
         error = self._error_of(access, fault)
         if error is None and self.caller_mandatory and requester_sys_id is None:
-            error = ValuesRefused("Caller is mandatory.", code="mandatory_fields_missing")
+            error = MandatoryFieldsMissing("Caller is mandatory.")
         record: Record | None = None
         if error is None and fault not in {WriteFault.LOST_ON_THE_WAY, WriteFault.PAGE_INSTEAD}:
             if self.honours_sys_id and ticket.ticket_id in self._versions:
@@ -242,7 +245,7 @@ class MemoryServiceNow:
         visible = [record for record in found if record.sys_id not in self.hidden]
         await self._step("find_records answers")
         if found and not visible:
-            raise AccessRefused("ServiceNow hides the record.", code="records_not_visible")
+            raise RecordsHidden("ServiceNow hides the record.")
         return visible
 
     async def list_changes(
@@ -258,7 +261,7 @@ class MemoryServiceNow:
         """See the port."""
         await self._read(access, "list_changes", reach)
         if self.query_refused:
-            raise AccessRefused("ServiceNow did not honour the connector's query.", code="query_refused")
+            raise QueryRefused("ServiceNow did not honour the connector's query.")
         rows = [((record.updated_at_text, record.sys_id), record) for record in self._matching]
         if place.after is None and since is not None:
             rows = [row for row in rows if row[0][0] > since or (inclusive and row[0][0] == since)]

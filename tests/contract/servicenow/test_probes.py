@@ -27,6 +27,7 @@ from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import ConnectionStatus, KindSettings, SyncState, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.connections.status import ConnectionHealth
+from shared.errors import CrossScopeRefused
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
@@ -769,4 +770,4 @@ async def test_a_refusal_by_cross_scope_policy(client: ServiceNowClient) -> None
         access = InstanceAccess(address, Secret("token"))
         with pytest.raises(Exception, match="cross-scope") as caught:
             await client.probe.registry_table(access)
-    assert getattr(caught.value, "code", "") == "cross_scope_refused"
+    assert isinstance(caught.value, CrossScopeRefused)

@@ -13,7 +13,7 @@ from sandbox.servicenow.engine.rules.access import AccessRule
 from sandbox.servicenow.stage.control_client import ControlClient
 from shared.connections.model import KindSettings, Place, TicketKind
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, AccessTokenRefused, ServiceNowThrottled, ValuesRefused
+from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
 from shared.tickets.apply import delivered
 from shared.tickets.model import TABLES, EventKind, Priority, Record
@@ -372,7 +372,7 @@ async def test_an_instance_that_forbids_the_query(
     instance.access.add(AccessRule("task", "query_range", ADMIN_ONLY, field="sys_updated_on"))
     with pytest.raises(AccessRefused) as caught:
         await everything(client, access, 20)
-    assert caught.value.code == "query_refused"
+    assert isinstance(caught.value, QueryRefused)
     (seen,) = await client.records.list_by_sys_id(access, [ticket.ticket_id])
     assert seen == record
 

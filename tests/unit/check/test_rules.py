@@ -29,6 +29,7 @@ from shared.connections.ports import ServiceNowUser
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
+    CrossScopeRefused,
     FixConfiguration,
     Reauthorize,
     ServiceNowThrottled,
@@ -149,7 +150,7 @@ def test_the_oauth_client(record: Any, leads_to: SignIn | None, token_given: boo
         (RegistryTable(from_all_scopes=None, can_read=True), "unreadable"),
         (None, "unreadable"),
         (REFUSED, "unreadable"),
-        (Unobserved("no_answer", AccessRefused("No.", code="cross_scope_refused")), "refused"),
+        (Unobserved("no_answer", CrossScopeRefused("No.")), "refused"),
         (SILENT, "no_answer"),
     ],
 )

@@ -15,10 +15,10 @@ from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     FixRequest,
+    MandatoryFieldsMissing,
     OutcomeUnknown,
     ServiceNowUnavailable,
     StorageUnavailable,
-    ValuesRefused,
 )
 from tests.memory.probe import HANGS, MemoryProbe
 from tests.memory.ticket_store import MemoryTicketStore
@@ -266,7 +266,7 @@ async def test_what_was_certainly_refused_is_not_looked_for(
     app: Surroundings, check: ConnectionCheck, probe: MemoryProbe
 ) -> None:
     await app.connected()
-    probe.mishaps["create_marked"] = ValuesRefused("No.", code="mandatory_fields_missing")
+    probe.mishaps["create_marked"] = MandatoryFieldsMissing("No.")
     report = await check.run("contoso", dry_run=True)
     assert reason(report, CheckName.CREATE_INCIDENT) == "refused"
     assert "find_marked" not in probe.asked

@@ -16,7 +16,9 @@ from shared.errors import (
     ConnectorError,
     FixConfiguration,
     InstanceClosed,
+    MandatoryFieldsMissing,
     OutcomeUnknown,
+    QueryRefused,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
@@ -115,7 +117,7 @@ CASES = [
             "Insufficient rights to query records",
             "Field(s) present in the query do not have permission to be read",
         ),
-        AccessRefused,
+        QueryRefused,
         "query_refused",
     ),
     same(
@@ -131,7 +133,7 @@ CASES = [
             "Operation Failed",
             "Data Policy Exception: \n\tThe following fields are mandatory: Resolution code, Close notes",
         ),
-        ValuesRefused,
+        MandatoryFieldsMissing,
         "mandatory_fields_missing",
     ),
     same(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import Place, TicketKind
-from shared.errors import AccessRefused, OutcomeUnknown
+from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused
 from shared.servicenow.bodies import ANSWER_LIMIT
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.records import FIELDS, TEXTS
@@ -182,9 +182,8 @@ async def test_a_look_up_whose_count_is_too_dear_goes_without() -> None:
 async def test_a_look_up_that_was_not_honoured_is_not_taken_for_an_answer() -> None:
     """Were a dropped condition taken for "there is none", the ticket would be written twice."""
     client = instance(rows(record_cells(7))).client()
-    with pytest.raises(AccessRefused) as caught:
+    with pytest.raises(QueryRefused):
         await client.records.find_records(ACCESS, "incident", sys_id="1" * 32, correlation_id="m365:x")
-    assert caught.value.code == "query_refused"
 
 
 async def test_list_by_sys_id_in_chunks_that_fit_an_address() -> None:
@@ -330,13 +329,12 @@ LATER = "2026-03-01 10:00:01"
 async def test_a_page_that_does_not_answer_the_query_is_refused(page: list[dict[str, dict[str, str]]]) -> None:
     """ServiceNow drops conditions without a sign; going on would loop for ever or pass rows over."""
     after = ("2026-03-01 10:00:00", f"{2:032x}")
-    with pytest.raises(AccessRefused) as caught:
+    with pytest.raises(QueryRefused):
         await (
             instance(rows(*page))
             .client()
             .records.list_changes(ACCESS, since=None, inclusive=True, until=None, place=Place(after), reach=Reach(10))
         )
-    assert caught.value.code == "query_refused"
 
 
 @pytest.mark.parametrize("hidden", ["sys_id", "sys_updated_on"])
