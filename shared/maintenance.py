@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -38,6 +38,8 @@ CONNECTION_LIMIT_S: Final = 90.0
 ON_DEMAND_S: Final = 20.0
 """A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
 CONCURRENT_CONNECTIONS: Final = 8
+NOT_SERVED_AFTER: Final = timedelta(minutes=15)
+"""A connection that has waited this long for its turn is reported; the alert ``connection-not-served`` reads it."""
 KEEP_AUTHORIZATIONS: Final = timedelta(days=2)
 """Authorizations are kept for so long after their time, so that a wrong clock does not delete those under way."""
 KEEP_RESERVATIONS: Final = timedelta(days=30)
@@ -61,19 +63,29 @@ class Maintenance:
     sync: TicketSync
     reconciliation: TicketReconciliation
     clock: Clock
+    _served_at: dict[str, datetime] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Do what is due on every connection, and tidy up. Raises StorageUnavailable when nothing could be done."""
+        """Do what is due on every connection, and tidy up. Raises StorageUnavailable when nothing could be done.
+
+        Whoever was served longest ago comes first, and nothing begins after the deadline.
+        """
         started_at = self.clock()
         deadline = started_at + timedelta(seconds=RUN_S)
         turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
 
         async def maintain(connection: Connection) -> None:
             async with turn:
+                if self.clock() >= deadline:
+                    self._report_not_served(connection)
+                    return
                 await self._isolated(connection, deadline)
+                self._served_at[connection.connection_id] = self.clock()
 
         present = [each for each in await self.connections.list_connections() if not each.is_removed]
-        await asyncio.gather(*(maintain(connection) for connection in present))
+        for connection in present:
+            self._served_at.setdefault(connection.connection_id, started_at)
+        await asyncio.gather(*(maintain(connection) for connection in sorted(present, key=self._last_served)))
         await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
         if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
@@ -100,6 +112,21 @@ class Maintenance:
                 if lease is None:
                     return None
                 return await self._sync(connection, self.clock() + timedelta(seconds=ON_DEMAND_S))
+
+    def _last_served(self, connection: Connection) -> datetime:
+        """Return when this instance of the app last served a connection, or first heard of it."""
+        return self._served_at[connection.connection_id]
+
+    def _report_not_served(self, connection: Connection) -> None:
+        """Log a connection whose turn has not come for long; it is served before the others in the next run."""
+        waited = self.clock() - self._last_served(connection)
+        if waited >= NOT_SERVED_AFTER:
+            log_event(
+                "connection_not_served",
+                level=logging.WARNING,
+                connection_id=connection.connection_id,
+                waited_s=waited.total_seconds(),
+            )
 
     async def _isolated(self, connection: Connection, deadline: datetime) -> None:
         """Do one connection's part; whatever happens there stays there, and is told in one line of the log."""

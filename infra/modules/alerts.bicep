@@ -108,6 +108,19 @@ var rules rule[] = [
     perConnection: false
   }
   {
+    name: 'connection-not-served'
+    description: 'There are more connections than the timer gets through: the turn of this one has not come for a quarter of an hour.'
+    query: loadTextContent('../queries/alerts/connection-not-served.kql')
+    severity: 2
+    measure: 'waited_s'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT5M'
+    over: 'PT15M'
+    perConnection: true
+  }
+  {
     name: 'server-errors'
     description: 'Requests are answered with 5xx.'
     query: loadTextContent('../queries/alerts/server-errors.kql')

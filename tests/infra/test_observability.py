@@ -37,6 +37,7 @@ RULES: Final = {
     "deliveries-waiting": (2, "age_s", "Maximum", "GreaterThan", 1800, "PT5M", "PT30M", True),
     "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 1200, "PT15M", "PT30M", True),
     "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", False),
+    "connection-not-served": (2, "waited_s", "Maximum", "GreaterThan", 0, "PT5M", "PT15M", True),
     "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", False),
     "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", True),
     "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", True),
@@ -68,7 +69,7 @@ def compiled() -> dict[str, Json]:
 
 class TestQueries:
     def test_compile_without_diagnostics(self, compiled: dict[str, Json]) -> None:
-        assert len(compiled) == 23
+        assert len(compiled) == 24
         assert {name: each["diagnostics"] for name, each in compiled.items() if each["diagnostics"]} == {}
 
     def test_a_mistake_is_a_diagnostic(self) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import time, timedelta
 
+import pytest
+
 from shared.connections.grant.lease import SYNC, Lease
 from shared.connections.grant.secret_names import client_secret_name
+from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
-from shared.maintenance import Maintenance
+from shared.errors import StorageUnavailable
+from shared.maintenance import RUN_S, Maintenance
 from shared.settings import Settings
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Phase, Ticket
 from shared.tickets.reconcile import MANY, PATIENCE, TicketReconciliation
 from shared.tickets.sync import TicketSync
 from tests.memory.access import MemoryInstanceDoor, MemoryRequesterDirectory
+from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
@@ -119,3 +126,61 @@ async def test_a_refused_synchronisation_does_not_hold_up_the_comparison() -> No
     assert (error.code, error.operation) == ("records_not_visible", None)
     assert world.phases() == {Phase.DELETED}
     assert await world.run_after(timedelta(minutes=10)) is None
+
+
+class Queue:
+    """Connections whose turns take long: a run gets through five of them."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.turns: list[str] = []
+        self.world = world
+        clock = world.app.clock
+
+        async def listed(_: MemoryConnectionStore) -> Sequence[Connection]:
+            return [replace(world.connection, connection_id=f"tenant-{number:02}") for number in range(20)]
+
+        async def hangs(_: SecretRenewal, connection: Connection) -> Connection:
+            self.turns.append(connection.connection_id)
+            clock.advance(RUN_S / 5)
+            raise StorageUnavailable("It took long and came to nothing.")
+
+        monkeypatch.setattr(MemoryConnectionStore, "list_connections", listed)
+        monkeypatch.setattr(SecretRenewal, "renew_if_due", hangs)
+
+    async def minutes_pass(self, minutes: int) -> None:
+        clock = self.world.app.clock
+        for _ in range(minutes):
+            began_at = clock.now
+            await self.world.maintenance.run()
+            assert clock.now - began_at <= timedelta(seconds=RUN_S), "nothing begins after the deadline"
+            clock.now = began_at + timedelta(minutes=1)
+
+
+@pytest.fixture
+async def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
+    app = Surroundings()
+    return Queue(World(app, await app.connected()), monkeypatch)
+
+
+async def test_whoever_was_served_longest_ago_comes_first(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.maintenance.CONCURRENT_CONNECTIONS", 1)
+    await queue.minutes_pass(12)
+    turns = [queue.turns[place : place + 20] for place in (0, 20, 40)]
+    assert all(len(set(each)) == 20 for each in turns), "nobody comes twice before everybody came once"
+    assert "connection_not_served" not in caplog.text
+
+
+async def test_a_connection_whose_turn_does_not_come_is_reported(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.maintenance.CONCURRENT_CONNECTIONS", 1)
+    monkeypatch.setattr("shared.maintenance.NOT_SERVED_AFTER", timedelta(minutes=3))
+    await queue.minutes_pass(3)
+    assert "connection_not_served" not in caplog.text
+    await queue.minutes_pass(4)
+    reported = [json.loads(record.getMessage()) for record in caplog.records if "not_served" in record.getMessage()]
+    assert reported
+    assert all(each["waited_s"] >= 180 for each in reported)
+    assert {each["connection_id"] for each in reported} <= set(queue.turns)
