@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.servicenow.stage.seed import group_sys_id, user_sys_id
+from sandbox.world import ROOT, sample_settings
 from tests.fixtures.whole_app import Connected, WholeApp, person, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -51,6 +55,30 @@ def test_the_seven_data_are_found_in_servicenow_again(app: WholeApp, connected: 
     ]
     assert ticket["servicenow"]["link"].startswith(app.world.servicenow.url)
     assert [event["kind"] for event in app.show(ticket)["timeline"]] == ["created", "delivered"]
+
+
+def test_the_call_that_the_readme_shows_makes_one_ticket(app: WholeApp, connected: Connected) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (call,) = re.findall(r"^```sh\ncurl (.+?)^```", readme, re.MULTILINE | re.DOTALL)
+    url, *options = shlex.split(call.replace("\\\n", ""))
+    sent = list(zip(options[::2], options[1::2], strict=True))
+    headers = dict(value.split(": ", 1) for option, value in sent if option == "-H")
+    (body,) = (json.loads(value) for option, value in sent if option == "-d")
+    token = headers.pop("Authorization").removeprefix("Bearer ")
+    assert url == f"{sample_settings()['PUBLIC_BASE_URL']}/api/tickets"
+    program = app.program(token)
+    try:
+        # The app of `make run` has one connection, so the call there names none; this one has more.
+        answers = [
+            program.ask("POST", "/api/tickets", {**body, "connection_id": connected.connection_id}, headers=headers)
+            for _ in range(2)
+        ]
+    finally:
+        program.close()
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert app.record(answers[0].json())["short_description"] == body["name"]
+    assert answers[0].json()["servicenow"].keys() >= {"number", "link"}
 
 
 @pytest.mark.parametrize("kind", ["incident", "change"])
