@@ -7,14 +7,14 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import AuthorizationTarget, PendingAuthorization
+from shared.storage.entity_transactions import EntityTransactions, Operation
 from shared.storage.rows import RowReader, plain_time
-from shared.storage.tables import REPEATED, get_row, insert_row, storage_errors
+from shared.storage.tables import get_row, insert_row, storage_errors
 
 _TAKEN: Final = frozenset({404, 412})
 
@@ -22,8 +22,9 @@ _TAKEN: Final = frozenset({404, 412})
 class AzureAuthorizationStore:
     """Implements :class:`shared.connections.ports.AuthorizationStore`; every method can raise StorageUnavailable."""
 
-    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
+    def __init__(self, table: TableClient, transactions: EntityTransactions, reader: RowReader | None = None) -> None:
         self._table = table
+        self._transactions = transactions
         self._reader = reader or RowReader()
 
     async def create_authorization(self, authorization: PendingAuthorization) -> None:
@@ -58,9 +59,9 @@ class AzureAuthorizationStore:
         authorization = self._reader.read(self._table.table_name, row, _authorization)
         with storage_errors():
             # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
-            unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+            deletion = Operation(TransactionOperation.DELETE, row, etag=row.metadata["etag"])
             try:
-                await self._table.submit_transaction([(TransactionOperation.DELETE, row, unchanged)], **REPEATED)
+                await self._transactions.submit(self._table.table_name, [deletion])
             except TableTransactionError as error:
                 if error.status_code not in _TAKEN:
                     raise

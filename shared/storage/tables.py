@@ -15,12 +15,14 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
 )
+from azure.core.pipeline import transport
 from azure.data.tables import TableEntity, TableErrorCode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.errors import StorageUnavailable
 from shared.log import log_event
 from shared.settings import Settings
+from shared.storage.entity_transactions import EntityTransactions, PipelineStart
 
 TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency")
 """Every table of the product; ``infra/`` creates them."""
@@ -46,6 +48,7 @@ class Tables:
     authorizations: TableClient
     tickets: TableClient
     idempotency: TableClient
+    transactions: EntityTransactions
     service: TableServiceClient
 
     async def create_missing(self) -> None:
@@ -68,16 +71,23 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
     A request that is not answered is repeated a few times within a minute; every write of the product is either
     conditional or can be repeated without harm.
     """
+    # Asked for by this name, it is imported only now and not with the app.
+    connections = transport.AioHttpTransport(connection_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S)
+    pipeline = PipelineStart(connections)
     service = TableServiceClient(
         settings.tables_url,
         credential=credential,
-        connection_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        transport=connections,
+        per_call_policies=[pipeline],
         retry_total=RETRIES,
         retry_backoff_factor=0.4,
         retry_backoff_max=5,
     )
-    return Tables(**{name: service.get_table_client(name) for name in TABLE_NAMES}, service=service)
+    return Tables(
+        **{name: service.get_table_client(name) for name in TABLE_NAMES},
+        transactions=EntityTransactions(settings.tables_url, pipeline, REPEATED),
+        service=service,
+    )
 
 
 @contextmanager

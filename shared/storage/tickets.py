@@ -16,13 +16,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
+from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, Operation
 from shared.storage.rows import RowReader
-from shared.storage.tables import REPEATED, get_row, is_table_missing, storage_errors
+from shared.storage.tables import get_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     PENDING_PREFIX,
@@ -45,7 +45,6 @@ from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
 
-TRANSACTION_ROWS: Final = 100
 TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
 ROW_BYTES: Final = 3_000
@@ -60,32 +59,31 @@ CREATION_ID: Final = "creation_id"
 
 _NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 
-type Operation = tuple[Any, ...]
-
 
 class AzureTicketStore:
     """Implements :class:`shared.tickets.ports.TicketStore` on the table ``tickets``."""
 
-    def __init__(self, table: TableClient, reader: RowReader | None = None) -> None:
+    def __init__(self, table: TableClient, transactions: EntityTransactions, reader: RowReader | None = None) -> None:
         self._table = table
+        self._transactions = transactions
         self._reader = reader or RowReader()
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """Store a new ticket. Raises TicketExists or StorageUnavailable."""
         creation_id = secrets.token_hex(16)
         row = ticket_row(ticket) | {CREATION_ID: creation_id}
-        operations: list[Operation] = [(TransactionOperation.CREATE, row)]
+        operations: list[Operation] = [Operation(TransactionOperation.CREATE, row)]
         operations += _side_rows(None, ticket)
         operations += _recommendation_rows(ticket)
         operations += _summary_change(ticket.connection_id, [(None, ticket)])
         with storage_errors():
             try:
-                results = await self._submit(operations)
+                etags = await self._submit(operations)
             except TableTransactionError as error:
-                if _status(error) != 409:
+                if error.status_code != 409:
                     raise
             else:
-                return replace(ticket, etag=results[0]["etag"])
+                return replace(ticket, etag=etags[0])
         present = await get_row(self._table, ticket.connection_id, ticket.ticket_id)
         if present is not None and present.get(CREATION_ID) == creation_id:
             # The answer to our own insert was lost, and it was repeated.
@@ -110,15 +108,15 @@ class AzureTicketStore:
         while True:
             with storage_errors():
                 try:
-                    results = await self._submit(operations)
+                    etags = await self._submit(operations)
                 except TableTransactionError as error:
-                    if _status(error) not in {404, 412} or is_table_missing(error):
+                    if error.status_code not in {404, 412} or is_table_missing(error):
                         raise
                     if (absent := _absent_index_row(error, operations)) is None:
                         raise RowChanged(before.ticket_id) from None
                     operations.remove(absent)
                 else:
-                    return replace(after, etag=results[0]["etag"])
+                    return replace(after, etag=etags[0])
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
         """Replace many tickets of one connection; return those that somebody else changed meanwhile."""
@@ -130,7 +128,7 @@ class AzureTicketStore:
                     with storage_errors():
                         await self._submit(_update_operations(part))
                 except TableTransactionError as error:
-                    if _status(error) not in {404, 412}:
+                    if error.status_code not in {404, 412}:
                         raise
                 else:
                     return []
@@ -277,20 +275,20 @@ class AzureTicketStore:
             changes = [row for row in rows if is_summary_change_known(row)]
             if not changes or (summary is not None and not self._is_readable(summary)):
                 return
-            part = changes[: TRANSACTION_ROWS - 1]
+            part = changes[: MOST_ROWS - 1]
             total = self._summary(summary).plus(self._changes(part)).folded(now)
             folded = summary_row(connection_id, total, beside=summary)
             operations: list[Operation] = [
-                (TransactionOperation.CREATE, folded)
+                Operation(TransactionOperation.CREATE, folded)
                 if summary is None
-                else (TransactionOperation.UPDATE, folded, _if_unchanged(summary.metadata["etag"]))
+                else Operation(TransactionOperation.UPDATE, folded, UpdateMode.REPLACE, _etag(summary))
             ]
-            operations += [(TransactionOperation.DELETE, row) for row in part]
+            operations += [Operation(TransactionOperation.DELETE, row) for row in part]
             try:
                 with storage_errors():
                     await self._submit(operations)
             except TableTransactionError as error:
-                if _status(error) not in {404, 409, 412}:
+                if error.status_code not in {404, 409, 412}:
                     raise
                 return
             if len(part) == len(changes):
@@ -316,8 +314,8 @@ class AzureTicketStore:
             if len(pages) <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
                 return summary, rows
 
-    async def _submit(self, operations: Sequence[Operation]) -> list[Mapping[str, Any]]:
-        return await self._table.submit_transaction(operations, **REPEATED)
+    async def _submit(self, operations: Sequence[Operation]) -> Sequence[str | None]:
+        return await self._transactions.submit(self._table.table_name, operations)
 
     async def _rows(self, query: str, parameters: dict[str, Any], limit: int) -> list[Any]:
         """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
@@ -373,10 +371,6 @@ def _number_key(number: str) -> str | None:
     return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
 
 
-def _if_unchanged(etag: str, mode: UpdateMode = UpdateMode.REPLACE) -> dict[str, Any]:
-    return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
 def _update(before: Ticket, after: Ticket) -> Operation:
     """Return the operation that replaces a ticket: only what changed is sent, unless a value has to go.
 
@@ -385,17 +379,17 @@ def _update(before: Ticket, after: Ticket) -> Operation:
     assert before.etag is not None, "only a stored ticket can be replaced"
     old, new = ticket_row(before), ticket_row(after)
     if not old.keys() <= new.keys():
-        return (TransactionOperation.UPDATE, new, _if_unchanged(before.etag))
+        return Operation(TransactionOperation.UPDATE, new, UpdateMode.REPLACE, before.etag)
     changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
     keys = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id}
-    return (TransactionOperation.UPDATE, keys | changed, _if_unchanged(before.etag, UpdateMode.MERGE))
+    return Operation(TransactionOperation.UPDATE, keys | changed, UpdateMode.MERGE, before.etag)
 
 
 def _update_operations(changes: Sequence[tuple[Ticket, Ticket]]) -> list[Operation]:
     """Return the transaction that replaces the tickets; their own rows come first, in order."""
     operations: list[Operation] = [_update(before, after) for before, after in changes]
     # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
-    side_rows = {op[1]["RowKey"]: op for before, after in changes for op in _side_rows(before, after)}
+    side_rows = {op.row["RowKey"]: op for before, after in changes for op in _side_rows(before, after)}
     operations += side_rows.values()
     return operations + _summary_change(changes[0][1].connection_id, changes)
 
@@ -407,19 +401,20 @@ def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
     is_pending = after.delivery.status is Delivery.PENDING
     outbox_row = {"PartitionKey": after.connection_id, "RowKey": pending_key(after.ticket_id)}
     if is_pending and not was_pending:
-        operations.append((TransactionOperation.UPSERT, outbox_row))
+        operations.append(Operation(TransactionOperation.UPSERT, outbox_row))
     if was_pending and not is_pending:
-        operations.append((TransactionOperation.DELETE, outbox_row))
+        operations.append(Operation(TransactionOperation.DELETE, outbox_row))
     was_followed = before is not None and before.is_followed_by_sys_id
     if after.is_followed_by_sys_id != was_followed:
         row = {"PartitionKey": after.connection_id, "RowKey": f"{UNLINKED_PREFIX}{after.ticket_id}"}
-        operations.append((TransactionOperation.DELETE if was_followed else TransactionOperation.UPSERT, row))
+        kind = TransactionOperation.DELETE if was_followed else TransactionOperation.UPSERT
+        operations.append(Operation(kind, row))
     old_number = before.record.number if before is not None and before.record is not None else None
     if after.record is not None and after.record.number != old_number:
         key = _number_key(after.record.number)
         if key is not None:
             row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
-            operations.append((TransactionOperation.UPSERT, row))
+            operations.append(Operation(TransactionOperation.UPSERT, row))
     return operations
 
 
@@ -427,7 +422,7 @@ def _recommendation_rows(ticket: Ticket) -> list[Operation]:
     """Return what makes a new ticket known under its recommendation; nothing of it changes later."""
     keys = {"PartitionKey": ticket.connection_id}
     return [
-        (TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
+        Operation(TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
         for prefix in recommendation_prefixes(ticket)
     ]
 
@@ -436,7 +431,7 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
     change = SummaryChange.between(changes)
     if not change:
         return []
-    return [(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
+    return [Operation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
 
 
 def _transactions(changes: Sequence[tuple[Ticket, Ticket]]) -> list[list[tuple[Ticket, Ticket]]]:
@@ -447,7 +442,7 @@ def _transactions(changes: Sequence[tuple[Ticket, Ticket]]) -> list[list[tuple[T
         rows, size = 1 + len(_side_rows(before, after)), _size(after)
         if rows > rows_left or size > bytes_left:
             parts.append([])
-            rows_left, bytes_left = TRANSACTION_ROWS - 1, TRANSACTION_BYTES
+            rows_left, bytes_left = MOST_ROWS - 1, TRANSACTION_BYTES
         parts[-1].append((before, after))
         rows_left -= rows
         bytes_left -= size
@@ -466,10 +461,5 @@ def _absent_index_row(error: TableTransactionError, operations: Sequence[Operati
     A release that does not know the index keeps no rows in it.
     """
     failed = operations[error.index] if error.index is not None and error.index < len(operations) else None
-    is_absent = _status(error) == 404 and failed is not None and failed[0] is TransactionOperation.DELETE
+    is_absent = error.status_code == 404 and failed is not None and failed.kind is TransactionOperation.DELETE
     return failed if is_absent else None
-
-
-def _status(error: TableTransactionError) -> int | None:
-    """Return the HTTP status of the operation that failed."""
-    return error.status_code

@@ -116,14 +116,14 @@ class Gate:
             if what in {"refuse", "refuse_connection"}:
                 self._has_met()
                 if what == "refuse_connection":
-                    _hang_up(receive)
+                    hang_up(receive)
                     return
                 # A sign-in page is what some refuse with.
                 headers = {"Location": "/sign-in"} if mishap.status == httpx.codes.FOUND else None
                 await HTMLResponse("<html><body>Not now</body></html>", mishap.status, headers)(scope, receive, send)
                 return
             if what == "late":
-                _hang_up(receive)
+                hang_up(receive)
             if what in {"late", "delay"}:
                 await asyncio.sleep(mishap.seconds)
             answer = await carry_out(request, body)
@@ -135,7 +135,7 @@ class Gate:
             if what == "cut":
                 await _send_half(answer, send)
             if what in {"cut", "lose_connection"}:
-                _hang_up(receive)
+                hang_up(receive)
             elif what in {"keep", "lose"}:
                 await Response(status_code=500)(scope, receive, send)
             elif what != "late":
@@ -182,7 +182,7 @@ async def _send_half(answer: Response, send: Send) -> None:
     await send({"type": "http.response.body", "body": half, "more_body": True})
 
 
-def _hang_up(receive: Receive) -> None:
+def hang_up(receive: Receive) -> None:
     """Close the connection; ASGI has no way to, so it is uvicorn's request that is asked for it."""
     cycle: Any = getattr(receive, "__self__", None)
     cycle.transport.abort()

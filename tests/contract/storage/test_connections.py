@@ -180,7 +180,7 @@ async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureC
 async def test_missing_tables_are_told_as_such(bare_tables: Tables, clock: ManualClock) -> None:
     store = AzureConnectionStore(bare_tables.connections)
     leases = AzureLeaseStore(bare_tables.connections, clock)
-    authorizations = AzureAuthorizationStore(bare_tables.authorizations)
+    authorizations = AzureAuthorizationStore(bare_tables.authorizations, bare_tables.transactions)
     for attempt in (
         store.get_connection("contoso"),
         store.list_connections(),
@@ -286,7 +286,7 @@ def _authorization(state_hash: str, expires_at: datetime = START) -> PendingAuth
 
 
 async def test_an_authorization_is_taken_once(tables: Tables) -> None:
-    authorizations = AzureAuthorizationStore(tables.authorizations)
+    authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions)
     pending = _authorization("ab" * 32)
     assert await authorizations.get_authorization(pending.state_hash) is None
     assert await authorizations.take_authorization(pending.state_hash) is None
@@ -296,7 +296,7 @@ async def test_an_authorization_is_taken_once(tables: Tables) -> None:
 
 
 async def test_an_authorization_whose_insert_is_repeated_is_stored_once(tables: Tables) -> None:
-    authorizations = AzureAuthorizationStore(tables.authorizations)
+    authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions)
     pending = _authorization("ab" * 32)
     await authorizations.create_authorization(pending)
     await authorizations.create_authorization(pending)
@@ -308,7 +308,7 @@ async def test_an_authorization_whose_insert_is_repeated_is_stored_once(tables: 
 
 
 async def test_expired_authorizations_are_deleted(tables: Tables) -> None:
-    authorizations = AzureAuthorizationStore(tables.authorizations)
+    authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions)
     later = _authorization("cd" * 32, START + timedelta(seconds=1))
     await authorizations.create_authorization(_authorization("ab" * 32))
     await authorizations.create_authorization(later)

@@ -43,7 +43,7 @@ async def tickets(tables: Tables, reader: RowReader) -> AzureTicketStore:
     """Tickets as release 0.1 wrote them, each with a column of the next one."""
     for row in ROWS["tickets"]:
         await tables.tickets.create_entity({**row, NEXT: "kept"})
-    return AzureTicketStore(tables.tickets, reader)
+    return AzureTicketStore(tables.tickets, tables.transactions, reader)
 
 
 async def test_a_changed_connection_keeps_what_it_is_not_asked_about(

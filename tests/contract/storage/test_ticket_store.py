@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from azure.data.tables import TransactionOperation
-from azure.data.tables.aio import TableServiceClient
-from azure.identity.aio import ManagedIdentityCredential
 
-from sandbox.azurite import StorageAccount
 from shared.connections.model import Portal, TicketKind
 from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.storage import tickets as azure_tickets
+from shared.storage.entity_transactions import Operation
+from shared.storage.tables import Tables
 from shared.storage.ticket_rows import ticket_row
 from shared.storage.tickets import AzureTicketStore
 from shared.tickets.apply import delivered, with_record
@@ -33,11 +32,9 @@ ALL = TicketFilter()
 
 
 @pytest.fixture
-async def azure_store(
-    storage_account: StorageAccount, credential: ManagedIdentityCredential
-) -> AsyncIterator[AzureTicketStore]:
-    async with TableServiceClient(storage_account.tables_url, credential=credential) as service:
-        yield AzureTicketStore(await service.create_table("tickets"))
+async def azure_store(bare_tables: Tables) -> AzureTicketStore:
+    await bare_tables.tickets.create_table()
+    return AzureTicketStore(bare_tables.tickets, bare_tables.transactions)
 
 
 @pytest.fixture(params=["memory", "azure"])
@@ -71,12 +68,12 @@ async def create_many(store: TicketStore, count: int, **options: Any) -> list[Ti
 async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[Ticket]:
     """Create up to thirty tickets in one transaction, which the product has no need for."""
     assert isinstance(store, AzureTicketStore)
-    operations: list[Any] = [(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
+    operations = [Operation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
     for ticket in tickets:
         operations += azure_tickets._side_rows(None, ticket)
     operations += azure_tickets._summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])
-    results = await store._table.submit_transaction(operations)
-    return [replace(ticket, etag=result["etag"]) for ticket, result in zip(tickets, results, strict=False)]
+    etags = await store._submit(operations)
+    return [replace(ticket, etag=etag) for ticket, etag in zip(tickets, etags, strict=False)]
 
 
 def changed(ticket: Ticket, state: str = "2") -> Ticket:
@@ -493,22 +490,21 @@ async def test_two_fold_while_others_write_and_read(store: TicketStore) -> None:
 # Only Table Storage
 
 
-async def test_a_missing_table_is_told(storage_account: StorageAccount, credential: ManagedIdentityCredential) -> None:
-    async with TableServiceClient(storage_account.tables_url, credential=credential) as service:
-        store = AzureTicketStore(service.get_table_client("tickets"))
-        ticket = replace(delivered_ticket(START), etag='W/"1"')
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "create_ticket": lambda: store.create_ticket(ticket),
-            "get_ticket": lambda: store.get_ticket(CONNECTION_ID, ticket.ticket_id),
-            "update_ticket": lambda: store.update_ticket(ticket, changed(ticket)),
-            "update_tickets": lambda: store.update_tickets([(ticket, changed(ticket))]),
-            "list_tickets": lambda: store.list_tickets([CONNECTION_ID], ALL, limit=1),
-            "get_summary": lambda: store.get_summary(CONNECTION_ID),
-        }
-        for name, call in calls.items():
-            with pytest.raises(StorageUnavailable) as caught:
-                await call()
-            assert (name, caught.value.code) == (name, "storage_table_missing")
+async def test_a_missing_table_is_told(bare_tables: Tables) -> None:
+    store = AzureTicketStore(bare_tables.tickets, bare_tables.transactions)
+    ticket = replace(delivered_ticket(START), etag='W/"1"')
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "create_ticket": lambda: store.create_ticket(ticket),
+        "get_ticket": lambda: store.get_ticket(CONNECTION_ID, ticket.ticket_id),
+        "update_ticket": lambda: store.update_ticket(ticket, changed(ticket)),
+        "update_tickets": lambda: store.update_tickets([(ticket, changed(ticket))]),
+        "list_tickets": lambda: store.list_tickets([CONNECTION_ID], ALL, limit=1),
+        "get_summary": lambda: store.get_summary(CONNECTION_ID),
+    }
+    for name, call in calls.items():
+        with pytest.raises(StorageUnavailable) as caught:
+            await call()
+        assert (name, caught.value.code) == (name, "storage_table_missing")
 
 
 async def test_times_at_the_ends_of_the_calendar(azure_store: AzureTicketStore) -> None:
@@ -524,7 +520,7 @@ async def test_changes_folded_between_two_pages_are_not_missed(
     tickets = await create_many(azure_store, 40)
     for number, ticket in enumerate(tickets):
         tickets[number] = await azure_store.update_ticket(ticket, changed(ticket))
-    reader = AzureTicketStore(InterruptedTable(azure_store))  # type: ignore[arg-type]
+    reader = AzureTicketStore(InterruptedTable(azure_store), azure_store._transactions)  # type: ignore[arg-type]
     assert await reader.get_summary(CONNECTION_ID) == recount(tickets).folded(START)
     assert await azure_store.get_summary(CONNECTION_ID) == recount(tickets).folded(START)
 
