@@ -49,6 +49,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.consent_taken = False
         """Something outside took the consent, or made it look so."""
         self.tokens_astray = False
+        self.refused_lately = False
         """A token may be known to ServiceNow and to nobody else."""
         self.left_undone = False
         """Somebody died, or lost the lease, in the middle of tidying up."""
@@ -204,6 +205,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.stage.go_on(self.stage.waiting[0].actor, 1)
             self.stage.raise_unless(())
         self.quiet_since = self.app.clock.now
+        self.refused_lately = False
         stored = self.app.stored()
         if stored.consent_ends_at is None and not self.left_undone:
             tokens = {text for text in self.app.secrets.readable if " token " in text}
@@ -230,8 +232,10 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: not self.app.servicenow.faults)
     @rule()
     def refuse_once(self) -> None:
+        # A refresh asks twice before it believes a refusal: two of them are an answer.
+        self.consent_taken = self.consent_taken or self.refused_lately
         self.app.servicenow.faults.append(refused())
-        self.tokens_astray = True
+        self.tokens_astray = self.refused_lately = True
 
     @rule()
     def revoke_access_tokens(self) -> None:
