@@ -46,7 +46,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Record,
     Requester,
     Ticket,
@@ -332,7 +332,7 @@ def _ticket(connection: Connection, ticket_id: str, now: datetime) -> Ticket:
         description="",
         priority=Priority.MODERATE,
         due_at=None,
-        recommendation=Recommendation(RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY),
+        recommendation=Recommendation(RecommendedBy.MICROSOFT, RecommendationCategory.IDENTITY),
         requester=REQUESTER,
     )
     ticket = Ticket(

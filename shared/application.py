@@ -44,7 +44,7 @@ from shared.storage.tickets import AzureTicketStore
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
-from shared.tickets.ports import TicketStore
+from shared.tickets.ports import StateModel, TicketStore
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.resend import TicketResending
 from shared.tickets.summary import Summary
@@ -66,6 +66,7 @@ class Application:
     options: ConnectionOptions
     check: ConnectionCheck
     tickets: TicketStore
+    states: StateModel
     creation: TicketCreation
     delivery: TicketDelivery
     resending: TicketResending
@@ -153,6 +154,7 @@ class Application:
                 sync_interval_s=settings.sync_interval_s,
             ),
             tickets=tickets,
+            states=servicenow.states,
             creation=TicketCreation(connections, tickets, reservations, delivery, clock),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, clock),

@@ -23,8 +23,7 @@ from shared.check.observations import (
     TicketFacts,
 )
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left, is_same_user
-from shared.connections.ports import ServiceNowUser
-from shared.connections.rights import CREATING_ROLES
+from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
@@ -263,7 +262,7 @@ def user_account(account: Observed[Account | None], connection: Connection) -> F
 
 
 def user_roles(
-    roles: Observed[frozenset[str] | None],
+    roles: Observed[UserRoles | None],
     connection: Connection,
     delivered: Sequence[Delivered],
     dry_runs: Mapping[TicketKind, DryRun],
@@ -283,10 +282,10 @@ def user_roles(
             return finding(name, "proven" if kinds and done.issuperset(kinds) else "unreadable")
         case Unobserved():
             return unobserved(name, roles)
-    if missing := [kind for kind in kinds if kind not in created and not roles & CREATING_ROLES[kind]]:
-        wanted = "; ".join(", ".join(sorted(CREATING_ROLES[kind] - {"admin"})) for kind in missing)
-        return finding(name, "missing", roles=_listed(roles), wanted=wanted)
-    return finding(name, "passed", roles=_listed(roles))
+    if missing := [kind for kind in kinds if kind not in created and kind in roles.missing]:
+        wanted = "; ".join(", ".join(roles.missing[kind]) for kind in missing)
+        return finding(name, "missing", roles=_listed(roles.names), wanted=wanted)
+    return finding(name, "passed", roles=_listed(roles.names))
 
 
 def rest_access(limit: Observed[RateLimit], *, token_given: bool) -> Finding:
@@ -320,7 +319,7 @@ def create(
     kind: TicketKind,
     dry_run: DryRun | None,
     delivered: Sequence[Delivered],
-    roles: Observed[frozenset[str] | None],
+    roles: Observed[UserRoles | None],
 ) -> Finding:
     """Whether the integration user may create records of a kind."""
     name = CheckName.about("create", kind)
@@ -335,8 +334,8 @@ def create(
         return finding(name, "outcome_unknown", sys_id=dry_run.proposed_sys_id)
     if any(each.kind is kind for each in delivered):
         return finding(name, "by_tickets")
-    if isinstance(roles, frozenset):
-        return finding(name, "by_roles" if roles & CREATING_ROLES[kind] else "role_missing")
+    if isinstance(roles, UserRoles):
+        return finding(name, "role_missing" if kind in roles.missing else "by_roles")
     return finding(name, "dry_run_needed")
 
 

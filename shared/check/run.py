@@ -43,6 +43,7 @@ from shared.connections.ports import (
     InstanceAccess,
     ServiceNowUser,
     UserDirectory,
+    UserRoles,
 )
 from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
@@ -318,7 +319,7 @@ class ConnectionCheck:
     async def _account(self, access: InstanceAccess, user_sys_id: str | None) -> Account | None:
         return None if user_sys_id is None else await self.probe.account(access, user_sys_id)
 
-    async def _roles(self, access: InstanceAccess, user_sys_id: str | None) -> frozenset[str] | None:
+    async def _roles(self, access: InstanceAccess, user_sys_id: str | None) -> UserRoles | None:
         return None if user_sys_id is None else await self.users.roles_of(access, user_sys_id)
 
     async def _greet(self, connection: Connection, limit_s: float) -> Greeting:
@@ -368,7 +369,7 @@ class _Looks:
     limit: Observed[RateLimit]
     user: Observed[ServiceNowUser]
     account: Observed[Account | None]
-    roles: Observed[frozenset[str] | None]
+    roles: Observed[UserRoles | None]
     by_time: Observed[None]
     reads: Mapping[TicketKind, Observed[None]]
     visible: Observed[Mapping[str, str]]

@@ -88,6 +88,19 @@ class ServiceNowUser:
     time_zone: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UserRoles:
+    """The roles of a ServiceNow user.
+
+    Attributes:
+        names: The roles the user has.
+        missing: For each kind of ticket that the user may not create, the roles of which any would do.
+    """
+
+    names: frozenset[str]
+    missing: Mapping[TicketKind, Sequence[str]]
+
+
 class ConnectionStore(Protocol):
     """Connections and their synchronisation state in Table Storage."""
 
@@ -210,8 +223,8 @@ class UserDirectory(Protocol):
         """Return whose access token this is. Raises AccessRefused when it cannot be found out for certain."""
         ...
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
-        """Return the user's role names, or None when the instance does not let us read them."""
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
+        """Return the user's roles, or None when the instance does not let us read them."""
         ...
 
     async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:

@@ -14,7 +14,7 @@ from shared.servicenow.queries import all_of, condition, one_of, ordered
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import Row, TableApi
 from shared.servicenow.transport import Subject
-from shared.tickets.model import TABLES
+from shared.tickets.kinds import KINDS
 
 MOST_CHOICES: Final = 500
 """More than that nobody chooses from a list."""
@@ -45,7 +45,7 @@ class ServiceNowCatalogue:
     async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
         """See the port. A table without choices of its own shows those of the parent table."""
         query = all_of(
-            one_of("name", (TABLES[kind], ALL_CLASSES)),
+            one_of("name", (KINDS[kind].table, ALL_CLASSES)),
             condition("element", "=", element),
             condition("inactive", "=", "false"),
         )
@@ -57,7 +57,7 @@ class ServiceNowCatalogue:
         )
         if rows is None:
             return None
-        for table in (TABLES[kind], ALL_CLASSES):
+        for table in (KINDS[kind].table, ALL_CLASSES):
             found = [row for row in rows if _belongs(row, table, element)]
             if found:
                 return list(

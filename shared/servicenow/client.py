@@ -10,10 +10,11 @@ from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.oauth import ServiceNowOAuth
 from shared.servicenow.probes import ServiceNowProbe
 from shared.servicenow.records import ServiceNowRecords
+from shared.servicenow.states import ServiceNowStates
 from shared.servicenow.table_api import TableApi
 from shared.servicenow.transport import HttpTransport, Limits, Transport
 from shared.servicenow.users import ServiceNowUsers
-from shared.tickets.ports import TicketRecords
+from shared.tickets.ports import StateModel, TicketRecords
 
 
 class ServiceNowClient:
@@ -36,6 +37,7 @@ class ServiceNowClient:
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
         self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
+        self.states: StateModel = ServiceNowStates()
         self.probe: InstanceProbe = ServiceNowProbe(table_api, self.catalogue)
 
     async def aclose(self) -> None:

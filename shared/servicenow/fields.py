@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.connections.model import KindSettings, TicketKind
-from shared.tickets.model import CORRELATION_DISPLAY, EARLIEST, Priority, Ticket
+from shared.connections.model import KindSettings
+from shared.servicenow.kinds import RECORD_KINDS
+from shared.tickets.model import CORRELATION_DISPLAY, EARLIEST, Ticket
 from shared.tickets.rendering import record_texts
 
-IMPACT_AND_URGENCY: Final[Mapping[Priority, tuple[str, str]]] = {
-    Priority.CRITICAL: ("1", "1"),
-    Priority.HIGH: ("2", "1"),
-    Priority.MODERATE: ("2", "2"),
-    Priority.LOW: ("3", "2"),
-    Priority.PLANNING: ("3", "3"),
-}
-"""The pair from which ServiceNow computes the wanted priority of an incident; a priority that is sent is overwritten
-(ServiceNow §5.5). Where two pairs give the same priority, the more urgent one is taken."""
-
 _TIME_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
-
-CHANGE_PRIORITY: Final[Mapping[Priority, str]] = {
-    Priority.CRITICAL: "1",
-    Priority.HIGH: "2",
-    Priority.MODERATE: "3",
-    Priority.LOW: "4",
-    Priority.PLANNING: "5",
-}
 
 
 def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None) -> dict[str, str]:
@@ -38,22 +20,18 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
     The ticket id is proposed as ``sys_id``: ServiceNow's only idempotency key (ServiceNow §2.5).
     """
     content = ticket.content
+    record_kind = RECORD_KINDS[content.kind]
     fields = {
         "sys_id": ticket.ticket_id,
         "correlation_id": ticket.correlation_id,
         "correlation_display": CORRELATION_DISPLAY,
         **record_texts(content),
+        **record_kind.urgency[content.priority],
     }
     if content.due_at is not None:
         fields["due_date"] = date_time_text(content.due_at)
-    if content.kind is TicketKind.INCIDENT:
-        fields["impact"], fields["urgency"] = IMPACT_AND_URGENCY[content.priority]
-        requester_field = "caller_id"
-    else:
-        fields["priority"] = CHANGE_PRIORITY[content.priority]
-        requester_field = "requested_by"
     if caller := requester_sys_id or kind_settings.default_caller:
-        fields[requester_field] = caller
+        fields[record_kind.requester_field] = caller
     if kind_settings.assignment_group:
         fields["assignment_group"] = kind_settings.assignment_group
     if kind_settings.category:

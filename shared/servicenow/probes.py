@@ -26,7 +26,7 @@ from shared.connections.ports import InstanceAccess
 from shared.errors import QueryRefused, RecordsHidden, ServiceNowUnavailable, ValuesRefused
 from shared.secret import Secret
 from shared.servicenow.answers import Answer, common_error, date_of, result_of, whole_number
-from shared.servicenow.fields import CHANGE_PRIORITY, IMPACT_AND_URGENCY
+from shared.servicenow.kinds import RECORD_KINDS
 from shared.servicenow.queries import (
     ANY_RECORD,
     OURS,
@@ -42,7 +42,8 @@ from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
 from shared.servicenow.transport import NotReached, Request, Subject
 from shared.texts import one_line, printable_line
-from shared.tickets.model import CORRELATION_DISPLAY, TABLES, Priority
+from shared.tickets.kinds import KINDS
+from shared.tickets.model import CORRELATION_DISPLAY, Priority
 from shared.tickets.ports import SYS_IDS_PER_REQUEST
 from shared.tickets.rendering import lost_characters
 
@@ -62,8 +63,6 @@ _MOST_HOPS: Final = 5
 _ROWS_TRIED: Final = 20
 """So many records of a table are asked for to see one."""
 _LONG_AGO: Final = "2000-01-01 00:00:00"
-_CANCELED: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "8", TicketKind.CHANGE: "4"}
-_CLOSED: Final[Mapping[TicketKind, str]] = {TicketKind.INCIDENT: "7", TicketKind.CHANGE: "4"}
 _FITTING_CLOSE_CODE: Final = re.compile(r"cancel|duplicate|not solved|no resolution|unsuccessful", re.IGNORECASE)
 _RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")
 _RELEASE: Final = re.compile(r"(?:glide-)?([a-z]+)")
@@ -200,7 +199,7 @@ class ServiceNowProbe:
     async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
         """See the port. A table that may not be read can look empty while its records are counted (§2.6, §2.7)."""
         page = await self.table_api.list_rows(
-            access, TABLES[kind], query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
+            access, KINDS[kind].table, query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
         )
         if not page.rows and page.total_count:
             raise RecordsHidden(
@@ -247,27 +246,22 @@ class ServiceNowProbe:
         self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
         """See the port. It has the fields that every ticket has, so that what refuses tickets refuses it."""
-        impact, urgency = IMPACT_AND_URGENCY[Priority.PLANNING]
-        urgent = (
-            {"impact": impact, "urgency": urgency}
-            if kind is TicketKind.INCIDENT
-            else {"priority": CHANGE_PRIORITY[Priority.PLANNING]}
-        )
+        record_kind = RECORD_KINDS[kind]
         defaults = {
             "assignment_group": settings.assignment_group,
             "category": settings.category,
-            "caller_id" if kind is TicketKind.INCIDENT else "requested_by": settings.default_caller,
+            record_kind.requester_field: settings.default_caller,
         }
         texts = {"short_description": MARKED_NAME, "description": MARKED_DESCRIPTION}
         row = await self.table_api.insert(
             access,
-            TABLES[kind],
+            KINDS[kind].table,
             {
                 "sys_id": sys_id,
                 "correlation_id": f"{MARK}{sys_id}",
                 "correlation_display": CORRELATION_DISPLAY,
                 **texts,
-                **urgent,
+                **record_kind.urgency[Priority.PLANNING],
                 **{name: value for name, value in defaults.items() if value},
             },
             fields=("sys_id", "number", *texts),
@@ -280,7 +274,7 @@ class ServiceNowProbe:
         """See the port."""
         page = await self.table_api.list_rows(
             access,
-            TABLES[kind],
+            KINDS[kind].table,
             query=any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", f"{MARK}{sys_id}")),
             fields=("sys_id", "number", "correlation_id"),
             limit=1,
@@ -296,7 +290,7 @@ class ServiceNowProbe:
         for changes in await self._ways_to_cancel(access, kind):
             try:
                 row = await self.table_api.update(
-                    access, TABLES[kind], record.sys_id, changes, fields=("sys_id", "state", "active")
+                    access, KINDS[kind].table, record.sys_id, changes, fields=("sys_id", "state", "active")
                 )
             except ValuesRefused:
                 continue
@@ -310,11 +304,8 @@ class ServiceNowProbe:
         resolution = {"close_notes": CLOSE_NOTES}
         if codes:
             resolution["close_code"] = (fitting or codes)[0]
-        return (
-            {"state": _CANCELED[kind]},
-            {"state": _CANCELED[kind], **resolution},
-            {"state": _CLOSED[kind], **resolution},
-        )
+        canceled, closed = RECORD_KINDS[kind].canceled_state, RECORD_KINDS[kind].closed_state
+        return ({"state": canceled}, {"state": canceled, **resolution}, {"state": closed, **resolution})
 
     async def _page(self, url: str) -> Answer:
         request = Request(method="GET", url=url, subject="sign_in_page", accept="text/html")

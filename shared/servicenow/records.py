@@ -24,11 +24,12 @@ from shared.servicenow.queries import (
     one_of,
     ordered,
 )
-from shared.servicenow.states import builtin_state_label
+from shared.servicenow.states import builtin_label, phase_of, phases_by_table
 from shared.servicenow.table_api import Page, Row, TableApi
 from shared.servicenow.transport import Subject
 from shared.tickets.identity import ticket_id_of
-from shared.tickets.model import TABLES, Record, Ticket, TicketTable
+from shared.tickets.kinds import KINDS, TicketTable
+from shared.tickets.model import Record, Ticket
 from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordPage
 from shared.tickets.reach import Reach
 
@@ -69,7 +70,7 @@ class ServiceNowRecords:
         self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
     ) -> Record:
         """See the port."""
-        table = TABLES[ticket.content.kind]
+        table = KINDS[ticket.content.kind].table
         row = await self.table_api.insert(
             access, table, record_fields(ticket, kind_settings, requester_sys_id), fields=(*FIELDS, *TEXTS)
         )
@@ -227,16 +228,18 @@ def record_of(row: Row, table: str) -> Record | None:
     if not row.sys_id:
         return None
     state = row.line("state")
-    record_table = row.line("sys_class_name") or table
+    shown_table = row.line("sys_class_name")
+    record_table = shown_table or table
     label = row.label("state")
+    active = row.value("active") != "false"
     return Record(
         sys_id=row.sys_id,
         table=record_table,
         number=row.line("number"),
         state=state,
         # An instance without a readable label shows the number itself.
-        state_label=label if label and label != state else builtin_state_label(record_table, state),
-        active=row.value("active") != "false",
+        state_label=label if label and label != state else builtin_label(record_table, state),
+        active=active,
         updated_at_text=time_text_of(row.value("sys_updated_on")),
         mod_count=min(whole_number(row.value("sys_mod_count")) or 0, MOD_COUNT_MAX),
         priority=row.line("priority") or None,
@@ -244,6 +247,8 @@ def record_of(row: Row, table: str) -> Record | None:
         assignment_group=row.label("assignment_group") or None,
         due_at=date_time_of(row.value("due_date")),
         correlation_id=row.value("correlation_id") or None,
+        phase=phase_of(record_table, state, active=active),
+        phase_by_table=None if shown_table else phases_by_table(state, active=active),
         texts={field: row.value(field) for field in TEXTS} if any(row.value(field) for field in TEXTS) else None,
     )
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import TicketKind
-from shared.connections.ports import InstanceAccess, ServiceNowUser
+from shared.connections.ports import InstanceAccess, ServiceNowUser, UserRoles
 from shared.errors import AccessRefused, FixConfiguration, InstanceClosed
 from shared.servicenow.answers import Answer, result_of
+from shared.servicenow.kinds import user_roles
 from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.records import FIELDS as RECORD_FIELDS
 from shared.servicenow.table_api import Row, TableApi
 from shared.servicenow.transport import Request, Subject
 from shared.texts import ascii_lower
-from shared.tickets.model import TABLES
+from shared.tickets.kinds import KINDS
 
 _USER_FIELDS: Final = ("sys_id", "user_name", "email", "active", "locked_out", "time_zone")
 _EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -65,8 +66,8 @@ class ServiceNowUsers:
             )
         return user
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
-        """Return the user's role names, or None when the instance does not show all of them."""
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
+        """Return the user's roles, or None when the instance does not show all of them."""
         try:
             page = await self.table_api.list_rows(
                 access,
@@ -82,7 +83,7 @@ class ServiceNowUsers:
         readable = all(row.value("user") == user_sys_id and row.value("role.name") for row in page.rows)
         if not readable or len(page.rows) < (page.total_count or 0):
             return None
-        return frozenset(row.value("role.name") for row in page.rows if row.value("state") in {"", "active"})
+        return user_roles(row.value("role.name") for row in page.rows if row.value("state") in {"", "active"})
 
     async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
         """Return the sys_id of the only active user with that address (ignoring case), or None.
@@ -115,7 +116,7 @@ class ServiceNowUsers:
         """
         by_time = next_by("sys_updated_on", ("2000-01-01 00:00:00", _NOBODY))
         by_sys_id = one_of("sys_id", [_NOBODY])
-        for table in (TABLES[kind], ALL_CLASSES):
+        for table in (KINDS[kind].table, ALL_CLASSES):
             if not await self._may_ask(access, table, by_time) and not await self._may_ask(access, table, by_sys_id):
                 return False
         return True

@@ -15,9 +15,9 @@ from typing import Any, Final
 from shared.connections.model import Portal, TicketKind
 from shared.storage.rows import Columns, open_value
 from shared.tickets.identity import creation_time_of
+from shared.tickets.kinds import table_of
 from shared.tickets.model import (
     CORRELATION_PREFIX,
-    TABLES,
     Delivery,
     DeliveryProgress,
     EventKind,
@@ -25,7 +25,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Record,
     Requester,
     Ticket,
@@ -153,8 +153,9 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
     get, time = columns.get, columns.time
     ticket_id = columns["RowKey"]
     kind = open_value(TicketKind, columns["kind"])
-    phase = get("phase")
-    record = _record(columns, kind)
+    stored_phase = get("phase")
+    phase = None if stored_phase is None else open_value(Phase, stored_phase)
+    record = _record(columns, kind, phase)
     content = TicketContent(
         kind=kind,
         portal=open_value(Portal, get("portal", Portal.SECURITY)),
@@ -163,7 +164,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
         priority=open_value(Priority, get("priority", Priority.MODERATE)),
         due_at=time("wanted_due_at"),
         recommendation=Recommendation(
-            source=open_value(RecommendationSource, get("source", RecommendationSource.USER)),
+            source=open_value(RecommendedBy, get("source", RecommendedBy.USER)),
             category=open_value(RecommendationCategory, get("category", "")),
             recommendation_id=get("recommendation_id"),
             link=get("link"),
@@ -194,7 +195,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
         content=content,
         delivery=delivery,
         record=record,
-        phase=None if phase is None else open_value(Phase, phase),
+        phase=phase,
         timeline=tuple(
             merge(_timeline_of(get("timeline")), _timeline_of(get("later_events")), key=lambda event: event.at)
         ),
@@ -204,12 +205,12 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
     )
 
 
-def _record(columns: Columns, kind: TicketKind) -> Record | None:
+def _record(columns: Columns, kind: TicketKind, phase: Phase | None) -> Record | None:
     get = columns.get
     sys_id = get("sys_id")
     record = Record(
         sys_id=sys_id or "",
-        table=get("sn_table") or TABLES.get(kind, ""),
+        table=get("sn_table") or table_of(kind),
         number=get("number", ""),
         state=get("state", ""),
         active=get("active", True),
@@ -221,6 +222,7 @@ def _record(columns: Columns, kind: TicketKind) -> Record | None:
         assignment_group=get("assignment_group"),
         due_at=columns.time("due_at"),
         correlation_id=f"{CORRELATION_PREFIX}{columns['RowKey']}",
+        phase=phase or Phase.UNMAPPED,
     )
     return None if sys_id is None else record
 

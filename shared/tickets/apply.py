@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
-from shared.tickets.phases import phase_of
 from shared.tickets.rendering import lost_characters, record_texts
 from shared.tickets.timeline import with_event
-
-CLASS_NOT_SHOWN: Final = "task"
-"""The table that was asked, in place of the record's own where ``sys_class_name`` is hidden."""
 
 
 def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = False) -> Ticket:
@@ -25,7 +20,7 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
     after = replace(
         ticket,
         record=replace(record, correlation_id=ticket.correlation_id, texts=None),
-        phase=phase_of(record.table, record.state, record.active),
+        phase=record.phase,
         delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now),
         is_unlinked=_is_unlinked(ticket, record),
     )
@@ -73,11 +68,10 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
         return delivered(ticket, record, now, found=True)
     if record.sys_id != known.sys_id:
         return ticket
-    if record.table == CLASS_NOT_SHOWN:
-        record = replace(record, table=known.table)
+    record = record.in_table(known.table)
     unlinked = _is_unlinked(ticket, record)
     record = replace(record, correlation_id=ticket.correlation_id)
-    phase = phase_of(record.table, record.state, record.active)
+    phase = record.phase
     if (record, phase, unlinked) == (known, ticket.phase, ticket.is_unlinked):
         return ticket
     after = replace(ticket, record=record, phase=phase, is_unlinked=unlinked)

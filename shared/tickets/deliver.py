@@ -41,7 +41,8 @@ from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, sp
 from shared.tickets.access import with_access
 from shared.tickets.addresses import real_address
 from shared.tickets.apply import delivered, doubled
-from shared.tickets.model import TABLES, Delivery, DeliveryProgress, EventKind, Record, Ticket
+from shared.tickets.kinds import KINDS
+from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.own_times import with_own_times
 from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.timeline import with_event
@@ -545,7 +546,7 @@ class TicketDelivery:
         try:
             return await self.records.find_records(
                 access,
-                TABLES[ticket.content.kind],
+                KINDS[ticket.content.kind].table,
                 sys_id=ticket.ticket_id,
                 correlation_id=ticket.correlation_id,
             )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from shared.connections.model import Connection, Portal, TicketKind
 
@@ -25,11 +25,6 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 """How ServiceNow writes raw date-times, in UTC (ServiceNow §2.4)."""
-
-type TicketTable = Literal["incident", "change_request"]
-
-TABLES: Final[Mapping[TicketKind, TicketTable]] = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
-"""The ServiceNow table of each kind."""
 
 
 def time_of(text: str | None) -> datetime | None:
@@ -51,7 +46,7 @@ class Priority(StrEnum):
     PLANNING = "planning"
 
 
-class RecommendationSource(StrEnum):
+class RecommendedBy(StrEnum):
     """Who recommends."""
 
     USER = "user"
@@ -98,7 +93,7 @@ class Delivery(StrEnum):
 class Recommendation:
     """The recommendation a ticket is made from."""
 
-    source: RecommendationSource
+    source: RecommendedBy
     category: RecommendationCategory
     recommendation_id: str | None = None
     link: str | None = None
@@ -140,6 +135,9 @@ class Record:
             wrote is no time.
         mod_count: ``sys_mod_count``; see :func:`shared.tickets.apply.is_outdated`.
         due_at: ``due_date`` there now.
+        phase: What the state means. Not stored: the ticket keeps the phase that counts.
+        phase_by_table: What the state would mean in each table, where the instance hides which one the record is in;
+            None where it shows it. Not stored.
         texts: Texts by field as they stand there, to be compared with what was sent; None when they were not asked for
             or are not shown. Never stored.
     """
@@ -157,7 +155,15 @@ class Record:
     assignment_group: str | None = None
     due_at: datetime | None = None
     correlation_id: str | None = None
+    phase: Phase = field(default=Phase.UNMAPPED, compare=False)
+    phase_by_table: Mapping[str, Phase] | None = field(default=None, compare=False, repr=False)
     texts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
+
+    def in_table(self, table: str) -> Record:
+        """Return the record, of this table if the instance does not show of which one it is."""
+        if self.phase_by_table is None:
+            return self
+        return replace(self, table=table, phase=self.phase_by_table.get(table, self.phase), phase_by_table=None)
 
 
 class EventKind(StrEnum):

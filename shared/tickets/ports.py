@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from shared.connections.model import Connection, KindSettings, Operation, Place, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError
-from shared.tickets.model import Delivery, Phase, Record, Ticket, TicketTable
+from shared.tickets.kinds import TicketTable
+from shared.tickets.model import Delivery, Phase, Record, Ticket
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
 
@@ -267,4 +268,16 @@ class RequesterDirectory(Protocol):
         Args:
             afresh: Ask ServiceNow whatever is remembered.
         """
+        ...
+
+
+class StateModel(Protocol):
+    """What ServiceNow's states are called and mean (ServiceNow §5.3)."""
+
+    def usual(self, kind: TicketKind) -> Mapping[str, str]:
+        """Return the labels that a new instance has for the kind's states, by raw value, in the order of its life."""
+        ...
+
+    def phase(self, kind: TicketKind, state: str) -> Phase:
+        """Return what a raw state of an active record of the kind means."""
         ...

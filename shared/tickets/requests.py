@@ -30,7 +30,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Requester,
     TicketContent,
 )
@@ -93,7 +93,7 @@ class RecommendationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: RecommendationSource = Field(description="Who recommends: a user or Microsoft.")
+    source: RecommendedBy = Field(description="Who recommends: a user or Microsoft.")
     category: RecommendationCategory = Field(description="What the recommendation is about.")
     id: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The recommendation's own identifier in its portal."

@@ -10,14 +10,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import Connection, Portal, TicketKind
+from shared.tickets.kinds import table_of
 from shared.tickets.model import (
-    TABLES,
     Delivery,
     EventKind,
     Phase,
     Priority,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Ticket,
     time_of,
 )
@@ -35,7 +35,7 @@ class View(BaseModel):
 class RecommendationView(View):
     """The recommendation a ticket was made from."""
 
-    source: RecommendationSource
+    source: RecommendedBy
     category: RecommendationCategory
     id: str | None
     link: str | None
@@ -187,7 +187,7 @@ def record_link(ticket: Ticket, connection: Connection | None) -> str | None:
 def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, str]:
     """Return the connection's own names for the states of the ticket's record, by raw value."""
     settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
-    if settings is None or ticket.record is None or ticket.record.table != TABLES.get(ticket.content.kind):
+    if settings is None or ticket.record is None or ticket.record.table != table_of(ticket.content.kind):
         return {}
     return settings.state_names
 

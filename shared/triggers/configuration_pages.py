@@ -17,9 +17,8 @@ from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
-from shared.servicenow.states import builtin_states
-from shared.tickets.model import TABLES, Phase
-from shared.tickets.phases import phase_of
+from shared.tickets.model import Phase
+from shared.tickets.ports import StateModel
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
 from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import MANAGERS
@@ -142,13 +141,14 @@ async def configuration_save(visit: Visit) -> func.HttpResponse:
     return redirect(f"/configuration/{connection.connection_id}?done=saved")
 
 
-def state_rows(kind: TicketKind, offered: Sequence[Choice] | None, named: Mapping[str, str]) -> Sequence[StateRow]:
+def state_rows(
+    states: StateModel, kind: TicketKind, offered: Sequence[Choice] | None, named: Mapping[str, str]
+) -> Sequence[StateRow]:
     """Return the states of a kind: those the instance offers, or those of a new instance; and every one with a name."""
-    table = TABLES[kind]
-    labels = dict(builtin_states(table)) if offered is None else {each.value: each.label for each in offered}
+    labels = dict(states.usual(kind)) if offered is None else {each.value: each.label for each in offered}
     labels |= {value: value for value in named if value not in labels}
     return [
-        StateRow(value, label, phase_of(table, value, active=True), STATE_FIELD.format(kind=kind, value=value))
+        StateRow(value, label, states.phase(kind, value), STATE_FIELD.format(kind=kind, value=value))
         for value, label in labels.items()
     ]
 
@@ -190,7 +190,7 @@ async def _form(
         values=values,
         faults=faults,
         groups=options.assignment_groups,
-        kinds=_kind_forms(connection, options, values),
+        kinds=_kind_forms(app.states, connection, options, values),
         portals=tuple(Portal),
         time_zones=sorted(available_timezones()),
         last_sync_at=sync_state.last_completed_at,
@@ -202,14 +202,16 @@ async def _form(
     )
 
 
-def _kind_forms(connection: Connection, options: InstanceOptions, values: Mapping[str, str]) -> Sequence[KindForm]:
+def _kind_forms(
+    states: StateModel, connection: Connection, options: InstanceOptions, values: Mapping[str, str]
+) -> Sequence[KindForm]:
     forms = []
     for kind in TicketKind:
         prefix = STATE_FIELD.format(kind=kind, value="")
         entered = {name.removeprefix(prefix): text for name, text in values.items() if name.startswith(prefix) and text}
         named = {**connection.kinds[kind].state_names, **entered}
         offered = options.kinds[kind]
-        forms.append(KindForm(kind, state_rows(kind, offered.states, named), offered.categories))
+        forms.append(KindForm(kind, state_rows(states, kind, offered.states, named), offered.categories))
     return forms
 
 

@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import Final
 
 from shared.connections.model import Portal, TicketKind
-from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendationSource
+from shared.tickets.kinds import KINDS
+from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendedBy
 from shared.words.language import Language, languages
 
 SHOWN_MAX_LENGTH: Final = 100
@@ -25,7 +26,7 @@ TICKET_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
     "kind": TicketKind,
     "portal": Portal,
     "priority": Priority,
-    "source": RecommendationSource,
+    "source": RecommendedBy,
     "category": RecommendationCategory,
 }
 """The parameters of a new ticket that are one of a few values."""
@@ -33,7 +34,7 @@ TICKET_DEFAULTS: Final = {
     "kind": TicketKind.INCIDENT.value,
     "portal": Portal.SECURITY.value,
     "priority": Priority.MODERATE.value,
-    "source": RecommendationSource.MICROSOFT.value,
+    "source": RecommendedBy.MICROSOFT.value,
     "category": RecommendationCategory.IDENTITY.value,
 }
 TICKET_TEXTS: Final = ("name", "description", "link", "recommendation_id")
@@ -42,8 +43,7 @@ CONNECTION: Final = "connection"
 """The parameter that names a connection; the API's name for it, ``connection_id``, is understood as well."""
 
 ALIASES: Final[Mapping[StrEnum, Collection[str]]] = {
-    TicketKind.INCIDENT: ("incidents", "inc"),
-    TicketKind.CHANGE: ("change_request", "change_requests", "changes", "chg"),
+    **{kind: each.link_names for kind, each in KINDS.items()},
     Portal.SECURITY: ("defender", "microsoft_defender", "microsoft_defender_xdr", "microsoft_365_defender"),
     Portal.COMPLIANCE: ("purview", "microsoft_purview", "compliance_manager"),
     Priority.CRITICAL: ("1", "p1"),
@@ -51,8 +51,8 @@ ALIASES: Final[Mapping[StrEnum, Collection[str]]] = {
     Priority.MODERATE: ("3", "p3", "medium"),
     Priority.LOW: ("4", "p4"),
     Priority.PLANNING: ("5", "p5"),
-    RecommendationSource.USER: ("users",),
-    RecommendationSource.MICROSOFT: ("secure_score", "microsoft_secure_score"),
+    RecommendedBy.USER: ("users",),
+    RecommendedBy.MICROSOFT: ("secure_score", "microsoft_secure_score"),
     RecommendationCategory.DEVICES: ("device", "endpoint", "endpoints"),
     RecommendationCategory.APPS: ("app", "application", "applications"),
     RecommendationCategory.IDENTITY: ("identities", "account", "accounts"),

@@ -25,7 +25,10 @@ from shared.errors import (
     ValuesRefused,
 )
 from shared.servicenow.queries import is_safe_value
-from shared.tickets.model import CORRELATION_PREFIX, TABLES, Record, Ticket
+from shared.servicenow.records import ALL_CLASSES
+from shared.servicenow.states import phase_of, phases_by_table
+from shared.tickets.kinds import KINDS
+from shared.tickets.model import CORRELATION_PREFIX, Record, Ticket
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
 from tests.memory.clock import ManualClock
@@ -75,6 +78,15 @@ class Version:
 def time_text(at: datetime) -> str:
     """Return a time as ServiceNow writes it."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_shown(record: Record) -> Record:
+    """Return the record with the meaning of its state; its class is hidden where its table is the parent of all."""
+    return replace(
+        record,
+        phase=phase_of(record.table, record.state, active=record.active),
+        phase_by_table=phases_by_table(record.state, active=record.active) if record.table == ALL_CLASSES else None,
+    )
 
 
 class MemoryServiceNow:
@@ -144,7 +156,7 @@ class MemoryServiceNow:
 
     def insert(self, record: Record, *, commit_after_s: float = 0.0) -> Record:
         """Add a record; its time is now, and it can be seen when it is committed."""
-        record = replace(record, updated_at_text=time_text(self.now))
+        record = as_shown(replace(record, updated_at_text=time_text(self.now)))
         self._created.setdefault(record.sys_id, len(self._created))
         self._write(record.sys_id, record, commit_after_s)
         return record
@@ -163,6 +175,7 @@ class MemoryServiceNow:
         self._write(sys_id, None, 0.0)
 
     def _write(self, sys_id: str, record: Record | None, commit_after_s: float) -> None:
+        record = None if record is None else as_shown(record)
         at = self.clock() + timedelta(seconds=commit_after_s)
         versions = self._versions.setdefault(sys_id, [])
         at = max(at, versions[-1].visible_at) if versions else at
@@ -217,12 +230,12 @@ class MemoryServiceNow:
                 return None
 
     def _committed(self, ticket: Ticket, commit_after_s: float) -> Record:
-        number = f"{'INC' if TABLES[ticket.content.kind] == 'incident' else 'CHG'}{len(self._created) + 10001:07}"
+        number = f"{'INC' if KINDS[ticket.content.kind].table == 'incident' else 'CHG'}{len(self._created) + 10001:07}"
         record = Record(
             sys_id=ticket.ticket_id if self.honours_sys_id else f"{len(self._created):032x}",
-            table=TABLES[ticket.content.kind],
+            table=KINDS[ticket.content.kind].table,
             number=number,
-            state="1" if TABLES[ticket.content.kind] == "incident" else "-5",
+            state="1" if KINDS[ticket.content.kind].table == "incident" else "-5",
             active=True,
             updated_at_text="",
             mod_count=0,

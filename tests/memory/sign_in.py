@@ -12,9 +12,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from shared.clock import Clock
 from shared.connections.model import Connection, TicketKind
-from shared.connections.ports import InstanceAccess, ServiceNowUser, TokenSet
+from shared.connections.ports import InstanceAccess, ServiceNowUser, TokenSet, UserRoles
 from shared.errors import AccessRefused, AccessTokenRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret
+from shared.servicenow.kinds import user_roles
 from tests.memory.steps import Step, at_once
 
 ACCESS_LIFE_S = 1800
@@ -187,9 +188,10 @@ class MemoryServiceNowSignIn:
         """See the port."""
         return (await self._person(access)).user
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> frozenset[str] | None:
+    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
         """See the port."""
-        return (await self._person(access)).roles
+        names = (await self._person(access)).roles
+        return None if names is None else user_roles(names)
 
     async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
         """See the port."""

@@ -43,7 +43,6 @@ from shared.connections.ports import (
     UserDirectory,
 )
 from shared.connections.renaming import renamed
-from shared.connections.rights import CREATING_ROLES
 from shared.connections.views import authorize_path
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, ProblemMembers, Reauthorize, TryLater
 from shared.log import log_context, log_event
@@ -285,8 +284,8 @@ class ConnectionAuthorization:
     async def _require_rights(self, connection: Connection, access: InstanceAccess, user: ServiceNowUser) -> None:
         enabled = [kind for kind, settings in connection.kinds.items() if settings.enabled]
         roles = await self.users.roles_of(access, user.sys_id)
-        if roles is not None and (missing := [kind for kind in enabled if not roles & CREATING_ROLES[kind]]):
-            wanted = "; ".join(f"{kind.value}: one of {', '.join(sorted(CREATING_ROLES[kind]))}" for kind in missing)
+        if roles is not None and (missing := [kind for kind in enabled if kind in roles.missing]):
+            wanted = "; ".join(f"{kind.value}: one of {', '.join(roles.missing[kind])}" for kind in missing)
             raise FixConfiguration(
                 f"The integration user may not create every enabled kind of ticket ({_names(missing)}); nothing was "
                 "kept.",

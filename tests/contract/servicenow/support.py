@@ -11,7 +11,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Requester,
     Ticket,
     TicketContent,
@@ -34,7 +34,7 @@ def new_ticket(kind: TicketKind = TicketKind.INCIDENT, priority: Priority = Prio
             priority=priority,
             due_at=datetime(2026, 3, 31, 21, 59, 59, tzinfo=UTC),
             recommendation=Recommendation(
-                RecommendationSource.MICROSOFT,
+                RecommendedBy.MICROSOFT,
                 RecommendationCategory.IDENTITY,
                 "AdminMFAV2",
                 "https://security.microsoft.com/securescore?viewid=actions",

@@ -16,7 +16,8 @@ from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
 from shared.tickets.apply import delivered
-from shared.tickets.model import TABLES, EventKind, Priority, Record
+from shared.tickets.kinds import KINDS
+from shared.tickets.model import EventKind, Priority, Record
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
 from tests.contract.servicenow.conftest import USER, Registered
@@ -38,7 +39,7 @@ async def test_the_seven_data_stand_in_the_record(
     record = await client.records.create_record(
         access, ticket, KindSettings(assignment_group=group, category="software"), requester
     )
-    table = TABLES[kind]
+    table = KINDS[kind].table
     assert control.request_counts() == {f"POST /api/now/table/{table}": 1}
     assert (record.sys_id, record.correlation_id) == (ticket.ticket_id, ticket.correlation_id)
     assert record.table == table

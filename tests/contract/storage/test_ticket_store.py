@@ -25,6 +25,7 @@ from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter, TicketStore
 from shared.tickets.summary import Summary, SummaryChange
 from tests.memory.clock import START
+from tests.memory.servicenow import as_shown
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket, record_for
 
@@ -78,7 +79,7 @@ async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[
 
 def changed(ticket: Ticket, state: str = "2") -> Ticket:
     assert ticket.record is not None
-    record = replace(ticket.record, state=state, mod_count=ticket.record.mod_count + 1)
+    record = as_shown(replace(ticket.record, state=state, mod_count=ticket.record.mod_count + 1))
     return with_record(ticket, record, later(9_000))
 
 

@@ -37,6 +37,7 @@ from shared.errors import (
     StorageUnavailable,
     ValuesRefused,
 )
+from shared.servicenow.kinds import user_roles
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REDIRECT = "https://connector.example/api/oauth/callback"
@@ -228,10 +229,10 @@ def test_the_account(account: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("roles", "reason"),
     [
-        (frozenset({"itil"}), "passed"),
-        (frozenset({"sn_incident_write", "sn_change_write"}), "passed"),
-        (frozenset({"sn_incident_write"}), "missing"),
-        (frozenset(), "missing"),
+        (user_roles({"itil"}), "passed"),
+        (user_roles({"sn_incident_write", "sn_change_write"}), "passed"),
+        (user_roles({"sn_incident_write"}), "missing"),
+        (user_roles(()), "missing"),
         (None, "unreadable"),
         (SLOW, "too_slow"),
     ],
@@ -240,7 +241,7 @@ def test_roles(roles: Any, reason: str) -> None:
     assert rules.user_roles(roles, CONNECTION, [], {}).reason == reason
 
 
-@pytest.mark.parametrize("roles", [None, SLOW, frozenset(), frozenset({"sn_incident_write"})])
+@pytest.mark.parametrize("roles", [None, SLOW, user_roles(()), user_roles({"sn_incident_write"})])
 def test_a_dry_run_of_every_kind_proves_the_roles(roles: Any) -> None:
     made = {kind: DryRun("a" * 32, MADE, closed=True) for kind in TicketKind}
     assert rules.user_roles(roles, CONNECTION, [], made).reason == "proven"
@@ -252,12 +253,12 @@ def test_delivered_tickets_prove_roles_that_are_not_shown() -> None:
     delivered = [replace(DELIVERED, kind=kind) for kind in TicketKind]
     assert rules.user_roles(None, CONNECTION, delivered, {}).reason == "proven"
     assert rules.user_roles(None, CONNECTION, [DELIVERED], {}).reason == "unreadable"
-    assert rules.user_roles(frozenset(), CONNECTION, delivered, {}).reason == "missing"
+    assert rules.user_roles(user_roles(()), CONNECTION, delivered, {}).reason == "missing"
 
 
 def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
     incidents_only = {TicketKind.INCIDENT: KindSettings(), TicketKind.CHANGE: KindSettings(enabled=False)}
-    found = rules.user_roles(frozenset({"sn_incident_write"}), connection(kinds=incidents_only), [], {})
+    found = rules.user_roles(user_roles({"sn_incident_write"}), connection(kinds=incidents_only), [], {})
     assert found.reason == "passed"
 
 
@@ -307,12 +308,12 @@ DELIVERED = Delivered(TicketKind.INCIDENT, "b" * 32, "b" * 32)
     ],
 )
 def test_creating_by_dry_run(dry_run: DryRun, reason: str) -> None:
-    found = rules.create(TicketKind.INCIDENT, dry_run, [DELIVERED], frozenset({"itil"}))
+    found = rules.create(TicketKind.INCIDENT, dry_run, [DELIVERED], user_roles({"itil"}))
     assert found.reason == reason
 
 
 def test_creating_without_a_dry_run() -> None:
-    roles = frozenset({"sn_incident_write"})
+    roles = user_roles({"sn_incident_write"})
     assert rules.create(TicketKind.INCIDENT, None, [DELIVERED], None).reason == "by_tickets"
     assert rules.create(TicketKind.INCIDENT, None, [], roles).reason == "by_roles"
     assert rules.create(TicketKind.CHANGE, None, [DELIVERED], roles).reason == "role_missing"

@@ -21,7 +21,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Requester,
     Ticket,
     TicketContent,
@@ -140,7 +140,7 @@ def ticket(**changed: object) -> Ticket:
         "description": "canary-ticket-description",
         "priority": Priority.HIGH,
         "due_at": datetime(2026, 3, 31, 21, 59, 59, tzinfo=UTC),
-        "recommendation": Recommendation(RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY, "MFA", None),
+        "recommendation": Recommendation(RecommendedBy.MICROSOFT, RecommendationCategory.IDENTITY, "MFA", None),
         "requester": Requester("object-id", "Ada Lovelace", "ada@contoso.com"),
     } | changed
     return Ticket(

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from shared.connections.model import KindSettings, TicketKind
 from shared.servicenow.fields import date_time_of, date_time_text, record_fields
-from shared.servicenow.states import builtin_state_label
 from shared.tickets.model import Priority
 from tests.unit.servicenow.support import TICKET_ID, ticket
 
@@ -74,13 +73,6 @@ def test_date_times_are_utc_to_the_second(at: datetime) -> None:
 @pytest.mark.parametrize("text", ["", "31/03/2026 23:59:59", "tomorrow", "0001-01-01 00:00:00"])
 def test_what_is_no_date_time(text: str) -> None:
     assert date_time_of(text) is None
-
-
-def test_builtin_labels() -> None:
-    assert builtin_state_label("incident", "6") == "Resolved"
-    assert builtin_state_label("change_request", "-4") == "Assess"
-    assert builtin_state_label("incident", "1500") is None
-    assert builtin_state_label("u_custom", "1") is None
 
 
 @pytest.mark.parametrize(("kind", "field"), [(TicketKind.INCIDENT, "caller_id"), (TicketKind.CHANGE, "requested_by")])

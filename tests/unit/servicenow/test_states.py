@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connections.model import TicketKind
+from shared.servicenow.states import ServiceNowStates, builtin_label, phase_of
 from shared.tickets.model import OPEN_PHASES, Phase
-from shared.tickets.phases import phase_of
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ from shared.tickets.phases import phase_of
     ],
 )
 def test_active_records(table: str, state: str, phase: Phase) -> None:
-    assert phase_of(table, state, True) is phase
+    assert phase_of(table, state, active=True) is phase
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_active_records(table: str, state: str, phase: Phase) -> None:
     ],
 )
 def test_inactive_records(table: str, state: str, phase: Phase) -> None:
-    assert phase_of(table, state, False) is phase
+    assert phase_of(table, state, active=False) is phase
 
 
 @given(
@@ -62,5 +63,20 @@ def test_inactive_records(table: str, state: str, phase: Phase) -> None:
     st.one_of(st.integers(-10, 120).map(str), st.text()),
 )
 def test_nobody_has_to_work_on_an_inactive_record(table: str, state: str) -> None:
-    assert phase_of(table, state, False) not in OPEN_PHASES
-    assert phase_of(table, state, True) is not Phase.DELETED
+    assert phase_of(table, state, active=False) not in OPEN_PHASES
+    assert phase_of(table, state, active=True) is not Phase.DELETED
+
+
+def test_builtin_labels() -> None:
+    assert builtin_label("incident", "6") == "Resolved"
+    assert builtin_label("change_request", "-4") == "Assess"
+    assert builtin_label("incident", "1500") is None
+    assert builtin_label("u_custom", "1") is None
+
+
+def test_the_usual_states_are_those_of_a_new_instance() -> None:
+    states = ServiceNowStates()
+    assert list(states.usual(TicketKind.INCIDENT)) == ["1", "2", "3", "6", "7", "8"]
+    assert states.usual(TicketKind.CHANGE)["-4"] == "Assess"
+    assert states.phase(TicketKind.CHANGE, "-4") is Phase.IN_PROGRESS
+    assert states.phase(TicketKind.INCIDENT, "-4") is Phase.UNMAPPED

@@ -10,14 +10,14 @@ from shared.connections.model import Connection, ConnectionStatus, Portal, Ticke
 from shared.tickets.apply import delivered
 from shared.tickets.deliver import begin_attempt
 from shared.tickets.identity import new_ticket_id
+from shared.tickets.kinds import KINDS
 from shared.tickets.model import (
-    TABLES,
     DeliveryProgress,
     EventKind,
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Record,
     Requester,
     Ticket,
@@ -25,6 +25,7 @@ from shared.tickets.model import (
 )
 from shared.tickets.timeline import with_event
 from tests.memory.clock import START
+from tests.memory.servicenow import as_shown
 
 CONNECTION_ID = "contoso"
 INSTANCE = "https://contoso.service-now.com"
@@ -54,7 +55,7 @@ def content(**changes: Any) -> TicketContent:
         description="Three administrators sign in with a password only.",
         priority=Priority.HIGH,
         due_at=None,
-        recommendation=Recommendation(RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY),
+        recommendation=Recommendation(RecommendedBy.MICROSOFT, RecommendationCategory.IDENTITY),
         requester=REQUESTER,
     )
     return replace(asked, **changes)
@@ -79,7 +80,7 @@ def record_for(ticket: Ticket, **changes: Any) -> Record:
     """The record that a ticket becomes."""
     record = Record(
         sys_id=ticket.ticket_id,
-        table=TABLES[ticket.content.kind],
+        table=KINDS[ticket.content.kind].table,
         number=f"INC{int(ticket.ticket_id[-6:], 16):08}",
         state="1",
         active=True,
@@ -89,7 +90,7 @@ def record_for(ticket: Ticket, **changes: Any) -> Record:
         due_at=ticket.content.due_at,
         correlation_id=ticket.correlation_id,
     )
-    return replace(record, **changes)
+    return as_shown(replace(record, **changes))
 
 
 def delivered_ticket(

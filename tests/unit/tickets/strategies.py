@@ -16,13 +16,14 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Record,
     Requester,
     Ticket,
     TicketContent,
     TimelineEvent,
 )
+from tests.memory.servicenow import as_shown
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 """Any text that can be stored, control characters, other scripts and emoji included."""
@@ -41,7 +42,7 @@ ticket_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
 
 recommendations = st.builds(
     Recommendation,
-    source=st.sampled_from(RecommendationSource),
+    source=st.sampled_from(RecommendedBy),
     category=st.sampled_from(RecommendationCategory),
     recommendation_id=st.none() | words,
     link=st.none() | words,
@@ -73,7 +74,7 @@ records = st.builds(
     assigned_to=st.none() | words,
     assignment_group=st.none() | words,
     due_at=due_dates,
-)
+).map(as_shown)
 events = st.builds(
     TimelineEvent,
     kind=st.sampled_from(EventKind),

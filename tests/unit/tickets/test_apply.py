@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.servicenow.states import phase_of
 from shared.tickets.apply import adopted, archived, deleted, delivered, doubled, is_outdated, own_first, with_record
 from shared.tickets.model import Delivery, EventKind, Phase, Record, Ticket, TimelineEvent
-from shared.tickets.phases import phase_of
 from shared.tickets.rendering import record_texts
 from shared.tickets.timeline import MAX_EVENTS, with_event
 from tests.memory.clock import START
+from tests.memory.servicenow import as_shown
 from tests.unit.tickets.examples import delivered_ticket, new_ticket, record_for
 from tests.unit.tickets.strategies import due_dates, records, states, words
 
@@ -23,7 +24,7 @@ FAR = MAX_EVENTS // 4
 
 def shown(ticket: Ticket, **changes: Any) -> Record:
     assert ticket.record is not None
-    return replace(ticket.record, **changes)
+    return as_shown(replace(ticket.record, **changes))
 
 
 @st.composite
@@ -61,7 +62,7 @@ def test_the_count_never_falls_and_the_newest_state_stays(history: tuple[Ticket,
         assert after.record is not None
         assert ticket.record is not None
         assert after.record.mod_count == max(ticket.record.mod_count, record.mod_count)
-        assert after.phase is phase_of(after.record.table, after.record.state, after.record.active)
+        assert after.phase is phase_of(after.record.table, after.record.state, active=after.record.active)
         ticket = after
     newest_first = sorted([*reversed(seen), record_of_first], key=lambda record: -record.mod_count)
     assert ticket.record == newest_first[0]
@@ -97,8 +98,8 @@ def test_each_event_tells_a_difference_and_each_difference_is_told(history: tupl
 def test_a_hidden_class_is_no_other_class() -> None:
     ticket = delivered_ticket(START)
     assert ticket.record is not None
-    assert with_record(ticket, replace(ticket.record, table="task"), START) is ticket
-    after = with_record(ticket, replace(ticket.record, table="task", state="6", mod_count=9), START)
+    assert with_record(ticket, shown(ticket, table="task"), START) is ticket
+    after = with_record(ticket, shown(ticket, table="task", state="6", mod_count=9), START)
     assert after.phase is Phase.RESOLVED
     assert [event.kind for event in events_after(ticket, after)] == [EventKind.STATE_CHANGED]
 

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from shared.connections.model import SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable
+from shared.servicenow.states import phase_of
 from shared.tickets.apply import with_record
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
-from shared.tickets.phases import phase_of
 from shared.tickets.reach import Reach
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
 from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
-from tests.memory.servicenow import MemoryServiceNow, ReadFault
+from tests.memory.servicenow import MemoryServiceNow, ReadFault, as_shown
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
 
@@ -80,7 +80,9 @@ class World:
         """Let our side know another state of the record than ServiceNow has."""
         stored = self.stored(ticket)
         assert stored.record is not None
-        await self.store.update_ticket(stored, with_record(stored, replace(stored.record, **values), self.clock()))
+        await self.store.update_ticket(
+            stored, with_record(stored, as_shown(replace(stored.record, **values)), self.clock())
+        )
 
     def double(self, ticket: Ticket, sys_id: str) -> None:
         self.servicenow.insert(record_for(ticket, sys_id=sys_id, number=f"INC{sys_id[:7]}", state="7", active=False))

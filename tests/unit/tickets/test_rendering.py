@@ -13,7 +13,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
-    RecommendationSource,
+    RecommendedBy,
     Requester,
     TicketContent,
 )
@@ -34,7 +34,7 @@ def content(
         priority=Priority.HIGH,
         due_at=None,
         recommendation=Recommendation(
-            RecommendationSource.MICROSOFT, RecommendationCategory.IDENTITY, recommendation_id, link
+            RecommendedBy.MICROSOFT, RecommendationCategory.IDENTITY, recommendation_id, link
         ),
         requester=requester,
     )

@@ -11,6 +11,7 @@ from shared.connections.model import Connection, KindSettings, Portal, TicketKin
 from shared.connections.options import Choice
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
+from shared.servicenow.states import ServiceNowStates
 from shared.tickets.model import Phase
 from shared.triggers.configuration_pages import sent_values, state_rows, with_present
 from shared.triggers.connection_forms import (
@@ -134,11 +135,11 @@ def test_faults_without_a_place() -> None:
 
 
 def test_states_are_the_instances_or_the_usual_ones_and_all_that_have_a_name() -> None:
-    usual = state_rows(TicketKind.INCIDENT, None, {"-10": "Parked"})
+    usual = state_rows(ServiceNowStates(), TicketKind.INCIDENT, None, {"-10": "Parked"})
     assert [row.value for row in usual] == ["1", "2", "3", "6", "7", "8", "-10"]
     assert (usual[0].label, usual[0].phase, usual[0].field) == ("New", Phase.NEW, "incident_state_1")
     assert usual[-1].phase is Phase.UNMAPPED
-    offered = state_rows(TicketKind.CHANGE, [Choice("-5", "Entwurf")], {})
+    offered = state_rows(ServiceNowStates(), TicketKind.CHANGE, [Choice("-5", "Entwurf")], {})
     assert [(row.value, row.label) for row in offered] == [("-5", "Entwurf")]
 
 

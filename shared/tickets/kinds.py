@@ -1,0 +1,35 @@
+"""The kinds of ticket: what each is in ServiceNow, and by which names links may ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shared.connections.model import TicketKind
+
+type TicketTable = Literal["incident", "change_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of ticket.
+
+    Attributes:
+        table: Its table in ServiceNow.
+        link_names: Further names by which a link may ask for it, beside the kind's own.
+    """
+
+    table: TicketTable
+    link_names: tuple[str, ...]
+
+
+KINDS: Final[Mapping[TicketKind, Kind]] = {
+    TicketKind.INCIDENT: Kind("incident", ("incidents", "inc")),
+    TicketKind.CHANGE: Kind("change_request", ("change_request", "change_requests", "changes", "chg")),
+}
+
+
+def table_of(kind: TicketKind) -> str:
+    """Return the table of a kind; empty for a kind that only another release knows."""
+    return KINDS[kind].table if kind in KINDS else ""
