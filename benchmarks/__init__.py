@@ -1,1 +1,1 @@
-"""Measures the figures that the design promises, each beside its goal."""
+"""Measures the figures that the design promises, each beside its goal; a module for each part."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.certificates import ensure_certificates
@@ -15,16 +16,44 @@ from sandbox.certificates import ensure_certificates
 # aiohttp reads the trusted authorities once, when it is imported; so this comes before everything of the product.
 os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
+from benchmarks.report import Figure, closing, heading
+
+CONNECTORS = 6
+"""Storage accounts and vaults: one for each part."""
+SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000))
+"""Tickets here, tickets in ServiceNow, and the changes a second that the design promises."""
+
+
+def figures() -> Iterator[Figure]:
+    """Measure everything, one part after the other."""
+    from benchmarks import connections, create, imports, memory, package, sync
+    from sandbox.world import running_world
+
+    yield from imports.measure(runs=9)
+    yield from package.measure()
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        directory = Path(name)
+        with running_world(directory, apps=CONNECTORS) as world:
+            yield from asyncio.run(memory.measure(world, hanging=50, answering=24))
+            yield from asyncio.run(create.measure(world, creates=300, warm_up=20))
+            yield from asyncio.run(connections.measure(world, few=10, many=1_000, counted=100_000))
+            for tickets, in_servicenow, changes_per_s in SYNCHRONISED:
+                yield from asyncio.run(
+                    sync.measure(
+                        world, directory, tickets=tickets, in_servicenow=in_servicenow, changes_per_s=changes_per_s
+                    )
+                )
+
 
 def main() -> None:
     """Measure and print."""
-    from benchmarks import imports, tickets
-
-    print(f"{'figure':58} {'measured':>24}   goal")
-    for line in imports.measure():
-        print(line, flush=True)
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-        asyncio.run(tickets.measure(Path(directory), lambda line: print(line, flush=True)))
+    print(heading())
+    measured = []
+    for figure in figures():
+        measured.append(figure)
+        print(figure.line(), flush=True)
+    for line in closing(measured):
+        print(line)
 
 
 if __name__ == "__main__":

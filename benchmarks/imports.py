@@ -1,65 +1,109 @@
-"""Cold start: importing ``function_app`` against importing the libraries it needs, in turn, each in a fresh process.
+"""Cold start: importing ``function_app`` against importing the libraries that it loads, and those against earlier ones.
 
-All have their bytecode, as libraries always have once they are installed; what the app takes longer where its own
-cannot be kept is told besides.
+Each import runs in a fresh process that sees nothing but the packages of ``requirements.txt``: with tools beside them,
+some libraries load more. The kinds of import take turns, and processor time is compared, which other work on the
+machine changes least. Everything has its bytecode.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 from typing import Final
 
-from benchmarks.report import figure
+from benchmarks.report import Figure, at_most
+from benchmarks.requirements import ROOT, folder_of, runtime_packages
 
-ROOT: Final = Path(__file__).parent.parent
-RUNS: Final = 15
-LIBRARIES: Final = (
-    "azure.functions",
-    "azure.identity.aio",
-    "azure.keyvault.secrets.aio",
-    "azure.data.tables.aio",
-    "aiohttp",
-    "httpx",
-    "jinja2",
-    "pydantic.main",  # pydantic itself loads its parts when they are first used
-    "pydantic.json_schema",
-    "stamina",
+EARLIER_LIBRARIES: Final = Path(__file__).with_name("libraries-of-fdf9399.txt")
+_FIND_PACKAGES: Final = "import sys, time; sys.path[:0] = {}; began = time.perf_counter(), time.process_time()"
+_TIMED: Final = "import {}; print(time.perf_counter() - began[0], time.process_time() - began[1])"
+_LOADED: Final = (
+    "import function_app, json; print(json.dumps([name for name, module in sys.modules.items() "
+    "if (getattr(module, '__file__', None) or '').startswith({!r})]))"
 )
-_PROGRAM: Final = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
 
 
-def measure() -> Iterator[str]:
-    """Give the lines of the report."""
-    libraries, app, app_from_source = [], [], []
-    with tempfile.TemporaryDirectory(prefix="bytecode-") as bytecode:
-        for run in range(RUNS + 1):
-            times = _seconds(", ".join(LIBRARIES), bytecode), _seconds("function_app", bytecode)
-            for folder in ("shared", "function_app*"):
-                for place in Path(bytecode, *ROOT.parts[1:]).glob(folder):
-                    shutil.rmtree(place) if place.is_dir() else place.unlink()
-            time_from_source = _seconds("function_app", bytecode)
-            if run:  # the first warms the disk
-                libraries.append(times[0])
-                app.append(times[1])
-                app_from_source.append(time_from_source)
-    ratio = statistics.median(one / other for one, other in zip(app, libraries, strict=True))
-    yield figure("import function_app", f"{statistics.median(app) * 1000:.0f} ms", "")
-    yield figure("import of the libraries it needs", f"{statistics.median(libraries) * 1000:.0f} ms", "")
-    yield figure("  ratio (median of pairs)", f"{ratio:.2f}", "at most 1.25")
-    from_source = f"{statistics.median(app_from_source) * 1000:.0f} ms"
-    yield figure("import function_app without its own bytecode", from_source, "")
+@dataclass(frozen=True, slots=True)
+class _Import:
+    wall_s: float
+    processor_s: float
 
 
-def _seconds(modules: str, bytecode: str) -> float:
-    command = [sys.executable, "-c", _PROGRAM.format(modules)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = bytecode
-    answer = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    return float(answer.stdout)
+def measure(runs: int) -> Iterator[Figure]:
+    """Import each set of modules so many times."""
+    given_up = _given_up_packages()
+    with (
+        folder_of([*runtime_packages(), *given_up]) as packages,
+        tempfile.TemporaryDirectory(prefix="bytecode-") as bytecode,
+    ):
+        gone = {top for top in map(_top, earlier_libraries()) if not (packages / top).exists()}
+        earlier = [name for name in earlier_libraries() if _top(name) not in gone]
+        sets = {"app": ["function_app"], "libraries": _loaded_libraries(packages), "earlier": earlier}
+        found: dict[str, list[_Import]] = {name: [] for name in sets}
+        for run in range(runs + 1):
+            for name, modules in sets.items():
+                measured = _import(modules, packages, Path(bytecode))
+                if run:  # the first writes the bytecode
+                    found[name].append(measured)
+    app, libraries = found["app"], found["libraries"]
+    against_libraries, against_earlier = _ratio(app, libraries), _ratio(libraries, found["earlier"])
+    yield Figure("import of function_app: time", _wall_ms(app), "ms")
+    yield Figure("  processor time", _processor_ms(app), "ms")
+    yield Figure("  processor time of the libraries it loads", _processor_ms(libraries), "ms")
+    yield Figure("function_app against its libraries", against_libraries, "times", digits=2, goal=at_most(1.25))
+    without = f" (without {', '.join(sorted(gone))}, not installed)" if gone else ""
+    yield Figure(f"libraries against those of fdf9399{without}", against_earlier, "times", digits=2, goal=at_most(1.15))
+
+
+def earlier_libraries() -> list[str]:
+    """Return the modules that load what the earlier commit loaded."""
+    return [line for line in EARLIER_LIBRARIES.read_text().splitlines() if not line.startswith("#")]
+
+
+def _given_up_packages() -> list[Distribution]:
+    """Return the packages of the earlier commit that are no longer required, as far as they are still installed."""
+    installed, required = packages_distributions(), {package.name for package in runtime_packages()}
+    names = {name for top in map(_top, earlier_libraries()) for name in installed.get(top, ())}
+    return [distribution(name) for name in sorted(names - required)]
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _loaded_libraries(packages: Path) -> Sequence[str]:
+    loaded: list[str] = json.loads(_run(_LOADED.format(str(packages)), packages, {}))
+    return loaded
+
+
+def _import(modules: Sequence[str], packages: Path, bytecode: Path) -> _Import:
+    answer = _run(_TIMED.format(", ".join(modules)), packages, {"PYTHONPYCACHEPREFIX": str(bytecode)})
+    return _Import(*map(float, answer.split()))
+
+
+def _run(program: str, packages: Path, environment: dict[str, str]) -> str:
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | environment
+    paths = _FIND_PACKAGES.format([str(ROOT), str(packages)])
+    command = [sys.executable, "-S", "-P", "-c", f"{paths}\n{program}"]
+    return subprocess.run(command, env=own, check=True, capture_output=True, text=True).stdout
+
+
+def _wall_ms(imports: Sequence[_Import]) -> float:
+    return statistics.median(each.wall_s for each in imports) * 1000
+
+
+def _processor_ms(imports: Sequence[_Import]) -> float:
+    return statistics.median(each.processor_s for each in imports) * 1000
+
+
+def _ratio(some: Sequence[_Import], others: Sequence[_Import]) -> float:
+    """Return the median of the ratios of imports that ran one after the other."""
+    return statistics.median(one.processor_s / other.processor_s for one, other in zip(some, others, strict=True))

@@ -1,8 +1,92 @@
-"""How a figure is printed."""
+"""A figure, its goal, and the line of the report that shows both."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
-def figure(name: str, measured: str, goal: str) -> str:
-    """Return one line: what was measured, what came out, what was promised."""
-    return f"{name:58} {measured:>24}   {goal}"
+_WIDTHS: Final = (66, 16, 20)
+
+
+class Bound(StrEnum):
+    """On which side of its limit a figure has to be."""
+
+    AT_MOST = "at most"
+    AT_LEAST = "at least"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the design promises."""
+
+    bound: Bound
+    limit: float
+
+    def is_reached(self, value: float) -> bool:
+        """Whether a value keeps the promise; the limit itself does."""
+        return value <= self.limit if self.bound is Bound.AT_MOST else value >= self.limit
+
+
+def at_most(limit: float) -> Goal:
+    """Return the goal not to be above a limit."""
+    return Goal(Bound.AT_MOST, limit)
+
+
+def at_least(limit: float) -> Goal:
+    """Return the goal not to be below a limit."""
+    return Goal(Bound.AT_LEAST, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured.
+
+    Attributes:
+        unit: Follows the value and the limit, such as ``ms``; empty for a plain count.
+        digits: Decimal places shown. The goal is compared with the value itself.
+        goal: None for what only helps to understand another figure.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    digits: int = field(default=0, kw_only=True)
+    goal: Goal | None = field(default=None, kw_only=True)
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the goal is reached; None without a goal."""
+        return None if self.goal is None else self.goal.is_reached(self.value)
+
+    def line(self) -> str:
+        """Return the figure's line of the report."""
+        goal = "" if self.goal is None else f"{self.goal.bound} {_text(self.goal.limit, self.unit)}"
+        return _line(self.name, _text(self.value, self.unit, self.digits), goal, _REACHED[self.is_reached])
+
+
+_REACHED: Final = {None: "", True: "yes", False: "NO"}
+
+
+def heading() -> str:
+    """Return the first line of the report."""
+    return _line("figure", "measured", "goal", "reached")
+
+
+def closing(figures: list[Figure]) -> Iterator[str]:
+    """Yield the last lines of the report: how many goals there are, and each that is missed."""
+    missed = [figure for figure in figures if figure.is_reached is False]
+    goals = sum(figure.goal is not None for figure in figures)
+    yield f"{goals - len(missed)} of {goals} goals reached"
+    yield from (f"missed: {figure.name}" for figure in missed)
+
+
+def _text(value: float, unit: str, digits: int | None = None) -> str:
+    number = f"{value:,g}" if digits is None else f"{value:,.{digits}f}"
+    return f"{number} {unit}".rstrip()
+
+
+def _line(name: str, measured: str, goal: str, reached: str) -> str:
+    first, second, third = _WIDTHS
+    return f"{name:{first}} {measured:>{second}}   {goal:{third}} {reached}".rstrip()

@@ -1,0 +1,88 @@
+"""Synchronisation: runs that find nothing, and runs that bring back many changes, beside the partition's size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import batched
+from pathlib import Path
+from typing import Final
+
+from benchmarks.connector import Connector, new_connector
+from benchmarks.effort import Effort, median_ms
+from benchmarks.report import Figure, at_least, at_most
+from benchmarks.tickets import new_ids, partition_size, start_instance, store_tickets
+from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.world import World
+from shared.connections.model import Connection
+from shared.tickets.sync import LATE_COMMIT_S, SyncCounts
+
+IDLE_RUNS: Final = 11
+TOUCHED_AT_ONCE: Final = 500
+
+
+async def measure(
+    world: World, directory: Path, *, tickets: int, in_servicenow: int, changes_per_s: float | None = None
+) -> Sequence[Figure]:
+    """Measure runs that find nothing; then change every ticket in ServiceNow, and measure how the states come back.
+
+    Args:
+        directory: Receives the instance's database.
+        tickets: How many the connection has here.
+        in_servicenow: How many it has in ServiceNow; runs that find nothing do not touch those here.
+        changes_per_s: What the design promises.
+    """
+    ids = new_ids(in_servicenow)
+    own = ids[:tickets]
+    instance = start_instance(world.processes, directory / f"servicenow-{tickets}.sqlite", ids)
+    async with new_connector(world) as connector:
+        connection = await connector.connect("contoso", instance.url)
+        await store_tickets(connector, connection, own)
+        await _settle(connector, connection)
+        idle = [(await _run(connector, connection))[0] for _ in range(IDLE_RUNS)]
+        with ControlClient(instance.url) as control:
+            for part in batched(own, TOUCHED_AT_ONCE, strict=False):
+                control.bulk_touch("incident", f"sys_idIN{','.join(part)}", {"state": "2"})
+        rows = await partition_size(connector, connection)
+        effort, counts = await _run(connector, connection)
+        page_size = connector.app.maintenance.sync.page_size
+    world.processes.stop(instance.process)
+    assert counts.applied == tickets, counts
+    return [
+        Figure(
+            f"idle sync, {in_servicenow:,} tickets in ServiceNow: ServiceNow requests",
+            max(effort.servicenow_requests for effort in idle),
+            goal=at_most(1),
+        ),
+        Figure("  time", median_ms(idle, lambda each: each.wall_s), "ms", digits=1),
+        Figure("  processor time", median_ms(idle, lambda each: each.processor_s), "ms", digits=1),
+        Figure(
+            f"sync of {tickets:,} changes: ServiceNow requests",
+            effort.servicenow_requests,
+            goal=at_most(-(-tickets // page_size)),
+        ),
+        Figure(
+            f"sync of {tickets:,} changes, partition of {rows:,} rows",
+            tickets / effort.wall_s,
+            "tickets/s",
+            goal=None if changes_per_s is None else at_least(changes_per_s),
+        ),
+        Figure("  time", effort.wall_s, "s", digits=2),
+        Figure("  processor time", effort.processor_s, "s", digits=2),
+        Figure("  table requests", effort.table_requests.total()),
+    ]
+
+
+async def _settle(connector: Connector, connection: Connection) -> None:
+    """Synchronise until nothing is read again because it may have been committed late."""
+    await _run(connector, connection)
+    connector.clock.move_on(LATE_COMMIT_S)
+    await _run(connector, connection)
+
+
+async def _run(connector: Connector, connection: Connection) -> tuple[Effort, SyncCounts]:
+    with connector.measured() as effort:
+        counts = await connector.app.maintenance.sync.run(
+            connection, deadline=connector.clock() + timedelta(minutes=10)
+        )
+    return effort, counts

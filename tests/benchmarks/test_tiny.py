@@ -1,0 +1,43 @@
+"""Each benchmark that needs servers runs, on a few tickets and connections, and measures what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks import connections, create, memory, sync
+from benchmarks.report import Figure
+from sandbox.world import World
+
+
+def _values(figures: Iterable[Figure]) -> dict[str, float]:
+    return {figure.name.strip(): figure.value for figure in figures}
+
+
+async def test_creating(world: World) -> None:
+    found = _values(await create.measure(world, creates=3, warm_up=1))
+    assert found["create: ServiceNow requests"] == 1
+    assert found["table requests"] >= 4
+    assert found["of that, storage: processor time, p50"] > 0
+
+
+async def test_synchronising(world: World, tmp_path: Path) -> None:
+    figures = await sync.measure(world, tmp_path, tickets=5, in_servicenow=6, changes_per_s=1)
+    found = _values(figures)
+    assert found["idle sync, 6 tickets in ServiceNow: ServiceNow requests"] == 1
+    assert found["sync of 5 changes: ServiceNow requests"] == 1
+    (rate,) = (each for each in figures if each.name.startswith("sync of 5 changes, partition of 6 rows"))
+    assert rate.is_reached
+
+
+async def test_many_connections(world: World) -> None:
+    found = _values(await connections.measure(world, few=2, many=3, counted=10))
+    assert found["planning 3 connections, none due: table requests"] >= 1
+    assert found["a ticket's page, connections 1: row reads"] == 1
+    assert found["table requests"] >= 1
+
+
+async def test_memory(world: World) -> None:
+    found = _values(await memory.measure(world, hanging=1, answering=1))
+    assert found["resident memory, everything imported"] > 20
+    assert found["large answers read to their end"] == 1
