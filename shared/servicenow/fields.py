@@ -9,7 +9,7 @@ from typing import Final
 from shared.connections.model import KindSettings
 from shared.servicenow.kinds import RECORD_KINDS
 from shared.tickets.model import CORRELATION_DISPLAY, EARLIEST, Ticket
-from shared.tickets.rendering import record_texts
+from shared.tickets.record_texts import record_texts
 
 _TIME_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 

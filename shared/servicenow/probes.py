@@ -45,7 +45,7 @@ from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import CORRELATION_DISPLAY, Priority
 from shared.tickets.ports import SYS_IDS_PER_REQUEST
-from shared.tickets.rendering import lost_characters
+from shared.tickets.record_texts import lost_characters
 
 MARK: Final = "m365check:"
 """Begins the ``correlation_id`` of a dry run's record, so that the synchronisation, which asks for those that begin

@@ -40,11 +40,11 @@ from shared.log import log_context, log_event
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
 from shared.tickets.access import with_access
 from shared.tickets.addresses import real_address
-from shared.tickets.apply import delivered, doubled
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.own_times import with_own_times
 from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
+from shared.tickets.record_effects import delivered, doubled
 from shared.tickets.timeline import with_event
 
 COMMIT_MAY_TAKE_S: Final = 65.0

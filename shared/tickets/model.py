@@ -133,7 +133,7 @@ class Record:
         state_label: ServiceNow's own label, or None when it gave none.
         updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC), ``YYYY-MM-DD HH:MM:SS``; empty when what it
             wrote is no time.
-        mod_count: ``sys_mod_count``; see :func:`shared.tickets.apply.is_outdated`.
+        mod_count: ``sys_mod_count``; see :func:`shared.tickets.record_effects.is_outdated`.
         due_at: ``due_date`` there now.
         phase: What the state means. Not stored: the ticket keeps the phase that counts.
         phase_by_table: What the state would mean in each table, where the instance hides which one the record is in;

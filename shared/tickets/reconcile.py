@@ -19,7 +19,11 @@ from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
 from shared.errors import FixConfiguration, RecordsHidden, ServiceNowUnavailable
 from shared.tickets.access import with_access
-from shared.tickets.apply import (
+from shared.tickets.identity import creation_time_of, first_id_of
+from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
+from shared.tickets.ports import BEFORE_ANY_SYS_ID, InstanceDoor, TicketRecords, TicketStore
+from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
+from shared.tickets.record_effects import (
     adopted,
     archived,
     deleted,
@@ -29,10 +33,6 @@ from shared.tickets.apply import (
     own_first,
     with_record,
 )
-from shared.tickets.identity import creation_time_of, first_id_of
-from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
-from shared.tickets.ports import BEFORE_ANY_SYS_ID, InstanceDoor, TicketRecords, TicketStore
-from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
 from shared.tickets.sync import BEFORE_OUR_FIRST_RECORD, by_ticket_id
 
 PAGE_SIZE: Final = 1000

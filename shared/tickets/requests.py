@@ -34,7 +34,7 @@ from shared.tickets.model import (
     Requester,
     TicketContent,
 )
-from shared.tickets.rendering import description_overflow
+from shared.tickets.record_texts import description_overflow
 
 MAX_RETRIED: Final = 200
 """How many tickets one request sends again."""

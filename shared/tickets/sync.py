@@ -22,7 +22,6 @@ from shared.connections.ports import ConnectionStore
 from shared.errors import ConnectorError, QueryRefused, RecordsHidden, ServiceNowUnavailable, StorageUnavailable
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
-from shared.tickets.apply import is_outdated, own_first, with_record
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import TIME_FORMAT, Delivery, Record, Ticket, time_of
 from shared.tickets.ports import (
@@ -34,6 +33,7 @@ from shared.tickets.ports import (
     TicketStore,
 )
 from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
+from shared.tickets.record_effects import is_outdated, own_first, with_record
 
 PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0

@@ -22,7 +22,7 @@ from shared.tickets.model import (
     DeliveryProgress,
     Ticket,
 )
-from shared.tickets.rendering import SEPARATOR, description_with_block
+from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
 from shared.tickets.views import DeliveryView, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for

@@ -32,8 +32,8 @@ from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
-from shared.tickets.apply import delivered
 from shared.tickets.deliver import begin_attempt
+from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.lease_store import MemoryLeaseStore

@@ -15,11 +15,11 @@ from shared.connections.model import KindSettings, Place, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused
 from shared.servicenow.client import ServiceNowClient
-from shared.tickets.apply import delivered
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import EventKind, Priority, Record
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
+from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import USER, Registered
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
 

@@ -20,9 +20,9 @@ from shared.storage.entity_transactions import Operation
 from shared.storage.tables import Tables
 from shared.storage.ticket_rows import ticket_row
 from shared.storage.tickets import AzureTicketStore
-from shared.tickets.apply import delivered, with_record
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter, TicketStore
+from shared.tickets.record_effects import delivered, with_record
 from shared.tickets.summary import Summary, SummaryChange
 from tests.memory.clock import START
 from tests.memory.servicenow import as_shown

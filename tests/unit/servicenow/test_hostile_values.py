@@ -16,8 +16,8 @@ from shared.connections.model import Place
 from shared.servicenow.records import FIELDS, MOD_COUNT_MAX, record_of
 from shared.servicenow.table_api import Row
 from shared.storage.ticket_rows import ticket_of, ticket_row
-from shared.tickets.apply import delivered
 from shared.tickets.reach import Reach
+from shared.tickets.record_effects import delivered
 from shared.web.html import last_day
 from tests.unit.servicenow.support import (
     ACCESS,

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.connections.model import Connection, ConnectionStatus, Portal, TicketKind
-from shared.tickets.apply import delivered
 from shared.tickets.deliver import begin_attempt
 from shared.tickets.identity import new_ticket_id
 from shared.tickets.kinds import KINDS
@@ -23,6 +22,7 @@ from shared.tickets.model import (
     Ticket,
     TicketContent,
 )
+from shared.tickets.record_effects import delivered
 from shared.tickets.timeline import with_event
 from tests.memory.clock import START
 from tests.memory.servicenow import as_shown

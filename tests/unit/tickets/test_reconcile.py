@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from shared.connections.model import SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable
 from shared.servicenow.states import phase_of
-from shared.tickets.apply import with_record
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.reach import Reach
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
+from shared.tickets.record_effects import with_record
 from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore

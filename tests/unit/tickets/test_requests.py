@@ -13,7 +13,7 @@ from shared.connections.model import KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.request_faults import MAX_FAULTS, MAX_NAME_SHOWN
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, Priority, TicketContent
-from shared.tickets.rendering import description_with_block
+from shared.tickets.record_texts import description_with_block
 from shared.tickets.requests import (
     TicketRequest,
     due_at,

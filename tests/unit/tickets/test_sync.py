@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from shared.connections.model import Place, SyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable, StorageUnavailable
-from shared.tickets.apply import with_record
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.reach import TRY_MORE_AFTER, Reach
+from shared.tickets.record_effects import with_record
 from shared.tickets.sync import (
     CONFLICT_TRIES,
     LATE_COMMIT_S,

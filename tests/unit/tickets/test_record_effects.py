@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.servicenow.states import phase_of
-from shared.tickets.apply import adopted, archived, deleted, delivered, doubled, is_outdated, own_first, with_record
 from shared.tickets.model import Delivery, EventKind, Phase, Record, Ticket, TimelineEvent
-from shared.tickets.rendering import record_texts
+from shared.tickets.record_effects import (
+    adopted,
+    archived,
+    deleted,
+    delivered,
+    doubled,
+    is_outdated,
+    own_first,
+    with_record,
+)
+from shared.tickets.record_texts import record_texts
 from shared.tickets.timeline import MAX_EVENTS, with_event
 from tests.memory.clock import START
 from tests.memory.servicenow import as_shown

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
-from shared.tickets.rendering import lost_characters, record_texts
+from shared.tickets.record_texts import lost_characters, record_texts
 from shared.tickets.timeline import with_event
 
 

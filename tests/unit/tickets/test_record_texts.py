@@ -17,7 +17,13 @@ from shared.tickets.model import (
     Requester,
     TicketContent,
 )
-from shared.tickets.rendering import BLOCK_TITLE, QUOTE, description_overflow, description_with_block, lost_characters
+from shared.tickets.record_texts import (
+    BLOCK_TITLE,
+    QUOTE,
+    description_overflow,
+    description_with_block,
+    lost_characters,
+)
 
 
 def content(
