@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sandbox import demonstration
-from sandbox.browser import NAMES, find_chromium, start_chromium
+from sandbox.chromium import NAMES, find_chromium, start_chromium
 from sandbox.functions_host.authentication import Person
 from sandbox.processes import SandboxError, free_port
 from sandbox.world import ROOT, FunctionsHost, World, running_world

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from sandbox import demonstration
 from sandbox.azurite import StorageAccount
-from sandbox.browser import NAMES, find_chromium, start_chromium
+from sandbox.chromium import NAMES, find_chromium, start_chromium
 from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
 from tests.browser.window import Theme, Window

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from sandbox.browser import SIGN_IN_PAGE
+from sandbox.chromium import SIGN_IN_PAGE
 from sandbox.demonstration import REQUESTER, TENANT
 from sandbox.functions_host.authentication import Person
 from sandbox.world import FunctionsHost

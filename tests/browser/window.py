@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request
 
-from sandbox.browser import SIGN_IN_PAGE
+from sandbox.chromium import SIGN_IN_PAGE
 from sandbox.functions_host.authentication import Person
 
 type Theme = Literal["light", "dark"]
