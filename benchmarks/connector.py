@@ -14,8 +14,8 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from benchmarks.effort import Effort, measured
 from sandbox.servicenow.stage.browser import sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient
-from sandbox.servicenow.stage.seed import PEOPLE
+from sandbox.servicenow.stage.control.client import ControlClient
+from sandbox.servicenow.stage.seed.people import PEOPLE
 from sandbox.world import World
 from shared.application import Application
 from shared.connections.grant.secret_names import access_token_name

@@ -12,7 +12,7 @@ from benchmarks.connector import Connector, new_connector
 from benchmarks.effort import Effort, median_ms
 from benchmarks.report import Figure, at_least, at_most
 from benchmarks.tickets import new_ids, partition_size, start_instance, store_tickets
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import World
 from shared.connections.model import Connection
 from shared.tickets.sync import LATE_COMMIT_S, SyncCounts

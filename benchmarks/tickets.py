@@ -14,7 +14,7 @@ from azure.data.tables import TransactionOperation
 from benchmarks.connector import Connector
 from sandbox.processes import Processes
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.seed import plant_essentials
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from sandbox.world import ServiceNow, start_servicenow
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.storage.ticket_rows import summary_change_row, ticket_row

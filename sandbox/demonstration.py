@@ -11,8 +11,8 @@ from typing import Any
 from sandbox.functions_host.authentication import Tenant
 from sandbox.portal import PortalUser, UnexpectedAnswerError
 from sandbox.servicenow.stage.browser import sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient
-from sandbox.servicenow.stage.seed import PEOPLE, group_sys_id, user_sys_id
+from sandbox.servicenow.stage.control.client import ControlClient
+from sandbox.servicenow.stage.seed.people import PEOPLE, group_sys_id, user_sys_id
 from sandbox.world import PEOPLE as PEOPLE_FILE
 from sandbox.world import FunctionsHost, ServiceNow
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from sandbox.functions_host.authentication import Tenant
 from sandbox.processes import SandboxError
-from sandbox.servicenow.stage.seed import PEOPLE
+from sandbox.servicenow.stage.seed.people import PEOPLE
 from sandbox.walkthrough import StepFailedError, Walkthrough
 from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
 from sandbox.world import PEOPLE as PEOPLE_FILE

@@ -12,8 +12,8 @@ from sandbox.functions_host.authentication import Person as PortalPerson
 from sandbox.functions_host.authentication import Tenant
 from sandbox.portal import PortalUser, UnexpectedAnswerError
 from sandbox.servicenow.stage.browser import WalkError, sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient, ControlError
-from sandbox.servicenow.stage.seed import PEOPLE, Person, group_sys_id, user_sys_id
+from sandbox.servicenow.stage.control.client import ControlClient, ControlError
+from sandbox.servicenow.stage.seed.people import PEOPLE, Person, group_sys_id, user_sys_id
 from sandbox.world import PEOPLE as PEOPLE_FILE
 from sandbox.world import FunctionsHost, ServiceNow
 from shared.servicenow.transport import USER_AGENT

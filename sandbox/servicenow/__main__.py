@@ -9,7 +9,8 @@ import uvicorn
 
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.seed import plant, plant_essentials
+from sandbox.servicenow.stage.seed.demonstration import plant
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from sandbox.servicenow.wire.server import configuration, listen
 
 _SEEDS: dict[str, Callable[[Instance], None]] = {"full": plant, "small": plant_essentials}

@@ -6,10 +6,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.control_api import ControlApi, Simulator
+from sandbox.servicenow.stage.control.api import control_routes
 from sandbox.servicenow.stage.faults.middleware import FaultMiddleware
 from sandbox.servicenow.stage.request_log import RequestLogMiddleware
-from sandbox.servicenow.stage.seed import plant as plant_demonstration_data
+from sandbox.servicenow.stage.seed.demonstration import plant as plant_demonstration_data
+from sandbox.servicenow.stage.simulator import Simulator
 from sandbox.servicenow.wire.authentication import Authenticator
 from sandbox.servicenow.wire.oauth import AuthorizationServer
 from sandbox.servicenow.wire.pages.login import LoginPages
@@ -31,7 +32,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
             *AuthorizationServer(instance, simulator.tokens, simulator.sessions).routes(),
             *login_pages.routes(),
             *AgentPages(instance, login_pages).routes(),
-            *ControlApi(simulator).routes(),
+            *control_routes(simulator),
             *rest_routes(instance, authenticate),
         ],
         # Outermost first: a fault stands before the application, so its answers carry no cookies (ServiceNow §2.9).

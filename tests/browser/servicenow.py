@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from sandbox.servicenow.stage.seed import PEOPLE
+from sandbox.servicenow.stage.seed.people import PEOPLE
 
 
 def log_in(page: Page, user_name: str) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from sandbox import demonstration
 from sandbox.demonstration import REQUESTER
 from sandbox.portal import PortalUser, UnexpectedAnswerError
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import FunctionsHost, World
 from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import expect
 
 from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import World
 from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow

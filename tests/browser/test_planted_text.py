@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from sandbox import demonstration
 from sandbox.demonstration import ADMINISTRATOR
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import FunctionsHost, World
 from shared.texts import DIRECTION_CONTROLS
 from shared.words.language import languages

@@ -10,7 +10,7 @@ import stamina
 from azure.identity.aio import ManagedIdentityCredential
 
 from sandbox.azurite import StorageAccount
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import ServiceNow
 from shared.settings import Settings
 from shared.storage.tables import open_tables

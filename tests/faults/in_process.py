@@ -15,7 +15,7 @@ import httpx
 from azure.identity.aio import ManagedIdentityCredential
 
 from sandbox.servicenow.stage.browser import sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from shared.application import Application
 from shared.connections.model import Connection
 from shared.connections.requests import read_connection_request

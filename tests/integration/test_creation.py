@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.stage.seed import group_sys_id, user_sys_id
+from sandbox.servicenow.stage.seed.people import group_sys_id, user_sys_id
 from sandbox.world import ROOT, sample_settings
 from tests.fixtures.whole_app import Connected, WholeApp, person, refused
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from tests.fixtures.whole_app import Connected, WholeApp
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.servicenow.stage.seed import user_sys_id
+from sandbox.servicenow.stage.seed.people import user_sys_id
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from tests.fixtures.vault import secret_versions
 from tests.fixtures.whole_app import Connected, WholeApp, refused

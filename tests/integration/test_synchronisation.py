@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.stage.seed import user_sys_id
+from sandbox.servicenow.stage.seed.people import user_sys_id
 from tests.fixtures.whole_app import Connected, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import World
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.servicenow.transport import USER_AGENT

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sandbox.servicenow.stage.seed import user_sys_id
+from sandbox.servicenow.stage.seed.people import user_sys_id
 from tests.fixtures.whole_app import TENANT, Connected, Program, WholeApp, daemon, person, refused
 
 pytestmark = pytest.mark.usefixtures("calm")

@@ -8,6 +8,7 @@ from sandbox.servicenow.engine.data.choices import Choices
 from sandbox.servicenow.engine.data.dictionary import Dictionary
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
 from sandbox.servicenow.engine.data.records import Records
+from sandbox.servicenow.engine.data.tables import TABLES
 from sandbox.servicenow.engine.display import UserFormat
 from sandbox.servicenow.engine.operations import Operations
 from sandbox.servicenow.engine.properties import Properties
@@ -28,7 +29,7 @@ class Instance:
         """Open an instance over `database`, a path or (by default) memory."""
         self.clock = clock or Clock()
         self.properties = Properties()
-        self.dictionary = Dictionary()
+        self.dictionary = Dictionary(TABLES)
         self.records = Records(self.dictionary, self.clock, database)
         self.choices = Choices(self.records, self.dictionary, self.properties)
         self.access = AccessControl(self.dictionary, self.properties)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.wire.server import serving
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess

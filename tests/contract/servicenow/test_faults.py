@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.faults.kinds import KINDS
 from shared.connections.ports import InstanceAccess
 from shared.errors import (

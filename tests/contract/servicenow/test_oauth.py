@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from sandbox.servicenow.stage.browser import Browser, Decision, sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from shared.connections.ports import InstanceAccess, TokenSet
 from shared.errors import AccessRefused, AccessTokenRefused, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret

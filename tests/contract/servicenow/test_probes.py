@@ -18,7 +18,7 @@ import pytest
 from sandbox.certificates import ensure_certificates
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.access import AccessRule
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.findings import CheckName, Finding, Outcome
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.grant.lease import TOKENS, Lease

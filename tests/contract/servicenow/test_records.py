@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.access import AccessRule
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from shared.connections.model import KindSettings, Place, TicketKind
 from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused

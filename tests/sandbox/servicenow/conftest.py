@@ -7,7 +7,8 @@ import pytest
 
 from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.seed import plant, plant_essentials
+from sandbox.servicenow.stage.seed.demonstration import plant
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from tests.sandbox.servicenow.rest_client import RestClient
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sandbox.servicenow.engine.data.choice_lists import CHOICE_LISTS, CLOSE_CODES, TASK_STATES, ChoiceList
 from sandbox.servicenow.engine.data.dictionary import Dictionary
-from sandbox.servicenow.engine.data.records import Records
+from sandbox.servicenow.engine.data.records import Records, Row
 from sandbox.servicenow.engine.properties import Properties
 
 _SWITCHES = frozenset({"simulator.incident.close_codes", "simulator.sc_task.skipped_state"})
@@ -28,10 +28,16 @@ class Choices:
             self._replace(table, column, choices)
         self._plant_switched()
 
-    def add(self, table: str, column: str, value: str, label: str) -> None:
-        """Let a column offer one more value, as customers do with states of their own."""
-        self._records.insert(
-            "sys_choice", {"name": table, "element": column, "value": value, "label": label, "sequence": "1000"}
+    def add(self, table: str, column: str, value: str, label: str) -> Row:
+        """Let a column offer one more value, as customers do with states of their own; return its row."""
+        own = self._records.count("sys_choice", f"name={table}^element={column}")
+        if not own:
+            # A class with a list of its own no longer sees its parent's, so the new list begins with that.
+            inherited = tuple(self.labels(table, column).items())
+            self._replace(table, column, inherited)
+            own = len(inherited)
+        return self._records.insert(
+            "sys_choice", {"name": table, "element": column, "value": value, "label": label, "sequence": str(own + 1)}
         )
 
     def labels(self, table: str, column: str) -> dict[str, str]:

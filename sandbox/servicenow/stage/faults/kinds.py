@@ -290,12 +290,12 @@ KINDS: Mapping[str, Kind] = {
     "cancelled_after_commit": Kind("500 quota, after the work was done (§2.8)", _cancelled_after_commit, _API),
     "cancelled_before_commit": Kind("500 quota, nothing was done (§2.8)", _cancelled, _API),
     "cancelled_for_count": Kind(
-        "500 quota whenever a list is asked for its count: the table is too big (2.8, condition inferred)",
+        "500 quota whenever a list is asked for its count: the table is too big (§2.8, condition inferred)",
         _cancelled,
         _LIST | {"query": "(?i)^(?!.*sysparm_no_count=true)"},
     ),
     "cancelled_for_size": Kind(
-        "500 quota for every list of more than `above_limit` rows (2.8, condition inferred)",
+        "500 quota for every list of more than `above_limit` rows (§2.8, condition inferred)",
         _cancelled,
         _LIST | {"above_limit": 100},
     ),
@@ -322,7 +322,9 @@ KINDS: Mapping[str, Kind] = {
         "401 of the API with the Bearer challenge (§1.7, §2.8)", _unauthenticated_bearer, _API
     ),
     "unauthenticated_oauth": Kind(
-        "401 of the API with the body of the token endpoint (1.6, place inferred)", _unauthenticated_oauth, _API
+        "401 of the API with the body of the token endpoint (§1.6, place inferred)",
+        _unauthenticated_oauth,
+        _API,
     ),
     "write_forbidden": Kind("403: an access rule refuses a write; reads pass (§2.8)", _write_forbidden, _API),
     "unauthorized": Kind("403: the caller passes no rule of the table, or of the API (§2.8)", _unauthorized, _API),
@@ -341,7 +343,7 @@ KINDS: Mapping[str, Kind] = {
         _API | {"encoding": "gzip"},
     ),
     "echoed_authorization": Kind(
-        "403 of a business rule whose name repeats the `Authorization` header (2.8; the echo is inferred)",
+        "403 of a business rule whose name repeats the `Authorization` header (§2.8; the echo is inferred)",
         _echoed_authorization,
         _API,
     ),

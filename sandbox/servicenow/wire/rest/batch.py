@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from sandbox.servicenow.engine import errors
-from sandbox.servicenow.wire.rest.call import CALLER_SCOPE_KEY, Json, Resource, RestCall, written
+from sandbox.servicenow.wire.rest.call import Json, Resource, RestCall, written
+from sandbox.servicenow.wire.rest.dispatcher import CALLER_SCOPE_KEY
 from sandbox.servicenow.wire.rest.input_values import as_raw_text
 
 _MEBIBYTE = 1024 * 1024

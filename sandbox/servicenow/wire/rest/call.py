@@ -1,4 +1,4 @@
-"""What every REST resource shares: finding it, who calls, the verb meant, the body, and how answers are written."""
+"""One call of a REST resource: what it asks for, its body, and how its answer is written."""
 
 import json
 import re
@@ -10,25 +10,16 @@ from xml.etree import ElementTree as ET
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from sandbox.servicenow.engine import errors
 from sandbox.servicenow.engine.caller import Caller
 from sandbox.servicenow.engine.display import UserFormat
-from sandbox.servicenow.engine.errors import ServiceNowError
 from sandbox.servicenow.engine.instance import Instance
 
-Authenticate = Callable[[Request], Awaitable[Caller | Response]]
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
-CALLER_SCOPE_KEY = "servicenow.caller"
-"""Where a batch puts the caller of its items, who need not authenticate again."""
-
 _MEBIBYTE = 1024 * 1024
-_OVERLONG_PAGE = (
-    "<html><head><title>414 Request-URI Too Large</title></head>"
-    "<body><center><h1>414 Request-URI Too Large</h1></center><hr><center>snow_adc</center></body></html>"
-)
 
 
 @dataclass(frozen=True)
@@ -111,60 +102,6 @@ class Resource:
     def __post_init__(self) -> None:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
         object.__setattr__(self, "pattern", re.compile(rf"/api/now/(?:(?P<version>v[12])/)?{pattern}/?"))
-
-
-class RestDispatcher:
-    """Answers everything below `/api/`: authenticates, finds the resource, writes errors as the instance does."""
-
-    def __init__(self, instance: Instance, authenticate: Authenticate, resources: tuple[Resource, ...]) -> None:
-        self._instance = instance
-        self._authenticate = authenticate
-        self._resources = resources
-
-    async def __call__(self, request: Request) -> Response:
-        """Answer one request."""
-        if len(request.url.path) > self._instance.properties.number("simulator.path.maximum_length"):
-            return HTMLResponse(_OVERLONG_PAGE, 414)
-        maximum = self._instance.properties.number("simulator.query_string.maximum_length")
-        if maximum and len(request.url.query) > maximum:
-            return HTMLResponse(_OVERLONG_PAGE, 414)
-        caller = request.scope.get(CALLER_SCOPE_KEY) or await self._authenticate(request)
-        if isinstance(caller, Response):
-            return caller
-        try:
-            response = await self._dispatch(request, caller)
-        except ServiceNowError as error:
-            response = written(error.body, error.status, error.headers, request)
-        if request.method == "HEAD":
-            response.body = b""
-        return response
-
-    async def _dispatch(self, request: Request, caller: Caller) -> Response:
-        properties = self._instance.properties
-        if properties.flag("simulator.rest_endpoint_acl.active") and not (
-            caller.is_admin or "snc_platform_rest_api_access" in caller.roles
-        ):
-            raise errors.not_authorized()
-        for resource in self._resources:
-            match = resource.pattern.fullmatch(request.url.path)
-            if match is None:
-                continue
-            method = request.headers.get("x-http-method-override", request.method).upper()
-            handler = resource.handlers.get("GET" if method == "HEAD" else method)
-            if handler is None:
-                raise errors.method_not_supported(method)
-            require_acceptable(request)
-            path = {name: value or "" for name, value in match.groupdict().items()}
-            version = path.pop("version")
-            return await handler(RestCall(self._instance, request, caller, method, version, path))
-        raise errors.unknown_resource(properties.number("simulator.unknown_path_status"))
-
-
-def require_acceptable(request: Request) -> None:
-    """Raise ServiceNowError if the caller accepts neither JSON nor XML."""
-    accept = request.headers.get("accept", "*/*")
-    if not re.search(r"json|xml|\*/\*|application/\*|image/", accept):
-        raise errors.not_acceptable(accept)
 
 
 def written(body: Json | dict[str, object], status: int, headers: Mapping[str, str], request: Request) -> Response:

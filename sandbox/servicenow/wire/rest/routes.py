@@ -6,7 +6,7 @@ from starlette.routing import Route
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.wire.rest import aggregate, attachments, user
 from sandbox.servicenow.wire.rest.batch import BatchApi
-from sandbox.servicenow.wire.rest.call import Authenticate, RestDispatcher
+from sandbox.servicenow.wire.rest.dispatcher import Authenticate, RestDispatcher
 from sandbox.servicenow.wire.rest.table import TableApi
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

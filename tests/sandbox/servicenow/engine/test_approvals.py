@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.servicenow.engine.rules.tickets import TRANSITION_RULE
-from sandbox.servicenow.stage.seed import group_sys_id, user_sys_id
+from sandbox.servicenow.stage.seed.people import group_sys_id, user_sys_id
 from tests.sandbox.servicenow.rest_client import RestClient
 
 GROUP = group_sys_id("Change Management")

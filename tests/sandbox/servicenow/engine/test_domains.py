@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.stage.control_client import ControlClient
+from sandbox.servicenow.stage.control.client import ControlClient
 from tests.sandbox.servicenow.simulator import PASSWORD, Simulated, simulated
 
 TASK = "/api/now/table/task"

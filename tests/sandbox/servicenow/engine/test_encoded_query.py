@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.data.encoded_query import Condition, Operator, RelatedRows, SortKey, parse
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.seed import plant_essentials, user_sys_id
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
+from sandbox.servicenow.stage.seed.people import user_sys_id
 from tests.sandbox.servicenow.rest_client import RestClient
 
 TEXT_COMPARISON = "simulator.query.text_comparison"

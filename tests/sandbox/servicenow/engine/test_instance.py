@@ -12,7 +12,8 @@ from sandbox.servicenow.engine.data.records import DuplicateSysIdError
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.properties import Properties, UnknownPropertyError
 from sandbox.servicenow.stage.bulk import change_state, insert_tickets
-from sandbox.servicenow.stage.seed import grant_role, plant_essentials, revoke_role, user_sys_id
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
+from sandbox.servicenow.stage.seed.people import grant_role, revoke_role, user_sys_id
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 

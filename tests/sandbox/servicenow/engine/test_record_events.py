@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.servicenow.stage.control_client import ControlClient, ControlError
+from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from tests.sandbox.servicenow.simulator import Simulated, simulated
 
 AGENT = ("agent", "correct horse")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.servicenow.stage.seed import group_sys_id, user_sys_id
+from sandbox.servicenow.stage.seed.people import group_sys_id, user_sys_id
 from tests.sandbox.servicenow.rest_client import BASE_URL, RestClient
 
 INCIDENTS = "/api/now/table/incident"

@@ -14,9 +14,9 @@ from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.browser import sign_in_and_consent
-from sandbox.servicenow.stage.control_client import ControlClient, ControlError
+from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.in_process import InProcessTransport
-from sandbox.servicenow.stage.seed import plant_essentials
+from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from tests.sandbox.servicenow.simulator import CLIENT_ID, PASSWORD, START, Simulated, simulated
 
 TABLE = "/api/now/table/incident"

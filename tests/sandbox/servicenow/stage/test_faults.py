@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sandbox.servicenow.engine.caller import SYSTEM
-from sandbox.servicenow.stage.control_client import ControlClient, ControlError
+from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.faults.kinds import KINDS
 from sandbox.servicenow.wire.server import serving
 from tests.sandbox.servicenow.simulator import CLIENT_ID, CLIENT_SECRET, GENERIC_REFUSAL, Simulated, simulated

@@ -19,7 +19,8 @@ from pysnc.exceptions import (  # type: ignore[import-untyped]
 from sandbox.certificates import ensure_certificates
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.seed import ADMIN_SYS_ID, PEOPLE, plant
+from sandbox.servicenow.stage.seed.demonstration import plant
+from sandbox.servicenow.stage.seed.people import ADMIN_SYS_ID, PEOPLE
 from sandbox.servicenow.wire.server import configuration, listen
 
 PASSWORDS = {person.user_name: person.password for person in PEOPLE}

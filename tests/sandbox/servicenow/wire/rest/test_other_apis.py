@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
-from sandbox.servicenow.stage.seed import ADMIN_SYS_ID, PEOPLE, user_sys_id
+from sandbox.servicenow.stage.seed.people import ADMIN_SYS_ID, PEOPLE, user_sys_id
 from tests.sandbox.servicenow.rest_client import RestClient
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, STANDARD_RULES, AccessRule
-from sandbox.servicenow.stage.seed import user_sys_id
+from sandbox.servicenow.stage.seed.people import user_sys_id
 from tests.sandbox.servicenow.rest_client import BASE_URL, RestClient
 
 AGENT = user_sys_id("agent.smith")

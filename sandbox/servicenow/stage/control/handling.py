@@ -1,0 +1,74 @@
+"""What the handlers of the control API share: reading the request, refusing it, writing the answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox.servicenow.engine.accounts import find_user
+from sandbox.servicenow.engine.data.records import Row
+from sandbox.servicenow.engine.errors import ServiceNowError
+from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.wire.rest.input_values import as_raw_text
+
+type Json = dict[str, Any]
+type Handler = Callable[[Request, Json], object]
+"""Takes the request and its JSON body, and returns what is answered as JSON."""
+type Handlers = Mapping[tuple[str, str], Handler]
+"""Handlers by method and path below `/control`."""
+
+
+class ControlProblemError(Exception):
+    """A request the control API cannot carry out."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def endpoint_of(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers a request by a handler, refusals included."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return JSONResponse(handler(request, await _body_of(request)))
+        except ControlProblemError as error:
+            return JSONResponse({"error": str(error)}, error.status)
+        except ServiceNowError as error:
+            return JSONResponse({"error": f"{error.message}: {error.detail}"}, error.status)
+        except KeyError as error:
+            return JSONResponse({"error": f"unknown or missing: {error.args[0]}"}, 400)
+        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return endpoint
+
+
+async def _body_of(request: Request) -> Json:
+    body = await request.json() if await request.body() else {}
+    if not isinstance(body, dict):
+        raise ControlProblemError(400, "the body is a JSON object")
+    return body
+
+
+def require_known(body: Json, known: set[str]) -> None:
+    """Raise ControlProblemError for a key that is none of `known`."""
+    if unknown := body.keys() - known:
+        raise ControlProblemError(400, f"unknown: {', '.join(sorted(unknown))}")
+
+
+def raw_columns(instance: Instance, table: str, values: Json) -> Row:
+    """Return the raw values of columns of a table. Raises ControlProblemError if there are no such columns."""
+    if table not in instance.dictionary:
+        raise ControlProblemError(404, f"no table {table}")
+    require_known(values, set(instance.dictionary.columns(table)))
+    return {name: as_raw_text(value) for name, value in values.items()}
+
+
+def user_named(instance: Instance, user_name: str) -> Row:
+    """Return the user of that name. Raises ControlProblemError if there is none."""
+    user = find_user(instance, user_name)
+    if user is None:
+        raise ControlProblemError(404, f"no user {user_name}")
+    return user
