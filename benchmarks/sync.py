@@ -17,6 +17,7 @@ from sandbox.world import World
 from shared.connections.model import Connection
 from shared.tickets.sync import LATE_COMMIT_S, SyncCounts
 
+CONNECTION_ID: Final = "contoso"
 IDLE_RUNS: Final = 11
 TOUCHED_AT_ONCE: Final = 500
 
@@ -32,11 +33,11 @@ async def measure(
         in_servicenow: How many it has in ServiceNow; runs that find nothing do not touch those here.
         changes_per_s: What the design promises.
     """
-    ids = new_ids(in_servicenow)
+    ids = new_ids(CONNECTION_ID, in_servicenow)
     own = ids[:tickets]
     instance = start_instance(world.processes, directory / f"servicenow-{tickets}.sqlite", ids)
     async with new_connector(world) as connector:
-        connection = await connector.connect("contoso", instance.url)
+        connection = await connector.connect(CONNECTION_ID, instance.url)
         await store_tickets(connector, connection, own)
         await _settle(connector, connection)
         idle = [(await _run(connector, connection))[0] for _ in range(IDLE_RUNS)]

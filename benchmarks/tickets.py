@@ -43,10 +43,10 @@ AT_ONCE: Final = 3
 REQUESTER: Final = Requester("0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f01", "Adele Vance", "adele.vance@contoso.example")
 
 
-def new_ids(count: int) -> list[str]:
-    """Return ids of tickets made yesterday, newest first."""
+def new_ids(connection_id: str, count: int) -> list[str]:
+    """Return ids of tickets that a connection made yesterday, newest first."""
     yesterday = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-    return [new_ticket_id(yesterday - timedelta(milliseconds=number)) for number in range(count)]
+    return [new_ticket_id(yesterday - timedelta(milliseconds=number), connection_id) for number in range(count)]
 
 
 def start_instance(processes: Processes, database: Path, ids: Sequence[str]) -> ServiceNow:

@@ -47,6 +47,7 @@ from shared.tickets.known_records import TicketsKnownRecords
 from shared.tickets.ports import StateModel, TicketStore
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.resend import TicketResending
+from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
 
@@ -67,6 +68,7 @@ class Application:
     check: ConnectionCheck
     tickets: TicketStore
     states: StateModel
+    search: TicketSearch
     creation: TicketCreation
     delivery: TicketDelivery
     resending: TicketResending
@@ -109,6 +111,7 @@ class Application:
             health=health,
             clock=clock,
         )
+        search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, tokens, requesters, health, clock)
         return cls(
             settings=settings,
@@ -155,7 +158,8 @@ class Application:
             ),
             tickets=tickets,
             states=servicenow.states,
-            creation=TicketCreation(connections, tickets, reservations, delivery, clock),
+            search=search,
+            creation=TicketCreation(connections, tickets, reservations, search, delivery, clock),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, clock),
             rows=rows,

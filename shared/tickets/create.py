@@ -25,6 +25,7 @@ from shared.tickets.identity import key_hash, new_ticket_id, request_hash
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
 from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketExists, TicketStore
 from shared.tickets.requests import TicketRequest, ticket_content
+from shared.tickets.search import TicketSearch
 from shared.tickets.timeline import with_event
 from shared.tickets.warnings import TicketWarning, keys_of, warnings_about
 
@@ -57,6 +58,7 @@ class TicketCreation:
     connections: ConnectionStore
     store: TicketStore
     reservations: IdempotencyStore
+    search: TicketSearch
     delivery: TicketDelivery
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -84,15 +86,23 @@ class TicketCreation:
             StorageUnavailable: Nothing was kept, or it is not known; repeating with the same key is safe.
         """
         now = self.clock()
-        ticket_id = new_ticket_id(now)
-        reserved, connection = await asyncio.gather(
-            self._reserve(request, requester, caller, idempotency_key, ticket_id),
-            self.usable_connection(request.connection_id),
-            return_exceptions=True,
-        )
+        connection: Connection | BaseException
+        if request.connection_id is None:
+            # The ticket's id names its connection, so that has to be known first.
+            [connection] = await asyncio.gather(self.usable_connection(None), return_exceptions=True)
+            known = connection.connection_id if isinstance(connection, Connection) else ""
+            ticket_id = new_ticket_id(now, known)
+            reserved: str | BaseException = await self._reserve(request, requester, caller, idempotency_key, ticket_id)
+        else:
+            ticket_id = new_ticket_id(now, request.connection_id)
+            reserved, connection = await asyncio.gather(
+                self._reserve(request, requester, caller, idempotency_key, ticket_id),
+                self.usable_connection(request.connection_id),
+                return_exceptions=True,
+            )
         if isinstance(reserved, BaseException):
             raise reserved
-        if reserved != ticket_id and (found := await self.find(reserved)) is not None:
+        if reserved != ticket_id and (found := await self.search.find(reserved)) is not None:
             twin, connection = found
             warnings = await self._warnings(twin)
             return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
@@ -121,7 +131,9 @@ class TicketCreation:
         """
         now = self.clock()
         connection = await self.usable_connection(request.connection_id)
-        return await self._warnings(_new_ticket(new_ticket_id(now), request, requester, connection, now))
+        return await self._warnings(
+            _new_ticket(new_ticket_id(now, connection.connection_id), request, requester, connection, now)
+        )
 
     async def _warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
         """Return the warnings about a ticket; tickets made after it do not count. Raises StorageUnavailable."""
@@ -175,17 +187,6 @@ class TicketCreation:
                 next_step="Send the request with a new key, or repeat the first request unchanged.",
             )
         return stored.ticket_id
-
-    async def find(self, ticket_id: str) -> tuple[Ticket, Connection] | None:
-        """Look for a ticket in every connection, for nothing in its id says which one it belongs to."""
-        connections = await self.connections.list_connections()
-        found = await asyncio.gather(
-            *(self.store.get_ticket(connection.connection_id, ticket_id) for connection in connections)
-        )
-        return next(
-            ((ticket, connection) for ticket, connection in zip(found, connections, strict=True) if ticket is not None),
-            None,
-        )
 
     async def usable_connection(self, connection_id: str | None) -> Connection:
         """Return the connection that a ticket is created on; without an id, the only one there is.

@@ -16,30 +16,42 @@ from shared.tickets.model import CORRELATION_PREFIX
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST: Final = 0xFFFF_FFFF_FFFF
+_TIME_DIGITS: Final = 12
+_CONNECTION_DIGITS: Final = 8
 _TICKET_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
-def new_ticket_id(now: datetime) -> str:
-    """Return a new id: 12 hexadecimal digits that fall as time goes on, then 20 random ones.
+def new_ticket_id(now: datetime, connection_id: str) -> str:
+    """Return a new id: 12 hexadecimal digits that fall as time goes on, 8 of the connection's hash, 12 random ones.
 
     Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
     idempotency key (ServiceNow §2.5).
     """
-    return f"{_first_digits(now)}{secrets.token_hex(10)}"
+    return f"{_first_digits(now)}{connection_digits(connection_id)}{secrets.token_hex(6)}"
+
+
+def connection_digits(connection_id: str) -> str:
+    """Return the digits by which the ids of a connection's tickets name it."""
+    return hashlib.sha256(connection_id.encode()).hexdigest()[:_CONNECTION_DIGITS]
+
+
+def connection_digits_of(ticket_id: str) -> str:
+    """Return the digits that name the connection in a ticket id; random ones where release 0.1 made it."""
+    return ticket_id[_TIME_DIGITS : _TIME_DIGITS + _CONNECTION_DIGITS]
 
 
 def first_id_of(at: datetime) -> str:
     """Return the first of all ids made at that time, in text order: those before it are newer, the others older."""
-    return f"{_first_digits(at)}{'0' * 20}"
+    return _first_digits(at).ljust(32, "0")
 
 
 def _first_digits(at: datetime) -> str:
-    return f"{_NEWEST_FIRST - (at - _EPOCH) // timedelta(milliseconds=1):012x}"
+    return f"{_NEWEST_FIRST - (at - _EPOCH) // timedelta(milliseconds=1):0{_TIME_DIGITS}x}"
 
 
 def creation_time_of(ticket_id: str) -> datetime:
     """Return when a ticket id was made, to the millisecond. Raises ValueError when it is none."""
-    return _EPOCH + timedelta(milliseconds=_NEWEST_FIRST - int(ticket_id[:12], 16))
+    return _EPOCH + timedelta(milliseconds=_NEWEST_FIRST - int(ticket_id[:_TIME_DIGITS], 16))
 
 
 def is_ticket_id(text: str) -> bool:

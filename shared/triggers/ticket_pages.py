@@ -188,7 +188,7 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
 
 async def _ticket(visit: Visit) -> tuple[Ticket, Connection]:
     ticket_id = visit.request.route_params["ticket_id"].lower()
-    found = await visit.application.creation.find(ticket_id) if is_ticket_id(ticket_id) else None
+    found = await visit.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
     if found is None:
         raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
     return found
@@ -244,7 +244,7 @@ async def _preview(visit: Visit, request: TicketRequest) -> Preview:
     content = ticket_content(request, visit.principal.requester, connection)
     now = visit.application.clock()
     ticket = Ticket(
-        ticket_id=new_ticket_id(now),
+        ticket_id=new_ticket_id(now, connection.connection_id),
         connection_id=connection.connection_id,
         instance=connection.instance,
         content=content,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -229,7 +228,7 @@ async def retry_tickets(call: Call) -> Answer:
         tickets, more = await application.resending.failed_tickets(list(connections), wanted)
     else:
         connections = await _connections(call, None)
-        tickets = await _named_tickets(call, list(connections), request.ticket_ids or ())
+        tickets = await _named_tickets(call, connections, request.ticket_ids or ())
     return Answer(retry_view(await application.resending.resend(connections, tickets), more=more))
 
 
@@ -298,19 +297,18 @@ def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetim
 
 async def _ticket(call: Call) -> tuple[Ticket, Connection]:
     ticket_id = call.path_parameter("ticket_id").lower()
-    found = await call.application.creation.find(ticket_id) if is_ticket_id(ticket_id) else None
+    found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
     if found is None:
         raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
     return found
 
 
-async def _named_tickets(call: Call, connection_ids: Sequence[str], ticket_ids: Sequence[str]) -> Sequence[Ticket]:
+async def _named_tickets(
+    call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]
+) -> Sequence[Ticket]:
     """Return the tickets with these ids, each once. Raises FixRequest when there is none for one of them."""
     wanted = list(dict.fromkeys(ticket_ids))
-    parts = await asyncio.gather(
-        *(call.application.tickets.get_tickets(connection_id, wanted) for connection_id in connection_ids)
-    )
-    found = {ticket_id: ticket for part in parts for ticket_id, ticket in part.items()}
+    found = await call.application.search.find_all(connections, wanted)
     missing = [ticket_id for ticket_id in wanted if ticket_id not in found]
     if missing:
         raise FixRequest(

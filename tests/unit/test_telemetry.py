@@ -37,6 +37,7 @@ from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.requests import TicketRequest
+from shared.tickets.search import TicketSearch
 from shared.tickets.sync import TicketSync
 from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import ManualClock
@@ -157,8 +158,10 @@ class World:
             clock=self.clock,
             random=lambda: 0.0,
         )
+        connections = MemoryConnectionStore(self.connection)
+        search = TicketSearch(connections, self.store)
         self.creation = TicketCreation(
-            MemoryConnectionStore(self.connection), self.store, MemoryIdempotencyStore(), self.delivery, self.clock
+            connections, self.store, MemoryIdempotencyStore(), search, self.delivery, self.clock
         )
 
     async def create(self) -> Ticket:

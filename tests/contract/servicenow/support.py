@@ -23,7 +23,7 @@ KIND_SETTINGS = KindSettings()
 
 def new_ticket(kind: TicketKind = TicketKind.INCIDENT, priority: Priority = Priority.HIGH) -> Ticket:
     return Ticket(
-        ticket_id=new_ticket_id(NOW),
+        ticket_id=new_ticket_id(NOW, "contoso"),
         connection_id="main",
         instance="",
         content=TicketContent(

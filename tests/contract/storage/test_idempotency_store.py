@@ -38,7 +38,7 @@ def store(request: pytest.FixtureRequest) -> IdempotencyStore:
 
 def reservation(key: str, at: datetime = START) -> IdempotencyReservation:
     return IdempotencyReservation(
-        key_hash=key_hash("caller", key), request_hash="0" * 64, ticket_id=new_ticket_id(at), reserved_at=at
+        key_hash=key_hash("caller", key), request_hash="0" * 64, ticket_id=new_ticket_id(at, "contoso"), reserved_at=at
     )
 
 

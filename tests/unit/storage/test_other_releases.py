@@ -296,7 +296,7 @@ def test_a_kind_that_is_missing_is_not_offered() -> None:
 
 
 def test_a_ticket_without_its_time_of_creation_has_that_of_its_id() -> None:
-    ticket_id = new_ticket_id(START)
+    ticket_id = new_ticket_id(START, "contoso")
     assert creation_time_of(ticket_id) == START
     row = next(row for _, row, decode in READ if decode is ticket_from)
     without = StoredRow({name: value for name, value in row.items() if name != "created_at"} | {"RowKey": ticket_id})

@@ -66,7 +66,7 @@ def new_ticket(
 ) -> Ticket:
     """A ticket that waits for its delivery."""
     ticket = Ticket(
-        ticket_id=ticket_id or new_ticket_id(now),
+        ticket_id=ticket_id or new_ticket_id(now, connection_id),
         connection_id=connection_id,
         instance=INSTANCE,
         content=content(**asked),

@@ -10,8 +10,10 @@ from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.errors import FixRequest, StorageUnavailable
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
+from shared.tickets.identity import connection_digits, connection_digits_of
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
 from shared.tickets.requests import read_ticket_request
+from shared.tickets.search import TicketSearch
 from shared.tickets.warnings import keys_of
 from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import START, ManualClock
@@ -44,6 +46,7 @@ class World:
             connections=self.connections,
             store=self.store,
             reservations=MemoryIdempotencyStore(),
+            search=TicketSearch(self.connections, self.store),
             delivery=TicketDelivery(
                 store=self.store,
                 records=self.servicenow,
@@ -251,13 +254,18 @@ async def test_a_repetition_does_not_wait_for_a_ticket_that_waits_itself() -> No
     assert world.slept == []
 
 
-async def test_find() -> None:
+@pytest.mark.parametrize("connection_id", [None, CONNECTION_ID])
+async def test_the_id_of_a_ticket_names_its_connection(connection_id: str | None) -> None:
+    ticket = (await World(a_connection()).create(connection_id=connection_id)).ticket
+    assert connection_digits_of(ticket.ticket_id) == connection_digits(CONNECTION_ID)
+
+
+async def test_a_key_that_was_reserved_before_its_connection_was_known_goes_on() -> None:
     world = World(a_connection(), a_connection(connection_id="fabrikam"))
-    ticket = (await world.create(connection_id="fabrikam")).ticket
-    found = await world.creation.find(ticket.ticket_id)
-    assert found is not None
-    assert (found[0], found[1].connection_id) == (ticket, "fabrikam")
-    assert await world.creation.find("0" * 32) is None
+    await world.refused(key="key")
+    del world.connections.connections["fabrikam"]
+    created = await world.create(key="key")
+    assert (await world.create(key="key")).ticket == created.ticket
 
 
 async def test_the_first_event_tells_when_it_was_asked_for() -> None:

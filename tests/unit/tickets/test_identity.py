@@ -8,7 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.storage.ticket_rows import pending_key, ticket_id_of_pending_key
-from shared.tickets.identity import is_ticket_id, key_hash, new_ticket_id, request_hash, ticket_id_of
+from shared.tickets.identity import (
+    connection_digits,
+    connection_digits_of,
+    creation_time_of,
+    first_id_of,
+    is_ticket_id,
+    key_hash,
+    new_ticket_id,
+    request_hash,
+    ticket_id_of,
+)
 from shared.tickets.model import CORRELATION_PREFIX
 from tests.unit.tickets.strategies import ticket_ids
 
@@ -34,20 +44,29 @@ json_values = st.recursive(
 @given(times, st.integers(1, 10**12))
 @example(datetime(2026, 1, 1, 0, 0, 0, 1000, tzinfo=UTC), 1)
 def test_later_ids_sort_first_to_the_millisecond(at: datetime, later_ms: int) -> None:
-    assert new_ticket_id(at + timedelta(milliseconds=later_ms)) < new_ticket_id(at)
+    assert new_ticket_id(at + timedelta(milliseconds=later_ms), "fabrikam") < new_ticket_id(at, "contoso")
 
 
 @given(times)
 def test_ids_of_one_moment_differ(at: datetime) -> None:
-    one, other = new_ticket_id(at), new_ticket_id(at)
+    one, other = (new_ticket_id(at, "contoso") for _ in range(2))
     assert one != other
-    assert one[:12] == other[:12]
+    assert one[:20] == other[:20]
+
+
+@given(times, st.from_regex("[a-z0-9-]{1,40}", fullmatch=True))
+def test_an_id_names_its_connection_and_its_time_and_has_48_random_bits(at: datetime, connection_id: str) -> None:
+    ticket_id = new_ticket_id(at, connection_id)
+    assert connection_digits_of(ticket_id) == connection_digits(connection_id)
+    assert creation_time_of(ticket_id) == creation_time_of(first_id_of(at))
+    assert first_id_of(at) <= ticket_id < first_id_of(at - timedelta(milliseconds=1))
+    assert len({new_ticket_id(at, connection_id)[20:] for _ in range(50)}) == 50
 
 
 @example(datetime(4148, 1, 1, 0, 0, 0, 10994, tzinfo=UTC))
 @given(times)
 def test_id_is_a_sys_id_and_holds_its_time(at: datetime) -> None:
-    ticket_id = new_ticket_id(at)
+    ticket_id = new_ticket_id(at, "contoso")
     assert re.fullmatch("[0-9a-f]{32}", ticket_id)
     assert is_ticket_id(ticket_id)
     milliseconds = 0xFFFF_FFFF_FFFF - int(ticket_id[:12], 16)

@@ -27,6 +27,7 @@ from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.requests import read_ticket_request
+from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.sync import TicketSync
 from tests.memory import servicenow, ticket_store
@@ -90,6 +91,7 @@ class World(RuleBasedStateMachine):
             connections=self.connections,
             store=self.store,
             reservations=MemoryIdempotencyStore(step),
+            search=TicketSearch(self.connections, self.store),
             delivery=self.delivery,
             clock=self.clock,
             sleep=lambda seconds: step("sleep"),
