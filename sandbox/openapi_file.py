@@ -8,7 +8,7 @@ from typing import Final
 import function_app  # noqa: F401 - declares every operation
 from sandbox.world import ROOT
 from shared.triggers.openapi import openapi_document
-from shared.triggers.operations import OPERATIONS
+from shared.triggers.routes import operations
 
 FILE: Final = ROOT / "docs" / "openapi.json"
 SERVER: Final = "https://connector.example.com"
@@ -16,7 +16,7 @@ SERVER: Final = "https://connector.example.com"
 
 def openapi_text() -> str:
     """Return the file's content."""
-    return json.dumps(openapi_document(OPERATIONS, SERVER), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(openapi_document(operations(), SERVER), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

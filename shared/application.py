@@ -7,6 +7,7 @@ another instance of the app would need.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -29,9 +30,10 @@ from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
+from shared.log import log_event
 from shared.maintenance import Maintenance
 from shared.servicenow.client import ServiceNowClient
-from shared.settings import Settings
+from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
 from shared.storage.idempotency import AzureIdempotencyStore
@@ -86,9 +88,9 @@ class Application:
 
     @classmethod
     def build(cls, settings: Settings, credential: AsyncTokenCredential, clock: Clock = system_clock) -> Self:
-        """Put the parts together; nothing is sent yet. Raises FixConfiguration when a setting cannot be used."""
-        tables = open_tables(settings, credential)
+        """Put the parts together; nothing is sent yet. Raises SettingsInvalid when a setting cannot be used."""
         secrets = open_secrets(settings, credential, clock)
+        tables = open_tables(settings, credential)
         servicenow = ServiceNowClient(clock=clock)
         resources = AsyncExitStack()
         for close in (tables.aclose, secrets.aclose, servicenow.aclose, credential.close):
@@ -188,12 +190,16 @@ _applications: WeakKeyDictionary[asyncio.AbstractEventLoop, Application] = WeakK
 def application() -> Application:
     """Return the application of the running event loop, built from the environment at its first call.
 
-    Raises FixConfiguration (``settings_invalid``) when a setting is missing or cannot be used.
+    Raises SettingsInvalid when a setting is missing or cannot be used; the log names it.
     """
     loop = asyncio.get_running_loop()
     found = _applications.get(loop)
     if found is None:
-        settings = Settings.from_environment(os.environ)
-        credential = ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
-        found = _applications[loop] = Application.build(settings, credential)
+        try:
+            settings = Settings.from_environment(os.environ)
+            credential = ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
+            found = _applications[loop] = Application.build(settings, credential)
+        except SettingsInvalid as error:
+            log_event("settings_invalid", level=logging.ERROR, faults=error.faults)
+            raise
     return found

@@ -18,6 +18,28 @@ def _comma_list(value: object) -> object:
 type CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
+class SettingsInvalid(FixConfiguration):
+    """The app cannot do anything before an operator corrects its settings.
+
+    Attributes:
+        faults: What is wrong with each setting, without its value. Only the log says it: without settings nobody can
+            tell who is calling.
+    """
+
+    code = "settings_invalid"
+    status = 500
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__(
+            "The application settings are not usable.",
+            next_step="Ask whoever operates the connector to correct the settings that the log names.",
+        )
+        self.faults = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.faults}"
+
+
 class Settings(BaseModel):
     """What an operator sets; ``docs/operations.md`` explains each name.
 
@@ -44,19 +66,14 @@ class Settings(BaseModel):
         """Read the settings from environment variables.
 
         Raises:
-            FixConfiguration: A setting is missing or malformed; the message names each one and never shows a value.
+            SettingsInvalid: A setting is missing or malformed.
         """
         given = {name: environment[name] for name in SETTING_NAMES if environment.get(name)}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise FixConfiguration(
-                f"The application settings are not usable: {faults}.",
-                code="settings_invalid",
-                status=500,
-                next_step="Correct the named application settings and restart the function app.",
-            ) from None
+            faults = {".".join(map(str, fault["loc"])): fault["msg"] for fault in error.errors()}
+            raise SettingsInvalid(faults) from None
 
     @property
     def secret_lifetime(self) -> timedelta:

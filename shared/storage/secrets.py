@@ -14,9 +14,9 @@ from azure.keyvault.secrets import KeyVaultSecret, SecretProperties
 from azure.keyvault.secrets.aio import SecretClient
 
 from shared.clock import Clock
-from shared.errors import FixConfiguration, StorageUnavailable
+from shared.errors import StorageUnavailable
 from shared.secret import Secret
-from shared.settings import Settings
+from shared.settings import Settings, SettingsInvalid
 from shared.storage.tables import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -151,16 +151,11 @@ def open_secrets(settings: Settings, credential: AsyncTokenCredential, clock: Cl
     this machine.
 
     Raises:
-        FixConfiguration: The address is neither a vault's nor a loopback one.
+        SettingsInvalid: The address is neither a vault's nor a loopback one.
     """
     host = urlsplit(settings.key_vault_url).hostname or ""
     if not host.endswith(VAULT_DOMAINS) and host not in LOOPBACK:
-        raise FixConfiguration(
-            "KEY_VAULT_URL is not the address of a key vault.",
-            code="settings_invalid",
-            status=500,
-            next_step="Set KEY_VAULT_URL to the vault's address, such as https://contoso.vault.azure.net.",
-        )
+        raise SettingsInvalid({"KEY_VAULT_URL": "is not a vault's address, such as https://contoso.vault.azure.net"})
     client = SecretClient(
         settings.key_vault_url,
         credential,

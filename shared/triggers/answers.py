@@ -12,10 +12,10 @@ import azure.functions as func
 from pydantic import BaseModel, Field
 
 from shared.errors import ConnectorError, ProblemMembers, TryLater
+from shared.triggers.bodies import JSON_TYPE
 from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import FALLBACK, Language
 
-JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 
 

@@ -17,10 +17,9 @@ from shared.connections.lookup import get_known_connection
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
 from shared.triggers.cookies import cookie_value, set_cookie
-from shared.triggers.openapi import PATH_PARAMETERS
-from shared.triggers.operations import OPERATIONS, Operation, Parameter, is_from_here
-from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.front_door import Call, is_from_here, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import FLAG, PATH_PARAMETERS, Parameter
 
 blueprint = func.Blueprint()
 
@@ -36,31 +35,51 @@ _NAME: Final = "authorization"
 """Query parameter that names the authorization once the answer is out of the address."""
 
 
-@page(blueprint, "GET", AUTHORIZE, roles=MANAGERS, query=("connection_id", "log_out_first"))
-async def begin_authorization(visit: Visit) -> func.HttpResponse:
+_BEGIN_PARAMETERS: Final = (
+    Parameter("connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True),
+    Parameter("log_out_first", "true: ServiceNow signs its present user out first.", FLAG),
+)
+
+
+@page(
+    blueprint,
+    "GET",
+    AUTHORIZE,
+    summary="Send the browser to ServiceNow to authorize a connection",
+    roles=MANAGERS,
+    answers={200: None, 302: None},
+    parameters=_BEGIN_PARAMETERS,
+    kept=[each.name for each in _BEGIN_PARAMETERS],
+    problems={
+        400: ("invalid_connection_id",),
+        404: ("connection_not_found",),
+        409: ("connection_not_configured",),
+    },
+)
+async def begin_authorization(call: Call) -> func.HttpResponse:
     """Send the browser to ServiceNow, with the cookie that lets it come back.
 
     Whom another site sends here is asked first: a link in a portal is normal, but nobody shall be sent on to a consent
     without having meant it.
     """
-    unknown = sorted(set(visit.query) - {"connection_id", "log_out_first"})
-    log_out_first = visit.query.get("log_out_first", "false")
-    if unknown or "connection_id" not in visit.query or log_out_first not in {"true", "false"}:
+    unknown = sorted(set(call.query) - set(call.route.query_names))
+    log_out_first = call.query.get("log_out_first", "false")
+    if unknown or "connection_id" not in call.query or log_out_first not in {"true", "false"}:
         raise FixRequest(
             "The address of the authorization is not complete; nothing was done.",
             code="invalid_query",
             next_step="Use /api/oauth/authorize?connection_id=<id>, with &log_out_first=true to sign out first.",
         )
-    if not is_from_here(visit.request.headers):
-        connection = await get_known_connection(visit.application.connection_store, visit.query["connection_id"])
-        return visit.page(
+    if not is_from_here(call.request.headers):
+        connection = await get_known_connection(call.application.connection_store, call.query["connection_id"])
+        return call.page(
             "begin_authorization.html",
             connection=connection,
             authorize_path=authorize_path(connection.connection_id, log_out_first=log_out_first == "true"),
         )
-    start = await visit.application.authorization.begin(
-        visit.query["connection_id"],
-        started_by=visit.principal.object_id,
+    start = await call.application.authorization.begin(
+        call.query["connection_id"],
+        started_by=call.principal.object_id,
         log_out_first=log_out_first == "true",
     )
     response = func.HttpResponse(status_code=302, headers={"Location": start.location, "Cache-Control": "no-store"})
@@ -69,17 +88,67 @@ async def begin_authorization(visit: Visit) -> func.HttpResponse:
     return response
 
 
-@page(blueprint, "GET", CALLBACK, roles=None)
-async def complete_authorization(visit: Visit) -> func.HttpResponse:
+@page(
+    blueprint,
+    "GET",
+    CALLBACK,
+    summary="Where ServiceNow sends the browser back to",
+    roles=None,
+    answers={303: None},
+    parameters=(
+        Parameter(
+            "state",
+            "As sent to ServiceNow. With state, code or error the answer leads to this address without them.",
+            {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        ),
+        Parameter("code", "The authorization code."),
+        Parameter("error", "Why there is no code."),
+        Parameter("error_description", "ServiceNow's own words."),
+        Parameter(
+            _NAME,
+            "Which authorization it is, once ServiceNow's answer is in a cookie.",
+            {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        ),
+    ),
+    problems={
+        400: (
+            "authorization_state_invalid",
+            "authorization_browser_unknown",
+            "authorization_unknown",
+            "authorization_expired",
+            "authorization_failed",
+            "authorization_code_missing",
+        ),
+        403: (
+            "authorization_denied",
+            "authorization_wrong_user",
+            "authorization_user_inactive",
+            "authorization_user_locked",
+            "authorization_create_refused",
+            "authorization_read_refused",
+        ),
+        404: ("connection_not_found",),
+        409: ("connection_not_configured", "authorization_superseded", "authorization_other_instance"),
+        502: (
+            "authorization_code_refused",
+            "authorization_incomplete",
+            "current_user_unknown",
+            "ip_address_blocked",
+            "access_scope_missing",
+        ),
+        503: ("authorization_waiting", "servicenow_unavailable", "servicenow_throttled", "lease_lost"),
+    },
+)
+async def complete_authorization(call: Call) -> func.HttpResponse:
     """Take what ServiceNow sent the browser back with; nobody needs to be signed in, the cookies say who it is.
 
     The browser calls twice. First the address holds ServiceNow's answer, which moves into a cookie: no page may have a
     code in its address, its history or its ``Referer``. The second call works on the answer, and can be reloaded.
     """
-    if _ANSWER & visit.query.keys():
-        return _answer_moved(visit)
-    authorization, headers = visit.application.authorization, visit.request.headers
-    cookie = authorization.cookie_name(visit.query.get(_NAME, ""))
+    if _ANSWER & call.query.keys():
+        return _answer_moved(call)
+    authorization, headers = call.application.authorization, call.request.headers
+    cookie = authorization.cookie_name(call.query.get(_NAME, ""))
     if cookie is None:
         raise unnamed_authorization()
     verifier, answer = cookie_value(headers, cookie), cookie_value(headers, cookie + _ANSWER_SUFFIX)
@@ -92,14 +161,14 @@ async def complete_authorization(visit: Visit) -> func.HttpResponse:
     return response
 
 
-def _answer_moved(visit: Visit) -> func.HttpResponse:
+def _answer_moved(call: Call) -> func.HttpResponse:
     """Send the browser to the same address without ServiceNow's answer; only the browser that began it keeps that."""
-    name = authorization_name(visit.query.get("state", "")) or ""
-    cookie = visit.application.authorization.cookie_name(name)
+    name = authorization_name(call.query.get("state", "")) or ""
+    cookie = call.application.authorization.cookie_name(name)
     response = redirect(f"/{CALLBACK}?{_NAME}={name}")
     response.headers["Referrer-Policy"] = "no-referrer"
-    if cookie is not None and cookie_value(visit.request.headers, cookie) is not None:
-        answer = {key: visit.query[key][:_LONGEST] for key in _ANSWER & visit.query.keys()}
+    if cookie is not None and cookie_value(call.request.headers, cookie) is not None:
+        answer = {key: call.query[key][:_LONGEST] for key in _ANSWER & call.query.keys()}
         set_cookie(
             response,
             cookie + _ANSWER_SUFFIX,
@@ -121,83 +190,3 @@ def _unpacked(text: str) -> Mapping[str, str]:
     except ValueError:
         raise unknown_browser() from None
     return dict(parse_qsl(plain, keep_blank_values=True))
-
-
-OPERATIONS.extend(
-    [
-        Operation(
-            name="begin_authorization",
-            method="GET",
-            path=AUTHORIZE,
-            summary="Send the browser to ServiceNow to authorize a connection",
-            roles=MANAGERS,
-            answers={200: None, 302: None},
-            parameters=(
-                Parameter(
-                    "connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True
-                ),
-                Parameter(
-                    "log_out_first",
-                    "true: ServiceNow signs its present user out first.",
-                    {"type": "string", "enum": ["true", "false"]},
-                ),
-            ),
-            problems={
-                400: ("invalid_connection_id",),
-                404: ("connection_not_found",),
-                409: ("connection_not_configured",),
-            },
-        ),
-        Operation(
-            name="complete_authorization",
-            method="GET",
-            path=CALLBACK,
-            summary="Where ServiceNow sends the browser back to",
-            roles=None,
-            answers={303: None},
-            parameters=(
-                Parameter(
-                    "state",
-                    "As sent to ServiceNow. With state, code or error the answer leads to this address without them.",
-                    {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-                ),
-                Parameter("code", "The authorization code."),
-                Parameter("error", "Why there is no code."),
-                Parameter("error_description", "ServiceNow's own words."),
-                Parameter(
-                    _NAME,
-                    "Which authorization it is, once ServiceNow's answer is in a cookie.",
-                    {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-                ),
-            ),
-            problems={
-                400: (
-                    "authorization_state_invalid",
-                    "authorization_browser_unknown",
-                    "authorization_unknown",
-                    "authorization_expired",
-                    "authorization_failed",
-                    "authorization_code_missing",
-                ),
-                403: (
-                    "authorization_denied",
-                    "authorization_wrong_user",
-                    "authorization_user_inactive",
-                    "authorization_user_locked",
-                    "authorization_create_refused",
-                    "authorization_read_refused",
-                ),
-                404: ("connection_not_found",),
-                409: ("connection_not_configured", "authorization_superseded", "authorization_other_instance"),
-                502: (
-                    "authorization_code_refused",
-                    "authorization_incomplete",
-                    "current_user_unknown",
-                    "ip_address_blocked",
-                    "access_scope_missing",
-                ),
-                503: ("authorization_waiting", "servicenow_unavailable", "servicenow_throttled", "lease_lost"),
-            },
-        ),
-    ]
-)

@@ -20,7 +20,7 @@ from shared.errors import FixRequest
 from shared.tickets.model import Phase
 from shared.tickets.ports import StateModel
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
-from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, alike, finding_words
@@ -56,27 +56,27 @@ class KindForm:
 
 
 @page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
-async def configuration_remove_form(visit: Visit) -> func.HttpResponse:
+async def configuration_remove_form(call: Call) -> func.HttpResponse:
     """Ask whether the connection is really to be removed, and say what is kept."""
-    connection = await _present(visit)
-    return visit.page("remove_connection.html", connection=connection)
+    connection = await _present(call)
+    return call.page("remove_connection.html", connection=connection)
 
 
 @page(blueprint, "POST", "configuration/{connection_id}/remove", roles=MANAGERS)
-async def configuration_remove(visit: Visit) -> func.HttpResponse:
+async def configuration_remove(call: Call) -> func.HttpResponse:
     """Remove the connection."""
-    removed = await visit.application.removal.remove((await _known(visit)).connection_id)
+    removed = await call.application.removal.remove((await _known(call)).connection_id)
     return redirect(f"/configuration/{removed.connection_id}/removed")
 
 
 @page(blueprint, "GET", "configuration/{connection_id}/removed", roles=MANAGERS)
-async def configuration_removed_page(visit: Visit) -> func.HttpResponse:
+async def configuration_removed_page(call: Call) -> func.HttpResponse:
     """Say that the connection is removed, and what could not be done."""
-    connection = await _known(visit)
+    connection = await _known(call)
     if not connection.is_removed:
         return redirect(f"/configuration/{connection.connection_id}")
     not_revoked = connection.last_error is not None and connection.last_error.code == NOT_REVOKED
-    return visit.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
+    return call.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
 
 
 @page(
@@ -86,10 +86,10 @@ async def configuration_removed_page(visit: Visit) -> func.HttpResponse:
     roles=MANAGERS,
     belongs_to="/configuration/{connection_id}",
 )
-async def configuration_sync(visit: Visit) -> func.HttpResponse:
+async def configuration_sync(call: Call) -> func.HttpResponse:
     """Synchronise now."""
-    connection = await _present(visit)
-    counts = await visit.application.maintenance.sync_now(connection)
+    connection = await _present(call)
+    counts = await call.application.maintenance.sync_now(connection)
     done = "sync_started" if counts is None else "synchronised"
     return redirect(f"/configuration/{connection.connection_id}?done={done}")
 
@@ -101,13 +101,13 @@ async def configuration_sync(visit: Visit) -> func.HttpResponse:
     roles=MANAGERS,
     belongs_to="/configuration/{connection_id}",
 )
-async def configuration_check(visit: Visit) -> func.HttpResponse:
+async def configuration_check(call: Call) -> func.HttpResponse:
     """Check the connection and show what was found; nothing of it is stored, so this is the page itself."""
-    report = await visit.application.check.run(
-        (await _present(visit)).connection_id, dry_run=visit.form.get("dry_run") == "true"
+    report = await call.application.check.run(
+        (await _present(call)).connection_id, dry_run=call.form.get("dry_run") == "true"
     )
-    findings = sorted((finding_words(each, visit.language) for each in report.findings), key=_worst_first)
-    return visit.page(
+    findings = sorted((finding_words(each, call.language) for each in report.findings), key=_worst_first)
+    return call.page(
         "check.html",
         here=f"/configuration/{report.connection.connection_id}",
         connection=report.connection,
@@ -120,24 +120,24 @@ async def configuration_check(visit: Visit) -> func.HttpResponse:
 
 
 @page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
-async def configuration_page(visit: Visit) -> func.HttpResponse:
+async def configuration_page(call: Call) -> func.HttpResponse:
     """Show the configuration."""
-    connection = await _present(visit)
-    return await _form(visit, connection, configuration_values(connection), {})
+    connection = await _present(call)
+    return await _form(call, connection, configuration_values(connection), {})
 
 
 @page(blueprint, "POST", "configuration/{connection_id}", roles=MANAGERS)
-async def configuration_save(visit: Visit) -> func.HttpResponse:
+async def configuration_save(call: Call) -> func.HttpResponse:
     """Keep the configuration, or show it once more as a preview."""
-    connection = await _present(visit)
-    values = sent_values(visit.form, connection)
-    if visit.form.get("step") == "preview":
-        return await _form(visit, connection, values, {})
+    connection = await _present(call)
+    values = sent_values(call.form, connection)
+    if call.form.get("step") == "preview":
+        return await _form(call, connection, values, {})
     try:
-        request = read_connection_request(configuration_body(visit.form, connection))
-        await visit.application.configuration.put(connection.connection_id, request)
+        request = read_connection_request(configuration_body(call.form, connection))
+        await call.application.configuration.put(connection.connection_id, request)
     except FixRequest as error:
-        return await _form(visit, connection, values, form_faults(visit.language, error), status=error.status)
+        return await _form(call, connection, values, form_faults(call.language, error), status=error.status)
     return redirect(f"/configuration/{connection.connection_id}?done=saved")
 
 
@@ -170,23 +170,23 @@ def sent_values(form: Mapping[str, str], connection: Connection) -> Mapping[str,
 
 
 async def _form(
-    visit: Visit,
+    call: Call,
     connection: Connection,
     values: Mapping[str, str],
     faults: Mapping[str, str],
     *,
     status: int = 200,
 ) -> func.HttpResponse:
-    app = visit.application
+    app = call.application
     options = await app.options.read(connection)
     sync_state = await app.connection_store.get_sync_state(connection.connection_id)
-    done = visit.query.get("done")
-    return visit.page(
+    done = call.query.get("done")
+    return call.page(
         "configuration.html",
         status=status,
         offered=with_present,
         connection=connection,
-        connections=await list_present_connections(visit.application.connection_store),
+        connections=await list_present_connections(call.application.connection_store),
         values=values,
         faults=faults,
         groups=options.assignment_groups,
@@ -198,7 +198,7 @@ async def _form(
         authorize_path=authorize_path(connection.connection_id),
         in_use=connection.status in PROVEN,
         notice=done if done in NOTICES else None,
-        is_answer=visit.request.method == "POST",
+        is_answer=not call.is_safe,
     )
 
 
@@ -219,13 +219,13 @@ def _worst_first(words: FindingWords) -> int:
     return (Outcome.FAILED, Outcome.UNKNOWN, Outcome.PASSED).index(words.outcome)
 
 
-async def _known(visit: Visit) -> Connection:
-    return await get_known_connection(visit.application.connection_store, visit.request.route_params["connection_id"])
+async def _known(call: Call) -> Connection:
+    return await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
 
 
-async def _present(visit: Visit) -> Connection:
+async def _present(call: Call) -> Connection:
     """Return the connection. Raises FixRequest (404 ``connection_not_found``) for a removed one, too."""
-    connection = await _known(visit)
+    connection = await _known(call)
     if connection.is_removed:
         raise FixRequest("This connection was removed.", code="connection_not_found", status=404)
     return connection

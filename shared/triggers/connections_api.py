@@ -18,7 +18,7 @@ from shared.connections.requests import ConnectionRequest, read_connection_reque
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.request_faults import invalid_body
 from shared.triggers.answers import Answer
-from shared.triggers.operations import Call, operation
+from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 from shared.web.findings import finding_words
 from shared.words.language import FALLBACK, languages
@@ -107,7 +107,7 @@ class SyncView(BaseModel):
     complete: bool = Field(description="False: there is more, and the timer goes on with it.")
 
 
-@operation(
+@route(
     blueprint,
     "PUT",
     "api/connections/{connection_id}",
@@ -126,13 +126,12 @@ class SyncView(BaseModel):
 )
 async def put_connection(call: Call) -> Answer:
     """Answer 201 when the connection is new."""
-    call.known_query()
     request = read_connection_request(call.json())
     outcome = await call.application.configuration.put(call.path_parameter("connection_id"), request)
     return Answer(await _view(call, outcome.connection), status=201 if outcome.created else 200)
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/connections",
@@ -142,13 +141,12 @@ async def put_connection(call: Call) -> Answer:
 )
 async def list_connections(call: Call) -> Answer:
     """Answer with every connection and where it stands."""
-    call.known_query()
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
     return Answer(ConnectionListView(connections=tuple(views)))
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/connections/{connection_id}",
@@ -159,12 +157,11 @@ async def list_connections(call: Call) -> Answer:
 )
 async def get_connection(call: Call) -> Answer:
     """Answer with the connection, a removed one too."""
-    call.known_query()
     connection = await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
     return Answer(await _view(call, connection))
 
 
-@operation(
+@route(
     blueprint,
     "DELETE",
     "api/connections/{connection_id}",
@@ -175,11 +172,10 @@ async def get_connection(call: Call) -> Answer:
 )
 async def delete_connection(call: Call) -> Answer:
     """Answer with what is left of the connection; ``last_error`` tells what could not be revoked."""
-    call.known_query()
     return Answer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
 
 
-@operation(
+@route(
     blueprint,
     "POST",
     "api/connections/{connection_id}/check",
@@ -198,14 +194,13 @@ async def delete_connection(call: Call) -> Answer:
 )
 async def check_connection(call: Call) -> Answer:
     """Answer with every finding; problems of the connection are findings, too."""
-    call.known_query()
     report = await call.application.check.run(
         call.path_parameter("connection_id"), dry_run=_check_request(call).dry_run
     )
     return Answer(CheckView.of(report))
 
 
-@operation(
+@route(
     blueprint,
     "POST",
     "api/connections/{connection_id}/sync",
@@ -222,7 +217,6 @@ async def check_connection(call: Call) -> Answer:
 )
 async def sync_connection(call: Call) -> Answer:
     """Answer with what was done, or 202 when a run is under way, after which another one follows."""
-    call.known_query()
     app = call.application
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     counts = await app.maintenance.sync_now(connection)
@@ -241,9 +235,6 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
 
 
 def _check_request(call: Call) -> CheckRequest:
-    """Return what the body asks for; no body asks for the plain check."""
-    if not call.request.get_body() and not call.request.headers.get("Transfer-Encoding"):
-        return CheckRequest()
     try:
         return CheckRequest.model_validate(call.json())
     except ValidationError as error:

@@ -13,7 +13,7 @@ import azure.functions as func
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
-from shared.triggers.pages import Visit, authorize_place, page
+from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.web.cards import Segment, segments
 
@@ -50,25 +50,25 @@ class Banner:
 
 
 @page(blueprint, "GET", "/", roles=ANY_ROLE)
-async def home_page(visit: Visit) -> func.HttpResponse:
+async def home_page(call: Call) -> func.HttpResponse:
     """Show the connection card, or the cards of both kinds and what needs attention."""
-    app = visit.application
+    app = call.application
     connections = [each for each in await app.connection_store.list_connections() if not each.is_removed]
     authorized = [each for each in connections if each.ever_consented]
     now = app.clock()
-    cards = await _cards(visit, authorized, now) if authorized and visit.may(Role.TICKETS_READ) else []
-    return visit.page(
+    cards = await _cards(call, authorized, now) if authorized and call.may(Role.TICKETS_READ) else []
+    return call.page(
         "home.html",
         connected=bool(authorized),
         cards=cards,
         zones={each.connection_id: each.time_zone for each in authorized},
-        banners=_banners(visit, connections, cards, now),
+        banners=_banners(call, connections, cards, now),
         manage_address=f"/configuration/{connections[0].connection_id}" if connections else "/ticketProvisioning",
     )
 
 
-async def _cards(visit: Visit, connections: Sequence[Connection], now: datetime) -> list[Card]:
-    app = visit.application
+async def _cards(call: Call, connections: Sequence[Connection], now: datetime) -> list[Card]:
+    app = call.application
     by_id = {each.connection_id: each for each in connections}
     summaries, newest = await asyncio.gather(
         app.summaries(list(by_id)),
@@ -89,28 +89,28 @@ async def _cards(visit: Visit, connections: Sequence[Connection], now: datetime)
     ]
 
 
-def _banners(visit: Visit, connections: Sequence[Connection], cards: Sequence[Card], now: datetime) -> list[Banner]:
+def _banners(call: Call, connections: Sequence[Connection], cards: Sequence[Card], now: datetime) -> list[Banner]:
     banners: list[Banner] = []
-    unreadable = len(visit.application.rows.unreadable)
-    if unreadable and visit.may(Role.CONNECTIONS_MANAGE):
-        banners.append(Banner("bad", visit.language("banner.unreadable", count=unreadable)))
+    unreadable = len(call.application.rows.unreadable)
+    if unreadable and call.may(Role.CONNECTIONS_MANAGE):
+        banners.append(Banner("bad", call.language("banner.unreadable", count=unreadable)))
     for connection in connections:
-        banners += _connection_banners(visit, connection, now)
+        banners += _connection_banners(call, connection, now)
     if failed := sum(card.counts.failed for card in cards):
         banners.append(
             Banner(
                 "bad",
-                visit.language("banner.failed", count=failed),
-                visit.language("banner.failed.action"),
+                call.language("banner.failed", count=failed),
+                call.language("banner.failed.action"),
                 "/tickets?show=failed",
             )
         )
     return banners
 
 
-def _connection_banners(visit: Visit, connection: Connection, now: datetime) -> list[Banner]:
-    t, name = visit.language, connection.display_name
-    manages = visit.may(Role.CONNECTIONS_MANAGE)
+def _connection_banners(call: Call, connection: Connection, now: datetime) -> list[Banner]:
+    t, name = call.language, connection.display_name
+    manages = call.may(Role.CONNECTIONS_MANAGE)
     authorize = authorize_place(connection.connection_id)
     match connection.status:
         case ConnectionStatus.REAUTHORIZATION_REQUIRED:

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from shared.connections.lookup import CONNECTION_ID
-from shared.triggers.answers import JSON_TYPE, PROBLEM_TYPE, ProblemView
-from shared.triggers.operations import Operation
-from shared.triggers.routes import SAFE_METHODS
+from shared.triggers.answers import PROBLEM_TYPE, ProblemView
+from shared.triggers.bodies import JSON_TYPE, MULTIPART_TYPE, FormBody
+from shared.triggers.routes import PATH_PARAMETERS, SAFE_METHODS, Route
 
 VERSION: Final = "1.0.0"
 ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -24,11 +23,6 @@ ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
 }
 """Problems that every operation can answer."""
 WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing",)}
-PATH_PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {
-    "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
-    "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-}
-"""JSON schema of each parameter that stands in a path."""
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
@@ -39,12 +33,12 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 """What each tag stands for, and how the paths of its operations begin."""
 
 
-def tag_of(operation: Operation) -> str:
+def tag_of(operation: Route) -> str:
     """Return the tag under which an operation is listed. Raises StopIteration when its path is in none."""
     return next(tag for tag, (_, beginnings) in TAGS.items() if operation.path.startswith(beginnings))
 
 
-def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
+def problems_of(operation: Route) -> dict[int, tuple[str, ...]]:
     """Return every problem code that an operation can answer, by status."""
     parts = [ALWAYS, operation.problems]
     if operation.roles is not None:
@@ -58,12 +52,12 @@ def problems_of(operation: Operation) -> dict[int, tuple[str, ...]]:
     return dict(sorted(together.items()))
 
 
-def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, object]:
+def openapi_document(operations: Iterable[Route], server: str) -> dict[str, object]:
     """Return the OpenAPI 3.1 document of the operations."""
     operations = sorted(operations, key=_place)
     models: dict[tuple[type, JsonSchemaMode], None] = {(ProblemView, "serialization"): None}
     for each in operations:
-        if each.body is not None:
+        if isinstance(each.body, type):
             models[each.body, "validation"] = None
         for answer in each.answers.values():
             if answer is not None:
@@ -101,7 +95,7 @@ def openapi_document(operations: Iterable[Operation], server: str) -> dict[str, 
     }
 
 
-def _place(operation: Operation) -> tuple[int, str, str]:
+def _place(operation: Route) -> tuple[int, str, str]:
     """Return where an operation comes in the document, whatever the order of the imports."""
     return list(TAGS).index(tag_of(operation)), operation.path, operation.method
 
@@ -110,7 +104,7 @@ def _plain_path(path: str) -> str:
     return re.sub(r"\{(\w+)[^}]*\}", r"{\1}", path)
 
 
-def _operation(operation: Operation, references: Mapping[Any, Any]) -> dict[str, object]:
+def _operation(operation: Route, references: Mapping[Any, Any]) -> dict[str, object]:
     document: dict[str, object] = {
         "operationId": operation.name,
         "tags": [tag_of(operation)],
@@ -152,9 +146,16 @@ def _operation(operation: Operation, references: Mapping[Any, Any]) -> dict[str,
     if operation.body is not None:
         document["requestBody"] = {
             "required": operation.body_required,
-            "content": {JSON_TYPE: {"schema": references[operation.body, "validation"]}},
+            "content": _body(operation.body, references),
         }
     return document
+
+
+def _body(body: type[BaseModel] | FormBody, references: Mapping[Any, Any]) -> dict[str, object]:
+    if isinstance(body, FormBody):
+        files = {name: {"type": "string", "format": "binary"} for name in sorted(body.files)}
+        return {MULTIPART_TYPE: {"schema": {"type": "object", "properties": files, "required": list(files)}}}
+    return {JSON_TYPE: {"schema": references[body, "validation"]}}
 
 
 def _response(description: str, content_type: str, schema: object | None) -> dict[str, object]:

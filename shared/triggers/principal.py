@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from shared.errors import FixRequest
 from shared.settings import Settings
 from shared.tickets.addresses import real_address
 from shared.tickets.model import Requester
@@ -107,6 +108,28 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         roles=frozenset(roles),
         is_application=is_application,
     )
+
+
+def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
+    """Demand a signed-in caller with one of the roles.
+
+    Raises:
+        FixRequest: 401 ``not_signed_in`` or 403 ``role_missing``.
+    """
+    if caller is None:
+        raise FixRequest(
+            "Nobody is signed in; nothing was done.",
+            code="not_signed_in",
+            status=401,
+            next_step="Sign in at /.auth/login/aad, or send an access token for this application.",
+        )
+    if not caller.has_any(roles):
+        raise FixRequest(
+            "You are signed in, but have none of the app roles that this needs; nothing was done.",
+            code="role_missing",
+            status=403,
+            next_step=f"Ask an administrator for one of: {', '.join(sorted(roles))}.",
+        )
 
 
 def _application_name(claims: list[tuple[str, str]]) -> str | None:

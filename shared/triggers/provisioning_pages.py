@@ -16,7 +16,7 @@ from shared.connections.requests import read_connection_request
 from shared.connections.views import authorize_path
 from shared.errors import FixRequest
 from shared.triggers.connection_forms import account_body, account_values, form_faults
-from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN, PROVEN_BY, checklist
 from shared.web.findings import FindingWords, finding_words
@@ -27,43 +27,43 @@ PATH: Final = "ticketProvisioning"
 NEW: Final = "new"
 
 
-@page(blueprint, "GET", PATH, roles=MANAGERS, query=("connection_id", NEW))
-async def provisioning_page(visit: Visit) -> func.HttpResponse:
+@page(blueprint, "GET", PATH, roles=MANAGERS, kept=("connection_id", NEW))
+async def provisioning_page(call: Call) -> func.HttpResponse:
     """Show the checklist of one connection, or let the person choose one of several."""
-    present = await list_present_connections(visit.application.connection_store)
-    connection_id = visit.query.get("connection_id")
+    present = await list_present_connections(call.application.connection_store)
+    connection_id = call.query.get("connection_id")
     if connection_id:
-        return await _checklist(visit, present, await _known(visit, connection_id))
-    if len(present) > 1 and NEW not in visit.query:
-        return visit.page("connections.html", connections=present)
-    return await _checklist(visit, present, present[0] if present and NEW not in visit.query else None)
+        return await _checklist(call, present, await _known(call, connection_id))
+    if len(present) > 1 and NEW not in call.query:
+        return call.page("connections.html", connections=present)
+    return await _checklist(call, present, present[0] if present and NEW not in call.query else None)
 
 
 @page(blueprint, "POST", PATH, roles=MANAGERS)
-async def provisioning_save(visit: Visit) -> func.HttpResponse:
+async def provisioning_save(call: Call) -> func.HttpResponse:
     """Keep what was entered and go on to the authorization."""
-    connection_id = visit.form.get("connection_id", "")
-    connection = await _known(visit, connection_id) if connection_id else None
+    connection_id = call.form.get("connection_id", "")
+    connection = await _known(call, connection_id) if connection_id else None
     try:
-        saved = await _save(visit, connection)
+        saved = await _save(call, connection)
     except FixRequest as error:
-        values = account_values(None) | {name: visit.form.get(name, "") for name in account_values(None)}
+        values = account_values(None) | {name: call.form.get(name, "") for name in account_values(None)}
         values["client_secret"] = ""
         return await _checklist(
-            visit,
-            await list_present_connections(visit.application.connection_store),
+            call,
+            await list_present_connections(call.application.connection_store),
             connection,
             values=values,
-            faults=form_faults(visit.language, error),
+            faults=form_faults(call.language, error),
             status=error.status,
         )
     return redirect(f"/{PATH}?connection_id={saved.connection_id}&done=saved#authorize")
 
 
-async def _save(visit: Visit, connection: Connection | None) -> Connection:
+async def _save(call: Call, connection: Connection | None) -> Connection:
     """Keep what was entered, as a new connection when there is none yet. Raises FixRequest."""
-    app = visit.application
-    request = read_connection_request(account_body(visit.form, connection))
+    app = call.application
+    request = read_connection_request(account_body(call.form, connection))
     has_secret = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
     if request.client_secret is None and not has_secret:
         raise FixRequest("The client secret is missing; nothing was kept.", code="client_secret_required", status=422)
@@ -79,20 +79,20 @@ async def _save(visit: Visit, connection: Connection | None) -> Connection:
     return (await app.configuration.put(connection_id, request)).connection
 
 
-async def _known(visit: Visit, connection_id: str) -> Connection:
-    return await get_known_connection(visit.application.connection_store, connection_id)
+async def _known(call: Call, connection_id: str) -> Connection:
+    return await get_known_connection(call.application.connection_store, connection_id)
 
 
-async def _preflight(visit: Visit, connection: Connection | None) -> Sequence[FindingWords]:
+async def _preflight(call: Call, connection: Connection | None) -> Sequence[FindingWords]:
     """Return what the steps can find out by themselves, until the consent has proved everything."""
     if connection is None or connection.status in PROVEN:
         return ()
-    found = await visit.application.check.preflight(connection)
-    return [finding_words(each, visit.language) for each in found]
+    found = await call.application.check.preflight(connection)
+    return [finding_words(each, call.language) for each in found]
 
 
 async def _checklist(
-    visit: Visit,
+    call: Call,
     present: Sequence[Connection],
     connection: Connection | None,
     *,
@@ -100,11 +100,11 @@ async def _checklist(
     faults: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> func.HttpResponse:
-    app = visit.application
+    app = call.application
     shown = None if connection is None or connection.is_removed else connection
-    findings = await _preflight(visit, shown)
+    findings = await _preflight(call, shown)
     may_authorize = shown is not None and shown.status is not ConnectionStatus.NOT_CONFIGURED
-    return visit.page(
+    return call.page(
         "provisioning.html",
         status=status,
         connection=shown,
@@ -117,9 +117,9 @@ async def _checklist(
         ),
         findings={step: [each for each in findings if each.check in checks] for step, checks in PROVEN_BY.items()},
         values=values or account_values(shown),
-        is_answer=visit.request.method == "POST",
+        is_answer=not call.is_safe,
         faults=faults or {},
-        notice=visit.query.get("done") if visit.query.get("done") in {"saved", "authorized"} else None,
+        notice=call.query.get("done") if call.query.get("done") in {"saved", "authorized"} else None,
         redirect_uri=app.settings.redirect_uri,
         egress_addresses=app.settings.egress_addresses,
         consent_days_left=None if shown is None else consent_days_left(shown, app.clock()),

@@ -1,4 +1,6 @@
-"""The addresses that the app serves, and by which methods.
+"""The addresses that the app serves, and everything that is declared about them.
+
+The routing, the checks before a handler and the OpenAPI document all come from a route's declaration.
 
 The Functions host answers nothing but what is registered: no HEAD beside GET, no OPTIONS, no 405, and an empty 404 for
 all the rest (Functions host §R6 to §R8, §R28). So each route is declared here, and one function without a method, whose
@@ -8,12 +10,19 @@ name sorts last, takes what no other route took (§R1, §R9, §R55).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-import azure.functions as func
+from pydantic import BaseModel
+
+from shared.connections.lookup import CONNECTION_ID
+from shared.errors import FixRequest
+from shared.triggers.bodies import MAX_BODY_BYTES, FormBody
+from shared.triggers.principal import Role
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that a browser may send on behalf of another site."""
@@ -21,35 +30,105 @@ ANY_METHOD: Final = "*"
 MAX_PARAMETERS: Final = 50
 """Query parameters that an address may have: more than anybody needs."""
 
-type Endpoint = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
+PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
+    "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+"""JSON schema of each parameter of a path."""
+FLAG: Final[Mapping[str, object]] = {"type": "string", "enum": ["true", "false"]}
+"""JSON schema of a parameter that is true or false."""
+
+
+def one_of(choices: type[StrEnum]) -> Mapping[str, object]:
+    """Return the JSON schema of a parameter that is one of a few values."""
+    return {"type": "string", "enum": [choice.value for choice in choices]}
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
-    pattern: re.Pattern[str]
-    methods: frozenset[str]
-    query: frozenset[str]
+class Parameter:
+    """A query parameter or header of an operation.
 
-
-_ROUTES: Final[list[_Route]] = []
-
-
-def register(
-    blueprint: func.Blueprint, name: str, method: str, path: str, endpoint: Endpoint, *, query: Iterable[str] = ()
-) -> None:
-    """Have the host call an endpoint.
-
-    Args:
-        name: Name of the function on the host.
-        method: An HTTP method; ``GET`` stands for HEAD, too. ``ANY_METHOD`` for every method there is.
-        query: Query parameters that may be repeated in a link back to this address.
+    Attributes:
+        schema: JSON schema of its value.
     """
-    endpoint.__name__ = endpoint.__qualname__ = name
-    methods = None
-    if method != ANY_METHOD:
-        methods = ["GET", "HEAD"] if method == "GET" else [method]
-        _ROUTES.append(_Route(_pattern(path), frozenset(methods), frozenset(query)))
-    blueprint.route(route=path, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(endpoint)
+
+    name: str
+    description: str
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+    place: str = "query"
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An address and a method, as they are declared.
+
+    Attributes:
+        name: The function's name on the host. The host tries routes in the order of these names (Functions host §R1):
+            where two paths can match one address, the literal one's name has to sort first.
+        method: An HTTP method; ``GET`` stands for HEAD, too. ``ANY_METHOD`` for every method there is.
+        roles: App roles of which the caller needs one; None for a route that anybody may use.
+        html: Whether browsers come here. Then errors are shown as pages to whoever asks for ``text/html``, and a query
+            parameter that is not known is the handler's affair; elsewhere it is refused.
+        summary: What an operation of the API does, for the OpenAPI document; None for a page that is not in it.
+        answers: Model of the body by status; None for an answer without a JSON body.
+        body: Model of a JSON body, or a form.
+        body_required: Whether the body may be left out; then it counts as an empty object.
+        problems: Codes of the problem documents it can answer, beside those every operation can.
+        kept: Query parameters that a change of language and the sign-in keep; they forget all others, which can be
+            secrets.
+        belongs_to: The page whose form is sent here, for a path that can only be posted to: a browser comes to such an
+            address as well, by a reload, a bookmark or the sign-in, and is led to that page. Its route's parameters
+            are in braces.
+    """
+
+    name: str
+    method: str
+    path: str
+    roles: frozenset[Role] | None
+    html: bool = False
+    summary: str | None = None
+    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
+    body: type[BaseModel] | FormBody | None = None
+    body_required: bool = True
+    parameters: Sequence[Parameter] = ()
+    problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    kept: Collection[str] = ()
+    belongs_to: str | None = None
+
+    @property
+    def methods(self) -> list[str] | None:
+        """The methods to register; None for every method there is."""
+        if self.method == ANY_METHOD:
+            return None
+        return ["GET", "HEAD"] if self.method == "GET" else [self.method]
+
+    @property
+    def max_body_bytes(self) -> int:
+        """How large a body may be."""
+        return self.body.max_bytes if isinstance(self.body, FormBody) else MAX_BODY_BYTES
+
+    @property
+    def query_names(self) -> Sequence[str]:
+        """The declared query parameters."""
+        return [each.name for each in self.parameters if each.place == "query"]
+
+    def matches(self, path: str) -> bool:
+        """Whether this is the route of an address.
+
+        Args:
+            path: Decoded path without its first slash.
+        """
+        return self.method != ANY_METHOD and _pattern(self.path).fullmatch(path) is not None
+
+
+ROUTES: Final[list[Route]] = []
+"""Every declared route, in the order of declaration."""
+
+
+def operations() -> Sequence[Route]:
+    """Return the routes that the OpenAPI document describes."""
+    return [route for route in ROUTES if route.summary is not None]
 
 
 def methods_of(path: str) -> tuple[str, ...]:
@@ -58,7 +137,7 @@ def methods_of(path: str) -> tuple[str, ...]:
     Args:
         path: Decoded path without its first slash.
     """
-    found = [route.methods for route in _ROUTES if route.pattern.fullmatch(path)]
+    found = [route.methods or () for route in ROUTES if route.matches(path)]
     return tuple(sorted({"OPTIONS"}.union(*found))) if found else ()
 
 
@@ -75,10 +154,10 @@ def own_address(address: str) -> str:
         return "/"
     path, _, query = address.partition("#")[0].partition("?")
     plain = unquote(path).removeprefix("/")
-    found = [route for route in _ROUTES if "GET" in route.methods and route.pattern.fullmatch(plain)]
+    found = [route for route in ROUTES if route.method == "GET" and route.matches(plain)]
     if not found:
         return "/"
-    known = frozenset().union(*(route.query for route in found))
+    known = frozenset[str]().union(*(route.kept for route in found))
     try:
         given = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
@@ -87,6 +166,23 @@ def own_address(address: str) -> str:
     return f"{path}?{urlencode(kept, quote_via=quote)}" if kept else path
 
 
+def read_query(url: str) -> Mapping[str, str]:
+    """Return the query parameters of an address, blank ones included; the host drops those (Functions host §Q11).
+
+    Raises:
+        FixRequest: 400 ``invalid_query`` when there are more than anybody needs.
+    """
+    try:
+        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        raise FixRequest(
+            "The query of the address cannot be read; nothing was done.",
+            code="invalid_query",
+            next_step="Send fewer query parameters.",
+        ) from None
+
+
+@cache
 def _pattern(path: str) -> re.Pattern[str]:
     """Return what a route's template matches: case is ignored, and one slash at the end (Functions host §R11, §R12)."""
     parts = re.split(r"(\{\w+\})", path.strip("/"))

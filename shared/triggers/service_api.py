@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.connections.model import ConnectionStatus
 from shared.errors import ConnectorError
 from shared.triggers.answers import Answer
+from shared.triggers.front_door import Call, route
 from shared.triggers.openapi import openapi_document
-from shared.triggers.operations import OPERATIONS, Call, operation
 from shared.triggers.principal import ANY_ROLE
+from shared.triggers.routes import operations
 
 blueprint = func.Blueprint()
 
@@ -62,7 +63,7 @@ class StatusView(BaseModel):
     )
 
 
-@operation(
+@route(
     blueprint, "GET", "api/health", summary="Say whether the service is alive", roles=None, answers={200: HealthView}
 )
 async def check_health(call: Call) -> Answer:
@@ -71,11 +72,11 @@ async def check_health(call: Call) -> Answer:
     The route is excluded from the platform's Authentication, so nobody can prove here who they are; how the parts do is
     told by :func:`show_status`.
     """
-    call.known_query()
+    _ = call.application  # Without usable settings nothing is alive.
     return Answer(HealthView())
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/status",
@@ -85,7 +86,6 @@ async def check_health(call: Call) -> Answer:
 )
 async def show_status(call: Call) -> Answer:
     """Answer with what was found out just now."""
-    call.known_query()
     app = call.application
     connections, vault = await asyncio.gather(
         _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))
@@ -109,7 +109,7 @@ async def show_status(call: Call) -> Answer:
     )
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/openapi.json",
@@ -119,8 +119,7 @@ async def show_status(call: Call) -> Answer:
 )
 async def describe_api(call: Call) -> Answer:
     """Answer with the OpenAPI document."""
-    call.known_query()
-    return Answer(openapi_document(OPERATIONS, call.application.settings.public_base_url))
+    return Answer(openapi_document(operations(), call.application.settings.public_base_url))
 
 
 async def _outcome[Result](awaitable: Awaitable[Result]) -> Result | ConnectorError:

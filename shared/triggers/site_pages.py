@@ -8,7 +8,7 @@ import azure.functions as func
 
 from shared.errors import FixRequest
 from shared.triggers.cookies import set_cookie
-from shared.triggers.pages import Visit, page, redirect
+from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.routes import ANY_METHOD, methods_of, own_address
 from shared.web.html import static_files
 from shared.words.language import COOKIE, languages
@@ -19,13 +19,13 @@ mimetypes.add_type("text/javascript", ".js")
 
 
 @page(blueprint, "GET", "static/{name}", roles=None)
-async def static_file(visit: Visit) -> func.HttpResponse:
+async def static_file(call: Call) -> func.HttpResponse:
     """Answer with a file of ``web/static``; its address carries a fingerprint, so browsers may keep it."""
-    name = visit.request.route_params["name"]
+    name = call.path_parameter("name")
     if name not in static_files():
         raise FixRequest("There is no such file.", code="page_not_found", status=404)
     content, fingerprint = static_files()[name]
-    fresh = visit.query.get("v") == fingerprint
+    fresh = call.query.get("v") == fingerprint
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return func.HttpResponse(
         content,
@@ -37,25 +37,25 @@ async def static_file(visit: Visit) -> func.HttpResponse:
 
 
 @page(blueprint, "GET", "language/{code}", roles=None)
-async def choose_language_page(visit: Visit) -> func.HttpResponse:
+async def choose_language_page(call: Call) -> func.HttpResponse:
     """Remember the language and go back to where the person was."""
-    code = visit.request.route_params["code"]
+    code = call.path_parameter("code")
     if code not in languages():
         raise FixRequest("There is no such language.", code="page_not_found", status=404)
-    place = own_address(visit.query.get("return_to", "/"))
+    place = own_address(call.query.get("return_to", "/"))
     response = redirect("/" if place.startswith("/api/") else place)
-    secure = visit.application.settings.public_base_url.startswith("https:")
+    secure = call.application.settings.public_base_url.startswith("https:")
     set_cookie(response, COOKIE, code, max_age_s=31_536_000, secure=secure)
     return response
 
 
 @page(blueprint, ANY_METHOD, "{*path}", roles=None)
-async def unknown_address(visit: Visit) -> func.HttpResponse:
+async def unknown_address(call: Call) -> func.HttpResponse:
     """Answer whatever no other function took: an address that is not there, or a method that it does not have.
 
     It takes everything from functions whose names sort behind its own (Functions host §R55).
     """
-    allowed = methods_of(visit.request.route_params.get("path", ""))
+    allowed = methods_of(call.path_parameter("path"))
     if not allowed:
         raise FixRequest(
             "There is nothing at this address.",
@@ -63,7 +63,7 @@ async def unknown_address(visit: Visit) -> func.HttpResponse:
             status=404,
             next_step="Correct the address; GET /api/openapi.json lists every operation.",
         )
-    if visit.request.method == "OPTIONS":
+    if call.request.method == "OPTIONS":
         return func.HttpResponse(status_code=204, headers={"Allow": ", ".join(allowed), "Cache-Control": "no-store"})
     raise FixRequest(
         "This address does not answer requests of this method; nothing was done.",

@@ -17,8 +17,8 @@ from shared.tickets.ports import TicketFilter
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
+from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
-from shared.triggers.pages import Visit, page, redirect
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.web.csv_export import tickets_csv
 
@@ -38,28 +38,28 @@ OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
 """What an address of the list holds beside the filters."""
 
 
-@page(blueprint, "GET", "tickets", roles=READERS, query=(*LIST_FILTERS, "cursor"))
-async def ticket_list_page(visit: Visit) -> func.HttpResponse:
+@page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_FILTERS, "cursor"))
+async def ticket_list_page(call: Call) -> func.HttpResponse:
     """Show one page of tickets, newest first; an address that is not understood lists nothing, and the page says so."""
-    connections = await _connections(visit)
-    link = read_list_link(visit.query, connections, OTHER_PARAMETERS)
-    chosen, cursor = link.chosen, visit.query.get("cursor", "")
+    connections = await _connections(call)
+    link = read_list_link(call.query, connections, OTHER_PARAMETERS)
+    chosen, cursor = link.chosen, call.query.get("cursor", "")
     after = decode_cursor(cursor) if cursor else None
     not_understood = [*link.not_understood, *([NotUnderstood("cursor", cursor)] if cursor and after is None else [])]
     found = (
         []
         if not_understood
-        else await visit.application.tickets.list_tickets(
-            _chosen_connections(chosen, connections), _filter(visit, chosen), limit=PAGE_TICKETS + 1, after=after
+        else await call.application.tickets.list_tickets(
+            _chosen_connections(chosen, connections), _filter(call, chosen), limit=PAGE_TICKETS + 1, after=after
         )
     )
-    now = visit.application.clock()
+    now = call.application.clock()
     shown = found[:PAGE_TICKETS]
     filters = {name: value for name, value in chosen.items() if value}
-    failed, more_failed = ((), False) if not_understood else await _failed(visit, chosen, connections)
+    failed, more_failed = ((), False) if not_understood else await _failed(call, chosen, connections)
     older = {**filters, "cursor": encode_cursor(shown[-1].ticket_id)} if len(found) > PAGE_TICKETS else None
-    t = visit.language
-    return visit.page(
+    t = call.language
+    return call.page(
         "tickets.html",
         status=400 if not_understood else 200,
         not_understood=[link_words(each, t) for each in not_understood],
@@ -71,7 +71,7 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
         filters=filters,
         failed_count=len(failed),
         more_failed=more_failed,
-        notice=_notice(visit),
+        notice=_notice(call),
         next_query=_query(older) if older else None,
         kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
         phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
@@ -82,14 +82,14 @@ async def ticket_list_page(visit: Visit) -> func.HttpResponse:
 
 
 @page(blueprint, "POST", "tickets/retry", roles=CREATORS, belongs_to="/tickets")
-async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
+async def retry_tickets_page(call: Call) -> func.HttpResponse:
     """Send the failed tickets of a filter again, and say on the list what became of them."""
-    connections = await _connections(visit)
-    chosen = {**_understood(read_list_link(visit.form, connections, ())), "show": Delivery.FAILED.value}
-    failed, _ = await _failed(visit, chosen, connections)
-    resent = await visit.application.resending.resend(connections, failed)
+    connections = await _connections(call)
+    chosen = {**_understood(read_list_link(call.form, connections, ())), "show": Delivery.FAILED.value}
+    failed, _ = await _failed(call, chosen, connections)
+    resent = await call.application.resending.resend(connections, failed)
     by_id = {ticket.ticket_id: ticket for ticket in failed}
-    present = await _connections(visit)  # Sending shows what a connection is good for.
+    present = await _connections(call)  # Sending shows what a connection is good for.
     counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
     reasons = Counter(each.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.code)
     result = {became: str(count) for became, count in counts.items()}
@@ -99,17 +99,17 @@ async def retry_tickets_page(visit: Visit) -> func.HttpResponse:
     return redirect(f"/tickets{_query({**filters, 'done': 'retried', **result})}")
 
 
-@page(blueprint, "GET", "tickets.csv", roles=READERS, query=LIST_FILTERS)
-async def export_tickets(visit: Visit) -> func.HttpResponse:
+@page(blueprint, "GET", "tickets.csv", roles=READERS, kept=LIST_FILTERS)
+async def export_tickets(call: Call) -> func.HttpResponse:
     """Answer with the newest tickets of the same filter as a file."""
-    connections = await _connections(visit)
-    chosen = _understood(read_list_link(visit.query, connections, ()))
-    now = visit.application.clock()
+    connections = await _connections(call)
+    chosen = _understood(read_list_link(call.query, connections, ()))
+    now = call.application.clock()
     views: list[TicketView] = []
     after: str | None = None
     while len(views) < EXPORT_TICKETS:
-        tickets = await visit.application.tickets.list_tickets(
-            _chosen_connections(chosen, connections), _filter(visit, chosen), limit=EXPORT_PAGE, after=after
+        tickets = await call.application.tickets.list_tickets(
+            _chosen_connections(chosen, connections), _filter(call, chosen), limit=EXPORT_PAGE, after=after
         )
         views += [ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in tickets]
         if len(tickets) < EXPORT_PAGE:
@@ -144,33 +144,33 @@ def _understood(link: ListLink) -> Mapping[str, str]:
 
 
 async def _failed(
-    visit: Visit, chosen: Mapping[str, str], connections: Mapping[str, Connection]
+    call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection]
 ) -> tuple[Sequence[Ticket], bool]:
     """Return the tickets that the list of failed ones can send again, and whether there are more; none elsewhere."""
-    if chosen["show"] != Delivery.FAILED or not visit.may(Role.TICKETS_CREATE):
+    if chosen["show"] != Delivery.FAILED or not call.may(Role.TICKETS_CREATE):
         return (), False
-    return await visit.application.resending.failed_tickets(
-        _chosen_connections(chosen, connections), _filter(visit, chosen)
+    return await call.application.resending.failed_tickets(
+        _chosen_connections(chosen, connections), _filter(call, chosen)
     )
 
 
-def _notice(visit: Visit) -> str | None:
+def _notice(call: Call) -> str | None:
     """Return what became of the tickets that were sent again, in the words of the address that led here."""
-    if visit.query.get("done") != "retried":
+    if call.query.get("done") != "retried":
         return None
-    t = visit.language
-    counts = {became: visit.query.get(became, "") for became in BECAME}
+    t = call.language
+    counts = {became: call.query.get(became, "") for became in BECAME}
     said = [
         t(f"tickets.retried.{became}", count=count)
         for became, count in counts.items()
         if count.isascii() and count.isdigit() and len(count) < 4
     ]
-    reason = t.get(f"error.{visit.query.get('reason', '')}.message")
+    reason = t.get(f"error.{call.query.get('reason', '')}.message")
     return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
 
 
-async def _connections(visit: Visit) -> Mapping[str, Connection]:
-    return {each.connection_id: each for each in await visit.application.connection_store.list_connections()}
+async def _connections(call: Call) -> Mapping[str, Connection]:
+    return {each.connection_id: each for each in await call.application.connection_store.list_connections()}
 
 
 def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> Sequence[str]:
@@ -178,7 +178,7 @@ def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Con
     return [wanted] if wanted else list(connections)
 
 
-def _filter(visit: Visit, chosen: Mapping[str, str]) -> TicketFilter:
+def _filter(call: Call, chosen: Mapping[str, str]) -> TicketFilter:
     show = chosen["show"]
     return TicketFilter(
         kind=TicketKind(chosen["kind"]) if chosen["kind"] else None,
@@ -186,7 +186,7 @@ def _filter(visit: Visit, chosen: Mapping[str, str]) -> TicketFilter:
         portal=Portal(chosen["portal"]) if chosen["portal"] else None,
         delivery=Delivery(show) if show in set(Delivery) else None,
         open_only=show == "open",
-        overdue_at=visit.application.clock() if show == "overdue" else None,
+        overdue_at=call.application.clock() if show == "overdue" else None,
         text=chosen["text"] or None,
     )
 

@@ -27,6 +27,7 @@ from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_c
 from shared.tickets.views import DeliveryView, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.tickets.warnings import TicketWarning, keys_of
+from shared.triggers.front_door import Call, authorize_place, page, redirect
 from shared.triggers.links import (
     CONNECTION,
     TICKET_CHOICES,
@@ -37,7 +38,6 @@ from shared.triggers.links import (
     read_ticket_link,
     unknown_connection,
 )
-from shared.triggers.pages import Visit, authorize_place, page, redirect
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.web.timeline import event_words
 from shared.words.error_words import words_of
@@ -100,79 +100,77 @@ class Preview:
         return " ".join(sorted(keys_of(self.warnings)))
 
 
-@page(blueprint, "GET", "tickets/new", roles=CREATORS, query=TICKET_FIELDS)
-async def new_ticket_form(visit: Visit) -> func.HttpResponse:
+@page(blueprint, "GET", "tickets/new", roles=CREATORS, kept=TICKET_FIELDS)
+async def new_ticket_form(call: Call) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
-    link = read_ticket_link(visit.query)
+    link = read_ticket_link(call.query)
     not_understood = list(link.not_understood)
-    present = {each.connection_id for each in await _consented_connections(visit)}
+    present = {each.connection_id for each in await _consented_connections(call)}
     connection_id = next(iter(present)) if link.connection is None and len(present) == 1 else link.connection
     if connection_id is not None and connection_id not in present:
-        exists = await visit.application.connection_store.get_connection(connection_id) is not None
+        exists = await call.application.connection_store.get_connection(connection_id) is not None
         not_understood.append(unknown_connection(CONNECTION, connection_id, exists=exists))
         connection_id = None
     values = {**link.values, "connection_id": connection_id or ""}
-    return await _form(visit, values, {}, secrets.token_hex(16), not_understood=not_understood)
+    return await _form(call, values, {}, secrets.token_hex(16), not_understood=not_understood)
 
 
 @page(blueprint, "POST", "tickets/new", roles=CREATORS)
-async def new_ticket_send(visit: Visit) -> func.HttpResponse:
+async def new_ticket_send(call: Call) -> func.HttpResponse:
     """Show what will be sent, or send it; the key in the form makes one ticket of a double submit."""
-    values = {name: visit.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
-    key = visit.form.get("idempotency_key") or secrets.token_hex(16)
+    values = {name: call.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
+    key = call.form.get("idempotency_key") or secrets.token_hex(16)
     try:
         request = read_ticket_request(_request_of(values))
-        if visit.form.get("step") != "send":
-            return await _form(visit, values, {}, key, await _preview(visit, request))
-        creation = await visit.application.creation.create(
+        if call.form.get("step") != "send":
+            return await _form(call, values, {}, key, await _preview(call, request))
+        creation = await call.application.creation.create(
             request,
-            visit.principal.requester,
-            caller=visit.principal.object_id,
+            call.principal.requester,
+            caller=call.principal.object_id,
             idempotency_key=f"form:{key}",
-            accepted=visit.form.get("accepted", "").split(),
+            accepted=call.form.get("accepted", "").split(),
         )
     except FixRequest as error:
         if error.code == "confirmation_needed":
-            faults = dict.fromkeys(("", "accepted"), visit.language("error.confirmation_needed.message"))
+            faults = dict.fromkeys(("", "accepted"), call.language("error.confirmation_needed.message"))
             # The key stands for this request from now on, and the person may change it.
             return await _form(
-                visit, values, faults, secrets.token_hex(16), await _preview(visit, request), status=error.status
+                call, values, faults, secrets.token_hex(16), await _preview(call, request), status=error.status
             )
         if error.code == "idempotency_key_reused":
             key = secrets.token_hex(16)
-        return await _form(visit, values, _faults(visit.language, error), key, status=error.status)
+        return await _form(call, values, _faults(call.language, error), key, status=error.status)
     return redirect(f"/tickets/{creation.ticket.ticket_id}?done=created")
 
 
 @page(blueprint, "POST", "tickets/{ticket_id}/retry", roles=CREATORS, belongs_to="/tickets/{ticket_id}")
-async def retry_ticket_page(visit: Visit) -> func.HttpResponse:
+async def retry_ticket_page(call: Call) -> func.HttpResponse:
     """Deliver a failed or waiting ticket now, and show it."""
-    ticket, connection = await _ticket(visit)
-    await visit.application.delivery.retry(
-        connection, ticket, although_outcome_unknown=visit.form.get("although_outcome_unknown") == "true"
+    ticket, connection = await _ticket(call)
+    await call.application.delivery.retry(
+        connection, ticket, although_outcome_unknown=call.form.get("although_outcome_unknown") == "true"
     )
     return redirect(f"/tickets/{ticket.ticket_id}?done=retried")
 
 
 @page(blueprint, "GET", "tickets/{ticket_id}", roles=READERS)
-async def ticket_page(visit: Visit) -> func.HttpResponse:
+async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
-    ticket, connection = await _ticket(visit)
-    done = visit.query.get("done")
-    view = ticket_view(ticket, connection, visit.application.clock())
+    ticket, connection = await _ticket(call)
+    done = call.query.get("done")
+    view = ticket_view(ticket, connection, call.application.clock())
     names = state_names(ticket, connection)
     waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
-    notice = (
-        visit.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
-    )
-    return visit.page(
+    notice = call.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
+    return call.page(
         "ticket.html",
         ticket=view,
         connection_name=connection.display_name,
         waiting=waiting,
         trouble=_trouble(view.delivery, connection, waiting),
         authorize_at=authorize_place(connection.connection_id)
-        if waiting is WaitsFor.AUTHORIZATION and visit.may(Role.CONNECTIONS_MANAGE)
+        if waiting is WaitsFor.AUTHORIZATION and call.may(Role.CONNECTIONS_MANAGE)
         else None,
         # A ticket that waits for an instance that was left can go to the present one.
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
@@ -180,15 +178,15 @@ async def ticket_page(visit: Visit) -> func.HttpResponse:
         zones={connection.connection_id: connection.time_zone},
         notice=notice,
         timeline=[
-            (event.at, event_words(event, visit.language, state_names=names, time_zone=connection.time_zone))
+            (event.at, event_words(event, call.language, state_names=names, time_zone=connection.time_zone))
             for event in reversed(ticket.timeline)
         ],
     )
 
 
-async def _ticket(visit: Visit) -> tuple[Ticket, Connection]:
-    ticket_id = visit.request.route_params["ticket_id"].lower()
-    found = await visit.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
+async def _ticket(call: Call) -> tuple[Ticket, Connection]:
+    ticket_id = call.path_parameter("ticket_id").lower()
+    found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
     if found is None:
         raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
     return found
@@ -237,12 +235,12 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     return faults
 
 
-async def _preview(visit: Visit, request: TicketRequest) -> Preview:
+async def _preview(call: Call, request: TicketRequest) -> Preview:
     """Return exactly what will be sent, but for the ids that are made when it is sent, and what may be a mistake."""
-    warnings = await visit.application.creation.warnings(request, visit.principal.requester)
-    connection = await visit.application.creation.usable_connection(request.connection_id)
-    content = ticket_content(request, visit.principal.requester, connection)
-    now = visit.application.clock()
+    warnings = await call.application.creation.warnings(request, call.principal.requester)
+    connection = await call.application.creation.usable_connection(request.connection_id)
+    content = ticket_content(request, call.principal.requester, connection)
+    now = call.application.clock()
     ticket = Ticket(
         ticket_id=new_ticket_id(now, connection.connection_id),
         connection_id=connection.connection_id,
@@ -256,13 +254,13 @@ async def _preview(visit: Visit, request: TicketRequest) -> Preview:
     return Preview([(name, value) for name, value in fields.items() if name not in made_when_sent], warnings)
 
 
-async def _consented_connections(visit: Visit) -> Sequence[Connection]:
-    present = await list_present_connections(visit.application.connection_store)
+async def _consented_connections(call: Call) -> Sequence[Connection]:
+    present = await list_present_connections(call.application.connection_store)
     return [each for each in present if each.ever_consented]
 
 
 async def _form(
-    visit: Visit,
+    call: Call,
     values: Mapping[str, str],
     faults: Mapping[str, str],
     idempotency_key: str,
@@ -271,19 +269,19 @@ async def _form(
     not_understood: Sequence[NotUnderstood] = (),
     status: int = 200,
 ) -> func.HttpResponse:
-    t = visit.language
-    connections = [(each.connection_id, each.display_name) for each in await _consented_connections(visit)]
+    t = call.language
+    connections = [(each.connection_id, each.display_name) for each in await _consented_connections(call)]
     choices = {
         name: [(choice.value, t(f"{name}.{choice}")) for choice in choices] for name, choices in TICKET_CHOICES.items()
     }
-    response = visit.page(
+    response = call.page(
         "new_ticket.html",
         status=status,
         values=values,
         faults=faults,
         preview=preview,
         idempotency_key=idempotency_key,
-        is_answer=visit.request.method == "POST",
+        is_answer=not call.is_safe,
         connections=connections,
         # One connection needs no choice, unless something else was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
@@ -292,7 +290,7 @@ async def _form(
             for each in not_understood
         ],
         name_limit=NAME_MAX_LENGTH,
-        description_limit=_description_limit(visit, values),
+        description_limit=_description_limit(call, values),
         choices=choices,
     )
     # Without its own copy of an answer to a POST, a browser shows an error when somebody comes back to it.
@@ -305,12 +303,12 @@ def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[st
     return dict(choices.get(each.parameter, ())).get(values.get(each.parameter, ""), "")
 
 
-def _description_limit(visit: Visit, values: Mapping[str, str]) -> int:
+def _description_limit(call: Call, values: Mapping[str, str]) -> int:
     """Return how long the description may be beside the block of what the form asks for."""
     try:
         request = read_ticket_request(_request_of({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
         request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **TICKET_DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")
-    content = ticket_content(request, visit.principal.requester, unbound)
+    content = ticket_content(request, call.principal.requester, unbound)
     return DESCRIPTION_MAX_LENGTH - utf16_length(description_with_block(content) + SEPARATOR)

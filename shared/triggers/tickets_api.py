@@ -10,7 +10,6 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.connections.lookup import CONNECTION_ID
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.addresses import real_address
@@ -32,8 +31,9 @@ from shared.tickets.views import (
     ticket_view,
 )
 from shared.triggers.answers import Answer
-from shared.triggers.operations import Call, Parameter, operation
+from shared.triggers.front_door import Call, route
 from shared.triggers.principal import CREATORS, READERS, Principal
+from shared.triggers.routes import FLAG, PATH_PARAMETERS, Parameter, one_of
 
 blueprint = func.Blueprint()
 
@@ -41,18 +41,14 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_KEY_LENGTH: Final = 255
 
-_CONNECTION = Parameter(
-    "connection", "Only tickets of this connection.", {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"}
-)
+_CONNECTION = Parameter("connection", "Only tickets of this connection.", PATH_PARAMETERS["connection_id"])
 _LIST_PARAMETERS: Final = (
-    Parameter("kind", "Only this kind.", {"type": "string", "enum": [kind.value for kind in TicketKind]}),
-    Parameter("phase", "Only tickets in this phase.", {"type": "string", "enum": [phase.value for phase in Phase]}),
-    Parameter("portal", "Only this portal.", {"type": "string", "enum": [each.value for each in Portal]}),
-    Parameter("delivery", "Only this delivery status.", {"type": "string", "enum": [each.value for each in Delivery]}),
-    Parameter(
-        "open", "true: only tickets somebody still has to work on.", {"type": "string", "enum": ["true", "false"]}
-    ),
-    Parameter("overdue", "true: only open tickets past their due date.", {"type": "string", "enum": ["true", "false"]}),
+    Parameter("kind", "Only this kind.", one_of(TicketKind)),
+    Parameter("phase", "Only tickets in this phase.", one_of(Phase)),
+    Parameter("portal", "Only this portal.", one_of(Portal)),
+    Parameter("delivery", "Only this delivery status.", one_of(Delivery)),
+    Parameter("open", "true: only tickets somebody still has to work on.", FLAG),
+    Parameter("overdue", "true: only open tickets past their due date.", FLAG),
     Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": NAME_MAX_LENGTH}),
     _CONNECTION,
     Parameter(
@@ -62,7 +58,7 @@ _LIST_PARAMETERS: Final = (
 )
 
 
-@operation(
+@route(
     blueprint,
     "POST",
     "api/tickets",
@@ -98,7 +94,6 @@ _LIST_PARAMETERS: Final = (
 )
 async def create_ticket(call: Call) -> Answer:
     """Answer 201 when the record stands in ServiceNow, 202 when it is kept and delivered later."""
-    call.known_query()
     request = read_ticket_request(call.json())
     creation = await call.application.creation.create(
         request,
@@ -115,7 +110,7 @@ async def create_ticket(call: Call) -> Answer:
     return replace(answer, body=view, headers=headers)
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/tickets/summary",
@@ -127,13 +122,13 @@ async def create_ticket(call: Call) -> Answer:
 )
 async def count_tickets(call: Call) -> Answer:
     """Answer with exact counts; they do not depend on how many tickets there are."""
-    query = call.known_query("connection")
+    query = call.query
     connections = await _connections(call, query.get("connection"))
     summaries = await call.application.summaries(list(connections))
     return Answer(summary_view(summaries, call.application.clock()))
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/tickets",
@@ -145,7 +140,7 @@ async def count_tickets(call: Call) -> Answer:
 )
 async def list_tickets(call: Call) -> Answer:
     """Answer with one page and the cursor of the next."""
-    query = call.known_query(*(parameter.name for parameter in _LIST_PARAMETERS))
+    query = call.query
     now = call.application.clock()
     wanted = TicketFilter(
         kind=_choice(query, "kind", TicketKind),
@@ -162,7 +157,7 @@ async def list_tickets(call: Call) -> Answer:
     return Answer(_page(tickets, connections, limit, call))
 
 
-@operation(
+@route(
     blueprint,
     "POST",
     "api/tickets/{ticket_id}/retry",
@@ -173,7 +168,7 @@ async def list_tickets(call: Call) -> Answer:
         Parameter(
             "although_outcome_unknown",
             "true: send a ticket to the connection's present instance although the one before may have a record of it.",
-            {"type": "string", "enum": ["true", "false"]},
+            FLAG,
         ),
     ),
     problems={
@@ -186,7 +181,7 @@ async def list_tickets(call: Call) -> Answer:
 )
 async def retry_ticket(call: Call) -> Answer:
     """Answer 200 when the record stands in ServiceNow, 202 when it goes on waiting."""
-    query = call.known_query("although_outcome_unknown")
+    query = call.query
     ticket, connection = await _ticket(call)
     retried = await call.application.delivery.retry(
         connection, ticket, although_outcome_unknown=_flag(query, "although_outcome_unknown")
@@ -195,7 +190,7 @@ async def retry_ticket(call: Call) -> Answer:
     return replace(answer, status=200) if answer.status == 201 else answer
 
 
-@operation(
+@route(
     blueprint,
     "POST",
     "api/tickets/retry",
@@ -213,7 +208,6 @@ async def retry_ticket(call: Call) -> Answer:
 )
 async def retry_tickets(call: Call) -> Answer:
     """Answer with what became of each: a few are sent at once, the timer sends the others."""
-    call.known_query()
     request = read_retry_request(call.json())
     application = call.application
     more = False
@@ -232,7 +226,7 @@ async def retry_tickets(call: Call) -> Answer:
     return Answer(retry_view(await application.resending.resend(connections, tickets), more=more))
 
 
-@operation(
+@route(
     blueprint,
     "GET",
     "api/tickets/{ticket_id}",
@@ -243,7 +237,6 @@ async def retry_tickets(call: Call) -> Answer:
 )
 async def show_ticket(call: Call) -> Answer:
     """Answer with the ticket and everything that happened to it."""
-    call.known_query()
     ticket, connection = await _ticket(call)
     return Answer(ticket_detail_view(ticket, connection, call.application.clock()))
 

@@ -12,7 +12,7 @@ import function_app  # noqa: F401 - declares every operation
 from sandbox.openapi_file import FILE, openapi_text
 from shared.triggers.answers import ProblemView
 from shared.triggers.openapi import problems_of
-from shared.triggers.operations import OPERATIONS
+from shared.triggers.routes import operations
 from tests.docs.test_docs import API, EVERYTHING, PAGES, error_codes
 from tests.registered import functions
 
@@ -24,7 +24,7 @@ PROBLEMS = API[API.index("## Problems") : API.index("## Pages")]
 def declared() -> dict[str, set[int]]:
     """Return the statuses with which operations declare each code."""
     found: dict[str, set[int]] = defaultdict(set)
-    for operation in OPERATIONS:
+    for operation in operations():
         for status, codes in problems_of(operation).items():
             for code in codes:
                 found[code].add(status)

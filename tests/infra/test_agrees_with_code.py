@@ -8,8 +8,8 @@ import re
 import function_app  # noqa: F401 - declares every operation
 from shared.settings import SETTING_NAMES, Settings
 from shared.storage.tables import TABLE_NAMES
-from shared.triggers.operations import OPERATIONS
 from shared.triggers.principal import Role
+from shared.triggers.routes import operations
 from tests.infra.compiler import REPOSITORY
 from tests.infra.expansion import Expansion
 
@@ -139,7 +139,7 @@ class TestSignIn:
     def test_the_anonymous_routes_are_those_that_the_code_knows(self, deployed: Expansion) -> None:
         """A route that the platform lets through and the code takes for guarded, or the reverse, would be a hole."""
         authentication = deployed.one("Microsoft.Web/sites/config", "authsettingsV2")["properties"]
-        anonymous = {f"/{operation.path}" for operation in OPERATIONS if operation.roles is None}
+        anonymous = {f"/{operation.path}" for operation in operations() if operation.roles is None}
         assert set(authentication["globalValidation"]["excludedPaths"]) == anonymous
 
     def test_the_app_roles_are_those_that_the_code_knows(self, deployed: Expansion) -> None:

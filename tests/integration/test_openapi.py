@@ -22,12 +22,12 @@ from schemathesis.specs.openapi.checks import (
 import function_app  # noqa: F401 - declares every operation
 from shared.tickets.requests import EMAIL, LINK
 from shared.triggers.openapi import openapi_document, problems_of
-from shared.triggers.operations import OPERATIONS
+from shared.triggers.routes import operations
 from tests.fixtures.whole_app import Connected, WholeApp, described_problem
 
 EXAMPLES = 15
-DOCUMENT = json.loads(json.dumps(openapi_document(OPERATIONS, "http://127.0.0.1")))
-CODES = {each.name: problems_of(each) for each in OPERATIONS}
+DOCUMENT = json.loads(json.dumps(openapi_document(operations(), "http://127.0.0.1")))
+CODES = {each.name: problems_of(each) for each in operations()}
 # Who calls is said by the session; a token made up by chance would only ever meet the platform's refusal.
 CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
 CHECKS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.triggers.operations import OPERATIONS
+from shared.triggers.routes import operations
 from tests.packaging.core_tools import published_files
 from tests.registered import functions
 
@@ -67,4 +67,4 @@ def test_the_published_app_indexes(site: Path, app_root_first: bool) -> None:
     assert indexed["functions"].pop("maintain") is None
     assert set(indexed["functions"]) == {function.get_function_name() for function in HTTP_FUNCTIONS}
     api = {name for name, route in indexed["functions"].items() if route.startswith("api/")}
-    assert api == {operation.name for operation in OPERATIONS}
+    assert api == {operation.name for operation in operations()}

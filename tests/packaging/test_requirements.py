@@ -65,6 +65,7 @@ def test_requirements_are_what_is_imported_or_needed() -> None:
         "pydantic",
         "stamina",
         "tzdata",
+        "werkzeug",
     }
     requirements = pinned("requirements.txt")
     brought_along = {canonicalize_name(need.name) for _, need in needed(requirements)}

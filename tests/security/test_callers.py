@@ -14,8 +14,8 @@ import pytest
 from azure.functions.decorators.http import HttpMethod, HttpTrigger
 
 from sandbox.functions_host.authentication import person_principal
-from shared.triggers.operations import OPERATIONS, Operation
 from shared.triggers.principal import Role
+from shared.triggers.routes import Route, operations
 from tests.fixtures.vault import faulty_vault
 from tests.fixtures.whole_app import TENANT, Program, WholeApp, person, refused
 from tests.registered import functions
@@ -77,13 +77,13 @@ def unguarded(start_app: Callable[..., WholeApp]) -> WholeApp:
     return start_app(options=["--no-timers", "--authentication", "off"], sign_in=False)
 
 
-def address_of(operation: Operation) -> str:
+def address_of(operation: Route) -> str:
     return "/" + re.sub(r"\{(\w+)[^}]*\}", "nothing-here", operation.path)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("operation", operations(), ids=lambda each: each.name)
 def test_an_operation_is_open_to_its_roles_and_to_nobody_else(
-    programs: dict[frozenset[Role], Program], operation: Operation
+    programs: dict[frozenset[Role], Program], operation: Route
 ) -> None:
     for roles, program in programs.items():
         answer = program.ask(operation.method, address_of(operation))
@@ -147,7 +147,7 @@ def test_a_forged_principal_does_not_change_who_somebody_is(app: WholeApp) -> No
     refused(answer, 403, "role_missing")
 
 
-WRITES = [each for each in OPERATIONS if each.method != "GET"]
+WRITES = [each for each in operations() if each.method != "GET"]
 FROM_ELSEWHERE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
@@ -159,7 +159,7 @@ FROM_ELSEWHERE = [
 
 @pytest.mark.parametrize("operation", WRITES, ids=lambda each: each.name)
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE, ids=str)
-def test_another_site_cannot_make_a_browser_write(app: WholeApp, operation: Operation, headers: dict[str, str]) -> None:
+def test_another_site_cannot_make_a_browser_write(app: WholeApp, operation: Route, headers: dict[str, str]) -> None:
     sent = {name: app.host.public_url if value == "PUBLIC" else value for name, value in headers.items()}
     refused(app.megan.ask(operation.method, address_of(operation), {}, headers=sent), 403, "cross_site_request")
 

@@ -86,6 +86,28 @@ def test_a_body_not_an_object_of_ours(app: WholeApp, method: str, body: bytes) -
     assert problem["errors"]
 
 
+def parts(count: int) -> bytes:
+    return b"".join(b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' for _ in range(count)) + b"--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", parts(1)),
+        ("multipart/form-data; boundary=x", b""),
+        ("multipart/form-data; boundary=x", parts(1)[:-6]),
+        ("multipart/form-data; boundary=x", b"--x\r\n" + b"X: y\r\n" * 10_000),
+        ("multipart/form-data; boundary=" + "x" * 80, parts(1)),
+        ("application/x-www-form-urlencoded", b"a=&" * 10_000),
+    ],
+    ids=["no boundary", "empty", "cut off", "endless headers", "long boundary", "many fields"],
+)
+def test_a_form_that_is_none(app: WholeApp, content_type: str, body: bytes) -> None:
+    for address in ("/tickets/new", "/ticketProvisioning"):
+        answer = app.megan.ask("POST", address, content=body, headers={"Content-Type": content_type})
+        refused(answer, 400, "invalid_form")
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [

@@ -12,9 +12,9 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.keyvault.secrets.aio import SecretClient
 
 from sandbox.managed_identity.process import ManagedIdentityEndpoint
-from shared.errors import FixConfiguration, StorageUnavailable
+from shared.errors import StorageUnavailable
 from shared.secret import Secret
-from shared.settings import Settings
+from shared.settings import Settings, SettingsInvalid
 from shared.storage.secrets import KeyVaultSecretStore, open_secrets
 from tests.memory.clock import START, ManualClock
 
@@ -236,6 +236,5 @@ async def test_a_token_goes_to_a_vault_or_stays_on_this_machine(
     if allowed:
         await open_secrets(there, credential, clock).aclose()
         return
-    with pytest.raises(FixConfiguration) as caught:
+    with pytest.raises(SettingsInvalid, match="KEY_VAULT_URL"):
         open_secrets(there, credential, clock)
-    assert caught.value.code == "settings_invalid"

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from shared.errors import FixRequest, ServiceNowThrottled
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.triggers.answers import Answer, problem
-from shared.triggers.operations import read_json, read_query, refuse_other_sites, require_roles
-from shared.triggers.principal import Principal, Role
+from shared.triggers.bodies import read_json
+from shared.triggers.front_door import refuse_other_sites
+from shared.triggers.principal import Principal, Role, require_roles
+from shared.triggers.routes import read_query
 from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit
 from shared.words.language import languages
 from tests.unit.tickets.strategies import ticket_ids

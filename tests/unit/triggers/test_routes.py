@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.triggers.openapi import TAGS, openapi_document, problems_of, tag_of
-from shared.triggers.operations import OPERATIONS
-from shared.triggers.routes import methods_of, own_address
+from shared.triggers.routes import methods_of, operations, own_address
 from tests.registered import functions
 
 
@@ -105,19 +104,19 @@ def test_other_addresses_answer_no_method(address: str) -> None:
 
 def test_the_order_of_declaration_does_not_matter() -> None:
     server = "https://connector.example.com"
-    one, other = (json.dumps(openapi_document(each, server)) for each in (OPERATIONS, OPERATIONS[::-1]))
+    one, other = (json.dumps(openapi_document(each, server)) for each in (operations(), operations()[::-1]))
     assert one == other
 
 
 def test_every_operation_is_described() -> None:
-    document = openapi_document(OPERATIONS, "https://connector.example.com")
+    document = openapi_document(operations(), "https://connector.example.com")
     paths = document["paths"]
     assert isinstance(paths, dict)
     described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
     api = {(f"/{route.path}", route.method) for route in routes() if route.path.startswith("api/")}
     assert described == {(path, method) for path, method in api if method != "HEAD"}
-    assert {tag_of(operation) for operation in OPERATIONS} == set(TAGS)
-    for operation in OPERATIONS:
+    assert {tag_of(operation) for operation in operations()} == set(TAGS)
+    for operation in operations():
         assert paths[f"/{operation.path}"][operation.method.lower()]["tags"] == [tag_of(operation)]
         problems = problems_of(operation)
         assert (401 in problems) == (operation.roles is not None)

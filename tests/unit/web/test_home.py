@@ -14,9 +14,9 @@ from shared.words.language import languages
 @pytest.mark.parametrize("code", languages())
 def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> None:
     t = languages()[code]
-    visitor = SimpleNamespace(name="Alex Wilber")
-    visit = SimpleNamespace(visitor=visitor, may=lambda role: role is Role.CONNECTIONS_MANAGE)
-    values = {"visit": visit, "Role": Role, "address": "/", "here": "/", "zones": {}, "banners": [], "cards": []}
+    caller = SimpleNamespace(name="Alex Wilber")
+    call = SimpleNamespace(caller=caller, may=lambda role: role is Role.CONNECTIONS_MANAGE)
+    values = {"call": call, "Role": Role, "address": "/", "here": "/", "zones": {}, "banners": [], "cards": []}
     html = render("home.html", t, connected=True, manage_address="/configuration/contoso", **values)
     assert t("home.no_role") in html
     assert "/configuration/contoso" in html

@@ -66,7 +66,7 @@ def test_every_language_fills_in_the_same_values(code: str) -> None:
 
 
 def test_every_key_that_is_asked_for_exists() -> None:
-    asked = set(re.findall(r"""\b(?:t|visit\.language)\(\s*f?["']([a-z_0-9.]+)["'][,)]""", SOURCES))
+    asked = set(re.findall(r"""\b(?:t|call\.language)\(\s*f?["']([a-z_0-9.]+)["'][,)]""", SOURCES))
     assert len(asked) > 100
     assert asked - ENGLISH.keys() == set()
 

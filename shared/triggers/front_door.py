@@ -1,0 +1,330 @@
+"""The one way in: a declared route becomes a function of the host, with the same checks before every handler.
+
+Who calls, from where, how large the body is and what the address asks for is checked here, as the route declares it;
+an error becomes a page for people and a problem document for programs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+from urllib.parse import SplitResult, quote, urlsplit
+
+import azure.functions as func
+from pydantic import BaseModel
+
+from shared.application import Application, application
+from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize
+from shared.log import log_bug, log_context, log_event
+from shared.telemetry import span
+from shared.triggers.answers import Answer, problem, problem_headers
+from shared.triggers.bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
+from shared.triggers.cookies import cookie_value
+from shared.triggers.principal import Principal, Role, read_principal, require_roles
+from shared.triggers.routes import ROUTES, SAFE_METHODS, Parameter, Route, own_address, read_query
+from shared.web.html import CONTENT_SECURITY_POLICY, render
+from shared.words.error_words import words_of
+from shared.words.language import COOKIE, Language, choose_language
+
+HTML: Final = "text/html"
+HTML_TYPE: Final = f"{HTML}; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a route.
+
+    Attributes:
+        caller: The signed-in caller; None on a route that anybody may use.
+        query: Query parameters as sent, blank ones included.
+        content: Fields and files of a form.
+    """
+
+    route: Route
+    request: func.HttpRequest
+    request_id: str
+    language: Language
+    caller: Principal | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    content: FormContent = field(default_factory=FormContent)
+
+    @property
+    def application(self) -> Application:
+        """Everything that a handler can call. Raises SettingsInvalid."""
+        return application()
+
+    @property
+    def principal(self) -> Principal:
+        """The caller of a route that demands a role."""
+        assert self.caller is not None, "the route is declared with roles"
+        return self.caller
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """Fields of a form."""
+        return self.content.fields
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the method only asks."""
+        return self.request.method in SAFE_METHODS
+
+    def may(self, role: Role) -> bool:
+        """Whether the caller has this role."""
+        return self.caller is not None and role in self.caller.roles
+
+    def path_parameter(self, name: str) -> str:
+        """Return a parameter of the path; empty when the address ends before it."""
+        return str(self.request.route_params.get(name, ""))
+
+    def json(self) -> object:
+        """Return the JSON value of the body; an empty object when the body may be left out, and is.
+
+        Raises:
+            FixRequest: 415, 411 or 400 when there is no JSON value to read.
+        """
+        return {} if not self.route.body_required and not was_sent(self.request) else read_json(self.request)
+
+    def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
+        """Return a rendered page; a value ``here`` says where a change of language leads to, if not to its address."""
+        parts = urlsplit(self.request.url)
+        known = {"call": self, "Role": Role, "address": parts.path, "here": _place_to_return_to(parts)}
+        html = render(template, self.language, **(known | values))
+        return func.HttpResponse(
+            html.encode(),
+            status_code=status,
+            headers={
+                "Content-Type": HTML_TYPE,
+                "Content-Language": self.language.code,
+                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+                "Cache-Control": "no-store",
+                "Vary": "Cookie, Accept-Language",
+                # Elsewhere the app's own policy holds, which tells other sites nothing: "no-referrer" would make
+                # browsers send "Origin: null" with forms.
+                **({"Referrer-Policy": "no-referrer"} if parts.path.startswith("/api/") else {}),
+            },
+        )
+
+
+def _place_to_return_to(parts: SplitResult) -> str:
+    """Return where a change of language leads back to: a page, and no address that does something."""
+    return "/" if parts.path.startswith("/api/") else own_address(f"{parts.path}?{parts.query}")
+
+
+type Handler = Callable[[Call], Awaitable[Answer | func.HttpResponse]]
+
+
+def route(
+    blueprint: func.Blueprint,
+    method: str,
+    path: str,
+    *,
+    roles: frozenset[Role] | None,
+    html: bool = False,
+    summary: str | None = None,
+    answers: Mapping[int, type[BaseModel] | None] | None = None,
+    body: type[BaseModel] | FormBody | None = None,
+    body_required: bool = True,
+    parameters: Sequence[Parameter] = (),
+    problems: Mapping[int, tuple[str, ...]] | None = None,
+    kept: Sequence[str] = (),
+    belongs_to: str | None = None,
+) -> Callable[[Handler], Handler]:
+    """Declare the decorated handler as a route; its name becomes the function's name on the host.
+
+    The arguments are those of :class:`shared.triggers.routes.Route`; what a page is sent is a form.
+    """
+
+    def declare(handler: Handler) -> Handler:
+        declared = Route(
+            name=handler.__name__,
+            method=method,
+            path=path,
+            roles=roles,
+            html=html,
+            summary=summary,
+            answers=answers or {},
+            body=FormBody() if body is None and html and method == "POST" else body,
+            body_required=body_required,
+            parameters=parameters,
+            problems=problems or {},
+            kept=kept,
+            belongs_to=belongs_to,
+        )
+        serve(blueprint, declared, handler)
+        if belongs_to is not None:
+            serve(blueprint, replace(declared, name=f"{declared.name}_address", method="GET", body=None), _lead)
+        return handler
+
+    return declare
+
+
+page = partial(route, html=True)
+"""Declare the decorated handler as a page: what browsers visit."""
+
+
+def serve(blueprint: func.Blueprint, declared: Route, handler: Handler) -> None:
+    """Have the host call a handler."""
+
+    async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return await answer(declared, handler, req, context.invocation_id)
+
+    endpoint.__name__ = endpoint.__qualname__ = declared.name
+    ROUTES.append(declared)
+    blueprint.route(
+        route=declared.path,
+        methods=declared.methods,
+        auth_level=func.AuthLevel.ANONYMOUS,
+    )(endpoint)
+
+
+async def _lead(call: Call) -> func.HttpResponse:
+    return redirect(_page_of(call))
+
+
+async def answer(declared: Route, handler: Handler, request: func.HttpRequest, request_id: str) -> func.HttpResponse:
+    """Answer a request, whatever happens."""
+    started_at = time.perf_counter()
+    language = choose_language(cookie_value(request.headers, COOKIE), request.headers.get("Accept-Language"))
+    call = Call(declared, request, request_id, language)
+    code: str | None = None
+    with log_context(request_id=request_id), span(declared.name) as answering:
+        try:
+            call = _identified(call)
+            answered = await handler(_checked(call))
+            response = answered.to_response() if isinstance(answered, Answer) else answered
+        except ConnectorError as error:
+            code, response = error.code, _error_answer(call, error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500
+            log_bug("unexpected_error", error, operation=declared.name)
+            bug = OurBug(
+                "Something went wrong that should not have; what was stored before stays stored.",
+                next_step="Try again; if it happens again, give the request id to whoever operates the connector.",
+            )
+            code, response = bug.code, _error_answer(call, bug)
+        answering.note(status=response.status_code)
+        if response.status_code >= 500:
+            answering.failed(code or "internal_error")
+        log_event(
+            "request_answered",
+            operation=declared.name,
+            route=f"{declared.method} /{declared.path.lstrip('/')}",
+            status=response.status_code,
+            code=code,
+            duration_s=time.perf_counter() - started_at,
+        )
+    return response
+
+
+def _identified(call: Call) -> Call:
+    """Return the call with its caller, as far as the route asks for one.
+
+    A route that anybody may use is excluded from the platform's Authentication, which then may not strip a principal
+    that somebody made up. Raises SettingsInvalid.
+    """
+    if call.route.roles is None:
+        return call
+    return replace(call, caller=read_principal(call.request.headers, call.application.settings))
+
+
+def _checked(call: Call) -> Call:
+    """Return the call with what it was sent. Raises FixRequest, or SettingsInvalid."""
+    declared, request = call.route, call.request
+    refuse_large(request, declared.max_body_bytes)
+    if not call.is_safe:
+        refuse_other_sites(request.headers, call.application.settings.public_base_url)
+    if declared.roles is not None:
+        require_roles(call.caller, declared.roles)
+    query = read_query(request.url)
+    if not declared.html:
+        _refuse_unknown(query, declared.query_names)
+    content = read_form(request, declared.body) if isinstance(declared.body, FormBody) else FormContent()
+    return replace(call, query=query, content=content)
+
+
+def _refuse_unknown(query: Mapping[str, str], names: Sequence[str]) -> None:
+    """Refuse query parameters that are not declared. Raises FixRequest (400 ``unknown_parameter``)."""
+    unknown = sorted(set(query) - set(names))
+    if unknown:
+        raise FixRequest(
+            f"There is no query parameter {unknown[0]!r}; nothing was done."[:300],
+            code="unknown_parameter",
+            next_step=f"Use only: {', '.join(names) or 'no parameter at all'}.",
+        )
+
+
+def is_from_here(headers: Mapping[str, str]) -> bool:
+    """Whether no other site made the browser send this: our own page did, or a person by an address or a bookmark.
+
+    Programs and browsers of before 2023 do not say where a request comes from; for them the answer is yes.
+    """
+    return headers.get("Sec-Fetch-Site") in {None, "same-origin", "none"}
+
+
+def refuse_other_sites(headers: Mapping[str, str], public_base_url: str) -> None:
+    """Refuse a write, or the question whether one is allowed, that another web site made a browser send.
+
+    Browsers say where a request comes from by ``Sec-Fetch-Site``, older ones by ``Origin``; programs send neither.
+
+    Raises:
+        FixRequest: 403 ``cross_site_request``.
+    """
+    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+    if not is_from_here(headers) or (site is None and origin not in {None, public_base_url}):
+        raise FixRequest(
+            "This request was sent by another web site; nothing was done.",
+            code="cross_site_request",
+            status=403,
+            next_step="Use the connector's own pages, or call the API from a program.",
+        )
+
+
+def redirect(address: str) -> func.HttpResponse:
+    """Send the browser to another page of this app after a form was handled."""
+    return func.HttpResponse(
+        status_code=303, headers={"Location": quote(address, safe="/?&=%#-._~:"), "Cache-Control": "no-store"}
+    )
+
+
+def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
+    """Return a page for people, who ask for ``text/html``, with a way on, and a problem document for programs."""
+    parts = urlsplit(call.request.url)
+    wants_page = call.route.html and HTML in (call.request.headers.get("Accept") or "")
+    # What a form was sent to is nothing that a browser can get.
+    here = _page_of(call) if call.route.belongs_to is not None else own_address(f"{parts.path}?{parts.query}")
+    sign_in = f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}"
+    is_for_people = wants_page or (call.route.html and not parts.path.startswith("/api/"))
+    if error.code == "not_signed_in" and call.is_safe and is_for_people:
+        return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
+    if not wants_page:
+        # A cookie is a person's choice; programs say in each request what they want.
+        return problem(error, call.request_id, choose_language(None, call.request.headers.get("Accept-Language")))
+    can_go_back = not call.is_safe and error.status not in {404, 405}
+    connection_id = call.path_parameter("connection_id")
+    needs_consent = isinstance(error, Reauthorize) or error.code == "connection_not_authorized"
+    response = call.page(
+        "error.html",
+        status=error.status,
+        error=error,
+        words=words_of(error, call.language),
+        sign_in=sign_in if error.code == "not_signed_in" else None,
+        back=here if can_go_back else None,
+        authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,
+        **({} if call.is_safe else {"here": here if can_go_back else "/"}),
+    )
+    response.headers.update(problem_headers(error))
+    return response
+
+
+def _page_of(call: Call) -> str:
+    """Return the address of the page that a route belongs to."""
+    assert call.route.belongs_to is not None, "the route is declared with its page"
+    return call.route.belongs_to.format(**call.request.route_params)
+
+
+def authorize_place(connection_id: str) -> str:
+    """Return the address of the page's part on which a person authorizes the connection."""
+    return f"/ticketProvisioning?connection_id={connection_id}#authorize"
