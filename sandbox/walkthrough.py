@@ -16,7 +16,7 @@ from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.seed.people import PEOPLE, Person, group_sys_id, user_sys_id
 from sandbox.world import PEOPLE as PEOPLE_FILE
 from sandbox.world import FunctionsHost, ServiceNow
-from shared.servicenow.transport import USER_AGENT
+from shared.outbound.transport import USER_AGENT
 
 CONNECTION_ID = "contoso"
 CONNECTION = f"/api/connections/{CONNECTION_ID}"

@@ -32,6 +32,7 @@ from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.log import log_event
 from shared.maintenance import Maintenance
+from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
@@ -91,9 +92,10 @@ class Application:
         """Put the parts together; nothing is sent yet. Raises SettingsInvalid when a setting cannot be used."""
         secrets = open_secrets(settings, credential, clock)
         tables = open_tables(settings, credential)
-        servicenow = ServiceNowClient(clock=clock)
+        outbound = Transport()
+        servicenow = ServiceNowClient(outbound, clock=clock)
         resources = AsyncExitStack()
-        for close in (tables.aclose, secrets.aclose, servicenow.aclose, credential.close):
+        for close in (tables.aclose, secrets.aclose, outbound.aclose, credential.close):
             resources.push_async_callback(close)
         rows = RowReader(clock)
         connections = AzureConnectionStore(tables.connections, rows)

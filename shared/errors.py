@@ -5,6 +5,8 @@
     ConnectorError
     ├── TryLater                     nothing to do: it is tried again by itself
     │   ├── ServiceNowUnavailable        no answer, or an answer that is not the API's
+    │   │   ├── InstanceBusy, InstanceHibernating, NoAnswerInTime, QuotaExceeded, AnswerIncomplete, AnswerTooLarge,
+    │   │   │   AnswerEncoded, NoRoomForAnswer, NotTheApi
     │   │   ├── OutcomeUnknown               a write was sent; whether it was carried out is not known
     │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
@@ -116,6 +118,60 @@ class ServiceNowUnavailable(TryLater):
     """ServiceNow did not answer, or something other than its API answered; nothing was written."""
 
     code = "servicenow_unavailable"
+
+
+class InstanceBusy(ServiceNowUnavailable):
+    """The instance has not answered earlier requests yet, so this one was not sent."""
+
+    code = "instance_busy"
+
+
+class InstanceHibernating(ServiceNowUnavailable):
+    """A developer instance sleeps; somebody has to wake it."""
+
+    code = "servicenow_hibernating"
+
+
+class NoAnswerInTime(ServiceNowUnavailable):
+    """ServiceNow did not answer in time: it hangs, or too much was asked for."""
+
+    code = "servicenow_timeout"
+
+
+class QuotaExceeded(ServiceNowUnavailable):
+    """ServiceNow stopped the request because it took too long."""
+
+    code = "servicenow_quota_exceeded"
+
+
+class AnswerIncomplete(ServiceNowUnavailable):
+    """The answer was cut off, or lacks what every answer of its kind has."""
+
+    code = "answer_incomplete"
+
+
+class AnswerTooLarge(ServiceNowUnavailable):
+    """The answer was larger than one may be."""
+
+    code = "answer_too_large"
+
+
+class AnswerEncoded(ServiceNowUnavailable):
+    """The answer was encoded in a way that nobody asked for."""
+
+    code = "answer_encoded"
+
+
+class NoRoomForAnswer(ServiceNowUnavailable):
+    """The answer is large, and the connector was still reading others."""
+
+    code = "connector_busy"
+
+
+class NotTheApi(ServiceNowUnavailable):
+    """Something other than the endpoint that was called answered."""
+
+    code = "servicenow_not_the_api"
 
 
 class OutcomeUnknown(ServiceNowUnavailable):

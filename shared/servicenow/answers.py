@@ -12,90 +12,49 @@ a rule or a gateway may put the request's headers into its texts.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Final
 
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
+    AnswerIncomplete,
     ConnectorError,
     CrossScopeRefused,
     FixConfiguration,
     InstanceClosed,
+    InstanceHibernating,
     MandatoryFieldsMissing,
+    NotTheApi,
     OutcomeUnknown,
     QueryRefused,
+    QuotaExceeded,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
 )
-from shared.secret import Secret
+from shared.outbound.answers import Answer, bounded_wait_s, whole_number
 from shared.texts import one_line, printable_line
-
-LONGEST_RETRY_AFTER_S: Final = 3600.0
-"""Rate limits count requests per hour (ServiceNow §3): whatever asks for more than that is a clock gone wrong."""
 
 _NAME_MAX_LENGTH: Final = 200
 _NAME_LOOKED_AT: Final = 20_000
 """Characters of which a name is made; invisible ones and an access token fall away."""
 _TRANSACTION_ID: Final = re.compile(r"[0-9A-Fa-f]{4,64}")
 """Twelve hexadecimal digits as captured; the length is NOT FOUND."""
-_INTEGER_MAX_LENGTH: Final = 30
 _ABOUT_THIS_REQUEST: Final = frozenset({400, 413, 422})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer.
+def transaction_id_of(answer: Answer) -> str | None:
+    """Return ``X-Transaction-ID``, by which ServiceNow's own log is searched; None when it was not sent or is no id."""
+    text = answer.headers.get("x-transaction-id", "")
+    return text if _TRANSACTION_ID.fullmatch(text) and text == answer.without_token(text) else None
 
-    Attributes:
-        headers: By name in lower case.
-        body: Complete and decompressed; left out of the representation, since it holds ticket texts or tokens.
-        access_token: The token of the request, which nothing taken from the answer may repeat.
-    """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    access_token: Secret | None = None
-
-    @property
-    def transaction_id(self) -> str | None:
-        """``X-Transaction-ID``, by which ServiceNow's own log is searched; None when it was not sent or is no id."""
-        text = self.headers.get("x-transaction-id", "")
-        return text if _TRANSACTION_ID.fullmatch(text) and text == self.without_token(text) else None
-
-    def without_token(self, text: str) -> str:
-        """Return a text of the answer without the access token of the request."""
-        return text if self.access_token is None else text.replace(self.access_token.reveal(), "***")
-
-    @property
-    def media_type(self) -> str:
-        """The content type without parameters, in lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it calls itself JSON."""
-        return self.media_type == "application/json"
-
-    @property
-    def total_count(self) -> int | None:
-        """``X-Total-Count``: rows of the query, those that we may not see included; None when it was not sent."""
-        return whole_number(self.headers.get("x-total-count", ""))
-
-    def document(self) -> Mapping[str, object] | None:
-        """Return the JSON object in the body, or None when there is none or it is cut off."""
-        try:
-            document = json.loads(self.body, parse_int=_integer)
-        except (ValueError, RecursionError):
-            return None
-        return document if isinstance(document, dict) else None
+def total_count_of(answer: Answer) -> int | None:
+    """Return ``X-Total-Count``: rows of the query, hidden ones included; None when it was not sent."""
+    return whole_number(answer.headers.get("x-total-count", ""))
 
 
 def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
@@ -118,9 +77,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
     document = answer.document()
     if answer.status < 300:
         if document is None or "result" not in document or "error" in document:
-            raise unusable_answer(
-                "ServiceNow's answer was cut off or incomplete.", "answer_incomplete", writing=writing
-            )
+            raise unusable_answer(AnswerIncomplete("ServiceNow's answer was cut off or incomplete."), writing=writing)
         return document["result"]
     if document is None or document.get("status") != "failure" or not isinstance(document.get("error"), dict):
         raise _page_error(answer, writing=writing)
@@ -149,31 +106,33 @@ def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorEr
             writing=writing,
         )
     if status == 202:
-        return unusable_answer("ServiceNow put the request off.", "servicenow_busy", writing=writing)
+        busy = ServiceNowUnavailable("ServiceNow put the request off.", code="servicenow_busy")
+        return unusable_answer(busy, writing=writing)
     if status >= 500 or status == 408:
         if _is_quota_stop(answer):
-            return unusable_answer(
-                "ServiceNow stopped the request because it took too long.", "servicenow_quota_exceeded", writing=writing
-            )
-        return unusable_answer(f"ServiceNow answered with status {status}.", "servicenow_unavailable", writing=writing)
+            stopped = QuotaExceeded("ServiceNow stopped the request because it took too long.")
+            return unusable_answer(stopped, writing=writing)
+        return unusable_answer(ServiceNowUnavailable(f"ServiceNow answered with status {status}."), writing=writing)
     if not answer.is_json:
         return _page_error(answer, writing=writing)
     return None
 
 
-def unusable_answer(message: str, code: str, *, writing: bool) -> ServiceNowUnavailable:
-    """Return the error for an answer, or the lack of one, that does not say what became of the request."""
+def unusable_answer(error: ServiceNowUnavailable, *, writing: bool) -> ServiceNowUnavailable:
+    """Return the error for an answer, or the lack of one, that does not say what became of the request.
+
+    For a read it is the given one; of a write the outcome is not known.
+    """
     if writing:
-        return OutcomeUnknown(f"{message} It is not known whether the record was written.")
-    return ServiceNowUnavailable(message, code=code)
+        return OutcomeUnknown(f"{error.message} It is not known whether the record was written.")
+    return error
 
 
 def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
     """Return the error for an answer that is not the API's: something in front answered (ServiceNow §2.9, §7)."""
     if answer.status < 300 and b"hibernat" in answer.body.lower():
-        return ServiceNowUnavailable(
+        return InstanceHibernating(
             "The ServiceNow instance is hibernating; nothing was written.",
-            code="servicenow_hibernating",
             next_step="Wake the instance on developer.servicenow.com; the connector goes on by itself.",
         )
     if answer.status == 401:
@@ -194,7 +153,7 @@ def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
             "firewall, a gateway.",
             writing=writing,
         )
-    return unusable_answer("Something other than ServiceNow's API answered.", "servicenow_not_the_api", writing=writing)
+    return unusable_answer(NotTheApi("Something other than ServiceNow's API answered."), writing=writing)
 
 
 def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> ConnectorError:
@@ -317,37 +276,10 @@ def retry_after_s(answer: Answer, now: datetime) -> float | None:
     a cause nobody documents. One public client then pauses for half an hour. We do not make up a time: the caller's
     own backoff, doubling up to an hour, starts small enough for the first cause and grows long enough for any other.
     """
-    here = date_of(answer.headers.get("date", "")) or now
-    after = answer.headers.get("retry-after", "").strip()
-    wait: float | None
-    if (seconds := whole_number(after)) is not None:
-        wait = float(seconds)
-    elif (until := date_of(after)) is not None:
-        wait = (until - here).total_seconds()
-    elif (reset := whole_number(answer.headers.get("x-ratelimit-reset", ""))) is not None:
-        wait = reset - here.timestamp()
-    else:
-        wait = None
-    return None if wait is None else min(max(wait, 0.0), LONGEST_RETRY_AFTER_S)
-
-
-def date_of(text: str) -> datetime | None:
-    """Read a date of HTTP (RFC 9110, 5.6.7), aware; None for any other text."""
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-
-
-def whole_number(text: str) -> int | None:
-    """Read a whole number of at most 15 digits; None for any other text."""
-    return int(text) if re.fullmatch(r"[0-9]{1,15}", text.strip()) else None
-
-
-def _integer(text: str) -> int | str:
-    """Read an integer of JSON; one of thousands of digits stays a text, since Python refuses to read it."""
-    return int(text) if len(text) <= _INTEGER_MAX_LENGTH else text
+    if (wait_s := answer.retry_after_s(now)) is not None:
+        return wait_s
+    reset = whole_number(answer.headers.get("x-ratelimit-reset", ""))
+    return None if reset is None else bounded_wait_s(reset - answer.sent_at(now).timestamp())
 
 
 def _is_quota_stop(answer: Answer) -> bool:

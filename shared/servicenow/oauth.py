@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 from shared.connections.model import Connection
 from shared.connections.ports import TokenSet
-from shared.errors import ConnectorError, Reauthorize, ServiceNowUnavailable
+from shared.errors import AnswerIncomplete, ConnectorError, NotTheApi, Reauthorize, ServiceNowUnavailable
 from shared.log import log_context
+from shared.outbound.answers import Answer
 from shared.secret import Secret
-from shared.servicenow.answers import Answer, common_error, unusable_answer
-from shared.servicenow.transport import Request, Transport
+from shared.servicenow.answers import common_error
+from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport
 
 DEFAULT_ACCESS_TOKEN_LIFETIME_S: Final = 1800
 """ServiceNow's default (ServiceNow §1.5), for an answer that does not say."""
@@ -50,7 +51,7 @@ class ServiceNowOAuth:
     §1.4), and an address ends up in logs. No request is repeated here; that is the caller's decision.
     """
 
-    transport: Transport
+    transport: ServiceNowTransport
 
     def authorization_url(
         self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
@@ -98,7 +99,9 @@ class ServiceNowOAuth:
         """
         form = Secret(urlencode({"token": token.reveal()}))
         for path in REVOCATION_PATHS:
-            request = Request(method="POST", url=f"{connection.instance}{path}", subject="oauth_revoke", form=form)
+            request = ServiceNowRequest(
+                method="POST", url=f"{connection.instance}{path}", subject="oauth_revoke", form=form
+            )
             try:
                 with log_context(connection_id=connection.connection_id):
                     await self.transport.send(request, _revoked)
@@ -112,7 +115,9 @@ class ServiceNowOAuth:
         )
 
     async def _tokens(self, connection: Connection, form: Secret, refused_code: str) -> TokenSet:
-        request = Request(method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=form)
+        request = ServiceNowRequest(
+            method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=form
+        )
         with log_context(connection_id=connection.connection_id):
             return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
 
@@ -124,17 +129,13 @@ class ServiceNowOAuth:
         if document is not None and str(document.get("error")) in _REFUSALS:
             raise _refused(refused_code)
         if answer.status >= 400 or (document is not None and "error" in document):
-            raise unusable_answer(
-                f"Something other than ServiceNow's token endpoint answered, with status {answer.status}.",
-                "servicenow_not_the_api",
-                writing=False,
-            )
+            raise NotTheApi(f"Something other than ServiceNow's token endpoint answered, with status {answer.status}.")
         if document is None:
-            raise unusable_answer("ServiceNow's answer was cut off.", "answer_incomplete", writing=False)
+            raise AnswerIncomplete("ServiceNow's answer was cut off.")
         # An empty refresh token is an omitted one.
         access_token, refresh_token = document.get("access_token"), document.get("refresh_token") or None
         if not _is_token(access_token) or not (refresh_token is None or _is_token(refresh_token)):
-            raise unusable_answer("ServiceNow's answer holds no usable token.", "answer_incomplete", writing=False)
+            raise AnswerIncomplete("ServiceNow's answer holds no usable token.")
         return TokenSet(
             access_token=Secret(access_token),
             refresh_token=Secret(refresh_token) if refresh_token is not None else None,
@@ -156,7 +157,7 @@ def _revoked(answer: Answer) -> None:
         return
     if answer.status in {400, 401} and answer.is_json:
         return  # The token is not known any more: there is nothing left to revoke.
-    raise unusable_answer("No revocation endpoint answered.", "revocation_failed", writing=False)
+    raise ServiceNowUnavailable("No revocation endpoint answered.", code="revocation_failed")
 
 
 def _is_token(value: object) -> TypeGuard[str]:

@@ -23,9 +23,23 @@ from shared.check.observations import (
 from shared.connections.model import KindSettings, TicketKind
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import InstanceAccess
-from shared.errors import QueryRefused, RecordsHidden, ServiceNowUnavailable, ValuesRefused
+from shared.errors import (
+    AnswerEncoded,
+    AnswerIncomplete,
+    AnswerTooLarge,
+    InstanceBusy,
+    NoAnswerInTime,
+    NoRoomForAnswer,
+    NotTheApi,
+    QueryRefused,
+    RecordsHidden,
+    ServiceNowUnavailable,
+    ValuesRefused,
+)
+from shared.outbound.answers import Answer, date_of, whole_number
+from shared.outbound.failures import Reason
 from shared.secret import Secret
-from shared.servicenow.answers import Answer, common_error, date_of, result_of, whole_number
+from shared.servicenow.answers import common_error, result_of
 from shared.servicenow.kinds import RECORD_KINDS
 from shared.servicenow.queries import (
     ANY_RECORD,
@@ -40,7 +54,7 @@ from shared.servicenow.queries import (
 )
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
-from shared.servicenow.transport import NotReached, Request, Subject
+from shared.servicenow.transport import NotReached, ServiceNowRequest, Subject
 from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import CORRELATION_DISPLAY, Priority
@@ -68,16 +82,13 @@ _RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")
 _RELEASE: Final = re.compile(r"(?:glide-)?([a-z]+)")
 _INVALID: Final = re.compile(r"invalid[ _](client|redirect)|(client_id|redirect_uri)[^<>]{0,40}(invalid|mismatch)")
 _ALL_SCOPES: Final = "public"
-_REACH_OF_ERROR: Final = {
-    "servicenow_timeout": Reach.TIMEOUT,
-    "instance_busy": Reach.TIMEOUT,
-    "connector_busy": Reach.TIMEOUT,
-    "answer_too_large": Reach.NOT_THE_API,
-    "answer_encoded": Reach.NOT_THE_API,
-    "answer_incomplete": Reach.NOT_THE_API,
+_TOO_SLOW: Final = (NoAnswerInTime, InstanceBusy, NoRoomForAnswer)
+_NO_ANSWER_OF_THE_API: Final = (AnswerTooLarge, AnswerEncoded, AnswerIncomplete)
+_REACH_OF_OBSTACLE: Final = {
+    Reason.HOST_UNKNOWN: Reach.HOST_UNKNOWN,
+    Reason.CERTIFICATE_REFUSED: Reach.CERTIFICATE_REFUSED,
+    Reason.NO_CONNECTION: Reach.NO_CONNECTION,
 }
-"""What an error without a usable answer says of the instance; any other one is a connection that broke."""
-_REACH_OF_OBSTACLE: Final = {reach.value: reach for reach in Reach}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ class ServiceNowProbe:
         """See the port: without credentials, a working instance answers 401 (ServiceNow §2.9)."""
         transport = self.table_api.transport
         asked_at = transport.clock()
-        request = Request(
+        request = ServiceNowRequest(
             method="GET",
             url=table_url(instance, "sys_user"),
             subject="greeting",
@@ -101,8 +112,12 @@ class ServiceNowProbe:
             answer = await transport.send(request, lambda answer: answer, total_s=_GREETING_S)
         except NotReached as error:
             return Greeting(_REACH_OF_OBSTACLE[error.obstacle])
-        except ServiceNowUnavailable as error:
-            return Greeting(_REACH_OF_ERROR.get(error.code, Reach.NO_CONNECTION))
+        except _TOO_SLOW:
+            return Greeting(Reach.TIMEOUT)
+        except _NO_ANSWER_OF_THE_API:
+            return Greeting(Reach.NOT_THE_API)
+        except ServiceNowUnavailable:
+            return Greeting(Reach.NO_CONNECTION)
         told = date_of(answer.headers.get("date", ""))
         here = asked_at + (transport.clock() - asked_at) / 2
         return Greeting(_reach(answer), answer.status, None if told is None else (told - here).total_seconds())
@@ -125,7 +140,7 @@ class ServiceNowProbe:
 
     async def serves_tokens(self, instance: str) -> bool:
         """See the port: a request without anything gets the one generic refusal (ServiceNow §1.6)."""
-        request = Request(
+        request = ServiceNowRequest(
             method="POST",
             url=f"{instance}/oauth_token.do",
             subject="oauth_token",
@@ -135,7 +150,7 @@ class ServiceNowProbe:
 
     async def rate_limit(self, access: InstanceAccess) -> RateLimit:
         """See the port."""
-        request = Request(
+        request = ServiceNowRequest(
             method="GET",
             url=table_url(access.instance, ALL_CLASSES),
             subject=ALL_CLASSES,
@@ -308,7 +323,7 @@ class ServiceNowProbe:
         return ({"state": canceled}, {"state": canceled, **resolution}, {"state": closed, **resolution})
 
     async def _page(self, url: str) -> Answer:
-        request = Request(method="GET", url=url, subject="sign_in_page", accept="text/html")
+        request = ServiceNowRequest(method="GET", url=url, subject="sign_in_page", accept="text/html")
         return await self.table_api.transport.send(request, self._usable_page)
 
     def _usable_page(self, answer: Answer) -> Answer:
@@ -323,7 +338,7 @@ class ServiceNowProbe:
         if not answer.is_json and 400 <= answer.status < 500 and answer.status != 429:
             return False
         error = common_error(answer, writing=False, now=self.table_api.transport.clock())
-        if isinstance(error, ServiceNowUnavailable) and error.code == "servicenow_not_the_api":
+        if isinstance(error, NotTheApi):
             return False
         if error is not None:
             raise error

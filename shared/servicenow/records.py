@@ -10,8 +10,16 @@ from typing import Final
 
 from shared.connections.model import KindSettings, Place
 from shared.connections.ports import InstanceAccess
-from shared.errors import AccessRefused, InstanceClosed, QueryRefused, RecordsHidden, ServiceNowUnavailable
-from shared.servicenow.answers import unusable_answer, whole_number
+from shared.errors import (
+    AccessRefused,
+    AnswerIncomplete,
+    InstanceClosed,
+    QueryRefused,
+    QuotaExceeded,
+    RecordsHidden,
+)
+from shared.outbound.answers import whole_number
+from shared.servicenow.answers import unusable_answer
 from shared.servicenow.fields import date_time_of, record_fields, time_text_of
 from shared.servicenow.queries import (
     all_by,
@@ -76,7 +84,7 @@ class ServiceNowRecords:
         )
         record = record_of(row, table)
         if record is None:
-            raise unusable_answer("ServiceNow's answer does not name the record.", "answer_incomplete", writing=True)
+            raise unusable_answer(AnswerIncomplete("ServiceNow's answer does not name the record."), writing=True)
         return record
 
     async def find_records(
@@ -124,10 +132,8 @@ class ServiceNowRecords:
         ask = partial(self.table_api.list_rows, access, table, query=query, fields=(*FIELDS, *TEXTS), limit=10)
         try:
             return await ask()
-        except ServiceNowUnavailable as error:
-            if error.code != "servicenow_quota_exceeded":
-                raise
-        return await ask(counted=False)
+        except QuotaExceeded:
+            return await ask(counted=False)
 
     async def list_changes(
         self,

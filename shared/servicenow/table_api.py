@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.ports import InstanceAccess
-from shared.servicenow.answers import Answer, is_no_record_found, result_of, unusable_answer
-from shared.servicenow.transport import Request, Subject, Transport
+from shared.errors import AnswerIncomplete
+from shared.outbound.answers import Answer
+from shared.servicenow.answers import is_no_record_found, result_of, total_count_of, unusable_answer
+from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport, Subject
 from shared.texts import one_line
 
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
@@ -84,7 +86,7 @@ class Page:
 class TableApi:
     """Calls the Table API. Every method raises what :func:`shared.servicenow.answers.result_of` raises."""
 
-    transport: Transport
+    transport: ServiceNowTransport
 
     async def list_rows(
         self,
@@ -119,7 +121,7 @@ class TableApi:
             parameters["sysparm_offset"] = str(offset)
         if not counted:
             parameters["sysparm_no_count"] = "true"
-        request = Request(
+        request = ServiceNowRequest(
             method="GET",
             url=table_url(access.instance, table),
             subject=table,
@@ -132,7 +134,7 @@ class TableApi:
         self, access: InstanceAccess, table: Subject, record: Mapping[str, str], *, fields: Sequence[str]
     ) -> Row:
         """Insert one record, in one request that is never repeated, and return these fields of it."""
-        request = Request(
+        request = ServiceNowRequest(
             method="POST",
             url=table_url(access.instance, table),
             subject=table,
@@ -147,7 +149,7 @@ class TableApi:
         self, access: InstanceAccess, table: Subject, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
     ) -> Row:
         """Change one record, in one request that is never repeated, and return these fields of it."""
-        request = Request(
+        request = ServiceNowRequest(
             method="PATCH",
             url=f"{table_url(access.instance, table)}/{sys_id}",
             subject=table,
@@ -163,13 +165,13 @@ class TableApi:
             return Page((), 0)
         result = result_of(answer, writing=False, now=self.transport.clock())
         if not isinstance(result, list) or not all(isinstance(cells, dict) for cells in result):
-            raise unusable_answer("ServiceNow's answer has no list of records.", "answer_incomplete", writing=False)
-        return Page([Row(cells) for cells in result], answer.total_count)
+            raise AnswerIncomplete("ServiceNow's answer has no list of records.")
+        return Page([Row(cells) for cells in result], total_count_of(answer))
 
     def _written(self, answer: Answer) -> Row:
         result = result_of(answer, writing=True, now=self.transport.clock())
         if not isinstance(result, dict):
-            raise unusable_answer("ServiceNow's answer has no record.", "answer_incomplete", writing=True)
+            raise unusable_answer(AnswerIncomplete("ServiceNow's answer has no record."), writing=True)
         return Row(result)
 
 

@@ -9,13 +9,14 @@ from typing import Final
 from shared.connections.model import TicketKind
 from shared.connections.ports import InstanceAccess, ServiceNowUser, UserRoles
 from shared.errors import AccessRefused, FixConfiguration, InstanceClosed
-from shared.servicenow.answers import Answer, result_of
+from shared.outbound.answers import Answer
+from shared.servicenow.answers import result_of
 from shared.servicenow.kinds import user_roles
 from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.records import FIELDS as RECORD_FIELDS
 from shared.servicenow.table_api import Row, TableApi
-from shared.servicenow.transport import Request, Subject
+from shared.servicenow.transport import ServiceNowRequest, Subject
 from shared.texts import ascii_lower
 from shared.tickets.kinds import KINDS
 
@@ -132,7 +133,7 @@ class ServiceNowUsers:
 
     async def _named_by_session(self, access: InstanceAccess) -> ServiceNowUser | None:
         """Ask the user interface's own endpoint; None when the instance does not offer it."""
-        request = Request(
+        request = ServiceNowRequest(
             method="GET",
             url=f"{access.instance}/api/now/ui/user/current_user",
             subject="current_user",

@@ -8,11 +8,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.connections.model import SyncState
-from shared.errors import ConnectorError
+from shared.errors import (
+    AnswerIncomplete,
+    AnswerTooLarge,
+    ConnectorError,
+    NoAnswerInTime,
+    NoRoomForAnswer,
+    QuotaExceeded,
+)
 
-TOO_DEAR: Final = frozenset({"servicenow_quota_exceeded", "servicenow_timeout", "answer_incomplete"})
+TOO_DEAR: Final = (QuotaExceeded, NoAnswerInTime, AnswerIncomplete)
 """ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait for less."""
-TOO_LARGE: Final = frozenset({"answer_too_large", "connector_busy"})
+TOO_LARGE: Final = (AnswerTooLarge, NoRoomForAnswer)
 """The answer was larger than one may be, or there was no room for a large one; only fewer records help."""
 TRY_MORE_AFTER: Final = timedelta(hours=6)
 
@@ -60,8 +67,8 @@ def with_step(state: SyncState, step: int, now: datetime) -> SyncState:
 
 def less(error: ConnectorError, step: int) -> int | None:
     """Return the step to go on with after a failed read; None when asking for less does not help."""
-    if error.code not in TOO_DEAR | TOO_LARGE:
+    if not isinstance(error, TOO_DEAR + TOO_LARGE):
         return None
     sizes = [reach.page_size for reach in reaches(10)]
     following = range(step + 1, len(sizes))
-    return next((each for each in following if error.code in TOO_DEAR or sizes[each] < sizes[step]), None)
+    return next((each for each in following if isinstance(error, TOO_DEAR) or sizes[each] < sizes[step]), None)

@@ -17,7 +17,7 @@ from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import FixConfiguration, RecordsHidden, ServiceNowUnavailable
+from shared.errors import FixConfiguration, NoAnswerInTime, RecordsHidden, ServiceNowUnavailable
 from shared.tickets.access import with_access
 from shared.tickets.identity import creation_time_of, first_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
@@ -163,7 +163,7 @@ class TicketReconciliation:
                 if step is None:
                     raise
                 progress.step = step
-                if error.code == "servicenow_timeout":
+                if isinstance(error, NoAnswerInTime):
                     raise
 
     async def _walk(

@@ -19,7 +19,14 @@ from shared.clock import Clock, believed
 from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
-from shared.errors import ConnectorError, QueryRefused, RecordsHidden, ServiceNowUnavailable, StorageUnavailable
+from shared.errors import (
+    ConnectorError,
+    NoAnswerInTime,
+    QueryRefused,
+    RecordsHidden,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+)
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.access import with_access
 from shared.tickets.identity import ticket_id_of
@@ -258,7 +265,7 @@ class TicketSync:
                 if step is None:
                     raise
                 progress.step = step
-                if error.code == "servicenow_timeout" or self.clock() >= deadline:
+                if isinstance(error, NoAnswerInTime) or self.clock() >= deadline:
                     raise
 
     async def _by_time(

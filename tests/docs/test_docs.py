@@ -18,7 +18,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 EVERYTHING = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-HELPERS_THAT_TAKE_A_CODE = {"unusable_answer", "_refused", "_tokens", "invalid_body"}
+HELPERS_THAT_TAKE_A_CODE = {"_refused", "_tokens", "invalid_body"}
 CODE = re.compile(r"[a-z]+(_[a-z]+)+")
 
 

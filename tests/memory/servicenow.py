@@ -19,6 +19,7 @@ from shared.errors import (
     OurBug,
     OutcomeUnknown,
     QueryRefused,
+    QuotaExceeded,
     RecordsHidden,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -104,7 +105,7 @@ class MemoryServiceNow:
         hidden: sys_ids that access controls hide.
         case_counts: Whether the instance compares text with regard to case.
         cancels: Which reads by time and by correlation id are too dear.
-        cancels_by: Code of the error that such a read ends with.
+        cancels_by: Error that such a read ends with.
         requests: Number of requests by operation.
     """
 
@@ -127,7 +128,7 @@ class MemoryServiceNow:
         self.hidden: set[str] = set()
         self.case_counts = False
         self.cancels: Callable[[Reach], bool] = lambda reach: False
-        self.cancels_by = "servicenow_quota_exceeded"
+        self.cancels_by: type[ServiceNowUnavailable] = QuotaExceeded
         self.requests: Counter[str] = Counter()
 
     # What the instance's own people do
@@ -322,7 +323,7 @@ class MemoryServiceNow:
     async def _read(self, access: InstanceAccess, operation: str, reach: Reach | None = None) -> None:
         self.requests[operation] += 1
         if reach is not None and self.cancels(reach):
-            raise ServiceNowUnavailable("ServiceNow stopped the request.", code=self.cancels_by)
+            raise self.cancels_by("ServiceNow stopped the request.")
         await self._step(operation)
         fault = self.read_faults.popleft() if self.read_faults else None
         if not self._accepts(access) or fault is ReadFault.TOKEN_REFUSED:

@@ -10,7 +10,7 @@ import pytest
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import World
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.servicenow.transport import USER_AGENT
+from shared.outbound.transport import USER_AGENT
 from tests.fixtures.canary import Canary
 from tests.fixtures.vault import secret_versions
 from tests.fixtures.whole_app import WholeApp, refused

@@ -27,9 +27,10 @@ from shared.connections.grant.lease import SYNC, Lease
 from shared.errors import ServiceNowThrottled
 from shared.log import log_context
 from shared.maintenance import Maintenance
+from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
+from shared.outbound.transport import Transport
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.transport import LONGEST_WAIT_BETWEEN_READS_S
 from shared.settings import Settings
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation
@@ -46,7 +47,8 @@ from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import Surroundings
-from tests.unit.servicenow.support import ACCESS, Answering, error_reply, json_reply, raw_reply, record_cells
+from tests.unit.outbound.support import Answering
+from tests.unit.servicenow.support import ACCESS, error_reply, json_reply, raw_reply, record_cells
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -148,7 +150,9 @@ class World:
         self.answer = answer
         self.connection = a_connection()
         self.store = MemoryTicketStore()
-        self.client = ServiceNowClient(transport=Answering(lambda request: self.answer(request)), clock=self.clock)
+        self.client = ServiceNowClient(
+            Transport(network=Answering(lambda request: self.answer(request))), clock=self.clock
+        )
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.client.records,

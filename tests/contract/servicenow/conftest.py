@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import httpx
@@ -16,9 +17,9 @@ from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.wire.server import serving
 from shared.connections.model import Connection
 from shared.connections.ports import InstanceAccess
+from shared.outbound.transport import Limits, Transport
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.transport import Limits
 
 REDIRECT = "https://connector.example/api/oauth/callback"
 USER = "m365.integration"
@@ -117,17 +118,13 @@ def access(registered: Registered, control: ControlClient) -> InstanceAccess:
 async def client(control: ControlClient) -> AsyncIterator[ServiceNowClient]:
     """The client as the app has it."""
     # Its own way to the network would read the certificate authorities for every test.
-    created = ServiceNowClient(transport=httpx.AsyncHTTPTransport(verify=False))
-    yield created
-    await created.aclose()
+    async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
+        yield ServiceNowClient(outbound)
     assert not [request for request in control.requests(r"^/(api|oauth_token|oauth_revoke)") if request["had_cookies"]]
 
 
 @pytest.fixture
 async def impatient_client() -> AsyncIterator[ServiceNowClient]:
     """The client with little time, for instances that take long."""
-    created = ServiceNowClient(
-        transport=httpx.AsyncHTTPTransport(verify=False), limits=replace(Limits(), get_s=0.2, post_s=0.2)
-    )
-    yield created
-    await created.aclose()
+    async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
+        yield ServiceNowClient(outbound, limits=replace(Limits(), get_s=0.2, post_s=0.2))

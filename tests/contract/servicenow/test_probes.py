@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from shared.connections.model import ConnectionStatus, KindSettings, SyncState, 
 from shared.connections.ports import InstanceAccess
 from shared.connections.status import ConnectionHealth
 from shared.errors import CrossScopeRefused
+from shared.outbound.transport import Transport
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
@@ -228,10 +229,10 @@ async def test_a_certificate_that_is_not_trusted() -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificates.chain, certificates.key)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
-    client = ServiceNowClient(transport=httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
-    async with server:
-        greeting = await client.probe.greet(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    await client.aclose()
+    stranger = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    async with server, aclosing(Transport(network=stranger)) as outbound:
+        probe = ServiceNowClient(outbound).probe
+        greeting = await probe.greet(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert greeting.reach.value == "certificate_refused"
 
 
@@ -288,11 +289,9 @@ async def test_a_blocked_address_is_told_with_those_to_allow(checking: Checking,
 
 async def test_a_clock_that_is_wrong(checking: Checking) -> None:
     assert found(await checking.run(), CheckName.CLOCK).reason == "passed"
-    slow = ServiceNowClient(
-        transport=httpx.AsyncHTTPTransport(verify=False), clock=lambda: datetime.now(UTC) - timedelta(minutes=10)
-    )
-    clock = await checking.finding(CheckName.CLOCK, client=slow)
-    await slow.aclose()
+    async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
+        slow = ServiceNowClient(outbound, clock=lambda: datetime.now(UTC) - timedelta(minutes=10))
+        clock = await checking.finding(CheckName.CLOCK, client=slow)
     assert clock.reason == "differs"
     assert 590 < int(clock.values["seconds"]) < 610
 
@@ -730,9 +729,8 @@ class DemandsResolution(httpx.AsyncHTTPTransport):
 async def test_a_resolution_is_given_where_a_data_policy_asks_for_it(
     checking: Checking, control: ControlClient
 ) -> None:
-    client = ServiceNowClient(transport=DemandsResolution(verify=False))
-    report = await checking.run(dry_run=True, client=client)
-    await client.aclose()
+    async with aclosing(Transport(network=DemandsResolution(verify=False))) as outbound:
+        report = await checking.run(dry_run=True, client=ServiceNowClient(outbound))
     assert report.left_open == []
     [record] = marked(control, "incident")
     assert (record["state"], record["close_code"]) == ("8", "Duplicate")

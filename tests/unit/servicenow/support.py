@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from inspect import isawaitable
 from urllib.parse import parse_qs
 
 import httpx
 
 from shared.connections.model import Connection, KindSettings, Portal, TicketKind
 from shared.connections.ports import InstanceAccess
+from shared.outbound.transport import Limits, Transport
 from shared.secret import Secret
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.transport import Limits
 from shared.tickets.model import (
     DeliveryProgress,
     Priority,
@@ -26,6 +25,7 @@ from shared.tickets.model import (
     Ticket,
     TicketContent,
 )
+from tests.unit.outbound.support import Answering
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 INSTANCE = "https://contoso.service-now.com"
@@ -39,20 +39,6 @@ CONNECTION = Connection(
     integration_user="m365.integration",
 )
 TICKET_ID = "0a" * 16
-
-
-class Answering(httpx.AsyncBaseTransport):
-    """Gives what a handler returns as a network does: once, and as it was sent."""
-
-    def __init__(self, handler: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]) -> None:
-        self._handler = handler
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer."""
-        await request.aread()
-        answer = self._handler(request)
-        response = await answer if isawaitable(answer) else answer
-        return httpx.Response(response.status_code, headers=response.headers.raw, stream=response.stream)
 
 
 type Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -73,7 +59,7 @@ class Instance:
         return reply if isinstance(reply, httpx.Response) else reply(request)
 
     def client(self, limits: Limits | None = None) -> ServiceNowClient:
-        return ServiceNowClient(transport=Answering(self), limits=limits, clock=lambda: NOW)
+        return ServiceNowClient(Transport(network=Answering(self)), limits=limits, clock=lambda: NOW)
 
     def query(self, index: int = -1) -> str:
         """The encoded query of a request."""

@@ -13,18 +13,23 @@ from hypothesis import strategies as st
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
+    AnswerIncomplete,
     ConnectorError,
     FixConfiguration,
     InstanceClosed,
+    InstanceHibernating,
     MandatoryFieldsMissing,
+    NotTheApi,
     OutcomeUnknown,
     QueryRefused,
+    QuotaExceeded,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     ValuesRefused,
 )
+from shared.outbound.answers import Answer
 from shared.secret import Secret
-from shared.servicenow.answers import Answer, result_of, retry_after_s
+from shared.servicenow.answers import result_of, retry_after_s, transaction_id_of
 from tests.unit.servicenow.support import (
     ACCESS,
     ACCESS_TOKEN,
@@ -53,10 +58,10 @@ def same(name: str, reply: Reply, error: type[ConnectorError], code: str) -> Cas
     return Case(name, reply, (error, code), (error, code), may_be_written=error is AccessTokenRefused)
 
 
-def unclear(name: str, reply: Reply, code: str) -> Case:
+def unclear(name: str, reply: Reply, code: str, error: type[ServiceNowUnavailable] = ServiceNowUnavailable) -> Case:
     """The answer does not say what became of the request."""
     unknown = OutcomeUnknown, "outcome_unknown"
-    return Case(name, reply, (ServiceNowUnavailable, code), unknown, may_be_written=True)
+    return Case(name, reply, (error, code), unknown, may_be_written=True)
 
 
 def in_front(name: str, reply: Reply, code: str = "servicenow_not_the_api") -> Case:
@@ -211,11 +216,16 @@ CASES = [
         "servicenow_throttled",
     ),
     same("full queue", raw_reply(b"Too Many Requests", 429), ServiceNowThrottled, "servicenow_throttled"),
-    same("hibernating", raw_reply(HIBERNATING), ServiceNowUnavailable, "servicenow_hibernating"),
-    unclear("login page", raw_reply(b"<html>Log in</html>"), "servicenow_not_the_api"),
+    same("hibernating", raw_reply(HIBERNATING), InstanceHibernating, "servicenow_hibernating"),
+    unclear("login page", raw_reply(b"<html>Log in</html>"), "servicenow_not_the_api", NotTheApi),
     unclear("no application node", raw_reply(b"<html>Bad Gateway</html>", 502), "servicenow_unavailable"),
     unclear("waiting in the session", raw_reply(b"", 202), "servicenow_busy"),
-    unclear("quota", error_reply(500, QUOTA, f"{QUOTA} Check logs for error trace"), "servicenow_quota_exceeded"),
+    unclear(
+        "quota",
+        error_reply(500, QUOTA, f"{QUOTA} Check logs for error trace"),
+        "servicenow_quota_exceeded",
+        QuotaExceeded,
+    ),
     unclear(
         "500 with a stack trace", error_reply(500, "java.lang.NullPointerException", None), "servicenow_unavailable"
     ),
@@ -224,15 +234,25 @@ CASES = [
         "cut off",
         raw_reply(b'{"result":[{"sys_id":"1"},{"sys_id":"2","error":{"message":"x"}', 200, "application/json"),
         "answer_incomplete",
+        AnswerIncomplete,
     ),
-    unclear("rows and an error", json_reply({"result": [], "error": {"message": QUOTA}}), "answer_incomplete"),
-    unclear("no result", json_reply({"session": {}}), "answer_incomplete"),
-    unclear("not an object", json_reply([1]), "answer_incomplete"),
-    unclear("result of another shape", json_reply({"result": "text"}), "answer_incomplete"),
-    unclear("result of texts", json_reply({"result": ["text"]}), "answer_incomplete"),
-    unclear("empty body", raw_reply(b"", 200, "application/json"), "answer_incomplete"),
-    unclear("bottomless nesting", raw_reply(b"[" * 200_000, 200, "application/json"), "answer_incomplete"),
-    unclear("not UTF-8", raw_reply(b'{"result":"\xff"}', 200, "application/json"), "answer_incomplete"),
+    unclear(
+        "rows and an error",
+        json_reply({"result": [], "error": {"message": QUOTA}}),
+        "answer_incomplete",
+        AnswerIncomplete,
+    ),
+    unclear("no result", json_reply({"session": {}}), "answer_incomplete", AnswerIncomplete),
+    unclear("not an object", json_reply([1]), "answer_incomplete", AnswerIncomplete),
+    unclear("result of another shape", json_reply({"result": "text"}), "answer_incomplete", AnswerIncomplete),
+    unclear("result of texts", json_reply({"result": ["text"]}), "answer_incomplete", AnswerIncomplete),
+    unclear("empty body", raw_reply(b"", 200, "application/json"), "answer_incomplete", AnswerIncomplete),
+    unclear(
+        "bottomless nesting", raw_reply(b"[" * 200_000, 200, "application/json"), "answer_incomplete", AnswerIncomplete
+    ),
+    unclear(
+        "not UTF-8", raw_reply(b'{"result":"\xff"}', 200, "application/json"), "answer_incomplete", AnswerIncomplete
+    ),
 ]
 
 
@@ -330,7 +350,7 @@ def test_no_name_leaves_its_line_or_repeats_the_token(before: str, after: str, b
 )
 def test_a_transaction_id_is_one_or_none(sent: str, kept: bool) -> None:
     answer = Answer(200, {"x-transaction-id": sent}, b"", Secret("c0ffee"))
-    assert answer.transaction_id == (sent if kept else None)
+    assert transaction_id_of(answer) == (sent if kept else None)
 
 
 async def test_no_record_found_is_an_empty_list() -> None:

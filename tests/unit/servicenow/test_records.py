@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from shared.connections.model import Place, TicketKind
 from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused
-from shared.servicenow.bodies import ANSWER_LIMIT
+from shared.outbound.bodies import ANSWER_LIMIT
+from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.records import FIELDS, TEXTS
 from shared.tickets.model import Record
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
 from shared.tickets.sync import PAGE_SIZE
+from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import (
     ACCESS,
     KIND_SETTINGS,
     TICKET_ID,
-    Answering,
     Reply,
     cell,
     error_reply,
@@ -260,7 +261,7 @@ class Table:
         )
 
     async def walk(self, page_size: int) -> list[Key]:
-        client = ServiceNowClient(transport=Answering(self))
+        client = ServiceNowClient(Transport(network=Answering(self)))
         found: list[Key] = []
         place: Place | None = Place()
         while place is not None:

@@ -1,35 +1,36 @@
-"""What is promised of every request (see the module's description)."""
+"""What the lack of an answer means, what is repeated and what is logged."""
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import gzip
 import json
 import logging
-import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 import stamina
-import trustme
 
-from shared.connections.ports import InstanceAccess
-from shared.errors import ConnectorError, InstanceClosed, OutcomeUnknown, ServiceNowThrottled, ServiceNowUnavailable
-from shared.secret import Secret
-from shared.servicenow.bodies import ANSWER_LIMIT, SMALL_ANSWER
+from shared.errors import (
+    ConnectorError,
+    InstanceBusy,
+    InstanceClosed,
+    NoRoomForAnswer,
+    OutcomeUnknown,
+    ServiceNowThrottled,
+    ServiceNowUnavailable,
+)
+from shared.outbound.bodies import ANSWER_LIMIT, SMALL_ANSWER
+from shared.outbound.transport import Limits, Transport
+from shared.outbound.turns import LARGE_ANSWERS_PER_QUEUE
 from shared.servicenow.client import ServiceNowClient
-from shared.servicenow.transport import Limits
-from shared.servicenow.turns import LARGE_ANSWERS_PER_INSTANCE, MEMORY_FOR_ANSWERS, REQUESTS_PER_INSTANCE
+from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import (
     ACCESS,
     ACCESS_TOKEN,
-    CONNECTION,
     KIND_SETTINGS,
-    Answering,
     Reply,
     error_reply,
     instance,
@@ -52,34 +53,6 @@ async def write(peer_client: ServiceNowClient) -> None:
     await peer_client.records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
 
 
-def test_httpx_is_imported_in_one_module() -> None:
-    importers = {
-        path.name
-        for path in Path("shared").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "httpx" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "httpx")
-    }
-    assert importers == {"transport.py"}
-
-
-async def test_no_cookie_is_ever_sent_back() -> None:
-    cookies = [
-        ("Set-Cookie", "JSESSIONID=1; Path=/; HttpOnly"),
-        ("Set-Cookie", "glide_session_store=2; Max-Age=1800; Path=/; Domain=contoso.service-now.com"),
-        ("Set-Cookie", "glide_user_route=3; Path=/; Domain=.service-now.com; Secure"),
-        ("Content-Type", "application/json"),
-    ]
-    peer = instance(lambda _: httpx.Response(200, headers=cookies, json={"result": []}))
-    client = peer.client()
-    await read(client)
-    await read(client)
-    await client.oauth.revoke(CONNECTION, Secret("x"))
-    await read(client)
-    assert len(peer.requests) == 4
-    assert all("cookie" not in request.headers for request in peer.requests)
-
-
 @pytest.mark.parametrize("location", ["https://elsewhere.example/", "javascript:alert(1)", "http://[", "//:x", "\xff"])
 async def test_redirects_are_not_followed(location: str) -> None:
     headers = httpx.Headers({"Location": location}, encoding="latin-1")
@@ -91,13 +64,11 @@ async def test_redirects_are_not_followed(location: str) -> None:
     assert caught.value.may_be_written, "what answers in this way may have passed the request on first"
 
 
-async def test_headers() -> None:
+async def test_the_token_is_sent_as_bearer() -> None:
     peer = instance(NOTHING)
     await read(peer.client())
-    headers = peer.requests[0].headers
-    assert headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
-    assert headers["user-agent"] == "servicenow-tickets-for-microsoft-365"
-    assert headers["accept"] == "application/json"
+    assert peer.requests[0].headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
+    assert peer.requests[0].headers["accept"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -161,12 +132,6 @@ async def test_the_body_is_bounded() -> None:
         await write(peer.client())
 
 
-async def test_only_gzip_is_asked_for() -> None:
-    peer = instance(NOTHING)
-    await read(peer.client())
-    assert peer.requests[0].headers["accept-encoding"] == "gzip"
-
-
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate"])
 async def test_an_answer_in_another_encoding_is_no_answer(encoding: str) -> None:
     async def packed() -> AsyncIterator[bytes]:
@@ -183,67 +148,6 @@ async def test_an_answer_in_another_encoding_is_no_answer(encoding: str) -> None
     with pytest.raises(OutcomeUnknown):
         await write(peer.client())
     assert len(peer.requests) == 2, "it would be the same again"
-
-
-class Dripping:
-    """Instances whose answers are large and never end."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host == "healthy.service-now.com":
-            return large_reply(request)
-        return httpx.Response(200, headers={"Content-Type": "application/json"}, content=self._drip())
-
-    async def _drip(self) -> AsyncIterator[bytes]:
-        yield b" " * SMALL_ANSWER
-        self.begun += 1
-        yield b" "
-        await asyncio.Event().wait()
-
-
-large_reply = json_reply({"result": [], "more": "x" * SMALL_ANSWER * 2})
-
-
-async def ended[Result](
-    tasks: Sequence[asyncio.Task[Result]], count: int
-) -> tuple[list[asyncio.Task[Result]], list[asyncio.Task[Result]]]:
-    """Wait until so many tasks have come to their end; return those, and those that go on."""
-    while sum(task.done() for task in tasks) < count:
-        await asyncio.sleep(0.01)
-    return [task for task in tasks if task.done()], [task for task in tasks if not task.done()]
-
-
-async def test_large_answers_of_one_instance_leave_room_for_those_of_others() -> None:
-    client = ServiceNowClient(transport=Answering(Dripping()), limits=Limits(turn_s=0.05))
-    waiting = [asyncio.create_task(read(client)) for _ in range(REQUESTS_PER_INSTANCE)]
-    done, rest = await ended(waiting, REQUESTS_PER_INSTANCE - LARGE_ANSWERS_PER_INSTANCE)
-    assert len(rest) == LARGE_ANSWERS_PER_INSTANCE
-    for task in done:
-        with pytest.raises(ServiceNowUnavailable) as caught:
-            task.result()
-        assert caught.value.code == "connector_busy"
-    healthy = InstanceAccess("https://healthy.service-now.com", ACCESS.access_token)
-    assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
-    for task in rest:
-        task.cancel()
-
-
-async def test_large_answers_together_stay_within_the_memory_for_them() -> None:
-    client = ServiceNowClient(transport=Answering(Dripping()), limits=Limits(turn_s=0.05))
-    instances = [InstanceAccess(f"https://i{number}.service-now.com", ACCESS.access_token) for number in range(24)]
-    waiting = [asyncio.create_task(client.records.list_by_sys_id(each, ["1" * 32])) for each in instances]
-    _, rest = await ended(waiting, len(instances) - MEMORY_FOR_ANSWERS // ANSWER_LIMIT)
-    assert len(rest) * ANSWER_LIMIT == MEMORY_FOR_ANSWERS
-    healthy = InstanceAccess("https://healthy.service-now.com", ACCESS.access_token)
-    with pytest.raises(ServiceNowUnavailable) as caught:
-        await client.records.list_by_sys_id(healthy, ["1" * 32])
-    assert caught.value.code == "connector_busy"
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == [], "what was held went back"
 
 
 @pytest.mark.parametrize("stumble", [UNAVAILABLE, httpx.ReadError("reset"), httpx.ConnectError("refused")])
@@ -298,7 +202,7 @@ async def test_repeating_stays_within_the_total() -> None:
         await asyncio.sleep(0.04)
         return httpx.Response(502)
 
-    client = ServiceNowClient(transport=Answering(slow), limits=Limits(get_total_s=0.06))
+    client = ServiceNowClient(Transport(network=Answering(slow)), limits=Limits(get_total_s=0.06))
     with pytest.raises(ServiceNowUnavailable) as caught:
         await read(client)
     assert caught.value.code == "servicenow_timeout", "the second attempt had only what the first had left"
@@ -340,7 +244,7 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(write(ServiceNowClient(transport=Answering(hang))))
+    task = asyncio.create_task(write(ServiceNowClient(Transport(network=Answering(hang)))))
     await sent.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -348,117 +252,41 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
     assert [event["outcome"] for event in events()] == ["canceled"]
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's certificate, and its own authority."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(ca_file)
-    return context, ca_file
+class Hanging(httpx.AsyncBaseTransport):
+    """Instances that never answer, some of them after the beginning of a large answer."""
+
+    def __init__(self, *, begins: bool) -> None:
+        self._begins = begins
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._begins:
+            return httpx.Response(200, headers={"Content-Type": "application/json"}, content=self._drip())
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _drip(self) -> AsyncIterator[bytes]:
+        yield b" " * SMALL_ANSWER
+        yield b" "
+        await asyncio.Event().wait()
 
 
-@pytest.fixture
-async def tls_instance(certificate: tuple[ssl.SSLContext, Path]) -> AsyncIterator[tuple[InstanceAccess, Path]]:
-    """A server on the loopback interface with that certificate."""
-    context, ca_file = certificate
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\nConnection: close\r\n\r\n"
-            b'{"result":[]}'
-        )
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield InstanceAccess(f"https://localhost:{port}", Secret(ACCESS_TOKEN)), ca_file
-
-
-async def test_an_instance_that_hangs_uses_up_nothing_of_another(
-    tls_instance: tuple[InstanceAccess, Path],
-    certificate: tuple[ssl.SSLContext, Path],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("begins", "error", "at_once"),
+    [(False, InstanceBusy, Limits().at_once), (True, NoRoomForAnswer, LARGE_ANSWERS_PER_QUEUE)],
+)
+async def test_who_waits_for_an_instance_that_hangs_is_told_so(
+    begins: bool, error: type[ServiceNowUnavailable], at_once: int
 ) -> None:
-    healthy, ca_file = tls_instance
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
-    connected = 0
-
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connected
-        connected += 1
-        await reader.read()
-        writer.close()
-
-    client = ServiceNowClient(limits=Limits(turn_s=0.4, connect_s=2.0))
-    async with await asyncio.start_server(hang, "127.0.0.1", 0, ssl=certificate[0]) as server:
-        hanging = InstanceAccess(f"https://localhost:{server.sockets[0].getsockname()[1]}", ACCESS.access_token)
-        waiting = [asyncio.create_task(client.records.list_by_sys_id(hanging, ["1" * 32])) for _ in range(50)]
-        await asyncio.sleep(0.1)
-        assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
-        done, _ = await asyncio.wait(waiting, timeout=0.8)
-        assert connected == REQUESTS_PER_INSTANCE
-        assert len(done) == 50 - REQUESTS_PER_INSTANCE, "the others did not wait for ever"
-        for task in done:
-            with pytest.raises(ServiceNowUnavailable, match="nothing was written") as caught:
-                task.result()
-            assert (type(caught.value), caught.value.code) == (ServiceNowUnavailable, "instance_busy")
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        assert await client.records.list_by_sys_id(healthy, ["1" * 32]) == []
-    await client.aclose()
-
-
-async def test_ssl_cert_file_is_honoured(
-    tls_instance: tuple[InstanceAccess, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    access, ca_file = tls_instance
-    monkeypatch.setenv("NO_PROXY", "localhost")
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    stranger = ServiceNowClient()
-    with pytest.raises(ServiceNowUnavailable, match="could not be reached"):
-        await stranger.records.list_by_sys_id(access, ["1" * 32])
-    await stranger.aclose()
-    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
-    client = ServiceNowClient()
-    assert await client.records.list_by_sys_id(access, ["1" * 32]) == []
-    await client.aclose()
-
-
-async def test_a_proxy_serves_https_and_never_plain_http(
-    monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callable[[], int]
-) -> None:
-    asked: list[bytes] = []
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n"))
-        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    async with server:
-        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, proxy)
-            monkeypatch.setenv(name.lower(), proxy)
-        monkeypatch.setenv("NO_PROXY", "")
-        monkeypatch.setenv("no_proxy", "")
-        client = ServiceNowClient()
-        with stamina.set_testing(True, attempts=1):
-            with pytest.raises(ServiceNowUnavailable):
-                await write(client)
-            loopback = InstanceAccess(f"http://127.0.0.1:{unused_tcp_port_factory()}", Secret(ACCESS_TOKEN))
-            with pytest.raises(ServiceNowUnavailable):
-                await client.records.list_by_sys_id(loopback, ["1" * 32])
-        await client.aclose()
-    assert asked == [b"CONNECT contoso.service-now.com:443 HTTP/1.1\r\n"]
+    client = ServiceNowClient(Transport(network=Hanging(begins=begins)), limits=Limits(turn_s=0.02))
+    waiting = [asyncio.create_task(read(client)) for _ in range(Limits().at_once + 1)]
+    while sum(task.done() for task in waiting) < len(waiting) - at_once:
+        await asyncio.sleep(0.01)
+    failures = [task.exception() for task in waiting if task.done()]
+    assert error in {type(failure) for failure in failures}
+    assert all(isinstance(failure, ServiceNowUnavailable) and not failure.may_be_written for failure in failures)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_throttled_reads_tell_how_long() -> None:

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import Place, SyncState
-from shared.errors import AccessRefused, ServiceNowUnavailable, StorageUnavailable
+from shared.errors import (
+    AccessRefused,
+    AnswerTooLarge,
+    NoRoomForAnswer,
+    QuotaExceeded,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+)
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.reach import TRY_MORE_AFTER, Reach
@@ -522,11 +529,11 @@ async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callab
     assert (world.state.read_step, world.state.read_step_at) == (0, None)
 
 
-@pytest.mark.parametrize("code", ["answer_too_large", "connector_busy"])
-async def test_too_large_an_answer_leads_to_smaller_pages_at_once(code: str) -> None:
+@pytest.mark.parametrize("error", [AnswerTooLarge, NoRoomForAnswer])
+async def test_too_large_an_answer_leads_to_smaller_pages_at_once(error: type[ServiceNowUnavailable]) -> None:
     world = World()
     await world.tickets(12)
-    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: reach.page_size > 1, code
+    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: reach.page_size > 1, error
     counts = await world.run()
     assert counts.complete
     world.assert_same()
@@ -536,19 +543,17 @@ async def test_too_large_an_answer_leads_to_smaller_pages_at_once(code: str) -> 
 
 async def test_where_even_the_smallest_page_is_too_large_it_is_told() -> None:
     world = World()
-    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: True, "answer_too_large"
-    with pytest.raises(ServiceNowUnavailable) as caught:
+    world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: True, AnswerTooLarge
+    with pytest.raises(AnswerTooLarge):
         await world.run()
-    assert caught.value.code == "answer_too_large"
     assert (world.pages, world.state.read_step) == (2, 2)
 
 
 async def test_where_even_the_least_is_too_dear_it_is_told() -> None:
     world = World()
     world.servicenow.cancels = lambda reach: True
-    with pytest.raises(ServiceNowUnavailable) as caught:
+    with pytest.raises(QuotaExceeded):
         await world.run()
-    assert caught.value.code == "servicenow_quota_exceeded"
     assert world.state.read_step == 3
 
 

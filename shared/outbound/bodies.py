@@ -11,8 +11,7 @@ import zlib
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-from shared.errors import ServiceNowUnavailable
-from shared.servicenow.answers import unusable_answer
+from shared.outbound.failures import NoAnswer, Reason
 
 ACCEPTED_CODING: Final = "gzip"
 """What ``Accept-Encoding`` asks for; an answer that is not encoded is accepted as well (RFC 9110, 12.5.3)."""
@@ -28,7 +27,7 @@ _GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
 
 
 async def read_body(
-    pieces: AsyncIterable[bytes], codings: Sequence[str], *, make_room: Callable[[], Awaitable[None]], writing: bool
+    pieces: AsyncIterable[bytes], codings: Sequence[str], *, make_room: Callable[[], Awaitable[None]]
 ) -> bytes:
     """Return the body of an answer.
 
@@ -36,16 +35,13 @@ async def read_body(
         pieces: The body as it was received.
         codings: The names in ``Content-Encoding``, in the order in which they were applied.
         make_room: Awaited once, before the body grows beyond :data:`SMALL_ANSWER`; it may raise.
-        writing: The request was a write.
 
     Raises:
-        OutcomeUnknown: Only for a write: there is no usable body.
-        ServiceNowUnavailable: The same for a read: codes ``answer_too_large``, ``answer_encoded``,
-            ``answer_incomplete``.
+        NoAnswer: There is no usable body: it is too large, encoded in another way, or cut off.
     """
     layers = [name for coding in codings if (name := coding.strip().lower()) not in {"", "identity"}]
     if layers and layers not in _GZIP_NAMES:
-        raise _encoded(writing=writing)
+        raise NoAnswer(Reason.ENCODED)
     gzip = _Gzip() if layers else None
     body = bytearray()
     received = 0
@@ -55,21 +51,19 @@ async def read_body(
             for part in (piece,) if gzip is None else gzip.parts(piece):
                 length = len(body) + len(part)
                 if max(length, received) > ANSWER_LIMIT:
-                    raise unusable_answer(
-                        "ServiceNow's answer was larger than any expected one.", "answer_too_large", writing=writing
-                    )
+                    raise NoAnswer(Reason.TOO_LARGE)
                 if len(body) <= SMALL_ANSWER < length:
                     await make_room()
                 body += part
                 await asyncio.sleep(0)
             if gzip is not None and gzip.goes_on_after_its_end:
-                raise _encoded(writing=writing)
+                raise NoAnswer(Reason.ENCODED)
     except zlib.error:
         is_whole = False
     else:
         is_whole = gzip is None or gzip.has_ended or not received
     if not is_whole:
-        raise unusable_answer("ServiceNow's answer was cut off or incomplete.", "answer_incomplete", writing=writing)
+        raise NoAnswer(Reason.CUT_OFF)
     return bytes(body)
 
 
@@ -98,11 +92,3 @@ class _Gzip:
     def goes_on_after_its_end(self) -> bool:
         """Whether bytes follow the end of the stream; no server adds a second one to an answer."""
         return bool(self._stream.unused_data)
-
-
-def _encoded(*, writing: bool) -> ServiceNowUnavailable:
-    return unusable_answer(
-        "ServiceNow's answer was encoded in a way that the connector did not ask for.",
-        "answer_encoded",
-        writing=writing,
-    )

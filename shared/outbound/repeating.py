@@ -1,0 +1,48 @@
+"""Repeating a read when a service stumbles; nothing else is ever repeated here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import stamina
+
+READ_ATTEMPTS: Final = 3
+LONGEST_WAIT_BETWEEN_READS_S: Final = 5.0
+"""A service that asks for a longer wait leaves it to the caller to come back."""
+
+# Every attempt has its own record in the log already.
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+async def read_again[Result](
+    read: Callable[[float], Awaitable[Result]],
+    *,
+    total_s: float,
+    wait_before_repeating: Callable[[Exception], bool | float],
+) -> Result:
+    """Read, and once or twice more after a wait.
+
+    Args:
+        read: Reads within so many seconds.
+        total_s: Seconds for all attempts and waits together.
+        wait_before_repeating: Says of an error whether to repeat (after a short random wait), or after how many
+            seconds.
+
+    Raises:
+        Exception: What the last attempt raises.
+    """
+    ends = time.monotonic() + total_s
+    async for attempt in stamina.retry_context(
+        on=wait_before_repeating, attempts=READ_ATTEMPTS, timeout=total_s, wait_initial=0.2, wait_max=2.0
+    ):
+        with attempt:
+            return await read(ends - time.monotonic())
+    raise AssertionError("the last attempt returns or raises")
+
+
+def short_wait(retry_after_s: float | None) -> bool | float:
+    """Return the wait that a service asked for when it is short enough to be waited for here; False otherwise."""
+    short = retry_after_s is not None and retry_after_s <= LONGEST_WAIT_BETWEEN_READS_S
+    return retry_after_s if short and retry_after_s is not None else False
