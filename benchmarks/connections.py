@@ -92,7 +92,7 @@ async def _maintain(connector: Connector) -> Effort:
 
 
 async def _counted_ms(connector: Connector, connection: Connection, tickets: int) -> float:
-    """Return the median time of counting so many tickets, in milliseconds, after the timer has folded the counts."""
+    """Return the median time of counting tickets, in milliseconds, after the timer has folded the counts."""
     await store_counts(connector, connection, new_ids(connection.connection_id, tickets))
     await connector.app.tickets.compact_summary(connection.connection_id, connector.clock())
     efforts = []

@@ -29,7 +29,7 @@ AT_ONCE = 16
 
 
 class BenchmarkClock:
-    """A clock that stands still until it is moved, so that nothing becomes due while it is measured."""
+    """A clock that is stopped until it is moved, so that nothing becomes due while it is measured."""
 
     def __init__(self) -> None:
         self._now = datetime.now(UTC)

@@ -38,7 +38,7 @@ class _Import:
 
 
 def measure(runs: int) -> Iterator[Figure]:
-    """Import each set of modules so many times."""
+    """Import each set of modules a number of times."""
     given_up = _given_up_packages()
     with (
         folder_of([*runtime_packages(), *given_up]) as packages,

@@ -28,7 +28,7 @@ PROCESS_STATUS: Final = Path("/proc/self/status")
 
 
 async def measure(world: World, *, hanging: int, answering: int) -> Sequence[Figure]:
-    """Measure with so many instances of each sort."""
+    """Measure with a number of instances of each sort."""
     async with AsyncExitStack() as instances, new_connector(world) as connector:
         silent = [await instances.enter_async_context(_hanging_instance()) for _ in range(hanging)]
         answer = large_answer()

@@ -1,5 +1,5 @@
 """The world around the product, on one machine: ServiceNow, Key Vault, managed identity, storage, a Functions host.
 
-Each part is a process of its own and speaks the protocol of what it stands for; the product cannot tell the difference
+Each part is a process of its own and speaks the protocol of what it stands for; the product sees no difference
 and never imports anything from here.
 """

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 DIRECTORY = Path(__file__).parent.parent / ".sandbox" / "certificates"
-"""Where the files stand unless told otherwise; git does not track it."""
+"""Where the files are by default; git does not track it."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class ClockShift:
 
     @classmethod
     def create(cls, file: Path, *, ahead_s: float = 0.0) -> Self:
-        """Begin with a clock that is so many seconds ahead; the file is changed in place when it is there."""
+        """Begin with a clock that is this many seconds ahead; the file is changed in place when it is there."""
         shift = cls(file)
         shift._write(ahead_s, 0.0)
         return shift

@@ -27,7 +27,7 @@ _SERVER_PORTS = range(20_000, 32_768)
 
 
 class SandboxError(Exception):
-    """The sandbox cannot do what was asked; the text tells a person why and what to do."""
+    """The sandbox cannot do what was asked; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Processes:
 
 
 def accepts_connections(port: int) -> bool:
-    """Tell whether something listens on a loopback port."""
+    """Say whether something listens on a loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0

@@ -1,4 +1,4 @@
-"""The main job once, told line by line: connect ServiceNow, create tickets, see them worked on, tokens renewed."""
+"""The main job once, shown line by line: connect ServiceNow, create tickets, see them worked on, tokens renewed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Walkthrough:
         self._requests_told = 0
 
     def run(self) -> None:
-        """Tell the whole story.
+        """Play the whole story.
 
         Raises:
             StepFailedError: A step did not hold.
@@ -243,7 +243,7 @@ class Walkthrough:
         self._detail(name, found if shown is None else shown)
 
     def _tell_requests(self) -> None:
-        """Tell what the app has asked ServiceNow since the last time."""
+        """Show what the app has asked ServiceNow since the last time."""
         requests = [entry for entry in self._control.requests() if entry["user_agent"] == USER_AGENT]
         new, self._requests_told = requests[self._requests_told :], len(requests)
         self._detail("requests to ServiceNow", len(new) or "none")

@@ -24,7 +24,7 @@
     ├── FixRequest                   the caller changes the request
     └── OurBug                       somebody reads the log
 
-Each carries a stable ``code`` (the table stands in ``docs/api.md``), a ``message`` that says what happened, and
+Each carries a stable ``code`` (the table is in ``docs/api.md``), a ``message`` that says what happened, and
 ``next_step``. No message ever holds a secret or a ticket's text.
 """
 
@@ -60,7 +60,7 @@ class ProblemMembers(TypedDict, total=False):
 
 
 class ConnectorError(Exception):
-    """An error that can be told to a person.
+    """An error that can be shown to a person.
 
     Attributes:
         code: Stable identifier, lower case with underscores.

@@ -1,7 +1,7 @@
 """The log: one JSON object per line, one event name per thing that happens.
 
 Fields are ids, counts, codes, durations. Never a secret, never a ticket's text, never a person's name.
-The names stand in ``docs/operations.md``; alerts and the workbook read them.
+The names are in ``docs/operations.md``; alerts and the workbook read them.
 """
 
 from __future__ import annotations

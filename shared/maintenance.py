@@ -129,7 +129,7 @@ class Maintenance:
             )
 
     async def _isolated(self, connection: Connection, deadline: datetime) -> None:
-        """Do one connection's part; whatever happens there stays there, and is told in one line of the log."""
+        """Do one connection's part; whatever happens there stays there, and one line of the log says it."""
         with log_context(connection_id=connection.connection_id), span("connection_maintenance") as part:
             await self._maintain(connection, deadline, part)
 

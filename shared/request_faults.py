@@ -1,4 +1,4 @@
-"""The faults of a request's body, told by their places."""
+"""The faults of a request's body, named by their places."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from shared.errors import Fault, FixRequest
 
 MAX_FAULTS: Final = 20
-"""So many faults of one request are listed."""
+"""At most this number of faults of one request is listed."""
 MAX_NAME_SHOWN: Final = 100
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SCOPE: Final = "servicenow-tickets"
 """The instrumentation scope of everything that is recorded here."""
 SUPPRESSED: Final = "suppress_instrumentation"
-"""The key by which OpenTelemetry's instrumentations of libraries are told to be silent."""
+"""The key that silences OpenTelemetry's instrumentations of libraries."""
 DURATIONS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
 """Bounds of a histogram's buckets, from a second to a day."""
 
@@ -118,7 +118,7 @@ def span(name: str, *, to: str | None = None) -> Iterator[Span]:
     Args:
         name: What is done; one of few names.
         to: The service that is called, when the block is one request to it. Spans of libraries below are suppressed
-            then: they would carry the whole address, and an e-mail address stands in some of ours.
+            then: they would carry the whole address, and some of ours contain an e-mail address.
     """
     if _recorder is None:
         yield _NOTHING

@@ -1,4 +1,4 @@
-"""What every test can ask for; the fixtures themselves stand in ``tests/fixtures``."""
+"""What every test can ask for; the fixtures themselves are in ``tests/fixtures``."""
 
 from __future__ import annotations
 

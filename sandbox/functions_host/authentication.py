@@ -163,7 +163,7 @@ class AppServiceAuthentication:
         return next((person_principal(tenant, person) for person in tenant.people if person.oid == oid), None)
 
     def _announced(self, scope: Scope, principal: Mapping[str, Any] | None, path: str) -> Scope:
-        """Replace the principal's headers; an excluded path is told of nobody."""
+        """Replace the principal's headers; an excluded path gets none."""
         headers = [(name, value) for name, value in scope["headers"] if not name.lower().startswith(_STRIPPED)]
         if principal is not None and not self._is_excluded(path):
             claims = {claim["typ"]: claim["val"] for claim in principal["claims"]}

@@ -33,7 +33,7 @@ class HttpFunction:
     authorization_level: AuthorizationLevel
 
     def takes(self, method: str) -> bool:
-        """Tell whether the function is meant for a method; HEAD and OPTIONS are never implied."""
+        """Say whether the function is meant for a method; HEAD and OPTIONS are never implied."""
         return self.methods is None or method in self.methods
 
 

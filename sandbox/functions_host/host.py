@@ -141,11 +141,11 @@ class FunctionsHost:
             storage: A directory shared by several hosts; None keeps leases, status and keys in memory.
             host_id: Hosts of one id share locks and keys; made from the machine and the folder when None.
             authentication: App Service Authentication in front; None leaves it out.
-            sys_path_order: Where the app's folder stands in ``sys.path``.
+            sys_path_order: Where the app's folder is in ``sys.path``.
             is_behind_front_end: Believe ``X-Forwarded-Proto`` and ``Disguised-Host`` (Functions host §Q8, §A14).
             runs_timers: False leaves every timer to `run_timer` and ``POST /admin/functions/<name>``.
             clock: Time of the timers.
-            lease: How long a killed host's timers stand still, at least.
+            lease: How long a killed host's timers do not run, at least.
             delays: How long the host takes over dead and overdue workers.
             start_up: ``MODULE:FUNCTION``, called in each worker before it imports the app.
         """
@@ -216,7 +216,7 @@ class FunctionsHost:
         return self._supervisor.process_id
 
     async def kill_worker(self) -> None:
-        """Fail every call in flight at once and start anew, module state gone (Functions host §C8)."""
+        """Fail every call in flight at once and start again, module state gone (Functions host §C8)."""
         await self._supervisor.kill_worker()
 
     async def run_timer(self, name: str, *, is_past_due: bool = False) -> None:

@@ -27,7 +27,7 @@ class Keys:
     of_function: Callable[[str], str]
 
     def open(self, level: AuthorizationLevel, function_name: str, presented: str | None) -> bool:
-        """Tell whether a key opens a function."""
+        """Say whether a key opens a function."""
         if level == "ANONYMOUS":
             return True
         if level == "ADMIN":
@@ -35,11 +35,11 @@ class Keys:
         return self.is_known(presented, function_name)
 
     def is_master(self, presented: str | None) -> bool:
-        """Tell whether it is the master key."""
+        """Say whether it is the master key."""
         return _equal(presented, self.master)
 
     def is_known(self, presented: str | None, function_name: str | None = None) -> bool:
-        """Tell whether it is the master key, the host key, or the key of the function named."""
+        """Say whether it is the master key, the host key, or the key of the function named."""
         known = [self.master, self.host, *([self.of_function(function_name)] if function_name else [])]
         return any(_equal(presented, key) for key in known)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 type SysPathOrder = Literal["development", "managed"]
-"""Where the app's folder stands in the worker's ``sys.path``: last (Functions host §S5) or first (§S6)."""
+"""Where the app's folder is in the worker's ``sys.path``: last (Functions host §S5) or first (§S6)."""
 
 
 @dataclass(frozen=True, slots=True)

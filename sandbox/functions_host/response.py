@@ -28,7 +28,7 @@ class Response:
     """Host settings add no header to it (Functions host §P29)."""
 
     def has(self, name: str) -> bool:
-        """Tell whether a header is there."""
+        """Say whether a header is there."""
         return any(own.lower() == name.lower() for own, _ in self.headers)
 
 
@@ -75,7 +75,7 @@ def _from_text(text: str) -> Response:
 
 
 def write_cookie(cookie: Cookie) -> str:
-    """Write a cookie anew, as the host does after the worker has taken it apart (Functions host §P20 to §P26)."""
+    """Rewrite a cookie, as the host does after the worker has taken it apart (Functions host §P20 to §P26)."""
     parts = [f"{cookie.name}={quote(cookie.value, safe='-._~')}"]
     if cookie.expires_s is not None:
         parts.append(f"expires={formatdate(cookie.expires_s, usegmt=True)}")

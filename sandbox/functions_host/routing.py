@@ -183,7 +183,7 @@ class Parameter:
 
 
 type Segment = Sequence[str | Parameter]
-"""What stands between two slashes: literal text and parameters, never two parameters side by side."""
+"""What is between two slashes: literal text and parameters, never two parameters side by side."""
 
 
 @dataclass(frozen=True, slots=True)

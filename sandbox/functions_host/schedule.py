@@ -124,7 +124,7 @@ class Schedule:
         return None
 
     def is_under_a_minute(self, at: datetime, zone: tzinfo = UTC) -> bool:
-        """Tell whether the next occurrences are less than a minute apart; no monitor then (Functions host §T9)."""
+        """Say whether the next occurrences are less than a minute apart; no monitor then (Functions host §T9)."""
         if self.interval is not None:
             return self.interval < timedelta(minutes=1)
         first = self.next_after(at, zone)

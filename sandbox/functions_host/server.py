@@ -124,7 +124,7 @@ class Server:
         except _Refused as refused:
             _write_head(writer, refused.status, [(b"Content-Length", b"0"), (b"Connection", b"close")])
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client went away; there is nobody to tell
+            pass  # the client went away; there is nobody to answer
         finally:
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
@@ -254,7 +254,7 @@ class _Body:
         self._expects_continue = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
     async def receive(self) -> Message:
-        """Give the next piece, telling a client that asked to go on first (Functions host §Q22)."""
+        """Give the next piece, after answering a client that asked to go on (Functions host §Q22)."""
         if self._expects_continue:
             self._expects_continue = False
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -87,7 +87,7 @@ class TimerListener:
     async def run(self) -> None:
         """Listen until cancelled; of several hosts on one storage, one gets further than its lock at a time.
 
-        Without storage the timer stands still and the host serves on (Functions host §T18).
+        Without storage the timer does not run and the host serves on (Functions host §T18).
         """
         try:
             while True:
@@ -151,7 +151,7 @@ class TimerListener:
         return not self._function.schedule.is_under_a_minute(self._clock.now(), self._zone)
 
     def _is_past_due(self, now: datetime) -> bool:
-        """Tell whether a run was missed; a new timer, or one whose schedule changed, starts afresh (§T8, §T10)."""
+        """Say whether a run was missed; a new timer, or one whose schedule changed, has no history (§T8, §T10)."""
         status = self.current_status()
         last = datetime.fromisoformat(status["Last"]) if status else NEVER
         if status is not None and last > NEVER:

@@ -40,7 +40,7 @@ from sandbox.functions_host.messages import (
 )
 
 KEPT_PACKAGES = frozenset({"sandbox", "tests", "benchmarks", "conftest", "__main__"})
-"""Packages below the app's folder that are ours, not the app's, and therefore not imported anew."""
+"""Packages below the app's folder that are ours, not the app's, and therefore not imported again."""
 
 
 _place = threading.Lock()

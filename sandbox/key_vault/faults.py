@@ -47,7 +47,7 @@ class Fault:
     retry_after_s: int | None = None
 
     def takes(self, method: str, path: str) -> bool:
-        """Tell whether this request is one of its own, and count it."""
+        """Say whether this request is one of its own, and count it."""
         if self.remaining == 0 or self.method not in (None, method) or not re.search(self.path, path):
             return False
         if self.remaining is not None:

@@ -15,7 +15,7 @@ class KeyVaults:
 
     Attributes:
         process: Their process.
-        urls: Their addresses; the control API stands below ``/sandbox`` of each.
+        urls: Their addresses; the control API is below ``/sandbox`` of each.
     """
 
     process: Process

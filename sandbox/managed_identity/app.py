@@ -35,7 +35,7 @@ RESOURCES = frozenset(
 
 @dataclass
 class Endpoint:
-    """What one app's endpoint knows, and how it is told to misbehave.
+    """What one app's endpoint knows, and how it is made to misbehave.
 
     Attributes:
         secret: What ``X-IDENTITY-HEADER`` has to say (``IDENTITY_HEADER``).

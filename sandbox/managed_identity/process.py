@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sandbox.processes import LOOPBACK, Process, Processes, free_port
 
 SECRET = "sandbox"
-"""The value of ``IDENTITY_HEADER``, unless told otherwise."""
+"""The value of ``IDENTITY_HEADER`` by default."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ManagedIdentityEndpoint:
 
     Attributes:
         process: Its process.
-        base_url: Its address; the control API stands below ``/sandbox``.
+        base_url: Its address; the control API is below ``/sandbox``.
         secret: What its callers have to send.
     """
 

@@ -41,7 +41,7 @@ class InvalidTokenError(Exception):
 
 
 class InvalidAudienceError(InvalidTokenError):
-    """An access token is good, but for somebody else.
+    """An access token is valid, for somebody else.
 
     Attributes:
         audience: For whom it is.

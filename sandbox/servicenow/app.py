@@ -35,7 +35,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
             *control_routes(simulator),
             *rest_routes(instance, authenticate),
         ],
-        # Outermost first: a fault stands before the application, so its answers carry no cookies (ServiceNow §2.9).
+        # Outermost first: a fault comes before the application, so its answers carry no cookies (ServiceNow §2.9).
         middleware=[
             Middleware(RequestLogMiddleware, log=simulator.log),
             Middleware(FaultMiddleware, faults=simulator.faults),

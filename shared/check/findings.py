@@ -1,6 +1,6 @@
 """What a connection check can find: every check, and every reason with the outcome it stands for.
 
-A finding carries names and figures only. Its words stand in the translations, under ``check.<topic>.<reason>.…``.
+A finding carries names and figures only. Its words are in the translations, under ``check.<topic>.<reason>.…``.
 """
 
 from __future__ import annotations

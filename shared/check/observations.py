@@ -33,7 +33,7 @@ class Greeting:
 
     Attributes:
         status: HTTP status, None when nothing answered.
-        ahead_s: Seconds by which the instance's clock is ahead of ours; None when it did not tell the time.
+        ahead_s: Seconds by which the instance's clock is ahead of ours; None when its answer had no time.
     """
 
     reach: Reach

@@ -43,7 +43,7 @@ WAITING_LATE: Final = timedelta(minutes=15)
 OLD_RELEASES: Final = frozenset(
     {"aspen", "berlin", "calgary", "dublin", "eureka", "fuji", "geneva", "helsinki", "istanbul", "jakarta"}
 )
-"""Releases before Kingston. ServiceNow goes through the alphabet more than once, so the letter alone does not tell."""
+"""Releases before Kingston. ServiceNow goes through the alphabet more than once, so the letter is not enough."""
 
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
 _REST_REFUSALS: Final = {
@@ -75,7 +75,7 @@ class DryRun:
     """What became of a dry run for one kind.
 
     Attributes:
-        created: The record; None when it was not created, or nobody can tell.
+        created: The record; None when it was not created, or nobody knows.
         seen: Whether the integration user sees the record through the parent table; None when that is not known.
         closed: Whether the record is certainly closed again.
     """

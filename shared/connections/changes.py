@@ -46,7 +46,7 @@ async def change_connection(
 async def change_sync_state(
     store: ConnectionStore, connection_id: str, change: Callable[[SyncState], SyncState]
 ) -> SyncState:
-    """Store what ``change`` makes of the present state, anew when somebody else changed it meanwhile; return it.
+    """Store what ``change`` makes of the present state, again when somebody else changed it meanwhile; return it.
 
     Raises:
         TryLater: Somebody else was faster again and again.

@@ -29,7 +29,7 @@ class Portal(StrEnum):
 
 
 class ConnectionStatus(StrEnum):
-    """Where a connection stands."""
+    """The status of a connection."""
 
     NOT_CONFIGURED = "not_configured"
     """No client secret yet."""
@@ -88,7 +88,7 @@ class LastError:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One ServiceNow instance, as an administrator configured it, and where it stands.
+    """One ServiceNow instance, as an administrator configured it, and its status.
 
     Attributes:
         connection_id: Chosen by the administrator, ``[a-z0-9-]{1,40}``.

@@ -31,7 +31,7 @@ class ConnectionRemoval:
     async def remove(self, connection_id: str) -> Connection:
         """Remove the connection and return what is left of it; removing it once more finishes what was left undone.
 
-        When ServiceNow could not be told, ``last_error`` says so (``revocation_failed``).
+        When the tokens could not be revoked, ``last_error`` says so (``revocation_failed``).
 
         Raises:
             FixRequest: 404 ``connection_not_found``.

@@ -44,7 +44,7 @@ class LastErrorView(View):
 
 
 class ConnectionView(View):
-    """A connection and where it stands."""
+    """A connection and its status."""
 
     connection_id: str
     display_name: str

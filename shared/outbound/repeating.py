@@ -25,7 +25,7 @@ async def read_again[Result](
     """Read, and once or twice more after a wait.
 
     Args:
-        read: Reads within so many seconds.
+        read: Reads within this many seconds.
         total_s: Seconds for all attempts and waits together.
         wait_before_repeating: Says of an error whether to repeat (after a short random wait), or after how many
             seconds.

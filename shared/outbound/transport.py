@@ -54,7 +54,7 @@ _NOT_SENT: Final = (
 _LOCATION: Final = "connector.location"
 
 for _name in ("httpx", "httpcore"):
-    # Their own log lines show whole addresses, and an e-mail address stands in some of ours.
+    # Their own log lines show whole addresses, and some of ours contain an e-mail address.
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
@@ -214,7 +214,7 @@ async def _keep_location(response: httpx.Response) -> None:
 
 
 def _obstacle(error: BaseException) -> Reason:
-    """Return what stood in the way: httpx keeps the true reason as the cause of the cause of its error."""
+    """Return what was in the way: httpx keeps the true reason as the cause of the cause of its error."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

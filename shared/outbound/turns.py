@@ -26,7 +26,7 @@ class Turns:
         self._of_queue: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, queue: str, at_once: int) -> asyncio.Semaphore:
-        """Return what to wait for in a queue of which so many have their turn at once."""
+        """Return what to wait for in a queue of which a number have their turn at once."""
         turn = self._of_queue.get(queue)
         if turn is None:
             turn = self._of_queue[queue] = asyncio.Semaphore(at_once)

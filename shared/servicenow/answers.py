@@ -185,7 +185,7 @@ def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> Con
 
 
 def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
-    """Tell apart what 403 covers: query rules, access scope, access controls, data policy, business rule."""
+    """Distinguish what 403 covers: query rules, access scope, access controls, data policy, business rule."""
     if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
         return InstanceClosed(
             "The OAuth client lacks the access scope for this API" + _named(answer, scope[1]) + ".",

@@ -35,7 +35,7 @@ class ServiceNowCatalogue:
         )
         if rows is None:
             return None
-        # A condition on a field that may not be read can be dropped without a sign (ServiceNow §2.3).
+        # A condition on a field that may not be read can be dropped silently (ServiceNow §2.3).
         return [
             Choice(row.sys_id, row.line("name"))
             for row in rows

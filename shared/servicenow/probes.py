@@ -75,7 +75,7 @@ CLOSE_NOTES: Final = "Made by a connection check and canceled by it."
 _GREETING_S: Final = 8.0
 _MOST_HOPS: Final = 5
 _ROWS_TRIED: Final = 20
-"""So many records of a table are asked for to see one."""
+"""How many records of a table are asked for to see one."""
 _LONG_AGO: Final = "2000-01-01 00:00:00"
 _FITTING_CLOSE_CODE: Final = re.compile(r"cancel|duplicate|not solved|no resolution|unsuccessful", re.IGNORECASE)
 _RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")

@@ -1,7 +1,7 @@
 """Encoded queries (ServiceNow §2.3): the only place where one is put together.
 
 The grammar has no escape, so a value that holds one of its reserved characters is refused rather than sent: it would
-change the question. An invalid part is dropped by ServiceNow without a sign; whoever asks checks that the rows answer
+change the question. ServiceNow silently drops an invalid part; whoever asks checks that the rows answer
 the question.
 """
 

@@ -93,8 +93,8 @@ class ServiceNowRecords:
         """See the port.
 
         One request asks for both ids. ServiceNow counts rows before access controls take some away, so an empty answer
-        with a count tells a hidden record from none (ServiceNow §2.7). Where ``task`` does not settle it, the table
-        of the kind is asked as well: some instances let the integration user read only that.
+        with a count shows that a record is hidden (ServiceNow §2.7). Where ``task`` does not settle it, the table of
+        the kind is asked as well: some instances let the integration user read only that.
         """
         query = ordered(
             any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", correlation_id)),
@@ -290,7 +290,7 @@ def _check_readable(page: Page, key: str) -> None:
 def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:
     """Refuse rows that cannot be ours, are not behind the place asked for, or not in order.
 
-    ServiceNow drops what it does not accept of a query without a sign (ServiceNow §2.3). Going on from such a page
+    ServiceNow silently drops what it does not accept of a query (ServiceNow §2.3). Going on from such a page
     would loop for ever or pass rows over. How databases order other people's correlation ids differs (letter case,
     punctuation), so only our own, whose order is the same everywhere, and times are compared.
     """

@@ -19,7 +19,7 @@ _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link
 LINE_MAX_LENGTH: Final = 200
 """Characters; more than any number, state, name or label of an instance has (ServiceNow §5.1)."""
 _IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
-"""32 hexadecimal digits but for records that a script made; ``sys_id`` holds 32 characters."""
+"""32 hexadecimal digits, except for records that a script made; ``sys_id`` holds 32 characters."""
 
 
 class Row:

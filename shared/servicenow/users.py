@@ -89,7 +89,7 @@ class ServiceNowUsers:
     async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
         """Return the sys_id of the only active user with that address (ignoring case), or None.
 
-        None, too, where the address could not stand in a query unchanged, or where the instance does not let us look.
+        None, too, where the address cannot be put into a query unchanged, or where the instance does not let us look.
         """
         address = email.strip()
         if len(address) > _EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(address) or not is_safe_value(address):

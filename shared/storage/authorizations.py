@@ -58,7 +58,7 @@ class AzureAuthorizationStore:
             return None
         authorization = self._reader.read(self._table.table_name, row, _authorization)
         with storage_errors():
-            # A plain delete_entity hides that somebody else was faster; a transaction of one row tells.
+            # A plain delete_entity hides that somebody else was faster; a transaction of one row shows it.
             deletion = Operation(TransactionOperation.DELETE, row, etag=row.metadata["etag"])
             try:
                 await self._transactions.submit(self._table.table_name, [deletion])

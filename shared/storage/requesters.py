@@ -20,7 +20,7 @@ KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
 """Shorter: somebody may just be adding the user in ServiceNow."""
 KNOWN_MOST: Final = 10_000
-"""So many people are kept in memory besides, which spares most creations a request."""
+"""How many people are also kept in memory, which saves most creations a request."""
 
 
 class AzureRequesterDirectory:

@@ -1,4 +1,4 @@
-"""The tables in Table Storage, and what goes wrong with storage told in the product's own errors."""
+"""The tables in Table Storage, and what goes wrong with storage as the product's own errors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
 def storage_errors() -> Iterator[None]:
     """Raise StorageUnavailable in place of the Azure SDK's errors when the service, not the request, is to blame.
 
-    Answers that tell of other writers (404, 409, 412) pass unchanged, unless the table itself is missing: the caller
+    Answers that show other writers (404, 409, 412) pass unchanged, unless the table itself is missing: the caller
     knows what they mean. So do the answers to a malformed request, which are bugs.
     """
     try:

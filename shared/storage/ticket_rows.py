@@ -81,7 +81,7 @@ def ticket_id_of_pending_key(row_key: str) -> str:
 
 
 def recommendation_prefixes(ticket: Ticket) -> Sequence[str]:
-    """Return what the row keys begin with under which tickets of the same recommendation stand, newest first."""
+    """Return what the row keys begin with under which tickets of the same recommendation are, newest first."""
     return [f"{RECOMMENDATION_PREFIX}{key}:" for key in recommendation_keys(ticket.content)]
 
 

@@ -51,11 +51,11 @@ ROW_BYTES: Final = 3_000
 """What a row takes in a transaction besides its texts."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
-"""Up to so many tickets are read one by one; more are read in ranges."""
+"""Up to this number, tickets are read one by one; more are read in ranges."""
 PAGE_ROWS: Final = 1000
 
 CREATION_ID: Final = "creation_id"
-"""Column that tells a ticket's first write from that of a twin."""
+"""Column that distinguishes a ticket's first write from that of a twin."""
 
 _NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 

@@ -41,7 +41,7 @@ class Creation:
     """What became of a request.
 
     Attributes:
-        replayed: The idempotency key had been used before; the ticket is that one's.
+        replayed: The idempotency key had been used before; this is its ticket.
         warnings: What may be a mistake; the ticket was created all the same.
     """
 

@@ -2,7 +2,7 @@
 
 A write whose outcome is not known is never repeated before a look-up, and not while the first may still be committed
 (ServiceNow cancels a transaction after 60 s, ServiceNow §3). One deliverer at a time works on a ticket: the lease
-stands in the ticket's row and is taken by its etag.
+is in the ticket's row and is taken by its etag.
 
 Only a refusal of the ticket's own values fails it at once. Missing rights are tried again for a while, and whatever
 says nothing about the ticket postpones it. What concerns one record holds up no other: a run ends early only when the
@@ -68,7 +68,7 @@ LEFT_PATIENCE_S: Final = 3600.0
 
 
 def backoff_s(attempts: int, retry_after_s: float | None, jitter: float) -> float:
-    """Return how long to wait after so many attempts: doubling, at most an hour, never less than was asked for.
+    """Return how long to wait after a number of attempts: doubling, at most an hour, never less than was asked for.
 
     Args:
         jitter: A number between 0 and 1; the wait is shortened by up to half so that tickets spread out.
@@ -294,7 +294,7 @@ class TicketDelivery:
         return await self._attempt(connection, _Attempt(leased, may_stand_there))
 
     async def _is_failing(self, connection: Connection, attempt: _Attempt) -> bool:
-        """Whether the connection fails, and not only this one ticket. A cheap read tells, where the error does not."""
+        """Whether the connection fails, and not only this one ticket. A cheap read shows it if the error does not."""
         error = attempt.error
         if not isinstance(error, OutcomeUnknown) and not (isinstance(error, InstanceClosed) and error.may_be_written):
             return isinstance(error, TryLater | Reauthorize | InstanceClosed)
@@ -482,7 +482,7 @@ class TicketDelivery:
         """Store the outcome.
 
         A row that changed meanwhile (the lease ran out, or the answer to our own write was lost) keeps what it has, but
-        a record that stands in ServiceNow is never forgotten.
+        a record that is in ServiceNow is never forgotten.
         """
         try:
             return await self.store.update_ticket(ticket, after)

@@ -64,7 +64,7 @@ class RecommendationCategory(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a ticket stands in ServiceNow, whatever the instance calls it."""
+    """What a ticket's state in ServiceNow means, whatever the instance calls it."""
 
     NEW = "new"
     IN_PROGRESS = "in_progress"
@@ -138,7 +138,7 @@ class Record:
         phase: What the state means. Not stored: the ticket keeps the phase that counts.
         phase_by_table: What the state would mean in each table, where the instance hides which one the record is in;
             None where it shows it. Not stored.
-        texts: Texts by field as they stand there, to be compared with what was sent; None when they were not asked for
+        texts: Texts by field as they are there, to be compared with what was sent; None when they were not asked for
             or are not shown. Never stored.
     """
 
@@ -234,7 +234,7 @@ class DeliveryProgress:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket: what was asked for, how its delivery stands, and what ServiceNow says of it.
+    """A ticket: what was asked for, the state of its delivery, and what ServiceNow says of it.
 
     Attributes:
         ticket_id: 32 hexadecimal digits, newest first in text order; proposed to ServiceNow as ``sys_id``.
@@ -262,7 +262,7 @@ class Ticket:
 
     @property
     def correlation_id(self) -> str:
-        """What stands in ServiceNow's ``correlation_id``."""
+        """The value of ServiceNow's ``correlation_id``."""
         return f"{CORRELATION_PREFIX}{self.ticket_id}"
 
     @property
@@ -277,7 +277,7 @@ class Ticket:
 
     @property
     def is_open(self) -> bool:
-        """Whether it stands in ServiceNow and somebody still has to work on it."""
+        """Whether it is in ServiceNow and somebody still has to work on it."""
         return self.phase in OPEN_PHASES
 
     @property

@@ -42,7 +42,7 @@ GRACE: Final = timedelta(minutes=10)
 COMPARED_AT_ONCE: Final = 1000
 """Tickets that are compared together: enough that lost rights show before anything is marked as deleted."""
 PATIENCE: Final = timedelta(hours=1)
-"""After a refusal, which somebody has to mend, it is tried again so much later."""
+"""How long after a refusal, which somebody has to fix, it is tried again."""
 MANY: Final = 20
 """More open tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records.
 

@@ -12,7 +12,7 @@ from shared.tickets.timeline import with_event
 
 
 def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = False) -> Ticket:
-    """Return the ticket after its record is known to stand in ServiceNow.
+    """Return the ticket after its record is known to be in ServiceNow.
 
     Args:
         found: The record had been written by an earlier attempt whose answer never came.

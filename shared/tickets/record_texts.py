@@ -17,7 +17,7 @@ from shared.tickets.model import CORRELATION_DISPLAY, DESCRIPTION_MAX_LENGTH, Ti
 BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
 """First line of the block, so that people and scripts find it."""
 QUOTE: Final = "> "
-"""Stands before a line of the user's that looks like one of the block's."""
+"""Is put before a line of the user's that looks like one of the block's."""
 SEPARATOR: Final = "\n\n"
 
 _LABELS: Final = ("Requested by", "User id", "Portal", "Source", "Category", "Recommendation", "Link")

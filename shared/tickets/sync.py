@@ -103,7 +103,7 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
 
 
 def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncState:
-    """Return what to store after a run: its end, but for what somebody else wrote while it ran.
+    """Return what to store after a run: its end, except for what somebody else wrote while it ran.
 
     Who asked for a run meanwhile gets another one. A state that was reset (the connection points to another instance)
     stays reset.

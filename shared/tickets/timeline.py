@@ -9,7 +9,7 @@ from typing import Final
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 
 MAX_EVENTS: Final = 100
-"""So many events are kept: the first one and the newest."""
+"""How many events are kept: the first one and the newest."""
 MAX_DETAIL_LENGTH: Final = 500
 """Characters of one detail; longer ones are cut."""
 

@@ -50,7 +50,7 @@ class RequesterView(View):
 
 
 class DeliveryView(View):
-    """How the delivery to ServiceNow stands."""
+    """The state of the delivery to ServiceNow."""
 
     status: Delivery
     attempts: int
@@ -177,7 +177,7 @@ class SummaryView(View):
 
 
 def record_link(ticket: Ticket, connection: Connection | None) -> str | None:
-    """Return the address that opens the record in ServiceNow, or None before it stands there."""
+    """Return the address that opens the record in ServiceNow, or None before it is there."""
     if ticket.record is None:
         return None
     instance = connection.instance if connection is not None and ticket.is_of(connection) else ticket.instance

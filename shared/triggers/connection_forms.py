@@ -41,7 +41,7 @@ def connection_body(connection: Connection) -> dict[str, object]:
 
 
 def account_values(connection: Connection | None) -> dict[str, str]:
-    """Return the fields of the provisioning page as they stand; the client secret is never shown again."""
+    """Return the fields of the provisioning page as they are; the client secret is never shown again."""
     values = dict.fromkeys((*ACCOUNT_FIELDS, "same_instance"), "")
     if connection is not None:
         values |= {
@@ -68,7 +68,7 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
 
 
 def configuration_values(connection: Connection) -> dict[str, str]:
-    """Return the fields of the configuration page as they stand; a ticked box is ``on``."""
+    """Return the fields of the configuration page as they are; a ticked box is ``on``."""
     values = {
         "display_name": connection.display_name,
         "time_zone": connection.time_zone,
@@ -114,7 +114,7 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
 
 
 def form_faults(t: Language, error: FixRequest) -> dict[str, str]:
-    """Return one text per field; what concerns no field stands under the empty name."""
+    """Return one text per field; what concerns no field is under the empty name."""
     errors = error.extra.get("errors")
     if not isinstance(errors, list):
         text = words_of(error, t).message

@@ -140,7 +140,7 @@ async def put_connection(call: Call) -> Answer:
     answers={200: ConnectionListView},
 )
 async def list_connections(call: Call) -> Answer:
-    """Answer with every connection and where it stands."""
+    """Answer with every connection and its status."""
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
     return Answer(ConnectionListView(connections=tuple(views)))
@@ -171,7 +171,7 @@ async def get_connection(call: Call) -> Answer:
     problems={**_KNOWN, **_BUSY},
 )
 async def delete_connection(call: Call) -> Answer:
-    """Answer with what is left of the connection; ``last_error`` tells what could not be revoked."""
+    """Answer with what is left of the connection; ``last_error`` says what could not be revoked."""
     return Answer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
 
 

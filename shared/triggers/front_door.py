@@ -102,7 +102,7 @@ class Call:
                 "Content-Security-Policy": CONTENT_SECURITY_POLICY,
                 "Cache-Control": "no-store",
                 "Vary": "Cookie, Accept-Language",
-                # Elsewhere the app's own policy holds, which tells other sites nothing: "no-referrer" would make
+                # Elsewhere the app's own policy holds, which shows other sites nothing: "no-referrer" would make
                 # browsers send "Origin: null" with forms.
                 **({"Referrer-Policy": "no-referrer"} if parts.path.startswith("/api/") else {}),
             },

@@ -22,7 +22,7 @@ blueprint = func.Blueprint()
 
 
 class ConnectionHealthView(BaseModel):
-    """Where one connection stands."""
+    """The status of one connection."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,7 +70,7 @@ async def check_health(call: Call) -> Answer:
     """Answer ``alive`` to anybody.
 
     The route is excluded from the platform's Authentication, so nobody can prove here who they are; how the parts do is
-    told by :func:`show_status`.
+    shown by :func:`show_status`.
     """
     _ = call.application  # Without usable settings nothing is alive.
     return Answer(HealthView())

@@ -61,7 +61,7 @@ FIELDS: Final = (
 FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
 """The form's field for each parameter of a link that may not be understood."""
 HIDDEN_FIELD: Final = "recommendation_id"
-"""Comes with a link and is shown nowhere, so its faults stand above the form."""
+"""Comes with a link and is shown nowhere, so its faults are shown above the form."""
 FIELD_OF_POINTER: Final = {
     "recommendation/source": "source",
     "recommendation/category": "category",
@@ -222,7 +222,7 @@ def _request_of(values: Mapping[str, str]) -> dict[str, object]:
 
 
 def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
-    """Return one text per field; what concerns no field stands under the empty name."""
+    """Return one text per field; what concerns no field is under the empty name."""
     errors = error.extra.get("errors")
     if not isinstance(errors, list):
         text = words_of(error, t).message
@@ -236,7 +236,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
 
 
 async def _preview(call: Call, request: TicketRequest) -> Preview:
-    """Return exactly what will be sent, but for the ids that are made when it is sent, and what may be a mistake."""
+    """Return exactly what will be sent, except the ids that are made when it is sent, and what may be a mistake."""
     warnings = await call.application.creation.warnings(request, call.principal.requester)
     connection = await call.application.creation.usable_connection(request.connection_id)
     content = ticket_content(request, call.principal.requester, connection)

@@ -93,7 +93,7 @@ _LIST_PARAMETERS: Final = (
     },
 )
 async def create_ticket(call: Call) -> Answer:
-    """Answer 201 when the record stands in ServiceNow, 202 when it is kept and delivered later."""
+    """Answer 201 when the record is in ServiceNow, 202 when it is kept and delivered later."""
     request = read_ticket_request(call.json())
     creation = await call.application.creation.create(
         request,
@@ -180,7 +180,7 @@ async def list_tickets(call: Call) -> Answer:
     },
 )
 async def retry_ticket(call: Call) -> Answer:
-    """Answer 200 when the record stands in ServiceNow, 202 when it goes on waiting."""
+    """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
     query = call.query
     ticket, connection = await _ticket(call)
     retried = await call.application.delivery.retry(

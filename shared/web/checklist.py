@@ -23,7 +23,7 @@ class Step(StrEnum):
 
 
 class Progress(StrEnum):
-    """How a step stands."""
+    """How far a step is."""
 
     DONE = "done"
     NOW = "now"
@@ -32,7 +32,7 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """A step and how it stands."""
+    """A step and how far it is."""
 
     step: Step
     progress: Progress

@@ -1,7 +1,7 @@
 """The words of a connection check's findings, in a person's language.
 
 A finding says what was seen, what that means and how to fix it. The keys are ``check.<topic>.title`` and
-``check.<topic>.<reason>.seen``, ``….meaning`` and ``….fix``; reasons that every check can have stand under the topic
+``check.<topic>.<reason>.seen``, ``….meaning`` and ``….fix``; reasons that every check can have are under the topic
 ``any``. Only the title and what was seen are always there.
 """
 

@@ -10,7 +10,7 @@ from shared.words.language import Language
 
 @dataclass(frozen=True, slots=True)
 class ErrorWords:
-    """What a person is told about an error.
+    """What a person reads about an error.
 
     Attributes:
         message: What happened and what was kept.

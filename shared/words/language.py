@@ -45,7 +45,7 @@ class Language:
         """Return a kept error's words: English ones name the fields and rules concerned, others gain them in brackets.
 
         Args:
-            message: The error's own message; it stands where the code has no text.
+            message: The error's own message; it is used where the code has no text.
         """
         translated = self.get(f"error.{code}.message")
         if translated is None or self.code == FALLBACK:

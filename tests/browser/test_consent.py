@@ -45,7 +45,7 @@ def authorize(page: Page) -> None:
 
 
 def expect_error(page: Page, code: str) -> None:
-    """The page tells what went wrong and what to do, in the person's language."""
+    """The page says what went wrong and what to do, in the person's language."""
     expect(page.get_by_role("heading", level=1)).to_have_text(t(f"error.{code}.title"))
     expect(page.get_by_role("main")).to_contain_text(t("error.next_step"))
     expect(page.get_by_role("main")).to_contain_text(code)

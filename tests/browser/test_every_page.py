@@ -25,7 +25,7 @@ AXE = Path(__file__).parent.parent.parent / ".sandbox" / "node_modules" / "axe-c
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 COLOURS = {"type": "rule", "values": ["color-contrast"]}
 FORCED = """(() => {
-  // `before` finds what is drawn without a word, and borders that nobody is meant to see; `after` looks at them again.
+  // `before` finds what is drawn without text, and borders that nobody is meant to see; `after` looks at them again.
   const none = "rgba(0, 0, 0, 0)";
   const sides = ["Top", "Right", "Bottom", "Left"];
   const bordered = (style, side) => style[`border${side}Style`] !== "none" && style[`border${side}Width`] !== "0px";

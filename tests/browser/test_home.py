@@ -1,4 +1,4 @@
-"""The home page: its cards show what stands in ServiceNow."""
+"""The home page: its cards show what is in ServiceNow."""
 
 from __future__ import annotations
 

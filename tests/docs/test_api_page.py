@@ -32,7 +32,7 @@ def declared() -> dict[str, set[int]]:
 
 
 def told() -> dict[str, set[int]]:
-    """Return the statuses that the page tells of each code, where it tells any."""
+    """Return the statuses that the page gives for each code, where it gives any."""
     return {
         code: {int(status) for status in row["status"].split(", ")}
         for row in ROW.finditer(PROBLEMS)

@@ -1,4 +1,4 @@
-"""The documentation tells everything there is, and nothing that is not."""
+"""The documentation describes everything there is, and nothing that is not."""
 
 from __future__ import annotations
 

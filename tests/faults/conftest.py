@@ -23,7 +23,7 @@ type Deploy = Callable[[str], Awaitable[InProcess]]
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that lets everything pass unless told otherwise."""
+    """A gate that lets everything pass by default."""
     opened = Gate()
     yield opened
     opened.close()

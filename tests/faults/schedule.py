@@ -67,7 +67,7 @@ class KillWorker:
 
 @dataclass(frozen=True)
 class PauseHost:
-    """A host stands still for so many real seconds; its requests are with the servers, its time goes on."""
+    """A host is paused for a number of real seconds; its requests are with the servers, its time goes on."""
 
     host: Host
     seconds: float

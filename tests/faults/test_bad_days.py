@@ -1,4 +1,4 @@
-"""ServiceNow has a bad day: nothing is lost, nothing is doubled, and it is told what happens."""
+"""ServiceNow has a bad day: nothing is lost, nothing is doubled, and it is shown what happens."""
 
 from __future__ import annotations
 

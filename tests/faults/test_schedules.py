@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("calm")
 
 
 def seeds() -> Iterator[int]:
-    """The one that is asked for, or new ones for so many minutes, or always the same."""
+    """The one that is asked for, or new ones for a number of minutes, or always the same."""
     if seed := os.environ.get("SEED"):
         yield int(seed)
     elif minutes := os.environ.get("MINUTES"):

@@ -43,7 +43,7 @@ from tests.fixtures.whole_app import PASSWORD, Connected, WholeApp, daemon
 AGENT = "agent.smith"
 HOUR_S = 3600.0
 RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, HOUR_S)
-"""After so many seconds, one time after another, the timers run undisturbed: a night is among them."""
+"""After these numbers of seconds, one after another, the timers run undisturbed: a night is among them."""
 TURN_TAKES_S = 3.0
 """What is not over then goes on beside the next turn."""
 _IDLE_WITHIN_S = 5.0

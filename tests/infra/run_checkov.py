@@ -2,7 +2,7 @@
 
 checkov's own Bicep parser knows neither typed parameters nor modules and passes what it cannot read, so it is given the
 expanded snapshot as a template. A failed check needs a reason in ``checkov/accepted.toml``, and a reason needs a failed
-check. checkov lives in an environment of its own, ``.sandbox/checkov``, made anew when its requirements change.
+check. checkov lives in an environment of its own, ``.sandbox/checkov``, made again when its requirements change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Azure is told and what the code expects are the same."""
+"""What Azure gets and what the code expects are the same."""
 
 from __future__ import annotations
 

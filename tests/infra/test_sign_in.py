@@ -38,7 +38,7 @@ class TestAppRegistration:
         assert application["api"]["requestedAccessTokenVersion"] == 2
 
     def test_tokens_say_what_the_code_reads(self, application: Json) -> None:
-        """Without ``idtyp`` a program's token could not be told from a person's."""
+        """Without ``idtyp`` a program's token could not be distinguished from a person's."""
         claims = {
             kind: {each["name"] for each in each_kind} for kind, each_kind in application["optionalClaims"].items()
         }

@@ -89,7 +89,7 @@ def test_an_operation_answers_as_described(
 
 
 def refuses_more(case: Any) -> bool:
-    """Whether an operation has rules that no JSON schema can tell: a due date, a time zone, the browser that began."""
+    """Whether an operation has rules beyond a JSON schema: a due date, a time zone, the browser that began."""
     return bool(case.operation.body) or case.operation.path == "/api/oauth/callback"
 
 

@@ -54,7 +54,7 @@ def test_state_people_and_due_date_come_back(app: WholeApp, connected: Connected
     page = app.adele.visit(f"/tickets/{incident['ticket_id']}").text
     assert "Due date changed in ServiceNow: 2031-05-01 10:00 UTC" in page
     assert page.index("Due date changed in ServiceNow") < page.index("Delivered to ServiceNow as"), "newest first"
-    # Nothing happened since, and nothing is told twice.
+    # Nothing happened since, and nothing is noted twice.
     assert sync(app, connected)["applied"] == 0
     assert len(app.show(incident)["timeline"]) == len(shown["timeline"])
 

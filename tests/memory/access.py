@@ -69,7 +69,7 @@ class MemoryRequesterDirectory:
 
 
 class MemoryInstanceHealth:
-    """Implements :class:`shared.tickets.ports.InstanceHealth`: remembers what it was told."""
+    """Implements :class:`shared.tickets.ports.InstanceHealth`: remembers what was noted."""
 
     def __init__(self, step: Step = at_once) -> None:
         self._step = step

@@ -70,7 +70,7 @@ class ReadFault(StrEnum):
 
 @dataclass(frozen=True)
 class Version:
-    """A record as it stands from some time on; None once it is deleted."""
+    """A record as it is from some time on; None once it is deleted."""
 
     visible_at: datetime
     record: Record | None
@@ -139,13 +139,13 @@ class MemoryServiceNow:
         return self.clock() + self.skew
 
     def record(self, sys_id: str) -> Record | None:
-        """Return a record as it stands now."""
+        """Return a record as it is now."""
         visible = [each for each in self._versions.get(sys_id, []) if each.visible_at <= self.clock()]
         return visible[-1].record if visible else None
 
     @property
     def records(self) -> list[Record]:
-        """Every record that stands now, oldest first."""
+        """Every record that there is now, oldest first."""
         ordered = sorted(self._versions, key=self._created.__getitem__)
         return [record for sys_id in ordered if (record := self.record(sys_id)) is not None]
 

@@ -17,7 +17,7 @@ type Step = Callable[[str], Awaitable[None]]
 
 _actor: ContextVar[int] = ContextVar("actor")
 _SETTLED_AFTER = 10
-"""Turns of the event loop after which an actor stands at a step again; the longest chain takes about six."""
+"""Turns of the event loop after which an actor has come to a step again; the longest chain takes about six."""
 
 
 async def at_once(name: str) -> None:
@@ -27,7 +27,7 @@ async def at_once(name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """An actor that stands at a step."""
+    """An actor that waits at a step."""
 
     actor: int
     name: str
@@ -63,7 +63,7 @@ class Stage:
 
     @property
     def waiting(self) -> list[Waiting]:
-        """Who stands at a step, in the order of arrival."""
+        """Who waits at a step, in the order of arrival."""
         return [each for each in self._waiting if each.actor not in self._dead]
 
     @property
@@ -85,7 +85,7 @@ class Stage:
         return actor
 
     def go_on(self, actor: int, steps: int) -> None:
-        """Let an actor go on for so many steps, or to its end."""
+        """Let an actor go on for a number of steps, or to its end."""
         for _ in range(steps):
             mine = [each for each in self.waiting if each.actor == actor]
             if not mine:
@@ -129,7 +129,7 @@ class Stage:
         self._loop.close()
 
     def _settle(self, actor: Actor) -> None:
-        """Run the loop until the actor stands at a step or has come to its end."""
+        """Run the loop until the actor waits at a step or has come to its end."""
 
         async def turns() -> None:
             for _ in range(_SETTLED_AFTER):

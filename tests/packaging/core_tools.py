@@ -3,7 +3,7 @@
 Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). A pattern is not what
 git makes of it: it is a prefix of the path from the top of the project that has to end at a word boundary; ``*`` is one
 or more characters other than a slash, ``**`` one or more characters of any kind; a leading slash means nothing; a line
-with ``!`` takes back, wherever it stands.
+with ``!`` takes back, wherever it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FuncIgnore:
         self._taken_back = _prefix(pattern[1:] for pattern in patterns if pattern.startswith("!"))
 
     def takes(self, path: str) -> bool:
-        """Tell whether a file is published; ``path`` is relative to the top, with forward slashes."""
+        """Say whether a file is published; ``path`` is relative to the top, with forward slashes."""
         return bool(self._taken_back.match(path)) or not self._left_out.match(path)
 
 

@@ -43,7 +43,7 @@ def test_patterns_mean_what_core_tools_makes_of_them(pattern: str, path: str, ta
 
 @pytest.fixture(scope="module", params=[published_files, packaged_files], ids=["core-tools", "azd"])
 def publisher(request: pytest.FixtureRequest) -> Callable[[Path], Iterator[str]]:
-    """Tells what a program would publish from a folder."""
+    """Says what a program would publish from a folder."""
     files: Callable[[Path], Iterator[str]] = request.param
     return files
 

@@ -1,4 +1,4 @@
-"""What runs on this machine, as ``ps`` tells it."""
+"""What runs on this machine, as ``ps`` shows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and waits for its parent to notice does not."""
+    """Say whether a process runs; one that has ended and waits for its parent to notice does not."""
     state = _ps("-o", "stat=", "-p", str(pid))
     return bool(state.strip()) and not state.startswith("Z")
 

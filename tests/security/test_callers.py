@@ -73,7 +73,7 @@ def programs(app: WholeApp) -> Iterator[dict[frozenset[Role], Program]]:
 
 @pytest.fixture(scope="module")
 def unguarded(start_app: Callable[..., WholeApp]) -> WholeApp:
-    """The app as it would stand without App Service Authentication in front of it."""
+    """The app as it would be without App Service Authentication in front of it."""
     return start_app(options=["--no-timers", "--authentication", "off"], sign_in=False)
 
 

@@ -247,7 +247,7 @@ class TestTraces:
         assert {attributes(each)["table"] for each in recorded.spans} == {"sign_in_page", "task"}
 
     async def test_libraries_below_a_request_are_told_to_be_silent(self, recorded: Recorded) -> None:
-        """They would record the whole address, and an e-mail address stands in some of ours."""
+        """They would record the whole address, and some of ours contain an e-mail address."""
         silent: list[object] = []
 
         def answer(request: httpx.Request) -> httpx.Response:

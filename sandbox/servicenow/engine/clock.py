@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Tells the instance's time. Moving it moves everything: token expiry, `sys_updated_on`, scheduled jobs.
+    """The instance's time. Moving it moves everything: token expiry, `sys_updated_on`, scheduled jobs.
 
     >>> clock = Clock.stopped_at(datetime(2030, 1, 1, tzinfo=UTC))
     >>> clock.advance(90)
@@ -18,7 +18,7 @@ class Clock:
 
     @classmethod
     def stopped_at(cls, at: datetime) -> "Clock":
-        """Return a clock that stands still at `at` (aware) until it is advanced."""
+        """Return a clock that is stopped at `at` (aware) until it is advanced."""
         clock = cls()
         clock.stop(at)
         return clock
@@ -45,7 +45,7 @@ class Clock:
             self._offset += timedelta(seconds=seconds)
 
     def stop(self, at: datetime | None = None) -> None:
-        """Stand still, at `at` or at the present."""
+        """Stop, at `at` or at the present."""
         self._stopped_at = _require_aware(at) if at is not None else self.now()
 
     def run(self) -> None:

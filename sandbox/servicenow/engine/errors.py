@@ -93,7 +93,7 @@ def missing_access_scope(scope: str) -> ServiceNowError:
 
 
 def operation_failed(detail: str) -> ServiceNowError:
-    """A write was refused by an access rule, a data policy or a business rule; only the detail tells which."""
+    """A write was refused by an access rule, a data policy or a business rule; only the detail says which."""
     return ServiceNowError(403, "Operation Failed", detail)
 
 

@@ -163,7 +163,7 @@ def sign_in_and_consent(
     With a `browser` in which somebody else is still logged in, the person clicks "Not you?" first.
 
     Raises:
-        WalkError: The walk ended on a page of the instance; the text is what stands there.
+        WalkError: The walk ended on a page of the instance; the text is what it shows.
     """
     if browser is None:
         with Browser() as fresh:

@@ -43,7 +43,7 @@ _PARAMETERS = (
 
 
 class InvalidRequestError(Exception):
-    """An authorization request that ends on a page of the instance; the text stands on that page."""
+    """An authorization request that ends on a page of the instance; the text is on that page."""
 
 
 class TokenRefusedError(Exception):

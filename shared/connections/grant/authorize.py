@@ -155,10 +155,10 @@ class ConnectionAuthorization:
                 ``authorization_browser_unknown``, ``authorization_unknown``, ``authorization_expired``,
                 ``authorization_denied``, ``authorization_failed``, ``authorization_code_missing``,
                 ``authorization_superseded``, ``connection_not_found``, ``connection_not_configured``.
-            FixConfiguration: The consent is no use: ``authorization_code_refused``, ``authorization_incomplete``,
+            FixConfiguration: The consent is refused: ``authorization_code_refused``, ``authorization_incomplete``,
                 ``authorization_other_instance``,
                 ``authorization_wrong_user``, ``authorization_user_inactive``, ``authorization_user_locked``,
-                ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not tell whose
+                ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not say whose
                 consent it was.
             TryLater: 503 ``authorization_waiting``: the authorization is still good, and the same request may be sent
                 again; otherwise ServiceNow or storage did not answer: begin again.
@@ -171,7 +171,7 @@ class ConnectionAuthorization:
 
     async def _completed(self, pending: PendingAuthorization, code: Secret, verifier: Secret) -> Connection:
         async with AsyncExitStack() as stack:
-            # From the exchange on: a refresh in between could end the very tokens that the exchange gave.
+            # From the exchange on: a refresh in between could end the tokens that the exchange gave.
             try:
                 lease = await stack.enter_async_context(self.lease.held(pending.connection_id))
                 connection = _authorizable(await get_known_connection(self.connections, pending.connection_id))
@@ -306,7 +306,7 @@ class ConnectionAuthorization:
             )
 
     async def _require_same_instance(self, connection: Connection, access: InstanceAccess) -> None:
-        """Refuse an instance that is said to be the one before under a new address, unless it has that one's records.
+        """Refuse an instance that is said to be the one before under a new address, unless it has its records.
 
         A record is known by two things that an instance chooses itself: ``sys_id`` and number.
         """

@@ -384,7 +384,7 @@ class AccessTokens:
 
 
 def _reauthorize(connection: Connection) -> Reauthorize:
-    """Return the error that says why the connection has to be authorized again, as it was told the first time."""
+    """Return the error that says why the connection has to be authorized again, as it was said the first time."""
     error = connection.last_error
     if error is None or connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return Reauthorize("The connection is not authorized.", next_step="Authorize the connection in ServiceNow.")

@@ -1,7 +1,7 @@
 """Bad days: every fault of ServiceNow §10, item 12, for a write and for a read.
 
-What counts for a write is not only the error but whether it tells the truth: an error that says "nothing was written"
-while a record stands in ServiceNow would double the ticket, and the look-up after "not known" must find what is there.
+What counts for a write is not only the error but whether it is true: an error that says "nothing was written"
+while a record is in ServiceNow would double the ticket, and the look-up after "not known" must find what is there.
 """
 
 from __future__ import annotations

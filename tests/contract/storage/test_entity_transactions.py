@@ -295,7 +295,7 @@ async def test_the_service_refuses_what_is_too_large_in_the_same_way(twins: Twin
 
 @dataclass
 class Service:
-    """A table service that gives the answers it was told to, in turn, and the last one ever after.
+    """A table service that gives the answers it was given, in turn, and the last one ever after.
 
     Attributes:
         requests: The headers of the requests that came.

@@ -29,7 +29,7 @@ def tell(req, **more):
 
 
 def routed(*functions: tuple[str, str | None, str | None]) -> str:
-    """Write an app of functions (name, route, methods) that tell what they saw; None leaves the argument out."""
+    """Write an app of functions (name, route, methods) that answer what they saw; None leaves the argument out."""
     text = HEADER
     for name, route, methods in functions:
         arguments = [f"route={route!r}"] if route is not None else []

@@ -181,7 +181,7 @@ def test_killed_host_takes_its_worker_with_it(processes: Processes, tmp_path: An
 
 
 def is_running(process_id: int) -> bool:
-    """Tell whether a process still does anything; one that only waits to be buried does not."""
+    """Say whether a process still does anything; one that only waits to be buried does not."""
     try:
         stat = Path(f"/proc/{process_id}/stat").read_text()
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from tests.sandbox.functions_host.conftest import StartHost, Wire
 
 
 def answered(wire: Wire, **spec: Any) -> httpx.Response:
-    """Have the answer function answer as told."""
+    """Have the answer function give this answer."""
     return wire.get("answer", params={"spec": json.dumps(spec)})
 
 

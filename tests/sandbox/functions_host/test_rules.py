@@ -26,7 +26,7 @@ TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.ju
 
 @given(st.lists(SEGMENT, min_size=1, max_size=5).filter(lambda parts: all("%2f" not in part.lower() for part in parts)))
 def test_every_segment_comes_back_from_its_encoding(segments: list[str]) -> None:
-    """§R30 to §R38: what a careful client encodes, the function sees, but for what looks like an encoded slash."""
+    """§R30 to §R38: what a careful client encodes, the function sees, except what looks like an encoded slash."""
     raw = "/" + "/".join(quote(segment, safe="") for segment in segments)
     assert decode_path(raw) == "/" + "/".join(segments)
 

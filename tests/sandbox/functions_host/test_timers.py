@@ -33,7 +33,7 @@ def at(text: str) -> datetime:
 
 
 class Recorder:
-    """Notes each firing of a timer, and takes as long as told."""
+    """Notes each firing of a timer, and takes as long as asked for."""
 
     def __init__(self, clock: Clock, lasts_s: float = 0) -> None:
         self.fired: list[tuple[datetime, TimerInput]] = []
@@ -263,7 +263,7 @@ async def runs(req: func.HttpRequest) -> func.HttpResponse:
 async def tick(timer: func.TimerRequest) -> None:
     RUNS.append([time.time(), timer.past_due, timer.schedule_status, timer.schedule])
     if os.environ.get("FAILS"):
-        raise RuntimeError("as told")
+        raise RuntimeError("as asked")
 
 @app.timer_trigger(schedule="%MISSING%", arg_name="timer")
 async def unresolved(timer: func.TimerRequest) -> None: ...
@@ -322,7 +322,7 @@ async def test_timer_is_run_and_waited_for(host_of: StartHost) -> None:
 async def test_failed_run_of_a_timer_is_told(host_of: StartHost) -> None:
     """A way in for tests: the run's failure is raised."""
     host, _ = await host_of(TIMERS, environment={"SCHEDULE": MINUTE, "FAILS": "yes"})
-    with pytest.raises(FunctionFailedError, match="as told"):
+    with pytest.raises(FunctionFailedError, match="as asked"):
         await host.run_timer("tick")
 
 

@@ -26,7 +26,7 @@ def essentials() -> bytes:
 
 @pytest.fixture
 def rest(essentials: bytes) -> Iterator[RestClient]:
-    """An instance with its people and no tickets, its clock standing still."""
+    """An instance with its people and no tickets, its clock stopped."""
     instance = Instance(clock=Clock.stopped_at(START))
     instance.records.restore(essentials)
     client = RestClient.of(instance)

@@ -15,7 +15,7 @@ from tests.unit.tickets.examples import CONNECTION_ID, a_connection
 
 
 class Contested(MemoryConnectionStore):
-    """Somebody else is faster, so many times."""
+    """Somebody else is faster, a number of times."""
 
     times = 1
 

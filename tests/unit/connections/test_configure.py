@@ -170,7 +170,7 @@ async def test_a_change_that_breaks_off_is_finished_by_sending_it_again(app: Sur
 
 
 class _FailingStep:
-    """Lets so many calls of Key Vault pass, and no more."""
+    """Lets a number of calls of Key Vault pass, and no more."""
 
     def __init__(self, app: Surroundings, calls_before: int) -> None:
         self._step, self._left = app.step, calls_before

@@ -4,7 +4,7 @@ Several instances of the app and administrators work on one connection; the test
 order, kills some, and makes ServiceNow difficult. Whatever happens:
 
 * two instances never refresh at the same time,
-* callers get a token of the connection's own instance or an error that tells what to do,
+* callers get a token of the connection's own instance or an error that says what to do,
 * a consent is never lost unless something outside took it,
 * in the end the connection works, or says truly that it does not, and once removed nothing of it is left.
 """

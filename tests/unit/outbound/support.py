@@ -1,4 +1,4 @@
-"""A network that answers what a test tells it to."""
+"""A network that gives the answers of a test."""
 
 from __future__ import annotations
 

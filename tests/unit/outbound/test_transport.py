@@ -187,7 +187,7 @@ HEALTHY = "https://healthy.example"
 async def ended(
     tasks: Sequence[asyncio.Task[Answer]], count: int
 ) -> tuple[list[asyncio.Task[Answer]], list[asyncio.Task[Answer]]]:
-    """Wait until so many tasks have come to their end; return those, and those that go on."""
+    """Wait until this many tasks have come to their end; return those, and those that go on."""
     while sum(task.done() for task in tasks) < count:
         await asyncio.sleep(0.01)
     return [task for task in tasks if task.done()], [task for task in tasks if not task.done()]

@@ -1,4 +1,4 @@
-"""A ServiceNow that answers what a test tells it to."""
+"""A ServiceNow that gives the answers of a test."""
 
 from __future__ import annotations
 

@@ -328,7 +328,7 @@ LATER = "2026-03-01 10:00:01"
     ids=["before the place", "at the place", "an earlier second", "not in order", "not ours"],
 )
 async def test_a_page_that_does_not_answer_the_query_is_refused(page: list[dict[str, dict[str, str]]]) -> None:
-    """ServiceNow drops conditions without a sign; going on would loop for ever or pass rows over."""
+    """ServiceNow silently drops conditions; going on would loop for ever or pass rows over."""
     after = ("2026-03-01 10:00:00", f"{2:032x}")
     with pytest.raises(QueryRefused):
         await (

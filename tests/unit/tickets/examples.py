@@ -96,6 +96,6 @@ def record_for(ticket: Ticket, **changes: Any) -> Record:
 def delivered_ticket(
     now: datetime, *, connection_id: str = CONNECTION_ID, record: dict[str, Any] | None = None, **asked: Any
 ) -> Ticket:
-    """A ticket that stands in ServiceNow."""
+    """A ticket that is in ServiceNow."""
     ticket = begin_attempt(new_ticket(now, connection_id=connection_id, **asked), now)
     return delivered(ticket, record_for(ticket, **(record or {})), now)

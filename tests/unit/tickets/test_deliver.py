@@ -117,7 +117,7 @@ async def test_unknown_outcome_is_looked_up_only_when_it_is_settled(fault: Write
 
 @pytest.mark.parametrize("fault", [ReadFault.ACCESS_REFUSED, ReadFault.NO_ANSWER, ReadFault.ADDRESS_BLOCKED])
 async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
-    """The record stands there, but the look-up is refused, and somebody presses retry when rights are back."""
+    """The record is there, but the look-up is refused, and somebody presses retry when rights are back."""
     world = World(honours_sys_id=False)
     world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
     ticket = await world.create()
@@ -151,7 +151,7 @@ async def test_a_slow_way_to_the_write_leaves_it_to_the_next_attempt(slow: str) 
 
 
 async def test_a_paused_deliverer_does_not_double() -> None:
-    """One deliverer stands still before its write until its lease is over and another has looked the record up."""
+    """One deliverer pauses before its write until its lease is over and another has looked the record up."""
     world = World(honours_sys_id=False)
     ticket = await world.store.create_ticket(begin_attempt(new_ticket(START), START))
 
@@ -242,7 +242,7 @@ async def test_missing_rights_are_tried_again_for_a_quarter_of_an_hour() -> None
     assert {error.code for error in world.health.failures} == {"insufficient_rights"}
     kinds = [event.kind for event in world.stored(ticket).timeline]
     assert kinds == [EventKind.CREATED, EventKind.DELIVERY_POSTPONED, EventKind.DELIVERY_FAILED]
-    # Somebody retries before the rights are there: the patience begins anew.
+    # Somebody retries before the rights are there: the patience begins again.
     assert (await world.delivery.retry(world.connection, world.stored(ticket))).delivery.status is Delivery.PENDING
     world.servicenow.write_faults.clear()
     world.clock.advance(30)

@@ -28,7 +28,7 @@ from tests.unit.tickets.examples import delivered_ticket, new_ticket, record_for
 from tests.unit.tickets.strategies import due_dates, records, states, words
 
 FAR = MAX_EVENTS // 4
-"""So many steps never fill the timeline."""
+"""No number of steps fills the timeline."""
 
 
 def shown(ticket: Ticket, **changes: Any) -> Record:

@@ -63,7 +63,7 @@ def read_or_refuse(body: object) -> None:
     try:
         assert isinstance(read_ticket_request(body), TicketRequest)
     except FixRequest as error:
-        # What is refused can be told, whatever was in it.
+        # What is refused can be shown, whatever was in it.
         json.dumps(error.extra, ensure_ascii=False).encode()
         assert error.extra["errors"]
         assert error.status == 422

@@ -48,7 +48,7 @@ class World:
             self.clock.advance(self.answer_s)
 
     async def refused(self, count: int) -> list[Ticket]:
-        """Let ServiceNow refuse so many tickets."""
+        """Let ServiceNow refuse a number of tickets."""
         tickets = []
         for _ in range(count):
             self.clock.advance(0.01)

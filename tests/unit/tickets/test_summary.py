@@ -21,7 +21,7 @@ due_dates = st.none() | near | far
 
 @st.composite
 def versions(draw: st.DrawFn) -> Ticket:
-    """A ticket in any state that the counts can tell apart."""
+    """A ticket in any state that the counts distinguish."""
     kind = draw(st.sampled_from(TicketKind))
     due_at = draw(due_dates)
     status = draw(st.sampled_from(Delivery))

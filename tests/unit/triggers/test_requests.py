@@ -1,4 +1,4 @@
-"""What stands before every handler, and what stands behind it."""
+"""What comes before every handler, and what comes after it."""
 
 from __future__ import annotations
 

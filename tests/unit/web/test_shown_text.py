@@ -38,7 +38,7 @@ class Read(HTMLParser):
     Attributes:
         texts: The text of each element, its isolates left out.
         attributes: The values of each element's attributes.
-        isolates: What stands in isolates, by the element around them.
+        isolates: What is in isolates, by the element around them.
     """
 
     def __init__(self, html: str) -> None:

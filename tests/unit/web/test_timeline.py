@@ -1,4 +1,4 @@
-"""What the timeline tells a person."""
+"""What the timeline says to a person."""
 
 from __future__ import annotations
 

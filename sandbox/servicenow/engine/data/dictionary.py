@@ -110,7 +110,7 @@ class Dictionary:
         return columns
 
     def has_classes(self, table: str) -> bool:
-        """Say whether rows stored with `table` may be of several classes, told apart by `sys_class_name`."""
+        """Say whether rows stored with `table` may be of several classes, distinguished by `sys_class_name`."""
         return len(self.classes(self.root(table))) > 1
 
     def display_column(self, table: str) -> str:

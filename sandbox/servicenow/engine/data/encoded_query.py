@@ -127,7 +127,7 @@ type AnyOf = tuple[Clause, ...]
 """Clauses joined by `^OR`."""
 
 type AllOf = tuple[AnyOf, ...]
-"""What stands between two `^NQ`: alternatives joined by `^`."""
+"""What is between two `^NQ`: alternatives joined by `^`."""
 
 
 @dataclass(frozen=True, slots=True)

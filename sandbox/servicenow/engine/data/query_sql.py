@@ -49,7 +49,7 @@ _RANGE_OPERATORS = frozenset(Operator) - {
 
 
 class _InvalidConditionError(ValueError):
-    """A condition that the instance drops without a word."""
+    """A condition that the instance drops silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class QueryCompiler:
             return "0", ()
         clause = f"{on.expression} {comparison} ?"
         if on.column.kind == "date_time" and comparison in (">", ">="):
-            # Tells the database what it cannot know: who asks "since when" expects few rows, so that index comes first.
+            # The database cannot know this: who asks "since when" expects few rows, so that index comes first.
             clause = f"likelihood({clause}, 0.001)"
         return clause, (_parameter(on.column, value),)
 

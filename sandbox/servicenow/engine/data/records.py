@@ -22,7 +22,7 @@ type Row = dict[str, str]
 
 _VALUES_AT_ONCE = 500
 _COLLATIONS = {"NOCASE": "", "BINARY": "_by_case"}
-"""How indexed text may be ordered, and what tells the names of the indexes apart."""
+"""How indexed text may be ordered, and what distinguishes the names of the indexes."""
 INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "task": (
         ("sys_updated_on", "sys_id", "sys_class_name", "correlation_id"),
@@ -255,7 +255,7 @@ class Records:
         return bool(removed)
 
     def clear(self) -> None:
-        """Remove every row of every table; numbers begin anew."""
+        """Remove every row of every table; numbers begin again."""
         with self._lock:
             for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
                 self.execute(f'DELETE FROM "{root}"')
@@ -267,7 +267,7 @@ class Records:
             return self._connection.serialize()
 
     def restore(self, snapshot: bytes) -> None:
-        """Replace everything stored by a snapshot: far quicker than planting anew. Only for a database in memory."""
+        """Replace everything stored by a snapshot: far quicker than planting again. Only for a database in memory."""
         with self._lock:
             self._connection.deserialize(snapshot)
             self._forget_numbers()

@@ -147,7 +147,7 @@ class AccessControl:
         )
 
     def may_write_field(self, caller: Caller, table: str, column: str) -> bool:
-        """Say whether the caller's value for a field is taken; one that is not is ignored without a word."""
+        """Say whether the caller's value for a field is taken; one that is not is silently ignored."""
         return self._passes_field(caller, "write", table, column)
 
     def may_query(self, caller: Caller, query: CompiledQuery) -> bool:

@@ -89,7 +89,7 @@ class ControlClient:
         self._ask("PUT", "/clock", {"now": at.isoformat()})
 
     def stop_clock(self, at: datetime | None = None) -> None:
-        """Let the clock stand still, at `at` or at the present."""
+        """Stop the clock, at `at` or at the present."""
         self._ask("PUT", "/clock", {"running": False} | ({"now": at.isoformat()} if at else {}))
 
     def advance_clock(self, seconds: float) -> None:
@@ -181,7 +181,7 @@ class ControlClient:
         self._ask("POST", f"/records/{table}/{sys_id}/archive")
 
     def restore_record(self, table: str, sys_id: str, values: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Bring an archived record back as it was, but for `values` (an update count, a time). Returns the raw row."""
+        """Bring an archived record back as it was except for `values` (an update count, a time). Return the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/restore", {"values": dict(values or {})}))
 
     def copy_record(self, table: str, sys_id: str, *, as_user: str = "") -> dict[str, str]:

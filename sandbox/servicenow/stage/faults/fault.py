@@ -23,7 +23,7 @@ class Fault:
         query: Regular expression found in the decoded query string.
         body: Regular expression found in the request body.
         remaining: How many requests it still takes, or `None` for all until it is removed.
-        every: It takes the first of so many requests and lets the others pass: an intermittent fault.
+        every: It takes the first of this many requests and lets the others pass: an intermittent fault.
         above_limit: It takes only lists whose `sysparm_limit` (10,000 when not given) is greater, or `None` for any.
         after_s: Seconds, by the instance's clock, from being set to being in force (a rate rule is 30 s late).
         retry_after_s: `Retry-After` of `rate_limited`.
@@ -31,7 +31,7 @@ class Fault:
         delay_s: Real seconds that `slow` and the faults that cut a connection wait before they answer.
         size_bytes: Length of the body of `huge_body`.
         encoding: `Content-Encoding` of `encoded` and `huge_body`, in the order of its codings. gzip and deflate are
-            carried out; any other coding stands in the header only.
+            carried out; any other coding is in the header only.
         rows: Whole rows that `cut_off_json` lets through.
         runs: Whether the request is carried out all the same (`accepted`, `unauthenticated` and its variants).
         location: Where `redirected` leads.

@@ -39,7 +39,7 @@ _WINDOWS: Mapping[str, int] = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBI
 
 @dataclass(frozen=True)
 class Kind:
-    """What a fault does: its answer (`None` when it has sent, or cut, everything itself) and what it says of itself.
+    """What a fault does: its answer (`None` when it has sent, or cut, everything itself) and what it says about itself.
 
     `narrowed_to` holds the defaults of :class:`Fault` for this kind, so that it meets only requests it makes sense for.
     """

@@ -76,7 +76,7 @@ class TestParsing:
 
 @dataclass
 class Tickets:
-    """Three incidents to tell apart: a is urgent and assigned, b is on hold, c is closed and has nothing filled in."""
+    """Three different incidents: a is urgent and assigned, b is on hold, c is closed and has nothing filled in."""
 
     rest: RestClient
 
