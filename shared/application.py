@@ -34,6 +34,7 @@ from shared.log import log_event
 from shared.maintenance import Maintenance
 from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
+from shared.servicenow.fields import record_fields
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
@@ -48,6 +49,7 @@ from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
 from shared.tickets.ports import StateModel, TicketStore
+from shared.tickets.preview import TicketPreview
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
@@ -73,6 +75,7 @@ class Application:
     states: StateModel
     search: TicketSearch
     creation: TicketCreation
+    preview: TicketPreview
     delivery: TicketDelivery
     resending: TicketResending
     maintenance: Maintenance
@@ -117,6 +120,7 @@ class Application:
         )
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, tokens, requesters, health, clock)
+        creation = TicketCreation(connections, tickets, reservations, search, delivery, clock)
         return cls(
             settings=settings,
             clock=clock,
@@ -163,7 +167,8 @@ class Application:
             tickets=tickets,
             states=servicenow.states,
             search=search,
-            creation=TicketCreation(connections, tickets, reservations, search, delivery, clock),
+            creation=creation,
+            preview=TicketPreview(creation, record_fields),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, clock),
             rows=rows,

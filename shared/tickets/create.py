@@ -89,7 +89,7 @@ class TicketCreation:
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so that has to be known first.
-            [connection] = await asyncio.gather(self.usable_connection(None), return_exceptions=True)
+            [connection] = await asyncio.gather(self._usable_connection(None), return_exceptions=True)
             known = connection.connection_id if isinstance(connection, Connection) else ""
             ticket_id = new_ticket_id(now, known)
             reserved: str | BaseException = await self._reserve(request, requester, caller, idempotency_key, ticket_id)
@@ -97,19 +97,19 @@ class TicketCreation:
             ticket_id = new_ticket_id(now, request.connection_id)
             reserved, connection = await asyncio.gather(
                 self._reserve(request, requester, caller, idempotency_key, ticket_id),
-                self.usable_connection(request.connection_id),
+                self._usable_connection(request.connection_id),
                 return_exceptions=True,
             )
         if isinstance(reserved, BaseException):
             raise reserved
         if reserved != ticket_id and (found := await self.search.find(reserved)) is not None:
             twin, connection = found
-            warnings = await self._warnings(twin)
+            warnings = await self.warnings(twin)
             return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
         if isinstance(connection, BaseException):
             raise connection
         ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
-        if accepted is not None and not keys_of(await self._warnings(ticket)) <= frozenset(accepted):
+        if accepted is not None and not keys_of(await self.warnings(ticket)) <= frozenset(accepted):
             raise FixRequest(
                 "Something about this ticket may be a mistake; nothing was kept.",
                 code="confirmation_needed",
@@ -124,25 +124,24 @@ class TicketCreation:
             created, warnings = await asyncio.gather(self._created(connection, ticket, now), self._advice(ticket))
             return replace(created, warnings=warnings)
 
-    async def warnings(self, request: TicketRequest, requester: Requester) -> Sequence[TicketWarning]:
-        """Return what may be a mistake in a request that has not been sent yet.
+    async def draft(self, request: TicketRequest, requester: Requester) -> tuple[Ticket, Connection]:
+        """Return the ticket that a request would become, and its connection; nothing is kept.
 
         Raises as :meth:`create` does for a request that cannot become a ticket.
         """
         now = self.clock()
-        connection = await self.usable_connection(request.connection_id)
-        return await self._warnings(
-            _new_ticket(new_ticket_id(now, connection.connection_id), request, requester, connection, now)
-        )
+        connection = await self._usable_connection(request.connection_id)
+        ticket_id = new_ticket_id(now, connection.connection_id)
+        return _new_ticket(ticket_id, request, requester, connection, now), connection
 
-    async def _warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
+    async def warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
         """Return the warnings about a ticket; tickets made after it do not count. Raises StorageUnavailable."""
         return warnings_about(ticket, await self.store.list_of_recommendation(ticket, limit=LOOKED_AT))
 
     async def _advice(self, ticket: Ticket) -> Sequence[TicketWarning]:
         """Return the warnings about a ticket that is created all the same, as far as they can be found out."""
         try:
-            return await self._warnings(ticket)
+            return await self.warnings(ticket)
         except StorageUnavailable as error:
             log_event("other_tickets_not_looked_at", level=logging.WARNING, code=error.code)
             return warnings_about(ticket, [])
@@ -188,7 +187,7 @@ class TicketCreation:
             )
         return stored.ticket_id
 
-    async def usable_connection(self, connection_id: str | None) -> Connection:
+    async def _usable_connection(self, connection_id: str | None) -> Connection:
         """Return the connection that a ticket is created on; without an id, the only one there is.
 
         Raises FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``.

@@ -12,7 +12,7 @@ import azure.functions as func
 from pydantic import BaseModel, Field
 
 from shared.errors import ConnectorError, ProblemMembers, TryLater
-from shared.triggers.bodies import JSON_TYPE
+from shared.triggers.request_bodies import JSON_TYPE
 from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import FALLBACK, Language
 
@@ -20,7 +20,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JsonAnswer:
     """A successful answer.
 
     Attributes:

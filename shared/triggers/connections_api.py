@@ -17,7 +17,7 @@ from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.request_faults import invalid_body
-from shared.triggers.answers import Answer
+from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 from shared.web.findings import finding_words
@@ -124,11 +124,11 @@ class SyncView(BaseModel):
         **_BUSY,
     },
 )
-async def put_connection(call: Call) -> Answer:
+async def put_connection(call: Call) -> JsonAnswer:
     """Answer 201 when the connection is new."""
     request = read_connection_request(call.json())
     outcome = await call.application.configuration.put(call.path_parameter("connection_id"), request)
-    return Answer(await _view(call, outcome.connection), status=201 if outcome.created else 200)
+    return JsonAnswer(await _view(call, outcome.connection), status=201 if outcome.created else 200)
 
 
 @route(
@@ -139,11 +139,11 @@ async def put_connection(call: Call) -> Answer:
     roles=ANY_ROLE,
     answers={200: ConnectionListView},
 )
-async def list_connections(call: Call) -> Answer:
+async def list_connections(call: Call) -> JsonAnswer:
     """Answer with every connection and its status."""
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
-    return Answer(ConnectionListView(connections=tuple(views)))
+    return JsonAnswer(ConnectionListView(connections=tuple(views)))
 
 
 @route(
@@ -155,10 +155,10 @@ async def list_connections(call: Call) -> Answer:
     answers={200: ConnectionView},
     problems=_KNOWN,
 )
-async def get_connection(call: Call) -> Answer:
+async def get_connection(call: Call) -> JsonAnswer:
     """Answer with the connection, a removed one too."""
     connection = await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
-    return Answer(await _view(call, connection))
+    return JsonAnswer(await _view(call, connection))
 
 
 @route(
@@ -170,9 +170,9 @@ async def get_connection(call: Call) -> Answer:
     answers={200: ConnectionView},
     problems={**_KNOWN, **_BUSY},
 )
-async def delete_connection(call: Call) -> Answer:
+async def delete_connection(call: Call) -> JsonAnswer:
     """Answer with what is left of the connection; ``last_error`` says what could not be revoked."""
-    return Answer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
+    return JsonAnswer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
 
 
 @route(
@@ -192,12 +192,12 @@ async def delete_connection(call: Call) -> Answer:
         422: ("invalid_check",),
     },
 )
-async def check_connection(call: Call) -> Answer:
+async def check_connection(call: Call) -> JsonAnswer:
     """Answer with every finding; problems of the connection are findings, too."""
     report = await call.application.check.run(
         call.path_parameter("connection_id"), dry_run=_check_request(call).dry_run
     )
-    return Answer(CheckView.of(report))
+    return JsonAnswer(CheckView.of(report))
 
 
 @route(
@@ -215,12 +215,12 @@ async def check_connection(call: Call) -> Answer:
         503: ("servicenow_unavailable", "servicenow_throttled", "new_access_token_refused"),
     },
 )
-async def sync_connection(call: Call) -> Answer:
+async def sync_connection(call: Call) -> JsonAnswer:
     """Answer with what was done, or 202 when a run is under way, after which another one follows."""
     app = call.application
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     counts = await app.maintenance.sync_now(connection)
-    return Answer(status=202) if counts is None else Answer(SyncView(**asdict(counts)))
+    return JsonAnswer(status=202) if counts is None else JsonAnswer(SyncView(**asdict(counts)))
 
 
 async def _view(call: Call, connection: Connection) -> ConnectionView:

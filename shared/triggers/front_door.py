@@ -20,10 +20,10 @@ from shared.application import Application, application
 from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize
 from shared.log import log_bug, log_context, log_event
 from shared.telemetry import span
-from shared.triggers.answers import Answer, problem, problem_headers
-from shared.triggers.bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
+from shared.triggers.answers import JsonAnswer, problem, problem_headers
 from shared.triggers.cookies import cookie_value
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
+from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
 from shared.triggers.routes import ROUTES, SAFE_METHODS, Parameter, Route, own_address, read_query
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
@@ -114,7 +114,7 @@ def _place_to_return_to(parts: SplitResult) -> str:
     return "/" if parts.path.startswith("/api/") else own_address(f"{parts.path}?{parts.query}")
 
 
-type Handler = Callable[[Call], Awaitable[Answer | func.HttpResponse]]
+type Handler = Callable[[Call], Awaitable[JsonAnswer | func.HttpResponse]]
 
 
 def route(
@@ -195,7 +195,7 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
         try:
             call = _identified(call)
             answered = await handler(_checked(call))
-            response = answered.to_response() if isinstance(answered, Answer) else answered
+            response = answered.to_response() if isinstance(answered, JsonAnswer) else answered
         except ConnectorError as error:
             code, response = error.code, _error_answer(call, error)
         except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 
 from shared.connections.lookup import CONNECTION_ID
 from shared.errors import FixRequest
-from shared.triggers.bodies import MAX_BODY_BYTES, FormBody
 from shared.triggers.principal import Role
+from shared.triggers.request_bodies import MAX_BODY_BYTES, FormBody
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that a browser may send on behalf of another site."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import ConnectionStatus
 from shared.errors import ConnectorError
-from shared.triggers.answers import Answer
+from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.openapi import openapi_document
 from shared.triggers.principal import ANY_ROLE
@@ -66,14 +66,14 @@ class StatusView(BaseModel):
 @route(
     blueprint, "GET", "api/health", summary="Say whether the service is alive", roles=None, answers={200: HealthView}
 )
-async def check_health(call: Call) -> Answer:
+async def check_health(call: Call) -> JsonAnswer:
     """Answer ``alive`` to anybody.
 
     The route is excluded from the platform's Authentication, so nobody can prove here who they are; how the parts do is
     shown by :func:`show_status`.
     """
     _ = call.application  # Without usable settings nothing is alive.
-    return Answer(HealthView())
+    return JsonAnswer(HealthView())
 
 
 @route(
@@ -84,13 +84,13 @@ async def check_health(call: Call) -> Answer:
     roles=ANY_ROLE,
     answers={200: StatusView},
 )
-async def show_status(call: Call) -> Answer:
+async def show_status(call: Call) -> JsonAnswer:
     """Answer with what was found out just now."""
     app = call.application
     connections, vault = await asyncio.gather(
         _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))
     )
-    return Answer(
+    return JsonAnswer(
         StatusView(
             storage="unavailable" if isinstance(connections, ConnectorError) else "ok",
             key_vault="unavailable" if isinstance(vault, ConnectorError) else "ok",
@@ -117,9 +117,9 @@ async def show_status(call: Call) -> Answer:
     roles=ANY_ROLE,
     answers={200: None},
 )
-async def describe_api(call: Call) -> Answer:
+async def describe_api(call: Call) -> JsonAnswer:
     """Answer with the OpenAPI document."""
-    return Answer(openapi_document(operations(), call.application.settings.public_base_url))
+    return JsonAnswer(openapi_document(operations(), call.application.settings.public_base_url))
 
 
 async def _outcome[Result](awaitable: Awaitable[Result]) -> Result | ConnectorError:

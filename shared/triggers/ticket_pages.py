@@ -12,21 +12,19 @@ import azure.functions as func
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection
 from shared.errors import ConnectorError, FixRequest
-from shared.servicenow.fields import record_fields
 from shared.texts import utf16_length
-from shared.tickets.identity import is_ticket_id, new_ticket_id
+from shared.tickets.identity import is_ticket_id
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
     Delivery,
-    DeliveryProgress,
     Ticket,
 )
+from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
 from shared.tickets.views import DeliveryView, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
-from shared.tickets.warnings import TicketWarning, keys_of
 from shared.triggers.front_door import Call, authorize_place, page, redirect
 from shared.triggers.links import (
     CONNECTION,
@@ -85,19 +83,6 @@ class Trouble:
     code: str
     message: str
     next_step: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What will be sent, by ServiceNow's field names, and what may be a mistake in it."""
-
-    fields: Sequence[tuple[str, str]]
-    warnings: Sequence[TicketWarning]
-
-    @property
-    def keys(self) -> str:
-        """What a person accepts who sends it all the same."""
-        return " ".join(sorted(keys_of(self.warnings)))
 
 
 @page(blueprint, "GET", "tickets/new", roles=CREATORS, kept=TICKET_FIELDS)
@@ -236,22 +221,7 @@ def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
 
 
 async def _preview(call: Call, request: TicketRequest) -> Preview:
-    """Return exactly what will be sent, except the ids that are made when it is sent, and what may be a mistake."""
-    warnings = await call.application.creation.warnings(request, call.principal.requester)
-    connection = await call.application.creation.usable_connection(request.connection_id)
-    content = ticket_content(request, call.principal.requester, connection)
-    now = call.application.clock()
-    ticket = Ticket(
-        ticket_id=new_ticket_id(now, connection.connection_id),
-        connection_id=connection.connection_id,
-        instance=connection.instance,
-        content=content,
-        created_at=now,
-        delivery=DeliveryProgress(),
-    )
-    fields = record_fields(ticket, connection.kinds[content.kind], None)
-    made_when_sent = {"sys_id", "correlation_id"}
-    return Preview([(name, value) for name, value in fields.items() if name not in made_when_sent], warnings)
+    return await call.application.preview.show(request, call.principal.requester)
 
 
 async def _consented_connections(call: Call) -> Sequence[Connection]:

@@ -30,7 +30,7 @@ from shared.tickets.views import (
     ticket_detail_view,
     ticket_view,
 )
-from shared.triggers.answers import Answer
+from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import CREATORS, READERS, Principal
 from shared.triggers.routes import FLAG, PATH_PARAMETERS, Parameter, one_of
@@ -92,7 +92,7 @@ _LIST_PARAMETERS: Final = (
         502: ("delivery_refused",),
     },
 )
-async def create_ticket(call: Call) -> Answer:
+async def create_ticket(call: Call) -> JsonAnswer:
     """Answer 201 when the record is in ServiceNow, 202 when it is kept and delivered later."""
     request = read_ticket_request(call.json())
     creation = await call.application.creation.create(
@@ -120,12 +120,12 @@ async def create_ticket(call: Call) -> Answer:
     parameters=(_CONNECTION,),
     problems={400: ("unknown_parameter",), 404: ("connection_not_found",)},
 )
-async def count_tickets(call: Call) -> Answer:
+async def count_tickets(call: Call) -> JsonAnswer:
     """Answer with exact counts; they do not depend on how many tickets there are."""
     query = call.query
     connections = await _connections(call, query.get("connection"))
     summaries = await call.application.summaries(list(connections))
-    return Answer(summary_view(summaries, call.application.clock()))
+    return JsonAnswer(summary_view(summaries, call.application.clock()))
 
 
 @route(
@@ -138,7 +138,7 @@ async def count_tickets(call: Call) -> Answer:
     parameters=_LIST_PARAMETERS,
     problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
 )
-async def list_tickets(call: Call) -> Answer:
+async def list_tickets(call: Call) -> JsonAnswer:
     """Answer with one page and the cursor of the next."""
     query = call.query
     now = call.application.clock()
@@ -154,7 +154,7 @@ async def list_tickets(call: Call) -> Answer:
     limit, after = _limit(query), _cursor(query)
     connections = await _connections(call, query.get("connection"))
     tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
-    return Answer(_page(tickets, connections, limit, call))
+    return JsonAnswer(_page(tickets, connections, limit, call))
 
 
 @route(
@@ -179,7 +179,7 @@ async def list_tickets(call: Call) -> Answer:
         502: ("delivery_refused",),
     },
 )
-async def retry_ticket(call: Call) -> Answer:
+async def retry_ticket(call: Call) -> JsonAnswer:
     """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
     query = call.query
     ticket, connection = await _ticket(call)
@@ -206,7 +206,7 @@ async def retry_ticket(call: Call) -> Answer:
         422: ("invalid_retry",),
     },
 )
-async def retry_tickets(call: Call) -> Answer:
+async def retry_tickets(call: Call) -> JsonAnswer:
     """Answer with what became of each: a few are sent at once, the timer sends the others."""
     request = read_retry_request(call.json())
     application = call.application
@@ -223,7 +223,7 @@ async def retry_tickets(call: Call) -> Answer:
     else:
         connections = await _connections(call, None)
         tickets = await _named_tickets(call, connections, request.ticket_ids or ())
-    return Answer(retry_view(await application.resending.resend(connections, tickets), more=more))
+    return JsonAnswer(retry_view(await application.resending.resend(connections, tickets), more=more))
 
 
 @route(
@@ -235,10 +235,10 @@ async def retry_tickets(call: Call) -> Answer:
     answers={200: TicketDetailView},
     problems={404: ("ticket_not_found",)},
 )
-async def show_ticket(call: Call) -> Answer:
+async def show_ticket(call: Call) -> JsonAnswer:
     """Answer with the ticket and everything that happened to it."""
     ticket, connection = await _ticket(call)
-    return Answer(ticket_detail_view(ticket, connection, call.application.clock()))
+    return JsonAnswer(ticket_detail_view(ticket, connection, call.application.clock()))
 
 
 def _requester(principal: Principal, request: TicketRequest) -> Requester:
@@ -270,7 +270,7 @@ def _idempotency_key(request: func.HttpRequest) -> str | None:
     return key
 
 
-def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetime) -> Answer:
+def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetime) -> JsonAnswer:
     """Answer 201 delivered, 202 pending; a refusal becomes a problem that names the kept ticket."""
     progress = ticket.delivery
     if progress.status is Delivery.FAILED:
@@ -285,7 +285,9 @@ def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetim
                 "retry": f"/api/tickets/{ticket.ticket_id}/retry",
             },
         )
-    return Answer(ticket_view(ticket, connection, now), status=201 if progress.status is Delivery.DELIVERED else 202)
+    return JsonAnswer(
+        ticket_view(ticket, connection, now), status=201 if progress.status is Delivery.DELIVERED else 202
+    )
 
 
 async def _ticket(call: Call) -> tuple[Ticket, Connection]:

@@ -300,8 +300,8 @@ async def test_what_nobody_accepted_is_not_created_and_the_key_goes_on() -> None
     await world.create()
     world.clock.advance(1)
     request = read_ticket_request({**BODY, "due_date": BEFORE})
-    warned = await world.creation.warnings(request, REQUESTER)
-    keys = keys_of(warned)
+    drafted, _ = await world.creation.draft(request, REQUESTER)
+    keys = keys_of(await world.creation.warnings(drafted))
     assert len(keys) == 2
 
     async def send(accepted: frozenset[str]) -> Creation:

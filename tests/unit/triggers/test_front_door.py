@@ -9,10 +9,10 @@ import azure.functions as func
 import pytest
 
 from shared.application import application
-from shared.triggers.answers import Answer
-from shared.triggers.bodies import FormBody
+from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, Handler, answer
 from shared.triggers.openapi import openapi_document
+from shared.triggers.request_bodies import FormBody
 from shared.triggers.routes import Route
 
 URL = "https://connector.example.com"
@@ -38,15 +38,15 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     await application().aclose()
 
 
-async def take(call: Call) -> Answer:
-    return Answer({"fields": dict(call.form), "bytes": len(call.content.files["file"].content)})
+async def take(call: Call) -> JsonAnswer:
+    return JsonAnswer({"fields": dict(call.form), "bytes": len(call.content.files["file"].content)})
 
 
-async def show(call: Call) -> Answer:
-    return Answer({"fields": dict(call.form)})
+async def show(call: Call) -> JsonAnswer:
+    return JsonAnswer({"fields": dict(call.form)})
 
 
-async def break_down(call: Call) -> Answer:
+async def break_down(call: Call) -> JsonAnswer:
     raise KeyError("a text that nobody may see")
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from shared.errors import FixRequest, ServiceNowThrottled
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
-from shared.triggers.answers import Answer, problem
-from shared.triggers.bodies import read_json
+from shared.triggers.answers import JsonAnswer, problem
 from shared.triggers.front_door import refuse_other_sites
 from shared.triggers.principal import Principal, Role, require_roles
+from shared.triggers.request_bodies import read_json
 from shared.triggers.routes import read_query
 from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit
 from shared.words.language import languages
@@ -228,11 +228,11 @@ def test_retry_after(asked_s: float | None, header: str | None) -> None:
 
 
 def test_an_answer() -> None:
-    response = Answer({"name": "漢"}, status=201, headers={"Location": "/x"}).to_response()
+    response = JsonAnswer({"name": "漢"}, status=201, headers={"Location": "/x"}).to_response()
     assert response.status_code == 201
     assert json.loads(response.get_body()) == {"name": "漢"}
     assert response.headers["Location"] == "/x"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Type"] == "application/json"
-    empty = Answer(status=204).to_response()
+    empty = JsonAnswer(status=204).to_response()
     assert (empty.status_code, empty.get_body()) == (204, b"")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import FixRequest
-from shared.triggers.bodies import MAX_FIELDS, FormBody, FormContent, UploadedFile, read_form
+from shared.triggers.request_bodies import MAX_FIELDS, FormBody, FormContent, UploadedFile, read_form
 
 UPLOAD = FormBody(max_bytes=5 * 1024 * 1024, files=frozenset({"file"}))
 TYPE = "multipart/form-data; boundary=x"

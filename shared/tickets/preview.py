@@ -1,0 +1,50 @@
+"""What a request would send to ServiceNow, before anything is kept or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.connections.model import KindSettings
+from shared.tickets.create import TicketCreation
+from shared.tickets.model import Requester, Ticket
+from shared.tickets.requests import TicketRequest
+from shared.tickets.warnings import TicketWarning, keys_of
+
+MADE_WHEN_SENT: Final = frozenset({"sys_id", "correlation_id"})
+"""Fields that hold the ticket's id, which a preview's ticket does not have yet."""
+
+type RecordFields = Callable[[Ticket, KindSettings, str | None], Mapping[str, str]]
+"""Returns what is inserted for a ticket, by ServiceNow's field names; the requester's sys_id where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What will be sent, by ServiceNow's field names, and what may be a mistake in it."""
+
+    fields: Sequence[tuple[str, str]]
+    warnings: Sequence[TicketWarning]
+
+    @property
+    def keys(self) -> str:
+        """What a person accepts who sends it all the same."""
+        return " ".join(sorted(keys_of(self.warnings)))
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPreview:
+    """Shows what a request would become."""
+
+    creation: TicketCreation
+    record_fields: RecordFields
+
+    async def show(self, request: TicketRequest, requester: Requester) -> Preview:
+        """Return what the request would send, and what may be a mistake.
+
+        Raises as :meth:`shared.tickets.create.TicketCreation.create` does for a request that cannot become a ticket.
+        """
+        ticket, connection = await self.creation.draft(request, requester)
+        fields = self.record_fields(ticket, connection.kinds[ticket.content.kind], None)
+        shown = [(name, value) for name, value in fields.items() if name not in MADE_WHEN_SENT]
+        return Preview(shown, await self.creation.warnings(ticket))
