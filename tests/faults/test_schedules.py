@@ -20,8 +20,8 @@ from tests.faults.schedule import Action, draw
 from tests.faults.two_hosts import two_hosts
 from tests.fixtures.whole_app import WholeApp
 
-ALWAYS = (30, 125)
-"""The seeds of every run of the tests."""
+ALWAYS = 30
+"""The seed of every run of the tests."""
 LIMIT_S = 0 if os.environ.get("MINUTES") else 300
 """0 is no limit."""
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("calm")
 
 
 def seeds() -> Iterator[int]:
-    """The one that is asked for, or new ones for a number of minutes, or always the same."""
+    """The one that is asked for, or new ones for a number of minutes, or always the same one."""
     if seed := os.environ.get("SEED"):
         yield int(seed)
     elif minutes := os.environ.get("MINUTES"):
@@ -37,7 +37,7 @@ def seeds() -> Iterator[int]:
         while time.monotonic() < ends:
             yield random.SystemRandom().randrange(10**9)
     else:
-        yield from ALWAYS
+        yield ALWAYS
 
 
 def test_a_seed_always_gives_the_same_schedule() -> None:
@@ -45,11 +45,11 @@ def test_a_seed_always_gives_the_same_schedule() -> None:
     assert str(draw(7)) != str(draw(8))
 
 
-def test_the_schedules_of_every_run_leave_nothing_out() -> None:
-    schedules = [draw(seed) for seed in ALWAYS]
-    actions = {type(action) for schedule in schedules for turn in schedule.turns for _, action in turn}
+def test_the_schedule_of_every_run_leaves_nothing_out() -> None:
+    schedule = draw(ALWAYS)
+    actions = {type(action) for turn in schedule.turns for _, action in turn}
     assert actions == set(get_args(Action.__value__))
-    mishaps = {mishap.what for schedule in schedules for plan in schedule.plans.values() for mishap in plan.values()}
+    mishaps = {mishap.what for plan in schedule.plans.values() for mishap in plan.values()}
     assert mishaps == set(get_args(What.__value__)) - {"keep"}, "an answer that never comes takes too long"
 
 
