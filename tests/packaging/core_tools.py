@@ -23,18 +23,32 @@ class FuncIgnore:
         lines = [line.strip() for line in text.split("\n")]
         patterns = [line for line in lines if line and not line.startswith("#")]
         self._left_out = _prefix(pattern for pattern in patterns if not pattern.startswith("!"))
-        self._taken_back = _prefix(pattern[1:] for pattern in patterns if pattern.startswith("!"))
+        taken_back = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+        self._takes_back = bool(taken_back)
+        self._taken_back = _prefix(taken_back)
 
     def takes(self, path: str) -> bool:
         """Say whether a file is published; ``path`` is relative to the top, with forward slashes."""
         return bool(self._taken_back.match(path)) or not self._left_out.match(path)
 
+    def takes_nothing_in(self, folder: str) -> bool:
+        """Return whether no file below a folder is published, because a pattern is a prefix of them all."""
+        return not self._takes_back and self._left_out.match(f"{folder}/") is not None
+
 
 def published_files(root: Path) -> Iterator[str]:
-    """Yield the files below ``root`` that would be published, relative to it, sorted."""
+    """Yield the files below ``root`` that would be published, relative to it, sorted.
+
+    Core Tools look into every folder. Here those with nothing to publish are passed over: some hold very many files.
+    """
     ignore = FuncIgnore((root / ".funcignore").read_text())
     for folder, folders, files in root.walk():
-        folders[:] = sorted(name for name in folders if name.lower() not in _FOLDERS_NEVER_TAKEN)
+        place = folder.relative_to(root)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name.lower() not in _FOLDERS_NEVER_TAKEN and not ignore.takes_nothing_in((place / name).as_posix())
+        )
         for name in sorted(files):
             path = (folder / name).relative_to(root).as_posix()
             if name.lower() not in _FILES_NEVER_TAKEN and ignore.takes(path):

@@ -41,6 +41,26 @@ def test_patterns_mean_what_core_tools_makes_of_them(pattern: str, path: str, ta
     assert FuncIgnore(pattern).takes(path) is taken
 
 
+@pytest.mark.parametrize(
+    ("pattern", "folder", "is_passed_over"),
+    [
+        pytest.param("/docs", "docs", True, id="its name is the pattern"),
+        pytest.param("/docs", "docs/images", True, id="it is in such a folder"),
+        pytest.param("/docs", "docs-old", True, id="the pattern ends at a word boundary"),
+        pytest.param("*.md", "shared", False, id="only some files in it"),
+        pytest.param("/docs/images", "docs", False, id="only a folder in it"),
+        pytest.param("docs/", "docs", False, id="files whose names begin with a dot are taken"),
+        pytest.param("**/__pycache__", "shared/__pycache__", True, id="anywhere"),
+        pytest.param("/docs\n!docs/kept", "docs", False, id="something in it may be taken back"),
+    ],
+)
+def test_only_folders_with_nothing_to_publish_are_passed_over(pattern: str, folder: str, is_passed_over: bool) -> None:
+    ignore = FuncIgnore(pattern)
+    assert ignore.takes_nothing_in(folder) is is_passed_over
+    if is_passed_over:
+        assert not any(ignore.takes(f"{folder}/{name}") for name in ("a.py", ".a", "-", "deeper/.a"))
+
+
 @pytest.fixture(scope="module", params=[published_files, packaged_files], ids=["core-tools", "azd"])
 def publisher(request: pytest.FixtureRequest) -> Callable[[Path], Iterator[str]]:
     """Says what a program would publish from a folder."""
