@@ -35,6 +35,8 @@ from shared.maintenance import Maintenance
 from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
+from shared.servicenow.oauth import ServiceNowOAuth
+from shared.servicenow.transport import ServiceNowTransport
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
@@ -96,7 +98,8 @@ class Application:
         secrets = open_secrets(settings, credential, clock)
         tables = open_tables(settings, credential)
         outbound = Transport()
-        servicenow = ServiceNowClient(outbound, clock=clock)
+        transport = ServiceNowTransport(outbound, clock=clock)
+        server = ServiceNowOAuth(transport)
         resources = AsyncExitStack()
         for close in (tables.aclose, secrets.aclose, outbound.aclose, credential.close):
             resources.push_async_callback(close)
@@ -106,20 +109,21 @@ class Application:
         leases = AzureLeaseStore(tables.connections, clock)
         tickets = AzureTicketStore(tables.tickets, tables.transactions, rows)
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
-        requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
         health = ConnectionHealth(connections, clock)
         token_lease = Lease(leases, TOKENS)
-        revocation = TokenRevocation(connections, secrets, servicenow.oauth)
+        revocation = TokenRevocation(connections, secrets, server)
         tokens = AccessTokens(
             connections=connections,
             lease=token_lease,
             secrets=secrets,
-            server=servicenow.oauth,
+            server=server,
             health=health,
             clock=clock,
         )
+        servicenow = ServiceNowClient(transport, tokens)
+        requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
-        delivery = TicketDelivery(tickets, servicenow.records, tokens, requesters, health, clock)
+        delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
         creation = TicketCreation(connections, tickets, reservations, search, delivery, clock)
         return cls(
             settings=settings,
@@ -140,7 +144,7 @@ class Application:
                 connections=connections,
                 authorizations=authorizations,
                 secrets=secrets,
-                server=servicenow.oauth,
+                server=server,
                 users=servicenow.users,
                 visibility=servicenow.probe,
                 records=TicketsKnownRecords(tickets),
@@ -155,7 +159,7 @@ class Application:
             check=ConnectionCheck(
                 connections=connections,
                 tokens=tokens,
-                server=servicenow.oauth,
+                server=server,
                 users=servicenow.users,
                 probe=servicenow.probe,
                 tickets=tickets,
@@ -184,8 +188,8 @@ class Application:
                 renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
                 health=health,
                 delivery=delivery,
-                sync=TicketSync(connections, tickets, servicenow.records, tokens, clock),
-                reconciliation=TicketReconciliation(connections, tickets, servicenow.records, tokens, clock),
+                sync=TicketSync(connections, tickets, servicenow.records, clock),
+                reconciliation=TicketReconciliation(connections, tickets, servicenow.records, clock),
                 clock=clock,
             ),
         )

@@ -191,6 +191,12 @@ class AccessTokenRefused(ServiceNowUnavailable):
         self.may_be_written = writing
 
 
+class NewAccessTokenRefused(AccessTokenRefused):
+    """The API does not accept the access token that ServiceNow has just given either."""
+
+    code = "new_access_token_refused"
+
+
 class ServiceNowThrottled(TryLater):
     """ServiceNow answered 429."""
 

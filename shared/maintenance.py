@@ -178,7 +178,7 @@ class Maintenance:
                 if is_refresh_due(connection, self.clock()):
                     connection = await self.tokens.refresh(connection)
                     run.refreshed = True
-                await self.tokens.access(connection)
+                await self.tokens.access_token(connection)
                 run.deliveries = await self.delivery.deliver_pending(connection, deadline=deadline)
                 await self._synchronise(connection, deadline, run)
         finally:

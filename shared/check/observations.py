@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.connections.model import KindSettings, TicketKind
-from shared.connections.ports import InstanceAccess, RecordVisibility
+from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.connections.ports import RecordVisibility
+from shared.secret import Secret
 
 
 class Reach(StrEnum):
@@ -153,6 +154,10 @@ class TicketFacts:
 class InstanceProbe(RecordVisibility, Protocol):
     """Looks at an instance. What is not said otherwise raises as every call of the REST API does."""
 
+    def with_token(self, token: Secret) -> InstanceProbe:
+        """Return the probe that looks with this access token."""
+        ...
+
     async def greet(self, instance: str) -> Greeting:
         """Call the API without credentials. Never raises a ConnectorError."""
         ...
@@ -165,40 +170,40 @@ class InstanceProbe(RecordVisibility, Protocol):
         """Return whether the token endpoint answers as one, to a request that it has to refuse."""
         ...
 
-    async def rate_limit(self, access: InstanceAccess) -> RateLimit:
+    async def rate_limit(self, connection: Connection) -> RateLimit:
         """Make one ordinary call of the Table API and return the rules that its answer names."""
         ...
 
-    async def client_record(self, access: InstanceAccess, client_id: str) -> ClientRecord | None:
+    async def client_record(self, connection: Connection, client_id: str) -> ClientRecord | None:
         """Return the OAuth client's entry, None when it is not shown."""
         ...
 
-    async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
+    async def registry_table(self, connection: Connection) -> RegistryTable | None:
         """Return the table settings of ``oauth_entity``, None when they are not shown."""
         ...
 
-    async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
+    async def account(self, connection: Connection, user_sys_id: str) -> Account | None:
         """Return the account's own record, None when it is not shown."""
         ...
 
-    async def query_by_time(self, access: InstanceAccess) -> None:
+    async def query_by_time(self, connection: Connection) -> None:
         """Ask the parent table as the synchronisation does: by range and sort on ``sys_updated_on``."""
         ...
 
-    async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
+    async def read_kind(self, connection: Connection, kind: TicketKind) -> None:
         """Ask the kind's own table as the delivery does."""
         ...
 
-    async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def may_read_choices(self, connection: Connection, kind: TicketKind) -> bool:
         """Return whether the labels of the kind's states are readable."""
         ...
 
-    async def release(self, access: InstanceAccess) -> str | None:
+    async def release(self, connection: Connection) -> str | None:
         """Return the name of the release in lower case, such as ``xanadu``; None when it is not shown."""
         ...
 
     async def create_marked(
-        self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
+        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
         """Create a record that says that it belongs to a dry run and that the synchronisation passes over.
 
@@ -207,10 +212,10 @@ class InstanceProbe(RecordVisibility, Protocol):
         """
         ...
 
-    async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
         """Return the dry run's record for which that sys_id was proposed, None when there is none to be seen."""
         ...
 
-    async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
+    async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """Cancel the record; return whether it is certainly closed now."""
         ...

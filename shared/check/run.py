@@ -40,13 +40,13 @@ from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
-    InstanceAccess,
     ServiceNowUser,
     UserDirectory,
     UserRoles,
 )
 from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
+from shared.secret import Secret
 from shared.tickets.model import Delivery, EventKind, Phase
 from shared.tickets.ports import TicketFilter, TicketStore
 
@@ -192,26 +192,27 @@ class ConnectionCheck:
         page, refreshed = await asyncio.gather(
             page_look, _observe_to_the_end(self.tokens.refresh(connection), TOKENS_S)
         )
-        access = await _observe_to_the_end(self.tokens.access(connection), TOKENS_S)
+        token = await _observe_to_the_end(self.tokens.access_token(connection), TOKENS_S)
         findings = [rules.token_endpoint(refreshed, None), rules.single_sign_on(page, connection)]
         given = not isinstance(refreshed, Unobserved)
         # An access token that is left over from before says nothing about a consent that is refused.
-        if isinstance(access, Unobserved) or rules.is_consent_refused(refreshed):
+        if isinstance(token, Unobserved) or rules.is_consent_refused(refreshed):
             findings += [rules.blocked(name, CheckName.TOKEN_ENDPOINT) for name in _NEEDS_ACCESS]
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
         delivered = () if isinstance(facts, Unobserved) else facts.delivered
-        looks = await self._look(access, connection, delivered)
-        dry_runs = await self._dry_runs(access, connection) if dry_run else {}
+        looks = await self._look(token, connection, delivered)
+        dry_runs = await _dry_runs(self.probe.with_token(token), connection) if dry_run else {}
         findings += [
             self._oauth_client(looks.client, page, connection, token_given=given),
             *self._meaning(looks, connection, delivered, dry_runs, token_given=given),
         ]
         return findings, dry_runs
 
-    async def _look(self, access: InstanceAccess, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
+    async def _look(self, token: Secret, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
         """Look at everything that an access token lets us see."""
+        # With this one token: what is found is to be about the one that was just given.
+        probe, users = self.probe.with_token(token), self.users.with_token(token)
         turn = asyncio.Semaphore(CONCURRENT_LOOKS)
-        user_sys_id = connection.integration_user_sys_id
         kinds = rules.enabled_kinds(connection)
 
         async with asyncio.TaskGroup() as group:
@@ -223,17 +224,17 @@ class ConnectionCheck:
 
                 return group.create_task(_observe(in_turn, LOOKS_S))
 
-            limit = look(lambda: self.probe.rate_limit(access))
-            user = look(lambda: self.users.current_user(access))
-            account = look(lambda: self._account(access, user_sys_id))
-            roles = look(lambda: self._roles(access, user_sys_id))
-            by_time = look(lambda: self.probe.query_by_time(access))
-            reads = {kind: look(partial(self.probe.read_kind, access, kind)) for kind in kinds}
-            visible = look(lambda: self.probe.visible(access, [each.sys_id for each in delivered]))
-            choices = [look(partial(self.probe.may_read_choices, access, kind)) for kind in kinds]
-            client = look(lambda: self.probe.client_record(access, connection.client_id))
-            registry = look(lambda: self.probe.registry_table(access))
-            release = look(lambda: self.probe.release(access))
+            limit = look(lambda: probe.rate_limit(connection))
+            user = look(lambda: users.current_user(connection))
+            account = look(lambda: _account(probe, connection))
+            roles = look(lambda: _roles(users, connection))
+            by_time = look(lambda: probe.query_by_time(connection))
+            reads = {kind: look(partial(probe.read_kind, connection, kind)) for kind in kinds}
+            visible = look(lambda: probe.visible(connection, [each.sys_id for each in delivered]))
+            choices = [look(partial(probe.may_read_choices, connection, kind)) for kind in kinds]
+            client = look(lambda: probe.client_record(connection, connection.client_id))
+            registry = look(lambda: probe.registry_table(connection))
+            release = look(lambda: probe.release(connection))
         return _Looks(
             limit=limit.result(),
             user=user.result(),
@@ -316,12 +317,6 @@ class ConnectionCheck:
             record, page, token_given=token_given, connection=connection, redirect_uri=self.redirect_uri
         )
 
-    async def _account(self, access: InstanceAccess, user_sys_id: str | None) -> Account | None:
-        return None if user_sys_id is None else await self.probe.account(access, user_sys_id)
-
-    async def _roles(self, access: InstanceAccess, user_sys_id: str | None) -> UserRoles | None:
-        return None if user_sys_id is None else await self.users.roles_of(access, user_sys_id)
-
     async def _greet(self, connection: Connection, limit_s: float) -> Greeting:
         greeting = await _observe(lambda: self.probe.greet(connection.instance), limit_s)
         return Greeting(Reach.TIMEOUT) if isinstance(greeting, Unobserved) else greeting
@@ -334,32 +329,6 @@ class ConnectionCheck:
             code_challenge=code_challenge(new_code_verifier()),
         )
         return await self.probe.sign_in_page(url)
-
-    async def _dry_runs(self, access: InstanceAccess, connection: Connection) -> Mapping[TicketKind, DryRun]:
-        kinds = rules.enabled_kinds(connection)
-        done = await asyncio.gather(*(self._dry_run(access, connection, kind) for kind in kinds))
-        return dict(zip(kinds, done, strict=True))
-
-    async def _dry_run(self, access: InstanceAccess, connection: Connection, kind: TicketKind) -> DryRun:
-        """Create a marked record, look whether it is to be seen, and cancel it."""
-        proposed = secrets.token_hex(16)
-        settings = connection.kinds[kind]
-        created: Observed[MarkedRecord | None] = await _observe(
-            lambda: self.probe.create_marked(access, kind, settings, proposed), CREATING_S
-        )
-        if isinstance(created, Unobserved):
-            certainly_not = created.error is not None and not created.error.may_be_written
-            if certainly_not:
-                return DryRun(proposed, created)
-            created = await _observe(lambda: self.probe.find_marked(access, kind, proposed), READING_BACK_S)
-            if not isinstance(created, MarkedRecord):
-                return DryRun(proposed, None)
-        record = created
-        assert record is not None, "a created record is one"
-        visible = await _observe(lambda: self.probe.visible(access, [record.sys_id]), READING_BACK_S)
-        seen = visible if isinstance(visible, Unobserved) else record.sys_id in visible
-        closed = await _observe(lambda: self.probe.cancel_marked(access, kind, record), CANCELING_S)
-        return DryRun(proposed, record, seen=seen, closed=closed is True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +346,44 @@ class _Looks:
     client: Observed[ClientRecord | None]
     registry: Observed[RegistryTable | None]
     release: Observed[str | None]
+
+
+async def _dry_runs(probe: InstanceProbe, connection: Connection) -> Mapping[TicketKind, DryRun]:
+    kinds = rules.enabled_kinds(connection)
+    done = await asyncio.gather(*(_dry_run(probe, connection, kind) for kind in kinds))
+    return dict(zip(kinds, done, strict=True))
+
+
+async def _dry_run(probe: InstanceProbe, connection: Connection, kind: TicketKind) -> DryRun:
+    """Create a marked record, look whether it is to be seen, and cancel it."""
+    proposed = secrets.token_hex(16)
+    settings = connection.kinds[kind]
+    created: Observed[MarkedRecord | None] = await _observe(
+        lambda: probe.create_marked(connection, kind, settings, proposed), CREATING_S
+    )
+    if isinstance(created, Unobserved):
+        certainly_not = created.error is not None and not created.error.may_be_written
+        if certainly_not:
+            return DryRun(proposed, created)
+        created = await _observe(lambda: probe.find_marked(connection, kind, proposed), READING_BACK_S)
+        if not isinstance(created, MarkedRecord):
+            return DryRun(proposed, None)
+    record = created
+    assert record is not None, "a created record is one"
+    visible = await _observe(lambda: probe.visible(connection, [record.sys_id]), READING_BACK_S)
+    seen = visible if isinstance(visible, Unobserved) else record.sys_id in visible
+    closed = await _observe(lambda: probe.cancel_marked(connection, kind, record), CANCELING_S)
+    return DryRun(proposed, record, seen=seen, closed=closed is True)
+
+
+async def _account(probe: InstanceProbe, connection: Connection) -> Account | None:
+    user_sys_id = connection.integration_user_sys_id
+    return None if user_sys_id is None else await probe.account(connection, user_sys_id)
+
+
+async def _roles(users: UserDirectory, connection: Connection) -> UserRoles | None:
+    user_sys_id = connection.integration_user_sys_id
+    return None if user_sys_id is None else await users.roles_of(connection, user_sys_id)
 
 
 async def _observe[Value](look: Callable[[], Awaitable[Value]], limit_s: float) -> Observed[Value]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection, TicketKind
-from shared.connections.ports import InstanceAccess
+from shared.connections.ports import TokenSource
 from shared.errors import ConnectorError
 from shared.log import log_context
 
@@ -46,11 +45,11 @@ class InstanceOptions:
 class InstanceCatalogue(Protocol):
     """The instance's groups and choice lists (ServiceNow §5.3, §6). Each raises as every read does."""
 
-    async def assignment_groups(self, access: InstanceAccess) -> Sequence[Choice] | None:
+    async def assignment_groups(self, connection: Connection) -> Sequence[Choice] | None:
         """Return the active groups by name; None when they are not readable or too many."""
         ...
 
-    async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
+    async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
         """Return the active values of a column of the kind's table in the order shown; None when not readable."""
         ...
 
@@ -59,7 +58,7 @@ class InstanceCatalogue(Protocol):
 class ConnectionOptions:
     """Reads what a connection's instance offers."""
 
-    tokens: AccessTokens
+    tokens: TokenSource
     catalogue: InstanceCatalogue
 
     async def read(self, connection: Connection) -> InstanceOptions:
@@ -69,15 +68,17 @@ class ConnectionOptions:
         try:
             with log_context(connection_id=connection.connection_id):
                 async with asyncio.timeout(READ_S):
-                    return await self._read(await self.tokens.access(connection))
+                    # One call for the token first: those at once would all ask for it.
+                    await self.tokens.access_token(connection)
+                    return await self._read(connection)
         except (ConnectorError, TimeoutError):
             return InstanceOptions()
 
-    async def _read(self, access: InstanceAccess) -> InstanceOptions:
+    async def _read(self, connection: Connection) -> InstanceOptions:
         groups, *lists = await asyncio.gather(
-            self.catalogue.assignment_groups(access),
+            self.catalogue.assignment_groups(connection),
             *(
-                self.catalogue.choices(access, kind, element)
+                self.catalogue.choices(connection, kind, element)
                 for kind in TicketKind
                 for element in ("category", "state")
             ),

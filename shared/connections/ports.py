@@ -21,14 +21,6 @@ class RowChanged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceAccess:
-    """Where an instance is and the access token to call it with."""
-
-    instance: str
-    access_token: Secret
-
-
-@dataclass(frozen=True, slots=True)
 class AuthorizationTarget:
     """What an authorization is begun for: its code goes to no other instance, from no other client, for no other user.
 
@@ -216,22 +208,41 @@ class AuthorizationServer(Protocol):
         ...
 
 
+class TokenSource(Protocol):
+    """Access tokens of connections; implemented by :class:`shared.connections.grant.tokens.AccessTokens`."""
+
+    async def access_token(self, connection: Connection) -> Secret:
+        """Return a usable access token, refreshed if need be. Raises Reauthorize or TryLater."""
+        ...
+
+    async def renewed_token(self, connection: Connection, refused: Secret) -> Secret | None:
+        """Return another access token after ServiceNow refused this one; None when there can be no other.
+
+        Raises Reauthorize or TryLater.
+        """
+        ...
+
+
 class UserDirectory(Protocol):
     """Who is who in ServiceNow (ServiceNow §6)."""
 
-    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
-        """Return whose access token this is. Raises AccessRefused when it cannot be found out for certain."""
+    def with_token(self, token: Secret) -> UserDirectory:
+        """Return the directory as this access token sees it, which need not be the connection's."""
         ...
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
+    async def current_user(self, connection: Connection) -> ServiceNowUser:
+        """Return whose access token is sent. Raises AccessRefused when it cannot be found out for certain."""
+        ...
+
+    async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
         """Return the user's roles, or None when the instance does not let us read them."""
         ...
 
-    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+    async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
         """Return the sys_id of the only active user with that address (ignoring case), or None."""
         ...
 
-    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
         """Return whether that kind can be asked as the synchronisation asks: by time or, failing that, by sys_id.
 
         Raises TryLater, or AccessRefused where the whole API is refused.
@@ -242,6 +253,10 @@ class UserDirectory(Protocol):
 class RecordVisibility(Protocol):
     """What the integration user sees."""
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
+    def with_token(self, token: Secret) -> RecordVisibility:
+        """Return what this access token lets one see, which need not be the connection's."""
+        ...
+
+    async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
         """Return the numbers of those of the records that the integration user sees, by sys_id."""
         ...

@@ -12,9 +12,11 @@ from shared.connections.changes import change_connection
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
 from shared.connections.ports import ConnectionStore
 from shared.errors import (
+    AccessTokenRefused,
     ConnectorError,
     FixConfiguration,
     InstanceClosed,
+    NewAccessTokenRefused,
     OutcomeUnknown,
     Reauthorize,
     ServiceNowThrottled,
@@ -29,7 +31,7 @@ FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
 """A refusal has a dozen causes (ServiceNow §1.6), and most of them pass: a user who was locked out, an instance
 that is being restored. So the connector asks again: first after the one time, then after the other."""
-ACCESS_TOKEN_CODES: Final = frozenset({"access_token_refused", "new_access_token_refused"})
+ACCESS_TOKEN_CODES: Final = frozenset({AccessTokenRefused.code, NewAccessTokenRefused.code})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
 
 HANDS_OFF: Final = timedelta(minutes=30)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.connections.model import TicketKind
+from shared.connections.model import Connection, TicketKind
 from shared.connections.options import Choice
-from shared.connections.ports import InstanceAccess
 from shared.errors import AccessRefused
 from shared.servicenow.queries import all_of, condition, one_of, ordered
 from shared.servicenow.records import ALL_CLASSES
@@ -28,10 +27,13 @@ class ServiceNowCatalogue:
 
     table_api: TableApi
 
-    async def assignment_groups(self, access: InstanceAccess) -> Sequence[Choice] | None:
+    async def assignment_groups(self, connection: Connection) -> Sequence[Choice] | None:
         """See the port."""
         rows = await self._rows(
-            access, "sys_user_group", ordered(condition("active", "=", "true"), "name"), ("sys_id", "name", "active")
+            connection,
+            "sys_user_group",
+            ordered(condition("active", "=", "true"), "name"),
+            ("sys_id", "name", "active"),
         )
         if rows is None:
             return None
@@ -42,7 +44,7 @@ class ServiceNowCatalogue:
             if row.sys_id and row.value("name") and row.value("active") != "false"
         ]
 
-    async def choices(self, access: InstanceAccess, kind: TicketKind, element: str) -> Sequence[Choice] | None:
+    async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
         """See the port. A table without choices of its own shows those of the parent table."""
         query = all_of(
             one_of("name", (KINDS[kind].table, ALL_CLASSES)),
@@ -50,7 +52,7 @@ class ServiceNowCatalogue:
             condition("inactive", "=", "false"),
         )
         rows = await self._rows(
-            access,
+            connection,
             "sys_choice",
             ordered(query, "sequence", "label"),
             ("name", "element", "value", "label", "language", "inactive"),
@@ -66,11 +68,11 @@ class ServiceNowCatalogue:
         return None
 
     async def _rows(
-        self, access: InstanceAccess, table: Subject, query: str, fields: Sequence[str]
+        self, connection: Connection, table: Subject, query: str, fields: Sequence[str]
     ) -> Sequence[Row] | None:
         try:
             page = await self.table_api.list_rows(
-                access, table, query=query, fields=fields, limit=MOST_CHOICES + 1, counted=False
+                connection, table, query=query, fields=fields, limit=MOST_CHOICES + 1, counted=False
             )
         except AccessRefused:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
@@ -20,9 +20,8 @@ from shared.check.observations import (
     SignIn,
     SignInPage,
 )
-from shared.connections.model import KindSettings, TicketKind
+from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.connections.options import InstanceCatalogue
-from shared.connections.ports import InstanceAccess
 from shared.errors import (
     AnswerEncoded,
     AnswerIncomplete,
@@ -40,6 +39,7 @@ from shared.outbound.answers import Answer, date_of, whole_number
 from shared.outbound.failures import Reason
 from shared.secret import Secret
 from shared.servicenow.answers import common_error, result_of
+from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.kinds import RECORD_KINDS
 from shared.servicenow.queries import (
     ANY_RECORD,
@@ -54,7 +54,7 @@ from shared.servicenow.queries import (
 )
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
-from shared.servicenow.transport import NotReached, ServiceNowRequest, Subject
+from shared.servicenow.transport import NotReached, ServiceNowRequest, ServiceNowTransport, Subject
 from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import CORRELATION_DISPLAY, Priority
@@ -95,13 +95,18 @@ _REACH_OF_OBSTACLE: Final = {
 class ServiceNowProbe:
     """Implements :class:`shared.check.observations.InstanceProbe`."""
 
+    transport: ServiceNowTransport
     table_api: TableApi
     catalogue: InstanceCatalogue
 
+    def with_token(self, token: Secret) -> ServiceNowProbe:
+        """See the port."""
+        table_api = self.table_api.with_token(token)
+        return replace(self, table_api=table_api, catalogue=ServiceNowCatalogue(table_api))
+
     async def greet(self, instance: str) -> Greeting:
         """See the port: without credentials, a working instance answers 401 (ServiceNow §2.9)."""
-        transport = self.table_api.transport
-        asked_at = transport.clock()
+        asked_at = self.transport.clock()
         request = ServiceNowRequest(
             method="GET",
             url=table_url(instance, "sys_user"),
@@ -109,7 +114,7 @@ class ServiceNowProbe:
             parameters={"sysparm_limit": "1", "sysparm_fields": "sys_id"},
         )
         try:
-            answer = await transport.send(request, lambda answer: answer, total_s=_GREETING_S)
+            answer = await self.transport.send(request, lambda answer: answer, total_s=_GREETING_S)
         except NotReached as error:
             return Greeting(_REACH_OF_OBSTACLE[error.obstacle])
         except _TOO_SLOW:
@@ -119,7 +124,7 @@ class ServiceNowProbe:
         except ServiceNowUnavailable:
             return Greeting(Reach.NO_CONNECTION)
         told = date_of(answer.headers.get("date", ""))
-        here = asked_at + (transport.clock() - asked_at) / 2
+        here = asked_at + (self.transport.clock() - asked_at) / 2
         return Greeting(_reach(answer), answer.status, None if told is None else (told - here).total_seconds())
 
     async def sign_in_page(self, authorization_url: str) -> SignInPage:
@@ -146,25 +151,24 @@ class ServiceNowProbe:
             subject="oauth_token",
             form=_form({"grant_type": "refresh_token"}),
         )
-        return await self.table_api.transport.send(request, self._is_refusal)
+        return await self.transport.send(request, self._is_refusal)
 
-    async def rate_limit(self, access: InstanceAccess) -> RateLimit:
+    async def rate_limit(self, connection: Connection) -> RateLimit:
         """See the port."""
         request = ServiceNowRequest(
             method="GET",
-            url=table_url(access.instance, ALL_CLASSES),
+            url=table_url(connection.instance, ALL_CLASSES),
             subject=ALL_CLASSES,
             parameters={"sysparm_query": OURS, "sysparm_limit": "1", "sysparm_fields": "sys_id"},
-            access_token=access.access_token,
         )
-        return await self.table_api.transport.send(request, self._limit)
+        return await self.table_api.transport.send(connection, request, self._limit)
 
-    async def client_record(self, access: InstanceAccess, client_id: str) -> ClientRecord | None:
+    async def client_record(self, connection: Connection, client_id: str) -> ClientRecord | None:
         """See the port."""
         if not is_safe_value(client_id):
             return None
         row = await self._row(
-            access,
+            connection,
             "oauth_entity",
             ("client_id", client_id),
             ("active", "redirect_url", "refresh_token_lifespan"),
@@ -177,9 +181,9 @@ class ServiceNowProbe:
             refresh_token_lifespan_s=whole_number(row.value("refresh_token_lifespan")),
         )
 
-    async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
+    async def registry_table(self, connection: Connection) -> RegistryTable | None:
         """See the port: the table's row in ``sys_db_object``, where *Accessible from* is the column ``access``."""
-        row = await self._row(access, "sys_db_object", ("name", "oauth_entity"), ("access", "read_access"))
+        row = await self._row(connection, "sys_db_object", ("name", "oauth_entity"), ("access", "read_access"))
         if row is None:
             return None
         scope = row.value("access")
@@ -187,10 +191,10 @@ class ServiceNowProbe:
             from_all_scopes=scope == _ALL_SCOPES if scope else None, can_read=_boolean(row.value("read_access"))
         )
 
-    async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
+    async def account(self, connection: Connection, user_sys_id: str) -> Account | None:
         """See the port."""
         flags = ("active", "locked_out", "web_service_access_only", "password_needs_reset")
-        row = await self._row(access, "sys_user", ("sys_id", user_sys_id), flags)
+        row = await self._row(connection, "sys_user", ("sys_id", user_sys_id), flags)
         if row is None:
             return None
         active, locked_out, web_service_access_only, password_needs_reset = (
@@ -198,10 +202,10 @@ class ServiceNowProbe:
         )
         return Account(active, locked_out, web_service_access_only, password_needs_reset)
 
-    async def query_by_time(self, access: InstanceAccess) -> None:
+    async def query_by_time(self, connection: Connection) -> None:
         """See the port. A condition that ServiceNow drops brings somebody else's records (ServiceNow §2.3)."""
         page = await self.table_api.list_rows(
-            access,
+            connection,
             ALL_CLASSES,
             query=changes_since(_LONG_AGO, inclusive=True),
             fields=("sys_id", "correlation_id"),
@@ -211,10 +215,10 @@ class ServiceNowProbe:
         if not all(begins_like_ours(row.value("correlation_id")) for row in page.rows):
             raise QueryRefused("ServiceNow did not honour the connector's query.")
 
-    async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
+    async def read_kind(self, connection: Connection, kind: TicketKind) -> None:
         """See the port. A table that may not be read can look empty while its records are counted (§2.6, §2.7)."""
         page = await self.table_api.list_rows(
-            access, KINDS[kind].table, query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
+            connection, KINDS[kind].table, query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
         )
         if not page.rows and page.total_count:
             raise RecordsHidden(
@@ -222,12 +226,12 @@ class ServiceNowProbe:
                 next_step="Check the integration user's roles, the table's access controls and the domain.",
             )
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
+    async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""
         found: dict[str, str] = {}
         for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
             page = await self.table_api.list_rows(
-                access,
+                connection,
                 ALL_CLASSES,
                 query=one_of("sys_id", some),
                 fields=("sys_id", "number"),
@@ -237,14 +241,14 @@ class ServiceNowProbe:
             found |= {row.sys_id: row.line("number") for row in page.rows if row.sys_id in some}
         return found
 
-    async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def may_read_choices(self, connection: Connection, kind: TicketKind) -> bool:
         """See the port."""
-        return await self.catalogue.choices(access, kind, "state") is not None
+        return await self.catalogue.choices(connection, kind, "state") is not None
 
-    async def release(self, access: InstanceAccess) -> str | None:
+    async def release(self, connection: Connection) -> str | None:
         """See the port: the build's tag begins with the name of its release."""
         page = await self.table_api.list_rows(
-            access,
+            connection,
             "sys_properties",
             query=one_of("name", _RELEASE_PROPERTIES),
             fields=("name", "value"),
@@ -258,7 +262,7 @@ class ServiceNowProbe:
         return None
 
     async def create_marked(
-        self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
+        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
         """See the port. It has the fields that every ticket has, so that what refuses tickets refuses it."""
         record_kind = RECORD_KINDS[kind]
@@ -269,7 +273,7 @@ class ServiceNowProbe:
         }
         texts = {"short_description": MARKED_NAME, "description": MARKED_DESCRIPTION}
         row = await self.table_api.insert(
-            access,
+            connection,
             KINDS[kind].table,
             {
                 "sys_id": sys_id,
@@ -285,10 +289,10 @@ class ServiceNowProbe:
         kept = not any(lost_characters(sent, row.value(field)) for field, sent in texts.items())
         return MarkedRecord(row.sys_id or sys_id, row.line("number"), texts_kept=kept if shown else None)
 
-    async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
         """See the port."""
         page = await self.table_api.list_rows(
-            access,
+            connection,
             KINDS[kind].table,
             query=any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", f"{MARK}{sys_id}")),
             fields=("sys_id", "number", "correlation_id"),
@@ -300,12 +304,12 @@ class ServiceNowProbe:
                 return MarkedRecord(row.sys_id, row.line("number"))
         return None
 
-    async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
+    async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """See the port. Where a data policy asks for a resolution, one is given (ServiceNow §5.4)."""
-        for changes in await self._ways_to_cancel(access, kind):
+        for changes in await self._ways_to_cancel(connection, kind):
             try:
                 row = await self.table_api.update(
-                    access, KINDS[kind].table, record.sys_id, changes, fields=("sys_id", "state", "active")
+                    connection, KINDS[kind].table, record.sys_id, changes, fields=("sys_id", "state", "active")
                 )
             except ValuesRefused:
                 continue
@@ -313,8 +317,8 @@ class ServiceNowProbe:
                 return True
         return False
 
-    async def _ways_to_cancel(self, access: InstanceAccess, kind: TicketKind) -> Sequence[Mapping[str, str]]:
-        codes = [choice.value for choice in await self.catalogue.choices(access, kind, "close_code") or ()]
+    async def _ways_to_cancel(self, connection: Connection, kind: TicketKind) -> Sequence[Mapping[str, str]]:
+        codes = [choice.value for choice in await self.catalogue.choices(connection, kind, "close_code") or ()]
         fitting = [code for code in codes if _FITTING_CLOSE_CODE.search(code)]
         resolution = {"close_notes": CLOSE_NOTES}
         if codes:
@@ -324,12 +328,12 @@ class ServiceNowProbe:
 
     async def _page(self, url: str) -> Answer:
         request = ServiceNowRequest(method="GET", url=url, subject="sign_in_page", accept="text/html")
-        return await self.table_api.transport.send(request, self._usable_page)
+        return await self.transport.send(request, self._usable_page)
 
     def _usable_page(self, answer: Answer) -> Answer:
         """Return an answer that may be a page. Raises for those that mean the same whatever was asked."""
         if answer.status >= 500 or answer.status == 429:
-            error = common_error(answer, writing=False, now=self.table_api.transport.clock())
+            error = common_error(answer, writing=False, now=self.transport.clock())
             assert error is not None, "such a status always is an error"
             raise error
         return answer
@@ -337,7 +341,7 @@ class ServiceNowProbe:
     def _is_refusal(self, answer: Answer) -> bool:
         if not answer.is_json and 400 <= answer.status < 500 and answer.status != 429:
             return False
-        error = common_error(answer, writing=False, now=self.table_api.transport.clock())
+        error = common_error(answer, writing=False, now=self.transport.clock())
         if isinstance(error, NotTheApi):
             return False
         if error is not None:
@@ -345,16 +349,16 @@ class ServiceNowProbe:
         return "error" in (answer.document() or {})
 
     def _limit(self, answer: Answer) -> RateLimit:
-        result_of(answer, writing=False, now=self.table_api.transport.clock())
+        result_of(answer, writing=False, now=self.transport.clock())
         return RateLimit(whole_number(answer.headers.get("x-ratelimit-limit", "")))
 
     async def _row(
-        self, access: InstanceAccess, table: Subject, key: tuple[str, str], fields: Sequence[str]
+        self, connection: Connection, table: Subject, key: tuple[str, str], fields: Sequence[str]
     ) -> Row | None:
         """Return the row with that key; None when it is not shown, or another one is."""
         name, value = key
         page = await self.table_api.list_rows(
-            access, table, query=all_of(condition(name, "=", value)), fields=(name, *fields), limit=1, counted=False
+            connection, table, query=all_of(condition(name, "=", value)), fields=(name, *fields), limit=1, counted=False
         )
         return next((row for row in page.rows if row.value(name) == value), None)
 

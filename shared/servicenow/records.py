@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from itertools import batched, pairwise
 from typing import Final
 
-from shared.connections.model import KindSettings, Place
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection, KindSettings, Place
 from shared.errors import (
     AccessRefused,
     AnswerIncomplete,
@@ -75,12 +75,22 @@ class ServiceNowRecords:
     table_api: TableApi
 
     async def create_record(
-        self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
+        self,
+        connection: Connection,
+        ticket: Ticket,
+        kind_settings: KindSettings,
+        requester_sys_id: str | None,
+        *,
+        send_by: datetime,
     ) -> Record:
         """See the port."""
         table = KINDS[ticket.content.kind].table
         row = await self.table_api.insert(
-            access, table, record_fields(ticket, kind_settings, requester_sys_id), fields=(*FIELDS, *TEXTS)
+            connection,
+            table,
+            record_fields(ticket, kind_settings, requester_sys_id),
+            fields=(*FIELDS, *TEXTS),
+            send_by=send_by,
         )
         record = record_of(row, table)
         if record is None:
@@ -88,7 +98,7 @@ class ServiceNowRecords:
         return record
 
     async def find_records(
-        self, access: InstanceAccess, table: TicketTable, *, sys_id: str, correlation_id: str
+        self, connection: Connection, table: TicketTable, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """See the port.
 
@@ -105,7 +115,7 @@ class ServiceNowRecords:
         tables: tuple[Subject, ...] = (ALL_CLASSES, table)
         for asked in tables:
             try:
-                page = await self._few_rows(access, asked, query)
+                page = await self._few_rows(connection, asked, query)
             except InstanceClosed:
                 raise
             except AccessRefused as error:
@@ -127,9 +137,9 @@ class ServiceNowRecords:
             raise doubt
         return []
 
-    async def _few_rows(self, access: InstanceAccess, table: Subject, query: str) -> Page:
+    async def _few_rows(self, connection: Connection, table: Subject, query: str) -> Page:
         """Return up to ten rows with their count, or without it where ServiceNow finds counting too dear."""
-        ask = partial(self.table_api.list_rows, access, table, query=query, fields=(*FIELDS, *TEXTS), limit=10)
+        ask = partial(self.table_api.list_rows, connection, table, query=query, fields=(*FIELDS, *TEXTS), limit=10)
         try:
             return await ask()
         except QuotaExceeded:
@@ -137,7 +147,7 @@ class ServiceNowRecords:
 
     async def list_changes(
         self,
-        access: InstanceAccess,
+        connection: Connection,
         *,
         since: str | None,
         inclusive: bool,
@@ -151,22 +161,22 @@ class ServiceNowRecords:
             query = changes_since(since, inclusive=inclusive, until=until)
         else:
             query = next_by(key, place.after, until=until)
-        return await self._keyset_page(access, query, key, place, reach)
+        return await self._keyset_page(connection, query, key, place, reach)
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+        self, connection: Connection, *, until: str | None, place: Place, reach: Reach
     ) -> RecordPage:
         """See the port."""
         key = "correlation_id"
         query = all_by(key, until=until) if place.after is None else next_by(key, place.after, until=until)
-        return await self._keyset_page(access, query, key, place, reach)
+        return await self._keyset_page(connection, query, key, place, reach)
 
-    async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
+    async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
         """See the port."""
         found: list[Record] = []
         for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
             page = await self.table_api.list_rows(
-                access,
+                connection,
                 ALL_CLASSES,
                 query=one_of("sys_id", some),
                 fields=FIELDS,
@@ -180,7 +190,7 @@ class ServiceNowRecords:
         return found
 
     async def _keyset_page(
-        self, access: InstanceAccess, query: str, key: str, place: Place, reach: Reach
+        self, connection: Connection, query: str, key: str, place: Place, reach: Reach
     ) -> RecordPage:
         """Return one page in the order of ``key, sys_id``; one request.
 
@@ -190,7 +200,7 @@ class ServiceNowRecords:
         offset, and begins a little earlier: rows that change meanwhile leave, and those behind them move up.
         """
         page = await self.table_api.list_rows(
-            access,
+            connection,
             ALL_CLASSES,
             query=query,
             fields=FIELDS,

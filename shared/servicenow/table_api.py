@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection
 from shared.errors import AnswerIncomplete
 from shared.outbound.answers import Answer
+from shared.secret import Secret
 from shared.servicenow.answers import is_no_record_found, result_of, total_count_of, unusable_answer
-from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport, Subject
+from shared.servicenow.authorized import AuthorizedTransport
+from shared.servicenow.transport import ServiceNowRequest, Subject
 from shared.texts import one_line
 
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
@@ -86,11 +89,15 @@ class Page:
 class TableApi:
     """Calls the Table API. Every method raises what :func:`shared.servicenow.answers.result_of` raises."""
 
-    transport: ServiceNowTransport
+    transport: AuthorizedTransport
+
+    def with_token(self, token: Secret) -> TableApi:
+        """Return the API with this access token in place of the connections' own."""
+        return replace(self, transport=self.transport.with_token(token))
 
     async def list_rows(
         self,
-        access: InstanceAccess,
+        connection: Connection,
         table: Subject,
         *,
         query: str,
@@ -102,7 +109,7 @@ class TableApi:
         """Return up to ``limit`` rows. The limit applies before access controls: a page can come back short or empty.
 
         Args:
-            access: Instance and access token.
+            connection: The connection whose instance is asked.
             table: Table to ask.
             query: Encoded query, made by :mod:`shared.servicenow.queries`.
             fields: Columns to return.
@@ -123,42 +130,53 @@ class TableApi:
             parameters["sysparm_no_count"] = "true"
         request = ServiceNowRequest(
             method="GET",
-            url=table_url(access.instance, table),
+            url=table_url(connection.instance, table),
             subject=table,
             parameters=parameters,
-            access_token=access.access_token,
         )
-        return await self.transport.read(request, self._page)
+        return await self.transport.read(connection, request, self._page)
 
     async def insert(
-        self, access: InstanceAccess, table: Subject, record: Mapping[str, str], *, fields: Sequence[str]
+        self,
+        connection: Connection,
+        table: Subject,
+        record: Mapping[str, str],
+        *,
+        fields: Sequence[str],
+        send_by: datetime | None = None,
     ) -> Row:
-        """Insert one record, in one request that is never repeated, and return these fields of it."""
+        """Insert one record, in one request that is never repeated, and return these fields of it.
+
+        Args:
+            connection: The connection whose instance gets it.
+            table: Its table.
+            record: Its fields.
+            fields: Columns to return.
+            send_by: The request is not begun after this time; None for whenever it is ready.
+        """
         request = ServiceNowRequest(
             method="POST",
-            url=table_url(access.instance, table),
+            url=table_url(connection.instance, table),
             subject=table,
             parameters={"sysparm_fields": ",".join(fields), **_SHAPE},
-            access_token=access.access_token,
             record=record,
             is_write=True,
         )
-        return await self.transport.send(request, self._written)
+        return await self.transport.send(connection, request, self._written, send_by=send_by)
 
     async def update(
-        self, access: InstanceAccess, table: Subject, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
+        self, connection: Connection, table: Subject, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
     ) -> Row:
         """Change one record, in one request that is never repeated, and return these fields of it."""
         request = ServiceNowRequest(
             method="PATCH",
-            url=f"{table_url(access.instance, table)}/{sys_id}",
+            url=f"{table_url(connection.instance, table)}/{sys_id}",
             subject=table,
             parameters={"sysparm_fields": ",".join(fields), **_SHAPE},
-            access_token=access.access_token,
             record=changes,
             is_write=True,
         )
-        return await self.transport.send(request, self._written)
+        return await self.transport.send(connection, request, self._written)
 
     def _page(self, answer: Answer) -> Page:
         if is_no_record_found(answer):

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from shared.connections.model import TicketKind
-from shared.connections.ports import InstanceAccess, ServiceNowUser, UserRoles
+from shared.connections.model import Connection, TicketKind
+from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import AccessRefused, FixConfiguration, InstanceClosed
 from shared.outbound.answers import Answer
+from shared.secret import Secret
 from shared.servicenow.answers import result_of
 from shared.servicenow.kinds import user_roles
 from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
@@ -35,7 +36,11 @@ class ServiceNowUsers:
 
     table_api: TableApi
 
-    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
+    def with_token(self, token: Secret) -> ServiceNowUsers:
+        """See the port."""
+        return ServiceNowUsers(self.table_api.with_token(token))
+
+    async def current_user(self, connection: Connection) -> ServiceNowUser:
         """Return whose access token this is.
 
         Two ways are asked and must agree: an endpoint that is undocumented but widely used, and a query that the
@@ -46,9 +51,9 @@ class ServiceNowUsers:
             AccessRefused: Code ``current_user_unknown``, or why ServiceNow refuses both ways.
             TryLater: As for every read.
         """
-        named = await self._named_by_session(access)
+        named = await self._named_by_session(connection)
         try:
-            row = await self._only_user(access, CURRENT_USER)
+            row = await self._only_user(connection, CURRENT_USER)
         except AccessRefused:
             if named is None:
                 raise
@@ -67,11 +72,11 @@ class ServiceNowUsers:
             )
         return user
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
+    async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
         """Return the user's roles, or None when the instance does not show all of them."""
         try:
             page = await self.table_api.list_rows(
-                access,
+                connection,
                 "sys_user_has_role",
                 query=condition("user", "=", user_sys_id),
                 fields=("user", "role.name", "state"),
@@ -86,7 +91,7 @@ class ServiceNowUsers:
             return None
         return user_roles(row.value("role.name") for row in page.rows if row.value("state") in {"", "active"})
 
-    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+    async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
         """Return the sys_id of the only active user with that address (ignoring case), or None.
 
         None, too, where the address cannot be put into a query unchanged, or where the instance does not let us look.
@@ -97,7 +102,9 @@ class ServiceNowUsers:
         # Most instances compare without regard to case; for the others the usual spelling is asked for, too.
         spellings = dict.fromkeys((address, address.lower()))
         try:
-            row = await self._only_user(access, all_of(one_of("email", spellings), condition("active", "=", "true")))
+            row = await self._only_user(
+                connection, all_of(one_of("email", spellings), condition("active", "=", "true"))
+            )
         except InstanceClosed:
             raise
         except AccessRefused:
@@ -106,7 +113,7 @@ class ServiceNowUsers:
             return None
         return row.sys_id or None
 
-    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
         """Return whether the kind's own table and the parent table can be asked as the synchronisation asks them.
 
         That is by range and sort on ``sys_updated_on`` or, where query rules forbid those, by ``sys_id``.
@@ -118,29 +125,30 @@ class ServiceNowUsers:
         by_time = next_by("sys_updated_on", ("2000-01-01 00:00:00", _NOBODY))
         by_sys_id = one_of("sys_id", [_NOBODY])
         for table in (KINDS[kind].table, ALL_CLASSES):
-            if not await self._may_ask(access, table, by_time) and not await self._may_ask(access, table, by_sys_id):
+            if not await self._may_ask(connection, table, by_time) and not await self._may_ask(
+                connection, table, by_sys_id
+            ):
                 return False
         return True
 
-    async def _may_ask(self, access: InstanceAccess, table: Subject, query: str) -> bool:
+    async def _may_ask(self, connection: Connection, table: Subject, query: str) -> bool:
         try:
-            await self.table_api.list_rows(access, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
+            await self.table_api.list_rows(connection, table, query=query, fields=RECORD_FIELDS, limit=1, counted=False)
         except InstanceClosed:
             raise
         except AccessRefused:
             return False
         return True
 
-    async def _named_by_session(self, access: InstanceAccess) -> ServiceNowUser | None:
+    async def _named_by_session(self, connection: Connection) -> ServiceNowUser | None:
         """Ask the user interface's own endpoint; None when the instance does not offer it."""
         request = ServiceNowRequest(
             method="GET",
-            url=f"{access.instance}/api/now/ui/user/current_user",
+            url=f"{connection.instance}/api/now/ui/user/current_user",
             subject="current_user",
-            access_token=access.access_token,
         )
         try:
-            return await self.table_api.transport.read(request, self._named)
+            return await self.table_api.transport.read(connection, request, self._named)
         except FixConfiguration:
             return None
 
@@ -150,9 +158,9 @@ class ServiceNowUsers:
         sys_id, user_name = row.identifier("user_sys_id"), row.line("user_name")
         return ServiceNowUser(sys_id=sys_id, user_name=user_name) if sys_id and user_name else None
 
-    async def _only_user(self, access: InstanceAccess, query: str) -> Row | None:
+    async def _only_user(self, connection: Connection, query: str) -> Row | None:
         """Return the row of the only user for whom the query holds, those we may not see counted; None otherwise."""
-        page = await self.table_api.list_rows(access, "sys_user", query=query, fields=_USER_FIELDS, limit=2)
+        page = await self.table_api.list_rows(connection, "sys_user", query=query, fields=_USER_FIELDS, limit=2)
         if len(page.rows) != 1 or page.total_count not in {None, 1}:
             return None
         return page.rows[0]

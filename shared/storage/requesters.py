@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock, believed
 from shared.connections.model import Connection
-from shared.connections.ports import InstanceAccess, UserDirectory
+from shared.connections.ports import UserDirectory
 from shared.storage.rows import plain_time
 from shared.storage.tables import get_row, storage_errors
 from shared.texts import ascii_lower
@@ -32,9 +32,7 @@ class AzureRequesterDirectory:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[datetime, str | None]] = {}
 
-    async def sys_id_of(
-        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
-    ) -> str | None:
+    async def sys_id_of(self, connection: Connection, email: str, *, afresh: bool = False) -> str | None:
         """Return the sys_id of the only active user with that address, or None.
 
         Args:
@@ -48,7 +46,7 @@ class AzureRequesterDirectory:
         until_at, sys_id = remembered or (now, None)
         longest = KEEP_MISSING if sys_id is None else KEEP_FOUND
         if until_at <= now or believed(until_at, now, ahead=longest) is None:
-            sys_id = await self._users.find_user_by_email(access, email)
+            sys_id = await self._users.find_user_by_email(connection, email)
             until_at = now + (KEEP_MISSING if sys_id is None else KEEP_FOUND)
             await self._store(*key, until_at, sys_id)
         if len(self._known) >= KNOWN_MOST:

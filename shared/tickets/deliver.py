@@ -16,12 +16,11 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.model import Connection, Operation
-from shared.connections.ports import InstanceAccess, RowChanged
+from shared.connections.ports import RowChanged
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
@@ -38,12 +37,11 @@ from shared.errors import (
 )
 from shared.log import log_context, log_event
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
-from shared.tickets.access import with_access
 from shared.tickets.addresses import real_address
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.own_times import with_own_times
-from shared.tickets.ports import InstanceDoor, InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
+from shared.tickets.ports import InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.record_effects import delivered, doubled
 from shared.tickets.timeline import with_event
 
@@ -234,7 +232,6 @@ class TicketDelivery:
 
     store: TicketStore
     records: TicketRecords
-    door: InstanceDoor
     requesters: RequesterDirectory
     health: InstanceHealth
     clock: Clock
@@ -299,9 +296,7 @@ class TicketDelivery:
         if not isinstance(error, OutcomeUnknown) and not (isinstance(error, InstanceClosed) and error.may_be_written):
             return isinstance(error, TryLater | Reauthorize | InstanceClosed)
         try:
-            await with_access(
-                self.door, connection, lambda access: self.records.list_by_sys_id(access, [attempt.ticket.ticket_id])
-            )
+            await self.records.list_by_sys_id(connection, [attempt.ticket.ticket_id])
         except (TryLater, Reauthorize, InstanceClosed) as failure:
             await self._note_failure(connection, failure)
             return True
@@ -438,12 +433,7 @@ class TicketDelivery:
     async def _attempted(self, connection: Connection, attempt: _Attempt) -> Ticket:
         """Return the ticket as the attempt leaves it, and keep in the attempt why it did not succeed."""
         try:
-            return await with_access(
-                self.door,
-                connection,
-                partial(self._deliver, connection, ticket=attempt.ticket, may_stand_there=attempt.may_stand_there),
-                after_write=partial(self._deliver, connection, ticket=attempt.ticket, may_stand_there=True),
-            )
+            return await self._deliver(connection, attempt)
         except (TryLater, Reauthorize, FixConfiguration) as error:
             attempt.error = error
             now = self.clock()
@@ -493,24 +483,34 @@ class TicketDelivery:
             return current
         return await self.store.update_ticket(current, replace(after, kept=current.kept, etag=current.etag))
 
-    async def _deliver(
-        self, connection: Connection, access: InstanceAccess, *, ticket: Ticket, may_stand_there: bool
-    ) -> Ticket:
-        if may_stand_there and (records := await self._look_up(access, ticket)):
+    async def _deliver(self, connection: Connection, attempt: _Attempt) -> Ticket:
+        """Send the ticket; once more, after a look-up, when ServiceNow refuses the access token of the write."""
+        try:
+            return await self._looked_up_and_sent(connection, attempt)
+        except AccessTokenRefused as error:
+            if not error.may_be_written:
+                raise
+        # ServiceNow may have carried the write out all the same.
+        attempt.may_stand_there = True
+        return await self._looked_up_and_sent(connection, attempt)
+
+    async def _looked_up_and_sent(self, connection: Connection, attempt: _Attempt) -> Ticket:
+        ticket = attempt.ticket
+        if attempt.may_stand_there and (records := await self._look_up(connection, ticket)):
             return self._adopted(ticket, records)
         try:
-            record = await self._created(connection, access, ticket)
+            record = await self._created(connection, ticket)
         except InstanceClosed:
             raise
         except FixConfiguration:
             # The record may be there: committed after the look-up, or sent twice by a proxy. How ServiceNow refuses a
             # sys_id in use is written nowhere, and a customer's rule against duplicates has its own words.
-            if records := await self._look_up_after_refusal(access, ticket):
+            if records := await self._look_up_after_refusal(connection, ticket):
                 return self._adopted(ticket, records)
             raise
         return delivered(ticket, record, self.clock())
 
-    async def _created(self, connection: Connection, access: InstanceAccess, ticket: Ticket) -> Record:
+    async def _created(self, connection: Connection, ticket: Ticket) -> Record:
         """Insert the record in the requester's name.
 
         That nobody in ServiceNow has the requester's address is remembered for a while, but not believed when a person
@@ -522,30 +522,22 @@ class TicketDelivery:
         asked_for = bool(ticket.timeline) and ticket.timeline[-1].kind is EventKind.RETRIED
         requester = None
         if email:
-            requester = await self.requesters.sys_id_of(connection, access, email, afresh=asked_for)
-        self._refuse_when_late(ticket)
+            requester = await self.requesters.sys_id_of(connection, email, afresh=asked_for)
         try:
-            return await self.records.create_record(access, ticket, settings, requester)
+            return await self.records.create_record(connection, ticket, settings, requester, send_by=_send_by(ticket))
         except MandatoryFieldsMissing:
             if not email or requester is not None:
                 raise
-            requester = await self.requesters.sys_id_of(connection, access, email, afresh=True)
+            requester = await self.requesters.sys_id_of(connection, email, afresh=True)
             if requester is None:
                 raise
-        self._refuse_when_late(ticket)
-        return await self.records.create_record(access, ticket, settings, requester)
+        return await self.records.create_record(connection, ticket, settings, requester, send_by=_send_by(ticket))
 
-    def _refuse_when_late(self, ticket: Ticket) -> None:
-        """Raise ServiceNowUnavailable when a write that is sent now could be committed after the lease."""
-        assert ticket.delivery.leased_until_at is not None, "an attempt has the lease"
-        if self.clock() > ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S):
-            raise ServiceNowUnavailable("The way to ServiceNow took too long; the ticket was not sent this time.")
-
-    async def _look_up(self, access: InstanceAccess, ticket: Ticket) -> Sequence[Record]:
+    async def _look_up(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
         """Return the records of the ticket. A look-up that fails leaves open what became of the write."""
         try:
             return await self.records.find_records(
-                access,
+                connection,
                 KINDS[ticket.content.kind].table,
                 sys_id=ticket.ticket_id,
                 correlation_id=ticket.correlation_id,
@@ -555,9 +547,9 @@ class TicketDelivery:
         except ServiceNowUnavailable as error:
             raise OutcomeUnknown(f"{error.message} It is still not known whether the record was written.") from None
 
-    async def _look_up_after_refusal(self, access: InstanceAccess, ticket: Ticket) -> Sequence[Record]:
+    async def _look_up_after_refusal(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
         try:
-            return await self._look_up(access, ticket)
+            return await self._look_up(connection, ticket)
         except InstanceClosed:
             raise
         except AccessRefused:
@@ -592,6 +584,12 @@ async def _noted(connection: Connection, note: Awaitable[Connection]) -> None:
         await note
     except TryLater as error:
         log_event("connection_not_noted", connection_id=connection.connection_id, code=error.code)
+
+
+def _send_by(ticket: Ticket) -> datetime:
+    """Return until when a write may be sent: one sent later could be committed after the lease."""
+    assert ticket.delivery.leased_until_at is not None, "an attempt has the lease"
+    return ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S)
 
 
 def _is_leased(ticket: Ticket, now: datetime) -> bool:

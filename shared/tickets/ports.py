@@ -1,4 +1,4 @@
-"""What tickets need from the outside: storage, ServiceNow's records, and access to an instance.
+"""What tickets need from the outside: storage and ServiceNow's records.
 
 Verbs keep the contracts of the Azure SDK (see :mod:`shared.connections.ports`).
 """
@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from shared.connections.model import Connection, KindSettings, Operation, Place, Portal, TicketKind
-from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError
 from shared.tickets.kinds import TicketTable
 from shared.tickets.model import Delivery, Phase, Record, Ticket
@@ -157,14 +156,28 @@ class TicketRecords(Protocol):
     """ServiceNow's incident and change_request records (ServiceNow §2 and §5)."""
 
     async def create_record(
-        self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
+        self,
+        connection: Connection,
+        ticket: Ticket,
+        kind_settings: KindSettings,
+        requester_sys_id: str | None,
+        *,
+        send_by: datetime,
     ) -> Record:
         """Insert the ticket's record into the table of its kind; one request.
+
+        Args:
+            connection: The connection of the ticket.
+            ticket: The ticket.
+            kind_settings: The connection's settings for its kind.
+            requester_sys_id: The ServiceNow user in whose name it is inserted, None for nobody.
+            send_by: The request is not begun after this time, however long the access token took.
 
         Raises:
             OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).
             ServiceNowUnavailable, ServiceNowThrottled: It was certainly not written.
-            AccessTokenRefused: The access token is not accepted; the record may have been written all the same.
+            AccessTokenRefused: The access token is not accepted; the record may have been written all the same. Looking
+                it up gets another token.
             InstanceClosed: No request gets to the API; ``may_be_written`` says whether this one may have.
             AccessRefused: The integration user may not write it; a sys_id in use may be refused like this, too.
             ValuesRefused, FixConfiguration: ServiceNow does not accept the record.
@@ -172,7 +185,7 @@ class TicketRecords(Protocol):
         ...
 
     async def find_records(
-        self, access: InstanceAccess, table: TicketTable, *, sys_id: str, correlation_id: str
+        self, connection: Connection, table: TicketTable, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """Look the records of a ticket up by sys_id and by correlation id, whatever their class; oldest first.
 
@@ -189,7 +202,7 @@ class TicketRecords(Protocol):
 
     async def list_changes(
         self,
-        access: InstanceAccess,
+        connection: Connection,
         *,
         since: str | None,
         inclusive: bool,
@@ -210,12 +223,12 @@ class TicketRecords(Protocol):
         """
         ...
 
-    async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
+    async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
         """Return those of the records that can be seen, in chunks that fit a URL."""
         ...
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+        self, connection: Connection, *, until: str | None, place: Place, reach: Reach
     ) -> RecordPage:
         """Return one page of all our records in order of ``correlation_id, sys_id``.
 
@@ -224,18 +237,6 @@ class TicketRecords(Protocol):
             place: ``next`` of the page before.
             reach: As for :meth:`list_changes`.
         """
-        ...
-
-
-class InstanceDoor(Protocol):
-    """Gives access to a connection's instance; implemented by :class:`shared.connections.grant.tokens.AccessTokens`."""
-
-    async def access(self, connection: Connection) -> InstanceAccess:
-        """Return a usable access token, refreshed if need be. Raises Reauthorize or TryLater."""
-        ...
-
-    async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
-        """Return another access token after ServiceNow refused this one. Raises Reauthorize or TryLater."""
         ...
 
 
@@ -260,9 +261,7 @@ class InstanceHealth(Protocol):
 class RequesterDirectory(Protocol):
     """Which ServiceNow user has an e-mail address; remembers the answer for a day."""
 
-    async def sys_id_of(
-        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
-    ) -> str | None:
+    async def sys_id_of(self, connection: Connection, email: str, *, afresh: bool = False) -> str | None:
         """Return the sys_id of the only active user with that address, or None.
 
         Args:

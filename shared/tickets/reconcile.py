@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from functools import partial
 from typing import Final
 
 from shared.clock import Clock, believed
@@ -18,10 +17,9 @@ from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
 from shared.connections.ports import ConnectionStore
 from shared.errors import FixConfiguration, NoAnswerInTime, RecordsHidden, ServiceNowUnavailable
-from shared.tickets.access import with_access
 from shared.tickets.identity import creation_time_of, first_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
-from shared.tickets.ports import BEFORE_ANY_SYS_ID, InstanceDoor, TicketRecords, TicketStore
+from shared.tickets.ports import BEFORE_ANY_SYS_ID, TicketRecords, TicketStore
 from shared.tickets.reach import Reach, less, reaches, step_to_try, with_step
 from shared.tickets.record_effects import (
     adopted,
@@ -108,7 +106,6 @@ class TicketReconciliation:
     connections: ConnectionStore
     store: TicketStore
     records: TicketRecords
-    door: InstanceDoor
     clock: Clock
     page_size: int = PAGE_SIZE
 
@@ -173,15 +170,11 @@ class TicketReconciliation:
         ours = _Walk(self.store.scan_tickets(connection.connection_id, after=progress.ticket_id))
         bound = next_bound(progress.ticket_id, reach, self.clock())
         while not counts.complete and self.clock() < deadline:
-            page = await with_access(
-                self.door,
+            page = await self.records.list_by_correlation(
                 connection,
-                partial(
-                    self.records.list_by_correlation,
-                    until=None if bound is None else f"{CORRELATION_PREFIX}{bound}",
-                    place=progress.place,
-                    reach=reach,
-                ),
+                until=None if bound is None else f"{CORRELATION_PREFIX}{bound}",
+                place=progress.place,
+                reach=reach,
             )
             records = by_ticket_id(page.records)
             # Up to here the page shows every record; where it ends with foreign ones, up to our last one before them.
@@ -274,7 +267,7 @@ class TicketReconciliation:
         if not doubtful:
             return []
         sys_ids = [known.sys_id for _, known in doubtful]
-        seen = await with_access(self.door, connection, lambda access: self.records.list_by_sys_id(access, sys_ids))
+        seen = await self.records.list_by_sys_id(connection, sys_ids)
         by_sys_id = {record.sys_id: record for record in seen}
         gone: list[Ticket] = []
         now = self.clock()

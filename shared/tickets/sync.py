@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from math import ceil
 from typing import Final
 
@@ -28,13 +27,11 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.telemetry import CHANGES_APPLIED
-from shared.tickets.access import with_access
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import TIME_FORMAT, Delivery, Record, Ticket, time_of
 from shared.tickets.ports import (
     BEFORE_ANY_SYS_ID,
     SYS_IDS_PER_REQUEST,
-    InstanceDoor,
     TicketFilter,
     TicketRecords,
     TicketStore,
@@ -199,7 +196,6 @@ class TicketSync:
     connections: ConnectionStore
     store: TicketStore
     records: TicketRecords
-    door: InstanceDoor
     clock: Clock
     page_size: int = PAGE_SIZE
 
@@ -284,17 +280,8 @@ class TicketSync:
         begins_at = since if progress.place.after is None else progress.place.after[0]
         until = next_bound(begins_at, reach, started_at)
         while True:
-            page = await with_access(
-                self.door,
-                connection,
-                partial(
-                    self.records.list_changes,
-                    since=since,
-                    inclusive=inclusive,
-                    until=until,
-                    place=progress.place,
-                    reach=reach,
-                ),
+            page = await self.records.list_changes(
+                connection, since=since, inclusive=inclusive, until=until, place=progress.place, reach=reach
             )
             counts.requests += 1
             counts.seen += len(page.records)
@@ -365,7 +352,7 @@ class TicketSync:
         }
         if not ids:
             return
-        seen = await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=list(ids)))
+        seen = await self.records.list_by_sys_id(connection, list(ids))
         counts.requests += ceil(len(ids) / SYS_IDS_PER_REQUEST)
         counts.seen += len(seen)
         records = {ids[record.sys_id]: [record] for record in seen}
@@ -381,7 +368,7 @@ class TicketSync:
         sys_ids = [ticket.record.sys_id for ticket in tickets if ticket.is_of(connection) and ticket.record is not None]
         if not sys_ids:
             return False
-        return not await with_access(self.door, connection, partial(self.records.list_by_sys_id, sys_ids=sys_ids))
+        return not await self.records.list_by_sys_id(connection, sys_ids)
 
     async def apply(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from shared.check.observations import (
     Account,
@@ -17,8 +18,8 @@ from shared.check.observations import (
     SignIn,
     SignInPage,
 )
-from shared.connections.model import KindSettings, TicketKind
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.secret import Secret
 
 HANGS = "hangs"
 
@@ -42,6 +43,10 @@ class MemoryProbe:
     numbers: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
 
+    def with_token(self, token: Secret) -> Self:
+        """See the port: every token sees the same."""
+        return self
+
     async def greet(self, instance: str) -> Greeting:
         """See the port."""
         await self._look("greet")
@@ -57,51 +62,51 @@ class MemoryProbe:
         await self._look("serves_tokens")
         return True
 
-    async def rate_limit(self, access: InstanceAccess) -> RateLimit:
+    async def rate_limit(self, connection: Connection) -> RateLimit:
         """See the port."""
         await self._look("rate_limit")
         return RateLimit(None)
 
-    async def client_record(self, access: InstanceAccess, client_id: str) -> ClientRecord | None:
+    async def client_record(self, connection: Connection, client_id: str) -> ClientRecord | None:
         """See the port."""
         await self._look("client_record")
         return None
 
-    async def registry_table(self, access: InstanceAccess) -> RegistryTable | None:
+    async def registry_table(self, connection: Connection) -> RegistryTable | None:
         """See the port."""
         await self._look("registry_table")
         return None
 
-    async def account(self, access: InstanceAccess, user_sys_id: str) -> Account | None:
+    async def account(self, connection: Connection, user_sys_id: str) -> Account | None:
         """See the port."""
         await self._look("account")
         return Account(True, False, False, False)
 
-    async def query_by_time(self, access: InstanceAccess) -> None:
+    async def query_by_time(self, connection: Connection) -> None:
         """See the port."""
         await self._look("query_by_time")
 
-    async def read_kind(self, access: InstanceAccess, kind: TicketKind) -> None:
+    async def read_kind(self, connection: Connection, kind: TicketKind) -> None:
         """See the port."""
         await self._look("read_kind")
 
-    async def visible(self, access: InstanceAccess, sys_ids: Collection[str]) -> Mapping[str, str]:
+    async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""
         await self._look("visible")
         return {sys_id: self.numbers.get(sys_id, "") for sys_id in sys_ids if sys_id not in self.hidden}
 
-    async def may_read_choices(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def may_read_choices(self, connection: Connection, kind: TicketKind) -> bool:
         """See the port."""
         await self._look("may_read_choices")
         return True
 
-    async def release(self, access: InstanceAccess) -> str | None:
+    async def release(self, connection: Connection) -> str | None:
         """See the port."""
         await self._look("release")
         return None
 
     async def create_marked(
-        self, access: InstanceAccess, kind: TicketKind, settings: KindSettings, sys_id: str
+        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
         """See the port."""
         if self.loses_answers:
@@ -110,12 +115,12 @@ class MemoryProbe:
         self.records[sys_id] = False
         return MarkedRecord(sys_id, f"{kind}-{len(self.records)}")
 
-    async def find_marked(self, access: InstanceAccess, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
         """See the port."""
         await self._look("find_marked")
         return MarkedRecord(sys_id, f"{kind}-found") if sys_id in self.records else None
 
-    async def cancel_marked(self, access: InstanceAccess, kind: TicketKind, record: MarkedRecord) -> bool:
+    async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """See the port."""
         await self._look("cancel_marked")
         self.records[record.sys_id] = True

@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from shared.connections.model import KindSettings, Place
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection, KindSettings, Place
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     ConnectorError,
     InstanceClosed,
     MandatoryFieldsMissing,
+    NewAccessTokenRefused,
     OurBug,
     OutcomeUnknown,
     QueryRefused,
     QuotaExceeded,
+    Reauthorize,
     RecordsHidden,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -49,6 +50,7 @@ class WriteFault(StrEnum):
     ANSWER_LOST = "committed, then the connection breaks"
     COMMITTED_LATE = "the client gives up, the transaction is committed afterwards"
     THROTTLED = "429"
+    NO_TOKEN = "the consent is no longer accepted"
     TOKEN_REFUSED = "401"
     COMMITTED_THEN_TOKEN_REFUSED = "committed, and answered 401"
     PAGE_IN_FRONT = "a proxy's page in place of the answer, committed"
@@ -63,7 +65,8 @@ class ReadFault(StrEnum):
 
     NO_ANSWER = "time-out"
     THROTTLED = "429"
-    TOKEN_REFUSED = "401"
+    NO_TOKEN = "the consent is no longer accepted"
+    TOKEN_REFUSED = "401, with a new token, too"
     ACCESS_REFUSED = "rights"
     ADDRESS_BLOCKED = "IP filter"
 
@@ -124,7 +127,6 @@ class MemoryServiceNow:
         self.query_refused = False
         self.caller_mandatory = False
         self.callers: dict[str, str | None] = {}
-        self.accepted_token: str | None = None
         self.hidden: set[str] = set()
         self.case_counts = False
         self.cancels: Callable[[Reach], bool] = lambda reach: False
@@ -185,13 +187,22 @@ class MemoryServiceNow:
     # What the connector asks
 
     async def create_record(
-        self, access: InstanceAccess, ticket: Ticket, kind_settings: KindSettings, requester_sys_id: str | None
+        self,
+        connection: Connection,
+        ticket: Ticket,
+        kind_settings: KindSettings,
+        requester_sys_id: str | None,
+        *,
+        send_by: datetime,
     ) -> Record:
-        """See the port. The request arrives at once; what is slow is the answer."""
+        """See the port. The request arrives at once; what is slow is the access token, or the answer."""
+        await self._step("access_token")
+        if self.clock() > send_by:
+            raise ServiceNowUnavailable("The way to ServiceNow took too long.")
         self.requests["create_record"] += 1
         sent_at = self.clock()
         fault = self.write_faults.popleft() if self.write_faults else None
-        error = self._error_of(access, fault)
+        error = self._error_of(fault)
         if error is None and self.caller_mandatory and requester_sys_id is None:
             error = MandatoryFieldsMissing("Caller is mandatory.")
         record: Record | None = None
@@ -205,7 +216,7 @@ class MemoryServiceNow:
         if error is not None:
             raise error
         if fault is WriteFault.COMMITTED_THEN_TOKEN_REFUSED:
-            raise _token_refused(writing=True)
+            raise _token_refused()
         if fault in {WriteFault.PAGE_IN_FRONT, WriteFault.PAGE_INSTEAD}:
             raise InstanceClosed("ServiceNow answered with a redirect.", code="servicenow_redirects", writing=True)
         too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
@@ -213,10 +224,12 @@ class MemoryServiceNow:
             raise OutcomeUnknown("The connection to ServiceNow broke.")
         return record
 
-    def _error_of(self, access: InstanceAccess, fault: WriteFault | None) -> ConnectorError | None:
-        if not self._accepts(access) or fault is WriteFault.TOKEN_REFUSED:
-            return _token_refused(writing=True)
+    def _error_of(self, fault: WriteFault | None) -> ConnectorError | None:
         match fault:
+            case WriteFault.NO_TOKEN:
+                return _no_token()
+            case WriteFault.TOKEN_REFUSED:
+                return _token_refused()
             case WriteFault.NOT_SENT:
                 return ServiceNowUnavailable("ServiceNow could not be reached.")
             case WriteFault.THROTTLED:
@@ -247,10 +260,10 @@ class MemoryServiceNow:
         return self.insert(record, commit_after_s=commit_after_s)
 
     async def find_records(
-        self, access: InstanceAccess, table: str, *, sys_id: str, correlation_id: str
+        self, connection: Connection, table: str, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """See the port."""
-        await self._read(access, "find_records")
+        await self._read("find_records")
         found = [
             record
             for record in self.records
@@ -264,7 +277,7 @@ class MemoryServiceNow:
 
     async def list_changes(
         self,
-        access: InstanceAccess,
+        connection: Connection,
         *,
         since: str | None,
         inclusive: bool,
@@ -273,7 +286,7 @@ class MemoryServiceNow:
         reach: Reach,
     ) -> RecordPage:
         """See the port."""
-        await self._read(access, "list_changes", reach)
+        await self._read("list_changes", reach)
         if self.query_refused:
             raise QueryRefused("ServiceNow did not honour the connector's query.")
         rows = [((record.updated_at_text, record.sys_id), record) for record in self._matching]
@@ -283,16 +296,16 @@ class MemoryServiceNow:
         await self._step("list_changes answers")
         return page
 
-    async def list_by_sys_id(self, access: InstanceAccess, sys_ids: Sequence[str]) -> Sequence[Record]:
+    async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
         """See the port."""
-        await self._read(access, "list_by_sys_id")
+        await self._read("list_by_sys_id")
         return [record for record in self._visible if record.sys_id in set(sys_ids)]
 
     async def list_by_correlation(
-        self, access: InstanceAccess, *, until: str | None, place: Place, reach: Reach
+        self, connection: Connection, *, until: str | None, place: Place, reach: Reach
     ) -> RecordPage:
         """See the port."""
-        await self._read(access, "list_by_correlation", reach)
+        await self._read("list_by_correlation", reach)
         rows = [((self._compared(record.correlation_id), record.sys_id), record) for record in self._matching]
         if place.after is not None:
             place = replace(place, after=(self._compared(place.after[0]), place.after[1]))
@@ -320,15 +333,17 @@ class MemoryServiceNow:
     def _compared(self, text: str | None) -> str:
         return (text or "") if self.case_counts else (text or "").lower()
 
-    async def _read(self, access: InstanceAccess, operation: str, reach: Reach | None = None) -> None:
+    async def _read(self, operation: str, reach: Reach | None = None) -> None:
         self.requests[operation] += 1
         if reach is not None and self.cancels(reach):
             raise self.cancels_by("ServiceNow stopped the request.")
         await self._step(operation)
         fault = self.read_faults.popleft() if self.read_faults else None
-        if not self._accepts(access) or fault is ReadFault.TOKEN_REFUSED:
-            raise _token_refused()
         match fault:
+            case ReadFault.NO_TOKEN:
+                raise _no_token()
+            case ReadFault.TOKEN_REFUSED:
+                raise NewAccessTokenRefused("ServiceNow refuses the new token.")
             case ReadFault.NO_ANSWER:
                 raise ServiceNowUnavailable("ServiceNow did not answer in time.")
             case ReadFault.THROTTLED:
@@ -337,9 +352,6 @@ class MemoryServiceNow:
                 raise _lacks_rights()
             case ReadFault.ADDRESS_BLOCKED:
                 raise _address_blocked()
-
-    def _accepts(self, access: InstanceAccess) -> bool:
-        return self.accepted_token is None or access.access_token.reveal() == self.accepted_token
 
     @property
     def _visible(self) -> list[Record]:
@@ -351,8 +363,12 @@ class MemoryServiceNow:
         return [each for each in self.records if self._compared(each.correlation_id).startswith(CORRELATION_PREFIX)]
 
 
-def _token_refused(*, writing: bool = False) -> AccessTokenRefused:
-    return AccessTokenRefused("ServiceNow does not accept the access token.", writing=writing)
+def _no_token() -> Reauthorize:
+    return Reauthorize("The consent is no longer accepted.")
+
+
+def _token_refused() -> AccessTokenRefused:
+    return AccessTokenRefused("ServiceNow does not accept the access token.", writing=True)
 
 
 def _throttled() -> ServiceNowThrottled:

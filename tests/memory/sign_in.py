@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from shared.clock import Clock
 from shared.connections.model import Connection, TicketKind
-from shared.connections.ports import InstanceAccess, ServiceNowUser, TokenSet, UserRoles
+from shared.connections.ports import ServiceNowUser, TokenSet, UserDirectory, UserRoles
 from shared.errors import AccessRefused, AccessTokenRefused, ConnectorError, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret
 from shared.servicenow.kinds import user_roles
@@ -110,9 +110,9 @@ class MemoryServiceNowSignIn:
         )
         return {"code": code, "state": asked["state"]}
 
-    def accepts(self, access: InstanceAccess) -> bool:
+    def accepts(self, token: Secret) -> bool:
         """Whether the API accepts the token."""
-        return self._living(self.access_tokens, access.access_token.reveal()) is not None
+        return self._living(self.access_tokens, token.reveal()) is not None
 
     @property
     def living(self) -> list[str]:
@@ -184,34 +184,36 @@ class MemoryServiceNowSignIn:
 
     # UserDirectory
 
-    async def current_user(self, access: InstanceAccess) -> ServiceNowUser:
-        """See the port."""
-        return (await self._person(access)).user
+    def with_token(self, token: Secret) -> UserDirectory:
+        """See the port; there is no token of a connection to ask with."""
+        return _Users(self, token)
 
-    async def roles_of(self, access: InstanceAccess, user_sys_id: str) -> UserRoles | None:
+    async def current_user(self, connection: Connection) -> ServiceNowUser:
         """See the port."""
-        names = (await self._person(access)).roles
-        return None if names is None else user_roles(names)
+        raise AssertionError("a token is given")
 
-    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+    async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
         """See the port."""
-        await self._person(access)
-        return next((each.user.sys_id for each in self.people.values() if each.user.email == email), None)
+        raise AssertionError("a token is given")
 
-    async def may_read(self, access: InstanceAccess, kind: TicketKind) -> bool:
+    async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
         """See the port."""
-        return kind in (await self._person(access)).reads
+        raise AssertionError("a token is given")
+
+    async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
+        """See the port."""
+        raise AssertionError("a token is given")
 
     async def _begin(self, name: str) -> None:
         await self.step(name)
         if self.faults:
             raise self.faults.popleft()
 
-    async def _person(self, access: InstanceAccess) -> Person:
+    async def person(self, secret: Secret) -> Person:
         await self.step("users")
         if self.user_faults:
             raise self.user_faults.popleft()
-        token = self._living(self.access_tokens, access.access_token.reveal())
+        token = self._living(self.access_tokens, secret.reveal())
         if token is None:
             raise AccessTokenRefused("ServiceNow does not accept the access token.")
         return self.people[token.user_name]
@@ -244,6 +246,37 @@ class MemoryServiceNowSignIn:
     def _token_set(self, access: Token, refresh: Token | None) -> TokenSet:
         left_s = int((access.ends_at - self.clock()).total_seconds())
         return TokenSet(Secret(access.text), None if refresh is None else Secret(refresh.text), left_s)
+
+
+@dataclass(frozen=True)
+class _Users:
+    """What one token sees."""
+
+    servicenow: MemoryServiceNowSignIn
+    token: Secret
+
+    def with_token(self, token: Secret) -> UserDirectory:
+        """See the port."""
+        return replace(self, token=token)
+
+    async def current_user(self, connection: Connection) -> ServiceNowUser:
+        """See the port."""
+        return (await self.servicenow.person(self.token)).user
+
+    async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
+        """See the port."""
+        names = (await self.servicenow.person(self.token)).roles
+        return None if names is None else user_roles(names)
+
+    async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
+        """See the port."""
+        await self.servicenow.person(self.token)
+        people = self.servicenow.people.values()
+        return next((each.user.sys_id for each in people if each.user.email == email), None)
+
+    async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
+        """See the port."""
+        return kind in (await self.servicenow.person(self.token)).reads
 
 
 UNAVAILABLE = ServiceNowUnavailable("ServiceNow does not answer.")

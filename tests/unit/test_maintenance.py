@@ -20,9 +20,9 @@ from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Phase, Ticket
 from shared.tickets.reconcile import MANY, PATIENCE, TicketReconciliation
 from shared.tickets.sync import TicketSync
-from tests.memory.access import MemoryInstanceDoor, MemoryRequesterDirectory
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import Surroundings
@@ -36,7 +36,6 @@ class World:
         self.app = app
         self.connection = connection
         self.servicenow, self.store = MemoryServiceNow(app.clock), MemoryTicketStore()
-        door = MemoryInstanceDoor()
         self.maintenance = Maintenance(
             settings=Settings.model_validate(
                 {
@@ -54,11 +53,9 @@ class World:
             tokens=app.tokens,
             renewal=app.renewal,
             health=app.health,
-            delivery=TicketDelivery(
-                self.store, self.servicenow, door, MemoryRequesterDirectory(), app.health, app.clock
-            ),
-            sync=TicketSync(app.store, self.store, self.servicenow, door, app.clock, page_size),
-            reconciliation=TicketReconciliation(app.store, self.store, self.servicenow, door, app.clock, page_size),
+            delivery=TicketDelivery(self.store, self.servicenow, MemoryRequesterDirectory(), app.health, app.clock),
+            sync=TicketSync(app.store, self.store, self.servicenow, app.clock, page_size),
+            reconciliation=TicketReconciliation(app.store, self.store, self.servicenow, app.clock, page_size),
             clock=app.clock,
         )
 

@@ -30,7 +30,6 @@ from shared.maintenance import Maintenance
 from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
 from shared.outbound.transport import Transport
 from shared.secret import Secret
-from shared.servicenow.client import ServiceNowClient
 from shared.settings import Settings
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation
@@ -40,19 +39,20 @@ from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.requests import TicketRequest
 from shared.tickets.search import TicketSearch
 from shared.tickets.sync import TicketSync
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.fixtures.servicenow import WholeClient
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.tokens import MemoryTokens
 from tests.unit.connections.surroundings import Surroundings
 from tests.unit.outbound.support import Answering
-from tests.unit.servicenow.support import ACCESS, error_reply, json_reply, raw_reply, record_cells
+from tests.unit.servicenow.support import error_reply, json_reply, raw_reply, record_cells
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
 ROOT: Final = Path(__file__).parent.parent.parent
-DOOR: Final = MemoryInstanceDoor()
 REQUEST: Final = TicketRequest.model_validate(
     {
         "kind": "incident",
@@ -150,13 +150,14 @@ class World:
         self.answer = answer
         self.connection = a_connection()
         self.store = MemoryTicketStore()
-        self.client = ServiceNowClient(
-            Transport(network=Answering(lambda request: self.answer(request))), clock=self.clock
+        self.client = WholeClient(
+            Transport(network=Answering(lambda request: self.answer(request))),
+            MemoryTokens(Secret("canary token")),
+            clock=self.clock,
         )
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.client.records,
-            door=DOOR,
             requesters=MemoryRequesterDirectory(),
             health=MemoryInstanceHealth(),
             clock=self.clock,
@@ -240,9 +241,9 @@ class TestTraces:
         """A redirect may name any path, a record any class, a header anything."""
         caplog.set_level(logging.INFO)
         world = World(raw_reply(b"", 302, headers={"Location": "/canary-path", "X-Transaction-ID": "canary"}))
-        await world.client.probe.sign_in_page(f"{ACCESS.instance}/oauth_auth.do")
+        await world.client.probe.sign_in_page(f"{world.connection.instance}/oauth_auth.do")
         world.answer = json_reply({"result": [record_cells(sys_class_name="canary")]})
-        await world.client.records.list_by_sys_id(ACCESS, [f"{1:032x}"])
+        await world.client.records.list_by_sys_id(world.connection, [f"{1:032x}"])
         assert "canary" not in recorded.everything() + caplog.text
         assert {attributes(each)["table"] for each in recorded.spans} == {"sign_in_page", "task"}
 
@@ -262,10 +263,10 @@ class TestTraces:
         world = World()
         await world.create()
         world.answer = json_reply({"result": []})
-        await world.client.users.find_user_by_email(ACCESS, "aiko@contoso.com")
+        await world.client.users.find_user_by_email(world.connection, "aiko@contoso.com")
         everything = recorded.everything()
         assert "GET sys_user" in everything
-        for canary in ("canary", "aiko", "Tanaka", DOOR.token, ACCESS.access_token.reveal(), REQUESTER.object_id):
+        for canary in ("canary", "aiko", "Tanaka", world.client.tokens.token.reveal(), REQUESTER.object_id):
             assert canary not in everything, canary
 
 
@@ -305,7 +306,7 @@ class TestMetrics:
         wait = int(LONGEST_WAIT_BETWEEN_READS_S) + 7
         world = World(error_reply(429, "Rate limit exceeded", None, {"Retry-After": str(wait)}))
         with pytest.raises(ServiceNowThrottled):
-            await world.client.records.list_by_sys_id(ACCESS, ["1" * 32])
+            await world.client.records.list_by_sys_id(world.connection, ["1" * 32])
         assert recorded.figures(telemetry.RATE_LIMIT_WAIT) == figure(wait)
         assert recorded.figures(telemetry.SERVICENOW_REQUESTS) == figure(
             1, table="task", outcome="servicenow_throttled"
@@ -315,7 +316,6 @@ class TestMetrics:
         app = Surroundings()
         connection = await app.connected()
         servicenow, store = MemoryServiceNow(app.clock), MemoryTicketStore()
-        door = MemoryInstanceDoor()
         maintenance = Maintenance(
             settings=Settings.model_validate(
                 {
@@ -333,9 +333,9 @@ class TestMetrics:
             tokens=app.tokens,
             renewal=app.renewal,
             health=app.health,
-            delivery=TicketDelivery(store, servicenow, door, MemoryRequesterDirectory(), app.health, app.clock),
-            sync=TicketSync(app.store, store, servicenow, door, app.clock),
-            reconciliation=TicketReconciliation(app.store, store, servicenow, door, app.clock),
+            delivery=TicketDelivery(store, servicenow, MemoryRequesterDirectory(), app.health, app.clock),
+            sync=TicketSync(app.store, store, servicenow, app.clock),
+            reconciliation=TicketReconciliation(app.store, store, servicenow, app.clock),
             clock=app.clock,
         )
         app.clock.advance(25 * 60)

@@ -24,9 +24,9 @@ from shared.tickets.own_times import in_own_time
 from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
 from shared.tickets.summary import FOLD_AFTER, Summary
 from shared.tickets.sync import TicketSync, completed, first_bound, is_sync_due
-from tests.memory.access import MemoryRequesterDirectory
 from tests.memory.clock import START, ManualClock
 from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
@@ -133,10 +133,10 @@ class Hosts:
             renewal=SecretRenewal(app.store, app.secrets, token_lease, clock, SECRET_LIFETIME),
             health=health,
             delivery=TicketDelivery(
-                self.tickets, self.servicenow, tokens, MemoryRequesterDirectory(), health, clock, random=lambda: 0.0
+                self.tickets, self.servicenow, MemoryRequesterDirectory(), health, clock, random=lambda: 0.0
             ),
-            sync=TicketSync(app.store, self.tickets, self.servicenow, tokens, clock),
-            reconciliation=TicketReconciliation(app.store, self.tickets, self.servicenow, tokens, clock),
+            sync=TicketSync(app.store, self.tickets, self.servicenow, clock),
+            reconciliation=TicketReconciliation(app.store, self.tickets, self.servicenow, clock),
             clock=clock,
         )
 
@@ -192,7 +192,7 @@ async def test_the_tokens_that_it_got_are_not_used_past_their_end(hosts: Hosts) 
     await hosts.minutes_pass(90)
     stored = hosts.app.stored()
     assert stored.status is ConnectionStatus.CONNECTED
-    assert hosts.app.servicenow.accepts(await hosts.right.tokens.access(stored))
+    assert hosts.app.servicenow.accepts(await hosts.right.tokens.access_token(stored))
     refreshes = hosts.app.servicenow.refreshes
     await hosts.minutes_pass(5)
     assert hosts.app.servicenow.refreshes <= refreshes + 1

@@ -33,7 +33,6 @@ from shared.connections.ports import (
     AuthorizationStore,
     AuthorizationTarget,
     ConnectionStore,
-    InstanceAccess,
     KnownRecords,
     PendingAuthorization,
     RecordVisibility,
@@ -244,8 +243,9 @@ class ConnectionAuthorization:
 
     async def _acceptable_user(self, connection: Connection, tokens: TokenSet) -> ServiceNowUser:
         """Return whose tokens these are, if it is the integration user and has every right that is needed."""
-        access = InstanceAccess(connection.instance, tokens.access_token)
-        user = await self.users.current_user(access)
+        # The consent is not accepted yet: its token is asked with, not the connection's own.
+        users = self.users.with_token(tokens.access_token)
+        user = await users.current_user(connection)
         sign_in_anew = _again(connection.connection_id, log_out_first=True)
         if not is_same_user(user.user_name, connection.integration_user):
             raise FixConfiguration(
@@ -277,13 +277,13 @@ class ConnectionAuthorization:
                 next_step="Unlock the user in ServiceNow, then authorize again.",
                 extra=sign_in_anew,
             )
-        await self._require_rights(connection, access, user)
-        await self._require_same_instance(connection, access)
+        await self._require_rights(connection, users, user)
+        await self._require_same_instance(connection, tokens.access_token)
         return user
 
-    async def _require_rights(self, connection: Connection, access: InstanceAccess, user: ServiceNowUser) -> None:
+    async def _require_rights(self, connection: Connection, users: UserDirectory, user: ServiceNowUser) -> None:
         enabled = [kind for kind, settings in connection.kinds.items() if settings.enabled]
-        roles = await self.users.roles_of(access, user.sys_id)
+        roles = await users.roles_of(connection, user.sys_id)
         if roles is not None and (missing := [kind for kind in enabled if kind in roles.missing]):
             wanted = "; ".join(f"{kind.value}: one of {', '.join(roles.missing[kind])}" for kind in missing)
             raise FixConfiguration(
@@ -294,7 +294,7 @@ class ConnectionAuthorization:
                 next_step=f"Give the user a role in ServiceNow ({wanted}), or disable the kind; then authorize again.",
                 extra=_again(connection.connection_id),
             )
-        if unreadable := [kind for kind in enabled if not await self.users.may_read(access, kind)]:
+        if unreadable := [kind for kind in enabled if not await users.may_read(connection, kind)]:
             raise FixConfiguration(
                 f"The integration user may not read every enabled kind of ticket ({_names(unreadable)}); nothing was "
                 "kept.",
@@ -305,7 +305,7 @@ class ConnectionAuthorization:
                 extra=_again(connection.connection_id),
             )
 
-    async def _require_same_instance(self, connection: Connection, access: InstanceAccess) -> None:
+    async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
         """Refuse an instance that is said to be the one before under a new address, unless it has its records.
 
         A record is known by two things that an instance chooses itself: ``sys_id`` and number.
@@ -313,7 +313,7 @@ class ConnectionAuthorization:
         if connection.renamed_from is None:
             return
         known = await self.records.at(connection, connection.renamed_from)
-        seen = await self.visibility.visible(access, list(known))
+        seen = await self.visibility.with_token(token).visible(connection, list(known))
         if not seen or any(known[sys_id] != number for sys_id, number in seen.items()):
             raise FixConfiguration(
                 f"No record of this connection's tickets was found at {connection.instance}, so it is not shown to be "

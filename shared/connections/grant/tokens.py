@@ -17,7 +17,6 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
-    InstanceAccess,
     SecretStore,
     TokenSet,
 )
@@ -89,7 +88,7 @@ def _is_from_the_future(connection: Connection, now: datetime) -> bool:
 
 
 class AccessTokens:
-    """Gives access to connections' instances; implements :class:`shared.tickets.ports.InstanceDoor`."""
+    """The access tokens of connections; implements :class:`shared.connections.ports.TokenSource`."""
 
     def __init__(
         self,
@@ -110,9 +109,11 @@ class AccessTokens:
         self._clock = clock
         self._sleep = sleep
         self._remembered: dict[str, tuple[str, Secret]] = {}
+        # Versions of refused access tokens that were renewed: whoever began before asks with the connection of then.
+        self._replaced: dict[str, str] = {}
         self._unstored: dict[str, UnstoredTokens] = {}
 
-    async def access(self, connection: Connection) -> InstanceAccess:
+    async def access_token(self, connection: Connection) -> Secret:
         """Return a usable access token, refreshed if need be.
 
         While ServiceNow refuses the refresh or does not answer, a token that is still valid stays in use. Tokens that
@@ -136,16 +137,18 @@ class AccessTokens:
             raise
         return await self._fresh(refreshed)
 
-    async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
+    async def renewed_token(self, connection: Connection, refused: Secret) -> Secret:
         """Return another access token after ServiceNow refused this one; it is refreshed unless somebody just did.
 
-        Raises as :meth:`access`.
+        Raises as :meth:`access_token`.
         """
         current = await self._current(connection)
         found = await self._usable(current, LEAST_S)
-        if found is not None and found.access_token != refused.access_token:
-            return found
-        return await self._fresh(await self.refresh(current))
+        if found is None or found == refused:
+            found = await self._fresh(await self.refresh(current))
+        if connection.access_token_version is not None:
+            self._replaced[connection.connection_id] = connection.access_token_version
+        return found
 
     async def refresh(self, connection: Connection) -> Connection:
         """Refresh the access token, or let another instance of the app that is doing so finish.
@@ -358,25 +361,27 @@ class AccessTokens:
             return False
         return ends_at - now > timedelta(seconds=seconds)
 
-    async def _usable(self, connection: Connection, lasting_s: float) -> InstanceAccess | None:
+    async def _usable(self, connection: Connection, lasting_s: float) -> Secret | None:
         """Return the connection's access token if it lasts for so long and can be had."""
         unstored = self._unstored.get(connection.connection_id)
         if unstored is not None and unstored.are_newest_of(connection):
             lasts = unstored.ends_at - self._clock() > timedelta(seconds=lasting_s)
-            return InstanceAccess(connection.instance, unstored.tokens.access_token) if lasts else None
+            return unstored.tokens.access_token if lasts else None
         version = connection.access_token_version
         if version is None or connection.is_removed or not self._lasts(connection, lasting_s):
             return None
+        if version == self._replaced.get(connection.connection_id):
+            return None
         remembered = self._remembered.get(connection.connection_id)
         if remembered is not None and remembered[0] == version:
-            return InstanceAccess(connection.instance, remembered[1])
+            return remembered[1]
         token = await self._secrets.get_secret(access_token_name(connection.connection_id), version)
         if token is None:
             return None
         self._remembered[connection.connection_id] = (version, token)
-        return InstanceAccess(connection.instance, token)
+        return token
 
-    async def _fresh(self, connection: Connection) -> InstanceAccess:
+    async def _fresh(self, connection: Connection) -> Secret:
         found = await self._usable(connection, LEAST_S)
         if found is None:
             raise StorageUnavailable("The access token just written is not to be found in Key Vault.")

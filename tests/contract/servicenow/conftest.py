@@ -16,10 +16,10 @@ from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.wire.server import serving
 from shared.connections.model import Connection
-from shared.connections.ports import InstanceAccess
 from shared.outbound.transport import Limits, Transport
 from shared.secret import Secret
-from shared.servicenow.client import ServiceNowClient
+from tests.fixtures.servicenow import WholeClient
+from tests.memory.tokens import MemoryTokens
 
 REDIRECT = "https://connector.example/api/oauth/callback"
 USER = "m365.integration"
@@ -96,9 +96,9 @@ def registered(control: ControlClient) -> Registered:
 
 
 @pytest.fixture
-def access(registered: Registered, control: ControlClient) -> InstanceAccess:
-    """An access token for the integration user, by the shortest way: the password grant."""
-    tokens = httpx.post(
+def connection(registered: Registered, control: ControlClient, tokens: MemoryTokens) -> Connection:
+    """A connection with an access token for the integration user, by the shortest way: the password grant."""
+    granted = httpx.post(
         f"{control.base_url}/oauth_token.do",
         data={
             "grant_type": "password",
@@ -111,20 +111,26 @@ def access(registered: Registered, control: ControlClient) -> InstanceAccess:
         verify=False,
     ).json()
     control.clear_requests()
-    return InstanceAccess(control.base_url, Secret(tokens["access_token"]))
+    tokens.token = Secret(granted["access_token"])
+    return registered.connection
 
 
 @pytest.fixture
-async def client(control: ControlClient) -> AsyncIterator[ServiceNowClient]:
+def tokens() -> MemoryTokens:
+    return MemoryTokens()
+
+
+@pytest.fixture
+async def client(control: ControlClient, tokens: MemoryTokens) -> AsyncIterator[WholeClient]:
     """The client as the app has it."""
     # Its own way to the network would read the certificate authorities for every test.
     async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
-        yield ServiceNowClient(outbound)
+        yield WholeClient(outbound, tokens)
     assert not [request for request in control.requests(r"^/(api|oauth_token|oauth_revoke)") if request["had_cookies"]]
 
 
 @pytest.fixture
-async def impatient_client() -> AsyncIterator[ServiceNowClient]:
+async def impatient_client(tokens: MemoryTokens) -> AsyncIterator[WholeClient]:
     """The client with little time, for instances that take long."""
     async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
-        yield ServiceNowClient(outbound, limits=replace(Limits(), get_s=0.2, post_s=0.2))
+        yield WholeClient(outbound, tokens, limits=replace(Limits(), get_s=0.2, post_s=0.2))

@@ -7,13 +7,14 @@ while a record is in ServiceNow would double the ticket, and the look-up after "
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.faults.kinds import KINDS
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
@@ -30,8 +31,8 @@ from shared.errors import (
     ServiceNowUnavailable,
     ValuesRefused,
 )
-from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
+from tests.fixtures.servicenow import ANY_TIME, WholeClient
 
 SLOW = {"delay_s": 0.5}
 
@@ -128,30 +129,30 @@ async def test_write(
     options: dict[str, Any],
     error: type[ConnectorError],
     code: str,
-    client: ServiceNowClient,
-    impatient_client: ServiceNowClient,
-    access: InstanceAccess,
+    client: WholeClient,
+    impatient_client: WholeClient,
+    connection: Connection,
     control: ControlClient,
 ) -> None:
     control.set_fault(kind, method="POST", **{"remaining": 1, **options})
     ticket = new_ticket()
     with pytest.raises(error) as caught:
         await (impatient_client if kind == "slow" else client).records.create_record(
-            access, ticket, KIND_SETTINGS, None
+            connection, ticket, KIND_SETTINGS, None, send_by=ANY_TIME
         )
     assert (type(caught.value), caught.value.code) == (error, code)
-    assert access.access_token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
+    assert client.tokens.token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
     assert await count(control, "POST /api/now/table/incident", 1) == 1, "a write is never repeated"
 
     there = control.records("incident", f"correlation_id={ticket.correlation_id}")
     if error is not OutcomeUnknown:
         assert there == [], "the error said that nothing was written"
     found = await client.records.find_records(
-        access, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
+        connection, "incident", sys_id=ticket.ticket_id, correlation_id=ticket.correlation_id
     )
     assert [record.sys_id for record in found] == [row["sys_id"] for row in there]
     if not found:
-        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+        await client.records.create_record(connection, ticket, KIND_SETTINGS, None, send_by=ANY_TIME)
     assert len(control.records("incident", f"correlation_id={ticket.correlation_id}")) == 1
 
 
@@ -162,47 +163,47 @@ async def test_read(
     error: type[ConnectorError],
     code: str,
     repeated: bool,
-    client: ServiceNowClient,
-    impatient_client: ServiceNowClient,
-    access: InstanceAccess,
+    client: WholeClient,
+    impatient_client: WholeClient,
+    connection: Connection,
     control: ControlClient,
 ) -> None:
     tickets = [new_ticket(), new_ticket()]
     for ticket in tickets:
-        await client.records.create_record(access, ticket, KIND_SETTINGS, None)
+        await client.records.create_record(connection, ticket, KIND_SETTINGS, None, send_by=ANY_TIME)
     sys_ids = [ticket.ticket_id for ticket in tickets]
     control.clear_requests()
 
     under_test = impatient_client if kind == "slow" else client
     control.set_fault(kind, method="GET", **{"remaining": None, **options})
     with pytest.raises(error) as caught:
-        await under_test.records.list_by_sys_id(access, sys_ids)
+        await under_test.records.list_by_sys_id(connection, sys_ids)
     assert (type(caught.value), caught.value.code) == (error, code)
-    assert access.access_token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
+    assert client.tokens.token.reveal() not in f"{caught.value!r} {vars(caught.value)}"
     attempts = 3 if repeated else 1
     assert await count(control, "GET /api/now/table/task", attempts) == attempts
 
     control.clear_faults()
     control.set_fault(kind, method="GET", **{"remaining": 1, **options})
     if repeated:
-        assert len(await under_test.records.list_by_sys_id(access, sys_ids)) == 2, "the second attempt succeeds"
+        assert len(await under_test.records.list_by_sys_id(connection, sys_ids)) == 2, "the second attempt succeeds"
     else:
         with pytest.raises(error):
-            await under_test.records.list_by_sys_id(access, sys_ids)
+            await under_test.records.list_by_sys_id(connection, sys_ids)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip, identity"])
 async def test_one_layer_of_gzip_is_an_ordinary_answer(
-    client: ServiceNowClient, access: InstanceAccess, control: ControlClient, encoding: str
+    client: WholeClient, connection: Connection, control: ControlClient, encoding: str
 ) -> None:
     control.set_fault("encoded", encoding=encoding, remaining=None)
     ticket = new_ticket()
-    await client.records.create_record(access, ticket, KIND_SETTINGS, None)
-    assert len(await client.records.list_by_sys_id(access, [ticket.ticket_id])) == 1
+    await client.records.create_record(connection, ticket, KIND_SETTINGS, None, send_by=ANY_TIME)
+    assert len(await client.records.list_by_sys_id(connection, [ticket.ticket_id])) == 1
 
 
-async def test_an_instance_that_is_not_there(client: ServiceNowClient, access: InstanceAccess) -> None:
-    nowhere = InstanceAccess("http://127.0.0.1:9", access.access_token)
+async def test_an_instance_that_is_not_there(client: WholeClient, connection: Connection) -> None:
+    nowhere = replace(connection, instance="http://127.0.0.1:9")
     with pytest.raises(ServiceNowUnavailable) as caught:
-        await client.records.create_record(nowhere, new_ticket(), KIND_SETTINGS, None)
+        await client.records.create_record(nowhere, new_ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
     assert caught.value.code == "servicenow_unavailable", "nothing was sent, so nothing was written"

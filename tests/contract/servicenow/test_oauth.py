@@ -12,17 +12,17 @@ import pytest
 
 from sandbox.servicenow.stage.browser import Browser, Decision, sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient
-from shared.connections.ports import InstanceAccess, TokenSet
+from shared.connections.ports import ServiceNowUser, TokenSet
 from shared.errors import AccessRefused, AccessTokenRefused, Reauthorize, ServiceNowUnavailable
 from shared.secret import Secret
-from shared.servicenow.client import ServiceNowClient
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, USER, Registered
+from tests.fixtures.servicenow import WholeClient
 
 VERIFIER = secrets.token_urlsafe(48)
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
-def authorization_url(client: ServiceNowClient, registered: Registered, *, log_out_first: bool = False) -> str:
+def authorization_url(client: WholeClient, registered: Registered, *, log_out_first: bool = False) -> str:
     return client.oauth.authorization_url(
         registered.connection,
         redirect_uri=REDIRECT,
@@ -33,7 +33,7 @@ def authorization_url(client: ServiceNowClient, registered: Registered, *, log_o
 
 
 def consent(
-    client: ServiceNowClient,
+    client: WholeClient,
     registered: Registered,
     *,
     decision: Decision = "allow",
@@ -48,7 +48,7 @@ def consent(
 
 
 async def exchange(
-    client: ServiceNowClient, registered: Registered, code: str, *, verifier: str = VERIFIER, redirect: str = REDIRECT
+    client: WholeClient, registered: Registered, code: str, *, verifier: str = VERIFIER, redirect: str = REDIRECT
 ) -> TokenSet:
     return await client.oauth.exchange_code(
         registered.connection,
@@ -59,12 +59,12 @@ async def exchange(
     )
 
 
-async def authorize(client: ServiceNowClient, registered: Registered) -> TokenSet:
+async def authorize(client: WholeClient, registered: Registered) -> TokenSet:
     return await exchange(client, registered, consent(client, registered)["code"])
 
 
-def access_with(registered: Registered, tokens: TokenSet) -> InstanceAccess:
-    return InstanceAccess(registered.connection.instance, tokens.access_token)
+async def owner_of(client: WholeClient, registered: Registered, tokens: TokenSet) -> ServiceNowUser:
+    return await client.users.with_token(tokens.access_token).current_user(registered.connection)
 
 
 def refresh_token(tokens: TokenSet) -> Secret:
@@ -72,23 +72,23 @@ def refresh_token(tokens: TokenSet) -> Secret:
     return tokens.refresh_token
 
 
-async def test_consent_gives_tokens_of_the_integration_user(client: ServiceNowClient, registered: Registered) -> None:
+async def test_consent_gives_tokens_of_the_integration_user(client: WholeClient, registered: Registered) -> None:
     callback = consent(client, registered)
     assert callback["state"] == "5" * 32
     tokens = await exchange(client, registered, callback["code"])
     assert 1700 < tokens.expires_in_s <= 1800
-    user = await client.users.current_user(access_with(registered, tokens))
+    user = await owner_of(client, registered, tokens)
     assert (user.user_name, user.sys_id) == (USER, registered.user_sys_id)
 
 
-async def test_deny(client: ServiceNowClient, registered: Registered) -> None:
+async def test_deny(client: WholeClient, registered: Registered) -> None:
     callback = consent(client, registered, decision="deny")
     assert callback["error"] == "access_denied"
     assert "code" not in callback
 
 
 async def test_log_out_first_lets_another_person_sign_in(
-    client: ServiceNowClient, registered: Registered, control: ControlClient
+    client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     control.create_user("someone.else", roles=["itil"], user_password="other-password")
     url = authorization_url(client, registered)
@@ -98,12 +98,12 @@ async def test_log_out_first_lets_another_person_sign_in(
         assert browser.open(authorization_url(client, registered, log_out_first=True)).form("login") is not None
         code = consent(client, registered, browser=browser, log_out_first=True)["code"]
     tokens = await exchange(client, registered, code)
-    assert (await client.users.current_user(access_with(registered, tokens))).user_name == USER
+    assert (await owner_of(client, registered, tokens)).user_name == USER
 
 
 @pytest.mark.parametrize("fault", ["code used before", "code expired", "other verifier", "other redirect", "secret"])
 async def test_an_exchange_that_is_refused(
-    fault: str, client: ServiceNowClient, registered: Registered, control: ControlClient
+    fault: str, client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     code = consent(client, registered)["code"]
     verifier, redirect = VERIFIER, REDIRECT
@@ -124,7 +124,7 @@ async def test_an_exchange_that_is_refused(
 
 
 @pytest.mark.parametrize("how", ["same", "omitted", "rotated"])
-async def test_refresh(how: str, client: ServiceNowClient, registered: Registered, control: ControlClient) -> None:
+async def test_refresh(how: str, client: WholeClient, registered: Registered, control: ControlClient) -> None:
     control.set_properties({"simulator.oauth.refresh_token_on_refresh": how})
     first = await authorize(client, registered)
     control.advance_clock(1200)
@@ -136,12 +136,12 @@ async def test_refresh(how: str, client: ServiceNowClient, registered: Registere
             assert second.refresh_token is None
         case _:
             assert second.refresh_token not in {None, first.refresh_token}
-    await client.users.current_user(access_with(registered, second))
+    await owner_of(client, registered, second)
 
 
 @pytest.mark.parametrize("cause", ["token", "secret", "client", "user", "lifespan", "rights"])
 async def test_a_refresh_that_is_refused(
-    cause: str, client: ServiceNowClient, registered: Registered, control: ControlClient
+    cause: str, client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     tokens = await authorize(client, registered)
     refresh = refresh_token(tokens)
@@ -164,29 +164,29 @@ async def test_a_refresh_that_is_refused(
 
 
 async def test_a_refresh_is_refused_while_the_access_token_still_works(
-    client: ServiceNowClient, registered: Registered, control: ControlClient
+    client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     tokens = await authorize(client, registered)
     control.set_fault("token_refused")
     with pytest.raises(Reauthorize):
         await client.oauth.refresh(registered.connection, registered.client_secret, refresh_token(tokens))
-    await client.users.current_user(access_with(registered, tokens))
+    await owner_of(client, registered, tokens)
     await client.oauth.refresh(registered.connection, registered.client_secret, refresh_token(tokens))
 
 
-async def test_an_access_token_ends(client: ServiceNowClient, registered: Registered, control: ControlClient) -> None:
+async def test_an_access_token_ends(client: WholeClient, registered: Registered, control: ControlClient) -> None:
     tokens = await authorize(client, registered)
     control.advance_clock(tokens.expires_in_s + 1)
     with pytest.raises(AccessTokenRefused) as caught:
-        await client.users.current_user(access_with(registered, tokens))
+        await owner_of(client, registered, tokens)
     assert caught.value.code == "access_token_refused"
 
 
-async def test_revocation(client: ServiceNowClient, registered: Registered) -> None:
+async def test_revocation(client: WholeClient, registered: Registered) -> None:
     tokens = await authorize(client, registered)
     await client.oauth.revoke(registered.connection, tokens.access_token)
     with pytest.raises(AccessTokenRefused):
-        await client.users.current_user(access_with(registered, tokens))
+        await owner_of(client, registered, tokens)
     await client.oauth.refresh(registered.connection, registered.client_secret, refresh_token(tokens))
     await client.oauth.revoke(registered.connection, refresh_token(tokens))
     with pytest.raises(Reauthorize):
@@ -195,13 +195,13 @@ async def test_revocation(client: ServiceNowClient, registered: Registered) -> N
 
 
 async def test_revocation_on_the_second_path(
-    client: ServiceNowClient, registered: Registered, control: ControlClient
+    client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     tokens = await authorize(client, registered)
     control.set_fault("bad_gateway", path=r"^/oauth_revoke_token\.do$")
     await client.oauth.revoke(registered.connection, tokens.access_token)
     with pytest.raises(AccessTokenRefused):
-        await client.users.current_user(access_with(registered, tokens))
+        await owner_of(client, registered, tokens)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_revocation_on_the_second_path(
     ],
 )
 async def test_an_instance_in_trouble(
-    fault: str, code: str, client: ServiceNowClient, registered: Registered, control: ControlClient
+    fault: str, code: str, client: WholeClient, registered: Registered, control: ControlClient
 ) -> None:
     tokens = await authorize(client, registered)
     control.set_fault(fault, remaining=2)
@@ -227,7 +227,7 @@ async def test_an_instance_in_trouble(
     await client.oauth.refresh(registered.connection, registered.client_secret, refresh_token(tokens))
 
 
-async def test_a_blocked_address(client: ServiceNowClient, registered: Registered, control: ControlClient) -> None:
+async def test_a_blocked_address(client: WholeClient, registered: Registered, control: ControlClient) -> None:
     control.set_fault("address_blocked")
     with pytest.raises(AccessRefused) as caught:
         await client.oauth.refresh(registered.connection, registered.client_secret, Secret("any"))

@@ -24,18 +24,17 @@ from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.tokens import AccessTokens
-from shared.connections.model import ConnectionStatus, KindSettings, SyncState, TicketKind
-from shared.connections.ports import InstanceAccess
+from shared.connections.model import Connection, ConnectionStatus, KindSettings, SyncState, TicketKind
 from shared.connections.status import ConnectionHealth
 from shared.errors import CrossScopeRefused
 from shared.outbound.transport import Transport
 from shared.secret import Secret
-from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
 from shared.tickets.deliver import begin_attempt
 from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
+from tests.fixtures.servicenow import WholeClient
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
@@ -52,7 +51,7 @@ def now() -> datetime:
 class Checking:
     """A connection to the simulated instance, and its check."""
 
-    def __init__(self, registered: Registered, client: ServiceNowClient, control: ControlClient) -> None:
+    def __init__(self, registered: Registered, client: WholeClient, control: ControlClient) -> None:
         self.registered = registered
         self.client = client
         self.control = control
@@ -96,7 +95,7 @@ class Checking:
         self.store.connections["main"] = replace(stored, **changes)
 
     async def run(
-        self, *, dry_run: bool = False, egress: tuple[str, ...] = EGRESS, client: ServiceNowClient | None = None
+        self, *, dry_run: bool = False, egress: tuple[str, ...] = EGRESS, client: WholeClient | None = None
     ) -> CheckReport:
         """Check it."""
         servicenow = client or self.client
@@ -138,7 +137,7 @@ def reasons(report: CheckReport) -> dict[CheckName, str]:
 
 
 @pytest.fixture
-def unauthorized(registered: Registered, client: ServiceNowClient, control: ControlClient) -> Checking:
+def unauthorized(registered: Registered, client: WholeClient, control: ControlClient) -> Checking:
     return Checking(registered, client, control)
 
 
@@ -231,7 +230,7 @@ async def test_a_certificate_that_is_not_trusted() -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
     stranger = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     async with server, aclosing(Transport(network=stranger)) as outbound:
-        probe = ServiceNowClient(outbound).probe
+        probe = WholeClient(outbound).probe
         greeting = await probe.greet(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert greeting.reach.value == "certificate_refused"
 
@@ -271,7 +270,7 @@ def plain(status: str, content_type: str, body: str, *headers: str) -> bytes:
         (plain("401 Unauthorized", "text/html", "sign in", 'WWW-Authenticate: Basic realm="Service-now"'), "api"),
     ],
 )
-async def test_other_answers_than_the_apis(client: ServiceNowClient, answer: bytes, reach: str) -> None:
+async def test_other_answers_than_the_apis(client: WholeClient, answer: bytes, reach: str) -> None:
     async with answering(lambda _: answer) as address:
         greeting = await client.probe.greet(address)
     assert greeting.reach.value == reach
@@ -290,7 +289,7 @@ async def test_a_blocked_address_is_told_with_those_to_allow(checking: Checking,
 async def test_a_clock_that_is_wrong(checking: Checking) -> None:
     assert found(await checking.run(), CheckName.CLOCK).reason == "passed"
     async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
-        slow = ServiceNowClient(outbound, clock=lambda: datetime.now(UTC) - timedelta(minutes=10))
+        slow = WholeClient(outbound, clock=lambda: datetime.now(UTC) - timedelta(minutes=10))
         clock = await checking.finding(CheckName.CLOCK, client=slow)
     assert clock.reason == "differs"
     assert 590 < int(clock.values["seconds"]) < 610
@@ -332,16 +331,16 @@ async def test_an_inactive_client(checking: Checking, control: ControlClient) ->
 
 
 async def test_an_entry_that_is_not_active_is_seen_where_it_is_readable(
-    client: ServiceNowClient, access: InstanceAccess, control: ControlClient, registered: Registered
+    client: WholeClient, connection: Connection, control: ControlClient, registered: Registered
 ) -> None:
     open_to_the_user(control)
     other = control.create_oauth_client("Other", f"{REDIRECT}, https://second.example/callback", active=False)
-    record = await client.probe.client_record(access, other["client_id"])
+    record = await client.probe.client_record(connection, other["client_id"])
     assert record is not None
     assert record.active is False
     assert list(record.redirect_uris) == [REDIRECT, "https://second.example/callback"]
-    assert await client.probe.client_record(access, "f" * 32) is None
-    assert await client.probe.client_record(access, "a^ORactive=true") is None
+    assert await client.probe.client_record(connection, "f" * 32) is None
+    assert await client.probe.client_record(connection, "a^ORactive=true") is None
 
 
 async def test_another_redirect_address(checking: Checking, control: ControlClient) -> None:
@@ -388,7 +387,7 @@ async def test_an_unknown_client_shows_before_the_consent(unauthorized: Checking
         (plain("200 OK", "text/html", "welcome"), False),
     ],
 )
-async def test_whether_tokens_are_served(client: ServiceNowClient, answer: bytes, serves: bool) -> None:
+async def test_whether_tokens_are_served(client: WholeClient, answer: bytes, serves: bool) -> None:
     async with answering(lambda _: answer) as address:
         assert await client.probe.serves_tokens(address) is serves
 
@@ -419,7 +418,7 @@ async def test_single_sign_on(checking: Checking, control: ControlClient) -> Non
     assert in_the_way.values["address"].endswith("/identity_provider/sign_in")
 
 
-async def test_an_identity_provider_elsewhere_is_named_but_not_visited(client: ServiceNowClient) -> None:
+async def test_an_identity_provider_elsewhere_is_named_but_not_visited(client: WholeClient) -> None:
     answer = plain(
         "302 Found", "text/html", "", "Location: https://login.microsoftonline.com/common/saml2?SAMLRequest=x"
     )
@@ -441,7 +440,7 @@ async def test_an_identity_provider_elsewhere_is_named_but_not_visited(client: S
     ],
 )
 async def test_an_address_from_an_answer_is_one_short_line(
-    client: ServiceNowClient, location: str, shown: str | None
+    client: WholeClient, location: str, shown: str | None
 ) -> None:
     answer = plain("302 Found", "text/html", "", f"Location: {location}")
     async with answering(lambda _: answer) as address:
@@ -450,7 +449,7 @@ async def test_an_address_from_an_answer_is_one_short_line(
     assert page.address == (shown or f"{address}/oauth_auth.do")
 
 
-async def test_endless_redirects_end(client: ServiceNowClient) -> None:
+async def test_endless_redirects_end(client: WholeClient) -> None:
     async with answering(lambda _: plain("302 Found", "text/html", "", "Location: /again")) as address:
         page = await client.probe.sign_in_page(f"{address}/oauth_auth.do")
     assert page.leads_to.value == "elsewhere"
@@ -590,25 +589,22 @@ async def test_what_an_instance_offers(checking: Checking, control: ControlClien
     for name, active in (("Security", "true"), ("Retired", "false"), ("Audit", "true")):
         control.insert_record("sys_user_group", {"name": name, "active": active})
     control.add_choice("incident", "state", "-10", "Awaiting Vendor")
-    catalogue, access = checking.client.catalogue, await access_of(checking)
-    groups = await catalogue.assignment_groups(access)
+    catalogue, connection = checking.client.catalogue, checking.registered.connection
+    token = await checking.secrets.get_secret(access_token_name("main"))
+    assert token is not None
+    checking.client.tokens.token = token
+    groups = await catalogue.assignment_groups(connection)
     assert groups is not None
     assert [group.label for group in groups] == ["Audit", "Security"]
-    states = await catalogue.choices(access, TicketKind.INCIDENT, "state")
+    states = await catalogue.choices(connection, TicketKind.INCIDENT, "state")
     assert states is not None
     assert (states[0].value, states[0].label) == ("1", "New")
     assert (states[-1].value, states[-1].label) == ("-10", "Awaiting Vendor")
-    priorities = await catalogue.choices(access, TicketKind.CHANGE, "priority")
+    priorities = await catalogue.choices(connection, TicketKind.CHANGE, "priority")
     assert priorities is not None, "a table without choices of its own has the parent table's"
-    assert await catalogue.choices(access, TicketKind.CHANGE, "no_such_column") is None
+    assert await catalogue.choices(connection, TicketKind.CHANGE, "no_such_column") is None
     control.set_properties({"simulator.acl.sys_choice_for_admin_only": True})
-    assert await catalogue.choices(access, TicketKind.INCIDENT, "state") is None
-
-
-async def access_of(checking: Checking) -> InstanceAccess:
-    token = await checking.secrets.get_secret(access_token_name("main"))
-    assert token is not None
-    return InstanceAccess(checking.control.base_url, token)
+    assert await catalogue.choices(connection, TicketKind.INCIDENT, "state") is None
 
 
 async def test_an_old_release(checking: Checking, control: ControlClient) -> None:
@@ -730,7 +726,7 @@ async def test_a_resolution_is_given_where_a_data_policy_asks_for_it(
     checking: Checking, control: ControlClient
 ) -> None:
     async with aclosing(Transport(network=DemandsResolution(verify=False))) as outbound:
-        report = await checking.run(dry_run=True, client=ServiceNowClient(outbound))
+        report = await checking.run(dry_run=True, client=WholeClient(outbound))
     assert report.left_open == []
     [record] = marked(control, "incident")
     assert (record["state"], record["close_code"]) == ("8", "Duplicate")
@@ -759,13 +755,12 @@ async def test_replaced_ids_in_the_dry_run(checking: Checking, control: ControlC
     assert found(report, CheckName.CREATE_INCIDENT).reason == "created"
 
 
-async def test_a_refusal_by_cross_scope_policy(client: ServiceNowClient) -> None:
+async def test_a_refusal_by_cross_scope_policy(client: WholeClient, registered: Registered) -> None:
     body = (
         '{"error":{"message":"Operation Failed","detail":"Read operation against \'oauth_entity\' from scope '
         '\'x_mioms_m365ticket\' has been refused due to the table\'s cross-scope access policy"},"status":"failure"}'
     )
     async with answering(lambda _: plain("403 Forbidden", "application/json", body)) as address:
-        access = InstanceAccess(address, Secret("token"))
         with pytest.raises(Exception, match="cross-scope") as caught:
-            await client.probe.registry_table(access)
+            await client.probe.registry_table(replace(registered.connection, instance=address))
     assert isinstance(caught.value, CrossScopeRefused)

@@ -21,9 +21,8 @@ from shared.connections.model import (
     SyncState,
     TicketKind,
 )
-from shared.connections.ports import AuthorizationTarget, InstanceAccess, PendingAuthorization, RowChanged
+from shared.connections.ports import AuthorizationTarget, PendingAuthorization, RowChanged
 from shared.errors import StorageUnavailable
-from shared.secret import Secret
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore, connection_of, connection_row
 from shared.storage.leases import AzureLeaseStore
@@ -326,7 +325,7 @@ class CountingUsers(MemoryServiceNowSignIn):
     asked = 0
     found: str | None = None
 
-    async def find_user_by_email(self, access: InstanceAccess, email: str) -> str | None:
+    async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
         self.asked += 1
         return self.found
 
@@ -336,10 +335,9 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
 ) -> None:
     users = CountingUsers(clock)
     directory = AzureRequesterDirectory(tables.connections, users, clock)
-    access = InstanceAccess(BARE.instance, Secret("token"))
 
     async def asked(email: str = "Aiko@contoso.com", connection: Connection = BARE) -> tuple[str | None, int]:
-        return await directory.sys_id_of(connection, access, email), users.asked
+        return await directory.sys_id_of(connection, email), users.asked
 
     assert await asked() == (None, 1)
     assert await asked() == (None, 1)
@@ -364,27 +362,25 @@ async def test_what_a_wrong_clock_remembers_of_a_requester_does_not_last(
 ) -> None:
     users = CountingUsers(clock)
     users.found = found
-    access = InstanceAccess(BARE.instance, Secret("token"))
     wrong = ManualClock(clock.now)
     wrong.advance(86_400)
-    await AzureRequesterDirectory(tables.connections, users, wrong).sys_id_of(BARE, access, "aiko@contoso.com")
+    await AzureRequesterDirectory(tables.connections, users, wrong).sys_id_of(BARE, "aiko@contoso.com")
     users.found = "1" * 32
     directory = AzureRequesterDirectory(tables.connections, users, clock)
-    assert await directory.sys_id_of(BARE, access, "aiko@contoso.com") == "1" * 32
+    assert await directory.sys_id_of(BARE, "aiko@contoso.com") == "1" * 32
 
 
 async def test_what_is_remembered_of_a_requester_counts_for_nothing_when_asked_afresh(
     tables: Tables, clock: ManualClock
 ) -> None:
     users = CountingUsers(clock)
-    access = InstanceAccess(BARE.instance, Secret("token"))
     first, second = (AzureRequesterDirectory(tables.connections, users, clock) for _ in range(2))
-    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") is None
+    assert await first.sys_id_of(BARE, "aiko@contoso.com") is None
     users.found = "0" * 32
-    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") is None
-    assert await first.sys_id_of(BARE, access, "aiko@contoso.com", afresh=True) == "0" * 32
-    assert await first.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
-    assert await second.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert await first.sys_id_of(BARE, "aiko@contoso.com") is None
+    assert await first.sys_id_of(BARE, "aiko@contoso.com", afresh=True) == "0" * 32
+    assert await first.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
+    assert await second.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     assert users.asked == 2
 
 
@@ -393,20 +389,19 @@ async def test_a_requester_is_asked_for_once_by_all_instances_of_the_app_and_rea
 ) -> None:
     users = CountingUsers(clock)
     users.found = "0" * 32
-    access = InstanceAccess(BARE.instance, Secret("token"))
-    await AzureRequesterDirectory(tables.connections, users, clock).sys_id_of(BARE, access, "aiko@contoso.com")
+    await AzureRequesterDirectory(tables.connections, users, clock).sys_id_of(BARE, "aiko@contoso.com")
     another = AzureRequesterDirectory(tables.connections, users, clock)
-    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert await another.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     assert users.asked == 1
 
     async def not_again(*_: object) -> None:
         raise AssertionError("the row was read before")
 
     monkeypatch.setattr(tables.connections, "get_entity", not_again)
-    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert await another.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     monkeypatch.undo()
     clock.advance(86_400)
-    assert await another.sys_id_of(BARE, access, "aiko@contoso.com") == "0" * 32
+    assert await another.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     assert users.asked == 2
 
 
@@ -416,8 +411,7 @@ async def test_only_so_many_requesters_are_kept_in_memory(
     monkeypatch.setattr("shared.storage.requesters.KNOWN_MOST", 2)
     users = CountingUsers(clock)
     directory = AzureRequesterDirectory(tables.connections, users, clock)
-    access = InstanceAccess(BARE.instance, Secret("token"))
     for name in "abcab":
-        assert await directory.sys_id_of(BARE, access, f"{name}@contoso.com") is None
+        assert await directory.sys_id_of(BARE, f"{name}@contoso.com") is None
         assert len(directory._known) <= 2
     assert users.asked == 3

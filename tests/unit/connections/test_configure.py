@@ -67,7 +67,7 @@ async def test_details_change_without_a_new_authorization(app: Surroundings) -> 
     assert changed.consented_at is not None
     assert changed.consent_ends_at is not None
     assert (changed.consent_ends_at - changed.consented_at).total_seconds() == 7200
-    await app.tokens.access(changed)
+    await app.tokens.access_token(changed)
 
 
 async def test_there_are_never_more_connections_than_the_limit(app: Surroundings) -> None:
@@ -107,7 +107,7 @@ async def test_another_grant_needs_another_authorization(app: Surroundings, chan
     assert set(app.servicenow.revocations) == tokens
     assert not app.secrets.readable & tokens
     with pytest.raises(Exception, match="no longer applies") as caught:
-        await app.tokens.access(replace(before, instance=changed.instance))
+        await app.tokens.access_token(replace(before, instance=changed.instance))
     assert getattr(caught.value, "code", None) == "configuration_changed"
 
 

@@ -23,7 +23,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from shared.connections.grant.lease import LEASE_S
 from shared.connections.grant.secret_names import refresh_token_name
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.ports import InstanceAccess
 from shared.errors import ConnectorError, Reauthorize
 from shared.secret import Secret
 from tests.memory.sign_in import UNAVAILABLE, refused
@@ -88,13 +87,13 @@ class Lifecycle(RuleBasedStateMachine):
     def _everybody_offers_what_is_in_memory(self) -> None:
         for instance in self.instances:
             with suppress(ConnectorError):
-                self.stage.run(instance.access(self.app.stored()))
+                self.stage.run(instance.access_token(self.app.stored()))
 
     def _works(self, stored: Connection) -> None:
         try:
-            access = self.stage.run(self.instances[0].access(stored))
+            access = self.stage.run(self.instances[0].access_token(stored))
             if not self.app.servicenow.accepts(access):
-                access = self.stage.run(self.instances[0].renew(stored, access))
+                access = self.stage.run(self.instances[0].renewed_token(stored, access))
         except Reauthorize:
             assert self.consent_taken
             return
@@ -108,9 +107,8 @@ class Lifecycle(RuleBasedStateMachine):
                 outcome = await work
             except ConnectorError:
                 return
-            if isinstance(outcome, InstanceAccess):
-                assert outcome.instance == "https://contoso.service-now.com"
-                assert outcome.access_token.reveal().startswith("access token")
+            if isinstance(outcome, Secret):
+                assert outcome.reveal().startswith("access token")
 
         self.stage.start(name, checked())
 
@@ -126,7 +124,7 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self._room)
     @rule(number=instances, stale=st.booleans())
     def use(self, number: int, stale: bool) -> None:
-        self._start("access", self.instances[number].access(self._connection(stale)))
+        self._start("access", self.instances[number].access_token(self._connection(stale)))
 
     @precondition(lambda self: self._room)
     @rule(number=instances, stale=st.booleans())
@@ -142,9 +140,7 @@ class Lifecycle(RuleBasedStateMachine):
             each for each in self.app.secrets.versions["servicenow-contoso-access-token"] if each.version == version
         ]
         refused_token = known[0].value if known else Secret("none")
-        self._start(
-            "renew", self.instances[number].renew(connection, InstanceAccess(connection.instance, refused_token))
-        )
+        self._start("renew", self.instances[number].renewed_token(connection, refused_token))
 
     @precondition(lambda self: not self.stage.living)
     @rule(names=st.sampled_from([("-refresh-token",), ("-access-token",), ("-refresh-token", "-access-token"), ()]))

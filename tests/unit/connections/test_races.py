@@ -37,7 +37,7 @@ async def test_a_refresh_waits_until_an_authorization_is_kept(app: Surroundings)
     await app.authorized()
     await meanwhile.ended()
     app.clock.advance(1800)
-    access = await app.new_app_instance().access(app.stored())
+    access = await app.new_app_instance().access_token(app.stored())
     assert app.servicenow.accepts(access), "the refresh token that was kept is the one that works"
     assert app.stored().status is ConnectionStatus.CONNECTED
 
@@ -50,7 +50,7 @@ async def test_an_authorization_waits_for_a_refresh(app: Surroundings) -> None:
     await app.tokens.refresh(connected)
     await meanwhile.ended()
     app.clock.advance(1800)
-    assert app.servicenow.accepts(await app.new_app_instance().access(app.stored()))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(app.stored()))
 
 
 async def test_a_removal_waits_for_a_refresh_and_leaves_nothing_of_it(app: Surroundings) -> None:

@@ -12,7 +12,7 @@ from tests.unit.connections.surroundings import CLIENT_SECRET, Surroundings
 
 async def test_removal_revokes_disables_and_keeps_the_row(app: Surroundings) -> None:
     before = await app.connected()
-    access = await app.tokens.access(before)
+    access = await app.tokens.access_token(before)
     await app.store.save_sync_state("contoso", SyncState(watermark="2026-03-02 09:00:00"))
     removed = await app.removal.remove("contoso")
     assert removed == app.stored()
@@ -28,15 +28,15 @@ async def test_removal_revokes_disables_and_keeps_the_row(app: Surroundings) -> 
 
 async def test_whoever_still_holds_the_old_connection_gets_nothing_new(app: Surroundings) -> None:
     before = await app.connected()
-    access = await app.tokens.access(before)
+    access = await app.tokens.access_token(before)
     await app.removal.remove("contoso")
     with pytest.raises(Reauthorize) as caught:
-        await app.tokens.renew(before, access)
+        await app.tokens.renewed_token(before, access)
     assert caught.value.code == "connection_removed"
     with pytest.raises(Reauthorize):
         await app.tokens.refresh(before)
     with pytest.raises(Reauthorize):
-        await app.new_app_instance().access(before)
+        await app.new_app_instance().access_token(before)
 
 
 async def test_what_could_not_be_revoked_is_told(app: Surroundings) -> None:
@@ -68,7 +68,7 @@ async def test_a_removal_that_breaks_off_is_finished_by_the_next(app: Surroundin
 async def test_a_token_that_another_connection_uses_is_not_revoked(app: Surroundings) -> None:
     await app.connected()
     other = await app.connected("second")
-    access = await app.tokens.access(other)
+    access = await app.tokens.access_token(other)
     removed = await app.removal.remove("contoso")
     assert removed.last_error is None
     assert app.servicenow.revocations == []

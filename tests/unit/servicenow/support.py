@@ -11,10 +11,8 @@ from urllib.parse import parse_qs
 import httpx
 
 from shared.connections.model import Connection, KindSettings, Portal, TicketKind
-from shared.connections.ports import InstanceAccess
 from shared.outbound.transport import Limits, Transport
 from shared.secret import Secret
-from shared.servicenow.client import ServiceNowClient
 from shared.tickets.model import (
     DeliveryProgress,
     Priority,
@@ -25,12 +23,13 @@ from shared.tickets.model import (
     Ticket,
     TicketContent,
 )
+from tests.fixtures.servicenow import WholeClient
+from tests.memory.tokens import MemoryTokens
 from tests.unit.outbound.support import Answering
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 INSTANCE = "https://contoso.service-now.com"
 ACCESS_TOKEN = "canary-access-token"
-ACCESS = InstanceAccess(INSTANCE, Secret(ACCESS_TOKEN))
 CONNECTION = Connection(
     connection_id="main",
     display_name="Contoso",
@@ -58,8 +57,10 @@ class Instance:
             raise reply
         return reply if isinstance(reply, httpx.Response) else reply(request)
 
-    def client(self, limits: Limits | None = None) -> ServiceNowClient:
-        return ServiceNowClient(Transport(network=Answering(self)), limits=limits, clock=lambda: NOW)
+    def client(self, limits: Limits | None = None) -> WholeClient:
+        return WholeClient(
+            Transport(network=Answering(self)), MemoryTokens(Secret(ACCESS_TOKEN)), limits=limits, clock=lambda: NOW
+        )
 
     def query(self, index: int = -1) -> str:
         """The encoded query of a request."""

@@ -30,9 +30,10 @@ from shared.errors import (
 from shared.outbound.answers import Answer
 from shared.secret import Secret
 from shared.servicenow.answers import result_of, retry_after_s, transaction_id_of
+from tests.fixtures.servicenow import ANY_TIME
 from tests.unit.servicenow.support import (
-    ACCESS,
     ACCESS_TOKEN,
+    CONNECTION,
     KIND_SETTINGS,
     NOW,
     Reply,
@@ -259,7 +260,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_read(case: Case) -> None:
     with pytest.raises(ConnectorError) as caught:
-        await instance(case.reply).client().records.list_by_sys_id(ACCESS, ["1" * 32])
+        await instance(case.reply).client().records.list_by_sys_id(CONNECTION, ["1" * 32])
     assert (type(caught.value), caught.value.code) == case.read
 
 
@@ -267,7 +268,7 @@ async def test_read(case: Case) -> None:
 async def test_write(case: Case) -> None:
     peer = instance(case.reply)
     with pytest.raises(ConnectorError) as caught:
-        await peer.client().records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+        await peer.client().records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
     assert (type(caught.value), caught.value.code) == case.write
     assert caught.value.may_be_written == case.may_be_written
     assert len(peer.requests) == 1, "a write is sent once, whatever comes back"
@@ -276,7 +277,11 @@ async def test_write(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_errors_hold_no_secret_and_no_ticket_text(case: Case) -> None:
     with pytest.raises(ConnectorError) as caught:
-        await instance(case.reply).client().records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+        await (
+            instance(case.reply)
+            .client()
+            .records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
+        )
     error: BaseException | None = caught.value
     while error is not None:
         shown = f"{error!r} {vars(error)}"
@@ -313,7 +318,7 @@ async def test_refusals_name_what_a_person_needs(detail: str, expected: str) -> 
         await (
             instance(error_reply(403, "Operation Failed", detail))
             .client()
-            .records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+            .records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
         )
     assert caught.value.message.endswith(f': "{expected}".')
     assert caught.value.next_step
@@ -355,7 +360,7 @@ def test_a_transaction_id_is_one_or_none(sent: str, kept: bool) -> None:
 
 async def test_no_record_found_is_an_empty_list() -> None:
     reply = error_reply(404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
-    assert await instance(reply).client().records.list_by_sys_id(ACCESS, ["1" * 32]) == []
+    assert await instance(reply).client().records.list_by_sys_id(CONNECTION, ["1" * 32]) == []
 
 
 @pytest.mark.parametrize(
@@ -391,7 +396,9 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
 async def test_retry_after_reaches_the_caller() -> None:
     reply = error_reply(429, "Rate limit exceeded", None, {"Retry-After": "1200"})
     with pytest.raises(ServiceNowThrottled) as caught:
-        await instance(reply).client().records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+        await (
+            instance(reply).client().records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
+        )
     assert caught.value.retry_after_s == 1200.0
 
 

@@ -20,7 +20,7 @@ from shared.tickets.reach import Reach
 from shared.tickets.record_effects import delivered
 from shared.web.html import last_day
 from tests.unit.servicenow.support import (
-    ACCESS,
+    CONNECTION,
     NOW,
     Reply,
     cell,
@@ -135,7 +135,7 @@ async def changes(*replies: Reply, page_size: int = 10) -> tuple[list[str], bool
         await instance(*replies)
         .client()
         .records.list_changes(
-            ACCESS, since=None, inclusive=True, until=None, place=Place(), reach=Reach(page_size, counted=False)
+            CONNECTION, since=None, inclusive=True, until=None, place=Place(), reach=Reach(page_size, counted=False)
         )
     )
     return [record.sys_id for record in found.records], found.next is not None
@@ -155,7 +155,7 @@ async def test_a_number_of_thousands_of_digits_spoils_no_other_record() -> None:
 
 async def test_numbers_of_a_typed_answer_are_read() -> None:
     typed = {**record_cells(1), "sys_mod_count": {"display_value": "3", "value": 3}}
-    records = await instance(page(typed)).client().records.list_by_sys_id(ACCESS, [f"{1:032x}"])
+    records = await instance(page(typed)).client().records.list_by_sys_id(CONNECTION, [f"{1:032x}"])
     assert [record.mod_count for record in records] == [3]
 
 
@@ -168,7 +168,7 @@ async def test_the_date_of_an_answer_is_not_believed_blindly(reply: str) -> None
 
 async def test_a_limit_of_thousands_of_digits_is_no_limit() -> None:
     peer = instance(json_reply({"result": []}, 200, {"X-RateLimit-Limit": DIGITS}))
-    assert (await peer.client().probe.rate_limit(ACCESS)).per_hour is None
+    assert (await peer.client().probe.rate_limit(CONNECTION)).per_hour is None
 
 
 @pytest.mark.parametrize("wrong", ["2026-02-30 10:00:00", "soon", "1969-12-31 23:59:59", DIGITS, "\x00"])
@@ -179,7 +179,7 @@ async def test_a_record_without_a_time_is_shown_but_is_no_place_to_go_on_from(wr
         assert sorted((await changes(page(*rows)))[0]) == [f"{1:032x}", f"{2:032x}"]
     peer = instance(page(bad, total="3"), page(good, record_cells(3), total="3"))
     client = peer.client()
-    read = partial(client.records.list_changes, ACCESS, since=None, inclusive=True, until=None, reach=Reach(1))
+    read = partial(client.records.list_changes, CONNECTION, since=None, inclusive=True, until=None, reach=Reach(1))
     first = await read(place=Place())
     assert ([record.updated_at_text for record in first.records], first.next) == ([""], Place(None, 1))
     assert first.next is not None

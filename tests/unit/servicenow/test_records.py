@@ -14,15 +14,15 @@ from shared.connections.model import Place, TicketKind
 from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused
 from shared.outbound.bodies import ANSWER_LIMIT
 from shared.outbound.transport import Transport
-from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.records import FIELDS, TEXTS
 from shared.tickets.model import Record
 from shared.tickets.ports import RecordPage
 from shared.tickets.reach import Reach
 from shared.tickets.sync import PAGE_SIZE
+from tests.fixtures.servicenow import ANY_TIME, WholeClient
 from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import (
-    ACCESS,
+    CONNECTION,
     KIND_SETTINGS,
     TICKET_ID,
     Reply,
@@ -42,7 +42,9 @@ def rows(*cells: dict[str, dict[str, str]], total: int | None = None) -> Reply:
 
 async def test_create_asks_for_everything_at_once() -> None:
     peer = instance(json_reply({"result": record_cells()}, 201))
-    record = await peer.client().records.create_record(ACCESS, ticket(kind=TicketKind.CHANGE), KIND_SETTINGS, "b" * 32)
+    record = await peer.client().records.create_record(
+        CONNECTION, ticket(kind=TicketKind.CHANGE), KIND_SETTINGS, "b" * 32, send_by=ANY_TIME
+    )
     request = peer.requests[0]
     assert (request.method, request.url.path) == ("POST", "/api/now/table/change_request")
     assert request.headers["content-type"] == "application/json"
@@ -78,7 +80,9 @@ async def test_a_missing_key_reads_like_an_empty_one() -> None:
         {name: None if name != "sys_id" else cell("1" * 32) for name in FIELDS},
     ):
         client = instance(json_reply({"result": row}, 201)).client()
-        assert await client.records.create_record(ACCESS, ticket(), KIND_SETTINGS, None) == Record(
+        assert await client.records.create_record(
+            CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME
+        ) == Record(
             sys_id="1" * 32, table="incident", number="", state="", active=True, updated_at_text="", mod_count=0
         )
 
@@ -88,7 +92,7 @@ async def test_an_answer_that_names_no_record_is_an_unknown_outcome() -> None:
         await (
             instance(json_reply({"result": {}}, 201))
             .client()
-            .records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+            .records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
         )
 
 
@@ -104,12 +108,12 @@ async def test_an_answer_that_names_no_record_is_an_unknown_outcome() -> None:
 async def test_state_labels(state: str, label: str, expected: str | None) -> None:
     row = {**record_cells(), "state": cell(state, label)}
     client = instance(rows(row)).client()
-    assert (await client.records.list_by_sys_id(ACCESS, [f"{1:032x}"]))[0].state_label == expected
+    assert (await client.records.list_by_sys_id(CONNECTION, [f"{1:032x}"]))[0].state_label == expected
 
 
 async def test_an_inactive_record() -> None:
     client = instance(rows(record_cells(active="false"))).client()
-    assert not (await client.records.list_by_sys_id(ACCESS, [f"{1:032x}"]))[0].active
+    assert not (await client.records.list_by_sys_id(CONNECTION, [f"{1:032x}"]))[0].active
 
 
 SOUGHT = f"{1:032x}"
@@ -121,7 +125,7 @@ async def find(*replies: Reply) -> tuple[list[str], list[str]]:
     """Look a ticket up; return the records found, and the tables asked."""
     peer = instance(*replies)
     try:
-        found = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+        found = await peer.client().records.find_records(CONNECTION, "incident", sys_id=SOUGHT, correlation_id="m365:x")
         outcome = [record.sys_id for record in found]
     except AccessRefused as error:
         outcome = [error.code]
@@ -131,7 +135,7 @@ async def find(*replies: Reply) -> tuple[list[str], list[str]]:
 async def test_find_asks_for_both_in_one_request() -> None:
     by_sys_id, by_correlation = record_cells(1), record_cells(2, correlation_id="m365:x")
     peer = instance(rows(by_sys_id, by_correlation, total=2))
-    found = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    found = await peer.client().records.find_records(CONNECTION, "incident", sys_id=SOUGHT, correlation_id="m365:x")
     assert [record.sys_id for record in found] == [SOUGHT, f"{2:032x}"]
     assert peer.requests[0].url.path == "/api/now/table/task"
     assert peer.query() == f"sys_id={SOUGHT}^NQcorrelation_id=m365:x^ORDERBYsys_created_on^ORDERBYsys_id"
@@ -140,7 +144,7 @@ async def test_find_asks_for_both_in_one_request() -> None:
 
 async def test_find_takes_the_kinds_class_for_one_that_is_hidden() -> None:
     peer = instance(rows(record_cells(1, sys_class_name=""), total=1))
-    [found] = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    [found] = await peer.client().records.find_records(CONNECTION, "incident", sys_id=SOUGHT, correlation_id="m365:x")
     assert found.table == "incident"
 
 
@@ -175,7 +179,7 @@ async def test_a_record_that_is_hidden_is_told_from_none(
 async def test_a_look_up_whose_count_is_too_dear_goes_without() -> None:
     quota = error_reply(500, "Transaction cancelled: maximum execution time exceeded", None)
     peer = instance(quota, rows(record_cells(1)))
-    [found] = await peer.client().records.find_records(ACCESS, "incident", sys_id=SOUGHT, correlation_id="m365:x")
+    [found] = await peer.client().records.find_records(CONNECTION, "incident", sys_id=SOUGHT, correlation_id="m365:x")
     assert found.sys_id == SOUGHT
     assert ["sysparm_no_count" in request.url.params for request in peer.requests] == [False, True]
 
@@ -184,7 +188,7 @@ async def test_a_look_up_that_was_not_honoured_is_not_taken_for_an_answer() -> N
     """Were a dropped condition taken for "there is none", the ticket would be written twice."""
     client = instance(rows(record_cells(7))).client()
     with pytest.raises(QueryRefused):
-        await client.records.find_records(ACCESS, "incident", sys_id="1" * 32, correlation_id="m365:x")
+        await client.records.find_records(CONNECTION, "incident", sys_id="1" * 32, correlation_id="m365:x")
 
 
 async def test_list_by_sys_id_in_chunks_that_fit_an_address() -> None:
@@ -195,7 +199,7 @@ async def test_list_by_sys_id_in_chunks_that_fit_an_address() -> None:
 
     peer = instance(answer)
     sys_ids = [f"{number:032x}" for number in range(250)]
-    found = await peer.client().records.list_by_sys_id(ACCESS, [*sys_ids, *sys_ids])
+    found = await peer.client().records.list_by_sys_id(CONNECTION, [*sys_ids, *sys_ids])
     assert [record.sys_id for record in found] == [
         sys_id for number, sys_id in enumerate(sys_ids) if number not in {99, 199, 249}
     ]
@@ -206,14 +210,14 @@ async def test_list_by_sys_id_in_chunks_that_fit_an_address() -> None:
 
 async def test_list_by_sys_id_of_nothing_asks_nothing() -> None:
     peer = instance()
-    assert await peer.client().records.list_by_sys_id(ACCESS, []) == []
+    assert await peer.client().records.list_by_sys_id(CONNECTION, []) == []
     assert not peer.requests
 
 
 async def test_changes_are_asked_of_the_parent_table() -> None:
     peer = instance(rows(total=0))
     page = await peer.client().records.list_changes(
-        ACCESS, since="2026-03-01 10:00:00", inclusive=False, until=None, place=Place(), reach=Reach(100)
+        CONNECTION, since="2026-03-01 10:00:00", inclusive=False, until=None, place=Place(), reach=Reach(100)
     )
     assert page == RecordPage([], None)
     assert peer.requests[0].url.path == "/api/now/table/task"
@@ -261,18 +265,23 @@ class Table:
         )
 
     async def walk(self, page_size: int) -> list[Key]:
-        client = ServiceNowClient(Transport(network=Answering(self)))
+        client = WholeClient(Transport(network=Answering(self)))
         found: list[Key] = []
         place: Place | None = Place()
         while place is not None:
             if self.key == "sys_updated_on":
                 page = await client.records.list_changes(
-                    ACCESS, since=None, inclusive=True, until=None, place=place, reach=Reach(page_size, self.counted)
+                    CONNECTION,
+                    since=None,
+                    inclusive=True,
+                    until=None,
+                    place=place,
+                    reach=Reach(page_size, self.counted),
                 )
                 found += [(record.updated_at_text, record.sys_id) for record in page.records]
             else:
                 page = await client.records.list_by_correlation(
-                    ACCESS, until=None, place=place, reach=Reach(page_size, self.counted)
+                    CONNECTION, until=None, place=place, reach=Reach(page_size, self.counted)
                 )
                 found += [(record.correlation_id or "", record.sys_id) for record in page.records]
             assert len(page.records) <= page_size
@@ -334,7 +343,9 @@ async def test_a_page_that_does_not_answer_the_query_is_refused(page: list[dict[
         await (
             instance(rows(*page))
             .client()
-            .records.list_changes(ACCESS, since=None, inclusive=True, until=None, place=Place(after), reach=Reach(10))
+            .records.list_changes(
+                CONNECTION, since=None, inclusive=True, until=None, place=Place(after), reach=Reach(10)
+            )
         )
 
 
@@ -346,7 +357,7 @@ async def test_fields_that_cannot_be_done_without(hidden: str) -> None:
         await (
             instance(rows(row))
             .client()
-            .records.list_changes(ACCESS, since=None, inclusive=True, until=None, place=Place(), reach=Reach(10))
+            .records.list_changes(CONNECTION, since=None, inclusive=True, until=None, place=Place(), reach=Reach(10))
         )
     assert caught.value.code == "insufficient_rights"
 
@@ -356,7 +367,7 @@ async def test_a_record_of_another_class_keeps_its_class() -> None:
     page = (
         await instance(rows(moved))
         .client()
-        .records.list_changes(ACCESS, since=None, inclusive=True, until=None, place=Place(), reach=Reach(10))
+        .records.list_changes(CONNECTION, since=None, inclusive=True, until=None, place=Place(), reach=Reach(10))
     )
     assert (page.records[0].table, page.records[0].state_label) == ("problem", "Root Cause Analysis")
 

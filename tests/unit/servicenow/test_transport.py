@@ -25,11 +25,11 @@ from shared.errors import (
 from shared.outbound.bodies import ANSWER_LIMIT, SMALL_ANSWER
 from shared.outbound.transport import Limits, Transport
 from shared.outbound.turns import LARGE_ANSWERS_PER_QUEUE
-from shared.servicenow.client import ServiceNowClient
+from tests.fixtures.servicenow import ANY_TIME, WholeClient
 from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import (
-    ACCESS,
     ACCESS_TOKEN,
+    CONNECTION,
     KIND_SETTINGS,
     Reply,
     error_reply,
@@ -45,12 +45,12 @@ WRITTEN = json_reply({"result": record_cells()}, 201)
 UNAVAILABLE = raw_reply(b"<html>Bad Gateway</html>", 502)
 
 
-async def read(peer_client: ServiceNowClient) -> None:
-    await peer_client.records.list_by_sys_id(ACCESS, ["1" * 32])
+async def read(peer_client: WholeClient) -> None:
+    await peer_client.records.list_by_sys_id(CONNECTION, ["1" * 32])
 
 
-async def write(peer_client: ServiceNowClient) -> None:
-    await peer_client.records.create_record(ACCESS, ticket(), KIND_SETTINGS, None)
+async def write(peer_client: WholeClient) -> None:
+    await peer_client.records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
 
 
 @pytest.mark.parametrize("location", ["https://elsewhere.example/", "javascript:alert(1)", "http://[", "//:x", "\xff"])
@@ -202,7 +202,7 @@ async def test_repeating_stays_within_the_total() -> None:
         await asyncio.sleep(0.04)
         return httpx.Response(502)
 
-    client = ServiceNowClient(Transport(network=Answering(slow)), limits=Limits(get_total_s=0.06))
+    client = WholeClient(Transport(network=Answering(slow)), limits=Limits(get_total_s=0.06))
     with pytest.raises(ServiceNowUnavailable) as caught:
         await read(client)
     assert caught.value.code == "servicenow_timeout", "the second attempt had only what the first had left"
@@ -244,7 +244,7 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(write(ServiceNowClient(Transport(network=Answering(hang)))))
+    task = asyncio.create_task(write(WholeClient(Transport(network=Answering(hang)))))
     await sent.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -277,7 +277,7 @@ class Hanging(httpx.AsyncBaseTransport):
 async def test_who_waits_for_an_instance_that_hangs_is_told_so(
     begins: bool, error: type[ServiceNowUnavailable], at_once: int
 ) -> None:
-    client = ServiceNowClient(Transport(network=Hanging(begins=begins)), limits=Limits(turn_s=0.02))
+    client = WholeClient(Transport(network=Hanging(begins=begins)), limits=Limits(turn_s=0.02))
     waiting = [asyncio.create_task(read(client)) for _ in range(Limits().at_once + 1)]
     while sum(task.done() for task in waiting) < len(waiting) - at_once:
         await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shared.connections.model import TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import AccessRefused, AccessTokenRefused, ConnectorError, ServiceNowUnavailable
-from tests.unit.servicenow.support import ACCESS, Reply, cell, error_reply, instance, json_reply, raw_reply
+from tests.unit.servicenow.support import CONNECTION, Reply, cell, error_reply, instance, json_reply, raw_reply
 
 ME = "1" * 32
 NAMED = json_reply({"result": {"user_sys_id": ME, "user_name": "m365.integration", "user_display_name": "M365"}})
@@ -70,7 +70,7 @@ FULL = ServiceNowUser(ME, "m365.integration", "M365@contoso.com", True, False, "
 )
 async def test_current_user(named: Reply, queried: Reply, expected: ServiceNowUser) -> None:
     peer = instance(named, queried)
-    assert await peer.client().users.current_user(ACCESS) == expected
+    assert await peer.client().users.current_user(CONNECTION) == expected
     assert [request.url.path for request in peer.requests] == [
         "/api/now/ui/user/current_user",
         "/api/now/table/sys_user",
@@ -93,7 +93,7 @@ async def test_current_user(named: Reply, queried: Reply, expected: ServiceNowUs
 )
 async def test_a_user_who_is_not_certain_is_refused(named: Reply, queried: Reply, code: str) -> None:
     with pytest.raises(AccessRefused) as caught:
-        await instance(named, queried).client().users.current_user(ACCESS)
+        await instance(named, queried).client().users.current_user(CONNECTION)
     assert caught.value.code == code
 
 
@@ -106,9 +106,9 @@ async def test_a_user_who_is_not_certain_is_refused(named: Reply, queried: Reply
 )
 async def test_no_answer_says_nothing_about_the_user(reply: Reply, error: type[ConnectorError]) -> None:
     with pytest.raises(error):
-        await instance(reply).client().users.current_user(ACCESS)
+        await instance(reply).client().users.current_user(CONNECTION)
     with pytest.raises(error):
-        await instance(NAMED, reply).client().users.current_user(ACCESS)
+        await instance(NAMED, reply).client().users.current_user(CONNECTION)
 
 
 def role(name: str, user: str = ME, state: str = "active") -> dict[str, object]:
@@ -132,14 +132,14 @@ def role(name: str, user: str = ME, state: str = "active") -> dict[str, object]:
 )
 async def test_roles(reply: Reply, expected: set[str] | None) -> None:
     peer = instance(reply)
-    roles = await peer.client().users.roles_of(ACCESS, ME)
+    roles = await peer.client().users.roles_of(CONNECTION, ME)
     assert (None if roles is None else roles.names) == expected
     assert peer.query() == f"user={ME}"
 
 
 async def test_roles_do_not_hide_a_blocked_address() -> None:
     with pytest.raises(AccessRefused):
-        await instance(BLOCKED).client().users.roles_of(ACCESS, ME)
+        await instance(BLOCKED).client().users.roles_of(CONNECTION, ME)
 
 
 ADA: dict[str, object] = {"sys_id": cell("a" * 32), "email": cell("Ada@Contoso.com"), "active": cell("true")}
@@ -172,14 +172,14 @@ ADA: dict[str, object] = {"sys_id": cell("a" * 32), "email": cell("Ada@Contoso.c
 )
 async def test_find_user_by_email(reply: Reply, expected: str | None) -> None:
     peer = instance(reply)
-    assert await peer.client().users.find_user_by_email(ACCESS, "ada@contoso.COM") == expected
+    assert await peer.client().users.find_user_by_email(CONNECTION, "ada@contoso.COM") == expected
     assert peer.query() == "emailINada@contoso.COM,ada@contoso.com^active=true"
 
 
 async def test_a_letter_that_only_looks_the_same_is_another_address() -> None:
     """A database may take the Kelvin sign for a K, as lower case in Unicode does."""
     peer = instance(users({**ADA, "email": cell("\u212aim@contoso.com")}, total=1))
-    assert await peer.client().users.find_user_by_email(ACCESS, "kim@contoso.com") is None
+    assert await peer.client().users.find_user_by_email(CONNECTION, "kim@contoso.com") is None
 
 
 @pytest.mark.parametrize(
@@ -200,14 +200,14 @@ async def test_a_letter_that_only_looks_the_same_is_another_address() -> None:
 )
 async def test_what_is_no_plain_address_is_not_asked_for(email: str) -> None:
     peer = instance()
-    assert await peer.client().users.find_user_by_email(ACCESS, email) is None
+    assert await peer.client().users.find_user_by_email(CONNECTION, email) is None
     assert not peer.requests
 
 
 @given(st.one_of(st.text(max_size=40), st.emails(), st.from_regex(r"\A.{1,9}@.{1,9}\.com\Z")))
 async def test_no_address_changes_the_question(email: str) -> None:
     peer = instance(users())
-    assert await peer.client().users.find_user_by_email(ACCESS, email) is None
+    assert await peer.client().users.find_user_by_email(CONNECTION, email) is None
     for index in range(len(peer.requests)):
         asked, active = peer.query(index).split("^")
         spellings = asked.removeprefix("emailIN").split(",")
@@ -218,7 +218,7 @@ async def test_no_address_changes_the_question(email: str) -> None:
 
 async def test_a_blocked_address_is_told() -> None:
     with pytest.raises(AccessRefused):
-        await instance(BLOCKED).client().users.find_user_by_email(ACCESS, "ada@contoso.com")
+        await instance(BLOCKED).client().users.find_user_by_email(CONNECTION, "ada@contoso.com")
 
 
 BY_TIME = (
@@ -249,7 +249,7 @@ NO_TABLE = error_reply(400, "Invalid table change_request", None)
 )
 async def test_may_read(replies: list[Reply], asked: list[tuple[str, str]], expected: bool) -> None:
     peer = instance(*replies)
-    assert await peer.client().users.may_read(ACCESS, TicketKind.CHANGE) is expected
+    assert await peer.client().users.may_read(CONNECTION, TicketKind.CHANGE) is expected
     assert [
         (request.url.path.removeprefix("/api/now/table/"), peer.query(index))
         for index, request in enumerate(peer.requests)
@@ -258,6 +258,6 @@ async def test_may_read(replies: list[Reply], asked: list[tuple[str, str]], expe
 
 async def test_may_read_tells_that_the_whole_api_is_refused() -> None:
     with pytest.raises(AccessRefused):
-        await instance(BLOCKED).client().users.may_read(ACCESS, TicketKind.INCIDENT)
+        await instance(BLOCKED).client().users.may_read(CONNECTION, TicketKind.INCIDENT)
     with pytest.raises(ServiceNowUnavailable):
-        await instance(raw_reply(b"", 502)).client().users.may_read(ACCESS, TicketKind.INCIDENT)
+        await instance(raw_reply(b"", 502)).client().users.may_read(CONNECTION, TicketKind.INCIDENT)

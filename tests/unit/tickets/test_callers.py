@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Requester, Ticket
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import ManualClock
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import REQUESTER, a_connection, new_ticket
@@ -27,7 +27,6 @@ class World:
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.servicenow,
-            door=MemoryInstanceDoor(),
             requesters=self.directory,
             health=MemoryInstanceHealth(),
             clock=self.clock,

@@ -15,10 +15,10 @@ from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requeste
 from shared.tickets.requests import read_ticket_request
 from shared.tickets.search import TicketSearch
 from shared.tickets.warnings import keys_of
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.ticket_store import WriteFault as StorageFault
@@ -50,7 +50,6 @@ class World:
             delivery=TicketDelivery(
                 store=self.store,
                 records=self.servicenow,
-                door=MemoryInstanceDoor(),
                 requesters=MemoryRequesterDirectory(),
                 health=MemoryInstanceHealth(),
                 clock=self.clock,

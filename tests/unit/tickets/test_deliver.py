@@ -34,8 +34,8 @@ from shared.tickets.deliver import (
 )
 from shared.tickets.model import Delivery, EventKind, Ticket
 from tests.memory import ticket_store
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import START, ManualClock
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, ReadFault, WriteFault
 from tests.memory.steps import at_once
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, new_ticket, record_for
@@ -50,12 +50,10 @@ class World:
         self.connection = a_connection()
         self.store = ticket_store.MemoryTicketStore()
         self.servicenow = MemoryServiceNow(self.clock, honours_sys_id=honours_sys_id, step=self.step)
-        self.door = MemoryInstanceDoor(self.step)
         self.health = MemoryInstanceHealth()
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.servicenow,
-            door=self.door,
             requesters=MemoryRequesterDirectory(step=self.step),
             health=self.health,
             clock=self.clock,
@@ -132,7 +130,7 @@ async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
     assert world.records(ticket) == 1
 
 
-@pytest.mark.parametrize("slow", ["access", "sys_id_of", "find_records"])
+@pytest.mark.parametrize("slow", ["access_token", "sys_id_of", "find_records"])
 async def test_a_slow_way_to_the_write_leaves_it_to_the_next_attempt(slow: str) -> None:
     """Whoever comes after the lease looks the record up, and must not do so before the write can be seen."""
     world = World(honours_sys_id=False)
@@ -197,16 +195,6 @@ async def test_two_records_found_are_told() -> None:
     assert stored.record.sys_id == ticket.ticket_id
     assert stored.timeline[-1].kind is EventKind.DOUBLED
     assert stored.timeline[-1].details["number"] == "INC0099999"
-
-
-async def test_a_refused_token_is_renewed_once() -> None:
-    world = World()
-    world.door.renewals = 1
-    world.servicenow.accepted_token = "token 2"
-    ticket = await world.create()
-    assert ticket.delivery.status is Delivery.DELIVERED
-    assert world.servicenow.requests == {"create_record": 2, "find_records": 1}
-    assert world.records(ticket) == 1
 
 
 async def test_a_refusal_is_kept_in_words_and_works_after_the_fix() -> None:

@@ -31,10 +31,10 @@ from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.sync import TicketSync
 from tests.memory import servicenow, ticket_store
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.steps import Actor, Stage
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
@@ -54,13 +54,12 @@ EXAMPLES = 120
 
 
 STEPS = st.sampled_from([100, 100, 100, 1, 2, 4, 7, 0])
-type Fault = servicenow.WriteFault | servicenow.ReadFault | ticket_store.WriteFault | None
+type Fault = servicenow.WriteFault | servicenow.ReadFault | ticket_store.WriteFault
 FAULTS: st.SearchStrategy[Fault] = (
     st.sampled_from([servicenow.WriteFault.ANSWER_LOST, servicenow.WriteFault.COMMITTED_LATE])
     | st.sampled_from(servicenow.WriteFault)
     | st.sampled_from(servicenow.ReadFault)
     | st.sampled_from(ticket_store.WriteFault)
-    | st.none()
 )
 
 
@@ -77,11 +76,9 @@ class World(RuleBasedStateMachine):
             self.clock, skew=timedelta(seconds=skew_s), honours_sys_id=honours_sys_id, step=step
         )
         self.connections = MemoryConnectionStore(a_connection(), step=step)
-        self.door = MemoryInstanceDoor(step)
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.servicenow,
-            door=self.door,
             requesters=MemoryRequesterDirectory(step=step),
             health=MemoryInstanceHealth(step),
             clock=self.clock,
@@ -100,7 +97,6 @@ class World(RuleBasedStateMachine):
             connections=self.connections,
             store=self.store,
             records=self.servicenow,
-            door=self.door,
             clock=self.clock,
             page_size=2,
         )
@@ -164,8 +160,6 @@ class World(RuleBasedStateMachine):
                 self.servicenow.read_faults.append(fault)
             case ticket_store.WriteFault():
                 self.store.faults.append(fault)
-            case _:
-                self.door.refusals += 1
 
     @precondition(lambda self: self.servicenow.records)
     @rule(data=st.data(), state=st.sampled_from(["2", "3", "6"]))
@@ -230,7 +224,6 @@ class World(RuleBasedStateMachine):
         self.servicenow.write_faults.clear()
         self.servicenow.read_faults.clear()
         self.store.faults.clear()
-        self.door.refusals = 0
         connection = self.connection
         assert connection.status is ConnectionStatus.CONNECTED
         for _ in range(ENOUGH_RUNS):

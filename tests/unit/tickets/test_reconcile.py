@@ -17,7 +17,6 @@ from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.reach import Reach
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
 from shared.tickets.record_effects import with_record
-from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.servicenow import MemoryServiceNow, ReadFault, as_shown
@@ -41,7 +40,6 @@ class World:
             connections=self.connections,
             store=self.store,
             records=self.servicenow,
-            door=MemoryInstanceDoor(),
             clock=self.clock,
             page_size=page_size,
         )

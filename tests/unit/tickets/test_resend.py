@@ -15,8 +15,8 @@ from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import MAX_RETRIED, read_retry_request
 from shared.tickets.resend import AT_ONCE, AT_ONCE_S, Resent, TicketResending
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import ManualClock
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, new_ticket
@@ -35,7 +35,6 @@ class World:
         self.delivery = TicketDelivery(
             self.store,
             self.servicenow,
-            MemoryInstanceDoor(),
             MemoryRequesterDirectory(),
             MemoryInstanceHealth(),
             self.clock,

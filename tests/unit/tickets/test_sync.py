@@ -32,7 +32,6 @@ from shared.tickets.sync import (
     first_bound,
     is_sync_due,
 )
-from tests.memory.access import MemoryInstanceDoor
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
@@ -60,7 +59,6 @@ class World:
             connections=self.connections,
             store=self.store,
             records=self.servicenow,
-            door=MemoryInstanceDoor(),
             clock=self.clock,
             page_size=page_size,
         )
@@ -593,14 +591,6 @@ async def test_a_failed_run_begins_again() -> None:
     assert replace(world.state, last_started_at=None) == replace(state, last_started_at=None)
     await world.run()
     world.assert_same()
-
-
-async def test_a_refused_token_is_renewed() -> None:
-    world = World()
-    (ticket,) = await world.tickets(1)
-    world.servicenow.change(ticket.ticket_id, state="2")
-    world.servicenow.read_faults.append(ReadFault.TOKEN_REFUSED)
-    assert (await world.run()).applied == 1
 
 
 # Others at the same time

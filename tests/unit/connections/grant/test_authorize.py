@@ -86,7 +86,7 @@ async def test_a_consent_of_the_integration_user_connects(app: Surroundings) -> 
     assert (connected.consent_ends_at - app.clock.now).days == 100
     assert connected.integration_user_sys_id == f"sys_id of {INTEGRATION_USER}"
     assert connected.last_success_at == app.clock.now
-    access = await app.tokens.access(connected)
+    access = await app.tokens.access_token(connected)
     assert app.servicenow.accepts(access)
     assert app.servicenow.revocations == []
     assert not app.authorizations.pending
@@ -302,7 +302,7 @@ async def test_a_second_authorization_replaces_the_tokens_of_a_live_connection(a
     assert first.consent_ends_at is not None
     assert (second.consent_ends_at - first.consent_ends_at).total_seconds() == 86_400
     assert second.status_since_at == first.status_since_at
-    assert app.servicenow.accepts(await app.tokens.access(second))
+    assert app.servicenow.accepts(await app.tokens.access_token(second))
     assert app.servicenow.revocations == ["refresh token 3"], "the old one is not left lying about"
 
 
@@ -313,7 +313,7 @@ async def test_a_second_authorization_that_fails_takes_nothing_from_a_live_conne
     error = await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
     assert error.code == "authorization_create_refused"
     assert app.servicenow.revocations == [], "ServiceNow gave the very tokens that the connection uses"
-    assert app.servicenow.accepts(await app.tokens.access(live))
+    assert app.servicenow.accepts(await app.tokens.access_token(live))
 
 
 async def test_a_second_connection_for_the_same_user_keeps_its_tokens_when_the_first_fails(app: Surroundings) -> None:
@@ -322,7 +322,7 @@ async def test_a_second_connection_for_the_same_user_keeps_its_tokens_when_the_f
     start, cookies = await app.begun()
     app.servicenow.add(INTEGRATION_USER, roles=frozenset())
     await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
-    assert app.servicenow.accepts(await app.tokens.access(live))
+    assert app.servicenow.accepts(await app.tokens.access_token(live))
 
 
 async def test_without_a_refresh_token_there_is_no_connection(app: Surroundings) -> None:
@@ -340,7 +340,7 @@ async def test_a_live_connection_keeps_its_refresh_token_when_no_new_one_comes(a
     await app.authorized()
     app.clock.advance(1800)
     app.servicenow.omits_at_consent = False
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
 
 
 @pytest.mark.parametrize("changes", [{"instance": "fabrikam"}, {"client_id": "x"}, {"integration_user": "x"}])
@@ -436,5 +436,5 @@ async def test_when_key_vault_fails_at_the_end_a_live_connection_lives_on(app: S
         await app.authorization.complete(parameters, cookies)
     app.secrets.step = app.step
     assert app.stored() == live
-    assert app.servicenow.accepts(await app.tokens.access(live))
+    assert app.servicenow.accepts(await app.tokens.access_token(live))
     assert not app.leases.leases

@@ -28,26 +28,25 @@ async def test_a_fresh_token_is_fetched_from_key_vault_once(app: Surroundings, c
         reads += name == "get_secret"
 
     app.secrets.step = counting
-    first = await other.access(connected)
-    assert await other.access(connected) == first
+    first = await other.access_token(connected)
+    assert await other.access_token(connected) == first
     assert reads == 1
-    assert first.instance == connected.instance
     assert app.servicenow.refreshes == 0
 
 
 async def test_a_token_that_another_instance_refreshed_is_noticed(app: Surroundings, connected: Connection) -> None:
     other = app.new_app_instance()
-    old = await other.access(connected)
+    old = await other.access_token(connected)
     refreshed = await app.tokens.refresh(connected)
-    new = await other.access(refreshed)
-    assert new.access_token != old.access_token
+    new = await other.access_token(refreshed)
+    assert new != old
     assert app.servicenow.accepts(new)
 
 
 @pytest.mark.parametrize("left_s", [60, 1, 0, -3600])
 async def test_a_token_about_to_end_is_refreshed_first(app: Surroundings, connected: Connection, left_s: int) -> None:
     app.clock.advance(ACCESS_LIFE_S - left_s)
-    assert app.servicenow.accepts(await app.tokens.access(connected))
+    assert app.servicenow.accepts(await app.tokens.access_token(connected))
     assert app.servicenow.refreshes == 1
     stored = app.stored()
     assert stored.status is ConnectionStatus.CONNECTED
@@ -77,9 +76,9 @@ def test_nothing_is_refreshed_without_a_consent(app: Surroundings, status: Conne
 async def test_many_at_once_refresh_once(app: Surroundings, connected: Connection) -> None:
     app.clock.advance(ACCESS_LIFE_S)
     instances = [app.new_app_instance() for _ in range(5)]
-    accesses = await asyncio.gather(*(instance.access(connected) for instance in instances for _ in range(5)))
+    tokens = await asyncio.gather(*(instance.access_token(connected) for instance in instances for _ in range(5)))
     assert app.servicenow.refreshes == 1
-    assert len({access.access_token.reveal() for access in accesses}) == 1
+    assert len({token.reveal() for token in tokens}) == 1
     assert not app.leases.leases
 
 
@@ -87,7 +86,7 @@ async def test_those_who_waited_hear_why_it_failed(app: Surroundings, connected:
     app.clock.advance(ACCESS_LIFE_S)
     app.servicenow.faults.append(UNAVAILABLE)
     instances = [app.new_app_instance() for _ in range(5)]
-    outcomes = await asyncio.gather(*(each.access(connected) for each in instances), return_exceptions=True)
+    outcomes = await asyncio.gather(*(each.access_token(connected) for each in instances), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ServiceNowUnavailable] * 5
     assert app.servicenow.refreshes == 1
 
@@ -97,7 +96,7 @@ async def test_waiting_has_an_end(app: Surroundings, connected: Connection) -> N
     await app.leases.acquire_lease("contoso", "tokens", duration_s=60)
     before = app.clock.now
     with pytest.raises(TryLater) as caught:
-        await app.tokens.access(connected)
+        await app.tokens.access_token(connected)
     assert caught.value.code == "connection_busy"
     assert (app.clock.now - before).total_seconds() <= 31
 
@@ -105,16 +104,32 @@ async def test_waiting_has_an_end(app: Surroundings, connected: Connection) -> N
 async def test_a_holder_that_died_is_succeeded(app: Surroundings, connected: Connection) -> None:
     app.clock.advance(ACCESS_LIFE_S)
     await app.leases.acquire_lease("contoso", "tokens", duration_s=20)
-    assert app.servicenow.accepts(await app.tokens.access(connected))
+    assert app.servicenow.accepts(await app.tokens.access_token(connected))
 
 
 async def test_a_refused_token_is_renewed_once(app: Surroundings, connected: Connection) -> None:
-    access = await app.tokens.access(connected)
-    await app.servicenow.revoke(connected, access.access_token)
-    first = await app.tokens.renew(connected, access)
+    access = await app.tokens.access_token(connected)
+    await app.servicenow.revoke(connected, access)
+    first = await app.tokens.renewed_token(connected, access)
     assert app.servicenow.accepts(first)
-    late = await app.new_app_instance().renew(connected, access)
+    late = await app.new_app_instance().renewed_token(connected, access)
     assert late == first
+    assert app.servicenow.refreshes == 1
+
+
+async def test_who_knows_the_connection_as_it_was_gets_the_new_token(app: Surroundings, connected: Connection) -> None:
+    """Whoever began before the renewal asks with the connection of then, and must not be given the refused token."""
+    refused = await app.tokens.access_token(connected)
+    await app.servicenow.revoke(connected, refused)
+    renewed = await app.tokens.renewed_token(connected, refused)
+    reads: list[str] = []
+
+    async def note(name: str) -> None:
+        reads.append(name)
+
+    app.secrets.step = note
+    assert [await app.tokens.access_token(connected) for _ in range(3)] == [renewed] * 3
+    assert "get_secret" not in reads
     assert app.servicenow.refreshes == 1
 
 
@@ -126,7 +141,7 @@ async def test_one_refusal_may_be_an_accident(app: Surroundings, connected: Conn
 
 
 async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, connected: Connection) -> None:
-    access = await app.tokens.access(connected)
+    access = await app.tokens.access_token(connected)
     app.servicenow.refresh_tokens.clear()
     with pytest.raises(Reauthorize) as caught:
         await app.tokens.refresh(connected)
@@ -139,12 +154,12 @@ async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, conne
     assert not is_refresh_due(stored, app.clock.now)
 
     # The access token goes on working until it ends, without a request to the token endpoint.
-    assert await app.tokens.access(stored) == access
+    assert await app.tokens.access_token(stored) == access
     app.clock.advance(ACCESS_LIFE_S - 30)
-    assert await app.new_app_instance().access(stored) == access
+    assert await app.new_app_instance().access_token(stored) == access
 
     assert (await app.authorized()).status is ConnectionStatus.CONNECTED
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
 
 
 async def test_a_refused_consent_is_asked_for_again_by_one_of_many(app: Surroundings, connected: Connection) -> None:
@@ -204,31 +219,31 @@ async def test_asking_again_and_authorizing_are_not_in_each_others_way(
     outcomes = await asyncio.gather(app.tokens.refresh(app.stored()), app.authorized(), return_exceptions=True)
     assert isinstance(outcomes[1], Connection)
     assert app.stored().status is ConnectionStatus.CONNECTED
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
 
 
 async def test_a_refused_token_is_not_used_on_while_reauthorization_is_needed(
     app: Surroundings, connected: Connection
 ) -> None:
-    access = await app.tokens.access(connected)
+    access = await app.tokens.access_token(connected)
     app.servicenow.refresh_tokens.clear()
     with pytest.raises(Reauthorize):
-        await app.tokens.renew(connected, access)
+        await app.tokens.renewed_token(connected, access)
     with pytest.raises(Reauthorize):
-        await app.tokens.renew(app.stored(), access)
+        await app.tokens.renewed_token(app.stored(), access)
     assert app.servicenow.refreshes == 2
 
 
 async def test_the_end_of_the_consent_is_named(app: Surroundings, connected: Connection) -> None:
     app.clock.advance(8_640_000)
     with pytest.raises(Reauthorize) as caught:
-        await app.tokens.access(connected)
+        await app.tokens.access_token(connected)
     assert caught.value.code == "consent_ended"
     assert "2026-06-10" in caught.value.message
 
 
 async def test_an_instance_that_does_not_answer_loses_no_consent(app: Surroundings, connected: Connection) -> None:
-    access = await app.tokens.access(connected)
+    access = await app.tokens.access_token(connected)
     app.servicenow.faults.append(UNAVAILABLE)
     app.clock.advance(ACCESS_LIFE_S * 2 / 3)
     with pytest.raises(ServiceNowUnavailable):
@@ -236,7 +251,7 @@ async def test_an_instance_that_does_not_answer_loses_no_consent(app: Surroundin
     stored = app.stored()
     assert stored.status is ConnectionStatus.UNAVAILABLE
     assert stored.consent_ends_at == connected.consent_ends_at
-    assert await app.tokens.access(stored) == access
+    assert await app.tokens.access_token(stored) == access
     assert is_refresh_due(stored, app.clock.now)
     recovered = await app.tokens.refresh(stored)
     assert recovered.status is ConnectionStatus.CONNECTED
@@ -282,7 +297,7 @@ async def test_a_secret_that_somebody_took_away_is_named(app: Surroundings, conn
 
 async def test_an_access_token_that_somebody_took_away_is_replaced(app: Surroundings, connected: Connection) -> None:
     await app.secrets.remove_secret("servicenow-contoso-access-token")
-    assert app.servicenow.accepts(await app.new_app_instance().access(connected))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(connected))
 
 
 async def test_nobody_gets_a_token_for_an_instance_that_is_no_longer_the_connections(
@@ -290,7 +305,7 @@ async def test_nobody_gets_a_token_for_an_instance_that_is_no_longer_the_connect
 ) -> None:
     await app.configured(instance="fabrikam", client_secret="another")
     with pytest.raises(TryLater) as caught:
-        await app.new_app_instance().access(connected)
+        await app.new_app_instance().access_token(connected)
     assert caught.value.code == "connection_changed"
 
 

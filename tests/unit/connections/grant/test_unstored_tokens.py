@@ -43,8 +43,8 @@ async def test_the_connection_works_on_and_says_what_is_wrong(app: Surroundings,
     assert stored.last_error is not None
     assert stored.last_error.code == NOT_STORED
     assert not is_refresh_due(stored, app.clock.now)
-    assert app.servicenow.accepts(await app.tokens.access(stored))
-    assert app.servicenow.accepts(await app.tokens.access(connected))
+    assert app.servicenow.accepts(await app.tokens.access_token(stored))
+    assert app.servicenow.accepts(await app.tokens.access_token(connected))
     assert "token " not in repr(replace(stored, last_error=None)), "memory is the only place"
 
 
@@ -55,19 +55,19 @@ async def test_the_token_in_memory_is_used_for_the_next_refresh_and_is_not_lost(
     for _ in range(5):
         app.clock.advance(ACCESS_LIFE_S)
         stored = await app.tokens.refresh(stored)
-        assert app.servicenow.accepts(await app.tokens.access(stored))
+        assert app.servicenow.accepts(await app.tokens.access_token(stored))
     app.secrets.refused_writes = frozenset()
     app.clock.advance(60)
-    assert app.servicenow.accepts(await app.tokens.access(stored))
+    assert app.servicenow.accepts(await app.tokens.access_token(stored))
     healed = app.stored()
     assert (healed.status, healed.last_error) == (ConnectionStatus.CONNECTED, None)
     assert healed.refresh_token_outdated_until_at is None
     newest = app.secrets.versions[REFRESH_TOKEN][-1]
     assert newest.value.reveal() in app.servicenow.refresh_tokens
     assert newest.expires_at == connected.consent_ends_at
-    assert app.servicenow.accepts(await app.new_app_instance().access(healed))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(healed))
     app.clock.advance(ACCESS_LIFE_S)
-    assert app.servicenow.accepts(await app.new_app_instance().access(healed))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(healed))
 
 
 async def test_it_is_offered_again_even_while_servicenow_does_not_answer(
@@ -84,7 +84,7 @@ async def test_it_is_offered_again_even_while_servicenow_does_not_answer(
 
 async def test_others_use_the_access_token_if_key_vault_took_that(app: Surroundings, connected: Connection) -> None:
     stored = await refreshed_in_vain(app, connected, ONE)
-    assert app.servicenow.accepts(await app.new_app_instance().access(stored))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(stored))
     assert app.servicenow.refreshes == 1
 
 
@@ -93,13 +93,13 @@ async def test_others_do_not_burn_the_consent_with_the_old_token(app: Surroundin
     other = app.new_app_instance()
     app.clock.advance(ACCESS_LIFE_S - LEAST_S)
     with pytest.raises(TryLater) as caught:
-        await other.access(stored)
+        await other.access_token(stored)
     assert caught.value.code == NOT_STORED
     assert app.servicenow.refreshes == 1
     assert app.stored() == stored
     for _ in range(5):
         app.clock.advance(HANDS_OFF.total_seconds() / 2)
-        await app.tokens.access(app.stored())
+        await app.tokens.access_token(app.stored())
         with pytest.raises(TryLater):
             await other.refresh(app.stored())
     assert app.stored().status is ConnectionStatus.CONNECTED
@@ -115,7 +115,7 @@ async def test_when_the_holder_is_gone_the_others_do_not_wait_for_ever(
         await app.new_app_instance().refresh(stored)
     assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
     # It was only asleep.
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
     assert app.stored().status is ConnectionStatus.CONNECTED
     assert (app.stored().last_error, app.stored().refresh_again_at) == (None, None)
 
@@ -149,10 +149,10 @@ async def test_a_new_consent_ends_what_is_in_memory(app: Surroundings, connected
     renewed = await app.authorized()
     assert (renewed.last_error, renewed.refresh_token_outdated_until_at) == (None, None)
     written = list(app.secrets.versions[REFRESH_TOKEN])
-    assert app.servicenow.accepts(await app.tokens.access(renewed))
+    assert app.servicenow.accepts(await app.tokens.access_token(renewed))
     assert app.secrets.versions[REFRESH_TOKEN] == written
     app.clock.advance(ACCESS_LIFE_S)
-    assert app.servicenow.accepts(await app.tokens.access(renewed))
+    assert app.servicenow.accepts(await app.tokens.access_token(renewed))
 
 
 async def test_a_removed_connection_gets_nothing_from_memory(app: Surroundings, connected: Connection) -> None:
@@ -161,7 +161,7 @@ async def test_a_removed_connection_gets_nothing_from_memory(app: Surroundings, 
     await app.removal.remove("contoso")
     app.clock.advance(60)
     with pytest.raises(Reauthorize):
-        await app.tokens.renew(stored, await app.tokens.access(stored))
+        await app.tokens.renewed_token(stored, await app.tokens.access_token(stored))
     assert app.secrets.readable == set()
 
 
@@ -177,11 +177,11 @@ async def test_a_vault_that_is_asked_too_much_is_not_asked_at_each_use(
 
     app.secrets.step = counting
     for _ in range(10):
-        await app.tokens.access(stored)
+        await app.tokens.access_token(stored)
     assert writes == 0
     app.clock.advance(10)
     for _ in range(10):
-        await app.tokens.access(stored)
+        await app.tokens.access_token(stored)
     assert writes == 2
 
 
@@ -197,9 +197,9 @@ async def test_tokens_that_came_after_the_lease_was_lost_are_stored_with_the_nex
         await app.tokens.refresh(connected)
     assert caught.value.code == "lease_lost"
     assert len(app.secrets.versions[REFRESH_TOKEN]) == 1
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
     assert app.secrets.versions[REFRESH_TOKEN][-1].value.reveal() in app.servicenow.refresh_tokens
-    assert app.servicenow.accepts(await app.new_app_instance().access(app.stored()))
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(app.stored()))
 
 
 async def test_an_access_token_that_key_vault_did_not_take_is_used_from_memory(
@@ -207,12 +207,12 @@ async def test_an_access_token_that_key_vault_did_not_take_is_used_from_memory(
 ) -> None:
     stored = await refreshed_in_vain(app, connected, frozenset({"-access-token"}))
     assert (stored.status, stored.last_error) == (ConnectionStatus.CONNECTED, None)
-    assert app.servicenow.accepts(await app.tokens.access(stored))
+    assert app.servicenow.accepts(await app.tokens.access_token(stored))
     assert not is_refresh_due(stored, app.clock.now)
     app.secrets.refused_writes = frozenset()
     other = app.new_app_instance()
-    assert app.servicenow.accepts(await other.renew(stored, await other.access(stored)))
-    assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+    assert app.servicenow.accepts(await other.renewed_token(stored, await other.access_token(stored)))
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
 
 
 @pytest.mark.parametrize("moment", ["set_secret answers", "update_connection"])
@@ -237,4 +237,4 @@ async def test_a_holder_that_was_overtaken_leaves_the_newer_tokens_alone(moment:
     assert overtaken
     for _ in range(2):
         app.clock.advance(ACCESS_LIFE_S)
-        assert app.servicenow.accepts(await app.tokens.access(app.stored()))
+        assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))

@@ -1,49 +1,10 @@
-"""Access to an instance, and the people it knows."""
+"""How calls to an instance went, and the people it knows."""
 
 from __future__ import annotations
 
 from shared.connections.model import Connection, Operation
-from shared.connections.ports import InstanceAccess
-from shared.errors import ConnectorError, Reauthorize
-from shared.secret import Secret
+from shared.errors import ConnectorError
 from tests.memory.steps import Step, at_once
-
-
-class MemoryInstanceDoor:
-    """Implements :class:`shared.tickets.ports.InstanceDoor`: each renewal gives another token."""
-
-    def __init__(self, step: Step = at_once) -> None:
-        self._step = step
-        self.renewals = 0
-        self.refusals = 0
-        """How many of the next calls find no usable consent."""
-        self.no_renewal: ConnectorError | None = None
-        """Why there is no new token."""
-
-    @property
-    def token(self) -> str:
-        """The access token that ServiceNow accepts now."""
-        return f"token {self.renewals}"
-
-    async def access(self, connection: Connection) -> InstanceAccess:
-        """See the port."""
-        await self._step("access")
-        return self._access(connection)
-
-    async def renew(self, connection: Connection, refused: InstanceAccess) -> InstanceAccess:
-        """See the port."""
-        await self._step("renew")
-        if self.no_renewal is not None:
-            raise self.no_renewal
-        if refused.access_token.reveal() == self.token:
-            self.renewals += 1
-        return self._access(connection)
-
-    def _access(self, connection: Connection) -> InstanceAccess:
-        if self.refusals:
-            self.refusals -= 1
-            raise Reauthorize("The consent is no longer accepted.")
-        return InstanceAccess(connection.instance, Secret(self.token))
 
 
 class MemoryRequesterDirectory:
@@ -58,9 +19,7 @@ class MemoryRequesterDirectory:
         self.users = users or {}
         self._remembered: dict[str, str | None] = {}
 
-    async def sys_id_of(
-        self, connection: Connection, access: InstanceAccess, email: str, *, afresh: bool = False
-    ) -> str | None:
+    async def sys_id_of(self, connection: Connection, email: str, *, afresh: bool = False) -> str | None:
         """See the port."""
         await self._step("sys_id_of")
         if afresh or email not in self._remembered:

@@ -1,4 +1,4 @@
-"""An access token that ServiceNow refuses: renewed once, and no write repeated blindly."""
+"""A write whose access token ServiceNow refuses: never repeated blindly."""
 
 from __future__ import annotations
 
@@ -7,29 +7,13 @@ from datetime import timedelta
 import pytest
 
 from shared.connections.model import Connection
-from shared.connections.ports import InstanceAccess
-from shared.errors import AccessTokenRefused, Reauthorize, ServiceNowUnavailable
-from shared.tickets.access import with_access
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S, TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from tests.memory import ticket_store
-from tests.memory.access import MemoryInstanceDoor, MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.clock import ManualClock
+from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, ReadFault, WriteFault
 from tests.unit.tickets.examples import a_connection, new_ticket
-
-
-async def refuse(access: InstanceAccess) -> str:
-    raise AccessTokenRefused("No.")
-
-
-async def test_a_new_token_that_is_refused_too_is_no_end_of_the_consent() -> None:
-    door = MemoryInstanceDoor()
-    with pytest.raises(ServiceNowUnavailable) as caught:
-        await with_access(door, a_connection(), refuse)
-    assert (caught.value.code, caught.value.status) == ("new_access_token_refused", 503)
-    assert not caught.value.may_be_written
-    assert door.renewals == 1
 
 
 class Deliveries:
@@ -38,14 +22,12 @@ class Deliveries:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.connection: Connection = a_connection()
-        self.door = MemoryInstanceDoor()
         self.health = MemoryInstanceHealth()
         self.store = ticket_store.MemoryTicketStore()
         self.servicenow = MemoryServiceNow(self.clock, honours_sys_id=False)
         self.delivery = TicketDelivery(
             store=self.store,
             records=self.servicenow,
-            door=self.door,
             requesters=MemoryRequesterDirectory(),
             health=self.health,
             clock=self.clock,
@@ -71,23 +53,28 @@ async def test_a_write_that_was_answered_401_is_looked_up_before_it_is_sent_agai
     assert world.servicenow.requests["find_records"] == 1
 
 
-@pytest.mark.parametrize("then", ["no new token", "refused again", "look-up fails", "look-up refuses"])
+@pytest.mark.parametrize("then", ["no new token", "refused again", "look-up fails", "look-up refuses", "write refused"])
 async def test_a_write_that_was_answered_401_is_remembered_when_nothing_else_works(then: str) -> None:
     world = Deliveries()
     world.servicenow.write_faults.append(WriteFault.COMMITTED_THEN_TOKEN_REFUSED)
     match then:
         case "no new token":
-            world.door.no_renewal = Reauthorize("The consent is no longer accepted.")
+            world.servicenow.read_faults.append(ReadFault.NO_TOKEN)
         case "refused again":
             world.servicenow.read_faults.append(ReadFault.TOKEN_REFUSED)
         case "look-up fails":
             world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
         case "look-up refuses":
             world.servicenow.read_faults.append(ReadFault.ACCESS_REFUSED)
+        case "write refused":
+            world.servicenow.write_faults.clear()
+            world.servicenow.write_faults.extend(
+                [WriteFault.TOKEN_REFUSED, WriteFault.COMMITTED_THEN_TOKEN_REFUSED, WriteFault.TOKEN_REFUSED]
+            )
     ticket = await world.create()
     assert ticket.delivery.status is not Delivery.DELIVERED
     assert ticket.delivery.attempt_started_at is not None, "the next attempt looks it up"
-    world.door.no_renewal = None
+    assert world.servicenow.requests["create_record"] <= 2, "a write is sent again once"
     if ticket.delivery.status is Delivery.FAILED:
         await world.delivery.retry(world.connection, ticket)
     else:
