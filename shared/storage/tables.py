@@ -129,11 +129,17 @@ async def insert_row(table: TableClient, row: Mapping[str, Any]) -> str:
             raise
 
 
-async def get_row(table: TableClient, partition_key: str, row_key: str) -> TableEntity | None:
-    """Return a row, or None when there is none. Raises StorageUnavailable."""
+async def get_row(
+    table: TableClient, partition_key: str, row_key: str, *, columns: list[str] | None = None
+) -> TableEntity | None:
+    """Return a row, or None when there is none. Raises StorageUnavailable.
+
+    Args:
+        columns: Those to read; None for all.
+    """
     with storage_errors():
         try:
-            return await table.get_entity(partition_key, row_key)
+            return await table.get_entity(partition_key, row_key, select=columns)
         except ResourceNotFoundError as error:
             if is_table_missing(error):
                 raise

@@ -45,6 +45,32 @@ SUMMARY_KEY: Final = "summary"
 TICKET_KEYS_END: Final = "g"
 """Ticket ids are hexadecimal; every other row key of a partition sorts behind this."""
 
+CHANGING_COLUMNS: Final = (
+    "PartitionKey",
+    "RowKey",
+    "Timestamp",  # What the SDK takes the etag from where the service gives none.
+    "instance",
+    "kind",
+    "delivery",
+    "phase",
+    "unlinked",
+    "due_at",
+    "timeline",
+    "later_events",
+    "sys_id",
+    "sn_table",
+    "number",
+    "state",
+    "active",
+    "updated_at_text",
+    "mod_count",
+    "state_label",
+    "sn_priority",
+    "assigned_to",
+    "assignment_group",
+)
+"""What can still change in the row of a delivered ticket, and what decides how it changes."""
+
 TIMELINE_MAX_LENGTH: Final = 30_000
 """A text property holds 32,768 characters."""
 CHUNK_BYTES: Final = 60_000
@@ -147,8 +173,12 @@ def ticket_row(ticket: Ticket) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
-    """Return the ticket in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True) -> Ticket:
+    """Return the ticket in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects.
+
+    Args:
+        is_whole: Whether the row has all columns, and not only :data:`CHANGING_COLUMNS`.
+    """
     columns = Columns(row)
     get, time = columns.get, columns.time
     ticket_id = columns["RowKey"]
@@ -201,6 +231,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None) -> Ticket:
         ),
         is_unlinked=get("unlinked", False),
         kept=columns.unknown,
+        is_whole=is_whole,
         etag=etag,
     )
 

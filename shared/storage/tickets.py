@@ -12,9 +12,9 @@ import heapq
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -24,6 +24,7 @@ from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, Op
 from shared.storage.rows import RowReader
 from shared.storage.tables import get_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
+    CHANGING_COLUMNS,
     NUMBER_PREFIX,
     PENDING_PREFIX,
     SUMMARY_KEY,
@@ -102,9 +103,25 @@ class AzureTicketStore:
         """Return the tickets in rows, those that cannot be read left out."""
         return self._reader.readable(self._table.table_name, rows, _decoded)
 
+    async def _read(self, connection_id: str, rows: Sequence[Any], whole: bool) -> list[Ticket]:
+        """Return the tickets in rows. Where those have not all columns, read the undelivered tickets again."""
+        if whole:
+            return self._tickets(rows)
+        parts = self._reader.readable(self._table.table_name, rows, _decoded_in_part)
+        others = [part.ticket_id for part in parts if part.delivery.status is not Delivery.DELIVERED]
+        found = await self.get_tickets(connection_id, others) if others else {}
+        tickets = (part if part.delivery.status is Delivery.DELIVERED else found.get(part.ticket_id) for part in parts)
+        return [ticket for ticket in tickets if ticket is not None]
+
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
         """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
-        operations = _update_operations([(before, after)])
+        updates, _ = await self._updates([(before, after)])
+        if not updates:
+            raise RowChanged(before.ticket_id)
+        return await self._update(updates[0])
+
+    async def _update(self, update: _Update) -> Ticket:
+        operations = _update_operations([update])
         while True:
             with storage_errors():
                 try:
@@ -113,16 +130,16 @@ class AzureTicketStore:
                     if error.status_code not in {404, 412} or is_table_missing(error):
                         raise
                     if (absent := _absent_index_row(error, operations)) is None:
-                        raise RowChanged(before.ticket_id) from None
+                        raise RowChanged(update.before.ticket_id) from None
                     operations.remove(absent)
                 else:
-                    return replace(after, etag=etags[0])
+                    return replace(update.after, etag=etags[0])
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
         """Replace many tickets of one connection; return those that somebody else changed meanwhile."""
         turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
 
-        async def submit(part: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+        async def submit(part: Sequence[_Update]) -> Sequence[tuple[Ticket, Ticket]]:
             async with turn:
                 try:
                     with storage_errors():
@@ -134,40 +151,73 @@ class AzureTicketStore:
                     return []
             return await self._update_one_by_one(part)
 
-        conflicts = await asyncio.gather(*(submit(part) for part in _transactions(changes)))
-        return [change for part in conflicts for change in part]
+        updates, changed = await self._updates(changes)
+        conflicts = await asyncio.gather(*(submit(part) for part in _transactions(updates)))
+        return [*changed, *(change for part in conflicts for change in part)]
 
-    async def _update_one_by_one(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
+    async def _update_one_by_one(self, updates: Sequence[_Update]) -> Sequence[tuple[Ticket, Ticket]]:
         conflicts = []
-        for before, after in changes:
+        for update in updates:
             try:
-                await self.update_ticket(before, after)
+                await self._update(update)
             except RowChanged:
-                conflicts.append((before, after))
+                conflicts.append((update.before, update.after))
         return conflicts
 
-    async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
+    async def _updates(
+        self, changes: Sequence[tuple[Ticket, Ticket]]
+    ) -> tuple[list[_Update], list[tuple[Ticket, Ticket]]]:
+        """Return how to make the changes, and those that are too late.
+
+        Only a whole row can lose a column, so a ticket of which not all was read is read again for that. It is left out
+        when the rest of it makes no sense.
+        """
+        updates = [_Update.between(before, after) for before, after in changes]
+        lacking = [update.after.ticket_id for update in updates if update.lacks_columns]
+        if not lacking:
+            return updates, []
+        whole = await self.get_tickets(updates[0].after.connection_id, lacking)
+        ready, changed = [], []
+        for update in updates:
+            if not update.lacks_columns:
+                ready.append(update)
+            elif (before := whole.get(update.after.ticket_id)) is not None:
+                if before.etag == update.before.etag:
+                    ready.append(_Update.between(before, update.after.made_whole(before)))
+                else:
+                    changed.append((update.before, update.after))
+        return ready, changed
+
+    async def get_tickets(
+        self, connection_id: str, ticket_ids: Sequence[str], *, whole: bool = True
+    ) -> Mapping[str, Ticket]:
         """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of row keys."""
+        columns = None if whole else list(CHANGING_COLUMNS)
         if len(ticket_ids) <= POINT_READS:
-            found = await asyncio.gather(*(get_row(self._table, connection_id, ticket_id) for ticket_id in ticket_ids))
-            return {ticket.ticket_id: ticket for ticket in self._tickets(row for row in found if row is not None)}
+            found = await asyncio.gather(
+                *(get_row(self._table, connection_id, ticket_id, columns=columns) for ticket_id in ticket_ids)
+            )
+            present_rows = [row for row in found if row is not None]
+            return {ticket.ticket_id: ticket for ticket in await self._read(connection_id, present_rows, whole)}
         wanted = sorted(set(ticket_ids))
         present = set(wanted)
         tickets: dict[str, Ticket] = {}
         place = 0
         while place < len(wanted):
             last = wanted[min(place + PAGE_ROWS, len(wanted)) - 1]
-            rows = await self._range(connection_id, wanted[place], last, PAGE_ROWS)
+            rows = await self._range(connection_id, wanted[place], last, PAGE_ROWS, columns)
             wanted_rows = [row for row in rows if row["RowKey"] in present]
-            tickets |= {ticket.ticket_id: ticket for ticket in self._tickets(wanted_rows)}
+            tickets |= {ticket.ticket_id: ticket for ticket in await self._read(connection_id, wanted_rows, whole)}
             reached = rows[-1]["RowKey"] if len(rows) == PAGE_ROWS else last
             while place < len(wanted) and wanted[place] <= reached:
                 place += 1
         return tickets
 
-    async def _range(self, connection_id: str, first: str, last: str, limit: int) -> list[Row]:
+    async def _range(
+        self, connection_id: str, first: str, last: str, limit: int, columns: list[str] | None
+    ) -> list[Row]:
         query = "RowKey ge @first and RowKey le @last and PartitionKey eq @connection"
-        return await self._rows(query, {"connection": connection_id, "first": first, "last": last}, limit)
+        return await self._rows(query, {"connection": connection_id, "first": first, "last": last}, limit, columns)
 
     async def list_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
@@ -204,9 +254,9 @@ class AzureTicketStore:
         """Go through all tickets of a connection in order of their ids, page by page."""
         while True:
             query, parameters = _query(connection_id, TicketFilter(), after)
-            rows = await self._rows(query, parameters, PAGE_ROWS)
+            rows = await self._rows(query, parameters, PAGE_ROWS, list(CHANGING_COLUMNS))
             if rows:
-                yield self._tickets(rows)
+                yield await self._read(connection_id, rows, whole=False)
                 after = rows[-1]["RowKey"]
             if len(rows) < PAGE_ROWS:
                 return
@@ -238,7 +288,7 @@ class AzureTicketStore:
             limit,
         )
         ticket_ids = [row["RowKey"].removeprefix(UNLINKED_PREFIX) for row in rows]
-        tickets = await self.get_tickets(connection_id, ticket_ids)
+        tickets = await self.get_tickets(connection_id, ticket_ids, whole=False)
         return [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
@@ -317,11 +367,15 @@ class AzureTicketStore:
     async def _submit(self, operations: Sequence[Operation]) -> Sequence[str | None]:
         return await self._transactions.submit(self._table.table_name, operations)
 
-    async def _rows(self, query: str, parameters: dict[str, Any], limit: int) -> list[Any]:
+    async def _rows(
+        self, query: str, parameters: dict[str, Any], limit: int, columns: list[str] | None = None
+    ) -> list[Any]:
         """Return the rows of a query, at most ``limit`` of them; the service may spread them over many pages."""
         rows: list[Any] = []
         with storage_errors():
-            found = self._table.query_entities(query, parameters=parameters, results_per_page=min(limit, PAGE_ROWS))
+            found = self._table.query_entities(
+                query, parameters=parameters, select=columns, results_per_page=min(limit, PAGE_ROWS)
+            )
             async for row in found:
                 rows.append(row)
                 if len(rows) == limit:
@@ -361,6 +415,12 @@ def _decoded(row: Any) -> Ticket:
     return ticket_of(row, _etag(row))
 
 
+def _decoded_in_part(row: Any) -> Ticket:
+    # Columns that were asked for and are not there come as null.
+    present = {name: value for name, value in row.items() if value is not None}
+    return ticket_of(present, _etag(row), is_whole=False)
+
+
 def _etag(row: Any | None) -> str | None:
     return None if row is None else row.metadata["etag"]
 
@@ -371,27 +431,57 @@ def _number_key(number: str) -> str | None:
     return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
 
 
-def _update(before: Ticket, after: Ticket) -> Operation:
-    """Return the operation that replaces a ticket: only what changed is sent, unless a value has to go.
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """What it takes to replace one ticket by another.
 
-    Most updates come from the synchronisation and change a few of some forty columns; a description may be long.
+    Attributes:
+        own: What happens to the ticket's own row.
+        beside: What happens in the outbox, among the numbers and among those followed by ``sys_id``.
     """
-    assert before.etag is not None, "only a stored ticket can be replaced"
-    old, new = ticket_row(before), ticket_row(after)
-    if not old.keys() <= new.keys():
-        return Operation(TransactionOperation.UPDATE, new, UpdateMode.REPLACE, before.etag)
-    changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
-    keys = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id}
-    return Operation(TransactionOperation.UPDATE, keys | changed, UpdateMode.MERGE, before.etag)
+
+    before: Ticket
+    after: Ticket
+    own: Operation
+    beside: Sequence[Operation]
+
+    @classmethod
+    def between(cls, before: Ticket, after: Ticket) -> Self:
+        """Return the update that sends only what changed, unless a value has to go.
+
+        Most updates come from the synchronisation and change a few of some forty columns; a description may be long.
+        """
+        assert before.etag is not None, "only a stored ticket can be replaced"
+        assert before.is_whole or before.delivery == after.delivery, "only what was read can be changed"
+        old, new = ticket_row(before), ticket_row(after)
+        mode = UpdateMode.REPLACE
+        if old.keys() <= new.keys():
+            mode = UpdateMode.MERGE
+            changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
+            new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
+        own = Operation(TransactionOperation.UPDATE, new, mode, before.etag)
+        return cls(before, after, own, _side_rows(before, after))
+
+    @property
+    def lacks_columns(self) -> bool:
+        """Whether the row is replaced although not all of it was read."""
+        return self.own.mode is UpdateMode.REPLACE and not self.before.is_whole
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in a request; a character beyond ASCII takes six."""
+        texts = "".join(value for value in self.own.row.values() if isinstance(value, str))
+        return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
-def _update_operations(changes: Sequence[tuple[Ticket, Ticket]]) -> list[Operation]:
+def _update_operations(updates: Sequence[_Update]) -> list[Operation]:
     """Return the transaction that replaces the tickets; their own rows come first, in order."""
-    operations: list[Operation] = [_update(before, after) for before, after in changes]
+    operations = [update.own for update in updates]
     # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
-    side_rows = {op.row["RowKey"]: op for before, after in changes for op in _side_rows(before, after)}
-    operations += side_rows.values()
-    return operations + _summary_change(changes[0][1].connection_id, changes)
+    beside = {operation.row["RowKey"]: operation for update in updates for operation in update.beside}
+    operations += beside.values()
+    changes = [(update.before, update.after) for update in updates]
+    return operations + _summary_change(updates[0].after.connection_id, changes)
 
 
 def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
@@ -434,25 +524,19 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
     return [Operation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
 
 
-def _transactions(changes: Sequence[tuple[Ticket, Ticket]]) -> list[list[tuple[Ticket, Ticket]]]:
-    """Divide the changes into transactions that are not too large, the row of the summary's change included."""
-    parts: list[list[tuple[Ticket, Ticket]]] = []
+def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
+    """Divide the updates into transactions that are not too large, the row of the summary's change included."""
+    parts: list[list[_Update]] = []
     rows_left = bytes_left = 0
-    for before, after in changes:
-        rows, size = 1 + len(_side_rows(before, after)), _size(after)
+    for update in updates:
+        rows, size = 1 + len(update.beside), update.size
         if rows > rows_left or size > bytes_left:
             parts.append([])
             rows_left, bytes_left = MOST_ROWS - 1, TRANSACTION_BYTES
-        parts[-1].append((before, after))
+        parts[-1].append(update)
         rows_left -= rows
         bytes_left -= size
     return parts
-
-
-def _size(ticket: Ticket) -> int:
-    """Return about how many bytes the ticket takes in a request; a character beyond ASCII takes six."""
-    texts = "".join(value for value in ticket_row(ticket).values() if isinstance(value, str))
-    return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
 def _absent_index_row(error: TableTransactionError, operations: Sequence[Operation]) -> Operation | None:

@@ -243,7 +243,8 @@ class Ticket:
         due_at: The due date that counts now: ServiceNow's once it is delivered, the wanted one before.
         is_unlinked: Its record does not carry our correlation id, exactly as we write it.
         kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
-        is_unlinked: Its record does not carry our correlation id, exactly as we write it.
+        is_whole: False when what no longer changes in a delivered ticket was not read: ``content`` except its kind,
+            ``created_at`` (the id's time then), ``delivery`` except its status, and ``kept``.
         etag: Version of the stored row.
     """
 
@@ -258,6 +259,7 @@ class Ticket:
     timeline: tuple[TimelineEvent, ...] = ()
     is_unlinked: bool = False
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    is_whole: bool = field(default=True, compare=False)
     etag: str | None = field(default=None, compare=False)
 
     @property
@@ -284,6 +286,17 @@ class Ticket:
     def is_followed_by_sys_id(self) -> bool:
         """Whether the synchronisation has to ask for its record by ``sys_id``; closed ones are looked at at night."""
         return self.is_unlinked and self.is_open
+
+    def made_whole(self, stored: Ticket) -> Ticket:
+        """Return this state of a ticket with what no longer changes, as the stored one has it."""
+        return replace(
+            self,
+            content=stored.content,
+            created_at=stored.created_at,
+            delivery=stored.delivery,
+            kept=stored.kept,
+            is_whole=stored.is_whole,
+        )
 
     def is_of(self, connection: Connection) -> bool:
         """Whether it belongs to the instance that the connection has now; otherwise nothing happens to it."""

@@ -205,7 +205,7 @@ class TicketReconciliation:
     ) -> None:
         """Compare the tickets of records that the walk has passed already, and count records without one."""
         ticket_ids = [ticket_id for ticket_id in records if ticket_id not in met]
-        others = await self.store.get_tickets(connection.connection_id, ticket_ids)
+        others = await self.store.get_tickets(connection.connection_id, ticket_ids, whole=False)
         counts.never_seen += len(ticket_ids) - len(others)
         await self._compare(connection, list(others.values()), records, counts)
 

@@ -389,7 +389,7 @@ class TicketSync:
         for _ in range(CONFLICT_TRIES):
             if not waiting:
                 break
-            tickets = await self.store.get_tickets(connection.connection_id, waiting)
+            tickets = await self.store.get_tickets(connection.connection_id, waiting, whole=False)
             now = self.clock()
             changes = [
                 (ticket, after)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
+from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
@@ -79,11 +80,14 @@ class MemoryTicketStore:
         await self._answer("update_tickets", fault)
         return conflicts
 
-    async def get_tickets(self, connection_id: str, ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
+    async def get_tickets(
+        self, connection_id: str, ticket_ids: Sequence[str], *, whole: bool = True
+    ) -> Mapping[str, Ticket]:
         """See the port."""
         await self._step("get_tickets")
         present = self.tickets[connection_id]
-        return {ticket_id: present[ticket_id] for ticket_id in ticket_ids if ticket_id in present}
+        found = [present[ticket_id] for ticket_id in ticket_ids if ticket_id in present]
+        return {ticket.ticket_id: ticket if whole else _without_the_rest(ticket) for ticket in found}
 
     async def list_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
@@ -113,7 +117,7 @@ class MemoryTicketStore:
             ids = sorted(each for each in self.tickets[connection_id] if after is None or each > after)[:SCAN_PAGE]
             if not ids:
                 return
-            yield [self.tickets[connection_id][ticket_id] for ticket_id in ids]
+            yield [_without_the_rest(self.tickets[connection_id][ticket_id]) for ticket_id in ids]
             after = ids[-1]
 
     async def list_pending(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
@@ -132,7 +136,8 @@ class MemoryTicketStore:
         unlinked = sorted(
             ticket_id for ticket_id, each in self.tickets[connection_id].items() if each.is_followed_by_sys_id
         )
-        return [self.tickets[connection_id][each] for each in unlinked if after is None or each > after][:limit]
+        found = [self.tickets[connection_id][each] for each in unlinked if after is None or each > after]
+        return [_without_the_rest(ticket) for ticket in found[:limit]]
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """See the port."""
@@ -180,11 +185,22 @@ class MemoryTicketStore:
             if record is not None:
                 record = replace(record, correlation_id=after.correlation_id)
                 self._numbers[after.connection_id][record.number.upper()] = after.ticket_id
+            if before is not None and not before.is_whole:
+                assert before.delivery == after.delivery, "only what was read can be changed"
+                after = after.made_whole(self.tickets[after.connection_id][after.ticket_id])
             ticket = replace(after, record=record, etag=next(self._etags))
             self.tickets[after.connection_id][after.ticket_id] = ticket
             self._changes[after.connection_id].append(SummaryChange.between([(before, ticket)]))
             stored.append(ticket)
         return stored
+
+
+def _without_the_rest(ticket: Ticket) -> Ticket:
+    """Return a ticket as Table Storage gives it when it was not asked for all of it."""
+    if ticket.delivery.status is not Delivery.DELIVERED:
+        return ticket
+    row = {name: value for name, value in ticket_row(ticket).items() if name in CHANGING_COLUMNS}
+    return ticket_of(row, ticket.etag, is_whole=False)
 
 
 def _is_wanted(ticket: Ticket, wanted: TicketFilter) -> bool:

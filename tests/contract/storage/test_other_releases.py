@@ -77,6 +77,33 @@ async def test_a_changed_ticket_keeps_what_it_is_not_asked_about(tickets: AzureT
         assert "leased_until_at" not in row
 
 
+async def test_a_ticket_that_was_read_in_part_keeps_the_rest(tickets: AzureTicketStore, tables: Tables) -> None:
+    parts = [ticket async for page in tickets.scan_tickets("contoso") for ticket in page if not ticket.is_whole]
+    assert parts
+    for part in parts:
+        before = await tables.tickets.get_entity("contoso", part.ticket_id)
+        assert part.record is not None
+        record = replace(part.record, state="7", state_label="Closed", assigned_to="Beth")
+        merged = await tickets.update_ticket(part, replace(part, record=record))
+        replaced = replace(merged, record=replace(record, assigned_to=None))
+        assert await tickets.update_tickets([(merged, replaced)]) == []
+        row = await tables.tickets.get_entity("contoso", part.ticket_id)
+        before.pop("assigned_to", None)
+        assert row == {**before, "state": "7", "state_label": "Closed"}
+
+
+async def test_a_ticket_whose_rest_makes_no_sense_holds_up_no_other(tickets: AzureTicketStore, tables: Tables) -> None:
+    parts = [ticket async for page in tickets.scan_tickets("contoso") for ticket in page if not ticket.is_whole]
+    row = await tables.tickets.get_entity("contoso", parts[0].ticket_id)
+    await broken(tables.tickets, row, delivered_at="nonsense")
+    parts = [ticket async for page in tickets.scan_tickets("contoso") for ticket in page if not ticket.is_whole]
+    changes = [(part, replace(part, record=replace(part.record, state_label=None))) for part in parts if part.record]
+    assert len(changes) > 1
+    assert await tickets.update_tickets(changes) == []
+    assert await tables.tickets.get_entity("contoso", parts[0].ticket_id) == {**row, "delivered_at": "nonsense"}
+    assert "state_label" not in await tables.tickets.get_entity("contoso", parts[1].ticket_id)
+
+
 async def test_folding_keeps_what_the_next_release_counts(tickets: AzureTicketStore, tables: Tables) -> None:
     counted = await tickets.get_summary("contoso")
     ticket = (await tickets.list_tickets(["contoso"], TicketFilter(delivery=Delivery.PENDING), limit=1))[0]

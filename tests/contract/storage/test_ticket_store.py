@@ -20,7 +20,7 @@ from shared.storage.entity_transactions import Operation
 from shared.storage.tables import Tables
 from shared.storage.ticket_rows import ticket_row
 from shared.storage.tickets import AzureTicketStore
-from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.model import Delivery, DeliveryProgress, Phase, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter, TicketStore
 from shared.tickets.record_effects import delivered, with_record
 from shared.tickets.summary import Summary, SummaryChange
@@ -235,6 +235,72 @@ async def test_scan_goes_through_everything_in_order_and_can_go_on(store: Ticket
     assert [page async for page in store.scan_tickets("nothing")] == []
 
 
+# Tickets without what no longer changes
+
+
+@pytest.mark.parametrize("count", [3, 60])
+async def test_what_can_change_is_read_without_the_rest(store: TicketStore, count: int) -> None:
+    tickets = await create_many(store, count, description="What is to be done", due_at=later(60))
+    undelivered = replace(tickets[0], record=None, phase=None, delivery=DeliveryProgress(attempts=3, error_code="no"))
+    tickets[0] = await store.update_ticket(tickets[0], undelivered)
+    ids = [ticket.ticket_id for ticket in tickets]
+    whole = await store.get_tickets(CONNECTION_ID, ids)
+    parts = await store.get_tickets(CONNECTION_ID, ids, whole=False)
+    scanned = {each.ticket_id: each async for page in store.scan_tickets(CONNECTION_ID) for each in page}
+    for found in (parts, scanned):
+        assert [found[each].made_whole(whole[each]) for each in ids] == tickets
+        assert [found[each].etag for each in ids] == [whole[each].etag for each in ids]
+        assert found[ids[0]] == tickets[0]
+        assert found[ids[0]].is_whole
+        assert {(found[each].is_whole, found[each].content.description) for each in ids[1:]} == {(False, "")}
+    assert all(ticket.is_whole for ticket in whole.values())
+
+
+async def changed_in_part(store: TicketStore) -> list[tuple[Ticket, Ticket]]:
+    """Return changes of four tickets, of which the last three take columns away; all but one were read in part."""
+    tickets = await create_many(store, 4, description="What is to be done", due_at=later(60))
+    failed = replace(tickets[2], record=None, phase=None, delivery=DeliveryProgress(Delivery.FAILED, error_code="no"))
+    await store.update_ticket(tickets[2], failed)
+    parts = await store.get_tickets(CONNECTION_ID, [ticket.ticket_id for ticket in tickets], whole=False)
+    first, second, third, fourth = (parts[ticket.ticket_id] for ticket in tickets)
+    without = {"due_at": None, "state_label": None, "mod_count": 5}
+    return [
+        (first, changed(first)),
+        (second, with_record(second, record_for(second, **without), later(9))),
+        (third, with_record(third, record_for(third), later(9))),
+        (fourth, with_record(fourth, record_for(fourth, **without), later(9))),
+    ]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_change_of_what_was_read_in_part_loses_nothing(store: TicketStore, together: bool) -> None:
+    changes = await changed_in_part(store)
+    ids = [after.ticket_id for _, after in changes]
+    before = await store.get_tickets(CONNECTION_ID, ids)
+    if together:
+        assert list(await store.update_tickets(changes)) == []
+    else:
+        for change in changes:
+            await store.update_ticket(*change)
+    stored = await store.get_tickets(CONNECTION_ID, ids)
+    assert [stored[each] for each in ids] == [
+        after if after.is_whole else after.made_whole(before[after.ticket_id]) for _, after in changes
+    ]
+    assert {each.content.description for each in stored.values()} == {"What is to be done"}
+    assert await store.get_summary(CONNECTION_ID) == recount(list(stored.values()))
+
+
+async def test_a_change_in_part_is_refused_when_somebody_was_faster(store: TicketStore) -> None:
+    changes = await changed_in_part(store)
+    ids = [after.ticket_id for _, after in changes]
+    present = await store.get_tickets(CONNECTION_ID, ids)
+    last = await store.update_ticket(present[ids[3]], changed(present[ids[3]], "3"))
+    assert [before.ticket_id for before, _ in await store.update_tickets(changes)] == [ids[3]]
+    with pytest.raises(RowChanged):
+        await store.update_ticket(*changes[3])
+    assert await store.get_ticket(CONNECTION_ID, ids[3]) == last
+
+
 # The outbox
 
 
@@ -268,18 +334,22 @@ async def test_open_tickets_whose_correlation_id_is_lost_are_listed_newest_first
     changes = [(each, with_record(each, record_for(each, correlation_id="TASK-1"), later(9))) for each in tickets[1:]]
     assert await store.update_tickets(changes) == []
     newest_first = sorted((after for _, after in changes), key=lambda ticket: ticket.ticket_id)
-    assert list(await store.list_unlinked(CONNECTION_ID, limit=10)) == newest_first
-    assert list(await store.list_unlinked(CONNECTION_ID, limit=2)) == newest_first[:2]
-    rest = await store.list_unlinked(CONNECTION_ID, limit=10, after=newest_first[1].ticket_id)
-    assert list(rest) == newest_first[2:]
-    assert list(await store.list_unlinked("other", limit=10)) == []
+    ids = [ticket.ticket_id for ticket in newest_first]
 
-    closed, linked = rest
+    async def unlinked(connection_id: str = CONNECTION_ID, **options: Any) -> list[str]:
+        return [each.ticket_id for each in await store.list_unlinked(connection_id, **{"limit": 10, **options})]
+
+    assert await unlinked() == ids
+    assert await unlinked(limit=2) == ids[:2]
+    assert await unlinked(after=ids[1]) == ids[2:]
+    assert await unlinked("other") == []
+
+    closed, linked = await store.list_unlinked(CONNECTION_ID, limit=10, after=ids[1])
     await store.update_ticket(
         closed, with_record(closed, record_for(closed, correlation_id="TASK-1", state="7", mod_count=2), later(10))
     )
     await store.update_ticket(linked, with_record(linked, record_for(linked, mod_count=2), later(10)))
-    assert list(await store.list_unlinked(CONNECTION_ID, limit=10)) == newest_first[:2]
+    assert await unlinked() == ids[:2]
     assert [ticket async for page in store.scan_tickets(CONNECTION_ID) for ticket in page] != []
 
 

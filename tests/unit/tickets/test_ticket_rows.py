@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.storage.ticket_rows import (
+    CHANGING_COLUMNS,
     CHUNK_BYTES,
     TIMELINE_MAX_LENGTH,
     summary_change_of,
@@ -19,6 +20,7 @@ from shared.storage.ticket_rows import (
     ticket_of,
     ticket_row,
 )
+from shared.tickets.identity import new_ticket_id
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.timeline import MAX_DETAIL_LENGTH, MAX_EVENTS, with_event
@@ -42,6 +44,17 @@ def test_round_trip(ticket: Ticket) -> None:
     assert None not in row.values()
     assert {type(value) for value in row.values()} <= {str, int, bool, datetime}
     assert (row["PartitionKey"], row["RowKey"]) == (ticket.connection_id, ticket.ticket_id)
+
+
+@given(tickets().filter(lambda ticket: ticket.record is not None))
+def test_columns_that_can_change_hold_all_that_can_change(ticket: Ticket) -> None:
+    ticket = ticket_of(ticket_row(replace(ticket, ticket_id=new_ticket_id(START, ticket.connection_id))), None)
+    row = {name: value for name, value in ticket_row(ticket).items() if name in CHANGING_COLUMNS}
+    part = ticket_of(row, "etag", is_whole=False)
+    assert part.made_whole(ticket) == ticket
+    assert (part.is_whole, part.etag, part.kept) == (False, "etag", {})
+    assert (part.content.kind, part.delivery.status) == (ticket.content.kind, ticket.delivery.status)
+    assert {name: value for name, value in ticket_row(part).items() if name in CHANGING_COLUMNS} == row
 
 
 @given(tickets())
