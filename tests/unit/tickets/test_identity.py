@@ -23,7 +23,7 @@ from shared.tickets.model import CORRELATION_PREFIX
 from tests.unit.tickets.strategies import ticket_ids
 
 times = st.datetimes(
-    min_value=datetime(1970, 1, 1),  # noqa: DTZ001
+    min_value=datetime(1970, 1, 2),  # noqa: DTZ001 - the moment before it has an id, too
     max_value=datetime(5000, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
