@@ -87,7 +87,7 @@ class Connector:
         """
         original = await self.app.connection_store.get_connection(connection.connection_id)
         token = await self.app.secret_store.get_secret(access_token_name(connection.connection_id))
-        state = await self.app.connection_store.get_sync_state(connection.connection_id)
+        state = await self.app.turns.sync_state(connection)
         assert original is not None
         assert token is not None
         turn = asyncio.Semaphore(AT_ONCE)

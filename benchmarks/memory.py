@@ -121,7 +121,7 @@ async def _synchronise_all() -> dict[str, int]:
     app = application()
     at_rest = _peak_resident_bytes()
     runs = {
-        each.connection_id: asyncio.create_task(app.maintenance.sync_now(each))
+        each.connection_id: asyncio.create_task(app.maintenance.work.sync_now(each))
         for each in await app.connection_store.list_connections()
     }
     hanging = [run for name, run in runs.items() if name.startswith("hanging")]

@@ -46,7 +46,7 @@ async def measure(
                 control.bulk_touch("incident", f"sys_idIN{','.join(part)}", {"state": "2"})
         rows = await partition_size(connector, connection)
         effort, counts = await _run(connector, connection)
-        page_size = connector.app.maintenance.sync.page_size
+        page_size = connector.app.maintenance.work.sync.page_size
     world.processes.stop(instance.process)
     assert counts.applied == tickets, counts
     return [
@@ -82,8 +82,11 @@ async def _settle(connector: Connector, connection: Connection) -> None:
 
 
 async def _run(connector: Connector, connection: Connection) -> tuple[Effort, SyncCounts]:
+    turns = connector.app.turns
+    deadline = connector.clock() + timedelta(minutes=10)
+    entry = await turns.directory.get_entry(connection.connection_id)
     with connector.measured() as effort:
-        counts = await connector.app.maintenance.sync.run(
-            connection, deadline=connector.clock() + timedelta(minutes=10)
-        )
+        async with turns.taken(entry) as turn:
+            assert turn is not None, "nobody else is there"
+            counts = await connector.app.maintenance.work.sync.run(connection, turn.sync, deadline=deadline)
     return effort, counts

@@ -163,7 +163,7 @@ module mappingStorage 'modules/storage-account.bicep' = {
     sku: mappingStorageSku
     access: dataAccess
     workspaceId: monitoring.outputs.workspaceId
-    tableNames: ['connections', 'authorizations', 'tickets', 'idempotency']
+    tableNames: ['connections', 'authorizations', 'tickets', 'idempotency', 'directory']
   }
   dependsOn: [network]
 }

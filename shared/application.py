@@ -22,7 +22,7 @@ from shared.check.run import ConnectionCheck
 from shared.clock import Clock, system_clock
 from shared.connections.configure import ConnectionConfiguration
 from shared.connections.grant.authorize import ConnectionAuthorization
-from shared.connections.grant.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens
@@ -30,8 +30,11 @@ from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
+from shared.connections.turns import Turns
 from shared.log import log_event
-from shared.maintenance import Maintenance
+from shared.maintenance.plan import Planner
+from shared.maintenance.run import Maintenance
+from shared.maintenance.serve import ConnectionWork
 from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -40,6 +43,7 @@ from shared.servicenow.transport import ServiceNowTransport
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
+from shared.storage.directory import AzureConnectionDirectory
 from shared.storage.idempotency import AzureIdempotencyStore
 from shared.storage.leases import AzureLeaseStore
 from shared.storage.requesters import AzureRequesterDirectory
@@ -66,6 +70,7 @@ class Application:
     settings: Settings
     clock: Clock
     connection_store: ConnectionStore
+    turns: Turns
     secret_store: SecretStore
     configuration: ConnectionConfiguration
     authorization: ConnectionAuthorization
@@ -106,6 +111,8 @@ class Application:
         rows = RowReader(clock)
         connections = AzureConnectionStore(tables.connections, rows)
         authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions, rows)
+        directory = AzureConnectionDirectory(tables.directory, rows)
+        turns = Turns(directory, connections, clock)
         leases = AzureLeaseStore(tables.connections, clock)
         tickets = AzureTicketStore(tables.tickets, tables.transactions, rows)
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
@@ -121,20 +128,22 @@ class Application:
             clock=clock,
         )
         servicenow = ServiceNowClient(transport, tokens)
-        requesters = AzureRequesterDirectory(tables.connections, servicenow.users, clock)
+        requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
-        creation = TicketCreation(connections, tickets, reservations, search, delivery, clock)
+        creation = TicketCreation(connections, tickets, reservations, search, turns, delivery, clock)
         return cls(
             settings=settings,
             clock=clock,
             connection_store=connections,
+            turns=turns,
             secret_store=secrets,
             configuration=ConnectionConfiguration(
                 connections=connections,
                 secrets=secrets,
                 revocation=revocation,
                 lease=token_lease,
+                turns=turns,
                 clock=clock,
                 secret_lifetime=settings.secret_lifetime,
                 allowed_hosts=settings.allowed_servicenow_hosts,
@@ -150,6 +159,7 @@ class Application:
                 records=TicketsKnownRecords(tickets),
                 revocation=revocation,
                 lease=token_lease,
+                turns=turns,
                 clock=clock,
                 redirect_uri=settings.redirect_uri,
             ),
@@ -158,6 +168,7 @@ class Application:
             options=ConnectionOptions(tokens, servicenow.catalogue),
             check=ConnectionCheck(
                 connections=connections,
+                turns=turns,
                 tokens=tokens,
                 server=server,
                 users=servicenow.users,
@@ -174,22 +185,27 @@ class Application:
             creation=creation,
             preview=TicketPreview(creation, record_fields),
             delivery=delivery,
-            resending=TicketResending(tickets, delivery, clock),
+            resending=TicketResending(tickets, delivery, turns, clock),
             rows=rows,
             resources=resources,
             maintenance=Maintenance(
                 settings=settings,
-                connections=connections,
-                sync_lease=Lease(leases, SYNC),
+                planner=Planner(directory, connections, settings, clock),
+                work=ConnectionWork(
+                    settings=settings,
+                    connections=connections,
+                    turns=turns,
+                    store=tickets,
+                    tokens=tokens,
+                    renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
+                    health=health,
+                    delivery=delivery,
+                    sync=TicketSync(tickets, servicenow.records, clock),
+                    reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
+                    clock=clock,
+                ),
                 authorizations=authorizations,
                 reservations=reservations,
-                store=tickets,
-                tokens=tokens,
-                renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
-                health=health,
-                delivery=delivery,
-                sync=TicketSync(connections, tickets, servicenow.records, clock),
-                reconciliation=TicketReconciliation(connections, tickets, servicenow.records, clock),
                 clock=clock,
             ),
         )

@@ -44,6 +44,7 @@ from shared.connections.ports import (
     UserDirectory,
     UserRoles,
 )
+from shared.connections.turns import Turns
 from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
 from shared.secret import Secret
@@ -112,6 +113,7 @@ class ConnectionCheck:
     """
 
     connections: ConnectionStore
+    turns: Turns
     tokens: AccessTokens
     server: AuthorizationServer
     users: UserDirectory
@@ -279,7 +281,7 @@ class ConnectionCheck:
         connection_id = connection.connection_id
         summary, sync_state, oldest_pending, newest = await asyncio.gather(
             self.tickets.get_summary(connection_id),
-            self.connections.get_sync_state(connection_id),
+            self.turns.sync_state(connection),
             self.tickets.list_pending(connection_id, limit=1),
             asyncio.gather(*(self._delivered(connection, kind) for kind in TicketKind)),
         )

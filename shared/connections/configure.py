@@ -32,6 +32,7 @@ from shared.connections.model import (
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest
+from shared.connections.turns import Turns
 from shared.errors import FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
@@ -67,6 +68,7 @@ class ConnectionConfiguration:
     secrets: SecretStore
     revocation: TokenRevocation
     lease: Lease
+    turns: Turns
     clock: Clock
     secret_lifetime: timedelta
     allowed_hosts: Collection[str] = ()
@@ -113,6 +115,7 @@ class ConnectionConfiguration:
             connection_id=connection_id,
             status=after.status.value,
         )
+        await self.turns.wake(connection_id)
         return Configured(after, created)
 
     async def _present(self, connection_id: str, request: ConnectionRequest, instance: str) -> tuple[Connection, bool]:
@@ -178,7 +181,7 @@ class ConnectionConfiguration:
             for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
                 await self.secrets.remove_secret(name)
             if proved_address(current) != proved_address(before):
-                # Another instance has other times; under a new address the same one has its own.
+                # For hosts of release 0.1; the directory says which instance a state is about.
                 await change_sync_state(self.connections, connection_id, lambda state: SyncState(etag=state.etag))
             keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:

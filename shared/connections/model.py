@@ -201,7 +201,9 @@ class SyncState:
         read_step: How little is asked for at once, for ServiceNow cancelled more (:mod:`shared.tickets.reach`).
         read_step_at: Since when, or when more was last tried.
         reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
+        instance: Proved address of the instance that all of this is about; None where release 0.1 wrote it.
         kept: As :attr:`Connection.kept`.
+        etag: Version of the row of release 0.1; a state in the directory has none of its own.
     """
 
     watermark: str | None = None
@@ -217,6 +219,7 @@ class SyncState:
     read_step: int = 0
     read_step_at: datetime | None = None
     reconcile_again_at: datetime | None = None
+    instance: str | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from shared.connections.directory import DirectoryEntry
 from shared.connections.model import Connection, SyncState, TicketKind
 from shared.secret import Secret
 
@@ -94,7 +95,7 @@ class UserRoles:
 
 
 class ConnectionStore(Protocol):
-    """Connections and their synchronisation state in Table Storage."""
+    """Connections in Table Storage, and their synchronisation state where release 0.1 keeps it."""
 
     async def get_connection(self, connection_id: str) -> Connection | None:
         """Return the connection, or None."""
@@ -113,11 +114,45 @@ class ConnectionStore(Protocol):
         ...
 
     async def get_sync_state(self, connection_id: str) -> SyncState:
-        """Return the state, a fresh one when none is stored."""
+        """Return the state as release 0.1 keeps it, a fresh one when there is none."""
         ...
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
-        """Store the state if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
+        """Store the state for release 0.1 if its etag is still the stored one (None: not stored yet).
+
+        Raises RowChanged otherwise.
+        """
+        ...
+
+    async def list_sync_requests(self) -> Mapping[str, datetime]:
+        """Return when a host of release 0.1 was asked for a synchronisation that has not come, by connection id."""
+        ...
+
+
+class ConnectionDirectory(Protocol):
+    """The directory of connections (see :mod:`shared.connections.directory`)."""
+
+    async def list_entries(self) -> Sequence[DirectoryEntry]:
+        """Return all entries, ordered by connection id."""
+        ...
+
+    async def get_entry(self, connection_id: str) -> DirectoryEntry:
+        """Return the entry, a fresh one when there is none."""
+        ...
+
+    async def save_entry(self, entry: DirectoryEntry) -> DirectoryEntry:
+        """Store the entry if its etag is still the stored one (None: not stored yet).
+
+        Raises RowChanged otherwise; a write that had to be repeated may raise it about itself.
+        """
+        ...
+
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+        """Make the connection due at once, whoever has its turn.
+
+        Args:
+            requested_at: When somebody asked for a synchronisation.
+        """
         ...
 
 

@@ -26,6 +26,8 @@ from shared.log import log_event
 
 NOTED_EVERY: Final = timedelta(minutes=1)
 """The same outcome again within this time is not written down."""
+WORKS_FOR: Final = timedelta(minutes=30)
+"""A connection that worked within this time is known to work; a refreshed access token says so more often."""
 
 FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
@@ -55,7 +57,7 @@ def after_success(connection: Connection, now: datetime, operation: Operation | 
 
     A connection whose refresh token is refused stays so: an access token that still works does not bring it back.
     """
-    fresh = _is_fresh(connection.last_success_at, now)
+    fresh = _is_fresh(connection.last_success_at, now, NOTED_EVERY)
     if connection.status in _IN_USE or _was_only_the_access_token(connection):
         after = replace(
             connection.with_status(ConnectionStatus.CONNECTED, now),
@@ -91,7 +93,7 @@ def after_failure(
     same = (
         status is connection.status and known is not None and (known.code, known.operation) == (error.code, operation)
     )
-    if same and known is not None and _is_fresh(known.at, now):
+    if same and known is not None and _is_fresh(known.at, now, NOTED_EVERY):
         return connection
     return replace(connection.with_status(status, now), last_error=last_error(error, now, operation))
 
@@ -154,21 +156,32 @@ def is_refresh_token_outdated(connection: Connection, now: datetime) -> bool:
     return until_at is not None and until_at > now
 
 
-def may_refresh(connection: Connection, now: datetime) -> bool:
-    """Whether the token endpoint may be asked: the connection is in use, or was refused and it is time to ask again.
+def may_refresh_at(connection: Connection, now: datetime) -> datetime | None:
+    """Return from when the token endpoint may be asked; None when only a person can change that.
 
-    A row of a release that did not ask again has no time for it and is asked at once.
+    That is now while the connection is in use, and when it is time to ask again after a refusal. A row of a release
+    that did not ask again has no time for it and is asked at once.
     """
     if connection.status in _IN_USE:
-        return True
+        return now
     if connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
-        return False
-    if connection.consent_ends_at is None or connection.consent_ends_at <= now:
-        return False
+        return None
     if connection.last_error is not None and connection.last_error.code in _NEEDS_A_PERSON:
-        return False
-    again_at = believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY)
-    return again_at is None or again_at <= now
+        return None
+    again_at = max(now, believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY) or now)
+    ends_at = connection.consent_ends_at
+    return None if ends_at is None or ends_at <= again_at else again_at
+
+
+def may_refresh(connection: Connection, now: datetime) -> bool:
+    """Whether the token endpoint may be asked now, as :func:`may_refresh_at` says."""
+    return may_refresh_at(connection, now) == now
+
+
+def is_known_to_work(connection: Connection, now: datetime) -> bool:
+    """Whether another success would change nothing but the time of the last one."""
+    works = connection.status is ConnectionStatus.CONNECTED and connection.last_error is None
+    return works and _is_fresh(connection.last_success_at, now, WORKS_FOR)
 
 
 def _error_beside_success(
@@ -202,9 +215,9 @@ def _was_only_the_access_token(connection: Connection) -> bool:
     )
 
 
-def _is_fresh(noted_at: datetime | None, now: datetime) -> bool:
+def _is_fresh(noted_at: datetime | None, now: datetime, every: timedelta) -> bool:
     noted_at = believed(noted_at, now)
-    return noted_at is not None and now - noted_at < NOTED_EVERY
+    return noted_at is not None and now - noted_at < every
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def connection_view(
         consent_lifetime_s=connection.consent_lifetime_s,
         status=connection.status,
         status_since_at=connection.status_since_at,
-        last_success_at=connection.last_success_at,
+        last_success_at=max(filter(None, (connection.last_success_at, sync_state.last_completed_at)), default=None),
         last_error=None if error is None else _last_error_view(error),
         access_token_expires_at=connection.access_token_expires_at,
         consented_at=connection.consented_at,

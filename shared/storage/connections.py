@@ -1,7 +1,8 @@
-"""Connections and how far their synchronisation has come, in table ``connections``.
+"""Connections, in table ``connections``.
 
-One partition per connection (its id) holds everything about it, by row key: ``connection``, ``sync``,
-``lease:<purpose>`` (:mod:`shared.storage.leases`) and ``requester:<hash>`` (:mod:`shared.storage.requesters`).
+One partition per connection (its id) holds, by row key: ``connection``, ``lease:<purpose>``
+(:mod:`shared.storage.leases`), and ``sync``, the state of the synchronisation as release 0.1 keeps it: the truth for
+its hosts, for this release a copy of what is in the directory (:mod:`shared.storage.directory`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -29,13 +31,15 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import RowChanged
-from shared.storage.rows import Columns, RowReader, json_object, open_value
+from shared.storage.rows import Columns, RowReader, json_object, open_value, plain_time
 from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
 
 type Row = dict[str, Any]
 
 CONNECTION_KEY: Final = "connection"
 SYNC_KEY: Final = "sync"
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before this product: any time that is there is later."""
 
 _KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
 
@@ -71,14 +75,24 @@ class AzureConnectionStore:
         return replace(connection, etag=await self._replace(connection_row(connection), connection.etag))
 
     async def get_sync_state(self, connection_id: str) -> SyncState:
-        """Return the state, a fresh one when none is stored."""
+        """Return the state as release 0.1 keeps it, a fresh one when there is none."""
         row = await get_row(self._table, connection_id, SYNC_KEY)
         return SyncState() if row is None else self._reader.read(self._table.table_name, row, sync_state_of)
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
-        """Store the state if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
+        """Store the state for release 0.1 if its etag is still the stored one. Raises RowChanged otherwise."""
         row = sync_state_row(connection_id, state)
         return replace(state, etag=await (self._create(row) if state.etag is None else self._replace(row, state.etag)))
+
+    async def list_sync_requests(self) -> Mapping[str, datetime]:
+        """Return when a host of release 0.1 was asked for a synchronisation that has not come, by connection id."""
+        with storage_errors():
+            found = self._table.query_entities(
+                "RowKey eq @key and requested_at ge @earliest",
+                parameters={"key": SYNC_KEY, "earliest": EARLIEST},
+                select=["PartitionKey", "requested_at"],
+            )
+            return {row["PartitionKey"]: plain_time(row["requested_at"]) async for row in found}
 
     async def _create(self, row: Row) -> str:
         try:

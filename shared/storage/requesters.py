@@ -1,4 +1,4 @@
-"""Which ServiceNow user has an e-mail address, remembered in table ``connections``: row ``requester:<hash>``."""
+"""Which ServiceNow user has an e-mail address: remembered in table ``directory``, partition ``requesters:<id>``."""
 
 from __future__ import annotations
 
@@ -55,17 +55,21 @@ class AzureRequesterDirectory:
         return sys_id
 
     async def _stored(self, connection_id: str, row_key: str) -> tuple[datetime, str | None] | None:
-        row = await get_row(self._table, connection_id, row_key)
+        row = await get_row(self._table, _partition(connection_id), row_key)
         until_at = None if row is None else row.get("until_at")
         return None if row is None or until_at is None else (plain_time(until_at), row.get("sys_id"))
 
     async def _store(self, connection_id: str, row_key: str, until_at: datetime, sys_id: str | None) -> None:
-        row = {"PartitionKey": connection_id, "RowKey": row_key, "until_at": until_at}
+        row = {"PartitionKey": _partition(connection_id), "RowKey": row_key, "until_at": until_at}
         found = {} if sys_id is None else {"sys_id": sys_id}
         with storage_errors():
             await self._table.upsert_entity(row | found, mode=UpdateMode.REPLACE)
 
 
+def _partition(connection_id: str) -> str:
+    return f"requesters:{connection_id}"
+
+
 def _row_key(instance: str, email: str) -> str:
     """Return the row key: another instance has other users, and an address is no text to be found in a table."""
-    return f"requester:{hashlib.sha256(f'{instance}\n{ascii_lower(email)}'.encode()).hexdigest()}"
+    return hashlib.sha256(f"{instance}\n{ascii_lower(email)}".encode()).hexdigest()

@@ -24,7 +24,7 @@ from shared.log import log_event
 from shared.settings import Settings
 from shared.storage.entity_transactions import EntityTransactions, PipelineStart
 
-TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency")
+TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency", "directory")
 """Every table of the product; ``infra/`` creates them."""
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -48,6 +48,7 @@ class Tables:
     authorizations: TableClient
     tickets: TableClient
     idempotency: TableClient
+    directory: TableClient
     transactions: EntityTransactions
     service: TableServiceClient
 

@@ -43,7 +43,7 @@ from shared.storage.ticket_rows import (
     ticket_row,
 )
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import TicketExists, TicketFilter
+from shared.tickets.ports import Overview, TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
 
 TRANSACTION_BYTES: Final = 900_000
@@ -344,25 +344,49 @@ class AzureTicketStore:
             if len(part) == len(changes):
                 return
 
+    async def get_overview(self, connection_id: str) -> Overview:
+        """Return what the rows beside the tickets say of them, with one request: their keys follow one another."""
+        summary, changes, has_unlinked = await self._rows_beside_tickets(connection_id, UNLINKED_PREFIX + "~")
+        total = self._summary(summary).plus(self._changes(changes))
+        is_readable = (summary is None or self._is_readable(summary)) and all(map(is_summary_change_known, changes))
+        return Overview(
+            summary=total,
+            is_folded=not changes,
+            may_have_pending=not is_readable or total.total(Delivery.PENDING) > 0,
+            has_unlinked=has_unlinked,
+        )
+
     def _is_readable(self, summary: Any) -> bool:
         return bool(self._reader.readable(self._table.table_name, [summary], summary_of))
 
     async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
-        """Return the folded summary and the changes that it does not hold yet.
+        """Return the folded summary and the changes that it does not hold yet."""
+        summary, changes, _ = await self._rows_beside_tickets(connection_id, SUMMARY_KEY + "~")
+        return summary, changes
+
+    async def _rows_beside_tickets(self, connection_id: str, last: str) -> tuple[Any | None, list[Any], bool]:
+        """Return the folded summary, the changes that it does not hold yet, and whether a row follows them.
 
         One answer shows one moment. Several do not, and changes that were folded in between would be missing, so they
         count only when the summary is still the same afterwards.
         """
-        parameters = {"connection": connection_id, "first": SUMMARY_KEY, "last": SUMMARY_KEY + "~"}
+        parameters = {"connection": connection_id, "first": SUMMARY_KEY, "last": last}
         query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
         while True:
+            rows: list[Any] = []
+            pages, follows = 0, False
             with storage_errors():
                 found = self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS)
-                pages = [[row async for row in page] async for page in found.by_page()]
-            rows = [row for page in pages for row in page]
+                async for page in found.by_page():
+                    pages += 1
+                    of_page = [row async for row in page]
+                    of_summary = [row for row in of_page if row["RowKey"] < SUMMARY_KEY + "~"]
+                    rows += of_summary
+                    if follows := len(of_summary) < len(of_page):
+                        break
             summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
-            if len(pages) <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
-                return summary, rows
+            if pages <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
+                return summary, rows, follows
 
     async def _submit(self, operations: Sequence[Operation]) -> Sequence[str | None]:
         return await self._transactions.submit(self._table.table_name, operations)

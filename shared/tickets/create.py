@@ -17,6 +17,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
+from shared.connections.turns import Turns
 from shared.errors import FixRequest, StorageUnavailable
 from shared.log import log_context, log_event
 from shared.telemetry import TICKETS_CREATED, span
@@ -59,6 +60,7 @@ class TicketCreation:
     store: TicketStore
     reservations: IdempotencyStore
     search: TicketSearch
+    turns: Turns
     delivery: TicketDelivery
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -163,6 +165,8 @@ class TicketCreation:
             ticket = await self._settled(ticket)
         elif at_once:
             ticket = await self.delivery.deliver_first(connection, ticket)
+        if ticket.delivery.status is Delivery.PENDING:
+            await self.turns.wake(ticket.connection_id)
         return Creation(ticket, connection, replayed=False)
 
     async def _reserve(

@@ -100,6 +100,19 @@ def is_deliverable(ticket: Ticket, now: datetime) -> bool:
     )
 
 
+def attempt_due_at(ticket: Ticket, now: datetime) -> datetime | None:
+    """Return when the next attempt may begin; None when this release makes none.
+
+    A time that lies further ahead than any that is stored counts as over: the next run corrects it.
+    """
+    progress = ticket.delivery
+    if progress.status is not Delivery.PENDING or not ticket.is_sendable:
+        return None
+    next_attempt_at = believed(progress.next_attempt_at, now, ahead=LONGEST_WAIT)
+    leased_until_at = believed(progress.leased_until_at, now, ahead=LEASE)
+    return max(now, next_attempt_at or now, leased_until_at or now)
+
+
 def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: float, unknown: bool) -> Ticket:
     """Return the ticket after an attempt that is to be repeated later.
 

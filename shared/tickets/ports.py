@@ -57,6 +57,22 @@ class TicketFilter:
     text: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What there is to know of a connection's tickets without reading any of them.
+
+    Attributes:
+        is_folded: Nothing has happened since the summary was folded last.
+        may_have_pending: Whether a ticket is pending; also where another release's counts cannot be read.
+        has_unlinked: Whether there are tickets that are followed by ``sys_id``.
+    """
+
+    summary: Summary
+    is_folded: bool
+    may_have_pending: bool
+    has_unlinked: bool
+
+
 class TicketStore(Protocol):
     """Tickets in Table Storage. Every write keeps the summary right in the same transaction."""
 
@@ -130,6 +146,10 @@ class TicketStore(Protocol):
 
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection."""
+        ...
+
+    async def get_overview(self, connection_id: str) -> Overview:
+        """Return what one read shows of all of a connection's tickets."""
         ...
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:

@@ -13,9 +13,8 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
-from shared.connections.ports import ConnectionStore
+from shared.connections.turns import OpenSyncState
 from shared.errors import FixConfiguration, NoAnswerInTime, RecordsHidden, ServiceNowUnavailable
 from shared.tickets.identity import creation_time_of, first_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
@@ -82,70 +81,64 @@ class ReconciliationCounts:
         return [(before, after)]
 
 
-def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
-    """Whether the time of day ``at`` (UTC) has passed since the last complete reconciliation, or one is unfinished.
+def reconciliation_due_at(state: SyncState, now: datetime, at: time) -> datetime:
+    """Return when a reconciliation is due: at the time of day ``at`` (UTC), or now when one is unfinished or missed.
 
-    After a refusal it is not, for an hour.
+    After a refusal, it is due an hour later at the earliest.
     """
-    again_at = believed(state.reconcile_again_at, now, ahead=PATIENCE)
-    if again_at is not None and now < again_at:
-        return False
+    earliest_at = max(now, believed(state.reconcile_again_at, now, ahead=PATIENCE) or now)
     if state.reconcile_after is not None or state.reconcile_place is not None:
-        return True
-    planned = datetime.combine(now.date(), at, tzinfo=now.tzinfo)
-    if planned > now:
-        planned -= timedelta(days=1)
+        return earliest_at
+    planned_at = datetime.combine(now.date(), at, tzinfo=now.tzinfo)
+    if planned_at > now:
+        planned_at -= timedelta(days=1)
     reconciled_at = believed(state.reconciled_at, now)
-    return reconciled_at is None or reconciled_at < planned
+    if reconciled_at is None or reconciled_at < planned_at:
+        return earliest_at
+    return max(earliest_at, planned_at + timedelta(days=1))
+
+
+def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
+    """Whether a reconciliation is due now."""
+    return reconciliation_due_at(state, now, at) == now
 
 
 @dataclass(frozen=True, slots=True)
 class TicketReconciliation:
     """Compares both sides completely; see the module's description."""
 
-    connections: ConnectionStore
     store: TicketStore
     records: TicketRecords
     clock: Clock
     page_size: int = PAGE_SIZE
 
-    async def run(self, connection: Connection, *, deadline: datetime) -> ReconciliationCounts:
+    async def run(self, connection: Connection, kept: OpenSyncState, *, deadline: datetime) -> ReconciliationCounts:
         """Compare page by page; when the deadline comes first, keep the place and go on from there next time.
 
-        The caller holds the connection's ``sync`` lease.
+        The caller has the connection's turn.
+
+        Args:
+            kept: How far the reconciliation has come; changed also when it fails.
 
         Raises:
             TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was corrected stays corrected.
         """
-        try:
-            return await self._run(connection, deadline)
-        except FixConfiguration:
-            again_at = self.clock() + PATIENCE
-            await change_sync_state(
-                self.connections,
-                connection.connection_id,
-                lambda state: replace(state, reconcile_again_at=again_at, reconcile_after=None, reconcile_place=None),
-            )
-            raise
-
-    async def _run(self, connection: Connection, deadline: datetime) -> ReconciliationCounts:
-        begun = await self.connections.get_sync_state(connection.connection_id)
+        begun = kept.state
         counts = ReconciliationCounts()
         progress = _Progress.begin(begun, self.clock())
+        again_at: datetime | None = None
         try:
             await self._step_by_step(connection, progress, deadline, counts)
+        except FixConfiguration:
+            again_at = self.clock() + PATIENCE
+            raise
         finally:
-            ended_at = self.clock()
-
-            def ended(stored: SyncState) -> SyncState:
-                if _position(stored) != _position(begun):
-                    return stored  # reset meanwhile: the connection points to another instance
-                stored = replace(with_step(stored, progress.step, ended_at), reconcile_again_at=None)
-                if counts.complete:
-                    return replace(stored, reconcile_after=None, reconcile_place=None, reconciled_at=ended_at)
-                return replace(stored, reconcile_after=progress.ticket_id, reconcile_place=progress.stored_place)
-
-            await change_sync_state(self.connections, connection.connection_id, ended)
+            ended = progress.interrupted(begun, self.clock())
+            if counts.complete:
+                ended = replace(ended, reconciled_at=self.clock())
+            if counts.complete or again_at is not None:
+                ended = replace(ended, reconcile_again_at=again_at, reconcile_after=None, reconcile_place=None)
+            kept.state = ended
         return counts
 
     async def _step_by_step(
@@ -301,10 +294,6 @@ def _compared(ticket: Ticket, own: Record, shown: Sequence[Record], now: datetim
     return ticket
 
 
-def _position(state: SyncState) -> tuple[object, ...]:
-    return (state.reconciled_at, state.reconcile_after, state.reconcile_place)
-
-
 def next_bound(after: str | None, reach: Reach, now: datetime) -> str | None:
     """Return the ticket id up to which one query goes that begins behind ``after``; None for no bound.
 
@@ -337,10 +326,11 @@ class _Progress:
             place = Place((f"{CORRELATION_PREFIX}{ticket_id}", BEFORE_ANY_SYS_ID))
         return cls(step_to_try(state, now), ticket_id, place or Place())
 
-    @property
-    def stored_place(self) -> Place | None:
-        """The place as it is stored: nothing at the beginning."""
-        return self.place if self.place != Place() else None
+    def interrupted(self, state: SyncState, now: datetime) -> SyncState:
+        """Return the state from which the next run goes on; nothing is stored of a run at its beginning."""
+        place = self.place if self.place != Place() else None
+        after = replace(state, reconcile_again_at=None, reconcile_after=self.ticket_id, reconcile_place=place)
+        return with_step(after, self.step, now)
 
 
 class _Walk:

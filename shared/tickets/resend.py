@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.turns import Turns
 from shared.errors import FixRequest, RowUnreadable
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
 from shared.tickets.model import Delivery, Ticket
@@ -59,7 +60,15 @@ class TicketResending:
 
     store: TicketStore
     delivery: TicketDelivery
+    turns: Turns
     clock: Clock
+
+    async def retry(self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False) -> Ticket:
+        """Attempt a failed or waiting ticket now, as :meth:`TicketDelivery.retry` does; return it as it is stored."""
+        retried = await self.delivery.retry(connection, ticket, although_outcome_unknown=although_outcome_unknown)
+        if retried.delivery.status is Delivery.PENDING:
+            await self.turns.wake(connection.connection_id)
+        return retried
 
     async def failed_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter
@@ -110,6 +119,8 @@ class TicketResending:
             await self.delivery.deliver_due(connection, list(first.values()), DeliveryCounts(), deadline=deadline)
         # What became of a ticket that somebody else changed meanwhile, its own row says as well.
         present = await self.store.get_tickets(connection.connection_id, others)
+        if any(ticket.delivery.status is Delivery.PENDING for ticket in present.values()):
+            await self.turns.wake(connection.connection_id)
         return [*left, *(_outcome(ticket) for ticket in present.values())]
 
 

@@ -15,9 +15,8 @@ from math import ceil
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, Place, SyncState
-from shared.connections.ports import ConnectionStore
+from shared.connections.turns import OpenSyncState
 from shared.errors import (
     ConnectorError,
     NoAnswerInTime,
@@ -45,6 +44,7 @@ LATE_COMMIT_S: Final = 120.0
 FUTURE: Final = timedelta(days=1)
 """A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
 CONFLICT_TRIES: Final = 5
+HALF_A_MINUTE_S: Final = 30.0
 BEFORE_OUR_FIRST_RECORD: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Older than this product, where a read has to begin at some time."""
 
@@ -99,29 +99,22 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
     )
 
 
-def merged(stored: SyncState, *, begun: SyncState, ended: SyncState) -> SyncState:
-    """Return what to store after a run: its end, except for what somebody else wrote while it ran.
+def sync_due_at(state: SyncState, now: datetime, interval_s: float) -> datetime:
+    """Return when a run is due: now when asked for or interrupted, else an interval after the last one.
 
-    Who asked for a run meanwhile gets another one. A state that was reset (the connection points to another instance)
-    stays reset.
+    The timer comes once a minute: a run is due in whichever minute is nearest, so that an interval of a minute does not
+    become two.
     """
-    if stored.last_started_at != begun.last_started_at:
-        return stored
-    asked_again = stored.requested_at != begun.requested_at
-    return replace(
-        ended,
-        requested_at=stored.requested_at if asked_again else ended.requested_at,
-        etag=stored.etag,
-    )
-
-
-def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
-    """Whether a run is due: asked for, interrupted, or the interval has passed."""
     interrupted = state.resume_at is not None or state.resume_after_ticket is not None
     last_started_at = believed(state.last_started_at, now)
     if state.requested_at is not None or interrupted or last_started_at is None:
-        return True
-    return now >= last_started_at + timedelta(seconds=interval_s)
+        return now
+    return max(now, last_started_at + timedelta(seconds=max(0.0, interval_s - HALF_A_MINUTE_S)))
+
+
+def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
+    """Whether a run is due now."""
+    return sync_due_at(state, now, interval_s) == now
 
 
 def place_to_resume(before: SyncState, now: datetime) -> Place:
@@ -193,41 +186,40 @@ class _Progress:
 class TicketSync:
     """Brings the state of tickets back; see the module's description."""
 
-    connections: ConnectionStore
     store: TicketStore
     records: TicketRecords
     clock: Clock
     page_size: int = PAGE_SIZE
 
-    async def run(self, connection: Connection, *, deadline: datetime) -> SyncCounts:
+    async def run(
+        self, connection: Connection, kept: OpenSyncState, *, deadline: datetime, follow_unlinked: bool = True
+    ) -> SyncCounts:
         """Apply what changed; when the deadline comes first, keep the place and go on from there next time.
 
-        The caller holds the connection's ``sync`` lease.
+        The caller has the connection's turn.
+
+        Args:
+            kept: How far the synchronisation has come; changed also when it fails.
+            follow_unlinked: Whether there may be tickets that are followed by ``sys_id``.
 
         Raises:
             TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was applied stays applied.
         """
         started_at = self.clock()
-        before = SyncState()
-
-        def begin(state: SyncState) -> SyncState:
-            nonlocal before
-            before = state
-            return replace(state, last_started_at=started_at)
-
-        begun = await change_sync_state(self.connections, connection.connection_id, begin)
+        before = kept.state
+        begun = kept.state = replace(before, last_started_at=started_at)
         counts = SyncCounts()
         progress = _Progress.begin(step_to_try(begun, started_at), place_to_resume(before, started_at), started_at)
         try:
             ended = await self._step_by_step(connection, begun, progress, deadline, counts)
-            if counts.complete:
+            if counts.complete and (follow_unlinked or begun.resume_after_ticket is not None):
                 ended = await self._unlinked(connection, begun, ended, deadline, counts)
         except QueryRefused:
             ended = await self._by_id(connection, begun, started_at, deadline, counts)
         except ConnectorError:
-            await self._end(connection, begun, progress.interrupted(begun, self.clock()))
+            kept.state = progress.interrupted(begun, self.clock())
             raise
-        await self._end(connection, begun, with_step(ended, progress.step, self.clock()))
+        kept.state = with_step(ended, progress.step, self.clock())
         if counts.hidden and await self._sees_none_of_ours(connection):
             raise RecordsHidden(
                 "ServiceNow hides the connector's own tickets from the integration user.",
@@ -235,11 +227,6 @@ class TicketSync:
                 "controls, domain.",
             )
         return counts
-
-    async def _end(self, connection: Connection, begun: SyncState, ended: SyncState) -> None:
-        await change_sync_state(
-            self.connections, connection.connection_id, lambda state: merged(state, begun=begun, ended=ended)
-        )
 
     async def _step_by_step(
         self,

@@ -89,7 +89,7 @@ async def configuration_removed_page(call: Call) -> func.HttpResponse:
 async def configuration_sync(call: Call) -> func.HttpResponse:
     """Synchronise now."""
     connection = await _present(call)
-    counts = await call.application.maintenance.sync_now(connection)
+    counts = await call.application.maintenance.work.sync_now(connection)
     done = "sync_started" if counts is None else "synchronised"
     return redirect(f"/configuration/{connection.connection_id}?done={done}")
 
@@ -179,7 +179,7 @@ async def _form(
 ) -> func.HttpResponse:
     app = call.application
     options = await app.options.read(connection)
-    sync_state = await app.connection_store.get_sync_state(connection.connection_id)
+    sync_state = await app.turns.sync_state(connection)
     done = call.query.get("done")
     return call.page(
         "configuration.html",

@@ -219,7 +219,7 @@ async def sync_connection(call: Call) -> JsonAnswer:
     """Answer with what was done, or 202 when a run is under way, after which another one follows."""
     app = call.application
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
-    counts = await app.maintenance.sync_now(connection)
+    counts = await app.maintenance.work.sync_now(connection)
     return JsonAnswer(status=202) if counts is None else JsonAnswer(SyncView(**asdict(counts)))
 
 
@@ -227,7 +227,7 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
     app = call.application
     return connection_view(
         connection,
-        await app.connection_store.get_sync_state(connection.connection_id),
+        await app.turns.sync_state(connection),
         app.clock(),
         public_base_url=app.settings.public_base_url,
         redirect_uri=app.settings.redirect_uri,

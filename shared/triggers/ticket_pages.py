@@ -133,7 +133,7 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
 async def retry_ticket_page(call: Call) -> func.HttpResponse:
     """Deliver a failed or waiting ticket now, and show it."""
     ticket, connection = await _ticket(call)
-    await call.application.delivery.retry(
+    await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=call.form.get("although_outcome_unknown") == "true"
     )
     return redirect(f"/tickets/{ticket.ticket_id}?done=retried")

@@ -183,7 +183,7 @@ async def retry_ticket(call: Call) -> JsonAnswer:
     """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
     query = call.query
     ticket, connection = await _ticket(call)
-    retried = await call.application.delivery.retry(
+    retried = await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=_flag(query, "although_outcome_unknown")
     )
     answer = _delivery_answer(retried, connection, call.application.clock())

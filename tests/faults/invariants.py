@@ -122,10 +122,13 @@ def _counts(there: TwoHosts, tickets: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _rows(there: TwoHosts) -> Iterator[str]:
-    """No lease is left and nothing waits."""
+    """No lease and no turn is left, and nothing waits."""
     for row in _stored(there, "connections"):
         if row["RowKey"].startswith("lease:"):
             yield f"a lease is left: {row['RowKey']} until {row.get('until_at')}"
+    for row in _stored(there, "directory"):
+        if row.get("holder"):
+            yield f"a turn is left: {row['RowKey']} until {row.get('held_until_at')}"
     for row in _stored(there, "tickets"):
         if row["RowKey"].startswith("pending:"):
             yield f"a row of the outbox is left: {row['RowKey']}"

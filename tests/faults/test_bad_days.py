@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.connections.grant.lease import SYNC
 from shared.connections.model import ConnectionStatus
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
@@ -263,16 +262,17 @@ async def test_a_deleted_record_is_found_at_night(in_process: InProcess) -> None
 
 
 async def test_a_synchronisation_asked_for_while_one_runs_follows_it(in_process: InProcess) -> None:
-    maintenance = in_process.app.maintenance
-    lease = await maintenance.sync_lease.leases.acquire_lease(CONNECTION_ID, SYNC, duration_s=60)
-    assert lease is not None
-    assert await maintenance.sync_now(await in_process.connection()) is None
-    asked = await maintenance.connections.get_sync_state(CONNECTION_ID)
+    maintenance, turns = in_process.app.maintenance, in_process.app.turns
+    async with turns.taken(await turns.directory.get_entry(CONNECTION_ID)) as turn:
+        assert turn is not None
+        assert await maintenance.work.sync_now(await in_process.connection()) is None
+    asked = await turns.directory.get_entry(CONNECTION_ID)
     assert asked.requested_at == in_process.clock()
-    await maintenance.sync_lease.leases.release_lease(CONNECTION_ID, SYNC, lease)
     await maintenance.run()
-    done = await maintenance.connections.get_sync_state(CONNECTION_ID)
-    assert (done.requested_at, done.last_completed_at) == (None, in_process.clock())
+    done = await turns.directory.get_entry(CONNECTION_ID)
+    assert done.requested_at is None
+    assert done.sync is not None
+    assert done.sync.last_completed_at == in_process.clock()
 
 
 async def test_two_timers_at_once_do_everything_once(in_process: InProcess) -> None:

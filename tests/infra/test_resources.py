@@ -37,6 +37,7 @@ EVERYWHERE = {
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/authorizations"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/tickets"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/idempotency"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/directory"),
     ("Microsoft.KeyVault/vaults", "kv-*"),
     ("Microsoft.Insights/diagnosticSettings", "audit"),
     ("Microsoft.Insights/diagnosticSettings", "table-audit"),

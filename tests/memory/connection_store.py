@@ -1,10 +1,11 @@
-"""Connections and their synchronisation state in memory."""
+"""Connections in memory, and their synchronisation state as release 0.1 keeps it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from shared.connections.model import Connection, SyncState
 from shared.connections.ports import RowChanged
@@ -54,6 +55,12 @@ class MemoryConnectionStore:
         """See the port."""
         await self._step("get_sync_state")
         return self.sync_states.get(connection_id, SyncState())
+
+    async def list_sync_requests(self) -> Mapping[str, datetime]:
+        """See the port."""
+        await self._step("list_sync_requests")
+        states = self.sync_states.items()
+        return {connection_id: state.requested_at for connection_id, state in states if state.requested_at}
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
         """See the port."""

@@ -13,7 +13,7 @@ from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import TicketExists, TicketFilter
+from shared.tickets.ports import Overview, TicketExists, TicketFilter
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.warnings import recommendation_keys
 from tests.memory.steps import Step, at_once
@@ -154,6 +154,18 @@ class MemoryTicketStore:
         """See the port."""
         await self._step("get_summary")
         return self._folded.get(connection_id, Summary()).plus(self._changes[connection_id])
+
+    async def get_overview(self, connection_id: str) -> Overview:
+        """See the port."""
+        await self._step("get_overview")
+        changes = self._changes[connection_id]
+        summary = self._folded.get(connection_id, Summary()).plus(changes)
+        return Overview(
+            summary=summary,
+            is_folded=not changes,
+            may_have_pending=summary.total(Delivery.PENDING) > 0,
+            has_unlinked=any(each.is_followed_by_sys_id for each in self.tickets[connection_id].values()),
+        )
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
         """See the port."""

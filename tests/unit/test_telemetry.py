@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from datetime import time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,27 +23,25 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from shared import telemetry
-from shared.connections.grant.lease import SYNC, Lease
+from shared.connections.turns import Turns
 from shared.errors import ServiceNowThrottled
 from shared.log import log_context
-from shared.maintenance import Maintenance
 from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
 from shared.outbound.transport import Transport
 from shared.secret import Secret
-from shared.settings import Settings
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.requests import TicketRequest
 from shared.tickets.search import TicketSearch
-from shared.tickets.sync import TicketSync
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.maintenance import memory_maintenance
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.tokens import MemoryTokens
@@ -165,8 +163,9 @@ class World:
         )
         connections = MemoryConnectionStore(self.connection)
         search = TicketSearch(connections, self.store)
+        turns = Turns(MemoryDirectory(), connections, self.clock)
         self.creation = TicketCreation(
-            connections, self.store, MemoryIdempotencyStore(), search, self.delivery, self.clock
+            connections, self.store, MemoryIdempotencyStore(), search, turns, self.delivery, self.clock
         )
 
     async def create(self) -> Ticket:
@@ -315,37 +314,26 @@ class TestMetrics:
     async def test_of_a_run_of_the_timer(self, recorded: Recorded) -> None:
         app = Surroundings()
         connection = await app.connected()
-        servicenow, store = MemoryServiceNow(app.clock), MemoryTicketStore()
-        maintenance = Maintenance(
-            settings=Settings.model_validate(
-                {
-                    "PUBLIC_BASE_URL": "https://tickets.contoso.com",
-                    "KEY_VAULT_URL": "https://vault.example",
-                    "TABLES_URL": "https://tables.example",
-                    "RECONCILE_AT": time(2, 0),
-                }
-            ),
+        maintenance = memory_maintenance(
             connections=app.store,
-            sync_lease=Lease(app.leases, SYNC),
+            directory=app.directory,
             authorizations=app.authorizations,
-            reservations=MemoryIdempotencyStore(),
-            store=store,
             tokens=app.tokens,
             renewal=app.renewal,
             health=app.health,
-            delivery=TicketDelivery(store, servicenow, MemoryRequesterDirectory(), app.health, app.clock),
-            sync=TicketSync(app.store, store, servicenow, app.clock),
-            reconciliation=TicketReconciliation(app.store, store, servicenow, app.clock),
+            store=MemoryTicketStore(),
+            servicenow=MemoryServiceNow(app.clock),
             clock=app.clock,
+            SYNC_INTERVAL_S=600,
         )
         app.clock.advance(25 * 60)
         await maintenance.run()
-        app.clock.advance(60)
+        app.clock.advance(300)
         await maintenance.run()
         mine = {"connection_id": connection.connection_id}
         assert recorded.figures(telemetry.TOKENS_REFRESHED) == figure(1, **mine)
         assert recorded.figures(telemetry.CONSENT_DAYS_LEFT) == figure(99, **mine)
-        assert recorded.figures(telemetry.SYNC_LAG) == figure(60, **mine)
+        assert recorded.figures(telemetry.SYNC_LAG) == figure(300, **mine)
         runs = [each for each in recorded.spans if each.name == "connection_maintenance"]
         assert [attributes(each) for each in runs] == [mine, mine]
 

@@ -11,23 +11,21 @@ from hypothesis import strategies as st
 
 from shared.clock import CLOCKS_DIFFER, believed
 from shared.connections.grant.authorize import ConnectionAuthorization
-from shared.connections.grant.lease import SYNC, TOKENS, Lease
+from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens, is_refresh_due
 from shared.connections.model import ConnectionStatus, LastError, SyncState
 from shared.connections.status import ConnectionHealth
-from shared.maintenance import Maintenance
-from shared.settings import Settings
-from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, TicketDelivery, begin_attempt, is_deliverable
+from shared.maintenance.run import Maintenance
+from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.own_times import in_own_time
-from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
+from shared.tickets.reconcile import is_reconciliation_due
 from shared.tickets.summary import FOLD_AFTER, Summary
-from shared.tickets.sync import TicketSync, completed, first_bound, is_sync_due
+from shared.tickets.sync import completed, first_bound, is_sync_due
 from tests.memory.clock import START, ManualClock
-from tests.memory.idempotency_store import MemoryIdempotencyStore
-from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.maintenance import memory_maintenance
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import INTEGRATION_USER, SECRET_LIFETIME, Surroundings
@@ -36,14 +34,6 @@ from tests.unit.tickets.examples import new_ticket
 DAY = timedelta(days=1)
 TOMORROW = START + DAY
 INTERVAL_S = 300.0
-SETTINGS = Settings.model_validate(
-    {
-        "PUBLIC_BASE_URL": "https://tickets.contoso.com",
-        "KEY_VAULT_URL": "https://vault.example",
-        "TABLES_URL": "https://tables.example",
-        "RECONCILE_AT": time(2, 0),
-    }
-)
 
 
 @given(st.timedeltas(timedelta(days=-400), timedelta(days=400)), st.timedeltas(timedelta(), timedelta(days=2)))
@@ -122,21 +112,15 @@ class Hosts:
             clock=clock,
             sleep=app.sleep,
         )
-        return Maintenance(
-            settings=SETTINGS,
+        return memory_maintenance(
             connections=app.store,
-            sync_lease=Lease(leases, SYNC, app.sleep),
+            directory=app.directory,
             authorizations=app.authorizations,
-            reservations=MemoryIdempotencyStore(),
-            store=self.tickets,
             tokens=tokens,
             renewal=SecretRenewal(app.store, app.secrets, token_lease, clock, SECRET_LIFETIME),
             health=health,
-            delivery=TicketDelivery(
-                self.tickets, self.servicenow, MemoryRequesterDirectory(), health, clock, random=lambda: 0.0
-            ),
-            sync=TicketSync(app.store, self.tickets, self.servicenow, clock),
-            reconciliation=TicketReconciliation(app.store, self.tickets, self.servicenow, clock),
+            store=self.tickets,
+            servicenow=self.servicenow,
             clock=clock,
         )
 
@@ -192,18 +176,28 @@ async def test_the_tokens_that_it_got_are_not_used_past_their_end(hosts: Hosts) 
     await hosts.minutes_pass(90)
     stored = hosts.app.stored()
     assert stored.status is ConnectionStatus.CONNECTED
-    assert hosts.app.servicenow.accepts(await hosts.right.tokens.access_token(stored))
+    assert hosts.app.servicenow.accepts(await hosts.right.work.tokens.access_token(stored))
     refreshes = hosts.app.servicenow.refreshes
     await hosts.minutes_pass(5)
     assert hosts.app.servicenow.refreshes <= refreshes + 1
 
 
-@pytest.mark.parametrize("purpose", [TOKENS, SYNC])
-async def test_a_lease_with_which_it_died_holds_nobody_up(hosts: Hosts, purpose: str) -> None:
-    await hosts.wrong.sync_lease.leases.acquire_lease("contoso", purpose, duration_s=30)
+async def test_a_lease_with_which_it_died_holds_nobody_up(hosts: Hosts) -> None:
+    leases = hosts.app.leases.leases
+    await MemoryLeaseStore(hosts.wrong_clock, leases=leases).acquire_lease("contoso", TOKENS, duration_s=30)
     before = hosts.app.clock.now
-    async with Lease(hosts.right.sync_lease.leases, purpose, hosts.app.sleep).held("contoso"):
+    async with hosts.app.lease.held("contoso"):
         assert hosts.app.clock.now == before
+
+
+async def test_a_turn_with_which_it_died_holds_nobody_up(hosts: Hosts) -> None:
+    directory, served_at = hosts.app.directory, hosts.app.clock.now
+    entry = directory.entries["contoso"]
+    ends_at = hosts.wrong_clock.now + timedelta(seconds=30)
+    await directory.save_entry(replace(entry, holder="wrong", held_until_at=ends_at, due_at=ends_at))
+    await hosts.minutes_pass(1)
+    after = directory.entries["contoso"]
+    assert (after.holder, after.served_at) == (None, served_at + timedelta(minutes=1))
 
 
 async def test_an_authorization_under_way_can_be_completed(hosts: Hosts) -> None:

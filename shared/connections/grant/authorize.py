@@ -42,6 +42,7 @@ from shared.connections.ports import (
     UserDirectory,
 )
 from shared.connections.renaming import renamed
+from shared.connections.turns import Turns
 from shared.connections.views import authorize_path
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, ProblemMembers, Reauthorize, TryLater
 from shared.log import log_context, log_event
@@ -90,6 +91,7 @@ class ConnectionAuthorization:
     records: KnownRecords
     revocation: TokenRevocation
     lease: Lease
+    turns: Turns
     clock: Clock
     redirect_uri: str
 
@@ -166,6 +168,7 @@ class ConnectionAuthorization:
         with log_context(connection_id=pending.connection_id):
             connected = await self._completed(pending, _code(parameters, pending.connection_id), verifier)
             log_event("connection_authorized", started_by=pending.started_by)
+            await self.turns.wake(pending.connection_id)
         return connected
 
     async def _completed(self, pending: PendingAuthorization, code: Secret, verifier: Secret) -> Connection:

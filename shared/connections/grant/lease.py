@@ -19,8 +19,6 @@ from shared.log import log_event
 
 TOKENS: Final = "tokens"
 """Purpose of the lease of whoever writes a connection's tokens."""
-SYNC: Final = "sync"
-"""Purpose of the lease of whoever synchronises a connection or compares it."""
 LEASE_S: Final = 30.0
 RENEW_EVERY_S: Final = 10.0
 WAIT_S: Final = 20.0
@@ -33,12 +31,13 @@ class HeldLease:
 
     Attributes:
         waited: Whether somebody else held it before.
+        seconds: A clock that nobody sets, in seconds.
     """
 
     def __init__(self, lease_id: str, *, waited: bool, seconds: Callable[[], float]) -> None:
         self.lease_id = lease_id
         self.waited = waited
-        self._seconds = seconds
+        self.seconds = seconds
         self._taken = False
         self.extend(seconds())
 
@@ -53,7 +52,7 @@ class HeldLease:
     @property
     def is_lost(self) -> bool:
         """Whether somebody else has it, or may have it."""
-        return self._taken or self._seconds() >= self._until_s
+        return self._taken or self.seconds() >= self._until_s
 
     def require(self) -> None:
         """Raise TryLater (503 ``lease_lost``) when it is lost; to be called before what only its holder may do."""
@@ -126,29 +125,19 @@ class Lease:
     @asynccontextmanager
     async def _kept(self, connection_id: str, lease: HeldLease) -> AsyncIterator[None]:
         """Renew the lease inside the block, and give it back afterwards."""
-        renewal = asyncio.create_task(self._renew(connection_id, lease))
-        try:
-            yield
-        finally:
-            renewal.cancel()
-            await asyncio.wait({renewal})
-            await self._release(connection_id, lease)
-            if not renewal.cancelled():
-                renewal.result()
 
-    async def _renew(self, connection_id: str, lease: HeldLease) -> None:
-        renewed = True
-        while renewed:
-            await self.pause(RENEW_EVERY_S)
-            asked_at_s = self.seconds()
-            try:
-                renewed = await self.leases.renew_lease(connection_id, self.purpose, lease.lease_id, duration_s=LEASE_S)
-            except StorageUnavailable:
-                continue  # There is time for another try or two; after that it counts as lost.
-            if renewed:
-                lease.extend(asked_at_s)
-        lease.take_away()
-        log_event("lease_lost", level=logging.WARNING, connection_id=connection_id, purpose=self.purpose)
+        async def renew() -> bool:
+            leases, purpose = self.leases, self.purpose
+            is_ours = await leases.renew_lease(connection_id, purpose, lease.lease_id, duration_s=LEASE_S)
+            if not is_ours:
+                log_event("lease_lost", level=logging.WARNING, connection_id=connection_id, purpose=purpose)
+            return is_ours
+
+        async def release() -> None:
+            await self._release(connection_id, lease)
+
+        async with renewed(lease, renew, release, pause=self.pause):
+            yield
 
     async def _release(self, connection_id: str, lease: HeldLease) -> None:
         try:
@@ -156,3 +145,43 @@ class Lease:
         except StorageUnavailable as error:
             # It ends by itself; what was done under it is done.
             log_event("lease_not_released", level=logging.WARNING, connection_id=connection_id, code=error.code)
+
+
+@asynccontextmanager
+async def renewed(
+    lease: HeldLease,
+    renew: Callable[[], Awaitable[bool]],
+    release: Callable[[], Awaitable[None]],
+    *,
+    pause: Callable[[float], Awaitable[None]],
+) -> AsyncIterator[None]:
+    """Renew a lease inside the block, and give it back afterwards, however the block ends.
+
+    Args:
+        renew: Lets it last from now; returns whether it is still the holder's.
+    """
+    renewal = asyncio.create_task(_renew(lease, renew, pause))
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.wait({renewal})
+        await release()
+        if not renewal.cancelled():
+            renewal.result()
+
+
+async def _renew(
+    lease: HeldLease, renew: Callable[[], Awaitable[bool]], pause: Callable[[float], Awaitable[None]]
+) -> None:
+    is_ours = True
+    while is_ours:
+        await pause(RENEW_EVERY_S)
+        asked_at_s = lease.seconds()
+        try:
+            is_ours = await renew()
+        except StorageUnavailable:
+            continue  # There is time for another try or two; after that it counts as lost.
+        if is_ours:
+            lease.extend(asked_at_s)
+    lease.take_away()

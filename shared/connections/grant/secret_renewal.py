@@ -30,15 +30,19 @@ def renewal_after(lifetime: timedelta) -> timedelta:
     return lifetime * 2 / 3
 
 
-def is_renewal_due(connection: Connection, now: datetime, lifetime: timedelta) -> bool:
-    """Whether the connection's secrets have to be written again.
+def renewal_due_at(connection: Connection, now: datetime, lifetime: timedelta) -> datetime | None:
+    """Return when the connection's secrets have to be written again; None where there are none.
 
-    They are, too, when nobody knows how old they are, as after a release that gave them no end.
+    That is now when nobody knows how old they are, as after a release that gave them no end.
     """
     if connection.status in _WITHOUT_SECRETS:
-        return False
-    renew_at = believed(connection.secrets_renew_at, now, ahead=renewal_after(lifetime))
-    return renew_at is None or renew_at <= now
+        return None
+    return max(now, believed(connection.secrets_renew_at, now, ahead=renewal_after(lifetime)) or now)
+
+
+def is_renewal_due(connection: Connection, now: datetime, lifetime: timedelta) -> bool:
+    """Whether the connection's secrets have to be written again now."""
+    return renewal_due_at(connection, now, lifetime) == now
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from shared.connections.status import (
     is_refresh_token_outdated,
     is_same_grant,
     may_refresh,
+    may_refresh_at,
     with_refresh_token_outdated,
     with_refresh_token_stored,
 )
@@ -68,18 +69,36 @@ def with_access_token(connection: Connection, tokens: TokenSet, version: str | N
     )
 
 
-def is_refresh_due(connection: Connection, now: datetime) -> bool:
-    """Whether the timer has to refresh the access token: after two thirds of its life, or when there is none.
+def refresh_due_at(connection: Connection, now: datetime) -> datetime | None:
+    """Return when the timer has to refresh the access token: after two thirds of its life, or now when there is none.
 
-    A refused consent is asked for again as :func:`shared.connections.status.may_refresh` says.
+    A refused consent is asked for again as :func:`shared.connections.status.may_refresh_at` says; None where it is not.
     """
-    if not may_refresh(connection, now):
+    asked_at = may_refresh_at(connection, now)
+    if asked_at is None or connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return asked_at
+    refresh_at = connection.access_token_refresh_at
+    return now if refresh_at is None or _is_from_the_future(connection, now) else max(now, refresh_at)
+
+
+def is_refresh_due(connection: Connection, now: datetime) -> bool:
+    """Whether the timer has to refresh the access token now."""
+    return refresh_due_at(connection, now) == now
+
+
+def access_from(connection: Connection, now: datetime) -> datetime | None:
+    """Return from when the instance can be called; None when only a person can change that.
+
+    While the token endpoint may be asked, that is now: whether a token is to be had shows when one is needed.
+    """
+    return now if _lasts(connection, LEAST_S, now) else may_refresh_at(connection, now)
+
+
+def _lasts(connection: Connection, seconds: float, now: datetime) -> bool:
+    ends_at = connection.access_token_expires_at
+    if ends_at is None or _is_from_the_future(connection, now):
         return False
-    if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
-        return True
-    if connection.access_token_refresh_at is None or connection.access_token_refresh_at <= now:
-        return True
-    return _is_from_the_future(connection, now)
+    return ends_at - now > timedelta(seconds=seconds)
 
 
 def _is_from_the_future(connection: Connection, now: datetime) -> bool:
@@ -171,7 +190,7 @@ class AccessTokens:
             if lease.waited:
                 _raise_failure_since(current, began_at, self._clock())
             renewed_meanwhile = current.access_token_version != connection.access_token_version
-            if renewed_meanwhile and self._lasts(current, EARLY_S):
+            if renewed_meanwhile and _lasts(current, EARLY_S, self._clock()):
                 return current
             unstored = self._unstored_of(current)
             if unstored is not None and unstored.issued_at > began_at:
@@ -355,12 +374,6 @@ class AccessTokens:
             raise _changed_meanwhile()
         return current
 
-    def _lasts(self, connection: Connection, seconds: float) -> bool:
-        ends_at, now = connection.access_token_expires_at, self._clock()
-        if ends_at is None or _is_from_the_future(connection, now):
-            return False
-        return ends_at - now > timedelta(seconds=seconds)
-
     async def _usable(self, connection: Connection, lasting_s: float) -> Secret | None:
         """Return the connection's access token if it lasts for so long and can be had."""
         unstored = self._unstored.get(connection.connection_id)
@@ -368,7 +381,7 @@ class AccessTokens:
             lasts = unstored.ends_at - self._clock() > timedelta(seconds=lasting_s)
             return unstored.tokens.access_token if lasts else None
         version = connection.access_token_version
-        if version is None or connection.is_removed or not self._lasts(connection, lasting_s):
+        if version is None or connection.is_removed or not _lasts(connection, lasting_s, self._clock()):
             return None
         if version == self._replaced.get(connection.connection_id):
             return None

@@ -26,6 +26,7 @@ from shared.connections.grant.secret_names import access_token_name, client_secr
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection, ConnectionStatus, KindSettings, SyncState, TicketKind
 from shared.connections.status import ConnectionHealth
+from shared.connections.turns import Turns
 from shared.errors import CrossScopeRefused
 from shared.outbound.transport import Transport
 from shared.secret import Secret
@@ -36,6 +37,7 @@ from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
 from tests.memory.ticket_store import MemoryTicketStore
@@ -111,6 +113,7 @@ class Checking:
         )
         check = ConnectionCheck(
             connections=self.store,
+            turns=Turns(MemoryDirectory(), self.store, now),
             tokens=tokens,
             server=servicenow.oauth,
             users=servicenow.users,

@@ -334,7 +334,7 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     tables: Tables, clock: ManualClock
 ) -> None:
     users = CountingUsers(clock)
-    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    directory = AzureRequesterDirectory(tables.directory, users, clock)
 
     async def asked(email: str = "Aiko@contoso.com", connection: Connection = BARE) -> tuple[str | None, int]:
         return await directory.sys_id_of(connection, email), users.asked
@@ -349,7 +349,7 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     clock.advance(1)
     assert await asked() == ("0" * 32, 3)
     assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
-    rows = [row async for row in tables.connections.list_entities()]
+    rows = [row async for row in tables.directory.list_entities()]
     assert "aiko" not in repr(rows).casefold()
     # Folding case would give the one the user that was found for the other.
     assert await asked("strasse@contoso.com") == ("0" * 32, 5)
@@ -364,9 +364,9 @@ async def test_what_a_wrong_clock_remembers_of_a_requester_does_not_last(
     users.found = found
     wrong = ManualClock(clock.now)
     wrong.advance(86_400)
-    await AzureRequesterDirectory(tables.connections, users, wrong).sys_id_of(BARE, "aiko@contoso.com")
+    await AzureRequesterDirectory(tables.directory, users, wrong).sys_id_of(BARE, "aiko@contoso.com")
     users.found = "1" * 32
-    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    directory = AzureRequesterDirectory(tables.directory, users, clock)
     assert await directory.sys_id_of(BARE, "aiko@contoso.com") == "1" * 32
 
 
@@ -374,7 +374,7 @@ async def test_what_is_remembered_of_a_requester_counts_for_nothing_when_asked_a
     tables: Tables, clock: ManualClock
 ) -> None:
     users = CountingUsers(clock)
-    first, second = (AzureRequesterDirectory(tables.connections, users, clock) for _ in range(2))
+    first, second = (AzureRequesterDirectory(tables.directory, users, clock) for _ in range(2))
     assert await first.sys_id_of(BARE, "aiko@contoso.com") is None
     users.found = "0" * 32
     assert await first.sys_id_of(BARE, "aiko@contoso.com") is None
@@ -389,15 +389,15 @@ async def test_a_requester_is_asked_for_once_by_all_instances_of_the_app_and_rea
 ) -> None:
     users = CountingUsers(clock)
     users.found = "0" * 32
-    await AzureRequesterDirectory(tables.connections, users, clock).sys_id_of(BARE, "aiko@contoso.com")
-    another = AzureRequesterDirectory(tables.connections, users, clock)
+    await AzureRequesterDirectory(tables.directory, users, clock).sys_id_of(BARE, "aiko@contoso.com")
+    another = AzureRequesterDirectory(tables.directory, users, clock)
     assert await another.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     assert users.asked == 1
 
     async def not_again(*_: object) -> None:
         raise AssertionError("the row was read before")
 
-    monkeypatch.setattr(tables.connections, "get_entity", not_again)
+    monkeypatch.setattr(tables.directory, "get_entity", not_again)
     assert await another.sys_id_of(BARE, "aiko@contoso.com") == "0" * 32
     monkeypatch.undo()
     clock.advance(86_400)
@@ -410,7 +410,7 @@ async def test_only_so_many_requesters_are_kept_in_memory(
 ) -> None:
     monkeypatch.setattr("shared.storage.requesters.KNOWN_MOST", 2)
     users = CountingUsers(clock)
-    directory = AzureRequesterDirectory(tables.connections, users, clock)
+    directory = AzureRequesterDirectory(tables.directory, users, clock)
     for name in "abcab":
         assert await directory.sys_id_of(BARE, f"{name}@contoso.com") is None
         assert len(directory._known) <= 2

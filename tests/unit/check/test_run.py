@@ -53,6 +53,7 @@ def tickets() -> MemoryTicketStore:
 def check(app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore) -> ConnectionCheck:
     return ConnectionCheck(
         connections=app.store,
+        turns=app.turns,
         tokens=app.tokens,
         server=app.servicenow,
         users=app.servicenow,

@@ -16,9 +16,11 @@ from shared.connections.model import Connection
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.requests import ConnectionRequest
 from shared.connections.status import ConnectionHealth
+from shared.connections.turns import Turns
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.known_records import MemoryKnownRecords
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import MemoryProbe
@@ -57,6 +59,8 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         self.store = MemoryConnectionStore(step=self.step)
+        self.directory = MemoryDirectory(self.step)
+        self.turns = Turns(self.directory, self.store, self.clock)
         self.secrets = MemorySecretStore(self.step)
         self.leases = MemoryLeaseStore(self.clock, self.step)
         self.authorizations = MemoryAuthorizationStore(self.step)
@@ -68,7 +72,7 @@ class Surroundings:
         revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
         self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
         self.configuration = ConnectionConfiguration(
-            self.store, self.secrets, revocation, self.lease, self.clock, SECRET_LIFETIME
+            self.store, self.secrets, revocation, self.lease, self.turns, self.clock, SECRET_LIFETIME
         )
         self.renewal = SecretRenewal(self.store, self.secrets, self.lease, self.clock, SECRET_LIFETIME)
         self.removal = ConnectionRemoval(self.store, self.secrets, revocation, self.lease, self.clock)
@@ -82,6 +86,7 @@ class Surroundings:
             records=self.known_records,
             revocation=revocation,
             lease=self.lease,
+            turns=self.turns,
             clock=self.clock,
             redirect_uri=self.redirect_uri,
         )

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.changes import change_sync_state
 from shared.connections.model import Connection, ConnectionStatus, SyncState
 from shared.connections.renaming import proved_address, renamed, with_address
 from shared.errors import FixConfiguration, FixRequest
@@ -81,16 +80,15 @@ async def app() -> Surroundings:
     """A connected connection with a synchronisation state and known records."""
     surroundings = Surroundings()
     await surroundings.connected()
-    await change_sync_state(
-        surroundings.store, "contoso", lambda state: replace(state, watermark=OF_THE_RENAMED.watermark)
-    )
+    entry = surroundings.directory.entries["contoso"]
+    await surroundings.directory.save_entry(replace(entry, sync=replace(OF_THE_RENAMED, instance=INSTANCE)))
     surroundings.known_records.numbers[INSTANCE] = KNOWN
     surroundings.probe.numbers = dict(KNOWN)
     return surroundings
 
 
-def watermark(app: Surroundings) -> str | None:
-    return app.store.sync_states["contoso"].watermark
+async def watermark(app: Surroundings) -> str | None:
+    return (await app.turns.sync_state(app.stored())).watermark
 
 
 async def test_a_proved_renaming_takes_the_tickets_along(app: Surroundings) -> None:
@@ -100,7 +98,7 @@ async def test_a_proved_renaming_takes_the_tickets_along(app: Surroundings) -> N
     connected = await app.authorized()
     assert (connected.status, connected.renamed_from) == (ConnectionStatus.CONNECTED, None)
     assert connected.is_at(INSTANCE)
-    assert watermark(app) == OF_THE_RENAMED.watermark
+    assert await watermark(app) == OF_THE_RENAMED.watermark
 
 
 @pytest.mark.parametrize("seen", [{}, {**KNOWN, "0b" * 16: "INC0099999"}], ids=["no record", "another number"])
@@ -132,12 +130,12 @@ async def test_a_claim_that_is_taken_back_is_another_instance(app: Surroundings)
     await app.configured(instance=NEW, same_instance=False, client_secret=...)
     connected = await app.authorized()
     assert not connected.is_at(INSTANCE)
-    assert watermark(app) is None
+    assert await watermark(app) is None
 
 
 async def test_without_the_choice_everything_is_as_before(app: Surroundings) -> None:
     await app.configured(instance=NEW, client_secret=CLIENT_SECRET)
-    assert watermark(app) is None
+    assert await watermark(app) is None
     connected = await app.authorized()
     assert (connected.former_instances, connected.is_at(INSTANCE)) == ({}, False)
 

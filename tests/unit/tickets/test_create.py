@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.connections.directory import AT_ONCE
 from shared.connections.model import Connection, ConnectionStatus, LastError
+from shared.connections.turns import Turns
 from shared.errors import FixRequest, StorageUnavailable
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
@@ -17,6 +19,7 @@ from shared.tickets.search import TicketSearch
 from shared.tickets.warnings import keys_of
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
@@ -42,11 +45,13 @@ class World:
         self.store = MemoryTicketStore()
         self.servicenow = MemoryServiceNow(self.clock)
         self.connections = MemoryConnectionStore(*connections)
+        self.directory = MemoryDirectory()
         self.creation = TicketCreation(
             connections=self.connections,
             store=self.store,
             reservations=MemoryIdempotencyStore(),
             search=TicketSearch(self.connections, self.store),
+            turns=Turns(self.directory, self.connections, self.clock),
             delivery=TicketDelivery(
                 store=self.store,
                 records=self.servicenow,
@@ -251,6 +256,15 @@ async def test_a_repetition_does_not_wait_for_a_ticket_that_waits_itself() -> No
     assert first.ticket.delivery.status is Delivery.PENDING
     assert (await world.create(key="key")).ticket == first.ticket
     assert world.slept == []
+
+
+async def test_only_a_ticket_that_waits_makes_its_connection_due() -> None:
+    world = World(a_connection())
+    await world.create()
+    assert world.directory.entries == {}
+    world.servicenow.write_faults.append(WriteFault.THROTTLED)
+    await world.create()
+    assert world.directory.entries[CONNECTION_ID].due_at == AT_ONCE
 
 
 @pytest.mark.parametrize("connection_id", [None, CONNECTION_ID])

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.model import Connection, ConnectionStatus, SyncState
+from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
@@ -33,6 +34,7 @@ from shared.tickets.sync import TicketSync
 from tests.memory import servicenow, ticket_store
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.steps import Actor, Stage
@@ -89,12 +91,13 @@ class World(RuleBasedStateMachine):
             store=self.store,
             reservations=MemoryIdempotencyStore(step),
             search=TicketSearch(self.connections, self.store),
+            turns=Turns(MemoryDirectory(step), self.connections, self.clock),
             delivery=self.delivery,
             clock=self.clock,
             sleep=lambda seconds: step("sleep"),
         )
+        self.kept = OpenSyncState(SyncState())
         self.sync = TicketSync(
-            connections=self.connections,
             store=self.store,
             records=self.servicenow,
             clock=self.clock,
@@ -124,7 +127,9 @@ class World(RuleBasedStateMachine):
                 ticket = data.draw(st.sampled_from(self.tickets))
                 actor = self.stage.start(who, self.delivery.retry(self.connection, ticket))
             case "sync" if self.syncing not in self.stage.living:
-                actor = self.syncing = self.stage.start(who, self.sync.run(self.connection, deadline=deadline))
+                actor = self.syncing = self.stage.start(
+                    who, self.sync.run(self.connection, self.kept, deadline=deadline)
+                )
             case _:
                 key = data.draw(st.sampled_from([None, "key"]))
                 request = self.creation.create(REQUEST, REQUESTER, caller="caller", idempotency_key=key)
@@ -239,7 +244,7 @@ class World(RuleBasedStateMachine):
                 self.stage.run(self.delivery.retry(connection, ticket))
         for _ in range(2):
             self.clock.advance(300)
-            self.stage.run(self.sync.run(connection, deadline=self.clock() + timedelta(seconds=50)))
+            self.stage.run(self.sync.run(connection, self.kept, deadline=self.clock() + timedelta(seconds=50)))
         self.no_ticket_has_a_second_record()
         self.a_delivered_ticket_points_to_its_record()
         for ticket in self.tickets:

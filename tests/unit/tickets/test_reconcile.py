@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import SyncState
+from shared.connections.turns import OpenSyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable
 from shared.servicenow.states import phase_of
 from shared.tickets.deliver import failed
@@ -18,7 +19,6 @@ from shared.tickets.reach import Reach
 from shared.tickets.reconcile import GRACE, MANY, ReconciliationCounts, TicketReconciliation, is_reconciliation_due
 from shared.tickets.record_effects import with_record
 from tests.memory.clock import START, ManualClock
-from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.servicenow import MemoryServiceNow, ReadFault, as_shown
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
@@ -33,11 +33,10 @@ class World:
         self.clock = ManualClock(START)
         self.page_s = 0.0
         self.connection = a_connection()
-        self.connections = MemoryConnectionStore(self.connection)
+        self.kept = OpenSyncState(SyncState())
         self.store = MemoryTicketStore()
         self.servicenow = MemoryServiceNow(self.clock, step=self.step)
         self.reconciliation = TicketReconciliation(
-            connections=self.connections,
             store=self.store,
             records=self.servicenow,
             clock=self.clock,
@@ -63,7 +62,7 @@ class World:
         return sorted(made, key=lambda ticket: ticket.ticket_id)
 
     async def run(self) -> ReconciliationCounts:
-        return await self.reconciliation.run(self.connection, deadline=self.clock() + timedelta(seconds=50))
+        return await self.reconciliation.run(self.connection, self.kept, deadline=self.clock() + timedelta(seconds=50))
 
     async def run_to_the_end(self) -> list[ReconciliationCounts]:
         runs = [await self.run()]
@@ -87,7 +86,7 @@ class World:
 
     @property
     def state(self) -> SyncState:
-        return self.connections.sync_states[CONNECTION_ID]
+        return self.kept.state
 
 
 def kinds(ticket: Ticket) -> list[EventKind]:
@@ -508,36 +507,8 @@ async def test_a_failed_run_is_not_complete() -> None:
     world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
     with pytest.raises(ServiceNowUnavailable):
         await world.run()
-    assert CONNECTION_ID not in world.connections.sync_states
-    assert (await world.run()).complete
-
-
-async def test_a_request_for_a_synchronisation_meanwhile_is_kept() -> None:
-    world = World()
-    await world.tickets(1)
-
-    async def meanwhile(name: str) -> None:
-        stored = await world.connections.get_sync_state(CONNECTION_ID)
-        await world.connections.save_sync_state(CONNECTION_ID, replace(stored, requested_at=START))
-
-    world.servicenow._step = meanwhile
-    assert (await world.run()).complete
-    assert world.state.requested_at == START
-    assert world.state.reconciled_at is not None
-
-
-async def test_a_state_that_is_reset_meanwhile_stays_reset() -> None:
-    world = World()
-    await world.tickets(1)
-    await world.run()
-
-    async def meanwhile(name: str) -> None:
-        stored = await world.connections.get_sync_state(CONNECTION_ID)
-        await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=stored.etag))
-
-    world.servicenow._step = meanwhile
-    await world.run()
     assert world.state == SyncState()
+    assert (await world.run()).complete
 
 
 # Lost rights
@@ -551,7 +522,7 @@ async def test_mass_disappearance_is_held_back() -> None:
         await world.run()
     assert caught.value.code == "records_not_visible"
     assert all(world.stored(ticket) == ticket for ticket in tickets)
-    assert world.connections.sync_states.get(CONNECTION_ID, SyncState()).reconciled_at is None
+    assert world.state.reconciled_at is None
     world.servicenow.hidden = set()
     assert (await world.run()).deleted == 0
 

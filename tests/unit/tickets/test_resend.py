@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from shared.connections import directory
 from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.turns import Turns
 from shared.errors import FixRequest
 from shared.tickets.deliver import LEASE_S, TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
@@ -16,6 +18,8 @@ from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import MAX_RETRIED, read_retry_request
 from shared.tickets.resend import AT_ONCE, AT_ONCE_S, Resent, TicketResending
 from tests.memory.clock import ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.directory import MemoryDirectory
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
@@ -39,8 +43,10 @@ class World:
             MemoryInstanceHealth(),
             self.clock,
         )
-        self.resending = TicketResending(self.store, self.delivery, self.clock)
         self.connection = a_connection()
+        self.directory = MemoryDirectory()
+        turns = Turns(self.directory, MemoryConnectionStore(self.connection), self.clock)
+        self.resending = TicketResending(self.store, self.delivery, turns, self.clock)
 
     async def step(self, name: str) -> None:
         if name == "create_record answers":
@@ -174,3 +180,21 @@ def test_a_request_names_tickets_in_one_way(body: object) -> None:
         read_retry_request(body)
     assert (caught.value.code, caught.value.status) == ("invalid_retry", 422)
     assert read_retry_request({"filter": {}}).ticket_ids is None
+
+
+@pytest.mark.parametrize("all_at_once", [True, False])
+async def test_only_tickets_that_wait_make_their_connection_due(all_at_once: bool) -> None:
+    world = World()
+
+    async def send_again(*faults: WriteFault) -> None:
+        [ticket] = await world.refused(1)
+        world.servicenow.write_faults += faults
+        if all_at_once:
+            await world.resend([ticket])
+        else:
+            await world.resending.retry(world.connection, ticket)
+
+    await send_again()
+    assert world.directory.entries == {}
+    await send_again(WriteFault.THROTTLED)
+    assert world.directory.entries[CONNECTION_ID].due_at == directory.AT_ONCE

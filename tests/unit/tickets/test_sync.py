@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import Place, SyncState
+from shared.connections.turns import OpenSyncState
 from shared.errors import (
     AccessRefused,
     AnswerTooLarge,
@@ -25,6 +26,7 @@ from shared.tickets.reach import TRY_MORE_AFTER, Reach
 from shared.tickets.record_effects import with_record
 from shared.tickets.sync import (
     CONFLICT_TRIES,
+    HALF_A_MINUTE_S,
     LATE_COMMIT_S,
     SyncCounts,
     TicketSync,
@@ -33,7 +35,6 @@ from shared.tickets.sync import (
     is_sync_due,
 )
 from tests.memory.clock import START, ManualClock
-from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
 from tests.memory.ticket_store import MemoryTicketStore, WriteFault
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, delivered_ticket, new_ticket, record_for
@@ -52,11 +53,10 @@ class World:
         self.clock = ManualClock()
         self.page_s = 0.0
         self.connection = a_connection()
-        self.connections = MemoryConnectionStore(self.connection)
+        self.kept = OpenSyncState(SyncState())
         self.store = MemoryTicketStore()
         self.servicenow = MemoryServiceNow(self.clock, skew=timedelta(seconds=skew_s), step=self.step)
         self.sync = TicketSync(
-            connections=self.connections,
             store=self.store,
             records=self.servicenow,
             clock=self.clock,
@@ -76,7 +76,7 @@ class World:
         return sorted(made, key=lambda ticket: ticket.ticket_id)
 
     async def run(self, *, within_s: float = 50.0) -> SyncCounts:
-        return await self.sync.run(self.connection, deadline=self.clock() + timedelta(seconds=within_s))
+        return await self.sync.run(self.connection, self.kept, deadline=self.clock() + timedelta(seconds=within_s))
 
     async def settle(self) -> None:
         """Run until an idle run has nothing to look at any more."""
@@ -89,7 +89,7 @@ class World:
 
     @property
     def state(self) -> SyncState:
-        return self.connections.sync_states[CONNECTION_ID]
+        return self.kept.state
 
     @property
     def pages(self) -> int:
@@ -295,7 +295,7 @@ async def test_the_first_answer_counts_when_a_connection_comes_back_to_its_insta
         assert stored.record is not None
         wrong = replace(stored.record, state="7", mod_count=9, updated_at_text="2027-01-01 00:00:00")
         await world.store.update_ticket(stored, replace(stored, record=wrong, phase=Phase.CLOSED))
-    await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=world.state.etag))
+    world.kept.state = SyncState()
     assert not (await world.run(within_s=0)).complete
     await world.run()
     world.assert_same()
@@ -596,42 +596,6 @@ async def test_a_failed_run_begins_again() -> None:
 # Others at the same time
 
 
-async def test_somebody_asks_for_a_run_while_one_is_under_way() -> None:
-    world = World()
-    (ticket,) = await world.tickets(1)
-    asked_at = START + timedelta(seconds=1)
-
-    async def meanwhile(name: str) -> None:
-        if name == "list_changes answers":
-            stored = await world.connections.get_sync_state(CONNECTION_ID)
-            await world.connections.save_sync_state(CONNECTION_ID, replace(stored, requested_at=asked_at))
-            world.servicenow._step = world.step
-
-    world.servicenow._step = meanwhile
-    assert (await world.run()).complete
-    assert world.state.watermark is not None
-    assert world.state.requested_at == asked_at
-    assert is_sync_due(world.state, world.clock(), INTERVAL_S)
-    await world.run()
-    assert world.state.requested_at is None
-    assert world.stored(ticket) == ticket
-
-
-async def test_a_state_that_is_reset_meanwhile_stays_reset() -> None:
-    """An administrator points the connection to another instance during a run."""
-    world = World()
-    await world.tickets(1)
-
-    async def meanwhile(name: str) -> None:
-        if name == "list_changes answers":
-            stored = await world.connections.get_sync_state(CONNECTION_ID)
-            await world.connections.save_sync_state(CONNECTION_ID, SyncState(etag=stored.etag))
-
-    world.servicenow._step = meanwhile
-    await world.run()
-    assert world.state == SyncState()
-
-
 async def test_a_ticket_that_somebody_changes_meanwhile_is_read_again() -> None:
     world = World()
     tickets = await world.tickets(3)
@@ -730,7 +694,7 @@ def test_first_bound() -> None:
 def test_when_a_run_is_due(passed_s: float, interval_s: float) -> None:
     state = SyncState(last_started_at=START)
     now = START + timedelta(seconds=passed_s)
-    assert is_sync_due(state, now, interval_s) == (timedelta(seconds=passed_s) >= timedelta(seconds=interval_s))
+    assert is_sync_due(state, now, interval_s) == (now >= START + timedelta(seconds=interval_s - HALF_A_MINUTE_S))
     assert is_sync_due(replace(state, requested_at=now), now, interval_s)
     assert is_sync_due(replace(state, resume_at=Place(("2026-03-02 00:01:00", "0" * 32))), now, interval_s)
     assert is_sync_due(SyncState(), now, interval_s)
@@ -755,10 +719,9 @@ async def test_a_record_without_a_time_is_applied_and_moves_nothing() -> None:
 async def test_a_stored_watermark_that_is_no_time_is_none(watermark: str | None, seen: bool) -> None:
     world = World()
     (ticket,) = await world.tickets(1)
-    world.connections.sync_states[CONNECTION_ID] = SyncState(
+    world.kept.state = SyncState(
         watermark=watermark,
         resume_at=Place((watermark, "0a" * 16)) if seen and watermark is not None else None,
-        etag="1",
     )
     await world.run()
     assert world.state.watermark == world.stored(ticket).record.updated_at_text  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.connections.grant.lease import LEASE_S, RENEW_EVERY_S, SYNC, WAIT_S, Lease
+from shared.connections.grant.lease import LEASE_S, RENEW_EVERY_S, TOKENS, WAIT_S, Lease
 from shared.errors import StorageUnavailable, TryLater
 from tests.memory.clock import ManualClock
 from tests.memory.lease_store import MemoryLeaseStore
@@ -37,7 +37,7 @@ class Holders:
         await asyncio.sleep(0)
 
     def lease(self) -> Lease:
-        return Lease(self.store, SYNC, self._sleep, self._pause, lambda: self.clock.now.timestamp())
+        return Lease(self.store, TOKENS, self._sleep, self._pause, lambda: self.clock.now.timestamp())
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, with everybody's renewals."""
@@ -69,7 +69,7 @@ async def test_a_lease_lasts_as_long_as_the_work_under_it(holders: Holders) -> N
 
 
 async def test_a_holder_that_died_is_succeeded_soon(holders: Holders) -> None:
-    await holders.store.acquire_lease("contoso", SYNC, duration_s=LEASE_S)
+    await holders.store.acquire_lease("contoso", TOKENS, duration_s=LEASE_S)
     holders.clock.advance(LEASE_S - 1)
     assert not await holders.is_free()
     holders.clock.advance(1)

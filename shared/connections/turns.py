@@ -1,0 +1,221 @@
+"""Turns: one instance of the app at a time does a connection's work.
+
+A turn is taken by one conditional write of the connection's row in the directory, and ended by another, which stores
+what came of it. In between it is renewed like any lease. Whoever wakes the connection meanwhile changes the row, and
+the end notices: the connection is due again, and a request for a synchronisation is not taken for the one just done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock, steady_clock_s
+from shared.connections.changes import change_sync_state
+from shared.connections.directory import AT_ONCE, TURN_S, DirectoryEntry, sync_state_of
+from shared.connections.grant.lease import HeldLease, renewed
+from shared.connections.model import Connection, SyncState
+from shared.connections.ports import ConnectionDirectory, ConnectionStore, RowChanged
+from shared.errors import StorageUnavailable, TryLater
+from shared.log import log_event
+
+TRIES: Final = 5
+
+
+class OpenSyncState:
+    """A synchronisation state that somebody works on; whoever opened it stores what it holds, however the work ends."""
+
+    def __init__(self, state: SyncState) -> None:
+        self.state = state
+
+
+class Turn:
+    """A turn inside its block.
+
+    Attributes:
+        entry: The row as it is stored.
+        lease: Whether the turn still is this holder's.
+        sync: The synchronisation state, stored at the end of the turn.
+        due_at, status, pending, failed: What the end of the turn stores.
+    """
+
+    def __init__(self, entry: DirectoryEntry, lease: HeldLease) -> None:
+        self.entry = entry
+        self.lease = lease
+        self.sync = OpenSyncState(_state(entry))
+        self.due_at = entry.due_at
+        self.status = entry.status
+        self.pending, self.failed = entry.pending, entry.failed
+        self.taken_requested_at = entry.requested_at
+        self.is_woken = False
+
+    def begin(self, connection: Connection) -> SyncState:
+        """Go on with what is known of the connection's present instance; return it."""
+        self.sync.state = sync_state_of(connection, self.sync.state)
+        return self.sync.state
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns at connections.
+
+    Attributes:
+        connections: Where release 0.1 has kept the synchronisation states.
+        pause: Sleeps between two renewals.
+        seconds: A clock that nobody sets, in seconds.
+    """
+
+    directory: ConnectionDirectory
+    connections: ConnectionStore
+    clock: Clock
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    seconds: Callable[[], float] = steady_clock_s
+
+    @asynccontextmanager
+    async def taken(self, entry: DirectoryEntry) -> AsyncIterator[Turn | None]:
+        """Have the connection's turn inside the block; gives None, at once, when somebody else has or just had it.
+
+        Args:
+            entry: The row as it was read.
+        """
+        turn = await self._take(entry)
+        if turn is None:
+            yield None
+            return
+
+        async def renew() -> bool:
+            until_at = self.clock() + timedelta(seconds=TURN_S)
+            return await self._store(turn, lambda stored: replace(stored, held_until_at=until_at))
+
+        async def end() -> None:
+            await self._end(turn)
+
+        async with renewed(turn.lease, renew, end, pause=self.pause):
+            yield turn
+
+    async def sync_state(self, connection: Connection) -> SyncState:
+        """Return how far the synchronisation of a connection has come. Raises StorageUnavailable."""
+        entry = await self._completed(await self.directory.get_entry(connection.connection_id))
+        return sync_state_of(connection, _state(entry))
+
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+        """Make the connection due at once. That it could not be done is logged: it is looked at soon in any case."""
+        try:
+            await self.directory.wake(connection_id, requested_at=requested_at)
+        except StorageUnavailable as error:
+            log_event("connection_not_woken", level=logging.WARNING, connection_id=connection_id, code=error.code)
+
+    async def copy_for_release_0_1(self, turn: Turn, before: SyncState) -> None:
+        """Store for hosts of release 0.1 what the turn has changed of the state, except what every run changes.
+
+        They keep their own state and work from it beside this release; both are complete by themselves, and tickets are
+        guarded by their etags. With the copy, a rollback goes on from here instead of reading everything again. A
+        request made there is kept until it has been served.
+        """
+        after = turn.sync.state
+        if turn.lease.is_lost or _lasting(before) == _lasting(after):
+            return
+
+        def change(former: SyncState) -> SyncState:
+            is_served = former.requested_at == before.requested_at
+            requested_at = after.requested_at if is_served else former.requested_at
+            return replace(after, requested_at=requested_at, kept=former.kept, etag=former.etag)
+
+        try:
+            await change_sync_state(self.connections, turn.entry.connection_id, change)
+        except TryLater as error:
+            log_event(
+                "sync_state_not_copied",
+                level=logging.WARNING,
+                connection_id=turn.entry.connection_id,
+                code=error.code,
+            )
+
+    async def _completed(self, entry: DirectoryEntry) -> DirectoryEntry:
+        """Return the row with the state that release 0.1 has kept, where it has none of its own yet."""
+        if entry.sync is not None:
+            return entry
+        former = await self.connections.get_sync_state(entry.connection_id)
+        return replace(entry, sync=former, requested_at=entry.requested_at or former.requested_at)
+
+    async def _take(self, entry: DirectoryEntry) -> Turn | None:
+        holder = secrets.token_hex(16)
+        for _ in range(TRIES):
+            now, asked_at_s = self.clock(), self.seconds()
+            if entry.is_held(now):
+                return None
+            until_at = now + timedelta(seconds=TURN_S)
+            entry = await self._completed(entry)
+            try:
+                taken = await self.directory.save_entry(replace(entry, holder=holder, held_until_at=until_at))
+            except RowChanged:
+                taken = await self.directory.get_entry(entry.connection_id)
+            if taken.holder == holder:  # also where the answer to our own write was lost, and it was repeated
+                lease = HeldLease(holder, waited=False, seconds=self.seconds)
+                lease.extend(asked_at_s)
+                return Turn(taken, lease)
+            if taken.served_at != entry.served_at:
+                return None
+            entry = taken
+        return None
+
+    async def _end(self, turn: Turn) -> None:
+        ended_at = self.clock()
+
+        def end(stored: DirectoryEntry) -> DirectoryEntry:
+            state = turn.sync.state
+            is_asked_again = stored.requested_at != turn.taken_requested_at
+            return replace(
+                stored,
+                due_at=AT_ONCE if turn.is_woken else turn.due_at,
+                served_at=ended_at,
+                requested_at=stored.requested_at if is_asked_again else state.requested_at,
+                status=turn.status,
+                pending=turn.pending,
+                failed=turn.failed,
+                holder=None,
+                held_until_at=None,
+                sync=replace(state, requested_at=None),
+            )
+
+        try:
+            await self._store(turn, end)
+        except StorageUnavailable as error:
+            # It ends by itself, and its work is done once more: nothing of that is lost or doubled.
+            log_event("turn_not_ended", level=logging.WARNING, connection_id=turn.entry.connection_id, code=error.code)
+
+    async def _store(self, turn: Turn, change: Callable[[DirectoryEntry], DirectoryEntry]) -> bool:
+        """Store a change of the row as long as the turn is this holder's; return whether it is."""
+        connection_id = turn.entry.connection_id
+        for _ in range(TRIES):
+            wanted = change(turn.entry)
+            try:
+                turn.entry = await self.directory.save_entry(wanted)
+            except RowChanged:
+                current = await self.directory.get_entry(connection_id)
+            else:
+                return True
+            if current == wanted:
+                turn.entry = current
+                return True  # The answer to our own write was lost, and it was repeated.
+            if current.holder != turn.lease.lease_id:
+                break
+            turn.is_woken = True
+            turn.entry = current
+        log_event("lease_lost", level=logging.WARNING, connection_id=connection_id, purpose="turn")
+        return False
+
+
+def _state(entry: DirectoryEntry) -> SyncState:
+    return replace(entry.sync or SyncState(), requested_at=entry.requested_at)
+
+
+def _lasting(state: SyncState) -> SyncState:
+    """Return the state without the times that every run moves."""
+    return replace(state, last_started_at=None, last_completed_at=None, watermark_seen_at=None)

@@ -1,0 +1,1 @@
+"""What the timer does each minute."""

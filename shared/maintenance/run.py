@@ -1,0 +1,77 @@
+"""What the timer does each minute: whatever is due, on every connection, within a bounded time.
+
+Everything is safe to run twice at once: a connection has one turn at a time, tokens are refreshed under a lease,
+deliveries take a lease of their own, counts are folded under an etag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from shared.clock import Clock, believed
+from shared.connections.directory import DirectoryEntry
+from shared.connections.ports import AuthorizationStore
+from shared.log import log_event
+from shared.maintenance.plan import Planner
+from shared.maintenance.serve import ConnectionWork
+from shared.settings import Settings
+from shared.tickets.ports import IdempotencyStore
+
+RUN_S: Final = 45.0
+"""A run begins nothing new after this; the next one comes a minute after this one began."""
+CONCURRENT_CONNECTIONS: Final = 8
+NOT_SERVED_AFTER: Final = timedelta(minutes=15)
+"""A connection that has waited this long for its turn is reported; the alert ``connection-not-served`` reads it."""
+KEEP_AUTHORIZATIONS: Final = timedelta(days=2)
+"""Authorizations are kept for so long after their time, so that a wrong clock does not delete those under way."""
+KEEP_RESERVATIONS: Final = timedelta(days=30)
+"""Idempotency keys are remembered for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Does what is due; see the module's description."""
+
+    settings: Settings
+    planner: Planner
+    work: ConnectionWork
+    authorizations: AuthorizationStore
+    reservations: IdempotencyStore
+    clock: Clock
+
+    async def run(self) -> None:
+        """Do what is due on every connection, and tidy up. Raises StorageUnavailable when nothing could be done.
+
+        Whoever was served longest ago comes first, and nothing begins after the deadline.
+        """
+        started_at = self.clock()
+        deadline = started_at + timedelta(seconds=RUN_S)
+        turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
+
+        async def serve(entry: DirectoryEntry) -> None:
+            async with turn:
+                if self.clock() >= deadline:
+                    self._report_not_served(entry)
+                else:
+                    await self.work.serve(entry, deadline)
+
+        await asyncio.gather(*(serve(entry) for entry in await self.planner.due_entries()))
+        await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
+        if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
+            await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
+
+    def _report_not_served(self, entry: DirectoryEntry) -> None:
+        """Log a connection whose turn has not come for long; it is served before the others in the next run."""
+        now = self.clock()
+        served_at = believed(entry.served_at, now)
+        if served_at is not None and now - served_at >= NOT_SERVED_AFTER:
+            log_event(
+                "connection_not_served",
+                level=logging.WARNING,
+                connection_id=entry.connection_id,
+                waited_s=(now - served_at).total_seconds(),
+            )

@@ -1,0 +1,290 @@
+"""A connection's turn: everything that is due on it, within a bounded time.
+
+Whatever happens in one turn stays there, and one line of the log says what it was. So a connection that fails or hangs
+holds up no other.
+
+An idle turn is four requests to storage: taking it, the connection, what its tickets need, ending it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.directory import AT_ONCE, DirectoryEntry
+from shared.connections.grant.secret_renewal import SecretRenewal, is_renewal_due
+from shared.connections.grant.tokens import AccessTokens, is_refresh_due
+from shared.connections.model import Connection, ConnectionStatus, Operation, consent_days_left
+from shared.connections.ports import ConnectionStore
+from shared.connections.status import ConnectionHealth, is_known_to_work
+from shared.connections.turns import Turn, Turns
+from shared.errors import ConnectorError, FixConfiguration, FixRequest
+from shared.log import log_bug, log_context, log_event
+from shared.maintenance.due import due_at
+from shared.settings import Settings
+from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
+from shared.tickets.deliver import PENDING_PAGE, DeliveryCounts, TicketDelivery, attempt_due_at
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.ports import Overview, TicketStore
+from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
+from shared.tickets.sync import SyncCounts, TicketSync, is_sync_due
+
+CONNECTION_LIMIT_S: Final = 90.0
+"""A turn is cut off after this, below the host's function timeout of two minutes."""
+ON_DEMAND_S: Final = 20.0
+"""A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionWork:
+    """Does what is due on a connection; see the module's description."""
+
+    settings: Settings
+    connections: ConnectionStore
+    turns: Turns
+    store: TicketStore
+    tokens: AccessTokens
+    renewal: SecretRenewal
+    health: ConnectionHealth
+    delivery: TicketDelivery
+    sync: TicketSync
+    reconciliation: TicketReconciliation
+    clock: Clock
+
+    async def serve(self, entry: DirectoryEntry, deadline: datetime) -> None:
+        """Have the connection's turn, unless somebody else has it."""
+        with log_context(connection_id=entry.connection_id), span("connection_maintenance") as part:
+            run = _Run()
+            try:
+                async with self.turns.taken(entry) as turn:
+                    if turn is None:
+                        return
+                    await self._in_turn(turn, deadline, run)
+            except ConnectorError as error:
+                run.code = error.code
+            self._log(run, part)
+
+    async def sync_now(self, connection: Connection) -> SyncCounts | None:
+        """Synchronise at once because somebody asked for it; None when somebody else has the turn, and it comes next.
+
+        Raises:
+            FixRequest: 409 ``connection_not_authorized``.
+            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; the connection keeps why.
+        """
+        connection_id = connection.connection_id
+        if not connection.ever_consented:
+            raise FixRequest(
+                "This connection has not been authorized in ServiceNow; there is nothing to synchronise.",
+                code="connection_not_authorized",
+                status=409,
+                next_step="Authorize the connection first.",
+            )
+        with log_context(connection_id=connection_id):
+            async with self.turns.taken(await self.turns.directory.get_entry(connection_id)) as turn:
+                if turn is not None:
+                    return await self._sync_asked_for(connection, turn)
+            await self.turns.directory.wake(connection_id, requested_at=self.clock())
+            return None
+
+    async def _sync_asked_for(self, connection: Connection, turn: Turn) -> SyncCounts:
+        before = turn.begin(connection)
+        turn.sync.state = replace(before, requested_at=self.clock())
+        try:
+            return await self._sync(connection, turn, self.clock() + timedelta(seconds=ON_DEMAND_S))
+        finally:
+            if is_sync_due(turn.sync.state, self.clock(), self.settings.sync_interval_s):
+                turn.due_at = AT_ONCE
+            await self.turns.copy_for_release_0_1(turn, before)
+
+    async def _in_turn(self, turn: Turn, deadline: datetime, run: _Run) -> None:
+        """Do what is due, and note in the turn what came of it and when the connection is due again."""
+        connection_id, code = turn.entry.connection_id, None
+        try:
+            async with asyncio.timeout(CONNECTION_LIMIT_S):
+                connection, run.overview = await asyncio.gather(
+                    self.connections.get_connection(connection_id), self.store.get_overview(connection_id)
+                )
+                if connection is None or connection.is_removed:
+                    turn.due_at, turn.status = None, ConnectionStatus.DISCONNECTED.value
+                    run.status = ConnectionStatus.DISCONNECTED
+                    return
+                before = turn.begin(connection)
+                try:
+                    await self._work(connection, turn, deadline, run)
+                finally:
+                    await self.turns.copy_for_release_0_1(turn, before)
+        except ConnectorError as error:
+            code = error.code
+        except TimeoutError:
+            code = "time_limit_reached"
+        except Exception as error:  # noqa: BLE001 - one connection never holds up another
+            code = "internal_error"
+            log_bug("unexpected_error", error)
+        run.code = code
+        await self._measure(turn, run)
+
+    async def _work(self, connection: Connection, turn: Turn, deadline: datetime, run: _Run) -> None:
+        run.connection = connection
+        if is_renewal_due(connection, self.clock(), self.settings.secret_lifetime):
+            run.is_idle = False
+            run.connection = connection = await self.renewal.renew_if_due(connection)
+        if not connection.ever_consented:
+            return
+        if is_refresh_due(connection, self.clock()):
+            run.connection = connection = await self.tokens.refresh(connection)
+            run.refreshed, run.is_idle = True, False
+        await self.tokens.access_token(connection)
+        if self._has_to_look_at_the_outbox(connection, run):
+            run.is_idle = False
+            run.deliveries = await self.delivery.deliver_pending(connection, deadline=deadline)
+            run.connection = connection = await self.connections.get_connection(connection.connection_id) or connection
+        await self._synchronise(connection, turn, deadline, run)
+
+    def _has_to_look_at_the_outbox(self, connection: Connection, run: _Run) -> bool:
+        """Whether a ticket is pending, or the last error is one of a delivery, which ends when nothing waits.
+
+        The counts are exact. All the same the outbox is looked at with each new token: deliveries rest on nothing else.
+        """
+        error = connection.last_error
+        about_deliveries = error is not None and error.operation is Operation.DELIVERY
+        return run.overview is None or run.overview.may_have_pending or about_deliveries or run.refreshed
+
+    async def _synchronise(self, connection: Connection, turn: Turn, deadline: datetime, run: _Run) -> None:
+        state, now = turn.sync.state, self.clock()
+        look_whether_it_is_back = connection.status is ConnectionStatus.UNAVAILABLE or run.deliveries.postponed > 0
+        sync_due = look_whether_it_is_back or is_sync_due(state, now, self.settings.sync_interval_s)
+        reconciliation_due = is_reconciliation_due(state, now, self.settings.reconcile_at)
+        refused: FixConfiguration | None = None
+        if sync_due:
+            try:
+                run.sync = await self._sync(connection, turn, deadline, run)
+            except FixConfiguration as error:
+                # The comparison may put right what it is refused for, such as tickets whose records were deleted.
+                refused = error
+        if reconciliation_due and self.clock() < deadline and not turn.lease.is_lost:
+            run.is_idle = False
+            await self._reconcile(connection, turn, deadline)
+        if refused is not None:
+            raise refused
+
+    async def _sync(
+        self, connection: Connection, turn: Turn, deadline: datetime, run: _Run | None = None
+    ) -> SyncCounts:
+        may_have_unlinked = run is None or run.overview is None or run.overview.has_unlinked
+        try:
+            counts = await self.sync.run(connection, turn.sync, deadline=deadline, follow_unlinked=may_have_unlinked)
+        except ConnectorError as error:
+            await self.health.failed(connection, error)
+            raise
+        if not is_known_to_work(connection, self.clock()):
+            connection = await self.health.succeeded(connection)
+        if run is not None:
+            run.connection = connection
+            run.is_idle = run.is_idle and not counts.applied
+        return counts
+
+    async def _reconcile(self, connection: Connection, turn: Turn, deadline: datetime) -> None:
+        """Compare both sides; a refusal stays the connection's last error until a comparison succeeds."""
+        try:
+            found = await self.reconciliation.run(connection, turn.sync, deadline=deadline)
+        except FixConfiguration as error:
+            await self.health.failed(connection, error, Operation.COMPARISON)
+            raise
+        log_event("connection_reconciled", **asdict(found))
+        if found.complete:
+            await self.health.settled(connection, Operation.COMPARISON)
+
+    async def _measure(self, turn: Turn, run: _Run) -> None:
+        """Note in the turn when the connection is due again, and in the run what the alerts look at.
+
+        What an idle turn has read is still true. When storage does not answer here, the connection stays due.
+        """
+        connection_id = turn.entry.connection_id
+        try:
+            is_idle = run.is_idle and run.code is None
+            if not is_idle:
+                run.connection = await self.connections.get_connection(connection_id)
+            connection, overview = run.connection, run.overview
+            if overview is None or not is_idle or not overview.is_folded:
+                await self.store.compact_summary(connection_id, self.clock())
+                overview = await self.store.get_overview(connection_id)
+            pending = (
+                await self.store.list_pending(connection_id, limit=PENDING_PAGE) if overview.may_have_pending else ()
+            )
+        except ConnectorError as error:
+            run.code = run.code or error.code
+            return
+        now, state = self.clock(), turn.sync.state
+        if connection is not None:
+            next_attempt_at = _next_attempt_at(connection, pending, now)
+            turn.due_at = due_at(connection, state, self.settings, now, next_attempt_at=next_attempt_at)
+        run.status = connection.status if connection is not None else ConnectionStatus.DISCONNECTED
+        run.pending, run.failed = (overview.summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
+        turn.status, turn.pending, turn.failed = run.status.value, run.pending, run.failed
+        if pending:
+            run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
+        if state.last_completed_at is not None:
+            run.lag_s = max(0.0, (now - state.last_completed_at).total_seconds())
+
+    def _log(self, run: _Run, part: Span) -> None:
+        """Log in one line what the turn did."""
+        days_left = None if run.connection is None else consent_days_left(run.connection, self.clock())
+        if days_left is not None:
+            CONSENT_DAYS_LEFT.record(days_left)
+        if run.lag_s is not None:
+            SYNC_LAG.record(run.lag_s)
+        if run.code is not None:
+            part.failed(run.code)
+        log_event(
+            "connection_maintained",
+            level=logging.INFO if run.code is None else logging.WARNING,
+            status=None if run.status is None else run.status.value,
+            code=run.code,
+            consent_days_left=days_left,
+            refreshed=run.refreshed,
+            **{f"delivery_{name}": count for name, count in asdict(run.deliveries).items()},
+            **({f"sync_{name}": count for name, count in asdict(run.sync).items()} if run.sync else {}),
+            lag_s=run.lag_s,
+            pending=run.pending,
+            failed=run.failed,
+            oldest_pending_age_s=run.oldest_pending_age_s,
+            duration_s=time.perf_counter() - run.began_s,
+        )
+
+
+def _next_attempt_at(connection: Connection, pending: Sequence[Ticket], now: datetime) -> datetime | None:
+    """Return when the first of the waiting tickets may be delivered; now when there may be more than these."""
+    if len(pending) >= PENDING_PAGE:
+        return now
+    times = (attempt_due_at(ticket, now) for ticket in pending if ticket.is_of(connection))
+    return min((at for at in times if at is not None), default=None)
+
+
+class _Run:
+    """What a turn did and found.
+
+    Attributes:
+        is_idle: Nothing was done that changes the connection or its tickets.
+        connection, overview: As last read.
+    """
+
+    def __init__(self) -> None:
+        self.began_s = time.perf_counter()
+        self.is_idle = True
+        self.connection: Connection | None = None
+        self.overview: Overview | None = None
+        self.code: str | None = None
+        self.refreshed = False
+        self.deliveries = DeliveryCounts()
+        self.sync: SyncCounts | None = None
+        self.status: ConnectionStatus | None = None
+        self.pending = 0
+        self.failed = 0
+        self.oldest_pending_age_s: float | None = None
+        self.lag_s: float | None = None

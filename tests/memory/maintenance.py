@@ -1,0 +1,78 @@
+"""The timer on stores in memory."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.tokens import AccessTokens
+from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore
+from shared.connections.status import ConnectionHealth
+from shared.connections.turns import Turns
+from shared.maintenance.plan import Planner
+from shared.maintenance.run import Maintenance
+from shared.maintenance.serve import ConnectionWork
+from shared.settings import Settings
+from shared.tickets.deliver import TicketDelivery
+from shared.tickets.ports import TicketStore
+from shared.tickets.reconcile import TicketReconciliation
+from shared.tickets.sync import TicketSync
+from tests.memory.clock import ManualClock
+from tests.memory.idempotency_store import MemoryIdempotencyStore
+from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.servicenow import MemoryServiceNow
+
+
+def settings(**changes: Any) -> Settings:
+    """The settings of a deployment."""
+    given = {
+        "PUBLIC_BASE_URL": "https://tickets.contoso.com",
+        "KEY_VAULT_URL": "https://vault.example",
+        "TABLES_URL": "https://tables.example",
+        "RECONCILE_AT": time(2, 0),
+    }
+    return Settings.model_validate(given | changes)
+
+
+def memory_maintenance(
+    *,
+    connections: ConnectionStore,
+    directory: ConnectionDirectory,
+    authorizations: AuthorizationStore,
+    tokens: AccessTokens,
+    renewal: SecretRenewal,
+    health: ConnectionHealth,
+    store: TicketStore,
+    servicenow: MemoryServiceNow,
+    clock: ManualClock,
+    page_size: int = 100,
+    **changes: Any,
+) -> Maintenance:
+    """Return the timer of an instance of the app.
+
+    Args:
+        changes: Settings by the names in the environment.
+    """
+    chosen = settings(**changes)
+    requesters = MemoryRequesterDirectory()
+    return Maintenance(
+        settings=chosen,
+        planner=Planner(directory, connections, chosen, clock),
+        work=ConnectionWork(
+            settings=chosen,
+            connections=connections,
+            turns=Turns(directory, connections, clock, seconds=lambda: clock.now.timestamp()),
+            store=store,
+            tokens=tokens,
+            renewal=renewal,
+            health=health,
+            delivery=TicketDelivery(store, servicenow, requesters, health, clock, random=lambda: 0.0),
+            sync=TicketSync(store, servicenow, clock, page_size),
+            reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
+            clock=clock,
+        ),
+        authorizations=authorizations,
+        reservations=MemoryIdempotencyStore(),
+        clock=clock,
+    )
