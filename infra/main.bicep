@@ -46,7 +46,7 @@ param maintainSchedule string = '0 * * * * *'
 @description('Seconds between two synchronisations of a connection.')
 @minValue(30)
 @maxValue(86400)
-param syncIntervalS int = 300
+param syncIntervalS int = 60
 
 @description('Days for which a secret in Key Vault is valid, at most what policies of Azure allow; the app renews it in time.')
 @minValue(1)
@@ -343,7 +343,7 @@ module alerts 'modules/alerts.bicep' = {
     emailAddresses: alertEmailAddresses
     consentWarningDays: consentWarningDays
     pendingWarningAgeS: pendingWarningAgeS
-    syncLagWarningS: 4 * syncIntervalS
+    syncLagWarningS: max(900, 4 * syncIntervalS)
   }
   dependsOn: [monitoring]
 }

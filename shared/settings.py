@@ -53,7 +53,7 @@ class Settings(BaseModel):
     tables_url: str = Field(alias="TABLES_URL", pattern=r"^https://")
     managed_identity_client_id: str | None = Field(default=None, alias="AZURE_CLIENT_ID")
     maintain_schedule: str = Field(default="0 * * * * *", alias="MAINTAIN_SCHEDULE")
-    sync_interval_s: int = Field(default=300, ge=30, le=86_400, alias="SYNC_INTERVAL_S")
+    sync_interval_s: int = Field(default=60, ge=30, le=86_400, alias="SYNC_INTERVAL_S")
     secret_lifetime_days: int = Field(default=90, ge=1, le=3650, alias="SECRET_LIFETIME_DAYS")
     reconcile_at: time = Field(default=time(2, 0), alias="RECONCILE_AT")
     allowed_servicenow_hosts: CommaList = Field(default=(), alias="ALLOWED_SERVICENOW_HOSTS")

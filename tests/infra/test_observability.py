@@ -35,7 +35,7 @@ RULES: Final = {
     "connection-unavailable": (2, "answering", "Total", "LessThan", 1, "PT5M", "PT30M", True),
     "deliveries-failing": (2, "failures", "Total", "GreaterThan", 0, "PT5M", "PT15M", True),
     "deliveries-waiting": (2, "age_s", "Maximum", "GreaterThan", 1800, "PT5M", "PT30M", True),
-    "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 1200, "PT15M", "PT30M", True),
+    "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 900, "PT15M", "PT30M", True),
     "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", False),
     "connection-not-served": (2, "waited_s", "Maximum", "GreaterThan", 0, "PT5M", "PT15M", True),
     "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", False),

@@ -38,6 +38,7 @@ from shared.errors import (
     ValuesRefused,
 )
 from shared.servicenow.kinds import user_roles
+from tests.memory.maintenance import settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REDIRECT = "https://connector.example/api/oauth/callback"
@@ -363,14 +364,14 @@ def test_choice_labels() -> None:
     ("limit", "reason"),
     [
         (RateLimit(None), "none"),
-        (RateLimit(72), "enough"),
-        (RateLimit(71), "too_low"),
+        (RateLimit(120), "enough"),
+        (RateLimit(119), "too_low"),
         (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "reached"),
         (SILENT, "no_answer"),
     ],
 )
 def test_rate_limits(limit: Any, reason: str) -> None:
-    assert rules.rate_limits(limit, sync_interval_s=300).reason == reason
+    assert rules.rate_limits(limit, sync_interval_s=settings().sync_interval_s).reason == reason
 
 
 @pytest.mark.parametrize(
