@@ -1,31 +1,44 @@
-"""The faults of a request's body, named by their places."""
+"""The faults of a request's body, by their places and codes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
+from shared.error_codes import Code, OwnFaultCode
 from shared.errors import Fault, FixRequest
 
 MAX_FAULTS: Final = 20
 """At most this number of faults of one request is listed."""
 MAX_NAME_SHOWN: Final = 100
 
+_VALUES: Final = ("expected", "ge", "le", "limit", "max_length", "min_length", "pattern")
+"""What pydantic says of a rule, without anything of the value that broke it."""
 
-def invalid_body(code: str, error: ValidationError) -> FixRequest:
+
+def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
+    """Return the error by which a validator of ours refuses a value.
+
+    Args:
+        values: What the value has to keep to.
+    """
+    return PydanticCustomError(code, code, values)
+
+
+def invalid_body(code: Code, error: ValidationError) -> FixRequest:
     """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
     faults: list[Fault] = [
-        {"pointer": _pointer(fault["loc"]), "detail": fault["msg"].removeprefix("Value error, ")}
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        {"pointer": _pointer(each["loc"]), "code": each["type"], "values": _rule(each.get("ctx", {}))}
+        for each in error.errors(include_url=False, include_input=False)
     ]
-    return FixRequest(
-        f"The request has {len(faults)} fault(s); nothing was kept.",
-        code=code,
-        status=422,
-        next_step="Correct the members named in errors and send the request again.",
-        extra={"errors": faults[:MAX_FAULTS]},
-    )
+    return FixRequest(code, status=422, count=len(faults), errors=faults[:MAX_FAULTS])
+
+
+def _rule(context: Mapping[str, object]) -> Mapping[str, str | int]:
+    return {name: value for name in _VALUES if isinstance(value := context.get(name), str | int)}
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared.error_codes import Code
 from shared.errors import FixConfiguration
 
 
@@ -26,18 +27,15 @@ class SettingsInvalid(FixConfiguration):
             tell who is calling.
     """
 
-    code = "settings_invalid"
+    default_code: ClassVar[Code | None] = "settings_invalid"
     status = 500
 
     def __init__(self, faults: Mapping[str, str]) -> None:
-        super().__init__(
-            "The application settings are not usable.",
-            next_step="Ask whoever operates the connector to correct the settings that the log names.",
-        )
+        super().__init__()
         self.faults = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
 
     def __str__(self) -> str:
-        return f"{self.message} {self.faults}"
+        return f"{self.code} {self.faults}"
 
 
 class Settings(BaseModel):

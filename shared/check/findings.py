@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.connections.model import TicketKind
+from shared.errors import ConnectorError, Failure
 
 
 class CheckName(StrEnum):
@@ -180,13 +181,14 @@ class Finding:
 
     Attributes:
         reason: One of :data:`REASONS` of the check's topic, or of :data:`ANY_CHECK`.
-        values: Names and figures for the words; never a secret or a ticket's text. ``problem`` is an error's code,
-            with its English words in ``problem_message`` and ``problem_next_step``.
+        values: Names and figures for the words; never a secret or a ticket's text.
+        problem: What ServiceNow, or our storage, answered, where the words say it.
     """
 
     check: CheckName
     reason: str
     values: Mapping[str, str] = field(default_factory=dict)
+    problem: Failure | None = None
 
     def __post_init__(self) -> None:
         assert self.reason in REASONS[self.check.topic] or self.reason in ANY_CHECK, f"{self.check}: {self.reason}"
@@ -198,6 +200,7 @@ class Finding:
         return own[self.reason] if self.reason in own else ANY_CHECK[self.reason]
 
 
-def finding(check: CheckName, reason: str, **values: object) -> Finding:
+def finding(check: CheckName, reason: str, *, problem: ConnectorError | None = None, **values: object) -> Finding:
     """Return a finding with its values as texts."""
-    return Finding(check, reason, {name: str(value) for name, value in values.items()})
+    texts = {name: str(value) for name, value in values.items()}
+    return Finding(check, reason, texts, None if problem is None else problem.failure)

@@ -135,7 +135,7 @@ def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | 
     name = CheckName.TOKEN_ENDPOINT
     match refreshed:
         case Unobserved(error=Reauthorize() as error):
-            return finding(name, "refused", **problem(error))
+            return finding(name, "refused", problem=error)
         case Unobserved():
             return unobserved(name, refreshed)
         case None if isinstance(serves, Unobserved):
@@ -301,7 +301,7 @@ def rest_access(limit: Observed[RateLimit], *, token_given: bool) -> Finding:
         case RateLimit() | Unobserved(error=ServiceNowThrottled()):
             return finding(name, "passed")
         case Unobserved(error=AccessTokenRefused() | FixConfiguration() as error):
-            return finding(name, _REST_REFUSALS.get(error.code, "refused"), **problem(error))
+            return finding(name, _REST_REFUSALS.get(error.code, "refused"), problem=error)
     return unobserved(name, limit)
 
 
@@ -311,7 +311,7 @@ def asked(name: CheckName, answer: Observed[None]) -> Finding:
         case None:
             return finding(name, "passed")
         case Unobserved(error=FixConfiguration() as error):
-            return finding(name, "refused", **problem(error))
+            return finding(name, "refused", problem=error)
     return unobserved(name, answer)
 
 
@@ -328,7 +328,7 @@ def create(
             case MarkedRecord(number=number):
                 return finding(name, "created" if dry_run.closed else "left_open", number=number)
             case Unobserved(error=FixConfiguration() as error):
-                return finding(name, "refused", **problem(error))
+                return finding(name, "refused", problem=error)
             case Unobserved() as why:
                 return unobserved(name, why)
         return finding(name, "outcome_unknown", sys_id=dry_run.proposed_sys_id)
@@ -346,7 +346,7 @@ def own_tickets(
     name = CheckName.OWN_TICKETS
     if isinstance(visible, Unobserved):
         if isinstance(visible.error, FixConfiguration):
-            return finding(name, "hidden", seen=0, total=len(delivered), **problem(visible.error))
+            return finding(name, "hidden", seen=0, total=len(delivered), problem=visible.error)
         return unobserved(name, visible)
     tried = [each.seen for each in dry_runs if isinstance(each.seen, bool)]
     total = len(delivered) + len(tried)
@@ -454,12 +454,7 @@ def blocked(name: CheckName, blocker: CheckName) -> Finding:
 
 def unobserved(name: CheckName, why: Unobserved) -> Finding:
     """Return the finding of a check without an observation."""
-    return finding(name, why.reason, **(problem(why.error) if why.error is not None else {}))
-
-
-def problem(error: ConnectorError) -> Mapping[str, str]:
-    """Return an error as values of a finding."""
-    return {"problem": error.code, "problem_message": error.message, "problem_next_step": error.next_step}
+    return finding(name, why.reason, problem=why.error)
 
 
 def _listed(roles: Collection[str]) -> str:

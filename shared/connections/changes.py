@@ -40,7 +40,7 @@ async def change_connection(
             if reread is None:
                 break
             current = reread
-    raise TryLater("The connection is being changed by others; nothing was stored.", code="connection_busy")
+    raise TryLater("connection_busy")
 
 
 async def change_sync_state(
@@ -61,4 +61,4 @@ async def change_sync_state(
             return await store.save_sync_state(connection_id, changed)
         except RowChanged:
             continue
-    raise TryLater("The synchronisation is being changed by others; nothing was stored.", code="connection_busy")
+    raise TryLater("connection_busy")

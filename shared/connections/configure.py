@@ -33,7 +33,7 @@ from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest
 from shared.connections.turns import Turns
-from shared.errors import FixRequest, TryLater
+from shared.errors import Failure, FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
 
@@ -98,12 +98,7 @@ class ConnectionConfiguration:
             and before.status not in _UNUSED
             and _is_other_client(before, request, instance)
         ):
-            raise FixRequest(
-                "Another instance or client needs its own client secret; nothing was kept.",
-                code="client_secret_required",
-                status=422,
-                next_step="Send the request again with the client_secret of that OAuth client.",
-            )
+            raise FixRequest("client_secret_required", status=422)
         if await self._needs_authorization(before, request, instance):
             after = await self._begin_anew(before, request, instance, client_secret)
         else:
@@ -126,12 +121,7 @@ class ConnectionConfiguration:
         # Those who create at the same moment may exceed it by their number: it keeps a loop or a theft from filling the
         # table, and is no quota.
         if len(await self.connections.list_connections()) >= CONNECTIONS_MOST:
-            raise FixRequest(
-                f"There are {CONNECTIONS_MOST} connections already, removed ones included; nothing was kept.",
-                code="too_many_connections",
-                status=409,
-                next_step="Use the id of a removed connection again, or deploy another connector.",
-            )
+            raise FixRequest("too_many_connections", status=409, limit=CONNECTIONS_MOST)
         new = Connection(
             connection_id=connection_id,
             display_name=request.display_name,
@@ -145,7 +135,7 @@ class ConnectionConfiguration:
         except RowChanged:
             present = await self.connections.get_connection(connection_id)
             if present is None:
-                raise TryLater("The connection is being created by somebody else.", code="connection_busy") from None
+                raise TryLater("connection_busy") from None
             return present, False
 
     async def _needs_authorization(self, before: Connection, request: ConnectionRequest, instance: str) -> bool:
@@ -219,12 +209,7 @@ def configured(connection: Connection, now: datetime) -> Connection:
         return connection.with_status(ConnectionStatus.AWAITING_AUTHORIZATION, now)
     return replace(
         connection.with_status(ConnectionStatus.REAUTHORIZATION_REQUIRED, now),
-        last_error=LastError(
-            code="configuration_changed",
-            message="The connection was changed; the consent given before no longer applies.",
-            next_step="Authorize the connection in ServiceNow.",
-            at=now,
-        ),
+        last_error=LastError(Failure("configuration_changed"), now),
     )
 
 

@@ -41,12 +41,12 @@ def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopb
     given = text.strip()
     match = _ADDRESS.fullmatch(given)
     if match is None or len(given) > MAX_LENGTH or not given.isascii() or not given.isprintable() or "\\" in given:
-        raise _refusal("It is not the address of an instance.")
+        raise _refused("not_an_address")
     scheme, authority = (match["scheme"] or "https").lower(), match["authority"].lower()
     if scheme == "http" and allow_loopback_http and _LOOPBACK.fullmatch(authority):
         return f"http://{authority}"
     if scheme != "https":
-        raise _refusal("It has to be reached by https.")
+        raise _refused("not_https")
     if match["scheme"] is None and given == match["authority"] and _NAME.fullmatch(authority):
         authority += SERVICENOW_DOMAIN
     allowed = {host.strip().lower() for host in allowed_hosts}
@@ -54,17 +54,11 @@ def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopb
         if host in allowed or _INSTANCE_HOST.fullmatch(host):
             return f"https://{host}"
     if "@" in authority:
-        raise _refusal("It holds a user name.")
+        raise _refused("user_name")
     if ":" in authority:
-        raise _refusal("It holds another port than 443, or is an IP address.")
-    raise _refusal(f"Its host is not one under {SERVICENOW_DOMAIN[1:]} or {GOVERNMENT_DOMAIN[1:]}.")
+        raise _refused("port")
+    raise _refused("other_host")
 
 
-def _refusal(reason: str) -> FixRequest:
-    return FixRequest(
-        f"This instance is not allowed: {reason} Nothing was kept.",
-        code="instance_not_allowed",
-        status=422,
-        next_step="Give the name of the instance, such as contoso, or its address, such as "
-        "https://contoso.service-now.com. Another host has to be allowed by the operator (ALLOWED_SERVICENOW_HOSTS).",
-    )
+def _refused(variant: str) -> FixRequest:
+    return FixRequest("instance_not_allowed", status=422, variant=variant)

@@ -16,11 +16,7 @@ CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 def checked_connection_id(connection_id: str) -> str:
     """Return the id. Raises FixRequest (400 ``invalid_connection_id``) when it cannot be one."""
     if not CONNECTION_ID.fullmatch(connection_id):
-        raise FixRequest(
-            "This cannot be the id of a connection; nothing was done.",
-            code="invalid_connection_id",
-            next_step="Use 1 to 40 lower-case letters, digits and hyphens.",
-        )
+        raise FixRequest("invalid_connection_id")
     return connection_id
 
 
@@ -32,12 +28,7 @@ async def get_known_connection(connections: ConnectionStore, connection_id: str)
     """
     connection = await connections.get_connection(checked_connection_id(connection_id))
     if connection is None:
-        raise FixRequest(
-            "There is no such connection; nothing was done.",
-            code="connection_not_found",
-            status=404,
-            next_step="Correct the connection id; GET /api/connections lists them.",
-        )
+        raise FixRequest("connection_not_found", status=404)
     return connection
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from shared.errors import Failure
 from shared.texts import ascii_lower
 
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
@@ -73,17 +74,20 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """The last thing that went wrong on a connection, in words for a person.
+    """The last thing that went wrong on a connection.
 
     Attributes:
         operation: Only a success at this ends it; None where any success does.
     """
 
-    code: str
-    message: str
-    next_step: str
+    failure: Failure
     at: datetime
     operation: Operation | None = None
+
+    @property
+    def code(self) -> str:
+        """The code of what went wrong."""
+        return self.failure.code
 
 
 @dataclass(frozen=True, slots=True)

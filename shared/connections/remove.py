@@ -13,6 +13,7 @@ from shared.connections.grant.secret_names import access_token_name, client_secr
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, ConnectionStatus, LastError, without_tokens
 from shared.connections.ports import ConnectionStore, SecretStore
+from shared.errors import Failure
 from shared.log import log_event
 
 NOT_REVOKED: Final = "revocation_failed"
@@ -58,10 +59,4 @@ class ConnectionRemoval:
         return stripped.with_status(ConnectionStatus.DISCONNECTED, self.clock())
 
     def _not_revoked(self, connection: Connection) -> Connection:
-        error = LastError(
-            code=NOT_REVOKED,
-            message="The connection is removed, but ServiceNow could not be told that its tokens are no longer needed.",
-            next_step="Revoke them in ServiceNow under System OAuth > Manage Tokens, or let them expire.",
-            at=self.clock(),
-        )
-        return replace(connection, last_error=error)
+        return replace(connection, last_error=LastError(Failure(NOT_REVOKED), self.clock()))

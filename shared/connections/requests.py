@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
-from shared.request_faults import invalid_body
+from shared.request_faults import fault, invalid_body
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
@@ -31,19 +31,19 @@ MAX_STATE_NAMES: Final = 50
 
 def _line(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("has to be a single line without control characters")
+        raise fault("not_a_line")
     return text
 
 
 def _visible_ascii(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[\x20-\x7e]+", secret.get_secret_value()):
-        raise ValueError("has to consist of printable ASCII characters")
+        raise fault("not_ascii")
     return secret
 
 
 def _time_zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError("is not a time zone of the IANA database, such as Europe/Berlin")
+        raise fault("unknown_time_zone")
     return name
 
 
@@ -53,7 +53,7 @@ def _without_repeats(portals: tuple[Portal, ...]) -> tuple[Portal, ...]:
 
 def _text(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("has to be a text")  # noqa: TRY004 - pydantic reads ValueError
+        raise fault("not_a_text")
     return value
 
 
@@ -105,7 +105,7 @@ class KindsRequest(BaseModel):
     @model_validator(mode="after")
     def _one_is_enabled(self) -> Self:
         if not (self.incident.enabled or self.change.enabled):
-            raise ValueError("at least one kind has to be enabled")
+            raise fault("no_kind_enabled")
         return self
 
     def settings(self) -> Mapping[TicketKind, KindSettings]:

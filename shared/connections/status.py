@@ -14,6 +14,7 @@ from shared.connections.ports import ConnectionStore
 from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
+    Failure,
     FixConfiguration,
     InstanceClosed,
     NewAccessTokenRefused,
@@ -33,7 +34,7 @@ FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
 """A refusal has a dozen causes (ServiceNow §1.6), and most of them pass: a user who was locked out, an instance
 that is being restored. So the connector asks again: first after the one time, then after the other."""
-ACCESS_TOKEN_CODES: Final = frozenset({AccessTokenRefused.code, NewAccessTokenRefused.code})
+ACCESS_TOKEN_CODES: Final = frozenset({AccessTokenRefused.default_code, NewAccessTokenRefused.default_code})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
 
 HANDS_OFF: Final = timedelta(minutes=30)
@@ -47,7 +48,7 @@ _IN_USE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAIL
 
 def last_error(error: ConnectorError, now: datetime, operation: Operation | None = None) -> LastError:
     """Return an error as a connection keeps it."""
-    return LastError(error.code, error.message, error.next_step, now, operation)
+    return LastError(error.failure, now, operation)
 
 
 def after_success(connection: Connection, now: datetime, operation: Operation | None = None) -> Connection:
@@ -196,14 +197,7 @@ def _error_beside_success(
         return error if error is not None and error.operation not in {None, operation} else None
     if connection.last_error is not None and connection.last_error.code == NOT_STORED:
         return connection.last_error
-    return LastError(
-        code=NOT_STORED,
-        message="ServiceNow gave a new refresh token, and Key Vault has not taken it. The connector works on with it "
-        "from memory and tries again.",
-        next_step="See why Key Vault refuses writes: throttling, a network rule, a role, a policy. Do not restart the "
-        "app before it has taken the token; the consent may be lost with it.",
-        at=now,
-    )
+    return LastError(Failure(NOT_STORED), now)
 
 
 def _was_only_the_access_token(connection: Connection) -> bool:

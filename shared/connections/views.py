@@ -16,6 +16,8 @@ from shared.connections.model import (
     TicketKind,
     consent_days_left,
 )
+from shared.words.error_words import words_of
+from shared.words.language import Language
 
 
 class View(BaseModel):
@@ -78,9 +80,15 @@ class ConnectionListView(View):
 
 
 def connection_view(
-    connection: Connection, sync_state: SyncState, now: datetime, *, public_base_url: str, redirect_uri: str
+    connection: Connection,
+    sync_state: SyncState,
+    now: datetime,
+    t: Language,
+    *,
+    authorize_url: str,
+    redirect_uri: str,
 ) -> ConnectionView:
-    """Return what callers see of a connection."""
+    """Return what callers see of a connection, in the words of a language."""
     error = connection.last_error
     return ConnectionView(
         connection_id=connection.connection_id,
@@ -106,7 +114,7 @@ def connection_view(
         status=connection.status,
         status_since_at=connection.status_since_at,
         last_success_at=max(filter(None, (connection.last_success_at, sync_state.last_completed_at)), default=None),
-        last_error=None if error is None else _last_error_view(error),
+        last_error=None if error is None else _last_error_view(error, t),
         access_token_expires_at=connection.access_token_expires_at,
         consented_at=connection.consented_at,
         consent_ends_at=connection.consent_ends_at,
@@ -114,14 +122,8 @@ def connection_view(
         last_sync_at=sync_state.last_completed_at,
         lag_s=_lag_s(sync_state, now),
         redirect_uri=redirect_uri,
-        authorize_url=f"{public_base_url}{authorize_path(connection.connection_id)}",
+        authorize_url=authorize_url,
     )
-
-
-def authorize_path(connection_id: str, *, log_out_first: bool = False) -> str:
-    """Return the path of this app that begins an authorization."""
-    path = f"/api/oauth/authorize?connection_id={connection_id}"
-    return f"{path}&log_out_first=true" if log_out_first else path
 
 
 def _lag_s(sync_state: SyncState, now: datetime) -> float | None:
@@ -131,5 +133,6 @@ def _lag_s(sync_state: SyncState, now: datetime) -> float | None:
     return round(max(0.0, (now - sync_state.last_completed_at).total_seconds()), 1)
 
 
-def _last_error_view(error: LastError) -> LastErrorView:
-    return LastErrorView(code=error.code, message=error.message, next_step=error.next_step, at=error.at)
+def _last_error_view(error: LastError, t: Language) -> LastErrorView:
+    words = words_of(error.failure, t)
+    return LastErrorView(code=error.code, message=words.message, next_step=words.next_step, at=error.at)

@@ -79,12 +79,7 @@ class ConnectionWork:
         """
         connection_id = connection.connection_id
         if not connection.ever_consented:
-            raise FixRequest(
-                "This connection has not been authorized in ServiceNow; there is nothing to synchronise.",
-                code="connection_not_authorized",
-                status=409,
-                next_step="Authorize the connection first.",
-            )
+            raise FixRequest("connection_not_authorized", status=409)
         with log_context(connection_id=connection_id):
             async with self.turns.taken(await self.turns.directory.get_entry(connection_id)) as turn:
                 if turn is not None:

@@ -6,7 +6,7 @@ there is one more question: could it have been carried out? ``may_be_written`` s
 proxy or a firewall may put its own page in place of any answer, that to a successful insert included.
 
 No error repeats an answer's text: only field labels, and names of rules and scopes, which a person needs for the cure.
-Those come from whoever answers, so each is one quoted line of bounded length, without the access token of the request:
+Those come from whoever answers, so each is one line of bounded length, without the access token of the request:
 a rule or a gateway may put the request's headers into its texts.
 """
 
@@ -33,6 +33,7 @@ from shared.errors import (
     QuotaExceeded,
     ServiceNowThrottled,
     ServiceNowUnavailable,
+    Values,
     ValuesRefused,
 )
 from shared.outbound.answers import Answer, bounded_wait_s, whole_number
@@ -77,7 +78,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
     document = answer.document()
     if answer.status < 300:
         if document is None or "result" not in document or "error" in document:
-            raise unusable_answer(AnswerIncomplete("ServiceNow's answer was cut off or incomplete."), writing=writing)
+            raise unusable_answer(AnswerIncomplete(), writing=writing)
         return document["result"]
     if document is None or document.get("status") != "failure" or not isinstance(document.get("error"), dict):
         raise _page_error(answer, writing=writing)
@@ -98,21 +99,15 @@ def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorEr
     if status == 429:
         return _throttled(answer, now)
     if 300 <= status < 400:
-        return InstanceClosed(
-            "ServiceNow answered with a redirect, which is never followed.",
-            code="servicenow_redirects",
-            next_step="Check the instance's address: enter the one that it redirects to. If the address is right, look "
-            "at what redirects the connector's requests: a proxy or a single sign-on in front.",
-            writing=writing,
-        )
+        return InstanceClosed("servicenow_redirects", writing=writing)
     if status == 202:
-        busy = ServiceNowUnavailable("ServiceNow put the request off.", code="servicenow_busy")
+        busy = ServiceNowUnavailable("servicenow_busy")
         return unusable_answer(busy, writing=writing)
     if status >= 500 or status == 408:
         if _is_quota_stop(answer):
-            stopped = QuotaExceeded("ServiceNow stopped the request because it took too long.")
+            stopped = QuotaExceeded()
             return unusable_answer(stopped, writing=writing)
-        return unusable_answer(ServiceNowUnavailable(f"ServiceNow answered with status {status}."), writing=writing)
+        return unusable_answer(ServiceNowUnavailable(variant="answered", answered_status=status), writing=writing)
     if not answer.is_json:
         return _page_error(answer, writing=writing)
     return None
@@ -123,37 +118,22 @@ def unusable_answer(error: ServiceNowUnavailable, *, writing: bool) -> ServiceNo
 
     For a read it is the given one; of a write the outcome is not known.
     """
-    if writing:
-        return OutcomeUnknown(f"{error.message} It is not known whether the record was written.")
-    return error
+    return OutcomeUnknown(**error.as_reason) if writing else error
 
 
 def _page_error(answer: Answer, *, writing: bool) -> ConnectorError:
     """Return the error for an answer that is not the API's: something in front answered (ServiceNow §2.9, §7)."""
     if answer.status < 300 and b"hibernat" in answer.body.lower():
-        return InstanceHibernating(
-            "The ServiceNow instance is hibernating; nothing was written.",
-            next_step="Wake the instance on developer.servicenow.com; the connector goes on by itself.",
-        )
+        return InstanceHibernating()
     if answer.status == 401:
         return _token_refused(writing=writing)
     if answer.status == 403 and not answer.is_json:
-        return InstanceClosed(
-            "ServiceNow refuses the address that the connector calls from.",
-            code="ip_address_blocked",
-            next_step="Allow the connector's egress addresses in ServiceNow under System Security > IP Address Access "
-            "Control.",
-            writing=writing,
-        )
+        return InstanceClosed("ip_address_blocked", writing=writing)
     if 400 <= answer.status < 500:
         return InstanceClosed(
-            f"Something other than ServiceNow's API answered with status {answer.status}.",
-            code="servicenow_not_the_api",
-            next_step="Check the instance's address, and what is between the connector and ServiceNow: a proxy, a "
-            "firewall, a gateway.",
-            writing=writing,
+            "servicenow_not_the_api", writing=writing, variant="answered", answered_status=answer.status
         )
-    return unusable_answer(NotTheApi("Something other than ServiceNow's API answered."), writing=writing)
+    return unusable_answer(NotTheApi(variant="answered", answered_status=answer.status), writing=writing)
 
 
 def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> ConnectorError:
@@ -164,106 +144,45 @@ def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> Con
     if status == 403:
         return _forbidden(answer, message, detail)
     if message.startswith("Invalid table"):
-        return AccessRefused(
-            "ServiceNow does not offer this table to web services.",
-            code="table_not_available",
-            next_step="In the table's application access, tick 'Allow access to this table via web services'.",
-        )
+        return AccessRefused("table_not_available")
     if "does not represent any resource" in message:
-        return InstanceClosed(
-            "ServiceNow does not have the API that was called.",
-            code="api_not_available",
-            next_step="Check that the instance's REST API is active and its version is supported.",
-        )
+        return InstanceClosed("api_not_available")
     if status == 404:
-        return AccessRefused(
-            "ServiceNow does not have this record, or does not show it to the integration user.",
-            code="record_not_found",
-            next_step="Check the integration user's roles and the table's access controls.",
-        )
+        return AccessRefused("record_not_found")
     return _rejected(status)
 
 
 def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
     """Distinguish what 403 covers: query rules, access scope, access controls, data policy, business rule."""
     if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
-        return InstanceClosed(
-            "The OAuth client lacks the access scope for this API" + _named(answer, scope[1]) + ".",
-            code="access_scope_missing",
-            next_step="In the OAuth client, untick 'Allow access only to APIs in selected scope' or add that scope.",
-        )
+        return InstanceClosed("access_scope_missing", **_named(answer, scope[1]))
     if "cross-scope access policy" in message + detail:
-        return CrossScopeRefused(
-            "ServiceNow's cross-scope access policy of this table refuses the operation.",
-            next_step="Set the table's application access back to its defaults: accessible from all application "
-            "scopes, 'Can read' ticked.",
-        )
+        return CrossScopeRefused()
     if "rights to query" in message or "present in the query" in detail:
-        return QueryRefused(
-            "ServiceNow does not let the integration user search by the fields that the connector needs.",
-            next_step="Let the integration user read and query correlation_id, sys_updated_on and sys_id of the task "
-            "table (query_match and query_range access controls).",
-        )
+        return QueryRefused()
     if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail):
-        return MandatoryFieldsMissing(
-            "A data policy in ServiceNow demands fields that the ticket does not have"
-            + _named(answer, mandatory[1])
-            + ".",
-            next_step="Set a default for them in the connection where it offers one, or exempt the integration user in "
-            "ServiceNow's data policy; then retry.",
-        )
+        return MandatoryFieldsMissing(**_named(answer, mandatory[1]))
     if "Data Policy Exception" in detail:
-        return ValuesRefused(
-            "A data policy in ServiceNow refuses the ticket.",
-            code="data_policy_refused",
-            next_step="Look for the data policies of this table in ServiceNow, adjust them, then retry.",
-        )
+        return ValuesRefused("data_policy_refused")
     if rule := re.search(r"aborted by Business Rule '([^'^]*)", detail):
-        return ValuesRefused(
-            "A business rule in ServiceNow refuses the ticket" + _named(answer, rule[1]) + ".",
-            code="business_rule_refused",
-            next_step="Look the business rule up in ServiceNow, exempt the integration user or adjust the rule, then "
-            "retry.",
-        )
+        return ValuesRefused("business_rule_refused", **_named(answer, rule[1]))
     if "ACL" in detail or "Not Authorized" in message or "security constraints" in detail:
-        return AccessRefused(
-            "The integration user lacks the rights for this in ServiceNow.",
-            code="insufficient_rights",
-            next_step="Give the integration user the roles itil (or sn_incident_write and sn_change_write) and, where "
-            "REST access controls are active, snc_platform_rest_api_access.",
-        )
-    return AccessRefused(
-        "ServiceNow refuses this without saying why.",
-        code="servicenow_access_refused",
-        next_step="Look at the instance's transaction and security logs for the integration user.",
-    )
+        return AccessRefused("insufficient_rights")
+    return AccessRefused()
 
 
 def _token_refused(*, writing: bool) -> AccessTokenRefused:
-    return AccessTokenRefused(
-        "ServiceNow does not accept the access token.",
-        writing=writing,
-        next_step="Nothing to do: the connector asks for another token.",
-    )
+    return AccessTokenRefused(writing=writing)
 
 
 def _rejected(status: int) -> FixConfiguration:
     """Return the error for a status that no text explains; only some of them speak of this one request."""
     error = FixConfiguration if status in _ABOUT_THIS_REQUEST else InstanceClosed
-    return error(
-        f"ServiceNow rejected the request with status {status}; nothing was written.",
-        code="servicenow_rejected_request",
-        next_step="Look at the instance's logs for the request; if nothing explains it, report it to the connector's "
-        "developers.",
-    )
+    return error("servicenow_rejected_request", variant="answered", answered_status=status)
 
 
 def _throttled(answer: Answer, now: datetime) -> ServiceNowThrottled:
-    return ServiceNowThrottled(
-        "ServiceNow allows no more requests at the moment; nothing was written.",
-        retry_after_s=retry_after_s(answer, now),
-        next_step="Nothing to do. If it lasts, look at the instance's REST API rate limit rules.",
-    )
+    return ServiceNowThrottled(retry_after_s=retry_after_s(answer, now))
 
 
 def retry_after_s(answer: Answer, now: datetime) -> float | None:
@@ -296,9 +215,9 @@ def _error_texts(document: Mapping[str, object]) -> tuple[str, str]:
     return message if isinstance(message, str) else "", detail if isinstance(detail, str) else ""
 
 
-def _named(answer: Answer, text: str) -> str:
-    """Return names taken from an answer as part of a sentence, quoted so that they cannot pass for the rest of it."""
+def _named(answer: Answer, text: str) -> Values:
+    """Return names taken from an answer as the values of an error; none where the answer names nothing."""
     # Invisible characters go first, since they could hide a token; the cut comes last, since it could leave a part.
     seen = answer.without_token(printable_line(text[:_NAME_LOOKED_AT]))
-    names = one_line(seen.replace('"', "'"), _NAME_MAX_LENGTH)
-    return f': "{names}"' if names else ""
+    names = one_line(seen, _NAME_MAX_LENGTH)
+    return {"variant": "named", "names": names} if names else {}

@@ -57,12 +57,7 @@ class AuthorizedTransport:
         try:
             return await self.transport.read(replace(request, access_token=renewed), interpret)
         except AccessTokenRefused:
-            raise NewAccessTokenRefused(
-                "ServiceNow gave a new access token and refuses it.",
-                next_step="Nothing to do at first: the connector tries again. If it lasts, look for an API access "
-                "policy in ServiceNow that refuses the integration user, and for a proxy that removes the "
-                "Authorization header.",
-            ) from None
+            raise NewAccessTokenRefused() from None
 
     async def send[Result](
         self,
@@ -88,7 +83,7 @@ class AuthorizedTransport:
         """
         token = await self.tokens.access_token(connection)
         if send_by is not None and self.clock() > send_by:
-            raise ServiceNowUnavailable("The way to ServiceNow took too long; the request was not sent this time.")
+            raise ServiceNowUnavailable(variant="too_slow")
         return await self.transport.send(replace(request, access_token=token), interpret)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from shared.connections.model import Connection
 from shared.connections.ports import TokenSet
+from shared.error_codes import Code
 from shared.errors import AnswerIncomplete, ConnectorError, NotTheApi, Reauthorize, ServiceNowUnavailable
 from shared.log import log_context
 from shared.outbound.answers import Answer
@@ -108,20 +109,16 @@ class ServiceNowOAuth:
             except ConnectorError:
                 continue
             return
-        raise ServiceNowUnavailable(
-            "ServiceNow did not revoke the token.",
-            code="revocation_failed",
-            next_step="Revoke it in ServiceNow under System OAuth > Manage Tokens.",
-        )
+        raise ServiceNowUnavailable("revocation_failed")
 
-    async def _tokens(self, connection: Connection, form: Secret, refused_code: str) -> TokenSet:
+    async def _tokens(self, connection: Connection, form: Secret, refused_code: Code) -> TokenSet:
         request = ServiceNowRequest(
             method="POST", url=f"{connection.instance}/oauth_token.do", subject="oauth_token", form=form
         )
         with log_context(connection_id=connection.connection_id):
             return await self.transport.send(request, lambda answer: self._token_set(answer, refused_code))
 
-    def _token_set(self, answer: Answer, refused_code: str) -> TokenSet:
+    def _token_set(self, answer: Answer, refused_code: Code) -> TokenSet:
         error = common_error(answer, writing=False, now=self.transport.clock())
         if error is not None and answer.status not in _REST_API_ONLY:
             raise error
@@ -129,13 +126,13 @@ class ServiceNowOAuth:
         if document is not None and str(document.get("error")) in _REFUSALS:
             raise _refused(refused_code)
         if answer.status >= 400 or (document is not None and "error" in document):
-            raise NotTheApi(f"Something other than ServiceNow's token endpoint answered, with status {answer.status}.")
+            raise NotTheApi(variant="token_endpoint", answered_status=answer.status)
         if document is None:
-            raise AnswerIncomplete("ServiceNow's answer was cut off.")
+            raise AnswerIncomplete()
         # An empty refresh token is an omitted one.
         access_token, refresh_token = document.get("access_token"), document.get("refresh_token") or None
         if not _is_token(access_token) or not (refresh_token is None or _is_token(refresh_token)):
-            raise AnswerIncomplete("ServiceNow's answer holds no usable token.")
+            raise AnswerIncomplete()
         return TokenSet(
             access_token=Secret(access_token),
             refresh_token=Secret(refresh_token) if refresh_token is not None else None,
@@ -157,7 +154,7 @@ def _revoked(answer: Answer) -> None:
         return
     if answer.status in {400, 401} and answer.is_json:
         return  # The token is not known any more: there is nothing left to revoke.
-    raise ServiceNowUnavailable("No revocation endpoint answered.", code="revocation_failed")
+    raise ServiceNowUnavailable("revocation_failed")
 
 
 def _is_token(value: object) -> TypeGuard[str]:
@@ -170,12 +167,6 @@ def _lifetime_s(value: object) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) and int(text) > 0 else DEFAULT_ACCESS_TOKEN_LIFETIME_S
 
 
-def _refused(code: str) -> Reauthorize:
+def _refused(code: Code) -> Reauthorize:
     """Return the one error for ServiceNow's one generic 401, which has a dozen causes (ServiceNow §1.6)."""
-    return Reauthorize(
-        "ServiceNow refuses to give an access token.",
-        code=code,
-        next_step="Check that the client id and client secret are those of the OAuth client, that the client and the "
-        "integration user are active, that the user may read and write oauth_credential and has no password reset "
-        "pending; then authorize the connection again.",
-    )
+    return Reauthorize(code)

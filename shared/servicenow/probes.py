@@ -213,7 +213,7 @@ class ServiceNowProbe:
             counted=False,
         )
         if not all(begins_like_ours(row.value("correlation_id")) for row in page.rows):
-            raise QueryRefused("ServiceNow did not honour the connector's query.")
+            raise QueryRefused(variant="not_honoured")
 
     async def read_kind(self, connection: Connection, kind: TicketKind) -> None:
         """See the port. A table that may not be read can look empty while its records are counted (§2.6, §2.7)."""
@@ -221,10 +221,7 @@ class ServiceNowProbe:
             connection, KINDS[kind].table, query=ANY_RECORD, fields=("sys_id",), limit=_ROWS_TRIED
         )
         if not page.rows and page.total_count:
-            raise RecordsHidden(
-                "ServiceNow has records of this kind, but shows none of them to the integration user.",
-                next_step="Check the integration user's roles, the table's access controls and the domain.",
-            )
+            raise RecordsHidden(variant="of_kind")
 
     async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""

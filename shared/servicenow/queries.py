@@ -59,7 +59,7 @@ def ordered(query: str, *fields: str) -> str:
 
 def _checked(field: str, value: str) -> str:
     if not is_safe_value(value):
-        raise OurBug(f"A value for {field} cannot be asked for in an encoded query.", code="unsafe_query_value")
+        raise OurBug("unsafe_query_value", field=field)
     return value
 
 

@@ -94,7 +94,7 @@ class ServiceNowRecords:
         )
         record = record_of(row, table)
         if record is None:
-            raise unusable_answer(AnswerIncomplete("ServiceNow's answer does not name the record."), writing=True)
+            raise unusable_answer(AnswerIncomplete(), writing=True)
         return record
 
     async def find_records(
@@ -290,11 +290,7 @@ def _place_value(row: Row, key: str) -> str:
 def _check_readable(page: Page, key: str) -> None:
     """Refuse a page on which no row shows its ``sys_id``, or none its ``key``."""
     if page.rows and not all(any(row.value(field) for row in page.rows) for field in ("sys_id", key)):
-        raise AccessRefused(
-            "ServiceNow does not let the integration user read the fields that the connector needs.",
-            code="insufficient_rights",
-            next_step="Let the integration user read sys_id, sys_updated_on and correlation_id of the task table.",
-        )
+        raise AccessRefused("insufficient_rights", variant="fields")
 
 
 def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:
@@ -313,11 +309,7 @@ def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, p
 
 
 def _not_visible() -> RecordsHidden:
-    return RecordsHidden(
-        "ServiceNow hides the connector's own tickets from the integration user.",
-        next_step="Check that the integration user may read incidents and change requests: roles, access controls, "
-        "domain.",
-    )
+    return RecordsHidden()
 
 
 def _comparable(key: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -328,8 +320,4 @@ def _comparable(key: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, 
 
 
 def _not_honoured() -> QueryRefused:
-    return QueryRefused(
-        "ServiceNow did not honour the connector's query.",
-        next_step="Let the integration user query and sort by correlation_id, sys_updated_on and sys_id of the task "
-        "table (query_match and query_range access controls).",
-    )
+    return QueryRefused(variant="not_honoured")

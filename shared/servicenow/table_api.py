@@ -183,13 +183,13 @@ class TableApi:
             return Page((), 0)
         result = result_of(answer, writing=False, now=self.transport.clock())
         if not isinstance(result, list) or not all(isinstance(cells, dict) for cells in result):
-            raise AnswerIncomplete("ServiceNow's answer has no list of records.")
+            raise AnswerIncomplete()
         return Page([Row(cells) for cells in result], total_count_of(answer))
 
     def _written(self, answer: Answer) -> Row:
         result = result_of(answer, writing=True, now=self.transport.clock())
         if not isinstance(result, dict):
-            raise unusable_answer(AnswerIncomplete("ServiceNow's answer has no record."), writing=True)
+            raise unusable_answer(AnswerIncomplete(), writing=True)
         return Row(result)
 
 

@@ -89,7 +89,7 @@ class NotReached(ServiceNowUnavailable):
     """
 
     def __init__(self, obstacle: Reason) -> None:
-        super().__init__("ServiceNow could not be reached; nothing was written.")
+        super().__init__()
         self.obstacle = obstacle
 
 
@@ -181,22 +181,19 @@ def _error_without_answer(reason: Reason, *, writing: bool) -> ServiceNowUnavail
         case Reason.HOST_UNKNOWN | Reason.CERTIFICATE_REFUSED | Reason.NO_CONNECTION:
             return NotReached(reason)
         case Reason.NO_TURN:
-            return InstanceBusy(
-                "This ServiceNow instance has not answered earlier requests yet, so this one was not sent; nothing was "
-                "written."
-            )
+            return InstanceBusy()
         case Reason.TIMEOUT:
-            error: ServiceNowUnavailable = NoAnswerInTime("ServiceNow did not answer in time.")
+            error: ServiceNowUnavailable = NoAnswerInTime()
         case Reason.BROKEN:
-            error = ServiceNowUnavailable("The connection to ServiceNow broke.")
+            error = ServiceNowUnavailable(variant="broken")
         case Reason.CUT_OFF:
-            error = AnswerIncomplete("ServiceNow's answer was cut off or incomplete.")
+            error = AnswerIncomplete()
         case Reason.TOO_LARGE:
-            error = AnswerTooLarge("ServiceNow's answer was larger than any expected one.")
+            error = AnswerTooLarge()
         case Reason.ENCODED:
-            error = AnswerEncoded("ServiceNow's answer was encoded in a way that the connector did not ask for.")
+            error = AnswerEncoded()
         case Reason.NO_ROOM:
-            error = NoRoomForAnswer("The connector was still reading other large answers and left this one unread.")
+            error = NoRoomForAnswer()
     return unusable_answer(error, writing=writing)
 
 

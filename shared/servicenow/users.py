@@ -64,12 +64,7 @@ class ServiceNowUsers:
         else:
             user = found if (found.sys_id, found.user_name) == (named.sys_id, named.user_name) else None
         if user is None:
-            raise AccessRefused(
-                "ServiceNow does not tell for certain whose access token this is.",
-                code="current_user_unknown",
-                next_step="Let the integration user read its own record in sys_user (sys_id, user_name), then "
-                "authorize again.",
-            )
+            raise AccessRefused("current_user_unknown")
         return user
 
     async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:

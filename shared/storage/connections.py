@@ -31,6 +31,7 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import RowChanged
+from shared.storage.failures import english, failure_of, values_text
 from shared.storage.rows import Columns, RowReader, json_object, open_value, plain_time
 from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
 
@@ -148,8 +149,9 @@ def connection_row(connection: Connection) -> Row:
             "secrets_renew_at": connection.secrets_renew_at,
             "last_success_at": connection.last_success_at,
             "error_code": error.code if error else None,
-            "error_message": error.message if error else None,
-            "error_next_step": error.next_step if error else None,
+            "error_values": values_text(error.failure) if error else None,
+            "error_message": english(error.failure).message if error else None,
+            "error_next_step": english(error.failure).next_step if error else None,
             "error_at": error.at if error else None,
             "error_operation": error.operation if error else None,
         }
@@ -287,14 +289,11 @@ def _texts(column: object) -> list[str]:
 
 
 def _last_error(columns: Columns) -> LastError | None:
-    code, message, next_step = (columns.get(f"error_{name}") for name in ("code", "message", "next_step"))
-    at = columns.time("error_at")
-    if code is None or at is None:
+    failure = failure_of(*(columns.get(f"error_{name}") for name in ("code", "values", "message", "next_step")))
+    at, operation = columns.time("error_at"), columns.get("error_operation")
+    if failure is None or at is None:
         return None
-    operation = columns.get("error_operation")
-    return LastError(
-        code, message or "", next_step or "", at, None if operation is None else open_value(Operation, operation)
-    )
+    return LastError(failure, at, None if operation is None else open_value(Operation, operation))
 
 
 def _place_columns(after_column: str, offset_column: str, place: Place | None) -> Row:

@@ -65,7 +65,7 @@ class RowReader:
         else:
             self._unreadable.pop(place, None)
             return value
-        raise RowUnreadable(table)
+        raise RowUnreadable(table=table)
 
     def readable[Value](self, table: str, rows: Iterable[Row], decode: Callable[[Row], Value]) -> list[Value]:
         """Return what the rows say, those that make no sense left out."""

@@ -76,9 +76,7 @@ class KeyVaultSecretStore:
                 written = await self._write(name, value.reveal(), expires_at, content_type=CONTENT_TYPE)
             except ResourceExistsError as error:
                 if inner_code(error) != "ObjectIsDeletedButRecoverable":
-                    raise StorageUnavailable(
-                        "Key Vault is still deleting or recovering a secret of this name.", retry_after_s=10
-                    ) from None
+                    raise StorageUnavailable(retry_after_s=10, variant="recovering") from None
                 await self._client.recover_deleted_secret(name)
                 written = await self._write(name, value.reveal(), expires_at, content_type=CONTENT_TYPE)
         version = written.properties.version

@@ -168,32 +168,14 @@ def is_refused_by_policy(error: HttpResponseError) -> bool:
 def _told(error: AzureError) -> StorageUnavailable | None:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, HttpResponseError) and is_table_missing(error):
-        return StorageUnavailable(
-            "A table is missing in the storage account.",
-            code="storage_table_missing",
-            next_step="Deploy the infrastructure again; it creates the tables.",
-        )
+        return StorageUnavailable("storage_table_missing")
     if isinstance(error, HttpResponseError) and is_refused_by_policy(error):
-        return StorageUnavailable(
-            "A policy of Azure does not let the connector write this secret to Key Vault.",
-            code="secret_refused_by_policy",
-            next_step="See in the policies that apply to the vault, such as Enforce-GR-KeyVault, how long a secret may "
-            "be valid, and deploy with secretLifetimeDays no greater than that. Exempt the vault from a policy that "
-            "asks for a least validity: access tokens live for minutes.",
-        )
+        return StorageUnavailable("secret_refused_by_policy")
     if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
-        return StorageUnavailable(
-            "Azure refuses the connector's identity, or its identity cannot be found out.",
-            code="storage_access_refused",
-            next_step="Check the role assignments and the network rules of the storage account and the key vault; a "
-            "new role assignment takes some minutes.",
-        )
+        return StorageUnavailable("storage_access_refused")
     if status is not None and 400 <= status < 500 and status not in _TRY_AGAIN:
         return None
-    return StorageUnavailable(
-        "Azure Storage or Key Vault did not answer as it should; it is tried again.",
-        retry_after_s=_retry_after_s(error),
-    )
+    return StorageUnavailable(retry_after_s=_retry_after_s(error))
 
 
 def _retry_after_s(error: AzureError) -> float | None:

@@ -13,6 +13,8 @@ from heapq import merge
 from typing import Any, Final
 
 from shared.connections.model import Portal, TicketKind
+from shared.errors import Failure
+from shared.storage.failures import details_with_words, details_without_words, english, failure_of, values_text
 from shared.storage.rows import Columns, open_value
 from shared.tickets.identity import creation_time_of
 from shared.tickets.kinds import table_of
@@ -145,9 +147,7 @@ def ticket_row(ticket: Ticket) -> Row:
         "leased_until_at": progress.leased_until_at,
         "refused_since_at": progress.refused_since_at,
         "delivered_at": progress.delivered_at,
-        "error_code": progress.error_code,
-        "error_message": progress.error_message,
-        "next_step": progress.next_step,
+        **({} if progress.failure is None else _failure_columns(progress.failure)),
         "error_status": progress.error_status,
         "phase": ticket.phase.value if ticket.phase else None,
         "open": ticket.is_open,
@@ -211,9 +211,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         leased_until_at=time("leased_until_at"),
         refused_since_at=time("refused_since_at"),
         delivered_at=time("delivered_at"),
-        error_code=get("error_code"),
-        error_message=get("error_message"),
-        next_step=get("next_step"),
+        failure=failure_of(get("error_code"), get("error_values"), get("error_message"), get("next_step")),
         error_status=get("error_status"),
     )
     get("open")  # Only searched for: phase says the same.
@@ -335,8 +333,18 @@ def _cells_of(text: str) -> dict[tuple[str, str], int]:
     return {(kind, counted): count for kind, counted, count in json.loads(text)}
 
 
+def _failure_columns(failure: Failure) -> Row:
+    words = english(failure)
+    return {
+        "error_code": failure.code,
+        "error_values": values_text(failure),
+        "error_message": words.message,
+        "next_step": words.next_step or None,
+    }
+
+
 def _timeline_text(timeline: Sequence[TimelineEvent]) -> str:
-    events = [[event.kind.value, event.at.isoformat(), dict(event.details)] for event in timeline]
+    events = [[event.kind.value, event.at.isoformat(), details_with_words(event)] for event in timeline]
     text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
     while len(text.encode("utf-16-le")) // 2 > TIMELINE_MAX_LENGTH:
         del events[1]
@@ -347,7 +355,9 @@ def _timeline_text(timeline: Sequence[TimelineEvent]) -> str:
 def _timeline_of(text: str | None) -> list[TimelineEvent]:
     return [
         TimelineEvent(
-            open_value(EventKind, kind), datetime.fromisoformat(at), {name: str(text) for name, text in details.items()}
+            open_value(EventKind, kind),
+            datetime.fromisoformat(at),
+            details_without_words({name: str(text) for name, text in details.items()}),
         )
         for kind, at, details in json.loads(text or "[]")
     ]

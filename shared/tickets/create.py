@@ -18,7 +18,7 @@ from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
 from shared.connections.turns import Turns
-from shared.errors import FixRequest, StorageUnavailable
+from shared.errors import Failure, FixRequest, StorageUnavailable
 from shared.log import log_context, log_event
 from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
@@ -112,12 +112,7 @@ class TicketCreation:
             raise connection
         ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
         if accepted is not None and not keys_of(await self.warnings(ticket)) <= frozenset(accepted):
-            raise FixRequest(
-                "Something about this ticket may be a mistake; nothing was kept.",
-                code="confirmation_needed",
-                status=409,
-                next_step="Confirm it, or change the ticket.",
-            )
+            raise FixRequest("confirmation_needed", status=409)
         with (
             log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
             span("ticket_creation"),
@@ -183,12 +178,7 @@ class TicketCreation:
         )
         stored = await self.reservations.reserve(wanted)
         if stored.request_hash != wanted.request_hash:
-            raise FixRequest(
-                "This idempotency key was used before with another request; nothing was kept.",
-                code="idempotency_key_reused",
-                status=422,
-                next_step="Send the request with a new key, or repeat the first request unchanged.",
-            )
+            raise FixRequest("idempotency_key_reused", status=422)
         return stored.ticket_id
 
     async def _usable_connection(self, connection_id: str | None) -> Connection:
@@ -202,27 +192,15 @@ class TicketCreation:
             present = [candidate for candidate in await self.connections.list_connections() if not candidate.is_removed]
             if len(present) > 1:
                 raise FixRequest(
-                    "There is more than one connection; nothing was kept.",
-                    code="connection_ambiguous",
+                    "connection_ambiguous",
                     status=409,
-                    next_step="Name one of them in connection_id.",
-                    extra={"connection_ids": [candidate.connection_id for candidate in present]},
+                    connection_ids=[candidate.connection_id for candidate in present],
                 )
             connection = present[0] if present else None
         if connection is None:
-            raise FixRequest(
-                "There is no such connection; nothing was kept.",
-                code="connection_not_found",
-                status=404,
-                next_step="Ask an administrator to connect ServiceNow, or correct connection_id.",
-            )
+            raise FixRequest("connection_not_found", status=404)
         if not connection.ever_consented or connection.is_removed:
-            raise FixRequest(
-                "This connection has not been authorized in ServiceNow; nothing was kept.",
-                code="connection_not_authorized",
-                status=409,
-                next_step="Ask an administrator to authorize the connection, then send the request again.",
-            )
+            raise FixRequest("connection_not_authorized", status=409)
         return connection
 
     async def _settled(self, twin: Ticket) -> Ticket:
@@ -257,13 +235,10 @@ def _under_way(ticket: Ticket, now: datetime) -> bool:
 
 def _waiting(ticket: Ticket, connection: Connection) -> Ticket:
     """Return the ticket as it waits for its connection to work again."""
-    error = connection.last_error
-    return replace(
-        ticket,
-        delivery=replace(
-            ticket.delivery,
-            error_code=error.code if error else connection.status.value,
-            error_message=error.message if error else "The connection does not work at the moment.",
-            next_step=error.next_step if error else None,
-        ),
-    )
+    if connection.last_error is not None:
+        failure = connection.last_error.failure
+    elif connection.status is ConnectionStatus.UNAVAILABLE:
+        failure = Failure("servicenow_unavailable")
+    else:
+        failure = Failure("reauthorization_required")
+    return replace(ticket, delivery=replace(ticket.delivery, failure=failure))

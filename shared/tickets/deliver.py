@@ -43,7 +43,7 @@ from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, 
 from shared.tickets.own_times import with_own_times
 from shared.tickets.ports import InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.record_effects import delivered, doubled
-from shared.tickets.timeline import with_event
+from shared.tickets.timeline import details_of, with_event
 
 COMMIT_MAY_TAKE_S: Final = 65.0
 """ServiceNow's 60 s transaction quota and a little for the way there."""
@@ -151,14 +151,12 @@ def _waiting(ticket: Ticket, error: ConnectorError, now: datetime, *, wait_s: fl
             attempts=ticket.delivery.attempts,
             attempt_started_at=ticket.delivery.attempt_started_at if unknown else None,
             next_attempt_at=now + timedelta(seconds=wait_s),
-            error_code=error.code,
-            error_message=error.message,
-            next_step=error.next_step or None,
+            failure=error.failure,
         ),
     )
     if ticket.delivery.error_code == error.code:
         return after
-    return with_event(after, EventKind.DELIVERY_POSTPONED, now, code=error.code, message=error.message)
+    return with_event(after, EventKind.DELIVERY_POSTPONED, now, **details_of(error.failure))
 
 
 def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: bool) -> Ticket:
@@ -173,32 +171,20 @@ def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: boo
             status=Delivery.FAILED,
             attempts=ticket.delivery.attempts,
             attempt_started_at=ticket.delivery.attempt_started_at if unknown else None,
-            error_code=error.code,
-            error_message=error.message,
-            next_step=error.next_step or None,
+            failure=error.failure,
             error_status=error.status,
         ),
     )
-    return with_event(after, EventKind.DELIVERY_FAILED, now, code=error.code, message=error.message)
+    return with_event(after, EventKind.DELIVERY_FAILED, now, **details_of(error.failure))
 
 
 def left_behind(ticket: Ticket, now: datetime) -> Ticket:
     """Return a pending ticket of an instance that its connection has left, given up with words that say what to do."""
     unknown = ticket.delivery.attempt_started_at is not None
     if unknown:
-        error = FixConfiguration(
-            "The connection now points to another ServiceNow instance. It is not known whether the one before has a "
-            "record of this ticket.",
-            code="instance_left_outcome_unknown",
-            next_step=f"Look in the instance before for correlation id {ticket.correlation_id}. If there is no record, "
-            "send the ticket to the present instance.",
-        )
+        error = FixConfiguration("instance_left_outcome_unknown", correlation_id=ticket.correlation_id)
     else:
-        error = FixConfiguration(
-            "The connection now points to another ServiceNow instance; the ticket was not sent to the one before.",
-            code="instance_left",
-            next_step="Retry the ticket to send it to the present instance.",
-        )
+        error = FixConfiguration("instance_left")
     return failed(ticket, error, now, unknown=unknown)
 
 
@@ -365,12 +351,7 @@ class TicketDelivery:
         try:
             leased = await self.store.update_ticket(ticket, begin_attempt(again, now))
         except RowChanged:
-            raise FixRequest(
-                "Somebody else is working on this ticket; nothing was sent.",
-                code="delivery_under_way",
-                status=409,
-                next_step="Look again in a minute.",
-            ) from None
+            raise FixRequest("delivery_under_way", status=409) from None
         may_stand_there = again.delivery.attempt_started_at is not None
         return (await self._attempt(connection, _Attempt(leased, may_stand_there))).ticket
 
@@ -388,40 +369,21 @@ class TicketDelivery:
         now = self.clock()
         progress = ticket.delivery
         if not ticket.is_sendable:
-            raise RowUnreadable("tickets")
+            raise RowUnreadable(table="tickets")
         if progress.status is Delivery.DELIVERED:
-            raise FixRequest(
-                "The ticket already stands in ServiceNow; nothing was sent.", code="already_delivered", status=409
-            )
+            raise FixRequest("already_delivered", status=409)
         if connection.is_removed:
-            raise FixRequest(
-                "The ticket's connection was removed; nothing was sent.",
-                code="ticket_dormant",
-                status=409,
-                next_step="Connect the instance again, or create a new ticket on another connection.",
-            )
+            raise FixRequest("ticket_dormant", status=409)
         uncertain = (
             progress.status is Delivery.PENDING
             and progress.attempt_started_at is not None
             and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
         )
         if _is_leased(ticket, now) or uncertain:
-            raise FixRequest(
-                "The last attempt may still succeed; nothing was sent a second time.",
-                code="delivery_under_way",
-                status=409,
-                next_step="Look again in two minutes; the connector goes on by itself.",
-            )
+            raise FixRequest("delivery_under_way", status=409)
         unknown_elsewhere = not ticket.is_of(connection) and progress.attempt_started_at is not None
         if unknown_elsewhere and not although_outcome_unknown:
-            raise FixRequest(
-                "It is not known whether the instance that the connection had before has a record of this ticket; "
-                "nothing was sent.",
-                code="instance_left_outcome_unknown",
-                status=409,
-                next_step=f"Look there for correlation id {ticket.correlation_id}. If there is no record, send the "
-                "ticket to the present instance.",
-            )
+            raise FixRequest("instance_left_outcome_unknown", status=409, correlation_id=ticket.correlation_id)
 
     async def _attempt(self, connection: Connection, attempt: _Attempt) -> _Attempt:
         """Attempt the delivery of a leased ticket; return the attempt with the ticket as it is stored then."""
@@ -558,7 +520,7 @@ class TicketDelivery:
         except AccessTokenRefused:
             raise
         except ServiceNowUnavailable as error:
-            raise OutcomeUnknown(f"{error.message} It is still not known whether the record was written.") from None
+            raise OutcomeUnknown(**error.as_reason) from None
 
     async def _look_up_after_refusal(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
         try:

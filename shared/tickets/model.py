@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import Failure
 
 CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
@@ -195,12 +196,20 @@ class TimelineEvent:
     """One thing that happened to a ticket.
 
     Attributes:
-        details: Short texts by name (such as ``from``, ``to``, ``number``, ``code``, ``message``); never a secret.
+        details: Short texts by name (such as ``from``, ``to``, ``number``); of a failure its code and its values, and
+            the English words that another release stored with them as ``message``. Never a secret.
     """
 
     kind: EventKind
     at: datetime
     details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> Failure | None:
+        """What went wrong, when that is what happened."""
+        values = dict(self.details)
+        code, message = values.pop("code", None), values.pop("message", "")
+        return None if code is None else Failure(code, values, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,7 @@ class DeliveryProgress:
         leased_until_at: Until then one deliverer works on it, and nobody else.
         refused_since_at: When ServiceNow began to refuse the integration user; None when the last attempt had another
             outcome.
-        error_code, error_message, next_step: Why the last attempt did not succeed.
+        failure: Why the last attempt did not succeed.
         error_status: HTTP status that a caller gets for a refusal.
     """
 
@@ -226,10 +235,13 @@ class DeliveryProgress:
     leased_until_at: datetime | None = None
     refused_since_at: datetime | None = None
     delivered_at: datetime | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    next_step: str | None = None
+    failure: Failure | None = None
     error_status: int | None = None
+
+    @property
+    def error_code(self) -> str | None:
+        """The code of the reason why the last attempt did not succeed."""
+        return None if self.failure is None else self.failure.code
 
 
 @dataclass(frozen=True, slots=True)

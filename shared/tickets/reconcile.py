@@ -237,12 +237,7 @@ class TicketReconciliation:
             changes += [(ticket, deleted(ticket, now)) for ticket in gone]
         await self.store.update_tickets(changes)
         if refused:
-            raise RecordsHidden(
-                f"{len(gone)} of {counts.compared_open} open tickets can no longer be found in ServiceNow; none of "
-                "them was marked as deleted.",
-                next_step="Check that the integration user may still read incidents and change requests: roles, access "
-                "controls, domain.",
-            )
+            raise RecordsHidden(variant="counted", gone=len(gone), compared=counts.compared_open)
 
     async def _ask_for_themselves(
         self,

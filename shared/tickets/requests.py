@@ -21,7 +21,7 @@ from pydantic import (
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.request_faults import invalid_body
+from shared.request_faults import fault, invalid_body
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
@@ -44,13 +44,13 @@ def _printable(text: str) -> str:
     if any(
         (ord(character) < 32 and character not in "\n\r\t") or 0xD800 <= ord(character) < 0xE000 for character in text
     ):
-        raise ValueError("holds control characters")
+        raise fault("control_characters")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _single_line(text: str) -> str:
     if "\n" in text or "\t" in text:
-        raise ValueError("has to be a single line")
+        raise fault("not_a_line")
     return text
 
 
@@ -63,7 +63,7 @@ type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValida
 
 def _fits_short_description(name: str) -> str:
     if utf16_length(name) > NAME_MAX_LENGTH:
-        raise ValueError(f"has to be at most {NAME_MAX_LENGTH} characters, where an emoji counts as two")
+        raise fault("too_long_for_servicenow", limit=NAME_MAX_LENGTH)
     return name
 
 
@@ -75,7 +75,7 @@ type Line = Annotated[
 def _due_date(value: object) -> object:
     """Read an ISO 8601 date or date-time; anything else (a number, a time alone) is refused."""
     if not isinstance(value, str):
-        raise ValueError("has to be a text")  # noqa: TRY004 - pydantic reads ValueError
+        raise fault("not_a_text")
     try:
         return date.fromisoformat(value)
     except ValueError:
@@ -83,9 +83,7 @@ def _due_date(value: object) -> object:
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(
-            "is not an ISO 8601 date or date-time, such as 2026-12-31 or 2026-12-31T17:00:00+01:00"
-        ) from None
+        raise fault("not_a_date") from None
 
 
 class RecommendationRequest(BaseModel):
@@ -177,7 +175,7 @@ class RetryRequest(BaseModel):
     @model_validator(mode="after")
     def _names_tickets_in_one_way(self) -> Self:
         if (self.ticket_ids is None) == (self.filter is None):
-            raise ValueError("has to hold either ticket_ids or filter")
+            raise fault("not_one_way")
         return self
 
 
@@ -230,27 +228,17 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
             description is too long for ServiceNow's column.
     """
     if not connection.kinds[request.kind].enabled:
-        raise FixRequest(
-            f"Tickets of kind {request.kind} are not enabled on this connection; nothing was kept.",
-            code="kind_not_enabled",
-            status=422,
-            next_step="Choose the other kind, or ask an administrator to enable this one.",
-        )
+        raise FixRequest("kind_not_enabled", status=422, kind=request.kind)
     if request.portal not in connection.portals:
-        raise FixRequest(
-            f"The {request.portal} portal is not enabled on this connection; nothing was kept.",
-            code="portal_not_enabled",
-            status=422,
-            next_step="Choose another connection, or ask an administrator to enable this portal.",
-        )
+        raise FixRequest("portal_not_enabled", status=422, portal=request.portal)
     try:
         due = due_at(request.due_date, connection.time_zone)
     except OverflowError:
         raise FixRequest(
-            "The due date lies outside the calendar; nothing was kept.",
-            code="invalid_ticket",
+            "invalid_ticket",
             status=422,
-            next_step="Choose another due date.",
+            count=1,
+            errors=[{"pointer": "/due_date", "code": "outside_calendar", "values": {}}],
         ) from None
     content = TicketContent(
         kind=request.kind,
@@ -268,12 +256,5 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
         requester=requester,
     )
     if (overflow := description_overflow(content)) > 0:
-        raise FixRequest(
-            f"The description is {overflow} characters too long for ServiceNow's {DESCRIPTION_MAX_LENGTH}, "
-            "our block included; nothing was kept.",
-            code="description_too_long",
-            status=422,
-            next_step=f"Shorten the description by at least {overflow} characters.",
-            extra={"too_long_by": overflow},
-        )
+        raise FixRequest("description_too_long", status=422, too_long_by=overflow)
     return content

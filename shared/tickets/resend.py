@@ -15,7 +15,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
-from shared.errors import FixRequest, RowUnreadable
+from shared.errors import Failure, FixRequest, RowUnreadable
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter, TicketStore
@@ -44,14 +44,12 @@ class ResentTicket:
     """What became of one ticket, and why.
 
     Attributes:
-        code, message, next_step: Why it is not delivered; None where there is nothing to say.
+        failure: Why it is not delivered; None where there is nothing to say.
     """
 
     ticket_id: str
     outcome: Resent
-    code: str | None = None
-    message: str | None = None
-    next_step: str | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +104,7 @@ class TicketResending:
             try:
                 self.delivery.raise_unless_retriable(connection, ticket)
             except (FixRequest, RowUnreadable) as error:
-                left.append(
-                    ResentTicket(ticket.ticket_id, Resent.NOT_SENT, error.code, error.message, error.next_step or None)
-                )
+                left.append(ResentTicket(ticket.ticket_id, Resent.NOT_SENT, error.failure))
             else:
                 if ticket.delivery.status is Delivery.FAILED:
                     changes.append((ticket, put_back(ticket, connection, self.clock())))
@@ -133,4 +129,4 @@ def _outcome(ticket: Ticket) -> ResentTicket:
             outcome = Resent.REFUSED
         case _:
             outcome = Resent.WAITING
-    return ResentTicket(ticket.ticket_id, outcome, progress.error_code, progress.error_message, progress.next_step)
+    return ResentTicket(ticket.ticket_id, outcome, progress.failure)

@@ -221,11 +221,7 @@ class TicketSync:
             raise
         kept.state = with_step(ended, progress.step, self.clock())
         if counts.hidden and await self._sees_none_of_ours(connection):
-            raise RecordsHidden(
-                "ServiceNow hides the connector's own tickets from the integration user.",
-                next_step="Check that the integration user may read incidents and change requests: roles, access "
-                "controls, domain.",
-            )
+            raise RecordsHidden()
         return counts
 
     async def _step_by_step(
@@ -391,7 +387,7 @@ class TicketSync:
             counts.applied += applied
             waiting = [before.ticket_id for before, _ in conflicts]
         if waiting:
-            raise StorageUnavailable("Some tickets change too often; the synchronisation is tried again.")
+            raise StorageUnavailable(variant="contended")
 
 
 def _applied(ticket: Ticket, records: Sequence[Record], now: datetime, *, first_answer: bool) -> Ticket:

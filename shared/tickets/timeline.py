@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from shared.errors import Failure
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 
 MAX_EVENTS: Final = 100
@@ -16,12 +18,22 @@ MAX_DETAIL_LENGTH: Final = 500
 
 def with_event(ticket: Ticket, kind: EventKind, at: datetime, **details: str | None) -> Ticket:
     """Return the ticket with one more event; details that are None are left out."""
-    event = TimelineEvent(kind, at, {name: _short(value) for name, value in details.items() if value is not None})
+    event = TimelineEvent(kind, at, {name: shortened(value) for name, value in details.items() if value is not None})
     timeline = (*ticket.timeline, event)
     if len(timeline) > MAX_EVENTS:
         timeline = (timeline[0], *timeline[-(MAX_EVENTS - 1) :])
     return replace(ticket, timeline=timeline)
 
 
-def _short(text: str) -> str:
+def details_of(failure: Failure) -> Mapping[str, str]:
+    """Return a failure as details of an event."""
+    return {"code": failure.code, **{name: _text(value) for name, value in failure.values.items()}}
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def shortened(text: str) -> str:
+    """Return a detail as long as it may be."""
     return text if len(text) <= MAX_DETAIL_LENGTH else f"{text[: MAX_DETAIL_LENGTH - 1]}…"

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import Failure
 from shared.tickets.kinds import table_of
 from shared.tickets.model import (
     Delivery,
@@ -19,11 +20,14 @@ from shared.tickets.model import (
     RecommendationCategory,
     RecommendedBy,
     Ticket,
+    TimelineEvent,
     time_of,
 )
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
 from shared.tickets.warnings import TicketWarning, WarningCode
+from shared.words.error_words import words_of
+from shared.words.language import Language
 
 
 class View(BaseModel):
@@ -205,35 +209,37 @@ def is_dormant(ticket: Ticket, connection: Connection | None) -> bool:
     return connection is None or connection.is_removed or not ticket.is_of(connection)
 
 
-def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketView:
-    """Return what callers see in a list."""
-    return TicketView(**_members(ticket, connection, now))
+def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketView:
+    """Return what callers see in a list, in the words of a language."""
+    return TicketView(**_members(ticket, connection, now, t))
 
 
 def created_ticket_view(
-    ticket: Ticket, connection: Connection | None, now: datetime, warnings: Sequence[TicketWarning]
+    ticket: Ticket, connection: Connection | None, now: datetime, t: Language, warnings: Sequence[TicketWarning]
 ) -> CreatedTicketView:
     """Return what callers see of a ticket that they created."""
     views = tuple(
         WarningView(
             code=each.code,
-            message=each.message,
-            next_step=each.next_step,
+            message=t(f"warning.{each.code}.message"),
+            next_step=t(f"warning.{each.code}.next_step"),
             ticket_ids=tuple(other.ticket_id for other in each.tickets),
         )
         for each in warnings
     )
-    return CreatedTicketView(**_members(ticket, connection, now), warnings=views)
+    return CreatedTicketView(**_members(ticket, connection, now, t), warnings=views)
 
 
-def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime) -> TicketDetailView:
-    """Return what callers see of one ticket."""
-    timeline = tuple(EventView(kind=event.kind, at=event.at, details=event.details) for event in ticket.timeline)
-    return TicketDetailView(**_members(ticket, connection, now), timeline=timeline)
+def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketDetailView:
+    """Return what callers see of one ticket, in the words of a language."""
+    timeline = tuple(
+        EventView(kind=event.kind, at=event.at, details=_event_details(event, t)) for event in ticket.timeline
+    )
+    return TicketDetailView(**_members(ticket, connection, now, t), timeline=timeline)
 
 
-def retry_view(resent: Sequence[ResentTicket], *, more: bool) -> RetryView:
-    """Return what callers see of tickets that were sent again."""
+def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> RetryView:
+    """Return what callers see of tickets that were sent again, in the words of a language."""
     counts = Counter(each.outcome for each in resent)
     return RetryView(
         **{outcome.value: counts[outcome] for outcome in Resent},
@@ -242,11 +248,12 @@ def retry_view(resent: Sequence[ResentTicket], *, more: bool) -> RetryView:
             RetriedTicketView(
                 ticket_id=each.ticket_id,
                 outcome=each.outcome,
-                code=each.code,
-                message=each.message,
-                next_step=each.next_step,
+                code=code,
+                message=message,
+                next_step=next_step,
             )
             for each in resent
+            for code, message, next_step in [_told(each.failure, t)]
         ),
     )
 
@@ -266,10 +273,23 @@ def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
     return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})
 
 
-def _members(ticket: Ticket, connection: Connection | None, now: datetime) -> dict[str, object]:
+def _told(failure: Failure | None, t: Language) -> tuple[str | None, str | None, str | None]:
+    """Return code, message and next step of a failure; None for what there is not."""
+    if failure is None:
+        return None, None, None
+    words = words_of(failure, t)
+    return failure.code, words.message, words.next_step or None
+
+
+def _event_details(event: TimelineEvent, t: Language) -> Mapping[str, str]:
+    return event.details if event.failure is None else {**event.details, "message": words_of(event.failure, t).message}
+
+
+def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> dict[str, object]:
     content, progress, record = ticket.content, ticket.delivery, ticket.record
     recommendation, requester = content.recommendation, content.requester
     link, name = record_link(ticket, connection), state_name(ticket, connection)
+    code, message, next_step = _told(progress.failure, t)
     return {
         "ticket_id": ticket.ticket_id,
         "connection_id": ticket.connection_id,
@@ -295,9 +315,9 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime) -> di
             attempts=progress.attempts,
             delivered_at=progress.delivered_at,
             next_attempt_at=progress.next_attempt_at,
-            error_code=progress.error_code,
-            error=progress.error_message,
-            next_step=progress.next_step,
+            error_code=code,
+            error=message,
+            next_step=next_step,
         ),
         "servicenow": None
         if record is None or link is None or name is None

@@ -29,13 +29,10 @@ class TicketWarning:
     """Something about a new ticket that may be a mistake.
 
     Attributes:
-        message, next_step: In English; pages have their own words for the code.
         tickets: The other tickets concerned, newest first.
     """
 
     code: WarningCode
-    message: str
-    next_step: str
     tickets: tuple[Ticket, ...] = ()
 
     @property
@@ -57,20 +54,11 @@ def warnings_about(ticket: Ticket, others: Sequence[Ticket]) -> Sequence[TicketW
     """
     warnings = []
     if ticket.content.due_at is not None and ticket.content.due_at < ticket.created_at:
-        warnings.append(
-            TicketWarning(WarningCode.DUE_DATE_PAST, "The due date is already over.", "Check the due date.")
-        )
+        warnings.append(TicketWarning(WarningCode.DUE_DATE_PAST))
     doubled = [each for each in others if _is_undone(each) and _is_of_same_recommendation(each.content, ticket.content)]
     doubled = [each for each in doubled if each.ticket_id != ticket.ticket_id and each.instance == ticket.instance]
     if doubled:
-        warnings.append(
-            TicketWarning(
-                WarningCode.RECOMMENDATION_HAS_OPEN_TICKET,
-                "There is an open ticket for the same recommendation already.",
-                "See whether one of the two is enough.",
-                tuple(doubled[:SHOWN_TICKETS]),
-            )
-        )
+        warnings.append(TicketWarning(WarningCode.RECOMMENDATION_HAS_OPEN_TICKET, tuple(doubled[:SHOWN_TICKETS])))
     return warnings
 
 

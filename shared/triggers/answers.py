@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated, NotRequired
+from typing import Annotated, Final, NotRequired, TypedDict
 
 import azure.functions as func
 from pydantic import BaseModel, Field
 
-from shared.errors import ConnectorError, ProblemMembers, TryLater
+from shared.errors import ConnectorError, TryLater
+from shared.triggers.addresses import way_to_authorize
 from shared.triggers.request_bodies import JSON_TYPE
-from shared.words.error_words import ErrorWords, words_of
-from shared.words.language import FALLBACK, Language
+from shared.words.error_words import fault_words, words_of
+from shared.words.language import Language
 
 PROBLEM_TYPE = "application/problem+json"
+_VALUES_SHOWN: Final = frozenset(
+    {
+        "allowed_methods",
+        "connection_ids",
+        "integration_user",
+        "reason",
+        "signed_in_user",
+        "ticket_id",
+        "ticket_ids",
+        "too_long_by",
+    }
+)
+"""Values of errors that are members of problem documents as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +39,19 @@ class JsonAnswer:
 
     Attributes:
         body: A model, a JSON value, or None for an answer without a body.
+        language: The language of the words in the body; None where it holds none.
     """
 
     body: BaseModel | Mapping[str, object] | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    language: Language | None = None
 
     def to_response(self) -> func.HttpResponse:
         """Return the answer in the shape the Functions host takes."""
         headers = {"Cache-Control": "no-store", **self.headers}
+        if self.language is not None:
+            headers |= {"Content-Language": self.language.code, "Vary": "Accept-Language"}
         if self.body is None:
             return func.HttpResponse(status_code=self.status, headers=headers)
         text = (
@@ -44,7 +62,15 @@ class JsonAnswer:
         return func.HttpResponse(text.encode(), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers})
 
 
-class ProblemView(ProblemMembers):
+class FaultView(TypedDict):
+    """What is wrong with one value of a request's body."""
+
+    pointer: Annotated[str, Field(description="JSON pointer (RFC 6901) to the value.")]
+    code: Annotated[str, Field(description="Stable name of what is wrong.")]
+    detail: Annotated[str, Field(description="What is wrong with it, without the value itself.")]
+
+
+class ProblemView(TypedDict):
     """A problem document (RFC 9457)."""
 
     title: str
@@ -53,6 +79,19 @@ class ProblemView(ProblemMembers):
     detail: Annotated[str, Field(description="What happened and what was kept.")]
     next_step: NotRequired[Annotated[str, Field(description="What to do next.")]]
     request_id: Annotated[str, Field(description="Finds the request in the log.")]
+    allowed_methods: NotRequired[Annotated[Sequence[str], Field(description="Methods that the address answers.")]]
+    authorize_path: NotRequired[Annotated[str, Field(description="Path that begins the authorization again.")]]
+    connection_ids: NotRequired[
+        Annotated[Sequence[str], Field(description="Connections of which the request has to name one.")]
+    ]
+    errors: NotRequired[Annotated[Sequence[FaultView], Field(description="Faults of the body.")]]
+    integration_user: NotRequired[Annotated[str, Field(description="ServiceNow user who has to consent.")]]
+    reason: NotRequired[Annotated[str, Field(description="Code of the error behind this one.")]]
+    retry: NotRequired[Annotated[str, Field(description="Path that sends the ticket again.")]]
+    signed_in_user: NotRequired[Annotated[str, Field(description="ServiceNow user who consented instead.")]]
+    ticket_id: NotRequired[Annotated[str, Field(description="The ticket that is kept.")]]
+    ticket_ids: NotRequired[Annotated[Sequence[str], Field(description="Tickets that are not there.")]]
+    too_long_by: NotRequired[Annotated[int, Field(description="Characters by which the description is too long.")]]
 
 
 def problem(error: ConnectorError, request_id: str, language: Language) -> func.HttpResponse:
@@ -62,8 +101,6 @@ def problem(error: ConnectorError, request_id: str, language: Language) -> func.
         request_id: Finds the request in the log.
     """
     words = words_of(error, language)
-    if language.code == FALLBACK:
-        words = ErrorWords(error.message, error.next_step)
     document = {
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
@@ -71,7 +108,7 @@ def problem(error: ConnectorError, request_id: str, language: Language) -> func.
         "detail": words.message,
         "request_id": request_id,
         **({"next_step": words.next_step} if words.next_step else {}),
-        **error.extra,
+        **_members(error, language),
     }
     return func.HttpResponse(
         json.dumps(document, ensure_ascii=False).encode(),
@@ -86,11 +123,26 @@ def problem(error: ConnectorError, request_id: str, language: Language) -> func.
     )
 
 
+def _members(error: ConnectorError, language: Language) -> Mapping[str, object]:
+    """Return what a problem document says beside its words."""
+    values = error.values
+    members: dict[str, object] = {name: value for name, value in values.items() if name in _VALUES_SHOWN}
+    if (faults := values.get("errors")) is not None:
+        members["errors"] = [
+            {"pointer": each["pointer"], "code": each["code"], "detail": fault_words(each, language)} for each in faults
+        ]
+    if (path := way_to_authorize(error)) is not None:
+        members["authorize_path"] = path
+    if (ticket_id := values.get("ticket_id")) is not None:
+        members["retry"] = f"/api/tickets/{ticket_id}/retry"
+    return members
+
+
 def problem_headers(error: ConnectorError) -> Mapping[str, str]:
     """Return the headers that go with an error, whether a page or a problem document shows it."""
     headers = {}
     if isinstance(error, TryLater) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    if (methods := error.extra.get("allowed_methods")) is not None:
+    if (methods := error.values.get("allowed_methods")) is not None:
         headers["Allow"] = ", ".join(methods)
     return headers

@@ -14,8 +14,8 @@ import azure.functions as func
 
 from shared.connections.grant.authorize import authorization_name, unknown_browser, unnamed_authorization
 from shared.connections.lookup import get_known_connection
-from shared.connections.views import authorize_path
 from shared.errors import FixRequest
+from shared.triggers.addresses import authorize_path
 from shared.triggers.cookies import cookie_value, set_cookie
 from shared.triggers.front_door import Call, is_from_here, page, redirect
 from shared.triggers.principal import MANAGERS
@@ -65,11 +65,7 @@ async def begin_authorization(call: Call) -> func.HttpResponse:
     unknown = sorted(set(call.query) - set(call.route.query_names))
     log_out_first = call.query.get("log_out_first", "false")
     if unknown or "connection_id" not in call.query or log_out_first not in {"true", "false"}:
-        raise FixRequest(
-            "The address of the authorization is not complete; nothing was done.",
-            code="invalid_query",
-            next_step="Use /api/oauth/authorize?connection_id=<id>, with &log_out_first=true to sign out first.",
-        )
+        raise FixRequest("invalid_query", variant="authorize")
     if not is_from_here(call.request.headers):
         connection = await get_known_connection(call.application.connection_store, call.query["connection_id"])
         return call.page(

@@ -15,10 +15,10 @@ from shared.connections.model import Connection, Portal, TicketKind, consent_day
 from shared.connections.options import Choice, InstanceOptions
 from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
-from shared.connections.views import authorize_path
 from shared.errors import FixRequest
 from shared.tickets.model import Phase
 from shared.tickets.ports import StateModel
+from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
@@ -227,5 +227,5 @@ async def _present(call: Call) -> Connection:
     """Return the connection. Raises FixRequest (404 ``connection_not_found``) for a removed one, too."""
     connection = await _known(call)
     if connection.is_removed:
-        raise FixRequest("This connection was removed.", code="connection_not_found", status=404)
+        raise FixRequest("connection_not_found", status=404)
     return connection

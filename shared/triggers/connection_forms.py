@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.words.error_words import words_of
+from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
@@ -115,14 +115,14 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
 
 def form_faults(t: Language, error: FixRequest) -> dict[str, str]:
     """Return one text per field; what concerns no field is under the empty name."""
-    errors = error.extra.get("errors")
-    if not isinstance(errors, list):
+    errors = error.values.get("errors")
+    if errors is None:
         text = words_of(error, t).message
         return {_FIELD_OF_CODE.get(error.code, ""): text}
     faults: dict[str, str] = {}
     for fault in errors:
-        name = _field_of(str(fault["pointer"]).strip("/").split("/"))
-        faults[name] = t.get(f"fault.connection.{_kindless(name)}") or str(fault["detail"])
+        name = _field_of(fault["pointer"].strip("/").split("/"))
+        faults[name] = t.get(f"fault.connection.{_kindless(name)}") or fault_words(fault, t)
     return faults
 
 

@@ -17,11 +17,12 @@ from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.request_faults import invalid_body
+from shared.triggers.addresses import authorize_path
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 from shared.web.findings import finding_words
-from shared.words.language import FALLBACK, languages
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -68,9 +69,9 @@ class CheckView(BaseModel):
     left_open: tuple[str, ...] = Field(description="Numbers of records that the dry run made and could not close.")
 
     @classmethod
-    def of(cls, report: CheckReport) -> Self:
-        """Return a report in English words."""
-        words = [finding_words(each, languages()[FALLBACK]) for each in report.findings]
+    def of(cls, report: CheckReport, t: Language) -> Self:
+        """Return a report in the words of a language."""
+        words = [finding_words(each, t) for each in report.findings]
         counts = {outcome: sum(each.outcome is outcome for each in words) for outcome in Outcome}
         return cls(
             connection_id=report.connection.connection_id,
@@ -128,7 +129,9 @@ async def put_connection(call: Call) -> JsonAnswer:
     """Answer 201 when the connection is new."""
     request = read_connection_request(call.json())
     outcome = await call.application.configuration.put(call.path_parameter("connection_id"), request)
-    return JsonAnswer(await _view(call, outcome.connection), status=201 if outcome.created else 200)
+    return JsonAnswer(
+        await _view(call, outcome.connection), status=201 if outcome.created else 200, language=call.language
+    )
 
 
 @route(
@@ -143,7 +146,7 @@ async def list_connections(call: Call) -> JsonAnswer:
     """Answer with every connection and its status."""
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
-    return JsonAnswer(ConnectionListView(connections=tuple(views)))
+    return JsonAnswer(ConnectionListView(connections=tuple(views)), language=call.language)
 
 
 @route(
@@ -158,7 +161,7 @@ async def list_connections(call: Call) -> JsonAnswer:
 async def get_connection(call: Call) -> JsonAnswer:
     """Answer with the connection, a removed one too."""
     connection = await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
-    return JsonAnswer(await _view(call, connection))
+    return JsonAnswer(await _view(call, connection), language=call.language)
 
 
 @route(
@@ -172,7 +175,8 @@ async def get_connection(call: Call) -> JsonAnswer:
 )
 async def delete_connection(call: Call) -> JsonAnswer:
     """Answer with what is left of the connection; ``last_error`` says what could not be revoked."""
-    return JsonAnswer(await _view(call, await call.application.removal.remove(call.path_parameter("connection_id"))))
+    removed = await call.application.removal.remove(call.path_parameter("connection_id"))
+    return JsonAnswer(await _view(call, removed), language=call.language)
 
 
 @route(
@@ -197,7 +201,7 @@ async def check_connection(call: Call) -> JsonAnswer:
     report = await call.application.check.run(
         call.path_parameter("connection_id"), dry_run=_check_request(call).dry_run
     )
-    return JsonAnswer(CheckView.of(report))
+    return JsonAnswer(CheckView.of(report, call.language), language=call.language)
 
 
 @route(
@@ -229,7 +233,8 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
         connection,
         await app.turns.sync_state(connection),
         app.clock(),
-        public_base_url=app.settings.public_base_url,
+        call.language,
+        authorize_url=f"{app.settings.public_base_url}{authorize_path(connection.connection_id)}",
         redirect_uri=app.settings.redirect_uri,
     )
 

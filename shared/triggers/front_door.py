@@ -17,9 +17,11 @@ import azure.functions as func
 from pydantic import BaseModel
 
 from shared.application import Application, application
-from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize
+from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize, Values
 from shared.log import log_bug, log_context, log_event
+from shared.request_faults import MAX_NAME_SHOWN
 from shared.telemetry import span
+from shared.triggers.addresses import way_to_authorize
 from shared.triggers.answers import JsonAnswer, problem, problem_headers
 from shared.triggers.cookies import cookie_value
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
@@ -188,7 +190,9 @@ async def _lead(call: Call) -> func.HttpResponse:
 async def answer(declared: Route, handler: Handler, request: func.HttpRequest, request_id: str) -> func.HttpResponse:
     """Answer a request, whatever happens."""
     started_at = time.perf_counter()
-    language = choose_language(cookie_value(request.headers, COOKIE), request.headers.get("Accept-Language"))
+    # A cookie is a person's choice; programs say in each request what they want.
+    cookie = cookie_value(request.headers, COOKIE) if declared.html else None
+    language = choose_language(cookie, request.headers.get("Accept-Language"))
     call = Call(declared, request, request_id, language)
     code: str | None = None
     with log_context(request_id=request_id), span(declared.name) as answering:
@@ -200,10 +204,7 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
             code, response = error.code, _error_answer(call, error)
         except Exception as error:  # noqa: BLE001 - the last line of defence: the host would answer an empty 500
             log_bug("unexpected_error", error, operation=declared.name)
-            bug = OurBug(
-                "Something went wrong that should not have; what was stored before stays stored.",
-                next_step="Try again; if it happens again, give the request id to whoever operates the connector.",
-            )
+            bug = OurBug()
             code, response = bug.code, _error_answer(call, bug)
         answering.note(status=response.status_code)
         if response.status_code >= 500:
@@ -249,11 +250,9 @@ def _refuse_unknown(query: Mapping[str, str], names: Sequence[str]) -> None:
     """Refuse query parameters that are not declared. Raises FixRequest (400 ``unknown_parameter``)."""
     unknown = sorted(set(query) - set(names))
     if unknown:
-        raise FixRequest(
-            f"There is no query parameter {unknown[0]!r}; nothing was done."[:300],
-            code="unknown_parameter",
-            next_step=f"Use only: {', '.join(names) or 'no parameter at all'}.",
-        )
+        known: Values = {"parameters": names} if names else {"variant": "none"}
+        values: Values = {"parameter": unknown[0][:MAX_NAME_SHOWN], **known}
+        raise FixRequest("unknown_parameter", **values)
 
 
 def is_from_here(headers: Mapping[str, str]) -> bool:
@@ -274,12 +273,7 @@ def refuse_other_sites(headers: Mapping[str, str], public_base_url: str) -> None
     """
     site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
     if not is_from_here(headers) or (site is None and origin not in {None, public_base_url}):
-        raise FixRequest(
-            "This request was sent by another web site; nothing was done.",
-            code="cross_site_request",
-            status=403,
-            next_step="Use the connector's own pages, or call the API from a program.",
-        )
+        raise FixRequest("cross_site_request", status=403)
 
 
 def redirect(address: str) -> func.HttpResponse:
@@ -300,7 +294,6 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
     if error.code == "not_signed_in" and call.is_safe and is_for_people:
         return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
     if not wants_page:
-        # A cookie is a person's choice; programs say in each request what they want.
         return problem(error, call.request_id, choose_language(None, call.request.headers.get("Accept-Language")))
     can_go_back = not call.is_safe and error.status not in {404, 405}
     connection_id = call.path_parameter("connection_id")
@@ -310,6 +303,7 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
         status=error.status,
         error=error,
         words=words_of(error, call.language),
+        authorize_path=way_to_authorize(error),
         sign_in=sign_in if error.code == "not_signed_in" else None,
         back=here if can_go_back else None,
         authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,

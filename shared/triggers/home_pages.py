@@ -83,7 +83,7 @@ async def _cards(call: Call, connections: Sequence[Connection], now: datetime) -
             enabled=any(each.kinds[kind].enabled for each in connections),
             counts=counts[kind],
             segments=segments(counts[kind].phases),
-            newest=[ticket_view(ticket, by_id[ticket.connection_id], now) for ticket in tickets],
+            newest=[ticket_view(ticket, by_id[ticket.connection_id], now, call.language) for ticket in tickets],
         )
         for kind, tickets in zip(TicketKind, newest, strict=True)
     ]

@@ -76,7 +76,9 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
             "version": VERSION,
             "description": "Creates ServiceNow incidents and change requests from Microsoft 365 security "
             "recommendations and shows where they stand. HEAD answers as GET does, without a body. A method that a "
-            "path does not have gets 405 (method_not_allowed) with Allow, any other path 404 (page_not_found).",
+            "path does not have gets 405 (method_not_allowed) with Allow, any other path 404 (page_not_found). "
+            "Sentences are in English unless Accept-Language names another language that the connector has; "
+            "Content-Language says which. Codes are stable, sentences are not.",
         },
         "servers": [{"url": server}],
         "tags": [{"name": tag, "description": description} for tag, (description, _) in TAGS.items()],

@@ -117,19 +117,9 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
         FixRequest: 401 ``not_signed_in`` or 403 ``role_missing``.
     """
     if caller is None:
-        raise FixRequest(
-            "Nobody is signed in; nothing was done.",
-            code="not_signed_in",
-            status=401,
-            next_step="Sign in at /.auth/login/aad, or send an access token for this application.",
-        )
+        raise FixRequest("not_signed_in", status=401)
     if not caller.has_any(roles):
-        raise FixRequest(
-            "You are signed in, but have none of the app roles that this needs; nothing was done.",
-            code="role_missing",
-            status=403,
-            next_step=f"Ask an administrator for one of: {', '.join(sorted(roles))}.",
-        )
+        raise FixRequest("role_missing", status=403, roles=sorted(roles))
 
 
 def _application_name(claims: list[tuple[str, str]]) -> str | None:

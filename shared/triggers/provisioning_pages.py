@@ -13,8 +13,8 @@ from shared.connections.lookup import get_known_connection, list_present_connect
 from shared.connections.model import Connection, ConnectionStatus, consent_days_left
 from shared.connections.new_id import connection_id_for
 from shared.connections.requests import read_connection_request
-from shared.connections.views import authorize_path
 from shared.errors import FixRequest
+from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import account_body, account_values, form_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
@@ -66,7 +66,7 @@ async def _save(call: Call, connection: Connection | None) -> Connection:
     request = read_connection_request(account_body(call.form, connection))
     has_secret = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
     if request.client_secret is None and not has_secret:
-        raise FixRequest("The client secret is missing; nothing was kept.", code="client_secret_required", status=422)
+        raise FixRequest("client_secret_required", status=422)
     if connection is not None:
         return (await app.configuration.put(connection.connection_id, request)).connection
     instance = normalise_instance(

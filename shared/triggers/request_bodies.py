@@ -66,12 +66,7 @@ class FormContent:
 def refuse_large(request: func.HttpRequest, max_bytes: int) -> None:
     """Refuse a body that is larger than its route takes. Raises FixRequest (413 ``request_too_large``)."""
     if len(request.get_body()) > max_bytes:
-        raise FixRequest(
-            f"The request is larger than {max_bytes} bytes; nothing was kept.",
-            code="request_too_large",
-            status=413,
-            next_step="Send a smaller request.",
-        )
+        raise FixRequest("request_too_large", status=413, limit=max_bytes)
 
 
 def read_json(request: func.HttpRequest) -> object:
@@ -86,11 +81,7 @@ def read_json(request: func.HttpRequest) -> object:
     try:
         return json.loads(request.get_body())
     except (ValueError, RecursionError):
-        raise FixRequest(
-            "The body is not a JSON value; nothing was kept.",
-            code="invalid_json",
-            next_step="Correct the JSON text and send the request again.",
-        ) from None
+        raise FixRequest("invalid_json") from None
 
 
 def was_sent(request: func.HttpRequest) -> bool:
@@ -117,11 +108,7 @@ def read_form(request: func.HttpRequest, declared: FormBody) -> FormContent:
             return FormContent(_first_of_each(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)))
         return _read_multipart(request.get_body(), options.get("boundary", "").encode("ascii"), declared.files)
     except (ValueError, RequestEntityTooLarge):
-        raise FixRequest(
-            "The form cannot be read; nothing was kept.",
-            code="invalid_form",
-            next_step="Send the form again from its page.",
-        ) from None
+        raise FixRequest("invalid_form") from None
 
 
 def _read_multipart(body: bytes, boundary: bytes, file_fields: frozenset[str]) -> FormContent:
@@ -176,18 +163,8 @@ def _media_type(request: func.HttpRequest) -> tuple[str, Mapping[str, str]]:
 def _refuse_chunks(request: func.HttpRequest) -> None:
     """Refuse a body that was sent in chunks: the host hands over an empty one (Functions host §Q18)."""
     if not request.get_body() and was_sent(request):
-        raise FixRequest(
-            "A body sent in chunks does not arrive here; nothing was kept.",
-            code="length_required",
-            status=411,
-            next_step="Send the header Content-Length.",
-        )
+        raise FixRequest("length_required", status=411)
 
 
 def _other_type(expected: str) -> FixRequest:
-    return FixRequest(
-        f"The body is not declared as {expected}; nothing was kept.",
-        code="unsupported_media_type",
-        status=415,
-        next_step=f"Send the header Content-Type: {expected}.",
-    )
+    return FixRequest("unsupported_media_type", status=415, expected=expected)

@@ -175,11 +175,7 @@ def read_query(url: str) -> Mapping[str, str]:
     try:
         return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
     except ValueError:
-        raise FixRequest(
-            "The query of the address cannot be read; nothing was done.",
-            code="invalid_query",
-            next_step="Send fewer query parameters.",
-        ) from None
+        raise FixRequest("invalid_query") from None
 
 
 @cache

@@ -23,7 +23,7 @@ async def static_file(call: Call) -> func.HttpResponse:
     """Answer with a file of ``web/static``; its address carries a fingerprint, so browsers may keep it."""
     name = call.path_parameter("name")
     if name not in static_files():
-        raise FixRequest("There is no such file.", code="page_not_found", status=404)
+        raise FixRequest("page_not_found", status=404)
     content, fingerprint = static_files()[name]
     fresh = call.query.get("v") == fingerprint
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -41,7 +41,7 @@ async def choose_language_page(call: Call) -> func.HttpResponse:
     """Remember the language and go back to where the person was."""
     code = call.path_parameter("code")
     if code not in languages():
-        raise FixRequest("There is no such language.", code="page_not_found", status=404)
+        raise FixRequest("page_not_found", status=404)
     place = own_address(call.query.get("return_to", "/"))
     response = redirect("/" if place.startswith("/api/") else place)
     secure = call.application.settings.public_base_url.startswith("https:")
@@ -57,18 +57,7 @@ async def unknown_address(call: Call) -> func.HttpResponse:
     """
     allowed = methods_of(call.path_parameter("path"))
     if not allowed:
-        raise FixRequest(
-            "There is nothing at this address.",
-            code="page_not_found",
-            status=404,
-            next_step="Correct the address; GET /api/openapi.json lists every operation.",
-        )
+        raise FixRequest("page_not_found", status=404)
     if call.request.method == "OPTIONS":
         return func.HttpResponse(status_code=204, headers={"Allow": ", ".join(allowed), "Cache-Control": "no-store"})
-    raise FixRequest(
-        "This address does not answer requests of this method; nothing was done.",
-        code="method_not_allowed",
-        status=405,
-        next_step=f"Use one of: {', '.join(allowed)}.",
-        extra={"allowed_methods": allowed},
-    )
+    raise FixRequest("method_not_allowed", status=405, allowed_methods=allowed)

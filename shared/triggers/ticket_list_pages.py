@@ -63,7 +63,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         "tickets.html",
         status=400 if not_understood else 200,
         not_understood=[link_words(each, t) for each in not_understood],
-        tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown],
+        tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now, call.language) for ticket in shown],
         chosen=chosen,
         cursor=cursor,
         zones={each.connection_id: each.time_zone for each in connections.values()},
@@ -91,7 +91,9 @@ async def retry_tickets_page(call: Call) -> func.HttpResponse:
     by_id = {ticket.ticket_id: ticket for ticket in failed}
     present = await _connections(call)  # Sending shows what a connection is good for.
     counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
-    reasons = Counter(each.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.code)
+    reasons = Counter(
+        each.failure.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.failure
+    )
     result = {became: str(count) for became, count in counts.items()}
     if reasons:
         result["reason"] = reasons.most_common(1)[0][0]
@@ -111,7 +113,7 @@ async def export_tickets(call: Call) -> func.HttpResponse:
         tickets = await call.application.tickets.list_tickets(
             _chosen_connections(chosen, connections), _filter(call, chosen), limit=EXPORT_PAGE, after=after
         )
-        views += [ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in tickets]
+        views += [ticket_view(ticket, connections.get(ticket.connection_id), now, call.language) for ticket in tickets]
         if len(tickets) < EXPORT_PAGE:
             break
         after = tickets[-1].ticket_id
@@ -135,11 +137,7 @@ def _became(resent: ResentTicket, ticket: Ticket, connections: Mapping[str, Conn
 def _understood(link: ListLink) -> Mapping[str, str]:
     """Return the filters. Raises FixRequest when one is not understood: that must not stand for all tickets."""
     if link.not_understood:
-        raise FixRequest(
-            f"The filter {link.not_understood[0].parameter!r} is not known or has an unknown value; nothing was done.",
-            code="invalid_parameter",
-            next_step="Choose the filters on the list of tickets.",
-        )
+        raise FixRequest("invalid_parameter", variant="filter", parameter=link.not_understood[0].parameter)
     return link.chosen
 
 
@@ -165,7 +163,7 @@ def _notice(call: Call) -> str | None:
         for became, count in counts.items()
         if count.isascii() and count.isdigit() and len(count) < 4
     ]
-    reason = t.get(f"error.{call.query.get('reason', '')}.message")
+    reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
     return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import azure.functions as func
@@ -23,7 +22,7 @@ from shared.tickets.model import (
 from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
-from shared.tickets.views import DeliveryView, state_names, ticket_view
+from shared.tickets.views import state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, authorize_place, page, redirect
 from shared.triggers.links import (
@@ -38,7 +37,7 @@ from shared.triggers.links import (
 )
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.web.timeline import event_words
-from shared.words.error_words import words_of
+from shared.words.error_words import ErrorWords, fault_words, words_of
 from shared.words.language import Language
 
 blueprint = func.Blueprint()
@@ -74,15 +73,6 @@ FIELD_OF_CODE: Final = {
     "connection_ambiguous": "connection_id",
     "connection_not_authorized": "connection_id",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a ticket is not delivered, in English words; the code stands for those of other languages."""
-
-    code: str
-    message: str
-    next_step: str
 
 
 @page(blueprint, "GET", "tickets/new", roles=CREATORS, kept=TICKET_FIELDS)
@@ -144,7 +134,7 @@ async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
     ticket, connection = await _ticket(call)
     done = call.query.get("done")
-    view = ticket_view(ticket, connection, call.application.clock())
+    view = ticket_view(ticket, connection, call.application.clock(), call.language)
     names = state_names(ticket, connection)
     waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
     notice = call.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
@@ -153,7 +143,7 @@ async def ticket_page(call: Call) -> func.HttpResponse:
         ticket=view,
         connection_name=connection.display_name,
         waiting=waiting,
-        trouble=_trouble(view.delivery, connection, waiting),
+        trouble=_trouble(ticket, connection, waiting, call.language),
         authorize_at=authorize_place(connection.connection_id)
         if waiting is WaitsFor.AUTHORIZATION and call.may(Role.CONNECTIONS_MANAGE)
         else None,
@@ -173,18 +163,16 @@ async def _ticket(call: Call) -> tuple[Ticket, Connection]:
     ticket_id = call.path_parameter("ticket_id").lower()
     found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
     if found is None:
-        raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
+        raise FixRequest("ticket_not_found", status=404)
     return found
 
 
-def _trouble(delivery: DeliveryView, connection: Connection, waiting: WaitsFor | None) -> Trouble | None:
+def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t: Language) -> ErrorWords | None:
     """Return why a ticket is not delivered: what the last attempt met, or what is wrong with the connection now."""
+    failure = ticket.delivery.failure
     if waiting is WaitsFor.AUTHORIZATION:
-        error = connection.last_error
-        return None if error is None else Trouble(error.code, error.message, error.next_step)
-    if delivery.error_code is None:
-        return None
-    return Trouble(delivery.error_code, delivery.error or "", delivery.next_step or "")
+        failure = None if connection.last_error is None else connection.last_error.failure
+    return None if failure is None else words_of(failure, t)
 
 
 def _request_of(values: Mapping[str, str]) -> dict[str, object]:
@@ -208,15 +196,17 @@ def _request_of(values: Mapping[str, str]) -> dict[str, object]:
 
 def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
     """Return one text per field; what concerns no field is under the empty name."""
-    errors = error.extra.get("errors")
-    if not isinstance(errors, list):
-        text = words_of(error, t).message
+    errors = error.values.get("errors")
+    if errors is None:
+        text = t("new.sent_before") if error.code == "idempotency_key_reused" else words_of(error, t).message
         return {FIELD_OF_CODE.get(error.code, ""): text}
     faults: dict[str, str] = {}
     for fault in errors:
-        pointer = str(fault["pointer"]).strip("/")
+        pointer = fault["pointer"].strip("/")
         name = FIELD_OF_POINTER.get(pointer, pointer.partition("/")[0])
-        faults[name if name in FIELDS and name != HIDDEN_FIELD else ""] = t.get(f"fault.{name}") or str(fault["detail"])
+        faults[name if name in FIELDS and name != HIDDEN_FIELD else ""] = t.get(f"fault.{name}") or fault_words(
+            fault, t
+        )
     return faults
 
 

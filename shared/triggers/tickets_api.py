@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
-from shared.errors import FixRequest
+from shared.errors import FixRequest, Values
 from shared.tickets.addresses import real_address
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
@@ -102,8 +101,8 @@ async def create_ticket(call: Call) -> JsonAnswer:
         idempotency_key=_idempotency_key(call.request),
     )
     now = call.application.clock()
-    answer = _delivery_answer(creation.ticket, creation.connection, now)
-    view = created_ticket_view(creation.ticket, creation.connection, now, creation.warnings)
+    answer = _delivery_answer(call, creation.ticket, creation.connection)
+    view = created_ticket_view(creation.ticket, creation.connection, now, call.language, creation.warnings)
     headers = {**answer.headers, "Location": f"/api/tickets/{creation.ticket.ticket_id}"}
     if creation.replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -154,7 +153,7 @@ async def list_tickets(call: Call) -> JsonAnswer:
     limit, after = _limit(query), _cursor(query)
     connections = await _connections(call, query.get("connection"))
     tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
-    return JsonAnswer(_page(tickets, connections, limit, call))
+    return JsonAnswer(_page(tickets, connections, limit, call), language=call.language)
 
 
 @route(
@@ -186,7 +185,7 @@ async def retry_ticket(call: Call) -> JsonAnswer:
     retried = await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=_flag(query, "although_outcome_unknown")
     )
-    answer = _delivery_answer(retried, connection, call.application.clock())
+    answer = _delivery_answer(call, retried, connection)
     return replace(answer, status=200) if answer.status == 201 else answer
 
 
@@ -223,7 +222,8 @@ async def retry_tickets(call: Call) -> JsonAnswer:
     else:
         connections = await _connections(call, None)
         tickets = await _named_tickets(call, connections, request.ticket_ids or ())
-    return JsonAnswer(retry_view(await application.resending.resend(connections, tickets), more=more))
+    resent = await application.resending.resend(connections, tickets)
+    return JsonAnswer(retry_view(resent, call.language, more=more), language=call.language)
 
 
 @route(
@@ -238,7 +238,9 @@ async def retry_tickets(call: Call) -> JsonAnswer:
 async def show_ticket(call: Call) -> JsonAnswer:
     """Answer with the ticket and everything that happened to it."""
     ticket, connection = await _ticket(call)
-    return JsonAnswer(ticket_detail_view(ticket, connection, call.application.clock()))
+    return JsonAnswer(
+        ticket_detail_view(ticket, connection, call.application.clock(), call.language), language=call.language
+    )
 
 
 def _requester(principal: Principal, request: TicketRequest) -> Requester:
@@ -247,12 +249,7 @@ def _requester(principal: Principal, request: TicketRequest) -> Requester:
     if named is None:
         return principal.requester
     if not principal.is_application:
-        raise FixRequest(
-            "Only an application may name the user it asks for; nothing was kept.",
-            code="requested_by_not_allowed",
-            status=403,
-            next_step="Leave requested_by out: the ticket is made in your own name.",
-        )
+        raise FixRequest("requested_by_not_allowed", status=403)
     email = None if named.email is None else real_address(named.email)
     return Requester(object_id=named.id, name=named.name, email=email)
 
@@ -262,31 +259,21 @@ def _idempotency_key(request: func.HttpRequest) -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
-        raise FixRequest(
-            f"The idempotency key is not 1 to {MAX_KEY_LENGTH} printable ASCII characters; nothing was kept.",
-            code="invalid_idempotency_key",
-            next_step="Send another key, for instance a UUID.",
-        )
+        raise FixRequest("invalid_idempotency_key", limit=MAX_KEY_LENGTH)
     return key
 
 
-def _delivery_answer(ticket: Ticket, connection: Connection | None, now: datetime) -> JsonAnswer:
+def _delivery_answer(call: Call, ticket: Ticket, connection: Connection | None) -> JsonAnswer:
     """Answer 201 delivered, 202 pending; a refusal becomes a problem that names the kept ticket."""
     progress = ticket.delivery
     if progress.status is Delivery.FAILED:
-        raise FixRequest(
-            f"ServiceNow refused the ticket; it is kept here as failed. {progress.error_message}",
-            code="delivery_refused",
-            status=progress.error_status,
-            next_step=f"{progress.next_step or 'Correct the cause.'} Then retry the ticket.",
-            extra={
-                "ticket_id": ticket.ticket_id,
-                "reason": progress.error_code,
-                "retry": f"/api/tickets/{ticket.ticket_id}/retry",
-            },
-        )
+        behind: Values = {} if progress.failure is None else FixRequest.of(progress.failure).as_reason
+        kept: Values = {**behind, "ticket_id": ticket.ticket_id}
+        raise FixRequest("delivery_refused", status=progress.error_status, **kept)
     return JsonAnswer(
-        ticket_view(ticket, connection, now), status=201 if progress.status is Delivery.DELIVERED else 202
+        ticket_view(ticket, connection, call.application.clock(), call.language),
+        status=201 if progress.status is Delivery.DELIVERED else 202,
+        language=call.language,
     )
 
 
@@ -294,7 +281,7 @@ async def _ticket(call: Call) -> tuple[Ticket, Connection]:
     ticket_id = call.path_parameter("ticket_id").lower()
     found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
     if found is None:
-        raise FixRequest("There is no such ticket.", code="ticket_not_found", status=404)
+        raise FixRequest("ticket_not_found", status=404)
     return found
 
 
@@ -306,12 +293,7 @@ async def _named_tickets(
     found = await call.application.search.find_all(connections, wanted)
     missing = [ticket_id for ticket_id in wanted if ticket_id not in found]
     if missing:
-        raise FixRequest(
-            "There is no ticket for some of the ids; nothing was sent.",
-            code="ticket_not_found",
-            status=404,
-            extra={"ticket_ids": missing},
-        )
+        raise FixRequest("ticket_not_found", status=404, variant="some", ticket_ids=missing)
     return [found[ticket_id] for ticket_id in wanted]
 
 
@@ -320,14 +302,16 @@ async def _connections(call: Call, connection_id: str | None) -> Mapping[str, Co
     if connection_id is None:
         return connections
     if connection_id not in connections:
-        raise FixRequest("There is no such connection.", code="connection_not_found", status=404)
+        raise FixRequest("connection_not_found", status=404)
     return {connection_id: connections[connection_id]}
 
 
 def _page(tickets: Sequence[Ticket], connections: Mapping[str, Connection], limit: int, call: Call) -> TicketListView:
     shown, now = tickets[:limit], call.application.clock()
     return TicketListView(
-        tickets=tuple(ticket_view(ticket, connections.get(ticket.connection_id), now) for ticket in shown),
+        tickets=tuple(
+            ticket_view(ticket, connections.get(ticket.connection_id), now, call.language) for ticket in shown
+        ),
         next_cursor=encode_cursor(shown[-1].ticket_id) if len(tickets) > limit else None,
     )
 
@@ -337,14 +321,14 @@ def _cursor(query: Mapping[str, str]) -> str | None:
         return None
     ticket_id = decode_cursor(query["cursor"])
     if ticket_id is None:
-        raise _invalid("cursor", "the next_cursor of another answer")
+        raise FixRequest("invalid_parameter", variant="cursor", parameter="cursor")
     return ticket_id
 
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT and len(text) < 9):
-        raise _invalid("limit", f"a whole number from 1 to {MAX_LIMIT}")
+        raise FixRequest("invalid_parameter", variant="number", parameter="limit", limit=MAX_LIMIT)
     return int(text)
 
 
@@ -354,26 +338,18 @@ def _choice[Choice: StrEnum](query: Mapping[str, str], name: str, choices: type[
     try:
         return choices(query[name])
     except ValueError:
-        raise _invalid(name, f"one of: {', '.join(choices)}") from None
+        raise FixRequest("invalid_parameter", variant="choice", parameter=name, choices=list(choices)) from None
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
     value = query.get(name, "false")
     if value not in {"true", "false"}:
-        raise _invalid(name, "true or false")
+        raise FixRequest("invalid_parameter", variant="choice", parameter=name, choices=["true", "false"])
     return value == "true"
 
 
 def _text(query: Mapping[str, str]) -> str | None:
     text = query.get("text", "")
     if len(text) > NAME_MAX_LENGTH:
-        raise _invalid("text", f"at most {NAME_MAX_LENGTH} characters")
+        raise FixRequest("invalid_parameter", variant="length", parameter="text", limit=NAME_MAX_LENGTH)
     return text or None
-
-
-def _invalid(name: str, expected: str) -> FixRequest:
-    return FixRequest(
-        f"The query parameter {name} has a value that cannot be used.",
-        code="invalid_parameter",
-        next_step=f"Send {expected}.",
-    )

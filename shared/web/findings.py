@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.check.findings import REASONS, CheckName, Finding, Outcome
+from shared.words.error_words import words_of
 from shared.words.language import Language
 
 
@@ -66,7 +67,7 @@ def _values(finding: Finding, t: Language) -> Mapping[str, str]:
     values = {"kind": "" if kind is None else t(f"kind.{kind}"), "problem": "", "remedy": "", **finding.values}
     if blocker := finding.values.get("blocker"):
         values["blocker"] = _title(CheckName(blocker), t)
-    if code := finding.values.get("problem"):
-        values["problem"] = t.problem_message(code, finding.values["problem_message"])
-        values["remedy"] = t.get(f"error.{code}.next_step") or finding.values["problem_next_step"]
+    if finding.problem is not None:
+        words = words_of(finding.problem, t)
+        values |= {"problem": words.message, "remedy": words.next_step}
     return values

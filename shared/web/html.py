@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.web.shown_text import ShownText
+from shared.words.error_words import words_of
 from shared.words.language import Language, languages
 
 FOLDER: Final = Path(__file__).parent
@@ -36,6 +37,8 @@ def environment() -> Environment:
     )
     templates.globals["static"] = static_address
     templates.globals["languages"] = languages()
+    templates.globals["words_of"] = words_of
+    templates.globals["words_of"] = words_of
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     return templates

@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.tickets.model import EventKind, TimelineEvent
 from shared.web.html import last_day, moment
+from shared.words.error_words import words_of
 from shared.words.language import Language
 
 _TEXTS: Final = {"short_description": "ticket.name", "description": "ticket.description"}
@@ -33,7 +34,7 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
             before, after = "", _due_date(details["to"], t, time_zone)
         case _:
             before, after = details["from"], details["to"]
-    message = t.problem_message(details["code"], details["message"])
+    message = "" if event.failure is None else words_of(event.failure, t).message
     lost = ", ".join(f"{t(name)} {details[field]}" for field, name in _TEXTS.items() if details[field])
     if event.kind not in set(EventKind):
         return t("event.other", kind=event.kind.value)

@@ -1,11 +1,21 @@
-"""The words of errors: from a code and its values to sentences in a language."""
+"""The words of errors: from a code and its values to sentences in a language.
+
+The keys are ``error.<code>.message`` and ``error.<code>.next_step``; a variant of a code has its own where it means
+something else: ``error.<code>.<variant>.message``. ``{reason}`` and ``{remedy}`` stand for the words of the error
+behind it. A text without one of its values is passed over: release 0.1 stored none.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from shared.errors import ConnectorError
+from shared.errors import ConnectorError, Failure, Fault
 from shared.words.language import Language
+
+_NAMED: Final = {"kind": "kind", "kinds": "kind", "portal": "portal"}
+"""Values that have names in every language, with the group of their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +31,52 @@ class ErrorWords:
     next_step: str
 
 
-def words_of(error: ConnectorError, t: Language) -> ErrorWords:
-    """Return an error in the words of a language; in its own where the language has none for its code."""
-    return ErrorWords(
-        t.get(f"error.{error.code}.message", **error.extra) or error.message,
-        t.get(f"error.{error.code}.next_step", **error.extra) or error.next_step,
-    )
+def words_of(error: ConnectorError | Failure, t: Language) -> ErrorWords:
+    """Return an error in the words of a language; in those stored with it where its code is another release's."""
+    failure = error.failure if isinstance(error, ConnectorError) else error
+    values = failure.values or _names_in(failure.message)
+    message = _part(failure.code, "message", values, t)
+    if message is None:
+        message = failure.message or t("error.other", code=failure.code)
+    next_step = _part(failure.code, "next_step", values, t)
+    return ErrorWords(message, failure.next_step if next_step is None else next_step)
+
+
+def fault_words(fault: Fault, t: Language) -> str:
+    """Return what is wrong with a value of a request's body."""
+    return t.filled(f"fault.code.{fault['code']}", fault["values"]) or t("fault.code.other")
+
+
+def _part(code: str, part: str, values: Mapping[str, object], t: Language) -> str | None:
+    """Return the message or the next step of a code; None where the language has none that these values fill."""
+    shown = _shown(values, t)
+    keys = [f"error.{code}.{part}"]
+    if variant := values.get("variant"):
+        keys.insert(0, f"error.{code}.{variant}.{part}")
+    texts = (t.filled(key, shown) for key in keys)
+    text = next((each for each in texts if each is not None), None)
+    return text if text is None else type(text)(" ".join(text.split()))
+
+
+def _shown(values: Mapping[str, object], t: Language) -> Mapping[str, object]:
+    """Return the values as a text shows them."""
+    shown: dict[str, object] = {"reason": "", "remedy": ""}
+    for name, value in values.items():
+        each = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        group = _NAMED.get(name)
+        shown[name] = (
+            value
+            if not isinstance(value, Sequence)
+            else ", ".join(t.named(group, str(one)) if group else str(one) for one in each)
+        )
+    if reason := values.get("reason"):
+        behind = {name: value for name, value in values.items() if name != "reason"}
+        shown["reason"] = _part(str(reason), "message", behind, t) or ""
+        shown["remedy"] = _part(str(reason), "next_step", behind, t) or ""
+    return shown
+
+
+def _names_in(message: str) -> Mapping[str, object]:
+    """Return the names in a sentence that release 0.1 stored: it put them behind a colon and stored no values."""
+    _, colon, names = message.partition(": ")
+    return {"variant": "named", "names": names.rstrip(".").strip('"')} if colon and names else {}

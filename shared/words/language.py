@@ -31,7 +31,7 @@ class Language:
     def __call__(self, key: str, **values: object) -> Words:
         """Return the text of a key with its values filled in. Raises KeyError for a key without a text."""
         text = self.texts[key]
-        return Words(text.format_map({name: _isolated(value) for name, value in values.items()}) if values else text)
+        return Words(text.format_map({name: _isolated(value) for name, value in values.items()}))
 
     def get(self, key: str, **values: object) -> Words | None:
         """Return the text of a key, or None when there is none."""
@@ -41,17 +41,12 @@ class Language:
         """Return the name of a stored value, or the value itself when another release wrote one that has no name."""
         return self.get(f"{group}.{value}") or value
 
-    def problem_message(self, code: str, message: str) -> str:
-        """Return a kept error's words: English ones name the fields and rules concerned, others gain them in brackets.
-
-        Args:
-            message: The error's own message; it is used where the code has no text.
-        """
-        translated = self.get(f"error.{code}.message")
-        if translated is None or self.code == FALLBACK:
-            return message
-        _, colon, named = message.partition(": ")
-        return Words(f"{translated} ({isolated(named.rstrip('.'))})") if colon and named else translated
+    def filled(self, key: str, values: Mapping[str, object]) -> Words | None:
+        """Return the text of a key, or None when there is none or one of its values is missing."""
+        try:
+            return self.get(key, **values)
+        except KeyError:
+            return None
 
 
 def _isolated(value: object) -> object:

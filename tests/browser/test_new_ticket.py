@@ -84,7 +84,7 @@ def test_back_after_sending_and_sending_another_asks_first(app: FunctionsHost, o
     page.go_back()
     page.locator("#name").fill("Second of two")
     page.get_by_role("button", name=t("new.send")).click()
-    expect(page.get_by_role("alert")).to_have_text(t("error.idempotency_key_reused.message"))
+    expect(page.get_by_role("alert")).to_have_text(t("new.sent_before"))
     assert tickets(app, "Second+of+two") == []
     preview(page)
     page.get_by_role("button", name=t("new.send")).click()

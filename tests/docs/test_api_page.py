@@ -13,7 +13,7 @@ from sandbox.openapi_file import FILE, openapi_text
 from shared.triggers.answers import ProblemView
 from shared.triggers.openapi import problems_of
 from shared.triggers.routes import operations
-from tests.docs.test_docs import API, EVERYTHING, PAGES, error_codes
+from tests.docs.test_docs import API, ERROR_CODES, EVERYTHING, PAGES
 from tests.registered import functions
 
 ROW = re.compile(r"^\| (?P<codes>`[a-z_`, ]+`) \| (?P<status>[0-9, ]+) \|", re.MULTILINE)
@@ -42,7 +42,7 @@ def told() -> dict[str, set[int]]:
 
 def test_no_code_that_is_not_there() -> None:
     listed = {code for codes in CODES.findall(PROBLEMS) for code in re.findall(r"`([a-z_]+)`", codes)}
-    assert listed - error_codes() == set()
+    assert listed - ERROR_CODES == set()
 
 
 def test_every_declared_code_is_listed() -> None:
@@ -50,7 +50,7 @@ def test_every_declared_code_is_listed() -> None:
 
 
 def test_every_declared_code_is_one_that_the_source_gives() -> None:
-    assert set(declared()) - error_codes() == set()
+    assert set(declared()) - ERROR_CODES == set()
 
 
 @pytest.mark.parametrize("code", sorted(told().keys() & declared().keys()))

@@ -10,6 +10,7 @@ import pytest
 from shared.connections.model import ConnectionStatus
 from shared.tickets.deliver import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
+from tests.english import told
 from tests.faults.in_process import CONNECTION_ID, InProcess
 
 WRITES = r"^/api/now/(v2/)?table/incident"
@@ -42,7 +43,7 @@ async def test_a_bad_answer_to_the_write_neither_loses_nor_doubles(in_process: I
     creation = await in_process.create("a bad day")
     ticket_id = creation.ticket.ticket_id
     assert creation.ticket.delivery.status is Delivery.PENDING
-    assert creation.ticket.delivery.error_message
+    assert creation.ticket.delivery.failure
     # Whoever repeats the request meets the same ticket.
     assert (await in_process.create("a bad day")).ticket.ticket_id == ticket_id
     await in_process.recover()
@@ -178,7 +179,7 @@ async def test_hibernation_is_noticed_and_its_end_as_well(in_process: InProcess)
     connection = await in_process.connection()
     assert connection.status is ConnectionStatus.UNAVAILABLE
     assert connection.last_error is not None
-    assert "hibernat" in f"{connection.last_error.message} {connection.last_error.next_step}".lower()
+    assert "hibernat" in told(connection.last_error.failure).lower()
     # A ticket that comes now waits without anybody asking ServiceNow.
     in_process.control.clear_requests()
     assert (await in_process.create()).ticket.delivery.status is Delivery.PENDING

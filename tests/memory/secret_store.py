@@ -44,7 +44,7 @@ class MemorySecretStore:
         """See the port."""
         await self._begin("set_secret")
         if name.endswith(tuple(self.refused_writes)):
-            raise StorageUnavailable("Key Vault takes no more writes at the moment.")
+            raise StorageUnavailable()
         version = Version(f"v{next(self._numbers)}", value, expires_at)
         self.versions.setdefault(name, []).append(version)
         await self.step("set_secret answers")

@@ -198,17 +198,17 @@ class MemoryServiceNow:
         """See the port. The request arrives at once; what is slow is the access token, or the answer."""
         await self._step("access_token")
         if self.clock() > send_by:
-            raise ServiceNowUnavailable("The way to ServiceNow took too long.")
+            raise ServiceNowUnavailable()
         self.requests["create_record"] += 1
         sent_at = self.clock()
         fault = self.write_faults.popleft() if self.write_faults else None
         error = self._error_of(fault)
         if error is None and self.caller_mandatory and requester_sys_id is None:
-            error = MandatoryFieldsMissing("Caller is mandatory.")
+            error = MandatoryFieldsMissing()
         record: Record | None = None
         if error is None and fault not in {WriteFault.LOST_ON_THE_WAY, WriteFault.PAGE_INSTEAD}:
             if self.honours_sys_id and ticket.ticket_id in self._versions:
-                error = AccessRefused("ServiceNow refuses this without saying why.")
+                error = AccessRefused()
             else:
                 record = self._committed(ticket, self.late_by_s if fault is WriteFault.COMMITTED_LATE else 0.0)
                 self.callers[record.sys_id] = requester_sys_id
@@ -218,10 +218,10 @@ class MemoryServiceNow:
         if fault is WriteFault.COMMITTED_THEN_TOKEN_REFUSED:
             raise _token_refused()
         if fault in {WriteFault.PAGE_IN_FRONT, WriteFault.PAGE_INSTEAD}:
-            raise InstanceClosed("ServiceNow answered with a redirect.", code="servicenow_redirects", writing=True)
+            raise InstanceClosed("servicenow_redirects", writing=True)
         too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
         if record is None or fault is not None or too_late:
-            raise OutcomeUnknown("The connection to ServiceNow broke.")
+            raise OutcomeUnknown()
         return record
 
     def _error_of(self, fault: WriteFault | None) -> ConnectorError | None:
@@ -231,11 +231,11 @@ class MemoryServiceNow:
             case WriteFault.TOKEN_REFUSED:
                 return _token_refused()
             case WriteFault.NOT_SENT:
-                return ServiceNowUnavailable("ServiceNow could not be reached.")
+                return ServiceNowUnavailable()
             case WriteFault.THROTTLED:
                 return _throttled()
             case WriteFault.VALUES_REFUSED:
-                return ValuesRefused("A data policy refuses the ticket.", code="data_policy_refused")
+                return ValuesRefused("data_policy_refused")
             case WriteFault.ACCESS_REFUSED:
                 return _lacks_rights()
             case WriteFault.ADDRESS_BLOCKED:
@@ -272,7 +272,7 @@ class MemoryServiceNow:
         visible = [record for record in found if record.sys_id not in self.hidden]
         await self._step("find_records answers")
         if found and not visible:
-            raise RecordsHidden("ServiceNow hides the record.")
+            raise RecordsHidden()
         return visible
 
     async def list_changes(
@@ -288,7 +288,7 @@ class MemoryServiceNow:
         """See the port."""
         await self._read("list_changes", reach)
         if self.query_refused:
-            raise QueryRefused("ServiceNow did not honour the connector's query.")
+            raise QueryRefused()
         rows = [((record.updated_at_text, record.sys_id), record) for record in self._matching]
         if place.after is None and since is not None:
             rows = [row for row in rows if row[0][0] > since or (inclusive and row[0][0] == since)]
@@ -316,7 +316,7 @@ class MemoryServiceNow:
     ) -> RecordPage:
         """Return one page; the limit applies before access controls."""
         if place.after is not None and not is_safe_value(place.after[0]):
-            raise OurBug("A value cannot be asked for.", code="unsafe_query_value")
+            raise OurBug("unsafe_query_value")
         matching = sorted((row for row in rows if until is None or row[0][0] < until), key=lambda row: row[0])
         behind = [row for row in matching if place.after is None or row[0] > place.after][place.offset :]
         window = behind[: reach.page_size]
@@ -336,16 +336,16 @@ class MemoryServiceNow:
     async def _read(self, operation: str, reach: Reach | None = None) -> None:
         self.requests[operation] += 1
         if reach is not None and self.cancels(reach):
-            raise self.cancels_by("ServiceNow stopped the request.")
+            raise self.cancels_by()
         await self._step(operation)
         fault = self.read_faults.popleft() if self.read_faults else None
         match fault:
             case ReadFault.NO_TOKEN:
                 raise _no_token()
             case ReadFault.TOKEN_REFUSED:
-                raise NewAccessTokenRefused("ServiceNow refuses the new token.")
+                raise NewAccessTokenRefused()
             case ReadFault.NO_ANSWER:
-                raise ServiceNowUnavailable("ServiceNow did not answer in time.")
+                raise ServiceNowUnavailable()
             case ReadFault.THROTTLED:
                 raise _throttled()
             case ReadFault.ACCESS_REFUSED:
@@ -364,20 +364,20 @@ class MemoryServiceNow:
 
 
 def _no_token() -> Reauthorize:
-    return Reauthorize("The consent is no longer accepted.")
+    return Reauthorize()
 
 
 def _token_refused() -> AccessTokenRefused:
-    return AccessTokenRefused("ServiceNow does not accept the access token.", writing=True)
+    return AccessTokenRefused(writing=True)
 
 
 def _throttled() -> ServiceNowThrottled:
-    return ServiceNowThrottled("ServiceNow allows no more requests.", retry_after_s=90.0)
+    return ServiceNowThrottled(retry_after_s=90.0)
 
 
 def _lacks_rights() -> AccessRefused:
-    return AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+    return AccessRefused("insufficient_rights")
 
 
 def _address_blocked() -> InstanceClosed:
-    return InstanceClosed("The address is blocked.", code="ip_address_blocked")
+    return InstanceClosed("ip_address_blocked")

@@ -54,7 +54,7 @@ class Code:
 
 def refused() -> Reauthorize:
     """The one generic 401."""
-    return Reauthorize("ServiceNow refuses to give an access token.", code="refresh_token_refused", next_step="Check.")
+    return Reauthorize("refresh_token_refused")
 
 
 @dataclass
@@ -215,7 +215,7 @@ class MemoryServiceNowSignIn:
             raise self.user_faults.popleft()
         token = self._living(self.access_tokens, secret.reveal())
         if token is None:
-            raise AccessTokenRefused("ServiceNow does not accept the access token.")
+            raise AccessTokenRefused()
         return self.people[token.user_name]
 
     def _may_sign_in(self, token: Token) -> bool:
@@ -279,5 +279,5 @@ class _Users:
         return kind in (await self.servicenow.person(self.token)).reads
 
 
-UNAVAILABLE = ServiceNowUnavailable("ServiceNow does not answer.")
-NOT_TOLD = AccessRefused("ServiceNow does not tell whose token it is.", code="current_user_unknown")
+UNAVAILABLE = ServiceNowUnavailable()
+NOT_TOLD = AccessRefused("current_user_unknown")

@@ -177,13 +177,13 @@ class MemoryTicketStore:
     def _fault(self) -> WriteFault | None:
         fault = self.faults.popleft() if self.faults else None
         if fault is WriteFault.NOT_CARRIED_OUT:
-            raise StorageUnavailable("The storage did not answer.")
+            raise StorageUnavailable()
         return fault
 
     async def _answer(self, name: str, fault: WriteFault | None) -> None:
         await self._step(f"{name} answers")
         if fault is WriteFault.ANSWER_LOST:
-            raise StorageUnavailable("The storage did not answer.")
+            raise StorageUnavailable()
 
     def _is_changed(self, before: Ticket) -> bool:
         assert before.etag is not None, "only a stored ticket can be replaced"

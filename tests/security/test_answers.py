@@ -78,7 +78,7 @@ def test_an_instance_that_hangs_holds_up_no_other(app: WholeApp, connected: Conn
 def test_an_echoed_access_token_is_not_repeated(app: WholeApp, connected: Connected) -> None:
     app.control.set_fault("echoed_authorization", method="POST", path="/table/incident")
     problem = refused(app.adele.ask("POST", "/api/tickets", connected.ticket()), 422, "delivery_refused")
-    assert '"Bearer ***"' in problem["detail"]
+    assert "“Bearer ***”" in problem["detail"]
     [token] = app.tokens(connected, "access_token")
     assert token not in str(problem)
 

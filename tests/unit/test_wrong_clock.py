@@ -16,6 +16,7 @@ from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens, is_refresh_due
 from shared.connections.model import ConnectionStatus, LastError, SyncState
 from shared.connections.status import ConnectionHealth
+from shared.errors import Failure
 from shared.maintenance.run import Maintenance
 from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket
@@ -212,7 +213,7 @@ async def test_an_authorization_under_way_can_be_completed(hosts: Hosts) -> None
 async def test_a_failure_of_tomorrow_is_not_todays(hosts: Hosts, error_at: datetime) -> None:
     """Whoever waited for the lease hears what came of it, and not what a wrong clock wrote."""
     app = hosts.app
-    error = LastError("servicenow_unavailable", "x", "", error_at)
+    error = LastError(Failure("servicenow_unavailable"), error_at)
     failing = replace(app.stored(), status=ConnectionStatus.UNAVAILABLE, last_error=error)
     stored = await app.store.update_connection(failing)
     await app.leases.acquire_lease("contoso", TOKENS, duration_s=5)

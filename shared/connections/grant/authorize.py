@@ -27,7 +27,7 @@ from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.tokens import with_access_token
 from shared.connections.lookup import get_known_connection
-from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_end, is_same_user
+from shared.connections.model import Connection, ConnectionStatus, consent_end, is_same_user
 from shared.connections.ports import (
     AuthorizationServer,
     AuthorizationStore,
@@ -43,8 +43,7 @@ from shared.connections.ports import (
 )
 from shared.connections.renaming import renamed
 from shared.connections.turns import Turns
-from shared.connections.views import authorize_path
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, ProblemMembers, Reauthorize, TryLater
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.log import log_context, log_event
 from shared.secret import Secret
 
@@ -218,12 +217,7 @@ class ConnectionAuthorization:
         if pending is None:
             raise _unknown()
         if pending.expires_at <= self.clock():
-            raise FixRequest(
-                "The authorization took longer than ten minutes; nothing was changed.",
-                code="authorization_expired",
-                next_step="Begin the authorization again.",
-                extra=_again(pending.connection_id),
-            )
+            raise FixRequest("authorization_expired", connection_id=pending.connection_id)
         if not hmac.compare_digest(code_challenge(verifier), pending.code_challenge):
             raise unknown_browser()
         return pending, Secret(verifier)
@@ -235,13 +229,9 @@ class ConnectionAuthorization:
             return await self.server.exchange_code(
                 connection, client_secret, redirect_uri=self.redirect_uri, code=code, code_verifier=verifier
             )
-        except Reauthorize as error:
+        except Reauthorize:
             raise FixConfiguration(
-                "ServiceNow refuses to exchange the consent for tokens; nothing was changed.",
-                code="authorization_code_refused",
-                next_step=f"Check that the redirect URL of the OAuth client is exactly {self.redirect_uri} and that no "
-                f"more than a minute passed since the consent. {error.next_step}",
-                extra=_again(connection.connection_id),
+                "authorization_code_refused", redirect_uri=self.redirect_uri, connection_id=connection.connection_id
             ) from None
 
     async def _acceptable_user(self, connection: Connection, tokens: TokenSet) -> ServiceNowUser:
@@ -249,36 +239,30 @@ class ConnectionAuthorization:
         # The consent is not accepted yet: its token is asked with, not the connection's own.
         users = self.users.with_token(tokens.access_token)
         user = await users.current_user(connection)
-        sign_in_anew = _again(connection.connection_id, log_out_first=True)
         if not is_same_user(user.user_name, connection.integration_user):
             raise FixConfiguration(
-                f"ServiceNow says that {user.user_name!r} consented, but this connection accepts only its integration "
-                f"user, {connection.integration_user!r}; nothing was kept.",
-                code="authorization_wrong_user",
+                "authorization_wrong_user",
                 status=403,
-                next_step='Sign out of ServiceNow ("Not you?" on its consent page), then authorize again and sign in '
-                "as the integration user.",
-                extra={
-                    **sign_in_anew,
-                    "signed_in_user": user.user_name,
-                    "integration_user": connection.integration_user,
-                },
+                signed_in_user=user.user_name,
+                integration_user=connection.integration_user,
+                connection_id=connection.connection_id,
+                log_out_first=True,
             )
         if user.active is False:
             raise FixConfiguration(
-                f"The integration user {user.user_name!r} is not active in ServiceNow; nothing was kept.",
-                code="authorization_user_inactive",
+                "authorization_user_inactive",
                 status=403,
-                next_step="Activate the user in ServiceNow, then authorize again.",
-                extra=sign_in_anew,
+                user=user.user_name,
+                connection_id=connection.connection_id,
+                log_out_first=True,
             )
         if user.locked_out:
             raise FixConfiguration(
-                f"The integration user {user.user_name!r} is locked out in ServiceNow; nothing was kept.",
-                code="authorization_user_locked",
+                "authorization_user_locked",
                 status=403,
-                next_step="Unlock the user in ServiceNow, then authorize again.",
-                extra=sign_in_anew,
+                user=user.user_name,
+                connection_id=connection.connection_id,
+                log_out_first=True,
             )
         await self._require_rights(connection, users, user)
         await self._require_same_instance(connection, tokens.access_token)
@@ -288,24 +272,12 @@ class ConnectionAuthorization:
         enabled = [kind for kind, settings in connection.kinds.items() if settings.enabled]
         roles = await users.roles_of(connection, user.sys_id)
         if roles is not None and (missing := [kind for kind in enabled if kind in roles.missing]):
-            wanted = "; ".join(f"{kind.value}: one of {', '.join(roles.missing[kind])}" for kind in missing)
             raise FixConfiguration(
-                f"The integration user may not create every enabled kind of ticket ({_names(missing)}); nothing was "
-                "kept.",
-                code="authorization_create_refused",
-                status=403,
-                next_step=f"Give the user a role in ServiceNow ({wanted}), or disable the kind; then authorize again.",
-                extra=_again(connection.connection_id),
+                "authorization_create_refused", status=403, kinds=missing, connection_id=connection.connection_id
             )
         if unreadable := [kind for kind in enabled if not await users.may_read(connection, kind)]:
             raise FixConfiguration(
-                f"The integration user may not read every enabled kind of ticket ({_names(unreadable)}); nothing was "
-                "kept.",
-                code="authorization_read_refused",
-                status=403,
-                next_step="Let the user read these tables and the table task in ServiceNow, with queries and sorting "
-                "by sys_updated_on; then authorize again.",
-                extra=_again(connection.connection_id),
+                "authorization_read_refused", status=403, kinds=unreadable, connection_id=connection.connection_id
             )
 
     async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
@@ -319,14 +291,11 @@ class ConnectionAuthorization:
         seen = await self.visibility.with_token(token).visible(connection, list(known))
         if not seen or any(known[sys_id] != number for sys_id, number in seen.items()):
             raise FixConfiguration(
-                f"No record of this connection's tickets was found at {connection.instance}, so it is not shown to be "
-                f"the instance that was at {connection.renamed_from} before. Nothing was kept, and no ticket was taken "
-                "along.",
-                code="authorization_other_instance",
+                "authorization_other_instance",
                 status=409,
-                next_step="Correct the address. If it is another instance, save the connection without 'Same instance, "
-                "new address' (same_instance false); then authorize it.",
-                extra=_again(connection.connection_id),
+                instance=connection.instance,
+                former_instance=connection.renamed_from,
+                connection_id=connection.connection_id,
             )
 
     async def _keep(
@@ -350,13 +319,7 @@ class ConnectionAuthorization:
                 refresh_token_name(connection_id), tokens.refresh_token, expires_at=consent_ends_at
             )
         elif old is None:
-            raise FixConfiguration(
-                "ServiceNow gave no refresh token; nothing was kept.",
-                code="authorization_incomplete",
-                next_step="Check that the OAuth client in ServiceNow uses the authorization code grant and has a "
-                "refresh token lifespan; then authorize again.",
-                extra=_again(connection_id),
-            )
+            raise FixConfiguration("authorization_incomplete", connection_id=connection_id)
         version = await self.secrets.set_secret(
             access_token_name(connection_id),
             tokens.access_token,
@@ -400,50 +363,26 @@ def _name(state: str) -> str:
 
 def unnamed_authorization() -> FixRequest:
     """Return the refusal of an answer that does not say which authorization it belongs to."""
-    return FixRequest(
-        "ServiceNow's answer does not name an authorization; nothing was changed.",
-        code="authorization_state_invalid",
-        next_step="Begin the authorization again.",
-    )
+    return FixRequest("authorization_state_invalid")
 
 
 def unknown_browser() -> FixRequest:
     """Return the refusal of a browser that does not hold the authorization's cookies."""
-    return FixRequest(
-        "This browser did not begin the authorization; nothing was changed.",
-        code="authorization_browser_unknown",
-        next_step="Begin and end the authorization in one browser that accepts cookies, within ten minutes.",
-    )
+    return FixRequest("authorization_browser_unknown")
 
 
 def _code(parameters: Mapping[str, str], connection_id: str) -> Secret:
     """Return the code that ServiceNow sent."""
-    again = _again(connection_id)
     error = parameters.get("error")
     if error == "access_denied":
-        raise FixRequest(
-            "The consent was denied in ServiceNow; nothing was changed.",
-            code="authorization_denied",
-            status=403,
-            next_step="Begin again and choose Allow.",
-            extra=again,
-        )
+        raise FixRequest("authorization_denied", status=403, connection_id=connection_id)
     if error is not None:
-        named = f" ({error})" if _ERROR.fullmatch(error) else ""
-        raise FixRequest(
-            f"ServiceNow ended the authorization with an error{named}; nothing was changed.",
-            code="authorization_failed",
-            next_step="Check the OAuth client in ServiceNow, then begin again.",
-            extra=again,
-        )
+        if _ERROR.fullmatch(error):
+            raise FixRequest("authorization_failed", variant="named", names=error, connection_id=connection_id)
+        raise FixRequest("authorization_failed", connection_id=connection_id)
     code = parameters.get("code")
     if not code:
-        raise FixRequest(
-            "ServiceNow's answer holds no code; nothing was changed.",
-            code="authorization_code_missing",
-            next_step="Begin the authorization again.",
-            extra=again,
-        )
+        raise FixRequest("authorization_code_missing", connection_id=connection_id)
     return Secret(code)
 
 
@@ -455,29 +394,15 @@ def _authorizable(connection: Connection) -> Connection:
 
 
 def _not_configured() -> FixRequest:
-    return FixRequest(
-        "The connection has no client secret; nothing was changed.",
-        code="connection_not_configured",
-        status=409,
-        next_step="Save the connection with its client secret, then authorize it.",
-    )
+    return FixRequest("connection_not_configured", status=409)
 
 
 def _unknown() -> FixRequest:
-    return FixRequest(
-        "This authorization is not known, or was ended before; nothing was changed.",
-        code="authorization_unknown",
-        next_step="See whether the connection is connected; if not, begin the authorization again.",
-    )
+    return FixRequest("authorization_unknown")
 
 
 def _still_good(error: TryLater) -> TryLater:
-    return TryLater(
-        f"{error.message} The authorization is not complete, but still good.",
-        code="authorization_waiting",
-        retry_after_s=5,
-        next_step="Reload this page now: ServiceNow's code lives for a minute.",
-    )
+    return TryLater("authorization_waiting", retry_after_s=5, **error.as_reason)
 
 
 def _require_unchanged(current: Connection, begun: Connection) -> None:
@@ -502,23 +427,8 @@ def _is_same_target(one: AuthorizationTarget, other: AuthorizationTarget) -> boo
 
 
 def _superseded(connection_id: str) -> FixRequest:
-    return FixRequest(
-        "The connection was changed, or the connector upgraded, while the connection was being authorized; nothing was "
-        "kept.",
-        code="authorization_superseded",
-        status=409,
-        next_step="Begin the authorization again.",
-        extra=_again(connection_id),
-    )
+    return FixRequest("authorization_superseded", status=409, connection_id=connection_id)
 
 
 def _revocable(tokens: TokenSet) -> Iterable[Secret]:
     return [token for token in (tokens.refresh_token, tokens.access_token) if token is not None]
-
-
-def _again(connection_id: str, *, log_out_first: bool = False) -> ProblemMembers:
-    return {"authorize_path": authorize_path(connection_id, log_out_first=log_out_first)}
-
-
-def _names(kinds: Iterable[TicketKind]) -> str:
-    return ", ".join(kind.value for kind in kinds)

@@ -57,11 +57,7 @@ class HeldLease:
     def require(self) -> None:
         """Raise TryLater (503 ``lease_lost``) when it is lost; to be called before what only its holder may do."""
         if self.is_lost:
-            raise TryLater(
-                "The work took so long that somebody else may have gone on with it; it was broken off.",
-                code="lease_lost",
-                next_step="Do the same again.",
-            )
+            raise TryLater("lease_lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class Lease:
             if while_waiting is not None:
                 await while_waiting()
             if waited_s >= WAIT_S:
-                raise TryLater("Somebody else is working on this connection.", code="connection_busy", retry_after_s=10)
+                raise TryLater("connection_busy", retry_after_s=10)
             await self.sleep(POLL_S)
             waited_s += POLL_S
         async with self._kept(connection_id, lease):

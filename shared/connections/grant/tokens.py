@@ -198,11 +198,7 @@ class AccessTokens:
             if not may_refresh(current, self._clock()):
                 raise _reauthorize(current)
             if unstored is None and is_refresh_token_outdated(current, self._clock()):
-                raise TryLater(
-                    "Another instance of the connector holds a newer refresh token than Key Vault.",
-                    code="refresh_token_not_stored",
-                    retry_after_s=60,
-                )
+                raise TryLater("refresh_token_not_stored", retry_after_s=60)
             if current.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
                 current = await self._health.changed(current, self._next_turn)
             try:
@@ -228,12 +224,8 @@ class AccessTokens:
         newest = unstored.tokens.refresh_token if unstored is not None else None
         refresh_token = newest or refresh_token
         if client_secret is None or refresh_token is None:
-            missing = "client secret" if client_secret is None else "refresh token"
-            raise Reauthorize(
-                f"The {missing} is no longer in Key Vault.",
-                code="secret_missing",
-                next_step="Save the connection again with its client secret, then authorize it.",
-            )
+            missing = "client_secret" if client_secret is None else "refresh_token"
+            raise Reauthorize("secret_missing", variant=missing)
         issued_at = self._clock()
         tokens = await self._ask(connection, client_secret, refresh_token)
         rotated = tokens.refresh_token not in {None, refresh_token}
@@ -344,22 +336,14 @@ class AccessTokens:
             except Reauthorize:
                 await self._sleep(SECOND_TRY_AFTER_S)
                 return await self._server.refresh(connection, client_secret, refresh_token)
-        except Reauthorize as error:
+        except Reauthorize:
             ends_at = connection.consent_ends_at
             if ends_at is not None and ends_at <= self._clock():
-                raise Reauthorize(
-                    f"The consent ended on {ends_at:%Y-%m-%d}.",
-                    code="consent_ended",
-                    next_step="Authorize the connection again.",
-                ) from None
-            raise Reauthorize(
-                f"{error.message} The consent given in ServiceNow is no longer accepted.",
-                code=error.code,
-                next_step=error.next_step,
-            ) from None
+                raise Reauthorize("consent_ended", variant="dated", ended_on=f"{ends_at:%Y-%m-%d}") from None
+            raise
         except FixConfiguration as error:
             # To whoever wants to call the instance, a token endpoint that is closed to us is one that is not there.
-            raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step) from None
+            raise ServiceNowUnavailable.of(error.failure) from None
 
     async def _current(self, connection: Connection) -> Connection:
         """Return the connection as it is stored now, if it still means the same instance."""
@@ -367,9 +351,7 @@ class AccessTokens:
         if current is None or current.is_removed:
             self._remembered.pop(connection.connection_id, None)
             self._unstored.pop(connection.connection_id, None)
-            raise Reauthorize(
-                "The connection was removed.", code="connection_removed", next_step="Connect the instance again."
-            )
+            raise Reauthorize("connection_removed")
         if current.instance != connection.instance:
             raise _changed_meanwhile()
         return current
@@ -397,7 +379,7 @@ class AccessTokens:
     async def _fresh(self, connection: Connection) -> Secret:
         found = await self._usable(connection, LEAST_S)
         if found is None:
-            raise StorageUnavailable("The access token just written is not to be found in Key Vault.")
+            raise StorageUnavailable()
         return found
 
 
@@ -405,8 +387,8 @@ def _reauthorize(connection: Connection) -> Reauthorize:
     """Return the error that says why the connection has to be authorized again, as it was said the first time."""
     error = connection.last_error
     if error is None or connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
-        return Reauthorize("The connection is not authorized.", next_step="Authorize the connection in ServiceNow.")
-    return Reauthorize(error.message, code=error.code, next_step=error.next_step)
+        return Reauthorize()
+    return Reauthorize.of(error.failure)
 
 
 def _raise_failure_since(connection: Connection, began_at: datetime, now: datetime) -> None:
@@ -417,8 +399,8 @@ def _raise_failure_since(connection: Connection, began_at: datetime, now: dateti
     if connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
         raise _reauthorize(connection)
     if connection.status is ConnectionStatus.UNAVAILABLE:
-        raise ServiceNowUnavailable(error.message, code=error.code, next_step=error.next_step)
+        raise ServiceNowUnavailable.of(error.failure)
 
 
 def _changed_meanwhile() -> TryLater:
-    return TryLater("The connection was changed meanwhile.", code="connection_changed")
+    return TryLater("connection_changed")

@@ -20,6 +20,7 @@ from shared.tickets.reach import Reach
 from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import USER, Registered
 from tests.contract.servicenow.support import KIND_SETTINGS, new_ticket
+from tests.english import told
 from tests.fixtures.servicenow import ANY_TIME, WholeClient
 
 ADMIN_ONLY = frozenset({"admin"})
@@ -179,7 +180,7 @@ async def test_a_business_rule_refuses(client: WholeClient, connection: Connecti
     with pytest.raises(ValuesRefused) as caught:
         await client.records.create_record(connection, new_ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
     assert caught.value.code == "business_rule_refused"
-    assert "No tickets on Friday" in caught.value.message
+    assert "No tickets on Friday" in told(caught.value)
 
 
 async def test_rights_are_refused(client: WholeClient, connection: Connection, control: ControlClient) -> None:

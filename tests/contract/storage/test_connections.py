@@ -22,7 +22,7 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import AuthorizationTarget, PendingAuthorization, RowChanged
-from shared.errors import StorageUnavailable
+from shared.errors import Failure, StorageUnavailable
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore, connection_of, connection_row
 from shared.storage.leases import AzureLeaseStore
@@ -58,7 +58,7 @@ FULL = Connection(
     secrets_renew_at=datetime(2026, 5, 1, tzinfo=UTC),
     refresh_again_at=datetime(2026, 3, 2, 1, tzinfo=UTC),
     last_success_at=datetime(2026, 3, 2, tzinfo=UTC),
-    last_error=LastError("insufficient_rights", "ServiceNow refuses.", "", START, Operation.DELIVERY),
+    last_error=LastError(Failure("insufficient_rights", {"variant": "fields"}), START, Operation.DELIVERY),
     former_instances={"https://contoso-old.service-now.com": "https://contoso.service-now.com"},
     renamed_from="https://contoso-before.service-now.com",
 )

@@ -16,6 +16,7 @@ from shared.errors import StorageUnavailable
 from shared.secret import Secret
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.secrets import KeyVaultSecretStore, open_secrets
+from tests.english import told
 from tests.memory.clock import START, ManualClock
 
 NAME = "servicenow-contoso-refresh-token"
@@ -79,7 +80,7 @@ async def test_what_a_policy_refuses_is_told_as_such(
     with pytest.raises(StorageUnavailable) as caught:
         await secrets.set_secret(NAME, Secret("one"))
     assert (caught.value.code, caught.value.status) == ("secret_refused_by_policy", 503)
-    assert "secretLifetimeDays" in caught.value.next_step
+    assert "secretLifetimeDays" in told(caught.value)
     assert await secrets.get_secret(NAME) is None
     await secrets.aclose()
 

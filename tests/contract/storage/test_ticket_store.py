@@ -14,7 +14,7 @@ from azure.data.tables import TransactionOperation
 
 from shared.connections.model import Portal, TicketKind
 from shared.connections.ports import RowChanged
-from shared.errors import StorageUnavailable
+from shared.errors import Failure, StorageUnavailable
 from shared.storage import tickets as azure_tickets
 from shared.storage.entity_transactions import Operation
 from shared.storage.tables import Tables
@@ -237,11 +237,13 @@ async def test_scan_goes_through_everything_in_order_and_can_go_on(store: Ticket
 
 # Tickets without what no longer changes
 
+REFUSED = Failure("business_rule_refused", {"variant": "named", "names": "No Fridays"})
+
 
 @pytest.mark.parametrize("count", [3, 60])
 async def test_what_can_change_is_read_without_the_rest(store: TicketStore, count: int) -> None:
     tickets = await create_many(store, count, description="What is to be done", due_at=later(60))
-    undelivered = replace(tickets[0], record=None, phase=None, delivery=DeliveryProgress(attempts=3, error_code="no"))
+    undelivered = replace(tickets[0], record=None, phase=None, delivery=DeliveryProgress(attempts=3, failure=REFUSED))
     tickets[0] = await store.update_ticket(tickets[0], undelivered)
     ids = [ticket.ticket_id for ticket in tickets]
     whole = await store.get_tickets(CONNECTION_ID, ids)
@@ -259,7 +261,7 @@ async def test_what_can_change_is_read_without_the_rest(store: TicketStore, coun
 async def changed_in_part(store: TicketStore) -> list[tuple[Ticket, Ticket]]:
     """Return changes of four tickets, of which the last three take columns away; all but one were read in part."""
     tickets = await create_many(store, 4, description="What is to be done", due_at=later(60))
-    failed = replace(tickets[2], record=None, phase=None, delivery=DeliveryProgress(Delivery.FAILED, error_code="no"))
+    failed = replace(tickets[2], record=None, phase=None, delivery=DeliveryProgress(Delivery.FAILED, failure=REFUSED))
     await store.update_ticket(tickets[2], failed)
     parts = await store.get_tickets(CONNECTION_ID, [ticket.ticket_id for ticket in tickets], whole=False)
     first, second, third, fourth = (parts[ticket.ticket_id] for ticket in tickets)

@@ -30,6 +30,7 @@ from shared.errors import (
     AccessRefused,
     AccessTokenRefused,
     CrossScopeRefused,
+    Failure,
     FixConfiguration,
     Reauthorize,
     ServiceNowThrottled,
@@ -53,8 +54,8 @@ CONNECTION = Connection(
     consent_ends_at=NOW + timedelta(days=99),
 )
 SLOW = Unobserved("too_slow")
-SILENT = Unobserved("no_answer", ServiceNowUnavailable("No answer."))
-REFUSED = Unobserved("no_answer", AccessRefused("No.", code="insufficient_rights", next_step="Give roles."))
+SILENT = Unobserved("no_answer", ServiceNowUnavailable())
+REFUSED = Unobserved("no_answer", AccessRefused("insufficient_rights"))
 LOGIN = SignInPage(SignIn.LOGIN_FORM, "https://contoso.service-now.com/login.do")
 
 
@@ -103,10 +104,10 @@ def test_clocks(ahead_s: float | None, reason: str) -> None:
     ("refreshed", "serves", "reason"),
     [
         (CONNECTION, None, "passed"),
-        (Unobserved("no_answer", Reauthorize("Refused.", code="refresh_token_refused")), None, "refused"),
-        (Unobserved("no_answer", Reauthorize("Ended.", code="consent_ended")), None, "refused"),
+        (Unobserved("no_answer", Reauthorize("refresh_token_refused")), None, "refused"),
+        (Unobserved("no_answer", Reauthorize("consent_ended")), None, "refused"),
         (SILENT, None, "no_answer"),
-        (Unobserved("no_answer", StorageUnavailable("No vault.")), None, "no_answer"),
+        (Unobserved("no_answer", StorageUnavailable()), None, "no_answer"),
         (SLOW, None, "too_slow"),
         (None, True, "answers"),
         (None, False, "not_served"),
@@ -152,7 +153,7 @@ def test_the_oauth_client(record: Any, leads_to: SignIn | None, token_given: boo
         (RegistryTable(from_all_scopes=None, can_read=True), "unreadable"),
         (None, "unreadable"),
         (REFUSED, "unreadable"),
-        (Unobserved("no_answer", CrossScopeRefused("No.")), "refused"),
+        (Unobserved("no_answer", CrossScopeRefused()), "refused"),
         (SILENT, "no_answer"),
     ],
 )
@@ -267,12 +268,12 @@ def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
     ("limit", "reason"),
     [
         (RateLimit(None), "passed"),
-        (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "passed"),
-        (Unobserved("no_answer", AccessTokenRefused("No.")), "token_refused"),
-        (Unobserved("no_answer", AccessRefused("No.", code="access_scope_missing")), "scope_missing"),
+        (Unobserved("no_answer", ServiceNowThrottled()), "passed"),
+        (Unobserved("no_answer", AccessTokenRefused()), "token_refused"),
+        (Unobserved("no_answer", AccessRefused("access_scope_missing")), "scope_missing"),
         (REFUSED, "rights_missing"),
-        (Unobserved("no_answer", AccessRefused("No.", code="table_not_available")), "table_closed"),
-        (Unobserved("no_answer", FixConfiguration("No.", code="api_not_available")), "refused"),
+        (Unobserved("no_answer", AccessRefused("table_not_available")), "table_closed"),
+        (Unobserved("no_answer", FixConfiguration("api_not_available")), "refused"),
         (SILENT, "no_answer"),
     ],
 )
@@ -281,7 +282,7 @@ def test_rest_access(limit: Any, reason: str) -> None:
 
 
 def test_a_token_that_was_not_just_given_is_not_blamed() -> None:
-    refused = Unobserved("no_answer", AccessTokenRefused("No."))
+    refused = Unobserved("no_answer", AccessTokenRefused())
     found = rules.rest_access(refused, token_given=False)
     assert (found.reason, found.values) == ("not_checked", {"blocker": CheckName.TOKEN_ENDPOINT})
     assert rules.rest_access(RateLimit(None), token_given=False).reason == "passed"
@@ -290,7 +291,7 @@ def test_a_token_that_was_not_just_given_is_not_blamed() -> None:
 def test_questions_that_are_answered_or_not() -> None:
     assert rules.asked(CheckName.QUERY_TASK, None).reason == "passed"
     refused = rules.asked(CheckName.READ_CHANGE, REFUSED)
-    assert (refused.reason, refused.values["problem"]) == ("refused", "insufficient_rights")
+    assert (refused.reason, refused.problem) == ("refused", Failure("insufficient_rights"))
     assert rules.asked(CheckName.QUERY_TASK, SILENT).reason == "no_answer"
 
 
@@ -304,7 +305,7 @@ DELIVERED = Delivered(TicketKind.INCIDENT, "b" * 32, "b" * 32)
         (DryRun("a" * 32, MADE, seen=True, closed=True), "created"),
         (DryRun("a" * 32, MADE, seen=True, closed=False), "left_open"),
         (DryRun("a" * 32, None), "outcome_unknown"),
-        (DryRun("a" * 32, Unobserved("no_answer", ValuesRefused("No.", code="data_policy_refused"))), "refused"),
+        (DryRun("a" * 32, Unobserved("no_answer", ValuesRefused("data_policy_refused"))), "refused"),
         (DryRun("a" * 32, SILENT), "no_answer"),
     ],
 )
@@ -366,7 +367,7 @@ def test_choice_labels() -> None:
         (RateLimit(None), "none"),
         (RateLimit(120), "enough"),
         (RateLimit(119), "too_low"),
-        (Unobserved("no_answer", ServiceNowThrottled("Busy.")), "reached"),
+        (Unobserved("no_answer", ServiceNowThrottled()), "reached"),
         (SILENT, "no_answer"),
     ],
 )
@@ -421,7 +422,7 @@ def test_a_ticket_that_servicenow_refused_makes_no_connection_red() -> None:
 
 
 def test_whether_there_is_a_consent_to_use() -> None:
-    changed = LastError("configuration_changed", "Changed.", "Authorize.", NOW)
+    changed = LastError(Failure("configuration_changed"), NOW)
     assert not rules.awaits_consent(CONNECTION)
     assert rules.awaits_consent(connection(consented_at=None))
     assert rules.awaits_consent(connection(last_error=changed))
@@ -430,5 +431,5 @@ def test_whether_there_is_a_consent_to_use() -> None:
 
 def test_an_unobserved_check_tells_the_problem() -> None:
     found: Finding = rules.unobserved(CheckName.RELEASE, SILENT)
-    assert found.values["problem"] == "servicenow_unavailable"
-    assert rules.unobserved(CheckName.RELEASE, SLOW).values == {}
+    assert found.problem == Failure("servicenow_unavailable")
+    assert rules.unobserved(CheckName.RELEASE, SLOW).problem is None

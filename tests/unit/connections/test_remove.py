@@ -54,7 +54,7 @@ async def test_a_removal_that_breaks_off_is_finished_by_the_next(app: Surroundin
 
     async def failing(name: str) -> None:
         if name == "remove_secret":
-            raise StorageUnavailable("Key Vault does not answer.")
+            raise StorageUnavailable()
 
     app.secrets.step = failing
     with pytest.raises(StorageUnavailable):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.clock import believed
 from shared.connections.directory import LOOK_EVERY
 from shared.connections.model import Connection, ConnectionStatus, LastError, Place, SyncState
+from shared.errors import Failure
 from shared.maintenance.due import due_at
 from shared.settings import Settings
 from shared.tickets.deliver import LEASE_S, attempt_due_at, is_deliverable
@@ -36,7 +37,7 @@ connections = st.builds(
     refresh_again_at=soon,
     secrets_renew_at=around,
     last_error=st.none()
-    | st.sampled_from(["secret_missing", "refresh_token_refused"]).map(lambda code: LastError(code, "", "", START)),
+    | st.sampled_from(["secret_missing", "refresh_token_refused"]).map(lambda code: LastError(Failure(code), START)),
 )
 states = st.builds(
     SyncState,

@@ -125,7 +125,7 @@ class Queue:
         async def hangs(_: SecretRenewal, connection: Connection) -> Connection:
             self.turns.append(connection.connection_id)
             clock.advance(RUN_S / 5)
-            raise StorageUnavailable("It took long and came to nothing.")
+            raise StorageUnavailable()
 
         monkeypatch.setattr("shared.maintenance.serve.is_renewal_due", lambda *_: True)
         monkeypatch.setattr(SecretRenewal, "renew_if_due", hangs)

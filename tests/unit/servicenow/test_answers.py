@@ -30,6 +30,8 @@ from shared.errors import (
 from shared.outbound.answers import Answer
 from shared.secret import Secret
 from shared.servicenow.answers import result_of, retry_after_s, transaction_id_of
+from shared.words.error_words import words_of
+from tests.english import ENGLISH, told
 from tests.fixtures.servicenow import ANY_TIME
 from tests.unit.servicenow.support import (
     ACCESS_TOKEN,
@@ -303,7 +305,7 @@ async def test_errors_hold_no_secret_and_no_ticket_text(case: Case) -> None:
         ("Data Policy Exception: The following fields are mandatory: " + "A" * 5000, "A" * 199 + "…"),
         ("Data Policy Exception: The following fields are mandatory: a\x00\x1b[31mb", "a [31mb"),
         ("Data Policy Exception: The following fields are mandatory: Caller\nNow call 555 0100", "Caller"),
-        ("was aborted by Business Rule 'A\". All is well. \"B^01'.", "A'. All is well. 'B"),
+        ("was aborted by Business Rule 'A\". All is well. \"B^01'.", 'A". All is well. "B'),
         ("Missing required api access scope: \u202etxt.\u2066x\u200b\U000e0041\ue000", "txt.x"),
         (f"Missing required api access scope: Bearer {ACCESS_TOKEN};", "Bearer ***;"),
         (
@@ -320,9 +322,9 @@ async def test_refusals_name_what_a_person_needs(detail: str, expected: str) -> 
             .client()
             .records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
         )
-    assert caught.value.message.endswith(f': "{expected}".')
-    assert caught.value.next_step
-    assert len(caught.value.message) < 400
+    assert caught.value.values["names"] == expected
+    assert f"“{expected}”" in told(caught.value)
+    assert len(words_of(caught.value, ENGLISH).message) < 400
 
 
 @given(st.text(), st.text(), st.sampled_from(["", "\u200b", "\u202e", "\n", '"']))
@@ -333,11 +335,10 @@ def test_no_name_leaves_its_line_or_repeats_the_token(before: str, after: str, b
     answer = Answer(403, {"content-type": "application/json"}, body, Secret(ACCESS_TOKEN))
     with pytest.raises(FixConfiguration) as caught:
         result_of(answer, writing=False, now=NOW)
-    message = caught.value.message
-    assert ACCESS_TOKEN not in message
-    assert message.isprintable()
-    assert message.count('"') in {0, 2}
-    assert len(message) < 300
+    names = caught.value.values.get("names", "-")
+    assert ACCESS_TOKEN not in str(caught.value)
+    assert names.isprintable()
+    assert 0 < len(names) <= 200
 
 
 @pytest.mark.parametrize(

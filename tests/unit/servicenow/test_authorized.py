@@ -72,7 +72,7 @@ async def test_a_new_token_that_is_refused_too_is_no_end_of_the_consent() -> Non
 
 async def test_why_there_is_no_other_token_is_said() -> None:
     tokens = MemoryTokens(OLD)
-    tokens.others.append(Reauthorize("The consent is no longer accepted."))
+    tokens.others.append(Reauthorize())
     with pytest.raises(Reauthorize):
         await read(client_of(Server(), tokens))
 

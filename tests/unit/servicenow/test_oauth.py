@@ -15,6 +15,7 @@ from shared.errors import (
     ServiceNowUnavailable,
 )
 from shared.secret import Secret
+from tests.english import told
 from tests.unit.servicenow.support import CONNECTION, INSTANCE, Instance, Reply, instance, json_reply, raw_reply
 
 CLIENT_SECRET = Secret("canary client&secret=ü")
@@ -128,7 +129,7 @@ async def test_every_refusal_asks_for_a_new_authorization(reply: Reply) -> None:
     with pytest.raises(Reauthorize) as refreshing:
         await refresh(instance(reply))
     assert refreshing.value.code == "refresh_token_refused"
-    assert "oauth_credential" in refreshing.value.next_step
+    assert "oauth_credential" in told(refreshing.value)
 
 
 @pytest.mark.parametrize(

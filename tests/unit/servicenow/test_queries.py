@@ -26,7 +26,7 @@ def test_values_that_would_change_the_question_are_refused(value: str) -> None:
     with pytest.raises(OurBug) as caught:
         condition("email", "=", value)
     assert caught.value.code == "unsafe_query_value"
-    assert not value.strip() or value not in caught.value.message
+    assert not value.strip() or value not in str(caught.value)
     with pytest.raises(OurBug):
         one_of("email", ["good", value])
 

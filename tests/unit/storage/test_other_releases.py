@@ -22,7 +22,7 @@ from shared.connections.model import (
     TicketKind,
 )
 from shared.connections.ports import AuthorizationTarget
-from shared.errors import RowUnreadable
+from shared.errors import MandatoryFieldsMissing, RowUnreadable
 from shared.storage.authorizations import _authorization
 from shared.storage.connections import connection_of, connection_row, sync_state_of, sync_state_row
 from shared.storage.idempotency import _reservation
@@ -35,17 +35,20 @@ from shared.storage.ticket_rows import (
     ticket_of,
     ticket_row,
 )
+from shared.tickets.deliver import failed
 from shared.tickets.identity import creation_time_of, new_ticket_id
 from shared.tickets.model import EventKind, Phase, Ticket
 from shared.tickets.timeline import with_event
 from shared.tickets.views import ticket_detail_view
 from shared.web.timeline import event_words
+from shared.words.error_words import words_of
 from shared.words.language import languages
 from tests.memory.clock import START, ManualClock
 from tests.releases.release_0_1 import connection_rows as old_connections
 from tests.releases.release_0_1 import ticket_rows as old_tickets
 from tests.releases.stored_rows import StoredRow, of_the_next_release, read_rows
-from tests.unit.tickets.strategies import moments, texts, tickets, words
+from tests.unit.tickets.examples import new_ticket
+from tests.unit.tickets.strategies import failures, moments, texts, tickets, words
 
 ROWS = read_rows("rows_of_release_0_1.json")
 
@@ -131,6 +134,40 @@ def test_the_release_before_reads_any_ticket(ticket: Ticket) -> None:
         assert old.record.number == ticket.record.number
 
 
+def test_the_release_before_shows_in_english_why_a_ticket_was_refused() -> None:
+    named = MandatoryFieldsMissing(variant="named", names="Category")
+    ticket = failed(new_ticket(START), named, START, unknown=False)
+    row = ticket_row(ticket)
+    assert json.loads(row["error_values"]) == named.values
+    old = old_tickets.ticket_of(row, None)
+    said = "A data policy in ServiceNow demands fields that the ticket does not have: “Category”."
+    assert (old.delivery.error_message, old.timeline[-1].details["message"]) == (said, said)
+    assert (old.delivery.next_step or "").startswith("Set a default")
+    read = ticket_of(row, None)
+    assert (read.delivery.failure, read.timeline[-1].failure) == (named.failure, named.failure)
+    for language in languages().values():
+        view = ticket_detail_view(read, None, START, language)
+        assert view.delivery.error == view.timeline[-1].details["message"] == words_of(named, language).message
+
+
+def test_what_the_release_before_said_of_a_refusal_is_said_in_every_language() -> None:
+    said = {"code": "business_rule_refused", "message": "A business rule in ServiceNow refuses the ticket: No Fridays."}
+    row = ticket_row(new_ticket(START)) | {
+        "error_code": said["code"],
+        "error_message": said["message"],
+        "next_step": "Look the business rule up.",
+        "timeline": json.dumps([["delivery_failed", START.isoformat(), said]]),
+    }
+    ticket = ticket_of(row, None)
+    written = ticket_row(ticket)
+    assert written["error_message"] == said["message"]
+    assert json.loads(written["timeline"]) == json.loads(row["timeline"])
+    for t in languages().values():
+        expected = t("error.business_rule_refused.named.message", names="No Fridays")
+        view = ticket_detail_view(ticket, None, START, t)
+        assert view.delivery.error == view.timeline[-1].details["message"] == expected
+
+
 def test_the_release_before_reads_a_ticket_to_which_everything_has_happened() -> None:
     ticket = ticket_from(next(row for _, row, decode in READ if decode is ticket_from))
     begins_at = ticket.timeline[-1].at
@@ -153,13 +190,20 @@ connections = st.builds(
     time_zone=words,
     status=st.sampled_from(ConnectionStatus),
     consented_at=st.none() | moments,
-    last_error=st.none() | st.builds(LastError, words, texts, texts, moments),
+    last_error=st.none() | st.builds(LastError, failures, moments),
 )
 
 
 @given(connections)
 def test_the_release_before_reads_any_connection(connection: Connection) -> None:
-    old = old_connections.connection_of(StoredRow(connection_row(connection)))
+    row = StoredRow(connection_row(connection))
+    old = old_connections.connection_of(row)
+    if connection.last_error is None:
+        assert old.last_error is None
+    else:
+        assert old.last_error is not None
+        assert old.last_error.message
+        assert connection_of(row).last_error == connection.last_error
     assert (old.display_name, old.status.value) == (connection.display_name, connection.status.value)
     assert [portal.value for portal in old.portals] == [portal.value for portal in connection.portals]
     assert [kind.value for kind in old.kinds] == [kind.value for kind in connection.kinds]
@@ -237,7 +281,7 @@ def test_a_ticket_of_the_next_release_is_shown_and_not_sent() -> None:
     for row in (row for _, row, decode in READ if decode is ticket_from):
         ticket = ticket_from(of_the_next_release(row))
         assert not ticket.is_sendable
-        view = ticket_detail_view(ticket, None, START)
+        view = ticket_detail_view(ticket, None, START, t)
         assert view.model_dump(mode="json")["kind"].startswith("next_")
         assert t.named("kind", view.kind).startswith("next_")
         words = [event_words(event, t, state_names={}, time_zone="UTC") for event in ticket.timeline]

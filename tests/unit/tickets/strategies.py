@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from shared.connections.model import Portal, TicketKind
+from shared.error_codes import Code
+from shared.errors import Failure
 from shared.tickets.model import (
     Delivery,
     DeliveryProgress,
@@ -81,6 +84,11 @@ events = st.builds(
     at=moments,
     details=st.dictionaries(words, texts, max_size=4),
 )
+codes = words | st.sampled_from(get_args(Code.__value__))
+values = st.dictionaries(words, texts | st.integers())
+failures = st.builds(Failure, code=codes, values=values) | st.builds(
+    Failure, code=codes, message=texts.filter(bool), next_step=texts
+)
 progresses = st.builds(
     DeliveryProgress,
     status=st.sampled_from(Delivery),
@@ -90,9 +98,7 @@ progresses = st.builds(
     leased_until_at=st.none() | moments,
     refused_since_at=st.none() | moments,
     delivered_at=st.none() | moments,
-    error_code=st.none() | words,
-    error_message=st.none() | texts,
-    next_step=st.none() | texts,
+    failure=st.none() | failures,
     error_status=st.none() | st.integers(400, 599),
 )
 

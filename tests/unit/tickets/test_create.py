@@ -9,7 +9,7 @@ import pytest
 from shared.connections.directory import AT_ONCE
 from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.turns import Turns
-from shared.errors import FixRequest, StorageUnavailable
+from shared.errors import Failure, FixRequest, StorageUnavailable
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.identity import connection_digits, connection_digits_of
@@ -111,7 +111,7 @@ async def test_several_connections_have_to_be_told_apart() -> None:
     world = World(a_connection(), a_connection(connection_id="fabrikam"))
     error = await world.refused()
     assert (error.code, error.status) == ("connection_ambiguous", 409)
-    assert error.extra == {"connection_ids": ["contoso", "fabrikam"]}
+    assert error.values == {"connection_ids": ["contoso", "fabrikam"]}
     creation = await world.create(connection_id="fabrikam")
     assert creation.ticket.connection_id == "fabrikam"
 
@@ -132,11 +132,11 @@ async def test_without_a_consent_there_never_was() -> None:
 
 @pytest.mark.parametrize("status", [ConnectionStatus.REAUTHORIZATION_REQUIRED, ConnectionStatus.UNAVAILABLE])
 async def test_an_interrupted_connection_keeps_the_ticket(status: ConnectionStatus) -> None:
-    error = LastError("consent_lost", "The consent is no longer accepted.", "Authorize again.", START)
+    error = LastError(Failure("consent_ended"), START)
     world = World(a_connection(status=status, last_error=error))
     ticket = (await world.create()).ticket
     assert ticket.delivery.status is Delivery.PENDING
-    assert (ticket.delivery.error_code, ticket.delivery.next_step) == ("consent_lost", "Authorize again.")
+    assert ticket.delivery.failure == error.failure
     assert ticket.delivery.attempt_started_at is None
     assert world.servicenow.requests == {}
     await world.creation.delivery.deliver_pending(a_connection(), deadline=world.clock.now.replace(year=2027))
@@ -339,7 +339,7 @@ async def test_storage_that_does_not_answer_about_other_tickets_keeps_no_program
     world = World(a_connection())
 
     async def silent(*_: object, **__: object) -> list[object]:
-        raise StorageUnavailable("No answer.")
+        raise StorageUnavailable()
 
     monkeypatch.setattr(world.store, "list_of_recommendation", silent)
     created = await world.create(due_date=BEFORE)

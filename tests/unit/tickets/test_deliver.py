@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.errors import (
     AccessRefused,
+    Failure,
     FixRequest,
     InstanceClosed,
     OutcomeUnknown,
@@ -33,6 +34,7 @@ from shared.tickets.deliver import (
     refused,
 )
 from shared.tickets.model import Delivery, EventKind, Ticket
+from tests.english import told
 from tests.memory import ticket_store
 from tests.memory.clock import START, ManualClock
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
@@ -457,7 +459,7 @@ async def test_a_ticket_of_an_instance_that_was_left_is_given_up_and_retried_at_
     counts = await world.run()
     failed = world.stored(ticket)
     assert (counts.failed, failed.delivery.status, failed.delivery.error_code) == (1, Delivery.FAILED, "instance_left")
-    assert failed.delivery.next_step
+    assert failed.delivery.failure == Failure("instance_left")
     assert failed.timeline[-1].kind is EventKind.DELIVERY_FAILED
     assert (await world.run()).failed == 0
     retried = await world.delivery.retry(world.connection, failed)
@@ -472,7 +474,7 @@ async def test_an_unknown_outcome_at_the_instance_that_was_left_is_for_a_person_
     await world.run()
     failed = world.stored(ticket)
     assert failed.delivery.error_code == "instance_left_outcome_unknown"
-    assert ticket.correlation_id in (failed.delivery.next_step or "")
+    assert ticket.correlation_id in told(failed.delivery.failure)
     with pytest.raises(FixRequest) as caught:
         await world.delivery.retry(world.connection, failed)
     assert (caught.value.code, caught.value.status) == ("instance_left_outcome_unknown", 409)
@@ -547,10 +549,10 @@ def test_nothing_is_tried_while_it_may_still_succeed(attempts: int, jitter: floa
     ticket = replace(ticket, delivery=replace(ticket.delivery, attempts=attempts))
     assert not is_deliverable(ticket, START + timedelta(seconds=LEASE_S, microseconds=-1))
     assert is_deliverable(ticket, START + timedelta(seconds=LEASE_S))
-    after = postponed(ticket, OutcomeUnknown("?", retry_after_s=asked_s), START, jitter=jitter, unknown=True)
+    after = postponed(ticket, OutcomeUnknown(retry_after_s=asked_s), START, jitter=jitter, unknown=True)
     assert not is_deliverable(after, START + timedelta(seconds=COMMIT_MAY_TAKE_S, microseconds=-1))
     assert after.delivery.attempt_started_at == START
-    known = postponed(ticket, ServiceNowUnavailable("!"), START, jitter=jitter, unknown=False)
+    known = postponed(ticket, ServiceNowUnavailable(), START, jitter=jitter, unknown=False)
     assert known.delivery.attempt_started_at is None
     assert known.delivery.leased_until_at is None
 
@@ -564,7 +566,7 @@ def test_a_refusal_lasts_no_longer_than_the_patience(waits: list[float], clock_w
     now = START
     for wait in [0.0, *waits]:
         now += timedelta(seconds=wait)
-        ticket = refused(ticket, AccessRefused("!"), now, unknown=False)
+        ticket = refused(ticket, AccessRefused(), now, unknown=False)
         over = now - START >= timedelta(seconds=RIGHTS_PATIENCE_S)
         assert ticket.delivery.status is (Delivery.FAILED if over else Delivery.PENDING)
         if over:
@@ -577,9 +579,9 @@ def test_a_refusal_lasts_no_longer_than_the_patience(waits: list[float], clock_w
 def test_the_same_trouble_is_told_once() -> None:
     ticket = begin_attempt(new_ticket(START), START)
     for _ in range(5):
-        ticket = postponed(ticket, ServiceNowUnavailable("!"), START, jitter=0, unknown=False)
+        ticket = postponed(ticket, ServiceNowUnavailable(), START, jitter=0, unknown=False)
         ticket = begin_attempt(ticket, START)
-    ticket = postponed(ticket, ServiceNowThrottled("!"), START, jitter=0, unknown=False)
+    ticket = postponed(ticket, ServiceNowThrottled(), START, jitter=0, unknown=False)
     kinds = [event.kind for event in ticket.timeline]
     assert kinds == [EventKind.CREATED, EventKind.DELIVERY_POSTPONED, EventKind.DELIVERY_POSTPONED]
     assert ticket.delivery.attempts == 6

@@ -233,7 +233,7 @@ async def test_a_page_that_is_older_than_what_was_applied_since_turns_nothing_ba
 async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
     world = World()
     await world.tickets(2)
-    refusal = AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+    refusal = AccessRefused("insufficient_rights")
     lost, refused = [
         await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True)) for _ in range(2)
     ]

@@ -11,7 +11,7 @@ import pytest
 from shared.connections import directory
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
-from shared.errors import FixRequest
+from shared.errors import Failure, FixRequest
 from shared.tickets.deliver import LEASE_S, TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter
@@ -87,7 +87,7 @@ async def test_what_is_refused_again_says_why() -> None:
     tickets = await world.refused(3)
     world.servicenow.write_faults.append(WriteFault.VALUES_REFUSED)
     resent = await world.resending.resend({CONNECTION_ID: world.connection}, tickets)
-    assert [(each.outcome, each.code) for each in resent] == [
+    assert [(each.outcome, each.failure and each.failure.code) for each in resent] == [
         (Resent.REFUSED, "data_policy_refused"),
         (Resent.DELIVERED, None),
         (Resent.DELIVERED, None),
@@ -138,7 +138,7 @@ async def test_what_cannot_be_sent_is_left_as_it_is() -> None:
     world.clock.advance(LEASE_S)
     elsewhere = a_connection(instance=f"{INSTANCE}.new")
     resent = await world.resending.resend({CONNECTION_ID: elsewhere}, [unknown_elsewhere, known_elsewhere])
-    assert [(each.outcome, each.code) for each in resent] == [
+    assert [(each.outcome, each.failure and each.failure.code) for each in resent] == [
         (Resent.NOT_SENT, "instance_left_outcome_unknown"),
         (Resent.DELIVERED, None),
     ]
@@ -156,7 +156,7 @@ async def test_as_many_as_one_request_takes() -> None:
         world.clock.advance(0.01)
         ticket = new_ticket(world.clock())
         await world.store.create_ticket(
-            replace(ticket, delivery=replace(ticket.delivery, status=Delivery.FAILED, error_code="x"))
+            replace(ticket, delivery=replace(ticket.delivery, status=Delivery.FAILED, failure=Failure("x")))
         )
     failed, more = await world.resending.failed_tickets([CONNECTION_ID], FAILED)
     assert (len(failed), more) == (MAX_RETRIED, True)

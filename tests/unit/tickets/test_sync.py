@@ -304,7 +304,7 @@ async def test_the_first_answer_counts_when_a_connection_comes_back_to_its_insta
 
 async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
     world = World()
-    refusal = AccessRefused("The integration user lacks the rights.", code="insufficient_rights")
+    refusal = AccessRefused("insufficient_rights")
     ticket = await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True))
     world.servicenow.insert(record_for(ticket, sys_id="0" * 32, number="INC0000009"))
     own = world.servicenow.insert(record_for(ticket, state="2"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.servicenow.fields import date_time_text
 from shared.tickets.model import EARLIEST
 from shared.tickets.views import is_dormant, record_link, state_names, ticket_detail_view
+from tests.english import ENGLISH
 from tests.memory.clock import START
 from tests.unit.tickets.examples import a_connection, delivered_ticket
 
@@ -47,7 +48,7 @@ def updated_at(text: str) -> str | None:
     ticket = delivered_ticket(START)
     assert ticket.record is not None
     ticket = replace(ticket, record=replace(ticket.record, updated_at_text=text))
-    answer = json.loads(ticket_detail_view(ticket, a_connection(), START).model_dump_json())
+    answer = json.loads(ticket_detail_view(ticket, a_connection(), START, ENGLISH).model_dump_json())
     shown: str | None = answer["servicenow"]["updated_at"]
     return shown
 

@@ -128,10 +128,12 @@ def test_each_fault_of_the_account_stands_at_its_field(field: str) -> None:
 
 
 def test_faults_without_a_place() -> None:
-    assert form_faults(ENGLISH, FixRequest("Told.", code="instance_not_allowed")) == {
+    assert form_faults(ENGLISH, FixRequest("instance_not_allowed")) == {
         "instance": ENGLISH("error.instance_not_allowed.message")
     }
-    assert form_faults(ENGLISH, FixRequest("Told.", code="no_such_code")) == {"": "Told."}
+    assert form_faults(ENGLISH, FixRequest("connection_not_found")) == {
+        "": ENGLISH("error.connection_not_found.message")
+    }
 
 
 def test_states_are_the_instances_or_the_usual_ones_and_all_that_have_a_name() -> None:

@@ -194,7 +194,10 @@ def test_flags() -> None:
 
 def test_a_problem_document() -> None:
     error = FixRequest(
-        "What.", code="a_code", status=422, next_step="Do.", extra={"errors": [{"pointer": "/é", "detail": "No."}]}
+        "invalid_ticket",
+        status=422,
+        count=1,
+        errors=[{"pointer": "/é", "code": "string_too_long", "values": {"max_length": 3}}],
     )
     response = problem(error, "request", languages()["en"])
     assert response.status_code == 422
@@ -203,11 +206,11 @@ def test_a_problem_document() -> None:
     assert json.loads(response.get_body()) == {
         "title": "Unprocessable Content",
         "status": 422,
-        "code": "a_code",
-        "detail": "What.",
+        "code": "invalid_ticket",
+        "detail": "The ticket has faults: 1. Nothing was kept.",
         "request_id": "request",
-        "next_step": "Do.",
-        "errors": [{"pointer": "/é", "detail": "No."}],
+        "next_step": "Correct the members named in errors and send the request again.",
+        "errors": [{"pointer": "/é", "code": "string_too_long", "detail": "This has to be at most 3 characters."}],
     }
 
 
@@ -221,10 +224,9 @@ def test_a_problem_speaks_the_language_of_whoever_asks(code: str, said: str) -> 
 
 @pytest.mark.parametrize(("asked_s", "header"), [(0.2, "1"), (90.4, "90"), (None, None)])
 def test_retry_after(asked_s: float | None, header: str | None) -> None:
-    response = problem(ServiceNowThrottled("Too many.", retry_after_s=asked_s), "request", languages()["en"])
+    response = problem(ServiceNowThrottled(retry_after_s=asked_s), "request", languages()["en"])
     assert response.status_code == 503
     assert response.headers.get("Retry-After") == header
-    assert "next_step" not in json.loads(response.get_body())
 
 
 def test_an_answer() -> None:

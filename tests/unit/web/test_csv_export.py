@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.tickets.views import ticket_view
 from shared.web.csv_export import COLUMNS, safe_cell, tickets_csv
+from tests.english import ENGLISH
 from tests.memory.clock import START
 from tests.unit.tickets.examples import new_ticket
 
@@ -37,7 +38,7 @@ def cells_of(content: bytes, reader: dict[str, Any]) -> list[list[str]]:
 @example("line\n=1", 'line\r\n"＝1')
 @example("\ufeff=1", "; \u200b+1")
 def test_no_spreadsheet_finds_a_formula_wherever_it_splits(name: str, requester: str) -> None:
-    view = ticket_view(new_ticket(START), None, START)
+    view = ticket_view(new_ticket(START), None, START, ENGLISH)
     planted = view.model_copy(update={"name": name, "requester": view.requester.model_copy(update={"name": requester})})
     content = tickets_csv([planted, planted])
     for reader in READERS:

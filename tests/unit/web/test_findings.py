@@ -8,14 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from shared.check.findings import ANY_CHECK, REASONS, CheckName, Finding, Outcome, finding
+from shared.errors import MandatoryFieldsMissing
 from shared.web.findings import FindingWords, alike, finding_words
 from shared.words.language import languages
 
-PROBLEM = {
-    "problem": "mandatory_fields_missing",
-    "problem_message": "A data policy in ServiceNow demands fields that the ticket does not have: Close notes.",
-    "problem_next_step": "Set a default.",
-}
+REFUSED = MandatoryFieldsMissing(variant="named", names="Close notes")
 
 
 def every_finding() -> Iterator[Finding]:
@@ -30,7 +27,7 @@ def every_finding() -> Iterator[Finding]:
                 if value is not None and value not in {"kind", "problem", "remedy"}
             }
             values = {value: "reachable" if value == "blocker" else f"<{value}>" for value in asked}
-            yield Finding(name, reason, values | PROBLEM)
+            yield Finding(name, reason, values, REFUSED.failure)
 
 
 @pytest.mark.parametrize("code", languages())
@@ -53,16 +50,11 @@ def test_every_text_belongs_to_a_finding() -> None:
 
 
 def test_a_problem_is_told_in_the_language_with_the_names_it_names() -> None:
-    found = finding(CheckName.CREATE_INCIDENT, "refused", **PROBLEM)
-    assert finding_words(found, languages()["en"]).seen == PROBLEM["problem_message"]
+    found = finding(CheckName.CREATE_INCIDENT, "refused", problem=REFUSED)
+    assert finding_words(found, languages()["en"]).seen.endswith("does not have: “Close notes”.")
     japanese = finding_words(found, languages()["ja"]).seen
     assert japanese.startswith("ServiceNow の")
-    assert japanese.endswith("(Close notes)")
-
-
-def test_a_problem_without_a_translation_is_told_in_english() -> None:
-    values = PROBLEM | {"problem": "no_such_code", "problem_message": "It broke."}
-    assert finding_words(finding(CheckName.RELEASE, "no_answer", **values), languages()["ja"]).seen == "It broke."
+    assert "「Close notes」" in japanese
 
 
 def test_kinds_and_other_checks_have_their_names() -> None:

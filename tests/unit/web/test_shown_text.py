@@ -9,8 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.errors import Failure
 from shared.texts import DIRECTION_CONTROLS
 from shared.web.html import environment
+from shared.words.error_words import words_of
 from shared.words.language import languages
 
 HEBREW = "אבטחה"
@@ -99,8 +101,8 @@ def test_what_is_shown_hides_nothing_and_turns_nothing_around_it(text: str) -> N
 
 @pytest.mark.parametrize("language", languages())
 def test_what_servicenow_said_is_isolated_in_an_error(language: str) -> None:
-    message = f"ServiceNow does not accept the values: {HEBREW}{OVERRIDE}."
-    shown = languages()[language].problem_message("servicenow_values_refused", message)
+    refused = Failure("business_rule_refused", {"variant": "named", "names": f"{HEBREW}{OVERRIDE}"})
+    shown = words_of(refused, languages()[language]).message
     page = Read(environment().from_string("<p>{{ shown }}</p>").render(shown=shown))
     assert f"{HEBREW}⟦U+202E⟧" in page.isolates["p"]
     assert not set(page.texts["p"]) & set(DIRECTION_CONTROLS)

@@ -25,7 +25,7 @@ class Holders:
 
     async def _step(self, name: str) -> None:
         if not self.storage_answers:
-            raise StorageUnavailable("Table Storage does not answer.")
+            raise StorageUnavailable()
 
     async def _pause(self, seconds: float) -> None:
         assert seconds == RENEW_EVERY_S

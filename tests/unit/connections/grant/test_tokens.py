@@ -10,6 +10,7 @@ import pytest
 from shared.connections.grant.tokens import is_refresh_due
 from shared.connections.model import Connection, ConnectionStatus
 from shared.errors import AccessRefused, Reauthorize, ServiceNowUnavailable, TryLater
+from tests.english import told
 from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE, refused
 from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings
 
@@ -149,8 +150,8 @@ async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, conne
     stored = app.stored()
     assert stored.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
     assert stored.last_error is not None
-    assert stored.last_error.message == caught.value.message
-    assert stored.last_error.next_step == caught.value.next_step == "Check."
+    assert stored.last_error.failure == caught.value.failure
+    assert caught.value.code == "refresh_token_refused"
     assert not is_refresh_due(stored, app.clock.now)
 
     # The access token goes on working until it ends, without a request to the token endpoint.
@@ -239,7 +240,7 @@ async def test_the_end_of_the_consent_is_named(app: Surroundings, connected: Con
     with pytest.raises(Reauthorize) as caught:
         await app.tokens.access_token(connected)
     assert caught.value.code == "consent_ended"
-    assert "2026-06-10" in caught.value.message
+    assert "2026-06-10" in told(caught.value)
 
 
 async def test_an_instance_that_does_not_answer_loses_no_consent(app: Surroundings, connected: Connection) -> None:
@@ -261,10 +262,10 @@ async def test_an_instance_that_does_not_answer_loses_no_consent(app: Surroundin
 async def test_a_token_endpoint_that_is_closed_to_us_is_one_that_does_not_answer(
     app: Surroundings, connected: Connection
 ) -> None:
-    app.servicenow.faults.append(AccessRefused("The network refuses.", code="ip_address_blocked", next_step="Allow."))
+    app.servicenow.faults.append(AccessRefused("ip_address_blocked"))
     with pytest.raises(TryLater) as caught:
         await app.tokens.refresh(connected)
-    assert (caught.value.code, caught.value.next_step) == ("ip_address_blocked", "Allow.")
+    assert caught.value.code == "ip_address_blocked"
     assert app.stored().status is ConnectionStatus.UNAVAILABLE
 
 
@@ -291,7 +292,7 @@ async def test_a_secret_that_somebody_took_away_is_named(app: Surroundings, conn
     with pytest.raises(Reauthorize) as caught:
         await app.tokens.refresh(connected)
     assert caught.value.code == "secret_missing"
-    assert secret.replace("-", " ") in caught.value.message
+    assert secret.replace("-", " ") in told(caught.value)
     assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
 
 

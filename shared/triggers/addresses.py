@@ -1,0 +1,19 @@
+"""Addresses of this app that lead on from elsewhere."""
+
+from __future__ import annotations
+
+from shared.errors import ConnectorError
+
+
+def authorize_path(connection_id: str, *, log_out_first: bool = False) -> str:
+    """Return the path of this app that begins an authorization."""
+    path = f"/api/oauth/authorize?connection_id={connection_id}"
+    return f"{path}&log_out_first=true" if log_out_first else path
+
+
+def way_to_authorize(error: ConnectorError) -> str | None:
+    """Return the path that begins the authorization again, when the error says of which connection."""
+    connection_id = error.values.get("connection_id")
+    if connection_id is None:
+        return None
+    return authorize_path(connection_id, log_out_first=error.values.get("log_out_first", False))
