@@ -174,3 +174,12 @@ def test_an_instance_that_does_not_answer_is_asked_each_minute() -> None:
 def test_a_newer_refresh_token_in_memory_is_offered_each_minute() -> None:
     outdated = idle(refresh_token_outdated_until_at=START + timedelta(minutes=30))
     assert due_at(outdated, DONE, settings(SYNC_INTERVAL_S=3600), START) == START
+
+
+def test_a_comparison_is_due_at_its_time_of_day() -> None:
+    chosen = settings(SYNC_INTERVAL_S=3600, RECONCILE_AT=time(9, 33))
+    assert due_at(idle(), DONE, chosen, START) == START.replace(minute=33, second=0, microsecond=0)
+    missed = replace(DONE, reconciled_at=START - timedelta(days=1))
+    assert due_at(idle(), missed, chosen, START) == START
+    refused = replace(missed, reconcile_again_at=START + timedelta(minutes=4))
+    assert due_at(idle(), refused, chosen, START) == START + timedelta(minutes=4)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.connections.directory import LOOK_EVERY
+from shared.connections.directory import AT_ONCE, LOOK_EVERY
 from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
@@ -233,6 +233,16 @@ async def test_a_ticket_that_waits_is_delivered_in_the_next_minute() -> None:
     await world.app.turns.wake(ticket.connection_id)
     await world.run_after(timedelta(minutes=1))
     assert world.store.tickets[ticket.connection_id][ticket.ticket_id].delivery.status is Delivery.DELIVERED
+
+
+async def test_whoever_configures_or_authorizes_a_connection_makes_it_due() -> None:
+    app = Surroundings()
+    await settled(app, SYNC_INTERVAL_S=3600)
+    for work in (app.configured(display_name="changed"), app.authorized()):
+        entry = app.directory.entries["contoso"]
+        app.directory.entries["contoso"] = replace(entry, due_at=app.clock() + LOOK_EVERY)
+        await work
+        assert app.directory.entries["contoso"].due_at == AT_ONCE
 
 
 async def test_a_hint_that_was_lost_is_not_lost_for_ever() -> None:
