@@ -97,7 +97,7 @@ class Connector:
             async with turn:
                 version = await self.app.secret_store.set_secret(access_token_name(connection_id), token)
                 await self.app.connection_store.save_sync_state(connection_id, replace(state, etag=None))
-                return await self.app.connection_store.create_connection(
+                created = await self.app.connection_store.create_connection(
                     replace(
                         original,
                         connection_id=connection_id,
@@ -106,6 +106,8 @@ class Connector:
                         etag=None,
                     )
                 )
+                await self.app.turns.wake(connection_id)
+                return created
 
         return await asyncio.gather(*(store(number, instance) for number, instance in enumerate(instances)))
 
