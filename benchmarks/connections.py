@@ -29,9 +29,7 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
     """
     async with new_connector(world) as connector, application_of_pages():
         connection = await connector.connect("contoso", world.servicenow.url)
-        creation = await connector.app.creation.create(
-            REQUEST, REQUESTER, caller=REQUESTER.object_id, idempotency_key=None
-        )
+        creation = await connector.app.creation.create(REQUEST, REQUESTER, caller=REQUESTER.id, idempotency_key=None)
         idle_alone, due_alone = await _maintained_alone(connector)
 
         row_reads = {1: await _row_reads(connector, creation.ticket)}

@@ -68,7 +68,7 @@ async def measure(world: World, *, creates: int, warm_up: int) -> Sequence[Figur
 async def _create(connector: Connector, number: int) -> Effort:
     with connector.measured() as effort:
         creation = await connector.app.creation.create(
-            REQUEST, REQUESTER, caller=REQUESTER.object_id, idempotency_key=f"benchmark-{number}"
+            REQUEST, REQUESTER, caller=REQUESTER.id, idempotency_key=f"benchmark-{number}"
         )
     assert creation.ticket.delivery.status is Delivery.DELIVERED, creation.ticket.delivery
     return effort

@@ -15,6 +15,8 @@ MAX_FAULTS: Final = 20
 """At most this number of faults of one request is listed."""
 MAX_NAME_SHOWN: Final = 100
 
+_OF_A_NAME: Final = "[key]"
+"""Ends pydantic's place of a member whose name is at fault."""
 _VALUES: Final = ("expected", "ge", "le", "limit", "max_length", "min_length", "pattern")
 """What pydantic says of a rule, without anything of the value that broke it."""
 
@@ -43,5 +45,5 @@ def _rule(context: Mapping[str, object]) -> Mapping[str, str | int]:
 
 def _pointer(place: tuple[int | str, ...]) -> str:
     """Return a place in a JSON document as a JSON pointer (RFC 6901); an over-long member name is cut."""
-    names = (str(name)[:MAX_NAME_SHOWN].replace("~", "~0").replace("/", "~1") for name in place)
+    names = (str(name)[:MAX_NAME_SHOWN].replace("~", "~0").replace("/", "~1") for name in place if name != _OF_A_NAME)
     return "".join(f"/{name}" for name in names)

@@ -194,7 +194,7 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
         client_id=request.client_id,
         integration_user=request.integration_user,
         portals=request.portals,
-        kinds=request.kinds.settings(),
+        kinds=request.kinds,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,
     )

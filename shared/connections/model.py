@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
 
 from shared.errors import Failure
+from shared.request_texts import Name, SysId
 from shared.texts import ascii_lower
 
+MAX_STATE_NAMES: Final = 50
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
 """ServiceNow's default refresh token lifespan, 100 days, counted from the consent (ServiceNow §1.5)."""
 
@@ -47,21 +51,23 @@ class ConnectionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KindSettings:
-    """How tickets of one kind are created on this connection.
+    """How tickets of one kind are created."""
 
-    Attributes:
-        enabled: Whether tickets of this kind can be created.
-        assignment_group: ``sys_id`` of the group that new tickets get, or None.
-        category: ServiceNow's category value for new tickets, or None for its default.
-        state_names: Names shown to people, by raw ServiceNow state value.
-        default_caller: ``sys_id`` of the user in whose name a ticket is made when its requester is not found, or None.
-    """
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    enabled: bool = True
-    assignment_group: str | None = None
-    category: str | None = None
-    state_names: Mapping[str, str] = field(default_factory=dict)
-    default_caller: str | None = None
+    enabled: Annotated[bool, Field(strict=True, description="Whether tickets of this kind can be created.")] = True
+    assignment_group: Annotated[SysId | None, Field(description="sys_id of the group that new tickets get.")] = None
+    category: Annotated[
+        Annotated[Name, Field(max_length=40)] | None, Field(description="ServiceNow's category value for new tickets.")
+    ] = None
+    state_names: Annotated[
+        Mapping[Annotated[str, Field(pattern=r"^[^\s]{1,40}$")], Annotated[Name, Field(max_length=60)]],
+        Field(max_length=MAX_STATE_NAMES, description="Names shown to people, by ServiceNow's state value."),
+    ] = field(default_factory=dict)
+    default_caller: Annotated[
+        SysId | None,
+        Field(description="sys_id of the user in whose name a ticket is made when its requester is not found."),
+    ] = None
 
 
 class Operation(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -14,25 +14,17 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
-    model_validator,
 )
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
 from shared.request_faults import fault, invalid_body
+from shared.request_texts import Name
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
 LONGEST_CONSENT_S: Final = 2_147_483_647
 """ServiceNow's greatest refresh token lifespan (ServiceNow §1.5)."""
-MAX_STATE_NAMES: Final = 50
-
-
-def _line(text: str) -> str:
-    if not text.isprintable():
-        raise fault("not_a_line")
-    return text
 
 
 def _visible_ascii(secret: SecretStr) -> SecretStr:
@@ -57,60 +49,11 @@ def _text(value: object) -> object:
     return value
 
 
-type Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_line)]
-
-
-class KindRequest(BaseModel):
-    """How tickets of one kind are created."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: Annotated[bool, Field(strict=True)] = Field(
-        default=True, description="Whether tickets of this kind can be created."
-    )
-    assignment_group: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
-        default=None, description="sys_id of the group that new tickets get."
-    )
-    category: Annotated[Line, Field(max_length=40)] | None = Field(
-        default=None, description="ServiceNow's category value for new tickets."
-    )
-    default_caller: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
-        default=None, description="sys_id of the user in whose name a ticket is made when its requester is not found."
-    )
-    state_names: dict[Annotated[str, Field(pattern=r"^[^\s]{1,40}$")], Annotated[Line, Field(max_length=60)]] = Field(
-        default_factory=dict,
-        max_length=MAX_STATE_NAMES,
-        description="Names shown to people, by ServiceNow's state value.",
-    )
-
-    def settings(self) -> KindSettings:
-        """Return the settings as a connection keeps them."""
-        return KindSettings(
-            enabled=self.enabled,
-            assignment_group=self.assignment_group,
-            category=self.category,
-            state_names=dict(self.state_names),
-            default_caller=self.default_caller,
-        )
-
-
-class KindsRequest(BaseModel):
-    """How tickets are created, by kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    incident: KindRequest = KindRequest()
-    change: KindRequest = KindRequest()
-
-    @model_validator(mode="after")
-    def _one_is_enabled(self) -> Self:
-        if not (self.incident.enabled or self.change.enabled):
-            raise fault("no_kind_enabled")
-        return self
-
-    def settings(self) -> Mapping[TicketKind, KindSettings]:
-        """Return the settings of both kinds."""
-        return {TicketKind.INCIDENT: self.incident.settings(), TicketKind.CHANGE: self.change.settings()}
+def _every_kind(kinds: Mapping[TicketKind, KindSettings]) -> Mapping[TicketKind, KindSettings]:
+    every = {kind: kinds.get(kind, KindSettings()) for kind in TicketKind}
+    if not any(settings.enabled for settings in every.values()):
+        raise fault("no_kind_enabled")
+    return every
 
 
 class ConnectionRequest(BaseModel):
@@ -118,8 +61,8 @@ class ConnectionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    display_name: Annotated[Line, Field(max_length=100)] = Field(description="What people call it.")
-    instance: Annotated[Line, Field(max_length=300)] = Field(
+    display_name: Annotated[Name, Field(max_length=100)] = Field(description="What people call it.")
+    instance: Annotated[Name, Field(max_length=300)] = Field(
         description="contoso, contoso.service-now.com or the instance's URL.", examples=["contoso"]
     )
     same_instance: Annotated[bool, Field(strict=True)] | None = Field(
@@ -142,13 +85,16 @@ class ConnectionRequest(BaseModel):
         default=None,
         description="Client secret of the OAuth client; left out, the one there is stays. It is never shown again.",
     )
-    integration_user: Annotated[Line, Field(max_length=40)] = Field(
+    integration_user: Annotated[Name, Field(max_length=40)] = Field(
         description="User name of the only ServiceNow user whose consent is accepted."
     )
     portals: Annotated[tuple[Portal, ...], Field(min_length=1, max_length=10), AfterValidator(_without_repeats)] = (
         Field(default=tuple(Portal), description="Portals whose recommendations may become tickets.")
     )
-    kinds: KindsRequest = KindsRequest()
+    kinds: Annotated[dict[TicketKind, KindSettings], AfterValidator(_every_kind)] = Field(
+        default_factory=lambda: {kind: KindSettings() for kind in TicketKind},
+        description="How tickets are created, by kind. What is left out can be created.",
+    )
     time_zone: Annotated[str, Field(max_length=60), AfterValidator(_time_zone)] = Field(
         default="UTC", description="IANA name; a due date without a time ends at the end of that day in this zone."
     )

@@ -5,35 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
+    KindSettings,
     LastError,
     Portal,
     SyncState,
     TicketKind,
     consent_days_left,
 )
+from shared.views import View
 from shared.words.error_words import words_of
 from shared.words.language import Language
-
-
-class View(BaseModel):
-    """An answer."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class KindView(View):
-    """How tickets of one kind are created."""
-
-    enabled: bool
-    assignment_group: str | None
-    category: str | None
-    default_caller: str | None
-    state_names: Mapping[str, str]
 
 
 class LastErrorView(View):
@@ -56,7 +42,7 @@ class ConnectionView(View):
     client_id: str
     integration_user: str
     portals: tuple[Portal, ...]
-    kinds: Mapping[TicketKind, KindView]
+    kinds: Mapping[TicketKind, KindSettings]
     time_zone: str
     consent_lifetime_s: int
     status: ConnectionStatus
@@ -99,16 +85,7 @@ def connection_view(
         client_id=connection.client_id,
         integration_user=connection.integration_user,
         portals=connection.portals,
-        kinds={
-            kind: KindView(
-                enabled=settings.enabled,
-                assignment_group=settings.assignment_group,
-                category=settings.category,
-                default_caller=settings.default_caller,
-                state_names=settings.state_names,
-            )
-            for kind, settings in connection.kinds.items()
-        },
+        kinds=connection.kinds,
         time_zone=connection.time_zone,
         consent_lifetime_s=connection.consent_lifetime_s,
         status=connection.status,

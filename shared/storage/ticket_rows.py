@@ -135,9 +135,9 @@ def ticket_row(ticket: Ticket) -> Row:
         "wanted_due_at": content.due_at,
         "source": content.recommendation.source.value,
         "category": content.recommendation.category.value,
-        "recommendation_id": content.recommendation.recommendation_id,
+        "recommendation_id": content.recommendation.id,
         "link": content.recommendation.link,
-        "requester_id": content.requester.object_id,
+        "requester_id": content.requester.id,
         "requester_name": content.requester.name,
         "requester_email": content.requester.email,
         "delivery": progress.status.value,
@@ -196,12 +196,10 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         recommendation=Recommendation(
             source=open_value(RecommendedBy, get("source", RecommendedBy.USER)),
             category=open_value(RecommendationCategory, get("category", "")),
-            recommendation_id=get("recommendation_id"),
+            id=get("recommendation_id"),
             link=get("link"),
         ),
-        requester=Requester(
-            object_id=get("requester_id", ""), name=get("requester_name", ""), email=get("requester_email")
-        ),
+        requester=Requester(id=get("requester_id", ""), name=get("requester_name", ""), email=get("requester_email")),
     )
     delivery = DeliveryProgress(
         status=open_value(Delivery, get("delivery", Delivery.PENDING if record is None else Delivery.DELIVERED)),

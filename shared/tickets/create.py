@@ -172,7 +172,7 @@ class TicketCreation:
             return ticket_id
         wanted = IdempotencyReservation(
             key_hash=key_hash(caller, idempotency_key),
-            request_hash=request_hash({"request": request.model_dump(mode="json"), "requester": requester.object_id}),
+            request_hash=request_hash({"request": request.model_dump(mode="json"), "requester": requester.id}),
             ticket_id=ticket_id,
             reserved_at=self.clock(),
         )

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import Failure
+from shared.request_texts import EmailText, Line, LinkText
 
 CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
@@ -94,19 +97,28 @@ class Delivery(StrEnum):
 class Recommendation:
     """The recommendation a ticket is made from."""
 
-    source: RecommendedBy
-    category: RecommendationCategory
-    recommendation_id: str | None = None
-    link: str | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    source: Annotated[RecommendedBy, Field(description="Who recommends: a user or Microsoft.")]
+    category: Annotated[RecommendationCategory, Field(description="What the recommendation is about.")]
+    id: Annotated[
+        Annotated[Line, Field(min_length=1, max_length=200)] | None,
+        Field(description="The recommendation's own identifier in its portal."),
+    ] = None
+    link: Annotated[LinkText | None, Field(description="Where a person can read the recommendation.")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Requester:
     """The user who initiated the ticket."""
 
-    object_id: str
-    name: str
-    email: str | None
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    id: Annotated[
+        Annotated[Line, Field(min_length=1, max_length=100)], Field(description="The user's object id in Entra ID.")
+    ]
+    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    email: EmailText | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,11 @@ def description_with_block(content: TicketContent) -> str:
     requester, recommendation = content.requester, content.recommendation
     values = (
         f"{requester.name} <{requester.email}>" if requester.email else requester.name,
-        requester.object_id,
+        requester.id,
         content.portal.value,
         recommendation.source.value,
         recommendation.category.value,
-        recommendation.recommendation_id,
+        recommendation.id,
         recommendation.link,
     )
     particulars = [f"{label}: {one_line(value)}" for label, value in zip(_LABELS, values, strict=True) if value]

@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NaiveDatetime,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -22,6 +21,7 @@ from pydantic import (
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.request_faults import fault, invalid_body
+from shared.request_texts import Line, Text
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
@@ -29,8 +29,6 @@ from shared.tickets.model import (
     NAME_MAX_LENGTH,
     Priority,
     Recommendation,
-    RecommendationCategory,
-    RecommendedBy,
     Requester,
     TicketContent,
 )
@@ -40,36 +38,10 @@ MAX_RETRIED: Final = 200
 """How many tickets one request sends again."""
 
 
-def _printable(text: str) -> str:
-    if any(
-        (ord(character) < 32 and character not in "\n\r\t") or 0xD800 <= ord(character) < 0xE000 for character in text
-    ):
-        raise fault("control_characters")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _single_line(text: str) -> str:
-    if "\n" in text or "\t" in text:
-        raise fault("not_a_line")
-    return text
-
-
-LINK: Final = r"^https?://[^\s/]+(/\S*)?$"
-EMAIL: Final = r"^[^@\s]+@[^@\s]+$"
-# pydantic leaves a pattern out of the JSON schema of a named type; so it is said twice.
-
-type Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
-
-
 def _fits_short_description(name: str) -> str:
     if utf16_length(name) > NAME_MAX_LENGTH:
         raise fault("too_long_for_servicenow", limit=NAME_MAX_LENGTH)
     return name
-
-
-type Line = Annotated[
-    str, StringConstraints(strip_whitespace=True), AfterValidator(_printable), AfterValidator(_single_line)
-]
 
 
 def _due_date(value: object) -> object:
@@ -84,31 +56,6 @@ def _due_date(value: object) -> object:
         return datetime.fromisoformat(value)
     except ValueError:
         raise fault("not_a_date") from None
-
-
-class RecommendationRequest(BaseModel):
-    """The recommendation a ticket is made from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: RecommendedBy = Field(description="Who recommends: a user or Microsoft.")
-    category: RecommendationCategory = Field(description="What the recommendation is about.")
-    id: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
-        default=None, description="The recommendation's own identifier in its portal."
-    )
-    link: Annotated[Line, Field(max_length=1000, pattern=LINK, json_schema_extra={"pattern": LINK})] | None = Field(
-        default=None, description="Where a person can read the recommendation."
-    )
-
-
-class OnBehalfOf(BaseModel):
-    """The user for whom an application asks."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: Annotated[Line, Field(min_length=1, max_length=100)]
-    name: Annotated[Line, Field(min_length=1, max_length=100)]
-    email: Annotated[Line, Field(max_length=100, pattern=EMAIL, json_schema_extra={"pattern": EMAIL})] | None = None
 
 
 class TicketRequest(BaseModel):
@@ -138,8 +85,8 @@ class TicketRequest(BaseModel):
         description="ISO 8601. A date means the end of that day, a time without an offset means local time, both in "
         "the connection's time zone.",
     )
-    recommendation: RecommendationRequest
-    requested_by: OnBehalfOf | None = Field(
+    recommendation: Recommendation
+    requested_by: Requester | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."
     )
 
@@ -247,12 +194,7 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
         description=request.description,
         priority=request.priority,
         due_at=due,
-        recommendation=Recommendation(
-            source=request.recommendation.source,
-            category=request.recommendation.category,
-            recommendation_id=request.recommendation.id,
-            link=request.recommendation.link,
-        ),
+        recommendation=request.recommendation,
         requester=requester,
     )
     if (overflow := description_overflow(content)) > 0:

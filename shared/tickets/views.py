@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import Failure
 from shared.tickets.kinds import table_of
 from shared.tickets.model import (
     Delivery,
-    EventKind,
     Phase,
     Priority,
-    RecommendationCategory,
-    RecommendedBy,
+    Recommendation,
+    Requester,
     Ticket,
     TimelineEvent,
     time_of,
@@ -26,31 +26,9 @@ from shared.tickets.model import (
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
 from shared.tickets.warnings import TicketWarning, WarningCode
+from shared.views import View
 from shared.words.error_words import words_of
 from shared.words.language import Language
-
-
-class View(BaseModel):
-    """An answer."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class RecommendationView(View):
-    """The recommendation a ticket was made from."""
-
-    source: RecommendedBy
-    category: RecommendationCategory
-    id: str | None
-    link: str | None
-
-
-class RequesterView(View):
-    """The user who initiated the ticket."""
-
-    id: str
-    name: str
-    email: str | None
 
 
 class DeliveryView(View):
@@ -80,14 +58,6 @@ class ServiceNowView(View):
     updated_at: datetime | None = Field(description="ServiceNow's sys_updated_on; null when it gave no time.")
 
 
-class EventView(View):
-    """One thing that happened."""
-
-    kind: EventKind
-    at: datetime
-    details: Mapping[str, str]
-
-
 class TicketView(View):
     """A ticket."""
 
@@ -100,8 +70,8 @@ class TicketView(View):
     priority: Priority
     due_at: datetime | None = Field(description="ServiceNow's due date once delivered, the wanted one before.")
     overdue: bool
-    recommendation: RecommendationView
-    requester: RequesterView
+    recommendation: Recommendation
+    requester: Requester
     created_at: datetime
     phase: Phase | None = Field(description="Null until the ticket stands in ServiceNow.")
     dormant: bool = Field(description="Its connection was removed or points to another instance; it is kept as it is.")
@@ -130,7 +100,7 @@ class CreatedTicketView(TicketView):
 class TicketDetailView(TicketView):
     """A ticket with everything that happened to it."""
 
-    timeline: tuple[EventView, ...]
+    timeline: tuple[TimelineEvent, ...]
 
 
 class TicketListView(View):
@@ -232,9 +202,7 @@ def created_ticket_view(
 
 def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketDetailView:
     """Return what callers see of one ticket, in the words of a language."""
-    timeline = tuple(
-        EventView(kind=event.kind, at=event.at, details=_event_details(event, t)) for event in ticket.timeline
-    )
+    timeline = tuple(replace(event, details=_event_details(event, t)) for event in ticket.timeline)
     return TicketDetailView(**_members(ticket, connection, now, t), timeline=timeline)
 
 
@@ -287,7 +255,6 @@ def _event_details(event: TimelineEvent, t: Language) -> Mapping[str, str]:
 
 def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> dict[str, object]:
     content, progress, record = ticket.content, ticket.delivery, ticket.record
-    recommendation, requester = content.recommendation, content.requester
     link, name = record_link(ticket, connection), state_name(ticket, connection)
     code, message, next_step = _told(progress.failure, t)
     return {
@@ -300,13 +267,8 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: La
         "priority": content.priority,
         "due_at": ticket.due_at,
         "overdue": ticket.is_overdue(now),
-        "recommendation": RecommendationView(
-            source=recommendation.source,
-            category=recommendation.category,
-            id=recommendation.recommendation_id,
-            link=recommendation.link,
-        ),
-        "requester": RequesterView(id=requester.object_id, name=requester.name, email=requester.email),
+        "recommendation": content.recommendation,
+        "requester": content.requester,
         "created_at": ticket.created_at,
         "phase": ticket.phase,
         "dormant": is_dormant(ticket, connection),

@@ -65,7 +65,7 @@ def warnings_about(ticket: Ticket, others: Sequence[Ticket]) -> Sequence[TicketW
 def recommendation_keys(content: TicketContent) -> Sequence[str]:
     """Return the hashes under which tickets of the same recommendation are found: of its id, its link and its name."""
     named = {
-        "id": content.recommendation.recommendation_id,
+        "id": content.recommendation.id,
         "link": content.recommendation.link,
         "name": content.name,
     }
@@ -85,8 +85,8 @@ def _is_of_same_recommendation(one: TicketContent, other: TicketContent) -> bool
     mine, theirs = one.recommendation, other.recommendation
     if _plain(one.name) == _plain(other.name):
         return True
-    if mine.recommendation_id and theirs.recommendation_id:
-        return _plain(mine.recommendation_id) == _plain(theirs.recommendation_id)
+    if mine.id and theirs.id:
+        return _plain(mine.id) == _plain(theirs.id)
     return bool(mine.link) and _plain(mine.link) == _plain(theirs.link)
 
 

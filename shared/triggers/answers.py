@@ -6,16 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Final, NotRequired, TypedDict
 
 import azure.functions as func
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from shared.errors import ConnectorError, TryLater
 from shared.triggers.addresses import way_to_authorize
 from shared.triggers.request_bodies import JSON_TYPE
 from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PROBLEM_TYPE = "application/problem+json"
 _VALUES_SHOWN: Final = frozenset(
@@ -38,11 +42,11 @@ class JsonAnswer:
     """A successful answer.
 
     Attributes:
-        body: A model, a JSON value, or None for an answer without a body.
+        body: A model, a dataclass, a JSON value, or None for an answer without a body.
         language: The language of the words in the body; None where it holds none.
     """
 
-    body: BaseModel | Mapping[str, object] | None = None
+    body: BaseModel | DataclassInstance | Mapping[str, object] | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
@@ -54,12 +58,9 @@ class JsonAnswer:
             headers |= {"Content-Language": self.language.code, "Vary": "Accept-Language"}
         if self.body is None:
             return func.HttpResponse(status_code=self.status, headers=headers)
-        text = (
-            self.body.model_dump_json()
-            if isinstance(self.body, BaseModel)
-            else json.dumps(self.body, ensure_ascii=False)
+        return func.HttpResponse(
+            to_json(self.body), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers}
         )
-        return func.HttpResponse(text.encode(), status_code=self.status, headers={"Content-Type": JSON_TYPE, **headers})
 
 
 class FaultView(TypedDict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Final, Self
 
@@ -17,6 +16,7 @@ from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.request_faults import invalid_body
+from shared.tickets.sync import SyncCounts
 from shared.triggers.addresses import authorize_path
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
@@ -94,18 +94,6 @@ class CheckView(BaseModel):
             ),
             left_open=tuple(report.left_open),
         )
-
-
-class SyncView(BaseModel):
-    """What a synchronisation did."""
-
-    model_config = ConfigDict(frozen=True)
-
-    requests: int = Field(description="Requests made to ServiceNow.")
-    seen: int = Field(description="Records that ServiceNow showed.")
-    applied: int = Field(description="Tickets that changed here.")
-    unknown: int = Field(description="Records with our correlation id that no ticket here belongs to.")
-    complete: bool = Field(description="False: there is more, and the timer goes on with it.")
 
 
 @route(
@@ -210,7 +198,7 @@ async def check_connection(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}/sync",
     summary="Synchronise the tickets of a connection now",
     roles=ANY_ROLE,
-    answers={200: SyncView, 202: None},
+    answers={200: SyncCounts, 202: None},
     problems={
         400: ("invalid_connection_id",),
         404: ("connection_not_found",),
@@ -224,7 +212,7 @@ async def sync_connection(call: Call) -> JsonAnswer:
     app = call.application
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     counts = await app.maintenance.work.sync_now(connection)
-    return JsonAnswer(status=202) if counts is None else JsonAnswer(SyncView(**asdict(counts)))
+    return JsonAnswer(status=202) if counts is None else JsonAnswer(counts)
 
 
 async def _view(call: Call, connection: Connection) -> ConnectionView:

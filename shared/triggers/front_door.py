@@ -127,7 +127,7 @@ def route(
     roles: frozenset[Role] | None,
     html: bool = False,
     summary: str | None = None,
-    answers: Mapping[int, type[BaseModel] | None] | None = None,
+    answers: Mapping[int, type | None] | None = None,
     body: type[BaseModel] | FormBody | None = None,
     body_required: bool = True,
     parameters: Sequence[Parameter] = (),

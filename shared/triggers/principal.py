@@ -79,7 +79,7 @@ class Principal:
     @property
     def requester(self) -> Requester:
         """The caller as the initiating user of a ticket."""
-        return Requester(object_id=self.object_id, name=self.name, email=self.email)
+        return Requester(id=self.object_id, name=self.name, email=self.email)
 
 
 def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal | None:

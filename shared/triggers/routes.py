@@ -71,7 +71,7 @@ class Route:
         html: Whether browsers come here. Then errors are shown as pages to whoever asks for ``text/html``, and a query
             parameter that is not known is the handler's affair; elsewhere it is refused.
         summary: What an operation of the API does, for the OpenAPI document; None for a page that is not in it.
-        answers: Model of the body by status; None for an answer without a JSON body.
+        answers: Model or dataclass of the body by status; None for an answer without a JSON body.
         body: Model of a JSON body, or a form.
         body_required: Whether the body may be left out; then it counts as an empty object.
         problems: Codes of the problem documents it can answer, beside those every operation can.
@@ -88,7 +88,7 @@ class Route:
     roles: frozenset[Role] | None
     html: bool = False
     summary: str | None = None
-    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
+    answers: Mapping[int, type | None] = field(default_factory=dict)
     body: type[BaseModel] | FormBody | None = None
     body_required: bool = True
     parameters: Sequence[Parameter] = ()

@@ -250,8 +250,7 @@ def _requester(principal: Principal, request: TicketRequest) -> Requester:
         return principal.requester
     if not principal.is_application:
         raise FixRequest("requested_by_not_allowed", status=403)
-    email = None if named.email is None else real_address(named.email)
-    return Requester(object_id=named.id, name=named.name, email=email)
+    return replace(named, email=None if named.email is None else real_address(named.email))
 
 
 def _idempotency_key(request: func.HttpRequest) -> str | None:

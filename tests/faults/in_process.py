@@ -104,7 +104,7 @@ class InProcess:
         """Create a ticket."""
         body: Mapping[str, Any] = {**TICKET, "connection_id": CONNECTION_ID, **changes}
         return await (by or self.app).creation.create(
-            read_ticket_request(body), REQUESTER, caller=REQUESTER.object_id, idempotency_key=key
+            read_ticket_request(body), REQUESTER, caller=REQUESTER.id, idempotency_key=key
         )
 
     async def ticket(self, ticket_id: str) -> Ticket:

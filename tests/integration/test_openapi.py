@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import function_app  # noqa: F401 - declares every operation
-from shared.tickets.requests import EMAIL, LINK
+from shared.request_texts import EMAIL, LINK
 from shared.triggers.openapi import openapi_document, problems_of
 from shared.triggers.routes import operations
 from tests.fixtures.whole_app import Connected, WholeApp, described_problem
@@ -82,7 +82,10 @@ def test_an_operation_answers_as_described(
         problem = described_problem(answer.content)
         assert problem["status"] == answer.status_code
         if case.method != case.operation.method.upper():  # some cases try a method that the operation does not have
-            assert problem["code"] in {"method_not_allowed", "cross_site_request"}
+            # Or an operation that the path's parameters also fit: GET /api/tickets/retry asks for a ticket of that id.
+            others = {"GET /api/tickets/retry": "ticket_not_found"}
+            answered = others.get(f"{case.method} {case.operation.path}")
+            assert problem["code"] in {"method_not_allowed", "cross_site_request", answered}
             return
         documented = CODES[case.operation.definition.raw["operationId"]]
         assert problem["code"] in documented[answer.status_code]
@@ -109,5 +112,5 @@ def test_the_served_document_is_this_one(app: WholeApp) -> None:
 
 def test_patterns_are_told() -> None:
     schemas = DOCUMENT["components"]["schemas"]
-    for model, field, pattern in (("RecommendationRequest", "link", LINK), ("OnBehalfOf", "email", EMAIL)):
+    for model, field, pattern in (("Recommendation", "link", LINK), ("Requester", "email", EMAIL)):
         assert schemas[model]["properties"][field]["anyOf"][0]["pattern"] == pattern

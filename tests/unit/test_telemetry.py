@@ -265,7 +265,7 @@ class TestTraces:
         await world.client.users.find_user_by_email(world.connection, "aiko@contoso.com")
         everything = recorded.everything()
         assert "GET sys_user" in everything
-        for canary in ("canary", "aiko", "Tanaka", world.client.tokens.token.reveal(), REQUESTER.object_id):
+        for canary in ("canary", "aiko", "Tanaka", world.client.tokens.token.reveal(), REQUESTER.id):
             assert canary not in everything, canary
 
 

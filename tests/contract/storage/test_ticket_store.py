@@ -497,7 +497,7 @@ async def test_tickets_of_a_recommendation_are_found_by_few_rows(
 
     def about(name: str, recommendation_id: str | None, second: int) -> Ticket:
         ticket = delivered_ticket(later(second))
-        recommendation = replace(ticket.content.recommendation, recommendation_id=recommendation_id, link=None)
+        recommendation = replace(ticket.content.recommendation, id=recommendation_id, link=None)
         return replace(ticket, content=replace(ticket.content, name=name, recommendation=recommendation))
 
     stored = [await store.create_ticket(about(f"Name {number}", "TheSame", number)) for number in range(7)]

@@ -29,7 +29,7 @@ from tests.memory.servicenow import as_shown
 
 CONNECTION_ID = "contoso"
 INSTANCE = "https://contoso.service-now.com"
-REQUESTER = Requester(object_id="7d1f2c9e-0000-4000-8000-000000000001", name="Aiko Tanaka", email="aiko@contoso.com")
+REQUESTER = Requester(id="7d1f2c9e-0000-4000-8000-000000000001", name="Aiko Tanaka", email="aiko@contoso.com")
 
 
 def a_connection(**changes: Any) -> Connection:

@@ -47,10 +47,10 @@ recommendations = st.builds(
     Recommendation,
     source=st.sampled_from(RecommendedBy),
     category=st.sampled_from(RecommendationCategory),
-    recommendation_id=st.none() | words,
+    id=st.none() | words,
     link=st.none() | words,
 )
-requesters = st.builds(Requester, object_id=words, name=words, email=st.none() | words)
+requesters = st.builds(Requester, id=words, name=words, email=st.none() | words)
 contents = st.builds(
     TicketContent,
     kind=st.sampled_from(TicketKind),

@@ -176,7 +176,7 @@ async def test_keys_belong_to_their_callers() -> None:
         {"name": "Other"},
         {"due_date": "2026-12-31"},
         {"connection_id": "contoso"},
-        {"requester": replace(REQUESTER, object_id="2")},
+        {"requester": replace(REQUESTER, id="2")},
     ],
 )
 async def test_the_same_key_with_another_request_is_refused(other: dict[str, Any]) -> None:

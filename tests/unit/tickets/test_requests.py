@@ -111,7 +111,7 @@ def test_everything_arrives() -> None:
     assert content.description == GOOD["description"]
     assert content.priority is Priority.HIGH
     assert content.due_at == datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert content.recommendation.recommendation_id == "audit-1"
+    assert content.recommendation.id == "audit-1"
     assert content.recommendation.link == "https://example.com/1"
     assert content.requester == REQUESTER
 

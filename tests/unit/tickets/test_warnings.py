@@ -17,7 +17,7 @@ from tests.unit.tickets.examples import delivered_ticket, new_ticket
 
 
 def named(ticket: Ticket, name: str, recommendation_id: str | None = None, link: str | None = None) -> Ticket:
-    recommendation = replace(ticket.content.recommendation, recommendation_id=recommendation_id, link=link)
+    recommendation = replace(ticket.content.recommendation, id=recommendation_id, link=link)
     return replace(ticket, content=replace(ticket.content, name=name, recommendation=recommendation))
 
 

@@ -143,7 +143,7 @@ def test_a_user_name_that_is_no_address_is_no_address() -> None:
     assert principal is not None
     assert principal.email == "aiko@contoso.com"
     assert principal.requester.email == "aiko@contoso.com"
-    assert principal.requester.object_id == OBJECT_ID
+    assert principal.requester.id == OBJECT_ID
 
 
 EMAIL = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def cells_of(content: bytes, reader: dict[str, Any]) -> list[list[str]]:
 @example("\ufeff=1", "; \u200b+1")
 def test_no_spreadsheet_finds_a_formula_wherever_it_splits(name: str, requester: str) -> None:
     view = ticket_view(new_ticket(START), None, START, ENGLISH)
-    planted = view.model_copy(update={"name": name, "requester": view.requester.model_copy(update={"name": requester})})
+    planted = view.model_copy(update={"name": name, "requester": replace(view.requester, name=requester)})
     content = tickets_csv([planted, planted])
     for reader in READERS:
         for row in cells_of(content, reader):
