@@ -1,4 +1,7 @@
-"""What callers see: the common base of all answers."""
+"""What callers see: the common base of all answers.
+
+A model is built when it is first used, not when the app starts: no request needs them all.
+"""
 
 from __future__ import annotations
 
@@ -8,4 +11,4 @@ from pydantic import BaseModel, ConfigDict
 class View(BaseModel):
     """An answer, or a part of one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)

@@ -59,7 +59,7 @@ def _every_kind(kinds: Mapping[TicketKind, KindSettings]) -> Mapping[TicketKind,
 class ConnectionRequest(BaseModel):
     """A connection as an administrator wants it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     display_name: Annotated[Name, Field(max_length=100)] = Field(description="What people call it.")
     instance: Annotated[Name, Field(max_length=300)] = Field(

@@ -61,7 +61,7 @@ def _due_date(value: object) -> object:
 class TicketRequest(BaseModel):
     """A ticket to be created."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = Field(
         default=None, description="The connection to use; may be left out when there is exactly one."
@@ -94,7 +94,7 @@ class TicketRequest(BaseModel):
 class RetryFilter(BaseModel):
     """Which failed tickets to send again; what is left out means any."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
     kind: TicketKind | None = None
@@ -107,7 +107,7 @@ class RetryFilter(BaseModel):
 class RetryRequest(BaseModel):
     """Failed tickets to be sent again: some by their ids, or all that a filter names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     ticket_ids: (
         Annotated[

@@ -33,7 +33,7 @@ _BUSY: Final = {503: ("connection_busy", "storage_access_refused", "secret_refus
 class CheckRequest(BaseModel):
     """How to check a connection."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     dry_run: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="true: create one marked record of each enabled kind in ServiceNow, and cancel it."
@@ -43,7 +43,7 @@ class CheckRequest(BaseModel):
 class FindingView(BaseModel):
     """What one check found."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: CheckName = Field(description="Stable name of the check.")
     title: str
@@ -57,7 +57,7 @@ class FindingView(BaseModel):
 class CheckView(BaseModel):
     """What a connection check found."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     connection_id: str
     checked_at: datetime

@@ -24,7 +24,7 @@ blueprint = func.Blueprint()
 class ConnectionHealthView(BaseModel):
     """The status of one connection."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     connection_id: str
     status: ConnectionStatus
@@ -33,7 +33,7 @@ class ConnectionHealthView(BaseModel):
 class HealthView(BaseModel):
     """That the service is alive, and nothing else."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     status: Literal["alive"] = "alive"
 
@@ -41,7 +41,7 @@ class HealthView(BaseModel):
 class UnreadableRowView(BaseModel):
     """A stored row that makes no sense to this release."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     table: str
     partition_key: str
@@ -52,7 +52,7 @@ class UnreadableRowView(BaseModel):
 class StatusView(BaseModel):
     """How the parts of the service do."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     storage: Literal["ok", "unavailable"]
     key_vault: Literal["ok", "unavailable"]
