@@ -14,6 +14,7 @@ from tests.infra.expansion import Expansion, expansion
 
 ALERTS = (
     "authorization-required",
+    "connection-not-served",
     "connection-unavailable",
     "consent-ending",
     "deliveries-failing",
