@@ -15,7 +15,7 @@ from benchmarks.connector import Connector, new_connector
 from benchmarks.report import Figure, at_most
 from benchmarks.tickets import new_ids, store_tickets
 from sandbox.world import World
-from shared.storage.entity_transactions import Operation
+from shared.storage.entity_transactions import RowOperation
 
 SIZES: Final = ((4, 30, 0.4), (100, 5, 0.15))
 """Rows of a transaction (of a create, and of the synchronisation), transactions of a round, and what they may cost."""
@@ -71,7 +71,7 @@ async def _ratio(connector: Connector, ways: Sequence[Callable[[], Awaitable[Any
 
 async def _insert(connector: Connector, keys: Any, rows: int, times: int) -> None:
     for _ in range(times):
-        operations = [Operation(TransactionOperation.CREATE, _row(next(keys))) for _ in range(rows)]
+        operations = [RowOperation(TransactionOperation.CREATE, _row(next(keys))) for _ in range(rows)]
         await connector.tables.transactions.submit("tickets", operations)
 
 

@@ -35,7 +35,7 @@ import httpx
 from shared.outbound.answers import Answer
 from shared.outbound.bodies import ACCEPTED_CODING, read_body
 from shared.outbound.failures import NoAnswer, Reason
-from shared.outbound.turns import RoomForAnswers, Turns, take
+from shared.outbound.queues import Queues, RoomForAnswers, take
 from shared.secret import Secret
 
 type Network = httpx.AsyncBaseTransport
@@ -126,7 +126,7 @@ class Transport:
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED_CODING},
             limits=limitless,
         )
-        self._turns = Turns()
+        self._queues = Queues()
         self._room = RoomForAnswers()
 
     async def aclose(self) -> None:
@@ -152,7 +152,7 @@ class Transport:
     async def _exchange(
         self, request: Request, limits: Limits, queue: str, ends: float, held: AsyncExitStack
     ) -> Answer:
-        turn = self._turns.of(queue, limits.at_once)
+        turn = self._queues.of(queue, limits.at_once)
         if not await take(held, turn, min(limits.turn_s, ends - time.monotonic())):
             raise NoAnswer(Reason.NO_TURN)
 

@@ -12,7 +12,7 @@ from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import AuthorizationTarget, PendingAuthorization
-from shared.storage.entity_transactions import EntityTransactions, Operation
+from shared.storage.entity_transactions import EntityTransactions, RowOperation
 from shared.storage.rows import RowReader, plain_time
 from shared.storage.tables import get_row, insert_row, storage_errors
 
@@ -59,7 +59,7 @@ class AzureAuthorizationStore:
         authorization = self._reader.read(self._table.table_name, row, _authorization)
         with storage_errors():
             # A plain delete_entity hides that somebody else was faster; a transaction of one row shows it.
-            deletion = Operation(TransactionOperation.DELETE, row, etag=row.metadata["etag"])
+            deletion = RowOperation(TransactionOperation.DELETE, row, etag=row.metadata["etag"])
             try:
                 await self._transactions.submit(self._table.table_name, [deletion])
             except TableTransactionError as error:

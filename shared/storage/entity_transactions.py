@@ -53,7 +53,7 @@ _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encod
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class RowOperation:
     """What a transaction does with one row.
 
     Attributes:
@@ -100,7 +100,7 @@ class EntityTransactions:
         self._pipeline = pipeline
         self._options = options
 
-    async def submit(self, table_name: str, operations: Sequence[Operation]) -> Sequence[str | None]:
+    async def submit(self, table_name: str, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         """Carry all the operations out, or none; return the rows' new etags, None for those deleted.
 
         Raises:
@@ -137,7 +137,7 @@ class EntityTransactions:
         return _etags(response, len(operations))
 
 
-def _body(table_url: str, boundary: str, operations: Sequence[Operation]) -> bytes:
+def _body(table_url: str, boundary: str, operations: Sequence[RowOperation]) -> bytes:
     changeset = f"changeset_{uuid4()}"
     lines = [f"--{boundary}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n"]
     for number, operation in enumerate(operations):
@@ -146,7 +146,7 @@ def _body(table_url: str, boundary: str, operations: Sequence[Operation]) -> byt
     return "\r\n".join(lines).encode()
 
 
-def _request(table_url: str, operation: Operation) -> str:
+def _request(table_url: str, operation: RowOperation) -> str:
     """Return the HTTP request of one operation."""
     row = operation.row
     if operation.kind is TransactionOperation.CREATE:

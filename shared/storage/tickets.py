@@ -20,7 +20,7 @@ from azure.data.tables import TableTransactionError, TransactionOperation, Updat
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, Operation
+from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.rows import RowReader
 from shared.storage.tables import get_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
@@ -73,7 +73,7 @@ class AzureTicketStore:
         """Store a new ticket. Raises TicketExists or StorageUnavailable."""
         creation_id = secrets.token_hex(16)
         row = ticket_row(ticket) | {CREATION_ID: creation_id}
-        operations: list[Operation] = [Operation(TransactionOperation.CREATE, row)]
+        operations: list[RowOperation] = [RowOperation(TransactionOperation.CREATE, row)]
         operations += _side_rows(None, ticket)
         operations += _recommendation_rows(ticket)
         operations += _summary_change(ticket.connection_id, [(None, ticket)])
@@ -328,12 +328,12 @@ class AzureTicketStore:
             part = changes[: MOST_ROWS - 1]
             total = self._summary(summary).plus(self._changes(part)).folded(now)
             folded = summary_row(connection_id, total, beside=summary)
-            operations: list[Operation] = [
-                Operation(TransactionOperation.CREATE, folded)
+            operations: list[RowOperation] = [
+                RowOperation(TransactionOperation.CREATE, folded)
                 if summary is None
-                else Operation(TransactionOperation.UPDATE, folded, UpdateMode.REPLACE, _etag(summary))
+                else RowOperation(TransactionOperation.UPDATE, folded, UpdateMode.REPLACE, _etag(summary))
             ]
-            operations += [Operation(TransactionOperation.DELETE, row) for row in part]
+            operations += [RowOperation(TransactionOperation.DELETE, row) for row in part]
             try:
                 with storage_errors():
                     await self._submit(operations)
@@ -388,7 +388,7 @@ class AzureTicketStore:
             if pages <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
                 return summary, rows, follows
 
-    async def _submit(self, operations: Sequence[Operation]) -> Sequence[str | None]:
+    async def _submit(self, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         return await self._transactions.submit(self._table.table_name, operations)
 
     async def _rows(
@@ -466,8 +466,8 @@ class _Update:
 
     before: Ticket
     after: Ticket
-    own: Operation
-    beside: Sequence[Operation]
+    own: RowOperation
+    beside: Sequence[RowOperation]
 
     @classmethod
     def between(cls, before: Ticket, after: Ticket) -> Self:
@@ -483,7 +483,7 @@ class _Update:
             mode = UpdateMode.MERGE
             changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
             new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
-        own = Operation(TransactionOperation.UPDATE, new, mode, before.etag)
+        own = RowOperation(TransactionOperation.UPDATE, new, mode, before.etag)
         return cls(before, after, own, _side_rows(before, after))
 
     @property
@@ -498,7 +498,7 @@ class _Update:
         return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
-def _update_operations(updates: Sequence[_Update]) -> list[Operation]:
+def _update_operations(updates: Sequence[_Update]) -> list[RowOperation]:
     """Return the transaction that replaces the tickets; their own rows come first, in order."""
     operations = [update.own for update in updates]
     # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
@@ -508,44 +508,44 @@ def _update_operations(updates: Sequence[_Update]) -> list[Operation]:
     return operations + _summary_change(updates[0].after.connection_id, changes)
 
 
-def _side_rows(before: Ticket | None, after: Ticket) -> list[Operation]:
+def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
     """Return what has to change in the outbox and among the numbers."""
-    operations: list[Operation] = []
+    operations: list[RowOperation] = []
     was_pending = before is not None and before.delivery.status is Delivery.PENDING
     is_pending = after.delivery.status is Delivery.PENDING
     outbox_row = {"PartitionKey": after.connection_id, "RowKey": pending_key(after.ticket_id)}
     if is_pending and not was_pending:
-        operations.append(Operation(TransactionOperation.UPSERT, outbox_row))
+        operations.append(RowOperation(TransactionOperation.UPSERT, outbox_row))
     if was_pending and not is_pending:
-        operations.append(Operation(TransactionOperation.DELETE, outbox_row))
+        operations.append(RowOperation(TransactionOperation.DELETE, outbox_row))
     was_followed = before is not None and before.is_followed_by_sys_id
     if after.is_followed_by_sys_id != was_followed:
         row = {"PartitionKey": after.connection_id, "RowKey": f"{UNLINKED_PREFIX}{after.ticket_id}"}
         kind = TransactionOperation.DELETE if was_followed else TransactionOperation.UPSERT
-        operations.append(Operation(kind, row))
+        operations.append(RowOperation(kind, row))
     old_number = before.record.number if before is not None and before.record is not None else None
     if after.record is not None and after.record.number != old_number:
         key = _number_key(after.record.number)
         if key is not None:
             row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
-            operations.append(Operation(TransactionOperation.UPSERT, row))
+            operations.append(RowOperation(TransactionOperation.UPSERT, row))
     return operations
 
 
-def _recommendation_rows(ticket: Ticket) -> list[Operation]:
+def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
     """Return what makes a new ticket known under its recommendation; nothing of it changes later."""
     keys = {"PartitionKey": ticket.connection_id}
     return [
-        Operation(TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
+        RowOperation(TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
         for prefix in recommendation_prefixes(ticket)
     ]
 
 
-def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[Operation]:
+def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
     change = SummaryChange.between(changes)
     if not change:
         return []
-    return [Operation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
+    return [RowOperation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
 
 
 def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
@@ -563,7 +563,7 @@ def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
     return parts
 
 
-def _absent_index_row(error: TableTransactionError, operations: Sequence[Operation]) -> Operation | None:
+def _absent_index_row(error: TableTransactionError, operations: Sequence[RowOperation]) -> RowOperation | None:
     """Return the operation that failed because the index row to delete is not there; None for any other failure.
 
     A release that does not know the index keeps no rows in it.

@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from sandbox.certificates import Certificates
 from shared.errors import StorageUnavailable
 from shared.settings import Settings
-from shared.storage.entity_transactions import MOST_BYTES, MOST_ROWS, EntityTransactions, Operation
+from shared.storage.entity_transactions import MOST_BYTES, MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.tables import REPEATED, RETRIES, Tables, open_tables, storage_errors
 from tests.faults.gate import hang_up, serving
 
@@ -39,7 +39,7 @@ CREATE, UPDATE, UPSERT, DELETE = (
 REPLACE: Final = UpdateMode.REPLACE
 STALE: Final = "W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\""
 
-type Submit = Callable[[Sequence[Operation]], Awaitable[Sequence[str | None]]]
+type Submit = Callable[[Sequence[RowOperation]], Awaitable[Sequence[str | None]]]
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class Twins:
     own_table: TableClient
     transactions: EntityTransactions
 
-    async def by_sdk(self, operations: Sequence[Operation]) -> Sequence[str | None]:
+    async def by_sdk(self, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         results = await self.sdk_table.submit_transaction(map(as_sdk_takes_it, operations), **REPEATED)
         return [result.get("etag") for result in results]
 
-    async def by_own(self, operations: Sequence[Operation]) -> Sequence[str | None]:
+    async def by_own(self, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         return await self.transactions.submit(self.own_table.table_name, operations)
 
-    async def both(self, *operations: Operation) -> Told:
+    async def both(self, *operations: RowOperation) -> Told:
         """Return how it went, the same for both."""
         by_sdk, by_own = await told(self.by_sdk, operations), await told(self.by_own, operations)
         assert by_own == by_sdk
         return by_own
 
-    async def both_with_etags(self, *operations: Operation) -> Told:
+    async def both_with_etags(self, *operations: RowOperation) -> Told:
         """As :meth:`both`; an etag in an operation stands for the present one of the row."""
         outcomes = []
         for table, submit in ((self.sdk_table, self.by_sdk), (self.own_table, self.by_own)):
@@ -97,14 +97,14 @@ class Twins:
         return by_own
 
 
-def as_sdk_takes_it(operation: Operation) -> tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]:
+def as_sdk_takes_it(operation: RowOperation) -> tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]:
     options: dict[str, Any] = {"mode": operation.mode} if operation.kind in {UPDATE, UPSERT} else {}
     if operation.etag is not None:
         options |= {"etag": operation.etag, "match_condition": MatchConditions.IfNotModified}
     return operation.kind, operation.row, options
 
 
-async def told(submit: Submit, operations: Sequence[Operation]) -> Told:
+async def told(submit: Submit, operations: Sequence[RowOperation]) -> Told:
     try:
         etags = await submit(operations)
     except (AzureError, ValueError, TypeError) as error:
@@ -133,19 +133,19 @@ def twins(tables: Tables) -> Twins:
 
 
 async def test_every_operation_leaves_the_same_rows(twins: Twins) -> None:
-    first = [Operation(CREATE, row(key, text=key, number=1)) for key in "abcdefg"]
+    first = [RowOperation(CREATE, row(key, text=key, number=1)) for key in "abcdefg"]
     assert await twins.both(*first) == Told([True] * 7)
     changes = (
-        Operation(UPDATE, row("a", number=2), etag="present"),
-        Operation(UPDATE, row("b", number=2), REPLACE, "present"),
-        Operation(UPDATE, row("c", other=None, number=3)),
-        Operation(UPSERT, row("d", number=2)),
-        Operation(UPSERT, row("e", number=2), REPLACE),
-        Operation(UPSERT, row("new", number=2)),
-        Operation(UPSERT, row("newer"), REPLACE),
-        Operation(DELETE, row("f")),
-        Operation(DELETE, row("g", text="not looked at"), etag="present"),
-        Operation(CREATE, row("h")),
+        RowOperation(UPDATE, row("a", number=2), etag="present"),
+        RowOperation(UPDATE, row("b", number=2), REPLACE, "present"),
+        RowOperation(UPDATE, row("c", other=None, number=3)),
+        RowOperation(UPSERT, row("d", number=2)),
+        RowOperation(UPSERT, row("e", number=2), REPLACE),
+        RowOperation(UPSERT, row("new", number=2)),
+        RowOperation(UPSERT, row("newer"), REPLACE),
+        RowOperation(DELETE, row("f")),
+        RowOperation(DELETE, row("g", text="not looked at"), etag="present"),
+        RowOperation(CREATE, row("h")),
     )
     assert await twins.both_with_etags(*changes) == Told([True] * 7 + [False, False, True])
     assert {each["RowKey"]: each.get("text") for each in await twins.rows()} == {
@@ -161,7 +161,7 @@ async def test_every_operation_leaves_the_same_rows(twins: Twins) -> None:
 
 
 async def test_etags_are_those_of_the_rows_in_order(twins: Twins) -> None:
-    etags = await twins.by_own([Operation(CREATE, row(key)) for key in ("b", "a", "c")])
+    etags = await twins.by_own([RowOperation(CREATE, row(key)) for key in ("b", "a", "c")])
     stored = {each["RowKey"]: each.metadata["etag"] async for each in twins.own_table.list_entities()}
     assert etags == [stored["b"], stored["a"], stored["c"]]
 
@@ -171,7 +171,9 @@ async def test_nothing_is_asked_for_nothing(twins: Twins) -> None:
 
 
 async def test_as_many_rows_as_a_transaction_holds(twins: Twins) -> None:
-    assert await twins.both(*(Operation(UPSERT, row(f"{each:03}")) for each in range(MOST_ROWS))) == Told([True] * 100)
+    assert await twins.both(*(RowOperation(UPSERT, row(f"{each:03}")) for each in range(MOST_ROWS))) == Told(
+        [True] * 100
+    )
     assert len(await twins.rows()) == 100
 
 
@@ -182,7 +184,7 @@ async def test_a_time_with_seven_digits_is_written_back_as_it_was(twins: Twins) 
         stored = await table.get_entity("one", "a")
         await told(
             twins.by_sdk if table is twins.sdk_table else twins.by_own,
-            [Operation(UPSERT, {**stored, "RowKey": "b"}, REPLACE)],
+            [RowOperation(UPSERT, {**stored, "RowKey": "b"}, REPLACE)],
         )
     [first, second] = await twins.rows()
     assert second["at"].tables_service_value == first["at"].tables_service_value == "2026-01-02T03:04:05.1234567Z"
@@ -216,11 +218,11 @@ async def test_every_value_and_key_is_written_and_refused_alike(
     twins: Twins, drawn: list[tuple[str, dict[str, Any]]]
 ) -> None:
     for kind, mode in ((CREATE, UpdateMode.MERGE), (UPSERT, UpdateMode.MERGE), (UPSERT, REPLACE)):
-        await twins.both(*(Operation(kind, row(key, **columns), mode) for key, columns in drawn))
-    await twins.both(*(Operation(UPSERT, row("key", key, **columns)) for key, columns in drawn[:1]))
+        await twins.both(*(RowOperation(kind, row(key, **columns), mode) for key, columns in drawn))
+    await twins.both(*(RowOperation(UPSERT, row("key", key, **columns)) for key, columns in drawn[:1]))
     written = await twins.rows()
     for each in written:
-        await twins.both(Operation(DELETE, each))
+        await twins.both(RowOperation(DELETE, each))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ async def test_every_value_and_key_is_written_and_refused_alike(
     ids=["33 bits", "33 bits below zero", "65 bits", "an object", "a list", "a mapping"],
 )
 async def test_what_has_no_place_in_a_column_is_refused_before_it_is_sent(twins: Twins, value: object) -> None:
-    assert (await twins.both(Operation(CREATE, row("a", column=value)))).error == ("TypeError", None, None, None)
+    assert (await twins.both(RowOperation(CREATE, row("a", column=value)))).error == ("TypeError", None, None, None)
 
 
 # Refusals
@@ -238,24 +240,24 @@ async def test_what_has_no_place_in_a_column_is_refused_before_it_is_sent(twins:
 @pytest.mark.parametrize(
     ("refused", "error"),
     [
-        (Operation(CREATE, row("taken")), (409, "EntityAlreadyExists")),
-        (Operation(UPDATE, row("taken", n=1), etag=STALE), (412, "UpdateConditionNotSatisfied")),
-        (Operation(UPDATE, row("taken", n=1), REPLACE, STALE), (412, "UpdateConditionNotSatisfied")),
-        (Operation(UPDATE, row("missing", n=1)), (404, "ResourceNotFound")),
-        (Operation(UPDATE, row("missing", n=1), etag=STALE), (404, "ResourceNotFound")),
-        (Operation(UPDATE, row("missing", n=1), REPLACE, STALE), (404, "ResourceNotFound")),
-        (Operation(DELETE, row("missing")), (404, "ResourceNotFound")),
-        (Operation(DELETE, row("missing"), etag=STALE), (404, "ResourceNotFound")),
-        (Operation(DELETE, row("taken"), etag=STALE), (412, "UpdateConditionNotSatisfied")),
-        (Operation(UPSERT, row("first")), (400, "InvalidDuplicateRow")),
+        (RowOperation(CREATE, row("taken")), (409, "EntityAlreadyExists")),
+        (RowOperation(UPDATE, row("taken", n=1), etag=STALE), (412, "UpdateConditionNotSatisfied")),
+        (RowOperation(UPDATE, row("taken", n=1), REPLACE, STALE), (412, "UpdateConditionNotSatisfied")),
+        (RowOperation(UPDATE, row("missing", n=1)), (404, "ResourceNotFound")),
+        (RowOperation(UPDATE, row("missing", n=1), etag=STALE), (404, "ResourceNotFound")),
+        (RowOperation(UPDATE, row("missing", n=1), REPLACE, STALE), (404, "ResourceNotFound")),
+        (RowOperation(DELETE, row("missing")), (404, "ResourceNotFound")),
+        (RowOperation(DELETE, row("missing"), etag=STALE), (404, "ResourceNotFound")),
+        (RowOperation(DELETE, row("taken"), etag=STALE), (412, "UpdateConditionNotSatisfied")),
+        (RowOperation(UPSERT, row("first")), (400, "InvalidDuplicateRow")),
     ],
 )
 @pytest.mark.parametrize("before", [1, 98])
 async def test_one_refused_operation_is_named_and_nothing_is_written(
-    twins: Twins, refused: Operation, error: tuple[int, str], before: int
+    twins: Twins, refused: RowOperation, error: tuple[int, str], before: int
 ) -> None:
-    await twins.both(Operation(CREATE, row("taken")))
-    others = [Operation(UPSERT, row("first")), *(Operation(UPSERT, row(f"x{each}")) for each in range(before))]
+    await twins.both(RowOperation(CREATE, row("taken")))
+    others = [RowOperation(UPSERT, row("first")), *(RowOperation(UPSERT, row(f"x{each}")) for each in range(before))]
     others.insert(before, refused)
     assert (await twins.both(*others)).error == ("TableTransactionError", *error, before)
     assert [each["RowKey"] for each in await twins.rows()] == ["taken"]
@@ -264,7 +266,7 @@ async def test_one_refused_operation_is_named_and_nothing_is_written(
 async def test_a_missing_table_is_told(twins: Twins, tables: Tables) -> None:
     await tables.service.delete_table(twins.own_table.table_name)
     await tables.service.delete_table(twins.sdk_table.table_name)
-    told_by = await twins.both(Operation(UPSERT, row("a")))
+    told_by = await twins.both(RowOperation(UPSERT, row("a")))
     assert told_by.error == ("TableTransactionError", 404, "TableNotFound", 0)
 
 
@@ -272,12 +274,12 @@ async def test_what_is_too_much_is_not_sent(tables: Tables, caplog: pytest.LogCa
     caplog.set_level(logging.DEBUG)
     submit = tables.transactions.submit
     with pytest.raises(ValueError, match="at most 100 rows"):
-        await submit("tickets", [Operation(UPSERT, row(str(each))) for each in range(MOST_ROWS + 1)])
+        await submit("tickets", [RowOperation(UPSERT, row(str(each))) for each in range(MOST_ROWS + 1)])
     with pytest.raises(ValueError, match="one partition"):
-        await submit("tickets", [Operation(UPSERT, row("a")), Operation(UPSERT, row("a", "another"))])
+        await submit("tickets", [RowOperation(UPSERT, row("a")), RowOperation(UPSERT, row("a", "another"))])
     large = await told(
         lambda operations: submit("tickets", operations),
-        [Operation(UPSERT, row(str(each), text="x" * (MOST_BYTES // 100))) for each in range(MOST_ROWS)],
+        [RowOperation(UPSERT, row(str(each), text="x" * (MOST_BYTES // 100))) for each in range(MOST_ROWS)],
     )
     assert large.error == ("RequestTooLargeError", 413, "RequestBodyTooLarge", 0)
     assert caplog.text == ""
@@ -286,7 +288,7 @@ async def test_what_is_too_much_is_not_sent(tables: Tables, caplog: pytest.LogCa
 @pytest.mark.filterwarnings("ignore:Sending a large body directly")
 async def test_the_service_refuses_what_is_too_large_in_the_same_way(twins: Twins) -> None:
     texts = {f"column{each}": "x" * 32_000 for each in range(15)}
-    large = await twins.both(*(Operation(UPSERT, row(str(each), **texts)) for each in range(12)))
+    large = await twins.both(*(RowOperation(UPSERT, row(str(each), **texts)) for each in range(12)))
     assert large.error == ("RequestTooLargeError", 413, "RequestBodyTooLarge", 0)
 
 
@@ -398,14 +400,14 @@ ANSWERS: Final = {
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 async def test_an_answer_means_the_same(answered: Twins, service: Service, answer: Response) -> None:
     service.answers = [answer]
-    outcome = await answered.both(Operation(UPSERT, row("a")), Operation(UPSERT, row("b")))
+    outcome = await answered.both(RowOperation(UPSERT, row("a")), RowOperation(UPSERT, row("b")))
     assert outcome == Told([True, True]) or outcome.error is not None
 
 
 async def test_a_part_that_is_too_large_is_no_service_that_is_away(answered: Twins, service: Service) -> None:
     """The SDK gives the error of such a part the status of the whole answer, 202."""
     service.answers = [batch(refused("413 Request Entity Too Large", "RequestBodyTooLarge", "1:Too large."))]
-    outcome = await told(answered.by_own, [Operation(UPSERT, row("a"))])
+    outcome = await told(answered.by_own, [RowOperation(UPSERT, row("a"))])
     assert outcome.error == ("RequestTooLargeError", 413, "RequestBodyTooLarge", 1)
 
 
@@ -429,12 +431,12 @@ async def test_an_answer_that_makes_no_sense_leaves_the_outcome_open(
 ) -> None:
     service.answers = [answer]
     with pytest.raises(StorageUnavailable), storage_errors():
-        await answered.by_own([Operation(UPSERT, row("a")), Operation(UPSERT, row("b"))])
+        await answered.by_own([RowOperation(UPSERT, row("a")), RowOperation(UPSERT, row("b"))])
 
 
 async def test_requests_carry_what_the_sdk_sends(answered: Twins, service: Service) -> None:
     service.answers = [batch(created())]
-    await answered.both(Operation(UPSERT, row("a")))
+    await answered.both(RowOperation(UPSERT, row("a")))
     by_sdk, by_own = service.requests
     each_its_own = {"content-length", "content-type", "x-ms-client-request-id", "x-ms-date", "date"}
     assert by_own.keys() == by_sdk.keys()
@@ -448,7 +450,7 @@ async def test_requests_carry_what_the_sdk_sends(answered: Twins, service: Servi
 )
 async def test_a_transaction_is_repeated(answered: Twins, service: Service, mishap: Response | None) -> None:
     service.answers = [mishap, batch(created())]
-    assert await told(answered.by_own, [Operation(UPSERT, row("a"))]) == Told([True])
+    assert await told(answered.by_own, [RowOperation(UPSERT, row("a"))]) == Told([True])
     first, second = service.requests
     assert first["x-ms-client-request-id"] == second["x-ms-client-request-id"]
     assert first["content-type"] == second["content-type"]
@@ -457,11 +459,11 @@ async def test_a_transaction_is_repeated(answered: Twins, service: Service, mish
 @pytest.mark.parametrize("mishap", [Response(status_code=503), None], ids=["503", "cut off"])
 async def test_what_is_repeated_in_vain_ends_alike(answered: Twins, service: Service, mishap: Response | None) -> None:
     service.answers = [mishap]
-    outcome = await told(answered.by_own, [Operation(UPSERT, row("a"))])
+    outcome = await told(answered.by_own, [RowOperation(UPSERT, row("a"))])
     assert len(service.requests) == RETRIES + 1
-    assert await told(answered.by_sdk, [Operation(UPSERT, row("a"))]) == outcome
+    assert await told(answered.by_sdk, [RowOperation(UPSERT, row("a"))]) == outcome
     with pytest.raises(StorageUnavailable), storage_errors():
-        await answered.by_own([Operation(UPSERT, row("a"))])
+        await answered.by_own([RowOperation(UPSERT, row("a"))])
 
 
 async def test_the_log_holds_neither_rows_nor_tokens(
@@ -470,7 +472,7 @@ async def test_the_log_holds_neither_rows_nor_tokens(
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="azure")
     service.answers = [batch(created())]
-    await answered.by_own([Operation(UPSERT, row("a", text="what the ticket says"))])
+    await answered.by_own([RowOperation(UPSERT, row("a", text="what the ticket says"))])
     assert "$batch" in caplog.text
     assert "what the ticket says" not in caplog.text
     assert service.requests[0]["authorization"] not in caplog.text

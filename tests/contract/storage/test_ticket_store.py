@@ -16,7 +16,7 @@ from shared.connections.model import Portal, TicketKind
 from shared.connections.ports import RowChanged
 from shared.errors import Failure, StorageUnavailable
 from shared.storage import tickets as azure_tickets
-from shared.storage.entity_transactions import Operation
+from shared.storage.entity_transactions import RowOperation
 from shared.storage.tables import Tables
 from shared.storage.ticket_rows import ticket_row
 from shared.storage.tickets import AzureTicketStore
@@ -69,7 +69,7 @@ async def create_many(store: TicketStore, count: int, **options: Any) -> list[Ti
 async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[Ticket]:
     """Create up to thirty tickets in one transaction, which the product has no need for."""
     assert isinstance(store, AzureTicketStore)
-    operations = [Operation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
+    operations = [RowOperation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
     for ticket in tickets:
         operations += azure_tickets._side_rows(None, ticket)
     operations += azure_tickets._summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])

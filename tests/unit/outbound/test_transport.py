@@ -17,8 +17,8 @@ import trustme
 from shared.outbound.answers import Answer
 from shared.outbound.bodies import ANSWER_LIMIT, SMALL_ANSWER
 from shared.outbound.failures import NoAnswer, Reason
+from shared.outbound.queues import LARGE_ANSWERS_PER_QUEUE, MEMORY_FOR_ANSWERS
 from shared.outbound.transport import Limits, Request, Transport
-from shared.outbound.turns import LARGE_ANSWERS_PER_QUEUE, MEMORY_FOR_ANSWERS
 from shared.secret import Secret
 from tests.unit.outbound.support import Answering
 

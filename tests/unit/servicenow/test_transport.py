@@ -23,8 +23,8 @@ from shared.errors import (
     ServiceNowUnavailable,
 )
 from shared.outbound.bodies import ANSWER_LIMIT, SMALL_ANSWER
+from shared.outbound.queues import LARGE_ANSWERS_PER_QUEUE
 from shared.outbound.transport import Limits, Transport
-from shared.outbound.turns import LARGE_ANSWERS_PER_QUEUE
 from tests.fixtures.servicenow import ANY_TIME, WholeClient
 from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import (

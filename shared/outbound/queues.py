@@ -1,4 +1,4 @@
-"""Taking turns: how many requests, and how many large answers, there are at once.
+"""Queues: how many requests, and how many large answers, there are at once.
 
 Each queue has a limit of its own, so that an instance or tenant that hangs holds up nobody but itself. What all of them
 share is memory, and of that each gets a part only.
@@ -18,7 +18,7 @@ MEMORY_FOR_ANSWERS: Final = 32 * 1024 * 1024
 """Bytes for the large answers that are read and parsed at once, of all queues together."""
 
 
-class Turns:
+class Queues:
     """The limit on what each queue has at once."""
 
     def __init__(self) -> None:
@@ -38,14 +38,14 @@ class RoomForAnswers:
 
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(MEMORY_FOR_ANSWERS // ANSWER_LIMIT)
-        self._turns = Turns()
+        self._queues = Queues()
 
     async def take(self, held: AsyncExitStack, queue: str, wait_s: float) -> bool:
         """Take room for an answer until ``held`` closes; False when there was none within the time.
 
         The queue's own part comes first, so that its answers do not hold what others wait for.
         """
-        own = self._turns.of(queue, LARGE_ANSWERS_PER_QUEUE)
+        own = self._queues.of(queue, LARGE_ANSWERS_PER_QUEUE)
         return await take(held, own, wait_s) and await take(held, self._all, wait_s)
 
 
