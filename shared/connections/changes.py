@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from shared.connections.model import Connection, SyncState
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore, RowChanged
 from shared.errors import TryLater
 

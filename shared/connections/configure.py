@@ -14,21 +14,14 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
+from shared.connections.directory import SyncState
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.secret_renewal import renewal_after
 from shared.connections.instance_address import normalise_instance
 from shared.connections.lookup import checked_connection_id
-from shared.connections.model import (
-    Connection,
-    ConnectionStatus,
-    LastError,
-    SyncState,
-    consent_end,
-    is_same_user,
-    without_tokens,
-)
+from shared.connections.model import Connection, ConnectionStatus, LastError, consent_end, is_same_user, without_tokens
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest

@@ -178,62 +178,6 @@ class Connection:
         return replace(self, status=status, status_since_at=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place in an ordered list of ServiceNow's records.
-
-    Attributes:
-        after: Key and ``sys_id`` of the last record whose key a query can name; None for the beginning.
-        offset: How many records behind it were passed over: hidden ones, and ones whose key no query can name.
-    """
-
-    after: tuple[str, str] | None = None
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SyncState:
-    """How far the synchronisation of a connection has come.
-
-    Attributes:
-        watermark: Newest ``sys_updated_on`` seen, in ServiceNow's own text form ``YYYY-MM-DD HH:MM:SS`` (UTC). It is
-            ServiceNow's time, never ours.
-        watermark_seen_at: Our time at the end of the run that first saw the watermark; only its distance to another
-            of our times is used.
-        resume_at: Where a run goes on that ran out of time or failed, in the order of ``sys_updated_on, sys_id``.
-        resume_after_ticket: Ticket id up to which such a run had come where records are asked for by their ids.
-        last_started_at: Start of the last run.
-        last_completed_at: Start of the last run that read everything there was.
-        requested_at: When somebody asked for a run at once; None when nobody waits.
-        reconciled_at: End of the last complete reconciliation.
-        reconcile_after: Ticket id up to which an unfinished reconciliation has come.
-        reconcile_place: Where it goes on in ServiceNow, in the order of ``correlation_id, sys_id``.
-        read_step: How little is asked for at once, for ServiceNow cancelled more (:mod:`shared.tickets.reach`).
-        read_step_at: Since when, or when more was last tried.
-        reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
-        instance: Proved address of the instance that all of this is about; None where release 0.1 wrote it.
-        kept: As :attr:`Connection.kept`.
-        etag: Version of the row of release 0.1; a state in the directory has none of its own.
-    """
-
-    watermark: str | None = None
-    watermark_seen_at: datetime | None = None
-    resume_at: Place | None = None
-    resume_after_ticket: str | None = None
-    last_started_at: datetime | None = None
-    last_completed_at: datetime | None = None
-    requested_at: datetime | None = None
-    reconciled_at: datetime | None = None
-    reconcile_after: str | None = None
-    reconcile_place: Place | None = None
-    read_step: int = 0
-    read_step_at: datetime | None = None
-    reconcile_again_at: datetime | None = None
-    instance: str | None = None
-    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
-    etag: str | None = field(default=None, compare=False)
-
-
 def is_same_user(one: str, other: str) -> bool:
     """Whether two ServiceNow user names mean the same user; ServiceNow ignores case.
 

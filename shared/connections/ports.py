@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.connections.directory import DirectoryEntry
-from shared.connections.model import Connection, SyncState, TicketKind
+from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.model import Connection, TicketKind
 from shared.secret import Secret
 
 

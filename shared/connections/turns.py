@@ -18,10 +18,11 @@ from typing import Final
 
 from shared.clock import Clock, steady_clock_s
 from shared.connections.changes import change_sync_state
-from shared.connections.directory import AT_ONCE, TURN_S, DirectoryEntry, sync_state_of
-from shared.connections.grant.lease import HeldLease, renewed
-from shared.connections.model import Connection, SyncState
+from shared.connections.directory import AT_ONCE, TURN_S, DirectoryEntry, SyncState
+from shared.connections.held_lease import HeldLease, renewed
+from shared.connections.model import Connection
 from shared.connections.ports import ConnectionDirectory, ConnectionStore, RowChanged
+from shared.connections.renaming import proved_address
 from shared.errors import StorageUnavailable, TryLater
 from shared.log import log_event
 
@@ -219,3 +220,13 @@ def _state(entry: DirectoryEntry) -> SyncState:
 def _lasting(state: SyncState) -> SyncState:
     """Return the state without the times that every run moves."""
     return replace(state, last_started_at=None, last_completed_at=None, watermark_seen_at=None)
+
+
+def sync_state_of(connection: Connection, stored: SyncState) -> SyncState:
+    """Return the state of the synchronisation with the connection's present instance.
+
+    The times of another instance say nothing about this one; under a new address the same one has its own.
+    """
+    present = proved_address(connection)
+    kept = stored.instance is None or stored.instance == present or connection.is_at(stored.instance)
+    return replace(stored, instance=present) if kept else SyncState(instance=present)

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from pydantic import Field
 
+from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
     KindSettings,
     LastError,
     Portal,
-    SyncState,
     TicketKind,
     consent_days_left,
 )

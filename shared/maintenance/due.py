@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from shared.connections.directory import LOOK_EVERY
+from shared.connections.directory import LOOK_EVERY, SyncState
 from shared.connections.grant.secret_renewal import renewal_due_at
 from shared.connections.grant.tokens import access_from, refresh_due_at
-from shared.connections.model import Connection, ConnectionStatus, SyncState
+from shared.connections.model import Connection, ConnectionStatus
 from shared.settings import Settings
 from shared.tickets.reconcile import reconciliation_due_at
 from shared.tickets.sync import sync_due_at

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.directory import LOOK_EVERY, DirectoryEntry
-from shared.connections.model import SyncState
+from shared.connections.directory import LOOK_EVERY, DirectoryEntry, SyncState
 from shared.connections.ports import ConnectionDirectory, ConnectionStore
 from shared.maintenance.due import due_at
 from shared.settings import Settings

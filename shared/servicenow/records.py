@@ -9,7 +9,8 @@ from functools import partial
 from itertools import batched, pairwise
 from typing import Final
 
-from shared.connections.model import Connection, KindSettings, Place
+from shared.connections.directory import Place
+from shared.connections.model import Connection, KindSettings
 from shared.errors import (
     AccessRefused,
     AnswerIncomplete,

@@ -18,6 +18,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.connections.directory import Place, SyncState
 from shared.connections.model import (
     DEFAULT_CONSENT_LIFETIME_S,
     Connection,
@@ -25,9 +26,7 @@ from shared.connections.model import (
     KindSettings,
     LastError,
     Operation,
-    Place,
     Portal,
-    SyncState,
     TicketKind,
 )
 from shared.connections.ports import RowChanged

@@ -18,8 +18,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.connections.directory import AT_ONCE, DirectoryEntry
-from shared.connections.model import Place, SyncState
+from shared.connections.directory import AT_ONCE, DirectoryEntry, Place, SyncState
 from shared.connections.ports import RowChanged
 from shared.storage.rows import RowReader, json_object
 from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors

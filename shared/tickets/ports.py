@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from shared.connections.model import Connection, KindSettings, Operation, Place, Portal, TicketKind
+from shared.connections.directory import Place
+from shared.connections.model import Connection, KindSettings, Operation, Portal, TicketKind
 from shared.errors import ConnectorError
 from shared.tickets.kinds import TicketTable
 from shared.tickets.model import Delivery, Phase, Record, Ticket

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.connections.model import SyncState
+from shared.connections.directory import SyncState
 from shared.errors import (
     AnswerIncomplete,
     AnswerTooLarge,

@@ -13,7 +13,8 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.model import Connection, Place, SyncState
+from shared.connections.directory import Place, SyncState
+from shared.connections.model import Connection
 from shared.connections.turns import OpenSyncState
 from shared.errors import FixConfiguration, NoAnswerInTime, RecordsHidden, ServiceNowUnavailable
 from shared.tickets.identity import creation_time_of, first_id_of

@@ -15,7 +15,8 @@ from math import ceil
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.model import Connection, Place, SyncState
+from shared.connections.directory import Place, SyncState
+from shared.connections.model import Connection
 from shared.connections.turns import OpenSyncState
 from shared.errors import (
     ConnectorError,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.connections.model import Connection, SyncState
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection
 from shared.connections.ports import RowChanged
 from tests.memory.steps import Step, at_once
 

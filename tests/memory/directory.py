@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.connections.directory import AT_ONCE, DirectoryEntry
-from shared.connections.model import SyncState
+from shared.connections.directory import AT_ONCE, DirectoryEntry, SyncState
 from shared.connections.ports import RowChanged
 from tests.memory.steps import Step, at_once
 

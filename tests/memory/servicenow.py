@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from shared.connections.model import Connection, KindSettings, Place
+from shared.connections.directory import Place
+from shared.connections.model import Connection, KindSettings
 from shared.errors import (
     AccessRefused,
     AccessTokenRefused,

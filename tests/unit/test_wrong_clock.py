@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import CLOCKS_DIFFER, believed
+from shared.connections.directory import SyncState
 from shared.connections.grant.authorize import ConnectionAuthorization
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens, is_refresh_due
-from shared.connections.model import ConnectionStatus, LastError, SyncState
+from shared.connections.model import ConnectionStatus, LastError
 from shared.connections.status import ConnectionHealth
 from shared.errors import Failure
 from shared.maintenance.run import Maintenance

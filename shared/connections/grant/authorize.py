@@ -21,11 +21,12 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection
-from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.tokens import with_access_token
+from shared.connections.held_lease import HeldLease
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, ConnectionStatus, consent_end, is_same_user
 from shared.connections.ports import (

@@ -15,8 +15,9 @@ from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.changes import change_connection
-from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import client_secret_name, refresh_token_name
+from shared.connections.held_lease import HeldLease
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.errors import ConnectorError

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
-from shared.connections.grant.lease import HeldLease, Lease
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.unstored_tokens import UnstoredTokens
+from shared.connections.held_lease import HeldLease
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import (
     AuthorizationServer,

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import believed
-from shared.connections.grant.lease import HeldLease
 from shared.connections.grant.secret_names import access_token_name, refresh_token_name
+from shared.connections.held_lease import HeldLease
 from shared.connections.model import Connection
 from shared.connections.ports import SecretStore, TokenSet
 from shared.connections.status import is_same_grant

@@ -21,10 +21,11 @@ from sandbox.servicenow.engine.rules.access import AccessRule
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.findings import CheckName, Finding, Outcome
 from shared.check.run import CheckReport, ConnectionCheck
+from shared.connections.directory import SyncState
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.tokens import AccessTokens
-from shared.connections.model import Connection, ConnectionStatus, KindSettings, SyncState, TicketKind
+from shared.connections.model import Connection, ConnectionStatus, KindSettings, TicketKind
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
 from shared.errors import CrossScopeRefused

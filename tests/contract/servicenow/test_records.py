@@ -11,7 +11,8 @@ import pytest
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.access import AccessRule
 from sandbox.servicenow.stage.control.client import ControlClient
-from shared.connections.model import Connection, KindSettings, Place, TicketKind
+from shared.connections.directory import Place
+from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import EventKind, Priority, Record

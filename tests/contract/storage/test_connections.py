@@ -10,15 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.connections.directory import Place, SyncState
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
     KindSettings,
     LastError,
     Operation,
-    Place,
     Portal,
-    SyncState,
     TicketKind,
 )
 from shared.connections.ports import AuthorizationTarget, PendingAuthorization, RowChanged

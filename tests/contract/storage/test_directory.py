@@ -14,8 +14,8 @@ import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import UpdateMode
 
-from shared.connections.directory import AT_ONCE, DirectoryEntry
-from shared.connections.model import ConnectionStatus, Place, SyncState
+from shared.connections.directory import AT_ONCE, DirectoryEntry, Place, SyncState
+from shared.connections.model import ConnectionStatus
 from shared.connections.ports import RowChanged
 from shared.errors import RowUnreadable, StorageUnavailable
 from shared.maintenance.run import Maintenance

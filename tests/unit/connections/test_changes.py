@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.connections.changes import MAX_TRIES, change_sync_state
-from shared.connections.model import SyncState
+from shared.connections.directory import SyncState
 from shared.errors import TryLater
 from tests.memory.clock import START
 from tests.memory.connection_store import MemoryConnectionStore

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.connections.model import ConnectionStatus, KindSettings, Portal, SyncState, TicketKind, is_same_user
+from shared.connections.directory import SyncState
+from shared.connections.model import ConnectionStatus, KindSettings, Portal, TicketKind, is_same_user
 from shared.connections.ports import RowChanged
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest, StorageUnavailable, TryLater

@@ -20,8 +20,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared.connections.grant.lease import LEASE_S
 from shared.connections.grant.secret_names import refresh_token_name
+from shared.connections.held_lease import LEASE_S
 from shared.connections.model import Connection, ConnectionStatus
 from shared.errors import ConnectorError, Reauthorize
 from shared.secret import Secret

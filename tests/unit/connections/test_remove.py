@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.connections.model import ConnectionStatus, SyncState
+from shared.connections.directory import SyncState
+from shared.connections.model import ConnectionStatus
 from shared.errors import FixRequest, Reauthorize, StorageUnavailable
 from tests.memory.sign_in import UNAVAILABLE
 from tests.unit.connections.surroundings import CLIENT_SECRET, Surroundings

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import Connection, ConnectionStatus, SyncState
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.renaming import proved_address, renamed, with_address
 from shared.errors import FixConfiguration, FixRequest
 from tests.unit.connections.surroundings import CLIENT_SECRET, INSTANCE, Surroundings

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.connections.model import Connection, ConnectionStatus, Operation, SyncState, consent_days_left
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection, ConnectionStatus, Operation, consent_days_left
 from shared.connections.status import (
     after_failure,
     after_refresh,

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from shared.connections.directory import AT_ONCE, LOOK_EVERY, TURN_S, DirectoryEntry, sync_state_of
-from shared.connections.grant.lease import LEASE_S, RENEW_EVERY_S
-from shared.connections.model import SyncState
+from shared.connections.directory import AT_ONCE, LOOK_EVERY, TURN_S, DirectoryEntry, SyncState
+from shared.connections.held_lease import LEASE_S, RENEW_EVERY_S
 from shared.connections.ports import RowChanged
-from shared.connections.turns import Turn, Turns
+from shared.connections.turns import Turn, Turns, sync_state_of
 from shared.errors import StorageUnavailable
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore

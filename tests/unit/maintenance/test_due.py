@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import believed
-from shared.connections.directory import LOOK_EVERY
-from shared.connections.model import Connection, ConnectionStatus, LastError, Place, SyncState
+from shared.connections.directory import LOOK_EVERY, Place, SyncState
+from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.errors import Failure
 from shared.maintenance.due import due_at
 from shared.settings import Settings

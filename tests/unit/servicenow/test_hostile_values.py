@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.connections.model import Place
+from shared.connections.directory import Place
 from shared.servicenow.records import FIELDS, MOD_COUNT_MAX, record_of
 from shared.servicenow.table_api import Row
 from shared.storage.ticket_rows import ticket_of, ticket_row

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import Place, TicketKind
+from shared.connections.directory import Place
+from shared.connections.model import TicketKind
 from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused
 from shared.outbound.bodies import ANSWER_LIMIT
 from shared.outbound.transport import Transport

@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import (
-    Connection,
-    ConnectionStatus,
-    KindSettings,
-    LastError,
-    Portal,
-    SyncState,
-    TicketKind,
-)
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, Portal, TicketKind
 from shared.connections.ports import AuthorizationTarget
 from shared.errors import MandatoryFieldsMissing, RowUnreadable
 from shared.storage.authorizations import _authorization

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.connections.model import Connection, ConnectionStatus, SyncState
+from shared.connections.directory import SyncState
+from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.tickets.create import TicketCreation

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import SyncState
+from shared.connections.directory import SyncState
 from shared.connections.turns import OpenSyncState
 from shared.errors import AccessRefused, ServiceNowUnavailable
 from shared.servicenow.states import phase_of

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.model import Place, SyncState
+from shared.connections.directory import Place, SyncState
 from shared.connections.turns import OpenSyncState
 from shared.errors import (
     AccessRefused,

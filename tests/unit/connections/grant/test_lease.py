@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.connections.grant.lease import LEASE_S, RENEW_EVERY_S, TOKENS, WAIT_S, Lease
+from shared.connections.grant.lease import TOKENS, WAIT_S, Lease
+from shared.connections.held_lease import LEASE_S, RENEW_EVERY_S
 from shared.errors import StorageUnavailable, TryLater
 from tests.memory.clock import ManualClock
 from tests.memory.lease_store import MemoryLeaseStore
