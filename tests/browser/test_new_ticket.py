@@ -148,7 +148,7 @@ def test_what_may_be_a_mistake_is_sent_only_after_a_confirmation(app: FunctionsH
     preview(page)
     warnings = page.get_by_role("group", name=t("new.warnings")).get_by_role("listitem")
     expect(warnings).to_have_count(2)
-    expect(warnings.filter(has_text=t("warning.due_date_past"))).to_be_visible()
+    expect(warnings.filter(has_text=t("warning.due_date_past.message"))).to_be_visible()
     expect(warnings.get_by_role("link")).to_have_attribute("href", re.compile("/tickets/[0-9a-f]{32}"))
     page.get_by_role("button", name=t("new.send")).click()
     expect(page.get_by_label(t("new.accept"))).to_have_accessible_description(t("error.confirmation_needed.message"))

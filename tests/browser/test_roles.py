@@ -49,12 +49,13 @@ def test_requester_is_refused_to_manage_connections(app: FunctionsHost, open_win
     assert answer is not None
     assert answer.status == 403
     expect(page.get_by_role("heading", level=1)).to_have_text(t("error.role_missing.title"))
-    expect(page.get_by_role("main")).to_contain_text(t("error.role_missing.next_step"))
+    expect(page.get_by_role("main")).to_contain_text(t("error.role_missing.next_step", roles="Connections.Manage"))
 
 
 def test_person_without_a_role_is_told_whom_to_ask(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app, language="ja-JP").sign_in(person("Diego Siciliani"))
-    expect(page.get_by_role("main")).to_contain_text(languages()["ja"]("error.role_missing.next_step"))
+    roles = "Connections.Manage, Tickets.Create, Tickets.Read"
+    expect(page.get_by_role("main")).to_contain_text(languages()["ja"]("error.role_missing.next_step", roles=roles))
 
 
 def test_signed_out_leads_to_signing_in_and_back_to_where_one_wanted(

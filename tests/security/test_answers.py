@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.words.language import languages
 from tests.fixtures.whole_app import Connected, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -117,3 +118,17 @@ def test_hostile_values_stop_neither_the_synchronisation_nor_the_other_tickets(
     assert app.show(other)["phase"] == "resolved"
     shown = app.show(spoilt)
     assert len(shown["servicenow"]["number"]) <= 200
+
+
+@pytest.mark.parametrize(("accepted", "spoken"), [("ja-JP, en;q=0.5", "ja"), ("fr", "en"), (None, "en")])
+def test_a_program_hears_the_language_that_it_asks_for_whatever_a_cookie_says(
+    app: WholeApp, accepted: str | None, spoken: str
+) -> None:
+    headers = {"Cookie": "language=ja" if spoken == "en" else "language=en"}
+    answer = app.megan.ask(
+        "GET", "/api/tickets/0", headers=headers if accepted is None else headers | {"Accept-Language": accepted}
+    )
+    assert (answer.headers["Content-Language"], answer.headers["Vary"]) == (spoken, "Accept-Language")
+    assert answer.json()["detail"] == languages()[spoken]("error.ticket_not_found.message")
+    listed = app.megan.ask("GET", "/api/connections", headers=headers | {"Accept-Language": accepted or "en"})
+    assert listed.headers["Content-Language"] == spoken

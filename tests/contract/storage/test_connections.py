@@ -89,7 +89,7 @@ async def test_a_connection_comes_back_as_it_was(store: AzureConnectionStore, co
         st.just(FULL),
         display_name=texts,
         consented_at=times,
-        last_error=st.none() | st.builds(LastError, texts, texts, texts, times),
+        last_error=st.none() | st.builds(LastError, st.builds(Failure, texts, st.dictionaries(texts, texts)), times),
         kinds=st.fixed_dictionaries(
             {
                 kind: st.builds(

@@ -14,6 +14,7 @@ from shared.connections.model import ConnectionStatus, KindSettings, Portal, Tic
 from shared.connections.ports import RowChanged
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest, StorageUnavailable, TryLater
+from tests.english import ENGLISH
 from tests.memory.sign_in import UNAVAILABLE
 from tests.unit.connections.surroundings import CLIENT_SECRET, INSTANCE, Surroundings, request
 
@@ -263,7 +264,9 @@ def test_a_fault_is_named_by_its_place_and_its_value_is_not_repeated(changes: di
     with pytest.raises(FixRequest) as caught:
         read_connection_request(body | changes)
     assert (caught.value.code, caught.value.status) == ("invalid_connection", 422)
-    assert caught.value.values["errors"][0]["pointer"] == pointer
+    [fault] = caught.value.values["errors"][:1]
+    assert fault["pointer"] == pointer
+    assert ENGLISH.filled(f"fault.code.{fault['code']}", fault["values"]), "words of its own, with every value"
     assert CLIENT_SECRET not in repr(caught.value)
 
 

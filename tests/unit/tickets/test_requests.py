@@ -67,7 +67,8 @@ def read_or_refuse(body: object) -> None:
     except FixRequest as error:
         # What is refused can be shown, whatever was in it.
         json.dumps(error.values, ensure_ascii=False).encode()
-        assert all(fault_words(each, ENGLISH) for each in error.values["errors"])
+        for each in error.values["errors"]:
+            assert ENGLISH.filled(f"fault.code.{each['code']}", each["values"]), "words of its own, with every value"
         assert error.status == 422
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import FixRequest, ServiceNowThrottled
+from shared.errors import FixConfiguration, FixRequest, ServiceNowThrottled
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.triggers.answers import JsonAnswer, problem
 from shared.triggers.front_door import refuse_other_sites
@@ -220,6 +220,21 @@ def test_a_problem_speaks_the_language_of_whoever_asks(code: str, said: str) -> 
     assert said in json.loads(response.get_body())["detail"]
     assert response.headers["Content-Language"] == code
     assert response.headers["Vary"] == "Accept-Language"
+
+
+def test_an_answer_says_in_which_language_its_words_are() -> None:
+    spoken = JsonAnswer({"message": "…"}, language=languages()["ja"]).to_response()
+    assert (spoken.headers["Content-Language"], spoken.headers["Vary"]) == ("ja", "Accept-Language")
+    assert "Content-Language" not in JsonAnswer({"count": 1}).to_response().headers
+
+
+def test_values_of_an_error_that_are_for_its_words_alone_are_no_members() -> None:
+    error = FixConfiguration(
+        "authorization_user_locked", user="abel.tuter", connection_id="contoso", log_out_first=True
+    )
+    document = json.loads(problem(error, "request", languages()["en"]).get_body())
+    assert document["authorize_path"] == "/api/oauth/authorize?connection_id=contoso&log_out_first=true"
+    assert document.keys() == {"title", "status", "code", "detail", "next_step", "request_id", "authorize_path"}
 
 
 @pytest.mark.parametrize(("asked_s", "header"), [(0.2, "1"), (90.4, "90"), (None, None)])
