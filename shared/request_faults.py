@@ -20,6 +20,12 @@ _OF_A_NAME: Final = "[key]"
 _VALUES: Final = ("expected", "ge", "le", "limit", "max_length", "min_length", "pattern")
 """What pydantic says of a rule, without anything of the value that broke it."""
 
+_SAME_RULE: Final[Mapping[str, str]] = {
+    "dataclass_type": "model_type",
+    "unexpected_keyword_argument": "extra_forbidden",
+}
+"""Whether a part of the body is read into a model or a dataclass is nothing that a caller should see."""
+
 
 def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
     """Return the error by which a validator of ours refuses a value.
@@ -33,14 +39,22 @@ def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
 def invalid_body(code: Code, error: ValidationError) -> FixRequest:
     """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
     faults: list[Fault] = [
-        {"pointer": _pointer(each["loc"]), "code": each["type"], "values": _rule(each.get("ctx", {}))}
+        {
+            "pointer": _pointer(each["loc"]),
+            "code": _SAME_RULE.get(each["type"], each["type"]),
+            "values": _rule(each.get("ctx", {})),
+        }
         for each in error.errors(include_url=False, include_input=False)
     ]
     return FixRequest(code, status=422, count=len(faults), errors=faults[:MAX_FAULTS])
 
 
 def _rule(context: Mapping[str, object]) -> Mapping[str, str | int]:
-    return {name: value for name in _VALUES if isinstance(value := context.get(name), str | int)}
+    """Return what a value has to keep to."""
+    rule = {name: value for name in _VALUES if isinstance(value := context.get(name), str | int)}
+    if isinstance(choices := rule.get("expected"), str):
+        rule["expected"] = choices.replace(" or ", ", ")  # No word of a language among the choices.
+    return rule
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:
