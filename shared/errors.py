@@ -15,13 +15,20 @@
     ├── Reauthorize                  an administrator signs in to ServiceNow again
     ├── FixConfiguration             an administrator changes something, here or in ServiceNow
     │   ├── AccessRefused                rights
-    │   │   ├── InstanceClosed               whatever is asked: IP filter, access scope, redirect, a page in front
+    │   │   ├── InstanceClosed               whatever is asked: IP filter, redirect, a page in front
+    │   │   │   └── AccessScopeMissing           the OAuth client's access scopes do not cover the API
+    │   │   ├── InsufficientRights           access controls
+    │   │   ├── TableNotAvailable            the table is closed to web services, or there is none
     │   │   ├── CrossScopeRefused            a table that is closed to other application scopes
     │   │   ├── QueryRefused                 this way of searching
     │   │   └── RecordsHidden                there are records, and none of them is shown
     │   └── ValuesRefused                data policy, business rule
     │       └── MandatoryFieldsMissing       fields that the ticket does not have
     ├── FixRequest                   the caller changes the request
+    │   ├── NotSignedIn                  nobody has signed in
+    │   ├── ConnectionNotAuthorized      the connection has no consent yet
+    │   ├── ConfirmationNeeded           a person has to accept the warnings about a ticket
+    │   └── IdempotencyKeyReused         the key belongs to another request
     └── OurBug                       somebody reads the log
 
 Each carries a stable ``code`` (:mod:`shared.error_codes`; the table is in ``docs/api.md``) and values: names and
@@ -334,6 +341,24 @@ class InstanceClosed(AccessRefused):
         self.may_be_written = writing
 
 
+class AccessScopeMissing(InstanceClosed):
+    """The access scopes of the OAuth client do not cover the API."""
+
+    default_code: ClassVar[Code | None] = "access_scope_missing"
+
+
+class InsufficientRights(AccessRefused):
+    """Access controls keep the integration user from what was asked."""
+
+    default_code: ClassVar[Code | None] = "insufficient_rights"
+
+
+class TableNotAvailable(AccessRefused):
+    """ServiceNow does not offer the table to web services."""
+
+    default_code: ClassVar[Code | None] = "table_not_available"
+
+
 class CrossScopeRefused(AccessRefused):
     """The table is closed to applications of other scopes, whatever roles the integration user has."""
 
@@ -369,6 +394,34 @@ class FixRequest(ConnectorError):
     """The caller has to change the request."""
 
     status = 400
+
+
+class NotSignedIn(FixRequest):
+    """The route is for people and programs that have signed in."""
+
+    default_code: ClassVar[Code | None] = "not_signed_in"
+    status = 401
+
+
+class ConnectionNotAuthorized(FixRequest):
+    """Nobody has authorized the connection yet, or it is removed."""
+
+    default_code: ClassVar[Code | None] = "connection_not_authorized"
+    status = 409
+
+
+class ConfirmationNeeded(FixRequest):
+    """There is a warning about the ticket that the person has not accepted; the same key may be used again."""
+
+    default_code: ClassVar[Code | None] = "confirmation_needed"
+    status = 409
+
+
+class IdempotencyKeyReused(FixRequest):
+    """The caller has used the idempotency key for another request."""
+
+    default_code: ClassVar[Code | None] = "idempotency_key_reused"
+    status = 422
 
 
 class OurBug(ConnectorError):

@@ -25,12 +25,15 @@ from shared.check.observations import (
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left, is_same_user
 from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import (
+    AccessScopeMissing,
     AccessTokenRefused,
     ConnectorError,
     CrossScopeRefused,
     FixConfiguration,
+    InsufficientRights,
     Reauthorize,
     ServiceNowThrottled,
+    TableNotAvailable,
 )
 
 CONSENT_ENDS_SOON_DAYS: Final = 14
@@ -46,12 +49,6 @@ OLD_RELEASES: Final = frozenset(
 """Releases before Kingston. ServiceNow goes through the alphabet more than once, so the letter is not enough."""
 
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
-_REST_REFUSALS: Final = {
-    "access_token_refused": "token_refused",
-    "access_scope_missing": "scope_missing",
-    "insufficient_rights": "rights_missing",
-    "table_not_available": "table_closed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +298,21 @@ def rest_access(limit: Observed[RateLimit], *, token_given: bool) -> Finding:
         case RateLimit() | Unobserved(error=ServiceNowThrottled()):
             return finding(name, "passed")
         case Unobserved(error=AccessTokenRefused() | FixConfiguration() as error):
-            return finding(name, _REST_REFUSALS.get(error.code, "refused"), problem=error)
+            return finding(name, _rest_refusal(error), problem=error)
     return unobserved(name, limit)
+
+
+def _rest_refusal(error: AccessTokenRefused | FixConfiguration) -> str:
+    match error:
+        case AccessTokenRefused():
+            return "token_refused"
+        case AccessScopeMissing():
+            return "scope_missing"
+        case InsufficientRights():
+            return "rights_missing"
+        case TableNotAvailable():
+            return "table_closed"
+    return "refused"
 
 
 def asked(name: CheckName, answer: Observed[None]) -> Finding:

@@ -24,7 +24,7 @@ from shared.connections.model import Connection, ConnectionStatus, Operation, co
 from shared.connections.ports import ConnectionStore
 from shared.connections.status import ConnectionHealth, is_known_to_work
 from shared.connections.turns import Turn, Turns
-from shared.errors import ConnectorError, FixConfiguration, FixRequest
+from shared.errors import ConnectionNotAuthorized, ConnectorError, FixConfiguration
 from shared.log import log_bug, log_context, log_event
 from shared.maintenance.due import due_at
 from shared.settings import Settings
@@ -79,7 +79,7 @@ class ConnectionWork:
         """
         connection_id = connection.connection_id
         if not connection.ever_consented:
-            raise FixRequest("connection_not_authorized", status=409)
+            raise ConnectionNotAuthorized()
         with log_context(connection_id=connection_id):
             async with self.turns.taken(await self.turns.directory.get_entry(connection_id)) as turn:
                 if turn is not None:

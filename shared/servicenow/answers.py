@@ -19,6 +19,7 @@ from typing import Final
 
 from shared.errors import (
     AccessRefused,
+    AccessScopeMissing,
     AccessTokenRefused,
     AnswerIncomplete,
     ConnectorError,
@@ -26,6 +27,7 @@ from shared.errors import (
     FixConfiguration,
     InstanceClosed,
     InstanceHibernating,
+    InsufficientRights,
     MandatoryFieldsMissing,
     NotTheApi,
     OutcomeUnknown,
@@ -33,6 +35,7 @@ from shared.errors import (
     QuotaExceeded,
     ServiceNowThrottled,
     ServiceNowUnavailable,
+    TableNotAvailable,
     Values,
     ValuesRefused,
 )
@@ -144,7 +147,7 @@ def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> Con
     if status == 403:
         return _forbidden(answer, message, detail)
     if message.startswith("Invalid table"):
-        return AccessRefused("table_not_available")
+        return TableNotAvailable()
     if "does not represent any resource" in message:
         return InstanceClosed("api_not_available")
     if status == 404:
@@ -155,7 +158,7 @@ def _refusal(answer: Answer, message: str, detail: str, *, writing: bool) -> Con
 def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
     """Distinguish what 403 covers: query rules, access scope, access controls, data policy, business rule."""
     if scope := re.search(r"Missing required api access scope:\s*(.*)", detail):
-        return InstanceClosed("access_scope_missing", **_named(answer, scope[1]))
+        return AccessScopeMissing(**_named(answer, scope[1]))
     if "cross-scope access policy" in message + detail:
         return CrossScopeRefused()
     if "rights to query" in message or "present in the query" in detail:
@@ -167,7 +170,7 @@ def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
     if rule := re.search(r"aborted by Business Rule '([^'^]*)", detail):
         return ValuesRefused("business_rule_refused", **_named(answer, rule[1]))
     if "ACL" in detail or "Not Authorized" in message or "security constraints" in detail:
-        return AccessRefused("insufficient_rights")
+        return InsufficientRights()
     return AccessRefused()
 
 

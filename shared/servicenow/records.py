@@ -15,6 +15,7 @@ from shared.errors import (
     AccessRefused,
     AnswerIncomplete,
     InstanceClosed,
+    InsufficientRights,
     QueryRefused,
     QuotaExceeded,
     RecordsHidden,
@@ -291,7 +292,7 @@ def _place_value(row: Row, key: str) -> str:
 def _check_readable(page: Page, key: str) -> None:
     """Refuse a page on which no row shows its ``sys_id``, or none its ``key``."""
     if page.rows and not all(any(row.value(field) for row in page.rows) for field in ("sys_id", key)):
-        raise AccessRefused("insufficient_rights", variant="fields")
+        raise InsufficientRights(variant="fields")
 
 
 def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:

@@ -18,7 +18,14 @@ from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
 from shared.connections.turns import Turns
-from shared.errors import Failure, FixRequest, StorageUnavailable
+from shared.errors import (
+    ConfirmationNeeded,
+    ConnectionNotAuthorized,
+    Failure,
+    FixRequest,
+    IdempotencyKeyReused,
+    StorageUnavailable,
+)
 from shared.log import log_context, log_event
 from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
@@ -112,7 +119,7 @@ class TicketCreation:
             raise connection
         ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
         if accepted is not None and not keys_of(await self.warnings(ticket)) <= frozenset(accepted):
-            raise FixRequest("confirmation_needed", status=409)
+            raise ConfirmationNeeded()
         with (
             log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
             span("ticket_creation"),
@@ -178,7 +185,7 @@ class TicketCreation:
         )
         stored = await self.reservations.reserve(wanted)
         if stored.request_hash != wanted.request_hash:
-            raise FixRequest("idempotency_key_reused", status=422)
+            raise IdempotencyKeyReused()
         return stored.ticket_id
 
     async def _usable_connection(self, connection_id: str | None) -> Connection:
@@ -200,7 +207,7 @@ class TicketCreation:
         if connection is None:
             raise FixRequest("connection_not_found", status=404)
         if not connection.ever_consented or connection.is_removed:
-            raise FixRequest("connection_not_authorized", status=409)
+            raise ConnectionNotAuthorized()
         return connection
 
     async def _settled(self, twin: Ticket) -> Ticket:

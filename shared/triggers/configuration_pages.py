@@ -19,7 +19,7 @@ from shared.errors import FixRequest
 from shared.tickets.model import Phase
 from shared.tickets.ports import StateModel
 from shared.triggers.addresses import authorize_path
-from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, form_faults
+from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, connection_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN
@@ -137,7 +137,7 @@ async def configuration_save(call: Call) -> func.HttpResponse:
         request = read_connection_request(configuration_body(call.form, connection))
         await call.application.configuration.put(connection.connection_id, request)
     except FixRequest as error:
-        return await _form(call, connection, values, form_faults(call.language, error), status=error.status)
+        return await _form(call, connection, values, connection_faults(call.language, error), status=error.status)
     return redirect(f"/configuration/{connection.connection_id}?done=saved")
 
 

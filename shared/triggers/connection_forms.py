@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.words.error_words import fault_words, words_of
+from shared.triggers.form_faults import Shown, fault_texts
 from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
 """The fields of the provisioning page."""
 STATE_FIELD: Final = "{kind}_state_{value}"
 _FIELD_OF_CODE: Final = {"instance_not_allowed": "instance", "client_secret_required": "client_secret"}
+_FIELD_OF_MEMBER: Final = {"assignment_group": "group", "state_names": "states"}
+"""Fields of a kind's settings that have another name than the member of the request."""
 
 
 def connection_body(connection: Connection) -> dict[str, object]:
@@ -113,34 +115,18 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
     }
 
 
-def form_faults(t: Language, error: FixRequest) -> dict[str, str]:
-    """Return one text per field; what concerns no field is under the empty name."""
-    errors = error.values.get("errors")
-    if errors is None:
-        text = words_of(error, t).message
-        return {_FIELD_OF_CODE.get(error.code, ""): text}
-    faults: dict[str, str] = {}
-    for fault in errors:
-        name = _field_of(fault["pointer"].strip("/").split("/"))
-        faults[name] = t.get(f"fault.connection.{_kindless(name)}") or fault_words(fault, t)
-    return faults
+def connection_faults(t: Language, error: FixRequest) -> dict[str, str]:
+    """Return one text for each field; what concerns no field is under the empty name."""
+    return fault_texts(t, error, field_of_code=_FIELD_OF_CODE, shown=_shown)
 
 
-def _field_of(pointer: list[str]) -> str:
+def _shown(pointer: Sequence[str]) -> Shown:
     match pointer:
         case ["kinds"]:
-            return f"{TicketKind.INCIDENT}_enabled"
-        case ["kinds", kind, "assignment_group", *_]:
-            return f"{kind}_group"
-        case ["kinds", kind, "state_names", *_]:
-            return f"{kind}_states"
+            return Shown(f"{TicketKind.INCIDENT}_enabled", "fault.connection.enabled")
         case ["kinds", kind, member, *_]:
-            return f"{kind}_{member}"
+            name = _FIELD_OF_MEMBER.get(member, member)
+            return Shown(f"{kind}_{name}", f"fault.connection.{name}")
         case [member, *_]:
-            return member
-    return ""
-
-
-def _kindless(field: str) -> str:
-    kind, _, member = field.partition("_")
-    return member if kind in set(TicketKind) else field
+            return Shown(member, f"fault.connection.{member}")
+    return Shown("", "")

@@ -17,7 +17,15 @@ import azure.functions as func
 from pydantic import BaseModel
 
 from shared.application import Application, application
-from shared.errors import ConnectorError, FixRequest, OurBug, Reauthorize, Values
+from shared.errors import (
+    ConnectionNotAuthorized,
+    ConnectorError,
+    FixRequest,
+    NotSignedIn,
+    OurBug,
+    Reauthorize,
+    Values,
+)
 from shared.log import log_bug, log_context, log_event
 from shared.request_faults import MAX_NAME_SHOWN
 from shared.telemetry import span
@@ -291,20 +299,20 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
     here = _page_of(call) if call.route.belongs_to is not None else own_address(f"{parts.path}?{parts.query}")
     sign_in = f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}"
     is_for_people = wants_page or (call.route.html and not parts.path.startswith("/api/"))
-    if error.code == "not_signed_in" and call.is_safe and is_for_people:
+    if isinstance(error, NotSignedIn) and call.is_safe and is_for_people:
         return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
     if not wants_page:
         return problem(error, call.request_id, choose_language(None, call.request.headers.get("Accept-Language")))
     can_go_back = not call.is_safe and error.status not in {404, 405}
     connection_id = call.path_parameter("connection_id")
-    needs_consent = isinstance(error, Reauthorize) or error.code == "connection_not_authorized"
+    needs_consent = isinstance(error, Reauthorize | ConnectionNotAuthorized)
     response = call.page(
         "error.html",
         status=error.status,
         error=error,
         words=words_of(error, call.language),
         authorize_path=way_to_authorize(error),
-        sign_in=sign_in if error.code == "not_signed_in" else None,
+        sign_in=sign_in if isinstance(error, NotSignedIn) else None,
         back=here if can_go_back else None,
         authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,
         **({} if call.is_safe else {"here": here if can_go_back else "/"}),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shared.errors import FixRequest
+from shared.errors import FixRequest, NotSignedIn
 from shared.settings import Settings
 from shared.tickets.addresses import real_address
 from shared.tickets.model import Requester
@@ -117,7 +117,7 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
         FixRequest: 401 ``not_signed_in`` or 403 ``role_missing``.
     """
     if caller is None:
-        raise FixRequest("not_signed_in", status=401)
+        raise NotSignedIn()
     if not caller.has_any(roles):
         raise FixRequest("role_missing", status=403, roles=sorted(roles))
 

@@ -15,7 +15,7 @@ from shared.connections.new_id import connection_id_for
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
 from shared.triggers.addresses import authorize_path
-from shared.triggers.connection_forms import account_body, account_values, form_faults
+from shared.triggers.connection_forms import account_body, account_values, connection_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.web.checklist import PROVEN, PROVEN_BY, checklist
@@ -54,7 +54,7 @@ async def provisioning_save(call: Call) -> func.HttpResponse:
             await list_present_connections(call.application.connection_store),
             connection,
             values=values,
-            faults=form_faults(call.language, error),
+            faults=connection_faults(call.language, error),
             status=error.status,
         )
     return redirect(f"/{PATH}?connection_id={saved.connection_id}&done=saved#authorize")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import azure.functions as func
 
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection
-from shared.errors import ConnectorError, FixRequest
+from shared.errors import ConfirmationNeeded, FixRequest, IdempotencyKeyReused
 from shared.texts import utf16_length
 from shared.tickets.identity import is_ticket_id
 from shared.tickets.model import (
@@ -36,43 +35,12 @@ from shared.triggers.links import (
     unknown_connection,
 )
 from shared.triggers.principal import CREATORS, READERS, Role
+from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
 from shared.web.timeline import event_words
-from shared.words.error_words import ErrorWords, fault_words, words_of
+from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import Language
 
 blueprint = func.Blueprint()
-
-FIELDS: Final = (
-    "connection_id",
-    "kind",
-    "portal",
-    "name",
-    "description",
-    "priority",
-    "due_date",
-    "source",
-    "category",
-    "link",
-    "recommendation_id",
-)
-FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
-"""The form's field for each parameter of a link that may not be understood."""
-HIDDEN_FIELD: Final = "recommendation_id"
-"""Comes with a link and is shown nowhere, so its faults are shown above the form."""
-FIELD_OF_POINTER: Final = {
-    "recommendation/source": "source",
-    "recommendation/category": "category",
-    "recommendation/link": "link",
-    "recommendation/id": "recommendation_id",
-}
-FIELD_OF_CODE: Final = {
-    "description_too_long": "description",
-    "kind_not_enabled": "kind",
-    "portal_not_enabled": "portal",
-    "connection_not_found": "connection_id",
-    "connection_ambiguous": "connection_id",
-    "connection_not_authorized": "connection_id",
-}
 
 
 @page(blueprint, "GET", "tickets/new", roles=CREATORS, kept=TICKET_FIELDS)
@@ -96,7 +64,7 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
     values = {name: call.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
     key = call.form.get("idempotency_key") or secrets.token_hex(16)
     try:
-        request = read_ticket_request(_request_of(values))
+        request = read_ticket_request(ticket_body(values))
         if call.form.get("step") != "send":
             return await _form(call, values, {}, key, await _preview(call, request))
         creation = await call.application.creation.create(
@@ -106,16 +74,17 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
             idempotency_key=f"form:{key}",
             accepted=call.form.get("accepted", "").split(),
         )
+    except ConfirmationNeeded as error:
+        faults = dict.fromkeys(("", "accepted"), call.language("error.confirmation_needed.message"))
+        # The key stands for this request from now on, and the person may change it.
+        return await _form(
+            call, values, faults, secrets.token_hex(16), await _preview(call, request), status=error.status
+        )
+    except IdempotencyKeyReused as error:
+        faults = {"": call.language("new.sent_before")}
+        return await _form(call, values, faults, secrets.token_hex(16), status=error.status)
     except FixRequest as error:
-        if error.code == "confirmation_needed":
-            faults = dict.fromkeys(("", "accepted"), call.language("error.confirmation_needed.message"))
-            # The key stands for this request from now on, and the person may change it.
-            return await _form(
-                call, values, faults, secrets.token_hex(16), await _preview(call, request), status=error.status
-            )
-        if error.code == "idempotency_key_reused":
-            key = secrets.token_hex(16)
-        return await _form(call, values, _faults(call.language, error), key, status=error.status)
+        return await _form(call, values, ticket_faults(call.language, error), key, status=error.status)
     return redirect(f"/tickets/{creation.ticket.ticket_id}?done=created")
 
 
@@ -175,41 +144,6 @@ def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t
     return None if failure is None else words_of(failure, t)
 
 
-def _request_of(values: Mapping[str, str]) -> dict[str, object]:
-    recommendation = {
-        "source": values["source"],
-        "category": values["category"],
-        "id": values["recommendation_id"] or None,
-        "link": values["link"].strip() or None,
-    }
-    return {
-        "connection_id": values["connection_id"] or None,
-        "kind": values["kind"],
-        "portal": values["portal"],
-        "name": values["name"],
-        "description": values["description"],
-        "priority": values["priority"],
-        "due_date": values["due_date"] or None,
-        "recommendation": recommendation,
-    }
-
-
-def _faults(t: Language, error: ConnectorError) -> dict[str, str]:
-    """Return one text per field; what concerns no field is under the empty name."""
-    errors = error.values.get("errors")
-    if errors is None:
-        text = t("new.sent_before") if error.code == "idempotency_key_reused" else words_of(error, t).message
-        return {FIELD_OF_CODE.get(error.code, ""): text}
-    faults: dict[str, str] = {}
-    for fault in errors:
-        pointer = fault["pointer"].strip("/")
-        name = FIELD_OF_POINTER.get(pointer, pointer.partition("/")[0])
-        faults[name if name in FIELDS and name != HIDDEN_FIELD else ""] = t.get(f"fault.{name}") or fault_words(
-            fault, t
-        )
-    return faults
-
-
 async def _preview(call: Call, request: TicketRequest) -> Preview:
     return await call.application.preview.show(request, call.principal.requester)
 
@@ -266,9 +200,9 @@ def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[st
 def _description_limit(call: Call, values: Mapping[str, str]) -> int:
     """Return how long the description may be beside the block of what the form asks for."""
     try:
-        request = read_ticket_request(_request_of({**values, "name": "x", "description": "", "due_date": ""}))
+        request = read_ticket_request(ticket_body({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
-        request = read_ticket_request(_request_of({**dict.fromkeys(FIELDS, ""), **TICKET_DEFAULTS, "name": "x"}))
+        request = read_ticket_request(ticket_body({**dict.fromkeys(FIELDS, ""), **TICKET_DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")
     content = ticket_content(request, call.principal.requester, unbound)
     return DESCRIPTION_MAX_LENGTH - utf16_length(description_with_block(content) + SEPARATOR)

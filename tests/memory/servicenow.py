@@ -15,6 +15,7 @@ from shared.errors import (
     AccessTokenRefused,
     ConnectorError,
     InstanceClosed,
+    InsufficientRights,
     MandatoryFieldsMissing,
     NewAccessTokenRefused,
     OurBug,
@@ -377,7 +378,7 @@ def _throttled() -> ServiceNowThrottled:
 
 
 def _lacks_rights() -> AccessRefused:
-    return AccessRefused("insufficient_rights")
+    return InsufficientRights()
 
 
 def _address_blocked() -> InstanceClosed:

@@ -16,7 +16,6 @@ from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.faults.kinds import KINDS
 from shared.connections.model import Connection
 from shared.errors import (
-    AccessRefused,
     AccessTokenRefused,
     AnswerEncoded,
     AnswerIncomplete,
@@ -24,6 +23,7 @@ from shared.errors import (
     ConnectorError,
     InstanceClosed,
     InstanceHibernating,
+    InsufficientRights,
     NoAnswerInTime,
     OutcomeUnknown,
     QuotaExceeded,
@@ -49,8 +49,8 @@ WRITES: list[tuple[str, dict[str, Any], type[ConnectorError], str]] = [
     ("redirected", {}, InstanceClosed, "servicenow_redirects"),
     ("not_found_page", {}, InstanceClosed, "servicenow_not_the_api"),
     ("not_found_text", {}, InstanceClosed, "servicenow_not_the_api"),
-    ("write_forbidden", {}, AccessRefused, "insufficient_rights"),
-    ("unauthorized", {}, AccessRefused, "insufficient_rights"),
+    ("write_forbidden", {}, InsufficientRights, "insufficient_rights"),
+    ("unauthorized", {}, InsufficientRights, "insufficient_rights"),
     ("slow", SLOW, OutcomeUnknown, "outcome_unknown"),
     ("reset_before_commit", {}, OutcomeUnknown, "outcome_unknown"),
     ("reset_after_commit", {}, OutcomeUnknown, "outcome_unknown"),
@@ -79,7 +79,7 @@ READS: list[tuple[str, dict[str, Any], type[ConnectorError], str, bool]] = [
     ("redirected", {}, InstanceClosed, "servicenow_redirects", False),
     ("not_found_page", {}, InstanceClosed, "servicenow_not_the_api", False),
     ("not_found_text", {}, InstanceClosed, "servicenow_not_the_api", False),
-    ("unauthorized", {}, AccessRefused, "insufficient_rights", False),
+    ("unauthorized", {}, InsufficientRights, "insufficient_rights", False),
     ("slow", SLOW, NoAnswerInTime, "servicenow_timeout", False),
     ("reset_before_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),
     ("reset_after_commit", {}, ServiceNowUnavailable, "servicenow_unavailable", True),

@@ -27,15 +27,18 @@ from shared.check.rules import DryRun, Unobserved
 from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import (
-    AccessRefused,
+    AccessScopeMissing,
     AccessTokenRefused,
     CrossScopeRefused,
     Failure,
     FixConfiguration,
+    InsufficientRights,
+    NewAccessTokenRefused,
     Reauthorize,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     StorageUnavailable,
+    TableNotAvailable,
     ValuesRefused,
 )
 from shared.servicenow.kinds import user_roles
@@ -55,7 +58,7 @@ CONNECTION = Connection(
 )
 SLOW = Unobserved("too_slow")
 SILENT = Unobserved("no_answer", ServiceNowUnavailable())
-REFUSED = Unobserved("no_answer", AccessRefused("insufficient_rights"))
+REFUSED = Unobserved("no_answer", InsufficientRights())
 LOGIN = SignInPage(SignIn.LOGIN_FORM, "https://contoso.service-now.com/login.do")
 
 
@@ -270,9 +273,10 @@ def test_a_kind_that_is_not_enabled_needs_no_role() -> None:
         (RateLimit(None), "passed"),
         (Unobserved("no_answer", ServiceNowThrottled()), "passed"),
         (Unobserved("no_answer", AccessTokenRefused()), "token_refused"),
-        (Unobserved("no_answer", AccessRefused("access_scope_missing")), "scope_missing"),
+        (Unobserved("no_answer", NewAccessTokenRefused()), "token_refused"),
+        (Unobserved("no_answer", AccessScopeMissing()), "scope_missing"),
         (REFUSED, "rights_missing"),
-        (Unobserved("no_answer", AccessRefused("table_not_available")), "table_closed"),
+        (Unobserved("no_answer", TableNotAvailable()), "table_closed"),
         (Unobserved("no_answer", FixConfiguration("api_not_available")), "refused"),
         (SILENT, "no_answer"),
     ],

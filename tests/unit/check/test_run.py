@@ -12,9 +12,9 @@ from shared.check.findings import CheckName, Outcome
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
-    AccessRefused,
     AccessTokenRefused,
     FixRequest,
+    InsufficientRights,
     MandatoryFieldsMissing,
     OutcomeUnknown,
     ServiceNowUnavailable,
@@ -93,7 +93,7 @@ async def test_a_check_refreshes_the_access_token(app: Surroundings, check: Conn
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize(
     "mishap",
-    [ServiceNowUnavailable(), AccessRefused("insufficient_rights"), RuntimeError("a bug")],
+    [ServiceNowUnavailable(), InsufficientRights(), RuntimeError("a bug")],
     ids=["unavailable", "refused", "bug"],
 )
 async def test_nothing_that_goes_wrong_spoils_the_report(

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from shared.errors import (
     AccessRefused,
+    AccessScopeMissing,
     AccessTokenRefused,
     AnswerIncomplete,
     ConnectorError,
     FixConfiguration,
     InstanceClosed,
     InstanceHibernating,
+    InsufficientRights,
     MandatoryFieldsMissing,
     NotTheApi,
     OutcomeUnknown,
@@ -25,6 +27,7 @@ from shared.errors import (
     QuotaExceeded,
     ServiceNowThrottled,
     ServiceNowUnavailable,
+    TableNotAvailable,
     ValuesRefused,
 )
 from shared.outbound.answers import Answer
@@ -78,7 +81,7 @@ HIBERNATING = (
 QUOTA = "Transaction cancelled: maximum execution time exceeded"
 
 CASES = [
-    same("invalid table", error_reply(400, "Invalid table incident", None), AccessRefused, "table_not_available"),
+    same("invalid table", error_reply(400, "Invalid table incident", None), TableNotAvailable, "table_not_available"),
     same(
         "invalid limit",
         error_reply(400, "Invalid value given for sysparm_limit", "sysparm_limit value must be a positive integer"),
@@ -131,7 +134,7 @@ CASES = [
     same(
         "insert ACL",
         error_reply(403, "Operation Failed", "ACL Exception Insert Failed due to security constraints"),
-        AccessRefused,
+        InsufficientRights,
         "insufficient_rights",
     ),
     same(
@@ -164,13 +167,13 @@ CASES = [
     same(
         "API level ACL",
         error_reply(403, "User Not Authorized", "Failed API level ACL Validation"),
-        AccessRefused,
+        InsufficientRights,
         "insufficient_rights",
     ),
     same(
         "access scope",
         error_reply(403, "User Not Authorized", "Missing required api access scope: table_write"),
-        InstanceClosed,
+        AccessScopeMissing,
         "access_scope_missing",
     ),
     same(

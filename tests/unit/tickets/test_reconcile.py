@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
 from shared.connections.turns import OpenSyncState
-from shared.errors import AccessRefused, ServiceNowUnavailable
+from shared.errors import AccessRefused, InsufficientRights, ServiceNowUnavailable
 from shared.servicenow.states import phase_of
 from shared.tickets.deliver import failed
 from shared.tickets.model import Delivery, EventKind, Phase, Ticket
@@ -233,7 +233,7 @@ async def test_a_page_that_is_older_than_what_was_applied_since_turns_nothing_ba
 async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
     world = World()
     await world.tickets(2)
-    refusal = AccessRefused("insufficient_rights")
+    refusal = InsufficientRights()
     lost, refused = [
         await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True)) for _ in range(2)
     ]

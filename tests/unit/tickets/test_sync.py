@@ -15,6 +15,7 @@ from shared.connections.turns import OpenSyncState
 from shared.errors import (
     AccessRefused,
     AnswerTooLarge,
+    InsufficientRights,
     NoRoomForAnswer,
     QuotaExceeded,
     ServiceNowUnavailable,
@@ -304,7 +305,7 @@ async def test_the_first_answer_counts_when_a_connection_comes_back_to_its_insta
 
 async def test_a_failed_ticket_whose_record_exists_is_adopted() -> None:
     world = World()
-    refusal = AccessRefused("insufficient_rights")
+    refusal = InsufficientRights()
     ticket = await world.store.create_ticket(failed(new_ticket(START), refusal, START, unknown=True))
     world.servicenow.insert(record_for(ticket, sys_id="0" * 32, number="INC0000009"))
     own = world.servicenow.insert(record_for(ticket, state="2"))

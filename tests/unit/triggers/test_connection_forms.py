@@ -20,7 +20,7 @@ from shared.triggers.connection_forms import (
     configuration_body,
     configuration_values,
     connection_body,
-    form_faults,
+    connection_faults,
 )
 from shared.words.language import languages
 
@@ -50,7 +50,7 @@ def saved(body: dict[str, object]) -> Connection:
 def faults(body: dict[str, object]) -> dict[str, str]:
     with pytest.raises(FixRequest) as refused:
         read_connection_request(body)
-    return form_faults(ENGLISH, refused.value)
+    return connection_faults(ENGLISH, refused.value)
 
 
 def test_saving_what_is_shown_changes_nothing() -> None:
@@ -128,10 +128,10 @@ def test_each_fault_of_the_account_stands_at_its_field(field: str) -> None:
 
 
 def test_faults_without_a_place() -> None:
-    assert form_faults(ENGLISH, FixRequest("instance_not_allowed")) == {
+    assert connection_faults(ENGLISH, FixRequest("instance_not_allowed")) == {
         "instance": ENGLISH("error.instance_not_allowed.message")
     }
-    assert form_faults(ENGLISH, FixRequest("connection_not_found")) == {
+    assert connection_faults(ENGLISH, FixRequest("connection_not_found")) == {
         "": ENGLISH("error.connection_not_found.message")
     }
 
