@@ -34,24 +34,26 @@ from shared.outbound.repeating import read_again, short_wait
 from shared.outbound.transport import Limits, Request, Transport
 from shared.servicenow.answers import transaction_id_of, unusable_answer
 from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
+from shared.tickets.kinds import TicketTable
 
-type Subject = Literal[
-    "task",
-    "incident",
-    "change_request",
-    "sys_user",
-    "sys_user_group",
-    "sys_user_has_role",
-    "sys_choice",
-    "sys_properties",
-    "sys_db_object",
-    "oauth_entity",
-    "current_user",
-    "greeting",
-    "sign_in_page",
-    "oauth_token",
-    "oauth_revoke",
-]
+type Subject = (
+    TicketTable
+    | Literal[
+        "task",
+        "sys_user",
+        "sys_user_group",
+        "sys_user_has_role",
+        "sys_choice",
+        "sys_properties",
+        "sys_db_object",
+        "oauth_entity",
+        "current_user",
+        "greeting",
+        "sign_in_page",
+        "oauth_token",
+        "oauth_revoke",
+    ]
+)
 """What a request is about, in the log, in metrics and in spans: a table, or the name of an endpoint. No name that an
 answer holds can get there: each new one would be a time series of its own, and could say anything."""
 
