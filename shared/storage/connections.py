@@ -41,6 +41,9 @@ SYNC_KEY: Final = "sync"
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before this product: any time that is there is later."""
 
+_KINDS_OF_RELEASE_0_1: Final = frozenset({"incident", "change"})
+"""Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have a column of their
+own. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
 _KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
 
 
@@ -128,7 +131,7 @@ def connection_row(connection: Connection) -> Row:
             "client_id": connection.client_id,
             "integration_user": connection.integration_user,
             "portals": _portals_text(connection),
-            "kinds": _kinds_text(connection),
+            **_kind_columns(connection),
             "default_callers": _default_callers_text(connection),
             "former_instances": json.dumps(dict(connection.former_instances)) if connection.former_instances else None,
             "renamed_from": connection.renamed_from,
@@ -161,8 +164,8 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
     """Return the connection in a row of the table; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     columns = Columns(row)
     get, time = columns.get, columns.time
-    kinds, portals = get("kinds"), get("portals")
-    settings, default_callers = json_object(kinds), json_object(get("default_callers"))
+    settings = json_object(get("kinds")) | json_object(get("later_kinds"))
+    portals, default_callers = get("portals"), json_object(get("default_callers"))
     return Connection(
         connection_id=columns["PartitionKey"],
         display_name=get("display_name", columns["PartitionKey"]),
@@ -192,7 +195,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         last_error=_last_error(columns),
         former_instances=json_object(get("former_instances")),
         renamed_from=get("renamed_from"),
-        kept=columns.unknown | {"kinds": kinds, "portals": portals},
+        kept=columns.unknown | {"kinds": json.dumps(settings), "portals": portals},
         etag=_etag(row),
     )
 
@@ -243,10 +246,10 @@ def sync_state_of(row: Mapping[str, Any]) -> SyncState:
     )
 
 
-def _kinds_text(connection: Connection) -> str:
+def _kind_columns(connection: Connection) -> Row:
     """Return the settings of the kinds as JSON, with the kinds and members of another release as they were read.
 
-    Release 0.1 refuses a kind or a member that it does not know, so new ones go to a column of their own.
+    Release 0.1 refuses a member that it does not know, so new ones go to a column of their own.
     """
     read = json_object(connection.kept.get("kinds"))
     written = {
@@ -259,7 +262,12 @@ def _kinds_text(connection: Connection) -> str:
         }
         for kind, settings in connection.kinds.items()
     }
-    return json.dumps(read | written, ensure_ascii=False)
+    every = read | written
+    later = {kind: settings for kind, settings in every.items() if kind not in _KINDS_OF_RELEASE_0_1}
+    return {
+        "kinds": json.dumps({kind: every[kind] for kind in every if kind not in later}, ensure_ascii=False),
+        "later_kinds": json.dumps(later, ensure_ascii=False) if later else None,
+    }
 
 
 def _default_callers_text(connection: Connection) -> str | None:

@@ -39,7 +39,8 @@ def of_the_next_release(row: StoredRow) -> StoredRow:
         )
     if "kinds" in row:
         kinds = {kind: settings | {"next_member": [1]} for kind, settings in json.loads(row["kinds"]).items()}
-        changed["kinds"] = json.dumps(kinds | {"next_kind": {"enabled": True}})
+        changed["kinds"] = json.dumps(kinds)
+        changed["later_kinds"] = json.dumps({"next_kind": {"enabled": True}})
         changed["portals"] = json.dumps([*json.loads(row["portals"]), "next_portal"])
     return StoredRow(changed)
 

@@ -202,6 +202,16 @@ def test_the_release_before_reads_any_connection(connection: Connection) -> None
     assert [kind.value for kind in old.kinds] == [kind.value for kind in connection.kinds]
 
 
+def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know() -> None:
+    row = next(row for _, row, decode in READ if decode is connection_of)
+    connection = connection_of(row)
+    later = open_value(TicketKind, "later_kind")
+    written = StoredRow(connection_row(replace(connection, kinds={**connection.kinds, later: KindSettings()})))
+    assert old_connections.connection_of(written) == old_connections.connection_of(row)
+    assert json.loads(written["later_kinds"])["later_kind"]["enabled"] is True
+    assert "later_kinds" not in connection_row(connection)
+
+
 @given(st.builds(SyncState, watermark=st.none() | words, last_started_at=st.none() | moments))
 def test_the_release_before_reads_any_sync_state(state: SyncState) -> None:
     old = old_connections.sync_state_of(StoredRow(sync_state_row("contoso", state)))
@@ -233,7 +243,8 @@ def test_what_the_next_release_wrote_to_a_connection_is_kept() -> None:
         written = connection_row(replace(connection_of(read), display_name="changed"))
         assert written == {**written, "display_name": "changed", "of_the_next_release": "kept"}
         assert written["status"] == read["status"]
-        assert json.loads(written["kinds"]) == json.loads(read["kinds"])
+        for column in ("kinds", "later_kinds"):
+            assert json.loads(written[column]) == json.loads(read[column])
         assert json.loads(written["portals"]) == json.loads(read["portals"])
 
 
@@ -244,8 +255,8 @@ def test_an_administrator_changes_only_what_this_release_knows() -> None:
         replace(read, portals=(Portal.SECURITY,), kinds={kind: KindSettings(category="new") for kind in TicketKind})
     )
     assert json.loads(written["portals"]) == ["security", "next_portal"]
+    assert json.loads(written["later_kinds"]) == {"next_kind": {"enabled": True}}
     kinds = json.loads(written["kinds"])
-    assert kinds["next_kind"] == {"enabled": True}
     assert (kinds["change"]["category"], kinds["change"]["next_member"]) == ("new", [1])
 
 
