@@ -54,10 +54,10 @@ STATES: Final[Mapping[str, Mapping[str, State]]] = {
         "106": State("Resolved", Phase.RESOLVED),
         "107": State("Closed", Phase.CLOSED),
         # The four states of instances older than Madrid.
-        "1": State("Open", Phase.NEW),
-        "2": State("Known Error", Phase.IN_PROGRESS),
-        "3": State("Pending Change", Phase.ON_HOLD),
-        "4": State("Closed/Resolved", Phase.CLOSED),
+        "1": State("Open", Phase.NEW, legacy=True),
+        "2": State("Known Error", Phase.IN_PROGRESS, legacy=True),
+        "3": State("Pending Change", Phase.ON_HOLD, legacy=True),
+        "4": State("Closed/Resolved", Phase.CLOSED, legacy=True),
     },
     "sc_task": {
         "-5": State("Pending", Phase.ON_HOLD),

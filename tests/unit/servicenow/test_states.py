@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import TicketKind
-from shared.servicenow.states import ServiceNowStates, builtin_label, phase_of
+from shared.servicenow.states import STATES, ServiceNowStates, builtin_label, phase_of
 from shared.tickets.model import OPEN_PHASES, Phase
 
 
@@ -80,3 +80,4 @@ def test_the_usual_states_are_those_of_a_new_instance() -> None:
     assert states.usual(TicketKind.CHANGE)["-4"] == "Assess"
     assert states.phase(TicketKind.CHANGE, "-4") is Phase.IN_PROGRESS
     assert states.phase(TicketKind.INCIDENT, "-4") is Phase.UNMAPPED
+    assert [value for value, state in STATES["problem"].items() if not state.legacy][-1] == "107"
