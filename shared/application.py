@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
@@ -26,6 +26,7 @@ from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens
+from shared.connections.model import TicketKind
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
@@ -38,6 +39,7 @@ from shared.maintenance.serve import ConnectionWork
 from shared.outbound.transport import Transport
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
+from shared.servicenow.kinds import CREATING_ROLES
 from shared.servicenow.oauth import ServiceNowOAuth
 from shared.servicenow.transport import ServiceNowTransport
 from shared.settings import Settings, SettingsInvalid
@@ -80,6 +82,7 @@ class Application:
     check: ConnectionCheck
     tickets: TicketStore
     states: StateModel
+    creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
     creation: TicketCreation
     preview: TicketPreview
@@ -181,6 +184,7 @@ class Application:
             ),
             tickets=tickets,
             states=servicenow.states,
+            creating_roles=CREATING_ROLES,
             search=search,
             creation=creation,
             preview=TicketPreview(creation, record_fields),

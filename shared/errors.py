@@ -95,6 +95,7 @@ class Values(TypedDict, total=False):
         ticket_ids: Tickets that are not there.
         too_long_by: Characters by which the description is too long.
         user: ServiceNow user concerned.
+        wanted: Roles that are missing in ServiceNow, as people read them.
         choices: What a parameter may be.
     """
 
@@ -132,6 +133,7 @@ class Values(TypedDict, total=False):
     ticket_ids: Sequence[str]
     too_long_by: int
     user: str
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,8 +280,7 @@ def user_roles(
         case Unobserved():
             return unobserved(name, roles)
     if missing := [kind for kind in kinds if kind not in created and kind in roles.missing]:
-        wanted = "; ".join(", ".join(roles.missing[kind]) for kind in missing)
-        return finding(name, "missing", roles=_listed(roles.names), wanted=wanted)
+        return finding(name, "missing", roles=_listed(roles.names), wanted=roles.wanted(missing))
     return finding(name, "passed", roles=_listed(roles.names))
 
 
@@ -345,7 +344,9 @@ def create(
     if any(each.kind is kind for each in delivered):
         return finding(name, "by_tickets")
     if isinstance(roles, UserRoles):
-        return finding(name, "role_missing" if kind in roles.missing else "by_roles")
+        if kind in roles.missing:
+            return finding(name, "role_missing", wanted=roles.wanted([kind]))
+        return finding(name, "by_roles")
     return finding(name, "dry_run_needed")
 
 

@@ -7,7 +7,7 @@ None.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -92,6 +92,10 @@ class UserRoles:
 
     names: frozenset[str]
     missing: Mapping[TicketKind, Sequence[str]]
+
+    def wanted(self, kinds: Iterable[TicketKind]) -> str:
+        """Return the roles that are missing for these kinds, as people read them: one of each group is needed."""
+        return "; ".join(", ".join(self.missing[kind]) for kind in kinds)
 
 
 class ConnectionStore(Protocol):

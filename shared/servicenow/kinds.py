@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,14 +18,14 @@ class RecordKind:
     Attributes:
         urgency: The fields that give a record its priority.
         requester_field: The field that holds who asked.
-        creating_roles: Any of these, as well as *admin*, lets a user create records of the kind.
+        creating_roles: Any of these, as well as *admin*, lets a user create records of the kind; the usual one first.
         canceled_state: Raw state of a canceled record.
         closed_state: Raw state of a closed one.
     """
 
     urgency: Mapping[Priority, Mapping[str, str]]
     requester_field: str
-    creating_roles: frozenset[str]
+    creating_roles: tuple[str, ...]
     canceled_state: str
     closed_state: str
 
@@ -46,7 +46,7 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
             Priority.PLANNING: _by_impact_and_urgency("3", "3"),
         },
         requester_field="caller_id",
-        creating_roles=frozenset({"itil", "sn_incident_write"}),
+        creating_roles=("itil", "sn_incident_write"),
         canceled_state="8",
         closed_state="7",
     ),
@@ -59,13 +59,17 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
             Priority.PLANNING: {"priority": "5"},
         },
         requester_field="requested_by",
-        creating_roles=frozenset({"itil", "sn_change_write"}),
+        creating_roles=("itil", "sn_change_write"),
         canceled_state="4",
         # A new change has no way to *closed* that skips its approval.
         closed_state="4",
     ),
 }
 
+CREATING_ROLES: Final[Mapping[TicketKind, Sequence[str]]] = {
+    kind: each.creating_roles for kind, each in RECORD_KINDS.items()
+}
+"""For each kind of ticket, the roles of which any lets a user create it."""
 _ADMINISTRATOR: Final = "admin"
 """Lets a user create everything, and is too much for an integration user."""
 
@@ -75,9 +79,5 @@ def user_roles(names: Iterable[str]) -> UserRoles:
     held = frozenset(names)
     return UserRoles(
         held,
-        {
-            kind: sorted(each.creating_roles)
-            for kind, each in RECORD_KINDS.items()
-            if not held & {*each.creating_roles, _ADMINISTRATOR}
-        },
+        {kind: roles for kind, roles in CREATING_ROLES.items() if not held & {*roles, _ADMINISTRATOR}},
     )

@@ -42,8 +42,8 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before this product: any time that is there is later."""
 
 _KINDS_OF_RELEASE_0_1: Final = frozenset({"incident", "change"})
-"""Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have a column of their
-own. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
+"""Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have a column of
+their own. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
 _KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
 
 

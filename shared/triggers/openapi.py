@@ -74,7 +74,7 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
         "info": {
             "title": "ServiceNow tickets for Microsoft 365",
             "version": VERSION,
-            "description": "Creates ServiceNow incidents and change requests from Microsoft 365 security "
+            "description": "Creates ServiceNow tickets from Microsoft 365 security "
             "recommendations and shows where they stand. HEAD answers as GET does, without a body. A method that a "
             "path does not have gets 405 (method_not_allowed) with Allow, any other path 404 (page_not_found). "
             "Sentences are in English unless Accept-Language names another language that the connector has; "

@@ -121,6 +121,7 @@ async def _checklist(
         faults=faults or {},
         notice=call.query.get("done") if call.query.get("done") in {"saved", "authorized"} else None,
         redirect_uri=app.settings.redirect_uri,
+        creating_roles=app.creating_roles,
         egress_addresses=app.settings.egress_addresses,
         consent_days_left=None if shown is None else consent_days_left(shown, app.clock()),
         authorize_path=authorize_path(shown.connection_id) if shown is not None and may_authorize else None,

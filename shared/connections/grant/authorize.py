@@ -274,7 +274,11 @@ class ConnectionAuthorization:
         roles = await users.roles_of(connection, user.sys_id)
         if roles is not None and (missing := [kind for kind in enabled if kind in roles.missing]):
             raise FixConfiguration(
-                "authorization_create_refused", status=403, kinds=missing, connection_id=connection.connection_id
+                "authorization_create_refused",
+                status=403,
+                kinds=missing,
+                wanted=roles.wanted(missing),
+                connection_id=connection.connection_id,
             )
         if unreadable := [kind for kind in enabled if not await users.may_read(connection, kind)]:
             raise FixConfiguration(

@@ -322,7 +322,8 @@ def test_creating_without_a_dry_run() -> None:
     roles = user_roles({"sn_incident_write"})
     assert rules.create(TicketKind.INCIDENT, None, [DELIVERED], None).reason == "by_tickets"
     assert rules.create(TicketKind.INCIDENT, None, [], roles).reason == "by_roles"
-    assert rules.create(TicketKind.CHANGE, None, [DELIVERED], roles).reason == "role_missing"
+    missing = rules.create(TicketKind.CHANGE, None, [DELIVERED], roles)
+    assert (missing.reason, missing.values) == ("role_missing", {"wanted": "itil, sn_change_write"})
     assert rules.create(TicketKind.CHANGE, None, [DELIVERED], None).reason == "dry_run_needed"
     assert rules.create(TicketKind.CHANGE, None, [], SLOW).reason == "dry_run_needed"
 

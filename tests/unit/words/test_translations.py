@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.connections.model import TicketKind
 from shared.words.language import FOLDER, languages
 
 SHARED = FOLDER.parent.parent
@@ -34,6 +35,19 @@ def test_every_language_fills_in_the_same_values(code: str) -> None:
     texts = languages()[code].texts
     differing = [key for key, text in ENGLISH.items() if placeholders(texts[key]) != placeholders(text)]
     assert differing == []
+
+
+@pytest.mark.parametrize("code", languages())
+def test_a_text_names_a_kind_of_ticket_only_where_it_is_about_that_kind(code: str) -> None:
+    t = languages()[code]
+    names = {kind: t(f"kind.{kind}").lower() for kind in TicketKind}
+    naming = [
+        key
+        for key, text in t.texts.items()
+        for kind, name in names.items()
+        if name in re.sub(r"\w+_\w+", "", text.lower()) and not key.endswith(f".{kind}")
+    ]
+    assert naming == []
 
 
 def test_every_key_that_is_asked_for_exists() -> None:
