@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Self
 from weakref import WeakKeyDictionary
 
@@ -37,6 +36,7 @@ from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
 from shared.outbound.transport import Transport
+from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
 from shared.servicenow.kinds import CREATING_ROLES
@@ -65,7 +65,7 @@ from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class Application:
     """Everything a trigger can call."""
 

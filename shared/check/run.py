@@ -48,6 +48,7 @@ from shared.connections.turns import Turns
 from shared.errors import ConnectorError
 from shared.log import log_bug, log_event
 from shared.secret import Secret
+from shared.service import service
 from shared.tickets.model import Delivery, EventKind, Phase
 from shared.tickets.ports import TicketFilter, TicketStore
 
@@ -100,7 +101,7 @@ class CheckReport:
     left_open: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionCheck:
     """Checks connections.
 

@@ -29,6 +29,7 @@ from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
+from shared.service import service
 
 CONNECTIONS_MOST: Final = 1_000
 """Removed ones count, for their rows and tickets stay. What the timer and the pages do grows with their number."""
@@ -47,7 +48,7 @@ class Configured:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionConfiguration:
     """Creates and changes connections; see the module's description for what it promises.
 

@@ -11,6 +11,7 @@ from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import TokenSource
 from shared.errors import ConnectorError
 from shared.log import log_context
+from shared.service import service
 
 READ_S: Final = 8.0
 """A person waits for the page that shows them."""
@@ -54,7 +55,7 @@ class InstanceCatalogue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionOptions:
     """Reads what a connection's instance offers."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.clock import Clock
@@ -15,11 +15,12 @@ from shared.connections.model import Connection, ConnectionStatus, LastError, wi
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.errors import Failure
 from shared.log import log_event
+from shared.service import service
 
 NOT_REVOKED: Final = "revocation_failed"
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionRemoval:
     """Removes connections."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +24,7 @@ from shared.errors import (
     ServiceNowUnavailable,
 )
 from shared.log import log_event
+from shared.service import service
 
 NOTED_EVERY: Final = timedelta(minutes=1)
 """The same outcome again within this time is not written down."""
@@ -214,7 +215,7 @@ def _is_fresh(noted_at: datetime | None, now: datetime, every: timedelta) -> boo
     return noted_at is not None and now - noted_at < every
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionHealth:
     """Notes on the stored connection how calls to ServiceNow went, without a write on every call."""
 

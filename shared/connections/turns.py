@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +25,7 @@ from shared.connections.ports import ConnectionDirectory, ConnectionStore, RowCh
 from shared.connections.renaming import proved_address
 from shared.errors import StorageUnavailable, TryLater
 from shared.log import log_event
+from shared.service import service
 
 TRIES: Final = 5
 
@@ -62,7 +63,7 @@ class Turn:
         return self.sync.state
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class Turns:
     """The turns at connections.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -18,6 +17,7 @@ from shared.connections.ports import AuthorizationStore
 from shared.log import log_event
 from shared.maintenance.plan import Planner
 from shared.maintenance.serve import ConnectionWork
+from shared.service import service
 from shared.settings import Settings
 from shared.tickets.ports import IdempotencyStore
 
@@ -32,7 +32,7 @@ KEEP_RESERVATIONS: Final = timedelta(days=30)
 """Idempotency keys are remembered for so long."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class Maintenance:
     """Does what is due; see the module's description."""
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ from shared.connections.turns import Turn, Turns
 from shared.errors import ConnectionNotAuthorized, ConnectorError, FixConfiguration
 from shared.log import log_bug, log_context, log_event
 from shared.maintenance.due import due_at
+from shared.service import service
 from shared.settings import Settings
 from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
 from shared.tickets.deliver import PENDING_PAGE, DeliveryCounts, TicketDelivery, attempt_due_at
@@ -41,7 +42,7 @@ ON_DEMAND_S: Final = 20.0
 """A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionWork:
     """Does what is due on a connection; see the module's description."""
 

@@ -8,7 +8,7 @@ nor use up that request's time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from shared.clock import Clock
@@ -17,10 +17,11 @@ from shared.connections.ports import TokenSource
 from shared.errors import AccessTokenRefused, NewAccessTokenRefused, ServiceNowUnavailable
 from shared.outbound.answers import Answer
 from shared.secret import Secret
+from shared.service import service
 from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class AuthorizedTransport:
     """Sends requests to connections' instances with their access tokens."""
 
@@ -87,7 +88,7 @@ class AuthorizedTransport:
         return await self.transport.send(replace(request, access_token=token), interpret)
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class _GivenToken:
     """Implements :class:`shared.connections.ports.TokenSource` with one token."""
 

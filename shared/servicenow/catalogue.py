@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import Connection, TicketKind
 from shared.connections.options import Choice
 from shared.errors import AccessRefused
+from shared.service import service
 from shared.servicenow.queries import all_of, condition, one_of, ordered
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import Row, TableApi
@@ -21,7 +21,7 @@ _LANGUAGE: Final = "en"
 """The API answers values for every language; labels in the base language are there on every instance."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ServiceNowCatalogue:
     """Implements :class:`shared.connections.options.InstanceCatalogue`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, TypeGuard
 from urllib.parse import urlencode
 
@@ -15,6 +14,7 @@ from shared.errors import AnswerIncomplete, ConnectorError, NotTheApi, Reauthori
 from shared.log import log_context
 from shared.outbound.answers import Answer
 from shared.secret import Secret
+from shared.service import service
 from shared.servicenow.answers import common_error
 from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport
 
@@ -44,7 +44,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 """What fits an Authorization header."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ServiceNowOAuth:
     """Implements :class:`shared.connections.ports.AuthorizationServer`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import batched
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
@@ -38,6 +38,7 @@ from shared.errors import (
 from shared.outbound.answers import Answer, date_of, whole_number
 from shared.outbound.failures import Reason
 from shared.secret import Secret
+from shared.service import service
 from shared.servicenow.answers import common_error, result_of
 from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.kinds import RECORD_KINDS
@@ -91,7 +92,7 @@ _REACH_OF_OBSTACLE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ServiceNowProbe:
     """Implements :class:`shared.check.observations.InstanceProbe`."""
 

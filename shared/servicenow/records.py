@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import batched, pairwise
@@ -21,6 +21,7 @@ from shared.errors import (
     RecordsHidden,
 )
 from shared.outbound.answers import whole_number
+from shared.service import service
 from shared.servicenow.answers import unusable_answer
 from shared.servicenow.fields import date_time_of, record_fields, time_text_of
 from shared.servicenow.queries import (
@@ -70,7 +71,7 @@ CORRELATION_ID_MAX_LENGTH: Final = 100
 """Length of ServiceNow's ``correlation_id`` (ServiceNow §5.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ServiceNowRecords:
     """Implements :class:`shared.tickets.ports.TicketRecords`."""
 

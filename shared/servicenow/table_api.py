@@ -12,6 +12,7 @@ from shared.connections.model import Connection
 from shared.errors import AnswerIncomplete
 from shared.outbound.answers import Answer
 from shared.secret import Secret
+from shared.service import service
 from shared.servicenow.answers import is_no_record_found, result_of, total_count_of, unusable_answer
 from shared.servicenow.authorized import AuthorizedTransport
 from shared.servicenow.transport import ServiceNowRequest, Subject
@@ -85,7 +86,7 @@ class Page:
     total_count: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TableApi:
     """Calls the Table API. Every method raises what :func:`shared.servicenow.answers.result_of` raises."""
 

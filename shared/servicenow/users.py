@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import Connection, TicketKind
@@ -11,6 +10,7 @@ from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import AccessRefused, FixConfiguration, InstanceClosed
 from shared.outbound.answers import Answer
 from shared.secret import Secret
+from shared.service import service
 from shared.servicenow.answers import result_of
 from shared.servicenow.kinds import user_roles
 from shared.servicenow.queries import CURRENT_USER, all_of, condition, is_safe_value, next_by, one_of
@@ -30,7 +30,7 @@ _NOBODY: Final = "0" * 32
 """A sys_id that no record has."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ServiceNowUsers:
     """Implements :class:`shared.connections.ports.UserDirectory`."""
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from shared.clock import Clock, system_clock
 from shared.errors import RowUnreadable
 from shared.log import log_event
+from shared.service import service
 
 type Row = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ class UnreadableRow:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class RowReader:
     """Reads rows and remembers those that make no sense, for ``/api/status`` and the log."""
 

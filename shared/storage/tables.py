@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -21,6 +20,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.errors import StorageUnavailable
 from shared.log import log_event
+from shared.service import service
 from shared.settings import Settings
 from shared.storage.entity_transactions import EntityTransactions, PipelineStart
 
@@ -40,7 +40,7 @@ _TRY_AGAIN: Final = frozenset({408, 429})
 _REFUSED_BY_POLICY: Final = "ForbiddenByGovernancePolicy"
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class Tables:
     """Clients of the product's tables; they share one connection pool."""
 

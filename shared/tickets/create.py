@@ -27,6 +27,7 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.log import log_context, log_event
+from shared.service import service
 from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.identity import key_hash, new_ticket_id, request_hash
@@ -59,7 +60,7 @@ class Creation:
     warnings: Sequence[TicketWarning] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketCreation:
     """Creates tickets; see the module's description for what it promises."""
 

@@ -36,6 +36,7 @@ from shared.errors import (
     TryLater,
 )
 from shared.log import log_context, log_event
+from shared.service import service
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
 from shared.tickets.addresses import real_address
 from shared.tickets.kinds import KINDS
@@ -225,7 +226,7 @@ class DeliveryCounts:
                 self.postponed += 1
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketDelivery:
     """Delivers tickets; see the module's description for what it promises."""
 

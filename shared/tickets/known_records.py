@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.connections.model import Connection
+from shared.service import service
 from shared.tickets.model import Delivery, Phase
 from shared.tickets.ports import TicketFilter, TicketStore
 
@@ -15,7 +16,7 @@ LOOKED_THROUGH: Final = 500
 """The newest tickets may belong to other instances."""
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketsKnownRecords:
     """Implements :class:`shared.connections.ports.KnownRecords`."""
 

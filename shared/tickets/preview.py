@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import KindSettings
+from shared.service import service
 from shared.tickets.create import TicketCreation
 from shared.tickets.model import Requester, Ticket
 from shared.tickets.requests import TicketRequest
@@ -32,7 +33,7 @@ class Preview:
         return " ".join(sorted(keys_of(self.warnings)))
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketPreview:
     """Shows what a request would become."""
 

@@ -17,6 +17,7 @@ from shared.connections.directory import Place, SyncState
 from shared.connections.model import Connection
 from shared.connections.turns import OpenSyncState
 from shared.errors import FixConfiguration, NoAnswerInTime, RecordsHidden, ServiceNowUnavailable
+from shared.service import service
 from shared.tickets.identity import creation_time_of, first_id_of
 from shared.tickets.model import CORRELATION_PREFIX, Delivery, Record, Ticket
 from shared.tickets.ports import BEFORE_ANY_SYS_ID, TicketRecords, TicketStore
@@ -104,7 +105,7 @@ def is_reconciliation_due(state: SyncState, now: datetime, at: time) -> bool:
     return reconciliation_due_at(state, now, at) == now
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketReconciliation:
     """Compares both sides completely; see the module's description."""
 

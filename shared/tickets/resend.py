@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, RowUnreadable
+from shared.service import service
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter, TicketStore
@@ -52,7 +53,7 @@ class ResentTicket:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketResending:
     """Sends failed tickets again; see the module's description."""
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore
+from shared.service import service
 from shared.tickets.identity import connection_digits, connection_digits_of
 from shared.tickets.model import Ticket
 from shared.tickets.ports import TicketStore
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketSearch:
     """Finds tickets; remembers which connection a hash belongs to, for ids of connections never change."""
 

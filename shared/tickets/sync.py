@@ -26,6 +26,7 @@ from shared.errors import (
     ServiceNowUnavailable,
     StorageUnavailable,
 )
+from shared.service import service
 from shared.telemetry import CHANGES_APPLIED
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.model import TIME_FORMAT, Delivery, Record, Ticket, time_of
@@ -183,7 +184,7 @@ class _Progress:
         return with_step(replace(state, resume_at=self.place if self.place != Place() else None), self.step, now)
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TicketSync:
     """Brings the state of tickets back; see the module's description."""
 

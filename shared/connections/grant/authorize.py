@@ -47,6 +47,7 @@ from shared.connections.turns import Turns
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.log import log_context, log_event
 from shared.secret import Secret
+from shared.service import service
 
 AUTHORIZATION_LASTS_S: Final = 600
 _STATE: Final = re.compile(r"[0-9a-f]{64}")
@@ -78,7 +79,7 @@ class AuthorizationStart:
     cookie: BrowserCookie
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class ConnectionAuthorization:
     """Begins and completes authorizations; see the module's description for what it promises."""
 

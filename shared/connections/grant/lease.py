@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from shared.clock import steady_clock_s
@@ -14,6 +13,7 @@ from shared.connections.held_lease import LEASE_S, HeldLease, renewed
 from shared.connections.ports import LeaseStore
 from shared.errors import StorageUnavailable, TryLater
 from shared.log import log_event
+from shared.service import service
 
 TOKENS: Final = "tokens"
 """Purpose of the lease of whoever writes a connection's tokens."""
@@ -22,7 +22,7 @@ WAIT_S: Final = 20.0
 POLL_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class Lease:
     """The leases of one purpose, one for each connection.
 

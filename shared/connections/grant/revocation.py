@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from shared.connections.grant.secret_names import access_token_name, refresh_token_name
 from shared.connections.model import Connection
@@ -17,9 +16,10 @@ from shared.connections.ports import AuthorizationServer, ConnectionStore, Secre
 from shared.errors import ConnectorError
 from shared.log import log_event
 from shared.secret import Secret
+from shared.service import service
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class TokenRevocation:
     """Revokes tokens, as far as ServiceNow answers and nobody else needs them."""
 

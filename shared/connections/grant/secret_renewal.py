@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore, SecretStore
 from shared.errors import ConnectorError
 from shared.log import log_event
+from shared.service import service
 
 _WITHOUT_SECRETS: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
@@ -46,7 +47,7 @@ def is_renewal_due(connection: Connection, now: datetime, lifetime: timedelta) -
     return renewal_due_at(connection, now, lifetime) == now
 
 
-@dataclass(frozen=True, slots=True)
+@service
 class SecretRenewal:
     """Renews the secrets of connections.
 
