@@ -14,7 +14,7 @@ WORKERS ?= auto
 .DEFAULT_GOAL := help
 .PHONY: run test test-sandbox faults check bench screenshots openapi help setup lint types imports policies
 
-run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: leave after the job)
+run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: exit after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
 
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)

@@ -1,5 +1,5 @@
 """The world around the product, on one machine: ServiceNow, Key Vault, managed identity, storage, a Functions host.
 
-Each part is a process of its own and speaks the protocol of what it stands for; the product sees no difference
-and never imports anything from here.
+Each part runs as its own process and speaks the protocol of the service that it replaces. The product sees no
+difference and never imports anything from here.
 """

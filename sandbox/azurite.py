@@ -12,14 +12,14 @@ from sandbox.processes import LOOPBACK, Process, Processes, SandboxError
 
 PROGRAM = Path(__file__).parent.parent / ".sandbox" / "node_modules" / ".bin" / "azurite"
 ACCOUNT_KEY = base64.b64encode(b"the one key of every account of the sandbox").decode()
-"""Only for a connection string, which the Functions host may want; the product uses access tokens."""
+"""For connection strings, which the Functions host may need; the product uses access tokens."""
 _SERVICES = ("Blob", "Queue", "Table")
 _LISTENING = r"^Azurite {service} service is successfully listening at https://[^:]+:(\d+)"
 
 
 @dataclass(frozen=True)
 class StorageAccount:
-    """A storage account of a running Azurite; accounts see nothing of each other."""
+    """A storage account of a running Azurite; accounts share no data."""
 
     name: str
     blob_url: str
@@ -42,7 +42,7 @@ class Azurite:
     Attributes:
         process: Its process.
         ports: Port by service: ``Blob``, ``Queue``, ``Table``.
-        accounts: Names of the accounts it was started with.
+        accounts: Names of the accounts that it started with.
     """
 
     process: Process
@@ -79,8 +79,8 @@ def start_azurite(
     It accepts any access token whose audience, issuer and times are right (``--oauth basic``), and the accounts' key.
 
     Args:
-        processes: What it belongs to.
-        certificates: Its TLS certificate.
+        processes: The group of processes that it joins.
+        certificates: The files of its TLS certificate.
         accounts: Names of its accounts.
         ports: For blobs, queues and tables; 0 lets the system choose.
 

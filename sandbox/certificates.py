@@ -21,10 +21,10 @@ class Certificates:
     """Where to find the files.
 
     Attributes:
-        authority: The authority's certificate, PEM: what a client has to trust (``SSL_CERT_FILE``).
+        authority: The authority's certificate, PEM, which clients must trust (``SSL_CERT_FILE``).
         chain: The servers' certificate with its chain, PEM, for ``localhost``, ``127.0.0.1`` and ``::1``.
         key: The servers' private key, PEM.
-        token_key: The RSA private key, PEM, with which the managed identity signs access tokens.
+        token_key: The managed identity's RSA private key, PEM, for signing access tokens.
     """
 
     authority: Path
@@ -34,7 +34,7 @@ class Certificates:
 
 
 def ensure_certificates(directory: Path = DIRECTORY) -> Certificates:
-    """Return the files of ``directory``, made first where they are missing.
+    """Return the files of ``directory``; make them first if they are missing.
 
     Processes may call this at the same time: the directory appears complete or not at all, and the first one wins.
     """

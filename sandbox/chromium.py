@@ -7,7 +7,7 @@ import shutil
 from playwright.sync_api import Browser, Playwright
 
 NAMES = ("chromium", "chromium-browser")
-"""What distributions call the program."""
+"""Names that distributions give to the program."""
 SIGN_IN_PAGE = "/.auth/login/aad"
 _OPTIONS = (
     "--disable-background-networking",
@@ -27,5 +27,5 @@ def find_chromium() -> str | None:
 
 
 def start_chromium(playwright: Playwright, program: str) -> Browser:
-    """Start Chromium without a window, and without anything it asks the network for by itself."""
+    """Start Chromium without a window and without its own background network requests."""
     return playwright.chromium.launch(executable_path=program, args=list(_OPTIONS))

@@ -1,4 +1,4 @@
-"""Lets a Functions host's product live at another time than the machine: leases, back-off and days pass at once.
+"""Gives the product in a Functions host a clock of its own: leases, back-off and days can pass at once.
 
 The product is unchanged: :func:`install` runs in the worker before the app is imported, and replaces the clocks that
 the product reads. Sleeping, time limits and other programs' clocks stay as they are.
@@ -15,33 +15,33 @@ from pathlib import Path
 from typing import Self
 
 SETTING = "SANDBOX_CLOCK_SHIFT_FILE"
-"""The app setting that names a host's file."""
+"""The app setting that names the host's clock file."""
 START_UP = f"{__name__}:install"
-"""What the host's option ``--start-up`` takes."""
+"""The value for the host's option ``--start-up``."""
 
 _NUMBERS = struct.Struct("dd")
 
 
 @dataclass(frozen=True)
 class ClockShift:
-    """How far a host's product is from the machine's time: two numbers in a file, which both sides look at."""
+    """The difference between the product's clocks and the machine's: two numbers in a file that both sides read."""
 
     file: Path
 
     @classmethod
     def create(cls, file: Path, *, ahead_s: float = 0.0) -> Self:
-        """Begin with a clock that is this many seconds ahead; the file is changed in place when it is there."""
+        """Begin with a clock that is this many seconds ahead; an existing file is changed in place."""
         shift = cls(file)
         shift._write(ahead_s, 0.0)
         return shift
 
     def set_ahead(self, seconds: float) -> None:
-        """Set the clock forward, or back when negative, as whoever corrects a clock does."""
+        """Set the clock forward, or back if negative, as an administrator or a time service does."""
         ahead_s, passed_s = _read(self.file.read_bytes())
         self._write(ahead_s + seconds, passed_s)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, by the clock that can be set and by the one that nobody sets."""
+        """Let time pass on both clocks: the wall clock and the monotonic one."""
         ahead_s, passed_s = _read(self.file.read_bytes())
         self._write(ahead_s + seconds, passed_s + seconds)
 
@@ -54,7 +54,7 @@ class ClockShift:
 
 
 def install() -> None:
-    """Shift the clocks of the product that is about to be imported by what the file of this host says."""
+    """Shift the clocks by the numbers in this host's file; call it before the product is imported."""
     clock = importlib.import_module("shared.clock")
     system_clock, steady_clock_s = clock.system_clock, clock.steady_clock_s
     # Open for the life of the worker: the product asks for the time dozens of times in a request.

@@ -1,4 +1,4 @@
-"""A connection with tickets in every state a person can meet, in English or Japanese: for screenshots and tests."""
+"""A connection with tickets in every state that a user can see, in English or Japanese: for screenshots and tests."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TABLES = {"incident": "incident", "change": "change_request"}
 
 @dataclass(frozen=True)
 class Story:
-    """A ticket and what ServiceNow's people make of it.
+    """A ticket and what the agents in ServiceNow do with it.
 
     Attributes:
         due_in_days: Days from today, or None for no due date.
-        steps: What an agent writes to the record, one write after the other; `_APPROVED` is an approver's doing.
+        steps: What an agent writes to the record, one write after the other; for `_APPROVED`, an approver approves.
         refused: ServiceNow refuses it when it is created.
     """
 
@@ -296,11 +296,11 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         },
     },
 }
-"""Settings of the connection that go with the stories."""
+"""The connection's settings for the stories."""
 
 
 def register_client(host: FunctionsHost, control: ControlClient) -> dict[str, str]:
-    """Register the app in ServiceNow; returns the row with ``client_id`` and ``client_secret``."""
+    """Register the app in ServiceNow; return the row with ``client_id`` and ``client_secret``."""
     return control.create_oauth_client("Microsoft 365 tickets", f"{host.public_url}/api/oauth/callback")
 
 
@@ -334,10 +334,10 @@ def connect(
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:
-    """Create the tickets of the stories over the HTTP API, let agents work on them, and bring their states back.
+    """Create the tickets of the stories over the HTTP API, let agents work on them, and sync their states.
 
     Returns:
-        The tickets as the API has them, in the order of the stories.
+        The tickets as the API returns them, in the order of the stories.
     """
     with (
         ControlClient(servicenow.url) as control,

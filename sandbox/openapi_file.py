@@ -1,4 +1,4 @@
-"""``make openapi``: the OpenAPI document as a file, for people and tools that have no running app."""
+"""``make openapi``: writes the OpenAPI document to a file, for people and tools without a running app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person at the portal: signs in where the Functions host asks for it, then uses the app as a browser would."""
+"""A person at the portal: signs in when the Functions host asks for it, then uses the app as a browser would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT_S = 30.0
 
 
 class UnexpectedAnswerError(Exception):
-    """The app answered otherwise than the person could expect; the text holds the answer."""
+    """The app gave an unexpected answer; the text holds it."""
 
 
 class PortalUser:
@@ -44,11 +44,11 @@ class PortalUser:
         self._client.close()
 
     def visit(self, address: str) -> httpx.Response:
-        """Open an address of the app and return its answer, redirects not followed."""
+        """Open an address of the app and return its answer, without following redirects."""
         return self._send("GET", address)
 
     def come_back(self, callback: str) -> httpx.Response:
-        """Open the address that ServiceNow redirects to, and return the answer of the one that it leads to."""
+        """Open the address that ServiceNow redirects to, follow its redirect, and return the answer."""
         moved = self.visit(callback)
         return self.visit(moved.headers["Location"]) if moved.is_redirect else moved
 
@@ -69,10 +69,10 @@ class PortalUser:
     def _send(
         self, method: str, address: str, *, headers: dict[str, str] | None = None, **content: Any
     ) -> httpx.Response:
-        """Send the cookies and keep those of the answer.
+        """Send the cookies, and keep those of the answer.
 
-        httpx's own jar drops a cookie with an empty ``domain=``, which the host always writes (Functions host §P21) and
-        browsers overlook.
+        The host always writes an empty ``domain=`` (Functions host §P21). Browsers ignore it, but httpx's own jar
+        drops the cookie.
         """
         cookie = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         answer = self._client.request(method, address, headers={**(headers or {}), "Cookie": cookie}, **content)

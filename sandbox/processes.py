@@ -1,4 +1,4 @@
-"""Starts the parts of the sandbox as child processes, waits until they are ready, and ends every one of them."""
+"""Starts the parts of the sandbox as child processes, waits until they are ready, and ends them all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _GRACE_S = 2.0
 _POLL_S = 0.02
 _TAIL_LINES = 15
 _SERVER_PORTS = range(20_000, 32_768)
-"""Below those that systems give to outgoing connections, which could take a port before its server does."""
+"""Below the range for outgoing connections: one of those could take a port before its server does."""
 
 
 class SandboxError(Exception):
-    """The sandbox cannot do what was asked; the text says why and what to do."""
+    """The sandbox cannot do it; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Process:
     """A running part.
 
     Attributes:
-        name: What a person calls it.
-        popen: The process; it leads a process group of its own.
-        log: File that receives what it prints.
+        name: Its name for people.
+        popen: The process; it leads its own process group.
+        log: The file with its output.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Process:
     log: Path
 
     def text(self) -> str:
-        """Return what it has printed so far."""
+        """Return its output so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def tail(self) -> str:
-        """Return the last lines it printed, indented."""
+        """Return the last lines of its output, indented."""
         lines = self.text().splitlines()[-_TAIL_LINES:]
         return "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
 
     def raise_if_ended(self) -> None:
-        """Raise :class:`SandboxError` with its last lines when it is no longer running."""
+        """Raise :class:`SandboxError` with its last lines if it is no longer running."""
         status = self.popen.poll()
         if status is not None:
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
@@ -95,9 +95,9 @@ class Processes:
         """Start a part.
 
         Args:
-            name: What a person calls it; also the stem of its log file's name.
+            name: Its name for people; also the stem of its log file's name.
             command: Program and arguments.
-            environment: Variables to set on top of this process's own.
+            environment: Variables to add to this process's own.
 
         Raises:
             SandboxError: The program is not installed.
@@ -120,10 +120,10 @@ class Processes:
         return process
 
     def wait_until[T](self, process: Process, ready: Callable[[], T | None], *, within_s: float = 30.0) -> T:
-        """Return the first thing that ``ready`` gives.
+        """Call ``ready`` until it returns something, and return that.
 
         Raises:
-            SandboxError: The part ended, or gave nothing in time; the text holds its last lines.
+            SandboxError: The part ended or was not ready in time; the text holds its last lines.
         """
         deadline = time.monotonic() + within_s
         while (answer := ready()) is None:
@@ -136,25 +136,25 @@ class Processes:
         return answer
 
     def wait_for_port(self, process: Process, port: int, *, within_s: float = 30.0) -> None:
-        """Return when the part accepts connections; raises as :meth:`wait_until`."""
+        """Wait until the part accepts connections; raises as :meth:`wait_until`."""
         self.wait_until(process, lambda: accepts_connections(port) or None, within_s=within_s)
 
     def wait_for_line(self, process: Process, pattern: str, *, within_s: float = 30.0) -> re.Match[str]:
-        """Return the first match in what the part prints; raises as :meth:`wait_until`."""
+        """Wait for the first match in the part's output and return it; raises as :meth:`wait_until`."""
         expression = re.compile(pattern, re.MULTILINE)
         return self.wait_until(process, lambda: expression.search(process.text()), within_s=within_s)
 
     def raise_if_any_ended(self) -> None:
-        """Raise :class:`SandboxError` when a part has ended by itself."""
+        """Raise :class:`SandboxError` if a part has ended unexpectedly."""
         for process in self._running:
             process.raise_if_ended()
 
     def stop(self, process: Process) -> None:
-        """End a part, politely first, and wait for it."""
+        """End a part, with SIGTERM first, and wait for it."""
         self._end([process])
 
     def kill(self, process: Process) -> None:
-        """End a part with SIGKILL, as a crash would, and wait for it."""
+        """End a part with SIGKILL, as in a crash, and wait for it."""
         _signal(process, signal.SIGKILL)
         process.popen.wait()
         self._forget(process)
@@ -172,7 +172,7 @@ class Processes:
                 self._forget(process)
 
     def _forget(self, process: Process) -> None:
-        with contextlib.suppress(ProcessLookupError):  # what the part itself may have left behind
+        with contextlib.suppress(ProcessLookupError):  # processes that the part may have left behind
             os.killpg(process.popen.pid, signal.SIGKILL)
         self._running.remove(process)
         self._tell_reaper(f"-{process.popen.pid}")
@@ -192,7 +192,7 @@ def accepts_connections(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing uses at the moment, and that no outgoing connection will take."""
+    """Return a loopback port that is free now and that no outgoing connection will take."""
     while True:
         port = random.choice(_SERVER_PORTS)  # noqa: S311 - no secret
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -201,15 +201,15 @@ def free_port() -> int:
 
 
 def require_free_port(port: int, wanted_by: str) -> None:
-    """Raise :class:`SandboxError` when a fixed port is taken."""
+    """Raise :class:`SandboxError` if a fixed port is taken."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only waits for stragglers is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise SandboxError(
                 f"Port {port}, wanted by {wanted_by}, is in use, most likely by another sandbox. "
-                "End that one, or run beside it: .venv/bin/python -m sandbox.run --beside DIRECTORY"
+                "End it, or run beside it: .venv/bin/python -m sandbox.run --beside DIRECTORY"
             ) from error
 
 

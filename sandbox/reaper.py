@@ -1,8 +1,8 @@
-"""Ends what a process started when that process is gone, however it went (also by SIGKILL).
+"""Ends the processes that an owner started when the owner is gone, even after SIGKILL.
 
-Run with a pipe as standard input, on which the owner writes ``+<pid>`` for each process group it starts and ``-<pid>``
-for each that it has seen end. The end of the pipe means that the owner is gone: what is left is terminated, and killed
-two seconds later.
+Its standard input is a pipe. The owner writes ``+<pid>`` for each process group that it starts, and ``-<pid>`` for each
+that it has seen end. When the pipe closes, the owner is gone: the remaining groups are terminated, and killed two
+seconds later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GRACE_S = 2.0
 
 
 def main() -> None:
-    """Follow the pipe to its end, then end what is left."""
+    """Read the pipe to its end, then end the remaining groups."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     left: set[int] = set()

@@ -1,4 +1,4 @@
-"""``make run``: starts the whole world, does the main job once, and stays up to be clicked through."""
+"""``make run``: starts the whole world, does the main job once, and stays up so that you can try it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _WATCH_S = 0.5
 
 
 def main() -> None:
-    """Run the sandbox; the exit status is 0 only if every step of the walk-through held."""
+    """Run the sandbox; the exit status is 0 only if every step of the walk-through succeeded."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.run", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="leave after the walk-through")
+    parser.add_argument("--once", action="store_true", help="exit after the walk-through")
     parser.add_argument(
         "--beside",
         type=Path,
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _run(directory: Path, ports: Ports, *, once: bool) -> None:
-    # Nothing else outlives a run, so neither may a past run's timer locks.
+    # Nothing else outlives a run, so a past run's timer locks must not either.
     shutil.rmtree(directory, ignore_errors=True)
     print("Starting ServiceNow, storage, Key Vault, managed identity and the Functions host ...", flush=True)
     with running_world(directory, ports) as world:
@@ -70,7 +70,7 @@ def _show_around(world: World, host: FunctionsHost) -> None:
     tenant = Tenant.read(PEOPLE_FILE)
     lines = [
         "",
-        "Every step held. The sandbox stays up; Ctrl-C ends it.",
+        "Every step succeeded. The sandbox stays up; Ctrl-C ends it.",
         "",
         "Addresses",
         f"  Portal pages           {host.public_url}/",
@@ -78,7 +78,7 @@ def _show_around(world: World, host: FunctionsHost) -> None:
         f"  HTTP API description   {host.public_url}/api/openapi.json",
         f"  Key Vault              {world.key_vaults.urls[0]}",
         f"  Table Storage          {world.azurite.account(ACCOUNT).tables_url}",
-        "  Timer                  runs each full minute",
+        "  Timer                  runs every full minute",
         "",
         "People at the portal (pick one on its sign-in page, no password)",
         *(f"  {person.name:22} {', '.join(person.roles) or 'no role'}" for person in tenant.people),

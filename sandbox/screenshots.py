@@ -1,4 +1,4 @@
-"""``make screenshots``: pictures of every page, in every language and both themes, into ``docs/images``."""
+"""``make screenshots``: takes pictures of every page, in every language and both themes, for ``docs/images``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEIGHTS: Final = {WIDE: 800, NARROW: 740}
 
 @dataclass(frozen=True)
 class Stage:
-    """What the pictures of one language show.
+    """What the pictures in one language show.
 
     Attributes:
         empty: An app that nobody has connected yet.
@@ -41,20 +41,20 @@ class Stage:
     tickets: Sequence[Mapping[str, Any]]
 
     def ticket(self, phase: str | None) -> str:
-        """Return the address of the newest ticket in that phase; without one, of the newest that was refused."""
+        """Return the address of the newest ticket in a phase; without a phase, of the newest refused ticket."""
         newest_first = reversed(self.tickets)
         return next(f"/tickets/{each['ticket_id']}" for each in newest_first if each["phase"] == phase)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One page to be taken.
+    """A page to photograph.
 
     Attributes:
-        name: Of the file, before language and theme.
-        path: Where the page is.
+        name: The file's name, before language and theme.
+        path: The page's path.
         act: What a person does there before the picture is taken.
-        narrow: Whether it is taken once more as on a telephone.
+        narrow: Whether to take it a second time, as on a phone.
         empty: Whether nobody has connected the app yet.
     """
 

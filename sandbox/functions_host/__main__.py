@@ -1,7 +1,7 @@
 """One Functions host as a process: ``python -m sandbox.functions_host --app DIRECTORY --port NUMBER``.
 
 When the port is open, one line ``Functions host is listening on http://…`` is printed on standard output.
-SIGINT and SIGTERM stop it and give its timers' locks back; SIGUSR1 kills its worker, failing every call in flight.
+SIGINT and SIGTERM stop it and release its timers' locks; SIGUSR1 kills its worker, so every call in flight fails.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _ACTIONS: dict[str, UnauthenticatedAction] = {
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.functions_host", description=__doc__)
-    parser.add_argument("--app", type=Path, required=True, help="folder of function_app.py and host.json")
+    parser.add_argument("--app", type=Path, required=True, help="folder with function_app.py and host.json")
     parser.add_argument("--port", type=int, default=7071)
-    parser.add_argument("--storage", type=Path, help="directory shared by the hosts of one app; memory when left out")
+    parser.add_argument("--storage", type=Path, help="directory shared by the hosts of one app; without it, memory")
     parser.add_argument("--people", type=Path, help="JSON file of the people and applications that can sign in")
     parser.add_argument("--authentication", choices=["off", *_ACTIONS], default="off")
     parser.add_argument(
         "--excluded-path", action="append", default=[], help="a path, or /folder/*, without authentication"
     )
-    parser.add_argument("--settings", type=Path, help="a local.settings.json; the host reads none by itself")
+    parser.add_argument("--settings", type=Path, help="a local.settings.json; no such file is read without this option")
     parser.add_argument("--host-id", help="hosts with one id and storage share locks and keys")
     parser.add_argument("--sys-path-order", choices=["development", "managed"], default="development")
     parser.add_argument("--behind-front-end", action="store_true", help="believe X-Forwarded-Proto, Disguised-Host")
@@ -55,7 +55,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     authentication = None
     if options.authentication != "off":
         authentication = AuthenticationOptions(

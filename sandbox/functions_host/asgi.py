@@ -1,4 +1,4 @@
-"""The interface between the server, App Service Authentication and the host: ASGI, as far as it is used here."""
+"""The interface between the server, App Service Authentication and the host: the part of ASGI that is used here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def raw_path(scope: Scope) -> bytes:
-    """Return the path as it was sent; some in-process clients give it only decoded."""
+    """Return the path as it was sent; some in-process clients give only the decoded one."""
     raw: bytes | None = scope.get("raw_path")
     return raw.partition(b"?")[0] if raw else quote(scope["path"]).encode()
 
@@ -27,14 +27,14 @@ async def read_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise ConnectionError("the client went away while it sent the body")
+            raise ConnectionError("the client disconnected while it was sending the body")
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
 async def send_response(response: Response, send: Send, *, method: str) -> None:
-    """Send an answer; HEAD gets no body."""
+    """Send an answer; without its body for HEAD."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})

@@ -1,8 +1,8 @@
-"""App Service Authentication as a layer of its own in front of the host: who may come in, and as whom.
+"""App Service Authentication as a layer in front of the host: who may come in, and as whom.
 
-It signs people in on a page where one picks who to be, sets the ``X-MS-CLIENT-PRINCIPAL`` headers as the platform does
-for Entra ID, and drops the same headers from outside. Nothing behind it changes: without this layer the host passes
-such headers on unchanged (Functions host §A7).
+It has a sign-in page where you pick who you are. It sets the ``X-MS-CLIENT-PRINCIPAL`` headers as the platform does
+for Entra ID, and drops the same headers from outside. Without this layer the host passes such headers on unchanged
+(Functions host §A7).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sandbox.functions_host.routing import BadPathError, decode_path
 
 SESSION_COOKIE = "AppServiceAuthSession"
 SESSION_S = 8 * 3600
-"""Seconds a session lasts, as the platform's does by default."""
+"""How long a session lasts, in seconds: the platform's default."""
 
 LOGIN_PATH = "/.auth/login/aad"
 LOGOUT_PATH = "/.auth/logout"
@@ -43,7 +43,7 @@ _STRIPPED = (b"x-ms-client-principal", b"x-ms-token-")
 
 
 class Person(BaseModel):
-    """Someone of the sandbox's tenant; ``email`` is the user principal name as well."""
+    """A person of the sandbox's tenant; ``email`` is the user principal name as well."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,13 +52,13 @@ class Person(BaseModel):
     oid: str
     roles: tuple[str, ...] = ()
     token: str | None = None
-    """Sent as ``Authorization: Bearer``, stands for an access token of this person."""
+    """Stands for an access token of this person when sent as ``Authorization: Bearer``."""
     contact_address: str | None = None
-    """What the claim for the e-mail address says, if it is not ``email``: a guest's own tenant may say anything."""
+    """The claim for the e-mail address, if it is not ``email``: a guest's own tenant may put anything there."""
 
 
 class DaemonApplication(BaseModel):
-    """A program of the sandbox's tenant that comes in as itself, by a bearer token."""
+    """A program of the sandbox's tenant that signs in as itself with a bearer token."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +82,7 @@ class Tenant(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> Tenant:
-        """Read a people file; raises pydantic's ValidationError when it is not one."""
+        """Read a people file; raises pydantic's ValidationError if it is invalid."""
         return cls.model_validate_json(file.read_text(encoding="utf-8"))
 
 
@@ -100,7 +100,7 @@ class AuthenticationOptions:
 
 
 def new_signing_key() -> Mapping[str, str]:
-    """Make the key that sessions are signed with; hosts of one storage share it."""
+    """Make the key that signs sessions; hosts with the same storage share it."""
     return {"signing_key": new_key()}
 
 
@@ -113,7 +113,7 @@ class AppServiceAuthentication:
         self._signing_key = secret["signing_key"].encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through with its principal's headers, or answer it."""
+        """Pass a request on with its principal's headers, or answer it here."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         try:
@@ -148,7 +148,7 @@ class AppServiceAuthentication:
         )
 
     def _principal(self, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Find who a request comes from: a bearer token decides over a session."""
+        """Find who a request comes from: a bearer token takes precedence over a session."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         tenant = self._options.tenant
         if kind.lower() == "bearer":
@@ -178,10 +178,10 @@ class AppServiceAuthentication:
         return {**scope, "headers": headers}
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str], path: str) -> Response:
-        """Answer somebody whom nothing identifies.
+        """Answer a request that nothing identifies.
 
-        One action holds for the whole app, and for scripts as well: Microsoft documents no header by which they would
-        get a 401 instead, and fetch was seen to be redirected. Only a token that is not valid is refused as such.
+        The whole app has one action, for scripts as well: Microsoft documents no header that gets them a 401 instead,
+        and fetch was seen to be redirected. Only an invalid token is refused as such.
         """
         if self._options.unauthenticated_action == "RedirectToLoginPage" and "authorization" not in headers:
             query = scope["query_string"].decode("latin-1")
@@ -248,7 +248,7 @@ def person_principal(tenant: Tenant, person: Person) -> Mapping[str, Any]:
 
 
 def application_principal(tenant: Tenant, application: DaemonApplication) -> Mapping[str, Any]:
-    """Describe a program that came in with a token of its own (``idtyp`` is ``app``)."""
+    """Describe a program that signed in with its own token (``idtyp`` is ``app``)."""
     return _principal(
         tenant,
         [

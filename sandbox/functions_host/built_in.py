@@ -25,7 +25,7 @@ _CHALLENGE = ("WWW-Authenticate", "Bearer")
 
 
 class RunningHost(Protocol):
-    """What the endpoints ask of the host."""
+    """What the endpoints need from the host."""
 
     host_id: str
     table: FunctionTable
@@ -38,7 +38,7 @@ class RunningHost(Protocol):
         """The process in which the functions run."""
 
     def start_function(self, function: FunctionMetadata, text: str) -> None:
-        """Begin a call and do not wait for it."""
+        """Begin a call without waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class BuiltIn:
     async def respond(
         self, request: Request, read_body: Callable[[], Awaitable[bytes]], *, is_platform_call: bool
     ) -> Response | None:
-        """Answer, or return None where nothing is built in and functions have their turn."""
+        """Answer, or return None if no built-in endpoint matches; functions are next."""
         path = request.path.rstrip("/").lower()
         match path.split("/")[1:]:
             case ["admin", "host", "ping"]:
@@ -72,7 +72,7 @@ class BuiltIn:
         return None
 
     def home_page(self, *, is_disabled: bool) -> Response:
-        """Answer ``/`` where no function does (Functions host §R51, §R52)."""
+        """Answer ``/`` if no function does (Functions host §R51, §R52)."""
         if is_disabled:
             return Response(204)
         headers = (("Content-Type", "text/html"), ("Content-Length", str(len(HOME_PAGE))))

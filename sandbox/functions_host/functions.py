@@ -1,4 +1,4 @@
-"""From indexed functions to what is served and what is refused: pure.
+"""Decides which indexed functions are served and which are refused: pure.
 
 Source: Functions host §R1 to §R25, §T2 to §T4, §X3, §X4.
 """
@@ -19,7 +19,7 @@ type AuthorizationLevel = Literal["ANONYMOUS", "FUNCTION", "ADMIN"]
 
 
 class HostError(Exception):
-    """The app as a whole cannot be served: every path answers 503 (Functions host §X5)."""
+    """The app cannot be served at all: every path answers 503 (Functions host §X5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class HttpFunction:
     authorization_level: AuthorizationLevel
 
     def takes(self, method: str) -> bool:
-        """Say whether the function is meant for a method; HEAD and OPTIONS are never implied."""
+        """Say whether the function accepts a method; HEAD and OPTIONS are never implied."""
         return self.methods is None or method in self.methods
 
 
@@ -49,7 +49,7 @@ class TimerFunction:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTable:
-    """Everything the host serves, and the functions in error with the reason of each."""
+    """Everything that the host serves, and the functions in error with their reasons."""
 
     http: tuple[HttpFunction, ...] = ()
     timers: tuple[TimerFunction, ...] = ()
@@ -61,13 +61,13 @@ class FunctionTable:
         return (*(own.metadata for own in self.http), *(own.metadata for own in self.timers))
 
     def find(self, name: str) -> FunctionMetadata | None:
-        """Find a function by its name, whatever its case."""
+        """Find a function by its name, ignoring case."""
         return next((function for function in self.all if function.name.lower() == name.lower()), None)
 
     def route(self, method: str, path: str) -> tuple[HttpFunction, dict[str, str]] | None:
-        """Return the first function, by name, whose route and methods take a request, with the route's parameters.
+        """Return the first function, by name, whose route and methods match, with the route's parameters.
 
-        There is no other precedence (Functions host §R1, §R2, §R6).
+        Nothing else decides precedence (Functions host §R1, §R2, §R6).
         """
         for function in self.http:
             if function.takes(method) and (values := function.template.match(path)) is not None:
@@ -149,7 +149,7 @@ def _timer_function(metadata: FunctionMetadata, settings: Mapping[str, str]) -> 
 
 
 def resolve_settings(text: str, settings: Mapping[str, str]) -> str:
-    """Replace each ``%NAME%`` by the setting of that name (Functions host §T2, §T3).
+    """Replace each ``%NAME%`` with the setting of that name (Functions host §T2, §T3).
 
     Raises:
         ValueError: A setting is missing.

@@ -1,7 +1,7 @@
-"""The Functions host: an app folder served as the real one does (Functions host §1 to §8).
+"""The Functions host: serves an app folder as the real one does (Functions host §1 to §8).
 
-A request passes `Request.read`, the built-in endpoints, the table of routes, the keys, the throttle, the worker, and
-leaves by `response`; each of these is a module of its own and this one only joins them.
+A request passes `Request.read`, the built-in endpoints, the table of routes, the keys, the throttle and the worker,
+and leaves through `response`. Each has its own module; this one only joins them.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class FunctionsHost:
     """A running host; make one with `start`, and use `asgi` or hand it to a server.
 
     Attributes:
-        asgi: The application, behind App Service Authentication where that is on.
+        asgi: The application, behind App Service Authentication if that is on.
         keys: The master, host and function keys.
         table: What is served, and what is in error.
-        errors: Why the host as a whole is in error; empty when it runs.
+        errors: Why the whole host is in error; empty when it runs.
         index_error: Why the app could not be indexed; such a host runs without functions.
     """
 
@@ -131,22 +131,22 @@ class FunctionsHost:
         delays: Delays | None = None,
         start_up: str | None = None,
     ) -> FunctionsHost:
-        """Index an app folder and be ready to serve it; a broken app gives a host without functions (§X1).
+        """Index an app folder and get ready to serve it; a broken app gives a host without functions (§X1).
 
         Args:
             app_directory: Holds ``function_app.py`` and ``host.json``.
             environment: The app's settings, on top of this process's own variables; undone at `close`.
-            worker: Where functions run. "in process" is quick and lets a debugger in; at most one such host lives in
-                a process, and a killed worker's synchronous functions run on. "own process" is as the real host.
+            worker: Where functions run. "in process" is quick and works with a debugger, but a process can have only
+                one such host, and a killed worker's synchronous functions run on. "own process" is like the real host.
             storage: A directory shared by several hosts; None keeps leases, status and keys in memory.
-            host_id: Hosts of one id share locks and keys; made from the machine and the folder when None.
+            host_id: Hosts with the same id share locks and keys; None makes it from the machine and the folder.
             authentication: App Service Authentication in front; None leaves it out.
             sys_path_order: Where the app's folder is in ``sys.path``.
-            is_behind_front_end: Believe ``X-Forwarded-Proto`` and ``Disguised-Host`` (Functions host §Q8, §A14).
+            is_behind_front_end: Trust ``X-Forwarded-Proto`` and ``Disguised-Host`` (Functions host §Q8, §A14).
             runs_timers: False leaves every timer to `run_timer` and ``POST /admin/functions/<name>``.
-            clock: Time of the timers.
-            lease: How long a killed host's timers do not run, at least.
-            delays: How long the host takes over dead and overdue workers.
+            clock: The timers' clock.
+            lease: The shortest time that a killed host's timers do not run.
+            delays: How long the host takes to deal with dead and overdue workers.
             start_up: ``MODULE:FUNCTION``, called in each worker before it imports the app.
         """
         app_directory = _absolute(app_directory)
@@ -196,7 +196,7 @@ class FunctionsHost:
                 self._in_background(listener.run())
 
     async def close(self) -> None:
-        """Stop the timers, give their locks back, and end the worker with whatever it is doing."""
+        """Stop the timers, release their locks, and end the worker and everything it is doing."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -212,15 +212,15 @@ class FunctionsHost:
 
     @property
     def worker_process_id(self) -> int | None:
-        """The process in which the functions run; None when the host never came to start one."""
+        """The process in which the functions run; None if the host never started one."""
         return self._supervisor.process_id
 
     async def kill_worker(self) -> None:
-        """Fail every call in flight at once and start again, module state gone (Functions host §C8)."""
+        """Fail every call in flight at once and restart with fresh module state (Functions host §C8)."""
         await self._supervisor.kill_worker()
 
     async def run_timer(self, name: str, *, is_past_due: bool = False) -> None:
-        """Run a timer function now and wait for its end; neither its lock nor its status matters.
+        """Run a timer function now and wait for its end, whatever its lock and status.
 
         Raises:
             LookupError: There is no such timer.
@@ -294,7 +294,7 @@ class FunctionsHost:
         return from_outcome(await asyncio.shield(call))  # the function runs to its end without its caller (§C5)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        """Read a body whose length was announced; a chunked one is not handed over (Functions host §Q18)."""
+        """Read a body with a Content-Length; a chunked one is not handed over (Functions host §Q18)."""
         return await read_body(receive) if request.content_length and not request.is_chunked else b""
 
     async def _invoke(
@@ -369,7 +369,7 @@ class _Throttle:
         self._turns = asyncio.Semaphore(max_concurrent) if max_concurrent is not None else None
 
     def enter(self) -> bool:
-        """Take a place, which `run` gives back; False when all are taken."""
+        """Take a place, which `run` gives back; return False if all are taken."""
         if self._max_outstanding is not None and self._outstanding >= self._max_outstanding:
             return False
         self._outstanding += 1
@@ -402,7 +402,7 @@ async def _start_worker(
 def _app_environment(
     app_directory: Path, settings: Mapping[str, str], *, has_authentication: bool
 ) -> Mapping[str, str]:
-    """Return the variables that the host sets beside the app's own (Functions host §S8, §C1)."""
+    """Return the variables that the host sets in addition to the app's (Functions host §S8, §C1)."""
     from_host = {
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "FUNCTIONS_WORKER_RUNTIME_VERSION": "",
@@ -418,5 +418,5 @@ def _absolute(directory: Path) -> Path:
 
 
 def _default_host_id(app_directory: Path) -> str:
-    """Make an id of the machine and the folder (Functions host §S12)."""
+    """Make an id from the machine and the folder (Functions host §S12)."""
     return hashlib.sha256(f"{socket.gethostname()}{app_directory}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""``host.json``: the settings that the host takes from the app's folder."""
+"""``host.json``: the settings that the host reads from the app's folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class HostJsonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
-    """What this host heeds; other keys are accepted and left alone."""
+    """The settings that this host uses; it accepts and ignores other keys."""
 
     route_prefix: str = "api"
     custom_headers: Mapping[str, str] = field(default_factory=dict)
     strict_transport_security: str | None = None
-    """The header's value, sent over https only."""
+    """The header's value; it is sent only over https."""
     function_timeout_s: float | None = 1800.0
     """None is no limit (Functions host §C6)."""
     max_outstanding_requests: int | None = None
@@ -30,7 +30,7 @@ class HostJson:
 
     @classmethod
     def read(cls, app_directory: Path) -> Self:
-        """Read the file; without one, the defaults hold (Functions host §X6).
+        """Read the file; without one, the defaults apply (Functions host §X6).
 
         Raises:
             HostJsonError: It is not JSON of the expected kind.

@@ -14,7 +14,7 @@ QUERY_PARAMETER = "code"
 
 
 def new_key() -> str:
-    """Make a key of the real ones' shape: URL-safe base64 with its padding."""
+    """Make a key that looks like a real one: URL-safe base64 with its padding."""
     return secrets.token_urlsafe(40) + "=="
 
 
@@ -39,13 +39,13 @@ class Keys:
         return _equal(presented, self.master)
 
     def is_known(self, presented: str | None, function_name: str | None = None) -> bool:
-        """Say whether it is the master key, the host key, or the key of the function named."""
+        """Say whether it is the master key, the host key, or the key of the named function."""
         known = [self.master, self.host, *([self.of_function(function_name)] if function_name else [])]
         return any(_equal(presented, key) for key in known)
 
 
 def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """Find the key in a request: the header decides where both are there (Functions host §A4)."""
+    """Find the key in a request; the header wins over the query (Functions host §A4)."""
     if HEADER in headers:
         return headers[HEADER]
     return next((value for name, value in query.items() if name.lower() == QUERY_PARAMETER), None)

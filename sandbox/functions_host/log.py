@@ -1,4 +1,4 @@
-"""The host's log: what the app or a request brings into it can neither steer a terminal nor pass for an entry.
+"""The host's log: text from the app or a request can neither control a terminal nor imitate an entry.
 
 Control characters and Unicode's line and paragraph separators are written as escapes. An entry keeps the lines of a
 stack trace; all but its first line are indented.
@@ -17,21 +17,21 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def escape(text: str) -> str:
-    """Return the text with control characters other than tab and line feed, and line separators, as escapes."""
+    """Escape line separators and all control characters except tab and line feed."""
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class EscapedStream(io.TextIOWrapper):
-    """A text stream that escapes whatever is written to it."""
+    """A text stream that escapes all that is written to it."""
 
     def write(self, text: str) -> int:
-        """Write the text escaped; returns its length as it was given."""
+        """Write the text escaped; return its length before escaping."""
         super().write(escape(text))
         return len(text)
 
 
 class EntryFormatter(logging.Formatter):
-    """Indents every line of an entry but the first."""
+    """Indents every line of an entry except the first."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry without a line break at its end."""

@@ -14,7 +14,7 @@ type SysPathOrder = Literal["development", "managed"]
 class FunctionMetadata:
     """One function as the worker indexed it.
 
-    ``bindings`` holds each binding's JSON object as the decorators wrote it, the trigger among them.
+    ``bindings`` holds each binding's JSON object as the decorators wrote it, including the trigger's.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class HttpInput:
-    """An HTTP request as the function is to see it."""
+    """An HTTP request as the function will see it."""
 
     method: str
     url: str
@@ -53,7 +53,7 @@ class HttpInput:
 
 @dataclass(frozen=True, slots=True)
 class TimerInput:
-    """A timer's firing; ``schedule_status`` has ``Last``, ``Next``, ``LastUpdated``, or is None without a monitor."""
+    """A timer's firing; ``schedule_status`` has ``Last``, ``Next``, ``LastUpdated``; None without a monitor."""
 
     is_past_due: bool = False
     schedule_status: Mapping[str, str] | None = None
@@ -66,7 +66,7 @@ class Invocation:
     invocation_id: str
     function_id: str
     parameter: str
-    """The name of the handler's parameter that takes the trigger."""
+    """The name of the handler's parameter for the trigger."""
     input: HttpInput | TimerInput
     trace_parent: str = ""
     trace_state: str = ""
@@ -91,7 +91,7 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class HttpOutput:
-    """What an ``HttpResponse`` became in the worker; ``status`` is text, as on the worker's wire."""
+    """An ``HttpResponse`` after the worker has read it; ``status`` is text, as on the worker's wire."""
 
     status: str
     headers: Mapping[str, str]
@@ -108,7 +108,7 @@ class TextOutput:
 
 @dataclass(frozen=True, slots=True)
 class NoOutput:
-    """The function returned nothing that the host takes."""
+    """The function returned nothing that the host can use."""
 
 
 @dataclass(frozen=True, slots=True)

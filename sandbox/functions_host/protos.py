@@ -1,7 +1,7 @@
 """Stand-ins for the messages that Microsoft's worker and host exchange as protocol buffers.
 
-``azure-functions-runtime`` takes the namespace of its messages as an argument and only constructs them and reads
-their attributes, so plain classes of the same names will do. Only what the library touches is here.
+``azure-functions-runtime`` takes the namespace of its messages as an argument. It only constructs them and reads
+their attributes, so plain classes of the same names are enough. Only what the library uses is here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Message:
-    """A message whose fields are the arguments it was made with."""
+    """A message whose fields are its constructor's arguments."""
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -23,7 +23,7 @@ class TypedData(Message):
     """A value of one of several kinds; exactly one field is set."""
 
     def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 - the name protocol buffers use
-        """Name the kind of the value."""
+        """Return the name of the value's kind."""
         return next(iter(self.__dict__), None)
 
 
@@ -109,7 +109,7 @@ class WorkerInitResponse(Message):
 
 
 class FunctionMetadataResponse(Message):
-    """The answer to the question for functions."""
+    """The answer to the request for functions."""
 
 
 class InvocationResponse(Message):

@@ -1,4 +1,4 @@
-"""The host's reading of a request: what a function will see of it (Functions host §2). Pure."""
+"""How the host reads a request, and what a function sees of it (Functions host §2). Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAIN_IN_PATH = "/:@!$&'()*+,;=-._~"
 
 
 class BadRequestError(ValueError):
-    """A request that the server answers with 400 before any function is looked for."""
+    """A request that the server answers with 400 before it looks for a function."""
 
 
 class UnreadableRequestError(ValueError):
@@ -41,7 +41,7 @@ class Request:
 
     @classmethod
     def read(cls, method: str, raw_path: bytes, raw_query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Request:
-        """Read the line and the headers of a request.
+        """Read the request line and the headers.
 
         Raises:
             BadRequestError: The server refuses it (Functions host §R39, §Q4, §Q9).
@@ -104,7 +104,7 @@ class Request:
 
 
 def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower the names and join repeats with a bare comma (Functions host §Q1 to §Q4).
+    """Write names in lower case and join repeats with a bare comma (Functions host §Q1 to §Q4).
 
     Raises:
         BadRequestError: A value is not UTF-8 or holds NUL.
@@ -123,7 +123,7 @@ def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def read_query(query: str) -> dict[str, str]:
-    """Read parameters: names regardless of case, repeats joined, blanks dropped (Functions host §Q10 to §Q12)."""
+    """Read parameters: ignore case of names, join repeats, drop blanks (Functions host §Q10 to §Q12)."""
     values: dict[str, tuple[str, list[str]]] = {}
     for piece in query.removeprefix("?").split("&"):
         name, _, value = (decode_text(part) for part in piece.partition("="))

@@ -1,4 +1,4 @@
-"""What the host makes of a function's result (Functions host §3). Pure."""
+"""Turns a function's result into an answer (Functions host §3). Pure."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _DEFAULT_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer ready to be sent; header names in the case in which they go out, ``Set-Cookie`` repeated."""
+    """An answer ready to be sent; header names are in the case as sent, and ``Set-Cookie`` may repeat."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     is_bare: bool = False
-    """Host settings add no header to it (Functions host §P29)."""
+    """If true, host settings add no headers (Functions host §P29)."""
 
     def has(self, name: str) -> bool:
-        """Say whether a header is there."""
+        """Say whether a header is set."""
         return any(own.lower() == name.lower() for own, _ in self.headers)
 
 
 def from_outcome(outcome: Outcome) -> Response:
-    """Turn a function's result into an answer; whatever cannot be sent is an empty 500."""
+    """Turn a function's result into an answer; what cannot be sent becomes an empty 500."""
     match outcome:
         case HttpOutput():
             return _from_http(outcome)
@@ -92,7 +92,7 @@ def write_cookie(cookie: Cookie) -> str:
 
 
 def with_host_headers(response: Response, settings: HostJson, is_https: bool) -> Response:
-    """Add ``customHeaders`` where the function gave none, and ``hsts`` over https (Functions host §P29 to §P32)."""
+    """Add ``customHeaders`` that the function did not set, and ``hsts`` over https (Functions host §P29 to §P32)."""
     if response.is_bare:
         return response
     custom: Iterable[tuple[str, str]] = (

@@ -1,4 +1,4 @@
-"""Which function a path belongs to: templates, constraints, and the decoding of paths (Functions host §1). Pure."""
+"""Finds the function for a path: templates, constraints, and the decoding of paths (Functions host §1). Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 def decode_path(raw: str) -> str:
     """Decode a path as it was sent and resolve its dot segments (Functions host §R30 to §R40).
 
-    ``%2F`` stays as sent, and so does whatever is not UTF-8 or not an escape.
+    ``%2F`` stays as sent, and so does everything that is not UTF-8 or not an escape.
 
     Raises:
         BadPathError: It holds NUL or bytes beyond ASCII.
@@ -39,7 +39,7 @@ def decode_path(raw: str) -> str:
 
 
 def decode_escapes(escapes: str, keep: str = "") -> str:
-    """Decode a run of ``%XX``; characters in ``keep`` and bytes that are no UTF-8 stay as they were written."""
+    """Decode a run of ``%XX``; characters in ``keep`` and bytes that are not UTF-8 stay as written."""
     values = bytes.fromhex(escapes.replace("%", ""))
     text: list[str] = []
     at = 0
@@ -54,7 +54,7 @@ def decode_escapes(escapes: str, keep: str = "") -> str:
 
 
 def _first_character(values: bytes) -> tuple[str, int]:
-    """Return the first character and its length in bytes; ("", 1) where no UTF-8 begins."""
+    """Return the first character and its length in bytes; ("", 1) if it is not UTF-8."""
     for width in range(1, len(values) + 1):
         try:
             return values[:width].decode(), width
@@ -183,12 +183,12 @@ class Parameter:
 
 
 type Segment = Sequence[str | Parameter]
-"""What is between two slashes: literal text and parameters, never two parameters side by side."""
+"""The part between two slashes: literal text and parameters, never two parameters side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A parsed route, the prefix included."""
+    """A parsed route, including the prefix."""
 
     segments: tuple[Segment, ...]
 
@@ -213,7 +213,7 @@ class Template:
     def match(self, path: str) -> dict[str, str] | None:
         """Return the route parameters of a decoded path, or None if it does not match.
 
-        An absent optional parameter is missing from the result (Functions host §R15).
+        The result leaves out absent optional parameters (Functions host §R15).
         """
         pieces = path.removeprefix("/").removesuffix("/").split("/") if path not in ("", "/") else []
         values: dict[str, str] = {}
@@ -275,7 +275,7 @@ def _split_segments(text: str) -> list[list[str | Parameter]]:
             segments.append([])
             at += 1
         elif character in "}?":
-            raise TemplateError(f"{character!r} cannot stand in literal text")
+            raise TemplateError(f"{character!r} is not allowed in literal text")
         else:
             literal += character
             at += 1
@@ -333,7 +333,7 @@ def _segment(parts: list[str | Parameter]) -> Segment:
         if part.is_optional and len(parts) > 1:
             raise TemplateError("an optional parameter cannot share its segment")
         if position and isinstance(parts[position - 1], Parameter):
-            raise TemplateError("two parameters stand side by side")
+            raise TemplateError("two parameters follow each other")
     return tuple(parts)
 
 

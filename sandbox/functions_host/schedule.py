@@ -96,11 +96,11 @@ class Schedule:
         return cls(text, fields)
 
     def next_after(self, at: datetime, zone: tzinfo = UTC) -> datetime | None:
-        """Return the first occurrence later than ``at``, in UTC; None when there is none in ten years.
+        """Return the first occurrence later than ``at``, in UTC; None if none comes in ten years.
 
         Args:
             at: An aware time. A time span counts from it.
-            zone: Where the fields are read.
+            zone: The time zone of the fields.
         """
         if self.interval is not None:
             return at + self.interval
@@ -124,7 +124,7 @@ class Schedule:
         return None
 
     def is_under_a_minute(self, at: datetime, zone: tzinfo = UTC) -> bool:
-        """Say whether the next occurrences are less than a minute apart; no monitor then (Functions host §T9)."""
+        """Say whether the next occurrences are less than a minute apart; such a timer has no monitor (§T9)."""
         if self.interval is not None:
             return self.interval < timedelta(minutes=1)
         first = self.next_after(at, zone)

@@ -1,6 +1,6 @@
-"""The HTTP/1.1 server under the host: what the real one's server answers by itself, and how answers are framed.
+"""The HTTP/1.1 server under the host: what the real host's server answers itself, and how answers are framed.
 
-These facts (Functions host §2, §3) are met here and therefore hold on a socket only, not for a client in this process:
+These facts (Functions host §2, §3) are implemented here, so they apply only on a socket, not to an in-process client:
 §P1, §P2, §P9 (lengths), §P12 (any status), §P14, §P15, §Q4 (invalid text), §Q9 (no or several hosts), §Q18 to §Q22,
 §Q24 to §Q26, §R39 (raw bytes), §R41, §R43.
 """
@@ -27,19 +27,19 @@ log = logging.getLogger("Host.Server")
 REQUEST_LINE_LIMIT = 8_192
 """Bytes (Functions host §Q24)."""
 HEADERS_LIMIT = 32_768
-"""Bytes in all (Functions host §Q25)."""
+"""Bytes in total (Functions host §Q25)."""
 HEADER_COUNT_LIMIT = 100
 STALLED_BODY_S = 5.0
-"""Seconds without a byte of an announced body (Functions host §Q21)."""
+"""How many seconds an announced body may pause (Functions host §Q21)."""
 DRAIN_LIMIT = 1_048_576
-"""Bytes of an unread body that are read to keep the connection; with more it is closed."""
+"""Bytes of an unread body that the server reads to keep the connection; it closes the connection if more follow."""
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GO_AWAY_HTTP_1_1_REQUIRED = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + b"\x00\x00\x00\x00" + b"\x00\x00\x00\x0d"
 
 
 class _Refused(Exception):
-    """A request that the server answers itself, and closes."""
+    """A request that the server answers itself before it closes the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -47,7 +47,7 @@ class _Refused(Exception):
 
 
 class _StalledError(Exception):
-    """The body that was announced does not come."""
+    """The announced body does not arrive."""
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that is served."""
+        """The port it serves."""
         if self._server is None:
             raise RuntimeError("the server is not running")
         port: int = self._server.sockets[0].getsockname()[1]
@@ -124,7 +124,7 @@ class Server:
         except _Refused as refused:
             _write_head(writer, refused.status, [(b"Content-Length", b"0"), (b"Connection", b"close")])
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client went away; there is nobody to answer
+            pass  # the client disconnected
         finally:
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
@@ -133,7 +133,7 @@ class Server:
                 await writer.wait_closed()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Serve a request; False when the connection is to be closed."""
+        """Serve a request; return False if the connection must be closed."""
         head = await _read_head(reader, writer)
         if head is None:
             return False
@@ -244,7 +244,7 @@ def _take_framing(head: _Head) -> None:
 
 
 class _Body:
-    """A request's body on its way in."""
+    """The incoming body of a request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: _Head) -> None:
         self._reader = reader
@@ -254,7 +254,7 @@ class _Body:
         self._expects_continue = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
     async def receive(self) -> Message:
-        """Give the next piece, after answering a client that asked to go on (Functions host §Q22)."""
+        """Return the next piece, after answering a client that expects "100 Continue" (Functions host §Q22)."""
         if self._expects_continue:
             self._expects_continue = False
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -271,7 +271,7 @@ class _Body:
         return {"type": "http.request", "body": piece, "more_body": self._left > 0}
 
     async def drain(self) -> bool:
-        """Read what is left before the next request; False where that is not possible."""
+        """Read the rest of the body before the next request; return False if that is not possible."""
         if self._is_chunked:
             return await self._drain_chunks()
         if self._expects_continue and self._left:
@@ -299,7 +299,7 @@ class _Body:
 
 
 class _Answer:
-    """A response on its way out."""
+    """An outgoing response."""
 
     def __init__(self, writer: asyncio.StreamWriter, head: _Head) -> None:
         self._writer = writer
@@ -309,7 +309,7 @@ class _Answer:
         self.leaves_connection_usable = True
 
     async def send(self, message: Message) -> None:
-        """Take the two messages of an answer; the body comes in one piece."""
+        """Receive the two messages of an answer; the body comes in one piece."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message["headers"])
         else:
@@ -323,7 +323,7 @@ class _Answer:
             _write_head(self._writer, self._status, self._headers)
         elif b"content-length" in names:
             self._write_with_length(body, names[b"content-length"])
-        elif b"transfer-encoding" in names:  # the function says it has framed the body itself (Functions host §P15)
+        elif b"transfer-encoding" in names:  # the function says that it framed the body itself (Functions host §P15)
             _write_head(self._writer, self._status, self._headers)
             self._writer.write(body)
             self.leaves_connection_usable = False
@@ -337,7 +337,7 @@ class _Answer:
             self._writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
 
     def _write_with_length(self, body: bytes, given: bytes) -> None:
-        """Keep to the length the function gave, for better or worse (Functions host §P14)."""
+        """Keep to the length that the function gave, even a wrong one (Functions host §P14)."""
         length = int(given) if given.isdigit() else -1
         if length < len(body):
             _write_head(self._writer, 500, [(b"Content-Length", b"0")])

@@ -1,4 +1,4 @@
-"""What several hosts share: leases, timer status, keys. In files named like the real host's blobs, or in memory."""
+"""What hosts share: leases, timer status and keys, in files named like the real host's blobs, or in memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """Small JSON documents, each read and replaced as one step."""
+    """Small JSON documents; reading and replacing one is a single step."""
 
     def update(self, name: str, change: Callable[[Mapping[str, str] | None], Mapping[str, str] | None]) -> None:
-        """Replace a document by what ``change`` makes of it; None leaves it as it is.
+        """Replace a document with the result of ``change``; None leaves it as it is.
 
         Raises:
             OSError: The storage cannot be reached.
@@ -73,7 +73,7 @@ def read(storage: Storage, name: str) -> Mapping[str, str] | None:
 
 
 def read_or_create(storage: Storage, name: str, create: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
-    """Read a document, writing it first where there is none; of several hosts, one writes."""
+    """Read a document; write it first if it is missing. If several hosts try, one writes."""
 
     def change(document: Mapping[str, str] | None) -> Mapping[str, str] | None:
         found.append(document if document is not None else create())
@@ -85,7 +85,7 @@ def read_or_create(storage: Storage, name: str, create: Callable[[], Mapping[str
 
 
 def take_lease(storage: Storage, name: str, holder: str, now: datetime, duration: timedelta) -> bool:
-    """Take or renew a lease; False while another holds it (Functions host §T14)."""
+    """Take or renew a lease; return False while another host holds it (Functions host §T14)."""
 
     def change(lease: Mapping[str, str] | None) -> Mapping[str, str] | None:
         if lease and lease["holder"] != holder and datetime.fromisoformat(lease["expires_at"]) > now:
@@ -100,7 +100,7 @@ def take_lease(storage: Storage, name: str, holder: str, now: datetime, duration
 
 
 def release_lease(storage: Storage, name: str, holder: str, now: datetime) -> None:
-    """Give a lease up, if it is still ours."""
+    """Give up a lease if it is still ours."""
     storage.update(
         name,
         lambda lease: (
@@ -110,17 +110,17 @@ def release_lease(storage: Storage, name: str, holder: str, now: datetime) -> No
 
 
 def timer_lock_name(host_id: str, function_name: str) -> str:
-    """Name a timer's lock (Functions host §T14)."""
+    """Return the name of a timer's lock (Functions host §T14)."""
     return f"azure-webjobs-hosts/locks/{_plain(host_id)}/Host.Functions.{function_name}.Listener"
 
 
 def timer_status_name(host_id: str, function_name: str) -> str:
-    """Name a timer's status (Functions host §T8)."""
+    """Return the name of a timer's status (Functions host §T8)."""
     return f"azure-webjobs-hosts/timers/{_plain(host_id)}/Host.Functions.{function_name}/status"
 
 
 def secrets_name(host_id: str, owner: str) -> str:
-    """Name the keys of the host (``host``) or of a function."""
+    """Return the name of the keys of the host (``host``) or of a function."""
     return f"azure-webjobs-secrets/{_plain(host_id)}/{owner.lower()}.json"
 
 

@@ -1,4 +1,4 @@
-"""Keeps one worker alive and calls it: replacement after death, function timeouts (Functions host §C5 to §C8)."""
+"""Keeps one worker alive, replaces it after it dies, and enforces function timeouts (Functions host §C5 to §C8)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("Host.Worker")
 
 
 class WorkerHandle(Protocol):
-    """A worker, in this process or in one of its own."""
+    """A worker, in this process or in its own."""
 
     index: Index
 
@@ -27,7 +27,7 @@ class WorkerHandle(Protocol):
         """Whether a new worker is needed."""
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """Call a function; raises WorkerDiedError when the worker ends first."""
+        """Call a function; raise WorkerDiedError if the worker ends first."""
 
     async def kill(self) -> None:
         """End it; its calls in flight raise WorkerDiedError at once."""
@@ -36,19 +36,19 @@ class WorkerHandle(Protocol):
         """End it; its calls in flight hang."""
 
     async def close(self) -> None:
-        """End it and give everything back."""
+        """End it and release everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """How long the host takes over its dealings with a worker; tests shorten them."""
+    """How long the host takes to deal with a worker; tests shorten these times."""
 
     kill_after_timeout_s: float = 2.0
-    """From ``functionTimeout`` to the worker's end."""
+    """From ``functionTimeout`` until the host ends the worker."""
     answer_after_kill_s: float = 10.0
-    """From there to the caller's 500."""
+    """From then until the caller gets a 500."""
     unnoticed_death_s: float = 0.010
-    """How long calls still go to a worker that has died, and fail."""
+    """How long calls still go to a dead worker and fail."""
 
 
 class Supervisor:
@@ -91,7 +91,7 @@ class Supervisor:
             return await self._timed_out(worker)
 
     async def kill_worker(self) -> None:
-        """Let the worker die, as a crash would (Functions host §C8)."""
+        """Make the worker die as in a crash (Functions host §C8)."""
         worker = self._worker
         if worker is not None:
             await worker.kill()
@@ -129,7 +129,7 @@ class Supervisor:
             return worker
 
     async def _timed_out(self, worker: WorkerHandle) -> Failed:
-        """Replace the worker, unless another call's timeout has; only the first waits on (Functions host §C7)."""
+        """Replace the worker unless another call's timeout already has; only the first call waits (§C7)."""
         if not worker.is_dead:
             log.error("Timeout value of %s s exceeded by function", self._function_timeout_s)
             await worker.abandon()

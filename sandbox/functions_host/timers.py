@@ -1,4 +1,4 @@
-"""Fires one timer on its schedule, on one of the hosts that share a storage (Functions host §5)."""
+"""Fires a timer on its schedule, on one of the hosts that share a storage (Functions host §5)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LEASE = timedelta(seconds=60)
 """How long a lock outlives its holder, and how often the others look for it (Functions host §T14, §T15)."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""``Last`` of a timer that has not run (Functions host §T8)."""
+"""``Last`` of a timer that has never run (Functions host §T8)."""
 
 _AFTER_A_LONG_RUN = timedelta(milliseconds=10)
 
 
 class Clock(Protocol):
-    """Time, so that tests need not wait for it."""
+    """A clock that tests can replace, so that they need not wait."""
 
     def now(self) -> datetime:
         """Return the aware time in UTC."""
@@ -85,9 +85,9 @@ class TimerListener:
         self._lease = lease
 
     async def run(self) -> None:
-        """Listen until cancelled; of several hosts on one storage, one gets further than its lock at a time.
+        """Listen until cancelled; of the hosts that share a storage, only the one with the lock fires the timer.
 
-        Without storage the timer does not run and the host serves on (Functions host §T18).
+        Without storage the timer does not run, but the host still serves requests (Functions host §T18).
         """
         try:
             while True:
@@ -101,7 +101,7 @@ class TimerListener:
                 release_lease(self._storage, self._lock, self._holder, self._clock.now())
 
     def current_status(self) -> Mapping[str, str] | None:
-        """Return the status as it is kept, None without a monitor."""
+        """Return the stored status; None without a monitor."""
         return read(self._storage, self._status) if self._has_monitor() else None
 
     async def _listen_while_locked(self) -> None:
@@ -135,7 +135,7 @@ class TimerListener:
             due_at = await self._run_once(is_past_due=False)
 
     async def _run_once(self, *, is_past_due: bool) -> datetime | None:
-        """Run and return when to run again: never while it runs, at once where the schedule was overtaken (§T12)."""
+        """Run, then return when to run again: at once if the run outlasted the schedule. Runs never overlap (§T12)."""
         began_at = self._clock.now()
         status = self.current_status()
         await self._fire(TimerInput(is_past_due, status))
@@ -151,7 +151,7 @@ class TimerListener:
         return not self._function.schedule.is_under_a_minute(self._clock.now(), self._zone)
 
     def _is_past_due(self, now: datetime) -> bool:
-        """Say whether a run was missed; a new timer, or one whose schedule changed, has no history (§T8, §T10)."""
+        """Say whether a run was missed; a new timer or a changed schedule has no history (§T8, §T10)."""
         status = self.current_status()
         last = datetime.fromisoformat(status["Last"]) if status else NEVER
         if status is not None and last > NEVER:

@@ -1,8 +1,8 @@
-"""Microsoft's Python worker in this process; the only module that touches ``azure_functions_runtime``.
+"""Microsoft's Python worker in this process; the only module that uses ``azure_functions_runtime``.
 
-The library keeps one app in module-level state and imports ``function_app`` under that very name, so at most one
-`Worker` lives in a process at a time. A second one after it is possible because `Worker.close` puts the interpreter
-back: modules of the app, ``sys.path``, ``os.environ``, and the library's registry (all of it in `_app_loaded`).
+The library keeps one app in module-level state and always imports it as ``function_app``, so a process can have only
+one `Worker` at a time. After `Worker.close` it can have another, because closing restores the interpreter: the app's
+modules, ``sys.path``, ``os.environ``, and the library's registry (see `_app_loaded`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sandbox.functions_host.messages import (
 )
 
 KEPT_PACKAGES = frozenset({"sandbox", "tests", "benchmarks", "conftest", "__main__"})
-"""Packages below the app's folder that are ours, not the app's, and therefore not imported again."""
+"""Packages in the app's folder that are ours, not the app's; they are not imported again."""
 
 
 _place = threading.Lock()
@@ -66,7 +66,7 @@ class Worker:
     ) -> Worker:
         """Import and index ``function_app.py`` of a folder; a broken app gives an `Index` with its error.
 
-        ``start_up`` names a function (``MODULE:FUNCTION``) that is called first, in the app's surroundings.
+        ``start_up`` names a function (``MODULE:FUNCTION``) to call first, in the app's environment.
 
         Raises:
             RuntimeError: Another worker lives in this process.
@@ -123,11 +123,11 @@ class Worker:
         self._undo.close()
 
     async def abandon(self) -> None:
-        """Replace for a timeout: as `kill`."""
+        """Replace the worker after a timeout: same as `kill`."""
         await self.kill()
 
     async def close(self) -> None:
-        """End every call and put the interpreter back as it was before `start`."""
+        """End every call and restore the interpreter to its state before `start`."""
         await self.kill()
 
 
@@ -143,7 +143,7 @@ def _only_worker() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _app_loaded(app_directory: Path, environment: Mapping[str, str], order: SysPathOrder) -> Iterator[None]:
-    """Give the app a fresh set of its own modules, its settings and its place in ``sys.path``; undo all at exit."""
+    """Give the app fresh modules, its settings and its place in ``sys.path``; undo everything at exit."""
     old_environment = dict(os.environ)
     old_path = list(sys.path)
     old_modules = _app_modules(app_directory)
@@ -169,9 +169,9 @@ def _app_loaded(app_directory: Path, environment: Mapping[str, str], order: SysP
 
 
 def _app_modules(app_directory: Path) -> dict[str, Any]:
-    """Return the imported modules that belong to the app, or to another app by the names of this one's.
+    """Return the imported modules that belong to the app, or to another app and have the same names.
 
-    Installed packages and ours do not.
+    Installed packages and our own do not belong to it.
     """
     root = str(app_directory.resolve()) + os.sep
     names = {entry.stem for entry in app_directory.iterdir()} | {"function_app"}
@@ -185,7 +185,7 @@ def _app_modules(app_directory: Path) -> dict[str, Any]:
 
 
 def _places(module: object) -> list[str]:
-    """Return where a module comes from, without waking one that loads itself when it is asked."""
+    """Return where a module comes from, without triggering one that loads lazily."""
     known = getattr(module, "__dict__", {})
     return [str(known.get("__file__") or ""), *map(str, known.get("__path__") or ())]
 

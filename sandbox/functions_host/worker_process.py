@@ -1,6 +1,6 @@
-"""The worker in a process of its own, as the real host has it: its end takes every call in flight with it.
+"""The worker in its own process, as in the real host: when it ends, every call in flight ends too.
 
-Both ends are here. Frames on the socket are a length of four bytes and a pickle; both ends are this program.
+This module is both ends of the socket. A frame is a four-byte length and a pickle.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class WorkerProcess:
         sys_path_order: SysPathOrder = "development",
         start_up: str | None = None,
     ) -> WorkerProcess:
-        """Start a process and index an app folder in it; the variables are set on top of this process's own."""
+        """Start a process and index an app folder in it; ``environment`` adds to this process's variables."""
         ours, theirs = socket.socketpair()
         with theirs:
             boot = _BOOT.format(
@@ -118,12 +118,12 @@ class WorkerProcess:
         await self._process.wait()
 
     async def abandon(self) -> None:
-        """End the process for a timeout: callers in flight are left hanging (Functions host §C7)."""
+        """End the process after a timeout: callers in flight are left hanging (Functions host §C7)."""
         self._fails_waiting = False
         await self.kill()
 
     async def close(self) -> None:
-        """End the process and give everything back."""
+        """End the process and release everything."""
         await self.kill()
         if self._listener is not None:
             await self._listener
@@ -148,7 +148,7 @@ class WorkerProcess:
 
 
 def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder, start_up: str | None) -> None:
-    """Be the worker's end until the host closes the socket or is gone."""
+    """Act as the worker until the host closes the socket or dies."""
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the host decides when this one ends
         signal.signal(number, signal.SIG_IGN)
     write_escaped()
@@ -159,7 +159,7 @@ def main(descriptor: int, app_directory: str, sys_path_order: SysPathOrder, star
 async def _serve(
     connection: socket.socket, app_directory: Path, sys_path_order: SysPathOrder, start_up: str | None
 ) -> None:
-    from sandbox.functions_host.worker import Worker  # the host's end has no use for Microsoft's library
+    from sandbox.functions_host.worker import Worker  # the host's end does not need Microsoft's library
 
     worker = await Worker.start(app_directory, {}, sys_path_order, start_up)
     _send(connection, worker.index)

@@ -1,1 +1,1 @@
-"""Azure Key Vault's secrets, as far as a client can see them: TLS, challenge, versions, soft delete, throttling."""
+"""Azure Key Vault's secrets as a client sees them: TLS, challenge, versions, soft delete, throttling."""

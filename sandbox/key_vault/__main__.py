@@ -14,16 +14,18 @@ from sandbox.managed_identity.tokens import TokenSigner
 
 
 def main() -> None:
-    """Print ``Vault <number> at <url>`` for each vault, then serve until the process is ended."""
+    """Print ``Vault <number> at <url>`` for each vault, then serve until the process ends."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.key_vault")
-    parser.add_argument("--port", type=int, required=True, help="of the first vault; 0 lets the system choose for all")
-    parser.add_argument("--vaults", type=int, default=1, help="how many; each takes a port")
+    parser.add_argument(
+        "--port", type=int, required=True, help="port of the first vault; 0 lets the system choose all ports"
+    )
+    parser.add_argument("--vaults", type=int, default=1, help="number of vaults; each takes a port")
     arguments = parser.parse_args()
     certificates = ensure_certificates()
     endpoints: dict[int, Endpoint] = {}
     sockets = []
     for number in range(arguments.vaults):
-        # asyncio switches Nagle's delay off only where the socket names its protocol.
+        # asyncio turns off Nagle's delay only if the socket names its protocol.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", arguments.port and arguments.port + number))

@@ -1,6 +1,6 @@
 """Vaults on the wire: the data plane's routes, the 401 challenge, paging, and the control API under ``/sandbox``.
 
-Every vault has a port of its own, as in Azure it has a host name of its own.
+Every vault has its own port; in Azure it has its own host name.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ type Handler = Callable[[Vault, Request], Awaitable[Response]]
 
 @dataclass
 class Endpoint:
-    """A vault and how it is reached.
+    """A vault and what surrounds it.
 
     Attributes:
         vault: The vault.
-        faults: Misbehaviour that waits for its requests.
+        faults: Faults that wait for matching requests.
         requests: Every request so far, without values.
     """
 
@@ -46,8 +46,8 @@ def create_app(endpoints: Mapping[int, Endpoint], signer: TokenSigner) -> Starle
     """Return the vaults as one web application.
 
     Args:
-        endpoints: By the port on which each vault listens.
-        signer: Knows which access tokens are good.
+        endpoints: The vaults, by the port on which each listens.
+        signer: Checks access tokens.
     """
 
     def secured(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -90,7 +90,7 @@ def create_app(endpoints: Mapping[int, Endpoint], signer: TokenSigner) -> Starle
             data("/secrets/{name}", "PUT", _set_secret),
             data("/secrets/{name}", "DELETE", _delete_secret),
             data("/secrets/{name}/versions", "GET", _list_versions),
-            # A client that names no version leaves an empty segment at the end.
+            # A client that names no version sends an empty last segment.
             *(data(path, "GET", _get_secret) for path in ("/secrets/{name}", "/secrets/{name}/{version:path}")),
             *(data(path, "PATCH", _update_secret) for path in ("/secrets/{name}", "/secrets/{name}/{version:path}")),
             data("/deletedsecrets", "GET", _list_deleted_secrets),

@@ -1,4 +1,4 @@
-"""Misbehaviour on demand: the next matching requests are refused as the service refuses them on a bad day."""
+"""Faults on demand: the next matching requests are refused as the service refuses them on a bad day."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ KINDS: dict[str, KeyVaultError] = {
 
 @dataclass
 class Fault:
-    """A fault that waits for its requests.
+    """A fault that waits for matching requests.
 
     Attributes:
         kind: A key of :data:`KINDS`.
-        method: HTTP method, or ``None`` for every one.
+        method: HTTP method, or ``None`` for all.
         path: Regular expression found in the path.
-        remaining: How many requests are still refused, or ``None`` for all until it is taken away.
+        remaining: How many more requests to refuse, or ``None`` for all until the fault is removed.
         retry_after_s: ``Retry-After`` of the answer, or ``None`` for none.
     """
 
@@ -47,7 +47,7 @@ class Fault:
     retry_after_s: int | None = None
 
     def takes(self, method: str, path: str) -> bool:
-        """Say whether this request is one of its own, and count it."""
+        """Say whether this request matches, and count it."""
         if self.remaining == 0 or self.method not in (None, method) or not re.search(self.path, path):
             return False
         if self.remaining is not None:

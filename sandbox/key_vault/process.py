@@ -38,9 +38,9 @@ def start_key_vaults(processes: Processes, *, port: int = 0, vaults: int = 1) ->
     """Start vaults and return them when they listen.
 
     Args:
-        processes: What they belong to.
-        port: Of the first one, the others follow; 0 takes free ones.
-        vaults: How many.
+        processes: The group of processes that they join.
+        port: The first vault's port, the others follow; 0 takes free ports.
+        vaults: Number of vaults.
 
     Raises:
         SandboxError: They did not start.

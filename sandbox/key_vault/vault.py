@@ -1,8 +1,8 @@
-"""What one vault holds and how it changes; no HTTP here.
+"""The content of one vault and how it changes; no HTTP here.
 
 Sources: the Key Vault REST reference (secrets), "Azure Key Vault soft-delete overview" and "About secrets" on Microsoft
-Learn; for bodies of errors, answers quoted in public issues of the Azure SDKs. Where no quoted answer was found, the
-message is worded plainly.
+Learn; for bodies of errors, answers quoted in public issues of the Azure SDKs. If no quoted answer was found, the
+message is our own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class KeyVaultError(Exception):
 
 @dataclass
 class Version:
-    """A version of a secret; ``not_before`` and ``expires`` inform, they forbid nothing unless a switch says so."""
+    """A version of a secret; ``not_before`` and ``expires`` only inform, unless a switch enforces them."""
 
     id: str
     value: str
@@ -65,13 +65,13 @@ class Secret:
 
     @property
     def current(self) -> Version:
-        """The version that is meant when none is named."""
+        """The version that a request without a version means."""
         return self.versions[-1]
 
 
 @dataclass
 class DeletedSecret:
-    """A secret that can be recovered until it is purged; visible as deleted from ``visible_at`` on."""
+    """A secret that can be recovered until it is purged; it shows as deleted from ``visible_at``."""
 
     secret: Secret
     deleted_at: datetime
@@ -85,13 +85,13 @@ class Vault:
 
     Attributes:
         url: Its address, without a slash at the end; part of every identifier.
-        purge_protection: Deleted secrets cannot be purged before their time.
-        governance_policy: The policies of Azure that landing zones assign with the effect Deny: every secret has a
-            content type, and an end at most 90 days after its creation. Whether they look at changes as well as at new
-            versions is not known, so they do here.
-        gives_out_expired: A secret can be read after its end, as "About secrets" says.
-        transition: How long a deletion and a recovery take; the service needs some seconds for each.
-        clock: Gives the present time.
+        purge_protection: Deleted secrets cannot be purged before their retention ends.
+        governance_policy: The Azure policies that landing zones assign with the effect Deny: every secret needs a
+            content type, and an expiry at most 90 days after its creation. It is not known whether they check changes
+            as well as new versions; here they do.
+        gives_out_expired: A secret can be read after it expires, as "About secrets" says.
+        transition: How long a deletion or a recovery takes; the service needs some seconds for each.
+        clock: Returns the present time.
     """
 
     url: str
@@ -105,11 +105,11 @@ class Vault:
 
     @property
     def recovery_level(self) -> str:
-        """How far a deletion can be undone."""
+        """The recovery level: whether a deletion can be undone and purged."""
         return "Recoverable" if self.purge_protection else "Recoverable+Purgeable"
 
     def set_secret(self, name: str, properties: Mapping[str, object]) -> tuple[Secret, Version]:
-        """Add a version, and the secret itself when it is new."""
+        """Add a version, and the secret itself if it is new."""
         self._require_name(name)
         self._require_free(name)
         value = properties.get("value")
@@ -126,7 +126,7 @@ class Vault:
         return secret, version
 
     def get_secret(self, name: str, version_id: str = "") -> tuple[Secret, Version]:
-        """Return a version with the value, the current one when none is named."""
+        """Return a version with its value; without a name, the current one."""
         secret, version = self._find(name, version_id)
         if not version.enabled:
             raise KeyVaultError(
@@ -137,7 +137,7 @@ class Vault:
         return secret, version
 
     def update_secret(self, name: str, version_id: str, properties: Mapping[str, object]) -> tuple[Secret, Version]:
-        """Change a version's attributes, content type and tags; what is not given stays."""
+        """Change a version's attributes, content type and tags; those not given stay as they are."""
         secret, version = self._find(name, version_id)
         changed = replace(version)
         _apply(changed, properties)
@@ -147,12 +147,12 @@ class Vault:
         return secret, version
 
     def list_secrets(self) -> list[tuple[Secret, Version]]:
-        """Return the current version of each secret, by name; disabled ones are there too."""
+        """Return the current version of each secret, by name, including disabled ones."""
         usable = (secret for secret in self._secrets.values() if secret.usable_at <= self.clock())
         return [(secret, secret.current) for secret in _by_name(usable)]
 
     def list_versions(self, name: str) -> list[tuple[Secret, Version]]:
-        """Return all versions of a secret, by id; none when there is no such secret."""
+        """Return all versions of a secret, by id; none if the secret does not exist."""
         secret = self._secrets.get(name.lower())
         versions = sorted(secret.versions, key=lambda version: version.id) if secret else []
         return [(secret, version) for version in versions if secret]
@@ -167,20 +167,20 @@ class Vault:
         return deleted
 
     def get_deleted_secret(self, name: str) -> DeletedSecret:
-        """Return a secret whose deletion is complete."""
+        """Return a fully deleted secret."""
         deleted = self._deleted.get(name.lower())
         if deleted is None or deleted.visible_at > self.clock():
             raise _not_found(name)
         return deleted
 
     def list_deleted_secrets(self) -> list[DeletedSecret]:
-        """Return the secrets whose deletion is complete, by name."""
+        """Return the fully deleted secrets, by name."""
         now = self.clock()
         visible = [deleted for deleted in self._deleted.values() if deleted.visible_at <= now]
         return sorted(visible, key=lambda deleted: deleted.secret.name.lower())
 
     def recover_deleted_secret(self, name: str) -> tuple[Secret, Version]:
-        """Bring a deleted secret back with all its versions."""
+        """Recover a deleted secret with all its versions."""
         secret = self.get_deleted_secret(name).secret
         del self._deleted[name.lower()]
         secret.usable_at = self.clock() + self.transition
@@ -188,7 +188,7 @@ class Vault:
         return secret, secret.current
 
     def purge_deleted_secret(self, name: str) -> None:
-        """Remove a deleted secret for good, which frees its name."""
+        """Remove a deleted secret for ever; its name is free again."""
         self.get_deleted_secret(name)
         if self.purge_protection:
             raise KeyVaultError(

@@ -1,1 +1,1 @@
-"""The endpoint from which an app on App Service or Functions gets access tokens for its managed identity."""
+"""The endpoint that gives an app on App Service or Functions access tokens for its managed identity."""

@@ -15,7 +15,7 @@ SYSTEM_ASSIGNED = "6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d"
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.managed_identity")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--secret", required=True, help="the value of IDENTITY_HEADER")

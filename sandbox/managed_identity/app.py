@@ -1,8 +1,8 @@
 """The token endpoint on the wire, ``api-version=2019-08-01``, and the control API.
 
 Sources: Microsoft Learn, "How to use managed identities for App Service and Azure Functions", REST endpoint reference;
-for the body of a refusal, the answer quoted in Azure/azure-sdk-for-net issue 43691. Which status the platform gives
-when the secret header is missing or wrong is not documented: 401 here.
+for the body of a refusal, the answer quoted in Azure/azure-sdk-for-net issue 43691. The status for a missing or wrong
+secret header is not documented: 401 here.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ RESOURCES = frozenset(
         "https://vault.azure.net",
     }
 )
-"""What a token can be asked for; anything else is not a resource of the tenant."""
+"""The resources that tokens are for; anything else is not a resource of the tenant."""
 
 
 @dataclass
 class Endpoint:
-    """What one app's endpoint knows, and how it is made to misbehave.
+    """The state of one app's endpoint, and the faults that tests ask for.
 
     Attributes:
-        secret: What ``X-IDENTITY-HEADER`` has to say (``IDENTITY_HEADER``).
+        secret: The required value of ``X-IDENTITY-HEADER`` (``IDENTITY_HEADER``).
         signer: Signs the tokens.
-        system_assigned: The identity given when no ``client_id`` is named, or ``None`` when the app has none.
-        user_assigned: Identities that are given by ``client_id``.
-        lifetime: For how long a token is good.
-        failures: Statuses of the next answers, first one first; empty when all is well.
+        system_assigned: The identity for requests without a ``client_id``, or ``None`` if the app has none.
+        user_assigned: The identities for requests with a ``client_id``.
+        lifetime: How long a token is valid.
+        failures: Statuses of the next answers, in order; empty means success.
         requests: Every token request so far: ``at``, ``resource``, ``client_id``, ``status``.
     """
 
@@ -56,7 +56,7 @@ class Endpoint:
     requests: list[dict[str, object]] = field(default_factory=list)
 
     def identity(self, client_id: str | None) -> ManagedIdentity | None:
-        """Return the identity that is meant, or ``None`` when the app has no such identity."""
+        """Return the identity for a ``client_id``, or ``None`` if the app does not have it."""
         if not client_id:
             return self.system_assigned
         known = [*self.user_assigned, *([self.system_assigned] if self.system_assigned else [])]

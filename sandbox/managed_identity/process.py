@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sandbox.processes import LOOPBACK, Process, Processes, free_port
 
 SECRET = "sandbox"
-"""The value of ``IDENTITY_HEADER`` by default."""
+"""The default value of ``IDENTITY_HEADER``."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ManagedIdentityEndpoint:
     Attributes:
         process: Its process.
         base_url: Its address; the control API is below ``/sandbox``.
-        secret: What its callers have to send.
+        secret: The value that its callers must send.
     """
 
     process: Process
@@ -27,7 +27,7 @@ class ManagedIdentityEndpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the platform sets for an app that has a managed identity."""
+        """The variables that the platform sets for an app with a managed identity."""
         return {"IDENTITY_ENDPOINT": f"{self.base_url}/msi/token", "IDENTITY_HEADER": self.secret}
 
 
@@ -37,10 +37,10 @@ def start_managed_identity(
     """Start the endpoint and return it when it listens.
 
     Args:
-        processes: What it belongs to.
+        processes: The group of processes that it joins.
         port: 0 takes a free one.
         secret: The value of ``IDENTITY_HEADER``.
-        user_assigned: Client ids of user-assigned identities, beside the system-assigned one.
+        user_assigned: Client ids of user-assigned identities, in addition to the system-assigned one.
 
     Raises:
         SandboxError: It did not start.

@@ -23,8 +23,8 @@ class ManagedIdentity:
     """An identity of the app.
 
     Attributes:
-        client_id: By which a user-assigned identity is asked for.
-        principal_id: Its object id in the tenant, to which roles are assigned.
+        client_id: Selects a user-assigned identity in a request.
+        principal_id: Its object id in the tenant; roles are assigned to this id.
     """
 
     client_id: str
@@ -32,7 +32,7 @@ class ManagedIdentity:
 
     @classmethod
     def of(cls, client_id: str) -> ManagedIdentity:
-        """Return the identity of a client id; the same client id gives the same principal id."""
+        """Return the identity for a client id; the same client id always gives the same principal id."""
         return cls(client_id, str(uuid.uuid5(uuid.NAMESPACE_URL, client_id)))
 
 
@@ -41,10 +41,10 @@ class InvalidTokenError(Exception):
 
 
 class InvalidAudienceError(InvalidTokenError):
-    """An access token is valid, for somebody else.
+    """An access token is valid for another audience only.
 
     Attributes:
-        audience: For whom it is.
+        audience: The token's audience.
     """
 
     def __init__(self, audience: str) -> None:
@@ -93,8 +93,8 @@ class TokenSigner:
         """Return the principal id of a valid token for ``audience``.
 
         Raises:
-            InvalidAudienceError: It is for somebody else.
-            InvalidTokenError: It is not one of ours, or its time is over or has not come.
+            InvalidAudienceError: It is for another audience.
+            InvalidTokenError: It is not one of ours, has expired, or is not valid yet.
         """
         try:
             claims = jwt.decode(

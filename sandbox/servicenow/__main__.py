@@ -17,14 +17,14 @@ _SEEDS: dict[str, Callable[[Instance], None]] = {"full": plant, "small": plant_e
 
 
 def main() -> None:
-    """Print ``ServiceNow at <url>``, then serve until the process is ended."""
+    """Print ``ServiceNow at <url>``, then serve until the process ends."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.servicenow")
     parser.add_argument("--port", type=int, required=True, help="0 lets the system choose")
-    parser.add_argument("--database", default=":memory:", help="file that keeps the records; without, memory")
+    parser.add_argument("--database", default=":memory:", help="file for the records; without it, memory")
     parser.add_argument("--seed", choices=_SEEDS, default="full", help="demonstration data, or only people and choices")
     parser.add_argument("--client-id", help="register an OAuth client with this id")
     parser.add_argument("--client-secret", help="its secret")
-    parser.add_argument("--redirect-uri", help="its redirect URL, or several with commas")
+    parser.add_argument("--redirect-uri", help="its redirect URL, or several separated by commas")
     arguments = parser.parse_args()
     oauth_client = {
         "client_id": arguments.client_id,

@@ -22,7 +22,7 @@ from sandbox.servicenow.wire.sessions import SessionMiddleware
 def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_demonstration_data) -> Starlette:
     """Return `instance` as a web application: pages, OAuth, REST APIs and the control API under `/control`.
 
-    `plant` fills the instance again when the control API is asked to reset its records too.
+    `plant` fills the instance again when the control API resets its records too.
     """
     simulator = Simulator.of(instance, plant)
     authenticate = Authenticator(instance, simulator.tokens, simulator.rate_limits)
@@ -35,7 +35,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
             *control_routes(simulator),
             *rest_routes(instance, authenticate),
         ],
-        # Outermost first: a fault comes before the application, so its answers carry no cookies (ServiceNow §2.9).
+        # Outermost first: faults come before the application, so their answers carry no cookies (ServiceNow §2.9).
         middleware=[
             Middleware(RequestLogMiddleware, log=simulator.log),
             Middleware(FaultMiddleware, faults=simulator.faults),

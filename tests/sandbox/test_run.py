@@ -63,7 +63,12 @@ def runs() -> Iterator[list[Run]]:
 def test_the_story_holds_and_a_crash_afterwards_is_told(tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path / "run"))
     run.read_until("People in ServiceNow")
-    for line in ("INC0010001", "CHG0010001", "In Progress (in_progress) → Resolved (resolved)", "Every step held."):
+    for line in (
+        "INC0010001",
+        "CHG0010001",
+        "In Progress (in_progress) → Resolved (resolved)",
+        "Every step succeeded.",
+    ):
         assert line in run.output
     parts = children(run.process.pid)
     vault = next(pid for pid, command in parts.items() if "sandbox.key_vault" in command)

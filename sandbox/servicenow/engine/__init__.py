@@ -1,1 +1,1 @@
-"""What an instance does: it keeps records, answers queries and runs its rules. Knows no HTTP."""
+"""What an instance does: it keeps records, answers queries and runs its rules. No HTTP here."""

@@ -18,13 +18,13 @@ def find_client(instance: Instance, client_id: str) -> Row | None:
 
 
 def user_with_password(instance: Instance, user_name: str, password: str) -> Row | None:
-    """Return the user if the password is right; what else the user may do is another question."""
+    """Return the user if the password is right; this checks nothing else."""
     user = find_user(instance, user_name)
     return user if user is not None and is_secret(user["user_password"], password) else None
 
 
 def is_secret(kept: str, given: str) -> bool:
-    """Compare a kept password or secret with one given; nothing matches an empty one."""
+    """Compare a stored password or secret with a given one; an empty one never matches."""
     return kept != "" and hmac.compare_digest(kept.encode(), given.encode())
 
 
@@ -39,7 +39,7 @@ def may_sign_in(user: Row) -> bool:
 
 
 def may_hold_tokens(instance: Instance, user: Row) -> bool:
-    """Say whether a token call made for this user succeeds (ServiceNow §1.3, §1.6)."""
+    """Say whether a token call for this user succeeds (ServiceNow §1.3, §1.6)."""
     if not may_call(user) or user["password_needs_reset"] == "true":
         return False
     caller = instance.caller_of(user["sys_id"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user, with what access rules and date display need to know.
+    """An authenticated user, with the data that access rules and date display need.
 
     `time_zone` is an IANA name; empty means the instance's own (`glide.sys.default.tz`). `client_id` is the OAuth
     client of the token, `None` for basic authentication or a session cookie. `domain` and `domain_path` are the user's
@@ -22,7 +22,7 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Say whether access rules let this caller pass everywhere."""
+        """Say whether access rules never stop this caller."""
         return "admin" in self.roles
 
 
