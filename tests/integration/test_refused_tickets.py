@@ -48,7 +48,7 @@ def test_while_consent_is_interrupted_tickets_wait_and_are_delivered_afterwards(
     assert first.json()["delivery"]["error_code"] == "refresh_token_refused"
     shown = app.megan.get(connected.path)
     assert shown["status"] == "reauthorization_required"
-    assert "no longer accepted" in shown["last_error"]["message"]
+    assert "no longer accepts the consent" in shown["last_error"]["message"]
     assert shown["last_error"]["next_step"]
     app.control.clear_requests()
     second = app.adele.ask("POST", "/api/tickets", connected.ticket(name="Known already"))

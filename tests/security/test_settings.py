@@ -25,7 +25,7 @@ def test_without_usable_settings_nobody_learns_which_one(app: WholeApp) -> None:
         page = app.megan.ask("GET", path, headers={**PAGE, "Accept-Language": "en"})
         assert page.status_code == 500, path
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "The application settings are not usable." in page.text
+        assert "The application settings are not valid." in page.text
         assert "settings_invalid" in page.text
         problem = app.megan.ask("GET", path)
         refused(problem, 500, "settings_invalid")

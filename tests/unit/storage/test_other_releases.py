@@ -133,7 +133,7 @@ def test_the_release_before_shows_in_english_why_a_ticket_was_refused() -> None:
     row = ticket_row(ticket)
     assert json.loads(row["error_values"]) == named.values
     old = old_tickets.ticket_of(row, None)
-    said = "A data policy in ServiceNow demands fields that the ticket does not have: “Category”."
+    said = "A data policy in ServiceNow requires fields that the ticket does not have: “Category”."
     assert (old.delivery.error_message, old.timeline[-1].details["message"]) == (said, said)
     assert (old.delivery.next_step or "").startswith("Set a default")
     read = ticket_of(row, None)
