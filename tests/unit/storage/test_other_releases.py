@@ -39,6 +39,7 @@ from shared.words.language import languages
 from tests.memory.clock import START, ManualClock
 from tests.releases.release_0_1 import connection_rows as old_connections
 from tests.releases.release_0_1 import ticket_rows as old_tickets
+from tests.releases.release_0_1.connection_model import TicketKind as OldKind
 from tests.releases.stored_rows import StoredRow, of_the_next_release, read_rows
 from tests.unit.tickets.examples import new_ticket
 from tests.unit.tickets.strategies import failures, moments, texts, tickets, words
@@ -97,9 +98,8 @@ def test_connections_of_the_release_before_are_read() -> None:
         old, new = old_connections.connection_of(row), connection_of(row)
         for name in ("connection_id", "display_name", "instance", "client_id", "integration_user", "portals", "status"):
             assert getattr(new, name) == getattr(old, name)
-        assert {kind.value: kept.state_names for kind, kept in new.kinds.items()} == {
-            kind.value: kept.state_names for kind, kept in old.kinds.items()
-        }
+        for kind, kept in old.kinds.items():
+            assert new.kinds[TicketKind(kind)].state_names == kept.state_names
         assert (new.last_error is None) == (old.last_error is None)
         assert connection_row(new).items() >= dict(row).items()
 
@@ -199,7 +199,7 @@ def test_the_release_before_reads_any_connection(connection: Connection) -> None
         assert connection_of(row).last_error == connection.last_error
     assert (old.display_name, old.status.value) == (connection.display_name, connection.status.value)
     assert [portal.value for portal in old.portals] == [portal.value for portal in connection.portals]
-    assert [kind.value for kind in old.kinds] == [kind.value for kind in connection.kinds]
+    assert set(old.kinds) == set(OldKind)
 
 
 def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know() -> None:
@@ -209,7 +209,6 @@ def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know
     written = StoredRow(connection_row(replace(connection, kinds={**connection.kinds, later: KindSettings()})))
     assert old_connections.connection_of(written) == old_connections.connection_of(row)
     assert json.loads(written["later_kinds"])["later_kind"]["enabled"] is True
-    assert "later_kinds" not in connection_row(connection)
 
 
 @given(st.builds(SyncState, watermark=st.none() | words, last_started_at=st.none() | moments))
@@ -244,7 +243,7 @@ def test_what_the_next_release_wrote_to_a_connection_is_kept() -> None:
         assert written == {**written, "display_name": "changed", "of_the_next_release": "kept"}
         assert written["status"] == read["status"]
         for column in ("kinds", "later_kinds"):
-            assert json.loads(written[column]) == json.loads(read[column])
+            assert json.loads(written[column]).items() >= json.loads(read[column]).items()
         assert json.loads(written["portals"]) == json.loads(read["portals"])
 
 
@@ -255,7 +254,7 @@ def test_an_administrator_changes_only_what_this_release_knows() -> None:
         replace(read, portals=(Portal.SECURITY,), kinds={kind: KindSettings(category="new") for kind in TicketKind})
     )
     assert json.loads(written["portals"]) == ["security", "next_portal"]
-    assert json.loads(written["later_kinds"]) == {"next_kind": {"enabled": True}}
+    assert json.loads(written["later_kinds"])["next_kind"] == {"enabled": True}
     kinds = json.loads(written["kinds"])
     assert (kinds["change"]["category"], kinds["change"]["next_member"]) == ("new", [1])
 
@@ -337,10 +336,8 @@ def test_a_missing_member_is_normal(table: str, row: StoredRow, decode: Callable
 def test_a_kind_that_is_missing_is_not_offered() -> None:
     row = next(row for _, row, decode in READ if decode is connection_of)
     changed = StoredRow({**row, "kinds": json.dumps({"incident": {"enabled": True}})})
-    assert {kind: settings.enabled for kind, settings in connection_of(changed).kinds.items()} == {
-        TicketKind.INCIDENT: True,
-        TicketKind.CHANGE: False,
-    }
+    enabled = [kind for kind, settings in connection_of(changed).kinds.items() if settings.enabled]
+    assert enabled == [TicketKind.INCIDENT]
 
 
 def test_a_ticket_without_its_time_of_creation_has_that_of_its_id() -> None:
