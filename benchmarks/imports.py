@@ -2,7 +2,7 @@
 
 Each import runs in a fresh process that sees nothing but the packages of ``requirements.txt``: with tools beside them,
 some libraries load more. The kinds of import take turns, and processor time is compared, which other work on the
-machine changes least. Everything has its bytecode.
+machine changes least. Everything has its bytecode, and the settings of the sample are set.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ def _import(modules: Sequence[str], packages: Path, bytecode: Path) -> _Import:
 
 
 def _run(program: str, packages: Path, environment: dict[str, str]) -> str:
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | environment
+    settings = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     paths = _FIND_PACKAGES.format([str(ROOT), str(packages)])
     command = [sys.executable, "-S", "-P", "-c", f"{paths}\n{program}"]
-    return subprocess.run(command, env=own, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, env=own | settings | environment, check=True, capture_output=True, text=True).stdout
 
 
 def _wall_ms(imports: Sequence[_Import]) -> float:

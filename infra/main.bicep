@@ -238,6 +238,8 @@ module configuration 'modules/configuration.bicep' = {
       ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'
       EGRESS_ADDRESSES: network.?outputs.egressAddress ?? ''
+      // Else pydantic reads the description of every installed package, at each start, in search of plugins.
+      PYDANTIC_DISABLE_PLUGINS: '__all__'
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identity.outputs.clientId
       AzureWebJobsStorage__blobServiceUri: hostStorage.outputs.blobUrl

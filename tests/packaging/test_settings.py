@@ -19,6 +19,7 @@ READ_BY_OTHERS = {
     "IDENTITY_ENDPOINT",  # azure-identity
     "IDENTITY_HEADER",  # azure-identity
     "SSL_CERT_FILE",  # OpenSSL
+    "PYDANTIC_DISABLE_PLUGINS",  # pydantic
 }
 
 
