@@ -11,13 +11,12 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ManagedIdentityCredential
 
-from shared.check.run import ConnectionCheck
 from shared.clock import Clock, system_clock
 from shared.connections.configure import ConnectionConfiguration
 from shared.connections.grant.authorize import ConnectionAuthorization
@@ -64,6 +63,9 @@ from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
 
+if TYPE_CHECKING:
+    from shared.check.run import ConnectionCheck
+
 
 @service
 class Application:
@@ -79,7 +81,8 @@ class Application:
     removal: ConnectionRemoval
     tokens: AccessTokens
     options: ConnectionOptions
-    check: ConnectionCheck
+    server: ServiceNowOAuth
+    servicenow: ServiceNowClient
     tickets: TicketStore
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
@@ -91,6 +94,25 @@ class Application:
     maintenance: Maintenance
     rows: RowReader
     resources: AsyncExitStack
+
+    @property
+    def check(self) -> ConnectionCheck:
+        """Checks connections. Few instances of the app ever check, so only the first check loads what it needs."""
+        from shared.check.run import ConnectionCheck
+
+        return ConnectionCheck(
+            connections=self.connection_store,
+            turns=self.turns,
+            tokens=self.tokens,
+            server=self.server,
+            users=self.servicenow.users,
+            probe=self.servicenow.probe,
+            tickets=self.tickets,
+            clock=self.clock,
+            redirect_uri=self.settings.redirect_uri,
+            egress_addresses=self.settings.egress_addresses,
+            sync_interval_s=self.settings.sync_interval_s,
+        )
 
     async def aclose(self) -> None:
         """Close every connection; only for a process that goes on without the application."""
@@ -158,7 +180,7 @@ class Application:
                 secrets=secrets,
                 server=server,
                 users=servicenow.users,
-                visibility=servicenow.probe,
+                visibility=servicenow.visibility,
                 records=TicketsKnownRecords(tickets),
                 revocation=revocation,
                 lease=token_lease,
@@ -169,19 +191,8 @@ class Application:
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
             tokens=tokens,
             options=ConnectionOptions(tokens, servicenow.catalogue),
-            check=ConnectionCheck(
-                connections=connections,
-                turns=turns,
-                tokens=tokens,
-                server=server,
-                users=servicenow.users,
-                probe=servicenow.probe,
-                tickets=tickets,
-                clock=clock,
-                redirect_uri=settings.redirect_uri,
-                egress_addresses=settings.egress_addresses,
-                sync_interval_s=settings.sync_interval_s,
-            ),
+            server=server,
+            servicenow=servicenow,
             tickets=tickets,
             states=servicenow.states,
             creating_roles=CREATING_ROLES,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from shared.check.observations import InstanceProbe
+from typing import TYPE_CHECKING
+
 from shared.connections.options import InstanceCatalogue
-from shared.connections.ports import TokenSource, UserDirectory
+from shared.connections.ports import RecordVisibility, TokenSource, UserDirectory
 from shared.servicenow.authorized import AuthorizedTransport
 from shared.servicenow.catalogue import ServiceNowCatalogue
-from shared.servicenow.probes import ServiceNowProbe
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.states import ServiceNowStates
 from shared.servicenow.table_api import TableApi
 from shared.servicenow.transport import ServiceNowTransport
 from shared.servicenow.users import ServiceNowUsers
+from shared.servicenow.visibility import ServiceNowVisibility
 from shared.tickets.ports import StateModel, TicketRecords
+
+if TYPE_CHECKING:
+    from shared.check.observations import InstanceProbe
 
 
 class ServiceNowClient:
@@ -23,13 +27,21 @@ class ServiceNowClient:
         users: The user directory.
         records: The tickets' records.
         catalogue: Groups and choice lists.
-        probe: What a connection check looks at.
+        visibility: What the integration user sees.
     """
 
     def __init__(self, transport: ServiceNowTransport, tokens: TokenSource) -> None:
-        table_api = TableApi(AuthorizedTransport(transport, tokens))
+        self._transport = transport
+        self._table_api = table_api = TableApi(AuthorizedTransport(transport, tokens))
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
         self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
         self.states: StateModel = ServiceNowStates()
-        self.probe: InstanceProbe = ServiceNowProbe(transport, table_api, self.catalogue)
+        self.visibility: RecordVisibility = ServiceNowVisibility(table_api)
+
+    @property
+    def probe(self) -> InstanceProbe:
+        """What a connection check looks at. Few instances of the app ever check, so only the first check loads it."""
+        from shared.servicenow.probes import ServiceNowProbe
+
+        return ServiceNowProbe(self._transport, self._table_api, self.catalogue)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import batched
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
@@ -56,10 +55,10 @@ from shared.servicenow.queries import (
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
 from shared.servicenow.transport import NotReached, ServiceNowRequest, ServiceNowTransport, Subject
+from shared.servicenow.visibility import ServiceNowVisibility
 from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import CORRELATION_DISPLAY, Priority
-from shared.tickets.ports import SYS_IDS_PER_REQUEST
 from shared.tickets.record_texts import lost_characters
 
 MARK: Final = "m365check:"
@@ -226,18 +225,7 @@ class ServiceNowProbe:
 
     async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
         """See the port."""
-        found: dict[str, str] = {}
-        for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
-            page = await self.table_api.list_rows(
-                connection,
-                ALL_CLASSES,
-                query=one_of("sys_id", some),
-                fields=("sys_id", "number"),
-                limit=len(some),
-                counted=False,
-            )
-            found |= {row.sys_id: row.line("number") for row in page.rows if row.sys_id in some}
-        return found
+        return await ServiceNowVisibility(self.table_api).visible(connection, sys_ids)
 
     async def may_read_choices(self, connection: Connection, kind: TicketKind) -> bool:
         """See the port."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.check.findings import CheckName, Outcome
-from shared.check.run import CheckReport
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
@@ -23,6 +22,9 @@ from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 from shared.web.findings import finding_words
 from shared.words.language import Language
+
+if TYPE_CHECKING:
+    from shared.check.run import CheckReport
 
 blueprint = func.Blueprint()
 
