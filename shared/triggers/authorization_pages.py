@@ -18,8 +18,8 @@ from shared.errors import FixRequest
 from shared.triggers.addresses import authorize_path
 from shared.triggers.cookies import cookie_value, set_cookie
 from shared.triggers.front_door import Call, is_from_here, page, redirect
+from shared.triggers.parameters import PATH_PARAMETERS, as_sent, flag
 from shared.triggers.principal import MANAGERS
-from shared.triggers.routes import FLAG, PATH_PARAMETERS, Parameter
 
 blueprint = func.Blueprint()
 
@@ -36,8 +36,8 @@ _NAME: Final = "authorization"
 
 
 _BEGIN_PARAMETERS: Final = (
-    Parameter("connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True),
-    Parameter("log_out_first", "true: ServiceNow signs its present user out first.", FLAG),
+    as_sent("connection_id", "The connection to authorize.", PATH_PARAMETERS["connection_id"], required=True),
+    flag("log_out_first", "true: ServiceNow signs its present user out first."),
 )
 
 
@@ -92,15 +92,15 @@ async def begin_authorization(call: Call) -> func.HttpResponse:
     roles=None,
     answers={303: None},
     parameters=(
-        Parameter(
+        as_sent(
             "state",
             "As sent to ServiceNow. With state, code or error the answer leads to this address without them.",
             {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         ),
-        Parameter("code", "The authorization code."),
-        Parameter("error", "Why there is no code."),
-        Parameter("error_description", "ServiceNow's own words."),
-        Parameter(
+        as_sent("code", "The authorization code."),
+        as_sent("error", "Why there is no code."),
+        as_sent("error_description", "ServiceNow's own words."),
+        as_sent(
             _NAME,
             "Which authorization it is, once ServiceNow's answer is in a cookie.",
             {"type": "string", "pattern": "^[0-9a-f]{16}$"},

@@ -32,9 +32,10 @@ from shared.telemetry import span
 from shared.triggers.addresses import way_to_authorize
 from shared.triggers.answers import JsonAnswer, problem, problem_headers
 from shared.triggers.cookies import cookie_value
+from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
 from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
-from shared.triggers.routes import ROUTES, SAFE_METHODS, Parameter, Route, own_address, read_query
+from shared.triggers.routes import ROUTES, SAFE_METHODS, Route, own_address, read_query
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
 from shared.words.language import COOKIE, Language, choose_language
@@ -138,7 +139,7 @@ def route(
     answers: Mapping[int, type | None] | None = None,
     body: type[BaseModel] | FormBody | None = None,
     body_required: bool = True,
-    parameters: Sequence[Parameter] = (),
+    parameters: Sequence[Parameter[object]] = (),
     problems: Mapping[int, tuple[str, ...]] | None = None,
     kept: Sequence[str] = (),
     belongs_to: str | None = None,

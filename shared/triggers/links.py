@@ -154,7 +154,12 @@ class ListLink:
 
 
 LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {"kind": TicketKind, "phase": Phase, "portal": Portal}
-SHOWS: Final = ("open", "overdue", Delivery.PENDING.value, Delivery.FAILED.value)
+SHOWS: Final[Mapping[str, Mapping[str, str]]] = {
+    "open": {"open": "true"},
+    "overdue": {"overdue": "true"},
+    **{each.value: {"delivery": each.value} for each in (Delivery.PENDING, Delivery.FAILED)},
+}
+"""What can be shown, with the parameters by which the API is asked for it."""
 
 LIST_FILTERS: Final = ("text", *LIST_CHOICES, "show", CONNECTION)
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from shared.triggers.answers import PROBLEM_TYPE, ProblemView
+from shared.triggers.parameters import PATH_PARAMETERS
 from shared.triggers.request_bodies import JSON_TYPE, MULTIPART_TYPE, FormBody
-from shared.triggers.routes import PATH_PARAMETERS, SAFE_METHODS, Route
+from shared.triggers.routes import SAFE_METHODS, Route
 
 VERSION: Final = "1.0.0"
 ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {

@@ -12,15 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel
 
-from shared.connections.lookup import CONNECTION_ID
 from shared.errors import FixRequest
+from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Role
 from shared.triggers.request_bodies import MAX_BODY_BYTES, FormBody
 
@@ -29,34 +28,6 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 ANY_METHOD: Final = "*"
 MAX_PARAMETERS: Final = 50
 """Query parameters that an address may have: more than anybody needs."""
-
-PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
-    "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
-    "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-}
-"""JSON schema of each parameter of a path."""
-FLAG: Final[Mapping[str, object]] = {"type": "string", "enum": ["true", "false"]}
-"""JSON schema of a parameter that is true or false."""
-
-
-def one_of(choices: type[StrEnum]) -> Mapping[str, object]:
-    """Return the JSON schema of a parameter that is one of a few values."""
-    return {"type": "string", "enum": [choice.value for choice in choices]}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A query parameter or header of an operation.
-
-    Attributes:
-        schema: JSON schema of its value.
-    """
-
-    name: str
-    description: str
-    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
-    place: str = "query"
-    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +62,7 @@ class Route:
     answers: Mapping[int, type | None] = field(default_factory=dict)
     body: type[BaseModel] | FormBody | None = None
     body_required: bool = True
-    parameters: Sequence[Parameter] = ()
+    parameters: Sequence[Parameter[object]] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     kept: Collection[str] = ()
     belongs_to: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -18,8 +19,9 @@ from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, page, redirect
-from shared.triggers.links import LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
+from shared.triggers.links import LIST_CHOICES, LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.principal import CREATORS, READERS, Role
+from shared.triggers.ticket_filters import read_ticket_filter
 from shared.web.csv_export import tickets_csv
 
 blueprint = func.Blueprint()
@@ -177,16 +179,9 @@ def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Con
 
 
 def _filter(call: Call, chosen: Mapping[str, str]) -> TicketFilter:
-    show = chosen["show"]
-    return TicketFilter(
-        kind=TicketKind(chosen["kind"]) if chosen["kind"] else None,
-        phase=Phase(chosen["phase"]) if chosen["phase"] else None,
-        portal=Portal(chosen["portal"]) if chosen["portal"] else None,
-        delivery=Delivery(show) if show in set(Delivery) else None,
-        open_only=show == "open",
-        overdue_at=call.application.clock() if show == "overdue" else None,
-        text=chosen["text"] or None,
-    )
+    asked = {**{name: chosen[name] for name in LIST_CHOICES if chosen[name]}, **SHOWS.get(chosen["show"], {})}
+    # The API refuses a text that is longer than any name; the page just lists nothing.
+    return replace(read_ticket_filter(asked, call.application.clock()), text=chosen["text"] or None)
 
 
 def _query(parameters: Mapping[str, str]) -> str:

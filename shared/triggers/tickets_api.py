@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from typing import Final
 
 import azure.functions as func
 
-from shared.connections.model import Connection, Portal, TicketKind
+from shared.connections.model import Connection
 from shared.errors import FixRequest, Values
 from shared.tickets.addresses import real_address
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
-from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Requester, Ticket
+from shared.tickets.model import Delivery, Requester, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
 from shared.tickets.views import (
@@ -31,8 +30,9 @@ from shared.tickets.views import (
 )
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
+from shared.triggers.parameters import PATH_PARAMETERS, Parameter, as_sent, count, flag
 from shared.triggers.principal import CREATORS, READERS, Principal
-from shared.triggers.routes import FLAG, PATH_PARAMETERS, Parameter, one_of
+from shared.triggers.ticket_filters import FILTER_PARAMETERS, read_ticket_filter
 
 blueprint = func.Blueprint()
 
@@ -40,20 +40,40 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_KEY_LENGTH: Final = 255
 
-_CONNECTION = Parameter("connection", "Only tickets of this connection.", PATH_PARAMETERS["connection_id"])
-_LIST_PARAMETERS: Final = (
-    Parameter("kind", "Only this kind.", one_of(TicketKind)),
-    Parameter("phase", "Only tickets in this phase.", one_of(Phase)),
-    Parameter("portal", "Only this portal.", one_of(Portal)),
-    Parameter("delivery", "Only this delivery status.", one_of(Delivery)),
-    Parameter("open", "true: only tickets somebody still has to work on.", FLAG),
-    Parameter("overdue", "true: only open tickets past their due date.", FLAG),
-    Parameter("text", "Part of the name, or a whole ticket number.", {"type": "string", "maxLength": NAME_MAX_LENGTH}),
-    _CONNECTION,
-    Parameter(
-        "limit", "Tickets on a page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
-    ),
-    Parameter("cursor", "next_cursor of the page before.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}),
+
+def _checked_key(key: str) -> str:
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+        raise FixRequest("invalid_idempotency_key", limit=MAX_KEY_LENGTH)
+    return key
+
+
+def _ticket_of_cursor(cursor: str) -> str:
+    ticket_id = decode_cursor(cursor)
+    if ticket_id is None:
+        raise FixRequest("invalid_parameter", variant="cursor", parameter="cursor")
+    return ticket_id
+
+
+_CONNECTION: Final = as_sent("connection", "Only tickets of this connection.", PATH_PARAMETERS["connection_id"])
+_LIMIT: Final = count("limit", "Tickets on a page.", maximum=MAX_LIMIT, default=DEFAULT_LIMIT)
+_CURSOR: Final = Parameter(
+    "cursor",
+    "next_cursor of the page before.",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
+    convert=_ticket_of_cursor,
+    default=None,
+)
+_IDEMPOTENCY_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "Your name for this request: repeating it with the same key makes no second ticket.",
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+    convert=_checked_key,
+    default=None,
+    place="header",
+)
+_ALTHOUGH_OUTCOME_UNKNOWN: Final = flag(
+    "although_outcome_unknown",
+    "true: send a ticket to the connection's present instance although the one before may have a record of it.",
 )
 
 
@@ -65,14 +85,7 @@ _LIST_PARAMETERS: Final = (
     roles=CREATORS,
     body=TicketRequest,
     answers={201: CreatedTicketView, 202: CreatedTicketView},
-    parameters=(
-        Parameter(
-            "Idempotency-Key",
-            "Your name for this request: repeating it with the same key makes no second ticket.",
-            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
-            place="header",
-        ),
-    ),
+    parameters=(_IDEMPOTENCY_KEY,),
     problems={
         400: ("invalid_json", "invalid_idempotency_key"),
         403: ("requested_by_not_allowed",),
@@ -98,7 +111,7 @@ async def create_ticket(call: Call) -> JsonAnswer:
         request,
         _requester(call.principal, request),
         caller=call.principal.object_id,
-        idempotency_key=_idempotency_key(call.request),
+        idempotency_key=_IDEMPOTENCY_KEY.read(call.request.headers),
     )
     now = call.application.clock()
     answer = _delivery_answer(call, creation.ticket, creation.connection)
@@ -121,8 +134,7 @@ async def create_ticket(call: Call) -> JsonAnswer:
 )
 async def count_tickets(call: Call) -> JsonAnswer:
     """Answer with exact counts; they do not depend on how many tickets there are."""
-    query = call.query
-    connections = await _connections(call, query.get("connection"))
+    connections = await _connections(call, _CONNECTION.read(call.query))
     summaries = await call.application.summaries(list(connections))
     return JsonAnswer(summary_view(summaries, call.application.clock()))
 
@@ -134,24 +146,14 @@ async def count_tickets(call: Call) -> JsonAnswer:
     summary="List tickets, newest first",
     roles=READERS,
     answers={200: TicketListView},
-    parameters=_LIST_PARAMETERS,
+    parameters=(*FILTER_PARAMETERS, _CONNECTION, _LIMIT, _CURSOR),
     problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
 )
 async def list_tickets(call: Call) -> JsonAnswer:
     """Answer with one page and the cursor of the next."""
-    query = call.query
-    now = call.application.clock()
-    wanted = TicketFilter(
-        kind=_choice(query, "kind", TicketKind),
-        phase=_choice(query, "phase", Phase),
-        portal=_choice(query, "portal", Portal),
-        delivery=_choice(query, "delivery", Delivery),
-        open_only=_flag(query, "open"),
-        overdue_at=now if _flag(query, "overdue") else None,
-        text=_text(query),
-    )
-    limit, after = _limit(query), _cursor(query)
-    connections = await _connections(call, query.get("connection"))
+    wanted = read_ticket_filter(call.query, call.application.clock())
+    limit, after = _LIMIT.read(call.query), _CURSOR.read(call.query)
+    connections = await _connections(call, _CONNECTION.read(call.query))
     tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
     return JsonAnswer(_page(tickets, connections, limit, call), language=call.language)
 
@@ -163,13 +165,7 @@ async def list_tickets(call: Call) -> JsonAnswer:
     summary="Deliver a failed or waiting ticket now",
     roles=CREATORS,
     answers={200: TicketView, 202: TicketView},
-    parameters=(
-        Parameter(
-            "although_outcome_unknown",
-            "true: send a ticket to the connection's present instance although the one before may have a record of it.",
-            FLAG,
-        ),
-    ),
+    parameters=(_ALTHOUGH_OUTCOME_UNKNOWN,),
     problems={
         400: ("unknown_parameter", "invalid_parameter"),
         404: ("ticket_not_found",),
@@ -180,10 +176,9 @@ async def list_tickets(call: Call) -> JsonAnswer:
 )
 async def retry_ticket(call: Call) -> JsonAnswer:
     """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
-    query = call.query
     ticket, connection = await _ticket(call)
     retried = await call.application.resending.retry(
-        connection, ticket, although_outcome_unknown=_flag(query, "although_outcome_unknown")
+        connection, ticket, although_outcome_unknown=_ALTHOUGH_OUTCOME_UNKNOWN.read(call.query)
     )
     answer = _delivery_answer(call, retried, connection)
     return replace(answer, status=200) if answer.status == 201 else answer
@@ -253,15 +248,6 @@ def _requester(principal: Principal, request: TicketRequest) -> Requester:
     return replace(named, email=None if named.email is None else real_address(named.email))
 
 
-def _idempotency_key(request: func.HttpRequest) -> str | None:
-    key: str | None = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
-        raise FixRequest("invalid_idempotency_key", limit=MAX_KEY_LENGTH)
-    return key
-
-
 def _delivery_answer(call: Call, ticket: Ticket, connection: Connection | None) -> JsonAnswer:
     """Answer 201 delivered, 202 pending; a refusal becomes a problem that names the kept ticket."""
     progress = ticket.delivery
@@ -313,42 +299,3 @@ def _page(tickets: Sequence[Ticket], connections: Mapping[str, Connection], limi
         ),
         next_cursor=encode_cursor(shown[-1].ticket_id) if len(tickets) > limit else None,
     )
-
-
-def _cursor(query: Mapping[str, str]) -> str | None:
-    if "cursor" not in query:
-        return None
-    ticket_id = decode_cursor(query["cursor"])
-    if ticket_id is None:
-        raise FixRequest("invalid_parameter", variant="cursor", parameter="cursor")
-    return ticket_id
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT and len(text) < 9):
-        raise FixRequest("invalid_parameter", variant="number", parameter="limit", limit=MAX_LIMIT)
-    return int(text)
-
-
-def _choice[Choice: StrEnum](query: Mapping[str, str], name: str, choices: type[Choice]) -> Choice | None:
-    if name not in query:
-        return None
-    try:
-        return choices(query[name])
-    except ValueError:
-        raise FixRequest("invalid_parameter", variant="choice", parameter=name, choices=list(choices)) from None
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false")
-    if value not in {"true", "false"}:
-        raise FixRequest("invalid_parameter", variant="choice", parameter=name, choices=["true", "false"])
-    return value == "true"
-
-
-def _text(query: Mapping[str, str]) -> str | None:
-    text = query.get("text", "")
-    if len(text) > NAME_MAX_LENGTH:
-        raise FixRequest("invalid_parameter", variant="length", parameter="text", limit=NAME_MAX_LENGTH)
-    return text or None

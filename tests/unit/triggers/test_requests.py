@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connections.model import TicketKind
 from shared.errors import FixConfiguration, FixRequest, ServiceNowThrottled
 from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
 from shared.triggers.answers import JsonAnswer, problem
 from shared.triggers.front_door import refuse_other_sites
+from shared.triggers.parameters import Parameter, choice, count, flag, short_text
 from shared.triggers.principal import Principal, Role, require_roles
 from shared.triggers.request_bodies import read_json
 from shared.triggers.routes import read_query
-from shared.triggers.tickets_api import MAX_LIMIT, _flag, _limit
 from shared.words.language import languages
 from tests.unit.tickets.strategies import ticket_ids
 
@@ -171,22 +172,57 @@ def test_any_cursor_is_a_place_or_nothing(cursor: str) -> None:
     assert place is None or is_ticket_id(place)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "201", "x", "٣", "9" * 5_000, " 1", "+1", "1e2"])
-def test_limits_that_are_refused(text: str) -> None:
-    assert refusal(_limit, {"limit": text}).code == "invalid_parameter"
+LIMIT = count("limit", "", maximum=200, default=50)
+OPEN = flag("open", "")
+KIND = choice("kind", "", TicketKind)
+TEXT = short_text("text", "", max_length=3)
 
 
-def test_limits() -> None:
-    assert (_limit({}), _limit({"limit": "1"}), _limit({"limit": str(MAX_LIMIT)})) == (50, 1, MAX_LIMIT)
+@pytest.mark.parametrize(
+    ("parameter", "text", "values"),
+    [
+        *(
+            (LIMIT, text, {"variant": "number", "parameter": "limit", "limit": 200})
+            for text in ["", "0", "-1", "1.5", "201", "x", "٣", "9" * 5_000, " 1", "+1", "1e2", "000000001"]
+        ),
+        *(
+            (OPEN, text, {"variant": "choice", "parameter": "open", "choices": ["true", "false"]})
+            for text in ["", "yes", "True", "1"]
+        ),
+        *(
+            (KIND, text, {"variant": "choice", "parameter": "kind", "choices": ["incident", "change"]})
+            for text in ["", "Incident", "problem"]
+        ),
+        (TEXT, "abcd", {"variant": "length", "parameter": "text", "limit": 3}),
+    ],
+)
+def test_a_parameter_that_is_not_of_its_schema_is_refused(
+    parameter: Parameter[object], text: str, values: dict[str, object]
+) -> None:
+    error = refusal(parameter.read, {parameter.name: text})
+    assert (error.code, error.status, error.values) == ("invalid_parameter", 400, values)
 
 
-def test_flags() -> None:
-    assert (_flag({}, "open"), _flag({"open": "true"}, "open"), _flag({"open": "false"}, "open")) == (
-        False,
-        True,
-        False,
-    )
-    assert refusal(_flag, {"open": "yes"}, "open").code == "invalid_parameter"
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        (LIMIT, None, 50),
+        (LIMIT, "1", 1),
+        (LIMIT, "200", 200),
+        (OPEN, None, False),
+        (OPEN, "true", True),
+        (OPEN, "false", False),
+        (KIND, None, None),
+        (KIND, "change", TicketKind.CHANGE),
+        (TEXT, None, None),
+        (TEXT, "", None),
+        (TEXT, "abc", "abc"),
+    ],
+)
+def test_a_parameter_that_is_of_its_schema_is_read(
+    parameter: Parameter[object], text: str | None, value: object
+) -> None:
+    assert parameter.read({} if text is None else {parameter.name: text}) == value
 
 
 # Answers

@@ -1,0 +1,101 @@
+"""Query parameters and headers of operations: how each is described, and how its text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shared.connections.lookup import CONNECTION_ID
+from shared.errors import FixRequest
+
+PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
+    "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+"""JSON schema of each parameter of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter[Value]:
+    """A query parameter or header of an operation.
+
+    Attributes:
+        schema: JSON schema of its value.
+        convert: Returns what a text means. Raises FixRequest.
+        default: What it means when it is not sent.
+        place: ``query`` or ``header``.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, object]
+    convert: Callable[[str], Value]
+    default: Value
+    place: str = "query"
+    required: bool = False
+
+    def read(self, sent: Mapping[str, str]) -> Value:
+        """Return what a query, or headers, say of this parameter. Raises FixRequest."""
+        text = sent.get(self.name)
+        return self.default if text is None else self.convert(text)
+
+
+_TEXT: Final = {"type": "string"}
+
+
+def as_sent(
+    name: str, description: str, schema: Mapping[str, object] = _TEXT, *, required: bool = False
+) -> Parameter[str | None]:
+    """Return a parameter that is taken as it is; whoever uses it checks that it is of its schema."""
+    return Parameter(name, description, schema, str, default=None, required=required)
+
+
+def short_text(name: str, description: str, *, max_length: int) -> Parameter[str | None]:
+    """Return a parameter of limited length; a blank one counts as not sent."""
+
+    def convert(text: str) -> str | None:
+        if len(text) > max_length:
+            raise FixRequest("invalid_parameter", variant="length", parameter=name, limit=max_length)
+        return text or None
+
+    return Parameter(name, description, {"type": "string", "maxLength": max_length}, convert, default=None)
+
+
+def choice[Choice: StrEnum](name: str, description: str, choices: type[Choice]) -> Parameter[Choice | None]:
+    """Return a parameter that is one of a few values."""
+    values = {each.value: each for each in choices}
+
+    def convert(text: str) -> Choice | None:
+        return _one_of(values, name, text)
+
+    return Parameter(name, description, {"type": "string", "enum": list(values)}, convert, default=None)
+
+
+def flag(name: str, description: str) -> Parameter[bool]:
+    """Return a parameter that is true or false, and false when it is not sent."""
+    values = {"true": True, "false": False}
+
+    def convert(text: str) -> bool:
+        return _one_of(values, name, text)
+
+    return Parameter(name, description, {"type": "string", "enum": list(values)}, convert, default=False)
+
+
+def count(name: str, description: str, *, maximum: int, default: int) -> Parameter[int]:
+    """Return a parameter that is a whole number from 1, in ASCII digits."""
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= maximum):
+            raise FixRequest("invalid_parameter", variant="number", parameter=name, limit=maximum)
+        return int(text)
+
+    return Parameter(name, description, schema, convert, default)
+
+
+def _one_of[Value](values: Mapping[str, Value], name: str, text: str) -> Value:
+    if text not in values:
+        raise FixRequest("invalid_parameter", variant="choice", parameter=name, choices=list(values))
+    return values[text]

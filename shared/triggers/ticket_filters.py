@@ -1,0 +1,35 @@
+"""Which tickets a list shows, as the query parameters of the API ask for them. Pages ask in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from shared.connections.model import Portal, TicketKind
+from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase
+from shared.tickets.ports import TicketFilter
+from shared.triggers.parameters import choice, flag, short_text
+
+_KIND: Final = choice("kind", "Only this kind.", TicketKind)
+_PHASE: Final = choice("phase", "Only tickets in this phase.", Phase)
+_PORTAL: Final = choice("portal", "Only this portal.", Portal)
+_DELIVERY: Final = choice("delivery", "Only this delivery status.", Delivery)
+_OPEN: Final = flag("open", "true: only tickets somebody still has to work on.")
+_OVERDUE: Final = flag("overdue", "true: only open tickets past their due date.")
+_TEXT: Final = short_text("text", "Part of the name, or a whole ticket number.", max_length=NAME_MAX_LENGTH)
+
+FILTER_PARAMETERS: Final = (_KIND, _PHASE, _PORTAL, _DELIVERY, _OPEN, _OVERDUE, _TEXT)
+
+
+def read_ticket_filter(query: Mapping[str, str], now: datetime) -> TicketFilter:
+    """Return the filter that a query asks for. Raises FixRequest (400 ``invalid_parameter``)."""
+    return TicketFilter(
+        kind=_KIND.read(query),
+        phase=_PHASE.read(query),
+        portal=_PORTAL.read(query),
+        delivery=_DELIVERY.read(query),
+        open_only=_OPEN.read(query),
+        overdue_at=now if _OVERDUE.read(query) else None,
+        text=_TEXT.read(query),
+    )
