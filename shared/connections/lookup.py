@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.connections.model import Connection
@@ -30,6 +30,19 @@ async def get_known_connection(connections: ConnectionStore, connection_id: str)
     if connection is None:
         raise FixRequest("connection_not_found", status=404)
     return connection
+
+
+async def get_present_connection(connections: ConnectionStore, connection_id: str) -> Connection:
+    """Return a connection that is not removed. Raises as :func:`get_known_connection`."""
+    connection = await get_known_connection(connections, connection_id)
+    if connection.is_removed:
+        raise FixRequest("connection_not_found", status=404)
+    return connection
+
+
+async def connections_by_id(connections: ConnectionStore) -> Mapping[str, Connection]:
+    """Return every connection, removed ones included, by its id. Raises StorageUnavailable."""
+    return {each.connection_id: each for each in await connections.list_connections()}
 
 
 async def list_present_connections(connections: ConnectionStore) -> Sequence[Connection]:

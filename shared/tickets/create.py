@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
 from shared.connections.turns import Turns
@@ -197,7 +198,7 @@ class TicketCreation:
         if connection_id is not None:
             connection = await self.connections.get_connection(connection_id)
         else:
-            present = [candidate for candidate in await self.connections.list_connections() if not candidate.is_removed]
+            present = await list_present_connections(self.connections)
             if len(present) > 1:
                 raise FixRequest(
                     "connection_ambiguous",

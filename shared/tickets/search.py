@@ -12,8 +12,9 @@ from dataclasses import field
 
 from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore
+from shared.errors import FixRequest
 from shared.service import service
-from shared.tickets.identity import connection_digits, connection_digits_of
+from shared.tickets.identity import connection_digits, connection_digits_of, is_ticket_id
 from shared.tickets.model import Ticket
 from shared.tickets.ports import TicketStore
 
@@ -40,6 +41,22 @@ class TicketSearch:
         tickets = await asyncio.gather(*(self.store.get_ticket(each.connection_id, ticket_id) for each in connections))
         pairs = zip(tickets, connections, strict=True)
         return next(((ticket, connection) for ticket, connection in pairs if ticket is not None), None)
+
+    async def get_known(self, ticket_id: str) -> tuple[Ticket, Connection]:
+        """Return the ticket and its connection.
+
+        Args:
+            ticket_id: As somebody sent it: any text, in letters of any case.
+
+        Raises:
+            FixRequest: 404 ``ticket_not_found``.
+            StorageUnavailable, RowUnreadable: As :meth:`find`.
+        """
+        wanted = ticket_id.lower()
+        found = await self.find(wanted) if is_ticket_id(wanted) else None
+        if found is None:
+            raise FixRequest("ticket_not_found", status=404)
+        return found
 
     async def find_all(self, connections: Mapping[str, Connection], ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
         """Return those of the tickets that these connections have, by id. Raises StorageUnavailable."""

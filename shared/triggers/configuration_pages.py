@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import azure.functions as func
 
 from shared.check.findings import Outcome
-from shared.connections.lookup import get_known_connection, list_present_connections
+from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
 from shared.connections.model import Connection, Portal, TicketKind, consent_days_left
 from shared.connections.options import Choice, InstanceOptions
 from shared.connections.remove import NOT_REVOKED
@@ -224,8 +224,4 @@ async def _known(call: Call) -> Connection:
 
 
 async def _present(call: Call) -> Connection:
-    """Return the connection. Raises FixRequest (404 ``connection_not_found``) for a removed one, too."""
-    connection = await _known(call)
-    if connection.is_removed:
-        raise FixRequest("connection_not_found", status=404)
-    return connection
+    return await get_present_connection(call.application.connection_store, call.path_parameter("connection_id"))

@@ -10,6 +10,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
@@ -53,7 +54,7 @@ class Banner:
 async def home_page(call: Call) -> func.HttpResponse:
     """Show the connection card, or the cards of both kinds and what needs attention."""
     app = call.application
-    connections = [each for each in await app.connection_store.list_connections() if not each.is_removed]
+    connections = await list_present_connections(app.connection_store)
     authorized = [each for each in connections if each.ever_consented]
     now = app.clock()
     cards = await _cards(call, authorized, now) if authorized and call.may(Role.TICKETS_READ) else []

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import azure.functions as func
 
+from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.identity import decode_cursor, encode_cursor
@@ -43,7 +44,7 @@ OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
 @page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_FILTERS, "cursor"))
 async def ticket_list_page(call: Call) -> func.HttpResponse:
     """Show one page of tickets, newest first; an address that is not understood lists nothing, and the page says so."""
-    connections = await _connections(call)
+    connections = await connections_by_id(call.application.connection_store)
     link = read_list_link(call.query, connections, OTHER_PARAMETERS)
     chosen, cursor = link.chosen, call.query.get("cursor", "")
     after = decode_cursor(cursor) if cursor else None
@@ -86,12 +87,12 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
 @page(blueprint, "POST", "tickets/retry", roles=CREATORS, belongs_to="/tickets")
 async def retry_tickets_page(call: Call) -> func.HttpResponse:
     """Send the failed tickets of a filter again, and say on the list what became of them."""
-    connections = await _connections(call)
+    connections = await connections_by_id(call.application.connection_store)
     chosen = {**_understood(read_list_link(call.form, connections, ())), "show": Delivery.FAILED.value}
     failed, _ = await _failed(call, chosen, connections)
     resent = await call.application.resending.resend(connections, failed)
     by_id = {ticket.ticket_id: ticket for ticket in failed}
-    present = await _connections(call)  # Sending shows what a connection is good for.
+    present = await connections_by_id(call.application.connection_store)  # Sending shows what a connection is good for.
     counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
     reasons = Counter(
         each.failure.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.failure
@@ -106,7 +107,7 @@ async def retry_tickets_page(call: Call) -> func.HttpResponse:
 @page(blueprint, "GET", "tickets.csv", roles=READERS, kept=LIST_FILTERS)
 async def export_tickets(call: Call) -> func.HttpResponse:
     """Answer with the newest tickets of the same filter as a file."""
-    connections = await _connections(call)
+    connections = await connections_by_id(call.application.connection_store)
     chosen = _understood(read_list_link(call.query, connections, ()))
     now = call.application.clock()
     views: list[TicketView] = []
@@ -167,10 +168,6 @@ def _notice(call: Call) -> str | None:
     ]
     reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
     return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
-
-
-async def _connections(call: Call) -> Mapping[str, Connection]:
-    return {each.connection_id: each for each in await call.application.connection_store.list_connections()}
 
 
 def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> Sequence[str]:

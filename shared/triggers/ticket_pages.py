@@ -11,7 +11,6 @@ from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection
 from shared.errors import ConfirmationNeeded, FixRequest, IdempotencyKeyReused
 from shared.texts import utf16_length
-from shared.tickets.identity import is_ticket_id
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
@@ -91,7 +90,7 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
 @page(blueprint, "POST", "tickets/{ticket_id}/retry", roles=CREATORS, belongs_to="/tickets/{ticket_id}")
 async def retry_ticket_page(call: Call) -> func.HttpResponse:
     """Deliver a failed or waiting ticket now, and show it."""
-    ticket, connection = await _ticket(call)
+    ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=call.form.get("although_outcome_unknown") == "true"
     )
@@ -101,7 +100,7 @@ async def retry_ticket_page(call: Call) -> func.HttpResponse:
 @page(blueprint, "GET", "tickets/{ticket_id}", roles=READERS)
 async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
-    ticket, connection = await _ticket(call)
+    ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     done = call.query.get("done")
     view = ticket_view(ticket, connection, call.application.clock(), call.language)
     names = state_names(ticket, connection)
@@ -126,14 +125,6 @@ async def ticket_page(call: Call) -> func.HttpResponse:
             for event in reversed(ticket.timeline)
         ],
     )
-
-
-async def _ticket(call: Call) -> tuple[Ticket, Connection]:
-    ticket_id = call.path_parameter("ticket_id").lower()
-    found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
-    if found is None:
-        raise FixRequest("ticket_not_found", status=404)
-    return found
 
 
 def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t: Language) -> ErrorWords | None:

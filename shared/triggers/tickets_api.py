@@ -8,10 +8,11 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
 from shared.errors import FixRequest, Values
 from shared.tickets.addresses import real_address
-from shared.tickets.identity import decode_cursor, encode_cursor, is_ticket_id
+from shared.tickets.identity import decode_cursor, encode_cursor
 from shared.tickets.model import Delivery, Requester, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
@@ -176,7 +177,7 @@ async def list_tickets(call: Call) -> JsonAnswer:
 )
 async def retry_ticket(call: Call) -> JsonAnswer:
     """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
-    ticket, connection = await _ticket(call)
+    ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     retried = await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=_ALTHOUGH_OUTCOME_UNKNOWN.read(call.query)
     )
@@ -232,7 +233,7 @@ async def retry_tickets(call: Call) -> JsonAnswer:
 )
 async def show_ticket(call: Call) -> JsonAnswer:
     """Answer with the ticket and everything that happened to it."""
-    ticket, connection = await _ticket(call)
+    ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     return JsonAnswer(
         ticket_detail_view(ticket, connection, call.application.clock(), call.language), language=call.language
     )
@@ -262,14 +263,6 @@ def _delivery_answer(call: Call, ticket: Ticket, connection: Connection | None) 
     )
 
 
-async def _ticket(call: Call) -> tuple[Ticket, Connection]:
-    ticket_id = call.path_parameter("ticket_id").lower()
-    found = await call.application.search.find(ticket_id) if is_ticket_id(ticket_id) else None
-    if found is None:
-        raise FixRequest("ticket_not_found", status=404)
-    return found
-
-
 async def _named_tickets(
     call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]
 ) -> Sequence[Ticket]:
@@ -283,7 +276,7 @@ async def _named_tickets(
 
 
 async def _connections(call: Call, connection_id: str | None) -> Mapping[str, Connection]:
-    connections = {each.connection_id: each for each in await call.application.connection_store.list_connections()}
+    connections = await connections_by_id(call.application.connection_store)
     if connection_id is None:
         return connections
     if connection_id not in connections:

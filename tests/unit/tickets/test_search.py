@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import FixRequest
 from shared.tickets.identity import new_ticket_id
 from shared.tickets.model import Ticket
 from shared.tickets.search import TicketSearch
@@ -88,3 +89,15 @@ async def test_many_are_read_where_they_are(world: World) -> None:
     old = await world.ticket("tenant-3", OF_BEFORE)
     found = await world.search.find_all(connections, [*ids, OF_BEFORE, new_ticket_id(START, "tenant-9")])
     assert found == {ticket.ticket_id: ticket for ticket in [*tickets, old]}
+
+
+async def test_a_ticket_that_somebody_names_is_found_or_refused(world: World) -> None:
+    ticket = await world.ticket("tenant-7")
+    found, connection = await world.search.get_known(ticket.ticket_id.upper())
+    assert (found, connection.connection_id) == (ticket, "tenant-7")
+    for text in ("0" * 32, "", "not-an-id", ticket.ticket_id + "0"):
+        world.asked.clear()
+        with pytest.raises(FixRequest) as caught:
+            await world.search.get_known(text)
+        assert (caught.value.code, caught.value.status) == ("ticket_not_found", 404)
+        assert (world.asked == []) is (len(text) != 32), "storage is asked for ids only"
