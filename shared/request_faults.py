@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from shared.error_codes import Code, OwnFaultCode
@@ -36,8 +36,19 @@ def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
     return PydanticCustomError(code, code, values)
 
 
-def invalid_body(code: Code, error: ValidationError) -> FixRequest:
-    """Return the 422 error that lists the faults of a body by their places, without repeating any value."""
+def read_body[Model: BaseModel](refusal: Code, model: type[Model], body: object) -> Model:
+    """Read a request's body from its JSON value.
+
+    Raises:
+        FixRequest: 422 with this code, and one entry for each fault; the values themselves are not repeated.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise _refused(refusal, error) from None
+
+
+def _refused(code: Code, error: ValidationError) -> FixRequest:
     faults: list[Fault] = [
         {
             "pointer": _pointer(each["loc"]),

@@ -14,11 +14,10 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
 )
 
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
-from shared.request_faults import fault, invalid_body
+from shared.request_faults import fault, read_body
 from shared.request_texts import Name
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
@@ -110,7 +109,4 @@ def read_connection_request(body: object) -> ConnectionRequest:
     Raises:
         FixRequest: 422 ``invalid_connection`` with one entry per fault; the values themselves are not repeated.
     """
-    try:
-        return ConnectionRequest.model_validate(body)
-    except ValidationError as error:
-        raise invalid_body("invalid_connection", error) from None
+    return read_body("invalid_connection", ConnectionRequest, body)

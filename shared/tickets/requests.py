@@ -14,13 +14,12 @@ from pydantic import (
     ConfigDict,
     Field,
     NaiveDatetime,
-    ValidationError,
     model_validator,
 )
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
-from shared.request_faults import fault, invalid_body
+from shared.request_faults import fault, read_body
 from shared.request_texts import Line, Text
 from shared.texts import utf16_length
 from shared.tickets.model import (
@@ -132,10 +131,7 @@ def read_retry_request(body: object) -> RetryRequest:
     Raises:
         FixRequest: 422 ``invalid_retry`` with one entry per fault.
     """
-    try:
-        return RetryRequest.model_validate(body)
-    except ValidationError as error:
-        raise invalid_body("invalid_retry", error) from None
+    return read_body("invalid_retry", RetryRequest, body)
 
 
 def read_ticket_request(body: object) -> TicketRequest:
@@ -144,10 +140,7 @@ def read_ticket_request(body: object) -> TicketRequest:
     Raises:
         FixRequest: 422 ``invalid_ticket`` with one entry per fault; the values themselves are not repeated.
     """
-    try:
-        return TicketRequest.model_validate(body)
-    except ValidationError as error:
-        raise invalid_body("invalid_ticket", error) from None
+    return read_body("invalid_ticket", TicketRequest, body)
 
 
 def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:

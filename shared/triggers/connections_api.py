@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.check.findings import CheckName, Outcome
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
-from shared.request_faults import invalid_body
+from shared.request_faults import read_body
 from shared.tickets.sync import SyncCounts
 from shared.triggers.addresses import authorize_path
 from shared.triggers.answers import JsonAnswer
@@ -188,9 +188,8 @@ async def delete_connection(call: Call) -> JsonAnswer:
 )
 async def check_connection(call: Call) -> JsonAnswer:
     """Answer with every finding; problems of the connection are findings, too."""
-    report = await call.application.check.run(
-        call.path_parameter("connection_id"), dry_run=_check_request(call).dry_run
-    )
+    request = read_body("invalid_check", CheckRequest, call.json())
+    report = await call.application.check.run(call.path_parameter("connection_id"), dry_run=request.dry_run)
     return JsonAnswer(CheckView.of(report, call.language), language=call.language)
 
 
@@ -227,10 +226,3 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
         authorize_url=f"{app.settings.public_base_url}{authorize_path(connection.connection_id)}",
         redirect_uri=app.settings.redirect_uri,
     )
-
-
-def _check_request(call: Call) -> CheckRequest:
-    try:
-        return CheckRequest.model_validate(call.json())
-    except ValidationError as error:
-        raise invalid_body("invalid_check", error) from None

@@ -41,7 +41,7 @@ GIVEN_BY: Final = {
     "Failure": frozenset[str](),
     "error": frozenset[str](),
     "unusable_answer": frozenset[str](),
-    "invalid_body": frozenset({"count", "errors"}),
+    "read_body": frozenset({"count", "errors"}),
 }
 """What takes a code, with the values that it adds itself; ``error`` is a class chosen at runtime."""
 KEY: Final = re.compile(r"error\.([a-z_]+)\.(?:\w+\.)?(?:message|next_step|title)")
