@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.clock import Clock, believed
+from shared.clock import CLOCKS_DIFFER, Clock, believed
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.unstored_tokens import UnstoredTokens
@@ -92,14 +92,27 @@ def access_from(connection: Connection, now: datetime) -> datetime | None:
 
     While the token endpoint may be asked, that is now: whether a token is to be had shows when one is needed.
     """
-    return now if _lasts(connection, LEAST_S, now) else may_refresh_at(connection, now)
+    if _lasts(connection, LEAST_S, now):
+        return now
+    times = (may_refresh_at(connection, now), _believed_from(connection, now))
+    return min((at for at in times if at is not None), default=None)
+
+
+def _believed_from(connection: Connection, now: datetime) -> datetime | None:
+    """Return from when a token that a wrong clock issued can be used: then it is known again how long it lasts."""
+    if not _is_from_the_future(connection, now) or connection.access_token_issued_at is None:
+        return None
+    believed_at = connection.access_token_issued_at - CLOCKS_DIFFER
+    return believed_at if _ends_after(connection, LEAST_S, believed_at) else None
 
 
 def _lasts(connection: Connection, seconds: float, now: datetime) -> bool:
+    return not _is_from_the_future(connection, now) and _ends_after(connection, seconds, now)
+
+
+def _ends_after(connection: Connection, seconds: float, at: datetime) -> bool:
     ends_at = connection.access_token_expires_at
-    if ends_at is None or _is_from_the_future(connection, now):
-        return False
-    return ends_at - now > timedelta(seconds=seconds)
+    return ends_at is not None and ends_at - at > timedelta(seconds=seconds)
 
 
 def _is_from_the_future(connection: Connection, now: datetime) -> bool:

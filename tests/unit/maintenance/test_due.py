@@ -183,3 +183,14 @@ def test_a_comparison_is_due_at_its_time_of_day() -> None:
     assert due_at(idle(), missed, chosen, START) == START
     refused = replace(missed, reconcile_again_at=START + timedelta(minutes=4))
     assert due_at(idle(), refused, chosen, START) == START + timedelta(minutes=4)
+
+
+def test_a_token_that_a_wrong_clock_issued_is_used_when_its_time_has_come() -> None:
+    early = idle(
+        status=ConnectionStatus.REAUTHORIZATION_REQUIRED,
+        refresh_again_at=START + timedelta(hours=1),
+        consent_ends_at=START + timedelta(days=1),
+    )
+    early = replace(early, access_token_issued_at=START + timedelta(minutes=3))
+    assert due_at(early, SyncState(), settings(), START) == START + timedelta(minutes=2)
+    assert due_at(replace(early, access_token_expires_at=START), SyncState(), settings(), START) == START + LOOK_EVERY
