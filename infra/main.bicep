@@ -22,19 +22,19 @@ param networkAddressPrefix string = '10.80.0.0/24'
 @description('Custom host name that people use, already bound to the app; empty for the name Azure gives it.')
 param customHostName string = ''
 
-@description('Client id of an app registration made with scripts/register-application.sh; empty to have this deployment make it.')
+@description('Client id of an app registration made with scripts/register-application.sh. If empty, this deployment makes one.')
 param existingClientId string = ''
 
-@description('Name by which the app registration is found again; unique in the tenant and not freed by deleting it.')
+@description('Name by which a later deployment finds the app registration; unique in the tenant. Deleting the registration does not free the name.')
 param applicationUniqueName string = 'servicenow-tickets-${environmentName}-${nameSuffix}'
 
-@description('Object ids of people who get every app role. Only where this deployment makes the app registration.')
+@description('Object ids of people who get every app role. Used only if this deployment makes the app registration.')
 param administratorObjectIds string[] = []
 
 @description('Client ids of other applications that may call the API with their own app roles.')
 param callerClientIds string[] = []
 
-@description('Where alerts are sent. Without an address the rules exist and raise alerts in the portal only.')
+@description('E-mail addresses for alerts. Without any, the rules raise alerts only in the portal.')
 param alertEmailAddresses string[] = []
 
 @description('ServiceNow hosts outside service-now.com and servicenowservices.com that connections may use.')
@@ -48,7 +48,7 @@ param maintainSchedule string = '0 * * * * *'
 @maxValue(86400)
 param syncIntervalS int = 60
 
-@description('Days for which a secret in Key Vault is valid, at most what policies of Azure allow; the app renews it in time.')
+@description('Days for which a secret in Key Vault is valid, at most what Azure policies allow. The app renews it in time.')
 @minValue(1)
 @maxValue(3650)
 param secretLifetimeDays int = 90
@@ -56,7 +56,7 @@ param secretLifetimeDays int = 90
 @description('Time of day, UTC, of the complete comparison with ServiceNow.')
 param reconcileAt string = '02:00'
 
-@description('Days before the end of a consent at which to warn.')
+@description('Days before the end of a consent when warnings begin.')
 @minValue(1)
 param consentWarningDays int = 14
 
@@ -64,10 +64,10 @@ param consentWarningDays int = 14
 @minValue(60)
 param pendingWarningAgeS int = 1800
 
-@description('How the ticket mappings are kept: in three zones, or Standard_LRS where the region has none, or in a second region.')
+@description('Redundancy of the ticket mappings: three zones, Standard_LRS where the region has no zones, or a second region.')
 param mappingStorageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
 
-@description('Most instances of the web functions at once, the least that Azure takes. It bounds neither the load nor the cost of a flood.')
+@description('Maximum number of instances of the web functions. The default is the smallest value Azure accepts. It limits neither the load nor the cost of a flood.')
 @minValue(40)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -77,16 +77,16 @@ param maximumInstanceCount int = 40
 @maxValue(730)
 param logRetentionDays int = 90
 
-@description('Whether metrics and traces are recorded by OpenTelemetry. The packages of requirements-telemetry.txt have to be published.')
+@description('Whether OpenTelemetry records metrics and traces. Requires the packages of requirements-telemetry.txt to be published.')
 param openTelemetry bool = false
 
-@description('Id of the role that the app has on the key vault: Key Vault Secrets Officer, or a role of your own made from infra/roles.')
+@description('Id of the app\'s role on the key vault: Key Vault Secrets Officer, or your own role made from infra/roles.')
 param keyVaultRoleId string = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
-@description('recover, for one deployment, brings back the deleted key vault of this name with its secrets.')
+@description('Set to recover for one deployment to bring back the deleted key vault of this name with its secrets.')
 param keyVaultCreateMode 'default' | 'recover' = 'default'
 
-@description('Makes names unique. Another value gives a new set of resources beside names that are still taken after a deletion.')
+@description('Makes names unique. Choose another value if names are still taken after a deletion.')
 @minLength(5)
 @maxLength(13)
 param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
@@ -146,7 +146,7 @@ module hostStorage 'modules/storage-account.bicep' = {
     name: hostStorageName
     location: location
     tags: allTags
-    // The package and the timers' leases: both are there again after the next publish.
+    // Holds the package and the timers' leases; the next publish creates both again.
     sku: 'Standard_LRS'
     access: dataAccess
     containerNames: [packageContainerName]
@@ -259,7 +259,7 @@ module monitoringPrivateLink 'modules/monitoring-private-link.bicep' = if (isPri
   }
 }
 
-// Names of the global cloud: no function gives them, and other clouds use others.
+// Names of the global cloud: no function returns them, and other clouds have different ones.
 #disable-next-line no-hardcoded-env-urls
 var blobZone = 'privatelink.blob.core.windows.net'
 // As above.
@@ -371,13 +371,13 @@ output hostName string = functionApp.outputs.hostName
 @description('Principal id for scripts/register-application.sh.')
 output identityPrincipalId string = identity.outputs.principalId
 
-@description('Client id of the app registration: what clients ask tokens for.')
+@description('Client id of the app registration, for which clients request tokens.')
 output clientId string = signIn.?outputs.clientId ?? existingClientId
 
 @description('Enter as redirect URL in ServiceNow\'s OAuth client.')
 output serviceNowRedirectUrl string = '${configuration.outputs.baseUrl}/api/oauth/callback'
 
-@description('The address from which ServiceNow is called; empty where it is not fixed.')
+@description('The address from which the app calls ServiceNow; empty if it is not fixed.')
 output egressAddress string = network.?outputs.egressAddress ?? ''
 
 @description('What to enter in ServiceNow under System Security > IP Address Access Control.')

@@ -6,7 +6,7 @@ param tags object
 param applicationInsightsName string
 param emailAddresses string[]
 
-@description('Days before the end of a consent at which to warn.')
+@description('Days before the end of a consent when warnings begin.')
 param consentWarningDays int
 
 @description('Age in seconds at which a ticket that has not reached ServiceNow is too old.')
@@ -174,7 +174,7 @@ type rule = {
   threshold: int
   every: string
   over: string
-  @description('Whether each connection_id of the result raises its own alert.')
+  @description('Whether each connection_id in the result raises its own alert.')
   perConnection: bool
 }
 

@@ -24,7 +24,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
       requireAuthentication: true
       unauthenticatedClientAction: 'RedirectToLoginPage'
       redirectToProvider: 'azureactivedirectory'
-      // The browser comes back from ServiceNow here, and a probe has no account; the code treats both as anonymous.
+      // The browser returns here from ServiceNow, and a probe has no account. The code treats both as anonymous.
       excludedPaths: ['/api/oauth/callback', '/api/health']
     }
     httpSettings: {
@@ -53,7 +53,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
       nonce: { validateNonce: true, nonceExpirationInterval: '00:05:00' }
       preserveUrlFragmentsForLogins: false
       routes: { logoutEndpoint: '/.auth/logout' }
-      // No token of a signed-in user is needed, so none is kept.
+      // The app needs no token of a signed-in user, so none is kept.
       tokenStore: { enabled: false }
     }
   }

@@ -8,7 +8,7 @@ param packageContainerUrl string
 param maximumInstanceCount int
 param publicNetworkAccess 'Enabled' | 'Disabled'
 
-@description('The subnet through which the app reaches everything else; null for the platform\'s own way out.')
+@description('The subnet for the app\'s outbound traffic; null to use the platform\'s own.')
 param subnetId string?
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -49,16 +49,16 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         // and the largest buys memory that an app which holds one page of tickets at a time never uses.
         instanceMemoryMB: 2048
         maximumInstanceCount: maximumInstanceCount
-        // Handlers are asynchronous and spend their time waiting for ServiceNow, so one instance serves many at once.
-        // Sixteen is how many requests a ServiceNow node works on at once: more would only queue there.
+        // Handlers are asynchronous and mostly wait for ServiceNow, so one instance serves many requests at once.
+        // A ServiceNow node works on sixteen requests at once; more would only queue there.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
     }
-    // Nothing else: newer stamps refuse what Flex Consumption does not have, such as ftpsState (error 51021).
+    // Set nothing else here: newer stamps refuse settings that Flex Consumption lacks, such as ftpsState (error 51021).
     siteConfig: { minTlsVersion: '1.2' }
   }
 
-  // Publishing signs in with Microsoft Entra ID; there is no user name and password that could leak.
+  // Publishing signs in with Microsoft Entra ID, so no user name and password can leak.
   resource ftpPassword 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: { allow: false }

@@ -9,7 +9,7 @@ param location string
 param tags object
 param access networkAccess
 
-@description('recover brings back a vault of this name that was deleted; its secrets come back with it.')
+@description('Set to recover to bring back a deleted vault of this name with its secrets.')
 param createMode 'default' | 'recover'
 
 @description('Resource id of the Log Analytics workspace that keeps the audit log.')
@@ -40,7 +40,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   }
 }
 
-// The only stable version, of 2016, does not know category groups.
+// The only stable version (2016) does not support category groups.
 #disable-next-line use-recent-api-versions
 resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'audit'

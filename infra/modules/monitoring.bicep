@@ -6,7 +6,7 @@ param location string
 param tags object
 param retentionInDays int
 
-@description('Whether telemetry is taken from the internet or only through the private link scope.')
+@description('Whether telemetry is accepted from the internet or only through the private link scope.')
 param publicNetworkAccessForIngestion 'Enabled' | 'Disabled'
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {

@@ -1,6 +1,6 @@
 metadata description = 'A virtual network whose traffic to the internet leaves from one fixed address.'
 
-@description('Part of the name of everything here but the network.')
+@description('Part of the name of every resource here except the network.')
 param name string
 param networkName string
 param location string
@@ -9,7 +9,7 @@ param tags object
 @description('Address range of the network, /25 or larger; the first quarter is for the function app, the second for private endpoints.')
 param addressPrefix string
 
-@description('Whether storage and Key Vault are reached by service endpoints; not needed where they have private endpoints.')
+@description('Whether the app reaches storage and Key Vault by service endpoints; not needed if they have private endpoints.')
 param serviceEndpoints bool
 
 resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = {
@@ -131,7 +131,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: [addressPrefix] }
-    // Inside the network's own resource: as children they would be removed and added again by every deployment.
+    // Defined inside the network's own resource: every deployment would remove child resources and add them again.
     subnets: [
       {
         name: 'application'

@@ -22,7 +22,7 @@ resource mappingStorage 'Microsoft.Storage/storageAccounts@2026-06-01' existing 
 resource vault 'Microsoft.KeyVault/vaults@2026-05-15' existing = { name: keyVaultName }
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = { name: applicationInsightsName }
 
-// The Functions host keeps its timers' leases and its keys in blobs and reads its package from one.
+// The Functions host keeps its timers' leases and its keys in blobs, and reads its package from a blob.
 resource hostStorageRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(hostStorage.id, identity.id, roleIds.storageBlobDataOwner)
   scope: hostStorage

@@ -2,13 +2,13 @@ metadata description = 'The app registration that people and clients sign in to;
 
 extension microsoftGraphV1
 
-@description('Name by which a later deployment finds the registration again; unique in the tenant.')
+@description('Name by which a later deployment finds the registration; unique in the tenant.')
 param uniqueName string
 
 @description('Host names under which the app is opened.')
 param hostNames string[]
 
-@description('Principal id of the managed identity whose tokens stand in for a client secret.')
+@description('Principal id of the managed identity whose tokens replace a client secret.')
 param identityPrincipalId string
 
 @description('Object ids of people who get every app role.')

@@ -10,7 +10,7 @@ param tags object
 param sku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS'
 param access networkAccess
 
-@description('Resource id of the Log Analytics workspace that keeps the record of who read and wrote tables.')
+@description('Resource id of the Log Analytics workspace that records who read and wrote tables.')
 param workspaceId string
 param containerNames string[] = []
 param tableNames string[] = []
@@ -63,7 +63,7 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   }
 }
 
-// The only stable version, of 2016, does not know category groups.
+// The only stable version (2016) does not support category groups.
 #disable-next-line use-recent-api-versions
 resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(tableNames)) {
   name: 'table-audit'

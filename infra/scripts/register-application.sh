@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes the app registration that infra/modules/sign-in.bicep would make, for whoever may not use Microsoft Graph from a
+# Makes the same app registration as infra/modules/sign-in.bicep, for people who may not use Microsoft Graph from a
 # deployment. Needs the Azure CLI, signed in as somebody who may register applications (the Application Developer role).
 #
 #   register-application.sh --unique-name NAME
-#       before the deployment; prints the client id for the parameter existingClientId
+#       Run before the deployment. Prints the client id for the parameter existingClientId.
 #   register-application.sh --unique-name NAME --host-name HOST [--host-name HOST ...] --identity-principal-id ID
-#       after it, with the outputs hostName and identityPrincipalId, so that people can sign in
+#       Run after the deployment, with its outputs hostName and identityPrincipalId, so that people can sign in.
 #   ... --administrator OBJECT_ID [--administrator OBJECT_ID ...]
-#       gives these people every app role
+#       Gives these people every app role.
 #
-# Running it again changes nothing: everything is created if it is missing and set to the same values if it is there.
+# It is safe to run again: it creates what is missing and sets what exists to the same values.
 set -euo pipefail
 
 definitions=$(cd "$(dirname "$0")/../sign-in" && pwd)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Shows after a publish that the app runs: its triggers are known to Azure, its functions are listed, and the timer has
-# completed a run since. /api/health says nothing about the timer. Needs the Azure CLI, signed in as whoever deployed, and no
-# extension of it.
+# Checks after a publish that the app runs: Azure knows its triggers, its functions are listed, and the timer has completed
+# a run since. /api/health says nothing about the timer. Needs the Azure CLI without extensions, signed in as the person
+# who deployed.
 #
 #   verify-deployment.sh --resource-group GROUP --app NAME [--wait-s SECONDS] [--every-s SECONDS]
-#       NAME is the output functionAppName. It asks again every 15 seconds, for 15 minutes at most: after a first
-#       deployment roles take some minutes, and so does telemetry.
+#       NAME is the output functionAppName. The script asks again every 15 seconds, for at most 15 minutes: after a
+#       first deployment, roles and telemetry take a few minutes.
 #
-# Ends with 0 when all is well; otherwise it says what is wrong and what to do, and ends with 1.
+# Exits with 0 if all is well; otherwise says what is wrong and what to do, and exits with 1.
 set -euo pipefail
 
 resource_group=""
@@ -53,7 +53,7 @@ failed() {
     exit 1
 }
 
-# Whether there is time for another try; waits for it.
+# Waits for the next try; fails if no time is left.
 again() {
     [ "$SECONDS" -lt "$deadline" ] && sleep "$every_s"
 }
@@ -64,8 +64,8 @@ ask() {
 
 about_app=(--resource-group "$resource_group" --name "$app")
 site=$(ask functionapp show "${about_app[@]}" --query id --output tsv) || failed \
-    "There is no function app $app in $resource_group, or you may not see it." \
-    "Take the output functionAppName of the deployment, and sign in to its subscription (az account set)."
+    "The function app $app is not in $resource_group, or you may not see it." \
+    "Use the deployment's output functionAppName, and select its subscription (az account set)."
 state=$(ask functionapp show "${about_app[@]}" --query state --output tsv) || state=unknown
 [ "$state" = Running ] || failed \
     "The function app is not running; its state is '$state'." \
@@ -74,14 +74,14 @@ ok "the app is running"
 
 until ask rest --method POST --url "$site/syncfunctiontriggers?api-version=2025-03-01" --output none; do
     again || failed \
-        "The app does not tell Azure its triggers: its host does not start." \
-        "If this is the first deployment, wait ten minutes for the roles and run this again. Then see whether storage lets the app in (docs/operations.md, maintenance-stopped), and publish again."
+        "The app does not report its triggers to Azure: its host does not start." \
+        "If this is the first deployment, wait ten minutes for the roles and run this again. Otherwise, check whether storage lets the app in (docs/operations.md, maintenance-stopped), and publish again."
 done
 ok "triggers are synchronised"
 
 while true; do
     functions=$(ask functionapp function list "${about_app[@]}" --query "[].name" --output tsv) || functions=""
-    # Azure puts the name of the app in front of each.
+    # Azure puts the app's name before each.
     if grep -qE '(^|/)maintain$' <<<"$functions"; then
         break
     fi
@@ -92,19 +92,19 @@ if [ -z "$functions" ]; then
         "Publish again and read what the build says. If that is fine, look at the table exceptions in Application Insights."
 fi
 grep -qE '(^|/)maintain$' <<<"$functions" || failed \
-    "The timer maintain is not among the functions." \
+    "The timer function maintain is not listed." \
     "Its schedule is missing or malformed: check maintainSchedule and deploy the infrastructure again."
 ok "$(wc -l <<<"$functions") functions are listed, the timer among them"
 
 component=$(ask resource show --resource-group "$resource_group" --name "appi-${app#func-}" \
     --resource-type Microsoft.Insights/components --query properties.AppId --output tsv) || failed \
-    "There is no Application Insights appi-${app#func-} in $resource_group, or you may not see it." \
+    "Application Insights appi-${app#func-} is not in $resource_group, or you may not see it." \
     "Deploy the infrastructure again, or get the role Reader on the resource group."
 query="requests | where timestamp >= datetime($began_at) and name =~ 'maintain' | summarize countif(tobool(success)), countif(not(tobool(success)))"
 while true; do
     runs=$(ask rest --method POST --url "$insights/v1/apps/$component/query" --resource "$insights" \
         --headers "Content-Type=application/json" --body "{\"query\": \"$query\"}" --query "tables[0].rows" --output tsv) || failed \
-        "Application Insights does not answer the question for runs of the timer." \
+        "Application Insights does not answer the query for runs of the timer." \
         "Get the role Reader on the resource group, or ask somebody who has it to run this."
     read -r succeeded unsuccessful <<<"${runs:-0 0}"
     if [ "$succeeded" -gt 0 ]; then
@@ -115,8 +115,8 @@ while true; do
     again || break
 done
 if [ "$unsuccessful" -gt 0 ]; then
-    failed "The timer runs, and fails: $unsuccessful times since $began_at, without one success." \
-        "See why: exceptions | where timestamp >= datetime($began_at) | top 1 by timestamp. Usually it is a setting (settings_invalid) or storage that is closed to the app (storage_access_refused): docs/operations.md, maintenance-stopped."
+    failed "The timer runs but fails: $unsuccessful times since $began_at, and it never succeeded." \
+        "Find out why: exceptions | where timestamp >= datetime($began_at) | top 1 by timestamp. The usual cause is a setting (settings_invalid) or storage that refuses the app (storage_access_refused): see docs/operations.md, maintenance-stopped."
 fi
 failed "No run of the timer has arrived in Application Insights since $began_at." \
-    "az functionapp restart --resource-group $resource_group --name $app, then run this again. If that does not help: the app's identity needs the role Monitoring Metrics Publisher, and private mode its monitoring endpoint."
+    "az functionapp restart --resource-group $resource_group --name $app, then run this again. If that does not help, check that the app's identity has the role Monitoring Metrics Publisher and, in private mode, that the monitoring endpoint exists."

@@ -13,7 +13,7 @@ from typing import Final
 from shared.secret import Secret
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
-"""Services count requests per hour at the longest: whatever asks for more than that is a clock gone wrong."""
+"""Services count requests over at most an hour: a longer wait comes from a wrong clock."""
 
 _INTEGER_MAX_LENGTH: Final = 30
 
@@ -25,7 +25,7 @@ class Answer:
     Attributes:
         headers: By name in lower case.
         body: Complete and decompressed; left out of the representation, since it holds texts of people or tokens.
-        access_token: The token of the request, which nothing taken from the answer may repeat.
+        access_token: The request's token; nothing taken from the answer may repeat it.
     """
 
     status: int
@@ -44,11 +44,11 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        """Whether it calls itself JSON."""
+        """Whether its content type is JSON."""
         return self.media_type == "application/json"
 
     def document(self) -> Mapping[str, object] | None:
-        """Return the JSON object in the body, or None when there is none or it is cut off."""
+        """Return the JSON object in the body; None if there is none or it is cut off."""
         try:
             document = json.loads(self.body, parse_int=_integer)
         except (ValueError, RecursionError):
@@ -56,13 +56,13 @@ class Answer:
         return document if isinstance(document, dict) else None
 
     def sent_at(self, now: datetime) -> datetime:
-        """Return when it was sent by the sender's own clock; ``now`` for an answer without a ``Date``."""
+        """Return when it was sent, by the sender's clock; ``now`` for an answer without a ``Date``."""
         return date_of(self.headers.get("date", "")) or now
 
     def retry_after_s(self, now: datetime) -> float | None:
-        """Return for how many seconds ``Retry-After`` asks (RFC 9110, 10.2.3), at most an hour; None without one.
+        """Return the seconds in ``Retry-After`` (RFC 9110, 10.2.3), at most an hour; None without one.
 
-        A date is read against the answer's own ``Date``, so that a wrong clock on either side does not matter.
+        A date is compared with the answer's own ``Date``, so that a wrong clock on either side does not matter.
         """
         text = self.headers.get("retry-after", "").strip()
         if (seconds := whole_number(text)) is not None:
@@ -72,12 +72,12 @@ class Answer:
 
 
 def bounded_wait_s(seconds: float) -> float:
-    """Return how long to wait when somebody asks for so long: from nothing to :data:`LONGEST_RETRY_AFTER_S`."""
+    """Return a requested wait within bounds: from nothing to :data:`LONGEST_RETRY_AFTER_S`."""
     return min(max(float(seconds), 0.0), LONGEST_RETRY_AFTER_S)
 
 
 def date_of(text: str) -> datetime | None:
-    """Read a date of HTTP (RFC 9110, 5.6.7), aware; None for any other text."""
+    """Read an HTTP date (RFC 9110, 5.6.7) as an aware time; None for any other text."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -91,5 +91,5 @@ def whole_number(text: str) -> int | None:
 
 
 def _integer(text: str) -> int | str:
-    """Read an integer of JSON; one of thousands of digits stays a text, since Python refuses to read it."""
+    """Read a JSON integer; one with thousands of digits stays a text, since Python refuses to read it."""
     return int(text) if len(text) <= _INTEGER_MAX_LENGTH else text

@@ -1,7 +1,7 @@
-"""The body of an answer: read whole, one layer of gzip taken off, all of it within bounds.
+"""Read the whole body of an answer and unpack one layer of gzip, all within bounds.
 
-A few kilobytes of gzip can unpack to gigabytes, and more so in several layers. So the raw bytes are read, exactly one
-layer is accepted, and it is unpacked in parts, which are counted as they come. The event loop serves others in between.
+A few kilobytes of gzip can unpack to gigabytes, and to more in several layers. So this module reads the raw bytes,
+accepts exactly one layer, unpacks it in parts and counts them. The event loop serves others in between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ACCEPTED_CODING: Final = "gzip"
 ANSWER_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of one answer, as received and decompressed; a page of 1,000 of our rows has one or two million."""
 SMALL_ANSWER: Final = 128 * 1024
-"""Bytes up to which an answer needs no room made for it; nearly all answers are smaller."""
+"""Largest answer in bytes that needs no room made for it; nearly all answers are smaller."""
 
 _PART: Final = 64 * 1024
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
@@ -74,12 +74,12 @@ class _Gzip:
         self._stream = zlib.decompressobj(_GZIP_FORMAT)
 
     def parts(self, piece: bytes) -> Iterator[bytes]:
-        """Unpack the next piece, in parts of bounded length; raises zlib.error when it is no gzip."""
+        """Unpack the next piece, in parts of bounded length; raises zlib.error if it is not gzip."""
         while True:
             part = self._stream.decompress(piece, _PART)
             yield part
             piece = self._stream.unconsumed_tail
-            # A full part says that more may be waiting, even when all input is used up.
+            # After a full part, more may be waiting, even when all input is used up.
             if not piece and len(part) < _PART:
                 return
 

@@ -15,11 +15,11 @@ class Reason(StrEnum):
     """Earlier requests of the same queue were not answered in time."""
     TIMEOUT = "timeout"
     BROKEN = "broken"
-    """The connection broke after something of the request may have left."""
+    """The connection broke after part of the request may have left."""
     CUT_OFF = "cut_off"
     TOO_LARGE = "too_large"
     ENCODED = "encoded"
-    """The body is encoded in a way that was not asked for."""
+    """The body has an encoding that was not asked for."""
     NO_ROOM = "no_room"
     """The answer is large, and others used all the memory for large ones."""
 

@@ -10,9 +10,9 @@ import stamina
 
 READ_ATTEMPTS: Final = 3
 LONGEST_WAIT_BETWEEN_READS_S: Final = 5.0
-"""A service that asks for a longer wait leaves it to the caller to come back."""
+"""If a service asks for a longer wait, the caller has to come back."""
 
-# Every attempt has its own record in the log already.
+# Each attempt is already in the log.
 stamina.instrumentation.set_on_retry_hooks([])
 
 
@@ -27,7 +27,7 @@ async def read_again[Result](
     Args:
         read: Reads within this many seconds.
         total_s: Seconds for all attempts and waits together.
-        wait_before_repeating: Says of an error whether to repeat (after a short random wait), or after how many
+        wait_before_repeating: Returns for an error whether to repeat (after a short random wait), or after how many
             seconds.
 
     Raises:
@@ -43,6 +43,6 @@ async def read_again[Result](
 
 
 def short_wait(retry_after_s: float | None) -> bool | float:
-    """Return the wait that a service asked for when it is short enough to be waited for here; False otherwise."""
+    """Return the wait that a service asked for if it is short enough to wait here; False otherwise."""
     short = retry_after_s is not None and retry_after_s <= LONGEST_WAIT_BETWEEN_READS_S
     return retry_after_s if short and retry_after_s is not None else False

@@ -6,14 +6,14 @@ What it guarantees for every request:
   its cookies outlive the access token (ServiceNow §1.7, §2.7). The jar accepts cookies from no domain at all.
 - **No redirect is followed**: a token or a secret goes to the address that it is meant for, and nowhere else.
 - **Every wait is bounded**: connecting, each read, the whole exchange, the size of the body.
-- **An instance that hangs holds up nobody else**: each queue has its own limit of requests at once, and there is none
-  that all share but the memory for large answers.
-- **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate authorities, for inspecting
-  proxies and for the sandbox. ``HTTPS_PROXY`` (with ``NO_PROXY``) is honoured, since many networks let nothing out but
-  through a proxy and the Azure libraries beside us honour it, too; TLS stays end to end. Plain HTTP, which is allowed
-  to the loopback interface only, never goes through a proxy.
+- **An instance that hangs holds up nobody else**: each queue has its own limit of requests at once. All share only the
+memory for large answers. - **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate
+authorities, for inspecting
+  proxies and for the sandbox. ``HTTPS_PROXY`` (with ``NO_PROXY``) is honoured, since many networks let traffic out only
+  through a proxy, and the Azure libraries beside us honour it, too; TLS stays end to end. Plain HTTP, allowed only to
+  the loopback interface, never goes through a proxy.
 
-It sends each request once. What an answer means, what is logged and what is repeated is each service's own business.
+It sends each request once. Each service decides what an answer means, what to log and what to repeat.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from shared.outbound.queues import Queues, RoomForAnswers, take
 from shared.secret import Secret
 
 type Network = httpx.AsyncBaseTransport
-"""What carries requests; given by tests that want no network."""
+"""What carries requests; tests without a network pass their own."""
 
 USER_AGENT: Final = "servicenow-tickets-for-microsoft-365"
 
@@ -49,7 +49,7 @@ _NOT_SENT: Final = (
     httpx.ProxyError,
     httpx.InvalidURL,
 )
-"""Nothing of the request had left when one of these came up."""
+"""When one of these is raised, nothing of the request has left."""
 
 _LOCATION: Final = "connector.location"
 
@@ -64,7 +64,7 @@ class Limits:
 
     Attributes:
         at_once: Requests of one queue.
-        turn_s: Waiting for one's turn in the queue, and once more for room where the answer is large.
+        turn_s: Waiting for a turn in the queue, and again for room if the answer is large.
         connect_s: Until there is a connection.
         get_s: Between two pieces of the answer to a GET.
         post_s: The same for a POST.
@@ -109,12 +109,12 @@ class Request:
 
 
 class Transport:
-    """Sends requests; see the module's description. One lives as long as the app, for all services together."""
+    """Sends requests; see the module's description. One for all services lives as long as the app."""
 
     def __init__(self, *, network: Network | None = None) -> None:
-        # Reading the certificate authorities takes a while, so both ways to the network share them.
+        # Reading the certificate authorities takes a while, so both routes to the network share them.
         tls = httpx.create_ssl_context() if network is None else True
-        # No limit that queues share: those that hang would use it up. Each has its own.
+        # Queues share no limit, since those that hang would use it up. Each has its own.
         limitless = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
         self._client = httpx.AsyncClient(
             transport=network,
@@ -135,7 +135,7 @@ class Transport:
 
     @asynccontextmanager
     async def exchange(self, request: Request, limits: Limits, *, queue: str, total_s: float) -> AsyncIterator[Answer]:
-        """Send a request once and give its answer; turn and memory are held to the end of the block.
+        """Send a request once and yield its answer; turn and memory are held until the block ends.
 
         Args:
             request: The request.
@@ -204,17 +204,17 @@ class Transport:
 
 
 async def _keep_location(response: httpx.Response) -> None:
-    """Put the address of a redirect where httpx does not see it.
+    """Move the address of a redirect to where httpx does not see it.
 
-    It prepares the next request even when it is not to follow, and what the address can be made of would raise errors
-    that say that nothing was sent.
+    httpx prepares the next request even when it may not follow the redirect. A malformed address would then raise
+    errors that mean that nothing was sent.
     """
     if "Location" in response.headers:
         response.extensions[_LOCATION] = {"location": response.headers.pop("Location")}
 
 
 def _obstacle(error: BaseException) -> Reason:
-    """Return what was in the way: httpx keeps the true reason as the cause of the cause of its error."""
+    """Return what was in the way: httpx keeps the real reason as the cause of the cause of its error."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -3,11 +3,11 @@
 A real answer has an ok status and a JSON content type, parses, and has ``result``. A real refusal is ServiceNow's own
 error document. Everything else becomes an error of :mod:`shared.errors`, chosen by what a person has to do. For a write
 there is one more question: could it have been carried out? ``may_be_written`` says where the answer leaves that open: a
-proxy or a firewall may put its own page in place of any answer, that to a successful insert included.
+proxy or a firewall may replace any answer with its own page, even the answer to a successful insert.
 
-No error repeats an answer's text: only field labels, and names of rules and scopes, which a person needs for the cure.
-Those come from whoever answers, so each is one line of bounded length, without the access token of the request:
-a rule or a gateway may put the request's headers into its texts.
+No error repeats an answer's text, only the field labels and names of rules and scopes that a person needs to fix the
+cause. They come from outside, so each is one line of bounded length, without the access token of the request: a rule or
+a gateway may put the request's headers into its texts.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from shared.texts import one_line, printable_line
 
 _NAME_MAX_LENGTH: Final = 200
 _NAME_LOOKED_AT: Final = 20_000
-"""Characters of which a name is made; invisible ones and an access token fall away."""
+"""Longest name in characters; invisible characters and an access token are removed."""
 _TRANSACTION_ID: Final = re.compile(r"[0-9A-Fa-f]{4,64}")
 """Twelve hexadecimal digits as captured; the length is NOT FOUND."""
 _ABOUT_THIS_REQUEST: Final = frozenset({400, 413, 422})
 
 
 def transaction_id_of(answer: Answer) -> str | None:
-    """Return ``X-Transaction-ID``, by which ServiceNow's own log is searched; None when it was not sent or is no id."""
+    """Return ``X-Transaction-ID``, used to search ServiceNow's own log; None if it is missing or not an id."""
     text = answer.headers.get("x-transaction-id", "")
     return text if _TRANSACTION_ID.fullmatch(text) and text == answer.without_token(text) else None
 
@@ -72,8 +72,8 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
     Raises:
         OutcomeUnknown: Only for a write: it may have been carried out.
         ServiceNowUnavailable, ServiceNowThrottled: No real answer; nothing was written.
-        AccessTokenRefused: Another token is needed; a write may have been carried out all the same.
-        InstanceClosed: No request gets to the API, or something in front of it answered.
+        AccessTokenRefused: Another token is needed; a write may have been carried out anyway.
+        InstanceClosed: No request reaches the API, or something in front of it answered.
         AccessRefused, ValuesRefused, FixConfiguration: ServiceNow refused the request; nothing was written.
     """
     if (error := common_error(answer, writing=writing, now=now)) is not None:
@@ -89,7 +89,7 @@ def result_of(answer: Answer, *, writing: bool, now: datetime) -> object:
 
 
 def is_no_record_found(answer: Answer) -> bool:
-    """Whether it is the 404 that says there is no such record, or none that we may see (ServiceNow §2.1, §2.8)."""
+    """Whether it is the 404 for a record that does not exist or that we may not see (ServiceNow §2.1, §2.8)."""
     if answer.status != 404 or not answer.is_json:
         return False
     message, _ = _error_texts(answer.document() or {})
@@ -97,7 +97,7 @@ def is_no_record_found(answer: Answer) -> bool:
 
 
 def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorError | None:
-    """Return the error of an answer that is no API's answer, or means the same whatever was asked; None otherwise."""
+    """Return the error of an answer that is not the API's, or that means the same for any request; None otherwise."""
     status = answer.status
     if status == 429:
         return _throttled(answer, now)
@@ -117,9 +117,9 @@ def common_error(answer: Answer, *, writing: bool, now: datetime) -> ConnectorEr
 
 
 def unusable_answer(error: ServiceNowUnavailable, *, writing: bool) -> ServiceNowUnavailable:
-    """Return the error for an answer, or the lack of one, that does not say what became of the request.
+    """Return the error for a missing answer, or one that does not say what became of the request.
 
-    For a read it is the given one; of a write the outcome is not known.
+    For a read it is the given error; the outcome of a write is not known.
     """
     return OutcomeUnknown(**error.as_reason) if writing else error
 
@@ -179,7 +179,7 @@ def _token_refused(*, writing: bool) -> AccessTokenRefused:
 
 
 def _rejected(status: int) -> FixConfiguration:
-    """Return the error for a status that no text explains; only some of them speak of this one request."""
+    """Return the error for a status that no text explains; only some are about this one request."""
     error = FixConfiguration if status in _ABOUT_THIS_REQUEST else InstanceClosed
     return error("servicenow_rejected_request", variant="answered", answered_status=status)
 
@@ -191,12 +191,12 @@ def _throttled(answer: Answer, now: datetime) -> ServiceNowThrottled:
 def retry_after_s(answer: Answer, now: datetime) -> float | None:
     """Return how many seconds to wait after a 429, at most an hour; None when the answer does not say.
 
-    ``Retry-After`` counts first, in seconds or as a date, then ``X-RateLimit-Reset`` (Unix time); both times are read
-    against the answer's own ``Date``, so that a wrong clock on either side does not matter.
+    ``Retry-After`` counts first, in seconds or as a date, then ``X-RateLimit-Reset`` (Unix time). Both times are
+    compared with the answer's own ``Date``, so that a wrong clock on either side does not matter.
 
-    A 429 without any header comes from a full semaphore queue (ServiceNow §3), which empties within seconds, or from
-    a cause nobody documents. One public client then pauses for half an hour. We do not make up a time: the caller's
-    own backoff, doubling up to an hour, starts small enough for the first cause and grows long enough for any other.
+    A 429 without any header comes from a full semaphore queue (ServiceNow §3), which empties within seconds, or from an
+    undocumented cause. One public client then pauses for half an hour. We do not invent a time: the caller's own
+    backoff, doubling up to an hour, starts short enough for the first cause and grows long enough for any other.
     """
     if (wait_s := answer.retry_after_s(now)) is not None:
         return wait_s
@@ -219,8 +219,8 @@ def _error_texts(document: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _named(answer: Answer, text: str) -> Values:
-    """Return names taken from an answer as the values of an error; none where the answer names nothing."""
-    # Invisible characters go first, since they could hide a token; the cut comes last, since it could leave a part.
+    """Return names taken from an answer as the values of an error; none if the answer names nothing."""
+    # Remove invisible characters first, since they could hide a token; cut last, since a cut could leave part of one.
     seen = answer.without_token(printable_line(text[:_NAME_LOOKED_AT]))
     names = one_line(seen, _NAME_MAX_LENGTH)
     return {"variant": "named", "names": names} if names else {}

@@ -1,8 +1,8 @@
 """Requests with an access token: whose token it is, and what a refusal of it means.
 
-The model is ``httpx.Auth``: see the 401, have the token renewed once, repeat what is safe to repeat. It is none,
-because a renewal is a request to the same instance: it must neither wait for the turn that the refused request holds
-nor use up that request's time.
+The model is ``httpx.Auth``: see the 401, have the token renewed once, repeat what is safe to repeat. This is not an
+``httpx.Auth``, because a renewal is a request to the same instance: it must neither wait for the turn that the refused
+request holds nor use up that request's time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AuthorizedTransport:
         return self.transport.clock
 
     def with_token(self, token: Secret) -> AuthorizedTransport:
-        """Return a transport that sends this token, whatever the connection has. A refusal of it is final."""
+        """Return a transport that sends this token instead of the connection's. Its refusal is final."""
         return replace(self, tokens=_GivenToken(token))
 
     async def read[Result](
@@ -44,7 +44,7 @@ class AuthorizedTransport:
 
         Raises:
             Reauthorize, TryLater: There is no access token.
-            NewAccessTokenRefused: ServiceNow refuses the token that it has just given as well.
+            NewAccessTokenRefused: ServiceNow also refuses the token that it has just issued.
             ConnectorError: What :meth:`ServiceNowTransport.read` raises.
         """
         token = await self.tokens.access_token(connection)
@@ -74,12 +74,12 @@ class AuthorizedTransport:
             connection: The connection whose access token is sent.
             request: The request.
             interpret: Reads the answer.
-            send_by: It is not begun after this time, however long the access token took; None for whenever it is ready.
+            send_by: Do not send it after this time, however long the access token took; None for no limit.
 
         Raises:
             Reauthorize, TryLater: There is no access token, or it came too late; nothing was sent.
-            AccessTokenRefused: ServiceNow may have carried a write out all the same. Whoever wants to send it again
-                reads first: that looks the record up, and gets another token.
+            AccessTokenRefused: ServiceNow may have carried out a write anyway. Before sending it again, read first:
+                this looks up the record and gets another token.
             ConnectorError: What :meth:`ServiceNowTransport.send` raises.
         """
         token = await self.tokens.access_token(connection)

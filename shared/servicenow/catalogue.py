@@ -16,7 +16,7 @@ from shared.servicenow.transport import Subject
 from shared.tickets.kinds import KINDS
 
 MOST_CHOICES: Final = 500
-"""More than that nobody chooses from a list."""
+"""Nobody chooses from a longer list."""
 _LANGUAGE: Final = "en"
 """The API answers values for every language; labels in the base language are there on every instance."""
 
@@ -45,7 +45,7 @@ class ServiceNowCatalogue:
         ]
 
     async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
-        """See the port. A table without choices of its own shows those of the parent table."""
+        """See the port. A table without its own choices shows those of the parent table."""
         query = all_of(
             one_of("name", (KINDS[kind].table, ALL_CLASSES)),
             condition("element", "=", element),

@@ -45,12 +45,12 @@ def date_time_text(at: datetime) -> str:
 
 
 def time_text_of(text: str) -> str:
-    """Return a raw date-time as it is, or an empty text for one that cannot be a time of ServiceNow's clock."""
+    """Return a raw date-time unchanged; an empty text if ServiceNow's clock cannot show it."""
     return text if _TIME_TEXT.fullmatch(text) and date_time_of(text) is not None else ""
 
 
 def date_time_of(text: str) -> datetime | None:
-    """Read a raw date-time (UTC); None when the field is empty, no date-time, or one that Table Storage cannot hold."""
+    """Read a raw date-time (UTC); None if it is empty, not a date-time, or one that Table Storage cannot hold."""
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:

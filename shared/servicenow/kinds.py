@@ -61,7 +61,7 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
         requester_field="requested_by",
         creating_roles=("itil", "sn_change_write"),
         canceled_state="4",
-        # A new change has no way to *closed* that skips its approval.
+        # A new change cannot be closed without approval.
         closed_state="4",
     ),
 }
@@ -69,13 +69,13 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
 CREATING_ROLES: Final[Mapping[TicketKind, Sequence[str]]] = {
     kind: each.creating_roles for kind, each in RECORD_KINDS.items()
 }
-"""For each kind of ticket, the roles of which any lets a user create it."""
+"""For each kind of ticket, the roles that let a user create it; any of them is enough."""
 _ADMINISTRATOR: Final = "admin"
-"""Lets a user create everything, and is too much for an integration user."""
+"""Lets a user create everything; too powerful for an integration user."""
 
 
 def user_roles(names: Iterable[str]) -> UserRoles:
-    """Return the roles of a user, with those that are missing to create each kind of ticket."""
+    """Return a user's roles, and those missing to create each kind of ticket."""
     held = frozenset(names)
     return UserRoles(
         held,

@@ -35,8 +35,8 @@ _REFUSALS: Final = frozenset(
         "invalid_scope",
     }
 )
-"""The token endpoint's own words for a refusal: the generic document (ServiceNow §1.6) and RFC 6749, 5.2. Whatever
-else answers there, a page, a text or a gateway's document, says nothing about the consent."""
+"""The token endpoint's own codes for a refusal: the generic document (ServiceNow §1.6) and RFC 6749, 5.2. Any
+other answer, such as a page, a text or a gateway's document, says nothing about the consent."""
 _REST_API_ONLY: Final = frozenset(range(400, 500)) - {403, 408, 429}
 """Statuses that mean something in front of the REST API and nothing here."""
 
@@ -73,7 +73,7 @@ class ServiceNowOAuth:
     async def exchange_code(
         self, connection: Connection, client_secret: Secret, *, redirect_uri: str, code: Secret, code_verifier: Secret
     ) -> TokenSet:
-        """Exchange the code; the secret is sent although there is a verifier, since PKCE depends on the release.
+        """Exchange the code; the secret is sent besides the verifier, since PKCE depends on the release.
 
         Raises:
             Reauthorize: Code ``authorization_code_refused``: the token endpoint itself refuses.
@@ -149,7 +149,7 @@ def _token_request(
 
 
 def _revoked(answer: Answer) -> None:
-    """Accept an answer of a revocation endpoint; a page is the answer of something else, even with status 200."""
+    """Accept an answer of a revocation endpoint; a page comes from something else, even with status 200."""
     if answer.status < 300 and (answer.media_type != "text/html" or not answer.body):
         return
     if answer.status in {400, 401} and answer.is_json:

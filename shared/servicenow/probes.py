@@ -62,8 +62,8 @@ from shared.tickets.model import CORRELATION_DISPLAY, Priority
 from shared.tickets.record_texts import lost_characters
 
 MARK: Final = "m365check:"
-"""Begins the ``correlation_id`` of a dry run's record, so that the synchronisation, which asks for those that begin
-with the tickets' own prefix, passes over it."""
+"""Prefix of the ``correlation_id`` of a dry run's record. It differs from the prefix of
+tickets, so the synchronisation does not ask for such records."""
 MARKED_NAME: Final = "Connection check of the Microsoft 365 connector: please ignore"
 MARKED_DESCRIPTION: Final = (
     "An administrator tried out whether the connector may create and cancel records. "
@@ -128,7 +128,7 @@ class ServiceNowProbe:
         return Greeting(_reach(answer), answer.status, None if told is None else (told - here).total_seconds())
 
     async def sign_in_page(self, authorization_url: str) -> SignInPage:
-        """See the port. Another site is not visited: that a browser is sent there says enough."""
+        """See the port. Another site is not visited: it is enough to know that a browser is sent there."""
         origin = urlsplit(authorization_url)[:2]
         url = authorization_url
         for _ in range(_MOST_HOPS):
@@ -144,7 +144,7 @@ class ServiceNowProbe:
         return SignInPage(SignIn.ELSEWHERE, _shown(url))
 
     async def serves_tokens(self, instance: str) -> bool:
-        """See the port: a request without anything gets the one generic refusal (ServiceNow §1.6)."""
+        """See the port: an empty request gets the one generic refusal (ServiceNow §1.6)."""
         request = ServiceNowRequest(
             method="POST",
             url=f"{instance}/oauth_token.do",
@@ -250,7 +250,7 @@ class ServiceNowProbe:
     async def create_marked(
         self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
-        """See the port. It has the fields that every ticket has, so that what refuses tickets refuses it."""
+        """See the port. The record has the fields of every ticket, so that whatever refuses tickets refuses it."""
         record_kind = RECORD_KINDS[kind]
         defaults = {
             "assignment_group": settings.assignment_group,
@@ -317,7 +317,7 @@ class ServiceNowProbe:
         return await self.transport.send(request, self._usable_page)
 
     def _usable_page(self, answer: Answer) -> Answer:
-        """Return an answer that may be a page. Raises for those that mean the same whatever was asked."""
+        """Return an answer that may be a page. Raises for answers that mean the same for any request."""
         if answer.status >= 500 or answer.status == 429:
             error = common_error(answer, writing=False, now=self.transport.clock())
             assert error is not None, "such a status always is an error"
@@ -341,7 +341,7 @@ class ServiceNowProbe:
     async def _row(
         self, connection: Connection, table: Subject, key: tuple[str, str], fields: Sequence[str]
     ) -> Row | None:
-        """Return the row with that key; None when it is not shown, or another one is."""
+        """Return the row with that key; None if ServiceNow hides it or shows another one."""
         name, value = key
         page = await self.table_api.list_rows(
             connection, table, query=all_of(condition(name, "=", value)), fields=(name, *fields), limit=1, counted=False
@@ -373,7 +373,7 @@ def _sign_in(answer: Answer) -> SignIn:
 
 
 def _followed(url: str, location: str) -> str | None:
-    """Return where a redirect leads a browser; None where it leads to no page of the web."""
+    """Return where a redirect leads a browser; None if it leads to no web page."""
     try:
         address = urljoin(url, location)
         scheme, host = urlsplit(address)[:2]
@@ -383,7 +383,7 @@ def _followed(url: str, location: str) -> str | None:
 
 
 def _shown(url: str) -> str:
-    """Return an address as one line for people, without what could hold something secret: user, parameters, session."""
+    """Return an address as one line for people, without parts that could be secret: user, parameters, session."""
     scheme, host, path, _, _ = urlsplit(url)
     address = urlunsplit((scheme, host.rpartition("@")[2], path.partition(";")[0], "", ""))
     return one_line(printable_line(address), LINE_MAX_LENGTH)

@@ -1,8 +1,7 @@
 """Encoded queries (ServiceNow §2.3): the only place where one is put together.
 
-The grammar has no escape, so a value that holds one of its reserved characters is refused rather than sent: it would
-change the question. ServiceNow silently drops an invalid part; whoever asks checks that the rows answer
-the question.
+The grammar has no escape, so a value with a reserved character is refused rather than sent: it would change the query.
+    ServiceNow silently drops an invalid part, so callers check that the rows match the query.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ _EVALUATED: Final = re.compile(r"\s*javascript:", re.IGNORECASE)
 """Such a value would be run on the instance."""
 
 CURRENT_USER: Final = "user_name=javascript:gs.getUserName()"
-"""The user who asks; the one script value that we send, and a constant."""
+"""The user who asks; the only script value that we send, and a constant."""
 
 ANY_RECORD: Final = "sys_idISNOTEMPTY"
-"""Holds for every record; asks for no field but the one that everybody may query."""
+"""True for every record; uses only the field that everybody may query."""
 
 
 def is_safe_value(value: str) -> bool:
@@ -48,7 +47,7 @@ def all_of(*conditions: str) -> str:
 
 
 def any_of(*groups: str) -> str:
-    """Join groups of conditions of which one must hold."""
+    """Join groups of conditions; one of them must hold."""
     return "^NQ".join(groups)
 
 
@@ -68,7 +67,7 @@ OURS: Final = condition("correlation_id", "STARTSWITH", CORRELATION_PREFIX)
 
 
 def begins_like_ours(correlation_id: str) -> bool:
-    """Whether an instance may take a correlation id for one of ours.
+    """Whether an instance may mistake a correlation id for one of ours.
 
     Most databases compare text without regard to case, accents and width (ServiceNow §2.3).
     """
@@ -81,8 +80,8 @@ def changes_since(since: str | None, *, inclusive: bool, until: str | None = Non
 
     Args:
         since: Lower bound of ``sys_updated_on`` (UTC text), None for everything.
-        inclusive: Whether records of exactly that second belong to it.
-        until: Upper bound that does not belong to it, None for none.
+        inclusive: Whether to include records of exactly that second.
+        until: Upper bound, not included; None for none.
     """
     bound = () if since is None else (condition("sys_updated_on", ">=" if inclusive else ">", since),)
     return ordered(all_of(OURS, *bound, *_below("sys_updated_on", until)), "sys_updated_on", "sys_id")
@@ -94,10 +93,10 @@ def all_by(field: str, *, until: str | None = None) -> str:
 
 
 def next_by(field: str, after: tuple[str, str], *, until: str | None = None) -> str:
-    """Return the query for our records behind a place in the order of ``field, sys_id``.
+    """Return the query for our records after a place in the order of ``field, sys_id``.
 
-    Two clauses, since many records can share one second: those of the same value with a greater ``sys_id``, and those
-    of a greater value (ServiceNow §9).
+    It has two clauses, since many records can share one second: the same value with a greater ``sys_id``, or a greater
+        value (ServiceNow §9).
     """
     value, sys_id = after
     same = all_of(OURS, condition(field, "=", value), condition("sys_id", ">", sys_id))

@@ -45,7 +45,7 @@ from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordPage
 from shared.tickets.reach import Reach
 
 ALL_CLASSES: Final[Subject] = "task"
-"""The parent table: asking it returns incidents, changes and whatever class a ticket was moved to."""
+"""The parent table: it returns incidents, changes and any class that a ticket was moved to."""
 
 FIELDS: Final = (
     "sys_id",
@@ -105,9 +105,9 @@ class ServiceNowRecords:
     ) -> Sequence[Record]:
         """See the port.
 
-        One request asks for both ids. ServiceNow counts rows before access controls take some away, so an empty answer
-        with a count shows that a record is hidden (ServiceNow §2.7). Where ``task`` does not settle it, the table of
-        the kind is asked as well: some instances let the integration user read only that.
+        One request asks for both ids. ServiceNow counts rows before access controls remove some, so an empty answer
+        with a count shows that a record is hidden (ServiceNow §2.7). If ``task`` does not settle it, the table of the
+        kind is asked, too: some instances let the integration user read only that.
         """
         query = ordered(
             any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", correlation_id)),
@@ -141,7 +141,7 @@ class ServiceNowRecords:
         return []
 
     async def _few_rows(self, connection: Connection, table: Subject, query: str) -> Page:
-        """Return up to ten rows with their count, or without it where ServiceNow finds counting too dear."""
+        """Return up to ten rows with their count, or without it if counting is too expensive for ServiceNow."""
         ask = partial(self.table_api.list_rows, connection, table, query=query, fields=(*FIELDS, *TEXTS), limit=10)
         try:
             return await ask()
@@ -197,10 +197,10 @@ class ServiceNowRecords:
     ) -> RecordPage:
         """Return one page in the order of ``key, sys_id``; one request.
 
-        One row more than the page is asked for, so that a full last page needs no empty page behind it. ServiceNow
+        It asks for one row more than the page, so that a full last page needs no empty page after it. ServiceNow
         applies the limit before access controls, so an answer can hold fewer rows than asked for although more exist.
-        A row that a query can name is a place to go on from. Where a whole page has none, the next one is asked for by
-        offset, and begins a little earlier: rows that change meanwhile leave, and those behind them move up.
+        Reading continues from a row that a query can name. If a whole page has none, the next page is asked for by
+        offset and begins a little earlier: rows that change in the meantime leave, and the rows after them move up.
         """
         page = await self.table_api.list_rows(
             connection,
@@ -226,10 +226,10 @@ class ServiceNowRecords:
 
 
 def _more_follow(page: Page, place: Place, reach: Reach) -> bool:
-    """Whether there are rows behind a page (ServiceNow §2.7).
+    """Whether there are rows after a page (ServiceNow §2.7).
 
-    The count covers the query from its beginning, with hidden rows or without them (NOT FOUND). Without a count, only
-    an empty page is known to be the last.
+    The count covers the whole query, with or without hidden rows (NOT FOUND). Without a count, only an empty page is
+    certain to be the last.
     """
     if len(page.rows) > reach.page_size:
         return True
@@ -239,7 +239,7 @@ def _more_follow(page: Page, place: Place, reach: Reach) -> bool:
 
 
 def record_of(row: Row, table: str) -> Record | None:
-    """Return what a row says, in values that a ticket's row can hold; None when it does not say which record it is.
+    """Return what a row says, in values that a ticket's row can hold; None if the row does not identify its record.
 
     Args:
         table: The table asked, for instances that hide ``sys_class_name``.
@@ -273,17 +273,17 @@ def record_of(row: Row, table: str) -> Record | None:
 
 
 def _records(rows: Iterable[Row], table: str) -> list[Record]:
-    """Return the records in rows, without those that do not say which record they are."""
+    """Return the records in rows; rows that do not identify their record are left out."""
     return [record for row in rows if (record := record_of(row, table)) is not None]
 
 
 def _is_one_of(record: Record, sys_id: str, correlation_id: str) -> bool:
-    """Whether ServiceNow may answer a query for these ids with the record: most instances compare ignoring case."""
+    """Whether ServiceNow may answer a query for these ids with the record: most instances ignore case."""
     return record.sys_id == sys_id or (record.correlation_id or "").lower() == correlation_id.lower()
 
 
 def _place_value(row: Row, key: str) -> str:
-    """Return a row's value in the order of ``key``; empty when no query can go on from it."""
+    """Return a row's value in the order of ``key``; empty if no query can continue from it."""
     value = row.value(key)
     if key == "sys_updated_on":
         return time_text_of(value)
@@ -291,17 +291,17 @@ def _place_value(row: Row, key: str) -> str:
 
 
 def _check_readable(page: Page, key: str) -> None:
-    """Refuse a page on which no row shows its ``sys_id``, or none its ``key``."""
+    """Refuse a page on which no row shows its ``sys_id`` or no row shows its ``key``."""
     if page.rows and not all(any(row.value(field) for row in page.rows) for field in ("sys_id", key)):
         raise InsufficientRights(variant="fields")
 
 
 def _check_answers_query(rows: Sequence[Row], placed: Sequence[Row], key: str, place: Place) -> None:
-    """Refuse rows that cannot be ours, are not behind the place asked for, or not in order.
+    """Refuse rows that cannot be ours, do not come after the place asked for, or are not in order.
 
-    ServiceNow silently drops what it does not accept of a query (ServiceNow §2.3). Going on from such a page
-    would loop for ever or pass rows over. How databases order other people's correlation ids differs (letter case,
-    punctuation), so only our own, whose order is the same everywhere, and times are compared.
+    ServiceNow silently drops parts of a query that it does not accept (ServiceNow §2.3). Continuing from such a page
+    would loop for ever or skip rows. Databases order other people's correlation ids differently (letter case,
+    punctuation), so only times and our own ids, whose order is the same everywhere, are compared.
     """
     ours = all(begins_like_ours(row.value("correlation_id")) for row in rows)
     order = _comparable(key, ((row.value(key), row.sys_id) for row in placed))

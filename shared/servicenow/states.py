@@ -79,7 +79,7 @@ STATES: Final[Mapping[str, Mapping[str, State]]] = {
         "7": State("Cancelled", Phase.CANCELED),
     },
 }
-"""By table and raw value, in the order of a ticket's life; with the tables that a ticket of ours can be moved to."""
+"""By table and raw value, in the order of a ticket's life; includes the tables that a ticket can be moved to."""
 
 _INACTIVE_PHASES: Final = frozenset({Phase.RESOLVED, Phase.CLOSED, Phase.CANCELED})
 
@@ -93,8 +93,8 @@ def builtin_label(table: str, state: str) -> str | None:
 def phase_of(table: str, state: str, *, active: bool) -> Phase:
     """Return the phase of a record.
 
-    An inactive record is closed whatever its number says, unless the number says that it was resolved or canceled:
-    instances add states of their own, but "active" means the same on all of them.
+    An inactive record is closed, whatever its number, unless the number means resolved or canceled: instances add their
+        own states, but "active" means the same on all of them.
 
     Args:
         table: ``sys_class_name``.

@@ -29,9 +29,9 @@ _IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 class Row:
     """One record of an answer.
 
-    A field that we may not read is missing (or empty: reports differ), so a missing one reads like an empty one
-    (ServiceNow §2.6). What is stored or shown comes out bounded: rules and imports of an instance put anything into a
-    field, and one value that our storage does not take would hold up all the others.
+    A field that we may not read is missing (or empty: reports differ), so a missing field is read as empty (ServiceNow
+    §2.6). What is stored or shown is bounded: an instance's rules and imports can put anything into a field, and one
+    value that our storage refuses would hold up all the others.
     """
 
     __slots__ = ("_cells",)
@@ -69,7 +69,7 @@ class Row:
         found = cell.get(part) if isinstance(cell, dict) else cell
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found)
-        # A text that ServiceNow cut inside an emoji ends in half a character, which nothing can encode.
+        # A text that ServiceNow cut inside an emoji ends in half a character, which cannot be encoded.
         return found.encode(errors="replace").decode() if isinstance(found, str) else ""
 
 
@@ -78,8 +78,8 @@ class Page:
     """Rows of one answer.
 
     Attributes:
-        total_count: How many rows the query has from its beginning, those that we may not see included; None when
-            ServiceNow did not say.
+        total_count: Number of rows of the whole query, including those that we may not see; None if ServiceNow did not
+            say.
     """
 
     rows: Sequence[Row]
@@ -93,7 +93,7 @@ class TableApi:
     transport: AuthorizedTransport
 
     def with_token(self, token: Secret) -> TableApi:
-        """Return the API with this access token in place of the connections' own."""
+        """Return the API with this access token instead of the connections' own."""
         return replace(self, transport=self.transport.with_token(token))
 
     async def list_rows(
@@ -115,8 +115,8 @@ class TableApi:
             query: Encoded query, made by :mod:`shared.servicenow.queries`.
             fields: Columns to return.
             limit: At least 1.
-            offset: Rows to pass over.
-            counted: Whether to have the rows counted; it costs the instance a query.
+            offset: Rows to skip.
+            counted: Whether to have the rows counted; this costs the instance a query.
         """
         parameters = {
             "sysparm_query": query,
@@ -153,7 +153,7 @@ class TableApi:
             table: Its table.
             record: Its fields.
             fields: Columns to return.
-            send_by: The request is not begun after this time; None for whenever it is ready.
+            send_by: Do not send the request after this time; None for no limit.
         """
         request = ServiceNowRequest(
             method="POST",

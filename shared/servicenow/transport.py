@@ -1,6 +1,6 @@
 """The way to ServiceNow over :mod:`shared.outbound`: what the lack of an answer means, what is repeated and logged.
 
-A read is repeated a little when ServiceNow stumbles; a write never is. Each request leaves one log record
+A read is repeated once or twice when ServiceNow stumbles; a write never is. Each request leaves one log record
 ``servicenow_request``, without address parameters, bodies or header values but ServiceNow's own transaction id.
 """
 
@@ -54,8 +54,8 @@ type Subject = (
         "oauth_revoke",
     ]
 )
-"""What a request is about, in the log, in metrics and in spans: a table, or the name of an endpoint. No name that an
-answer holds can get there: each new one would be a time series of its own, and could say anything."""
+"""What a request is about, in the log, in metrics and in spans: a table, or the name of an endpoint. No
+name from an answer may be used here: each new one would be its own time series, and could say anything."""
 
 _NOT_WORTH_REPEATING: Final = (
     AccessTokenRefused,
@@ -67,7 +67,7 @@ _NOT_WORTH_REPEATING: Final = (
     NoRoomForAnswer,
     QuotaExceeded,
 )
-"""What a second request a moment later would only meet again, at ServiceNow's cost."""
+"""Errors that a second request a moment later would only meet again, at ServiceNow's cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ class ServiceNowTransport:
         return result
 
     async def read[Result](self, request: ServiceNowRequest, interpret: Callable[[Answer], Result]) -> Result:
-        """Send a GET, and once or twice more after a short random wait when ServiceNow stumbled.
+        """Send a GET; repeat it once or twice after a short random wait if ServiceNow stumbles.
 
         Raises:
             ServiceNowUnavailable, ServiceNowThrottled: The last attempt had no usable answer either.

@@ -27,7 +27,7 @@ _EMAIL_MAX_LENGTH: Final = 100
 """Length of ``sys_user.email`` (ServiceNow §6)."""
 _ROLES_LIMIT: Final = 1000
 _NOBODY: Final = "0" * 32
-"""A sys_id that no record has."""
+"""A sys_id that belongs to no record."""
 
 
 @service
@@ -43,9 +43,9 @@ class ServiceNowUsers:
     async def current_user(self, connection: Connection) -> ServiceNowUser:
         """Return whose access token this is.
 
-        Two ways are asked and must agree: an endpoint that is undocumented but widely used, and a query that the
-        instance fills in with the caller's name. Were that one condition dropped, somebody else's row would come back,
-        so two rows are asked for and exactly one, of exactly one, is accepted.
+        Two sources must agree: an endpoint that is undocumented but widely used, and a query that the instance
+            completes with the caller's name. If the instance dropped that one condition, it would return somebody
+            else's row. So the query asks for two rows and accepts only a single row with a count of one.
 
         Raises:
             AccessRefused: Code ``current_user_unknown``, or why ServiceNow refuses both ways.
@@ -68,7 +68,7 @@ class ServiceNowUsers:
         return user
 
     async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
-        """Return the user's roles, or None when the instance does not show all of them."""
+        """Return the user's roles; None if the instance does not show all of them."""
         try:
             page = await self.table_api.list_rows(
                 connection,
@@ -89,12 +89,12 @@ class ServiceNowUsers:
     async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
         """Return the sys_id of the only active user with that address (ignoring case), or None.
 
-        None, too, where the address cannot be put into a query unchanged, or where the instance does not let us look.
+        Also None if the address cannot be put into a query unchanged, or if the instance does not let us look.
         """
         address = email.strip()
         if len(address) > _EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(address) or not is_safe_value(address):
             return None
-        # Most instances compare without regard to case; for the others the usual spelling is asked for, too.
+        # Most instances ignore case; for the others, the usual spelling is asked for, too.
         spellings = dict.fromkeys((address, address.lower()))
         try:
             row = await self._only_user(
@@ -109,9 +109,9 @@ class ServiceNowUsers:
         return row.sys_id or None
 
     async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
-        """Return whether the kind's own table and the parent table can be asked as the synchronisation asks them.
+        """Return whether the synchronisation's queries work on the kind's own table and on the parent table.
 
-        That is by range and sort on ``sys_updated_on`` or, where query rules forbid those, by ``sys_id``.
+        They use range and sort on ``sys_updated_on`` or, if query rules forbid that, ``sys_id``.
 
         Raises:
             InstanceClosed: Nothing can be asked at all.
@@ -154,7 +154,7 @@ class ServiceNowUsers:
         return ServiceNowUser(sys_id=sys_id, user_name=user_name) if sys_id and user_name else None
 
     async def _only_user(self, connection: Connection, query: str) -> Row | None:
-        """Return the row of the only user for whom the query holds, those we may not see counted; None otherwise."""
+        """Return the row of the only user who matches the query, counting hidden ones; None otherwise."""
         page = await self.table_api.list_rows(connection, "sys_user", query=query, fields=_USER_FIELDS, limit=2)
         if len(page.rows) != 1 or page.total_count not in {None, 1}:
             return None

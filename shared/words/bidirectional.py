@@ -1,4 +1,4 @@
-"""Text whose direction nobody knows beforehand, inside ours, which runs from left to right (UAX #9).
+"""Text of unknown direction inside ours, which runs from left to right (UAX #9).
 
 A name in Arabic or Hebrew must not reorder the words around it, and no invisible character may make a text look like
 another one. Our own words are `Words`; whatever else a page shows is taken for people's text.

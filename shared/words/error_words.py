@@ -2,7 +2,7 @@
 
 The keys are ``error.<code>.message`` and ``error.<code>.next_step``; a variant of a code has its own where it means
 something else: ``error.<code>.<variant>.message``. ``{reason}`` and ``{remedy}`` stand for the words of the error
-behind it. A text without one of its values is passed over: release 0.1 stored none.
+behind it. A text is skipped if one of its values is missing: release 0.1 stored none.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ErrorWords:
 
 
 def words_of(error: ConnectorError | Failure, t: Language) -> ErrorWords:
-    """Return an error in the words of a language; in those stored with it where its code is another release's."""
+    """Return an error in the words of a language; if another release wrote its code, in the words stored with it."""
     failure = error.failure if isinstance(error, ConnectorError) else error
     values = failure.values or _names_in(failure.message)
     message = _part(failure.code, "message", values, t)
@@ -48,7 +48,7 @@ def fault_words(fault: Fault, t: Language) -> str:
 
 
 def _part(code: str, part: str, values: Mapping[str, object], t: Language) -> str | None:
-    """Return the message or the next step of a code; None where the language has none that these values fill."""
+    """Return the message or the next step of a code; None if the language has none that these values can fill."""
     shown = _shown(values, t)
     keys = [f"error.{code}.{part}"]
     if variant := values.get("variant"):
@@ -77,6 +77,6 @@ def _shown(values: Mapping[str, object], t: Language) -> Mapping[str, object]:
 
 
 def _names_in(message: str) -> Mapping[str, object]:
-    """Return the names in a sentence that release 0.1 stored: it put them behind a colon and stored no values."""
+    """Return the names in a sentence that release 0.1 stored: it put them after a colon and stored no values."""
     _, colon, names = message.partition(": ")
     return {"variant": "named", "names": names.rstrip(".").strip('"')} if colon and names else {}

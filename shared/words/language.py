@@ -38,11 +38,11 @@ class Language:
         return self(key, **values) if key in self.texts else None
 
     def named(self, group: str, value: str) -> str:
-        """Return the name of a stored value, or the value itself when another release wrote one that has no name."""
+        """Return the name of a stored value; the value itself if another release wrote it and it has no name here."""
         return self.get(f"{group}.{value}") or value
 
     def filled(self, key: str, values: Mapping[str, object]) -> Words | None:
-        """Return the text of a key, or None when there is none or one of its values is missing."""
+        """Return the text of a key; None if there is none or one of its values is missing."""
         try:
             return self.get(key, **values)
         except KeyError:
@@ -55,7 +55,7 @@ def _isolated(value: object) -> object:
 
 @cache
 def languages() -> Mapping[str, Language]:
-    """Return every language there is a file for, by code."""
+    """Return every language that has a file, by code."""
     files = sorted(FOLDER.glob("*.json"))
     return {file.stem: Language(file.stem, json.loads(file.read_text(encoding="utf-8"))) for file in files}
 

@@ -117,14 +117,14 @@ def test_it_waits_for_what_comes_late(azure: Azure) -> None:
 @pytest.mark.parametrize(
     ("answers", "wrong", "fix"),
     [
-        ({"id": [None]}, "There is no function app", "az account set"),
+        ({"id": [None]}, "The function app", "az account set"),
         ({"state": ["Stopped"]}, "its state is 'Stopped'", "az functionapp start"),
         ({"sync": [None]}, "its host does not start", "wait ten minutes for the roles"),
         ({"functions": [""]}, "No function is listed", "Publish again"),
         ({"functions": [None]}, "No function is listed", "Publish again"),
-        ({"functions": ["func-tickets-a1b2c/get_health"]}, "maintain is not among", "check maintainSchedule"),
-        ({"functions": ["func-tickets-a1b2c/maintain_not"]}, "maintain is not among", "check maintainSchedule"),
-        ({"component": [None]}, "There is no Application Insights", "Reader"),
+        ({"functions": ["func-tickets-a1b2c/get_health"]}, "maintain is not listed", "check maintainSchedule"),
+        ({"functions": ["func-tickets-a1b2c/maintain_not"]}, "maintain is not listed", "check maintainSchedule"),
+        ({"component": [None]}, "is not in", "Reader"),
         ({"runs": [None]}, "does not answer", "Reader"),
         ({"runs": ["0\t0"]}, "No run of the timer", "Monitoring Metrics Publisher"),
         ({"runs": [""]}, "No run of the timer", "Monitoring Metrics Publisher"),
