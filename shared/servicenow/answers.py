@@ -44,7 +44,7 @@ from shared.texts import one_line, printable_line
 
 _NAME_MAX_LENGTH: Final = 200
 _NAME_LOOKED_AT: Final = 20_000
-"""Longest name in characters; invisible characters and an access token are removed."""
+"""Characters read to make a name, before invisible ones and an access token are removed."""
 _TRANSACTION_ID: Final = re.compile(r"[0-9A-Fa-f]{4,64}")
 """Twelve hexadecimal digits as captured; the length is NOT FOUND."""
 _ABOUT_THIS_REQUEST: Final = frozenset({400, 413, 422})

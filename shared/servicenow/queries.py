@@ -1,7 +1,7 @@
 """Encoded queries (ServiceNow §2.3): the only place where one is put together.
 
 The grammar has no escape, so a value with a reserved character is refused rather than sent: it would change the query.
-    ServiceNow silently drops an invalid part, so callers check that the rows match the query.
+ServiceNow silently drops an invalid part, so callers check that the rows match the query.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def next_by(field: str, after: tuple[str, str], *, until: str | None = None) -> 
     """Return the query for our records after a place in the order of ``field, sys_id``.
 
     It has two clauses, since many records can share one second: the same value with a greater ``sys_id``, or a greater
-        value (ServiceNow §9).
+    value (ServiceNow §9).
     """
     value, sys_id = after
     same = all_of(OURS, condition(field, "=", value), condition("sys_id", ">", sys_id))

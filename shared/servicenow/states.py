@@ -94,7 +94,7 @@ def phase_of(table: str, state: str, *, active: bool) -> Phase:
     """Return the phase of a record.
 
     An inactive record is closed, whatever its number, unless the number means resolved or canceled: instances add their
-        own states, but "active" means the same on all of them.
+    own states, but "active" means the same on all of them.
 
     Args:
         table: ``sys_class_name``.

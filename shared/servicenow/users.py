@@ -44,8 +44,8 @@ class ServiceNowUsers:
         """Return whose access token this is.
 
         Two sources must agree: an endpoint that is undocumented but widely used, and a query that the instance
-            completes with the caller's name. If the instance dropped that one condition, it would return somebody
-            else's row. So the query asks for two rows and accepts only a single row with a count of one.
+        completes with the caller's name. If the instance dropped that one condition, it would return somebody else's
+        row. So the query asks for two rows and accepts only a single row with a count of one.
 
         Raises:
             AccessRefused: Code ``current_user_unknown``, or why ServiceNow refuses both ways.

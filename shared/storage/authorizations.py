@@ -1,4 +1,4 @@
-"""Authorizations under way, in table ``authorizations``: spread over 256 partitions by the hash of their state."""
+"""Authorizations under way, in table ``authorizations``, spread over 256 partitions by the hash of their state."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class AzureAuthorizationStore:
         }
         if authorization.target is not None:
             row |= asdict(authorization.target)
-        # A state is random: one that is there already is this very one, its insert repeated after a lost answer.
+        # A state is random, so an existing row is this one, inserted again after a lost answer.
         with suppress(ResourceExistsError):
             await insert_row(self._table, row)
 
     async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and leave it as it is; None when unknown or already taken. Raises RowUnreadable."""
+        """Return it unchanged; None if unknown or already taken. Raises RowUnreadable."""
         row = await get_row(self._table, _partition(state_hash), state_hash)
         return None if row is None else self._reader.read(self._table.table_name, row, _authorization)
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and delete it, so that a state works once; None when unknown or already taken.
+        """Return it and delete it, so that a state works once; None if unknown or already taken.
 
         Raises RowUnreadable; the row is left as it is.
         """
@@ -58,7 +58,7 @@ class AzureAuthorizationStore:
             return None
         authorization = self._reader.read(self._table.table_name, row, _authorization)
         with storage_errors():
-            # A plain delete_entity hides that somebody else was faster; a transaction of one row shows it.
+            # A plain delete_entity hides that somebody else was faster; a one-row transaction shows it.
             deletion = RowOperation(TransactionOperation.DELETE, row, etag=row.metadata["etag"])
             try:
                 await self._transactions.submit(self._table.table_name, [deletion])
@@ -69,7 +69,7 @@ class AzureAuthorizationStore:
         return authorization
 
     async def delete_expired_authorizations(self, now: datetime) -> int:
-        """Delete those whose time is over; return how many."""
+        """Delete the expired ones; return how many."""
         deleted = 0
         with storage_errors():
             async for row in self._table.query_entities("expires_at le @now", parameters={"now": now}):
@@ -90,6 +90,6 @@ def _authorization(row: Any) -> PendingAuthorization:
         code_challenge=row["code_challenge"],
         expires_at=plain_time(row["expires_at"]),
         started_by=row.get("started_by", ""),
-        # A value that is no text names nothing either.
+        # A value that is not a text names nothing either.
         target=AuthorizationTarget(**target) if all(isinstance(each, str) for each in target.values()) else None,
     )

@@ -39,11 +39,11 @@ type Row = dict[str, Any]
 CONNECTION_KEY: Final = "connection"
 SYNC_KEY: Final = "sync"
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before this product: any time that is there is later."""
+"""A time before this product; every stored time is later."""
 
 _KINDS_OF_RELEASE_0_1: Final = frozenset({"incident", "change"})
-"""Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have a column of
-their own. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
+"""Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have their own
+column. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
 _KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
 
 
@@ -78,7 +78,7 @@ class AzureConnectionStore:
         return replace(connection, etag=await self._replace(connection_row(connection), connection.etag))
 
     async def get_sync_state(self, connection_id: str) -> SyncState:
-        """Return the state as release 0.1 keeps it, a fresh one when there is none."""
+        """Return the state as release 0.1 keeps it; a new one if there is none."""
         row = await get_row(self._table, connection_id, SYNC_KEY)
         return SyncState() if row is None else self._reader.read(self._table.table_name, row, sync_state_of)
 
@@ -88,7 +88,7 @@ class AzureConnectionStore:
         return replace(state, etag=await (self._create(row) if state.etag is None else self._replace(row, state.etag)))
 
     async def list_sync_requests(self) -> Mapping[str, datetime]:
-        """Return when a host of release 0.1 was asked for a synchronisation that has not come, by connection id."""
+        """Return, by connection id, when a host of release 0.1 was asked for a synchronisation that has not run yet."""
         with storage_errors():
             found = self._table.query_entities(
                 "RowKey eq @key and requested_at ge @earliest",
@@ -117,9 +117,9 @@ class AzureConnectionStore:
 
 
 def connection_row(connection: Connection) -> Row:
-    """Return the row of a connection; values that are None are left out, so a replaced row loses them.
+    """Return the row of a connection without values that are None, so a replaced row loses them.
 
-    What another release wrote and this one does not know is in it as well.
+    It also contains what another release wrote and this one does not know.
     """
     error = connection.last_error
     return dict(connection.kept) | _without_none(
@@ -247,9 +247,9 @@ def sync_state_of(row: Mapping[str, Any]) -> SyncState:
 
 
 def _kind_columns(connection: Connection) -> Row:
-    """Return the settings of the kinds as JSON, with the kinds and members of another release as they were read.
+    """Return the settings of the kinds as JSON; kinds and members of another release are unchanged.
 
-    Release 0.1 refuses a member that it does not know, so new ones go to a column of their own.
+    Release 0.1 refuses a member that it does not know, so new ones go to their own column.
     """
     read = json_object(connection.kept.get("kinds"))
     written = {
@@ -271,20 +271,20 @@ def _kind_columns(connection: Connection) -> Row:
 
 
 def _default_callers_text(connection: Connection) -> str | None:
-    """Return the default callers by kind as JSON, None when there are none."""
+    """Return the default callers by kind as JSON; None if there are none."""
     callers = {kind: settings.default_caller for kind, settings in connection.kinds.items() if settings.default_caller}
     return json.dumps(callers) if callers else None
 
 
 def _kind_settings(value: Mapping[str, Any] | None) -> KindSettings:
-    """Return the settings of one kind; nobody has asked for tickets of a kind that is not there."""
+    """Return the settings of one kind. A missing kind is one that nobody has asked for."""
     if value is None:
         return KindSettings(enabled=False)
     return KindSettings(**{name: value[name] for name in _KIND_MEMBERS if name in value})
 
 
 def _portals_text(connection: Connection) -> str:
-    """Return the portals as JSON, with those of another release as they were read."""
+    """Return the portals as JSON; those of another release are unchanged."""
     read = _texts(connection.kept.get("portals"))
     foreign = [value for value in read if value not in set(Portal)]
     return json.dumps([*connection.portals, *foreign])

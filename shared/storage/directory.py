@@ -1,8 +1,8 @@
 """The directory of connections, in table ``directory``: one partition, one row for each connection.
 
-A minute's work is planned from one read of the partition, so rows are cheap to read: times are text, the state of the
-synchronisation is one column of JSON that is taken apart only for whoever needs it. Rows are merged, so a column of
-another release stays as it is.
+A minute's work is planned from one read of the partition, so rows are cheap to read: times are text, and the state of
+the synchronisation is one column of JSON that is parsed only when needed. Rows are merged, so a column of another
+release is not changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTITION: Final = "connections"
 PAGE_ROWS: Final = 1000
 
 _NOT_SET: Final = ""
-"""Stands for None: a merge cannot take a column away."""
+"""Means None: a merge cannot remove a column."""
 _COLUMNS: Final = (
     *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed"),
     *("holder", "held_until_at", "sync"),
@@ -66,7 +66,7 @@ class AzureConnectionDirectory:
         return self._reader.readable(self._table.table_name, rows, entry_of)
 
     async def get_entry(self, connection_id: str) -> DirectoryEntry:
-        """Return the entry, a fresh one when there is none. Raises RowUnreadable."""
+        """Return the entry; a new one if there is none. Raises RowUnreadable."""
         row = await get_row(self._table, PARTITION, connection_id)
         if row is None:
             return DirectoryEntry(connection_id)
@@ -92,7 +92,7 @@ class AzureConnectionDirectory:
         return replace(entry, etag=str(answer["etag"]))
 
     async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
-        """Make the connection due at once, whoever has its turn."""
+        """Make the connection due at once, even during somebody's turn."""
         row: Row = {"PartitionKey": PARTITION, "RowKey": connection_id, "due_at": _text(AT_ONCE)}
         if requested_at is not None:
             row["requested_at"] = _text(requested_at)
@@ -136,7 +136,7 @@ def entry_of(row: Any) -> DirectoryEntry:
 
 
 def _sync_text(state: SyncState) -> str:
-    """Return a state as JSON, with the members of another release as they were read."""
+    """Return a state as JSON; members of another release are unchanged."""
     members: Row = dict(state.kept)
     for name in _MEMBERS:
         value = getattr(state, name)

@@ -1,8 +1,9 @@
 """Entity transactions of Table Storage: writes to one partition of a table that happen together or not at all.
 
-In azure-data-tables a transaction costs three to ten times the processor time, most of it in a general parser of e-mail
-messages. So this module writes and reads the multipart bodies, and leaves the rest to the SDK: requests go through the
-pipeline of the SDK's own client, with its credential, retries, tracing, log and connections. Errors are the SDK's, too.
+In azure-data-tables a transaction takes three to ten times the processor time, most of it in a general parser of e-mail
+messages. So this module writes and reads the multipart bodies and leaves the rest to the SDK: requests go through the
+pipeline of the SDK's own client, with its credential, retries, tracing, log and connections. The errors are the SDK's,
+too.
 
 Sources: "Performing entity group transactions", "Insert Entity" and "Payload format for Table service operations" in
 the REST reference of Azure Storage.
@@ -57,9 +58,9 @@ class RowOperation:
     """What a transaction does with one row.
 
     Attributes:
-        row: The row's columns, or at least its keys when it is deleted. Columns that are None are left out.
-        mode: Whether an update or upsert leaves the columns alone that it does not name.
-        etag: Update or delete the row only in this version; None for any version.
+        row: The row's columns; for a deletion, at least its keys. Columns that are None are left out.
+        mode: Whether an update or upsert leaves other columns unchanged.
+        etag: Update or delete only this version of the row; None for any version.
     """
 
     kind: TransactionOperation
@@ -69,7 +70,7 @@ class RowOperation:
 
 
 class PipelineStart(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """The first policy of an SDK client's pipeline: whatever is sent from here goes the way of that client's requests.
+    """The first policy of an SDK client's pipeline: requests sent from here go through the whole pipeline.
 
     Pass it to the client as ``per_call_policies`` and the same transport as ``transport``.
     """
@@ -91,20 +92,20 @@ class EntityTransactions:
     """Carries out entity transactions in the tables of one storage account."""
 
     def __init__(self, account_url: str, pipeline: PipelineStart, options: Mapping[str, Any]) -> None:
-        """Do not send anything yet.
+        """Prepare; nothing is sent yet.
 
         Args:
-            options: For each request's way through the pipeline.
+            options: Options of the pipeline for each request.
         """
         self._account_url = account_url.rstrip("/")
         self._pipeline = pipeline
         self._options = options
 
     async def submit(self, table_name: str, operations: Sequence[RowOperation]) -> Sequence[str | None]:
-        """Carry all the operations out, or none; return the rows' new etags, None for those deleted.
+        """Carry out all the operations or none; return the rows' new etags, None for deleted rows.
 
         Raises:
-            ValueError: The rows are of several partitions, or more than :data:`MOST_ROWS`. Nothing was sent.
+            ValueError: The rows are in several partitions, or there are more than :data:`MOST_ROWS`. Nothing was sent.
             RequestTooLargeError: The body has more than :data:`MOST_BYTES`. Nothing was sent.
             TableTransactionError: The service refuses the operation at ``index``, for the reason in ``status_code`` and
                 ``error_code``: 409 the row to insert is there, 404 the row or the table is not, 412 another version is.
@@ -166,10 +167,10 @@ def _in_url(key: str) -> str:
 
 
 def _properties(row: Row) -> dict[str, Any]:
-    """Return a row as JSON has it: what JSON has no type for is a text, with its type beside it."""
+    """Return a row as JSON; a value without a JSON type is a text, with its type beside it."""
     properties: dict[str, Any] = {}
     for name, value in row.items():
-        if type(value) is str:  # Most are, and this is faster.
+        if type(value) is str:  # Most times are, and this is faster.
             properties[name] = value
         elif value is not None:
             properties[name], edm_type = _encoded(value)
@@ -203,7 +204,7 @@ def _encoded(value: object) -> tuple[object, EdmType | None]:
 
 
 def _time_text(value: datetime) -> str:
-    """Return a time as it is stored; one that was read keeps the digits that ``datetime`` has no place for."""
+    """Return a time as it is stored; one that was read keeps the digits that do not fit into ``datetime``."""
     stored: str = getattr(value, "tables_service_value", "")
     return stored or value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
@@ -218,7 +219,7 @@ def _float(value: float) -> float | str:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The answer to one operation, with what the SDK's errors want of a response."""
+    """The answer to one operation, with what the SDK's errors need from a response."""
 
     request: HttpRequest
     status_code: int
@@ -253,7 +254,7 @@ _WHOLE: Final[Mapping[int, type[HttpResponseError]]] = {
 
 
 def _parts(head: bytes, body: bytes) -> Iterator[bytes]:
-    """Yield the HTTP answers in a multipart body; raises ValueError when it is not whole."""
+    """Yield the HTTP answers in a multipart body; raises ValueError if it is incomplete."""
     _, found, boundary = head.partition(b"boundary=")
     if not found:
         yield body

@@ -1,7 +1,7 @@
-"""Failures in rows: a code, its values as JSON, and for one more release the English words beside them.
+"""Failures in rows: a code, its values as JSON and, for one more release, the English words.
 
-Release 0.1 shows the words that it finds in a row. Words that are not ours are kept, since the release that wrote them
-may know a code that this one does not.
+Release 0.1 shows the words that it finds in a row. Words from other releases are kept, since those releases may know
+codes that this one does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.words.language import FALLBACK, languages
 
 
 def english(failure: Failure) -> ErrorWords:
-    """Return the words to store with a failure: those that it came with, or ours."""
+    """Return the words to store with a failure: those read with it, or ours."""
     if failure.message:
         return ErrorWords(failure.message, failure.next_step)
     words = words_of(failure, languages()[FALLBACK])
@@ -27,14 +27,14 @@ def english(failure: Failure) -> ErrorWords:
 
 
 def values_text(failure: Failure) -> str | None:
-    """Return the values as JSON, None when there are none."""
+    """Return the values as JSON; None if there are none."""
     return json.dumps(failure.values, ensure_ascii=False) if failure.values else None
 
 
 def failure_of(code: str | None, values: str | None, message: str | None, next_step: str | None) -> Failure | None:
-    """Return the failure in a row, with the words stored beside it only when they are not ours; None without a code.
+    """Return the failure in a row, with its stored words only if they are not ours; None without a code.
 
-    Raises ValueError when the values are no JSON object.
+    Raises ValueError if the values are not a JSON object.
     """
     if code is None:
         return None
@@ -43,13 +43,13 @@ def failure_of(code: str | None, values: str | None, message: str | None, next_s
 
 
 def details_with_words(event: TimelineEvent) -> dict[str, str]:
-    """Return the details of an event as they are stored: a failure's with its English message."""
+    """Return the details of an event as stored; a failure has its English message."""
     failure, details = event.failure, dict(event.details)
     return details if failure is None else details | {"message": shortened(english(failure).message)}
 
 
 def details_without_words(details: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the details of a stored event, with the message of a failure only when it is not ours."""
+    """Return the details of a stored event, with a failure's message only if it is not ours."""
     bare = {name: text for name, text in details.items() if name != "message"}
     if "code" not in bare:
         return details

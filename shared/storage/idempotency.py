@@ -23,9 +23,9 @@ class AzureIdempotencyStore:
         self._reader = reader or RowReader()
 
     async def reserve(self, reservation: IdempotencyReservation) -> IdempotencyReservation:
-        """Store the reservation, or return the one that the key already has.
+        """Store the reservation, or return the key's existing one.
 
-        Raises StorageUnavailable or RowUnreadable: without knowing the ticket, nothing may be sent under this key.
+        Raises StorageUnavailable or RowUnreadable: nothing may be sent with this key while the ticket is unknown.
         """
         row: dict[str, Any] = {
             "PartitionKey": reservation.key_hash[:2],

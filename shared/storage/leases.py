@@ -15,7 +15,7 @@ from shared.clock import Clock, believed
 from shared.storage.tables import get_row, insert_row, storage_errors
 
 LONGEST_LEASE: Final = timedelta(minutes=3)
-"""No release takes a lease for longer: one that ends later was written by a wrong clock and holds nobody up."""
+"""No release takes a lease for longer: a later end comes from a wrong clock and is ignored."""
 TRIES: Final = 3
 
 
@@ -23,7 +23,7 @@ class AzureLeaseStore:
     """Implements :class:`shared.connections.ports.LeaseStore`; a lease's id is the name of its holder.
 
     Every method can raise StorageUnavailable. The clocks of the app's instances may differ by seconds: a lease lasts
-    much longer than that, and what is done under it is guarded by the etag of another row as well.
+    much longer than that, and the etag of another row also guards the work done under it.
     """
 
     def __init__(self, table: TableClient, clock: Clock) -> None:
@@ -31,7 +31,7 @@ class AzureLeaseStore:
         self._clock = clock
 
     async def acquire_lease(self, connection_id: str, purpose: str, *, duration_s: float) -> str | None:
-        """Return a lease id, or None when somebody else holds an unexpired lease for that purpose."""
+        """Return a lease id; None if somebody else holds an unexpired lease for that purpose."""
         now = self._clock()
         holder = secrets.token_hex(16)
         wanted = {
@@ -67,7 +67,7 @@ class AzureLeaseStore:
             return holder
 
     async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
-        """Let the lease last for so long from now; False when somebody else has it."""
+        """Extend the lease by this time from now; False if somebody else has it."""
         for _ in range(TRIES):
             present = await get_row(self._table, connection_id, _row_key(purpose))
             if present is None or present.get("holder") != lease_id:
@@ -86,13 +86,13 @@ class AzureLeaseStore:
                         match_condition=MatchConditions.IfNotModified,
                     )
                 except (ResourceModifiedError, ResourceNotFoundError):
-                    # Somebody took it, or our own write came through twice: look again.
+                    # Somebody took it, or our own write arrived twice: look again.
                     continue
             return True
         return False
 
     async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
-        """Give the lease back; does nothing when it has been lost meanwhile."""
+        """Give the lease back; does nothing if it has been lost."""
         for _ in range(TRIES):
             present = await get_row(self._table, connection_id, _row_key(purpose))
             if present is None or present.get("holder") != lease_id:
@@ -106,7 +106,7 @@ class AzureLeaseStore:
                         match_condition=MatchConditions.IfNotModified,
                     )
                 except ResourceModifiedError:
-                    # A renewal on its way came through after the look.
+                    # A pending renewal arrived after the look.
                     continue
             return
 

@@ -20,7 +20,7 @@ KEEP_FOUND: Final = timedelta(days=1)
 KEEP_MISSING: Final = timedelta(hours=1)
 """Shorter: somebody may just be adding the user in ServiceNow."""
 KNOWN_MOST: Final = 10_000
-"""How many people are also kept in memory, which saves most creations a request."""
+"""How many people are also kept in memory; this saves a request in most creations."""
 
 
 class AzureRequesterDirectory:
@@ -36,7 +36,7 @@ class AzureRequesterDirectory:
         """Return the sys_id of the only active user with that address, or None.
 
         Args:
-            afresh: Ask ServiceNow whatever is remembered.
+            afresh: Ask ServiceNow even if the user is remembered.
 
         Raises StorageUnavailable, and what :meth:`UserDirectory.find_user_by_email` raises.
         """
@@ -71,5 +71,5 @@ def _partition(connection_id: str) -> str:
 
 
 def _row_key(instance: str, email: str) -> str:
-    """Return the row key: another instance has other users, and an address is no text to be found in a table."""
+    """Return the row key: another instance has other users, and no table may contain a plain e-mail address."""
     return hashlib.sha256(f"{instance}\n{ascii_lower(email)}".encode()).hexdigest()

@@ -1,8 +1,8 @@
 """Reading rows that another release wrote.
 
-During an upgrade, and after a rollback, two releases share the tables. A column, a member or a value that this release
-does not know is normal, and so is one that is missing. Whoever reads a row keeps what it does not know, so that writing
-the row back erases nothing. Only a row that makes no sense at all is left out; the log and ``/api/status`` say which.
+During an upgrade, and after a rollback, two releases share the tables. Columns, members and values can be missing or
+unknown to this release. A reader keeps what it does not know, so that writing the row back erases nothing. Only a row
+that makes no sense at all is left out; the log and ``/api/status`` say which.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, Ov
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A row that makes no sense to this release.
+    """A row that this release cannot read.
 
     Attributes:
         seen_at: When this instance of the app first met it.
@@ -46,18 +46,18 @@ class UnreadableRow:
 
 @service
 class RowReader:
-    """Reads rows and remembers those that make no sense, for ``/api/status`` and the log."""
+    """Reads rows and remembers unreadable ones, for ``/api/status`` and the log."""
 
     clock: Clock = system_clock
     _unreadable: dict[tuple[str, str, str], UnreadableRow] = field(default_factory=dict)
 
     @property
     def unreadable(self) -> Sequence[UnreadableRow]:
-        """The unreadable rows that this instance of the app has met and that nobody has repaired since."""
+        """The unreadable rows that this instance of the app has met and that have not been repaired since."""
         return tuple(self._unreadable.values())
 
     def read[Value](self, table: str, row: Row, decode: Callable[[Row], Value]) -> Value:
-        """Return what a row says. Raises RowUnreadable when it makes no sense."""
+        """Return what a row says. Raises RowUnreadable if it makes no sense."""
         place = (table, row["PartitionKey"], row["RowKey"])
         try:
             value = decode(row)
@@ -69,7 +69,7 @@ class RowReader:
         raise RowUnreadable(table=table)
 
     def readable[Value](self, table: str, rows: Iterable[Row], decode: Callable[[Row], Value]) -> list[Value]:
-        """Return what the rows say, those that make no sense left out."""
+        """Return what the rows say; rows that make no sense are left out."""
         values = []
         for row in rows:
             try:
@@ -89,7 +89,7 @@ class RowReader:
             table=table,
             partition_key=partition_key,
             row_key=row_key,
-            # The text of the error could repeat what the row holds.
+            # The text of the error could repeat the row's contents.
             error=type(error).__qualname__,
         )
 
@@ -97,8 +97,7 @@ class RowReader:
 def open_value[Value: StrEnum](kind: type[Value], text: str) -> Value:
     """Return the member with this value. For an unknown value, return one that equals no member and keeps the text.
 
-    Code that compares such a value with the members it knows goes the way of "none of them", and writing it back
-    changes nothing.
+    Code that compares such a value with the members it knows finds no match, and writing it back changes nothing.
     """
     try:
         return kind(text)
@@ -109,9 +108,9 @@ def open_value[Value: StrEnum](kind: type[Value], text: str) -> Value:
 
 
 class Columns:
-    """The columns of a row; those that nobody asks for are unknown to this release.
+    """The columns of a row; those not asked for are unknown to this release.
 
-    A decoder asks for every column that it knows, whether it is there or not.
+    A decoder asks for every column that it knows, even a missing one.
     """
 
     __slots__ = ("_asked", "_row")
@@ -121,28 +120,28 @@ class Columns:
         self._asked = set(KEYS)
 
     def __getitem__(self, name: str) -> Any:
-        """Return a column that has to be there. Raises KeyError."""
+        """Return a required column. Raises KeyError."""
         self._asked.add(name)
         return self._row[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a column, or the default when it is missing."""
+        """Return a column, or the default if it is missing."""
         self._asked.add(name)
         return self._row.get(name, default)
 
     def time(self, name: str) -> datetime | None:
-        """Return a time, or None when it is missing. Raises AttributeError when the column holds something else."""
+        """Return a time; None if it is missing. Raises AttributeError if the column contains something else."""
         value = self.get(name)
         return None if value is None else plain_time(value)
 
     @property
     def unknown(self) -> dict[str, Any]:
-        """The columns that nobody has asked for, to be written back as they are."""
+        """The columns that were not asked for, to be written back unchanged."""
         return {name: value for name, value in self._row.items() if name not in self._asked}
 
 
 def json_object(text: object) -> dict[str, Any]:
-    """Return the JSON object in a column, an empty one for a missing column. Raises ValueError for anything else."""
+    """Return the JSON object in a column; an empty one for a missing column. Raises ValueError for anything else."""
     if text is None:
         return {}
     value = json.loads(text) if isinstance(text, str) else None
@@ -152,5 +151,5 @@ def json_object(text: object) -> dict[str, Any]:
 
 
 def plain_time(value: datetime) -> datetime:
-    """Return a stored time as a plain ``datetime``: the SDK's own subclass carries the service's text along."""
+    """Return a stored time as a plain ``datetime``: the SDK's own subclass carries the service's text."""
     return datetime.combine(value.date(), value.timetz())

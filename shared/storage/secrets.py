@@ -32,14 +32,14 @@ CONCURRENT_UPDATES: Final = 8
 TOMBSTONE: Final = "removed"
 CONTENT_TYPE: Final = "text/plain"
 CLOCK_MARGIN: Final = timedelta(hours=1)
-"""A secret ends so much before its longest life: policies count that from its creation by Key Vault's clock."""
+"""How long before its maximum lifetime a secret ends: policies count from its creation by Key Vault's clock."""
 _UNREADABLE: Final = frozenset({"SecretDisabled", "SecretExpired"})
 
 
 class KeyVaultSecretStore:
     """Implements :class:`shared.connections.ports.SecretStore`; every method can raise StorageUnavailable.
 
-    Every version has a content type and an end, as policies of Azure ask for ("Secrets should have content type set",
+    Every version has a content type and an end, as Azure policies require ("Secrets should have content type set",
     "Secrets should have the specified maximum validity period").
     """
 
@@ -49,10 +49,10 @@ class KeyVaultSecretStore:
         self._lifetime = lifetime
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
-        """Return the secret, or None when there is none or Key Vault does not give it out.
+        """Return the secret; None if there is none or Key Vault does not return it.
 
-        It gives out no disabled ones. Those whose end has passed it does ("About Azure Key Vault secrets", date-time
-        controlled operations); one that does not would say ``SecretExpired``.
+        Key Vault does not return disabled secrets. It returns expired ones ("About Azure Key Vault secrets", date-time
+        controlled operations); if it refused one, it would say ``SecretExpired``.
         """
         with storage_errors():
             try:
@@ -69,7 +69,7 @@ class KeyVaultSecretStore:
         """Write a new version and return its version id; a secret that somebody deleted is recovered first.
 
         Args:
-            expires_at: When the value ends. Its version ends earlier when it would live longer than it may.
+            expires_at: When the value ends. Its version ends earlier if it would exceed the maximum lifetime.
         """
         with storage_errors():
             try:
@@ -84,11 +84,11 @@ class KeyVaultSecretStore:
         return version
 
     async def remove_secret(self, name: str) -> None:
-        """Disable every version and leave a disabled tombstone as the newest; succeeds when there is none.
+        """Disable every version and leave a disabled tombstone as the newest; succeeds if there is none.
 
-        The secret is not deleted: Key Vault would keep its name taken until it is purged. Key Vault gives out a version
-        before its time and after it, so no version is spared. Where some cannot be disabled, all the others are, and
-        repeating the removal goes on with the rest.
+        The secret is not deleted: Key Vault would reserve its name until it is purged. Key Vault returns a version even
+        before it starts and after it ends, so every version is disabled. If some cannot be disabled, all the others
+        are, and repeating the removal continues with the rest.
         """
         now = self._clock()
         with storage_errors():
@@ -100,7 +100,7 @@ class KeyVaultSecretStore:
             turn = asyncio.Semaphore(CONCURRENT_UPDATES)
 
             async def disable(version: SecretProperties) -> None:
-                # A policy looks at changes, too, and an older release wrote neither content type nor end.
+                # Policies check changes, too, and an older release wrote neither content type nor end.
                 async with turn:
                     await self._client.update_secret_properties(
                         name,
@@ -110,7 +110,7 @@ class KeyVaultSecretStore:
                         expires_on=self._end(version.expires_on, version.created_on or now),
                     )
 
-            # A connection leaves thousands of access tokens whose time is over: what may still work comes first.
+            # A connection leaves thousands of expired access tokens: disable first what may still work.
             enabled.sort(key=lambda each: _is_over(each, now))
             outcomes = await asyncio.gather(*(disable(each) for each in enabled), return_exceptions=True)
             for outcome in outcomes:
@@ -118,7 +118,7 @@ class KeyVaultSecretStore:
                     raise outcome
 
     async def _write(self, name: str, value: str, expires_at: datetime | None, **properties: Any) -> KeyVaultSecret:
-        """Write a new version; where our clock is so far ahead that a policy refuses it, by the vault's clock."""
+        """Write a new version; use the vault's clock if a policy refuses ours because it is far ahead."""
         ends_at = self._end(expires_at, self._clock())
         try:
             return await self._client.set_secret(name, value, expires_on=ends_at, **properties)
@@ -132,7 +132,7 @@ class KeyVaultSecretStore:
         return await self._client.set_secret(name, value, expires_on=earlier, **properties)
 
     def _end(self, expires_at: datetime | None, created_at: datetime) -> datetime:
-        """Return when a version ends whose value ends at the given time, if ever."""
+        """Return when a version ends, given when its value ends, if ever."""
         latest = created_at + self._lifetime - CLOCK_MARGIN
         return latest if expires_at is None else min(expires_at, latest)
 
@@ -144,12 +144,11 @@ class KeyVaultSecretStore:
 def open_secrets(settings: Settings, credential: AsyncTokenCredential, clock: Clock) -> KeyVaultSecretStore:
     """Return the secrets of the vault at ``settings.key_vault_url``; nothing is sent yet.
 
-    The SDK's own check, that a vault's challenge asks for a token of the vault's own domain, knows no vault on a
-    loopback address. The check of the address made here takes its place: a token goes to a vault of Azure or stays on
-    this machine.
+    The SDK checks that a vault's challenge asks for a token of the vault's own domain, but does not know vaults on a
+    loopback address. This function checks the address instead: a token goes to an Azure vault or stays on this machine.
 
     Raises:
-        SettingsInvalid: The address is neither a vault's nor a loopback one.
+        SettingsInvalid: The address is neither a vault's nor a loopback address.
     """
     host = urlsplit(settings.key_vault_url).hostname or ""
     if not host.endswith(VAULT_DOMAINS) and host not in LOOPBACK:
@@ -172,7 +171,7 @@ def _is_over(properties: SecretProperties, now: datetime) -> bool:
 
 
 def _answered_at(error: HttpResponseError) -> datetime | None:
-    """Return the time by the clock of whoever answered; HTTP writes it in GMT, whatever a proxy makes of the zone."""
+    """Return the answering server's time; HTTP writes it in GMT, whatever a proxy does to the zone."""
     text: str = getattr(error.response, "headers", {}).get("Date", "")
     try:
         return parsedate_to_datetime(text).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The tables in Table Storage, and what goes wrong with storage as the product's own errors."""
+"""The tables in Table Storage; storage failures become the product's own errors."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 
 REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST"})}
-"""Goes with every insert and every transaction: left to itself, the SDK gives a POST up when its connection breaks,
-which is what happens to a connection that has been idle for long. It may have been carried out all the same: whoever
-repeats it has to know its own write again."""
+"""Passed with every insert and transaction: by default, the SDK gives up a POST when its connection breaks, as a
+long-idle connection does. The POST may have been carried out anyway, so the code that repeats it has to recognise its
+own write."""
 
 _TRY_AGAIN: Final = frozenset({408, 429})
 _REFUSED_BY_POLICY: Final = "ForbiddenByGovernancePolicy"
@@ -53,7 +53,7 @@ class Tables:
     service: TableServiceClient
 
     async def create_missing(self) -> None:
-        """Create the tables that are not there: for a storage account that no deployment has prepared.
+        """Create missing tables, for a storage account that no deployment has prepared.
 
         Raises StorageUnavailable.
         """
@@ -72,7 +72,7 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
     A request that is not answered is repeated a few times within a minute; every write of the product is either
     conditional or can be repeated without harm.
     """
-    # Asked for by this name, it is imported only now and not with the app.
+    # Imported here, under this name, it does not slow down the app's start.
     connections = transport.AioHttpTransport(connection_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S)
     pipeline = PipelineStart(connections)
     service = TableServiceClient(
@@ -93,10 +93,10 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageUnavailable in place of the Azure SDK's errors when the service, not the request, is to blame.
+    """Raise StorageUnavailable instead of the Azure SDK's errors if the service, not the request, is to blame.
 
-    Answers that show other writers (404, 409, 412) pass unchanged, unless the table itself is missing: the caller
-    knows what they mean. So do the answers to a malformed request, which are bugs.
+    Answers that show other writers (404, 409, 412) pass unchanged, unless the table itself is missing: the caller knows
+    what they mean. Answers to a malformed request pass, too; they are bugs.
     """
     try:
         yield
@@ -124,7 +124,7 @@ async def insert_row(table: TableClient, row: Mapping[str, Any]) -> str:
         try:
             return str((await table.create_entity(row, **REPEATED))["etag"])
         except AttributeError as error:
-            # When an answer breaks off, the SDK trips over its own error, which has no response to take apart.
+            # When an answer breaks off, the SDK fails on its own error, which has no response to parse.
             if isinstance(error.__context__, HttpResponseError):
                 raise error.__context__ from None
             raise
@@ -133,10 +133,10 @@ async def insert_row(table: TableClient, row: Mapping[str, Any]) -> str:
 async def get_row(
     table: TableClient, partition_key: str, row_key: str, *, columns: list[str] | None = None
 ) -> TableEntity | None:
-    """Return a row, or None when there is none. Raises StorageUnavailable.
+    """Return a row; None if there is none. Raises StorageUnavailable.
 
     Args:
-        columns: Those to read; None for all.
+        columns: The columns to read; None for all.
     """
     with storage_errors():
         try:
@@ -154,14 +154,14 @@ def is_table_missing(error: HttpResponseError) -> bool:
 
 
 def inner_code(error: HttpResponseError) -> str | None:
-    """Return Key Vault's own code of an error, such as ``SecretDisabled``, if it gives one."""
+    """Return Key Vault's own error code, such as ``SecretDisabled``, if there is one."""
     inner: Any = getattr(error.error, "innererror", None) or {}
     code = inner.get("code")
     return code if isinstance(code, str) else None
 
 
 def is_refused_by_policy(error: HttpResponseError) -> bool:
-    """Whether a policy of Azure, not the vault itself, refuses what was written."""
+    """Whether an Azure policy, not the vault itself, refused the write."""
     return inner_code(error) == _REFUSED_BY_POLICY
 
 

@@ -1,6 +1,6 @@
 """How a ticket is kept in a row of the table ``tickets``.
 
-What is searched for has columns of its own; texts and lists that are only read with the ticket are JSON.
+Searchable values have their own columns; texts and lists that are only read with the ticket are JSON.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ UNLINKED_PREFIX: Final = "unlinked:"
 RECOMMENDATION_PREFIX: Final = "recommendation:"
 SUMMARY_KEY: Final = "summary"
 TICKET_KEYS_END: Final = "g"
-"""Ticket ids are hexadecimal; every other row key of a partition sorts behind this."""
+"""Ticket ids are hexadecimal; every other row key of a partition sorts after this."""
 
 CHANGING_COLUMNS: Final = (
     "PartitionKey",
     "RowKey",
-    "Timestamp",  # What the SDK takes the etag from where the service gives none.
+    "Timestamp",  # Where the SDK takes the etag from if the service sends none.
     "instance",
     "kind",
     "delivery",
@@ -93,12 +93,12 @@ _EVENTS_OF_RELEASE_0_1: Final = frozenset(
         EventKind.DOUBLED,
     }
 )
-"""Release 0.1 cannot read a timeline that holds any other event, so the others have a column of their own. Once no
-supported upgrade begins at 0.1, ``timeline`` can hold them all."""
+"""Release 0.1 cannot read a timeline that holds any other event, so the others have their own column. Once no supported
+upgrade begins at 0.1, ``timeline`` can hold them all."""
 
 
 def pending_key(ticket_id: str) -> str:
-    """Return the row key in the outbox: oldest ticket first, the other way round than ticket ids."""
+    """Return the row key in the outbox: oldest ticket first, the reverse of ticket ids."""
     return f"{PENDING_PREFIX}{0xFFFF_FFFF_FFFF - int(ticket_id[:12], 16):012x}{ticket_id[12:]}"
 
 
@@ -109,14 +109,14 @@ def ticket_id_of_pending_key(row_key: str) -> str:
 
 
 def recommendation_prefixes(ticket: Ticket) -> Sequence[str]:
-    """Return what the row keys begin with under which tickets of the same recommendation are, newest first."""
+    """Return the prefix of the row keys for tickets of the same recommendation, newest first."""
     return [f"{RECOMMENDATION_PREFIX}{key}:" for key in recommendation_keys(ticket.content)]
 
 
 def ticket_row(ticket: Ticket) -> Row:
-    """Return the row of a ticket; values that are None are left out, so a replaced row loses them.
+    """Return the row of a ticket without values that are None, so a replaced row loses them.
 
-    What another release wrote and this one does not know is in it as well.
+    It also contains what another release wrote and this one does not know.
     """
     content, progress, record = ticket.content, ticket.delivery, ticket.record
     known = [event for event in ticket.timeline if event.kind in _EVENTS_OF_RELEASE_0_1]
@@ -212,7 +212,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         failure=failure_of(get("error_code"), get("error_values"), get("error_message"), get("next_step")),
         error_status=get("error_status"),
     )
-    get("open")  # Only searched for: phase says the same.
+    get("open")  # Only for searches: phase says the same.
     return Ticket(
         ticket_id=ticket_id,
         connection_id=columns["PartitionKey"],
@@ -258,7 +258,7 @@ def summary_row(connection_id: str, summary: Summary, *, beside: Mapping[str, An
     """Return the row of a folded summary; the due dates are packed into as many properties as they need.
 
     Args:
-        beside: The row as it was; what another release wrote there is kept.
+        beside: The previous row; what another release wrote there is kept.
     """
     packed = zlib.compress(json.dumps([[*cell, count] for cell, count in summary.due.items()]).encode())
     chunks = [packed[start : start + CHUNK_BYTES] for start in range(0, len(packed), CHUNK_BYTES)]
@@ -310,7 +310,7 @@ def summary_change_of(row: Mapping[str, Any]) -> SummaryChange:
 
 
 def is_summary_change_known(row: Mapping[str, Any]) -> bool:
-    """Whether this release knows all that a change counts, so that folding it loses nothing."""
+    """Whether this release knows everything that a change counts, so that folding it loses nothing."""
     columns = Columns(row)
     try:
         _read_change(columns)

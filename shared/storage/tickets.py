@@ -2,7 +2,7 @@
 
 One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
 first), the numbers (``number:…``), the recommendations (``recommendation:…``) and the summary with its unfolded changes
-(``summary``, ``summary:…``). Everything that one write means is one entity transaction.
+(``summary``, ``summary:…``). All rows of one write are changed in one entity transaction.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ROW_BYTES: Final = 3_000
 """What a row takes in a transaction besides its texts."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
-"""Up to this number, tickets are read one by one; more are read in ranges."""
+"""Up to this number, tickets are read one by one; beyond it, in ranges."""
 PAGE_ROWS: Final = 1000
 
 CREATION_ID: Final = "creation_id"
@@ -100,11 +100,11 @@ class AzureTicketStore:
         return self._reader.read(self._table.table_name, row, _decoded)
 
     def _tickets(self, rows: Iterable[Any]) -> list[Ticket]:
-        """Return the tickets in rows, those that cannot be read left out."""
+        """Return the tickets in rows; unreadable ones are left out."""
         return self._reader.readable(self._table.table_name, rows, _decoded)
 
     async def _read(self, connection_id: str, rows: Sequence[Any], whole: bool) -> list[Ticket]:
-        """Return the tickets in rows. Where those have not all columns, read the undelivered tickets again."""
+        """Return the tickets in rows. If the rows lack columns, read the undelivered tickets again."""
         if whole:
             return self._tickets(rows)
         parts = self._reader.readable(self._table.table_name, rows, _decoded_in_part)
@@ -114,7 +114,7 @@ class AzureTicketStore:
         return [ticket for ticket in tickets if ticket is not None]
 
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
-        """Replace a ticket if nobody changed it meanwhile. Raises RowChanged or StorageUnavailable."""
+        """Replace a ticket if nobody else has changed it. Raises RowChanged or StorageUnavailable."""
         updates, _ = await self._updates([(before, after)])
         if not updates:
             raise RowChanged(before.ticket_id)
@@ -136,7 +136,7 @@ class AzureTicketStore:
                     return replace(update.after, etag=etags[0])
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
-        """Replace many tickets of one connection; return those that somebody else changed meanwhile."""
+        """Replace many tickets of one connection; return those that somebody else has changed."""
         turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
 
         async def submit(part: Sequence[_Update]) -> Sequence[tuple[Ticket, Ticket]]:
@@ -167,10 +167,10 @@ class AzureTicketStore:
     async def _updates(
         self, changes: Sequence[tuple[Ticket, Ticket]]
     ) -> tuple[list[_Update], list[tuple[Ticket, Ticket]]]:
-        """Return how to make the changes, and those that are too late.
+        """Return how to make the changes, and which come too late.
 
-        Only a whole row can lose a column, so a ticket of which not all was read is read again for that. It is left out
-        when the rest of it makes no sense.
+        Only a whole row can lose a column, so a partly read ticket is read again for that. It is left out if the rest
+        makes no sense.
         """
         updates = [_Update.between(before, after) for before, after in changes]
         lacking = [update.after.ticket_id for update in updates if update.lacks_columns]
@@ -191,7 +191,7 @@ class AzureTicketStore:
     async def get_tickets(
         self, connection_id: str, ticket_ids: Sequence[str], *, whole: bool = True
     ) -> Mapping[str, Ticket]:
-        """Return those of the tickets that exist, by id: one by one when they are few, else by ranges of row keys."""
+        """Return the existing tickets by id: a few are read one by one, more by ranges of row keys."""
         columns = None if whole else list(CHANGING_COLUMNS)
         if len(ticket_ids) <= POINT_READS:
             found = await asyncio.gather(
@@ -306,7 +306,7 @@ class AzureTicketStore:
         return sorted(tickets.values(), key=lambda each: each.ticket_id)
 
     async def get_summary(self, connection_id: str) -> Summary:
-        """Return the exact counts of a connection, as far as its rows can be read."""
+        """Return the exact counts of a connection's readable rows."""
         summary, changes = await self._summary_rows(connection_id)
         return self._summary(summary).plus(self._changes(changes))
 
@@ -318,10 +318,10 @@ class AzureTicketStore:
         return self._reader.readable(self._table.table_name, rows, summary_change_of)
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
-        """Fold the changes into the summary row; when somebody else is doing the same, leave it to them."""
+        """Fold the changes into the summary row, unless somebody else is doing so."""
         while True:
             summary, rows = await self._summary_rows(connection_id)
-            # Another release may count more: what it wrote is folded by whoever can read all of it.
+            # Another release may count more: only a release that can read all of a change folds it.
             changes = [row for row in rows if is_summary_change_known(row)]
             if not changes or (summary is not None and not self._is_readable(summary)):
                 return
@@ -345,7 +345,7 @@ class AzureTicketStore:
                 return
 
     async def get_overview(self, connection_id: str) -> Overview:
-        """Return what the rows beside the tickets say of them, with one request: their keys follow one another."""
+        """Return what the rows beside the tickets say, in one request: their keys are consecutive."""
         summary, changes, has_unlinked = await self._rows_beside_tickets(connection_id, UNLINKED_PREFIX + "~")
         total = self._summary(summary).plus(self._changes(changes))
         is_readable = (summary is None or self._is_readable(summary)) and all(map(is_summary_change_known, changes))
@@ -360,15 +360,15 @@ class AzureTicketStore:
         return bool(self._reader.readable(self._table.table_name, [summary], summary_of))
 
     async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
-        """Return the folded summary and the changes that it does not hold yet."""
+        """Return the folded summary and the changes that it does not contain yet."""
         summary, changes, _ = await self._rows_beside_tickets(connection_id, SUMMARY_KEY + "~")
         return summary, changes
 
     async def _rows_beside_tickets(self, connection_id: str, last: str) -> tuple[Any | None, list[Any], bool]:
-        """Return the folded summary, the changes that it does not hold yet, and whether a row follows them.
+        """Return the folded summary, the changes that it does not contain yet, and whether a row follows them.
 
-        One answer shows one moment. Several do not, and changes that were folded in between would be missing, so they
-        count only when the summary is still the same afterwards.
+        One answer shows one moment. Several answers do not: changes folded in between would be missing. So they count
+        only if the summary is unchanged afterwards.
         """
         parameters = {"connection": connection_id, "first": SUMMARY_KEY, "last": last}
         query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
@@ -408,7 +408,7 @@ class AzureTicketStore:
 
 
 def matches(ticket: Ticket, wanted: TicketFilter) -> bool:
-    """Whether a ticket is one of those wanted, its text apart."""
+    """Whether a ticket is wanted, apart from its text."""
     return (
         wanted.kind in {None, ticket.content.kind}
         and wanted.phase in {None, ticket.phase}
@@ -440,7 +440,7 @@ def _decoded(row: Any) -> Ticket:
 
 
 def _decoded_in_part(row: Any) -> Ticket:
-    # Columns that were asked for and are not there come as null.
+    # Requested columns that are missing come as null.
     present = {name: value for name, value in row.items() if value is not None}
     return ticket_of(present, _etag(row), is_whole=False)
 
@@ -450,14 +450,14 @@ def _etag(row: Any | None) -> str | None:
 
 
 def _number_key(number: str) -> str | None:
-    """Return the row key of a ticket number, or None when the text cannot be one (some characters are no key)."""
+    """Return the row key of a ticket number; None if the text cannot be a key (some characters are not allowed)."""
     plain = number.strip().upper()
     return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """What it takes to replace one ticket by another.
+    """The operations that replace one version of a ticket by another.
 
     Attributes:
         own: What happens to the ticket's own row.
@@ -471,7 +471,7 @@ class _Update:
 
     @classmethod
     def between(cls, before: Ticket, after: Ticket) -> Self:
-        """Return the update that sends only what changed, unless a value has to go.
+        """Return the update that sends only what changed, unless a value has to be removed.
 
         Most updates come from the synchronisation and change a few of some forty columns; a description may be long.
         """
@@ -493,7 +493,7 @@ class _Update:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes in a request; a character beyond ASCII takes six."""
+        """About how many bytes it takes in a request; a non-ASCII character takes six."""
         texts = "".join(value for value in self.own.row.values() if isinstance(value, str))
         return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
@@ -501,7 +501,7 @@ class _Update:
 def _update_operations(updates: Sequence[_Update]) -> list[RowOperation]:
     """Return the transaction that replaces the tickets; their own rows come first, in order."""
     operations = [update.own for update in updates]
-    # ServiceNow does not hold numbers to be unique, but a row can be written only once in a transaction.
+    # ServiceNow does not ensure unique numbers, but a transaction can write a row only once.
     beside = {operation.row["RowKey"]: operation for update in updates for operation in update.beside}
     operations += beside.values()
     changes = [(update.before, update.after) for update in updates]
@@ -533,7 +533,7 @@ def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
 
 
 def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
-    """Return what makes a new ticket known under its recommendation; nothing of it changes later."""
+    """Return the operation that lists a new ticket under its recommendation; it never changes later."""
     keys = {"PartitionKey": ticket.connection_id}
     return [
         RowOperation(TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
@@ -549,7 +549,7 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
 
 
 def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
-    """Divide the updates into transactions that are not too large, the row of the summary's change included."""
+    """Divide the updates into transactions that are not too large, including the row of the summary's change."""
     parts: list[list[_Update]] = []
     rows_left = bytes_left = 0
     for update in updates:
@@ -564,7 +564,7 @@ def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
 
 
 def _absent_index_row(error: TableTransactionError, operations: Sequence[RowOperation]) -> RowOperation | None:
-    """Return the operation that failed because the index row to delete is not there; None for any other failure.
+    """Return the operation that failed because its index row is missing; None for any other failure.
 
     A release that does not know the index keeps no rows in it.
     """

@@ -1,4 +1,4 @@
-"""Addresses of this app that lead on from elsewhere."""
+"""Addresses of this app that other modules link to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def authorize_path(connection_id: str, *, log_out_first: bool = False) -> str:
 
 
 def way_to_authorize(error: ConnectorError) -> str | None:
-    """Return the path that begins the authorization again, when the error says of which connection."""
+    """Return the path that begins the authorization again, if the error names the connection."""
     connection_id = error.values.get("connection_id")
     if connection_id is None:
         return None

@@ -125,7 +125,7 @@ def problem(error: ConnectorError, request_id: str, language: Language) -> func.
 
 
 def _members(error: ConnectorError, language: Language) -> Mapping[str, object]:
-    """Return what a problem document says beside its words."""
+    """Return the members of a problem document other than its words."""
     values = error.values
     members: dict[str, object] = {name: value for name, value in values.items() if name in _VALUES_SHOWN}
     if (faults := values.get("errors")) is not None:
@@ -140,7 +140,7 @@ def _members(error: ConnectorError, language: Language) -> Mapping[str, object]:
 
 
 def problem_headers(error: ConnectorError) -> Mapping[str, str]:
-    """Return the headers that go with an error, whether a page or a problem document shows it."""
+    """Return the headers of an error, for a page or a problem document."""
     headers = {}
     if isinstance(error, TryLater) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))

@@ -1,6 +1,6 @@
 """Pages: the two addresses of an authorization that a browser visits; the API describes them.
 
-They are pages as far as errors go: a browser is shown a page, a program gets a problem document.
+Their errors are like those of pages: a browser is shown a page, a program gets a problem document.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ blueprint = func.Blueprint()
 AUTHORIZE: Final = "api/oauth/authorize"
 CALLBACK: Final = "api/oauth/callback"
 _ANSWER: Final = frozenset({"state", "code", "error"})
-"""What ServiceNow's answer consists of, as far as it is looked at."""
+"""The parts of ServiceNow's answer that are used."""
 _ANSWER_SUFFIX: Final = "-answer"
 _ANSWER_LASTS_S: Final = 120
 """ServiceNow's code lives for a minute (ServiceNow §1.3)."""
 _LONGEST: Final = 2_000
 _NAME: Final = "authorization"
-"""Query parameter that names the authorization once the answer is out of the address."""
+"""Query parameter that names the authorization once the answer has left the address."""
 
 
 _BEGIN_PARAMETERS: Final = (
@@ -59,8 +59,8 @@ _BEGIN_PARAMETERS: Final = (
 async def begin_authorization(call: Call) -> func.HttpResponse:
     """Send the browser to ServiceNow, with the cookie that lets it come back.
 
-    Whom another site sends here is asked first: a link in a portal is normal, but nobody shall be sent on to a consent
-    without having meant it.
+    A person who comes from another site is asked first: a link in a portal is normal, but nobody should reach a consent
+    unintentionally.
     """
     unknown = sorted(set(call.query) - set(call.route.query_names))
     log_out_first = call.query.get("log_out_first", "false")
@@ -136,10 +136,10 @@ async def begin_authorization(call: Call) -> func.HttpResponse:
     },
 )
 async def complete_authorization(call: Call) -> func.HttpResponse:
-    """Take what ServiceNow sent the browser back with; nobody needs to be signed in, the cookies say who it is.
+    """Take what ServiceNow sent the browser back with. No sign-in is needed: the cookies say who it is.
 
     The browser calls twice. First the address holds ServiceNow's answer, which moves into a cookie: no page may have a
-    code in its address, its history or its ``Referer``. The second call works on the answer, and can be reloaded.
+    code in its address, its history or its ``Referer``. The second call processes the answer and can be reloaded.
     """
     if _ANSWER & call.query.keys():
         return _answer_moved(call)
@@ -158,7 +158,7 @@ async def complete_authorization(call: Call) -> func.HttpResponse:
 
 
 def _answer_moved(call: Call) -> func.HttpResponse:
-    """Send the browser to the same address without ServiceNow's answer; only the browser that began it keeps that."""
+    """Send the browser to the same address without ServiceNow's answer; only the browser that began keeps it."""
     name = authorization_name(call.query.get("state", "")) or ""
     cookie = call.application.authorization.cookie_name(name)
     response = redirect(f"/{CALLBACK}?{_NAME}={name}")
@@ -180,7 +180,7 @@ def _packed(answer: Mapping[str, str]) -> str:
 
 
 def _unpacked(text: str) -> Mapping[str, str]:
-    """Return the answer in a cookie. Raises FixRequest when somebody else wrote it."""
+    """Return the answer in a cookie. Raises FixRequest if somebody else wrote it."""
     try:
         plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except ValueError:

@@ -57,7 +57,7 @@ class KindForm:
 
 @page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
 async def configuration_remove_form(call: Call) -> func.HttpResponse:
-    """Ask whether the connection is really to be removed, and say what is kept."""
+    """Ask whether to remove the connection, and say what is kept."""
     connection = await _present(call)
     return call.page("remove_connection.html", connection=connection)
 
@@ -71,7 +71,7 @@ async def configuration_remove(call: Call) -> func.HttpResponse:
 
 @page(blueprint, "GET", "configuration/{connection_id}/removed", roles=MANAGERS)
 async def configuration_removed_page(call: Call) -> func.HttpResponse:
-    """Say that the connection is removed, and what could not be done."""
+    """Say that the connection was removed, and what could not be done."""
     connection = await _known(call)
     if not connection.is_removed:
         return redirect(f"/configuration/{connection.connection_id}")
@@ -102,7 +102,7 @@ async def configuration_sync(call: Call) -> func.HttpResponse:
     belongs_to="/configuration/{connection_id}",
 )
 async def configuration_check(call: Call) -> func.HttpResponse:
-    """Check the connection and show what was found; nothing of it is stored, so this is the page itself."""
+    """Check the connection and show what was found. Nothing is stored, so this answer is the page."""
     report = await call.application.check.run(
         (await _present(call)).connection_id, dry_run=call.form.get("dry_run") == "true"
     )
@@ -128,7 +128,7 @@ async def configuration_page(call: Call) -> func.HttpResponse:
 
 @page(blueprint, "POST", "configuration/{connection_id}", roles=MANAGERS)
 async def configuration_save(call: Call) -> func.HttpResponse:
-    """Keep the configuration, or show it once more as a preview."""
+    """Save the configuration, or show it again as a preview."""
     connection = await _present(call)
     values = sent_values(call.form, connection)
     if call.form.get("step") == "preview":
@@ -144,7 +144,7 @@ async def configuration_save(call: Call) -> func.HttpResponse:
 def state_rows(
     states: StateModel, kind: TicketKind, offered: Sequence[Choice] | None, named: Mapping[str, str]
 ) -> Sequence[StateRow]:
-    """Return the states of a kind: those the instance offers, or those of a new instance; and every one with a name."""
+    """Return the states of a kind: the instance's, or those of a new instance, and every state with a name."""
     labels = dict(states.usual(kind)) if offered is None else {each.value: each.label for each in offered}
     labels |= {value: value for value in named if value not in labels}
     return [
@@ -154,13 +154,13 @@ def state_rows(
 
 
 def with_present(offered: Sequence[Choice], value: str) -> Sequence[tuple[str, str]]:
-    """Return values and labels to choose from, the present one among them although the instance may not offer it."""
+    """Return values and labels to choose from, including the current one even if the instance does not offer it."""
     pairs = [(each.value, each.label) for each in offered]
     return pairs if not value or any(each.value == value for each in offered) else [(value, value), *pairs]
 
 
 def sent_values(form: Mapping[str, str], connection: Connection) -> Mapping[str, str]:
-    """Return the fields as they were sent, to be shown again; a further state joins the others."""
+    """Return the fields as they were sent, to be shown again, with a further state added."""
     values = {**dict.fromkeys(configuration_values(connection), ""), **form}
     for kind in TicketKind:
         if other := values[f"{kind}_other_value"].strip():

@@ -16,7 +16,7 @@ ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret
 STATE_FIELD: Final = "{kind}_state_{value}"
 _FIELD_OF_CODE: Final = {"instance_not_allowed": "instance", "client_secret_required": "client_secret"}
 _FIELD_OF_MEMBER: Final = {"assignment_group": "group", "state_names": "states"}
-"""Fields of a kind's settings that have another name than the member of the request."""
+"""Fields of a kind's settings whose name differs from the request's member."""
 
 
 def connection_body(connection: Connection) -> dict[str, object]:
@@ -43,7 +43,7 @@ def connection_body(connection: Connection) -> dict[str, object]:
 
 
 def account_values(connection: Connection | None) -> dict[str, str]:
-    """Return the fields of the provisioning page as they are; the client secret is never shown again."""
+    """Return the current fields of the provisioning page; the client secret is never shown again."""
     values = dict.fromkeys((*ACCOUNT_FIELDS, "same_instance"), "")
     if connection is not None:
         values |= {
@@ -57,7 +57,7 @@ def account_values(connection: Connection | None) -> dict[str, str]:
 
 
 def account_body(form: Mapping[str, str], connection: Connection | None) -> dict[str, object]:
-    """Return the request that the provisioning page's fields mean; what it does not show stays as it is."""
+    """Return the request that the provisioning page's fields mean; what it does not show is unchanged."""
     values = {name: form.get(name, "").strip() for name in ACCOUNT_FIELDS}
     given: dict[str, object] = {name: text for name, text in values.items() if name != "client_secret"}
     if connection is not None:
@@ -70,7 +70,7 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
 
 
 def configuration_values(connection: Connection) -> dict[str, str]:
-    """Return the fields of the configuration page as they are; a ticked box is ``on``."""
+    """Return the current fields of the configuration page; a ticked box is ``on``."""
     values = {
         "display_name": connection.display_name,
         "time_zone": connection.time_zone,
@@ -91,7 +91,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
 
 
 def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[str, object]:
-    """Return the request that the configuration page's fields mean; what it does not show stays as it is."""
+    """Return the request that the configuration page's fields mean; what it does not show is unchanged."""
     lifetime = form.get("consent_lifetime_s", "").strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     return connection_body(connection) | {
         "display_name": form.get("display_name", ""),
@@ -116,7 +116,7 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
 
 
 def connection_faults(t: Language, error: FixRequest) -> dict[str, str]:
-    """Return one text for each field; what concerns no field is under the empty name."""
+    """Return one text for each field; texts that concern no field are under the empty name."""
     return fault_texts(t, error, field_of_code=_FIELD_OF_CODE, shown=_shown)
 
 

@@ -116,7 +116,7 @@ class CheckView(BaseModel):
     },
 )
 async def put_connection(call: Call) -> JsonAnswer:
-    """Answer 201 when the connection is new."""
+    """Answer 201 if the connection is new."""
     request = read_connection_request(call.json())
     outcome = await call.application.configuration.put(call.path_parameter("connection_id"), request)
     return JsonAnswer(
@@ -149,7 +149,7 @@ async def list_connections(call: Call) -> JsonAnswer:
     problems=_KNOWN,
 )
 async def get_connection(call: Call) -> JsonAnswer:
-    """Answer with the connection, a removed one too."""
+    """Answer with the connection, even a removed one."""
     connection = await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
     return JsonAnswer(await _view(call, connection), language=call.language)
 
@@ -209,7 +209,7 @@ async def check_connection(call: Call) -> JsonAnswer:
     },
 )
 async def sync_connection(call: Call) -> JsonAnswer:
-    """Answer with what was done, or 202 when a run is under way, after which another one follows."""
+    """Answer with what was done, or 202 if a run is under way; another run then follows."""
     app = call.application
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     counts = await app.maintenance.work.sync_now(connection)

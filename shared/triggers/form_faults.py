@@ -1,4 +1,4 @@
-"""What is wrong with a request, as the form that sent it shows it."""
+"""What is wrong with a request, as shown in the form that sent it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Shown(NamedTuple):
     """How a form shows a fault.
 
     Attributes:
-        field: The field beside which it is shown; empty for the top of the form.
-        words: Key of what the form says there. Where there are no such words, it says what any fault of the kind is.
+        field: The field beside which the fault is shown; empty for the top of the form.
+        words: Key of the form's own words for it. Without such words, the form shows those of any such fault.
     """
 
     field: str
@@ -29,11 +29,11 @@ def fault_texts(
     field_of_code: Mapping[str, str],
     shown: Callable[[Sequence[str]], Shown],
 ) -> dict[str, str]:
-    """Return one text for each field; what concerns no field is under the empty name.
+    """Return one text for each field; texts that concern no field are under the empty name.
 
     Args:
         field_of_code: The field that an error without a list of faults concerns.
-        shown: Returns how a fault is shown whose JSON pointer has these parts.
+        shown: Returns how to show a fault whose JSON pointer has these parts.
     """
     errors = error.values.get("errors")
     if errors is None:

@@ -1,7 +1,7 @@
-"""The one way in: a declared route becomes a function of the host, with the same checks before every handler.
+"""The only way in: a declared route becomes a function of the host, with the same checks before every handler.
 
-Who calls, from where, how large the body is and what the address asks for is checked here, as the route declares it;
-an error becomes a page for people and a problem document for programs.
+This module checks who calls, from where, how large the body is and what the address asks for, as the route declares. An
+error becomes a page for people and a problem document for programs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Call:
 
     @property
     def principal(self) -> Principal:
-        """The caller of a route that demands a role."""
+        """The caller of a route that requires a role."""
         assert self.caller is not None, "the route is declared with roles"
         return self.caller
 
@@ -80,7 +80,7 @@ class Call:
 
     @property
     def is_safe(self) -> bool:
-        """Whether the method only asks."""
+        """Whether the method only reads."""
         return self.request.method in SAFE_METHODS
 
     def may(self, role: Role) -> bool:
@@ -88,19 +88,19 @@ class Call:
         return self.caller is not None and role in self.caller.roles
 
     def path_parameter(self, name: str) -> str:
-        """Return a parameter of the path; empty when the address ends before it."""
+        """Return a parameter of the path; empty if the address ends before it."""
         return str(self.request.route_params.get(name, ""))
 
     def json(self) -> object:
-        """Return the JSON value of the body; an empty object when the body may be left out, and is.
+        """Return the JSON value of the body; an empty object if the body is optional and missing.
 
         Raises:
-            FixRequest: 415, 411 or 400 when there is no JSON value to read.
+            FixRequest: 415, 411 or 400 if there is no JSON value to read.
         """
         return {} if not self.route.body_required and not was_sent(self.request) else read_json(self.request)
 
     def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
-        """Return a rendered page; a value ``here`` says where a change of language leads to, if not to its address."""
+        """Return a rendered page; a value ``here`` says where a change of language leads, if not to its address."""
         parts = urlsplit(self.request.url)
         known = {"call": self, "Role": Role, "address": parts.path, "here": _place_to_return_to(parts)}
         html = render(template, self.language, **(known | values))
@@ -113,7 +113,7 @@ class Call:
                 "Content-Security-Policy": CONTENT_SECURITY_POLICY,
                 "Cache-Control": "no-store",
                 "Vary": "Cookie, Accept-Language",
-                # Elsewhere the app's own policy holds, which shows other sites nothing: "no-referrer" would make
+                # Elsewhere the app's own policy applies. It shows other sites nothing, but "no-referrer" would make
                 # browsers send "Origin: null" with forms.
                 **({"Referrer-Policy": "no-referrer"} if parts.path.startswith("/api/") else {}),
             },
@@ -121,7 +121,7 @@ class Call:
 
 
 def _place_to_return_to(parts: SplitResult) -> str:
-    """Return where a change of language leads back to: a page, and no address that does something."""
+    """Return where a change of language leads back to: a page, not an address that does something."""
     return "/" if parts.path.startswith("/api/") else own_address(f"{parts.path}?{parts.query}")
 
 
@@ -146,7 +146,7 @@ def route(
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated handler as a route; its name becomes the function's name on the host.
 
-    The arguments are those of :class:`shared.triggers.routes.Route`; what a page is sent is a form.
+    The arguments are those of :class:`shared.triggers.routes.Route`; a page receives forms.
     """
 
     def declare(handler: Handler) -> Handler:
@@ -174,11 +174,11 @@ def route(
 
 
 page = partial(route, html=True)
-"""Declare the decorated handler as a page: what browsers visit."""
+"""Declare the decorated handler as a page that browsers visit."""
 
 
 def serve(blueprint: func.Blueprint, declared: Route, handler: Handler) -> None:
-    """Have the host call a handler."""
+    """Register a handler with the host."""
 
     async def endpoint(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         return await answer(declared, handler, req, context.invocation_id)
@@ -230,10 +230,10 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
 
 
 def _identified(call: Call) -> Call:
-    """Return the call with its caller, as far as the route asks for one.
+    """Return the call with its caller, if the route asks for one.
 
-    A route that anybody may use is excluded from the platform's Authentication, which then may not strip a principal
-    that somebody made up. Raises SettingsInvalid.
+    A route that anybody may use is excluded from the platform's Authentication, which then may not remove a forged
+    principal. Raises SettingsInvalid.
     """
     if call.route.roles is None:
         return call
@@ -265,15 +265,15 @@ def _refuse_unknown(query: Mapping[str, str], names: Sequence[str]) -> None:
 
 
 def is_from_here(headers: Mapping[str, str]) -> bool:
-    """Whether no other site made the browser send this: our own page did, or a person by an address or a bookmark.
+    """Whether no other site made the browser send this: it came from our own page, an address or a bookmark.
 
-    Programs and browsers of before 2023 do not say where a request comes from; for them the answer is yes.
+    Programs and browsers from before 2023 do not say where a request comes from; for them the answer is yes.
     """
     return headers.get("Sec-Fetch-Site") in {None, "same-origin", "none"}
 
 
 def refuse_other_sites(headers: Mapping[str, str], public_base_url: str) -> None:
-    """Refuse a write, or the question whether one is allowed, that another web site made a browser send.
+    """Refuse a write, or a preflight request, that another web site made a browser send.
 
     Browsers say where a request comes from by ``Sec-Fetch-Site``, older ones by ``Origin``; programs send neither.
 
@@ -293,10 +293,10 @@ def redirect(address: str) -> func.HttpResponse:
 
 
 def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
-    """Return a page for people, who ask for ``text/html``, with a way on, and a problem document for programs."""
+    """Return a page with a way on for people, who ask for ``text/html``; a problem document for programs."""
     parts = urlsplit(call.request.url)
     wants_page = call.route.html and HTML in (call.request.headers.get("Accept") or "")
-    # What a form was sent to is nothing that a browser can get.
+    # A browser cannot GET the address that a form was sent to.
     here = _page_of(call) if call.route.belongs_to is not None else own_address(f"{parts.path}?{parts.query}")
     sign_in = f"/.auth/login/aad?post_login_redirect_uri={quote(here, safe='')}"
     is_for_people = wants_page or (call.route.html and not parts.path.startswith("/api/"))

@@ -37,11 +37,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """Something that somebody should see at once, and the one button that helps.
+    """Something that people should see at once, and the one button that helps.
 
     Attributes:
         tone: ``bad``, ``warn`` or ``info``.
-        action: The button's text, or None when the person may not do anything about it.
+        action: The button's text; None if the person may not do anything about it.
     """
 
     tone: str

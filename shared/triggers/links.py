@@ -1,7 +1,7 @@
 """What a link's parameters ask for, and what a page does not understand of them. Pure.
 
-Links are written by portals, scripts and people. A choice may go by any of its names; what nobody knows is said on the
-page, for a value that is passed over in silence looks like the one that was asked for.
+Links are written by portals, scripts and people. A choice may have any of its names. The page says what it does not
+understand, since a value that is silently ignored looks as if it had been accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TICKET_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
     "source": RecommendedBy,
     "category": RecommendationCategory,
 }
-"""The parameters of a new ticket that are one of a few values."""
+"""The parameters of a new ticket that take one of a few values."""
 TICKET_DEFAULTS: Final = {
     "kind": TicketKind.INCIDENT.value,
     "portal": Portal.SECURITY.value,
@@ -80,8 +80,8 @@ class TicketLink:
     """What a link to the form of a new ticket asks for.
 
     Attributes:
-        values: By field; the default where the link says nothing, or nothing that is understood.
-        connection: The connection it names, None when it names none.
+        values: By field; the default if the link says nothing that is understood.
+        connection: The connection that it names; None if it names none.
     """
 
     values: Mapping[str, str]
@@ -129,7 +129,7 @@ def read_choice[Choice: StrEnum](choices: type[Choice], field: str, text: str) -
 
 
 def read_day(text: str) -> str:
-    """Return the date of an ISO 8601 date or date-time, and nothing for any other text: a date field shows no more."""
+    """Return the date of an ISO 8601 date or date-time, all that a date field can show; nothing for any other text."""
     try:
         return datetime.fromisoformat(text).date().isoformat()
     except ValueError:
@@ -137,16 +137,16 @@ def read_day(text: str) -> str:
 
 
 def unknown_connection(parameter: str, connection_id: str, *, exists: bool) -> NotUnderstood:
-    """Return what to say of a connection that tickets cannot be created on."""
+    """Return what to say about a connection on which tickets cannot be created."""
     return _not_understood(parameter, connection_id, "connection_unauthorized" if exists else "connection")
 
 
 @dataclass(frozen=True, slots=True)
 class ListLink:
-    """What an address of the list of tickets asks for.
+    """What the address of the ticket list asks for.
 
     Attributes:
-        chosen: Every filter's value by name, empty when it is not used; one that is not understood as it was sent.
+        chosen: Every filter's value by name; empty if unused, as sent if not understood.
     """
 
     chosen: Mapping[str, str]
@@ -168,8 +168,8 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
     """Read the filters of the list of tickets.
 
     Args:
-        connection_ids: The connections that there are.
-        others: Names of the page's parameters that are no filters.
+        connection_ids: The existing connections.
+        others: Names of the page's parameters that are not filters.
     """
     chosen = {name: query.get(name, "").strip() for name in LIST_FILTERS}
     not_understood = []
@@ -199,7 +199,7 @@ def _not_understood(parameter: str, value: str, reason: str = "value") -> NotUnd
 
 
 def _plain(text: str) -> str:
-    """Return a name without what people write differently: case, width, spaces and punctuation."""
+    """Return a name without differences in case, width, spaces and punctuation."""
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).casefold()).strip("_")
 
 
@@ -221,7 +221,7 @@ def link_words(each: NotUnderstood, t: Language, instead: str = "") -> str:
     """Return a sentence about a part of a link that is not understood.
 
     Args:
-        instead: What the page shows in its place; empty when there is nothing to say about that.
+        instead: What the page shows instead; empty if there is nothing to say about it.
     """
     label = t(_LABELS[each.parameter]) if each.parameter in _LABELS else each.parameter
     said = t(f"link.not_understood.{each.reason}", field=label, value=each.value)

@@ -22,7 +22,7 @@ ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
     500: ("internal_error", "settings_invalid"),
     503: ("storage_unavailable",),
 }
-"""Problems that every operation can answer."""
+"""Problems that every operation can answer with."""
 WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing",)}
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -35,12 +35,12 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 
 
 def tag_of(operation: Route) -> str:
-    """Return the tag under which an operation is listed. Raises StopIteration when its path is in none."""
+    """Return the tag under which an operation is listed. Raises StopIteration if no tag covers its path."""
     return next(tag for tag, (_, beginnings) in TAGS.items() if operation.path.startswith(beginnings))
 
 
 def problems_of(operation: Route) -> dict[int, tuple[str, ...]]:
-    """Return every problem code that an operation can answer, by status."""
+    """Return every problem code that an operation can answer with, by status."""
     parts = [ALWAYS, operation.problems]
     if operation.roles is not None:
         parts.append(WITH_ROLES)
@@ -99,7 +99,7 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
 
 
 def _place(operation: Route) -> tuple[int, str, str]:
-    """Return where an operation comes in the document, whatever the order of the imports."""
+    """Return an operation's place in the document, independent of the order of imports."""
     return list(TAGS).index(tag_of(operation)), operation.path, operation.method
 
 

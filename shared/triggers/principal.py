@@ -1,7 +1,8 @@
 """Who is calling, as App Service Authentication says.
 
 The host passes ``X-MS-CLIENT-PRINCIPAL`` from outside unchanged (Functions host §A7); only the platform's
-Authentication in front strips and sets it. So it is believed only while the platform says that Authentication is on.
+Authentication in front strips and sets it. So this module believes it only while the platform says that Authentication
+is on.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ MAX_HEADER_LENGTH: Final = 32_000
 _OBJECT_ID: Final = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
 _NAME: Final = ("name", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name")
 _ACCOUNT_NAME: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "upn", "preferred_username")
-"""The account's own name, which its directory gives; it has the form of an address for nearly everybody."""
+"""The account's own name in its directory; it has the form of an e-mail address for nearly everybody."""
 _EMAIL: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress", "email")
-"""A contact address. Entra ID does not check it: whoever administers some tenant can give a guest any address there."""
+"""A contact address. Entra ID does not check it: any tenant's administrator can give a guest any address there."""
 _EMAIL_VERIFIED: Final = "xms_edov"
-"""Says that the owner of the address's domain is the tenant that the account comes from."""
+"""Says that the account's own tenant owns the domain of the address."""
 _APPLICATION_NAME: Final = ("app_displayname",)
-"""An application's own name. Entra ID gives it in tokens for Microsoft Graph, and elsewhere where a policy maps it."""
+"""An application's own name. Entra ID includes it in tokens for Microsoft Graph, and in others if a policy maps it."""
 _APPLICATION_ID: Final = ("azp", "appid")
 """An application's client id, in tokens of version 2 and 1."""
 _ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
@@ -51,7 +52,7 @@ CREATORS: Final = frozenset({Role.TICKETS_CREATE})
 MANAGERS: Final = frozenset({Role.CONNECTIONS_MANAGE})
 
 _ALSO: Final = {Role.TICKETS_CREATE: {Role.TICKETS_READ}}
-"""Whoever may create tickets may see them."""
+"""A person who may create tickets may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Principal:
     Attributes:
         object_id: The caller's object id in Entra ID.
         name: A person's name; an application's name, or ``Application`` with its client id where the token does not
-            name it. The object id where the token says nothing of this.
-        email: The caller's address as far as Entra ID answers for it; None when there is none.
+            name it; the object id if the token has neither.
+        email: The caller's address if Entra ID vouches for it; None otherwise.
         is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
     """
 
@@ -111,7 +112,7 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
 
 
 def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
-    """Demand a signed-in caller with one of the roles.
+    """Require a signed-in caller with one of the roles.
 
     Raises:
         FixRequest: 401 ``not_signed_in`` or 403 ``role_missing``.
@@ -123,13 +124,13 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
 
 
 def _application_name(claims: list[tuple[str, str]]) -> str | None:
-    """Return what people are shown of an application that asks in its own name."""
+    """Return the name that people see of an application that asks in its own name."""
     client_id = _first(claims, _APPLICATION_ID)
     return _first(claims, _APPLICATION_NAME) or (f"Application {client_id}" if client_id else None)
 
 
 def _address(claims: list[tuple[str, str]]) -> str | None:
-    """Return the address by which the caller is looked for in ServiceNow, so one that the caller cannot choose."""
+    """Return the address used to find the caller in ServiceNow: one that the caller cannot choose."""
     verified = any(value.casefold() in {"1", "true"} for value in _values(claims, (_EMAIL_VERIFIED,)))
     candidates = _values(claims, (*(_EMAIL if verified else ()), *_ACCOUNT_NAME))
     return next((real_address(value) for value in candidates if "@" in value), None)

@@ -41,7 +41,7 @@ async def provisioning_page(call: Call) -> func.HttpResponse:
 
 @page(blueprint, "POST", PATH, roles=MANAGERS)
 async def provisioning_save(call: Call) -> func.HttpResponse:
-    """Keep what was entered and go on to the authorization."""
+    """Save what was entered and go on to the authorization."""
     connection_id = call.form.get("connection_id", "")
     connection = await _known(call, connection_id) if connection_id else None
     try:
@@ -61,7 +61,7 @@ async def provisioning_save(call: Call) -> func.HttpResponse:
 
 
 async def _save(call: Call, connection: Connection | None) -> Connection:
-    """Keep what was entered, as a new connection when there is none yet. Raises FixRequest."""
+    """Save what was entered, as a new connection if there is none yet. Raises FixRequest."""
     app = call.application
     request = read_connection_request(account_body(call.form, connection))
     has_secret = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
@@ -84,7 +84,7 @@ async def _known(call: Call, connection_id: str) -> Connection:
 
 
 async def _preflight(call: Call, connection: Connection | None) -> Sequence[FindingWords]:
-    """Return what the steps can find out by themselves, until the consent has proved everything."""
+    """Return what the checks of the steps found; none are needed once a consent proves everything."""
     if connection is None or connection.status in PROVEN:
         return ()
     found = await call.application.check.preflight(connection)

@@ -1,4 +1,4 @@
-"""Bodies of requests: what each kind may hold and how large it may be, and how it is read."""
+"""Bodies of requests: what each kind may contain, how large it may be, and how it is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URLENCODED_TYPE: Final = "application/x-www-form-urlencoded"
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 2_000
-"""Fields and files of a form. The configuration page, which has most, shows up to 500 states of each kind."""
+"""Most fields and files of a form. The configuration page has the most: up to 500 states of each kind."""
 MAX_PART_HEADER_BYTES: Final = 16 * 1024
 """What comes before a part's content; browsers send about a hundred bytes and the file's name."""
 MAX_BOUNDARY_LENGTH: Final = 70
@@ -35,7 +35,7 @@ class FormBody:
 
     Attributes:
         max_bytes: The whole body.
-        files: Names of the fields that hold a file; files of other fields are dropped. A form with files has to be
+        files: Names of the fields that hold a file; files of other fields are dropped. A form with files must be
             ``multipart/form-data``.
     """
 
@@ -57,14 +57,14 @@ class UploadedFile:
 
 @dataclass(frozen=True, slots=True)
 class FormContent:
-    """What a form was sent with; of fields and files with the same name the first."""
+    """The contents of a form; of fields and files with the same name, the first."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
 
 
 def refuse_large(request: func.HttpRequest, max_bytes: int) -> None:
-    """Refuse a body that is larger than its route takes. Raises FixRequest (413 ``request_too_large``)."""
+    """Refuse a body that is larger than its route allows. Raises FixRequest (413 ``request_too_large``)."""
     if len(request.get_body()) > max_bytes:
         raise FixRequest("request_too_large", status=413, limit=max_bytes)
 
@@ -85,12 +85,12 @@ def read_json(request: func.HttpRequest) -> object:
 
 
 def was_sent(request: func.HttpRequest) -> bool:
-    """Whether the request came with a body, even one in chunks that did not arrive."""
+    """Whether the request has a body, even one in chunks that did not arrive."""
     return bool(request.get_body() or request.headers.get("Transfer-Encoding"))
 
 
 def read_form(request: func.HttpRequest, declared: FormBody) -> FormContent:
-    """Return the content of a form; a body of any other type holds no fields.
+    """Return the content of a form; a body of any other type has no fields.
 
     Raises:
         FixRequest: 400 ``invalid_form``, 411 ``length_required`` or, where files are declared, 415
@@ -136,7 +136,7 @@ def _read_multipart(body: bytes, boundary: bytes, file_fields: frozenset[str]) -
 def _multipart_events(body: bytes, boundary: bytes) -> Iterator[Event]:
     """Yield the parts of a body.
 
-    The decoder gets the body in chunks: it limits what it has been given and has not passed on.
+    The decoder gets the body in chunks, since it limits how much data it buffers.
     """
     if not 1 <= len(boundary) <= MAX_BOUNDARY_LENGTH:
         raise ValueError("there is no boundary")
@@ -155,7 +155,7 @@ def _first_of_each[Value](pairs: Iterable[tuple[str, Value]]) -> Mapping[str, Va
 
 
 def _media_type(request: func.HttpRequest) -> tuple[str, Mapping[str, str]]:
-    """Return the media type in small letters, and its parameters."""
+    """Return the media type in lower case, and its parameters."""
     media_type, parameters = parse_options_header(request.headers.get("Content-Type"))
     return media_type.lower(), parameters
 

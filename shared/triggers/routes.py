@@ -1,10 +1,10 @@
-"""The addresses that the app serves, and everything that is declared about them.
+"""The addresses that the app serves, and everything declared about them.
 
 The routing, the checks before a handler and the OpenAPI document all come from a route's declaration.
 
-The Functions host answers nothing but what is registered: no HEAD beside GET, no OPTIONS, no 405, and an empty 404 for
-all the rest (Functions host §R6 to §R8, §R28). So each route is declared here, and one function without a method, whose
-name sorts last, takes what no other route took (§R1, §R9, §R55).
+The Functions host answers only what is registered: no HEAD beside GET, no OPTIONS, no 405, and an empty 404 for
+everything else (Functions host §R6 to §R8, §R28). So each route is declared here, and one function without a method,
+whose name sorts last, takes what no other route takes (§R1, §R9, §R55).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that a browser may send on behalf of another site."""
 ANY_METHOD: Final = "*"
 MAX_PARAMETERS: Final = 50
-"""Query parameters that an address may have: more than anybody needs."""
+"""Most query parameters of an address: more than anybody needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class Route:
     Attributes:
         name: The function's name on the host. The host tries routes in the order of these names (Functions host §R1):
             where two paths can match one address, the literal one's name has to sort first.
-        method: An HTTP method; ``GET`` stands for HEAD, too. ``ANY_METHOD`` for every method there is.
+        method: An HTTP method; ``GET`` includes HEAD; ``ANY_METHOD`` means every method.
         roles: App roles of which the caller needs one; None for a route that anybody may use.
-        html: Whether browsers come here. Then errors are shown as pages to whoever asks for ``text/html``, and a query
-            parameter that is not known is the handler's affair; elsewhere it is refused.
+        html: Whether browsers come here. Then errors are pages for clients that ask for ``text/html``, and the handler
+            deals with unknown query parameters; elsewhere they are refused.
         summary: What an operation of the API does, for the OpenAPI document; None for a page that is not in it.
         answers: Model or dataclass of the body by status; None for an answer without a JSON body.
         body: Model of a JSON body, or a form.
-        body_required: Whether the body may be left out; then it counts as an empty object.
-        problems: Codes of the problem documents it can answer, beside those every operation can.
-        kept: Query parameters that a change of language and the sign-in keep; they forget all others, which can be
+        body_required: Whether a body is required; if not, a missing one counts as an empty object.
+        problems: Codes of the problem documents that it can answer with, besides those of every operation.
+        kept: Query parameters that a change of language and the sign-in keep; they drop all others, which can be
             secrets.
-        belongs_to: The page whose form is sent here, for a path that can only be posted to: a browser comes to such an
-            address as well, by a reload, a bookmark or the sign-in, and is led to that page. Its route's parameters
-            are in braces.
+        belongs_to: For a path that accepts only POST, the page whose form is sent here: a browser can also reach such
+            an address by a reload, a bookmark or the sign-in, and is sent to that page. Its route's parameters are in
+            braces.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Route:
 
     @property
     def methods(self) -> list[str] | None:
-        """The methods to register; None for every method there is."""
+        """The methods to register; None for every method."""
         if self.method == ANY_METHOD:
             return None
         return ["GET", "HEAD"] if self.method == "GET" else [self.method]
@@ -103,7 +103,7 @@ def operations() -> Sequence[Route]:
 
 
 def methods_of(path: str) -> tuple[str, ...]:
-    """Return the methods that an address answers, or nothing when there is no such address.
+    """Return the methods that an address answers; empty if there is no such address.
 
     Args:
         path: Decoded path without its first slash.
@@ -113,10 +113,10 @@ def methods_of(path: str) -> tuple[str, ...]:
 
 
 def own_address(address: str) -> str:
-    """Return the address with which a browser comes back to a page of this app; the home page for anything else.
+    """Return the address that leads a browser back to a page of this app; the home page for anything else.
 
-    Of its query only what the page declares is left: whatever else somebody has put into an address, a secret among
-    it, is not handed on.
+    Only the query parameters that the page declares are kept: anything else in an address, which can be a secret, is
+    dropped.
 
     Args:
         address: Path with its query, percent-encoded as a browser sends it.
@@ -141,7 +141,7 @@ def read_query(url: str) -> Mapping[str, str]:
     """Return the query parameters of an address, blank ones included; the host drops those (Functions host §Q11).
 
     Raises:
-        FixRequest: 400 ``invalid_query`` when there are more than anybody needs.
+        FixRequest: 400 ``invalid_query`` if there are more than anybody needs.
     """
     try:
         return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
@@ -151,7 +151,7 @@ def read_query(url: str) -> Mapping[str, str]:
 
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
-    """Return what a route's template matches: case is ignored, and one slash at the end (Functions host §R11, §R12)."""
+    """Return what a route's template matches; case and one slash at the end are ignored (Functions host §R11, §R12)."""
     parts = re.split(r"(\{\w+\})", path.strip("/"))
     text = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts)
     return re.compile(f"{text}/?", re.IGNORECASE)

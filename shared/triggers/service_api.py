@@ -31,7 +31,7 @@ class ConnectionHealthView(BaseModel):
 
 
 class HealthView(BaseModel):
-    """That the service is alive, and nothing else."""
+    """Says only that the service is alive."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -39,7 +39,7 @@ class HealthView(BaseModel):
 
 
 class UnreadableRowView(BaseModel):
-    """A stored row that makes no sense to this release."""
+    """A stored row that this release cannot read."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -50,7 +50,7 @@ class UnreadableRowView(BaseModel):
 
 
 class StatusView(BaseModel):
-    """How the parts of the service do."""
+    """How each part of the service is doing."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -69,10 +69,10 @@ class StatusView(BaseModel):
 async def check_health(call: Call) -> JsonAnswer:
     """Answer ``alive`` to anybody.
 
-    The route is excluded from the platform's Authentication, so nobody can prove here who they are; how the parts do is
-    shown by :func:`show_status`.
+    The route is excluded from the platform's Authentication, so nobody can prove who they are here. The state of each
+    part is in :func:`show_status`.
     """
-    _ = call.application  # Without usable settings nothing is alive.
+    _ = call.application  # Without valid settings nothing is alive.
     return JsonAnswer(HealthView())
 
 
@@ -85,7 +85,7 @@ async def check_health(call: Call) -> JsonAnswer:
     answers={200: StatusView},
 )
 async def show_status(call: Call) -> JsonAnswer:
-    """Answer with what was found out just now."""
+    """Answer with the current state."""
     app = call.application
     connections, vault = await asyncio.gather(
         _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))

@@ -1,4 +1,4 @@
-"""Pages: what every page needs — static files and the choice of language — and all addresses that no page has."""
+"""Pages: what every page needs (static files and the choice of language), and all unknown addresses."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ async def choose_language_page(call: Call) -> func.HttpResponse:
 
 @page(blueprint, ANY_METHOD, "{*path}", roles=None)
 async def unknown_address(call: Call) -> func.HttpResponse:
-    """Answer whatever no other function took: an address that is not there, or a method that it does not have.
+    """Answer what no other function takes: an unknown address, or a method that the address does not have.
 
-    It takes everything from functions whose names sort behind its own (Functions host §R55).
+    It would take everything from functions whose names sort after its own (Functions host §R55).
     """
     allowed = methods_of(call.path_parameter("path"))
     if not allowed:

@@ -1,4 +1,4 @@
-"""The form of a new ticket: its fields, the request that they mean, and where it shows what is wrong with that."""
+"""The form of a new ticket: its fields, the request that they mean, and where it shows faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIELDS: Final = (
     "recommendation_id",
 )
 FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
-"""The form's field for each parameter of a link that may not be understood."""
+"""The form's field for each parameter of a link that the form may not understand."""
 _HIDDEN_FIELD: Final = "recommendation_id"
 """Comes with a link and is shown nowhere, so its faults are shown above the form."""
 _FIELD_OF_CODE: Final = {
@@ -58,7 +58,7 @@ def ticket_body(values: Mapping[str, str]) -> dict[str, object]:
 
 
 def ticket_faults(t: Language, error: FixRequest) -> dict[str, str]:
-    """Return one text for each field; what concerns no field is under the empty name."""
+    """Return one text for each field; texts that concern no field are under the empty name."""
     return fault_texts(t, error, field_of_code=_FIELD_OF_CODE, shown=_shown)
 
 

@@ -36,14 +36,14 @@ BECAME: Final = (
     Resent.REFUSED.value,
     Resent.NOT_SENT.value,
 )
-"""What a ticket that was sent again can become; a waiting one with what it waits for."""
+"""What can become of a ticket that was sent again; for a waiting one, with what it waits for."""
 OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
-"""What an address of the list holds beside the filters."""
+"""What the list's address contains besides the filters."""
 
 
 @page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_FILTERS, "cursor"))
 async def ticket_list_page(call: Call) -> func.HttpResponse:
-    """Show one page of tickets, newest first; an address that is not understood lists nothing, and the page says so."""
+    """Show one page of tickets, newest first; if the address is not understood, the page lists nothing and says so."""
     connections = await connections_by_id(call.application.connection_store)
     link = read_list_link(call.query, connections, OTHER_PARAMETERS)
     chosen, cursor = link.chosen, call.query.get("cursor", "")
@@ -92,7 +92,7 @@ async def retry_tickets_page(call: Call) -> func.HttpResponse:
     failed, _ = await _failed(call, chosen, connections)
     resent = await call.application.resending.resend(connections, failed)
     by_id = {ticket.ticket_id: ticket for ticket in failed}
-    present = await connections_by_id(call.application.connection_store)  # Sending shows what a connection is good for.
+    present = await connections_by_id(call.application.connection_store)  # Sending shows whether a connection works.
     counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
     reasons = Counter(
         each.failure.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.failure
@@ -138,7 +138,7 @@ def _became(resent: ResentTicket, ticket: Ticket, connections: Mapping[str, Conn
 
 
 def _understood(link: ListLink) -> Mapping[str, str]:
-    """Return the filters. Raises FixRequest when one is not understood: that must not stand for all tickets."""
+    """Return the filters. Raises FixRequest if one is not understood: it must not mean all tickets."""
     if link.not_understood:
         raise FixRequest("invalid_parameter", variant="filter", parameter=link.not_understood[0].parameter)
     return link.chosen
@@ -147,7 +147,7 @@ def _understood(link: ListLink) -> Mapping[str, str]:
 async def _failed(
     call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection]
 ) -> tuple[Sequence[Ticket], bool]:
-    """Return the tickets that the list of failed ones can send again, and whether there are more; none elsewhere."""
+    """Return the failed tickets that this list can send again, and whether there are more; none on other lists."""
     if chosen["show"] != Delivery.FAILED or not call.may(Role.TICKETS_CREATE):
         return (), False
     return await call.application.resending.failed_tickets(
@@ -156,7 +156,7 @@ async def _failed(
 
 
 def _notice(call: Call) -> str | None:
-    """Return what became of the tickets that were sent again, in the words of the address that led here."""
+    """Return what became of the tickets that were sent again, as the address says."""
     if call.query.get("done") != "retried":
         return None
     t = call.language

@@ -59,7 +59,7 @@ async def new_ticket_form(call: Call) -> func.HttpResponse:
 
 @page(blueprint, "POST", "tickets/new", roles=CREATORS)
 async def new_ticket_send(call: Call) -> func.HttpResponse:
-    """Show what will be sent, or send it; the key in the form makes one ticket of a double submit."""
+    """Show what will be sent, or send it; the key in the form makes a double submit create only one ticket."""
     values = {name: call.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
     key = call.form.get("idempotency_key") or secrets.token_hex(16)
     try:
@@ -75,7 +75,7 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
         )
     except ConfirmationNeeded as error:
         faults = dict.fromkeys(("", "accepted"), call.language("error.confirmation_needed.message"))
-        # The key stands for this request from now on, and the person may change it.
+        # From now on the key belongs to this request, and the person may change the form.
         return await _form(
             call, values, faults, secrets.token_hex(16), await _preview(call, request), status=error.status
         )
@@ -115,7 +115,7 @@ async def ticket_page(call: Call) -> func.HttpResponse:
         authorize_at=authorize_place(connection.connection_id)
         if waiting is WaitsFor.AUTHORIZATION and call.may(Role.CONNECTIONS_MANAGE)
         else None,
-        # A ticket that waits for an instance that was left can go to the present one.
+        # A ticket waiting for a previous instance can go to the current one.
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
@@ -128,7 +128,7 @@ async def ticket_page(call: Call) -> func.HttpResponse:
 
 
 def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t: Language) -> ErrorWords | None:
-    """Return why a ticket is not delivered: what the last attempt met, or what is wrong with the connection now."""
+    """Return why a ticket is not delivered: the last attempt's error, or what is wrong with the connection now."""
     failure = ticket.delivery.failure
     if waiting is WaitsFor.AUTHORIZATION:
         failure = None if connection.last_error is None else connection.last_error.failure
@@ -168,7 +168,7 @@ async def _form(
         idempotency_key=idempotency_key,
         is_answer=not call.is_safe,
         connections=connections,
-        # One connection needs no choice, unless something else was asked for.
+        # A single connection needs no choice, unless another one was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
         not_understood=[
             (FIELD_OF_PARAMETER.get(each.parameter), link_words(each, t, _instead(each, values, choices)))
@@ -178,18 +178,18 @@ async def _form(
         description_limit=_description_limit(call, values),
         choices=choices,
     )
-    # Without its own copy of an answer to a POST, a browser shows an error when somebody comes back to it.
+    # Without its own copy of the answer to a POST, a browser shows an error when somebody goes back to it.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
 def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """Return what a field shows in place of what the link asked for."""
+    """Return what a field shows instead of the value that the link asked for."""
     return dict(choices.get(each.parameter, ())).get(values.get(each.parameter, ""), "")
 
 
 def _description_limit(call: Call, values: Mapping[str, str]) -> int:
-    """Return how long the description may be beside the block of what the form asks for."""
+    """Return how long the description may be, given the block made from the form."""
     try:
         request = read_ticket_request(ticket_body({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:

@@ -106,7 +106,7 @@ _ALTHOUGH_OUTCOME_UNKNOWN: Final = flag(
     },
 )
 async def create_ticket(call: Call) -> JsonAnswer:
-    """Answer 201 when the record is in ServiceNow, 202 when it is kept and delivered later."""
+    """Answer 201 if the record is in ServiceNow, 202 if it is kept and delivered later."""
     request = read_ticket_request(call.json())
     creation = await call.application.creation.create(
         request,
@@ -176,7 +176,7 @@ async def list_tickets(call: Call) -> JsonAnswer:
     },
 )
 async def retry_ticket(call: Call) -> JsonAnswer:
-    """Answer 200 when the record is in ServiceNow, 202 when it goes on waiting."""
+    """Answer 200 if the record is in ServiceNow, 202 if it is still waiting."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     retried = await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=_ALTHOUGH_OUTCOME_UNKNOWN.read(call.query)
@@ -240,7 +240,7 @@ async def show_ticket(call: Call) -> JsonAnswer:
 
 
 def _requester(principal: Principal, request: TicketRequest) -> Requester:
-    """Return the initiating user: always the caller, unless an application names the user it asks for."""
+    """Return the initiating user: always the caller, unless an application names the user it makes the request for."""
     named = request.requested_by
     if named is None:
         return principal.requester
@@ -266,7 +266,7 @@ def _delivery_answer(call: Call, ticket: Ticket, connection: Connection | None) 
 async def _named_tickets(
     call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]
 ) -> Sequence[Ticket]:
-    """Return the tickets with these ids, each once. Raises FixRequest when there is none for one of them."""
+    """Return the tickets with these ids, each once. Raises FixRequest if any of them has no ticket."""
     wanted = list(dict.fromkeys(ticket_ids))
     found = await call.application.search.find_all(connections, wanted)
     missing = [ticket_id for ticket_id in wanted if ticket_id not in found]

@@ -1,1 +1,1 @@
-"""What pages are made of: templates, translations, static files, and how they come together."""
+"""What pages consist of: templates, translations and static files, and how they are put together."""

@@ -35,7 +35,7 @@ class Segment:
 
 
 def segments(counts: Mapping[Phase, int]) -> tuple[Segment, ...]:
-    """Return the parts of a bar that shows how tickets divide into phases, empty ones left out."""
+    """Return the parts of a bar that shows the tickets in each phase, without empty parts."""
     total = sum(counts.get(phase, 0) for phase in SHOWN)
     parts: list[Segment] = []
     start = 0.0

@@ -46,18 +46,18 @@ PROVEN_BY: Final[Mapping[Step, Collection[CheckName]]] = {
     Step.ENTER: (CheckName.REACHABLE,),
     Step.AUTHORIZE: (CheckName.SINGLE_SIGN_ON,),
 }
-"""The checks by which a step shows, before anybody has consented, whether it is done."""
+"""The checks that show whether a step is done before anybody has consented."""
 
 
 def checklist(
     connection: Connection | None, passed: Collection[CheckName] = (), failed: Collection[CheckName] = ()
 ) -> tuple[StepState, ...]:
-    """Return the steps as the connection's status, and the checks that were made and passed, prove them.
+    """Return the steps, as far as the connection's status and the checks prove them.
 
-    What has to be done in ServiceNow is taken for done once its result was entered here; a consent proves it.
+    A step in ServiceNow counts as done once its result has been entered here; a consent proves it.
 
     Args:
-        connection: None stands for a connection that is not there yet.
+        connection: None if there is no connection yet.
         passed: Checks that passed.
         failed: Checks that failed.
     """

@@ -29,18 +29,18 @@ COLUMNS: Final = (
     "ticket_id",
 )
 _SEPARATORS: Final = r",;|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-"""Where one spreadsheet or another begins a new cell: each language splits at another character."""
+"""Characters at which some spreadsheet begins a new cell; they depend on its language."""
 _OVERLOOKED: Final = r'\s"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff'
-"""What a spreadsheet may drop from the beginning of a cell: blanks, quotes, and what cannot be seen."""
+"""What a spreadsheet may drop from the beginning of a cell: blanks, quotes and invisible characters."""
 _FORMULA_STARTS: Final = r"=+\-@＝＋－＠﹦﹢﹣﹫"
 _FORMULA: Final = re.compile(rf"((?:\A|[{_SEPARATORS}])[{_OVERLOOKED}]*)(?=[{_FORMULA_STARTS}])")
 
 
 def safe_cell(text: str) -> str:
-    """Return a cell's text so that no spreadsheet takes any of it for a formula: an apostrophe in front makes it text.
+    """Return a cell's text so that no spreadsheet reads any of it as a formula: an apostrophe in front makes it text.
 
-    A spreadsheet that splits at another character than the comma sees more cells than there are, and does not see where
-    quotes begin and end.
+    A spreadsheet that splits at a character other than the comma sees more cells than there are, and does not recognise
+    where quotes begin and end.
     """
     return _FORMULA.sub(r"\1'", text)
 

@@ -49,7 +49,7 @@ def finding_words(finding: Finding, t: Language) -> FindingWords:
 
 
 def alike(findings: Sequence[FindingWords]) -> Sequence[Sequence[FindingWords]]:
-    """Return the findings, those together that say the same of different checks: one cause is said once."""
+    """Return the findings; those that say the same of different checks are combined, so that a cause appears once."""
     groups: dict[tuple[str, str, str, str], list[FindingWords]] = {}
     for each in findings:
         groups.setdefault((each.outcome, each.seen, each.meaning, each.fix), []).append(each)

@@ -1,4 +1,4 @@
-"""How a page comes together: template, language, security headers."""
+"""How a page is put together: template, language, security headers."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def moment(value: datetime | None) -> str:
 
 
 def last_day(due_at: datetime, time_zone: str) -> str | None:
-    """Return the ISO date when a due date ends with that day in the connection's time zone, or else None."""
+    """Return the ISO date if a due date ends with that day in the connection's time zone; otherwise None."""
     try:
         local = due_at.astimezone(ZoneInfo(time_zone))
     except OverflowError:
-        return None  # The last day of the calendar is over sooner in UTC than it is there.
+        return None  # The last day of the calendar may end sooner in UTC than in that zone.
     return local.date().isoformat() if local.time() == END_OF_DAY else None
 
 

@@ -1,6 +1,6 @@
-"""How a text is shown at each place of a template: in an element, where markup is impossible, and where it is a value.
+"""How a text is shown in each place of a template: in an element, where markup is impossible, and as a value.
 
-The place is known when a template is compiled, so no template has to say it, and none can forget it.
+The place is known when a template is compiled, so no template has to name it and none can forget it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from shared.words.bidirectional import FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE, isolated
 
 SHOWN_ATTRIBUTES: Final = frozenset({"alt", "aria-label", "data-label", "data-otherwise", "placeholder", "title"})
-"""Attributes that people read or hear. All others are values: addresses, identifiers, what a form sends."""
+"""Attributes that people read or hear. All others are values: addresses, identifiers and what a form sends."""
 PLAIN_ELEMENTS: Final = frozenset({"option", "title"})
 """Elements that hold text and no markup."""
 VALUE_ELEMENTS: Final = frozenset({"textarea"})
@@ -29,7 +29,7 @@ _MARKUP: Final = re.compile(r"""<(?P<element>/?[a-z][a-z0-9]*)|(?P<attribute>[a-
 
 
 class ShownText(Extension):
-    """Puts the filter of its place behind every ``{{ … }}``, in the way of escaping."""
+    """Adds the filter for its place to every ``{{ … }}``, as escaping does."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -53,7 +53,7 @@ class ShownText(Extension):
 
 
 class _Place:
-    """Where in the HTML a template has come to."""
+    """The current place in a template's HTML."""
 
     def __init__(self) -> None:
         self._element = ""
@@ -61,7 +61,7 @@ class _Place:
         self._in_tag = False
 
     def read(self, html: str) -> None:
-        """Go on behind a piece of the template's own HTML."""
+        """Continue after a piece of the template's own HTML."""
         for found in _MARKUP.finditer(html):
             if found["element"]:
                 self._element, self._attribute, self._in_tag = found["element"], "", True
@@ -72,7 +72,7 @@ class _Place:
 
     @property
     def filter(self) -> str | None:
-        """The filter for a text at this place; None where it is a value."""
+        """The filter for a text in this place; None if it is a value."""
         if self._in_tag:
             return WITHOUT_MARKUP if self._attribute in SHOWN_ATTRIBUTES else None
         if self._element in VALUE_ELEMENTS:
