@@ -1,6 +1,6 @@
 """A lease that somebody holds.
 
-It is short, so that a holder that dies is succeeded soon, and is renewed for as long as the work under it takes.
+It is short, so that another process soon takes over from a holder that dies, and it is renewed while the work lasts.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ RENEW_EVERY_S: Final = 10.0
 
 
 class HeldLease:
-    """A lease inside its block.
+    """A lease that is held inside a block.
 
     Attributes:
-        waited: Whether somebody else held it before.
-        seconds: A clock that nobody sets, in seconds.
+        waited: Whether we waited because somebody else held it.
+        seconds: A monotonic clock, in seconds.
     """
 
     def __init__(self, lease_id: str, *, waited: bool, seconds: Callable[[], float]) -> None:
@@ -32,7 +32,7 @@ class HeldLease:
         self.extend(seconds())
 
     def extend(self, asked_at_s: float) -> None:
-        """Note that the lease lasts from when it was asked for."""
+        """Note that the lease begins again at the time when we asked for it."""
         self._until_s = asked_at_s + LEASE_S
 
     def take_away(self) -> None:
@@ -45,7 +45,7 @@ class HeldLease:
         return self._taken or self.seconds() >= self._until_s
 
     def require(self) -> None:
-        """Raise TryLater (503 ``lease_lost``) when it is lost; to be called before what only its holder may do."""
+        """Raise TryLater (503 ``lease_lost``) if it is lost; call this before anything that only its holder may do."""
         if self.is_lost:
             raise TryLater("lease_lost")
 
@@ -58,10 +58,10 @@ async def renewed(
     *,
     pause: Callable[[float], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Renew a lease inside the block, and give it back afterwards, however the block ends.
+    """Renew a lease inside the block, and release it afterwards, however the block ends.
 
     Args:
-        renew: Lets it last from now; returns whether it is still the holder's.
+        renew: Makes the lease begin again now; returns whether it is still ours.
     """
     renewal = asyncio.create_task(_renew(lease, renew, pause))
     try:
@@ -84,7 +84,7 @@ async def _renew(
         try:
             is_ours = await renew()
         except StorageUnavailable:
-            continue  # There is time for another try or two; after that it counts as lost.
+            continue  # There is time for one or two more tries; after that the lease counts as lost.
         if is_ours:
             lease.extend(asked_at_s)
     lease.take_away()

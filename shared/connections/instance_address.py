@@ -1,4 +1,4 @@
-"""The address of a ServiceNow instance: what an administrator may type, and where secrets may be sent."""
+"""The address of a ServiceNow instance: what an administrator may enter, and where secrets may be sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.errors import FixRequest
 
 SERVICENOW_DOMAIN: Final = ".service-now.com"
 GOVERNMENT_DOMAIN: Final = ".servicenowservices.com"
-"""Of ServiceNow's Government Community Cloud."""
+"""The domain of ServiceNow's Government Community Cloud."""
 MAX_LENGTH: Final = 300
 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -19,7 +19,7 @@ _INSTANCE_HOST: Final = re.compile(
     rf"(?!xn--){_LABEL}(?:{re.escape(SERVICENOW_DOMAIN)}|{re.escape(GOVERNMENT_DOMAIN)})"
 )
 _NEEDLESS: Final = re.compile(r"\.?(?::443)?\Z")
-"""What a host may end in without meaning another one: the root of all names, and the port of https."""
+"""Endings that do not change which host is meant: the root dot and the port of https."""
 _LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
 _ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?:[/?#].*)?", re.IGNORECASE)
 
@@ -27,12 +27,12 @@ _ADDRESS: Final = re.compile(r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<authorit
 def normalise_instance(text: str, *, allowed_hosts: Collection[str], allow_loopback_http: bool) -> str:
     """Return the base URL of the instance that the text means, such as ``https://contoso.service-now.com``.
 
-    A name alone means that name under service-now.com; of a URL the path, the port 443 and a dot behind the host
-    are left out.
+    A name alone means that name under service-now.com. The path of a URL, port 443 and a dot after the host are
+    dropped.
 
     Args:
         text: ``contoso``, ``contoso.service-now.com`` or a URL.
-        allowed_hosts: Other hosts that the operator allows, each exactly as it is to be used, with its port if any.
+        allowed_hosts: Other hosts that the operator allows, each exactly as it will be used, with its port if any.
         allow_loopback_http: Whether ``http://`` to this machine is allowed.
 
     Raises:

@@ -20,7 +20,7 @@ DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
 
 
 class TicketKind(StrEnum):
-    """The two kinds of ticket that a recommendation can become."""
+    """The kinds of ticket that a recommendation can become."""
 
     INCIDENT = "incident"
     CHANGE = "change"
@@ -42,7 +42,7 @@ class ConnectionStatus(StrEnum):
     """Configured; nobody has consented yet."""
     CONNECTED = "connected"
     REAUTHORIZATION_REQUIRED = "reauthorization_required"
-    """There was a consent; it is no longer accepted."""
+    """ServiceNow no longer accepts the consent."""
     UNAVAILABLE = "unavailable"
     """There is a consent, but ServiceNow does not answer."""
     DISCONNECTED = "disconnected"
@@ -66,16 +66,16 @@ class KindSettings:
     ] = field(default_factory=dict)
     default_caller: Annotated[
         SysId | None,
-        Field(description="sys_id of the user in whose name a ticket is made when its requester is not found."),
+        Field(description="sys_id of the user in whose name a ticket is made if its requester is not found."),
     ] = None
 
 
 class Operation(StrEnum):
-    """What a connection is used for, where a success at something else says nothing about it."""
+    """A use of a connection that a success at something else says nothing about."""
 
     DELIVERY = "delivery"
     COMPARISON = "comparison"
-    """Of both sides, once a night."""
+    """The reconciliation: it compares both sides once a night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class LastError:
     """The last thing that went wrong on a connection.
 
     Attributes:
-        operation: Only a success at this ends it; None where any success does.
+        operation: Only a success at this operation clears the error; None if any success does.
     """
 
     failure: Failure
@@ -103,27 +103,28 @@ class Connection:
     Attributes:
         connection_id: Chosen by the administrator, ``[a-z0-9-]{1,40}``.
         instance: Base URL of the instance without a trailing slash, such as ``https://contoso.service-now.com``.
-        former_instances: Addresses that instances of this connection had before, with the present one of each.
-        renamed_from: The address that the instance is said to have had before; None when nobody says so, or when it has
-            been proved (see :mod:`shared.connections.renaming`).
+        former_instances: Former addresses of this connection's instances, each with the instance's present address.
+        renamed_from: The former address that an administrator claims for the instance; None if nobody claims one or it
+            has been proved (see :mod:`shared.connections.renaming`).
         integration_user: The only ServiceNow ``user_name`` whose consent is accepted.
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
         consented_at: When the present consent was given; None before the first one.
-        consent_ends_at: When the refresh token ends unless somebody consents again.
-        access_token_issued_at: When the access token was asked for; None on a row of a release that did not keep it.
-        access_token_expires_at: When the access token ends.
+        consent_ends_at: When the refresh token expires unless somebody consents again.
+        access_token_issued_at: When the access token was requested; None if a release that did not store it wrote the
+            row.
+        access_token_expires_at: When the access token expires.
         access_token_refresh_at: When the timer refreshes the access token: after two thirds of its life.
         access_token_version: Key Vault version of the access token, so that any instance of the app knows whether
-            what it remembers is still the newest.
+            the token it remembers is still the newest.
         refresh_token_outdated_until_at: Until then, an instance of the app holds a newer refresh token than Key Vault,
-            and the others keep their hands off the old one; None when Key Vault has the newest.
-        refresh_again_at: When the connector asks for a token again by itself although ServiceNow refused the consent;
-            None while it is not refused.
-        secrets_renew_at: When client secret and refresh token are written to Key Vault again, before their versions end
-            there; None when nobody knows how old they are.
+            and the others do not use the old one; None if Key Vault has the newest.
+        refresh_again_at: When the connector automatically asks for a token again although ServiceNow refused the
+            consent; None while it is not refused.
+        secrets_renew_at: When client secret and refresh token are written to Key Vault again, before their versions
+            expire there; None if nobody knows how old they are.
         last_success_at: When ServiceNow last gave a real answer.
-        kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
+        kept: Values in the stored row that only another release knows; they are written back unchanged.
         etag: Version of the stored row, None before it is stored.
     """
 
@@ -159,7 +160,7 @@ class Connection:
 
     @property
     def ever_consented(self) -> bool:
-        """Whether there has been a consent since the connection was configured or last removed."""
+        """Whether somebody has consented since the connection was configured or last removed."""
         return self.consented_at is not None
 
     @property
@@ -172,7 +173,7 @@ class Connection:
         return self.former_instances.get(address, address) == self.instance
 
     def with_status(self, status: ConnectionStatus, now: datetime) -> Connection:
-        """Return the connection in this status; ``status_since_at`` moves only when the status changes."""
+        """Return the connection with this status; ``status_since_at`` changes only with the status."""
         if status is self.status:
             return self
         return replace(self, status=status, status_since_at=now)
@@ -181,7 +182,7 @@ class Connection:
 def is_same_user(one: str, other: str) -> bool:
     """Whether two ServiceNow user names mean the same user; ServiceNow ignores case.
 
-    Letters beyond ASCII have to be the same: whose consent counts is no place to guess how an instance folds them.
+    Non-ASCII letters must be identical: whose consent counts is too important to guess how an instance folds them.
     """
     return ascii_lower(one) == ascii_lower(other)
 
@@ -207,7 +208,7 @@ def consent_end(connection: Connection, consented_at: datetime) -> datetime:
 
 
 def consent_days_left(connection: Connection, now: datetime) -> int | None:
-    """Return how many whole days are left of the consent, 0 when it has ended; None when there is none."""
+    """Return how many whole days are left of the consent, 0 if it has ended, None if there is none."""
     if connection.consent_ends_at is None:
         return None
     return max(0, (connection.consent_ends_at - now).days)

@@ -1,4 +1,4 @@
-"""What an administrator may say about a connection, checked before anything else happens."""
+"""An administrator's settings for a connection, checked before anything else happens."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class ConnectionRequest(BaseModel):
     )
     same_instance: Annotated[bool, Field(strict=True)] | None = Field(
         default=None,
-        description="With a changed address, true says that it is the same instance under a new one: its tickets go "
-        "along once an authorization has found records of theirs there. Left out, what was said before stays.",
+        description="With a changed address, true says that it is the same instance under a new address: its tickets "
+        "move there once an authorization has found their records. If left out, the previous value stays.",
     )
     client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,100}$")] = Field(
         description="Client ID of the OAuth client in ServiceNow."
@@ -82,7 +82,7 @@ class ConnectionRequest(BaseModel):
         | None
     ) = Field(
         default=None,
-        description="Client secret of the OAuth client; left out, the one there is stays. It is never shown again.",
+        description="Client secret of the OAuth client; if left out, the present one stays. It is never shown again.",
     )
     integration_user: Annotated[Name, Field(max_length=40)] = Field(
         description="User name of the only ServiceNow user whose consent is accepted."
@@ -92,7 +92,7 @@ class ConnectionRequest(BaseModel):
     )
     kinds: Annotated[dict[TicketKind, KindSettings], AfterValidator(_every_kind)] = Field(
         default_factory=lambda: {kind: KindSettings() for kind in TicketKind},
-        description="How tickets are created, by kind. What is left out can be created.",
+        description="How tickets are created, by kind. A kind that is left out is enabled.",
     )
     time_zone: Annotated[str, Field(max_length=60), AfterValidator(_time_zone)] = Field(
         default="UTC", description="IANA name; a due date without a time ends at the end of that day in this zone."
@@ -107,6 +107,6 @@ def read_connection_request(body: object) -> ConnectionRequest:
     """Read a request from its JSON value.
 
     Raises:
-        FixRequest: 422 ``invalid_connection`` with one entry per fault; the values themselves are not repeated.
+        FixRequest: 422 ``invalid_connection`` with one entry per fault, which does not repeat the value.
     """
     return read_body("invalid_connection", ConnectionRequest, body)

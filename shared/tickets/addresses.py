@@ -1,4 +1,4 @@
-"""E-mail addresses of people of a Microsoft 365 tenant."""
+"""E-mail addresses of the people in a Microsoft 365 tenant."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _GUEST: Final = re.compile(r"(?P<name>.+)_(?P<domain>[^_@]+)#EXT#@[^@]+", re.IGN
 
 
 def real_address(address: str) -> str:
-    """Return the address at which a person gets mail.
+    """Return the address at which a person receives mail.
 
-    A guest's user name in the tenant is made from it: ``ada_lovelace@contoso.com`` becomes
-    ``ada_lovelace_contoso.com#EXT#@fabrikam.onmicrosoft.com``. No domain holds an underscore, so the last one stood for
-    the ``@``. Any other address is returned as it is.
+    The tenant makes a guest's user name from that address: ``ada_lovelace@contoso.com`` becomes
+    ``ada_lovelace_contoso.com#EXT#@fabrikam.onmicrosoft.com``. Domains have no underscores, so the last underscore was
+    the ``@``. Any other address is returned unchanged.
     """
     guest = _GUEST.fullmatch(address.strip())
     return f"{guest['name']}@{guest['domain']}" if guest else address

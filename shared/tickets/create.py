@@ -1,8 +1,8 @@
-"""Creation: a request becomes a stored ticket, and then, if ServiceNow answers, a delivered one.
+"""Creation: a request becomes a stored ticket and, if ServiceNow answers, a delivered one.
 
-The ticket is stored before anything is sent, so nothing is lost. An idempotency key is reserved together with the
-ticket id it stands for before the ticket is stored, so nothing is doubled: whoever comes with the same key, on whatever
-instance of the app, comes to the same row.
+The ticket is stored before anything is sent, so nothing is lost. The idempotency key is reserved for the ticket's id
+before the ticket is stored, so nothing is doubled: a request with the same key finds the same row, on any instance of
+the app.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from shared.tickets.timeline import with_event
 from shared.tickets.warnings import TicketWarning, keys_of, warnings_about
 
 WAIT_FOR_TWIN_S: Final = 10.0
-"""How long a repeated request waits for the first one, still under way, to end."""
+"""How long a repeated request waits for the first one to end."""
 POLL_S: Final = 0.25
 LOOKED_AT: Final = 3
-"""How many of the newest tickets with the same recommendation id, link or name are looked at for one that is open."""
+"""How many of the newest tickets with the same recommendation id, link or name are checked for an open one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """What became of a request.
+    """The result of a request.
 
     Attributes:
-        replayed: The idempotency key had been used before; this is its ticket.
-        warnings: What may be a mistake; the ticket was created all the same.
+        replayed: The idempotency key was used before; this is its ticket.
+        warnings: Possible mistakes; the ticket was created anyway.
     """
 
     ticket: Ticket
@@ -86,20 +86,20 @@ class TicketCreation:
         """Store the ticket and try to deliver it at once.
 
         Args:
-            caller: Object id of whoever calls; idempotency keys of different callers never meet.
-            idempotency_key: The caller's name for this request, None when it gave none.
-            accepted: Keys of the warnings that a person has accepted; None when nobody has to.
+            caller: The caller's object id; idempotency keys of different callers never collide.
+            idempotency_key: The caller's key for this request, or None.
+            accepted: Keys of the warnings that a person has accepted; None if nobody has to.
 
         Raises:
             FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized``, ``connection_ambiguous`` or
-                ``confirmation_needed`` (there is a warning that was not accepted; with the same key it goes on),
+                ``confirmation_needed`` (a warning was not accepted; the same key can be used to confirm),
                 422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
-            StorageUnavailable: Nothing was kept, or it is not known; repeating with the same key is safe.
+            StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
         connection: Connection | BaseException
         if request.connection_id is None:
-            # The ticket's id names its connection, so that has to be known first.
+            # The ticket's id names its connection, so the connection must be known first.
             [connection] = await asyncio.gather(self._usable_connection(None), return_exceptions=True)
             known = connection.connection_id if isinstance(connection, Connection) else ""
             ticket_id = new_ticket_id(now, known)
@@ -126,14 +126,14 @@ class TicketCreation:
             log_context(connection_id=ticket.connection_id, ticket_id=ticket.ticket_id),
             span("ticket_creation"),
         ):
-            # The look at other tickets is only advice: nobody waits for it longer than for ServiceNow.
+            # Warnings are only advice: look at other tickets while ServiceNow works, so that nobody waits longer.
             created, warnings = await asyncio.gather(self._created(connection, ticket, now), self._advice(ticket))
             return replace(created, warnings=warnings)
 
     async def draft(self, request: TicketRequest, requester: Requester) -> tuple[Ticket, Connection]:
-        """Return the ticket that a request would become, and its connection; nothing is kept.
+        """Return the ticket that a request would become, and its connection; store nothing.
 
-        Raises as :meth:`create` does for a request that cannot become a ticket.
+        Raises what :meth:`create` raises for a request that cannot become a ticket.
         """
         now = self.clock()
         connection = await self._usable_connection(request.connection_id)
@@ -141,11 +141,11 @@ class TicketCreation:
         return _new_ticket(ticket_id, request, requester, connection, now), connection
 
     async def warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
-        """Return the warnings about a ticket; tickets made after it do not count. Raises StorageUnavailable."""
+        """Return the warnings about a ticket; later tickets do not count. Raises StorageUnavailable."""
         return warnings_about(ticket, await self.store.list_of_recommendation(ticket, limit=LOOKED_AT))
 
     async def _advice(self, ticket: Ticket) -> Sequence[TicketWarning]:
-        """Return the warnings about a ticket that is created all the same, as far as they can be found out."""
+        """Return the warnings about a ticket, without those about other tickets if storage does not answer."""
         try:
             return await self.warnings(ticket)
         except StorageUnavailable as error:
@@ -165,7 +165,7 @@ class TicketCreation:
         TICKETS_CREATED.record(kind=kind, portal=portal)
         log_event("ticket_created", kind=kind, portal=portal)
         if ticket.delivery != begun.delivery:
-            # The answer to the insert was lost for so long that another host has taken the ticket up meanwhile.
+            # The answer to the insert was lost for so long that another host has begun to deliver the ticket.
             ticket = await self._settled(ticket)
         elif at_once:
             ticket = await self.delivery.deliver_first(connection, ticket)
@@ -176,7 +176,7 @@ class TicketCreation:
     async def _reserve(
         self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None, ticket_id: str
     ) -> str:
-        """Return the ticket id that the key stands for: the given one unless the key has been used before."""
+        """Return the ticket id that the key stands for: the given id unless the key was used before."""
         if idempotency_key is None:
             return ticket_id
         wanted = IdempotencyReservation(
@@ -191,7 +191,7 @@ class TicketCreation:
         return stored.ticket_id
 
     async def _usable_connection(self, connection_id: str | None) -> Connection:
-        """Return the connection that a ticket is created on; without an id, the only one there is.
+        """Return the connection for a new ticket; without an id, the only connection.
 
         Raises FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``.
         """
@@ -213,7 +213,7 @@ class TicketCreation:
         return connection
 
     async def _settled(self, twin: Ticket) -> Ticket:
-        """Return the ticket that the same key made, after waiting a little while its first delivery is under way."""
+        """Return the ticket made earlier with the same key; if its first delivery is under way, wait a little."""
         waited = 0.0
         while _under_way(twin, self.clock()) and waited < WAIT_FOR_TWIN_S:
             await self.sleep(POLL_S)
@@ -225,7 +225,7 @@ class TicketCreation:
 def _new_ticket(
     ticket_id: str, request: TicketRequest, requester: Requester, connection: Connection, now: datetime
 ) -> Ticket:
-    """Return the ticket that a request becomes. Raises as :func:`shared.tickets.requests.ticket_content`."""
+    """Return the ticket for a request. Raises what :func:`shared.tickets.requests.ticket_content` raises."""
     return Ticket(
         ticket_id=ticket_id,
         connection_id=connection.connection_id,
@@ -243,7 +243,7 @@ def _under_way(ticket: Ticket, now: datetime) -> bool:
 
 
 def _waiting(ticket: Ticket, connection: Connection) -> Ticket:
-    """Return the ticket as it waits for its connection to work again."""
+    """Return the ticket, waiting for its connection to work again."""
     if connection.last_error is not None:
         failure = connection.last_error.failure
     elif connection.status is ConnectionStatus.UNAVAILABLE:

@@ -1,12 +1,12 @@
 """Delivery: a pending ticket becomes a record in ServiceNow, once.
 
-A write whose outcome is not known is never repeated before a look-up, and not while the first may still be committed
-(ServiceNow cancels a transaction after 60 s, ServiceNow §3). One deliverer at a time works on a ticket: the lease
-is in the ticket's row and is taken by its etag.
+After a write with an unknown outcome, a look-up comes before the next write, and it waits until the first write can no
+longer be committed (ServiceNow cancels a transaction after 60 s, ServiceNow §3). Only one deliverer at a time works on
+a ticket: the lease is in the ticket's row and is taken with its etag.
 
-Only a refusal of the ticket's own values fails it at once. Missing rights are tried again for a while, and whatever
-says nothing about the ticket postpones it. What concerns one record holds up no other: a run ends early only when the
-connection itself fails.
+Only a refusal of the ticket's own values fails it at once. A refusal for lack of rights is tried again for a while. An
+error that says nothing about the ticket postpones it. A problem with one record does not hold up the others: a run ends
+early only when the connection itself fails.
 """
 
 from __future__ import annotations
@@ -47,37 +47,37 @@ from shared.tickets.record_effects import delivered, doubled
 from shared.tickets.timeline import details_of, with_event
 
 COMMIT_MAY_TAKE_S: Final = 65.0
-"""ServiceNow's 60 s transaction quota and a little for the way there."""
+"""ServiceNow's 60 s transaction quota, and a little for the request to get there."""
 WRITE_MAY_TAKE_S: Final = 30.0
-"""So long a write may be on its way before the client gives it up."""
+"""How long a write may take before the client gives up."""
 LEASE_S: Final = 150.0
-"""How long one deliverer has a ticket. Nothing is sent any more once a write could still be committed after that, so
-that whoever comes next, after a crash as well, does not look the record up too early."""
+"""How long one deliverer has a ticket. It sends nothing that could still be committed after that, so that the next
+deliverer does not look up the record too early, even after a crash."""
 LEASE: Final = timedelta(seconds=LEASE_S)
 PENDING_PAGE: Final = 500
 FIRST_BACKOFF_S: Final = 30.0
 LONGEST_BACKOFF_S: Final = 3600.0
 LONGEST_WAIT: Final = timedelta(seconds=LONGEST_BACKOFF_S)
-"""Nobody asks for a longer one: what ServiceNow asks for after a 429 is believed up to an hour as well."""
+"""The longest wait there is: after a 429, too, we wait at most an hour, even if ServiceNow asks for more."""
 RIGHTS_PATIENCE_S: Final = 900.0
-"""For so long a refusal for lack of rights is tried again: rights are granted by people, and reach the nodes of an
-instance one after the other."""
+"""How long to try again after a refusal for lack of rights: people grant them, and they reach the nodes of an instance
+one after the other."""
 LEFT_PATIENCE_S: Final = 3600.0
-"""For so long after a connection was authorized for another instance, its tickets wait for it to come back."""
+"""How long the tickets of the former instance wait for it after the connection was authorized for another one."""
 
 
 def backoff_s(attempts: int, retry_after_s: float | None, jitter: float) -> float:
-    """Return how long to wait after a number of attempts: doubling, at most an hour, never less than was asked for.
+    """Return how long to wait after this many attempts: it doubles up to an hour, but is never less than asked for.
 
     Args:
-        jitter: A number between 0 and 1; the wait is shortened by up to half so that tickets spread out.
+        jitter: A number between 0 and 1, which shortens the wait by up to half so that tickets spread out.
     """
     wait = min(FIRST_BACKOFF_S * 2.0 ** min(max(attempts - 1, 0), 20), LONGEST_BACKOFF_S) * (1 - jitter / 2)
     return max(wait, retry_after_s or 0.0)
 
 
 def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
-    """Return the ticket as it must be stored before anything is sent."""
+    """Return the ticket as it must be stored before it is sent."""
     return replace(
         ticket,
         delivery=replace(
@@ -91,7 +91,7 @@ def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
 
 
 def is_deliverable(ticket: Ticket, now: datetime) -> bool:
-    """Whether an attempt may begin now: pending, due, understood by this release, and not in somebody else's hands."""
+    """Whether an attempt may begin now: the ticket is pending, due, known to this release and not leased."""
     progress = ticket.delivery
     return (
         progress.status is Delivery.PENDING
@@ -102,9 +102,9 @@ def is_deliverable(ticket: Ticket, now: datetime) -> bool:
 
 
 def attempt_due_at(ticket: Ticket, now: datetime) -> datetime | None:
-    """Return when the next attempt may begin; None when this release makes none.
+    """Return when the next attempt may begin, or None if this release makes none.
 
-    A time that lies further ahead than any that is stored counts as over: the next run corrects it.
+    A time further ahead than we ever store counts as past; the next run corrects it.
     """
     progress = ticket.delivery
     if progress.status is not Delivery.PENDING or not ticket.is_sendable:
@@ -115,24 +115,24 @@ def attempt_due_at(ticket: Ticket, now: datetime) -> datetime | None:
 
 
 def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: float, unknown: bool) -> Ticket:
-    """Return the ticket after an attempt that is to be repeated later.
+    """Return the ticket after an attempt that will be repeated later.
 
     Args:
-        unknown: The write may have been carried out; the next attempt looks it up first.
+        unknown: The write may have succeeded; the next attempt looks it up first.
     """
     asked = error.retry_after_s if isinstance(error, TryLater) else None
-    # What a missing consent is waited for is a person, not the clock: the ticket goes with the first run afterwards.
+    # A missing consent needs a person, so the ticket is sent in the first run after re-authorization.
     wait_s = 0.0 if isinstance(error, Reauthorize) else backoff_s(ticket.delivery.attempts, asked, jitter)
     return _waiting(ticket, error, now, wait_s=wait_s, unknown=unknown)
 
 
 def refused(ticket: Ticket, error: AccessRefused, now: datetime, *, unknown: bool) -> Ticket:
-    """Return the ticket after the integration user was refused: postponed at first, failed when it lasts.
+    """Return the ticket after ServiceNow refused the integration user: postponed at first, later failed.
 
-    The waits double: 30 s, 30 s, 1 min, 2 min, and so on to the end of the patience.
+    The waits double (30 s, 30 s, 1 min, 2 min, and so on) until ``RIGHTS_PATIENCE_S`` is over.
 
     Args:
-        unknown: An earlier write may have been carried out; the next attempt looks it up first.
+        unknown: An earlier write may have succeeded; the next attempt looks it up first.
     """
     began_at = believed(ticket.delivery.refused_since_at, now) or now
     refused_for_s = (now - began_at).total_seconds()
@@ -161,10 +161,10 @@ def _waiting(ticket: Ticket, error: ConnectorError, now: datetime, *, wait_s: fl
 
 
 def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: bool) -> Ticket:
-    """Return the ticket after it was given up until somebody retries it.
+    """Return the ticket as failed: it is not sent again until somebody retries it.
 
     Args:
-        unknown: An earlier write may have been carried out; a retry looks it up first.
+        unknown: An earlier write may have succeeded; a retry looks it up first.
     """
     after = replace(
         ticket,
@@ -180,7 +180,7 @@ def failed(ticket: Ticket, error: ConnectorError, now: datetime, *, unknown: boo
 
 
 def left_behind(ticket: Ticket, now: datetime) -> Ticket:
-    """Return a pending ticket of an instance that its connection has left, given up with words that say what to do."""
+    """Return a pending ticket of an instance that its connection has left, as failed with words that say what to do."""
     unknown = ticket.delivery.attempt_started_at is not None
     if unknown:
         error = FixConfiguration("instance_left_outcome_unknown", correlation_id=ticket.correlation_id)
@@ -190,10 +190,10 @@ def left_behind(ticket: Ticket, now: datetime) -> Ticket:
 
 
 def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
-    """Return a failed or waiting ticket as it goes into the outbox again, because a person asked for it.
+    """Return a failed or waiting ticket as it goes back into the outbox at a person's request.
 
-    A ticket of an instance that the connection has left goes to the present one, about which an outcome that is not
-    known says nothing.
+    A ticket of an instance that the connection has left goes to the present one; an unknown outcome at the former
+    instance no longer matters then.
     """
     progress = ticket.delivery
     stays = ticket.is_of(connection)
@@ -209,7 +209,7 @@ def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
 
 @dataclass(slots=True)
 class DeliveryCounts:
-    """What one run over a connection's outbox did."""
+    """What one run through a connection's outbox did."""
 
     delivered: int = 0
     failed: int = 0
@@ -238,14 +238,13 @@ class TicketDelivery:
     random: Callable[[], float] = field(default=random.random)
 
     async def deliver_first(self, connection: Connection, ticket: Ticket) -> Ticket:
-        """Attempt the delivery of a ticket that has just been stored with :func:`begin_attempt`."""
+        """Attempt to deliver a ticket that has just been stored with :func:`begin_attempt`."""
         return (await self._attempt(connection, _Attempt(ticket))).ticket
 
     async def deliver_pending(self, connection: Connection, *, deadline: datetime) -> DeliveryCounts:
         """Deliver what is due, until the deadline or until the connection fails.
 
-        The tickets go in the order in which they became due, so that those that fail again and again wait behind
-        those that come for the first time.
+        The tickets go in the order in which they became due, so that tickets that keep failing wait behind new ones.
         """
         counts = DeliveryCounts()
         nothing_waits = True
@@ -263,10 +262,10 @@ class TicketDelivery:
     async def deliver_due(
         self, connection: Connection, tickets: Sequence[Ticket], counts: DeliveryCounts, *, deadline: datetime
     ) -> bool:
-        """Deliver those of the tickets that are due, in this order, and count them.
+        """Deliver the tickets that are due, in this order, and count them.
 
         Returns:
-            False when the deadline came first or the connection fails.
+            False if the deadline came first or the connection fails.
         """
         for ticket in tickets:
             now = self.clock()
@@ -281,17 +280,17 @@ class TicketDelivery:
         return True
 
     async def _attempt_again(self, connection: Connection, ticket: Ticket) -> _Attempt:
-        """Take the lease and attempt the delivery; the ticket stays as it is when somebody else has it."""
-        may_stand_there = ticket.delivery.attempt_started_at is not None
+        """Take the lease and attempt the delivery; if somebody else has the lease, leave the ticket as it is."""
+        may_exist = ticket.delivery.attempt_started_at is not None
         try:
             leased = await self.store.update_ticket(ticket, begin_attempt(ticket, self.clock()))
         except RowChanged:
             current = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             return _Attempt(current or ticket)
-        return await self._attempt(connection, _Attempt(leased, may_stand_there))
+        return await self._attempt(connection, _Attempt(leased, may_exist))
 
     async def _is_failing(self, connection: Connection, attempt: _Attempt) -> bool:
-        """Whether the connection fails, and not only this one ticket. A cheap read shows it if the error does not."""
+        """Whether the connection fails, not just this ticket. If the error does not show it, a cheap read does."""
         error = attempt.error
         if not isinstance(error, OutcomeUnknown) and not (isinstance(error, InstanceClosed) and error.may_be_written):
             return isinstance(error, TryLater | Reauthorize | InstanceClosed)
@@ -301,7 +300,7 @@ class TicketDelivery:
             await self._note_failure(connection, failure)
             return True
         except AccessRefused:
-            return False  # ServiceNow answers; which of the tickets this concerns, their own attempts show.
+            return False  # ServiceNow answers; the tickets' own attempts show which of them it refuses.
         await self._note_success(connection, None)
         return False
 
@@ -317,7 +316,7 @@ class TicketDelivery:
             after = tickets[-1].ticket_id
 
     async def _give_up_left_behind(self, connection: Connection, tickets: Sequence[Ticket]) -> int:
-        """Fail the tickets of an instance that the connection left a while ago; return how many."""
+        """Fail the tickets of an instance that the connection left a while ago, and return how many."""
         now = self.clock()
         since_at = connection.consented_at
         if since_at is None or now < since_at + timedelta(seconds=LEFT_PATIENCE_S):
@@ -331,19 +330,19 @@ class TicketDelivery:
         given_up = [after for before, after in changes if before.ticket_id not in conflicts]
         for ticket in given_up:
             with log_context(ticket_id=ticket.ticket_id):
-                _tell_outcome(ticket)
+                _log_outcome(ticket)
         return len(given_up)
 
     async def retry(self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False) -> Ticket:
-        """Attempt a failed or waiting ticket now, because a person asked for it.
+        """Attempt to deliver a failed or waiting ticket now, at a person's request.
 
         A ticket of an instance that the connection has left goes to the present one.
 
         Args:
-            although_outcome_unknown: Send it to the present instance although the one before may have a record of it.
+            although_outcome_unknown: Send it to the present instance although the former one may have its record.
 
         Raises:
-            RowUnreadable, FixRequest: As :meth:`raise_unless_retriable`; 409 ``delivery_under_way``, too, when somebody
+            RowUnreadable, FixRequest: As :meth:`raise_unless_retriable`; also 409 ``delivery_under_way`` if somebody
                 else was faster.
         """
         now = self.clock()
@@ -353,8 +352,8 @@ class TicketDelivery:
             leased = await self.store.update_ticket(ticket, begin_attempt(again, now))
         except RowChanged:
             raise FixRequest("delivery_under_way", status=409) from None
-        may_stand_there = again.delivery.attempt_started_at is not None
-        return (await self._attempt(connection, _Attempt(leased, may_stand_there))).ticket
+        may_exist = again.delivery.attempt_started_at is not None
+        return (await self._attempt(connection, _Attempt(leased, may_exist))).ticket
 
     def raise_unless_retriable(
         self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False
@@ -362,9 +361,9 @@ class TicketDelivery:
         """Check whether a person may have the ticket sent again.
 
         Raises:
-            RowUnreadable: Another release made the ticket, of a kind that this one does not know.
+            RowUnreadable: Another release made the ticket, and this one does not know its kind.
             FixRequest: 409 ``already_delivered``, ``ticket_dormant`` (the connection was removed),
-                ``delivery_under_way`` (an attempt runs, or the outcome of the last one cannot be known yet), or
+                ``delivery_under_way`` (an attempt is running, or the outcome of the last one cannot be known yet), or
                 ``instance_left_outcome_unknown``.
         """
         now = self.clock()
@@ -387,7 +386,7 @@ class TicketDelivery:
             raise FixRequest("instance_left_outcome_unknown", status=409, correlation_id=ticket.correlation_id)
 
     async def _attempt(self, connection: Connection, attempt: _Attempt) -> _Attempt:
-        """Attempt the delivery of a leased ticket; return the attempt with the ticket as it is stored then."""
+        """Attempt to deliver a leased ticket; return the attempt with the ticket as stored afterwards."""
         ticket = attempt.ticket
         with (
             log_context(
@@ -403,17 +402,17 @@ class TicketDelivery:
             measured.note(delivery=stored.status.value)
             if stored.error_code is not None:
                 measured.failed(stored.error_code)
-            _tell_outcome(attempt.ticket)
+            _log_outcome(attempt.ticket)
             return attempt
 
     async def _attempted(self, connection: Connection, attempt: _Attempt) -> Ticket:
-        """Return the ticket as the attempt leaves it, and keep in the attempt why it did not succeed."""
+        """Return the ticket as the attempt leaves it; store in the attempt why it did not succeed."""
         try:
             return await self._deliver(connection, attempt)
         except (TryLater, Reauthorize, FixConfiguration) as error:
             attempt.error = error
             now = self.clock()
-            unknown = attempt.may_stand_there or error.may_be_written
+            unknown = attempt.may_exist or error.may_be_written
             match error:
                 case TryLater() | Reauthorize() | InstanceClosed():
                     return postponed(attempt.ticket, error, now, jitter=self.random(), unknown=unknown)
@@ -423,17 +422,17 @@ class TicketDelivery:
                     return failed(attempt.ticket, error, now, unknown=unknown)
 
     async def _note(self, connection: Connection, after: Ticket, error: ConnectorError | None) -> None:
-        """Keep on the connection how the call went."""
+        """Record on the connection how the call went."""
         match error:
             case None if after.record is not None:
                 await self._note_success(connection, Operation.DELIVERY)
             case TryLater() | Reauthorize() | AccessRefused():
                 await self._note_failure(connection, error)
             case _:
-                pass  # The values of one ticket are nobody else's business.
+                pass  # A problem with the values of one ticket says nothing about the connection.
 
     async def _note_failure(self, connection: Connection, error: ConnectorError) -> None:
-        # What a success at something else disproves is not kept until the next delivery.
+        # Only these errors are kept until a delivery succeeds; any success disproves the others.
         lasts = isinstance(error, AccessRefused | OutcomeUnknown)
         await _noted(connection, self.health.failed(connection, error, Operation.DELIVERY if lasts else None))
 
@@ -441,14 +440,14 @@ class TicketDelivery:
         await _noted(connection, self.health.succeeded(connection, operation))
 
     async def _settle(self, connection: Connection) -> None:
-        """Forget why deliveries did not succeed once no ticket waits any more."""
+        """Forget why deliveries failed, because no more tickets wait."""
         await _noted(connection, self.health.settled(connection, Operation.DELIVERY))
 
     async def _store(self, ticket: Ticket, after: Ticket) -> Ticket:
         """Store the outcome.
 
-        A row that changed meanwhile (the lease ran out, or the answer to our own write was lost) keeps what it has, but
-        a record that is in ServiceNow is never forgotten.
+        If the row has changed (the lease ran out, or the answer to our own write was lost), it stays as it is, except
+        that a record that is in ServiceNow is never forgotten.
         """
         try:
             return await self.store.update_ticket(ticket, after)
@@ -460,27 +459,27 @@ class TicketDelivery:
         return await self.store.update_ticket(current, replace(after, kept=current.kept, etag=current.etag))
 
     async def _deliver(self, connection: Connection, attempt: _Attempt) -> Ticket:
-        """Send the ticket; once more, after a look-up, when ServiceNow refuses the access token of the write."""
+        """Send the ticket; if ServiceNow refuses the access token of the write, look it up and send it once more."""
         try:
             return await self._looked_up_and_sent(connection, attempt)
         except AccessTokenRefused as error:
             if not error.may_be_written:
                 raise
-        # ServiceNow may have carried the write out all the same.
-        attempt.may_stand_there = True
+        # ServiceNow may have written the record anyway.
+        attempt.may_exist = True
         return await self._looked_up_and_sent(connection, attempt)
 
     async def _looked_up_and_sent(self, connection: Connection, attempt: _Attempt) -> Ticket:
         ticket = attempt.ticket
-        if attempt.may_stand_there and (records := await self._look_up(connection, ticket)):
+        if attempt.may_exist and (records := await self._look_up(connection, ticket)):
             return self._adopted(ticket, records)
         try:
             record = await self._created(connection, ticket)
         except InstanceClosed:
             raise
         except FixConfiguration:
-            # The record may be there: committed after the look-up, or sent twice by a proxy. How ServiceNow refuses a
-            # sys_id in use is written nowhere, and a customer's rule against duplicates has its own words.
+            # The record may exist: the write was committed after the look-up, or a proxy sent it twice. It is not
+            # documented how ServiceNow refuses a sys_id in use, and a customer's duplicate rule has its own message.
             if records := await self._look_up_after_refusal(connection, ticket):
                 return self._adopted(ticket, records)
             raise
@@ -489,9 +488,9 @@ class TicketDelivery:
     async def _created(self, connection: Connection, ticket: Ticket) -> Record:
         """Insert the record in the requester's name.
 
-        That nobody in ServiceNow has the requester's address is remembered for a while, but not believed when a person
-        asks for the attempt, or when ServiceNow then refuses the record for a mandatory field: somebody may have added
-        the user since.
+        If nobody in ServiceNow has the requester's address, that is remembered for a while. It is checked again when a
+        person asks for the attempt, or when ServiceNow refuses the record for a mandatory field: somebody may have
+        added the user since.
         """
         email = real_address(ticket.content.requester.email or "")
         settings = connection.kinds[ticket.content.kind]
@@ -510,7 +509,7 @@ class TicketDelivery:
         return await self.records.create_record(connection, ticket, settings, requester, send_by=_send_by(ticket))
 
     async def _look_up(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
-        """Return the records of the ticket. A look-up that fails leaves open what became of the write."""
+        """Return the records of the ticket. If the look-up fails, the outcome of the write stays unknown."""
         try:
             return await self.records.find_records(
                 connection,
@@ -529,7 +528,7 @@ class TicketDelivery:
         except InstanceClosed:
             raise
         except AccessRefused:
-            return ()  # Who may not look has the refusal of the write to go by.
+            return ()  # We may not look, so the refusal of the write counts.
 
     def _adopted(self, ticket: Ticket, records: Sequence[Record]) -> Ticket:
         now = self.clock()
@@ -544,18 +543,18 @@ class _Attempt:
     """One attempt to deliver a ticket.
 
     Attributes:
-        ticket: As it was leased, and in the end as it is stored.
-        may_stand_there: A write whose outcome is not known was sent before: it is looked up first.
+        ticket: As leased, and in the end as stored.
+        may_exist: An earlier write has an unknown outcome, so the attempt begins with a look-up.
         error: Why the attempt did not succeed.
     """
 
     ticket: Ticket
-    may_stand_there: bool = False
+    may_exist: bool = False
     error: TryLater | Reauthorize | FixConfiguration | None = None
 
 
 async def _noted(connection: Connection, note: Awaitable[Connection]) -> None:
-    """Keep a note on the connection; no ticket's outcome depends on whether that could be done."""
+    """Keep a note on the connection; if that fails, it does not change the outcome of a ticket."""
     try:
         await note
     except TryLater as error:
@@ -563,7 +562,7 @@ async def _noted(connection: Connection, note: Awaitable[Connection]) -> None:
 
 
 def _send_by(ticket: Ticket) -> datetime:
-    """Return until when a write may be sent: one sent later could be committed after the lease."""
+    """Return the latest time to send a write: a later one could be committed after the lease ends."""
     assert ticket.delivery.leased_until_at is not None, "an attempt has the lease"
     return ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S)
 
@@ -578,7 +577,7 @@ def _due_at(ticket: Ticket) -> datetime:
     return progress.next_attempt_at or progress.leased_until_at or ticket.created_at
 
 
-def _tell_outcome(ticket: Ticket) -> None:
+def _log_outcome(ticket: Ticket) -> None:
     progress = ticket.delivery
     age_s = (progress.delivered_at - ticket.created_at).total_seconds() if progress.delivered_at else None
     match progress.status:

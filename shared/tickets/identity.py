@@ -22,26 +22,26 @@ _TICKET_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def new_ticket_id(now: datetime, connection_id: str) -> str:
-    """Return a new id: 12 hexadecimal digits that fall as time goes on, 8 of the connection's hash, 12 random ones.
+    """Return a new id: 12 hexadecimal digits that decrease with time, 8 of the connection's hash, 12 random ones.
 
-    Text order is newest first, to the millisecond; the whole is proposed to ServiceNow as ``sys_id``, its only
-    idempotency key (ServiceNow §2.5).
+    Text order is newest first, to the millisecond. The id is proposed to ServiceNow as ``sys_id``, its only idempotency
+    key (ServiceNow §2.5).
     """
     return f"{_first_digits(now)}{connection_digits(connection_id)}{secrets.token_hex(6)}"
 
 
 def connection_digits(connection_id: str) -> str:
-    """Return the digits by which the ids of a connection's tickets name it."""
+    """Return the digits that stand for the connection in its tickets' ids."""
     return hashlib.sha256(connection_id.encode()).hexdigest()[:_CONNECTION_DIGITS]
 
 
 def connection_digits_of(ticket_id: str) -> str:
-    """Return the digits that name the connection in a ticket id; random ones where release 0.1 made it."""
+    """Return the digits that stand for the connection in a ticket id; random ones if release 0.1 made it."""
     return ticket_id[_TIME_DIGITS : _TIME_DIGITS + _CONNECTION_DIGITS]
 
 
 def first_id_of(at: datetime) -> str:
-    """Return the first of all ids made at that time, in text order: those before it are newer, the others older."""
+    """Return the first id of that time in text order: ids before it are newer, ids after it are not."""
     return _first_digits(at).ljust(32, "0")
 
 
@@ -50,7 +50,7 @@ def _first_digits(at: datetime) -> str:
 
 
 def creation_time_of(ticket_id: str) -> datetime:
-    """Return when a ticket id was made, to the millisecond. Raises ValueError when it is none."""
+    """Return when a ticket id was made, to the millisecond. Raises ValueError if it is not a ticket id."""
     return _EPOCH + timedelta(milliseconds=_NEWEST_FIRST - int(ticket_id[:_TIME_DIGITS], 16))
 
 
@@ -60,9 +60,9 @@ def is_ticket_id(text: str) -> bool:
 
 
 def ticket_id_of(correlation_id: str) -> str | None:
-    """Return the ticket id in a ServiceNow correlation id, or None when it is not one of ours.
+    """Return the ticket id in a ServiceNow correlation id, or None if it is not one of ours.
 
-    Case does not count, as it does not on most instances.
+    Case does not matter, as on most instances.
     """
     plain = correlation_id.lower()
     if not plain.startswith(CORRELATION_PREFIX):
@@ -72,23 +72,23 @@ def ticket_id_of(correlation_id: str) -> str | None:
 
 
 def key_hash(caller: str, idempotency_key: str) -> str:
-    """Return what an idempotency key is stored under: keys of different callers never meet."""
+    """Return the hash under which an idempotency key is stored: keys of different callers never collide."""
     return hashlib.sha256(f"{caller}\n{idempotency_key}".encode()).hexdigest()
 
 
 def request_hash(request: Mapping[str, object]) -> str:
-    """Return a hash over the meaning of a request: order and white space of the JSON text do not matter."""
+    """Return a hash of the meaning of a request: the order and white space of its JSON do not matter."""
     canonical = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def encode_cursor(ticket_id: str) -> str:
-    """Return the opaque cursor behind a ticket."""
+    """Return the opaque cursor that points after a ticket."""
     return base64.urlsafe_b64encode(bytes.fromhex(ticket_id)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str) -> str | None:
-    """Return the ticket id in a cursor, or None when it is not one of ours."""
+    """Return the ticket id in a cursor, or None if it is not one of ours."""
     try:
         ticket_id = base64.b64decode(cursor + "==", altchars=b"-_", validate=True).hex()
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The kinds of ticket: what each is in ServiceNow, and by which names links may ask for it."""
+"""The kinds of ticket: each one's table in ServiceNow, and the names that a link may use for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kind:
 
     Attributes:
         table: Its table in ServiceNow.
-        link_names: Further names by which a link may ask for it, beside the kind's own.
+        link_names: Names that a link may use for it, besides the kind's own.
     """
 
     table: TicketTable
@@ -31,5 +31,5 @@ KINDS: Final[Mapping[TicketKind, Kind]] = {
 
 
 def table_of(kind: TicketKind) -> str:
-    """Return the table of a kind; empty for a kind that only another release knows."""
+    """Return the table of a kind, or an empty string for a kind that only another release knows."""
     return KINDS[kind].table if kind in KINDS else ""

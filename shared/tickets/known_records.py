@@ -1,4 +1,4 @@
-"""Records by which an instance is known again."""
+"""Records by which a renamed instance is recognised."""
 
 from __future__ import annotations
 

@@ -22,17 +22,17 @@ NAME_MAX_LENGTH: Final = 160
 DESCRIPTION_MAX_LENGTH: Final = 4000
 """Length of ServiceNow's ``description``, our own block included (ServiceNow §5.1), counted in the same way.
 
-ServiceNow is written in Java, and no other way of counting comes to more."""
+ServiceNow is written in Java, and no other way of counting gives a higher number."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Table Storage holds no time before 1601, and nothing of ours is due or happens before this one."""
+"""Nothing of ours is due or happens before this; Table Storage holds no time before 1601."""
 
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
-"""How ServiceNow writes raw date-times, in UTC (ServiceNow §2.4)."""
+"""ServiceNow's format of raw date-times, in UTC (ServiceNow §2.4)."""
 
 
 def time_of(text: str | None) -> datetime | None:
-    """Return a stored time of ServiceNow's; None for no time: earlier releases stored whatever a record said."""
+    """Return a stored ServiceNow time, or None if it is not a time: earlier releases stored whatever a record said."""
     try:
         moment = datetime.strptime(text or "", TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
@@ -51,7 +51,7 @@ class Priority(StrEnum):
 
 
 class RecommendedBy(StrEnum):
-    """Who recommends."""
+    """Who made the recommendation."""
 
     USER = "user"
     MICROSOFT = "microsoft"
@@ -78,7 +78,7 @@ class Phase(StrEnum):
     CANCELED = "canceled"
     DELETED = "deleted"
     UNMAPPED = "unmapped"
-    """A state that we do not know; shown as it is, never skipped."""
+    """A state that we do not know. It is shown as it is, never skipped."""
 
 
 OPEN_PHASES: Final = frozenset({Phase.NEW, Phase.IN_PROGRESS, Phase.ON_HOLD, Phase.UNMAPPED})
@@ -123,7 +123,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class TicketContent:
-    """What somebody asked for: the seven data of a ticket and where they come from."""
+    """What somebody asked for: the seven values of a ticket and where they come from."""
 
     kind: TicketKind
     portal: Portal
@@ -137,22 +137,22 @@ class TicketContent:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What ServiceNow says of the ticket's record.
+    """What ServiceNow says about the ticket's record.
 
     Attributes:
         sys_id: The record's id; equals the ticket id when the instance honoured ours.
         table: ``sys_class_name``.
         state: Raw state value.
         state_label: ServiceNow's own label, or None when it gave none.
-        updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC), ``YYYY-MM-DD HH:MM:SS``; empty when what it
-            wrote is no time.
+        updated_at_text: ``sys_updated_on`` as ServiceNow writes it (UTC), ``YYYY-MM-DD HH:MM:SS``; empty when
+            ServiceNow's value is not a time.
         mod_count: ``sys_mod_count``; see :func:`shared.tickets.record_effects.is_outdated`.
-        due_at: ``due_date`` there now.
+        due_at: The record's ``due_date``.
         phase: What the state means. Not stored: the ticket keeps the phase that counts.
-        phase_by_table: What the state would mean in each table, where the instance hides which one the record is in;
-            None where it shows it. Not stored.
-        texts: Texts by field as they are there, to be compared with what was sent; None when they were not asked for
-            or are not shown. Never stored.
+        phase_by_table: What the state would mean in each table, if the instance hides which one the record is in;
+            None if it shows it. Not stored.
+        texts: ServiceNow's texts by field, for comparison with what was sent; None if we did not ask for them or
+            ServiceNow does not show them. Never stored.
     """
 
     sys_id: str
@@ -173,7 +173,7 @@ class Record:
     texts: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
 
     def in_table(self, table: str) -> Record:
-        """Return the record, of this table if the instance does not show of which one it is."""
+        """Return the record, placed in this table if the instance hides which one it is in."""
         if self.phase_by_table is None:
             return self
         return replace(self, table=table, phase=self.phase_by_table.get(table, self.phase), phase_by_table=None)
@@ -200,7 +200,7 @@ class EventKind(StrEnum):
     ADOPTED = "adopted"
     """The record is gone, and a copy with the same correlation id has taken its place."""
     SHORTENED = "shortened"
-    """ServiceNow kept less of the texts than was sent; details are the characters lost, by field."""
+    """ServiceNow did not keep the whole texts; the details give the number of characters lost, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ class TimelineEvent:
     """One thing that happened to a ticket.
 
     Attributes:
-        details: Short texts by name (such as ``from``, ``to``, ``number``); of a failure its code and its values, and
-            the English words that another release stored with them as ``message``. Never a secret.
+        details: Short texts by name (such as ``from``, ``to``, ``number``). For a failure: its code and its values,
+            and as ``message`` the English words that another release stored with them. Never a secret.
     """
 
     kind: EventKind
@@ -218,7 +218,7 @@ class TimelineEvent:
 
     @property
     def failure(self) -> Failure | None:
-        """What went wrong, when that is what happened."""
+        """The failure that this event reports, or None."""
         values = dict(self.details)
         code, message = values.pop("code", None), values.pop("message", "")
         return None if code is None else Failure(code, values, message)
@@ -230,10 +230,10 @@ class DeliveryProgress:
 
     Attributes:
         attempts: How many times the record was sent or was about to be sent.
-        attempt_started_at: When the last attempt began whose outcome is not known; None when it is known that nothing
-            was written. Such an attempt is never repeated before a look-up.
-        next_attempt_at: Not before this time.
-        leased_until_at: Until then one deliverer works on it, and nobody else.
+        attempt_started_at: When the last attempt with an unknown outcome began; None when it is known that nothing
+            was written. Such an attempt is never repeated without a look-up first.
+        next_attempt_at: The earliest time for the next attempt.
+        leased_until_at: Until then only one deliverer works on it.
         refused_since_at: When ServiceNow began to refuse the integration user; None when the last attempt had another
             outcome.
         failure: Why the last attempt did not succeed.
@@ -252,23 +252,23 @@ class DeliveryProgress:
 
     @property
     def error_code(self) -> str | None:
-        """The code of the reason why the last attempt did not succeed."""
+        """The code of the failure, or None."""
         return None if self.failure is None else self.failure.code
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket: what was asked for, the state of its delivery, and what ServiceNow says of it.
+    """A ticket: what was asked for, the state of its delivery, and what ServiceNow says about it.
 
     Attributes:
         ticket_id: 32 hexadecimal digits, newest first in text order; proposed to ServiceNow as ``sys_id``.
-        instance: Base URL of the instance it belongs to; it stays dormant while the connection points elsewhere.
+        instance: Base URL of the instance it belongs to; it is dormant while the connection points elsewhere.
         phase: None until it is delivered.
-        due_at: The due date that counts now: ServiceNow's once it is delivered, the wanted one before.
-        is_unlinked: Its record does not carry our correlation id, exactly as we write it.
-        kept: What another release wrote to the stored row and this one does not know; it is written back unchanged.
-        is_whole: False when what no longer changes in a delivered ticket was not read: ``content`` except its kind,
-            ``created_at`` (the id's time then), ``delivery`` except its status, and ``kept``.
+        due_at: The current due date: ServiceNow's once it is delivered, the requested one before.
+        is_unlinked: Its record does not carry our correlation id exactly as we write it.
+        kept: Values in the stored row that only another release knows; they are written back unchanged.
+        is_whole: False when the parts that no longer change in a delivered ticket were not read: ``content`` except
+            its kind, ``created_at`` (which is then the id's time), ``delivery`` except its status, and ``kept``.
         etag: Version of the stored row.
     """
 
@@ -293,12 +293,12 @@ class Ticket:
 
     @property
     def due_at(self) -> datetime | None:
-        """The due date that counts now."""
+        """The current due date."""
         return self.record.due_at if self.record is not None else self.content.due_at
 
     @property
     def is_sendable(self) -> bool:
-        """Whether this release knows what to send; another one may have made a ticket of another kind."""
+        """Whether this release can send it: another release may have made a ticket of a kind unknown to this one."""
         return self.content.kind in set(TicketKind) and self.content.priority in set(Priority)
 
     @property
@@ -308,11 +308,11 @@ class Ticket:
 
     @property
     def is_followed_by_sys_id(self) -> bool:
-        """Whether the synchronisation has to ask for its record by ``sys_id``; closed ones are looked at at night."""
+        """Whether the synchronisation has to ask for its record by ``sys_id``; closed tickets are checked at night."""
         return self.is_unlinked and self.is_open
 
     def made_whole(self, stored: Ticket) -> Ticket:
-        """Return this state of a ticket with what no longer changes, as the stored one has it."""
+        """Return this ticket with the parts that no longer change taken from the stored one."""
         return replace(
             self,
             content=stored.content,
@@ -323,9 +323,9 @@ class Ticket:
         )
 
     def is_of(self, connection: Connection) -> bool:
-        """Whether it belongs to the instance that the connection has now; otherwise nothing happens to it."""
+        """Whether it belongs to the connection's present instance; otherwise nothing happens to it."""
         return connection.is_at(self.instance)
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether it is open after its due date."""
+        """Whether it is still open after its due date."""
         return self.is_open and self.due_at is not None and self.due_at < now

@@ -12,10 +12,10 @@ from shared.tickets.ports import TicketStore
 
 
 def in_own_time(ticket: Ticket, now: datetime, *, lease: timedelta, longest_wait: timedelta) -> Ticket:
-    """Return the ticket without times from the future; the same object when there are none.
+    """Return the ticket without impossible future times, or the same object if it has none.
 
-    Somebody may be working under a lease that ends in the future, and a write whose beginning lies there may still be
-    committed: both last for a whole lease from now. An attempt that is to begin there is due.
+    Somebody may be working under a lease that ends too far in the future, and a write that began in the future may
+    still be committed, so both count as if they began now. A next attempt too far in the future is due now.
 
     Args:
         lease: How long one deliverer has a ticket.
@@ -35,9 +35,9 @@ def in_own_time(ticket: Ticket, now: datetime, *, lease: timedelta, longest_wait
 async def with_own_times(
     store: TicketStore, tickets: Sequence[Ticket], now: datetime, *, lease: timedelta, longest_wait: timedelta
 ) -> Sequence[Ticket]:
-    """Store the tickets that have times from the future without them; return the others.
+    """Correct and store the tickets with impossible future times; return the others.
 
-    Those that were stored have their turn with the next run.
+    The next run deals with the corrected ones.
     """
     corrected = [(each, in_own_time(each, now, lease=lease, longest_wait=longest_wait)) for each in tickets]
     if changes := [(before, after) for before, after in corrected if after is not before]:

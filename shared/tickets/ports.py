@@ -1,6 +1,6 @@
-"""What tickets need from the outside: storage and ServiceNow's records.
+"""What tickets need from outside: storage and ServiceNow's records.
 
-Verbs keep the contracts of the Azure SDK (see :mod:`shared.connections.ports`).
+Verbs mean what they mean in the Azure SDK (see :mod:`shared.connections.ports`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class TicketExists(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyReservation:
-    """What an idempotency key stands for.
+    """The ticket that an idempotency key stands for.
 
     Attributes:
         key_hash: SHA-256 over caller and key, hexadecimal.
         request_hash: SHA-256 over the meaning of the request, hexadecimal.
-        ticket_id: The ticket that this key makes, chosen before anything else happens.
+        ticket_id: The ticket made with this key; its id is chosen before anything else happens.
     """
 
     key_hash: str
@@ -45,7 +45,7 @@ class TicketFilter:
 
     Attributes:
         open_only: Only tickets in an open phase.
-        overdue_at: Only open tickets whose due date lies before this time.
+        overdue_at: Only open tickets due before this time.
         text: Part of the name, or a whole ticket number, ignoring case.
     """
 
@@ -60,12 +60,12 @@ class TicketFilter:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What there is to know of a connection's tickets without reading any of them.
+    """What can be known about a connection's tickets without reading them.
 
     Attributes:
-        is_folded: Nothing has happened since the summary was folded last.
-        may_have_pending: Whether a ticket is pending; also where another release's counts cannot be read.
-        has_unlinked: Whether there are tickets that are followed by ``sys_id``.
+        is_folded: Whether nothing has happened since the summary was last folded.
+        may_have_pending: Whether a ticket is pending; also True if another release's counts cannot be read.
+        has_unlinked: Whether any tickets are followed by ``sys_id``.
     """
 
     summary: Summary
@@ -75,12 +75,12 @@ class Overview:
 
 
 class TicketStore(Protocol):
-    """Tickets in Table Storage. Every write keeps the summary right in the same transaction."""
+    """Tickets in Table Storage. Every write updates the summary in the same transaction."""
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
-        """Store a new ticket, entered in the outbox when it is pending.
+        """Store a new ticket, and put it in the outbox if it is pending.
 
-        Raises TicketExists when somebody else has stored one of this id; a write that had to be repeated is no other's.
+        Raises TicketExists if somebody else has stored a ticket with this id; our own repeated write does not count.
         """
         ...
 
@@ -89,27 +89,27 @@ class TicketStore(Protocol):
         ...
 
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
-        """Replace ``before`` by ``after`` if nobody changed it meanwhile. Raises RowChanged otherwise.
+        """Replace ``before`` with ``after`` if nobody else has changed it. Raises RowChanged otherwise.
 
-        Nothing of a ticket that is not whole gets lost.
+        A ticket that is not whole loses nothing: its other columns stay as they are.
         """
         ...
 
     async def update_tickets(self, changes: Sequence[tuple[Ticket, Ticket]]) -> Sequence[tuple[Ticket, Ticket]]:
         """Replace many tickets of one connection, in transactions of up to 100 rows.
 
-        Returns those that somebody else changed meanwhile; they were left as they are.
+        Returns the ones that somebody else has changed; they are left as they are.
         """
         ...
 
     async def get_tickets(
         self, connection_id: str, ticket_ids: Sequence[str], *, whole: bool = True
     ) -> Mapping[str, Ticket]:
-        """Return those of the tickets that exist, by id.
+        """Return the tickets that exist, by id.
 
         Args:
-            whole: False leaves out what no longer changes in a delivered ticket (:attr:`Ticket.is_whole`), which takes
-                half the time.
+            whole: False leaves out the parts that no longer change in a delivered ticket (:attr:`Ticket.is_whole`),
+                which takes half the time.
         """
         ...
 
@@ -122,7 +122,7 @@ class TicketStore(Protocol):
     def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
         """Go through all tickets of a connection in order of their ids, page by page.
 
-        What no longer changes is left out.
+        The parts that no longer change are left out.
         """
         ...
 
@@ -133,15 +133,15 @@ class TicketStore(Protocol):
     async def list_unlinked(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
         """Return up to ``limit`` tickets that are followed by ``sys_id``, newest first, older than ``after``.
 
-        What no longer changes is left out.
+        The parts that no longer change are left out.
         """
         ...
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """Return older tickets of the connection that may be about the same recommendation, newest first.
 
-        Reads up to ``limit`` index rows for each of the recommendation's keys, and then those tickets: however many the
-        connection has. Tickets that a release without this index wrote are not found.
+        Reads up to ``limit`` index rows for each of the recommendation's keys and then those tickets, however many
+        tickets the connection has. It does not find tickets written by a release without this index.
         """
         ...
 
@@ -150,30 +150,30 @@ class TicketStore(Protocol):
         ...
 
     async def get_overview(self, connection_id: str) -> Overview:
-        """Return what one read shows of all of a connection's tickets."""
+        """Return what one read shows about all of a connection's tickets."""
         ...
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
-        """Fold what has happened since the last time into one row, so that reading it stays fast."""
+        """Fold the changes since the last time into one row, so that reading the summary stays fast."""
         ...
 
 
 class IdempotencyStore(Protocol):
-    """Which ticket an idempotency key stands for."""
+    """Remembers which ticket an idempotency key stands for."""
 
     async def reserve(self, reservation: IdempotencyReservation) -> IdempotencyReservation:
         """Store the reservation, or return the one that the key already has."""
         ...
 
     async def delete_expired_reservations(self, before: datetime) -> int:
-        """Delete the reservations made before that time; return how many."""
+        """Delete the reservations made before this time, and return how many."""
         ...
 
 
 SYS_IDS_PER_REQUEST: Final = 100
-"""About 4 kB of address: half of what common front ends accept."""
+"""Makes a URL of about 4 kB: half of what common front ends accept."""
 BEFORE_ANY_SYS_ID: Final = "0"
-"""Every sys_id sorts behind it, in whatever collation."""
+"""Every sys_id sorts after this, whatever the collation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class RecordPage:
     """One page of records.
 
     Attributes:
-        records: In order; none where a whole page is hidden from us. Foreign ones can be among them.
+        records: In order; none if a whole page is hidden from us. Foreign records can be among them.
         next: Where the next page begins; None at the end.
     """
 
@@ -201,22 +201,22 @@ class TicketRecords(Protocol):
         *,
         send_by: datetime,
     ) -> Record:
-        """Insert the ticket's record into the table of its kind; one request.
+        """Insert the ticket's record into the table of its kind, with one request.
 
         Args:
             connection: The connection of the ticket.
             ticket: The ticket.
             kind_settings: The connection's settings for its kind.
-            requester_sys_id: The ServiceNow user in whose name it is inserted, None for nobody.
-            send_by: The request is not begun after this time, however long the access token took.
+            requester_sys_id: The ServiceNow user in whose name it is inserted, or None.
+            send_by: The request does not begin after this time, however long the access token took.
 
         Raises:
             OutcomeUnknown: It may or may not have been written (time-out, reset, 202, 5xx, cut-off answer).
             ServiceNowUnavailable, ServiceNowThrottled: It was certainly not written.
-            AccessTokenRefused: The access token is not accepted; the record may have been written all the same. Looking
-                it up gets another token.
-            InstanceClosed: No request gets to the API; ``may_be_written`` says whether this one may have.
-            AccessRefused: The integration user may not write it; a sys_id in use may be refused like this, too.
+            AccessTokenRefused: ServiceNow does not accept the access token, but may have written the record anyway.
+                The look-up gets another token.
+            InstanceClosed: No request reaches the API; ``may_be_written`` says whether this one may have.
+            AccessRefused: The integration user may not write it. A sys_id in use may be refused like this, too.
             ValuesRefused, FixConfiguration: ServiceNow does not accept the record.
         """
         ...
@@ -224,15 +224,15 @@ class TicketRecords(Protocol):
     async def find_records(
         self, connection: Connection, table: TicketTable, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
-        """Look the records of a ticket up by sys_id and by correlation id, whatever their class; oldest first.
+        """Look up the records of a ticket by sys_id and by correlation id, whatever their class; oldest first.
 
         Args:
-            table: Table of the ticket's kind: where to look, too, when ``task`` may not be read, and the class of a
-                record that does not show its own.
+            table: Table of the ticket's kind: read if we may not read ``task``, and the class of a record that does
+                not show its own.
 
         Raises:
-            AccessRefused: Neither table may be asked.
-            RecordsHidden: There is a record that is not shown.
+            AccessRefused: We may read neither table.
+            RecordsHidden: ServiceNow has a record but does not show it.
             TryLater: As for every read.
         """
         ...
@@ -247,21 +247,21 @@ class TicketRecords(Protocol):
         place: Place,
         reach: Reach,
     ) -> RecordPage:
-        """Return one page of our records of every class by ``sys_updated_on, sys_id``.
+        """Return one page of our records of every class, in order of ``sys_updated_on, sys_id``.
 
         Args:
-            since: Lower bound of ``sys_updated_on`` (ServiceNow's text form), None for everything.
-            inclusive: Whether records of exactly that second belong to it.
-            until: Upper bound that does not belong to it, None for none.
+            since: Lower bound of ``sys_updated_on`` (in ServiceNow's text form), None for everything.
+            inclusive: Whether to include records of exactly that second.
+            until: Exclusive upper bound, None for none.
             place: ``next`` of the page before; its ``after`` takes the place of ``since``.
-            reach: How many records to ask for, and whether to have them counted.
+            reach: How many records to ask for, and whether ServiceNow counts them.
 
-        Raises QueryRefused where query rules forbid range or sort on ``sys_updated_on``.
+        Raises QueryRefused if query rules forbid a range or sort on ``sys_updated_on``.
         """
         ...
 
     async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
-        """Return those of the records that can be seen, in chunks that fit a URL."""
+        """Return the records that we may see, asking for as many at once as fit in a URL."""
         ...
 
     async def list_by_correlation(
@@ -270,7 +270,7 @@ class TicketRecords(Protocol):
         """Return one page of all our records in order of ``correlation_id, sys_id``.
 
         Args:
-            until: Upper bound of ``correlation_id`` that does not belong to it, None for none.
+            until: Exclusive upper bound of ``correlation_id``, None for none.
             place: ``next`` of the page before.
             reach: As for :meth:`list_changes`.
         """
@@ -278,7 +278,7 @@ class TicketRecords(Protocol):
 
 
 class InstanceHealth(Protocol):
-    """Keeps how calls to an instance went; implemented by :class:`shared.connections.status.ConnectionHealth`."""
+    """Records how calls to an instance went; implemented by :class:`shared.connections.status.ConnectionHealth`."""
 
     async def succeeded(self, connection: Connection, operation: Operation | None = None) -> Connection:
         """Note that ServiceNow gave a real answer. Raises TryLater."""
@@ -287,7 +287,7 @@ class InstanceHealth(Protocol):
     async def failed(
         self, connection: Connection, error: ConnectorError, operation: Operation | None = None
     ) -> Connection:
-        """Note why a call failed; with an operation, until that one succeeds or is settled. Raises TryLater."""
+        """Note why a call failed; with an operation, until this operation succeeds or is settled. Raises TryLater."""
         ...
 
     async def settled(self, connection: Connection, operation: Operation) -> Connection:
@@ -296,24 +296,24 @@ class InstanceHealth(Protocol):
 
 
 class RequesterDirectory(Protocol):
-    """Which ServiceNow user has an e-mail address; remembers the answer for a day."""
+    """Finds the ServiceNow user with an e-mail address, and remembers the answer for a day."""
 
     async def sys_id_of(self, connection: Connection, email: str, *, afresh: bool = False) -> str | None:
         """Return the sys_id of the only active user with that address, or None.
 
         Args:
-            afresh: Ask ServiceNow whatever is remembered.
+            afresh: Ask ServiceNow even if the answer is remembered.
         """
         ...
 
 
 class StateModel(Protocol):
-    """What ServiceNow's states are called and mean (ServiceNow §5.3)."""
+    """The names and meanings of ServiceNow's states (ServiceNow §5.3)."""
 
     def usual(self, kind: TicketKind) -> Mapping[str, str]:
-        """Return the labels that a new instance has for the kind's states, by raw value, in the order of its life."""
+        """Return a new instance's labels for the kind's states, by raw value, in the order of a record's life."""
         ...
 
     def phase(self, kind: TicketKind, state: str) -> Phase:
-        """Return what a raw state of an active record of the kind means."""
+        """Return what a raw state means for an active record of the kind."""
         ...

@@ -1,4 +1,4 @@
-"""What a request would send to ServiceNow, before anything is kept or sent."""
+"""What a request would send to ServiceNow, before anything is stored or sent."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MADE_WHEN_SENT: Final = frozenset({"sys_id", "correlation_id"})
 """Fields that hold the ticket's id, which a preview's ticket does not have yet."""
 
 type RecordFields = Callable[[Ticket, KindSettings, str | None], Mapping[str, str]]
-"""Returns what is inserted for a ticket, by ServiceNow's field names; the requester's sys_id where it is known."""
+"""Returns the values to insert for a ticket, by ServiceNow's field names; takes the requester's sys_id if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What will be sent, by ServiceNow's field names, and what may be a mistake in it."""
+    """What will be sent, by ServiceNow's field names, and possible mistakes in it."""
 
     fields: Sequence[tuple[str, str]]
     warnings: Sequence[TicketWarning]
 
     @property
     def keys(self) -> str:
-        """What a person accepts who sends it all the same."""
+        """The keys of the warnings that a person accepts by sending it anyway."""
         return " ".join(sorted(keys_of(self.warnings)))
 
 
@@ -41,9 +41,9 @@ class TicketPreview:
     record_fields: RecordFields
 
     async def show(self, request: TicketRequest, requester: Requester) -> Preview:
-        """Return what the request would send, and what may be a mistake.
+        """Return what the request would send, and possible mistakes in it.
 
-        Raises as :meth:`shared.tickets.create.TicketCreation.create` does for a request that cannot become a ticket.
+        Raises what :meth:`shared.tickets.create.TicketCreation.create` raises if the request cannot become a ticket.
         """
         ticket, connection = await self.creation.draft(request, requester)
         fields = self.record_fields(ticket, connection.kinds[ticket.content.kind], None)

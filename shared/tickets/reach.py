@@ -1,4 +1,4 @@
-"""How much one read asks ServiceNow for: less where it cancels what is too dear, and more again later."""
+"""How much one read asks ServiceNow for: less if ServiceNow cancels it as too expensive, and more again later."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from shared.errors import (
 )
 
 TOO_DEAR: Final = (QuotaExceeded, NoAnswerInTime, AnswerIncomplete)
-"""ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait for less."""
+"""ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait less than that."""
 TOO_LARGE: Final = (AnswerTooLarge, NoRoomForAnswer)
-"""The answer was larger than one may be, or there was no room for a large one; only fewer records help."""
+"""The answer was too large, or there was no room for a large one; only asking for fewer records helps."""
 TRY_MORE_AFTER: Final = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How much is asked for at once.
+    """How much to ask for at once.
 
     Attributes:
-        page_size: Records of one page.
-        counted: Whether ServiceNow counts all records of the query. Without the count only an empty page is the end,
-            so what lies behind a whole page of hidden records is found at night.
-        span: Time of change, or of creation at night, that one query covers; None for all of it.
+        page_size: Records per page.
+        counted: Whether ServiceNow counts all records of the query. Without the count, an empty page is taken for the
+            end, so records after a whole page of hidden ones are found only at night.
+        span: The length of time that one query covers, of change or (at night) of creation; None for all time.
     """
 
     page_size: int
@@ -41,7 +41,7 @@ class Reach:
 
 
 def reaches(page_size: int) -> Sequence[Reach]:
-    """Return the steps, from the most to the least."""
+    """Return the steps, from most to least."""
     small = max(page_size // 10, 1)
     return (
         Reach(page_size),
@@ -52,21 +52,21 @@ def reaches(page_size: int) -> Sequence[Reach]:
 
 
 def step_to_try(state: SyncState, now: datetime) -> int:
-    """Return the step to read with: the one that worked last, and now and then the one before it."""
+    """Return the step to read with: the one that last worked, and from time to time the one before it."""
     since = state.read_step_at
     waited = since is None or not since <= now < since + TRY_MORE_AFTER
     return max(state.read_step - 1, 0) if waited else state.read_step
 
 
 def with_step(state: SyncState, step: int, now: datetime) -> SyncState:
-    """Return the state after a read with this step worked, or after the one before it did not."""
+    """Return the state after a read with this step worked, or after one with the step before it failed."""
     if step == state.read_step and (step == 0 or step_to_try(state, now) == step):
         return state
     return replace(state, read_step=step, read_step_at=now if step else None)
 
 
 def less(error: ConnectorError, step: int) -> int | None:
-    """Return the step to go on with after a failed read; None when asking for less does not help."""
+    """Return the step to continue with after a failed read, or None if asking for less does not help."""
     if not isinstance(error, TOO_DEAR + TOO_LARGE):
         return None
     sizes = [reach.page_size for reach in reaches(10)]

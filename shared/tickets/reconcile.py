@@ -1,8 +1,8 @@
-"""Reconciliation, once a night: what the synchronisation by time cannot see.
+"""Reconciliation, once a night: finds what the synchronisation by time cannot see.
 
-Both sides are walked in the same order, that of the ticket id: our table by its row key, ServiceNow by
-``correlation_id``. Where one side has a ticket that the other has not, or ServiceNow has two, that is what is found:
-deleted, never seen here, doubled. Every difference in state is applied as well.
+It reads both sides in the same order, by ticket id: our table by its row key, ServiceNow by ``correlation_id``. So it
+finds tickets whose record is deleted, records never seen here, and tickets with two records. It also applies every
+difference in state.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ GRACE: Final = timedelta(minutes=10)
 """Tickets younger than this are left alone: their delivery may be under way while both sides are read."""
 
 COMPARED_AT_ONCE: Final = 1000
-"""Tickets that are compared together: enough that lost rights show before anything is marked as deleted."""
+"""Tickets that are compared together: enough to notice lost rights before anything is marked as deleted."""
 PATIENCE: Final = timedelta(hours=1)
-"""How long after a refusal, which somebody has to fix, it is tried again."""
+"""How long to wait before trying again after a refusal, which somebody has to fix."""
 MANY: Final = 20
-"""More open tickets than this missing at once, and more than half of all, mean lost rights rather than deleted records.
+"""If more than this many open tickets, and more than half of them, are missing at once, we have lost rights.
 
-Closed ones do not count: they are what an archive takes away."""
+Closed ones do not count: archiving takes them away."""
 
 
 @dataclass(slots=True)
@@ -53,13 +53,14 @@ class ReconciliationCounts:
     """What one run found.
 
     Attributes:
-        compared: Tickets whose record was looked for, and how many of them are open.
+        compared: Tickets whose record was looked for.
+        compared_open: How many of them are open.
         corrected: Tickets that differed from their record.
         deleted: Open tickets whose record is gone.
         archived: Closed tickets whose record is gone; they stay as they are.
         doubled: Tickets with more than one record.
-        adopted: Tickets that failed here and have a record there, and such whose record is gone and that have a copy.
-        never_seen: Records with our correlation id that no ticket here belongs to.
+        adopted: Failed tickets that have a record after all, and tickets whose record is gone but that have a copy.
+        never_seen: Records with our correlation id but without a ticket here.
     """
 
     compared: int = 0
@@ -73,7 +74,7 @@ class ReconciliationCounts:
     complete: bool = False
 
     def change(self, before: Ticket, after: Ticket, shown: Sequence[Record]) -> list[tuple[Ticket, Ticket]]:
-        """Count a comparison that found the ticket's record; return what to store."""
+        """Count a comparison that found the ticket's record, and return what to store."""
         if after is before:
             return []
         if len(shown) > 1:
@@ -84,7 +85,7 @@ class ReconciliationCounts:
 
 
 def reconciliation_due_at(state: SyncState, now: datetime, at: time) -> datetime:
-    """Return when a reconciliation is due: at the time of day ``at`` (UTC), or now when one is unfinished or missed.
+    """Return when a reconciliation is due: at the time of day ``at`` (UTC), or now if one was interrupted or missed.
 
     After a refusal, it is due an hour later at the earliest.
     """
@@ -115,15 +116,15 @@ class TicketReconciliation:
     page_size: int = PAGE_SIZE
 
     async def run(self, connection: Connection, kept: OpenSyncState, *, deadline: datetime) -> ReconciliationCounts:
-        """Compare page by page; when the deadline comes first, keep the place and go on from there next time.
+        """Compare page by page; when the deadline comes first, keep the place and continue from there next time.
 
         The caller has the connection's turn.
 
         Args:
-            kept: How far the reconciliation has come; changed also when it fails.
+            kept: How far the reconciliation has come; updated even if it fails.
 
         Raises:
-            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was corrected stays corrected.
+            TryLater, Reauthorize, FixConfiguration: ServiceNow failed or refused; what was corrected stays corrected.
         """
         begun = kept.state
         counts = ReconciliationCounts()
@@ -146,7 +147,7 @@ class TicketReconciliation:
     async def _step_by_step(
         self, connection: Connection, progress: _Progress, deadline: datetime, counts: ReconciliationCounts
     ) -> None:
-        """Walk; where ServiceNow cancels a read, ask for less, as the synchronisation does."""
+        """Read both sides; if ServiceNow cancels a read, ask for less, as the synchronisation does."""
         while not counts.complete and self.clock() < deadline:
             try:
                 await self._walk(connection, progress, deadline, counts)
@@ -172,7 +173,7 @@ class TicketReconciliation:
                 reach=reach,
             )
             records = by_ticket_id(page.records)
-            # Up to here the page shows every record; where it ends with foreign ones, up to our last one before them.
+            # The page shows every record up to this id. If it ends with foreign records, that is our last one before.
             until = bound if page.next is None else max(*records, progress.ticket_id or "", "")
             met: set[str] = set()
             async for tickets in ours.up_to(until):
@@ -180,7 +181,7 @@ class TicketReconciliation:
                 met |= {ticket.ticket_id for ticket in tickets}
                 progress.ticket_id = tickets[-1].ticket_id
                 if self.clock() >= deadline:
-                    return  # The page is read again: the rest of it has not been compared.
+                    return  # The next run reads the page again, because the rest of it has not been compared.
             await self._compare_others(connection, records, met, counts)
             progress.ticket_id = until or progress.ticket_id
             if page.next is not None:
@@ -198,7 +199,7 @@ class TicketReconciliation:
         met: Set[str],
         counts: ReconciliationCounts,
     ) -> None:
-        """Compare the tickets of records that the walk has passed already, and count records without one."""
+        """Compare the tickets of records that the walk has already passed, and count the records without a ticket."""
         ticket_ids = [ticket_id for ticket_id in records if ticket_id not in met]
         others = await self.store.get_tickets(connection.connection_id, ticket_ids, whole=False)
         counts.never_seen += len(ticket_ids) - len(others)
@@ -249,10 +250,10 @@ class TicketReconciliation:
         changes: list[tuple[Ticket, Ticket]],
         counts: ReconciliationCounts,
     ) -> list[Ticket]:
-        """Ask for records by their sys_id before anything is concluded; return the open tickets whose record is gone.
+        """Ask for records by sys_id before concluding anything; return the open tickets whose record is gone.
 
-        A record may have lost its correlation id. And a page may be older than what the synchronisation has applied
-        since: what is read now, after the ticket itself was read, is not.
+        A record may have lost its correlation id. A page may also be older than what the synchronisation has applied
+        since. What we read now is newer than the ticket, because we read the ticket first.
         """
         if not doubtful:
             return []
@@ -283,7 +284,7 @@ def _concerns(ticket: Ticket, connection: Connection, now: datetime) -> bool:
 
 
 def _compared(ticket: Ticket, own: Record, shown: Sequence[Record], now: datetime) -> Ticket:
-    """Return the ticket with what its own record says, and a note for every other record that claims to be it."""
+    """Return the ticket updated from its own record, with an event for every other record with its correlation id."""
     ticket = with_record(ticket, own, now)
     for record in shown:
         if record.sys_id != own.sys_id:
@@ -292,9 +293,9 @@ def _compared(ticket: Ticket, own: Record, shown: Sequence[Record], now: datetim
 
 
 def next_bound(after: str | None, reach: Reach, now: datetime) -> str | None:
-    """Return the ticket id up to which one query goes that begins behind ``after``; None for no bound.
+    """Return the last ticket id for a query that begins after ``after``; None for no bound.
 
-    Ticket ids begin with the time of their creation, the newest first.
+    Ticket ids begin with the time of their creation, and the newest sorts first.
     """
     if reach.span is None:
         return None
@@ -304,7 +305,7 @@ def next_bound(after: str | None, reach: Reach, now: datetime) -> str | None:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a comparison has come, also when it fails.
+    """How far a comparison has come, even if it fails.
 
     Attributes:
         ticket_id: Tickets up to this one have been compared.
@@ -317,14 +318,14 @@ class _Progress:
 
     @classmethod
     def begin(cls, state: SyncState, now: datetime) -> _Progress:
-        """Return where a run begins. Release 0.1 stored the ticket's id only."""
+        """Return where a run begins. Release 0.1 stored only the ticket's id."""
         ticket_id, place = state.reconcile_after, state.reconcile_place
         if place is None and ticket_id is not None:
             place = Place((f"{CORRELATION_PREFIX}{ticket_id}", BEFORE_ANY_SYS_ID))
         return cls(step_to_try(state, now), ticket_id, place or Place())
 
     def interrupted(self, state: SyncState, now: datetime) -> SyncState:
-        """Return the state from which the next run goes on; nothing is stored of a run at its beginning."""
+        """Return the state from which the next run continues; a run that is still at its beginning has no place."""
         place = self.place if self.place != Place() else None
         after = replace(state, reconcile_again_at=None, reconcile_after=self.ticket_id, reconcile_place=place)
         return with_step(after, self.step, now)

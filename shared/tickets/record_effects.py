@@ -1,4 +1,4 @@
-"""What a ServiceNow record means for a ticket: pure rules, the only place where a ticket's ServiceNow side changes."""
+"""What a ServiceNow record means for a ticket: pure rules. Only they change a ticket's ServiceNow side."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shared.tickets.timeline import with_event
 
 
 def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = False) -> Ticket:
-    """Return the ticket after its record is known to be in ServiceNow.
+    """Return the ticket once its record is known to be in ServiceNow.
 
     Args:
-        found: The record had been written by an earlier attempt whose answer never came.
+        found: An earlier attempt, whose answer never came, wrote the record.
     """
     after = replace(
         ticket,
@@ -33,15 +33,15 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
 
 
 def _is_unlinked(ticket: Ticket, record: Record) -> bool:
-    """Whether the query for our records may miss this one: some instances compare text with regard to case."""
+    """Whether the query for our records may miss this one: on some instances the comparison is case-sensitive."""
     return record.correlation_id != ticket.correlation_id
 
 
 def is_outdated(ticket: Ticket, record: Record) -> bool:
-    """Whether this is an older state of the ticket's record than the one known.
+    """Whether this state of the ticket's record is older than the one we know.
 
-    It is when its ``sys_mod_count`` is smaller, unless ``sys_updated_on`` is newer: the count of a record that was
-    restored from a backup is smaller, and whoever changes it next makes it newer.
+    It is older when its ``sys_mod_count`` is smaller, unless its ``sys_updated_on`` is newer: a record restored from a
+    backup has a smaller count, and the next change makes it newer.
     """
     known = ticket.record
     return (
@@ -54,14 +54,14 @@ def is_outdated(ticket: Ticket, record: Record) -> bool:
 
 
 def own_first(ticket: Ticket, records: Iterable[Record]) -> list[Record]:
-    """Return records with the ticket's correlation id, the one that has the ticket's own id as ``sys_id`` first."""
+    """Return these records, the one whose ``sys_id`` is the ticket's own id first."""
     return sorted(records, key=lambda record: record.sys_id != ticket.ticket_id)
 
 
 def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
     """Return the ticket after ServiceNow showed this state of its record.
 
-    A ticket without a record is delivered by it. A second record that carries the same correlation id changes nothing.
+    A ticket without a record counts as delivered. A second record with the same correlation id changes nothing.
     """
     known = ticket.record
     if known is None:
@@ -100,33 +100,33 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
 
 
 def deleted(ticket: Ticket, now: datetime) -> Ticket:
-    """Return the ticket after its record can no longer be found in ServiceNow."""
+    """Return the ticket once its record can no longer be found in ServiceNow."""
     if ticket.phase is Phase.DELETED:
         return ticket
     return with_event(replace(ticket, phase=Phase.DELETED), EventKind.DELETED, now)
 
 
 def is_known_to_be_gone(ticket: Ticket) -> bool:
-    """Whether it was noted already that the ticket's record can no longer be found."""
+    """Whether the ticket already says that its record can no longer be found."""
     if ticket.phase is Phase.DELETED:
         return True
     return not ticket.is_open and any(event.kind is EventKind.ARCHIVED for event in ticket.timeline)
 
 
 def archived(ticket: Ticket, now: datetime) -> Ticket:
-    """Return a closed ticket after its record can no longer be found: it stays as it is, and that is noted once."""
+    """Return a closed ticket once its record can no longer be found: unchanged but for one event, recorded once."""
     return ticket if is_known_to_be_gone(ticket) else with_event(ticket, EventKind.ARCHIVED, now)
 
 
 def adopted(ticket: Ticket, copy: Record, now: datetime) -> Ticket:
-    """Return the ticket after its record is gone and this other one with its correlation id takes its place."""
+    """Return the ticket once its record is gone and this copy, with the same correlation id, takes its place."""
     assert ticket.record is not None, "only a record can have a copy"
     moved = replace(ticket, record=replace(ticket.record, sys_id=copy.sys_id, number=copy.number))
     return with_record(with_event(moved, EventKind.ADOPTED, now, sys_id=copy.sys_id, number=copy.number), copy, now)
 
 
 def doubled(ticket: Ticket, other: Record, now: datetime) -> Ticket:
-    """Return the ticket after another record with its correlation id was found; noted once for each record."""
+    """Return the ticket once another record with its correlation id was found; each is recorded once."""
     if any(
         event.kind is EventKind.DOUBLED and event.details.get("sys_id") == other.sys_id for event in ticket.timeline
     ):
@@ -140,7 +140,7 @@ def _due_date_changed(ticket: Ticket, record: Record, now: datetime) -> Ticket:
 
 
 def _lost(ticket: Ticket, record: Record) -> dict[str, str]:
-    """Return how many characters of each text ServiceNow did not keep."""
+    """Return how many characters of each text ServiceNow lost."""
     if record.texts is None:
         return {}
     lost = {

@@ -1,8 +1,7 @@
 """How a ticket reads in ServiceNow: the block that says where it comes from, then what the user wrote.
 
-The block comes first, because an instance that keeps less than it was sent loses the end: who asked, from which portal,
-and the link survive. Nothing that the user wrote can pass for the block: lines that a reader could take for a part of
-it are quoted.
+The block comes first because an instance that shortens a text cuts off its end: the requester, the portal and the link
+survive. Nothing that the user wrote can pass for the block: lines that a reader could take for part of it are quoted.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from shared.texts import one_line, skeleton, utf16_length, without_direction
 from shared.tickets.model import CORRELATION_DISPLAY, DESCRIPTION_MAX_LENGTH, TicketContent
 
 BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
-"""First line of the block, so that people and scripts find it."""
+"""First line of the block, by which people and scripts find it."""
 QUOTE: Final = "> "
-"""Is put before a line of the user's that looks like one of the block's."""
+"""Goes before a user's line that looks like part of the block."""
 SEPARATOR: Final = "\n\n"
 
 _LABELS: Final = ("Requested by", "User id", "Portal", "Source", "Category", "Recommendation", "Link")
@@ -27,7 +26,7 @@ _COLONS: Final = dict.fromkeys(map(ord, "：﹕︓꞉∶ː˸׃։፡⁚܃"), ":")
 
 
 def description_with_block(content: TicketContent) -> str:
-    """Return the block and the description: requester, portal, source, category, recommendation and link first."""
+    """Return the block (requester, portal, source, category, recommendation and link), then the description."""
     requester, recommendation = content.requester, content.recommendation
     values = (
         f"{requester.name} <{requester.email}>" if requester.email else requester.name,
@@ -40,25 +39,25 @@ def description_with_block(content: TicketContent) -> str:
     )
     particulars = [f"{label}: {one_line(value)}" for label, value in zip(_LABELS, values, strict=True) if value]
     block = "\n".join([BLOCK_TITLE, *particulars])
-    text = "\n".join(map(_told_apart, without_direction(content.description).splitlines()))
+    text = "\n".join(map(_quoted, without_direction(content.description).splitlines()))
     return f"{block}{SEPARATOR}{text}" if text.strip() else block
 
 
 def record_texts(content: TicketContent) -> Mapping[str, str]:
-    """Return the ticket's texts by ServiceNow's field."""
+    """Return the ticket's texts by ServiceNow field."""
     return {"short_description": content.name, "description": description_with_block(content)}
 
 
 def description_overflow(content: TicketContent) -> int:
-    """Return by how many characters block and description together exceed ServiceNow's column; 0 when they fit."""
+    """Return how many characters too long block and description are together for ServiceNow's column; 0 if they fit."""
     return max(0, utf16_length(description_with_block(content)) - DESCRIPTION_MAX_LENGTH)
 
 
 def lost_characters(sent: str, kept: str) -> int:
-    """Return how many characters of a text ServiceNow did not keep.
+    """Return how many characters of a text ServiceNow lost.
 
-    What it adds does not count, and neither do line breaks in another form or blanks at an end. Of a text that was
-    changed in the middle everything between the first and the last change counts.
+    Additions, other line breaks and blanks at the end of a line or text do not count. If ServiceNow changed the middle,
+    everything between the first and the last change counts.
     """
     sent, kept = _without_margins(sent), _without_margins(kept)
     if sent in kept:
@@ -68,15 +67,15 @@ def lost_characters(sent: str, kept: str) -> int:
     return len(sent) - start - end
 
 
-def _told_apart(line: str) -> str:
-    """Return a line of the user's, quoted when a reader could take it for one of the block's."""
+def _quoted(line: str) -> str:
+    """Return a user's line, quoted if a reader could take it for part of the block."""
     label, colon, _ = line.translate(_COLONS).partition(":")
     looks_like_ours = skeleton(line).startswith(_TITLE_SKELETON) or (colon and skeleton(label) in _LABEL_SKELETONS)
     return f"{QUOTE}{line}" if looks_like_ours else line
 
 
 def _common_length(one: Iterable[str], other: Iterable[str]) -> int:
-    """Return how many characters both begin with."""
+    """Return the length of the beginning that both share."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 

@@ -34,7 +34,7 @@ from shared.tickets.model import (
 from shared.tickets.record_texts import description_overflow
 
 MAX_RETRIED: Final = 200
-"""How many tickets one request sends again."""
+"""How many tickets one request may send again."""
 
 
 def _fits_short_description(name: str) -> str:
@@ -44,13 +44,13 @@ def _fits_short_description(name: str) -> str:
 
 
 def _due_date(value: object) -> object:
-    """Read an ISO 8601 date or date-time; anything else (a number, a time alone) is refused."""
+    """Read an ISO 8601 date or date-time; refuse anything else (a number, a time without a date)."""
     if not isinstance(value, str):
         raise fault("not_a_text")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        pass  # not a date alone
+        pass  # not a date without a time
     try:
         return datetime.fromisoformat(value)
     except ValueError:
@@ -58,7 +58,7 @@ def _due_date(value: object) -> object:
 
 
 class TicketRequest(BaseModel):
-    """A ticket to be created."""
+    """A ticket to create."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -73,7 +73,7 @@ class TicketRequest(BaseModel):
     description: Text = Field(
         default="",
         description=f"Becomes ServiceNow's description, below a block that names requester and recommendation; "
-        f"{DESCRIPTION_MAX_LENGTH} characters together, where an emoji counts as two.",
+        f"at most {DESCRIPTION_MAX_LENGTH} characters together, where an emoji counts as two.",
     )
     priority: Priority
     due_date: Annotated[
@@ -91,7 +91,7 @@ class TicketRequest(BaseModel):
 
 
 class RetryFilter(BaseModel):
-    """Which failed tickets to send again; what is left out means any."""
+    """Which failed tickets to send again; a missing value means any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -104,7 +104,7 @@ class RetryFilter(BaseModel):
 
 
 class RetryRequest(BaseModel):
-    """Failed tickets to be sent again: some by their ids, or all that a filter names."""
+    """Failed tickets to send again: chosen by their ids or by a filter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -115,7 +115,7 @@ class RetryRequest(BaseModel):
         | None
     ) = None
     filter: RetryFilter | None = Field(
-        default=None, description=f"The newest {MAX_RETRIED} failed tickets; send it again while more is true."
+        default=None, description=f"The newest {MAX_RETRIED} failed tickets; repeat the request while more is true."
     )
 
     @model_validator(mode="after")
@@ -138,15 +138,15 @@ def read_ticket_request(body: object) -> TicketRequest:
     """Read a request from its JSON value.
 
     Raises:
-        FixRequest: 422 ``invalid_ticket`` with one entry per fault; the values themselves are not repeated.
+        FixRequest: 422 ``invalid_ticket`` with one entry per fault, which does not repeat the value.
     """
     return read_body("invalid_ticket", TicketRequest, body)
 
 
 def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
-    """Return when a due date ends: the end of that day, or that time, in the time zone; aware UTC.
+    """Return when a ticket is due, as aware UTC: the end of that day, or that time, in the time zone.
 
-    Raises OverflowError when it lies outside the calendar.
+    Raises OverflowError when it is outside the calendar.
     """
     if due_date is None:
         return None
@@ -164,8 +164,8 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
     """Return what the ticket will hold.
 
     Raises:
-        FixRequest: 422 when kind or portal is not enabled on the connection, the due date cannot be expressed, or the
-            description is too long for ServiceNow's column.
+        FixRequest: 422 when the connection does not allow the kind or portal, the due date is outside the calendar, or
+            the description is too long for ServiceNow's column.
     """
     if not connection.kinds[request.kind].enabled:
         raise FixRequest("kind_not_enabled", status=422, kind=request.kind)

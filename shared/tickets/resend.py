@@ -1,6 +1,6 @@
-"""Sending many failed tickets again, because a person asked for it: all into the outbox, a few of them at once.
+"""Sending many failed tickets again at a person's request: all go into the outbox, and a few are sent at once.
 
-Whoever asks twice does no harm: a ticket that waits, or that is being sent, is not sent a second time.
+Asking twice does no harm: a ticket that is waiting or being sent is not sent a second time.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from shared.tickets.ports import TicketFilter, TicketStore
 from shared.tickets.requests import MAX_RETRIED
 
 AT_ONCE: Final = 10
-"""How many tickets of each connection are sent before the answer; the timer sends the others."""
+"""How many tickets of each connection are sent before the answer; the timer sends the rest."""
 AT_ONCE_S: Final = 15.0
-"""No ticket is begun after this; a person waits for the answer."""
+"""No attempt begins after this, because a person is waiting for the answer."""
 
 
 class Resent(StrEnum):
-    """What became of one ticket."""
+    """The result for one ticket."""
 
     DELIVERED = "delivered"
     WAITING = "waiting"
-    """It is in the outbox; the timer goes on with it."""
+    """It is in the outbox; the timer sends it."""
     REFUSED = "refused"
     """ServiceNow refused it again."""
     NOT_SENT = "not_sent"
@@ -42,10 +42,10 @@ class Resent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResentTicket:
-    """What became of one ticket, and why.
+    """The result for one ticket, and the reason.
 
     Attributes:
-        failure: Why it is not delivered; None where there is nothing to say.
+        failure: Why it is not delivered, or None.
     """
 
     ticket_id: str
@@ -63,7 +63,7 @@ class TicketResending:
     clock: Clock
 
     async def retry(self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False) -> Ticket:
-        """Attempt a failed or waiting ticket now, as :meth:`TicketDelivery.retry` does; return it as it is stored."""
+        """Attempt a failed or waiting ticket now, as :meth:`TicketDelivery.retry` does; return it as stored."""
         retried = await self.delivery.retry(connection, ticket, although_outcome_unknown=although_outcome_unknown)
         if retried.delivery.status is Delivery.PENDING:
             await self.turns.wake(connection.connection_id)
@@ -72,16 +72,16 @@ class TicketResending:
     async def failed_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter
     ) -> tuple[Sequence[Ticket], bool]:
-        """Return the newest failed tickets of a filter, as many as one request takes, and whether there are more."""
+        """Return the newest failed tickets for a filter, up to ``MAX_RETRIED``, and whether there are more."""
         found = await self.store.list_tickets(connection_ids, wanted, limit=MAX_RETRIED + 1)
         failed = [ticket for ticket in found if ticket.delivery.status is Delivery.FAILED]
         return failed[:MAX_RETRIED], len(found) > MAX_RETRIED
 
     async def resend(self, connections: Mapping[str, Connection], tickets: Sequence[Ticket]) -> Sequence[ResentTicket]:
-        """Put the tickets into the outbox, send a few of them, and return what became of each, in the same order.
+        """Put the tickets into the outbox, send a few of them, and return the result for each, in the same order.
 
         Args:
-            connections: Those of the tickets, by id.
+            connections: The tickets' connections, by id.
 
         Raises:
             StorageUnavailable: Some of them may be in the outbox; asking again is safe.
@@ -114,7 +114,7 @@ class TicketResending:
         if connection.status is ConnectionStatus.CONNECTED:
             first = await self.store.get_tickets(connection.connection_id, others[:AT_ONCE])
             await self.delivery.deliver_due(connection, list(first.values()), DeliveryCounts(), deadline=deadline)
-        # What became of a ticket that somebody else changed meanwhile, its own row says as well.
+        # If somebody else has changed a ticket, its row says the result as well.
         present = await self.store.get_tickets(connection.connection_id, others)
         if any(ticket.delivery.status is Delivery.PENDING for ticket in present.values()):
             await self.turns.wake(connection.connection_id)

@@ -1,7 +1,7 @@
 """Finding tickets by their ids alone.
 
-An id says by a hash which connection it belongs to, so one read finds its ticket, however many connections there are.
-Ids of releases before that do not: such a ticket is looked for in every connection.
+An id holds a hash of its connection, so one read finds the ticket, however many connections there are. The ids of
+release 0.1 do not, so the search for such a ticket reads every connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.tickets.ports import TicketStore
 
 @service
 class TicketSearch:
-    """Finds tickets; remembers which connection a hash belongs to, for ids of connections never change."""
+    """Finds tickets. It remembers which connection a hash belongs to, because connection ids never change."""
 
     connections: ConnectionStore
     store: TicketStore
@@ -59,7 +59,7 @@ class TicketSearch:
         return found
 
     async def find_all(self, connections: Mapping[str, Connection], ticket_ids: Sequence[str]) -> Mapping[str, Ticket]:
-        """Return those of the tickets that these connections have, by id. Raises StorageUnavailable."""
+        """Return the tickets that belong to these connections, by id. Raises StorageUnavailable."""
         owners = _owners(connections.values())
         by_owner: dict[str, list[str]] = {}
         for ticket_id in ticket_ids:
@@ -83,5 +83,5 @@ class TicketSearch:
 
 
 def _owners(connections: Iterable[Connection]) -> dict[str, str]:
-    """Return the ids of the connections by their hashes; where two share one, the search in all of them decides."""
+    """Return the connection ids by their hashes; if two share a hash, the search in all connections decides."""
     return {connection_digits(each.connection_id): each.connection_id for each in connections}

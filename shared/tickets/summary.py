@@ -1,8 +1,8 @@
 """Exact counts of tickets without counting them.
 
-Every write of a ticket leaves a :class:`SummaryChange` in the same transaction. Reading adds the changes to the last
-folded :class:`Summary`; folding is only tidying up and never changes what a reader sees. Overdue tickets are counted
-from a histogram of due dates to the minute, so that time passing needs no write.
+Every write of a ticket stores a :class:`SummaryChange` in the same transaction. Reading adds the changes to the last
+folded :class:`Summary`; folding only tidies up and never changes what a reader sees. Overdue tickets are counted from
+a histogram of due dates by minute, so that a ticket becomes overdue without a write.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from shared.connections.model import TicketKind
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
 
 OVERDUE: Final = "overdue"
-"""Bucket of everything whose due minute had passed when the summary was folded."""
+"""Bucket of all tickets whose due minute had passed when the summary was folded."""
 
 FOLD_AFTER: Final = timedelta(days=2)
-"""Minutes are merged so long after they have passed: a wrong clock that merges them makes nothing overdue too early."""
+"""How long after a minute has passed it is merged: even with a wrong clock, no ticket is overdue too early."""
 
 type Cell = tuple[str, str]
 """Kind and what is counted: a phase, ``pending`` or ``failed``."""
 type DueCell = tuple[str, str]
-"""Kind and the minute in which they are due, as ``YYYY-MM-DDTHH:MM`` (UTC); they are overdue when it is over."""
+"""Kind and due minute, as ``YYYY-MM-DDTHH:MM`` (UTC); tickets are overdue once the minute is over."""
 
 
 def _minute(at: datetime) -> str:
@@ -34,7 +34,7 @@ def _minute(at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SummaryChange:
-    """What writing some tickets adds to the counts; counts may be negative."""
+    """What a write of some tickets adds to the counts; may be negative."""
 
     cells: Mapping[Cell, int] = field(default_factory=dict)
     due: Mapping[DueCell, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class SummaryChange:
 
     @classmethod
     def between(cls, changes: Iterable[tuple[Ticket | None, Ticket]]) -> Self:
-        """Return the change that replacing each first ticket (None: there was none) by the second makes."""
+        """Return the change when the second ticket of each pair replaces the first (None for a new ticket)."""
         cells: Counter[Cell] = Counter()
         due: Counter[DueCell] = Counter()
         for before, after in changes:
@@ -59,12 +59,12 @@ class SummaryChange:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many tickets there are of each kind in each phase, pending, failed, and due when.
+    """The number of tickets of each kind by phase, pending, failed, and by due time.
 
     Attributes:
         cells: Counts by kind and phase (or ``pending``, ``failed``).
         due: Open tickets with a due date, by kind and due minute.
-        folded_until: Minute before which buckets have been merged into ``overdue``, or an empty string.
+        folded_until: Buckets before this minute have been merged into ``overdue``; empty before the first fold.
     """
 
     cells: Mapping[Cell, int] = field(default_factory=dict)

@@ -1,9 +1,9 @@
-"""Synchronisation: what changed in ServiceNow since the last time, in as few requests as there are pages.
+"""Synchronisation: fetch what changed in ServiceNow since the last run, with one request per page.
 
 One query per connection asks table ``task`` for our records in order of ``sys_updated_on, sys_id``. The watermark is
-ServiceNow's own time. A record whose transaction was still open when we read may show up later with an older time, so
-as long as that is possible the next run starts a little before the watermark; once enough time has passed between
-two runs it starts right behind it, and an idle run is one empty answer.
+ServiceNow's own time. A record whose transaction was still open when we read may show up later with an older time.
+While that is possible, the next run starts a little before the watermark. Once enough time has passed between two
+runs, it starts right after the watermark, and an idle run is one empty answer.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ PAGE_SIZE: Final = 1000
 LATE_COMMIT_S: Final = 120.0
 """Longer than any ServiceNow transaction that can write our records (60 s REST quota, ServiceNow §3)."""
 FUTURE: Final = timedelta(days=1)
-"""A record from further ahead than this does not move the watermark: whatever changes until then would stay unseen."""
+"""A record further in the future than this does not move the watermark: any change until then would go unseen."""
 CONFLICT_TRIES: Final = 5
 HALF_A_MINUTE_S: Final = 30.0
 BEFORE_OUR_FIRST_RECORD: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""Older than this product, where a read has to begin at some time."""
+"""A time before this product existed, for reads that need a time to begin at."""
 
 
 @dataclass(slots=True)
@@ -56,12 +56,12 @@ class SyncCounts:
     """What one run did.
 
     Attributes:
-        requests: Pages asked for.
+        requests: Pages requested.
         seen: Records that ServiceNow showed.
         applied: Tickets that changed here.
-        unknown: Records with our correlation id that no ticket here belongs to.
+        unknown: Records with our correlation id but without a ticket here.
         hidden: Pages on which ServiceNow showed nothing although more records follow.
-        complete: Whether the run came to the end before its deadline.
+        complete: Whether the run reached the end before its deadline.
     """
 
     requests: int = 0
@@ -73,7 +73,7 @@ class SyncCounts:
 
 
 def first_bound(state: SyncState, now: datetime) -> tuple[str | None, bool]:
-    """Return where a run begins: a bound for ``sys_updated_on`` and whether records of that second belong to it."""
+    """Return where a run begins: a bound for ``sys_updated_on`` and whether it includes records of that second."""
     watermark = time_of(state.watermark)
     if watermark is None:
         return None, True
@@ -104,8 +104,8 @@ def completed(state: SyncState, newest: str | None, started_at: datetime, ended_
 def sync_due_at(state: SyncState, now: datetime, interval_s: float) -> datetime:
     """Return when a run is due: now when asked for or interrupted, else an interval after the last one.
 
-    The timer comes once a minute: a run is due in whichever minute is nearest, so that an interval of a minute does not
-    become two.
+    The timer fires once a minute. A run is due in the nearest minute, so that an interval of one minute does not become
+    two.
     """
     interrupted = state.resume_at is not None or state.resume_after_ticket is not None
     last_started_at = believed(state.last_started_at, now)
@@ -120,10 +120,10 @@ def is_sync_due(state: SyncState, now: datetime, interval_s: float) -> bool:
 
 
 def place_to_resume(before: SyncState, now: datetime) -> Place:
-    """Return where a run begins that goes on with an interrupted one; the beginning when there is none.
+    """Return where to resume an interrupted run, or the beginning if no run was interrupted.
 
-    A record whose transaction was open at the interruption can show up behind the place later on. When that much time
-    has passed, the run begins a little earlier.
+    A record whose transaction was open at the interruption can show up later, before the place we reached. When enough
+    time has passed for that, the run begins a little earlier.
 
     Args:
         before: The state before this run began.
@@ -148,7 +148,7 @@ def latest_time(now: datetime) -> str:
 
 
 def next_bound(begins_at: str | None, reach: Reach, now: datetime) -> str | None:
-    """Return the upper bound of ``sys_updated_on`` for a query that begins there; None for no bound."""
+    """Return the upper bound of ``sys_updated_on`` for a query that begins at this time; None for no bound."""
     if reach.span is None:
         return None
     begin = time_of(begins_at) or BEFORE_OUR_FIRST_RECORD
@@ -156,7 +156,7 @@ def next_bound(begins_at: str | None, reach: Reach, now: datetime) -> str | None
 
 
 def by_ticket_id(records: Iterable[Record]) -> Mapping[str, Sequence[Record]]:
-    """Return the records that carry a correlation id of ours, by ticket id."""
+    """Return the records that carry one of our correlation ids, by ticket id."""
     found: dict[str, list[Record]] = {}
     for record in records:
         if (ticket_id := ticket_id_of(record.correlation_id or "")) is not None:
@@ -166,7 +166,7 @@ def by_ticket_id(records: Iterable[Record]) -> Mapping[str, Sequence[Record]]:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a run by time has come, also when it fails."""
+    """How far a run by time has come, even if it fails."""
 
     step: int
     place: Place
@@ -174,19 +174,19 @@ class _Progress:
 
     @classmethod
     def begin(cls, step: int, place: Place, now: datetime) -> _Progress:
-        """Return where a run begins; a record at which it goes on is the newest one seen so far."""
+        """Return where a run begins; if it resumes after a record, that is the newest one seen so far."""
         is_record = place.after is not None and place.after[1] != BEFORE_ANY_SYS_ID
         seen = place.after[0] if is_record and place.after is not None else ""
         return cls(step, place, seen if seen and seen <= latest_time(now) else None)
 
     def interrupted(self, state: SyncState, now: datetime) -> SyncState:
-        """Return the state from which the next run goes on."""
+        """Return the state from which the next run continues."""
         return with_step(replace(state, resume_at=self.place if self.place != Place() else None), self.step, now)
 
 
 @service
 class TicketSync:
-    """Brings the state of tickets back; see the module's description."""
+    """Copies the state of records to their tickets; see the module's description."""
 
     store: TicketStore
     records: TicketRecords
@@ -196,16 +196,16 @@ class TicketSync:
     async def run(
         self, connection: Connection, kept: OpenSyncState, *, deadline: datetime, follow_unlinked: bool = True
     ) -> SyncCounts:
-        """Apply what changed; when the deadline comes first, keep the place and go on from there next time.
+        """Apply what changed; when the deadline comes first, keep the place and continue from there next time.
 
         The caller has the connection's turn.
 
         Args:
-            kept: How far the synchronisation has come; changed also when it fails.
+            kept: How far the synchronisation has come; updated even if it fails.
             follow_unlinked: Whether there may be tickets that are followed by ``sys_id``.
 
         Raises:
-            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; what was applied stays applied.
+            TryLater, Reauthorize, FixConfiguration: ServiceNow failed or refused; what was applied stays applied.
         """
         started_at = self.clock()
         before = kept.state
@@ -234,9 +234,10 @@ class TicketSync:
         deadline: datetime,
         counts: SyncCounts,
     ) -> SyncState:
-        """Read by time; where ServiceNow cancels it, ask for less.
+        """Read by time; if ServiceNow cancels the read, ask for less.
 
-        No answer in time can mean as well that the instance hangs, and would be waited for again: the next run asks.
+        No answer in time can also mean that the instance hangs. Asking again would only wait again, so that is left to
+        the next run.
         """
         while True:
             try:
@@ -272,7 +273,7 @@ class TicketSync:
             counts.seen += len(page.records)
             counts.hidden += not page.records and page.next is not None
             await self.apply(connection, by_ticket_id(page.records), counts, first_answer=state.watermark is None)
-            # A record without a time, or with one from the future, is applied and moves nothing.
+            # A record without a time, or with one from the future, is applied but does not move the watermark.
             times = (each.updated_at_text for each in page.records)
             seen = [time for time in times if time and time <= latest]
             progress.newest = max([*seen, *filter(None, [progress.newest])], default=None)
@@ -290,7 +291,7 @@ class TicketSync:
     async def _unlinked(
         self, connection: Connection, begun: SyncState, ended: SyncState, deadline: datetime, counts: SyncCounts
     ) -> SyncState:
-        """Ask for the open tickets whose records have lost their correlation id, by their sys_id."""
+        """Ask by sys_id for the records of open tickets that have lost their correlation id."""
         after = begun.resume_after_ticket
         while True:
             tickets = await self.store.list_unlinked(connection.connection_id, limit=self.page_size, after=after)
@@ -310,7 +311,7 @@ class TicketSync:
     async def _by_id(
         self, connection: Connection, state: SyncState, started_at: datetime, deadline: datetime, counts: SyncCounts
     ) -> SyncState:
-        """Ask for every open ticket by its sys_id: for instances whose query rules forbid the one query."""
+        """Ask for the record of every open ticket by sys_id: the instance's query rules forbid the query by time."""
         after = state.resume_after_ticket
         while True:
             tickets = await self.store.list_tickets(
@@ -344,7 +345,7 @@ class TicketSync:
         await self.apply(connection, records, counts, first_answer=first_answer)
 
     async def _sees_none_of_ours(self, connection: Connection) -> bool:
-        """Whether the newest open tickets have no record that we may see: the hidden ones are ours, then."""
+        """Whether we may see no record of the newest open tickets: then the hidden records are ours."""
         tickets = await self.store.list_tickets(
             [connection.connection_id],
             TicketFilter(delivery=Delivery.DELIVERED, open_only=True),
@@ -367,8 +368,8 @@ class TicketSync:
 
         Args:
             records: By ticket id.
-            first_answer: Nothing is known of the instance yet, or not since the connection came back to it: what it
-                says now counts, also where its count is smaller than the one known.
+            first_answer: Nothing is known about the instance yet, or nothing since the connection came back to it.
+                What it says now counts, even where ``sys_mod_count`` is smaller than the one we know.
         """
         waiting = list(records)
         for _ in range(CONFLICT_TRIES):
@@ -393,7 +394,7 @@ class TicketSync:
 
 
 def _applied(ticket: Ticket, records: Sequence[Record], now: datetime, *, first_answer: bool) -> Ticket:
-    """Return the ticket with what its records say; one in delivery is left to its deliverer."""
+    """Return the ticket updated from its records; a ticket in delivery is left to its deliverer."""
     if ticket.delivery.status is Delivery.PENDING:
         return ticket
     for record in own_first(ticket, records):

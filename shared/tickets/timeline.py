@@ -11,13 +11,13 @@ from shared.errors import Failure
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 
 MAX_EVENTS: Final = 100
-"""How many events are kept: the first one and the newest."""
+"""Keep this many events: the first one and the newest."""
 MAX_DETAIL_LENGTH: Final = 500
-"""Characters of one detail; longer ones are cut."""
+"""Characters of one detail; longer ones are shortened."""
 
 
 def with_event(ticket: Ticket, kind: EventKind, at: datetime, **details: str | None) -> Ticket:
-    """Return the ticket with one more event; details that are None are left out."""
+    """Return the ticket with one more event, without the details that are None."""
     event = TimelineEvent(kind, at, {name: shortened(value) for name, value in details.items() if value is not None})
     timeline = (*ticket.timeline, event)
     if len(timeline) > MAX_EVENTS:
@@ -26,7 +26,7 @@ def with_event(ticket: Ticket, kind: EventKind, at: datetime, **details: str | N
 
 
 def details_of(failure: Failure) -> Mapping[str, str]:
-    """Return a failure as details of an event."""
+    """Return a failure as the details of an event."""
     return {"code": failure.code, **{name: _text(value) for name, value in failure.values.items()}}
 
 
@@ -35,5 +35,5 @@ def _text(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a detail as long as it may be."""
+    """Return a detail, shortened if it is too long."""
     return text if len(text) <= MAX_DETAIL_LENGTH else f"{text[: MAX_DETAIL_LENGTH - 1]}…"

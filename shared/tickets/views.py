@@ -44,7 +44,7 @@ class DeliveryView(View):
 
 
 class ServiceNowView(View):
-    """The record in ServiceNow, as it was when last seen."""
+    """The record in ServiceNow, as last seen."""
 
     sys_id: str
     number: str
@@ -68,23 +68,24 @@ class TicketView(View):
     name: str
     description: str
     priority: Priority
-    due_at: datetime | None = Field(description="ServiceNow's due date once delivered, the wanted one before.")
+    due_at: datetime | None = Field(description="ServiceNow's due date once delivered, the requested one before.")
     overdue: bool
     recommendation: Recommendation
     requester: Requester
     created_at: datetime
-    phase: Phase | None = Field(description="Null until the ticket stands in ServiceNow.")
+    phase: Phase | None = Field(description="Null until the ticket is in ServiceNow.")
     dormant: bool = Field(description="Its connection was removed or points to another instance; it is kept as it is.")
     delivery: DeliveryView
     servicenow: ServiceNowView | None
 
 
 class WarningView(View):
-    """What may be a mistake in a new ticket."""
+    """A possible mistake in a new ticket."""
 
     code: WarningCode = Field(
-        description="due_date_past: the due date was over when the ticket was created. recommendation_has_open_ticket: "
-        "another ticket of the connection with the same recommendation id, link or name is open."
+        description="due_date_past: the due date had passed when the ticket was created. "
+        "recommendation_has_open_ticket: another ticket of the connection with the same recommendation id, link or "
+        "name is open."
     )
     message: str
     next_step: str
@@ -92,9 +93,9 @@ class WarningView(View):
 
 
 class CreatedTicketView(TicketView):
-    """A ticket that was created, and what may be a mistake in it."""
+    """A ticket that was created, and possible mistakes in it."""
 
-    warnings: tuple[WarningView, ...] = Field(description="Nothing was refused because of them; empty as a rule.")
+    warnings: tuple[WarningView, ...] = Field(description="Usually empty. The ticket was created despite them.")
 
 
 class TicketDetailView(TicketView):
@@ -111,11 +112,11 @@ class TicketListView(View):
 
 
 class RetriedTicketView(View):
-    """What became of one ticket that was to be sent again."""
+    """The result of sending one ticket again."""
 
     ticket_id: str
     outcome: Resent = Field(
-        description="delivered: it is in ServiceNow. waiting: it is sent later, by itself. refused: ServiceNow "
+        description="delivered: it is in ServiceNow. waiting: it is sent later, automatically. refused: ServiceNow "
         "refused it again. not_sent: it was left as it is."
     )
     code: str | None = Field(description="Why it is not delivered.")
@@ -124,7 +125,7 @@ class RetriedTicketView(View):
 
 
 class RetryView(View):
-    """What became of the tickets that were to be sent again."""
+    """The result of sending tickets again."""
 
     delivered: int
     waiting: int
@@ -145,13 +146,13 @@ class KindSummaryView(View):
 
 
 class SummaryView(View):
-    """Counts per kind over the connections asked for."""
+    """Counts per kind, over the requested connections."""
 
     kinds: Mapping[TicketKind, KindSummaryView]
 
 
 def record_link(ticket: Ticket, connection: Connection | None) -> str | None:
-    """Return the address that opens the record in ServiceNow, or None before it is there."""
+    """Return the URL that opens the record in ServiceNow, or None while it has no record."""
     if ticket.record is None:
         return None
     instance = connection.instance if connection is not None and ticket.is_of(connection) else ticket.instance
@@ -167,7 +168,7 @@ def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, s
 
 
 def state_name(ticket: Ticket, connection: Connection | None) -> str | None:
-    """Return the state's name for people: the connection's own, ServiceNow's label, or the raw value."""
+    """Return the state's name for people: the connection's name, else ServiceNow's label, else the raw value."""
     if ticket.record is None:
         return None
     names = state_names(ticket, connection)
@@ -180,7 +181,7 @@ def is_dormant(ticket: Ticket, connection: Connection | None) -> bool:
 
 
 def ticket_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketView:
-    """Return what callers see in a list, in the words of a language."""
+    """Return what callers see of a ticket in a list, in the given language."""
     return TicketView(**_members(ticket, connection, now, t))
 
 
@@ -201,13 +202,13 @@ def created_ticket_view(
 
 
 def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketDetailView:
-    """Return what callers see of one ticket, in the words of a language."""
+    """Return what callers see of one ticket, in the given language."""
     timeline = tuple(replace(event, details=_event_details(event, t)) for event in ticket.timeline)
     return TicketDetailView(**_members(ticket, connection, now, t), timeline=timeline)
 
 
 def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> RetryView:
-    """Return what callers see of tickets that were sent again, in the words of a language."""
+    """Return what callers see of tickets that were sent again, in the given language."""
     counts = Counter(each.outcome for each in resent)
     return RetryView(
         **{outcome.value: counts[outcome] for outcome in Resent},
@@ -221,13 +222,13 @@ def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> Re
                 next_step=next_step,
             )
             for each in resent
-            for code, message, next_step in [_told(each.failure, t)]
+            for code, message, next_step in [_error_members(each.failure, t)]
         ),
     )
 
 
 def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
-    """Return the counts of several connections together."""
+    """Return the total counts of several connections."""
 
     def kind_view(kind: TicketKind) -> KindSummaryView:
         return KindSummaryView(
@@ -241,8 +242,8 @@ def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
     return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})
 
 
-def _told(failure: Failure | None, t: Language) -> tuple[str | None, str | None, str | None]:
-    """Return code, message and next step of a failure; None for what there is not."""
+def _error_members(failure: Failure | None, t: Language) -> tuple[str | None, str | None, str | None]:
+    """Return the code, message and next step of a failure; None for each that is missing."""
     if failure is None:
         return None, None, None
     words = words_of(failure, t)
@@ -256,7 +257,7 @@ def _event_details(event: TimelineEvent, t: Language) -> Mapping[str, str]:
 def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> dict[str, object]:
     content, progress, record = ticket.content, ticket.delivery, ticket.record
     link, name = record_link(ticket, connection), state_name(ticket, connection)
-    code, message, next_step = _told(progress.failure, t)
+    code, message, next_step = _error_members(progress.failure, t)
     return {
         "ticket_id": ticket.ticket_id,
         "connection_id": ticket.connection_id,

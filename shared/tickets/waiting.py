@@ -1,4 +1,4 @@
-"""What a pending ticket waits for: only some of it passes by itself."""
+"""What a pending ticket waits for; some of it needs a person."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class WaitsFor(StrEnum):
     """What has to happen before a pending ticket can be delivered."""
 
     ITS_TURN = "its_turn"
-    """Nothing: the connector delivers it within minutes, or says when it tries again."""
+    """The connector delivers it within minutes, or says when it tries again."""
     SERVICENOW = "servicenow"
-    """ServiceNow answers again; then the connector goes on by itself."""
+    """ServiceNow must answer again; then the connector continues automatically."""
     AUTHORIZATION = "authorization"
-    """An administrator authorizes the connection."""
+    """An administrator must authorize the connection."""
     OTHER_INSTANCE = "other_instance"
-    """The connection points to another instance than the ticket's."""
+    """The connection points to an instance other than the ticket's."""
     NOTHING = "nothing"
     """Its connection was removed, so it is not delivered."""
 

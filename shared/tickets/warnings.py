@@ -1,6 +1,6 @@
-"""What is worth a second look before a ticket is created, though nothing forbids it. Pure.
+"""Warnings about a ticket that is worth a second look before it is created. Pure.
 
-A person confirms it; a program reads it in the answer.
+A person confirms them; a program reads them in the answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from shared.tickets.model import Delivery, Ticket, TicketContent
 
 SHOWN_TICKETS: Final = 3
-"""How many open tickets of the same recommendation are named."""
+"""How many open tickets for the same recommendation a warning lists."""
 
 
 class WarningCode(StrEnum):
@@ -37,12 +37,12 @@ class TicketWarning:
 
     @property
     def keys(self) -> frozenset[str]:
-        """What somebody who accepts the warning has accepted."""
+        """What somebody accepts with this warning."""
         return frozenset({f"{self.code}:{each.ticket_id}" for each in self.tickets} or {self.code.value})
 
 
 def keys_of(warnings: Iterable[TicketWarning]) -> frozenset[str]:
-    """Return what somebody has accepted who accepts all of the warnings."""
+    """Return what somebody accepts with all of these warnings."""
     return frozenset(key for each in warnings for key in each.keys)
 
 
@@ -50,7 +50,7 @@ def warnings_about(ticket: Ticket, others: Sequence[Ticket]) -> Sequence[TicketW
     """Return the warnings about a ticket as it is created.
 
     Args:
-        others: Tickets of the same connection that may be of the same recommendation, newest first.
+        others: Tickets of the same connection that may be about the same recommendation, newest first.
     """
     warnings = []
     if ticket.content.due_at is not None and ticket.content.due_at < ticket.created_at:
@@ -63,7 +63,7 @@ def warnings_about(ticket: Ticket, others: Sequence[Ticket]) -> Sequence[TicketW
 
 
 def recommendation_keys(content: TicketContent) -> Sequence[str]:
-    """Return the hashes under which tickets of the same recommendation are found: of its id, its link and its name."""
+    """Return hashes of the recommendation's id, link and name, by which tickets about the same one are found."""
     named = {
         "id": content.recommendation.id,
         "link": content.recommendation.link,
@@ -73,14 +73,14 @@ def recommendation_keys(content: TicketContent) -> Sequence[str]:
 
 
 def _is_undone(ticket: Ticket) -> bool:
-    """Whether somebody still works on it, or will: it may be on its way to ServiceNow."""
+    """Whether somebody is working on it or will: it may be on its way to ServiceNow."""
     return ticket.is_open or ticket.delivery.status is Delivery.PENDING
 
 
 def _is_of_same_recommendation(one: TicketContent, other: TicketContent) -> bool:
     """Whether two tickets seem to be about the same recommendation.
 
-    A link often leads to a list of recommendations, so it says nothing where both have an id.
+    A link often leads to a list of recommendations, so it does not count when both have an id.
     """
     mine, theirs = one.recommendation, other.recommendation
     if _plain(one.name) == _plain(other.name):
