@@ -1,1 +1,1 @@
-"""The product: Microsoft 365 security recommendations as ServiceNow tickets, and their state back."""
+"""The product: turns Microsoft 365 security recommendations into ServiceNow tickets and follows their state."""

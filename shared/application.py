@@ -1,7 +1,7 @@
 """Puts the parts together: one application for each event loop.
 
-Clients keep connections open, and those belong to an event loop; the host's worker has one. Nothing here is state that
-another instance of the app would need.
+Clients keep network connections open, and these belong to an event loop; the host's worker has one loop. Nothing here
+is state that another instance of the app would need.
 """
 
 from __future__ import annotations
@@ -115,16 +115,16 @@ class Application:
         )
 
     async def aclose(self) -> None:
-        """Close every connection; only for a process that goes on without the application."""
+        """Close all network connections; only needed in a process that continues without the application."""
         await self.resources.aclose()
 
     async def summaries(self, connection_ids: Sequence[str]) -> Sequence[Summary]:
-        """Return the exact counts of each of the connections. Raises StorageUnavailable."""
+        """Return the exact counts of each connection. Raises StorageUnavailable."""
         return await asyncio.gather(*(self.tickets.get_summary(connection_id) for connection_id in connection_ids))
 
     @classmethod
     def build(cls, settings: Settings, credential: AsyncTokenCredential, clock: Clock = system_clock) -> Self:
-        """Put the parts together; nothing is sent yet. Raises SettingsInvalid when a setting cannot be used."""
+        """Put the parts together without sending anything. Raises SettingsInvalid if a setting cannot be used."""
         secrets = open_secrets(settings, credential, clock)
         tables = open_tables(settings, credential)
         outbound = Transport()
@@ -230,9 +230,9 @@ _applications: WeakKeyDictionary[asyncio.AbstractEventLoop, Application] = WeakK
 
 
 def application() -> Application:
-    """Return the application of the running event loop, built from the environment at its first call.
+    """Return the application of the running event loop; the first call builds it from the environment.
 
-    Raises SettingsInvalid when a setting is missing or cannot be used; the log names it.
+    Raises SettingsInvalid if a setting is missing or cannot be used; the log names it.
     """
     loop = asyncio.get_running_loop()
     found = _applications.get(loop)

@@ -1,4 +1,4 @@
-"""The time, as a thing that can be given to whoever needs it."""
+"""The time, as a function that can be passed to the code that needs it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ type Clock = Callable[[], datetime]
 
 
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
-"""The clocks of the app's instances may differ by so much."""
+"""How much the clocks of the app's instances may differ."""
 
 
 def believed(stored_at: datetime | None, now: datetime, *, ahead: timedelta = timedelta()) -> datetime | None:
-    """Return a stored time, or None when it is further ahead than anybody can have meant.
+    """Return a stored time, or None if it is too far in the future to be right.
 
-    An instance of the app whose clock was wrong for a while may have written it. Nobody may wait for such a time to
-    come: whoever reads it goes on as if nothing were stored.
+    An instance of the app whose clock was wrong for a while may have written it. The reader must not wait for such a
+    time, but continue as if nothing were stored.
 
     Args:
-        stored_at: The time, None when none is stored.
+        stored_at: The stored time, or None.
         now: The present time.
-        ahead: How far in the future such a time lies at most when it is written; nothing for a time that has passed.
+        ahead: How far in the future this time can be when it is written; zero for the time of a past event.
     """
     return None if stored_at is None or stored_at - now > ahead + CLOCKS_DIFFER else stored_at
 
 
 def system_clock() -> datetime:
-    """Return the present time, aware, in UTC."""
+    """Return the present time as an aware UTC datetime."""
     return datetime.now(UTC)
 
 
 def steady_clock_s() -> float:
-    """Return seconds by a clock that nobody sets; only differences between its readings mean anything."""
+    """Return the seconds of a monotonic clock; only differences between two readings have a meaning."""
     return time.monotonic()

@@ -1,6 +1,6 @@
-"""Every code of an error and of a fault in a request's body. Their words are in ``shared/words/translations``.
+"""The codes of all errors, and of all faults in a request's body. Their words are in ``shared/words/translations``.
 
-The type checker holds what is raised to these lists; tests hold the words and ``docs/api.md`` to them.
+The type checker allows only these codes to be raised; tests check that the words and ``docs/api.md`` have them all.
 """
 
 from __future__ import annotations
@@ -135,4 +135,4 @@ type OwnFaultCode = Literal[
     "too_long_for_servicenow",
     "unknown_time_zone",
 ]
-"""Faults of a value that our own rules find; the others have the codes that pydantic gives them."""
+"""Faults that our own rules find in a value; all other faults have pydantic's codes."""

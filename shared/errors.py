@@ -1,27 +1,27 @@
-"""Every error of the product, split by what a person has to do about it.
+"""Every error of the product, grouped by what a person has to do about it.
 
 ::
 
     ConnectorError
-    ├── TryLater                     nothing to do: it is tried again by itself
+    ├── TryLater                     nothing: the connector tries again
     │   ├── ServiceNowUnavailable        no answer, or an answer that is not the API's
     │   │   ├── InstanceBusy, InstanceHibernating, NoAnswerInTime, QuotaExceeded, AnswerIncomplete, AnswerTooLarge,
     │   │   │   AnswerEncoded, NoRoomForAnswer, NotTheApi
-    │   │   ├── OutcomeUnknown               a write was sent; whether it was carried out is not known
+    │   │   ├── OutcomeUnknown               a write was sent, but its outcome is not known
     │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
     │   └── StorageUnavailable           Table Storage or Key Vault did not answer
     │       └── RowUnreadable                a stored row makes no sense to this release
     ├── Reauthorize                  an administrator signs in to ServiceNow again
     ├── FixConfiguration             an administrator changes something, here or in ServiceNow
-    │   ├── AccessRefused                rights
-    │   │   ├── InstanceClosed               whatever is asked: IP filter, redirect, a page in front
+    │   ├── AccessRefused                rights are missing
+    │   │   ├── InstanceClosed               every request is refused: IP filter, redirect, another page
     │   │   │   └── AccessScopeMissing           the OAuth client's access scopes do not cover the API
     │   │   ├── InsufficientRights           access controls
-    │   │   ├── TableNotAvailable            the table is closed to web services, or there is none
-    │   │   ├── CrossScopeRefused            a table that is closed to other application scopes
-    │   │   ├── QueryRefused                 this way of searching
-    │   │   └── RecordsHidden                there are records, and none of them is shown
+    │   │   ├── TableNotAvailable            the table is closed to web services, or does not exist
+    │   │   ├── CrossScopeRefused            the table is closed to other application scopes
+    │   │   ├── QueryRefused                 this way of searching is refused
+    │   │   └── RecordsHidden                ServiceNow has records but shows none of them
     │   └── ValuesRefused                data policy, business rule
     │       └── MandatoryFieldsMissing       fields that the ticket does not have
     ├── FixRequest                   the caller changes the request
@@ -31,8 +31,8 @@
     │   └── IdempotencyKeyReused         the key belongs to another request
     └── OurBug                       somebody reads the log
 
-Each carries a stable ``code`` (:mod:`shared.error_codes`; the table is in ``docs/api.md``) and values: names and
-figures. Its words are said where people read them (:mod:`shared.words`). No value ever is a secret or a ticket's text.
+Each has a stable ``code`` (:mod:`shared.error_codes`; the table is in ``docs/api.md``) and values: names and figures.
+Its words are added where people read them (:mod:`shared.words`). No value is ever a secret or a ticket's text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Fault(TypedDict):
     Attributes:
         pointer: JSON pointer (RFC 6901) to the value.
         code: Our own (:data:`shared.error_codes.OwnFaultCode`) or pydantic's.
-        values: What the value has to keep to; never the value itself.
+        values: The limits that the value has to respect; never the value itself.
     """
 
     pointer: str
@@ -59,44 +59,44 @@ class Fault(TypedDict):
 
 
 class Values(TypedDict, total=False):
-    """Names and figures of an error, for its words and for whoever handles it.
+    """Names and figures of an error, for its words and for the code that handles it.
 
     Attributes:
-        variant: Which of several meanings of the code; some have words of their own.
-        reason: Code of the error behind this one; its values are among these, and its words part of this one's.
-        allowed_methods: Methods that the address answers.
-        answered_status: HTTP status that somebody else answered with.
+        variant: Which meaning of the code, if it has several; some variants have their own words.
+        reason: Code of the error behind this one; its values are included here, and its words in this one's.
+        allowed_methods: Methods that the address accepts.
+        answered_status: HTTP status of somebody else's answer.
         compared: Open tickets that were looked for.
-        connection_id: Connection of which the authorization has to begin again.
-        connection_ids: Connections of which the request has to name one.
-        correlation_id: The ticket's, as ServiceNow has it.
-        count: Faults of the body.
+        connection_id: Connection whose authorization has to begin again.
+        connection_ids: Connections; the request has to name one of them.
+        correlation_id: The ticket's correlation id in ServiceNow.
+        count: Number of faults in the body.
         ended_on: ISO date of the last day of the consent.
-        errors: The faults, as many as are listed.
-        expected: Media type that the body has to be declared as.
-        field: Field of ServiceNow that was asked for.
-        former_instance: Address that the instance is said to have had before.
+        errors: The first faults.
+        expected: The media type that the request has to declare.
+        field: ServiceNow field that was requested.
+        former_instance: Claimed former address of the instance.
         gone: Open tickets that were not found.
         instance: Address of the instance.
         integration_user: ServiceNow user who has to consent.
         kind: Kind of ticket.
         kinds: Kinds of ticket.
         limit: The most that is allowed.
-        log_out_first: ServiceNow has to sign its present user out before the authorization begins again.
-        names: What ServiceNow, or whoever answered, names: fields, a rule, a scope, an error.
+        log_out_first: Whether ServiceNow has to sign out its present user before the authorization begins again.
+        names: Names in the answer: fields, a rule, a scope, an error.
         parameter: Query parameter.
-        parameters: Query parameters that are known.
+        parameters: Known query parameters.
         portal: Portal of the recommendation.
         redirect_uri: Redirect address of the OAuth client.
-        roles: App roles of which one is needed.
+        roles: App roles; the caller needs one of them.
         signed_in_user: ServiceNow user who consented instead.
-        table: Table of ours.
-        ticket_id: The ticket that is kept.
-        ticket_ids: Tickets that are not there.
+        table: One of our own tables.
+        ticket_id: The ticket that was stored.
+        ticket_ids: Tickets that do not exist.
         too_long_by: Characters by which the description is too long.
         user: ServiceNow user concerned.
-        wanted: Roles that are missing in ServiceNow, as people read them.
-        choices: What a parameter may be.
+        wanted: Roles that are missing in ServiceNow, in a form for people.
+        choices: Allowed values of a parameter.
     """
 
     variant: str
@@ -138,12 +138,12 @@ class Values(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong, as it can be kept: a code and its values.
+    """What went wrong, in a form that can be stored: a code and its values.
 
     Attributes:
-        code: Of this release (:data:`shared.error_codes.Code`), or of another one that wrote the row.
+        code: A code of this release (:data:`shared.error_codes.Code`), or of another release that wrote the row.
         values: As :class:`Values`.
-        message, next_step: English words that another release stored with it; empty for a failure of this one.
+        message, next_step: English words that another release stored with it; empty for a failure of this release.
     """
 
     code: str
@@ -161,7 +161,7 @@ class ConnectorError(Exception):
     Attributes:
         failure: What went wrong.
         status: HTTP status of the answer when this error ends a request.
-        may_be_written: A write was sent and may have been carried out, so it must not be sent again before a look-up.
+        may_be_written: A write was sent and may have succeeded, so it must not be sent again without a look-up.
     """
 
     default_code: ClassVar[Code | None] = None
@@ -177,7 +177,7 @@ class ConnectorError(Exception):
 
     @classmethod
     def of(cls, failure: Failure) -> Self:
-        """Return the error for a failure that was kept, or of an error of another kind."""
+        """Return an error of this kind for a stored failure or for the failure of another error."""
         error = cls(cast("Code", failure.code))
         error.failure = failure
         error.args = (str(failure),)
@@ -195,7 +195,7 @@ class ConnectorError(Exception):
 
     @property
     def as_reason(self) -> Values:
-        """The values of an error that has this one behind it, or what is behind this one."""
+        """The values for an error that this one, or the reason behind this one, has caused."""
         return {**self.values, "reason": self.values.get("reason") or self.code}
 
 
@@ -203,7 +203,7 @@ class TryLater(ConnectorError):
     """Nobody has to do anything: the connector tries again.
 
     Attributes:
-        retry_after_s: Seconds the other side asked us to wait, when it did.
+        retry_after_s: Seconds that the other side asked us to wait, or None.
     """
 
     status = 503
@@ -228,13 +228,13 @@ class InstanceBusy(ServiceNowUnavailable):
 
 
 class InstanceHibernating(ServiceNowUnavailable):
-    """A developer instance sleeps; somebody has to wake it."""
+    """A developer instance is hibernating; somebody has to wake it."""
 
     default_code: ClassVar[Code | None] = "servicenow_hibernating"
 
 
 class NoAnswerInTime(ServiceNowUnavailable):
-    """ServiceNow did not answer in time: it hangs, or too much was asked for."""
+    """ServiceNow did not answer in time: it hangs, or we asked for too much."""
 
     default_code: ClassVar[Code | None] = "servicenow_timeout"
 
@@ -252,19 +252,19 @@ class AnswerIncomplete(ServiceNowUnavailable):
 
 
 class AnswerTooLarge(ServiceNowUnavailable):
-    """The answer was larger than one may be."""
+    """The answer was larger than we accept."""
 
     default_code: ClassVar[Code | None] = "answer_too_large"
 
 
 class AnswerEncoded(ServiceNowUnavailable):
-    """The answer was encoded in a way that nobody asked for."""
+    """The answer was encoded in a way that we did not ask for."""
 
     default_code: ClassVar[Code | None] = "answer_encoded"
 
 
 class NoRoomForAnswer(ServiceNowUnavailable):
-    """The answer is large, and the connector was still reading others."""
+    """The answer is large, and the connector was still reading other large ones."""
 
     default_code: ClassVar[Code | None] = "connector_busy"
 
@@ -276,14 +276,14 @@ class NotTheApi(ServiceNowUnavailable):
 
 
 class OutcomeUnknown(ServiceNowUnavailable):
-    """A write was sent and its outcome is not known: it must not be repeated before a look-up."""
+    """A write was sent and its outcome is not known: it must not be repeated without a look-up."""
 
     default_code: ClassVar[Code | None] = "outcome_unknown"
     may_be_written = True
 
 
 class AccessTokenRefused(ServiceNowUnavailable):
-    """The API does not accept the access token. This says nothing about the consent: another token may do."""
+    """The API does not accept the access token. This says nothing about the consent: another token may be accepted."""
 
     default_code: ClassVar[Code | None] = "access_token_refused"
 
@@ -293,7 +293,7 @@ class AccessTokenRefused(ServiceNowUnavailable):
 
 
 class NewAccessTokenRefused(AccessTokenRefused):
-    """The API does not accept the access token that ServiceNow has just given either."""
+    """The API does not even accept an access token that ServiceNow has just issued."""
 
     default_code: ClassVar[Code | None] = "new_access_token_refused"
 
@@ -311,13 +311,13 @@ class StorageUnavailable(TryLater):
 
 
 class RowUnreadable(StorageUnavailable):
-    """A stored row makes no sense to this release; a later one may be able to read it."""
+    """A stored row cannot be read by this release; a later one may be able to read it."""
 
     default_code: ClassVar[Code | None] = "row_unreadable"
 
 
 class Reauthorize(ConnectorError):
-    """The token endpoint no longer accepts the consent; an administrator authorizes the connection again."""
+    """The token endpoint no longer accepts the consent; an administrator must authorize the connection again."""
 
     default_code: ClassVar[Code | None] = "reauthorization_required"
     status = 409
@@ -336,7 +336,7 @@ class AccessRefused(FixConfiguration):
 
 
 class InstanceClosed(AccessRefused):
-    """The way to the API is closed whatever is asked; this says nothing about the one request that met it."""
+    """The instance refuses every request to the API; this says nothing about the request that was refused."""
 
     def __init__(self, code: Code | None = None, *, writing: bool = False, **values: Unpack[Values]) -> None:
         super().__init__(code, **values)
@@ -368,13 +368,13 @@ class CrossScopeRefused(AccessRefused):
 
 
 class QueryRefused(AccessRefused):
-    """ServiceNow does not let the integration user search in this way; another way may work."""
+    """ServiceNow does not let the integration user search like this; another way may work."""
 
     default_code: ClassVar[Code | None] = "query_refused"
 
 
 class RecordsHidden(AccessRefused):
-    """ServiceNow has records that belong to the answer and shows none of them."""
+    """ServiceNow has records that belong in the answer but shows none of them."""
 
     default_code: ClassVar[Code | None] = "records_not_visible"
 
@@ -387,7 +387,7 @@ class ValuesRefused(FixConfiguration):
 
 
 class MandatoryFieldsMissing(ValuesRefused):
-    """ServiceNow demands fields that the record does not have."""
+    """ServiceNow requires fields that the record does not have."""
 
     default_code: ClassVar[Code | None] = "mandatory_fields_missing"
 
@@ -427,6 +427,6 @@ class IdempotencyKeyReused(FixRequest):
 
 
 class OurBug(ConnectorError):
-    """Something that should not happen; the log holds the details."""
+    """Something that should not happen; the log has the details."""
 
     default_code: ClassVar[Code | None] = "internal_error"

@@ -1,4 +1,4 @@
-"""The log: one JSON object per line, one event name per thing that happens.
+"""The log: one JSON object per line, one event name for each kind of event.
 
 Fields are ids, counts, codes, durations. Never a secret, never a ticket's text, never a person's name.
 The names are in ``docs/operations.md``; alerts and the workbook read them.
@@ -33,12 +33,12 @@ def log_context(**fields: object) -> Iterator[None]:
 
 
 def fields_in_context() -> Mapping[str, Plain]:
-    """Return the fields that every event logged here carries."""
+    """Return the fields of every event logged in this context."""
     return _plain_fields(_context.get({}))
 
 
 def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> None:
-    """Log one event; fields that are None are left out."""
+    """Log one event, without the fields that are None."""
     if not _logger.isEnabledFor(level):
         return
     line = _plain_fields({"event": event, **_context.get({}), **fields})
@@ -46,7 +46,7 @@ def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> Non
 
 
 def log_bug(event: str, error: BaseException, **fields: object) -> None:
-    """Log an exception that nobody expected: its type and its place, but not its text, which could hold anything."""
+    """Log an unexpected exception: its type and its place, but not its text, which could contain anything."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""The faults of a request's body, by their places and codes."""
+"""The faults in a request's body, by place and code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.error_codes import Code, OwnFaultCode
 from shared.errors import Fault, FixRequest
 
 MAX_FAULTS: Final = 20
-"""At most this number of faults of one request is listed."""
+"""List at most this many faults of one request."""
 MAX_NAME_SHOWN: Final = 100
 
 _OF_A_NAME: Final = "[key]"
-"""Ends pydantic's place of a member whose name is at fault."""
+"""Ends pydantic's location of a member whose name is wrong."""
 _VALUES: Final = ("expected", "ge", "le", "limit", "max_length", "min_length", "pattern")
-"""What pydantic says of a rule, without anything of the value that broke it."""
+"""The parts of pydantic's context that describe the rule, not the value that broke it."""
 
 _SAME_RULE: Final[Mapping[str, str]] = {
     "dataclass_type": "model_type",
@@ -28,10 +28,10 @@ _SAME_RULE: Final[Mapping[str, str]] = {
 
 
 def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
-    """Return the error by which a validator of ours refuses a value.
+    """Return the error with which our validators refuse a value.
 
     Args:
-        values: What the value has to keep to.
+        values: The limits that the value has to respect.
     """
     return PydanticCustomError(code, code, values)
 
@@ -40,7 +40,7 @@ def read_body[Model: BaseModel](refusal: Code, model: type[Model], body: object)
     """Read a request's body from its JSON value.
 
     Raises:
-        FixRequest: 422 with this code, and one entry for each fault; the values themselves are not repeated.
+        FixRequest: 422 with this code, and one entry for each fault, which does not repeat the value.
     """
     try:
         return model.model_validate(body)
@@ -69,6 +69,6 @@ def _rule(context: Mapping[str, object]) -> Mapping[str, str | int]:
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:
-    """Return a place in a JSON document as a JSON pointer (RFC 6901); an over-long member name is cut."""
+    """Return a place in a JSON document as a JSON pointer (RFC 6901); long member names are shortened."""
     names = (str(name)[:MAX_NAME_SHOWN].replace("~", "~0").replace("/", "~1") for name in place if name != _OF_A_NAME)
     return "".join(f"/{name}" for name in names)

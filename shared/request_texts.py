@@ -1,4 +1,4 @@
-"""Texts that callers send: what they may hold, and how they are kept."""
+"""Texts that callers send: what they may contain, and how they are normalised."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LinkText = Annotated[
 EmailText = Annotated[
     Line, Field(max_length=100, pattern=EMAIL), WithJsonSchema({"type": "string", "maxLength": 100, "pattern": EMAIL})
 ]
-"""pydantic leaves the pattern out of the JSON schema of a named type; so the schema is given as well."""
+"""pydantic leaves the pattern out of the JSON schema of a named type, so we give the schema as well."""
 
 type Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
 SysId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

@@ -1,4 +1,4 @@
-"""A value that must not be seen."""
+"""A value that must not be shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret text: it shows as ``***`` everywhere, and only :meth:`reveal` gives the text."""
+    """A secret text: it appears as ``***`` everywhere, and only :meth:`reveal` returns the text."""
 
     _text: str = field(repr=False)
 

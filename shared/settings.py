@@ -20,11 +20,11 @@ type CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
 class SettingsInvalid(FixConfiguration):
-    """The app cannot do anything before an operator corrects its settings.
+    """The app cannot work until an operator corrects its settings.
 
     Attributes:
-        faults: What is wrong with each setting, without its value. Only the log says it: without settings nobody can
-            tell who is calling.
+        faults: What is wrong with each setting, without its value. Only the log shows it: without settings, we cannot
+            know who is calling.
     """
 
     default_code: ClassVar[Code | None] = "settings_invalid"
@@ -39,9 +39,9 @@ class SettingsInvalid(FixConfiguration):
 
 
 class Settings(BaseModel):
-    """What an operator sets; ``docs/operations.md`` explains each name.
+    """The settings of an operator; ``docs/operations.md`` explains each of them.
 
-    The environment name is the field's alias. An empty value means "not set".
+    The name in the environment is the field's alias. An empty value means "not set".
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -75,7 +75,7 @@ class Settings(BaseModel):
 
     @property
     def secret_lifetime(self) -> timedelta:
-        """How long a version of a secret in Key Vault lives at most."""
+        """The maximum life of a version of a secret in Key Vault."""
         return timedelta(days=self.secret_lifetime_days)
 
     @property
@@ -85,4 +85,4 @@ class Settings(BaseModel):
 
 
 SETTING_NAMES: tuple[str, ...] = tuple(str(field.alias) for field in Settings.model_fields.values())
-"""Every environment name that the product reads."""
+"""All environment variables that the product reads."""

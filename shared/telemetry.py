@@ -1,13 +1,13 @@
-"""Metrics and traces by OpenTelemetry's API, with no weight while it is off.
+"""Metrics and traces through OpenTelemetry's API, at no cost while it is off.
 
 An operator switches OpenTelemetry on for the Functions worker (``docs/operations.md``). The worker then imports it
-before it indexes the app, and nobody else does so early: whether it is imported by now is the switch, and while it is
-not, nothing here imports it. The worker also makes the incoming ``traceparent`` of each invocation the current context,
-so that the spans of an invocation hang below the request that the host records.
+before it indexes the app, and nothing else imports it so early. So OpenTelemetry is on if it is already imported;
+otherwise nothing here imports it. The worker also makes the incoming ``traceparent`` of each invocation the current
+context, so that the spans of an invocation are children of the request that the host records.
 
 Attributes obey the rule of the log: ids, counts, codes, durations; never a secret, a ticket's text or a person's name.
-A span carries what :func:`shared.log.log_context` says where it begins; a metric carries the connection id of it.
-A ticket that is delivered by a later run has a trace of its own there; its ticket id is in both.
+A span has the fields of the :func:`shared.log.log_context` in which it begins; a metric has the connection id from it.
+If a later run delivers a ticket, that run has its own trace; the ticket id is in both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 SCOPE: Final = "servicenow-tickets"
-"""The instrumentation scope of everything that is recorded here."""
+"""The instrumentation scope of everything recorded here."""
 SUPPRESSED: Final = "suppress_instrumentation"
 """The key that silences OpenTelemetry's instrumentations of libraries."""
 DURATIONS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
@@ -36,7 +36,7 @@ DURATIONS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0,
 
 
 class Instrument(Enum):
-    """How the values of a metric are put together."""
+    """How the values of a metric are combined."""
 
     SUM = "sum"
     DISTRIBUTION = "distribution"
@@ -57,7 +57,7 @@ class Metric:
     description: str
 
     def record(self, value: float = 1, **attributes: str) -> None:
-        """Record one value; attributes have few values, so never a ticket's id."""
+        """Record one value. An attribute may only have few different values, so it is never a ticket's id."""
         if _recorder is not None:
             connection_id = fields_in_context().get("connection_id")
             connection = {} if connection_id is None else {"connection_id": connection_id}
@@ -91,7 +91,7 @@ class Span(Protocol):
     """A piece of work within a trace."""
 
     def note(self, **attributes: Plain | None) -> None:
-        """Add attributes; those that are None are left out."""
+        """Add attributes, without those that are None."""
         ...
 
     def failed(self, code: str) -> None:
@@ -116,9 +116,9 @@ def span(name: str, *, to: str | None = None) -> Iterator[Span]:
     """Make the block a span of the current trace; an exception that leaves the block marks it as failed.
 
     Args:
-        name: What is done; one of few names.
-        to: The service that is called, when the block is one request to it. Spans of libraries below are suppressed
-            then: they would carry the whole address, and some of ours contain an e-mail address.
+        name: What the block does; one of a few names.
+        to: The service, if the block is one request to it. Spans of the libraries below are then suppressed: they
+            would contain the whole URL, and some of ours contain an e-mail address.
     """
     if _recorder is None:
         yield _NOTHING
@@ -128,14 +128,14 @@ def span(name: str, *, to: str | None = None) -> Iterator[Span]:
 
 
 def record_with(recorder: Recorder | None) -> Recorder | None:
-    """Send metrics and spans there from now on, None for nowhere; returns where they went until now."""
+    """Send metrics and spans to this recorder from now on, or nowhere; return the previous recorder."""
     global _recorder
     before, _recorder = _recorder, recorder
     return before
 
 
 class OpenTelemetryRecorder:
-    """Records by OpenTelemetry's API, for whichever SDK the process has configured."""
+    """Records through OpenTelemetry's API, with the SDK that the process has configured."""
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self._tracer = tracer
@@ -153,14 +153,14 @@ class OpenTelemetryRecorder:
         """See :class:`Recorder`."""
         from opentelemetry import context, trace
 
-        # INTERNAL, not SERVER: the request itself is recorded by the host, and would be counted twice.
+        # INTERNAL, not SERVER: the host records the request itself, so it would be counted twice.
         kind = trace.SpanKind.INTERNAL if to is None else trace.SpanKind.CLIENT
         peer = {} if to is None else {"peer.service": to}
         with self._tracer.start_as_current_span(
             name,
             kind=kind,
             attributes={**attributes, **peer},
-            # The text of an exception could hold anything.
+            # The text of an exception could contain anything.
             record_exception=False,
             set_status_on_exception=False,
         ) as begun:

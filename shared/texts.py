@@ -1,4 +1,4 @@
-"""Texts from outside, made fit to store, to show and to compare."""
+"""Texts from outside, cleaned to be stored, shown and compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from typing import Final
 
 DIRECTION_CONTROLS: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""The characters with the Unicode property Bidi_Control: nobody sees them, and they rearrange what people see."""
+"""The characters with the Unicode property Bidi_Control: they are invisible and rearrange what people see."""
 _DIRECTION: Final = re.compile(f"[{DIRECTION_CONTROLS}]")
 _BREAKS: Final = re.compile("[\\s\x00-\x1f\x7f-\x9f]+")
 
@@ -38,14 +38,14 @@ _LOOKALIKES: Final = {
     "3": "ЗзƷʒӠӡ",
     "6": "бƃ",
 }
-"""Letters of other scripts, and of other styles that normalisation leaves alone, by the letter that they look like."""
+"""Letters of other scripts, and of styles that normalisation does not change, by the letter that they look like."""
 _BY_LETTER: Final = str.maketrans({seen: letter for letter, others in _LOOKALIKES.items() for seen in others})
 _SYMBOLS: Final = {
     start + number: letter
     for start in (0x1F150, 0x1F170, 0x1F1E6)
     for number, letter in enumerate(string.ascii_lowercase)
 }
-"""Letters in filled circles and squares, and those of flags."""
+"""Letters in filled circles and squares, and letters of flags."""
 _ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _SAME: Final = str.maketrans("i105", "llos")
 
@@ -54,7 +54,7 @@ def one_line(text: str, max_length: int | None = None) -> str:
     """Return a text as one line: no control or bidirectional character, single spaces, no half of an emoji.
 
     Args:
-        max_length: Characters; what is longer is cut, and ends in an ellipsis.
+        max_length: In characters; a longer text is cut and ends with an ellipsis.
     """
     whole = text.encode(errors="replace").decode()
     line = _BREAKS.sub(" ", without_direction(whole)).strip()
@@ -64,7 +64,7 @@ def one_line(text: str, max_length: int | None = None) -> str:
 
 
 def printable_line(text: str) -> str:
-    """Return a text as one line of characters that can be seen: nothing invisible, unassigned or of private use."""
+    """Return a text as one line of visible characters: none that are invisible, unassigned or for private use."""
     return one_line("".join(character for character in text if character.isprintable() or _BREAKS.match(character)))
 
 
@@ -74,10 +74,10 @@ def without_direction(text: str) -> str:
 
 
 def ascii_lower(text: str) -> str:
-    """Return a text in small letters as far as they are ASCII, to compare the names of accounts.
+    """Return a text with its ASCII letters in lower case, to compare account names.
 
-    Lower case and case folding in Unicode make one text of accounts that are two: the Kelvin sign becomes ``k``, and
-    ``ß`` the same as ``ss``.
+    Unicode's lower case and case folding make two different names equal: the Kelvin sign becomes ``k``, and ``ß``
+    equals ``ss``.
     """
     return text.translate(_ASCII_LOWER)
 
@@ -88,10 +88,10 @@ def utf16_length(text: str) -> int:
 
 
 def skeleton(text: str) -> str:
-    """Return what is left of a text for an eye that does not look closely: two that look alike have the same.
+    """Return the shape of a text at a quick glance: two texts that look alike have the same skeleton.
 
-    Case, accents, blanks, punctuation and what cannot be seen count for nothing; letters of other scripts and styles
-    stand for the Latin ones that they look like.
+    It has no case, accents, blanks, punctuation or invisible characters, and Latin letters in place of the letters of
+    other scripts and styles that look like them.
     """
     plain = unicodedata.normalize("NFKD", text).translate(_SYMBOLS).translate(_BY_LETTER).casefold()
     letters = "".join(character for character in plain if character.isalnum())

@@ -9,6 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class View(BaseModel):
-    """An answer, or a part of one."""
+    """An answer or a part of one."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)

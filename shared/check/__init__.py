@@ -1,1 +1,1 @@
-"""The connection check: looks at a connection and its tickets, from above both."""
+"""The connection check: looks at a connection and its tickets, so it may import both."""

@@ -1,6 +1,6 @@
-"""What a connection check can find: every check, and every reason with the outcome it stands for.
+"""What a connection check can find: every check, and every reason with its outcome.
 
-A finding carries names and figures only. Its words are in the translations, under ``check.<topic>.<reason>.…``.
+A finding has only names and figures. Its words are in the translations, under ``check.<topic>.<reason>.…``.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class CheckName(StrEnum):
 
     @property
     def kind(self) -> TicketKind | None:
-        """The kind of ticket that the check is about, None for the others."""
+        """The kind of ticket that the check is about, or None."""
         return next((kind for kind in TicketKind if self.endswith(f"_{kind}")), None)
 
     @property
     def topic(self) -> str:
-        """What it has in common with the same check of another kind: ``read_incident`` is about ``read``."""
+        """The name without the kind: ``read`` for ``read_incident``."""
         return self.value if self.kind is None else self.removesuffix(f"_{self.kind}")
 
     @classmethod
     def about(cls, topic: str, kind: TicketKind) -> CheckName:
-        """Return the check of a topic for a kind."""
+        """Return the check for a topic and a kind."""
         return cls(f"{topic}_{kind}")
 
 
@@ -76,7 +76,7 @@ ANY_CHECK: Final[Mapping[str, Outcome]] = {
     "too_slow": _UNKNOWN,
     "unexpected": _UNKNOWN,
 }
-"""Reasons that every check can have: what it needs was not there, or no usable answer came."""
+"""Reasons that every check can have: something that it needs was missing, or there was no usable answer."""
 
 REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "reachable": {
@@ -172,7 +172,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "not_synchronised": _FAILED,
     },
 }
-"""Reasons by topic, beside those of every check."""
+"""Reasons by topic, in addition to :data:`ANY_CHECK`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +180,9 @@ class Finding:
     """What a check found.
 
     Attributes:
-        reason: One of :data:`REASONS` of the check's topic, or of :data:`ANY_CHECK`.
+        reason: One of the :data:`REASONS` of the check's topic, or one of :data:`ANY_CHECK`.
         values: Names and figures for the words; never a secret or a ticket's text.
-        problem: What ServiceNow, or our storage, answered, where the words say it.
+        problem: The failure that ServiceNow or our storage answered with, if the words mention it.
     """
 
     check: CheckName

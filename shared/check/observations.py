@@ -33,8 +33,8 @@ class Greeting:
     """The answer to a call without credentials.
 
     Attributes:
-        status: HTTP status, None when nothing answered.
-        ahead_s: Seconds by which the instance's clock is ahead of ours; None when its answer had no time.
+        status: HTTP status, or None if nothing answered.
+        ahead_s: How far the instance's clock is ahead of ours, in seconds; None if its answer had no time.
     """
 
     reach: Reach
@@ -43,12 +43,12 @@ class Greeting:
 
 
 class SignIn(StrEnum):
-    """Where the authorization address leads a browser in which nobody is signed in (ServiceNow §1.2, §1.3)."""
+    """Where the authorization URL takes a browser in which nobody is signed in (ServiceNow §1.2, §1.3)."""
 
     LOGIN_FORM = "login_form"
     """The instance's own form for user name and password."""
     ELSEWHERE = "elsewhere"
-    """Some other page: that of an identity provider."""
+    """Another page: that of an identity provider."""
     CLIENT_UNKNOWN = "client_unknown"
     REDIRECT_REFUSED = "redirect_refused"
     OTHER_ERROR = "other_error"
@@ -56,7 +56,7 @@ class SignIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignInPage:
-    """The page on which a browser ends.
+    """The page that a browser ends up on.
 
     Attributes:
         address: Its address without parameters.
@@ -110,7 +110,7 @@ class MarkedRecord:
     """A record made by a dry run.
 
     Attributes:
-        texts_kept: Whether it has the texts that were sent; None when that was not seen.
+        texts_kept: Whether it has the texts that were sent; None if we did not see them.
     """
 
     sys_id: str
@@ -120,10 +120,10 @@ class MarkedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivered ticket: the id we proposed, and the record's own.
+    """A delivered ticket: the id that we proposed, and the record's own id.
 
     Attributes:
-        texts_kept: Whether its texts were kept as they were sent, as far as anybody noticed.
+        texts_kept: Whether ServiceNow kept its texts as they were sent; True if nobody noticed a loss.
     """
 
     kind: TicketKind
@@ -137,10 +137,10 @@ class TicketFacts:
     """What our own store says about a connection's tickets.
 
     Attributes:
-        pending: Tickets that wait to be delivered.
-        pending_since_at: When the oldest of them was created; None when none waits.
-        failed: Tickets that ServiceNow refused.
-        delivered: Newest delivered tickets whose records should still be there.
+        pending: Number of tickets waiting to be delivered.
+        pending_since_at: When the oldest of them was created; None if none is waiting.
+        failed: Number of tickets that ServiceNow refused.
+        delivered: Newest delivered tickets whose records should still exist.
         last_sync_at: Start of the last complete synchronisation.
     """
 
@@ -152,7 +152,7 @@ class TicketFacts:
 
 
 class InstanceProbe(RecordVisibility, Protocol):
-    """Looks at an instance. What is not said otherwise raises as every call of the REST API does."""
+    """Looks at an instance. Unless stated otherwise, a method raises what every call of the REST API raises."""
 
     def with_token(self, token: Secret) -> InstanceProbe:
         """Return the probe that looks with this access token."""
@@ -163,11 +163,11 @@ class InstanceProbe(RecordVisibility, Protocol):
         ...
 
     async def sign_in_page(self, authorization_url: str) -> SignInPage:
-        """Go where the authorization address leads, within the instance."""
+        """Follow the authorization URL within the instance."""
         ...
 
     async def serves_tokens(self, instance: str) -> bool:
-        """Return whether the token endpoint answers as one, to a request that it has to refuse."""
+        """Return whether the token endpoint answers like one to a request that it has to refuse."""
         ...
 
     async def rate_limit(self, connection: Connection) -> RateLimit:
@@ -175,23 +175,23 @@ class InstanceProbe(RecordVisibility, Protocol):
         ...
 
     async def client_record(self, connection: Connection, client_id: str) -> ClientRecord | None:
-        """Return the OAuth client's entry, None when it is not shown."""
+        """Return the OAuth client's entry, or None if it is not shown."""
         ...
 
     async def registry_table(self, connection: Connection) -> RegistryTable | None:
-        """Return the table settings of ``oauth_entity``, None when they are not shown."""
+        """Return the table settings of ``oauth_entity``, or None if they are not shown."""
         ...
 
     async def account(self, connection: Connection, user_sys_id: str) -> Account | None:
-        """Return the account's own record, None when it is not shown."""
+        """Return the account's own record, or None if it is not shown."""
         ...
 
     async def query_by_time(self, connection: Connection) -> None:
-        """Ask the parent table as the synchronisation does: by range and sort on ``sys_updated_on``."""
+        """Query the parent table as the synchronisation does: by range and sort on ``sys_updated_on``."""
         ...
 
     async def read_kind(self, connection: Connection, kind: TicketKind) -> None:
-        """Ask the kind's own table as the delivery does."""
+        """Query the kind's own table as the delivery does."""
         ...
 
     async def may_read_choices(self, connection: Connection, kind: TicketKind) -> bool:
@@ -199,13 +199,13 @@ class InstanceProbe(RecordVisibility, Protocol):
         ...
 
     async def release(self, connection: Connection) -> str | None:
-        """Return the name of the release in lower case, such as ``xanadu``; None when it is not shown."""
+        """Return the name of the release in lower case, such as ``xanadu``; None if it is not shown."""
         ...
 
     async def create_marked(
         self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
     ) -> MarkedRecord:
-        """Create a record that says that it belongs to a dry run and that the synchronisation passes over.
+        """Create a record that is marked as a dry run's and that the synchronisation ignores.
 
         Raises:
             OutcomeUnknown: It may or may not have been written.
@@ -213,9 +213,9 @@ class InstanceProbe(RecordVisibility, Protocol):
         ...
 
     async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
-        """Return the dry run's record for which that sys_id was proposed, None when there is none to be seen."""
+        """Return the dry run's record for which this sys_id was proposed, or None if we see none."""
         ...
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
-        """Cancel the record; return whether it is certainly closed now."""
+        """Cancel the record; return whether it is now certainly closed."""
         ...

@@ -1,4 +1,4 @@
-"""The rules of a connection check: from what was observed to what it means. Pure."""
+"""The rules of a connection check: what the observations mean. Pure."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from shared.errors import (
 CONSENT_ENDS_SOON_DAYS: Final = 14
 CLOCK_TOLERANCE_S: Final = 120.0
 SPARE_REQUESTS_PER_HOUR: Final = 60
-"""What creating tickets, reading them back and checks need beside the synchronisation."""
+"""The requests for creating tickets, reading them back and checks, besides the synchronisation."""
 SYNC_LATE: Final = timedelta(minutes=15)
 WAITING_LATE: Final = timedelta(minutes=15)
-"""A ticket that waits longer has met more than a bad minute."""
+"""If a ticket waits longer than this, the problem is more than a short one."""
 OLD_RELEASES: Final = frozenset(
     {"aspen", "berlin", "calgary", "dublin", "eureka", "fuji", "geneva", "helsinki", "istanbul", "jakarta"}
 )
-"""Releases before Kingston. ServiceNow goes through the alphabet more than once, so the letter is not enough."""
+"""Releases before Kingston. ServiceNow uses the alphabet more than once, so the first letter is not enough."""
 
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
 
@@ -56,8 +56,8 @@ class Unobserved:
     """Why something could not be observed.
 
     Attributes:
-        reason: One of the reasons of every check.
-        error: What ServiceNow, or our storage, answered; None when nothing did.
+        reason: One of :data:`shared.check.findings.ANY_CHECK`.
+        error: The answer of ServiceNow or our storage; None if there was none.
     """
 
     reason: str
@@ -69,11 +69,11 @@ type Observed[Value] = Value | Unobserved
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What became of a dry run for one kind.
+    """The result of a dry run for one kind.
 
     Attributes:
-        created: The record; None when it was not created, or nobody knows.
-        seen: Whether the integration user sees the record through the parent table; None when that is not known.
+        created: The record; None if nobody knows whether it was created.
+        seen: Whether the integration user sees the record through the parent table.
         closed: Whether the record is certainly closed again.
     """
 
@@ -84,7 +84,7 @@ class DryRun:
 
 
 def awaits_consent(connection: Connection) -> bool:
-    """Whether there is no consent whose tokens could be used."""
+    """Whether the connection has no consent with usable tokens."""
     if connection.last_error is not None and connection.last_error.code in _NEEDS_CONSENT_FOR:
         return True
     return not connection.ever_consented or connection.is_removed
@@ -103,7 +103,7 @@ def reachable(greeting: Greeting, connection: Connection) -> Finding:
 
 
 def ip_filtering(greeting: Greeting, egress_addresses: Sequence[str]) -> Finding:
-    """Whether our address is let in."""
+    """Whether ServiceNow lets our address in."""
     match greeting.reach:
         case Reach.API:
             return finding(CheckName.IP_FILTERING, "passed")
@@ -123,11 +123,11 @@ def clock(greeting: Greeting) -> Finding:
 
 
 def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | None) -> Finding:
-    """What the token endpoint does.
+    """Whether the token endpoint works.
 
     Args:
-        refreshed: What a refresh of the access token came to; None when there is no consent to refresh.
-        serves: Whether it answers as a token endpoint; asked only when there is nothing to refresh.
+        refreshed: The result of refreshing the access token; None if there is no consent to refresh.
+        serves: Whether it answers like a token endpoint; only checked if there is nothing to refresh.
     """
     name = CheckName.TOKEN_ENDPOINT
     match refreshed:
@@ -155,12 +155,12 @@ def oauth_client(
     connection: Connection,
     redirect_uri: str,
 ) -> Finding:
-    """Whether the OAuth client is known, alive and set up as it has to be.
+    """Whether the OAuth client is known, active and set up correctly.
 
     Args:
-        record: Its entry; None when there is no access to ask with.
-        page: Where its authorization address leads.
-        token_given: Whether the token endpoint has just given it a token.
+        record: Its entry; None if we have no access token to ask for it.
+        page: Where its authorization URL leads.
+        token_given: Whether the token endpoint has just issued a token to it.
     """
     name = CheckName.OAUTH_CLIENT
     leads_to = page.leads_to if isinstance(page, SignInPage) else None
@@ -184,7 +184,7 @@ def oauth_client(
 
 
 def application_registry(table: Observed[RegistryTable | None]) -> Finding:
-    """Whether applications may read the OAuth clients, as on an instance that nobody customised."""
+    """Whether applications may read the OAuth clients, as they may on an instance that nobody has customised."""
     name = CheckName.APPLICATION_REGISTRY
     match table:
         case RegistryTable(from_all_scopes=False) | RegistryTable(can_read=False):
@@ -213,7 +213,7 @@ def consent(connection: Connection, now: datetime) -> Finding:
 
 
 def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Finding:
-    """Whether single sign-on keeps a person from signing in as the integration user."""
+    """Whether single sign-on prevents a person from signing in as the integration user."""
     name = CheckName.SINGLE_SIGN_ON
     if isinstance(page, Unobserved):
         return unobserved(name, page)
@@ -227,7 +227,7 @@ def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Findin
 
 
 def signed_in_user(user: Observed[ServiceNowUser], connection: Connection) -> Finding:
-    """Whether the tokens are the integration user's."""
+    """Whether the tokens belong to the integration user."""
     name = CheckName.SIGNED_IN_USER
     match user:
         case Unobserved(error=FixConfiguration()):
@@ -239,7 +239,7 @@ def signed_in_user(user: Observed[ServiceNowUser], connection: Connection) -> Fi
 
 
 def user_account(account: Observed[Account | None], connection: Connection) -> Finding:
-    """Whether the integration user can work and can sign in again."""
+    """Whether the integration user's account works and lets it sign in again."""
     name = CheckName.USER_ACCOUNT
     user = connection.integration_user
     match account:
@@ -264,9 +264,9 @@ def user_roles(
     delivered: Sequence[Delivered],
     dry_runs: Mapping[TicketKind, DryRun],
 ) -> Finding:
-    """Whether the integration user may create every enabled kind: by a role, or because it has just done so.
+    """Whether the integration user may create every enabled kind: by a role, or because a dry run has just done so.
 
-    Tickets that were delivered once prove it as long as nothing shows the contrary.
+    Delivered tickets prove it, too, unless we can read the roles and they are missing.
     """
     name = CheckName.USER_ROLES
     kinds = enabled_kinds(connection)
@@ -285,10 +285,10 @@ def user_roles(
 
 
 def rest_access(limit: Observed[RateLimit], *, token_given: bool) -> Finding:
-    """Whether the REST API lets the token in.
+    """Whether the REST API accepts the token.
 
     Args:
-        token_given: Whether the token endpoint has just given it; an older one may be refused because it is over.
+        token_given: Whether the token endpoint has just issued it; an older one may be refused because it has expired.
     """
     name = CheckName.REST_ACCESS
     if not token_given and isinstance(limit, Unobserved) and isinstance(limit.error, AccessTokenRefused):
@@ -315,7 +315,7 @@ def _rest_refusal(error: AccessTokenRefused | FixConfiguration) -> str:
 
 
 def asked(name: CheckName, answer: Observed[None]) -> Finding:
-    """Whether a question was answered; what was answered does not matter."""
+    """Whether a request was answered, whatever the answer."""
     match answer:
         case None:
             return finding(name, "passed")
@@ -399,7 +399,7 @@ def texts_kept(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) -> 
 
 
 def rate_limits(limit: Observed[RateLimit], sync_interval_s: int) -> Finding:
-    """Whether rate-limit rules leave room for what the connector does."""
+    """Whether rate-limit rules allow the connector enough requests."""
     name = CheckName.RATE_LIMITS
     needed = math.ceil(3600 / sync_interval_s) + SPARE_REQUESTS_PER_HOUR
     match limit:
@@ -427,7 +427,7 @@ def release(found: Observed[str | None]) -> Finding:
 def tickets_arrive(
     connection: Connection, facts: Observed[TicketFacts], sync_interval_s: int, now: datetime
 ) -> Finding:
-    """Which step is missing where the installation seems complete, but no tickets are to be seen."""
+    """Which step is missing if the installation seems complete but no tickets appear."""
     name = CheckName.TICKETS_ARRIVE
     by_status = {
         ConnectionStatus.NOT_CONFIGURED: "not_configured",
@@ -450,7 +450,7 @@ def tickets_arrive(
     if consented_long_ago and (facts.last_sync_at is None or now - facts.last_sync_at > late):
         at = "–" if facts.last_sync_at is None else f"{facts.last_sync_at:%Y-%m-%d %H:%M UTC}"
         return finding(name, "not_synchronised", at=at)
-    # That ServiceNow refuses a ticket's values says nothing about the connection that brought them there.
+    # If ServiceNow refuses a ticket's values, that says nothing about the connection.
     if facts.failed:
         return finding(name, "some_refused" if facts.delivered else "only_refused", count=facts.failed)
     if facts.pending:
@@ -459,7 +459,7 @@ def tickets_arrive(
 
 
 def blocked(name: CheckName, blocker: CheckName) -> Finding:
-    """Return the finding of a check that needs what another one found missing."""
+    """Return the finding of a check that could not run because of what another check found."""
     return finding(name, "not_checked", blocker=blocker)
 
 

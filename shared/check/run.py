@@ -1,7 +1,7 @@
-"""The connection check: looks at everything a connection needs, and says what it found.
+"""The connection check: looks at everything that a connection needs, and reports what it found.
 
-What does not depend on each other is asked at the same time; every look has a limit, and so has the whole. Whatever
-goes wrong becomes a finding, never an error.
+Independent requests run at the same time. Every request has a time limit, and so has the whole check. A failure becomes
+a finding, never an error.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ NEWEST: Final = 10
 GREETING_S: Final = 8.0
 TOKENS_S: Final = 15.0
 LOOKS_S: Final = 20.0
-"""All looks at the instance together."""
+"""Limit for all looks at the instance together."""
 CONCURRENT_LOOKS: Final = 6
 CREATING_S: Final = 15.0
 READING_BACK_S: Final = 8.0
 CANCELING_S: Final = 15.0
 UNBROKEN_S: Final = 120.0
-"""Longer than everything that refreshing a token can take."""
+"""Longer than refreshing a token can take."""
 PREFLIGHT_S: Final = 5.0
-"""A person waits for the page that shows it."""
+"""A person waits for the page that shows the result."""
 
 _NEEDS_ACCESS: Final = (
     CheckName.APPLICATION_REGISTRY,
@@ -91,7 +91,7 @@ class CheckReport:
 
     Attributes:
         findings: In the order in which they are shown; those of kinds that are not enabled are left out.
-        left_open: Numbers of records that a dry run made and could not close.
+        left_open: Numbers of records that a dry run created but could not close.
     """
 
     connection: Connection
@@ -107,7 +107,7 @@ class ConnectionCheck:
 
     Attributes:
         redirect_uri: The redirect address that has to be registered.
-        egress_addresses: The addresses that have to be let in; empty when the operator has not listed them.
+        egress_addresses: The addresses that ServiceNow has to let in; empty if the operator has not listed them.
     """
 
     connections: ConnectionStore
@@ -127,7 +127,7 @@ class ConnectionCheck:
 
         Args:
             connection_id: Id of the connection.
-            dry_run: Whether to create one marked record for each enabled kind, and to cancel it.
+            dry_run: Whether to create and cancel one marked record for each enabled kind.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 404 ``connection_not_found``.
@@ -146,7 +146,7 @@ class ConnectionCheck:
             is_blocked = greeting.reach is Reach.ADDRESS_BLOCKED
             blocker = CheckName.IP_FILTERING if is_blocked else CheckName.REACHABLE
             findings += [rules.blocked(name, blocker) for name in (*_NEEDS_ANSWERS, *_NEEDS_ACCESS)]
-        # Looking has its consequences: a refused refresh is noted on the connection, and so is a real answer.
+        # Read it again: the check has noted a refused refresh, or a real answer, on the connection.
         connection = await self.connections.get_connection(connection_id) or connection
         now = self.clock()
         findings += [
@@ -165,7 +165,7 @@ class ConnectionCheck:
         return report
 
     async def preflight(self, connection: Connection) -> Sequence[Finding]:
-        """Return what can be found out before anybody has consented, within a few seconds."""
+        """Return what can be found out within a few seconds, before anybody has consented."""
         greeting = await self._greet(connection, PREFLIGHT_S)
         findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
         if greeting.reach is not Reach.API:
@@ -195,7 +195,7 @@ class ConnectionCheck:
         token = await _observe_to_the_end(self.tokens.access_token(connection), TOKENS_S)
         findings = [rules.token_endpoint(refreshed, None), rules.single_sign_on(page, connection)]
         given = not isinstance(refreshed, Unobserved)
-        # An access token that is left over from before says nothing about a consent that is refused.
+        # If the consent is refused, an older access token says nothing about it.
         if isinstance(token, Unobserved) or rules.is_consent_refused(refreshed):
             findings += [rules.blocked(name, CheckName.TOKEN_ENDPOINT) for name in _NEEDS_ACCESS]
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
@@ -210,7 +210,7 @@ class ConnectionCheck:
 
     async def _look(self, token: Secret, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
         """Look at everything that an access token lets us see."""
-        # With this one token: what is found is to be about the one that was just given.
+        # Use this token for all calls: the findings must be about the token that was just issued.
         probe, users = self.probe.with_token(token), self.users.with_token(token)
         turn = asyncio.Semaphore(CONCURRENT_LOOKS)
         kinds = rules.enabled_kinds(connection)
@@ -355,7 +355,7 @@ async def _dry_runs(probe: InstanceProbe, connection: Connection) -> Mapping[Tic
 
 
 async def _dry_run(probe: InstanceProbe, connection: Connection, kind: TicketKind) -> DryRun:
-    """Create a marked record, look whether it is to be seen, and cancel it."""
+    """Create a marked record, check whether we see it, and cancel it."""
     proposed = secrets.token_hex(16)
     settings = connection.kinds[kind]
     created: Observed[MarkedRecord | None] = await _observe(
@@ -387,7 +387,7 @@ async def _roles(users: UserDirectory, connection: Connection) -> UserRoles | No
 
 
 async def _observe[Value](look: Callable[[], Awaitable[Value]], limit_s: float) -> Observed[Value]:
-    """Return what was seen, or why nothing was."""
+    """Return what was observed, or why nothing was."""
     try:
         async with asyncio.timeout(limit_s):
             return await look()
@@ -395,17 +395,17 @@ async def _observe[Value](look: Callable[[], Awaitable[Value]], limit_s: float) 
         return Unobserved("no_answer", error)
     except TimeoutError:
         return Unobserved("too_slow")
-    except Exception as error:  # noqa: BLE001 - one look that fails spoils no other
+    except Exception as error:  # noqa: BLE001 - one failed look must not spoil the others
         log_bug("unexpected_error", error)
         return Unobserved("unexpected")
 
 
 _unfinished: Final[set[asyncio.Task[object]]] = set()
-"""What goes on after nobody waits for it any more; an event loop holds no task by itself."""
+"""Tasks that continue although nobody waits for them: an event loop keeps no strong reference to its tasks."""
 
 
 async def _observe_to_the_end[Value](work: Coroutine[object, object, Value], limit_s: float) -> Observed[Value]:
-    """Observe work that must not be broken off: a refresh token that was exchanged has to be kept."""
+    """Observe work that must not be interrupted: once a refresh token is exchanged, the new one has to be stored."""
     task = asyncio.create_task(_observe(lambda: work, UNBROKEN_S))
     _unfinished.add(task)
     task.add_done_callback(_unfinished.discard)

@@ -1,4 +1,4 @@
-"""Changing a stored connection, or the state of its synchronisation, while others may change it too."""
+"""Changing a stored connection, or the state of its synchronisation, while others may be changing it too."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MAX_TRIES: Final = 8
 async def change_connection(
     store: ConnectionStore, connection: Connection, change: Callable[[Connection], Connection]
 ) -> Connection:
-    """Store what ``change`` makes of the connection; when somebody else was faster, read it again and repeat.
+    """Store the connection as ``change`` returns it; if somebody else was faster, read it again and repeat.
 
     Args:
-        connection: The connection as it was last read.
-        change: Returns its argument when there is nothing to store; may raise to give up.
+        connection: The connection as last read.
+        change: Returns its argument if there is nothing to store; may raise to give up.
 
     Returns:
-        The connection as it is stored now.
+        The connection as stored now.
 
     Raises:
-        TryLater: Somebody else was faster again and again.
+        TryLater: Somebody else was faster every time.
         StorageUnavailable: It is not known whether the change was stored.
     """
     current = connection
@@ -47,10 +47,10 @@ async def change_connection(
 async def change_sync_state(
     store: ConnectionStore, connection_id: str, change: Callable[[SyncState], SyncState]
 ) -> SyncState:
-    """Store what ``change`` makes of the present state, again when somebody else changed it meanwhile; return it.
+    """Store and return the state as ``change`` returns it; if somebody else was faster, read it again and repeat.
 
     Raises:
-        TryLater: Somebody else was faster again and again.
+        TryLater: Somebody else was faster every time.
         StorageUnavailable: It is not known whether the change was stored.
     """
     for _ in range(MAX_TRIES):

@@ -1,8 +1,8 @@
-"""Configuration: an administrator says how a connection is to be.
+"""Configuration: an administrator creates or changes a connection.
 
-The stored client secret is only ever sent to the instance, and with the client id, that it was given for: another
-instance or client needs its own. While a secret is being exchanged the connection counts as not configured, so that
-nobody uses half of the old and half of the new; a request that breaks off there is simply sent again.
+The stored client secret is sent only to the instance, and with the client id, that it was given for: another instance
+or client needs its own secret. While a secret is being replaced, the connection counts as not configured, so that
+nobody mixes old and new values. If the request is interrupted there, it can simply be sent again.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from shared.secret import Secret
 from shared.service import service
 
 CONNECTIONS_MOST: Final = 1_000
-"""Removed ones count, for their rows and tickets stay. What the timer and the pages do grows with their number."""
+"""A limit, because the work of the timer and the pages grows with the number of connections. Removed ones count, since
+their rows and tickets stay."""
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """What became of a request.
+    """The result of a request.
 
     Attributes:
-        created: The connection is new.
+        created: Whether the connection is new.
     """
 
     connection: Connection
@@ -53,7 +54,7 @@ class ConnectionConfiguration:
     """Creates and changes connections; see the module's description for what it promises.
 
     Attributes:
-        secret_lifetime: How long a version of a secret in Key Vault lives.
+        secret_lifetime: The life of a version of a secret in Key Vault.
         allowed_hosts: Hosts outside ServiceNow's own domains that the operator allows.
         allow_loopback_http: Whether ``http://`` to this machine is allowed.
     """
@@ -69,15 +70,15 @@ class ConnectionConfiguration:
     allow_loopback_http: bool = False
 
     async def put(self, connection_id: str, request: ConnectionRequest) -> Configured:
-        """Create the connection, or change it to what the request says; its tickets stay as they are.
+        """Create the connection or change it as requested; its tickets stay as they are.
 
-        A changed instance, client, client secret or integration user needs a new authorization; the tokens of the old
-        one are revoked and removed.
+        A changed instance, client, client secret or integration user needs a new authorization; the old tokens are
+        revoked and removed.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections``, 422 ``instance_not_allowed``,
                 422 ``client_secret_required``.
-            TryLater: Storage does not answer, or somebody else is changing the connection; sending the same again is
+            TryLater: Storage does not answer, or somebody else is changing the connection; repeating the request is
                 safe.
         """
         checked_connection_id(connection_id)
@@ -108,12 +109,12 @@ class ConnectionConfiguration:
         return Configured(after, created)
 
     async def _present(self, connection_id: str, request: ConnectionRequest, instance: str) -> tuple[Connection, bool]:
-        """Return the connection as it is, created first if need be, and whether it was created."""
+        """Return the present connection, after creating it if necessary, and whether it was created."""
         present = await self.connections.get_connection(connection_id)
         if present is not None:
             return present, False
-        # Those who create at the same moment may exceed it by their number: it keeps a loop or a theft from filling the
-        # table, and is no quota.
+        # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
+        # table.
         if len(await self.connections.list_connections()) >= CONNECTIONS_MOST:
             raise FixRequest("too_many_connections", status=409, limit=CONNECTIONS_MOST)
         new = Connection(
@@ -165,7 +166,7 @@ class ConnectionConfiguration:
             for name in (refresh_token_name(connection_id), access_token_name(connection_id)):
                 await self.secrets.remove_secret(name)
             if proved_address(current) != proved_address(before):
-                # For hosts of release 0.1; the directory says which instance a state is about.
+                # For hosts of release 0.1 only: in the directory, a state names its instance.
                 await change_sync_state(self.connections, connection_id, lambda state: SyncState(etag=state.etag))
             keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:
@@ -181,7 +182,7 @@ class ConnectionConfiguration:
 
 
 def with_details(connection: Connection, request: ConnectionRequest, instance: str) -> Connection:
-    """Return the connection with everything that the request says, its status and tokens untouched."""
+    """Return the connection with all the requested values, but with its status and tokens unchanged."""
     after = replace(
         with_address(connection, instance, request.same_instance),
         display_name=request.display_name,
@@ -198,7 +199,7 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
 
 
 def configured(connection: Connection, now: datetime) -> Connection:
-    """Return a connection that has its client secret and no tokens: it waits for an authorization."""
+    """Return a connection that has its client secret but no tokens: it waits for an authorization."""
     if not connection.ever_consented:
         return connection.with_status(ConnectionStatus.AWAITING_AUTHORIZATION, now)
     return replace(

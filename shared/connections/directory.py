@@ -1,8 +1,8 @@
-"""The directory of connections: one row for each, small enough to plan a minute's work from all of them at once.
+"""The directory of connections: one row for each, small enough to plan a minute's work for all of them at once.
 
-A row says when the connection is due, who has its turn, and how far its synchronisation has come. Only whoever has the
-turn moves ``due_at`` forward; everybody else may only move it back to :data:`AT_ONCE`. Such a hint can be lost, so
-nothing rests on it alone: no connection in use is left for longer than :data:`LOOK_EVERY`.
+A row says when the connection is due, who has its turn, and how far its synchronisation has come. Only the holder of
+the turn moves ``due_at`` forward; everybody else may only move it back to :data:`AT_ONCE`. Such a hint can be lost, so
+nothing depends on it alone: every connection in use is checked at least every :data:`LOOK_EVERY`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final
 from shared.clock import believed
 
 AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Due before any time that a clock can show: whoever asks for something need not have the right time."""
+"""Earlier than any time that a clock can show, so that a wrong clock cannot delay a request."""
 LOOK_EVERY: Final = timedelta(minutes=5)
-"""Whatever its row says, a connection is looked at after this."""
+"""A connection is checked after this time, whatever its row says."""
 TURN_S: Final = 30.0
-"""A turn lasts for this unless it is renewed, so that a host that dies is succeeded soon."""
+"""How long a turn lasts unless it is renewed: short, so that another host soon takes over from one that dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Place:
     """A place in an ordered list of ServiceNow's records.
 
     Attributes:
-        after: Key and ``sys_id`` of the last record whose key a query can name; None for the beginning.
-        offset: How many records behind it were passed over: hidden ones, and ones whose key no query can name.
+        after: Key and ``sys_id`` of the last record whose key can be used in a query; None for the beginning.
+        offset: How many records after it were skipped: hidden ones, and ones whose key cannot be used in a query.
     """
 
     after: tuple[str, str] | None = None
@@ -44,20 +44,22 @@ class SyncState:
             ServiceNow's time, never ours.
         watermark_seen_at: Our time at the end of the run that first saw the watermark; only its distance to another
             of our times is used.
-        resume_at: Where a run goes on that ran out of time or failed, in the order of ``sys_updated_on, sys_id``.
-        resume_after_ticket: Ticket id up to which such a run had come where records are asked for by their ids.
+        resume_at: Where to resume a run that ran out of time or failed, in the order of ``sys_updated_on, sys_id``.
+        resume_after_ticket: The last ticket id that such a run reached, if it asked for records by their ids.
         last_started_at: Start of the last run.
-        last_completed_at: Start of the last run that read everything there was.
-        requested_at: When somebody asked for a run at once; None when nobody waits.
+        last_completed_at: Start of the last run that read everything.
+        requested_at: When somebody asked for a run at once; None if nobody is waiting.
         reconciled_at: End of the last complete reconciliation.
-        reconcile_after: Ticket id up to which an unfinished reconciliation has come.
-        reconcile_place: Where it goes on in ServiceNow, in the order of ``correlation_id, sys_id``.
-        read_step: How little is asked for at once, for ServiceNow cancelled more (:mod:`shared.tickets.reach`).
-        read_step_at: Since when, or when more was last tried.
-        reconcile_again_at: No reconciliation begins before this, for the last one was refused; None when it was not.
-        instance: Proved address of the instance that all of this is about; None where release 0.1 wrote it.
+        reconcile_after: The last ticket id that an unfinished reconciliation reached.
+        reconcile_place: Where it continues in ServiceNow, in the order of ``correlation_id, sys_id``.
+        read_step: How far we reduced what we ask for at once, because ServiceNow cancelled more
+            (:mod:`shared.tickets.reach`).
+        read_step_at: Since when, or when we last tried to ask for more.
+        reconcile_again_at: No reconciliation begins before this time, because the last one was refused; None if it
+            was not.
+        instance: Proved address of the instance that this state is about; None if release 0.1 wrote it.
         kept: As :attr:`Connection.kept`.
-        etag: Version of the row of release 0.1; a state in the directory has none of its own.
+        etag: Version of the row of release 0.1; None for a state in the directory.
     """
 
     watermark: str | None = None
@@ -83,14 +85,14 @@ class DirectoryEntry:
     """A connection's row in the directory.
 
     Attributes:
-        due_at: When there is something to do; None when there is nothing until somebody asks for it.
+        due_at: When the next work is due; None if there is no work until somebody asks for it.
         served_at: End of the last turn; None before the first.
-        requested_at: When somebody asked for a synchronisation at once; None when nobody waits.
+        requested_at: When somebody asked for a synchronisation at once; None if nobody is waiting.
         status: The connection's status at the end of the last turn.
         pending, failed: How many tickets were pending, and how many had failed, at the end of the last turn.
-        holder: Whose turn it is; None when it is nobody's.
+        holder: Whose turn it is; None if it is nobody's.
         held_until_at: When that turn ends unless it is renewed.
-        sync: How far the synchronisation has come, ``requested_at`` apart; None where release 0.1 alone has kept that.
+        sync: How far the synchronisation has come, without ``requested_at``; None if only release 0.1 has stored that.
         etag: Version of the stored row, None before it is stored.
     """
 
@@ -107,12 +109,12 @@ class DirectoryEntry:
     etag: str | None = field(default=None, compare=False)
 
     def is_held(self, now: datetime) -> bool:
-        """Whether somebody has the turn. A turn that a wrong clock lets last for longer than any counts as over."""
+        """Whether somebody has the turn. One that lasts too long, because of a wrong clock, counts as over."""
         until_at = believed(self.held_until_at, now, ahead=timedelta(seconds=TURN_S))
         return self.holder is not None and until_at is not None and until_at > now
 
     def is_due(self, now: datetime) -> bool:
-        """Whether there is something to do. A time that lies further ahead than any that is stored counts as over."""
+        """Whether work is due. A time further ahead than we ever store counts as past."""
         if self.due_at is None:
             return False
         due_at = believed(self.due_at, now, ahead=LOOK_EVERY)

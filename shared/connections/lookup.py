@@ -14,14 +14,14 @@ CONNECTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 
 def checked_connection_id(connection_id: str) -> str:
-    """Return the id. Raises FixRequest (400 ``invalid_connection_id``) when it cannot be one."""
+    """Return the id. Raises FixRequest (400 ``invalid_connection_id``) if it is not a connection id."""
     if not CONNECTION_ID.fullmatch(connection_id):
         raise FixRequest("invalid_connection_id")
     return connection_id
 
 
 async def get_known_connection(connections: ConnectionStore, connection_id: str) -> Connection:
-    """Return a connection, a removed one too.
+    """Return a connection, even a removed one.
 
     Raises:
         FixRequest: 400 ``invalid_connection_id`` or 404 ``connection_not_found``.

@@ -1,4 +1,4 @@
-"""The id of a new connection, for people who should not have to think of one."""
+"""The id of a new connection, so that people need not think of one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from shared.connections.model import Connection, is_same_user
 
 _LONGEST_NAME: Final = 32
-"""Leaves room for a number within the 40 characters of an id."""
+"""Leaves room for a number in the 40 characters of an id."""
 
 
 def connection_id_for(instance: str, client_id: str, integration_user: str, known: Iterable[Connection]) -> str:
-    """Return the id under which a connection is to be stored: the instance's name, with a number if that is taken.
+    """Return the id for a connection: the instance's name, with a number if that is taken.
 
-    Saving the same connection twice gives the same id, and a removed connection to the same instance is taken up
-    again, so that its tickets live on.
+    Saving the same connection twice gives the same id. A removed connection to the same instance is used again, so that
+    its tickets live on.
 
     Args:
         instance: Normalised base URL.

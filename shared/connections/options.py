@@ -1,4 +1,4 @@
-"""What an instance offers to choose from: assignment groups, categories, states; as far as it lets us read them."""
+"""What an instance offers to choose from: assignment groups, categories and states, if it lets us read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.log import log_context
 from shared.service import service
 
 READ_S: Final = 8.0
-"""A person waits for the page that shows them."""
+"""A person waits for the page that shows the options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class KindOptions:
-    """What an instance offers for one kind; None: it does not let us read it, or has too many to choose from."""
+    """What an instance offers for one kind; None if it does not let us read the list, or the list is too long."""
 
     categories: Sequence[Choice] | None = None
     states: Sequence[Choice] | None = None
@@ -35,7 +35,7 @@ class KindOptions:
 
 @dataclass(frozen=True, slots=True)
 class InstanceOptions:
-    """What an instance offers; None: it does not let us read it, or has too many to choose from."""
+    """What an instance offers; None if it does not let us read the list, or the list is too long."""
 
     assignment_groups: Sequence[Choice] | None = None
     kinds: Mapping[TicketKind, KindOptions] = field(
@@ -44,14 +44,14 @@ class InstanceOptions:
 
 
 class InstanceCatalogue(Protocol):
-    """The instance's groups and choice lists (ServiceNow §5.3, §6). Each raises as every read does."""
+    """The instance's groups and choice lists (ServiceNow §5.3, §6). Both methods raise what every read raises."""
 
     async def assignment_groups(self, connection: Connection) -> Sequence[Choice] | None:
-        """Return the active groups by name; None when they are not readable or too many."""
+        """Return the active groups by name; None if they are not readable or too many."""
         ...
 
     async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
-        """Return the active values of a column of the kind's table in the order shown; None when not readable."""
+        """Return the active values of a column of the kind's table, as ordered there; None if not readable."""
         ...
 
 
@@ -63,13 +63,13 @@ class ConnectionOptions:
     catalogue: InstanceCatalogue
 
     async def read(self, connection: Connection) -> InstanceOptions:
-        """Return what can be found out within a few seconds; nothing of it is worth an error."""
+        """Return what can be found out within a few seconds; a failure only means fewer options."""
         if not connection.ever_consented or connection.is_removed:
             return InstanceOptions()
         try:
             with log_context(connection_id=connection.connection_id):
                 async with asyncio.timeout(READ_S):
-                    # One call for the token first: those at once would all ask for it.
+                    # Get the token first: otherwise all the concurrent calls would ask for it.
                     await self.tokens.access_token(connection)
                     return await self._read(connection)
         except (ConnectorError, TimeoutError):

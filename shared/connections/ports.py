@@ -1,6 +1,6 @@
-"""What connections need from the outside: storage, Key Vault, ServiceNow's OAuth and user API.
+"""What connections need from outside: storage, Key Vault, ServiceNow's OAuth and user APIs.
 
-Verbs keep the contracts of the Azure SDK: ``get_`` raises or returns None as stated, ``create_`` fails if present,
+Verbs mean what they mean in the Azure SDK: ``get_`` raises or returns None as stated, ``create_`` fails if present,
 ``update_`` fails if absent or changed, ``upsert_`` replaces, ``delete_`` succeeds if absent, ``list_`` never returns
 None.
 """
@@ -18,14 +18,14 @@ from shared.secret import Secret
 
 
 class RowChanged(Exception):
-    """Somebody else changed the row since it was read; read it again."""
+    """Somebody else has changed the row since it was read; read it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationTarget:
-    """What an authorization is begun for: its code goes to no other instance, from no other client, for no other user.
+    """What an authorization is for: its code may not be used with another instance, client or user.
 
-    The members are those of :class:`shared.connections.model.Connection`.
+    The members are the same as those of :class:`shared.connections.model.Connection`.
     """
 
     instance: str
@@ -39,12 +39,12 @@ class PendingAuthorization:
 
     Attributes:
         state_hash: SHA-256 of the ``state`` parameter, hexadecimal. The state itself is never stored.
-        connection_id: The connection to be authorized.
-        code_challenge: PKCE challenge (S256). The verifier lives only in the browser's cookie, so that the cookie
-            both binds the browser and completes the exchange.
+        connection_id: The connection to authorize.
+        code_challenge: PKCE challenge (S256). The verifier is only in the browser's cookie, so the cookie both binds
+            the browser and completes the exchange.
         expires_at: When it can no longer be used.
         started_by: Object id of the administrator who began it.
-        target: What it is for; None when a release that did not keep it began the authorization.
+        target: What it is for; None if a release that did not store that began it.
     """
 
     state_hash: str
@@ -57,10 +57,10 @@ class PendingAuthorization:
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """What the token endpoint gave.
+    """The answer of the token endpoint.
 
     Attributes:
-        refresh_token: None when the answer carries none: keep the one there is (ServiceNow §1.5).
+        refresh_token: None if the answer has none: keep the present one (ServiceNow §1.5).
         expires_in_s: Life of the access token in seconds.
     """
 
@@ -71,7 +71,7 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class ServiceNowUser:
-    """A ServiceNow user as far as the API showed it; None means "could not be found out"."""
+    """A ServiceNow user as the API showed it; None means "unknown"."""
 
     sys_id: str
     user_name: str
@@ -87,7 +87,7 @@ class UserRoles:
 
     Attributes:
         names: The roles the user has.
-        missing: For each kind of ticket that the user may not create, the roles of which any would do.
+        missing: For each kind of ticket that the user may not create, the roles that would each allow it.
     """
 
     names: frozenset[str]
@@ -99,7 +99,7 @@ class UserRoles:
 
 
 class ConnectionStore(Protocol):
-    """Connections in Table Storage, and their synchronisation state where release 0.1 keeps it."""
+    """Connections in Table Storage, and their synchronisation state in the place where release 0.1 keeps it."""
 
     async def get_connection(self, connection_id: str) -> Connection | None:
         """Return the connection, or None."""
@@ -110,7 +110,7 @@ class ConnectionStore(Protocol):
         ...
 
     async def create_connection(self, connection: Connection) -> Connection:
-        """Store a new connection. Raises RowChanged when the id is taken."""
+        """Store a new connection. Raises RowChanged if the id is taken."""
         ...
 
     async def update_connection(self, connection: Connection) -> Connection:
@@ -118,7 +118,7 @@ class ConnectionStore(Protocol):
         ...
 
     async def get_sync_state(self, connection_id: str) -> SyncState:
-        """Return the state as release 0.1 keeps it, a fresh one when there is none."""
+        """Return the state as release 0.1 keeps it, or a new one if there is none."""
         ...
 
     async def save_sync_state(self, connection_id: str, state: SyncState) -> SyncState:
@@ -129,7 +129,7 @@ class ConnectionStore(Protocol):
         ...
 
     async def list_sync_requests(self) -> Mapping[str, datetime]:
-        """Return when a host of release 0.1 was asked for a synchronisation that has not come, by connection id."""
+        """Return the times of open requests to hosts of release 0.1 for a synchronisation, by connection id."""
         ...
 
 
@@ -141,18 +141,18 @@ class ConnectionDirectory(Protocol):
         ...
 
     async def get_entry(self, connection_id: str) -> DirectoryEntry:
-        """Return the entry, a fresh one when there is none."""
+        """Return the entry, or a new one if there is none."""
         ...
 
     async def save_entry(self, entry: DirectoryEntry) -> DirectoryEntry:
         """Store the entry if its etag is still the stored one (None: not stored yet).
 
-        Raises RowChanged otherwise; a write that had to be repeated may raise it about itself.
+        Raises RowChanged otherwise; a repeated write may raise it because of its own first try.
         """
         ...
 
     async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
-        """Make the connection due at once, whoever has its turn.
+        """Make the connection due at once, even if somebody has its turn.
 
         Args:
             requested_at: When somebody asked for a synchronisation.
@@ -161,18 +161,18 @@ class ConnectionDirectory(Protocol):
 
 
 class LeaseStore(Protocol):
-    """One holder at a time, over all instances of the app."""
+    """Leases with one holder at a time, across all instances of the app."""
 
     async def acquire_lease(self, connection_id: str, purpose: str, *, duration_s: float) -> str | None:
         """Return a lease id, or None when somebody else holds an unexpired lease for that purpose."""
         ...
 
     async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
-        """Let the lease last for so long from now; False when somebody else has it."""
+        """Make the lease last this long from now; return False if somebody else has it."""
         ...
 
     async def release_lease(self, connection_id: str, purpose: str, lease_id: str) -> None:
-        """Give the lease back; does nothing when it has been lost meanwhile."""
+        """Release the lease; do nothing if it has been lost."""
         ...
 
 
@@ -180,19 +180,19 @@ class AuthorizationStore(Protocol):
     """Authorizations under way."""
 
     async def create_authorization(self, authorization: PendingAuthorization) -> None:
-        """Store it."""
+        """Store the authorization."""
         ...
 
     async def get_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and leave it as it is; None when unknown or already taken."""
+        """Return the authorization and keep it; None if it is unknown or already taken."""
         ...
 
     async def take_authorization(self, state_hash: str) -> PendingAuthorization | None:
-        """Return it and delete it in one step, so that a state works once; None when unknown or already taken."""
+        """Return and delete the authorization in one step, so that a state works once; None if unknown or taken."""
         ...
 
     async def delete_expired_authorizations(self, now: datetime) -> int:
-        """Delete those whose time is over; return how many."""
+        """Delete the expired ones, and return how many."""
         ...
 
 
@@ -200,7 +200,7 @@ class SecretStore(Protocol):
     """Key Vault. Names are made by :mod:`shared.connections.grant.secret_names`."""
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
-        """Return the secret, or None when there is none or it is disabled. Raises StorageUnavailable."""
+        """Return the secret, or None if there is none or it is disabled. Raises StorageUnavailable."""
         ...
 
     async def set_secret(self, name: str, value: Secret, *, expires_at: datetime | None = None) -> str:
@@ -208,15 +208,15 @@ class SecretStore(Protocol):
         ...
 
     async def remove_secret(self, name: str) -> None:
-        """Disable every version and leave a tombstone as the newest; succeeds when there is none."""
+        """Disable every version and write a tombstone as the newest; succeeds if there is no secret."""
         ...
 
 
 class KnownRecords(Protocol):
-    """Records of our tickets, by which an instance is known again."""
+    """Records of our tickets, by which a renamed instance is recognised."""
 
     async def at(self, connection: Connection, address: str) -> Mapping[str, str]:
-        """Return the numbers of some records of the instance that had this address, by sys_id; the newest ones.
+        """Return the numbers of the newest few records of the instance that had this address, by sys_id.
 
         Raises StorageUnavailable.
         """
@@ -229,7 +229,7 @@ class AuthorizationServer(Protocol):
     def authorization_url(
         self, connection: Connection, *, redirect_uri: str, state: str, code_challenge: str, log_out_first: bool = False
     ) -> str:
-        """Return where to send the browser; ``log_out_first`` asks ServiceNow to sign the browser's user out."""
+        """Return where to send the browser; ``log_out_first`` asks ServiceNow to sign out the browser's user first."""
         ...
 
     async def exchange_code(
@@ -243,7 +243,7 @@ class AuthorizationServer(Protocol):
         ...
 
     async def revoke(self, connection: Connection, token: Secret) -> None:
-        """Revoke an access or refresh token. Raises ServiceNowUnavailable when neither revocation path answers."""
+        """Revoke an access or refresh token. Raises ServiceNowUnavailable if neither revocation path answers."""
         ...
 
 
@@ -251,11 +251,11 @@ class TokenSource(Protocol):
     """Access tokens of connections; implemented by :class:`shared.connections.grant.tokens.AccessTokens`."""
 
     async def access_token(self, connection: Connection) -> Secret:
-        """Return a usable access token, refreshed if need be. Raises Reauthorize or TryLater."""
+        """Return a usable access token, refreshed if necessary. Raises Reauthorize or TryLater."""
         ...
 
     async def renewed_token(self, connection: Connection, refused: Secret) -> Secret | None:
-        """Return another access token after ServiceNow refused this one; None when there can be no other.
+        """Return another access token after ServiceNow refused this one; None if there can be no other.
 
         Raises Reauthorize or TryLater.
         """
@@ -263,18 +263,18 @@ class TokenSource(Protocol):
 
 
 class UserDirectory(Protocol):
-    """Who is who in ServiceNow (ServiceNow §6)."""
+    """The users of ServiceNow (ServiceNow §6)."""
 
     def with_token(self, token: Secret) -> UserDirectory:
-        """Return the directory as this access token sees it, which need not be the connection's."""
+        """Return the directory as seen with this access token, which need not be the connection's."""
         ...
 
     async def current_user(self, connection: Connection) -> ServiceNowUser:
-        """Return whose access token is sent. Raises AccessRefused when it cannot be found out for certain."""
+        """Return the user of the access token. Raises AccessRefused if that cannot be found out for certain."""
         ...
 
     async def roles_of(self, connection: Connection, user_sys_id: str) -> UserRoles | None:
-        """Return the user's roles, or None when the instance does not let us read them."""
+        """Return the user's roles, or None if the instance does not let us read them."""
         ...
 
     async def find_user_by_email(self, connection: Connection, email: str) -> str | None:
@@ -282,20 +282,20 @@ class UserDirectory(Protocol):
         ...
 
     async def may_read(self, connection: Connection, kind: TicketKind) -> bool:
-        """Return whether that kind can be asked as the synchronisation asks: by time or, failing that, by sys_id.
+        """Return whether we may read this kind as the synchronisation does: by time or, failing that, by sys_id.
 
-        Raises TryLater, or AccessRefused where the whole API is refused.
+        Raises TryLater, or AccessRefused if the whole API is refused.
         """
         ...
 
 
 class RecordVisibility(Protocol):
-    """What the integration user sees."""
+    """The records that the integration user may see."""
 
     def with_token(self, token: Secret) -> RecordVisibility:
-        """Return what this access token lets one see, which need not be the connection's."""
+        """Return the visibility with this access token, which need not be the connection's."""
         ...
 
     async def visible(self, connection: Connection, sys_ids: Collection[str]) -> Mapping[str, str]:
-        """Return the numbers of those of the records that the integration user sees, by sys_id."""
+        """Return the numbers of the records that the integration user may see, by sys_id."""
         ...

@@ -1,4 +1,4 @@
-"""Removal: the connection's tokens are revoked and its secrets disabled; its tickets stay as they are, dormant."""
+"""Removal: the connection's tokens are revoked and its secrets disabled; its tickets stay, but are dormant."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ConnectionRemoval:
     clock: Clock
 
     async def remove(self, connection_id: str) -> Connection:
-        """Remove the connection and return what is left of it; removing it once more finishes what was left undone.
+        """Remove the connection and return what is left of it; a second removal finishes what the first left undone.
 
-        When the tokens could not be revoked, ``last_error`` says so (``revocation_failed``).
+        If the tokens could not be revoked, ``last_error`` says so (``revocation_failed``).
 
         Raises:
             FixRequest: 404 ``connection_not_found``.
@@ -45,7 +45,7 @@ class ConnectionRemoval:
             removed = await change_connection(self.connections, connection, self._removed)
             revoked = await self.revocation.revoke(connection, tokens, spare_own=False)
             lease.require()
-            # Access tokens last: there are thousands of versions, and none that lives longer than half an hour.
+            # Access tokens last: they have thousands of versions, and none lives longer than half an hour.
             for name in (refresh_token_name, client_secret_name, access_token_name):
                 await self.secrets.remove_secret(name(connection_id))
             if not revoked:

@@ -27,20 +27,20 @@ from shared.log import log_event
 from shared.service import service
 
 NOTED_EVERY: Final = timedelta(minutes=1)
-"""The same outcome again within this time is not written down."""
+"""If the same outcome comes again within this time, it is not stored."""
 WORKS_FOR: Final = timedelta(minutes=30)
-"""A connection that worked within this time is known to work; a refreshed access token says so more often."""
+"""A connection that worked within this time is known to work; its access token is refreshed more often than that."""
 
 FIRST_REFRESH_AFTER: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(hours=1)
-"""A refusal has a dozen causes (ServiceNow §1.6), and most of them pass: a user who was locked out, an instance
-that is being restored. So the connector asks again: first after the one time, then after the other."""
+"""A refusal has a dozen causes (ServiceNow §1.6), and most of them pass: a user is locked out, or an instance is being
+restored. So the connector asks again, first after ``FIRST_REFRESH_AFTER``, then every ``REFRESH_EVERY``."""
 ACCESS_TOKEN_CODES: Final = frozenset({AccessTokenRefused.default_code, NewAccessTokenRefused.default_code})
 """The API refused an access token. That says nothing about the consent, and a new token says nothing about the API."""
 
 HANDS_OFF: Final = timedelta(minutes=30)
-"""For so long other instances of the app wait for one that holds a newer refresh token. It says again and again that it
-is there; when it no longer does, its token is lost with it, and the one in Key Vault is tried."""
+"""How long other instances of the app wait for one that holds a newer refresh token. That one keeps renewing the time.
+If it stops, its token is lost with it, and the others try the token in Key Vault."""
 NOT_STORED: Final = "refresh_token_not_stored"
 
 _NEEDS_A_PERSON: Final = frozenset({"secret_missing", "configuration_changed", "connection_removed"})
@@ -48,16 +48,16 @@ _IN_USE: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAIL
 
 
 def last_error(error: ConnectorError, now: datetime, operation: Operation | None = None) -> LastError:
-    """Return an error as a connection keeps it."""
+    """Return an error in the form that a connection stores."""
     return LastError(error.failure, now, operation)
 
 
 def after_success(connection: Connection, now: datetime, operation: Operation | None = None) -> Connection:
-    """Return the connection after ServiceNow gave a real answer; the same object when that need not be stored.
+    """Return the connection after ServiceNow gave a real answer; the same object if there is nothing to store.
 
     The last error of another operation stays.
 
-    A connection whose refresh token is refused stays so: an access token that still works does not bring it back.
+    A connection whose refresh token was refused keeps its status, even if an access token still works.
     """
     fresh = _is_fresh(connection.last_success_at, now, NOTED_EVERY)
     if connection.status in _IN_USE or _was_only_the_access_token(connection):
@@ -75,10 +75,10 @@ def after_success(connection: Connection, now: datetime, operation: Operation | 
 def after_failure(
     connection: Connection, error: ConnectorError, now: datetime, operation: Operation | None = None
 ) -> Connection:
-    """Return the connection after a call failed; the same object when that need not be stored.
+    """Return the connection after a call failed; the same object if there is nothing to store.
 
-    An unknown outcome may be the fault of the one record; it does not say that the instance is unavailable.
-    Reauthorize changes nothing: whoever asked the token endpoint has noted it, with :func:`after_refusal`.
+    An unknown outcome may be due to one record; it does not mean that the instance is unavailable. Reauthorize changes
+    nothing: the code that asked the token endpoint has noted it, with :func:`after_refusal`.
     """
     if connection.status not in _IN_USE:
         return connection
@@ -101,13 +101,13 @@ def after_failure(
 
 
 def after_settling(connection: Connection, operation: Operation) -> Connection:
-    """Return the connection once nothing waits for the operation any more: what went wrong with it is over."""
+    """Return the connection when nothing waits for the operation any more: the operation's last error is cleared."""
     known = connection.last_error
     return connection if known is None or known.operation is not operation else replace(connection, last_error=None)
 
 
 def after_refusal(connection: Connection, error: Reauthorize, now: datetime) -> Connection:
-    """Return the connection after the token endpoint refused the consent, or the secrets for asking it are gone."""
+    """Return the connection after the token endpoint refused the consent, or after the secrets for it were lost."""
     wait = FIRST_REFRESH_AFTER if connection.status in _IN_USE else REFRESH_EVERY
     return replace(
         connection.with_status(ConnectionStatus.REAUTHORIZATION_REQUIRED, now),
@@ -117,7 +117,7 @@ def after_refusal(connection: Connection, error: Reauthorize, now: datetime) -> 
 
 
 def after_refresh(connection: Connection, now: datetime) -> Connection:
-    """Return the connection after the token endpoint gave a token."""
+    """Return the connection after the token endpoint issued a token."""
     working = replace(connection, last_success_at=now, refresh_again_at=None)
     error = connection.last_error
     if connection.status is ConnectionStatus.UNAVAILABLE and error is not None and error.code in ACCESS_TOKEN_CODES:
@@ -128,7 +128,7 @@ def after_refresh(connection: Connection, now: datetime) -> Connection:
 
 
 def with_refresh_token_outdated(connection: Connection, now: datetime) -> Connection:
-    """Return the connection after Key Vault did not take its new refresh token; the same object when it says so."""
+    """Return the connection after Key Vault did not accept its new refresh token; the same object if it says so."""
     until_at = believed(connection.refresh_token_outdated_until_at, now, ahead=HANDS_OFF)
     if until_at is not None and until_at - now > HANDS_OFF / 2:
         return connection
@@ -137,9 +137,9 @@ def with_refresh_token_outdated(connection: Connection, now: datetime) -> Connec
 
 
 def with_refresh_token_stored(connection: Connection, now: datetime) -> Connection:
-    """Return the connection after Key Vault took its new refresh token.
+    """Return the connection after Key Vault accepted its new refresh token.
 
-    If somebody tried the old one meanwhile and was refused, that says nothing about the new one.
+    If ServiceNow has refused the old one in the meantime, that says nothing about the new one.
     """
     error = connection.last_error
     after = replace(
@@ -159,10 +159,10 @@ def is_refresh_token_outdated(connection: Connection, now: datetime) -> bool:
 
 
 def may_refresh_at(connection: Connection, now: datetime) -> datetime | None:
-    """Return from when the token endpoint may be asked; None when only a person can change that.
+    """Return the earliest time to ask the token endpoint, or None if only a person can make that possible.
 
-    That is now while the connection is in use, and when it is time to ask again after a refusal. A row of a release
-    that did not ask again has no time for it and is asked at once.
+    That is now while the connection is in use; after a refusal it is the time to ask again. A row from a release that
+    did not ask again has no such time, so we ask at once.
     """
     if connection.status in _IN_USE:
         return now
@@ -181,7 +181,7 @@ def may_refresh(connection: Connection, now: datetime) -> bool:
 
 
 def is_known_to_work(connection: Connection, now: datetime) -> bool:
-    """Whether another success would change nothing but the time of the last one."""
+    """Whether another success would only change the time of the last one."""
     works = connection.status is ConnectionStatus.CONNECTED and connection.last_error is None
     return works and _is_fresh(connection.last_success_at, now, WORKS_FOR)
 
@@ -189,9 +189,9 @@ def is_known_to_work(connection: Connection, now: datetime) -> bool:
 def _error_beside_success(
     connection: Connection, now: datetime, operation: Operation | None = None
 ) -> LastError | None:
-    """Return what is wrong on a connection that works.
+    """Return what is wrong with a connection that works.
 
-    That is: Key Vault does not have its refresh token. Or else what another operation met.
+    That is either that Key Vault does not have its refresh token, or the last error of another operation.
     """
     if connection.refresh_token_outdated_until_at is None:
         error = connection.last_error
@@ -202,7 +202,7 @@ def _error_beside_success(
 
 
 def _was_only_the_access_token(connection: Connection) -> bool:
-    """Whether a release that took a refused access token for a refused consent left the connection so."""
+    """Whether an earlier release set the status because it mistook a refused access token for a refused consent."""
     return (
         connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED
         and connection.last_error is not None
@@ -217,7 +217,7 @@ def _is_fresh(noted_at: datetime | None, now: datetime, every: timedelta) -> boo
 
 @service
 class ConnectionHealth:
-    """Notes on the stored connection how calls to ServiceNow went, without a write on every call."""
+    """Notes on the stored connection how calls to ServiceNow went, without a write for every call."""
 
     connections: ConnectionStore
     clock: Clock
@@ -239,9 +239,9 @@ class ConnectionHealth:
         return await self.changed(connection, lambda current: after_settling(current, operation))
 
     async def changed(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
-        """Change the connection as it is stored, unless it stands for another consent; return it as stored.
+        """Change the connection as stored, unless it now has another consent; return it as stored.
 
-        A new status is logged by whoever stored it. Raises TryLater, and what ``change`` raises.
+        A new status is logged here. Raises TryLater, and what ``change`` raises.
         """
         before = connection
 
@@ -263,9 +263,9 @@ class ConnectionHealth:
 
 
 def is_same_grant(one: Connection, other: Connection) -> bool:
-    """Whether both stand for the same consent: what is learnt under one says nothing about another.
+    """Whether both have the same consent: what we learn about one consent says nothing about another.
 
-    A connection whose consent was given up, with its tokens, has no end of the consent any more.
+    Once a consent and its tokens are given up, the connection has no ``consent_ends_at``.
     """
     return (one.instance, one.client_id, one.consented_at, one.consent_ends_at is None) == (
         other.instance,

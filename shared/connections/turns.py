@@ -1,8 +1,8 @@
-"""Turns: one instance of the app at a time does a connection's work.
+"""Turns: only one instance of the app at a time does a connection's work.
 
-A turn is taken by one conditional write of the connection's row in the directory, and ended by another, which stores
-what came of it. In between it is renewed like any lease. Whoever wakes the connection meanwhile changes the row, and
-the end notices: the connection is due again, and a request for a synchronisation is not taken for the one just done.
+One conditional write of the connection's row in the directory takes a turn, and another ends it and stores its result.
+In between the turn is renewed like any lease. Waking the connection during a turn changes the row, and the write at the
+end notices that: the connection is due again, and a new request for a synchronisation is not taken for the old one.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ TRIES: Final = 5
 
 
 class OpenSyncState:
-    """A synchronisation state that somebody works on; whoever opened it stores what it holds, however the work ends."""
+    """A synchronisation state that is being changed; its owner stores it, however the work ends."""
 
     def __init__(self, state: SyncState) -> None:
         self.state = state
 
 
 class Turn:
-    """A turn inside its block.
+    """A turn that is held inside a block.
 
     Attributes:
-        entry: The row as it is stored.
-        lease: Whether the turn still is this holder's.
+        entry: The row as stored.
+        lease: Says whether this holder still has the turn.
         sync: The synchronisation state, stored at the end of the turn.
         due_at, status, pending, failed: What the end of the turn stores.
     """
@@ -58,19 +58,19 @@ class Turn:
         self.is_woken = False
 
     def begin(self, connection: Connection) -> SyncState:
-        """Go on with what is known of the connection's present instance; return it."""
+        """Continue with the state for the connection's present instance, and return it."""
         self.sync.state = sync_state_of(connection, self.sync.state)
         return self.sync.state
 
 
 @service
 class Turns:
-    """The turns at connections.
+    """The turns of connections.
 
     Attributes:
-        connections: Where release 0.1 has kept the synchronisation states.
+        connections: Where release 0.1 keeps the synchronisation states.
         pause: Sleeps between two renewals.
-        seconds: A clock that nobody sets, in seconds.
+        seconds: A monotonic clock, in seconds.
     """
 
     directory: ConnectionDirectory
@@ -81,10 +81,10 @@ class Turns:
 
     @asynccontextmanager
     async def taken(self, entry: DirectoryEntry) -> AsyncIterator[Turn | None]:
-        """Have the connection's turn inside the block; gives None, at once, when somebody else has or just had it.
+        """Hold the connection's turn inside the block; yields None at once if somebody else has it or has just had it.
 
         Args:
-            entry: The row as it was read.
+            entry: The row as read.
         """
         turn = await self._take(entry)
         if turn is None:
@@ -107,18 +107,18 @@ class Turns:
         return sync_state_of(connection, _state(entry))
 
     async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
-        """Make the connection due at once. That it could not be done is logged: it is looked at soon in any case."""
+        """Make the connection due at once. A failure is only logged: the connection gets a turn soon in any case."""
         try:
             await self.directory.wake(connection_id, requested_at=requested_at)
         except StorageUnavailable as error:
             log_event("connection_not_woken", level=logging.WARNING, connection_id=connection_id, code=error.code)
 
     async def copy_for_release_0_1(self, turn: Turn, before: SyncState) -> None:
-        """Store for hosts of release 0.1 what the turn has changed of the state, except what every run changes.
+        """Copy the state for hosts of release 0.1, if the turn changed more of it than every run does.
 
-        They keep their own state and work from it beside this release; both are complete by themselves, and tickets are
-        guarded by their etags. With the copy, a rollback goes on from here instead of reading everything again. A
-        request made there is kept until it has been served.
+        Hosts of release 0.1 keep their own state and work from it beside this release. Both are complete, and etags
+        guard the tickets. With the copy, a rollback continues from here instead of reading everything again. A request
+        made there is kept until it has been served.
         """
         after = turn.sync.state
         if turn.lease.is_lost or _lasting(before) == _lasting(after):
@@ -140,7 +140,7 @@ class Turns:
             )
 
     async def _completed(self, entry: DirectoryEntry) -> DirectoryEntry:
-        """Return the row with the state that release 0.1 has kept, where it has none of its own yet."""
+        """Return the row, with the state from release 0.1 if it has no state yet."""
         if entry.sync is not None:
             return entry
         former = await self.connections.get_sync_state(entry.connection_id)
@@ -158,7 +158,7 @@ class Turns:
                 taken = await self.directory.save_entry(replace(entry, holder=holder, held_until_at=until_at))
             except RowChanged:
                 taken = await self.directory.get_entry(entry.connection_id)
-            if taken.holder == holder:  # also where the answer to our own write was lost, and it was repeated
+            if taken.holder == holder:  # also if the answer to our own write was lost and the write was repeated
                 lease = HeldLease(holder, waited=False, seconds=self.seconds)
                 lease.extend(asked_at_s)
                 return Turn(taken, lease)
@@ -189,11 +189,11 @@ class Turns:
         try:
             await self._store(turn, end)
         except StorageUnavailable as error:
-            # It ends by itself, and its work is done once more: nothing of that is lost or doubled.
+            # The turn expires, and the next one does its work again: nothing is lost or doubled.
             log_event("turn_not_ended", level=logging.WARNING, connection_id=turn.entry.connection_id, code=error.code)
 
     async def _store(self, turn: Turn, change: Callable[[DirectoryEntry], DirectoryEntry]) -> bool:
-        """Store a change of the row as long as the turn is this holder's; return whether it is."""
+        """Store a change of the row if this holder still has the turn; return whether it has."""
         connection_id = turn.entry.connection_id
         for _ in range(TRIES):
             wanted = change(turn.entry)
@@ -205,7 +205,7 @@ class Turns:
                 return True
             if current == wanted:
                 turn.entry = current
-                return True  # The answer to our own write was lost, and it was repeated.
+                return True  # The answer to our own write was lost, and the write was repeated.
             if current.holder != turn.lease.lease_id:
                 break
             turn.is_woken = True
@@ -219,14 +219,14 @@ def _state(entry: DirectoryEntry) -> SyncState:
 
 
 def _lasting(state: SyncState) -> SyncState:
-    """Return the state without the times that every run moves."""
+    """Return the state without the times that every run changes."""
     return replace(state, last_started_at=None, last_completed_at=None, watermark_seen_at=None)
 
 
 def sync_state_of(connection: Connection, stored: SyncState) -> SyncState:
     """Return the state of the synchronisation with the connection's present instance.
 
-    The times of another instance say nothing about this one; under a new address the same one has its own.
+    The times of another instance say nothing about this one; the same instance at a new address keeps its state.
     """
     present = proved_address(connection)
     kept = stored.instance is None or stored.instance == present or connection.is_at(stored.instance)

@@ -1,4 +1,4 @@
-"""What callers see of a connection: everything but its secrets, of which not even parts are shown."""
+"""What callers see of a connection: everything except its secrets, not even parts of them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ConnectionView(View):
     connection_id: str
     display_name: str
     instance: str = Field(description="Base URL of the instance.")
-    former_instances: tuple[str, ...] = Field(description="Addresses that the instance had before.")
-    renamed_from: str | None = Field(description="The address it is said to have had before, until that is proved.")
+    former_instances: tuple[str, ...] = Field(description="Former addresses of the instance.")
+    renamed_from: str | None = Field(description="Its claimed former address, until that is proved.")
     client_id: str
     integration_user: str
     portals: tuple[Portal, ...]
@@ -51,10 +51,10 @@ class ConnectionView(View):
     last_error: LastErrorView | None = Field(description="Null when nothing is wrong.")
     access_token_expires_at: datetime | None
     consented_at: datetime | None
-    consent_ends_at: datetime | None = Field(description="Until then somebody has to authorize the connection again.")
+    consent_ends_at: datetime | None = Field(description="Somebody has to authorize the connection again before this.")
     consent_days_left: int | None
     last_sync_at: datetime | None = Field(description="Start of the last synchronisation that read everything.")
-    lag_s: float | None = Field(description="Seconds by which what is shown here can be behind ServiceNow.")
+    lag_s: float | None = Field(description="How far these data can be behind ServiceNow, in seconds.")
     redirect_uri: str = Field(description="The redirect URL to enter in ServiceNow's OAuth client.")
     authorize_url: str = Field(description="Open it in a browser to authorize the connection.")
 
@@ -74,7 +74,7 @@ def connection_view(
     authorize_url: str,
     redirect_uri: str,
 ) -> ConnectionView:
-    """Return what callers see of a connection, in the words of a language."""
+    """Return what callers see of a connection, in the given language."""
     error = connection.last_error
     return ConnectionView(
         connection_id=connection.connection_id,
@@ -104,7 +104,7 @@ def connection_view(
 
 
 def _lag_s(sync_state: SyncState, now: datetime) -> float | None:
-    """Return how long ago the last complete synchronisation began: nothing older than that is missing."""
+    """Return how long ago the last complete synchronisation began: no older change is missing."""
     if sync_state.last_completed_at is None:
         return None
     return round(max(0.0, (now - sync_state.last_completed_at).total_seconds()), 1)

@@ -1,4 +1,4 @@
-"""When a connection has work to do: the earliest of everything that becomes due by itself."""
+"""When a connection next has work to do: the earliest time at which any of it becomes due."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def due_at(
     *,
     next_attempt_at: datetime | None = None,
 ) -> datetime | None:
-    """Return when the connection is due next, now at the earliest; None when it was removed.
+    """Return when the connection is next due, now at the earliest; None if it was removed.
 
     Args:
-        next_attempt_at: When the next waiting ticket may be delivered; None when none waits.
+        next_attempt_at: When the next waiting ticket may be delivered; None if none is waiting.
     """
     if connection.is_removed:
         return None
@@ -41,12 +41,12 @@ def _times(
     if not connection.ever_consented:
         return
     if connection.refresh_token_outdated_until_at is not None:
-        yield now  # Whoever holds the newer token offers it to Key Vault again.
+        yield now  # The instance of the app that holds the newer token offers it to Key Vault again.
     if (refresh_at := refresh_due_at(connection, now)) is not None:
         yield refresh_at
     if (begins_at := access_from(connection, now)) is not None:
         if connection.status is ConnectionStatus.UNAVAILABLE:
-            yield begins_at  # Each run looks whether ServiceNow is back.
+            yield begins_at  # Each run checks whether ServiceNow is back.
         yield max(begins_at, sync_due_at(state, now, settings.sync_interval_s))
         yield max(begins_at, reconciliation_due_at(state, now, settings.reconcile_at))
         if next_attempt_at is not None:

@@ -1,8 +1,8 @@
 """Planning: which connections have a turn in this run, and in what order.
 
-One read of the directory plans for all of them. Now and then the connections themselves are listed as well, for what
-the directory does not know: a new connection, one that a host of release 0.1 has changed or was asked to synchronise, a
-hint that was lost.
+One read of the directory is enough to plan for all of them. From time to time the connections themselves are listed as
+well, to find what the directory does not know: a new connection, one that a host of release 0.1 has changed or was
+asked to synchronise, or a lost hint.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Planner:
         self._listed_at: datetime | None = None
 
     async def due_entries(self) -> Sequence[DirectoryEntry]:
-        """Return the connections that are due and that nobody serves, the one served longest ago first.
+        """Return the connections that are due and that nobody is serving, the one served longest ago first.
 
         Raises StorageUnavailable.
         """
@@ -45,14 +45,14 @@ class Planner:
         listed_at = believed(self._listed_at, now)
         if listed_at is None or now - listed_at >= LOOK_EVERY:
             overlooked = await self._overlooked(entries, now)
-            # Those that have no turn in this run, for there are too many, are not overlooked in the next one either.
+            # If there are too many for this run, the next run must not overlook the rest, so it lists them again.
             self._listed_at = None if overlooked.keys() - due.keys() else now
             due |= overlooked
         free = [entry for entry in due.values() if not entry.is_held(now)]
         return sorted(free, key=lambda entry: believed(entry.served_at, now) or NEVER)
 
     async def _overlooked(self, entries: Mapping[str, DirectoryEntry], now: datetime) -> Mapping[str, DirectoryEntry]:
-        """Return what is due by the connections themselves."""
+        """Return the entries that are due according to the connections themselves."""
         connections, requests = await asyncio.gather(
             self._connections.list_connections(), self._connections.list_sync_requests()
         )

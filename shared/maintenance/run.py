@@ -1,7 +1,7 @@
-"""What the timer does each minute: whatever is due, on every connection, within a bounded time.
+"""What the timer does each minute: all work that is due, on every connection, within a bounded time.
 
-Everything is safe to run twice at once: a connection has one turn at a time, tokens are refreshed under a lease,
-deliveries take a lease of their own, counts are folded under an etag.
+It is safe to run twice at once: a connection has one turn at a time, tokens are refreshed under a lease, deliveries
+have their own lease, and counts are folded under an etag.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from shared.settings import Settings
 from shared.tickets.ports import IdempotencyStore
 
 RUN_S: Final = 45.0
-"""A run begins nothing new after this; the next one comes a minute after this one began."""
+"""A run begins nothing new after this time; the next run starts a minute after this one."""
 CONCURRENT_CONNECTIONS: Final = 8
 NOT_SERVED_AFTER: Final = timedelta(minutes=15)
-"""A connection that has waited this long for its turn is reported; the alert ``connection-not-served`` reads it."""
+"""If a connection has waited this long for its turn, log it; the alert ``connection-not-served`` reads that."""
 KEEP_AUTHORIZATIONS: Final = timedelta(days=2)
-"""Authorizations are kept for so long after their time, so that a wrong clock does not delete those under way."""
+"""Keep authorizations this long after they expire, so that a wrong clock does not delete ones that are under way."""
 KEEP_RESERVATIONS: Final = timedelta(days=30)
-"""Idempotency keys are remembered for so long."""
+"""Remember idempotency keys this long."""
 
 
 @service
@@ -44,9 +44,9 @@ class Maintenance:
     clock: Clock
 
     async def run(self) -> None:
-        """Do what is due on every connection, and tidy up. Raises StorageUnavailable when nothing could be done.
+        """Do what is due on every connection, and tidy up. Raises StorageUnavailable if nothing could be done.
 
-        Whoever was served longest ago comes first, and nothing begins after the deadline.
+        The connection that was served longest ago comes first, and nothing begins after the deadline.
         """
         started_at = self.clock()
         deadline = started_at + timedelta(seconds=RUN_S)
@@ -65,7 +65,7 @@ class Maintenance:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
 
     def _report_not_served(self, entry: DirectoryEntry) -> None:
-        """Log a connection whose turn has not come for long; it is served before the others in the next run."""
+        """Log a connection that has waited long for its turn; the next run serves it before the others."""
         now = self.clock()
         served_at = believed(entry.served_at, now)
         if served_at is not None and now - served_at >= NOT_SERVED_AFTER:

@@ -1,9 +1,10 @@
 """A connection's turn: everything that is due on it, within a bounded time.
 
-Whatever happens in one turn stays there, and one line of the log says what it was. So a connection that fails or hangs
-holds up no other.
+A failure stays within its turn, and one line of the log reports it. So a connection that fails or hangs does not hold
+up the others.
 
-An idle turn is four requests to storage: taking it, the connection, what its tickets need, ending it.
+An idle turn needs four requests to storage: take the turn, read the connection, read what its tickets need, and end the
+turn.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from shared.tickets.sync import SyncCounts, TicketSync, is_sync_due
 CONNECTION_LIMIT_S: Final = 90.0
 """A turn is cut off after this, below the host's function timeout of two minutes."""
 ON_DEMAND_S: Final = 20.0
-"""A synchronisation that somebody waits for ends after this; the timer goes on with the rest."""
+"""A synchronisation that somebody waits for stops after this; the timer does the rest."""
 
 
 @service
@@ -59,7 +60,7 @@ class ConnectionWork:
     clock: Clock
 
     async def serve(self, entry: DirectoryEntry, deadline: datetime) -> None:
-        """Have the connection's turn, unless somebody else has it."""
+        """Take the connection's turn and do its work, unless somebody else has the turn."""
         with log_context(connection_id=entry.connection_id), span("connection_maintenance") as part:
             run = _Run()
             try:
@@ -72,11 +73,11 @@ class ConnectionWork:
             self._log(run, part)
 
     async def sync_now(self, connection: Connection) -> SyncCounts | None:
-        """Synchronise at once because somebody asked for it; None when somebody else has the turn, and it comes next.
+        """Synchronise at once at a person's request; return None if somebody else has the turn: it is done next.
 
         Raises:
             FixRequest: 409 ``connection_not_authorized``.
-            TryLater, Reauthorize, FixConfiguration: ServiceNow did not let us; the connection keeps why.
+            TryLater, Reauthorize, FixConfiguration: ServiceNow failed or refused; the connection keeps the reason.
         """
         connection_id = connection.connection_id
         if not connection.ever_consented:
@@ -99,7 +100,7 @@ class ConnectionWork:
             await self.turns.copy_for_release_0_1(turn, before)
 
     async def _in_turn(self, turn: Turn, deadline: datetime, run: _Run) -> None:
-        """Do what is due, and note in the turn what came of it and when the connection is due again."""
+        """Do what is due, and note in the turn the result and when the connection is due again."""
         connection_id, code = turn.entry.connection_id, None
         try:
             async with asyncio.timeout(CONNECTION_LIMIT_S):
@@ -143,9 +144,10 @@ class ConnectionWork:
         await self._synchronise(connection, turn, deadline, run)
 
     def _has_to_look_at_the_outbox(self, connection: Connection, run: _Run) -> bool:
-        """Whether a ticket is pending, or the last error is one of a delivery, which ends when nothing waits.
+        """Whether a ticket is pending, or the last error is about a delivery and may be over because no ticket waits.
 
-        The counts are exact. All the same the outbox is looked at with each new token: deliveries rest on nothing else.
+        The counts are exact, but each new token is a reason to look, too, so that deliveries do not depend on the
+        counts alone.
         """
         error = connection.last_error
         about_deliveries = error is not None and error.operation is Operation.DELIVERY
@@ -161,7 +163,7 @@ class ConnectionWork:
             try:
                 run.sync = await self._sync(connection, turn, deadline, run)
             except FixConfiguration as error:
-                # The comparison may put right what it is refused for, such as tickets whose records were deleted.
+                # The comparison may fix the cause of the refusal, such as tickets whose records were deleted.
                 refused = error
         if reconciliation_due and self.clock() < deadline and not turn.lease.is_lost:
             run.is_idle = False
@@ -197,9 +199,9 @@ class ConnectionWork:
             await self.health.settled(connection, Operation.COMPARISON)
 
     async def _measure(self, turn: Turn, run: _Run) -> None:
-        """Note in the turn when the connection is due again, and in the run what the alerts look at.
+        """Note in the turn when the connection is due again, and in the run the figures for the alerts.
 
-        What an idle turn has read is still true. When storage does not answer here, the connection stays due.
+        After an idle turn, what it has read is still true. If storage does not answer here, the connection stays due.
         """
         connection_id = turn.entry.connection_id
         try:
@@ -255,7 +257,7 @@ class ConnectionWork:
 
 
 def _next_attempt_at(connection: Connection, pending: Sequence[Ticket], now: datetime) -> datetime | None:
-    """Return when the first of the waiting tickets may be delivered; now when there may be more than these."""
+    """Return when the first of the waiting tickets may be delivered; now if there may be more than these."""
     if len(pending) >= PENDING_PAGE:
         return now
     times = (attempt_due_at(ticket, now) for ticket in pending if ticket.is_of(connection))
@@ -266,7 +268,7 @@ class _Run:
     """What a turn did and found.
 
     Attributes:
-        is_idle: Nothing was done that changes the connection or its tickets.
+        is_idle: Whether the turn has changed neither the connection nor its tickets.
         connection, overview: As last read.
     """
 

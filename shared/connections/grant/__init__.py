@@ -1,1 +1,1 @@
-"""The consent of the integration user, and the tokens that come of it."""
+"""The consent of the integration user, and the tokens that it gives us."""

@@ -1,10 +1,10 @@
 """Authorization: an administrator consents in ServiceNow as the integration user (ServiceNow §1.2 to §1.5).
 
-The browser that begins is the browser that ends: it alone holds the PKCE verifier, in a cookie, and without it the
-code is worth nothing. Of state and verifier only hashes are stored; a state works once, for ten minutes. Code and
-verifier go only to the instance and client for which the authorization was begun.
+An authorization must end in the browser in which it began. Only that browser holds the PKCE verifier, in a cookie, and
+without the verifier the code is worth nothing. We store only hashes of state and verifier; a state works once, for ten
+minutes. Code and verifier go only to the instance and client for which the authorization was begun.
 
-Nothing of a refused authorization is kept: its tokens are revoked, and those of a connection that works stay in place.
+After a refusal, nothing is kept: the new tokens are revoked, and a connection that works keeps its own tokens.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class BrowserCookie:
     """A cookie that binds an authorization to the browser that began it.
 
     Attributes:
-        value: The PKCE verifier, base64url without padding: the host lets it through unchanged (Functions host §P23).
-        secure: Whether it goes over https only.
+        value: The PKCE verifier, base64url without padding: the host passes it on unchanged (Functions host §P23).
+        secure: Whether the browser sends it only over https.
     """
 
     name: str
@@ -102,7 +102,7 @@ class ConnectionAuthorization:
         Args:
             connection_id: The connection to authorize; it may work already.
             started_by: Object id of the administrator.
-            log_out_first: Whether ServiceNow is to sign the browser's present user out.
+            log_out_first: Whether ServiceNow should first sign out the browser's present user.
 
         Raises:
             FixRequest: 404 ``connection_not_found``, 409 ``connection_not_configured``.
@@ -132,18 +132,18 @@ class ConnectionAuthorization:
         return AuthorizationStart(location, cookie)
 
     def cookie_name(self, name: str) -> str | None:
-        """Return the name of an authorization's cookie; None when no authorization has such a name."""
+        """Return the name of an authorization's cookie, or None if no authorization can have this name."""
         return self._cookie_of(name) if _NAME.fullmatch(name) else None
 
     def _cookie_of(self, name: str) -> str:
-        """Each authorization has a cookie of its own, so that two tabs do not overwrite each other's.
+        """Return the cookie's name: each authorization has its own cookie, so that two tabs do not share one.
 
-        Over https it has the prefix with which browsers guarantee that no other host has set it.
+        Over https the name has the prefix by which browsers guarantee that no other host has set the cookie.
         """
         return f"{'__Host-' if self._secure else ''}authorization-{name}"
 
     async def complete(self, parameters: Mapping[str, str], cookies: Mapping[str, str]) -> Connection:
-        """Complete an authorization with what ServiceNow sent the browser back with.
+        """Complete an authorization after ServiceNow has sent the browser back.
 
         Args:
             parameters: The callback's query parameters, blank ones included.
@@ -153,17 +153,17 @@ class ConnectionAuthorization:
             The connection, ``connected``.
 
         Raises:
-            FixRequest: The browser cannot end this authorization, or nobody consented: ``authorization_state_invalid``,
+            FixRequest: This browser cannot complete it, or nobody consented: ``authorization_state_invalid``,
                 ``authorization_browser_unknown``, ``authorization_unknown``, ``authorization_expired``,
                 ``authorization_denied``, ``authorization_failed``, ``authorization_code_missing``,
                 ``authorization_superseded``, ``connection_not_found``, ``connection_not_configured``.
             FixConfiguration: The consent is refused: ``authorization_code_refused``, ``authorization_incomplete``,
                 ``authorization_other_instance``,
                 ``authorization_wrong_user``, ``authorization_user_inactive``, ``authorization_user_locked``,
-                ``authorization_read_refused``, ``authorization_create_refused``, or why ServiceNow does not say whose
-                consent it was.
-            TryLater: 503 ``authorization_waiting``: the authorization is still good, and the same request may be sent
-                again; otherwise ServiceNow or storage did not answer: begin again.
+                ``authorization_read_refused``, ``authorization_create_refused``, or the reason why ServiceNow does not
+                say whose consent it was.
+            TryLater: 503 ``authorization_waiting``: the authorization is still valid, and the same request may be sent
+                again. With any other code, ServiceNow or storage did not answer: begin again.
         """
         pending, verifier = await self._begun(parameters, cookies)
         with log_context(connection_id=pending.connection_id):
@@ -174,7 +174,7 @@ class ConnectionAuthorization:
 
     async def _completed(self, pending: PendingAuthorization, code: Secret, verifier: Secret) -> Connection:
         async with AsyncExitStack() as stack:
-            # From the exchange on: a refresh in between could end the tokens that the exchange gave.
+            # Hold the lease from the exchange on: a refresh in between could end the new tokens.
             try:
                 lease = await stack.enter_async_context(self.lease.held(pending.connection_id))
                 connection = _authorizable(await get_known_connection(self.connections, pending.connection_id))
@@ -185,7 +185,7 @@ class ConnectionAuthorization:
                 raise _superseded(connection.connection_id)
             if client_secret is None:
                 raise _not_configured()
-            # Only now is the state used up: whoever could not come so far may come again.
+            # The state is used up only now, so that the browser can try again after an earlier failure.
             if await self.authorizations.take_authorization(pending.state_hash) is None:
                 raise _unknown()
             issued_at = self.clock()
@@ -237,8 +237,8 @@ class ConnectionAuthorization:
             ) from None
 
     async def _acceptable_user(self, connection: Connection, tokens: TokenSet) -> ServiceNowUser:
-        """Return whose tokens these are, if it is the integration user and has every right that is needed."""
-        # The consent is not accepted yet: its token is asked with, not the connection's own.
+        """Return the user of these tokens, if it is the integration user and has all the rights that it needs."""
+        # The consent is not accepted yet, so use its token, not the connection's own.
         users = self.users.with_token(tokens.access_token)
         user = await users.current_user(connection)
         if not is_same_user(user.user_name, connection.integration_user):
@@ -287,9 +287,9 @@ class ConnectionAuthorization:
             )
 
     async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
-        """Refuse an instance that is said to be the one before under a new address, unless it has its records.
+        """Refuse an instance that is claimed to be the former one at a new address, unless it has its records.
 
-        A record is known by two things that an instance chooses itself: ``sys_id`` and number.
+        A record is recognised by two values that the instance chooses itself: ``sys_id`` and number.
         """
         if connection.renamed_from is None:
             return
@@ -312,10 +312,10 @@ class ConnectionAuthorization:
         issued_at: datetime,
         lease: HeldLease,
     ) -> tuple[Connection, list[Secret]]:
-        """Put the tokens in the place of those there are; return the connection and the refresh tokens replaced."""
+        """Replace the stored tokens with these; return the connection and the refresh tokens that were replaced."""
         connection_id = connection.connection_id
         consent_ends_at = consent_end(connection, issued_at)
-        # Whoever waits for ServiceNow's answers may lose the lease.
+        # We may have lost the lease while we waited for ServiceNow's answers.
         current = await get_known_connection(self.connections, connection_id)
         _require_unchanged(current, connection)
         lease.require()
@@ -359,7 +359,7 @@ def state_hash(state: str) -> str:
 
 
 def authorization_name(state: str) -> str | None:
-    """Return what may name an authorization in an address: it does not give the state away. None for no state."""
+    """Return a name for an authorization that may be in a URL: it does not reveal the state. None if it is no state."""
     return _name(state) if _STATE.fullmatch(state) else None
 
 
@@ -368,12 +368,12 @@ def _name(state: str) -> str:
 
 
 def unnamed_authorization() -> FixRequest:
-    """Return the refusal of an answer that does not say which authorization it belongs to."""
+    """Return the error for an answer that does not say which authorization it belongs to."""
     return FixRequest("authorization_state_invalid")
 
 
 def unknown_browser() -> FixRequest:
-    """Return the refusal of a browser that does not hold the authorization's cookies."""
+    """Return the error for a browser that does not have the authorization's cookies."""
     return FixRequest("authorization_browser_unknown")
 
 
@@ -393,7 +393,7 @@ def _code(parameters: Mapping[str, str], connection_id: str) -> Secret:
 
 
 def _authorizable(connection: Connection) -> Connection:
-    """Return the connection. Raises FixRequest (409 ``connection_not_configured``) when it has no client secret."""
+    """Return the connection. Raises FixRequest (409 ``connection_not_configured``) if it has no client secret."""
     if connection.status in _NOT_AUTHORIZABLE:
         raise _not_configured()
     return connection
@@ -412,7 +412,7 @@ def _still_good(error: TryLater) -> TryLater:
 
 
 def _require_unchanged(current: Connection, begun: Connection) -> None:
-    """Refuse tokens for a connection that now means another instance, client or user."""
+    """Refuse tokens for a connection that now has another instance, client or user."""
     unchanged = (
         current.status not in _NOT_AUTHORIZABLE
         and current.renamed_from == begun.renamed_from

@@ -1,4 +1,4 @@
-"""Leases: one instance of the app at a time does something on a connection."""
+"""Leases: only one instance of the app at a time does certain work on a connection."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from shared.log import log_event
 from shared.service import service
 
 TOKENS: Final = "tokens"
-"""Purpose of the lease of whoever writes a connection's tokens."""
+"""Purpose of the lease for writing a connection's tokens."""
 WAIT_S: Final = 20.0
-"""ServiceNow's authorization code lives for 60 s (ServiceNow §1.2): whoever waits with one must have time left."""
+"""ServiceNow's authorization code lives for 60 s (ServiceNow §1.2), so some time must be left after the wait."""
 POLL_S: Final = 0.25
 
 
 @service
 class Lease:
-    """The leases of one purpose, one for each connection.
+    """The leases for one purpose, one for each connection.
 
     Attributes:
-        sleep: Sleeps while somebody else holds it.
+        sleep: Sleeps while somebody else holds the lease.
         pause: Sleeps between two renewals.
-        seconds: A clock that nobody sets, in seconds.
+        seconds: A monotonic clock, in seconds.
     """
 
     leases: LeaseStore
@@ -42,13 +42,13 @@ class Lease:
     async def held(
         self, connection_id: str, *, while_waiting: Callable[[], Awaitable[None]] | None = None
     ) -> AsyncIterator[HeldLease]:
-        """Hold the lease inside the block, after waiting for whoever holds it.
+        """Hold the lease inside the block, after waiting for another holder to release it.
 
         Args:
-            while_waiting: Called each time somebody else turns out to hold it; may raise to stop waiting.
+            while_waiting: Called each time we find that somebody else holds it; may raise to stop waiting.
 
         Raises:
-            TryLater: 503 ``connection_busy``: somebody else holds it for too long.
+            TryLater: 503 ``connection_busy``: somebody else has held it for too long.
         """
         waited_s = 0.0
         while (lease := await self._acquire(connection_id, waited=waited_s > 0)) is None:
@@ -63,7 +63,7 @@ class Lease:
 
     @asynccontextmanager
     async def held_if_free(self, connection_id: str) -> AsyncIterator[HeldLease | None]:
-        """Hold the lease inside the block; gives None, at once, when somebody else holds it."""
+        """Hold the lease inside the block; yields None at once if somebody else holds it."""
         lease = await self._acquire(connection_id, waited=False)
         if lease is None:
             yield None
@@ -82,7 +82,7 @@ class Lease:
 
     @asynccontextmanager
     async def _kept(self, connection_id: str, lease: HeldLease) -> AsyncIterator[None]:
-        """Renew the lease inside the block, and give it back afterwards."""
+        """Renew the lease inside the block, and release it afterwards."""
 
         async def renew() -> bool:
             leases, purpose = self.leases, self.purpose
@@ -101,5 +101,5 @@ class Lease:
         try:
             await self.leases.release_lease(connection_id, self.purpose, lease.lease_id)
         except StorageUnavailable as error:
-            # It ends by itself; what was done under it is done.
+            # The lease expires on its own, and the work under it is done.
             log_event("lease_not_released", level=logging.WARNING, connection_id=connection_id, code=error.code)

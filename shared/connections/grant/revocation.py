@@ -1,7 +1,7 @@
 """Revoking tokens without taking them from a connection that still uses them.
 
-ServiceNow gives the same tokens to everybody who signs in as the same user with the same client (ServiceNow §1.5), so
-two connections, or an old and a new authorization of one, may hold one and the same token.
+ServiceNow gives the same tokens to everybody who signs in as the same user with the same client (ServiceNow §1.5). So
+two connections, or an old and a new authorization of one connection, may hold the same token.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from shared.service import service
 
 @service
 class TokenRevocation:
-    """Revokes tokens, as far as ServiceNow answers and nobody else needs them."""
+    """Revokes tokens, if ServiceNow answers and nobody else needs them."""
 
     connections: ConnectionStore
     secrets: SecretStore
     server: AuthorizationServer
 
     async def stored_tokens(self, connection_id: str) -> list[Secret]:
-        """Return the refresh token and the access token that a connection has in Key Vault, as far as there are."""
+        """Return the refresh token and the access token that a connection has in Key Vault, without missing ones."""
         found = await asyncio.gather(
             self.secrets.get_secret(refresh_token_name(connection_id)),
             self.secrets.get_secret(access_token_name(connection_id)),
@@ -36,12 +36,12 @@ class TokenRevocation:
         return [token for token in found if token is not None]
 
     async def revoke(self, connection: Connection, tokens: Iterable[Secret], *, spare_own: bool) -> bool:
-        """Revoke tokens at the connection's instance; return whether none that had to be revoked is left.
+        """Revoke tokens at the connection's instance; return whether all that had to be revoked are revoked.
 
-        A failure is logged and answered, never raised: whoever gives tokens up goes on without them.
+        A failure is logged and returned, never raised: the caller can continue.
 
         Args:
-            spare_own: Whether the tokens that this connection itself has in Key Vault are left alone.
+            spare_own: Whether to leave alone the tokens that this connection itself has in Key Vault.
         """
         done = True
         try:

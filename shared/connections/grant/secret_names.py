@@ -1,7 +1,7 @@
 """Names of a connection's three secrets in Key Vault.
 
-A connection id consists of lower-case letters, digits and hyphens, which Key Vault allows; each name ends in exactly
-one of three texts, so no two connections share one.
+A connection id consists of lower-case letters, digits and hyphens, which Key Vault allows. Each name ends in exactly
+one of three suffixes, so no two connections share a name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Renewal: a secret whose value lives longer than its version in Key Vault is written there again, in time.
+"""Renewal: a secret that lives longer than its version in Key Vault is written there again in time.
 
-Every version has an end, because policies of Azure ask for one (``Settings.secret_lifetime``); the client secret has
-none, and a refresh token can outlive the version that holds it. An end forbids nothing by itself: what Key Vault still
-gives out after it, when the app slept for months, is renewed then.
+Every version has an expiry date, because Azure policies ask for one (``Settings.secret_lifetime``). The client secret
+does not expire, and a refresh token can outlive the version that holds it. Key Vault still returns an expired version,
+so the secrets are renewed even after the app slept for months.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _WITHOUT_SECRETS: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, Connection
 
 
 def renewal_after(lifetime: timedelta) -> timedelta:
-    """Return how long after it was written a secret is renewed: a third of its life is left for what goes wrong."""
+    """Return how long after it was written a secret is renewed: the last third of its life is left for failures."""
     return lifetime * 2 / 3
 
 
 def renewal_due_at(connection: Connection, now: datetime, lifetime: timedelta) -> datetime | None:
-    """Return when the connection's secrets have to be written again; None where there are none.
+    """Return when the connection's secrets have to be written again, or None if there are none.
 
-    That is now when nobody knows how old they are, as after a release that gave them no end.
+    That is now if nobody knows how old they are, as after a release that gave them no expiry date.
     """
     if connection.status in _WITHOUT_SECRETS:
         return None
@@ -52,8 +52,8 @@ class SecretRenewal:
     """Renews the secrets of connections.
 
     Attributes:
-        lease: Of whoever writes a connection's tokens.
-        lifetime: How long a version in Key Vault lives.
+        lease: The lease for writing a connection's tokens.
+        lifetime: The life of a version in Key Vault.
     """
 
     connections: ConnectionStore
@@ -63,9 +63,9 @@ class SecretRenewal:
     lifetime: timedelta
 
     async def renew_if_due(self, connection: Connection) -> Connection:
-        """Renew the connection's secrets if it is time, and nobody else writes its tokens; return it as stored.
+        """Renew the connection's secrets if it is time and nobody else is writing its tokens; return it as stored.
 
-        A failure is logged and tried again by the next run of the timer: nothing else has to wait for it.
+        A failure is logged, and the next run of the timer tries again: nothing else has to wait for it.
         """
         if not is_renewal_due(connection, self.clock(), self.lifetime):
             return connection
@@ -96,7 +96,7 @@ class SecretRenewal:
 
 
 def _living(connection: Connection, now: datetime) -> Iterator[tuple[str, datetime | None]]:
-    """Yield the names of the secrets that are still good for something, with the ends of their values."""
+    """Yield the names of the secrets that are still useful, and when their values expire."""
     yield client_secret_name(connection.connection_id), None
     consent_ends_at = connection.consent_ends_at
     if consent_ends_at is not None and consent_ends_at > now:

@@ -46,9 +46,9 @@ from shared.secret import Secret
 from shared.telemetry import TOKENS_REFRESHED
 
 EARLY_S: Final = 60.0
-"""A token is refreshed so long before its end, so that it does not end on its way."""
+"""A token is refreshed this long before it expires, so that it does not expire on its way."""
 LEAST_S: Final = 5.0
-"""A token that lasts for less than this is not used any more."""
+"""A token that lasts for less than this is no longer used."""
 SECOND_TRY_AFTER_S: Final = 1.0
 """A refusal is believed only when it comes twice (ServiceNow §1.6, §9: intermittent 401)."""
 
@@ -57,9 +57,9 @@ def with_access_token(connection: Connection, tokens: TokenSet, version: str | N
     """Return the connection with a new access token.
 
     Args:
-        version: The token's version in Key Vault; None when it is not there: other instances of the app then use the
-            access token that they have to its end.
-        issued_at: When it was asked for.
+        version: The token's version in Key Vault; None if it is not there. Other instances of the app then use their
+            present access token until it expires.
+        issued_at: When it was requested.
     """
     life = timedelta(seconds=tokens.expires_in_s)
     after = replace(connection, access_token_issued_at=issued_at, access_token_refresh_at=issued_at + life * 2 / 3)
@@ -71,9 +71,9 @@ def with_access_token(connection: Connection, tokens: TokenSet, version: str | N
 
 
 def refresh_due_at(connection: Connection, now: datetime) -> datetime | None:
-    """Return when the timer has to refresh the access token: after two thirds of its life, or now when there is none.
+    """Return when the timer has to refresh the access token: after two thirds of its life, or now if there is none.
 
-    A refused consent is asked for again as :func:`shared.connections.status.may_refresh_at` says; None where it is not.
+    After a refused consent, that is when :func:`shared.connections.status.may_refresh_at` allows it, or None.
     """
     asked_at = may_refresh_at(connection, now)
     if asked_at is None or connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
@@ -88,9 +88,9 @@ def is_refresh_due(connection: Connection, now: datetime) -> bool:
 
 
 def access_from(connection: Connection, now: datetime) -> datetime | None:
-    """Return from when the instance can be called; None when only a person can change that.
+    """Return the earliest time to call the instance, or None if only a person can make that possible.
 
-    While the token endpoint may be asked, that is now: whether a token is to be had shows when one is needed.
+    While we may ask the token endpoint, that is now: we find out whether it gives us a token when we need one.
     """
     if _lasts(connection, LEAST_S, now):
         return now
@@ -116,7 +116,7 @@ def _ends_after(connection: Connection, seconds: float, at: datetime) -> bool:
 
 
 def _is_from_the_future(connection: Connection, now: datetime) -> bool:
-    """Whether a wrong clock issued the access token, so that nobody knows when it ends."""
+    """Whether a wrong clock dated the access token, so that nobody knows when it expires."""
     return believed(connection.access_token_issued_at, now) != connection.access_token_issued_at
 
 
@@ -142,15 +142,15 @@ class AccessTokens:
         self._clock = clock
         self._sleep = sleep
         self._remembered: dict[str, tuple[str, Secret]] = {}
-        # Versions of refused access tokens that were renewed: whoever began before asks with the connection of then.
+        # Versions of refused access tokens that were renewed: calls that began before still hold the old connection.
         self._replaced: dict[str, str] = {}
         self._unstored: dict[str, UnstoredTokens] = {}
 
     async def access_token(self, connection: Connection) -> Secret:
-        """Return a usable access token, refreshed if need be.
+        """Return a usable access token, refreshed if necessary.
 
         While ServiceNow refuses the refresh or does not answer, a token that is still valid stays in use. Tokens that
-        Key Vault has not taken yet are offered to it again.
+        Key Vault has not accepted yet are offered to it again.
 
         Raises:
             Reauthorize: An administrator has to authorize the connection again.
@@ -171,9 +171,9 @@ class AccessTokens:
         return await self._fresh(refreshed)
 
     async def renewed_token(self, connection: Connection, refused: Secret) -> Secret:
-        """Return another access token after ServiceNow refused this one; it is refreshed unless somebody just did.
+        """Return another access token after ServiceNow refused this one; refresh it unless somebody has just done so.
 
-        Raises as :meth:`access_token`.
+        Raises what :meth:`access_token` raises.
         """
         current = await self._current(connection)
         found = await self._usable(current, LEAST_S)
@@ -184,13 +184,13 @@ class AccessTokens:
         return found
 
     async def refresh(self, connection: Connection) -> Connection:
-        """Refresh the access token, or let another instance of the app that is doing so finish.
+        """Refresh the access token, or wait for another instance of the app that is already doing so.
 
         Returns:
             The connection as stored, with an access token newer than the given connection's.
 
         Raises:
-            Reauthorize: ServiceNow refused twice; the connection is marked so.
+            Reauthorize: ServiceNow refused twice; the connection is marked ``reauthorization_required``.
             TryLater: ServiceNow does not answer (the connection is marked ``unavailable``), or storage does not.
         """
         connection = await self._offer_unstored(connection)
@@ -226,7 +226,7 @@ class AccessTokens:
                 raise
 
     def _next_turn(self, connection: Connection) -> Connection:
-        """Return the connection with the next time to ask, stored before asking: however it ends, others wait."""
+        """Return the connection with the next time to ask, stored before asking: others wait, whatever the answer."""
         return replace(connection, refresh_again_at=self._clock() + FIRST_REFRESH_AFTER)
 
     async def _refresh(self, connection: Connection, lease: HeldLease) -> Connection:
@@ -244,7 +244,7 @@ class AccessTokens:
         tokens = await self._ask(connection, client_secret, refresh_token)
         rotated = tokens.refresh_token not in {None, refresh_token}
         tokens = replace(tokens, refresh_token=tokens.refresh_token if rotated else newest)
-        # In memory first: whatever happens from here on, the only refresh token that works is not lost.
+        # In memory first: whatever happens next, the only working refresh token is not lost.
         self._unstored[connection.connection_id] = UnstoredTokens(connection, tokens, issued_at, issued_at)
 
         stored = await self._store(connection, lease, fresh=True)
@@ -258,12 +258,12 @@ class AccessTokens:
         return stored
 
     async def _store(self, connection: Connection, lease: HeldLease, *, fresh: bool) -> Connection:
-        """Offer the tokens in memory to Key Vault; return the connection as stored after that.
+        """Offer the tokens in memory to Key Vault; return the connection as stored afterwards.
 
-        What Key Vault does not take stays in memory, and the connection says so.
+        A token that Key Vault does not accept stays in memory, and the connection says so.
 
         Args:
-            fresh: ServiceNow has just given them.
+            fresh: Whether ServiceNow has just issued them.
         """
         connection_id = connection.connection_id
         before = self._unstored[connection_id]
@@ -273,7 +273,7 @@ class AccessTokens:
 
         def changed(row: Connection) -> Connection:
             nonlocal noted
-            # Whoever had the lease next may have put newer tokens into memory, or into the row.
+            # The next holder of the lease may have put newer tokens into memory or into the row.
             ours = self._unstored.get(connection_id) is given
             noted = ours and (given.are_newest_of(row) or row.access_token_version == given.version)
             if not noted:
@@ -306,7 +306,7 @@ class AccessTokens:
         return stored
 
     def _replace_unstored(self, connection_id: str, before: UnstoredTokens, after: UnstoredTokens | None) -> None:
-        """Keep other tokens in memory, or none, unless whoever had the lease next has put newer ones there."""
+        """Replace or remove the tokens in memory, unless the next holder of the lease has put newer ones there."""
         if self._unstored.get(connection_id) is not before:
             return
         if after is None:
@@ -315,9 +315,9 @@ class AccessTokens:
             self._unstored[connection_id] = after
 
     async def _offer_unstored(self, connection: Connection) -> Connection:
-        """Offer Key Vault again what it did not take; return the connection as stored after that, if it was.
+        """Offer the unstored tokens to Key Vault again; return the connection, as stored if it was changed.
 
-        Whoever needs a token goes on, whatever comes of it.
+        A failure is only logged: the caller, who needs a token, can continue.
         """
         connection_id = connection.connection_id
         unstored = self._unstored.get(connection_id)
@@ -336,7 +336,7 @@ class AccessTokens:
             return connection
 
     def _unstored_of(self, connection: Connection) -> UnstoredTokens | None:
-        """Return the tokens in memory if they are the connection's newest; others are forgotten."""
+        """Return the tokens in memory if they are the connection's newest; otherwise forget them."""
         unstored = self._unstored.get(connection.connection_id)
         if unstored is not None and not unstored.are_newest_of(connection):
             del self._unstored[connection.connection_id]
@@ -356,11 +356,11 @@ class AccessTokens:
                 raise Reauthorize("consent_ended", variant="dated", ended_on=f"{ends_at:%Y-%m-%d}") from None
             raise
         except FixConfiguration as error:
-            # To whoever wants to call the instance, a token endpoint that is closed to us is one that is not there.
+            # For a call to the instance, a token endpoint that refuses us is as good as one that does not answer.
             raise ServiceNowUnavailable.of(error.failure) from None
 
     async def _current(self, connection: Connection) -> Connection:
-        """Return the connection as it is stored now, if it still means the same instance."""
+        """Return the connection as stored now, if it still points to the same instance."""
         current = await self._connections.get_connection(connection.connection_id)
         if current is None or current.is_removed:
             self._remembered.pop(connection.connection_id, None)
@@ -371,7 +371,7 @@ class AccessTokens:
         return current
 
     async def _usable(self, connection: Connection, lasting_s: float) -> Secret | None:
-        """Return the connection's access token if it lasts for so long and can be had."""
+        """Return the connection's access token if it is available and lasts this long."""
         unstored = self._unstored.get(connection.connection_id)
         if unstored is not None and unstored.are_newest_of(connection):
             lasts = unstored.ends_at - self._clock() > timedelta(seconds=lasting_s)
@@ -398,7 +398,7 @@ class AccessTokens:
 
 
 def _reauthorize(connection: Connection) -> Reauthorize:
-    """Return the error that says why the connection has to be authorized again, as it was said the first time."""
+    """Return the stored error that says why the connection has to be authorized again."""
     error = connection.last_error
     if error is None or connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return Reauthorize()
@@ -406,7 +406,7 @@ def _reauthorize(connection: Connection) -> Reauthorize:
 
 
 def _raise_failure_since(connection: Connection, began_at: datetime, now: datetime) -> None:
-    """Raise what somebody else's attempt at a refresh came to since then, if it failed."""
+    """Raise the error of somebody else's refresh if it has failed since then."""
     error = connection.last_error
     if error is None or error.at < began_at or believed(error.at, now) is None:
         return

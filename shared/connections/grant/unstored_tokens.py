@@ -1,4 +1,4 @@
-"""Tokens that ServiceNow gave and Key Vault has not taken: they live in memory, and nowhere else, until it does."""
+"""Tokens from ServiceNow that Key Vault has not accepted yet: until it does, they are only in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.connections.status import is_same_grant
 from shared.errors import StorageUnavailable
 
 TRY_EVERY: Final = timedelta(seconds=10)
-"""Each use offers them to Key Vault, but not more often than this: it may be refusing because of too many requests."""
+"""Each use offers them to Key Vault, but no more often than this: it may be refusing because of too many requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class UnstoredTokens:
     """Tokens on their way to Key Vault.
 
     Attributes:
-        connection: The connection as it was stored last by whoever holds these tokens.
-        tokens: ``refresh_token`` is None when Key Vault has the one that works.
-        issued_at: When they were asked for.
-        tried_at: When Key Vault was last asked to take them.
-        version: Key Vault's version of the access token once it is written; None before.
+        connection: The connection as the holder of these tokens last stored it.
+        tokens: ``refresh_token`` is None if Key Vault has the one that works.
+        issued_at: When they were requested.
+        tried_at: When they were last offered to Key Vault.
+        version: Key Vault's version of the access token; None until it is written.
     """
 
     connection: Connection
@@ -37,7 +37,7 @@ class UnstoredTokens:
     version: str | None = None
 
     def are_done(self, now: datetime) -> bool:
-        """Whether Key Vault has everything that is still good for something."""
+        """Whether Key Vault has every token that is still useful."""
         return self.tokens.refresh_token is None and (self.version is not None or self.ends_at <= now)
 
     def may_be_offered(self, now: datetime) -> bool:
@@ -47,20 +47,20 @@ class UnstoredTokens:
 
     @property
     def ends_at(self) -> datetime:
-        """When the access token ends."""
+        """When the access token expires."""
         return self.issued_at + timedelta(seconds=self.tokens.expires_in_s)
 
     def are_newest_of(self, connection: Connection) -> bool:
-        """Whether nobody has authorized the connection again, or stored another access token, since they were given."""
+        """Whether nobody has authorized the connection again or stored another access token since they were issued."""
         return (
             is_same_grant(self.connection, connection)
             and self.connection.access_token_version == connection.access_token_version
         )
 
     async def written(self, secrets: SecretStore, lease: HeldLease, now: datetime) -> UnstoredTokens:
-        """Write what Key Vault does not have, the refresh token first; return what came of it.
+        """Write the tokens that Key Vault does not have, the refresh token first; return which ones are left.
 
-        Raises TryLater (503 ``lease_lost``) when somebody else may have written newer ones.
+        Raises TryLater (503 ``lease_lost``) if somebody else may have written newer ones.
         """
         connection, after = self.connection, replace(self, tried_at=now)
         lease.require()
@@ -73,7 +73,7 @@ class UnstoredTokens:
                 )
                 after = replace(after, tokens=replace(self.tokens, refresh_token=None))
             except StorageUnavailable:
-                pass  # The access token lets other instances of the app work meanwhile.
+                pass  # Other instances of the app can work with the access token until the next try.
             lease.require()
         if self.version is None and self.ends_at > now:
             try:
@@ -82,5 +82,5 @@ class UnstoredTokens:
                 )
                 after = replace(after, version=version)
             except StorageUnavailable:
-                pass  # Another instance of the app gets one of its own.
+                pass  # Another instance of the app gets its own access token.
         return after
