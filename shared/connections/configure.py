@@ -31,7 +31,7 @@ from shared.log import log_event
 from shared.secret import Secret
 from shared.service import service
 
-CONNECTIONS_MOST: Final = 1_000
+MAX_CONNECTIONS: Final = 1_000
 """A limit, because the work of the timer and the pages grows with the number of connections. Removed ones count, since
 their rows and tickets stay."""
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
@@ -95,7 +95,7 @@ class ConnectionConfiguration:
         ):
             raise FixRequest("client_secret_required", status=422)
         if await self._needs_authorization(before, request, instance):
-            after = await self._begin_anew(before, request, instance, client_secret)
+            after = await self._start_over(before, request, instance, client_secret)
         else:
             after = await change_connection(
                 self.connections, before, lambda current: with_details(current, request, instance)
@@ -115,8 +115,8 @@ class ConnectionConfiguration:
             return present, False
         # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
         # table.
-        if len(await self.connections.list_connections()) >= CONNECTIONS_MOST:
-            raise FixRequest("too_many_connections", status=409, limit=CONNECTIONS_MOST)
+        if len(await self.connections.list_connections()) >= MAX_CONNECTIONS:
+            raise FixRequest("too_many_connections", status=409, limit=MAX_CONNECTIONS)
         new = Connection(
             connection_id=connection_id,
             display_name=request.display_name,
@@ -145,7 +145,7 @@ class ConnectionConfiguration:
             client_secret_name(before.connection_id)
         )
 
-    async def _begin_anew(
+    async def _start_over(
         self, before: Connection, request: ConnectionRequest, instance: str, client_secret: Secret | None
     ) -> Connection:
         connection_id = before.connection_id

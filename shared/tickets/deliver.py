@@ -41,10 +41,10 @@ from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, sp
 from shared.tickets.addresses import real_address
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, Ticket
-from shared.tickets.own_times import with_own_times
 from shared.tickets.ports import InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
 from shared.tickets.record_effects import delivered, doubled
 from shared.tickets.timeline import details_of, with_event
+from shared.tickets.wrong_times import correct_wrong_times
 
 COMMIT_MAY_TAKE_S: Final = 65.0
 """ServiceNow's 60 s transaction quota, and a little for the request to get there."""
@@ -252,8 +252,8 @@ class TicketDelivery:
             counts.failed += await self._give_up_left_behind(connection, page)
             here = [ticket for ticket in page if ticket.is_of(connection)]
             nothing_waits = nothing_waits and not here
-            own = await with_own_times(self.store, here, self.clock(), lease=LEASE, longest_wait=LONGEST_WAIT)
-            if not await self.deliver_due(connection, sorted(own, key=_due_at), counts, deadline=deadline):
+            others = await correct_wrong_times(self.store, here, self.clock(), lease=LEASE, longest_wait=LONGEST_WAIT)
+            if not await self.deliver_due(connection, sorted(others, key=_due_at), counts, deadline=deadline):
                 return counts
         if nothing_waits:
             await self._settle(connection)

@@ -17,7 +17,7 @@ from shared.errors import (
     QuotaExceeded,
 )
 
-TOO_DEAR: Final = (QuotaExceeded, NoAnswerInTime, AnswerIncomplete)
+TOO_EXPENSIVE: Final = (QuotaExceeded, NoAnswerInTime, AnswerIncomplete)
 """ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait less than that."""
 TOO_LARGE: Final = (AnswerTooLarge, NoRoomForAnswer)
 """The answer was too large, or there was no room for a large one; only asking for fewer records helps."""
@@ -67,8 +67,8 @@ def with_step(state: SyncState, step: int, now: datetime) -> SyncState:
 
 def less(error: ConnectorError, step: int) -> int | None:
     """Return the step to continue with after a failed read, or None if asking for less does not help."""
-    if not isinstance(error, TOO_DEAR + TOO_LARGE):
+    if not isinstance(error, TOO_EXPENSIVE + TOO_LARGE):
         return None
     sizes = [reach.page_size for reach in reaches(10)]
     following = range(step + 1, len(sizes))
-    return next((each for each in following if isinstance(error, TOO_DEAR) or sizes[each] < sizes[step]), None)
+    return next((each for each in following if isinstance(error, TOO_EXPENSIVE) or sizes[each] < sizes[step]), None)

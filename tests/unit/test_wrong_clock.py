@@ -21,10 +21,10 @@ from shared.errors import Failure
 from shared.maintenance.run import Maintenance
 from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.own_times import in_own_time
 from shared.tickets.reconcile import is_reconciliation_due
 from shared.tickets.summary import FOLD_AFTER, Summary
 from shared.tickets.sync import completed, first_bound, is_sync_due
+from shared.tickets.wrong_times import without_wrong_times
 from tests.memory.clock import START, ManualClock
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.maintenance import memory_maintenance
@@ -71,7 +71,7 @@ def test_a_comparison_is_neither_done_nor_put_off_tomorrow() -> None:
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=1), timedelta(minutes=2), DAY])
 def test_a_ticket_waits_no_longer_than_it_can_have_been_meant_to(ahead: timedelta) -> None:
     def own(ticket: Ticket) -> Ticket:
-        return in_own_time(ticket, START, lease=LEASE, longest_wait=LONGEST_WAIT)
+        return without_wrong_times(ticket, START, lease=LEASE, longest_wait=LONGEST_WAIT)
 
     wrong = begin_attempt(new_ticket(START), START + ahead)
     known = ahead <= CLOCKS_DIFFER

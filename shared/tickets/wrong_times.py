@@ -11,7 +11,7 @@ from shared.tickets.model import Ticket
 from shared.tickets.ports import TicketStore
 
 
-def in_own_time(ticket: Ticket, now: datetime, *, lease: timedelta, longest_wait: timedelta) -> Ticket:
+def without_wrong_times(ticket: Ticket, now: datetime, *, lease: timedelta, longest_wait: timedelta) -> Ticket:
     """Return the ticket without impossible future times, or the same object if it has none.
 
     Somebody may be working under a lease that ends too far in the future, and a write that began in the future may
@@ -32,14 +32,14 @@ def in_own_time(ticket: Ticket, now: datetime, *, lease: timedelta, longest_wait
     return ticket if after == progress else replace(ticket, delivery=after)
 
 
-async def with_own_times(
+async def correct_wrong_times(
     store: TicketStore, tickets: Sequence[Ticket], now: datetime, *, lease: timedelta, longest_wait: timedelta
 ) -> Sequence[Ticket]:
     """Correct and store the tickets with impossible future times; return the others.
 
     The next run deals with the corrected ones.
     """
-    corrected = [(each, in_own_time(each, now, lease=lease, longest_wait=longest_wait)) for each in tickets]
+    corrected = [(each, without_wrong_times(each, now, lease=lease, longest_wait=longest_wait)) for each in tickets]
     if changes := [(before, after) for before, after in corrected if after is not before]:
         await store.update_tickets(changes)
     return [before for before, after in corrected if after is before]
