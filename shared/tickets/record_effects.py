@@ -114,7 +114,7 @@ def is_known_to_be_gone(ticket: Ticket) -> bool:
 
 
 def archived(ticket: Ticket, now: datetime) -> Ticket:
-    """Return a closed ticket once its record can no longer be found: unchanged but for one event, recorded once."""
+    """Return a closed ticket once its record can no longer be found: unchanged, except for one event."""
     return ticket if is_known_to_be_gone(ticket) else with_event(ticket, EventKind.ARCHIVED, now)
 
 
