@@ -97,7 +97,7 @@ class Application:
 
     @property
     def check(self) -> ConnectionCheck:
-        """Checks connections. Few instances of the app ever check, so only the first check loads what it needs."""
+        """Checks connections. It is loaded on first use, because few instances of the app ever need it."""
         from shared.check.run import ConnectionCheck
 
         return ConnectionCheck(

@@ -350,7 +350,7 @@ class AccessScopeMissing(InstanceClosed):
 
 
 class InsufficientRights(AccessRefused):
-    """Access controls keep the integration user from what was asked."""
+    """Access controls do not allow the integration user what we asked for."""
 
     default_code: ClassVar[Code | None] = "insufficient_rights"
 

@@ -24,7 +24,7 @@ _SAME_RULE: Final[Mapping[str, str]] = {
     "dataclass_type": "model_type",
     "unexpected_keyword_argument": "extra_forbidden",
 }
-"""Whether a part of the body is read into a model or a dataclass is nothing that a caller should see."""
+"""Callers should not see whether a part of the body is read into a model or a dataclass."""
 
 
 def fault(code: OwnFaultCode, **values: int) -> PydanticCustomError:
@@ -61,10 +61,10 @@ def _refused(code: Code, error: ValidationError) -> FixRequest:
 
 
 def _rule(context: Mapping[str, object]) -> Mapping[str, str | int]:
-    """Return what a value has to keep to."""
+    """Return the limits that a value has to respect."""
     rule = {name: value for name in _VALUES if isinstance(value := context.get(name), str | int)}
     if isinstance(choices := rule.get("expected"), str):
-        rule["expected"] = choices.replace(" or ", ", ")  # No word of a language among the choices.
+        rule["expected"] = choices.replace(" or ", ", ")  # The choices must not contain an English word.
     return rule
 
 

@@ -94,7 +94,7 @@ class UserRoles:
     missing: Mapping[TicketKind, Sequence[str]]
 
     def wanted(self, kinds: Iterable[TicketKind]) -> str:
-        """Return the roles that are missing for these kinds, as people read them: one of each group is needed."""
+        """Return the missing roles for these kinds, in a form for people: one role of each group is needed."""
         return "; ".join(", ".join(self.missing[kind]) for kind in kinds)
 
 

@@ -46,7 +46,7 @@ class TicketSearch:
         """Return the ticket and its connection.
 
         Args:
-            ticket_id: As somebody sent it: any text, in letters of any case.
+            ticket_id: As the caller sent it: any text, in upper or lower case.
 
         Raises:
             FixRequest: 404 ``ticket_not_found``.

@@ -99,7 +99,7 @@ def access_from(connection: Connection, now: datetime) -> datetime | None:
 
 
 def _believed_from(connection: Connection, now: datetime) -> datetime | None:
-    """Return from when a token that a wrong clock issued can be used: then it is known again how long it lasts."""
+    """Return the earliest time to use a token dated by a wrong clock: from then on we know how long it lasts."""
     if not _is_from_the_future(connection, now) or connection.access_token_issued_at is None:
         return None
     believed_at = connection.access_token_issued_at - CLOCKS_DIFFER
