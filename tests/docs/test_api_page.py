@@ -13,12 +13,14 @@ from sandbox.openapi_file import FILE, openapi_text
 from shared.triggers.answers import ProblemView
 from shared.triggers.openapi import problems_of
 from shared.triggers.routes import operations
+from shared.words.language import languages
 from tests.docs.test_docs import API, ERROR_CODES, EVERYTHING, PAGES
 from tests.registered import functions
 
 ROW = re.compile(r"^\| (?P<codes>`[a-z_`, ]+`) \| (?P<status>[0-9, ]+) \|", re.MULTILINE)
 CODES = re.compile(r"^\| (`[a-z_`, ]+`) \|", re.MULTILINE)
-PROBLEMS = API[API.index("## Problems") : API.index("## Pages")]
+FAULTS = API[API.index("### Faults") : API.index("### The request")]
+PROBLEMS = API[API.index("## Problems") : API.index("## Pages")].replace(FAULTS, "")
 
 
 def declared() -> dict[str, set[int]]:
@@ -43,6 +45,13 @@ def told() -> dict[str, set[int]]:
 def test_no_code_that_is_not_there() -> None:
     listed = {code for codes in CODES.findall(PROBLEMS) for code in re.findall(r"`([a-z_]+)`", codes)}
     assert listed - ERROR_CODES == set()
+
+
+def test_every_fault_is_listed() -> None:
+    told_of = set(re.findall(r"`([a-z_]+)`", FAULTS[FAULTS.index("|---|") :]))
+    worded = {key.removeprefix("fault.code.") for key in languages()["en"].texts if key.startswith("fault.code.")}
+    assert worded <= told_of
+    assert told_of - worded == {"ticket_ids", "filter"}, "members of a request"
 
 
 def test_every_declared_code_is_listed() -> None:
