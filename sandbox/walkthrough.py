@@ -1,4 +1,4 @@
-"""The main job once, shown line by line: connect ServiceNow, create tickets, see them worked on, tokens renewed."""
+"""Does the main job once and prints each step: connect ServiceNow, create tickets, sync their states, renew tokens."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ CHANGE = {
 
 
 class StepFailedError(Exception):
-    """A step of the walk-through did not hold; the text says what was expected and what was found."""
+    """A step of the walk-through failed; the text says what was expected and what was found."""
 
 
 class Walkthrough:
-    """Plays every person of the story against a running world.
+    """Plays every person of the story in a running world.
 
     Args:
         servicenow: The ServiceNow instance.
@@ -72,7 +72,7 @@ class Walkthrough:
         """Play the whole story.
 
         Raises:
-            StepFailedError: A step did not hold.
+            StepFailedError: A step failed.
         """
         tenant = Tenant.read(PEOPLE_FILE)
         administrator, requester = (_portal_person(tenant, name) for name in ("Megan Bowen", "Adele Vance"))
@@ -209,7 +209,7 @@ class Walkthrough:
         self._expect("resolved incidents", kinds["incident"]["phases"]["resolved"], 1)
         self._expect("waiting or failed", sum(counts["pending"] + counts["failed"] for counts in kinds.values()), 0)
 
-    # What they are made of
+    # Parts of the steps
 
     def _work(self, ticket: dict[str, Any], values: dict[str, str]) -> None:
         """Change a record through ServiceNow's own Table API, as the agent."""
@@ -227,7 +227,7 @@ class Walkthrough:
         self._expect(record["number"], result["state"]["value"], values["state"], result["state"]["display_value"])
 
     def _fire_timer(self, operator: PortalUser) -> None:
-        """Let the timer run now instead of at the next full minute, as an operator can."""
+        """Run the timer now instead of at the next full minute, as an operator can."""
         operator.call("POST", "/admin/functions/maintain", {}, headers={"x-functions-key": self._host.master_key})
 
     def _step(self, text: str) -> None:
@@ -243,7 +243,7 @@ class Walkthrough:
         self._detail(name, found if shown is None else shown)
 
     def _tell_requests(self) -> None:
-        """Show what the app has asked ServiceNow since the last time."""
+        """Show the app's requests to ServiceNow since the last time."""
         requests = [entry for entry in self._control.requests() if entry["user_agent"] == USER_AGENT]
         new, self._requests_told = requests[self._requests_told :], len(requests)
         self._detail("requests to ServiceNow", len(new) or "none")

@@ -1,4 +1,4 @@
-"""All parts of the sandbox together: started in order, reachable by address, ended as one."""
+"""All parts of the sandbox together: starts them in order, gives their addresses, and ends them as one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ANONYMOUS_PATHS = ("/api/oauth/callback", "/api/health")
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the parts listen; 0 takes a free port. The defaults are those of ``local.settings.sample.json``."""
+    """The parts' ports; 0 takes a free one. The defaults are those of ``local.settings.sample.json``."""
 
     functions_host: int = 7071
     servicenow: int = 8080
@@ -44,7 +44,7 @@ class Ports:
     table: int = 10002
 
     def require_free(self) -> None:
-        """Raise SandboxError when something else listens on one of them."""
+        """Raise SandboxError if something else listens on one of them."""
         for name, port in vars(self).items():
             if port:
                 require_free_port(port, name.replace("_", " "))
@@ -74,7 +74,7 @@ class FunctionsHost:
         process: Its process.
         url: Its address.
         public_url: The app's address for people.
-        storage: The directory in which it keeps keys and timer locks.
+        storage: The directory for its keys and timer locks.
         clock: Moves the time of its product.
     """
 
@@ -125,13 +125,13 @@ class World:
         Hosts of the same account share keys and timer locks, as instances of one Function App do.
 
         Args:
-            name: What a person calls it.
+            name: Its name for people.
             account: The app's storage.
             vault_url: The app's Key Vault.
             port: 0 takes a free one.
             public_url: The app's address for people, if it is not this host's own.
-            settings: App settings on top of the sample's.
-            options: Further command-line options of the host.
+            settings: App settings to add to the sample's.
+            options: More command-line options for the host.
             clock_ahead_s: How far the product's clock is ahead of the machine's when it starts.
 
         Raises:
@@ -167,7 +167,7 @@ class World:
 
 
 def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
-    """Create the product's tables where they are missing, which is the deployment's work."""
+    """Create the product's missing tables, as the deployment does."""
     trusted = ssl.create_default_context(cafile=certificates.authority)
     headers = table_service_headers(certificates)
     with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:
@@ -178,7 +178,7 @@ def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
 
 
 def table_service_headers(certificates: Certificates) -> dict[str, str]:
-    """Return the headers with which the deployment is let in to the tables of any account."""
+    """Return the headers that give the deployment access to the tables of any account."""
     token = TokenSigner(certificates.token_key).issue(
         ManagedIdentity.of("deployment"),
         "https://storage.azure.com",
@@ -200,7 +200,7 @@ def start_servicenow(processes: Processes, *, port: int = 0, database: Path | No
     Args:
         processes: Receives its process.
         port: 0 takes a free one.
-        database: A file that holds the instance's records; without, they live in memory.
+        database: A file for the instance's records; without it, they are in memory.
 
     Raises:
         SandboxError: It did not start.
@@ -216,12 +216,12 @@ def start_servicenow(processes: Processes, *, port: int = 0, database: Path | No
 
 @contextlib.contextmanager
 def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1) -> Iterator[World]:
-    """Start everything but the Functions hosts for the length of the block.
+    """Start everything except the Functions hosts for the duration of the block.
 
     Args:
         directory: Receives logs and the hosts' files.
-        ports: Where to listen.
-        apps: How many apps there is to be storage and a Key Vault for.
+        ports: The ports to listen on.
+        apps: Number of apps to create storage and a Key Vault for.
 
     Raises:
         SandboxError: A port is taken, a tool is missing, or a part did not start.

@@ -1,4 +1,4 @@
-"""The instance's clock: real time unless somebody moves or stops it."""
+"""The instance's clock: real time unless a test moves or stops it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -49,7 +49,7 @@ class Clock:
         self._stopped_at = _require_aware(at) if at is not None else self.now()
 
     def run(self) -> None:
-        """Run on from the time shown."""
+        """Run on from the present time of the clock."""
         shown = self.now()
         self._stopped_at = None
         self._offset = shown - datetime.now(UTC)

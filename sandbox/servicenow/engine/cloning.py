@@ -1,4 +1,4 @@
-"""Cloning one instance over another: afterwards the target holds the records of the source under the same `sys_id`s."""
+"""Clones one instance over another: the target then has the records of the source, with the same `sys_id`s."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,16 +9,16 @@ type StoredTables = Mapping[str, Mapping[str, Any]]
 """Base table to its `columns` and `rows`."""
 
 PRESERVED = ("oauth_entity", "oauth_credential", "sys_properties")
-"""What an instance usually keeps of its own: its clients and their tokens, its settings."""
+"""What an instance usually preserves in a clone: its clients and their tokens, and its settings."""
 
 
 def stored_tables(instance: Instance) -> StoredTables:
-    """Return everything the instance stores."""
+    """Return everything that the instance stores."""
     return {root: instance.records.dump(root) for root in _roots(instance)}
 
 
 def clone_over(instance: Instance, tables: StoredTables, preserved: Collection[str]) -> None:
-    """Replace what the instance stores by `tables`, except for the base tables `preserved`.
+    """Replace what the instance stores with `tables`, except for the base tables `preserved`.
 
     Raises ValueError if the instance has no such tables.
     """

@@ -26,14 +26,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class UserFormat:
-    """How one user reads and writes dates: a time zone and the patterns of date and time (`dd/MM/yyyy`, `HH:mm:ss`)."""
+    """How a user reads and types dates: a time zone, and patterns of date and time (`dd/MM/yyyy`, `HH:mm:ss`)."""
 
     time_zone: ZoneInfo
     date_pattern: str = "yyyy-MM-dd"
     time_pattern: str = "HH:mm:ss"
 
     def show_date_time(self, stored: str) -> str:
-        """Return a stored date-time (UTC) in the user's zone and format, or as it is if it is none."""
+        """Return a stored date-time (UTC) in the user's zone and format; return other text unchanged."""
         try:
             local = from_glide(stored).astimezone(self.time_zone)
         except (ValueError, OverflowError):
@@ -48,9 +48,9 @@ class UserFormat:
             return stored
 
     def read_date_time(self, typed: str) -> str:
-        """Return what is stored for a date-time typed by the user, a date alone being its first second there.
+        """Return the stored form of a date-time that the user typed; a date alone means its first second there.
 
-        Raises ValueError if it is none.
+        Raises ValueError for other text.
         """
         date_format, time_format = _strftime(self.date_pattern), _strftime(self.time_pattern)
         for pattern in (f"{date_format} {time_format}", date_format):
@@ -58,16 +58,16 @@ class UserFormat:
                 return to_glide(datetime.strptime(typed, pattern).replace(tzinfo=self.time_zone))
             except ValueError:
                 continue
-        raise ValueError(f"{typed!r} is no date-time in {self.date_pattern} {self.time_pattern}")
+        raise ValueError(f"{typed!r} is not a date-time in {self.date_pattern} {self.time_pattern}")
 
 
 def show_integer(stored: str) -> str:
-    """Return a whole number with its thousands grouped, anything else as it is (ServiceNow §2.4)."""
+    """Return a whole number with grouped thousands, and anything else unchanged (ServiceNow §2.4)."""
     return f"{int(stored):,}" if stored.removeprefix("-").isdecimal() else stored
 
 
 def show_duration(stored: str) -> str:
-    """Return a stored duration (a time since 1970) in words, or as it is if it is none."""
+    """Return a stored duration (a time since 1970) in words; return other text unchanged."""
     try:
         seconds = int((from_glide(stored) - _EPOCH).total_seconds())
     except ValueError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class ServiceNowError(Exception):
-    """An answer other than success. `body` is what goes on the wire."""
+    """An answer other than success. `body` is sent as it is."""
 
     status: int
     message: str
@@ -35,14 +35,14 @@ def invalid_limit() -> ServiceNowError:
 
 
 def invalid_offset() -> ServiceNowError:
-    """`sysparm_offset` is negative or no integer (text inferred from that of the limit)."""
+    """`sysparm_offset` is not an integer, or negative (text inferred from that of the limit)."""
     return ServiceNowError(
         400, "Invalid value given for sysparm_offset", "sysparm_offset value must be a non-negative integer"
     )
 
 
 def unreadable_payload(detail: str) -> ServiceNowError:
-    """The body is not what the API reads."""
+    """The API cannot read the body."""
     return ServiceNowError(400, "Exception while reading request", detail)
 
 
@@ -59,7 +59,7 @@ def unknown_resource(status: int) -> ServiceNowError:
 
 
 def not_authenticated(message: str = "User Not Authenticated") -> ServiceNowError:
-    """No, wrong or expired credentials."""
+    """Missing, wrong or expired credentials."""
     return ServiceNowError(
         401,
         message,
@@ -69,7 +69,7 @@ def not_authenticated(message: str = "User Not Authenticated") -> ServiceNowErro
 
 
 def query_forbidden() -> ServiceNowError:
-    """A condition or sort order uses a field the caller may not query by."""
+    """A condition or sort order uses a field that the caller may not query."""
     return ServiceNowError(
         403,
         "Insufficient rights to query records",
@@ -78,7 +78,7 @@ def query_forbidden() -> ServiceNowError:
 
 
 def not_authorized(detail: str = "Failed API level ACL Validation") -> ServiceNowError:
-    """The caller may not use this API or table at all."""
+    """The caller may not use this API or table."""
     return ServiceNowError(403, "User Not Authorized", detail)
 
 
@@ -93,7 +93,7 @@ def missing_access_scope(scope: str) -> ServiceNowError:
 
 
 def operation_failed(detail: str) -> ServiceNowError:
-    """A write was refused by an access rule, a data policy or a business rule; only the detail says which."""
+    """An access rule, a data policy or a business rule refused the write; only the detail says which."""
     return ServiceNowError(403, "Operation Failed", detail)
 
 
@@ -103,7 +103,7 @@ def write_forbidden(operation: str) -> ServiceNowError:
 
 
 def mandatory_fields(labels: list[str]) -> ServiceNowError:
-    """A data policy misses fields. The newline and tab are on the wire."""
+    """A data policy requires fields that are missing. The newline and tab are on the wire."""
     return operation_failed(f"Data Policy Exception: \n\tThe following fields are mandatory: {', '.join(labels)}")
 
 
@@ -123,22 +123,22 @@ def duplicate_key(table: str, value: str, key: str = "PRIMARY") -> ServiceNowErr
 
 
 def no_record() -> ServiceNowError:
-    """The row does not exist, or the caller may not know that it does."""
+    """The row does not exist, or the caller may not read it."""
     return ServiceNowError(404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
 
 
 def method_not_supported(method: str) -> ServiceNowError:
-    """The resource does not know the verb (text not found)."""
+    """The resource does not support the verb (text not found)."""
     return ServiceNowError(405, "Method not supported", f"Method {method} is not supported by this resource")
 
 
 def not_acceptable(accept: str) -> ServiceNowError:
-    """Nobody can answer in that media type (text not found)."""
+    """No resource answers in that media type (text not found)."""
     return ServiceNowError(406, "Not Acceptable", f"Requested media type {accept} is not supported")
 
 
 def unsupported_media_type(content_type: str) -> ServiceNowError:
-    """The body is in a media type nobody reads (text not found)."""
+    """No resource reads the body's media type (text not found)."""
     return ServiceNowError(415, "Unsupported media type", f"Media type {content_type} is not supported")
 
 

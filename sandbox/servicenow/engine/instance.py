@@ -1,4 +1,4 @@
-"""One ServiceNow instance: its clock, properties, dictionary and records, shared by everything that serves it."""
+"""A ServiceNow instance: its clock, properties, dictionary and records, shared by everything that serves it."""
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,10 +18,10 @@ __all__ = ["SYSTEM", "Caller", "Clock", "Instance", "Properties", "Records"]
 
 
 class Instance:
-    """What an instance is.
+    """The state and rules of an instance.
 
     `clock`, `properties`, `access` and `records` may be changed at any time and take effect at once. `records` stores
-    and asks nobody; `operations` writes as a user does, rights and business rules included. An instance begins empty;
+    without checks; `operations` writes as a user does, with rights and business rules. An instance begins empty;
     `seed.plant(instance)` fills it with demonstration data and the sandbox's people.
     """
 
@@ -50,12 +50,12 @@ class Instance:
         self.records.close()
 
     def caller(self, user_name: str, client_id: str | None = None) -> Caller | None:
-        """Return the user as a caller, roles included; None if there is no such user. Asks for no password."""
+        """Return the user as a caller with roles, or None if the user does not exist. Checks no password."""
         user = self.records.first("sys_user", f"user_name={user_name}")
         return self.caller_of(user["sys_id"], client_id) if user else None
 
     def caller_of(self, user_sys_id: str, client_id: str | None = None) -> Caller | None:
-        """Return the user of that `sys_id` as a caller, None if there is none."""
+        """Return the user with that `sys_id` as a caller, or None."""
         user = self.records.get("sys_user", user_sys_id)
         if user is None:
             return None
@@ -75,7 +75,7 @@ class Instance:
         )
 
     def time_zone_of(self, caller: Caller) -> ZoneInfo:
-        """Return the zone in which the caller's dates are shown and generated."""
+        """Return the time zone for the caller's shown and generated dates."""
         for name in (caller.time_zone, self.properties["glide.sys.default.tz"]):
             try:
                 return ZoneInfo(name)
@@ -84,7 +84,7 @@ class Instance:
         return ZoneInfo("UTC")
 
     def scripts_of(self, caller: Caller) -> ScriptContext:
-        """Return what the functions of an encoded query see when this caller asks."""
+        """Return the context of an encoded query's functions for this caller."""
         return ScriptContext(self.clock.now(), self.time_zone_of(caller), caller.user_sys_id, caller.user_name)
 
     def format_of(self, caller: Caller) -> UserFormat:

@@ -7,7 +7,7 @@ from sandbox.servicenow.engine.instance import Instance
 
 
 def close_resolved_incidents(instance: Instance) -> int:
-    """Close every incident resolved longer ago than `glide.ui.autoclose.time` days; return how many."""
+    """Close every incident resolved more than `glide.ui.autoclose.time` days ago; return their number."""
     now = instance.clock.now()
     resolved_before = now - timedelta(days=instance.properties.number("glide.ui.autoclose.time"))
     return instance.records.update_many(

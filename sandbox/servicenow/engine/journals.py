@@ -1,4 +1,4 @@
-"""Comments and work notes as people read them: the whole journal of a record in one text (ServiceNow §14, Read 2)."""
+"""Comments and work notes as people read them: a record's whole journal as one text (ServiceNow §14, Read 2)."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from sandbox.servicenow.engine.data.records import Records
 from sandbox.servicenow.engine.display import UserFormat
 
 JOURNALS = ("comments", "work_notes")
-"""The columns that people write to."""
+"""The columns that people write in."""
 _COMBINED = "comments_and_work_notes"
 
 
 class Journals:
-    """Writes journals out for one reader: times in the reader's zone and format, authors by their name.
+    """Writes journals for one reader: times in the reader's zone and format, and authors' names.
 
-    Who may read a journal column of a record may read this; the entries' own table has access rules of its own.
+    A caller who may read a record's journal column may read this; the table of entries has its own access rules.
     """
 
     def __init__(self, records: Records, dictionary: Dictionary, user_format: UserFormat) -> None:
@@ -23,7 +23,7 @@ class Journals:
         self._user_format = user_format
 
     def shown(self, table: str, column: str, sys_ids: Sequence[str]) -> list[str]:
-        """Return the journal of each record of `table`, its newest entry first; empty where nobody wrote."""
+        """Return the journal of each record of `table`, newest entry first; empty if it has no entries."""
         elements = JOURNALS if column == _COMBINED else (column,)
         columns = self._dictionary.columns(table)
         labels = {element: columns[element].display_label for element in elements}

@@ -1,4 +1,4 @@
-"""Writing as a user does: access rules, then business rules, then storage, all or nothing (ServiceNow §2.5)."""
+"""Writes as a user does: access rules, then business rules, then storage, all or nothing (ServiceNow §2.5)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,12 +25,12 @@ _BEYOND_BMP: Mapping[str, Callable[[str], str]] = {
     "cut": lambda text: re.split("[\U00010000-\U0010ffff]", text, maxsplit=1)[0],
     "replaced": lambda text: re.sub("[\U00010000-\U0010ffff]", "?", text),
 }
-"""What is left of a text with characters beyond the Basic Multilingual Plane."""
+"""What a database makes of a text with characters beyond the Basic Multilingual Plane."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Operations:
-    """Inserts, updates, deletes on behalf of a caller. Each raises ServiceNowError: the answer the caller gets."""
+    """Inserts, updates and deletes for a caller. Each raises ServiceNowError, which is the caller's answer."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Operations:
         clock: Clock,
         scripts_of: Callable[[Caller], ScriptContext],
     ) -> None:
-        """Write to `records`; `scripts_of` says what the functions of an encoded query see for a caller."""
+        """Write to `records`; `scripts_of` gives the context of an encoded query's functions for a caller."""
         self._records = records
         self._dictionary = dictionary
         self._properties = properties
@@ -55,9 +55,9 @@ class Operations:
         self.approvals = Approvals(records, properties)
 
     def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
-        """Create a row from raw values and return it as stored. Unknown columns are ignored.
+        """Create a row from raw values and return it as stored. Ignores unknown columns.
 
-        `sets_system_fields` is `sysparm_suppress_auto_sys_field=false`: creation and update stamps may be supplied.
+        `sets_system_fields` is `sysparm_suppress_auto_sys_field=false`: the caller may give creation and update stamps.
         """
         if not self._access.may(caller, "create", table):
             raise errors.write_forbidden("Insert")
@@ -81,7 +81,7 @@ class Operations:
     def update(
         self, table: str, sys_id: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False
     ) -> Row:
-        """Merge raw values into a row and return it as stored. Unknown columns are ignored."""
+        """Merge raw values into a row and return it as stored. Ignores unknown columns."""
         before = self.visible(table, sys_id, caller)
         if before is None:
             raise errors.no_record()
@@ -121,19 +121,19 @@ class Operations:
             self._records.execute('DELETE FROM "sys_attachment" WHERE "table_sys_id" = ?', (sys_id,))
 
     def visible(self, table: str, sys_id: str, caller: Caller) -> Row | None:
-        """Return a row if it exists and the caller may read it, else None: the two look alike (ServiceNow §2.6)."""
+        """Return a row if it exists and the caller may read it, else None, as for a missing one (ServiceNow §2.6)."""
         row = self._records.get(table, sys_id)
         if row is None:
             return None
         return row if self._allows(caller, "read", self.class_of(table, row), sys_id) else None
 
     def in_sight(self, table: str, sys_ids: list[str], caller: Caller) -> set[str]:
-        """Return those of `sys_ids` that are in a domain the caller sees, whatever else he may read of them."""
+        """Return those of `sys_ids` in domains that the caller sees; this checks no other rights."""
         condition = self._access.domain_condition(caller, table)
         return self.matching(table, condition, sys_ids, caller) if condition and sys_ids else set(sys_ids)
 
     def class_of(self, table: str, row: Mapping[str, str]) -> str:
-        """Return the table a row of `table` really belongs to: itself or one that extends it."""
+        """Return the actual table of a row of `table`: `table` or one that extends it."""
         return row["sys_class_name"] if self._dictionary.has_classes(table) else table
 
     def _allows(self, caller: Caller, operation: Operation, table: str, sys_id: str) -> bool:
@@ -143,7 +143,7 @@ class Operations:
         return not condition or sys_id in self.matching(table, condition, [sys_id], caller)
 
     def matching(self, table: str, condition: str, sys_ids: list[str], caller: Caller) -> set[str]:
-        """Return those of `sys_ids` whose rows match an encoded query run as the caller."""
+        """Return those of `sys_ids` whose rows match an encoded query that runs as the caller."""
         query = self._records.compile(table, condition, self._scripts_of(caller))
         rows = self._records.execute(
             f'SELECT t."sys_id" FROM "{self._dictionary.root(table)}" AS t '
@@ -152,7 +152,7 @@ class Operations:
         )
         return {sys_id for (sys_id,) in rows}
 
-    # What is taken from the caller
+    # The caller's values
 
     def _accepted(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool) -> Row:
         columns = self._dictionary.columns(table)
@@ -179,7 +179,7 @@ class Operations:
         return text if self._properties["simulator.overlong_text"] == "kept" else text[: column.length]
 
     def _domain_of_new(self, table: str, after: Row, caller: Caller) -> Row:
-        """Return the domain of a new record: that of the person it is for, else of the one who creates it."""
+        """Return the domain of a new record: that of the person it is for, or else of its creator."""
         is_on = self._properties.flag(domains.SWITCH)
         if not is_on or "sys_domain" not in self._dictionary.columns(table) or after["sys_domain"] != domains.GLOBAL:
             return {}
@@ -204,7 +204,7 @@ class Operations:
     def _defaults(self, table: str) -> Row:
         return {name: column.default for name, column in self._dictionary.columns(table).items()}
 
-    # What the instance does
+    # The instance's own work
 
     def _run_rules(
         self, table: str, before: Row | None, after: Row, journals: Mapping[str, str], caller: Caller
@@ -248,7 +248,7 @@ class Operations:
                 raise errors.duplicate_key("sys_user", after["user_name"], "user_name")
 
     def _keep_number_unique(self, table: str, before: str, after: Row) -> None:
-        """Refuse or renew a number that another ticket has; an empty one is given by the counter (§5.2)."""
+        """Refuse or replace a number that another ticket has; the counter fills in an empty one (§5.2)."""
         mode = self._properties["simulator.duplicate_number"]
         number = after.get("number", "")
         if number in ("", before) or "number" not in self._dictionary.columns(table) or mode == "allowed":
@@ -259,7 +259,7 @@ class Operations:
             after["number"] = self._records.take_number(table)
 
     def _after_rules(self, table: str, before: Row | None, row: Row) -> Row:
-        """Run the rules that see the record as it was written, and return it as they leave it."""
+        """Run the rules that follow the write, and return the record as they leave it."""
         self.business_rules.run(table, "insert" if before is None else "update", row["sys_id"])
         if table == "change_request":
             self.approvals.follow_change(before, row)

@@ -1,6 +1,6 @@
-"""System properties: every behaviour that differs between instances, or that nobody documents, is one switch here.
+"""System properties: every behaviour that differs between instances, or is undocumented, is a switch here.
 
-Names that ServiceNow itself uses keep their name (`glide.…`, `com.…`). Names beginning with `simulator.` choose between
+ServiceNow's own properties keep their names (`glide.…`, `com.…`). Names beginning with `simulator.` choose between
 answers that ServiceNow's reference (`docs/reference`) marks CONFLICT or NOT FOUND, at the section given.
 """
 
@@ -13,7 +13,7 @@ PropertyKind = Literal["boolean", "integer", "string"]
 
 @dataclass(frozen=True, slots=True)
 class PropertyDefinition:
-    """A switch: its name, kind, default (as text, as in `sys_properties.value`), what it does and allowed values."""
+    """A switch: its name, kind, default (as text, as in `sys_properties.value`), effect and allowed values."""
 
     name: str
     kind: PropertyKind
@@ -36,11 +36,11 @@ def _text(name: str, default: str, description: str, *choices: str) -> PropertyD
 
 DEFINITIONS: tuple[PropertyDefinition, ...] = (
     # Time and place
-    _text("glide.sys.default.tz", "America/Los_Angeles", "Time zone of users who have none of their own."),
-    _text("glide.sys.date_format", "yyyy-MM-dd", "Date format of users who have none of their own."),
-    _text("glide.sys.time_format", "HH:mm:ss", "Time format of users who have none of their own."),
+    _text("glide.sys.default.tz", "America/Los_Angeles", "Time zone of users who have not set one."),
+    _text("glide.sys.date_format", "yyyy-MM-dd", "Date format of users who have not set one."),
+    _text("glide.sys.time_format", "HH:mm:ss", "Time format of users who have not set one."),
     # OAuth provider (ServiceNow §1)
-    _flag("com.snc.platform.security.oauth.is.active", True, "OAuth is served at all (§1.1)."),
+    _flag("com.snc.platform.security.oauth.is.active", True, "OAuth is on (§1.1)."),
     _flag("glide.oauth.state.parameter.required", True, "An authorization request needs `state` (§1.2)."),
     _flag("glide.oauth.allow.parameters.in.post.body.only", True, "Token requests ignore the query string (§1.4)."),
     _flag("glide.oauth.inbound.ropc.grant_type.disabled", False, "The password grant is refused (§1.4)."),
@@ -100,9 +100,15 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "1.2: single sign-on is on, and the identity provider signs this user in; empty: off.",
     ),
     _number(
-        "simulator.session.api_call_ms", 20, "2.7: least time an API call occupies a session it brought a cookie of."
+        "simulator.session.api_call_ms",
+        20,
+        "2.7: the shortest time that an API call with a session cookie occupies its session.",
     ),
-    _flag("simulator.domain_separation.active", False, "ServiceNow §15: users see records of domains they may access."),
+    _flag(
+        "simulator.domain_separation.active",
+        False,
+        "ServiceNow §15: users see only records of domains that they may access.",
+    ),
     _text(
         "simulator.domain_separation.global_user_sees",
         "global",
@@ -118,21 +124,21 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "A `sys_id` supplied on POST is honoured for administrators only (§2.5).",
     ),
     _number("glide.rest.max_content_length", 10, "Largest request body in MiB (3)."),
-    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes by itself (§5.3)."),
+    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes automatically (§5.3)."),
     _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (§2.6)."),
     _number("simulator.path.maximum_length", 8192, "2.9: a longer path gets an HTML error page."),
     _number("simulator.query_string.maximum_length", 0, "2.2: a longer query string gets 414 in HTML; 0 is no limit."),
     _text(
         "simulator.unknown_path_status",
         "400",
-        "CONFLICT §2.8: status of an unknown API path.",
+        "CONFLICT §2.8: the status for an unknown API path.",
         "400",
         "404",
     ),
     _text(
         "simulator.authentication_message",
         "User Not Authenticated",
-        "2.8: message of a 401; newer instances say it otherwise.",
+        "2.8: message of a 401; newer instances word it differently.",
         "User Not Authenticated",
         "User is not authenticated",
     ),
@@ -162,7 +168,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _text(
         "simulator.query.text_comparison",
         "case_insensitive",
-        "CONFLICT §2.3: text is compared and sorted without regard to case, or with, as the documents say.",
+        "CONFLICT §2.3: comparing and sorting text ignores case, or distinguishes it, as the documents say.",
         "case_insensitive",
         "case_sensitive",
     ),
@@ -173,7 +179,7 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "shuffled",
         "sys_id",
     ),
-    _number("simulator.default_order.seed", 1, "Where the shuffling begins, so that a run can be repeated."),
+    _number("simulator.default_order.seed", 1, "The seed of the shuffling, so that a run can be repeated."),
     _text(
         "simulator.pagination.links",
         "negative_prev",
@@ -247,26 +253,30 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag(
         "simulator.change.approvals",
         True,
-        "INFERRED §11.6: a change leaves Assess and Authorize by approval, and no write passes an open one.",
+        "INFERRED §11.6: a change leaves Assess and Authorize by approval; no write bypasses an open one.",
     ),
     _flag("simulator.change_model.active", True, "5.6: a change moves only along its model's transitions."),
     _flag("simulator.incident.close_needs_itil_admin", False, "5.3: closing an incident needs itil_admin or admin."),
     _flag("simulator.priority_lookup.active", True, "5.5: impact and urgency decide an incident's priority."),
-    _number("simulator.batch.serviced_at_most", 0, "4: items a batch answers before its time is up; 0 is no limit."),
+    _number(
+        "simulator.batch.serviced_at_most",
+        0,
+        "4: number of items that a batch answers before its time is up; 0 is no limit.",
+    ),
     _number("simulator.batch.maximum_s", 30, "4: seconds after which a batch leaves the rest unserviced."),
     _number("simulator.batch.maximum_item_mib", 5, "4: largest request item of a batch in MiB."),
 )
 
 
 class UnknownPropertyError(KeyError):
-    """No switch has that name."""
+    """There is no switch with that name."""
 
 
 class Properties(MutableMapping[str, str]):
-    """The instance's switches by name. Values are text as in `sys_properties`; read them by `flag` and `number`.
+    """The instance's switches by name. Values are text as in `sys_properties`; read them with `flag` and `number`.
 
-    Assigning validates against the definition: ValueError for a value the switch does not know. Deleting returns the
-    switch to its default. Names without a definition may be assigned freely (an instance has thousands).
+    Assigning a value that the switch does not allow raises ValueError. Deleting returns the switch to its default.
+    Names without a definition may be assigned freely (an instance has thousands).
     """
 
     def __init__(self, definitions: tuple[PropertyDefinition, ...] = DEFINITIONS) -> None:

@@ -1,6 +1,6 @@
-"""What happens to records past the Table API: they change class, are archived, come back, are copied, are written over.
+"""What happens to records outside the Table API: class changes, archiving, restoring, copies and overwriting.
 
-The caller of the API learns nothing of it but what the records show.
+A caller of the API sees only the resulting records.
 """
 
 import json
@@ -31,11 +31,11 @@ _NOT_COPIED = SYSTEM_COLUMN_NAMES | {
 
 
 class NotArchivedError(LookupError):
-    """No archived record has that `sys_id`."""
+    """There is no archived record with that `sys_id`."""
 
 
 def change_class(instance: Instance, row: Row, to_table: str) -> Row:
-    """Make a ticket one of another class, as *Change class* does: same `sys_id`, number and state, one update more.
+    """Move a ticket to another class, as *Change class* does: same `sys_id`, number and state, one update more.
 
     Raises ValueError if the two classes are not stored together.
     """
@@ -48,7 +48,7 @@ def change_class(instance: Instance, row: Row, to_table: str) -> Row:
 
 
 def archive(instance: Instance, table: str, sys_id: str) -> None:
-    """Take a record out of its table into the archive: for the APIs it is gone. Raises KeyError if there is none."""
+    """Move a record from its table to the archive: for the APIs it is gone. Raises KeyError if it does not exist."""
     row = instance.records.get(table, sys_id)
     if row is None:
         raise KeyError(sys_id)
@@ -62,7 +62,7 @@ def archive(instance: Instance, table: str, sys_id: str) -> None:
 
 
 def restore(instance: Instance, sys_id: str, changes: Mapping[str, str]) -> Row:
-    """Put an archived record back as it was: update count and time are the old ones unless `changes` has others.
+    """Restore an archived record as it was: update count and time are the old ones unless `changes` has others.
 
     Raises NotArchivedError.
     """
@@ -79,7 +79,7 @@ def restore(instance: Instance, sys_id: str, changes: Mapping[str, str]) -> Row:
 
 
 def copy(instance: Instance, row: Row, caller: Caller) -> Row:
-    """Create a ticket like `row`, as *Copy change* does: a new `sys_id`, number and life, the same texts and ids."""
+    """Create a ticket like `row`, as *Copy change* does: a new `sys_id`, number and state, the same texts and ids."""
     values = {name: value for name, value in row.items() if value and name not in _NOT_COPIED}
     if row["sys_class_name"] == "change_request":
         values["copied_from"] = row["sys_id"]

@@ -1,6 +1,6 @@
-"""Access and refresh tokens: rows of `oauth_credential`, so that whatever changes there or in the client acts at once.
+"""Access and refresh tokens: rows of `oauth_credential`, so that changes there or in the client take effect at once.
 
-Everybody who asks for the same user and client shares one access and one refresh token (ServiceNow §1.5).
+All requests for the same user and client share one access token and one refresh token (ServiceNow §1.5).
 """
 
 import re
@@ -21,7 +21,7 @@ _OPAQUE = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A live token: its text, the client it was issued to (an `oauth_entity` row) and the user it stands for."""
+    """A live token: its text, its client (an `oauth_entity` row) and the user it stands for."""
 
     sys_id: str
     text: str
@@ -34,9 +34,9 @@ class Token:
 class Tokens:
     """Issues tokens, finds live ones, ends them.
 
-    A token lives while it has not expired, its client is active and its user may make calls. It expires at its own
-    `expires` or when the client's present lifespan has passed since it was issued, whichever comes first: shortening a
-    lifespan shortens the life of tokens already issued.
+    A token is live while it has not expired, its client is active and its user may make calls. It expires at its
+    `expires`, or when the client's current lifespan has passed since it was issued, whichever comes first: shortening
+    a lifespan also shortens the life of issued tokens.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -44,11 +44,11 @@ class Tokens:
         self._records = instance.records
 
     def find(self, text: str, token_type: TokenType) -> Token | None:
-        """Return the live token of that text."""
+        """Return the live token with that text."""
         return self._live([row for row in self._rows_of(text) if row["type"] == token_type])
 
     def current(self, token_type: TokenType, client: Row, user: Row) -> Token | None:
-        """Return the live token of that client and user, the newest if there are several."""
+        """Return the newest live token of that client and user."""
         return self._live(
             self._records.query(
                 "oauth_credential",
@@ -57,7 +57,7 @@ class Tokens:
         )
 
     def issue(self, token_type: TokenType, client: Row, user: Row, scope: str) -> Token:
-        """Return a new token with its full life before it."""
+        """Return a new token with its full lifespan."""
         row = self._records.insert(
             "oauth_credential",
             {
@@ -72,24 +72,24 @@ class Tokens:
         return Token(row["sys_id"], row["token"], token_type, client, user, scope)
 
     def extend(self, token: Token) -> None:
-        """Give a token its full life again."""
+        """Give a token its full lifespan again."""
         expires_at = self._instance.clock.now() + _lifespan(token.client, token.type)
         self._records.update("oauth_credential", token.sys_id, {"expires": to_glide(expires_at)})
 
     def revoke(self, text: str) -> bool:
-        """Mark the token of that text, of either type, expired; say whether there was one."""
+        """Mark the token with that text, of either type, as expired; say whether it existed."""
         rows = self._rows_of(text)
         for row in rows:
             self._records.update("oauth_credential", row["sys_id"], {"expires": to_glide(self._instance.clock.now())})
         return bool(rows)
 
     def delete_expired(self) -> int:
-        """Do what the scheduled job *Clean Expired OAuth Credentials* does; return how many rows went."""
+        """Do what the scheduled job *Clean Expired OAuth Credentials* does; return the number of removed rows."""
         expired = self._records.query("oauth_credential", f"expires<={to_glide(self._instance.clock.now())}")
         return sum(self._records.delete("oauth_credential", row["sys_id"]) for row in expired)
 
     def _rows_of(self, text: str) -> list[Row]:
-        """Return the rows of a token. However the instance compares text, in a token the case counts."""
+        """Return the rows of a token. Tokens are case-sensitive, however the instance compares text."""
         rows = self._records.query("oauth_credential", f"token={text}") if _OPAQUE.fullmatch(text) else []
         return [row for row in rows if row["token"] == text]
 

@@ -1,1 +1,1 @@
-"""What tests and demonstrations turn: records to begin with, faults, the control API and its clients."""
+"""The controls for tests and demonstrations: first records, faults, the control API and its clients."""

@@ -1,4 +1,4 @@
-"""A person with a browser: opens the pages of an instance, signs in, consents. Synchronous, and runs no scripts."""
+"""A person with a browser: opens the pages of an instance, signs in, and consents. Synchronous; runs no scripts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ _TIMEOUT_S = 60.0
 
 
 class WalkError(Exception):
-    """A person could not do what they wanted on the instance's pages; the text is what they read there."""
+    """A person could not do what they wanted on the instance's pages; the text is what the page shows."""
 
 
 @dataclass
 class Form:
-    """A form of a page: its address, its fields as they are filled in, its submit buttons in order."""
+    """A form of a page: its address, its filled-in fields, and its submit buttons in order."""
 
     id: str
     method: str
@@ -78,7 +78,7 @@ class _PageParser(HTMLParser):
 
 @dataclass(frozen=True)
 class Page:
-    """What the browser shows: a page of the instance or, in `left_to`, the address elsewhere it was sent to."""
+    """What the browser shows: a page of the instance or, in `left_to`, the outside address that it was sent to."""
 
     url: str
     status: int = 200
@@ -88,15 +88,15 @@ class Page:
     left_to: str = ""
 
     def form(self, form_id: str) -> Form | None:
-        """Return the form of that id."""
+        """Return the form with that id."""
         return next((form for form in self.forms if form.id == form_id), None)
 
 
 class Browser:
-    """A browser without scripts: keeps cookies, follows redirects within the instance, stops where it is sent away.
+    """A browser without scripts: it keeps cookies, follows redirects within the instance, and stops at others.
 
     Args:
-        transport: Another way to the instance than a socket.
+        transport: A way to reach the instance without a socket.
     """
 
     def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
@@ -109,7 +109,7 @@ class Browser:
         self.close()
 
     def close(self) -> None:
-        """Close the window; the cookies are gone."""
+        """Close the window and lose the cookies."""
         self._client.close()
 
     def open(self, url: str) -> Page:
@@ -117,11 +117,11 @@ class Browser:
         return self._go("GET", url)
 
     def follow(self, page: Page, link_id: str) -> Page:
-        """Click the link of that id."""
+        """Click the link with that id."""
         return self._go("GET", urljoin(page.url, page.links[link_id]))
 
     def submit(self, page: Page, form_id: str, values: Mapping[str, str] | None = None, *, button: str = "") -> Page:
-        """Fill a form and press the submit button of that value. Raises WalkError when the page has no such form."""
+        """Fill a form and press the submit button with that value. Raises WalkError if the page has no such form."""
         form = page.form(form_id)
         if form is None:
             raise WalkError(f"no form {form_id} on {page.url}: {page.text}")
@@ -146,7 +146,7 @@ class Browser:
 
 
 def sign_in(browser: Browser, page: Page, user_name: str, password: str) -> Page:
-    """Log in where `page` asks for it, past single sign-on if need be. Raises WalkError when the instance refuses."""
+    """Log in if `page` asks for it, avoiding single sign-on if needed. Raises WalkError if the instance refuses."""
     if page.form("single_sign_on") is not None:
         page = browser.follow(page, "local_sign_in")
     page = browser.submit(page, "login", {"user_name": user_name, "user_password": password})
@@ -158,9 +158,9 @@ def sign_in(browser: Browser, page: Page, user_name: str, password: str) -> Page
 def sign_in_and_consent(
     authorize_url: str, user_name: str, password: str, decision: Decision = "allow", *, browser: Browser | None = None
 ) -> str:
-    """Walk the authorization as a person does: open, log in, decide. Returns the callback URL the browser is sent to.
+    """Authorize as a person does: open the page, log in, decide. Return the callback URL of the final redirect.
 
-    With a `browser` in which somebody else is still logged in, the person clicks "Not you?" first.
+    If somebody else is still logged in to the `browser`, the person clicks "Not you?" first.
 
     Raises:
         WalkError: The walk ended on a page of the instance; the text is what it shows.

@@ -1,4 +1,4 @@
-"""Many tickets at once, for tests and benchmarks: no rights and no rules, only what rows would look like after them."""
+"""Many tickets at once, for tests and benchmarks: rows as rights and rules would leave them, without running these."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,9 +15,9 @@ def insert_tickets(
     by: str = "m365.connector",
     values: Mapping[str, str] | None = None,
 ) -> int:
-    """Insert a ticket for each (`sys_id`, `correlation_id`), all in the same second; return how many.
+    """Insert a ticket for each (`sys_id`, `correlation_id`), all in the same second; return their number.
 
-    `values` are raw values that all of them share, `short_description` among them if it matters.
+    All of them share the raw `values`; these may include `short_description`.
     """
     shared = {"short_description": "Turn on multifactor authentication", "opened_at": to_glide(instance.clock.now())}
     shared |= values or {}
@@ -29,7 +29,7 @@ def insert_tickets(
 
 
 def change_state(instance: Instance, table: str, encoded_query: str, state: str, *, by: str = "agent.smith") -> int:
-    """Give every ticket that matches the state, all in the same second; return how many."""
+    """Set the state of every matching ticket, all in the same second; return their number."""
     is_closed = state in CLOSED_STATES.get(table, CLOSED_STATES["task"])
     values = {"state": state, "active": "false" if is_closed else "true"}
     if table in STATE_MIRRORS:

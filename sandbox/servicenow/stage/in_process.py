@@ -1,4 +1,4 @@
-"""Reaches the simulator without a socket, for tests that wait for nothing and cut no connection."""
+"""Reaches the simulator without a socket, for tests that neither wait nor cut connections."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 class InProcessTransport(httpx.BaseTransport):
     """Runs each request of a synchronous `httpx` client through the application, one at a time.
 
-    Several clients may share one; closing a client leaves it open, :meth:`end` does not.
+    Several clients may share one. Closing a client leaves it open; :meth:`end` closes it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,6 +26,6 @@ class InProcessTransport(httpx.BaseTransport):
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
-        # As it was sent: what is compressed is unpacked by the response that the client gets.
+        # As it was sent: the client's response decompresses it.
         content = b"".join([piece async for piece in response.aiter_raw()])
         return httpx.Response(response.status_code, headers=response.headers, content=content)

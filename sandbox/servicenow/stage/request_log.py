@@ -1,4 +1,4 @@
-"""What the instance was asked: every request but those of the control API, counted by method and class of path."""
+"""The log of requests: all except those to the control API, counted by method and class of path."""
 
 import re
 import time
@@ -21,15 +21,15 @@ class LoggedRequest:
     """One request and its answer.
 
     Attributes:
-        at: When it came, by the instance's clock (ISO 8601, UTC).
+        at: When it arrived, by the instance's clock (ISO 8601, UTC).
         method: HTTP method.
-        path: Path as it came.
+        path: Path as it arrived.
         path_class: Path with every sys_id replaced by `{sys_id}`.
-        query: Query string as it came, still encoded.
-        status: Status of the answer; 0 when the connection was cut instead.
-        user_name: Who called, empty when nobody was authenticated.
+        query: Query string as it arrived, still encoded.
+        status: Status of the answer; 0 if the connection was cut instead.
+        user_name: The authenticated caller, or empty.
         had_cookies: Whether the caller sent cookies, which an API client should not.
-        user_agent: What the caller says it is.
+        user_agent: The caller's `User-Agent`.
         duration_ms: Real milliseconds until the answer began.
     """
 
@@ -46,7 +46,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The latest requests in full, and counts of all since the last reset."""
+    """The latest requests in full, and the counts of all since the last reset."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class RequestLog:
         self._counts[f"{request.method} {request.path_class}"] += 1
 
     def now(self) -> str:
-        """Return the instance's time for an entry."""
+        """Return the instance's time for a new entry."""
         return self._clock.now().isoformat()
 
     def entries(self, path: str = "") -> list[dict[str, object]]:
@@ -67,7 +67,7 @@ class RequestLog:
         return [asdict(request) for request in self._requests if re.search(path, request.path)]
 
     def counts(self) -> dict[str, int]:
-        """Return how often each method and class of path was asked for, as in `GET /api/now/table/task/{sys_id}`."""
+        """Return the count of each method and class of path, such as `GET /api/now/table/task/{sys_id}`."""
         return dict(sorted(self._counts.items()))
 
     def clear(self) -> None:
@@ -77,7 +77,7 @@ class RequestLog:
 
 
 class RequestLogMiddleware:
-    """Logs each request, whatever became of it, and names the front end in each answer."""
+    """Logs each request, even a failed one, and names the front end in each answer."""
 
     def __init__(self, app: ASGIApp, log: RequestLog) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""An instance with everything around it."""
+"""An instance and everything around it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sandbox.servicenow.wire.sessions import Sessions
 
 @dataclass(frozen=True)
 class Simulator:
-    """An instance, everything between it and its callers, and what fills it with its first records."""
+    """An instance, everything between it and its callers, and the function that plants its first records."""
 
     instance: Instance
     tokens: Tokens

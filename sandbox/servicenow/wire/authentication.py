@@ -1,6 +1,6 @@
-"""Who calls an API, and whether they may call this one at all: everything that is decided before a table is looked at.
+"""Who calls an API, and whether they may call it: all checks before a table is read.
 
-Credentials are a bearer token, a user name and password, or the cookie session of an earlier call (ServiceNow §1.7).
+Credentials are a bearer token, a user name and password, or an earlier call's cookie session (ServiceNow §1.7).
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ from sandbox.servicenow.wire.sessions import Session, add_answer_headers, sessio
 type Scheme = Literal["basic", "oauth", "session"]
 
 USER_NAME_KEY = "servicenow.user_name"
-"""Where the name of an authenticated caller is kept in the ASGI scope of a request."""
+"""The key of an authenticated caller's name in the ASGI scope of a request."""
 
 _CHALLENGES: Mapping[str, str] = {"basic": 'Basic realm="Service-now"', "oauth": 'Bearer realm="Service-now"'}
 _EVERYTHING = "useraccount"
@@ -41,7 +41,7 @@ class _Identity:
 
 @dataclass(frozen=True)
 class _Resource:
-    """What a request is for: API path without version (`/now/table`), method and table (empty if it names none)."""
+    """The target of a request: API path without version (`/now/table`), method, and table (or empty)."""
 
     api: str
     method: str
@@ -55,7 +55,7 @@ class _Resource:
         return cls(parts["api"] + (parts["service"] or ""), request.method, parts["table"] or "")
 
     def specificity(self, row: Row) -> int | None:
-        """Return how closely a row with `rest_api_path`, `http_method`, `resource_table` fits, `None` if not at all."""
+        """Return how well a row's `rest_api_path`, `http_method` and `resource_table` fit; `None` if they do not."""
         fits = [
             (row["rest_api_path"], self.api),
             (row["http_method"], self.method),
@@ -63,12 +63,12 @@ class _Resource:
         ]
         if any(wanted not in ("", actual) for wanted, actual in fits):
             return None
-        # An API named outweighs any detail: what is not global comes before what is.
+        # A named API outweighs any detail: rows that are not global come before global ones.
         return sum(weight for weight, (wanted, _) in zip((4, 1, 2), fits, strict=True) if wanted)
 
 
 class Authenticator:
-    """Decides about API calls; called with a request, it returns the caller or the answer that refuses it."""
+    """Decides about API calls: called with a request, it returns the caller or a refusal."""
 
     def __init__(self, instance: Instance, tokens: Tokens, rate_limits: RateLimits) -> None:
         self._instance = instance

@@ -1,4 +1,4 @@
-"""What a request brings: forms and query strings, read the way the instance reads them."""
+"""Reads forms and query strings as the instance reads them."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -9,7 +9,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form body, the last of several with one name; nothing for any other content type."""
+    """Return the fields of a form body, the last of those with the same name; none for other content types."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != FORM_TYPE:
         return {}
@@ -18,5 +18,5 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 def query_of(request: Request) -> Mapping[str, str]:
-    """Return the query parameters, the last of several with one name."""
+    """Return the query parameters, the last of those with the same name."""
     return dict(request.query_params)

@@ -1,7 +1,7 @@
 """The instance as an OAuth 2.0 authorization server: authorization, token and revocation endpoints (ServiceNow §1).
 
-Almost every refusal of the token endpoint is the same 401; the true reason is written to `syslog`, where only an
-administrator of the instance finds it.
+Almost every refusal of the token endpoint is the same 401. The true reason is in `syslog`, which only an administrator
+of the instance can read.
 """
 
 import base64
@@ -43,7 +43,7 @@ _PARAMETERS = (
 
 
 class InvalidRequestError(Exception):
-    """An authorization request that ends on a page of the instance; the text is on that page."""
+    """An authorization request that ends on a page of the instance; the page shows the text."""
 
 
 class TokenRefusedError(Exception):
@@ -52,7 +52,7 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """A request to `/oauth_auth.do` that passed its checks; `parameters` are those it came with."""
+    """A request to `/oauth_auth.do` that passed its checks; `parameters` are those of the request."""
 
     client: Row
     redirect_uri: str
@@ -66,7 +66,7 @@ class AuthorizationRequest:
         return urlencode({**self.parameters, **more})
 
     def callback(self, **answer: str) -> Response:
-        """Redirect to the client with `answer`, and `state` unchanged if there was one."""
+        """Redirect to the client with `answer`, and with `state` unchanged if it was given."""
         state = {} if self.state is None else {"state": self.state}
         parts = urlsplit(self.redirect_uri)
         query = "&".join(part for part in (parts.query, urlencode({**answer, **state})) if part)
@@ -81,7 +81,7 @@ class _Code:
 
 
 class AuthorizationServer:
-    """The endpoints, over the instance's clients and users. Authorization codes live in memory: they last a minute."""
+    """The endpoints for the instance's clients and users. Authorization codes are in memory: they last a minute."""
 
     def __init__(self, instance: Instance, tokens: Tokens, sessions: Sessions) -> None:
         self._instance = instance
@@ -337,7 +337,7 @@ class AuthorizationServer:
 
 
 def decode_basic(encoded: str) -> tuple[str, str] | None:
-    """Return name and password of an HTTP Basic credential, `None` if it is none."""
+    """Return the name and password of an HTTP Basic credential, or `None` for anything else."""
     try:
         name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):

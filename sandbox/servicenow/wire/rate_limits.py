@@ -17,13 +17,13 @@ class RateLimitRule:
     """A rule for some API calls of a user, of a role, or of everybody.
 
     Attributes:
-        limit_per_hour: Requests let through in a clock hour, for each user apart.
-        path: Beginning of the paths it is for.
+        limit_per_hour: Allowed requests in a clock hour, for each user separately.
+        path: Prefix of its paths.
         method: HTTP method, or empty for any.
-        user_name: The only user it is for, or empty.
-        role: The only role it is for, or empty.
-        written_every_s: Counts take effect when they are written, this often; 0 makes the rule exact.
-        sys_id: Named in `X-RateLimit-Rule`.
+        user_name: Its only user, or empty.
+        role: Its only role, or empty.
+        written_every_s: Interval of writing the counts, which take effect only then; 0 makes the rule exact.
+        sys_id: Its id in `X-RateLimit-Rule`.
     """
 
     limit_per_hour: int
@@ -35,11 +35,11 @@ class RateLimitRule:
     sys_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def precedence(self, caller: Caller) -> tuple[int, int]:
-        """Order rules: a user's own comes first, then those of roles, lowest limit first, then everybody's."""
+        """Order rules: a user's own comes first, then those of roles by lowest limit, then everybody's."""
         return (0 if self.user_name else 1 if self.role else 2, self.limit_per_hour)
 
     def is_for(self, caller: Caller, method: str, path: str) -> bool:
-        """Say whether it counts such a request of that caller."""
+        """Say whether it counts this request of that caller."""
         return (
             path.startswith(self.path)
             and self.method.upper() in ("", method)
@@ -57,7 +57,7 @@ class _Count:
 
 
 class RateLimits:
-    """The rules in force and what they have counted."""
+    """The rules in force and their counts."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -70,9 +70,9 @@ class RateLimits:
         self._counts.clear()
 
     def count(self, caller: Caller, method: str, path: str) -> Mapping[str, str]:
-        """Count a request and return the headers its answer carries, none when no rule is for it.
+        """Count a request and return headers for its answer, none if no rule applies.
 
-        Raises ServiceNowError (429, with its headers) when the rule in charge denies it.
+        Raises ServiceNowError (429, with its headers) if the rule that applies denies it.
         """
         rules = [rule for rule in self.rules if rule.is_for(caller, method, path)]
         if not rules:

@@ -1,4 +1,4 @@
-"""Serves the simulator on a socket: what uvicorn does not do by itself is to let a fault reset the connection."""
+"""Serves the simulator on a socket, and lets faults reset the connection, which uvicorn alone does not do."""
 
 import socket
 import threading
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 TRANSPORT_KEY = "servicenow.transport"
-"""Where the connection of a request is kept in its ASGI scope."""
+"""The key of a request's connection in its ASGI scope."""
 
 _LONGEST_REQUEST_HEAD = 256 * 1024
 
@@ -30,7 +30,7 @@ class _ExposingProtocol(H11Protocol):
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves the simulator: long request lines reach it, answers keep their own `Server` header."""
+    """Return uvicorn's configuration: long request lines get through, and answers keep their own `Server` header."""
     return uvicorn.Config(
         app,
         http=_ExposingProtocol,
@@ -43,8 +43,8 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket listening on loopback; port 0 lets the system choose. Raises OSError when the port is taken."""
-    # asyncio switches Nagle's delay off only where the socket names its protocol.
+    """Return a socket that listens on loopback; port 0 lets the system choose. Raises OSError if the port is taken."""
+    # asyncio turns off Nagle's delay only if the socket names its protocol.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -58,7 +58,7 @@ def listen(port: int) -> socket.socket:
 
 @contextmanager
 def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve `app` from a thread of this process for the length of the block, and give its base URL."""
+    """Serve `app` from a thread of this process during the block, and yield its base URL."""
     listener = listen(port)
     server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -1,8 +1,8 @@
-"""Cookie sessions: the cookies every answer carries, whom they stand for, and the queue in front of each.
+"""Cookie sessions: the cookies of every answer, their users, and the queue in front of each session.
 
-A session is meant for a browser. A client that keeps cookies gets one too, with everything that follows: its requests
-run one at a time, what waits too long is answered 202 and never runs, and the session may outlive the token that opened
-it (ServiceNow §1.7, §2.7).
+A session is meant for a browser, but a client that keeps cookies gets one too. Its requests then run one at a time,
+those that wait too long get a 202 and never run, and the session may outlive the token that opened it (ServiceNow §1.7,
+§2.7).
 """
 
 import asyncio
@@ -35,14 +35,14 @@ class Session:
 
     Attributes:
         id: Value of the cookie `JSESSIONID`.
-        user_sys_id: Who is logged in; empty for nobody.
-        interactive: The user logged in by a page, not by the credentials of an API call.
-        access_token: The bearer token of the API call that logged the session in, or `None`.
-        check_token: What a form of this session must send back as `sysparm_ck`.
-        consents: Authorization requests (by their query) to which the user has just said yes; each serves once.
+        user_sys_id: The logged-in user, or empty.
+        interactive: The user logged in on a page, not with the credentials of an API call.
+        access_token: The bearer token of the API call that logged in the session, or `None`.
+        check_token: The value that forms of this session must send back as `sysparm_ck`.
+        consents: Authorization requests (by their query) that the user has just allowed; each is used once.
         used_at: Time of the last request (aware UTC).
-        turn: Held by the request that runs.
-        waiting: Requests that wait for their turn.
+        turn: The lock of the running request.
+        waiting: Number of requests that wait for their turn.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Session:
 
     @property
     def is_logged_in(self) -> bool:
-        """Say whether the session stands for somebody."""
+        """Say whether a user is logged in."""
         return bool(self.user_sys_id)
 
 
@@ -69,11 +69,11 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def new(self) -> Session:
-        """Return a session for nobody that no cookie names yet; :meth:`keep` makes it last."""
+        """Return a session without a user or a cookie; :meth:`keep` makes it last."""
         return Session(id=secrets.token_hex(16).upper())
 
     def find(self, session_id: str) -> Session | None:
-        """Return the live session of that id."""
+        """Return the live session with that id."""
         session = self._sessions.get(session_id)
         if session is None:
             return None
@@ -83,7 +83,7 @@ class Sessions:
         return session
 
     def keep(self, session: Session) -> None:
-        """Remember `session` as used just now, and forget the longest unused ones beyond a bound."""
+        """Mark `session` as just used, and drop the least recently used ones above a limit."""
         session.used_at = self._clock.now()
         self._sessions[session.id] = session
         self._sessions.move_to_end(session.id)
@@ -107,17 +107,17 @@ def session_of(connection: HTTPConnection) -> Session:
 
 
 def replace_session(connection: HTTPConnection, session: Session) -> None:
-    """Let the answer to this request set `session`'s cookies instead of those it came with (at login and logout)."""
+    """Let the answer to this request set `session`'s cookies instead of the request's (at login and logout)."""
     connection.scope["servicenow.session"] = session
 
 
 def add_answer_headers(connection: HTTPConnection, headers: Mapping[str, str]) -> None:
-    """Let the answer to this request carry `headers`, whoever writes it."""
+    """Add `headers` to the answer to this request, whatever writes it."""
     connection.scope["servicenow.answer_headers"].update(headers)
 
 
 class SessionMiddleware:
-    """Gives each request its session, runs one request of a session at a time, and sets the cookies of every answer."""
+    """Gives each request its session, runs a session's requests one at a time, and sets every answer's cookies."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, properties: Properties) -> None:
         self._app = app
@@ -193,7 +193,7 @@ async def _wait_for_turn(session: Session) -> bool:
 
 
 def _set_cookies(headers: MutableHeaders, session: Session, *, is_new: bool, is_secure: bool) -> None:
-    # Over plain HTTP a cookie jar drops cookies marked Secure, which would hide the trap they are here for.
+    # Over plain HTTP a cookie jar drops cookies marked Secure, so no client would fall into the trap that this tests.
     flags = "; Path=/; HttpOnly" + ("; Secure" if is_secure else "")
     if is_new:
         headers.append("Set-Cookie", f"JSESSIONID={session.id}{flags}")

@@ -1,1 +1,1 @@
-"""What an instance stores, and how it is asked for."""
+"""What an instance stores, and how to query it."""

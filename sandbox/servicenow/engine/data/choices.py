@@ -1,4 +1,4 @@
-"""Choice lists: which values a column offers and what people call them (rows of `sys_choice`)."""
+"""Choice lists: the values that a column offers, and their labels (rows of `sys_choice`)."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ _SWITCHES = frozenset({"simulator.incident.close_codes", "simulator.sc_task.skip
 
 
 class Choices:
-    """Looks labels up, nearest class first: a class with a list of its own does not see that of its parent.
+    """Looks up labels, nearest class first: a class with its own list does not see its parent's.
 
-    The lists that differ between instances follow their switches, once the lists are planted.
+    After planting, the lists that differ between instances follow their switches.
     """
 
     def __init__(self, records: Records, dictionary: Dictionary, properties: Properties) -> None:
@@ -29,10 +29,10 @@ class Choices:
         self._plant_switched()
 
     def add(self, table: str, column: str, value: str, label: str) -> Row:
-        """Let a column offer one more value, as customers do with states of their own; return its row."""
+        """Let a column offer one more value, as customers do with custom states; return its row."""
         own = self._records.count("sys_choice", f"name={table}^element={column}")
         if not own:
-            # A class with a list of its own no longer sees its parent's, so the new list begins with that.
+            # A class with its own list no longer sees its parent's, so the new list begins with a copy of that.
             inherited = tuple(self.labels(table, column).items())
             self._replace(table, column, inherited)
             own = len(inherited)
@@ -41,15 +41,15 @@ class Choices:
         )
 
     def labels(self, table: str, column: str) -> dict[str, str]:
-        """Return label by value, empty if the column offers none. Inactive choices still have their label."""
+        """Return labels by value, empty if the column offers none. Inactive choices keep their labels."""
         return self._list(table, column, with_inactive=True)
 
     def values(self, table: str, column: str) -> frozenset[str]:
-        """Return the values a person could choose."""
+        """Return the values that a person can choose."""
         return frozenset(self._list(table, column, with_inactive=False))
 
     def value_of(self, table: str, column: str, label: str) -> str | None:
-        """Return the value behind a label, compared without regard to case; None if no choice is called so."""
+        """Return the value for a label, ignoring case; None if no choice has that label."""
         wanted = label.casefold()
         for value, name in self.labels(table, column).items():
             if name.casefold() == wanted:

@@ -1,4 +1,4 @@
-"""What a dictionary says of tables and columns, inheritance resolved (ServiceNow §5).
+"""The dictionary: tables and columns, with inheritance resolved (ServiceNow §5).
 
 Physical storage follows ServiceNow's table-per-hierarchy: `task` and everything that extends it share one stored table.
 """
@@ -32,13 +32,13 @@ class Column:
 
     @property
     def display_label(self) -> str:
-        """The label shown to people, as data policies name it."""
+        """The label that people see, and that data policies name."""
         return self.label or self.name.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its own columns, what it extends, which column stands for a row, and its number prefix if any."""
+    """A table: its own columns, its parent, the column that stands for a row, and its number prefix if any."""
 
     name: str
     label: str
@@ -61,7 +61,7 @@ SYSTEM_COLUMN_NAMES = frozenset(column.name for column in SYSTEM_COLUMNS)
 
 
 class Dictionary:
-    """Looks tables and columns up, inheritance resolved."""
+    """Looks up tables and columns, with inheritance resolved."""
 
     def __init__(self, tables: Iterable[Table]) -> None:
         self._own_tables = tuple(tables)
@@ -72,7 +72,7 @@ class Dictionary:
         self._use(self._own_tables)
 
     def set_length(self, table: str, column: str, length: int) -> None:
-        """Give a column of a table, and of what extends it, another length. Raises KeyError for an unknown one."""
+        """Change the length of a column in a table and those that extend it. Raises KeyError for an unknown one."""
         changed = replace(self._columns[table][column], length=length)
         others = tuple(own for own in self.tables[table].columns if own.name != column)
         changed_table = replace(self.tables[table], columns=(*others, changed))
@@ -87,15 +87,15 @@ class Dictionary:
         return table in self.tables
 
     def columns(self, table: str) -> Mapping[str, Column]:
-        """Return every column of `table` by name, those it inherits included. Raises KeyError for an unknown table."""
+        """Return every column of `table` by name, with inherited ones. Raises KeyError for an unknown table."""
         return self._columns[table]
 
     def lineage(self, table: str) -> tuple[str, ...]:
-        """Return `table` and what it extends, nearest first."""
+        """Return `table` and its ancestors, nearest first."""
         return self._lineages[table]
 
     def root(self, table: str) -> str:
-        """Return the base table in which rows of `table` are stored."""
+        """Return the base table that stores the rows of `table`."""
         return self._lineages[table][-1]
 
     def classes(self, table: str) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Dictionary:
         return columns
 
     def has_classes(self, table: str) -> bool:
-        """Say whether rows stored with `table` may be of several classes, distinguished by `sys_class_name`."""
+        """Say whether rows stored with `table` may have several classes, distinguished by `sys_class_name`."""
         return len(self.classes(self.root(table))) > 1
 
     def display_column(self, table: str) -> str:

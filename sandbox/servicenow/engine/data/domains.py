@@ -1,7 +1,7 @@
-"""Domain separation: a tree of domains, and which records of which domain a caller sees (ServiceNow §15).
+"""Domain separation: a tree of domains, and the domains whose records a caller sees (ServiceNow §15).
 
-A domain is a row of `sys_user_group` (the table an instance uses is its own choice). A record of a domain carries its
-`sys_id` in `sys_domain` and the way down to it in `sys_domain_path`; records of `global` are seen by everybody.
+A domain is a row of `sys_user_group` (each instance chooses its table). A record in a domain carries the domain's
+`sys_id` in `sys_domain` and the path down to it in `sys_domain_path`. Everybody sees the records of `global`.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ def create(records: Records, name: str, parent: str = "") -> Row:
 
 
 def columns_of(records: Records, domain: str) -> Row:
-    """Return the two columns of a record that is in `domain`: a `sys_id`, `global`, or one that nobody knows."""
+    """Return the two columns of a record in `domain`: a `sys_id`, `global`, or an unknown domain."""
     return {"sys_domain": domain, "sys_domain_path": _path(records, domain)}
 
 
 def inherited(user: Mapping[str, str]) -> Row:
-    """Return the two columns of a record that takes the domain of a user."""
+    """Return the two columns of a record that gets a user's domain."""
     return {name: user[name] for name in ("sys_domain", "sys_domain_path")}
 
 
 def condition(user_domain: str, user_path: str, *, global_sees_everything: bool) -> str:
-    """Return what encodes the records in sight of a user: his own domain, those below it, and global ones.
+    """Return the encoded query for the records that a user sees: of their domain, those below it, and `global`.
 
-    Empty if he sees all of them.
+    Empty if the user sees all records.
     """
     if user_domain in ("", GLOBAL):
         return "" if global_sees_everything else f"sys_domain={GLOBAL}"

@@ -6,7 +6,7 @@
     related    = "RLQUERY" table "." field "," comparison number [ ",m2m" ] [ "^" query ] "^ENDRLQUERY"
                | "JOIN" table "." field "=" table "." field "!" query     (to the end)
 
-`^` is AND, `^OR` binds only to the neighbouring condition, `^NQ` begins a new alternative. Nothing can be escaped.
+`^` is AND, `^OR` binds only to the neighbouring condition, `^NQ` begins a new alternative. There is no escape.
 """
 
 import operator
@@ -18,7 +18,7 @@ from itertools import takewhile
 
 
 class Operator(StrEnum):
-    """What a condition asks. The value is the spelling on the wire."""
+    """An operator of a condition. The value is its spelling on the wire."""
 
     EQUALS = "="
     NOT_EQUALS = "!="
@@ -108,7 +108,7 @@ class RelatedRows:
         return f"RLQUERY{self.table}.{self.field},{self.comparison}{self.number}"
 
     def is_met_by_none(self) -> bool:
-        """Say whether no related row at all is right too."""
+        """Say whether a count of zero matches."""
         return COMPARISONS[self.comparison](0, self.number)
 
 
@@ -127,14 +127,14 @@ type AnyOf = tuple[Clause, ...]
 """Clauses joined by `^OR`."""
 
 type AllOf = tuple[AnyOf, ...]
-"""What is between two `^NQ`: alternatives joined by `^`."""
+"""The part between two `^NQ`: alternatives joined by `^`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
     """A parsed query. A row matches if any group matches, or if there is no group.
 
-    `invalid_terms` are parts that are no condition at all; whether they empty the result is an instance property.
+    `invalid_terms` are parts that are not conditions; an instance property decides whether they empty the result.
     """
 
     groups: tuple[AllOf, ...] = ()
@@ -147,7 +147,7 @@ class EncodedQuery:
 
 
 def parse(text: str) -> EncodedQuery:
-    """Return the syntax tree of an encoded query. Never fails: what cannot be read is listed as invalid."""
+    """Return the syntax tree of an encoded query. Never fails: it lists unreadable parts as invalid."""
     groups: list[list[list[Clause]]] = [[]]
     sort_keys: list[SortKey] = []
     invalid: list[str] = []
@@ -215,7 +215,7 @@ def _parse_related_list(first: str, terms: Iterator[str]) -> RelatedRows | None:
 
 
 def is_field_path(text: str) -> bool:
-    """Say whether `text` could name a field, dot-walks included."""
+    """Say whether `text` can be a field's name, including dot-walks."""
     return _FIELD.fullmatch(text) is not None
 
 

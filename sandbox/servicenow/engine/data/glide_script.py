@@ -14,12 +14,12 @@ _END_OF_UNIT = timedelta(seconds=1)
 
 
 class UnknownScriptError(ValueError):
-    """The text is no call of a known function."""
+    """The text does not call a known function."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptContext:
-    """What the functions see: who asks, when, and in which time zone days begin for that user."""
+    """What the functions see: the user, the time, and the time zone in which the user's days begin."""
 
     now: datetime
     time_zone: ZoneInfo
@@ -32,7 +32,7 @@ class ScriptContext:
         return cls(now, ZoneInfo("UTC"))
 
     def evaluate(self, value: str) -> str:
-        """Return `value`, or what it computes if it begins with `javascript:`.
+        """Return `value`, or its result if it begins with `javascript:`.
 
         Date-times come out as stored: UTC text. Raises UnknownScriptError.
         """
@@ -49,7 +49,7 @@ class ScriptContext:
     def moment(self, unit: str, count: int) -> str:
         """Return the time that is `count` units (`minutes` to `years`) from now, as stored: UTC text.
 
-        Hours and minutes are real ones, days and longer are those of the user's calendar. Raises OverflowError.
+        Hours and minutes are elapsed time; days and longer units follow the user's calendar. Raises OverflowError.
         """
         return to_glide(_moved(self.now.astimezone(self.time_zone), unit, count))
 
@@ -76,7 +76,7 @@ class ScriptContext:
         try:
             local = datetime.strptime(f"{date} {time}", "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007  (the zone follows)
         except ValueError as error:
-            raise UnknownScriptError(f"{date} {time} is no date-time") from error
+            raise UnknownScriptError(f"{date} {time} is not a date-time") from error
         return to_glide(local.replace(tzinfo=self.time_zone))
 
     def _moment(self, name: str, arguments: list[str]) -> str:
@@ -126,7 +126,7 @@ def _truncated(local: datetime, unit: str) -> datetime:
 
 
 def _moved(local: datetime, unit: str, count: int) -> datetime:
-    """Move a zoned time by calendar units; hours and minutes are real ones, days and longer are wall-clock ones."""
+    """Move a zoned time. Hours and minutes are elapsed time; days and longer units follow the calendar."""
     if unit in ("minutes", "hours"):
         return (local.astimezone(UTC) + timedelta(**{unit: count})).astimezone(local.tzinfo)
     if unit in ("days", "weeks"):

@@ -1,4 +1,4 @@
-"""The meaning of an encoded query: a condition tree becomes SQL over the stored tables."""
+"""Compiles an encoded query: a condition tree becomes SQL over the stored tables."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +45,7 @@ _RANGE_OPERATORS = frozenset(Operator) - {
     Operator.DYNAMIC,
     Operator.INSTANCE_OF,
 }
-"""Operators that a `query_range` access rule guards; the others are guarded by `query_match` (ServiceNow §2.3)."""
+"""Operators that a `query_range` access rule guards; `query_match` guards the others (ServiceNow §2.3)."""
 
 
 class _InvalidConditionError(ValueError):
@@ -56,8 +56,8 @@ class _InvalidConditionError(ValueError):
 class ResolvedField:
     """A field path as SQL.
 
-    `expression` is its value, with the collation by which text is compared and sorted; `record` is the `sys_id` of the
-    row that has the field. `column` is the last of the path, `steps` each (table, column) walked through.
+    `expression` is its value, with the collation for comparing and sorting text; `record` is the `sys_id` of the row
+    with the field. `column` is the last one of the path, `steps` are the (table, column) pairs on the way.
     """
 
     expression: str
@@ -71,8 +71,8 @@ class CompiledQuery:
     """SQL of a query over one stored table aliased `t`.
 
     `where` is never empty. `order_by` is empty for an unordered query. `dropped` are conditions and terms that were
-    invalid; `unknown_fields` are those of `dropped` that name a column which does not exist; `uses` says which
-    (table, column) was queried how, for access rules.
+    invalid; `unknown_fields` are those of `dropped` that name a missing column; `uses` says how each (table, column)
+    was queried, for access rules.
     """
 
     where: str
@@ -87,8 +87,8 @@ class CompiledQuery:
 class QueryCompiler:
     """Compiles queries for one instance's dictionary and one caller's scripts.
 
-    Text is compared without regard to case unless `case_sensitive` (ServiceNow §2.3). Ids, references
-    and dates are not text in this sense. The letters that have two cases are those of ASCII.
+    Text comparisons ignore case unless `case_sensitive` (ServiceNow §2.3). Ids, references and dates are not text in
+    this sense. Only ASCII letters have two cases.
     """
 
     dictionary: Dictionary
@@ -100,7 +100,7 @@ class QueryCompiler:
         object.__setattr__(self, "_handlers", self._operator_table())
 
     def compile(self, query: EncodedQuery, table: str) -> CompiledQuery:
-        """Return the SQL of `query` on `table`, class restriction included; invalid parts dropped and listed."""
+        """Return the SQL of `query` on `table`, restricted to its classes; drop and list invalid parts."""
         dropped: list[str] = list(query.invalid_terms)
         unknown: list[str] = []
         uses: set[tuple[str, str, Use]] = set()
@@ -133,7 +133,7 @@ class QueryCompiler:
         return CompiledQuery(where or "1", parameters, order, tuple(dropped), tuple(unknown), frozenset(uses))
 
     def resolve(self, table: str, path: str) -> ResolvedField | None:
-        """Return the SQL of a field path on `table`, or None if some step does not exist."""
+        """Return the SQL of a field path on `table`, or None if a step does not exist."""
         if not is_field_path(path):
             return None
         expression, current, steps = "", table, []
@@ -181,7 +181,7 @@ class QueryCompiler:
             return None
         query = self.compile(related.query, related.table)
         uses |= query.uses | {(*step, "match") for step in (*own.steps, *other.steps)}
-        # Rows with no relative appear in no group: where they count too, the groups that do not qualify are left out.
+        # Rows without related rows appear in no group. If they match too, exclude the groups that do not match.
         excludes = related.is_met_by_none()
         sql = (
             f"{own.expression} {'NOT IN' if excludes else 'IN'} "
@@ -197,9 +197,9 @@ class QueryCompiler:
         return _in('t."sys_class_name"', self.dictionary.classes(table))
 
     def _shared_bounds(self, table: str, groups: tuple[AllOf, ...]) -> list[Sql]:
-        """Say what follows from every alternative alike, so that an index can serve a keyset query.
+        """Return a condition that every alternative implies, so that an index can serve a keyset query.
 
-        `a=T^id>x^NQa>T` implies `a >= T`; the database does not find that out by itself.
+        `a=T^id>x^NQa>T` implies `a >= T`; the database does not work that out.
         """
         if len(groups) < 2:
             return []
@@ -289,7 +289,7 @@ class QueryCompiler:
             return "0", ()
         clause = f"{on.expression} {comparison} ?"
         if on.column.kind == "date_time" and comparison in (">", ">="):
-            # The database cannot know this: who asks "since when" expects few rows, so that index comes first.
+            # The database cannot know this: a query for "since when" expects few rows, so that index comes first.
             clause = f"likelihood({clause}, 0.001)"
         return clause, (_parameter(on.column, value),)
 
@@ -358,7 +358,7 @@ class QueryCompiler:
         return self._compare(on, comparison, self._dated(on, self._counted(value, self.scripts.moment)))
 
     def _relative_on(self, on: ResolvedField, value: str) -> Sql:
-        """Ask for the whole unit: `RELATIVEEE@day@ago@1` is yesterday (inferred from public queries)."""
+        """Match the whole unit: `RELATIVEEE@day@ago@1` is yesterday (inferred from public queries)."""
         first, last = (self._dated(on, edge) for edge in self._counted(value, self.scripts.period))
         return self._between(on, f"{first}@{last}")
 
@@ -373,7 +373,7 @@ class QueryCompiler:
             raise _InvalidConditionError(value) from error
 
     def _dated(self, on: ResolvedField, moment: str) -> str:
-        """Return a moment as a column of dates or of date-times holds it."""
+        """Return a moment in the form that a column of dates or date-times stores."""
         if on.column.kind == "date":
             return from_glide(moment).astimezone(self.scripts.time_zone).date().isoformat()
         if on.column.kind == "date_time":
@@ -459,7 +459,7 @@ def _is_integer(text: str) -> bool:
 
 
 def _date_time(text: str) -> str:
-    """Read a literal as UTC; a date alone is its first second."""
+    """Read a literal as UTC; a date alone means its first second."""
     try:
         return to_glide(from_glide(text))
     except ValueError:
@@ -486,7 +486,7 @@ _UPPER_TO_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def _successor_in_any_case(prefix: str) -> str | None:
-    """Return the same for text compared without regard to case: capitals have their place among the small letters."""
+    """Return the same for text compared without case: capitals sort among the small letters."""
     upper = _successor(prefix.translate(_UPPER_TO_LOWER))
     return upper and f"{upper[:-1]}{'[' if upper[-1] in ascii_uppercase else upper[-1]}"
 
@@ -501,7 +501,7 @@ def _in(expression: str, values: Iterable[Parameter]) -> Sql:
 
 
 def _negated(sql: Sql) -> Sql:
-    """Everything the condition does not say, empty values included."""
+    """Return the opposite of a condition; empty values match it too."""
     return f"({sql[0]}) IS NOT TRUE", sql[1]
 
 
@@ -514,7 +514,7 @@ def _groups_of(query: EncodedQuery, compiled: Mapping[Clause, Sql]) -> tuple[All
 
 
 def _any_group(groups: tuple[AllOf, ...], compiled: Mapping[Clause, Sql]) -> Sql | None:
-    """Join the alternatives, what they have in common said once and first."""
+    """Join the alternatives; write what they have in common once, and first."""
     if not groups:
         return None
     common = tuple(any_of for any_of in groups[0] if all(any_of in group for group in groups[1:]))

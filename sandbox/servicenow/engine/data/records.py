@@ -1,7 +1,7 @@
-"""The instance's data: rows in SQLite, queried by encoded query, a million tickets and more.
+"""The instance's data: rows in SQLite, a million tickets and more, read by encoded query.
 
-Every value goes in and comes out as text, `""` being empty (stored as NULL). Nothing here knows rules or rights:
-defaults, system columns and storage only.
+Every value goes in and comes out as text; `""` is empty (stored as NULL). This module handles defaults, system columns
+and storage only; rules and rights are elsewhere.
 """
 
 import secrets
@@ -22,7 +22,7 @@ type Row = dict[str, str]
 
 _VALUES_AT_ONCE = 500
 _COLLATIONS = {"NOCASE": "", "BINARY": "_by_case"}
-"""How indexed text may be ordered, and what distinguishes the names of the indexes."""
+"""The orders of indexed text; each is part of its index's name."""
 INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "task": (
         ("sys_updated_on", "sys_id", "sys_class_name", "correlation_id"),
@@ -43,15 +43,15 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sys_attachment": (("table_sys_id",),),
 }
 FIRST_NUMBER = 10001
-"""Number of the first ticket of each kind that people create; demonstration data lies below."""
+"""Number of the first ticket of each kind that people create; demonstration data has lower ones."""
 
 
 class DuplicateSysIdError(ValueError):
-    """A row with that `sys_id` exists."""
+    """A row with that `sys_id` already exists."""
 
 
 def new_sys_id() -> str:
-    """Return a fresh identifier: 32 hexadecimal digits."""
+    """Return a new identifier: 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
@@ -81,7 +81,7 @@ class Records:
 
     @property
     def case_sensitive(self) -> bool:
-        """Whether queries compare and sort text with regard to case."""
+        """Whether queries distinguish case when they compare and sort text."""
         return self._case_sensitive
 
     @case_sensitive.setter
@@ -93,7 +93,7 @@ class Records:
     # Reading
 
     def get(self, table: str, sys_id: str) -> Row | None:
-        """Return the row of `table` (or of a class that extends it), None if there is none."""
+        """Return the row of `table` (or of a class that extends it), or None."""
         rows = self._select(table, tuple(self.dictionary.columns(table)), self._by_sys_id(table, sys_id))
         return rows[0] if rows else None
 
@@ -106,20 +106,20 @@ class Records:
         offset: int = 0,
         scripts: ScriptContext | None = None,
     ) -> list[Row]:
-        """Return the rows that match, complete, in the order the query asks for (else by insertion)."""
+        """Return the matching rows with all columns, in the query's order (by default, of insertion)."""
         return self._select(
             table, tuple(self.dictionary.columns(table)), self.compile(table, encoded_query, scripts), limit, offset
         )
 
     def first(self, table: str, encoded_query: str) -> Row | None:
-        """Return the first row that matches, None if none does."""
+        """Return the first matching row, or None."""
         rows = self.query(table, encoded_query, limit=1)
         return rows[0] if rows else None
 
     def ids_holding(self, table: str, column: str, value: str) -> list[str]:
         """Return the `sys_id` of each row whose column holds `value`, oldest first.
 
-        Unlike in an encoded query, nothing in the value means more than itself.
+        Unlike in an encoded query, the value has no special characters.
         """
         field = self.compiler().resolve(table, column)
         if field is None or not value:
@@ -133,7 +133,7 @@ class Records:
         return [sys_id for (sys_id,) in rows]
 
     def count(self, table: str, query: str | CompiledQuery = "") -> int:
-        """Return how many rows match."""
+        """Return the number of matching rows."""
         compiled = self.compile(table, query) if isinstance(query, str) else query
         statement = f'SELECT count(*) FROM "{self.dictionary.root(table)}" AS t WHERE {compiled.where}'
         return int(self.execute(statement, compiled.parameters)[0][0])
@@ -143,7 +143,7 @@ class Records:
         return self.compiler(scripts).compile(parse(encoded_query), table)
 
     def compiler(self, scripts: ScriptContext | None = None) -> QueryCompiler:
-        """Return what gives encoded queries their meaning here, by default for the system itself in UTC."""
+        """Return the compiler for encoded queries, by default for the system itself in UTC."""
         return QueryCompiler(self.dictionary, scripts or self._system_scripts(), case_sensitive=self.case_sensitive)
 
     def select(
@@ -171,7 +171,7 @@ class Records:
             return self._connection.execute(statement, parameters).fetchall()
 
     def execute_for(self, statement: str, values: Iterable[str]) -> list[tuple[Any, ...]]:
-        """Run an SQL statement whose `{values}` are any number of texts, a part of them at a time, each one once."""
+        """Run an SQL statement for any number of texts in `{values}`, in batches, each text once."""
         wanted = sorted(set(values) - {""})
         rows: list[tuple[Any, ...]] = []
         for start in range(0, len(wanted), _VALUES_AT_ONCE):
@@ -183,7 +183,7 @@ class Records:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make the writes inside all happen or, if an exception leaves the block, none. May be nested."""
+        """Commit all writes of the block, or none if an exception leaves it. May be nested."""
         with self._lock:
             name = f"level_{self._depth}"
             self._connection.execute(f"SAVEPOINT {name}")
@@ -198,7 +198,7 @@ class Records:
                 self._connection.execute(f"RELEASE {name}")
 
     def insert(self, table: str, values: Mapping[str, str], *, by: str = "system") -> Row:
-        """Store a new row and return it: defaults, number and system columns filled in where `values` has none.
+        """Store a new row and return it; fill in defaults, number and system columns that `values` lacks.
 
         Raises DuplicateSysIdError, KeyError for a column the table lacks.
         """
@@ -219,9 +219,9 @@ class Records:
         return {name: row.get(name, "") for name in columns}
 
     def update(self, table: str, sys_id: str, values: Mapping[str, str], *, by: str = "system") -> Row | None:
-        """Change the given columns and return the whole row, None if it does not exist.
+        """Change the given columns and return the whole row, or None if it does not exist.
 
-        Raises `sys_mod_count` by one and sets `sys_updated_on`, `sys_updated_by` unless `values` has them.
+        Adds one to `sys_mod_count` and sets `sys_updated_on`, `sys_updated_by` unless `values` has them.
         """
         columns = self.dictionary.columns(table)
         stamps = {"sys_updated_on": to_glide(self._clock.now()), "sys_updated_by": by}
@@ -236,7 +236,7 @@ class Records:
         return self.get(table, sys_id)
 
     def overwrite(self, table: str, sys_id: str, values: Mapping[str, str]) -> Row | None:
-        """Change the given columns and nothing else, stamps and count included; return the row, None if not there."""
+        """Change only the given columns, neither stamps nor count; return the row, or None if it does not exist."""
         columns = self.dictionary.columns(table)
         query = self._by_sys_id(table, sys_id)
         sets = ", ".join(f'"{columns[name].name}" = ?' for name in values)
@@ -255,25 +255,25 @@ class Records:
         return bool(removed)
 
     def clear(self) -> None:
-        """Remove every row of every table; numbers begin again."""
+        """Remove every row of every table; numbers start again."""
         with self._lock:
             for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
                 self.execute(f'DELETE FROM "{root}"')
             self._forget_numbers()
 
     def snapshot(self) -> bytes:
-        """Return everything stored, for :meth:`restore`."""
+        """Return a copy of everything stored, for :meth:`restore`."""
         with self._lock:
             return self._connection.serialize()
 
     def restore(self, snapshot: bytes) -> None:
-        """Replace everything stored by a snapshot: far quicker than planting again. Only for a database in memory."""
+        """Replace everything stored with a snapshot, far faster than planting again. Only for a database in memory."""
         with self._lock:
             self._connection.deserialize(snapshot)
             self._forget_numbers()
 
     def dump(self, root: str) -> dict[str, Any]:
-        """Return the `columns` and `rows` stored in a base table, for :meth:`load`."""
+        """Return the `columns` and `rows` of a base table, for :meth:`load`."""
         columns = list(self.dictionary.stored_columns(root))
         names = ", ".join(f'"{name}"' for name in columns)
         return {"columns": columns, "rows": self.execute(f'SELECT {names} FROM "{root}"')}
@@ -290,7 +290,7 @@ class Records:
             self._next_numbers.clear()
 
     def insert_many(self, table: str, rows: Iterable[Mapping[str, str]], *, by: str = "system") -> int:
-        """Store many new rows at once (all with the keys of the first) and return how many."""
+        """Store many new rows at once (all with the keys of the first) and return their number."""
         iterator = iter(rows)
         first = next(iterator, None)
         if first is None:
@@ -321,7 +321,7 @@ class Records:
             return self._connection.executemany(statement, parameters()).rowcount
 
     def update_many(self, table: str, encoded_query: str, values: Mapping[str, str], *, by: str = "system") -> int:
-        """Change every row that matches, all in the same second, and return how many."""
+        """Change every matching row, all in the same second, and return their number."""
         columns = self.dictionary.columns(table)
         query = self.compile(table, encoded_query)
         stamps = {"sys_updated_on": to_glide(self._clock.now()), "sys_updated_by": by}
@@ -337,7 +337,7 @@ class Records:
             ).rowcount
 
     def take_number(self, table: str) -> str:
-        """Return the next ticket number of a kind that no ticket has, never given twice."""
+        """Return the next unused ticket number of a kind; no number is given twice."""
         with self._lock:
             prefix = self.dictionary.tables[table].number_prefix
             if table not in self._next_numbers:
@@ -356,7 +356,7 @@ class Records:
     # Within
 
     def _note_number(self, values: Mapping[str, str]) -> None:
-        """Remember a number that the counter may still come to: asking the database each time would take too long."""
+        """Remember a number that the counter may still reach: asking the database each time would take too long."""
         if number := values.get("number"):
             self._supplied_numbers.add(number.upper())
 
@@ -409,7 +409,7 @@ class Records:
         self._create_indexes("NOCASE")
 
     def _create_indexes(self, collation: str) -> None:
-        """Create the indexes for text compared by `collation`, those that hold no such text included."""
+        """Create all indexes for text compared by `collation`, even those without such text."""
         for root, indexes in INDEXES.items():
             columns = self.dictionary.stored_columns(root)
             for index in indexes:
@@ -427,7 +427,7 @@ def _count_up(values: Mapping[str, str]) -> str:
 
 
 def as_text(value: str | int | None) -> str:
-    """Return a stored value as the APIs give it."""
+    """Return a stored value as the APIs return it."""
     if value is None:
         return ""
     return value if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""The tables of a new instance: which extends which, and what their columns hold (ServiceNow §5)."""
+"""The tables of a new instance: their parents and columns (ServiceNow §5)."""
 
 from sandbox.servicenow.engine.data.dictionary import Column, ColumnKind, Table
 

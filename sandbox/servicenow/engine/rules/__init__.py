@@ -1,1 +1,1 @@
-"""What an instance allows, and what it does to a record that is written."""
+"""What an instance allows, and what it does to a written record."""

@@ -17,8 +17,8 @@ Operation = Literal["read", "write", "create", "delete", "query_match", "query_r
 class AccessRule:
     """Lets callers with any of `roles` (everybody, if none) do `operation` on rows that match `condition`.
 
-    A rule on a `field` decides about that field only. `condition` is an encoded query, run as the caller; a rule on a
-    field has none.
+    A rule on a `field` affects only that field, and has no `condition`. `condition` is an encoded query that runs as
+    the caller.
     """
 
     table: str
@@ -28,7 +28,7 @@ class AccessRule:
     condition: str = ""
 
     def admits(self, caller: Caller) -> bool:
-        """Say whether the caller has a role the rule asks for."""
+        """Say whether the caller has a role that the rule requires."""
         return caller.is_admin or not self.roles or not self.roles.isdisjoint(caller.roles)
 
 
@@ -87,8 +87,8 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
 class AccessControl:
     """Decides what a caller may do. Rules may be added and removed while the instance runs.
 
-    The rules of the nearest class that has any decide. Where there is none, everybody may read and only administrators
-    may write. Administrators pass everywhere. Query rules fall back to read rules where none is defined.
+    The nearest class with rules decides. Without rules, everybody may read and only administrators may write.
+    Administrators may do everything. Without query rules, read rules apply to queries.
     """
 
     def __init__(self, dictionary: Dictionary, properties: Properties) -> None:
@@ -97,11 +97,11 @@ class AccessControl:
         self._rules = list(STANDARD_RULES)
 
     def add(self, rule: AccessRule) -> None:
-        """Put a rule in force."""
+        """Add a rule."""
         self._rules.append(rule)
 
     def remove(self, rule: AccessRule) -> None:
-        """Take a rule away. Raises ValueError if it is not in force."""
+        """Remove a rule. Raises ValueError if it is not in force."""
         self._rules.remove(rule)
 
     def reset(self) -> None:
@@ -109,11 +109,11 @@ class AccessControl:
         self._rules = list(STANDARD_RULES)
 
     def may(self, caller: Caller, operation: Operation, table: str) -> bool:
-        """Say whether the caller may do `operation` on at least some rows of the table."""
+        """Say whether the caller may do `operation` on any rows of the table."""
         return self.row_condition(caller, operation, table) is not None
 
     def row_condition(self, caller: Caller, operation: Operation, table: str) -> str | None:
-        """Return the encoded query that rows must match, empty for all of them, None if the caller may touch none."""
+        """Return the encoded query for the rows that the caller may use: empty for all, None for no rows."""
         if caller.is_admin:
             return ""
         rules = self._deciding(operation, table, "")
@@ -128,7 +128,7 @@ class AccessControl:
         return "" if "" in conditions else "^NQ".join(conditions)
 
     def domain_condition(self, caller: Caller, table: str) -> str:
-        """Return the encoded query that rows of domains in the caller's sight match, empty if those are all."""
+        """Return the encoded query for rows of domains that the caller sees, empty for all."""
         separates = self._properties.flag(domains.SWITCH) and "sys_domain" in self._dictionary.columns(table)
         if caller.is_admin or not separates:
             return ""
@@ -139,7 +139,7 @@ class AccessControl:
         )
 
     def may_read_field(self, caller: Caller, field: ResolvedField) -> bool:
-        """Say whether the caller may see a field, each step of a dot-walk included."""
+        """Say whether the caller may see a field, including each step of a dot-walk."""
         own, *walked = field.steps
         return self._passes_field(caller, "read", *own) and all(
             self.may(caller, "read", table) and self._passes_field(caller, "read", table, column)
@@ -147,11 +147,11 @@ class AccessControl:
         )
 
     def may_write_field(self, caller: Caller, table: str, column: str) -> bool:
-        """Say whether the caller's value for a field is taken; one that is not is silently ignored."""
+        """Say whether the caller may write a field; otherwise the value is silently ignored."""
         return self._passes_field(caller, "write", table, column)
 
     def may_query(self, caller: Caller, query: CompiledQuery) -> bool:
-        """Say whether the caller may use every field that the query's conditions and sort orders name."""
+        """Say whether the caller may use every field in the query's conditions and sort orders."""
         for table, column, use in query.uses:
             if not self.may(caller, "read", table):
                 return False

@@ -1,7 +1,7 @@
-"""Approvals of changes: who is asked, and where a change goes when they have answered (ServiceNow §11.6, §11.9).
+"""Approvals of changes: who approves, and which state follows their answer (ServiceNow §11.6, §11.9).
 
-A normal change is approved by its assignment group in Assess and by the change advisory board in Authorize, an
-emergency change by the board alone. One approver suffices. A rejection sends the change back to New.
+The assignment group approves a normal change in Assess, then the change advisory board in Authorize. An emergency
+change needs the board only. One approver is enough. A rejection sends the change back to New.
 """
 
 from sandbox.servicenow.engine.data.records import Records, Row
@@ -10,24 +10,24 @@ from sandbox.servicenow.engine.rules.tickets import CANCELED_CHANGE, NEW_CHANGE
 
 SWITCH = "simulator.change.approvals"
 BOARD = "CAB Approval"
-"""Name of the group that approves in Authorize."""
+"""Name of the group whose members approve in Authorize."""
 
 _ASSESS, _AUTHORIZE, _SCHEDULED = "-4", "-3", "-2"
 
 
 class Approvals:
-    """Asks for approvals and moves changes on; its writes are the instance's own and pass no rule."""
+    """Requests approvals and moves changes on; its writes are the instance's own, and no rule checks them."""
 
     def __init__(self, records: Records, properties: Properties) -> None:
         self._records = records
         self._properties = properties
 
     def open(self, change_sys_id: str) -> list[Row]:
-        """Return the approvals of a change that somebody still has to give."""
+        """Return the open approvals of a change."""
         return self._records.query("sysapproval_approver", f"sysapproval={change_sys_id}^state=requested")
 
     def follow_change(self, before: Row | None, change: Row) -> None:
-        """Ask for what a change needs in the state that was just written; `before` is None for a new one."""
+        """Request the approvals that a change needs in its new state; `before` is None for a new change."""
         if not self._properties.flag(SWITCH):
             return
         if before is None:
@@ -68,7 +68,7 @@ class Approvals:
         if approvers:
             self._records.overwrite("change_request", change["sys_id"], {"approval": "requested"})
         else:
-            # "No approvals were generated": where nobody is asked, nobody is waited for.
+            # "No approvals were generated": without approvers, the change does not wait.
             self._advance(change)
 
     def _advance(self, change: Row) -> None:

@@ -1,8 +1,8 @@
 """The customer's own business rules: rows of `sys_script` that abort a write or set fields of the record.
 
-Conditions are encoded queries. What a rule sets is its `template`, `field=value^field=value^EQ`. A rule that runs
-*before* is part of the write; one that runs *after* updates the record once more; an *async* one does so later, when
-the answer to the write is long gone.
+Conditions are encoded queries. A rule sets the fields in its `template`, `field=value^field=value^EQ`. A *before* rule
+is part of the write; an *after* rule updates the record once more; an *async* rule does so later, long after the
+write was answered.
 """
 
 from sandbox.servicenow.engine import errors
@@ -11,7 +11,7 @@ from sandbox.servicenow.engine.data.records import Records, Row
 
 
 class BusinessRules:
-    """Runs the rules of the written record's class and of what it extends, in their order."""
+    """Runs the rules of the written record's class and its ancestors, in order."""
 
     def __init__(self, records: Records, dictionary: Dictionary) -> None:
         self._records = records
@@ -19,7 +19,7 @@ class BusinessRules:
         self._waiting: list[tuple[str, str, Row]] = []
 
     def run(self, table: str, operation: str, sys_id: str) -> None:
-        """Let the rules have their say about a record that was just written (or is about to be deleted).
+        """Run the rules on a record that was just written (or is about to be deleted).
 
         `operation` is `insert`, `update` or `delete`. Raises ServiceNowError if a rule aborts.
         """
@@ -46,7 +46,7 @@ class BusinessRules:
                 self._waiting.append((table, sys_id, values))
 
     def run_waiting(self) -> int:
-        """Run what the asynchronous rules have left for later; return how many records that changed."""
+        """Run the pending asynchronous rules; return the number of changed records."""
         waiting, self._waiting = self._waiting, []
         return sum(self._records.update(*update) is not None for update in waiting)
 

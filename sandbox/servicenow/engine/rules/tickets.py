@@ -1,7 +1,6 @@
-"""What happens to a ticket while it is written: the rules that run before a row is stored (ServiceNow §5).
+"""The rules that run on a ticket before its row is stored (ServiceNow §5).
 
-Pure functions over the row as it was and as it shall be. They change the new row, or refuse it by raising the answer
-the caller gets.
+Pure functions over the old and the new row. They change the new row, or refuse it by raising the caller's answer.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ STATE_MIRRORS: Mapping[str, tuple[str, str]] = {
     "incident": ("incident_state", "1"),
     "problem": ("problem_state", "101"),
 }
-"""A second column that always says the same as `state`, and the state a ticket begins in (§5.3)."""
+"""A second column that always equals `state`, and the initial state of a ticket (§5.3)."""
 CLOSED_STATES: Mapping[str, frozenset[str]] = {
     "task": frozenset({"3", "4", "7"}),
     "incident": frozenset({"7", "8"}),
@@ -27,7 +26,7 @@ CLOSED_STATES: Mapping[str, frozenset[str]] = {
     "problem": frozenset({"107", "4"}),
     "sc_task": frozenset({"3", "4", "7", "5"}),
 }
-"""States in which a ticket is no longer active (§5.3)."""
+"""The states of inactive tickets (§5.3)."""
 
 PRIORITY_MATRIX: Mapping[tuple[str, str], str] = {
     ("1", "1"): "1",
@@ -50,7 +49,7 @@ _CHANGE_ORDER: Mapping[str, tuple[str, ...]] = {
 NEW_CHANGE = "-5"
 CANCELED_CHANGE = "4"
 _REVERTED_FROM: Mapping[str, str] = {"normal": "-4", "emergency": "-3"}
-"""State from which a person may revert a change to New, by its type (ServiceNow §11.6)."""
+"""The state from which a person may revert a change to New, by the change's type (ServiceNow §11.6)."""
 _NOT_CANCELABLE = frozenset({"0", "3", "4"})
 TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0efddeeff7b1281")
 STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
@@ -60,10 +59,9 @@ STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a1001
 class Write:
     """One write to a ticket.
 
-    `before` is None for an insert. `after` is the whole row as it shall be, and is changed by the rules. `journals` are
-    the comments and work notes given. `choices` are the active values of a column of this table. `template_fields` are
-    those that a standard change keeps as its template has them. `awaits_approval` says whether somebody was asked to
-    approve the change and has not answered.
+    `before` is None for an insert. `after` is the whole new row, which the rules change. `journals` are the given
+    comments and work notes. `choices` are the active values of a column of this table. `template_fields` are those
+    that a standard change takes from its template. `awaits_approval` says whether the change has an open approval.
     """
 
     table: str
@@ -78,7 +76,7 @@ class Write:
     awaits_approval: bool
 
     def changed(self, column: str) -> bool:
-        """Say whether the write changes a column; in an insert, whether it gives it a value."""
+        """Say whether the write changes a column; for an insert, whether it sets the column."""
         return self.after.get(column, "") != ("" if self.before is None else self.before[column])
 
     def previous(self, column: str) -> str:
@@ -120,7 +118,7 @@ def _count_reassignments(write: Write) -> None:
 
 
 def _require_incident_resolution(write: Write) -> None:
-    """An unknown resolution code counts as none (§5.4)."""
+    """Treat an unknown resolution code as empty (§5.4)."""
     if write.after["state"] not in ("6", "7") or not write.properties.flag("simulator.data_policy.incident_close"):
         return
     _require(
@@ -166,7 +164,7 @@ def _follow_change_model(write: Write) -> None:
 
 
 def _follow_change_state(write: Write) -> None:
-    """Stamp the beginning and the end of the work; a change that is canceled or goes back is no longer on hold."""
+    """Stamp the start and the end of the work; canceling a change or moving it back ends its hold."""
     if write.before is None or not write.changed("state"):
         return
     if write.after["state"] in (NEW_CHANGE, CANCELED_CHANGE):
@@ -228,7 +226,7 @@ def _stamp_resolution(write: Write) -> None:
 
 
 def _close_or_reopen(write: Write) -> None:
-    """A ticket becomes inactive with its state, unless the write says otherwise."""
+    """Make the ticket active or inactive by its state, unless the write sets `active`."""
     closed = CLOSED_STATES.get(write.table, CLOSED_STATES["task"])
     is_closed, was_closed = write.after["state"] in closed, write.previous("state") in closed
     if is_closed and not was_closed:

@@ -1,1 +1,1 @@
-"""The simulator's own API under `/control`, both ends of it."""
+"""Both ends of the simulator's own API under `/control`."""

@@ -1,7 +1,7 @@
-"""The simulator's own API under `/control`: what tests and demonstrations do to an instance from outside.
+"""The simulator's own API under `/control`: tests and demonstrations use it to change an instance from outside.
 
-JSON in, JSON out. Needs no authentication, is no part of ServiceNow, and neither faults nor the request log see it.
-Refusals are `{"error": text}` with 400, 404 or the status ServiceNow itself would have given.
+JSON in, JSON out. It needs no authentication, is not part of ServiceNow, and neither faults nor the request log see it.
+Refusals are `{"error": text}` with 400, 404 or ServiceNow's own status.
 """
 
 from starlette.requests import Request
@@ -18,7 +18,7 @@ _COUNTED_TABLES = ("incident", "change_request", "problem", "sc_task", "sys_user
 
 
 def control_routes(simulator: Simulator) -> list[Route]:
-    """Return everything below `/control`."""
+    """Return the routes below `/control`."""
     topics = (
         InstanceControl(simulator),
         ConditionsControl(simulator),
@@ -33,7 +33,7 @@ def control_routes(simulator: Simulator) -> list[Route]:
 
 
 class InstanceControl:
-    """The instance as a whole: its health, its jobs, what it was asked."""
+    """The instance as a whole: its health, its jobs and its request log."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator

@@ -10,7 +10,7 @@ _TIMEOUT_S = 60.0
 
 
 class ControlError(Exception):
-    """The control API refused; the text says why."""
+    """The control API refused a request; the text says why."""
 
 
 class ControlClient:
@@ -18,7 +18,7 @@ class ControlClient:
 
     Args:
         base_url: Address of the instance.
-        transport: Another way to it than a socket.
+        transport: A way to reach it without a socket.
     """
 
     def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
@@ -38,13 +38,13 @@ class ControlClient:
         self._client.close()
 
     def health(self) -> dict[str, Any]:
-        """Return the instance's time and how many rows its main tables have."""
+        """Return the instance's time and the number of rows in its main tables."""
         return self._ask("GET", "/health")
 
     def reset(self, *, records: bool = False) -> None:
-        """Take faults, rate rules, sessions, requests, tokens and switches back to the start, the clock to real time.
+        """Reset faults, rate rules, sessions, requests, tokens and switches, and set the clock to real time.
 
-        With `records`, everything stored goes too and the instance is filled as it was when it started.
+        With `records`, also replace everything stored with the instance's first records.
         """
         self._ask("POST", "/reset", {"records": records})
 
@@ -57,15 +57,15 @@ class ControlClient:
         return fault_id
 
     def faults(self) -> list[dict[str, Any]]:
-        """Return the faults that are set, with how many requests each has `taken`."""
+        """Return the set faults, with the number of requests that each has `taken`."""
         return list(self._ask("GET", "/faults")["faults"])
 
     def remove_fault(self, fault_id: str) -> None:
-        """Take one fault away."""
+        """Remove a fault."""
         self._ask("DELETE", f"/faults/{fault_id}")
 
     def clear_faults(self) -> None:
-        """Take all faults away."""
+        """Remove all faults."""
         self._ask("DELETE", "/faults")
 
     def add_rate_limit(self, limit_per_hour: int, **options: Any) -> str:
@@ -107,7 +107,7 @@ class ControlClient:
     # People and clients
 
     def create_user(self, user_name: str, *, roles: Sequence[str] = (), **columns: str | bool) -> dict[str, str]:
-        """Create a user; `columns` are those of `sys_user`, `user_password` among them. Returns the row."""
+        """Create a user; `columns` are those of `sys_user`, including `user_password`. Returns the row."""
         return dict(self._ask("POST", "/users", {"user_name": user_name, "roles": list(roles), **columns}))
 
     def change_user(
@@ -122,7 +122,7 @@ class ControlClient:
         return dict(self._ask("POST", "/oauth-clients", {"name": name, "redirect_url": redirect_uri, **columns}))
 
     def change_oauth_client(self, client_id: str, **columns: str | bool) -> dict[str, str]:
-        """Change columns of an OAuth client, `active` and lifespans among them. Returns the row."""
+        """Change columns of an OAuth client, such as `active` and lifespans. Returns the row."""
         return dict(self._ask("PATCH", f"/oauth-clients/{client_id}", columns))
 
     def rotate_client_secret(self, client_id: str) -> str:
@@ -134,7 +134,7 @@ class ControlClient:
         return list(self._ask("GET", "/tokens")["tokens"])
 
     def revoke_tokens(self, *, user_name: str = "", token_type: str = "") -> int:
-        """Revoke tokens, all or those of a user or type, as an administrator does; return how many."""
+        """Revoke all tokens, or those of a user or type, as an administrator does; return their number."""
         wanted = {"user_name": user_name, "type": token_type}
         return int(self._ask("DELETE", "/tokens", {name: value for name, value in wanted.items() if value})["revoked"])
 
@@ -145,7 +145,7 @@ class ControlClient:
         return dict(self._ask("POST", f"/records/{table}", {"values": dict(values), "as_user": as_user}))
 
     def record(self, table: str, sys_id: str) -> dict[str, str]:
-        """Return a raw row. Raises ControlError when there is none."""
+        """Return a raw row. Raises ControlError if it does not exist."""
         return dict(self._ask("GET", f"/records/{table}/{sys_id}"))
 
     def records(self, table: str, query: str = "", *, limit: int = 100) -> list[dict[str, str]]:
@@ -162,18 +162,18 @@ class ControlClient:
         self._ask("DELETE", f"/records/{table}/{sys_id}", {"as_user": as_user})
 
     def move_record(self, table: str, sys_id: str, to_table: str) -> dict[str, str]:
-        """Make a ticket one of another class, as *Change class* does: same sys_id and number. Returns the raw row."""
+        """Move a ticket to another class, as *Change class* does: same sys_id and number. Returns the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/move", {"table": to_table}))
 
     def decide_change(
         self, sys_id: str, decision: Literal["approved", "rejected"], *, comments: str = ""
     ) -> dict[str, str]:
-        """Approve or reject a change as the first of those who are asked to. Returns the raw row after it has moved."""
+        """Approve or reject a change as the first of its approvers. Returns the raw row after it has moved."""
         body = {"state": decision, "comments": comments}
         return dict(self._ask("POST", f"/changes/{sys_id}/decision", body))
 
     def overwrite_record(self, table: str, sys_id: str, values: Mapping[str, str]) -> dict[str, str]:
-        """Store any text in any column, past rules, lengths and stamps. Returns the raw row."""
+        """Store any text in any column, without rules, lengths and stamps. Returns the raw row."""
         return dict(self._ask("PUT", f"/records/{table}/{sys_id}/raw", {"values": dict(values)}))
 
     def archive_record(self, table: str, sys_id: str) -> None:
@@ -181,17 +181,17 @@ class ControlClient:
         self._ask("POST", f"/records/{table}/{sys_id}/archive")
 
     def restore_record(self, table: str, sys_id: str, values: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Bring an archived record back as it was except for `values` (an update count, a time). Return the raw row."""
+        """Restore an archived record as it was, except for `values` (an update count, a time). Returns the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/restore", {"values": dict(values or {})}))
 
     def copy_record(self, table: str, sys_id: str, *, as_user: str = "") -> dict[str, str]:
-        """Copy a ticket as *Copy change* does, its `correlation_id` included. Returns the raw row of the copy."""
+        """Copy a ticket as *Copy change* does, with its `correlation_id`. Returns the raw row of the copy."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/copy", {"as_user": as_user}))
 
     def clone_over(self, target: "ControlClient", *, preserved: Sequence[str] | None = None) -> None:
         """Clone this instance over `target`, which keeps the base tables `preserved` (by default clients and settings).
 
-        The people of the target are those of this instance, too.
+        The target also gets the people of this instance.
         """
         body: dict[str, Any] = {"tables": self._ask("GET", "/stored-tables")}
         target._ask("POST", "/clone", body | ({} if preserved is None else {"preserved": list(preserved)}))
@@ -205,10 +205,10 @@ class ControlClient:
         on: Sequence[Literal["insert", "update"]] = ("insert",),
         condition: str = "",
     ) -> dict[str, str]:
-        """Let a business rule set `values` (none with `^`) on each record of `table` that is written.
+        """Add a business rule that sets `values` (none with `^`) on each written record of `table`.
 
-        *Before* it is part of the write, *after* it is an update of its own, *async* it waits for
-        :meth:`run_async_business_rules`. Returns the row of the rule; deleting it ends it.
+        A *before* rule is part of the write, an *after* rule is a separate update, and an *async* rule waits for
+        :meth:`run_async_business_rules`. Returns the row of the rule; delete it to end the rule.
         """
         rule = {
             "name": "Set values",
@@ -221,19 +221,19 @@ class ControlClient:
         return self.insert_record("sys_script", rule)
 
     def run_async_business_rules(self) -> int:
-        """Run what asynchronous business rules have left for later; return how many records that changed."""
+        """Run the pending asynchronous business rules; return the number of changed records."""
         return int(self._ask("POST", "/jobs/business-rules")["count"])
 
     def create_domain(self, name: str, parent: str = "") -> str:
-        """Create a domain below another (by `sys_id`), separate domains from now on, and return its `sys_id`."""
+        """Create a domain below another (by `sys_id`), turn on domain separation, and return the new `sys_id`."""
         return str(self._ask("POST", "/domains", {"name": name, "parent": parent})["sys_id"])
 
     def move_to_domain(self, table: str, sys_id: str, domain: str) -> dict[str, str]:
-        """Put a ticket or a user into a domain (a `sys_id` or `global`); an update. Returns the raw row."""
+        """Move a ticket or a user to a domain (a `sys_id` or `global`); this is an update. Returns the raw row."""
         return dict(self._ask("POST", f"/records/{table}/{sys_id}/domain", {"domain": domain}))
 
     def hide_record(self, table: str, sys_id: str) -> None:
-        """Put a ticket into a domain of which only administrators see anything."""
+        """Move a ticket to a domain that only administrators see."""
         self.move_to_domain(table, sys_id, "other")
 
     def add_choice(self, table: str, element: str, value: str, label: str) -> None:
@@ -241,27 +241,27 @@ class ControlClient:
         self._ask("POST", "/choices", {"name": table, "element": element, "value": value, "label": label})
 
     def set_column_length(self, table: str, column: str, length: int) -> None:
-        """Change the length of a column in the dictionary, as customers do; what is stored already stays whole."""
+        """Change the length of a column in the dictionary, as customers do; stored values stay whole."""
         self._ask("PUT", f"/column-lengths/{table}/{column}", {"length": length})
 
     def bulk_insert(
         self, table: str, count: int, values: Mapping[str, str] | None = None, *, correlation_prefix: str = ""
     ) -> int:
-        """Insert many records past all rules; with a prefix, `correlation_id` is prefix and a running number."""
+        """Insert many records without rules; with a prefix, `correlation_id` is the prefix and a running number."""
         body = {"table": table, "count": count, "values": dict(values or {}), "correlation_prefix": correlation_prefix}
         return int(self._ask("POST", "/bulk/insert", body)["count"])
 
     def bulk_touch(self, table: str, query: str, values: Mapping[str, str] | None = None) -> int:
-        """Change all matching records past all rules, all in the same second; return how many."""
+        """Change all matching records without rules, all in the same second; return their number."""
         return int(
             self._ask("POST", "/bulk/touch", {"table": table, "query": query, "values": dict(values or {})})["count"]
         )
 
     def run_auto_close(self) -> int:
-        """Run the job that closes incidents resolved long ago; return how many it closed."""
+        """Run the job that closes incidents resolved long ago; return the number of closed ones."""
         return int(self._ask("POST", "/jobs/auto-close")["count"])
 
-    # What was asked
+    # The request log
 
     def requests(self, path: str = "") -> list[dict[str, Any]]:
         """Return the logged requests whose path matches a regular expression (see `LoggedRequest`)."""

@@ -1,4 +1,4 @@
-"""What the control API does with the conditions under which an instance answers."""
+"""The control API's handlers for the conditions under which an instance answers."""
 
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -13,7 +13,7 @@ from sandbox.servicenow.wire.rate_limits import RateLimitRule
 
 
 class ConditionsControl:
-    """Under which conditions an instance answers: faults, rate limits, its clock, its switches."""
+    """The conditions under which an instance answers: faults, rate limits, its clock and its switches."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator

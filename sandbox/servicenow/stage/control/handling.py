@@ -1,4 +1,4 @@
-"""What the handlers of the control API share: reading the request, refusing it, writing the answer."""
+"""Helpers for the control API's handlers: reading the request, refusing it, writing the answer."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ from sandbox.servicenow.wire.rest.input_values import as_raw_text
 
 type Json = dict[str, Any]
 type Handler = Callable[[Request, Json], object]
-"""Takes the request and its JSON body, and returns what is answered as JSON."""
+"""Takes the request and its JSON body, and returns the value of the JSON answer."""
 type Handlers = Mapping[tuple[str, str], Handler]
 """Handlers by method and path below `/control`."""
 
 
 class ControlProblemError(Exception):
-    """A request the control API cannot carry out."""
+    """A request that the control API cannot carry out."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -28,7 +28,7 @@ class ControlProblemError(Exception):
 
 
 def endpoint_of(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Return what answers a request by a handler, refusals included."""
+    """Return an endpoint that answers a request with a handler, and writes refusals."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -53,13 +53,13 @@ async def _body_of(request: Request) -> Json:
 
 
 def require_known(body: Json, known: set[str]) -> None:
-    """Raise ControlProblemError for a key that is none of `known`."""
+    """Raise ControlProblemError for a key that is not in `known`."""
     if unknown := body.keys() - known:
         raise ControlProblemError(400, f"unknown: {', '.join(sorted(unknown))}")
 
 
 def raw_columns(instance: Instance, table: str, values: Json) -> Row:
-    """Return the raw values of columns of a table. Raises ControlProblemError if there are no such columns."""
+    """Return the raw values of columns of a table. Raises ControlProblemError for unknown columns."""
     if table not in instance.dictionary:
         raise ControlProblemError(404, f"no table {table}")
     require_known(values, set(instance.dictionary.columns(table)))
@@ -67,7 +67,7 @@ def raw_columns(instance: Instance, table: str, values: Json) -> Row:
 
 
 def user_named(instance: Instance, user_name: str) -> Row:
-    """Return the user of that name. Raises ControlProblemError if there is none."""
+    """Return the user with that name. Raises ControlProblemError if the user does not exist."""
     user = find_user(instance, user_name)
     if user is None:
         raise ControlProblemError(404, f"no user {user_name}")

@@ -1,4 +1,4 @@
-"""What the control API does with people, their clients and tokens."""
+"""The control API's handlers for people, their clients and tokens."""
 
 import secrets
 

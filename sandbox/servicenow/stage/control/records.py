@@ -1,4 +1,4 @@
-"""What the control API does with records."""
+"""The control API's handlers for records."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ from sandbox.servicenow.stage.control.handling import (
 
 
 class RecordsControl:
-    """What an instance stores, one record at a time or many, and what happens to a record past the APIs."""
+    """The stored records, one at a time or many, and what happens to them outside the APIs."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance

@@ -1,1 +1,1 @@
-"""Bad days on demand: a fault waits for requests and answers them as an instance in trouble does."""
+"""Faults on demand: a fault waits for matching requests and answers them as an instance in trouble does."""

@@ -1,4 +1,4 @@
-"""A request in the hands of a fault, and what the application would have answered."""
+"""A request that a fault handles, and the application's own answer to it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sandbox.servicenow.stage.faults.fault import Fault
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application answered."""
+    """The application's answer."""
 
     status: int
     headers: Headers
@@ -19,7 +19,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """A request in the hands of a fault."""
+    """A request that a fault handles."""
 
     fault: Fault
     app: ASGIApp
@@ -28,7 +28,7 @@ class Call:
     send: Send
 
     async def run(self) -> Answer:
-        """Carry the request out and keep the answer back."""
+        """Carry out the request without sending the answer."""
         started: list[Message] = []
         chunks: list[bytes] = []
 

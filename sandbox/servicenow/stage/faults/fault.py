@@ -1,4 +1,4 @@
-"""Which faults are set, and which request falls to which: each waits for requests of its own."""
+"""The faults that are set, and which one answers a request: each waits for matching requests."""
 
 import re
 import secrets
@@ -22,21 +22,21 @@ class Fault:
         path: Regular expression found in the path.
         query: Regular expression found in the decoded query string.
         body: Regular expression found in the request body.
-        remaining: How many requests it still takes, or `None` for all until it is removed.
-        every: It takes the first of this many requests and lets the others pass: an intermittent fault.
-        above_limit: It takes only lists whose `sysparm_limit` (10,000 when not given) is greater, or `None` for any.
-        after_s: Seconds, by the instance's clock, from being set to being in force (a rate rule is 30 s late).
+        remaining: How many more requests it takes, or `None` for all until it is removed.
+        every: It takes the first of each group of this many requests and lets the others pass: an intermittent fault.
+        above_limit: It takes only lists with a greater `sysparm_limit` (by default 10,000), or `None` for any.
+        after_s: Seconds, by the instance's clock, until it takes effect (a rate rule is 30 s late).
         retry_after_s: `Retry-After` of `rate_limited`.
         limit: Requests per hour that `rate_limited` names.
         delay_s: Real seconds that `slow` and the faults that cut a connection wait before they answer.
         size_bytes: Length of the body of `huge_body`.
         encoding: `Content-Encoding` of `encoded` and `huge_body`, in the order of its codings. gzip and deflate are
-            carried out; any other coding is in the header only.
-        rows: Whole rows that `cut_off_json` lets through.
-        runs: Whether the request is carried out all the same (`accepted`, `unauthenticated` and its variants).
-        location: Where `redirected` leads.
+            applied; any other coding is only in the header.
+        rows: Number of whole rows in `cut_off_json`.
+        runs: Whether the request is still carried out (`accepted`, `unauthenticated` and its variants).
+        location: Target of `redirected`.
         digits: Length of the count in `endless_count`.
-        values: Column to value, what `hostile_values` puts into each row.
+        values: Column to value; `hostile_values` puts them into each row.
         id: Names the fault in the control API.
         seen: Requests it has matched.
         taken: Requests it has answered.
@@ -68,7 +68,7 @@ class Fault:
     set_at: datetime = _NEVER
 
     def matches(self, method: str, path: str, query: str, body: str, now: datetime) -> bool:
-        """Say whether it takes such a request at `now`."""
+        """Say whether it takes this request at `now`."""
         return (
             self.remaining != 0
             and now >= self.set_at + timedelta(seconds=self.after_s)
@@ -81,7 +81,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are set, oldest first; a request falls to the first that matches."""
+    """The set faults, oldest first; the first that matches answers a request."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -92,26 +92,26 @@ class Faults:
 
     @property
     def read_bodies(self) -> bool:
-        """Say whether a fault must see request bodies to know its requests."""
+        """Say whether any fault needs request bodies for matching."""
         return any(fault.body and fault.remaining != 0 for fault in self._faults)
 
     def set(self, fault: Fault) -> None:
-        """Put `fault` in force from now on."""
+        """Set `fault` now."""
         fault.set_at = self._clock.now()
         self._faults.append(fault)
 
     def remove(self, fault_id: str) -> bool:
-        """Take a fault away; say whether it was there."""
+        """Remove a fault; say whether it was set."""
         before = len(self._faults)
         self._faults = [fault for fault in self._faults if fault.id != fault_id]
         return len(self._faults) < before
 
     def clear(self) -> None:
-        """Take all faults away."""
+        """Remove all faults."""
         self._faults.clear()
 
     def take(self, method: str, path: str, query: str, body: str) -> Fault | None:
-        """Return the fault that answers such a request, and count it."""
+        """Return the fault that answers this request, and count it."""
         now = self._clock.now()
         for fault in self._faults:
             if not fault.matches(method, path, query, body, now):

@@ -1,6 +1,6 @@
-"""What each kind of fault answers, and how a fault is read from what a test asks for.
+"""The answers of each kind of fault, and the reader of a fault's description.
 
-Answers are those of ServiceNow §2.8, §2.9 and §3; what nobody has documented is marked in :data:`KINDS`.
+Answers are those of ServiceNow §2.8, §2.9 and §3; :data:`KINDS` marks what is undocumented.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ _WINDOWS: Mapping[str, int] = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBI
 
 @dataclass(frozen=True)
 class Kind:
-    """What a fault does: its answer (`None` when it has sent, or cut, everything itself) and what it says about itself.
+    """A kind of fault: its answer (`None` if it sends or cuts everything itself) and its description.
 
-    `narrowed_to` holds the defaults of :class:`Fault` for this kind, so that it meets only requests it makes sense for.
+    `narrowed_to` holds the defaults of :class:`Fault` for this kind, so that it takes only requests that suit it.
     """
 
     description: str
@@ -89,7 +89,7 @@ async def _cut_off_json(call: Call) -> Response:
     if not isinstance(result, list):
         text = text[: len(text) // 2]
     error = json.dumps(transaction_cancelled().body, separators=(",", ":"))
-    # What was streamed stays; the error object follows it without closing the array (§2.9).
+    # The rows sent so far stay; the error object follows without closing the array (§2.9).
     return _json_text(text + error[1:], 200)
 
 
@@ -287,10 +287,10 @@ KINDS: Mapping[str, Kind] = {
     "rate_limited": Kind("429 with the headers of a rate-limit rule (3)", _rate_limited, _API),
     "rate_limited_bare": Kind("429 without any of those headers (3)", _rate_limited_bare, _API),
     "queue_full": Kind("429 of a full semaphore queue: HTML, no headers (3, body inferred)", _queue_full, _API),
-    "cancelled_after_commit": Kind("500 quota, after the work was done (§2.8)", _cancelled_after_commit, _API),
-    "cancelled_before_commit": Kind("500 quota, nothing was done (§2.8)", _cancelled, _API),
+    "cancelled_after_commit": Kind("500 quota, after carrying out the request (§2.8)", _cancelled_after_commit, _API),
+    "cancelled_before_commit": Kind("500 quota, without carrying out the request (§2.8)", _cancelled, _API),
     "cancelled_for_count": Kind(
-        "500 quota whenever a list is asked for its count: the table is too big (§2.8, condition inferred)",
+        "500 quota for every list with a count: the table is too big (§2.8, condition inferred)",
         _cancelled,
         _LIST | {"query": "(?i)^(?!.*sysparm_no_count=true)"},
     ),
@@ -302,10 +302,10 @@ KINDS: Mapping[str, Kind] = {
     "cut_off_json": Kind("200 with broken JSON: rows, then an error object (§2.9)", _cut_off_json, _API),
     "hibernating": Kind("200 HTML, one page for every path, OAuth included (§2.9)", _hibernating, {"remaining": None}),
     "bad_gateway": Kind("502 HTML of the edge (§2.9)", _bad_gateway),
-    "address_blocked": Kind("403 HTML: the caller's address is not let in (7, body inferred)", _address_blocked),
-    "slow": Kind("the right answer, `delay_s` later; the work is done at once", _slow, {"delay_s": 31}),
-    "reset_before_commit": Kind("the connection is reset, nothing was done", _reset_before_commit),
-    "reset_after_commit": Kind("the connection is reset after the work was done", _reset_after_commit),
+    "address_blocked": Kind("403 HTML: the caller's address is not allowed (7, body inferred)", _address_blocked),
+    "slow": Kind("the right answer, `delay_s` later; the request is carried out at once", _slow, {"delay_s": 31}),
+    "reset_before_commit": Kind("the connection is reset without carrying out the request", _reset_before_commit),
+    "reset_after_commit": Kind("the connection is reset after carrying out the request", _reset_after_commit),
     "token_refused": Kind(
         "the generic 401 to a refresh while access tokens still work (§1.6)",
         _token_refused,
@@ -327,18 +327,20 @@ KINDS: Mapping[str, Kind] = {
         _API,
     ),
     "write_forbidden": Kind("403: an access rule refuses a write; reads pass (§2.8)", _write_forbidden, _API),
-    "unauthorized": Kind("403: the caller passes no rule of the table, or of the API (§2.8)", _unauthorized, _API),
-    "redirected": Kind("302 to `location`, HTML: something in front sends the caller elsewhere", _redirected),
-    "not_found_page": Kind("404 in HTML: something in front knows no such path (body inferred)", _not_found_page),
-    "not_found_text": Kind("404 in plain text: a proxy in front knows no such path (body inferred)", _not_found_text),
+    "unauthorized": Kind("403: no rule of the table or of the API admits the caller (§2.8)", _unauthorized, _API),
+    "redirected": Kind("302 to `location`, HTML: a device in front redirects the caller", _redirected),
+    "not_found_page": Kind("404 in HTML: a device in front does not know the path (body inferred)", _not_found_page),
+    "not_found_text": Kind(
+        "404 in plain text: a proxy in front does not know the path (body inferred)", _not_found_text
+    ),
     "endless_count": Kind("`X-Total-Count` of `digits` digits", _endless_count, _API),
-    "hostile_values": Kind("`values` in place of what the columns of each row hold", _hostile_values, _API),
+    "hostile_values": Kind("`values` instead of the true values of these columns in each row", _hostile_values, _API),
     "empty_page": Kind(
-        "access rules took every row of the page; the headers still count them (§2.6)", _empty_page, _API
+        "access rules removed every row of the page; the headers still count them (§2.6)", _empty_page, _API
     ),
     "huge_body": Kind("200 with a JSON body of `size_bytes`, compressed by `encoding`", _huge_body, _API),
     "encoded": Kind(
-        "the right answer in `encoding`, whatever was asked for (codings of the edge NOT FOUND)",
+        "the right answer in `encoding`, whatever coding was asked for (codings of the edge NOT FOUND)",
         _encoded,
         _API | {"encoding": "gzip"},
     ),
@@ -365,7 +367,7 @@ HIBERNATING_PAGE = (
 
 
 def parse_fault(wanted: Mapping[str, Any]) -> Fault:
-    """Return the fault a request to the control API describes. Raises ValueError for anything it does not know."""
+    """Return the fault that a request to the control API describes. Raises ValueError for anything unknown."""
     settable = {item.name for item in fields(Fault)} - {"id", "seen", "taken", "set_at"}
     if unknown := wanted.keys() - settable:
         raise ValueError(f"a fault has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(settable))}")
@@ -376,7 +378,7 @@ def parse_fault(wanted: Mapping[str, Any]) -> Fault:
         try:
             re.compile(str(wanted.get(name, "")))
         except re.error as error:
-            raise ValueError(f"{name} is no regular expression: {error}") from error
+            raise ValueError(f"{name} is not a regular expression: {error}") from error
     if int(wanted.get("every", 1)) < 1:
         raise ValueError("every is at least 1")
     return Fault(**(dict(kind.narrowed_to) | dict(wanted)))
@@ -411,6 +413,6 @@ def _reset(scope: Scope) -> None:
     transport: asyncio.Transport | None = scope.get(TRANSPORT_KEY)
     if transport is None:
         raise ConnectionResetError("the simulator cut the connection")
-    # Lingering for zero seconds makes the close a reset instead of an orderly end.
+    # Lingering for zero seconds turns the close into a reset.
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

@@ -1,4 +1,4 @@
-"""Lets faults answer in the application's place."""
+"""Lets faults answer instead of the application."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,7 +9,7 @@ from sandbox.servicenow.stage.faults.kinds import KINDS
 
 
 class FaultMiddleware:
-    """Lets a matching fault answer in the application's place; the control API is out of reach of faults."""
+    """Lets a matching fault answer instead of the application; faults do not affect the control API."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app

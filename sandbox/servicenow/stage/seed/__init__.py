@@ -1,1 +1,1 @@
-"""What an instance begins with. Everything follows from constants, so that every instance begins alike."""
+"""The first records of an instance. They all follow from constants, so that every instance begins alike."""

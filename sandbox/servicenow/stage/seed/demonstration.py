@@ -1,7 +1,7 @@
-"""Demonstration data the size of a new instance's.
+"""Demonstration data, as much as a new instance has.
 
 Everything follows from constants and one seeded generator, so that every instance begins alike. Demonstration tickets
-have numbers below those people create, and nothing to do with the product: its queries have something to miss.
+have lower numbers than those that people create. The product's queries must not find them.
 """
 
 import random
@@ -245,7 +245,7 @@ def _plant_log(instance: Instance, generator: random.Random) -> None:
 
 
 def _list_application_files(instance: Instance) -> None:
-    """Repeat what configures the instance in `sys_metadata`, where a real one keeps all of it."""
+    """Copy the configuration records to `sys_metadata`, where a real instance keeps all of them."""
     for table, name in (("sys_db_object", "label"), ("sys_dictionary", "column_label"), ("sys_choice", "label")):
         rows = instance.records.query(table)
         instance.records.insert_many(

@@ -1,4 +1,4 @@
-"""What no instance can do without: its dictionary, choices, properties, roles and groups, the sandbox's people."""
+"""What every instance needs: its dictionary, choices, properties, roles and groups, and the sandbox's people."""
 
 from sandbox.servicenow.engine.data.choice_lists import CHOICE_LISTS
 from sandbox.servicenow.engine.instance import Instance
@@ -6,7 +6,7 @@ from sandbox.servicenow.stage.seed.people import GROUPS, PEOPLE, ROLES, add_pers
 
 
 def plant_essentials(instance: Instance) -> None:
-    """Fill an empty instance with what it cannot do without, and the sandbox's people; no tickets."""
+    """Fill an empty instance with what it needs and the sandbox's people, without tickets."""
     with instance.records.transaction():
         _plant_dictionary(instance)
         instance.choices.plant()
@@ -32,7 +32,7 @@ def _plant_dictionary(instance: Instance) -> None:
             for table in tables.values()
         ),
     )
-    # Known by name only: they stand for the thousands of tables that the REST APIs here do not serve.
+    # Names only: they stand for the thousands of tables that the REST APIs here do not serve.
     records.insert_many(
         "sys_db_object",
         (

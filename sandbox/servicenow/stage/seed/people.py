@@ -1,4 +1,4 @@
-"""The sandbox's own people with their roles and groups, and the ids by which they are known on every instance."""
+"""The sandbox's own people with their roles and groups, and their ids, which are the same on every instance."""
 
 import hashlib
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can sign in to the sandbox's ServiceNow instance."""
+    """A person who can sign in to the sandbox's ServiceNow instance."""
 
     user_name: str
     password: str
@@ -114,11 +114,11 @@ PEOPLE: tuple[Person, ...] = (
         "personal account of a portal user: must not be connected",
     ),
 )
-"""The sandbox's people and their passwords. They are no secret: nothing outside the sandbox knows them."""
+"""The sandbox's people and their passwords. These are not secret: nothing outside the sandbox accepts them."""
 
 
 def add_person(instance: Instance, person: Person) -> str:
-    """Create a user with password, roles and groups, and return its `sys_id`."""
+    """Create a user with a password, roles and groups, and return the `sys_id`."""
     sys_id = person.sys_id or sys_id_of("sys_user", person.user_name)
     instance.records.insert(
         "sys_user",
@@ -147,7 +147,7 @@ def grant_role(instance: Instance, user_sys_id: str, role: str) -> None:
 
 
 def revoke_role(instance: Instance, user_sys_id: str, role: str) -> None:
-    """Take a role from a user."""
+    """Remove a role from a user."""
     instance.records.execute(
         'DELETE FROM "sys_user_has_role" WHERE "user" = ? AND "role" = ?', (user_sys_id, role_sys_id(role))
     )

@@ -1,4 +1,4 @@
-"""Signing in and out by page: the instance's login form, and single sign-on before it (ServiceNow §1.2, §1.3)."""
+"""Pages for signing in and out: the instance's login form, and single sign-on before it (ServiceNow §1.2, §1.3)."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -18,9 +18,9 @@ _REFUSED = "User name or password invalid"
 
 
 class LoginPages:
-    """Turns a user name and password, or the word of an identity provider, into a logged-in session.
+    """Turns a user name and password, or an identity provider's answer, into a logged-in session.
 
-    With property `simulator.single_sign_on.user` set, `/oauth_login.do` and `/` send the browser to an identity
+    If the property `simulator.single_sign_on.user` is set, `/oauth_login.do` and `/` send the browser to an identity
     provider that knows only that person; the local form stays at `/login.do`.
     """
 
@@ -40,7 +40,7 @@ class LoginPages:
         ]
 
     def sign_in_address(self, target: str) -> str:
-        """Return where a browser that must sign in is sent; it comes back to `target`, a path of this instance."""
+        """Return the address for signing in; the browser comes back to `target`, a path of this instance."""
         if self._instance.properties["simulator.single_sign_on.user"]:
             return f"/identity_provider/sign_in?{urlencode({'return_to': target})}"
         return f"/login.do?{urlencode({'sysparm_goto_url': target})}"

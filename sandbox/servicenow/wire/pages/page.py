@@ -1,4 +1,4 @@
-"""The instance's web pages: one look, one place where templates are."""
+"""Renders the instance's web pages from its templates, all in the same style."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
@@ -18,5 +18,5 @@ def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
 
 
 def message_page(title: str, text: str, status: int = 200) -> HTMLResponse:
-    """Return a page that says one thing."""
+    """Return a page with a single message."""
     return page("message.html", status, title=title, text=text)

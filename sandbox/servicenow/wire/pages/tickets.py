@@ -1,7 +1,7 @@
-"""Pages for the people who work on tickets: a list, a ticket, and what one does to it.
+"""Pages for the people who work on tickets: a list, a ticket, and the forms to change it.
 
-They write as the signed-in user through the same rights and rules as the Table API. Tickets have the addresses they
-have on a real instance (`/incident.do?sys_id=…`, also behind `/nav_to.do`).
+They write as the signed-in user, with the same rights and rules as the Table API. Tickets have the same addresses as
+on a real instance (`/incident.do?sys_id=…`, also behind `/nav_to.do`).
 """
 
 import hmac
@@ -56,7 +56,7 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "comment": ("comments", "work_notes"),
     "decide": ("state", "comments"),
 }
-"""What each form may change; fields left empty stay as they are."""
+"""The fields that each form may change; fields left empty stay as they are."""
 
 
 class AgentPages:
@@ -105,7 +105,7 @@ class AgentPages:
         )
 
     def _tickets(self, caller: Caller, classes: list[str], search: str, number: int) -> list[Row]:
-        """Return one page of what the caller may read and one row more if there is one, latest change first."""
+        """Return one page of rows that the caller may read, and one more row if it exists, latest change first."""
         conditions = {name: self._instance.access.row_condition(caller, "read", name) for name in classes}
         unrestricted = [name for name, condition in conditions.items() if condition == ""]
         queries = [(name, condition) for name, condition in conditions.items() if condition]
@@ -154,7 +154,7 @@ class AgentPages:
         return None if row is None else self._records.get(row["sys_class_name"], row["sys_id"])
 
     def _asked(self, row: Row, caller: Caller) -> str:
-        """Return the `sys_id` of the approval the caller is asked for, empty if he is not."""
+        """Return the `sys_id` of the approval that waits for the caller, or an empty text."""
         approvals = self._instance.operations.approvals.open(row["sys_id"])
         return next((one["sys_id"] for one in approvals if one["approver"] == caller.user_sys_id), "")
 
@@ -231,4 +231,4 @@ def _address(row: Row) -> str:
 
 
 def _not_found() -> Response:
-    return message_page("Record not found", "There is no such record, or you may not see it.", 404)
+    return message_page("Record not found", "This record does not exist, or you may not see it.", 404)

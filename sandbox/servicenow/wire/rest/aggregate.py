@@ -15,7 +15,7 @@ _FUNCTIONS = ("avg", "min", "max", "sum")
 
 
 async def statistics(call: RestCall) -> Response:
-    """Answer count and aggregates of the rows asked for, for all of them or by group."""
+    """Answer with the count and aggregates of the requested rows, in total or by group."""
     table = served_table(call)
     query = guarded_query(call, table)
     groups = _fields(call, table, "sysparm_group_by")
@@ -97,7 +97,7 @@ def _shown_groups(call: RestCall, groups: dict[str, ResolvedField], rows: list[l
 
 
 def _has(call: RestCall, count: str) -> bool:
-    """Say whether a group's count passes `sysparm_having=count^<field>^<operator>^<number>`."""
+    """Say whether a group's count satisfies `sysparm_having=count^<field>^<operator>^<number>`."""
     having = call.parameters.get("sysparm_having", "").split("^")
     if len(having) != 4 or having[0] != "count" or not having[3].isdecimal():
         return True

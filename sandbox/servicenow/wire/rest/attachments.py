@@ -1,4 +1,4 @@
-"""The Attachment API: files at records (ServiceNow §12)."""
+"""The Attachment API: files attached to records (ServiceNow §12)."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ _SHOWN = (
 
 
 async def list_attachments(call: RestCall) -> Response:
-    """GET the attachments that match; a row counts only if the caller may read what it is attached to."""
+    """GET the matching attachments; the list has only those whose record the caller may read."""
     limit, offset = page_of(call)
     query = guarded_query(call, "sys_attachment")
     records = call.instance.records
@@ -49,7 +49,7 @@ async def list_attachments(call: RestCall) -> Response:
 
 
 async def read_attachment(call: RestCall) -> Response:
-    """GET what is known of one attachment."""
+    """GET the metadata of an attachment."""
     return call.answer(_shown(call, _existing(call)))
 
 

@@ -1,4 +1,4 @@
-"""The batch API: several REST requests in one, their bodies in base64 (ServiceNow §4)."""
+"""The batch API: several REST requests in one, with bodies in base64 (ServiceNow §4)."""
 
 import base64
 import binascii
@@ -31,7 +31,7 @@ class BatchApi:
         return (Resource("batch", {"POST": self.run}),)
 
     async def run(self, call: RestCall) -> Response:
-        """Answer a batch: 200 says nothing about the items; what its time did not suffice for is listed."""
+        """Answer a batch: 200 says nothing about the items; those that it had no time for are listed."""
         body = await call.read_json()
         if not isinstance(body, dict) or not isinstance(items := body.get("rest_requests"), list):
             raise errors.unreadable_payload("The payload has no rest_requests")
@@ -80,7 +80,7 @@ def _refused(call: RestCall, item: dict[str, Json]) -> Response:
 
 
 def _request_of(call: RestCall, item: dict[str, Json]) -> Request | None:
-    """Return an item as a request of its own, None if its URL or body cannot be read or it is a batch itself."""
+    """Return an item as a request; None if its URL or body is unreadable, or if it is itself a batch."""
     path, _, query = str(item["url"]).partition("?")
     raw = item.get("body") or ""
     try:

@@ -1,4 +1,4 @@
-"""One call of a REST resource: what it asks for, its body, and how its answer is written."""
+"""A call of a REST resource: its parameters, its body, and the writing of its answer."""
 
 import json
 import re
@@ -43,12 +43,12 @@ class RestCall:
 
     @cached_property
     def base_url(self) -> str:
-        """Scheme and host the caller used, without a slash at the end."""
+        """The caller's scheme and host, without a slash at the end."""
         return f"{self.request.url.scheme}://{self.request.url.netloc}"
 
     @cached_property
     def api_url(self) -> str:
-        """What links to the APIs begin with: they keep the version of the call (ServiceNow §2.4)."""
+        """The prefix of links to the APIs; it keeps the version of the call (ServiceNow §2.4)."""
         return f"{self.base_url}/api/now{f'/{self.version}' if self.version else ''}"
 
     @cached_property
@@ -61,7 +61,7 @@ class RestCall:
         return self.parameters.get(name, "").lower() == "true"
 
     async def read_body(self) -> bytes:
-        """Return the request body. Raises ServiceNowError if it is larger than the instance allows."""
+        """Return the request body. Raises ServiceNowError if it exceeds the instance's limit."""
         maximum = self.instance.properties.number("glide.rest.max_content_length") * _MEBIBYTE
         declared = self.request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > maximum:
@@ -72,7 +72,7 @@ class RestCall:
         return body
 
     async def read_json(self) -> Json:
-        """Return the JSON body, `{}` if there is none. Raises ServiceNowError for any other body."""
+        """Return the JSON body, `{}` if it is empty. Raises ServiceNowError for any other body."""
         body = await self.read_body()
         content_type = self.request.headers.get("content-type", "application/json")
         if body and "json" not in content_type:
@@ -84,7 +84,7 @@ class RestCall:
         return parsed
 
     def answer(self, result: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """Return a success: `{"result": …}`, in the media type the caller accepts."""
+        """Return a success: `{"result": …}`, in the media type that the caller accepts."""
         return written({"result": result}, status, headers or {}, self.request)
 
 
@@ -93,7 +93,7 @@ type Handler = Callable[[RestCall], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Resource:
-    """A path below `/api/now/`, variable parts in braces, and who handles each verb."""
+    """A path below `/api/now/`, with variable parts in braces, and the handler of each verb."""
 
     template: str
     handlers: Mapping[str, Handler]
@@ -105,7 +105,7 @@ class Resource:
 
 
 def written(body: Json | dict[str, object], status: int, headers: Mapping[str, str], request: Request) -> Response:
-    """Write an answer as JSON or, if that is what the caller accepts, as XML; the length is left to chunks."""
+    """Write an answer as JSON, or as XML if the caller accepts only that; it is chunked, without a length."""
     accept = request.headers.get("accept", "")
     if "xml" in accept and "json" not in accept:
         content, media_type = _as_xml(body), "application/xml;charset=UTF-8"
@@ -118,14 +118,14 @@ def written(body: Json | dict[str, object], status: int, headers: Mapping[str, s
 
 
 def without_body(status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer that has no body."""
+    """Return an answer without a body."""
     return Response(None, status, headers)
 
 
 def page_links(request: Request, *, limit: int, offset: int, total: int, negative_prev: bool) -> str:
     """Return the `Link` header: commas without space, the caller's parameters kept (ServiceNow §2.7).
 
-    `negative_prev` has a `prev` on page one too, with a negative offset.
+    With `negative_prev`, page one has a `prev` too, with a negative offset.
     """
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "sysparm_offset"]
     if not any(name == "sysparm_limit" for name, _ in kept):

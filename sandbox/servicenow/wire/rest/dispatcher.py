@@ -1,4 +1,4 @@
-"""Finds who calls and which resource is meant, and writes errors as the instance does."""
+"""Finds a request's caller and resource, and writes errors as the instance does."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from sandbox.servicenow.wire.rest.call import Resource, RestCall, written
 Authenticate = Callable[[Request], Awaitable[Caller | Response]]
 
 CALLER_SCOPE_KEY = "servicenow.caller"
-"""Where a batch puts the caller of its items, who need not authenticate again."""
+"""The key under which a batch passes its caller to its items, which need not authenticate again."""
 
 _OVERLONG_PAGE = (
     "<html><head><title>414 Request-URI Too Large</title></head>"

@@ -1,4 +1,4 @@
-"""What a caller sends: JSON values to stored text, and names to ids where display values are sent."""
+"""Turns a caller's JSON values into stored text, and display values into ids."""
 
 import json
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from sandbox.servicenow.engine.display import UserFormat
 
 
 def as_raw_text(value: object) -> str:
-    """Return a JSON value as the text a record holds; an object stands for its `value` (or `display_value`)."""
+    """Return a JSON value as stored text; an object stands for its `value` (or `display_value`)."""
     match value:
         case None:
             return ""
         case bool():
             return "true" if value else "false"
         case str():
-            # JSON can spell half a character; no database stores one.
+            # JSON can contain half a surrogate pair; no database stores one.
             return value.encode("utf-8", "replace").decode()
         case int() | float():
             return str(value)
@@ -29,9 +29,9 @@ def as_raw_text(value: object) -> str:
 
 
 def record_of(body: object) -> dict[str, str]:
-    """Return the fields of a write; of several records only the first counts (ServiceNow §2.1).
+    """Return the fields of a write; if the body has several records, only the first counts (ServiceNow §2.1).
 
-    Raises ServiceNowError if the body holds none.
+    Raises ServiceNowError if the body has no record.
     """
     if isinstance(body, list):
         body = body[0] if body else {}
@@ -41,7 +41,7 @@ def record_of(body: object) -> dict[str, str]:
 
 
 class DisplayValueReader:
-    """Turns what people see into what is stored (`sysparm_input_display_value=true`, name=value filters)."""
+    """Turns display values into stored ones (`sysparm_input_display_value=true`, name=value filters)."""
 
     def __init__(self, records: Records, dictionary: Dictionary, choices: Choices, user_format: UserFormat) -> None:
         self._records = records
@@ -50,7 +50,7 @@ class DisplayValueReader:
         self._user_format = user_format
 
     def read(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
-        """Return raw values for display values. Unknown columns and values pass as they are."""
+        """Return raw values for display values. Unknown columns and values stay as they are."""
         columns = self._dictionary.columns(table)
         return {
             name: self.read_one(table, columns[name], value) if name in columns else value
@@ -58,7 +58,7 @@ class DisplayValueReader:
         }
 
     def read_references(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
-        """Return `sys_id`s for the names of referenced records; whatever else passes as it is."""
+        """Return `sys_id`s for the names of referenced records; anything else stays as it is."""
         columns = self._dictionary.columns(table)
         return {
             name: self._reference(columns[name], value) if name in columns and columns[name].reference else value
@@ -71,7 +71,7 @@ class DisplayValueReader:
         return next(iter(self.referenced(column, value)), value)
 
     def read_one(self, table: str, column: Column, value: str) -> str:
-        """Return the raw value behind one display value."""
+        """Return the raw value for a display value."""
         if column.has_choices:
             return self._choices.value_of(table, column.name, value) or value
         if column.reference:
@@ -84,7 +84,7 @@ class DisplayValueReader:
         return value
 
     def referenced(self, column: Column, name: str) -> list[str]:
-        """Return the `sys_id` of every record of the referenced table that is displayed as `name`."""
+        """Return the `sys_id` of every record of the referenced table whose display value is `name`."""
         if column.reference not in self._dictionary:
             return []
         display = self._dictionary.display_column(column.reference)

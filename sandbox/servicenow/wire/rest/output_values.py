@@ -1,4 +1,4 @@
-"""How stored values look in an answer: the display-value modes of ServiceNow §2.4."""
+"""Formats stored values for an answer: the display-value modes of ServiceNow §2.4."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _MASK = "********"
 
 @dataclass(frozen=True, slots=True)
 class ValueStyle:
-    """What the caller asked for: `sysparm_display_value`, `sysparm_exclude_reference_link`, and where links lead."""
+    """The requested style: `sysparm_display_value`, `sysparm_exclude_reference_link`, and the base of links."""
 
     mode: DisplayMode = "false"
     exclude_reference_link: bool = False
@@ -28,7 +28,7 @@ class ValueStyle:
 
 
 class ValueFormatter:
-    """Turns columns of stored values into cells of an answer, one column at a time because equal values look alike."""
+    """Turns columns of stored values into cells of an answer, by column so that equal values are formatted once."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class ValueFormatter:
     ) -> None:
         """Prepare to format.
 
-        `labels_by_class` shows a state by the labels of the record's own class. `in_sight` gives those records of a
-        table, by `sys_id`, that the reader's domain lets him see; what it leaves out is displayed empty.
+        `labels_by_class` shows a state with the labels of the record's own class. `in_sight` returns the `sys_id`s of
+        a table's records that the reader's domain shows; the display value of others is empty.
         """
         self._records = records
         self._dictionary = dictionary
@@ -56,13 +56,13 @@ class ValueFormatter:
         self._journals = Journals(records, dictionary, user_format)
 
     def selected(self, field: ResolvedField) -> ResolvedField:
-        """Return what to read from each row for :meth:`cells`: a journal is found by the record that it belongs to."""
+        """Return the expression to select for :meth:`cells`: for a journal, the id of its record."""
         if field.column.kind == "journal" and self._style.mode != "false":
             return replace(field, expression=field.record)
         return field
 
     def cells(self, field: ResolvedField, values: Sequence[str], classes: Sequence[str]) -> list[Cell]:
-        """Return the cells of one field, given what was selected for it and the class of each row."""
+        """Return the cells of a field from the selected values and the class of each row."""
         column = field.column
         shown = values if self._style.mode == "false" else self._shown(field, values, classes)
         if column.kind in ("journal", "password"):

@@ -1,4 +1,4 @@
-"""All REST APIs of an instance as routes of a web application."""
+"""All REST APIs of an instance, as routes of a web application."""
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -15,9 +15,9 @@ __all__ = ["Authenticate", "rest_routes"]
 
 
 def rest_routes(instance: Instance, authenticate: Authenticate) -> list[Route]:
-    """Return the routes below `/api/`. They also answer for unknown paths there, so they come after any others.
+    """Return the routes below `/api/`. They also answer unknown paths there, so they must come last.
 
-    `authenticate` gives the caller of a request, or the response that refuses it.
+    `authenticate` returns the caller of a request, or a refusal.
     """
     table_api = TableApi(instance.properties.number("simulator.default_order.seed"))
     batch_api = BatchApi()

@@ -23,7 +23,7 @@ _NOTHING = CompiledQuery("0", (), "", (), (), frozenset())
 
 @dataclass(frozen=True)
 class RowSelection:
-    """Which rows a list call means, whom they are for, and how they are ordered."""
+    """The rows of a list call, their order, and their reader."""
 
     table: str
     query: CompiledQuery
@@ -35,11 +35,11 @@ class TableApi:
     """Handlers of `/api/now/table/…`."""
 
     def __init__(self, seed: int = 1) -> None:
-        """Prepare; `seed` begins the shuffling of unordered lists."""
+        """Prepare; `seed` is for the shuffling of unordered lists."""
         self._shuffle = random.Random(seed)  # noqa: S311  (an order, no secret)
 
     def resources(self) -> tuple[Resource, ...]:
-        """Return the paths served."""
+        """Return the served paths."""
         return (
             Resource("table/{table}", {"GET": self.list_rows, "POST": self.create_row}),
             Resource(
@@ -49,7 +49,7 @@ class TableApi:
         )
 
     async def list_rows(self, call: RestCall) -> Response:
-        """GET a list: the limit comes before access rules, so that a page may be short or empty."""
+        """GET a list: the limit applies before access rules, so a page may be short or empty."""
         table = served_table(call)
         limit, offset = page_of(call)
         query = guarded_query(call, table)
@@ -111,7 +111,7 @@ class TableApi:
         return rendered_rows(call, selection, order_by=order_by)
 
     def _unspecified_order(self, call: RestCall, selection: RowSelection) -> str:
-        """Return an order that may be another one at the next request, as unordered lists have it."""
+        """Return an order that may change with each request, as in unordered lists."""
         if call.instance.properties["simulator.default_order"] == "sys_id":
             return 't."sys_id"'
         root = call.instance.dictionary.root(selection.table)
@@ -120,7 +120,7 @@ class TableApi:
             selection.query.parameters,
         )
         if is_long:
-            # Sorting a million rows would take longer than the request is worth.
+            # Sorting a million rows would take too long.
             return self._shuffle.choice(('t."rowid"', 't."rowid" DESC'))
         # A window into the random part of the ids.
         return f'substr(t."sys_id", {self._shuffle.randint(13, 25)}, 8)'
@@ -139,7 +139,7 @@ class TableApi:
 
 
 def served_table(call: RestCall) -> str:
-    """Return the table named in the path. Raises ServiceNowError if the REST APIs do not serve it."""
+    """Return the table in the path. Raises ServiceNowError if the REST APIs do not serve it."""
     table = call.path["table"]
     if not call.instance.has_web_service_access(table):
         raise errors.invalid_table(table)
@@ -147,9 +147,9 @@ def served_table(call: RestCall) -> str:
 
 
 def is_readable(call: RestCall, table: str) -> bool:
-    """Say whether the caller passes a read rule of the table.
+    """Say whether a read rule of the table admits the caller.
 
-    Where not, the rows of the table are counted and none is shown, or ServiceNowError is raised: that is a switch.
+    If not, a switch decides: the rows are counted but not shown, or ServiceNowError is raised.
     """
     readable = call.instance.access.may(call.caller, "read", table)
     if not readable and call.instance.properties["simulator.unreadable_table"] == "forbidden":
@@ -158,7 +158,7 @@ def is_readable(call: RestCall, table: str) -> bool:
 
 
 def page_of(call: RestCall) -> tuple[int, int]:
-    """Return limit and offset. Raises ServiceNowError for values the instance refuses."""
+    """Return limit and offset. Raises ServiceNowError for values that the instance refuses."""
     limit = call.parameters.get("sysparm_limit", str(DEFAULT_LIMIT))
     offset = call.parameters.get("sysparm_offset", "0")
     if not re.fullmatch(r"0*[1-9]\d{0,17}", limit):
@@ -169,9 +169,9 @@ def page_of(call: RestCall) -> tuple[int, int]:
 
 
 def guarded_query(call: RestCall, table: str) -> CompiledQuery:
-    """Return the rows asked for, by encoded query or name=value pairs.
+    """Return the requested rows, by encoded query or name=value pairs.
 
-    Raises ServiceNowError if the caller may not query by a field it names.
+    Raises ServiceNowError if the caller may not query one of the fields.
     """
     instance = call.instance
     compiler = compiler_of(call)
@@ -190,7 +190,7 @@ def guarded_query(call: RestCall, table: str) -> CompiledQuery:
 
 
 def compiler_of(call: RestCall) -> QueryCompiler:
-    """Return what gives this caller's queries and field names their meaning."""
+    """Return the compiler for this caller's queries and field names."""
     return call.instance.records.compiler(call.instance.scripts_of(call.caller))
 
 
@@ -210,7 +210,7 @@ def _name_value_query(call: RestCall, table: str, compiler: QueryCompiler) -> En
 
 
 def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> list[Json]:
-    """Return the rows of a page that the caller may read, their readable fields in the style asked for."""
+    """Return the rows of a page that the caller may read, with their readable fields in the requested style."""
     instance, table = call.instance, selection.table
     fields = _requested_fields(call, table)
     readable = [name for name, field in fields.items() if instance.access.may_read_field(call.caller, field)]
@@ -248,7 +248,7 @@ def rendered_rows(call: RestCall, selection: RowSelection, *, order_by: str) -> 
 
 
 def _requested_fields(call: RestCall, table: str) -> dict[str, ResolvedField]:
-    """Return the fields to show by the name asked for; unknown ones are ignored, `sys_id` is not added."""
+    """Return the requested fields by name; ignore unknown ones, and do not add `sys_id`."""
     compiler = compiler_of(call)
     wanted = call.parameters.get("sysparm_fields", "")
     columns = call.instance.dictionary.columns(table)
@@ -272,7 +272,7 @@ type _Stored = list[tuple[str | int | None, ...]]
 
 
 def _readable(call: RestCall, table: str, stored: _Stored) -> _Stored:
-    """Take away the rows (sys_id and class first) that the caller may not read, by the rules of each row's class."""
+    """Drop the rows (sys_id and class first) that the caller may not read, by the rules of each row's class."""
     by_class: dict[str, list[str]] = {}
     for sys_id, class_name, *_ in stored:
         by_class.setdefault(as_text(class_name) or table, []).append(as_text(sys_id))
@@ -292,7 +292,7 @@ def _style(call: RestCall) -> ValueStyle:
 
 
 def display_value_reader(call: RestCall) -> DisplayValueReader:
-    """Return what turns this caller's display values into raw ones."""
+    """Return the converter from this caller's display values to raw ones."""
     instance = call.instance
     return DisplayValueReader(instance.records, instance.dictionary, instance.choices, call.user_format)
 
@@ -308,15 +308,15 @@ async def written_values(call: RestCall, table: str) -> dict[str, str]:
 
 
 def sets_system_fields(call: RestCall) -> bool:
-    """Say whether the writer brings creation and update stamps along."""
+    """Say whether the caller gives creation and update stamps."""
     return call.parameters.get("sysparm_suppress_auto_sys_field", "").lower() == "false"
 
 
 def hides_body(call: RestCall) -> bool:
-    """Say whether the caller wants no body back."""
+    """Say whether the caller wants an answer without a body."""
     return call.request.headers.get("x-no-response-body", "").lower() == "true"
 
 
 def replace_headers(error: errors.ServiceNowError, headers: Mapping[str, str]) -> errors.ServiceNowError:
-    """Return the error with headers of the list call added."""
+    """Return the error with the headers of the list call."""
     return replace(error, headers={**error.headers, **headers})

@@ -1,4 +1,4 @@
-"""`GET /api/now/ui/user/current_user`: whose credentials are these (ServiceNow §6; undocumented, used by many)."""
+"""`GET /api/now/ui/user/current_user`: the user of these credentials (ServiceNow §6; undocumented, widely used)."""
 
 from starlette.responses import Response
 

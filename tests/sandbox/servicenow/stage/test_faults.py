@@ -115,7 +115,7 @@ class TestWhichRequests:
         ("wanted", "message"),
         [
             ({"kind": "nonsense"}, "kind is one of"),
-            ({"kind": "slow", "path": "("}, "no regular expression"),
+            ({"kind": "slow", "path": "("}, "is not a regular expression"),
             ({"kind": "slow", "delay": 3}, "a fault has no delay"),
             ({"kind": "slow", "every": 0}, "every is at least 1"),
         ],
