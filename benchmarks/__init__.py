@@ -1,1 +1,1 @@
-"""Measures the figures that the design promises, each beside its goal; a module for each part."""
+"""Measures the figures that the design promises and compares each with its goal; one module for each part."""

@@ -13,19 +13,19 @@ from pathlib import Path
 
 from sandbox.certificates import ensure_certificates
 
-# aiohttp reads the trusted authorities once, when it is imported; so this comes before everything of the product.
+# aiohttp reads the trusted authorities once, when it is imported, so this comes before all imports of the product.
 os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
 from benchmarks.report import Figure, closing, heading
 
 CONNECTORS = 7
-"""Storage accounts and vaults: one for each part."""
+"""Number of storage accounts and vaults: one for each part."""
 SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000))
-"""Tickets here, tickets in ServiceNow, and the changes a second that the design promises."""
+"""Tickets here, tickets in ServiceNow, and the changes per second that the design promises."""
 
 
 def figures() -> Iterator[Figure]:
-    """Measure everything, one part after the other."""
+    """Measure everything, one part after another."""
     from benchmarks import connections, create, entity_transactions, imports, memory, package, sync
     from sandbox.world import running_world
 

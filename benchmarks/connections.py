@@ -1,4 +1,4 @@
-"""Many connections: what an idle one costs, what planning costs, and the pages that look at all of them."""
+"""Many connections: the cost of an idle one, the cost of planning, and the pages that show all of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ VISITS: Final = 3
 
 
 async def measure(world: World, *, few: int, many: int, counted: int) -> Sequence[Figure]:
-    """Measure one connection alone, then with others beside it.
+    """Measure one connection alone, then with others.
 
     Args:
-        few: Connections beside which a ticket's page is visited.
+        few: Number of connections while visiting a ticket's page.
         many: Connections to plan, and to show on the home page.
         counted: Tickets of the connection whose counts a card shows.
     """
@@ -66,7 +66,7 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
 
 
 async def _maintained_alone(connector: Connector) -> tuple[Effort, Effort]:
-    """Return a run of the timer in which the only connection is not due, and one in which it is and finds nothing."""
+    """Return two timer runs: in one the only connection is not due, in the other it is due but has no changes."""
     await _maintain(connector)
     connector.clock.move_on(LATE_COMMIT_S)
     await _maintain(connector)
@@ -78,7 +78,7 @@ async def _maintained_alone(connector: Connector) -> tuple[Effort, Effort]:
 
 
 async def _row_reads(connector: Connector, ticket: Ticket) -> int:
-    """Return how often the table of tickets is asked for a ticket's page."""
+    """Return the number of requests to the table of tickets for a ticket's page."""
     effort = await visit(connector, "ticket_page", f"/tickets/{ticket.ticket_id}", ticket_id=ticket.ticket_id)
     return effort.table_requests["tickets"]
 
@@ -90,7 +90,7 @@ async def _maintain(connector: Connector) -> Effort:
 
 
 async def _counted_ms(connector: Connector, connection: Connection, tickets: int) -> float:
-    """Return the median time of counting tickets, in milliseconds, after the timer has folded the counts."""
+    """Return the median time for counting tickets, in milliseconds, after the timer has folded the counts."""
     await store_counts(connector, connection, new_ids(connection.connection_id, tickets))
     await connector.app.tickets.compact_summary(connection.connection_id, connector.clock())
     efforts = []

@@ -1,4 +1,4 @@
-"""The connector under measurement: put together as in Azure, on the servers of the sandbox."""
+"""The measured connector: assembled as in Azure, on the servers of the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AT_ONCE = 16
 
 
 class BenchmarkClock:
-    """A clock that is stopped until it is moved, so that nothing becomes due while it is measured."""
+    """A clock that moves only when a benchmark moves it, so that nothing becomes due during a measurement."""
 
     def __init__(self) -> None:
         self._now = datetime.now(UTC)
@@ -45,10 +45,10 @@ class BenchmarkClock:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """An application with storage and a vault of its own.
+    """An application with its own storage and vault.
 
     Attributes:
-        tables: The same tables, for what has been there long ago.
+        tables: The same tables, for adding old rows.
     """
 
     app: Application
@@ -80,10 +80,10 @@ class Connector:
         return await self.app.authorization.complete(parameters, {start.cookie.name: start.cookie.value.reveal()})
 
     async def copy(self, connection: Connection, instances: Sequence[str], *, prefix: str) -> list[Connection]:
-        """Store copies of an authorized connection, one for each instance: consented to and synchronised like it.
+        """Store copies of an authorized connection, one for each instance, with its consent and sync state.
 
         Args:
-            prefix: Of the new connections' ids.
+            prefix: Prefix of the new connections' ids.
         """
         original = await self.app.connection_store.get_connection(connection.connection_id)
         token = await self.app.secret_store.get_secret(access_token_name(connection.connection_id))
@@ -114,7 +114,7 @@ class Connector:
 
 @asynccontextmanager
 async def new_connector(world: World) -> AsyncIterator[Connector]:
-    """Build a connector for the length of the block; the environment names its storage and its vault meanwhile."""
+    """Build a connector for the block; during it, the environment names its storage and vault."""
     environment = {
         "PUBLIC_BASE_URL": "http://localhost:7071",
         "KEY_VAULT_URL": world.key_vaults.new_vault(),

@@ -1,4 +1,4 @@
-"""Creation: the connector's own share of a ticket's way to ServiceNow when everything answers."""
+"""Creation: the connector's own share of the time to create a ticket when everything answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUEST: Final = TicketRequest.model_validate(
 
 
 async def measure(world: World, *, creates: int, warm_up: int) -> Sequence[Figure]:
-    """Create tickets one after the other; the first ones warm up."""
+    """Create tickets one after another; the first ones warm up."""
     async with new_connector(world) as connector:
         connection = await connector.connect("contoso", world.servicenow.url)
         efforts = [await _create(connector, number) for number in range(warm_up + creates)][warm_up:]
@@ -75,7 +75,7 @@ async def _create(connector: Connector, number: int) -> Effort:
 
 
 async def _storage_alone(connector: Connector, connection: Connection, ticket_id: str) -> Effort:
-    """Do what a create asks of storage, and nothing else."""
+    """Do only the storage work of a create."""
     app, now = connector.app, connector.clock()
     done = replace(ticket(connection, ticket_id), instance="benchmark")
     pending = replace(done, delivery=DeliveryProgress(attempts=1), record=None, phase=None)

@@ -1,4 +1,4 @@
-"""What a piece of work takes: wall time, this process's processor time, requests to tables and to ServiceNow."""
+"""The cost of a piece of work: wall time, this process's processor time, requests to tables and to ServiceNow."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LOGGER = logging.getLogger("connector")
 
 
 class Effort:
-    """What the work in a ``with`` block of :func:`measured` took; complete when the block has ended.
+    """The cost of the work in a ``with`` block of :func:`measured`; complete when the block has ended.
 
     Attributes:
-        wall_s: Time that passed.
-        processor_s: Processor time of this process, user and system; servers run in processes of their own.
+        wall_s: Elapsed time.
+        processor_s: Processor time of this process, user and system; servers run in their own processes.
         table_requests: HTTP requests by table name, ``$batch`` for entity transactions; retries count.
         servicenow_requests: HTTP requests.
-        servicenow_s: Time that those took, one after the other.
+        servicenow_s: Time that those took, added up.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Effort:
 
     @property
     def own_s(self) -> float:
-        """Wall time without that of requests to ServiceNow."""
+        """Wall time without the requests to ServiceNow."""
         return self.wall_s - self.servicenow_s
 
 
@@ -46,8 +46,8 @@ class Effort:
 def measured(tables_url: str) -> Iterator[Effort]:
     """Measure the work in the block.
 
-    Requests to tables are counted where the Azure SDK hands them to the network, so nothing can pass uncounted,
-    whoever sends it. Those to ServiceNow are read from the log, which has one record of each.
+    Requests to tables are counted where the Azure SDK hands them to the network, so none is missed, whatever sends it.
+    Those to ServiceNow are read from the log, which has one record for each.
     """
     effort = Effort()
     send = AioHttpTransport.send
@@ -80,7 +80,7 @@ class _RequestReader(logging.Handler):
 
 @contextmanager
 def _log_read_by(handler: logging.Handler) -> Iterator[None]:
-    """Give the handler every record of the log, and nobody else any."""
+    """Send every log record to this handler only."""
     before = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
@@ -93,5 +93,5 @@ def _log_read_by(handler: logging.Handler) -> Iterator[None]:
 
 
 def median_ms(efforts: Iterable[Effort], seconds: Callable[[Effort], float]) -> float:
-    """Return the median of a time in milliseconds."""
+    """Return the median time in milliseconds."""
     return statistics.median(map(seconds, efforts)) * 1000

@@ -1,4 +1,4 @@
-"""Transactions and the reads of the synchronisation: processor time against the Azure SDK doing all of it."""
+"""Transactions and the reads of the synchronisation: processor time compared with the Azure SDK's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sandbox.world import World
 from shared.storage.entity_transactions import RowOperation
 
 SIZES: Final = ((4, 30, 0.4), (100, 5, 0.15))
-"""Rows of a transaction (of a create, and of the synchronisation), transactions of a round, and what they may cost."""
+"""Rows of a transaction (of a create, and of the synchronisation), transactions per round, and the allowed cost."""
 ROUNDS: Final = 5
 PARTITION: Final = "benchmark"
 
 
 async def measure(world: World, *, read: int) -> Sequence[Figure]:
-    """Insert rows in both ways in turn; then read tickets with and without what no longer changes.
+    """Insert rows in both ways, in turn; then read tickets with and without the columns that no longer change.
 
     Args:
-        read: Tickets to read.
+        read: Number of tickets to read.
     """
     async with new_connector(world) as connector:
         keys = map("{:08}".format, count())
@@ -58,7 +58,7 @@ async def measure(world: World, *, read: int) -> Sequence[Figure]:
 
 
 async def _ratio(connector: Connector, ways: Sequence[Callable[[], Awaitable[Any]]]) -> float:
-    """Return the processor time of the first way by that of the second; the first round warms up."""
+    """Return the processor time of the first way divided by that of the second; the first round warms up."""
     processor_s: list[list[float]] = [[] for _ in ways]
     for _ in range(ROUNDS + 1):
         for way, times in zip(ways, processor_s, strict=True):
@@ -83,6 +83,6 @@ async def _insert_by_sdk(connector: Connector, keys: Any, rows: int, times: int)
 
 
 def _row(key: str) -> dict[str, Any]:
-    """Return a row as large as the change of a ticket."""
+    """Return a row as large as a ticket's change."""
     texts = {f"text_{number}": "thirty characters, more or less" for number in range(6)}
     return {"PartitionKey": PARTITION, "RowKey": key, "at": datetime.now(UTC), "number": 1, "open": True, **texts}

@@ -1,8 +1,9 @@
-"""Cold start: importing ``function_app`` against importing the libraries that it loads, and those against earlier ones.
+"""Cold start: compares importing ``function_app`` with importing its libraries, and these with earlier ones.
 
-Each import runs in a fresh process that sees nothing but the packages of ``requirements.txt``: with tools beside them,
-some libraries load more. The kinds of import take turns, and processor time is compared, which other work on the
-machine changes least. Everything has its bytecode, and the settings of the sample are set.
+Each import runs in a fresh process that sees only the packages of ``requirements.txt``: with tools installed, some
+libraries load more. The kinds of import take turns. Their processor time is compared, because other work on the machine
+affects it least. Everything has its bytecode, and the
+settings of the sample are set.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def measure(runs: int) -> Iterator[Figure]:
         for run in range(runs + 1):
             for name, modules in sets.items():
                 measured = _import(modules, packages, Path(bytecode))
-                if run:  # the first writes the bytecode
+                if run:  # the first run writes the bytecode
                     found[name].append(measured)
     app, libraries = found["app"], found["libraries"]
     against_libraries, against_earlier = _ratio(app, libraries), _ratio(libraries, found["earlier"])
@@ -64,12 +65,12 @@ def measure(runs: int) -> Iterator[Figure]:
 
 
 def earlier_libraries() -> list[str]:
-    """Return the modules that load what the earlier commit loaded."""
+    """Return the modules that load the libraries of the earlier commit."""
     return [line for line in EARLIER_LIBRARIES.read_text().splitlines() if not line.startswith("#")]
 
 
 def _given_up_packages() -> list[Distribution]:
-    """Return the packages of the earlier commit that are no longer required, as far as they are still installed."""
+    """Return the still installed packages of the earlier commit that are no longer required."""
     installed, required = packages_distributions(), {package.name for package in runtime_packages()}
     names = {name for top in map(_top, earlier_libraries()) for name in installed.get(top, ())}
     return [distribution(name) for name in sorted(names - required)]
@@ -106,5 +107,5 @@ def _processor_ms(imports: Sequence[_Import]) -> float:
 
 
 def _ratio(some: Sequence[_Import], others: Sequence[_Import]) -> float:
-    """Return the median of the ratios of imports that ran one after the other."""
+    """Return the median ratio of imports that ran one after another."""
     return statistics.median(one.processor_s / other.processor_s for one, other in zip(some, others, strict=True))

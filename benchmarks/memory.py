@@ -1,7 +1,7 @@
-"""Resident memory while some instances hang and others give large answers at once.
+"""Resident memory while some instances hang and others send large answers at once.
 
-The connector runs in a process of its own (``python -m benchmarks.memory``), which synchronises connections to all of
-them at the same time. The instances are sockets here: those of the sandbox are slower than what this is about.
+The connector runs in its own process (``python -m benchmarks.memory``) and synchronises connections to all of them at
+the same time. The instances are plain sockets, because those of the sandbox are too slow for this.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.application import application
 
 MB: Final = 1_000_000
 ANSWER_BYTES: Final = 3_900_000
-"""A little below what the connector reads of one answer."""
+"""A little less than the most that the connector reads of an answer."""
 ROWS: Final = 1_000
 PROCESS_STATUS: Final = Path("/proc/self/status")
 
 
 async def measure(world: World, *, hanging: int, answering: int) -> Sequence[Figure]:
-    """Measure with a number of instances of each sort."""
+    """Measure with some instances of each sort."""
     async with AsyncExitStack() as instances, new_connector(world) as connector:
         silent = [await instances.enter_async_context(_hanging_instance()) for _ in range(hanging)]
         answer = large_answer()
@@ -51,7 +51,7 @@ async def measure(world: World, *, hanging: int, answering: int) -> Sequence[Fig
 
 
 def large_answer() -> bytes:
-    """Return the answer of the Table API to a query, as large as the connector accepts."""
+    """Return an answer of the Table API to a query, as large as the connector accepts."""
     filler = "x" * (ANSWER_BYTES // ROWS - 1_000)
     rows = [
         {
@@ -78,7 +78,7 @@ def large_answer() -> bytes:
 
 @asynccontextmanager
 async def _hanging_instance() -> AsyncIterator[str]:
-    """An instance that takes a request and says nothing."""
+    """An instance that takes a request and never answers."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(-1)
@@ -90,7 +90,7 @@ async def _hanging_instance() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _answering_instance(answer: bytes) -> AsyncIterator[str]:
-    """An instance that gives every request the same answer."""
+    """An instance that always sends the same answer."""
 
     async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
@@ -115,7 +115,7 @@ async def _synchronised_elsewhere() -> dict[str, int]:
 
 
 async def _synchronise_all() -> dict[str, int]:
-    """Synchronise every connection at once, until all instances that answer have answered."""
+    """Synchronise all connections at once, until every instance that answers has done so."""
     import function_app  # noqa: F401 - what the worker holds in memory
 
     app = application()
@@ -142,9 +142,9 @@ async def _synchronise_all() -> dict[str, int]:
 
 
 def _peak_resident_bytes() -> int:
-    """Return the most memory that this process has had resident.
+    """Return the peak resident memory of this process.
 
-    Linux counts what the parent had before the program was started into ``getrusage``, but not into its own file.
+    On Linux, ``getrusage`` also counts the parent's memory from before the program started; ``/proc`` does not.
     """
     if PROCESS_STATUS.exists():
         (line,) = (each for each in PROCESS_STATUS.read_text().splitlines() if each.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""The package: what a publish takes of the project, and what the remote build installs beside it."""
+"""The size of the package: the published files, and the packages that the remote build installs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MB: Final = 1_000_000
 
 
 def measure() -> Iterator[Figure]:
-    """Measure the unpacked package without bytecode, and the same as an archive."""
+    """Measure the unpacked package without bytecode, and as an archive."""
     files = {place: ROOT / place for place in published_files(ROOT)}
     app = sum(file.stat().st_size for file in files.values())
     for package in runtime_packages():

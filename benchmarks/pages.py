@@ -1,4 +1,4 @@
-"""Pages, asked for as the Functions host asks for them."""
+"""Pages, requested as the Functions host requests them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRINCIPAL: Final = base64.b64encode(
 
 @asynccontextmanager
 async def application_of_pages() -> AsyncIterator[None]:
-    """Close, at the end of the block, the application that pages build when the first one is asked for."""
+    """At the end of the block, close the application that the first page builds."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A figure, its goal, and the line of the report that shows both."""
+"""A figure, its goal, and its line in the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WIDTHS: Final = (66, 16, 20)
 
 
 class Bound(StrEnum):
-    """On which side of its limit a figure has to be."""
+    """The side of its limit on which a figure must be."""
 
     AT_MOST = "at most"
     AT_LEAST = "at least"
@@ -25,28 +25,28 @@ class Goal:
     limit: float
 
     def is_reached(self, value: float) -> bool:
-        """Whether a value keeps the promise; the limit itself does."""
+        """Whether a value meets the goal; the limit itself does."""
         return value <= self.limit if self.bound is Bound.AT_MOST else value >= self.limit
 
 
 def at_most(limit: float) -> Goal:
-    """Return the goal not to be above a limit."""
+    """Return the goal of not exceeding a limit."""
     return Goal(Bound.AT_MOST, limit)
 
 
 def at_least(limit: float) -> Goal:
-    """Return the goal not to be below a limit."""
+    """Return the goal of reaching a limit."""
     return Goal(Bound.AT_LEAST, limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured.
+    """A measured value.
 
     Attributes:
-        unit: Follows the value and the limit, such as ``ms``; empty for a plain count.
+        unit: Printed after the value and the limit, such as ``ms``; empty for a plain count.
         digits: Decimal places shown. The goal is compared with the value itself.
-        goal: None for what only helps to understand another figure.
+        goal: None for a figure that only explains another one.
     """
 
     name: str
@@ -75,7 +75,7 @@ def heading() -> str:
 
 
 def closing(figures: list[Figure]) -> Iterator[str]:
-    """Yield the last lines of the report: how many goals there are, and each that is missed."""
+    """Yield the last lines of the report: the number of goals, and each missed goal."""
     missed = [figure for figure in figures if figure.is_reached is False]
     goals = sum(figure.goal is not None for figure in figures)
     yield f"{goals - len(missed)} of {goals} goals reached"

@@ -1,4 +1,4 @@
-"""The packages in ``requirements.txt`` as they are installed here: what runs in Azure, without the tools beside it."""
+"""The installed packages of ``requirements.txt``: those that run in Azure, without the tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def runtime_packages() -> list[Distribution]:
 
 
 def files_of(package: Distribution) -> Iterator[tuple[str, Path]]:
-    """Yield each file of a package: its place in the folder of packages, and where it is; no bytecode, no scripts."""
+    """Yield each file of a package, except bytecode and scripts: its path in the packages' folder and its location."""
     for file in package.files or ():
         if file.parts[0] != ".." and file.suffix != ".pyc":
             yield file.as_posix(), Path(str(file.locate()))
@@ -29,7 +29,7 @@ def files_of(package: Distribution) -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def folder_of(packages: Iterable[Distribution]) -> Iterator[Path]:
-    """Give a folder from which these packages can be imported, and no others, for the length of the block."""
+    """Yield a folder from which only these packages can be imported, for the duration of the block."""
     with tempfile.TemporaryDirectory(prefix="packages-") as name:
         folder = Path(name)
         for package in packages:

@@ -1,4 +1,4 @@
-"""Synchronisation: runs that find nothing, and runs that bring back many changes, beside the partition's size."""
+"""Synchronisation: runs without changes, and runs with many changes, with the partition's size."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TOUCHED_AT_ONCE: Final = 500
 async def measure(
     world: World, directory: Path, *, tickets: int, in_servicenow: int, changes_per_s: float | None = None
 ) -> Sequence[Figure]:
-    """Measure runs that find nothing; then change every ticket in ServiceNow, and measure how the states come back.
+    """Measure runs without changes; then change every ticket in ServiceNow, and measure the runs that read the states.
 
     Args:
         directory: Receives the instance's database.
-        tickets: How many the connection has here.
-        in_servicenow: How many it has in ServiceNow; runs that find nothing do not touch those here.
-        changes_per_s: What the design promises.
+        tickets: Number of the connection's tickets here.
+        in_servicenow: Number of its tickets in ServiceNow; runs without changes do not touch those here.
+        changes_per_s: The rate that the design promises.
     """
     ids = new_ids(CONNECTION_ID, in_servicenow)
     own = ids[:tickets]
@@ -75,7 +75,7 @@ async def measure(
 
 
 async def _settle(connector: Connector, connection: Connection) -> None:
-    """Synchronise until nothing is read again because it may have been committed late."""
+    """Synchronise until no run reads records again because of late commits."""
     await _run(connector, connection)
     connector.clock.move_on(LATE_COMMIT_S)
     await _run(connector, connection)

@@ -1,4 +1,4 @@
-"""Tickets that were made long ago: in ServiceNow and in the connector's table."""
+"""Old tickets, in ServiceNow and in the connector's table."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from shared.tickets.summary import SummaryChange
 from shared.tickets.timeline import with_event
 
 TRANSACTION: Final = 99
-"""Tickets in a transaction, which has room for one row more."""
+"""Tickets in a transaction, which has room for one more row."""
 AT_ONCE: Final = 3
 REQUESTER: Final = Requester("0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f01", "Adele Vance", "adele.vance@contoso.example")
 
 
 def new_ids(connection_id: str, count: int) -> list[str]:
-    """Return ids of tickets that a connection made yesterday, newest first."""
+    """Return ids of tickets that a connection created yesterday, newest first."""
     yesterday = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
     return [new_ticket_id(yesterday - timedelta(milliseconds=number), connection_id) for number in range(count)]
 
 
 def start_instance(processes: Processes, database: Path, ids: Sequence[str]) -> ServiceNow:
-    """Start a ServiceNow instance with the records of tickets and the people of the sandbox."""
+    """Start a ServiceNow instance with the tickets' records and the people of the sandbox."""
     instance = Instance(database=str(database))
     plant_essentials(instance)
     rows = (
@@ -81,7 +81,7 @@ async def store_tickets(connector: Connector, connection: Connection, ids: Seque
 
 
 async def store_counts(connector: Connector, connection: Connection, ids: Sequence[str]) -> None:
-    """Store the shares of the counts that tickets leave, without the tickets, which no count reads."""
+    """Store the tickets' shares of the counts without the tickets, which counting does not read."""
     changes = (
         summary_change_row(
             connection.connection_id,
@@ -102,7 +102,7 @@ async def _submit(connector: Connector, transactions: Iterable[Sequence[dict[str
 
 
 async def partition_size(connector: Connector, connection: Connection) -> int:
-    """Return how many rows the connection's partition of the table has."""
+    """Return the number of rows in the connection's partition of the table."""
     found = connector.tables.tickets.query_entities(
         "PartitionKey eq @id", parameters={"id": connection.connection_id}, select="RowKey"
     )
@@ -110,7 +110,7 @@ async def partition_size(connector: Connector, connection: Connection) -> int:
 
 
 def ticket(connection: Connection, ticket_id: str) -> Ticket:
-    """Return a delivered ticket, as it was right after its creation."""
+    """Return a delivered ticket as it was right after its creation."""
     now = datetime.now(UTC)
     record = Record(
         sys_id=ticket_id,
