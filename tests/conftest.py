@@ -1,4 +1,4 @@
-"""What every test can ask for; the fixtures themselves are in ``tests/fixtures``."""
+"""Fixtures for every test; their code is in ``tests/fixtures``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hypothesis import settings
 
 from sandbox.certificates import ensure_certificates
 
-# aiohttp reads the trusted authorities once, when it is imported, as it does in a deployed app at its start.
+# aiohttp reads the trusted authorities once, when it is imported; a deployed app imports it at its start.
 assert "aiohttp" not in sys.modules, "aiohttp was imported before SSL_CERT_FILE could be set"
 os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
-# How long one example takes says more about the machine than about the code; a test as a whole has its time limit.
+# The time of one example depends more on the machine than on the code; the whole test has its own time limit.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 

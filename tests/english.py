@@ -1,4 +1,4 @@
-"""What people read in English."""
+"""The English texts that people read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENGLISH: Final = languages()[FALLBACK]
 
 
 def told(error: ConnectorError | Failure | None) -> str:
-    """Return message and next step of an error."""
+    """Return the message and the next step of an error."""
     assert error is not None
     words = words_of(error, ENGLISH)
     return f"{words.message} {words.next_step}"

@@ -1,4 +1,4 @@
-"""The functions that the app registers; the library gives them out once in a process."""
+"""The functions that the app registers; the library returns them only once in a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report says of every goal whether it is reached."""
+"""The report says for every goal whether it is reached."""
 
 from __future__ import annotations
 

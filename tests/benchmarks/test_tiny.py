@@ -1,4 +1,4 @@
-"""Each benchmark that needs servers runs, on a few tickets and connections, and measures what it says."""
+"""Each benchmark that needs servers runs with a few tickets and connections, and measures what it claims."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
-# Playwright keeps an event loop running, which other tests could not bear: it ends with this folder, not the session.
+# Playwright keeps an event loop running, which would break other tests, so it ends with this folder, not the session.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests."""
@@ -46,9 +46,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def new_app(chromium: Browser, world: World) -> NewApp:
-    """Start an app with nothing in it.
+    """Start an empty app.
 
-    People reach it at a name, so that it and the ServiceNow instance are different sites to the browser.
+    People reach it by a host name, so that the browser takes it and the ServiceNow instance for different sites.
     """
 
     def start(account: StorageAccount | None = None) -> FunctionsHost:
@@ -75,7 +75,7 @@ def app(new_app: NewApp, world: World) -> FunctionsHost:
 
 @pytest.fixture
 def open_window(chromium: Browser, world: World) -> Iterator[OpenWindow]:
-    """Open windows; when the test is over, nothing may have gone wrong in any of them."""
+    """Open windows; at the end of the test, nothing may have gone wrong in any of them."""
     windows: list[Window] = []
 
     def open_(

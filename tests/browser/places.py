@@ -1,4 +1,4 @@
-"""Every page there is, and how to get to it."""
+"""Every page, and how to get to it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Place:
     """A page.
 
     Attributes:
-        name: What a failed test calls it.
-        path: Where it is.
+        name: Its name in a failed test.
+        path: Its path.
         act: What a person does there first.
-        empty: Whether it is one of an app that nobody has connected.
+        empty: Whether it belongs to an app that nobody has connected.
     """
 
     name: str

@@ -8,7 +8,7 @@ from sandbox.servicenow.stage.seed.people import PEOPLE
 
 
 def log_in(page: Page, user_name: str) -> None:
-    """Log in where ServiceNow asks for it."""
+    """Log in when ServiceNow asks for it."""
     person = next(each for each in PEOPLE if each.user_name == user_name)
     page.locator("#user_name").fill(person.user_name)
     page.locator("#user_password").fill(person.password)
@@ -16,12 +16,12 @@ def log_in(page: Page, user_name: str) -> None:
 
 
 def decide(page: Page, decision: str) -> None:
-    """Answer ServiceNow's question whether the app may connect: ``authorize`` or ``deny``."""
+    """Answer whether ServiceNow may let the app connect: ``authorize`` or ``deny``."""
     page.locator(f"#consent button[value='{decision}']").click()
 
 
 def resolve_and_close(page: Page, servicenow: str, number: str) -> None:
-    """Log in as an agent, look for an incident, resolve and close it."""
+    """Log in as an agent, find an incident, resolve it and close it."""
     page.goto(servicenow)
     log_in(page, "agent.smith")
     page.locator("#search").fill(number)

@@ -1,4 +1,4 @@
-"""What can go wrong between "Authorize" and coming back, and what the person reads then."""
+"""Everything that can go wrong between "Authorize" and coming back, and what the person then reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEGIN = "/ticketProvisioning?connection_id=contoso"
 
 @dataclass(frozen=True)
 class Configured:
-    """An app whose connection awaits its authorization, and its storage."""
+    """An app whose connection waits for its authorization, and its storage."""
 
     host: FunctionsHost
     account: StorageAccount
@@ -116,7 +116,7 @@ def test_two_tabs_authorize_side_by_side(configured: Configured, open_window: Op
 
 
 def let_authorizations_expire(account: StorageAccount, certificates: Certificates) -> None:
-    """Let the ten minutes of every authorization under way be over."""
+    """Let the ten minutes of every pending authorization pass."""
     trusted = ssl.create_default_context(cafile=certificates.authority)
     headers = table_service_headers(certificates)
     with httpx.Client(base_url=account.tables_url, headers=headers, verify=trusted) as client:

@@ -1,5 +1,5 @@
-"""What holds on every page: nothing for axe-core to find, nothing lost on paper or in forced colours, no sideways
-scrolling, the keyboard alone is enough.
+"""Rules for every page: axe-core finds nothing, paper and forced colours lose nothing, no page scrolls sideways,
+and the keyboard alone is enough.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ FAINT_ON_PAPER = """() => {
 }"""
 LOCALES = {"en": "en-US", "ja": "ja-JP"}
 WITH_COLOURS = "en"
-"""Colours come from the markup and the style sheet, which are the same in every language."""
+"""One language is enough: colours come from the markup and the style sheet, which are the same in every language."""
 NARROW = 360
 
 
@@ -84,21 +84,21 @@ def empty_app(new_app: NewApp) -> FunctionsHost:
 
 
 def judged(page: Page, only: Mapping[str, object]) -> list[str]:
-    """Return what axe-core finds."""
+    """Return the findings of axe-core."""
     run = f"axe.run(document, {{runOnly: {json.dumps(only)}, resultTypes: ['violations']}})"
     result: dict[str, Any] = page.evaluate(run)
     return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in result["violations"]]
 
 
 def language_page(page: Page) -> str:
-    """Return where a change of language on this page leads to, without making it."""
+    """Return the addresses of this page's language links, without following them."""
     [address] = page.locator("a[hreflang]").evaluate_all("links => links.map((link) => link.href)")
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc}{parse_qs(parts.query)['return_to'][0]}"
 
 
 def faulty_colours(page: Page) -> list[str]:
-    """Return what cannot be seen in the dark, on paper or in forced colours."""
+    """Return the elements that are invisible in the dark, on paper or in forced colours."""
     page.emulate_media(color_scheme="dark")
     faults = judged(page, COLOURS)
     page.emulate_media(color_scheme="dark", media="print")
@@ -127,7 +127,7 @@ def test_axe_finds_nothing_and_everything_is_seen(
         page.evaluate(axe)
         faults = judged(page, RULES)
         if not page.request.get(language_page(page)).ok and place.name != "error":
-            faults.append("a change of language leads nowhere")
+            faults.append("a language link leads nowhere")
         if language == WITH_COLOURS:
             faults += faulty_colours(page)
         page.set_viewport_size({"width": NARROW, "height": 740})
@@ -221,7 +221,7 @@ def test_keyboard_alone_makes_a_ticket(app: FunctionsHost, open_window: OpenWind
             page.keyboard.type("Made by keyboard")
         if focused[0] == "preview":
             break
-    # A date field has three places to stop at.
+    # A date field has three tab stops.
     assert visited == [
         "kind", "portal", "name", "description", "priority", "due_date", "source", "category", "link", "preview"
     ]  # fmt: skip

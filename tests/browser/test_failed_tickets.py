@@ -1,4 +1,4 @@
-"""Failed tickets are sent again with one button."""
+"""One button sends failed tickets again."""
 
 from __future__ import annotations
 

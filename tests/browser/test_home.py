@@ -13,7 +13,7 @@ from tests.browser.conftest import OpenWindow
 
 t = languages()["en"]
 SLOW_MS = 2000
-"""Far above the figure that the benchmarks hold it to: here the machine does much else."""
+"""Far above the limit in the benchmarks, because here the machine does much else."""
 
 
 def test_cards_show_what_stands_in_servicenow(app: FunctionsHost, open_window: OpenWindow) -> None:

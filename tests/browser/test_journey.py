@@ -1,4 +1,4 @@
-"""The whole story in a browser: from "Do you use ServiceNow?" to a ticket that was closed there."""
+"""The whole story in a browser: from "Do you use ServiceNow?" to a ticket that is closed there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = {
     "link": "https://security.microsoft.com/securescore?viewid=actions",
     "recommendation_id": "AdminMFAV2",
 }
-"""What a portal's Share button hands over."""
+"""The data that a portal's Share button sends."""
 
 
 def test_from_nothing_to_a_closed_ticket(

@@ -1,4 +1,4 @@
-"""Links to the form and to the list: what they ask for is there, or the page says what is not."""
+"""Links to the form and to the list: the page shows what they ask for, or says what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ t = languages()["en"]
 
 @pytest.fixture(scope="module")
 def app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with two customers that can be used and one that has not consented."""
+    """An app with two working customers and one that has not consented."""
     host = new_app()
     demonstration.connect(host, world.servicenow, display_name="Contoso")
     demonstration.connect(host, world.servicenow, "fabrikam", display_name="Fabrikam")

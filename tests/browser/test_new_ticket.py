@@ -1,4 +1,4 @@
-"""The form for a new ticket: faults, and one ticket however often somebody sends it."""
+"""The form for a new ticket: faults, and one ticket however often the form is sent."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ t = languages()["en"]
 
 
 def tickets(app: FunctionsHost, name: str) -> list[dict[str, Any]]:
-    """Return the tickets whose name holds this."""
+    """Return the tickets whose name contains this."""
     with PortalUser(REQUESTER, app.public_url) as requester:
         found: list[dict[str, Any]] = requester.call("GET", f"/api/tickets?text={name}")["tickets"]
         return found
 
 
 def preview(page: Page) -> None:
-    """Press the button and wait for what will be sent."""
+    """Press the button and wait for the preview."""
     page.locator("button[value='preview']").click()
     expect(page.get_by_role("region", name=t("new.preview"))).to_be_visible()
 
 
 def expect_delivered(page: Page) -> None:
-    """The page of a ticket that has just been created."""
+    """The page of a new ticket."""
     expect(page.get_by_role("status")).to_have_text(t("ticket.done.created.delivered"))
 
 

@@ -1,4 +1,4 @@
-"""Whatever somebody writes into a field, here or in ServiceNow, is text: nothing runs, nothing hides, nothing turns."""
+"""Text in a field, here or in ServiceNow, stays text: it never runs, hides, or reverses the words around it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MISLEADING = """controls => {
 
 
 def expect_nothing_but_text(page: Page) -> None:
-    """Nothing of what was planted has become an element, hides, or turns the words around it."""
+    """No planted text has become an element, hides, or reverses the words around it."""
     expect(page.locator("main img, main script")).to_have_count(0)
     expect(page.locator("body script, [onerror], [onclick]")).to_have_count(0)
     assert page.evaluate(MISLEADING, DIRECTION_CONTROLS) == [], page.url

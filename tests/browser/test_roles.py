@@ -1,4 +1,4 @@
-"""What people see and may do by their roles; the server refuses whatever a page does not offer."""
+"""People's roles decide what they see and may do; the server refuses what a page does not offer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ t = languages()["en"]
 
 
 def person(name: str) -> Person:
-    """Somebody of the tenant."""
+    """A person of the tenant."""
     return next(each for each in TENANT.people if each.name == name)
 
 

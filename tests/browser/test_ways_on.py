@@ -1,4 +1,4 @@
-"""From wherever somebody ends there is a way on: to the consent, to the page, back to what was typed."""
+"""Every page has a way on: to the consent, to the page that was asked for, back to the typed text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ t = languages()["en"]
 
 @pytest.fixture(scope="module")
 def app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with a connection whose consent no longer counts."""
+    """An app with a connection whose consent is no longer valid."""
     host = new_app()
     demonstration.connect(host, world.servicenow)
     demonstration.connect(host, world.servicenow, authorize=False, integration_user="somebody.else")
@@ -35,12 +35,12 @@ def waiting(app: FunctionsHost) -> str:
 
 
 def end_session(window: Window) -> None:
-    """Let the session be over, as after eight hours."""
+    """End the session, as after eight hours."""
     window.context.clear_cookies(name="AppServiceAuthSession")
 
 
 def sign_in_again(page: Page, person: str) -> None:
-    """Sign in where a form that was sent too late leads to."""
+    """Sign in on the page that follows a form sent too late."""
     page.locator(f"button[value='{person}']").click()
 
 
@@ -66,7 +66,7 @@ def test_every_authorize_leads_to_the_consent(app: FunctionsHost, waiting: str, 
 
 def test_a_synchronisation_that_needs_a_consent_leads_to_it(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(ADMINISTRATOR, "/configuration/contoso")
-    # A page that has been open since before the consent ended.
+    # The page was opened before the consent ended.
     page.locator("form[action$='/check']").evaluate("each => each.action = '/configuration/contoso/sync'")
     page.get_by_role("button", name=t("action.check")).click()
     page.get_by_role("main").get_by_role("link", name=t("action.authorize"), exact=True).click()

@@ -1,4 +1,4 @@
-"""A person's browser window, and everything in it that must not happen."""
+"""A person's browser window; it records everything that must not happen in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.functions_host.authentication import Person
 type Theme = Literal["light", "dark"]
 
 MISSING_PAGE = "Failed to load resource: the server responded with a status of"
-"""Chromium writes this for every page whose status is an error, whoever meant it."""
+"""Chromium logs this for every page with an error status, even an intended one."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Window:
 
     Attributes:
         app: The app's address.
-        elsewhere: Addresses of other sites that people are led to.
+        elsewhere: Addresses of other sites that pages lead to.
         mishaps: What went wrong in any tab: script errors, refused content, dialogs, requests to strangers.
     """
 
@@ -43,7 +43,7 @@ class Window:
         return self.context.new_page()
 
     def sign_in(self, person: Person, path: str = "/", *, tab: Page | None = None) -> Page:
-        """Open a page of the app as somebody who has not signed in yet, and sign in where that leads to."""
+        """Open a page of the app without being signed in, and sign in on the page that follows."""
         tab = tab or self.tab()
         tab.goto(self.app + path)
         assert urlsplit(tab.url).path == SIGN_IN_PAGE
@@ -61,7 +61,7 @@ class Window:
         dialog.dismiss()
 
     def _note_console(self, message: ConsoleMessage) -> None:
-        """A page of ours says nothing there, which is where refused content shows; other sites may."""
+        """Our own pages log nothing to the console, where refused content would show; other sites may."""
         page = message.page.url if message.page is not None else ""
         address = message.location["url"]
         is_meant = address == page and message.text.startswith(MISSING_PAGE)
@@ -69,7 +69,7 @@ class Window:
             self.mishaps.append(f"console at {address}: {message.text}")
 
     def _note_request(self, request: Request) -> None:
-        """A page of ours asks nobody but us; only a person's own navigation leads elsewhere."""
+        """Our own pages send requests only to us; only a person's navigation leads elsewhere."""
         known = self._is_ours(request.url) or any(request.url.startswith(f"{site}/") for site in self.elsewhere)
         leaves = not request.is_navigation_request() and self._is_ours(request.frame.url)
         if not known or (leaves and not self._is_ours(request.url)):

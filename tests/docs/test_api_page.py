@@ -1,4 +1,4 @@
-"""``docs/api.md`` against what the operations declare: no code too many, each with its status, every page mentioned."""
+"""``docs/api.md`` agrees with the operations: it has exactly their codes and statuses, and mentions every page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROBLEMS = API[API.index("## Problems") : API.index("## Pages")].replace(FAULTS,
 
 
 def declared() -> dict[str, set[int]]:
-    """Return the statuses with which operations declare each code."""
+    """Return the statuses that operations declare for each code."""
     found: dict[str, set[int]] = defaultdict(set)
     for operation in operations():
         for status, codes in problems_of(operation).items():
@@ -34,7 +34,7 @@ def declared() -> dict[str, set[int]]:
 
 
 def told() -> dict[str, set[int]]:
-    """Return the statuses that the page gives for each code, where it gives any."""
+    """Return the statuses that the page gives for each code, if any."""
     return {
         code: {int(status) for status in row["status"].split(", ")}
         for row in ROW.finditer(PROBLEMS)

@@ -1,4 +1,4 @@
-"""The documentation describes everything there is, and nothing that is not."""
+"""The documentation describes everything that exists, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and folders that a document names exist."""
+"""The files and folders that documents name exist."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 TOP = "shared|sandbox|tests|benchmarks|infra|docs"
 NAMED = re.compile(rf"`((?:(?:{TOP})/[\w./-]*)|[\w-]+\.(?:py|json|txt|toml|md|yaml))`")
 MADE_LATER = {"local.settings.json", "my-role.json"}
-"""Files that the reader makes."""
+"""Files that the reader creates."""
 
 
 def is_there(page: Path, name: str) -> bool:
-    """Say whether there is such a file: from the top, beside the page, or, without a folder, anywhere in the code."""
+    """Say whether a file exists: from the top, beside the page, or, without a folder, anywhere in the code."""
     if (ROOT / name).exists() or (page.parent / name).exists():
         return True
     return "/" not in name and any(

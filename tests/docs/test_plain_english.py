@@ -1,6 +1,6 @@
-"""Words that usually make a sentence hard to read are in no document, message, comment or docstring.
+"""No document, message, comment or docstring has the words that usually make a sentence hard to read.
 
-A list finds only words. Whether a sentence is plain, its reader knows: read it aloud.
+A list finds only words. To find out whether a sentence is plain, read it aloud.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TRANSLATIONS = [*(ROOT / "shared").rglob("en.json")]
 
 
 def hits(text: str) -> Iterator[str]:
-    """Yield each found word with what is around it."""
+    """Yield each found word with the text around it."""
     line = re.sub(r"\s+(?:#\s+)?", " ", text)
     for found in FOUND.finditer(line):
         yield line[max(0, found.start() - 40) : found.end() + 30]

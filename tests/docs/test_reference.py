@@ -1,4 +1,4 @@
-"""What comments cite is in ``docs/reference``: each document, each section."""
+"""Every document and section that comments cite is in ``docs/reference``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DOCUMENTS = {
     "ServiceNow": ROOT / "docs" / "reference" / "servicenow-on-the-wire.md",
     "Functions host": ROOT / "docs" / "reference" / "functions-host-on-the-wire.md",
 }
-"""The names by which comments cite them, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
+"""Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
 CITATION = re.compile(r"(?:(?P<name>Functions\s+host|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)")
 GOES_ON = {"to", "and", "or", "of", "FOUND", "CONFLICT", "INFERRED"}
-"""After one of these words a section is one of the document named before."""
+"""After one of these words, a section belongs to the document that was named before."""
 NO_DOCUMENT = re.compile(
     r"\bwire\s+document|\bhost\s+document|\badditions,?\s+(?:[0-9A-H]\b|to\s+the\s+wire)", re.IGNORECASE
 )
-"""Names that were used before the documents came into the repository."""
+"""Names from before the documents were in the repository."""
 CITING = [
     *(file for folder in ("shared", "sandbox", "tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")),
     *(ROOT / "docs").glob("*.md"),
@@ -38,7 +38,7 @@ SECTIONS = {name: sections(document) for name, document in DOCUMENTS.items()}
 
 
 def wrong_citations(text: str) -> Iterator[str]:
-    """Yield each citation that leads nowhere. A section belongs to the document named last."""
+    """Yield each citation of a missing section. A section belongs to the document that was named last."""
     document = ""
     yield from (found[0] for found in NO_DOCUMENT.finditer(text))
     for found in CITATION.finditer(text):

@@ -1,4 +1,4 @@
-"""The security page names, for each threat, a test that tries it on the running app, and no test that is not there."""
+"""For each threat, the security page names an existing test that tries it on the running app."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 FROM_OUTSIDE = ROOT / "tests" / "security"
 OF_THE_DEPLOYMENT = {ROOT / "tests" / "infra", ROOT / "tests" / "packaging"}
-"""They attack the templates, the workflows and the package: no app runs there."""
+"""These attack the templates, the workflows and the package, without a running app."""
 NOT_FROM_OUTSIDE = {
-    "The managed identity's token is sent to a false vault": "the address is the operator's setting, in no request",
+    "The managed identity's token is sent to a false vault": "the address is the operator's setting, not in a request",
     "Somebody creates connections without end": "a thousand of them take longer than all other attacks together",
 }
-"""Threats to the running app that no test tries on it, and why."""
+"""Threats that no test tries on the running app, and why."""
 
 
 def threats() -> dict[str, str]:
-    """Return what each threat is tried by."""
+    """Return the tests of each threat."""
     table = PAGE.partition("\n## Threats")[2].partition("\n## ")[0]
     rows = [line.strip("|").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     assert {len(row) for row in rows} == {3}
@@ -34,7 +34,7 @@ THREATS = threats()
 
 
 def modules_of_tests() -> dict[str, set[Path]]:
-    """Return the modules in which each name of a test is defined."""
+    """Return the modules that define each test name."""
     found: dict[str, set[Path]] = {}
     for module in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -51,7 +51,7 @@ def named_tests(text: str) -> set[str]:
 
 
 def places_of(text: str) -> set[Path]:
-    """Return the modules and folders of the tests that a text names."""
+    """Return the test modules and folders that a text names."""
     modules = {module for name in named_tests(text) for module in MODULES.get(name, set())}
     return modules | {ROOT / path for path in re.findall(r"`(tests/[\w/.]+)`", text)}
 

@@ -1,4 +1,4 @@
-"""Statuses, phases and the like are named in the documentation and in queries as the code names them."""
+"""The documentation and the queries use the code's names for statuses, phases and the like."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMED_STATUS = re.compile(
 
 
 def tables_of(page: Path) -> list[set[str]]:
-    """Return what the first column of each table of statuses names."""
+    """Return the names in the first column of each table of statuses."""
     tables = re.findall(r"^\| status \|.*\n\|[-|]+\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     return [set(re.findall(r"^\| `([a-z_]+)`", table, re.MULTILINE)) for table in tables]
 

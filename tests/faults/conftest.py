@@ -1,4 +1,4 @@
-"""The app with everything that can go wrong around it."""
+"""The app, with gates that cause faults around it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ type Deploy = Callable[[str], Awaitable[InProcess]]
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that lets everything pass by default."""
+    """A gate that by default lets everything pass."""
     opened = Gate()
     yield opened
     opened.close()
@@ -44,7 +44,7 @@ async def deploy(
     calm: None,
     caplog: pytest.LogCaptureFixture,
 ) -> AsyncIterator[Deploy]:
-    """Deploy the app on a vault of this test's own and on the tables at an address."""
+    """Deploy the app with this test's own vault and the tables at an address."""
     deployed: list[InProcess] = []
     caplog.set_level(logging.INFO)
 

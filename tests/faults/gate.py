@@ -1,4 +1,4 @@
-"""A gate between the app and what it talks to: it counts requests, and lets some of them come to grief."""
+"""A gate between the app and a server: it counts requests, and makes some of them fail."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sandbox.servicenow.wire.server import listen
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 QUIET_S = 0.1
-"""Requests that are made beside each other arrive within this."""
+"""Concurrent requests arrive within this time."""
 _POLL_S = 0.005
 
 type What = Literal[
     "keep", "lose", "refuse", "lose_connection", "refuse_connection", "cut", "late", "delay", "delay_answer"
 ]
-"""``keep``: the request is carried out and its answer never comes. ``lose``: it is carried out and answered by a 500.
-``refuse``: it is not carried out and answered by a page. ``…_connection``: the connection is closed without an answer,
-as happens to one that was idle for long. ``cut``: it is carried out and half of the answer arrives. ``late``: the
-connection is closed at once and the request is carried out afterwards. ``delay`` and ``delay_answer``: it is carried
-out, or answered, later than it could be."""
+"""``keep``: the request is carried out, but its answer never comes. ``lose``: it is carried out, but the answer is a
+500. ``refuse``: it is not carried out, and the answer is a page. ``…_connection``: the connection closes without an
+answer, as after a long idle time. ``cut``: it is carried out, and half of the answer arrives. ``late``: the connection
+closes at once, and the request is carried out afterwards. ``delay`` and ``delay_answer``: the request is carried out,
+or answered, late."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Mishap:
     """What happens to one request.
 
     Attributes:
-        seconds: How late it is, for the kinds that are late.
-        status: Of the page that refuses.
+        seconds: The delay, for the kinds that are late.
+        status: Status of the page that refuses.
     """
 
     what: What
@@ -51,12 +51,12 @@ class Mishap:
 
 @dataclass
 class Gate:
-    """Counts the requests of one operation after another; safe to use from another thread than the server's.
+    """Counts the requests of one operation after another; may be used outside the server's thread.
 
     Attributes:
         passed: The requests since :meth:`begin`, as ``METHOD path``.
-        met: How many mishaps have come about.
-        under_way: How many requests are with the gate or behind it.
+        met: Number of mishaps so far.
+        under_way: Number of requests in or behind the gate.
     """
 
     passed: list[str] = field(default_factory=list)
@@ -67,12 +67,12 @@ class Gate:
     _closed: bool = False
 
     def begin(self, plan: Mapping[int, Mishap] | None = None) -> None:
-        """Count from 1 again, and let the requests of these numbers have these mishaps."""
+        """Count from 1 again, and give the requests with these numbers these mishaps."""
         self._plan = plan or {}
         self.passed, self.met = [], 0
 
     def wait_until_met_or(self, over: threading.Event, *, within_s: float = 30.0) -> bool:
-        """Return whether a mishap came and everything else has settled; False when the operation is over before."""
+        """Return True when a mishap has happened and all else has settled; False if the operation ends first."""
         deadline = time.monotonic() + within_s
         while not over.is_set() and time.monotonic() < deadline:
             if self.met and time.monotonic() - self._changed_at > QUIET_S:
@@ -82,7 +82,7 @@ class Gate:
         return False
 
     def close(self) -> None:
-        """Let go of every answer that is kept back."""
+        """Release every held answer."""
         self._closed = True
 
     def in_front_of(
@@ -92,7 +92,7 @@ class Gate:
 
         Args:
             authority: The certificate authority of that address, if it has one.
-            concerns: Whether a path is counted; the others just pass.
+            concerns: Whether to count a path; other paths just pass.
         """
         trusted = ssl.create_default_context(cafile=authority) if authority else False
 
@@ -118,7 +118,7 @@ class Gate:
                 if what == "refuse_connection":
                     hang_up(receive)
                     return
-                # A sign-in page is what some refuse with.
+                # Some refuse with a sign-in page.
                 headers = {"Location": "/sign-in"} if mishap.status == httpx.codes.FOUND else None
                 await HTMLResponse("<html><body>Not now</body></html>", mishap.status, headers)(scope, receive, send)
                 return
@@ -145,7 +145,7 @@ class Gate:
             target = "?".join(
                 part.decode() for part in (request.scope["raw_path"], request.scope["query_string"]) if part
             )
-            # One client for each request: nothing of it may depend on another one.
+            # One client for each request, so that requests do not depend on each other.
             async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=60) as client:
                 onward = client.build_request(
                     request.method,
@@ -183,16 +183,16 @@ async def _send_half(answer: Response, send: Send) -> None:
 
 
 def hang_up(receive: Receive) -> None:
-    """Close the connection; ASGI has no way to, so it is uvicorn's request that is asked for it."""
+    """Close the connection; ASGI cannot, so this uses uvicorn's own request object."""
     cycle: Any = getattr(receive, "__self__", None)
     cycle.transport.abort()
 
 
 @contextlib.contextmanager
 def serving(app: ASGIApp, certificates: Certificates | None = None) -> Iterator[str]:
-    """Serve an application on a free loopback port, with TLS if there are certificates, and give its address."""
+    """Serve an application on a free loopback port, with TLS if there are certificates, and yield its address."""
     listener = listen(0)
-    # A connection that is cut is no error here.
+    # A cut connection is not an error here.
     config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
     if certificates is not None:
         config.ssl_certfile, config.ssl_keyfile = str(certificates.chain), str(certificates.key)

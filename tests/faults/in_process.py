@@ -1,4 +1,4 @@
-"""The app in this process, on real storage, a real vault and a real ServiceNow, with a clock that the test moves."""
+"""The app in this process, with the sandbox's storage, vault and ServiceNow, and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.memory.clock import ManualClock
 CONNECTION_ID = "contoso"
 REQUESTER = Requester("0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f02", "Adele Vance", "adele.vance@contoso.example")
 AGAIN_S = LEASE_S + 3600.0
-"""After this, whatever was under way or waiting for its turn is due."""
+"""After this time, everything that was running or waiting is due."""
 
 
 @dataclass
 class InProcess:
-    """One deployment of the app; :meth:`another` gives a further instance of it."""
+    """A deployment of the app; :meth:`another` starts one more instance of it."""
 
     settings: Settings
     control: ControlClient
@@ -58,7 +58,7 @@ class InProcess:
         return instance
 
     def hurry(self) -> None:
-        """Let whoever waits for a request that is under way wait by the clock only."""
+        """Make waiting for another's running request take time on the test's clock only."""
 
         async def sleep(seconds: float) -> None:
             self.clock.advance(seconds)
@@ -87,7 +87,7 @@ class InProcess:
         return await self.authorize()
 
     async def authorize(self) -> Connection:
-        """Walk through an authorization."""
+        """Authorize a connection."""
         start = await self.app.authorization.begin(CONNECTION_ID, started_by="administrator")
         returned = dict(parse_qsl(urlsplit(sign_in_and_consent(start.location, self.user_name, PASSWORD)).query))
         self.canary.plant("code", returned["code"])
@@ -121,7 +121,7 @@ class InProcess:
 
     @asynccontextmanager
     async def faulty_vault(self, kind: str) -> AsyncIterator[None]:
-        """Let the vault answer every request badly (see :mod:`sandbox.key_vault.faults`) inside the block."""
+        """Make the vault answer every request with a fault (see :mod:`sandbox.key_vault.faults`) inside the block."""
         faults = f"{self.settings.key_vault_url}/sandbox/faults"
         async with httpx.AsyncClient(trust_env=False, verify=ssl.create_default_context()) as client:
             (await client.post(faults, json={"kind": kind, "remaining": None})).raise_for_status()
@@ -129,12 +129,12 @@ class InProcess:
             (await client.delete(faults)).raise_for_status()
 
     def records(self, ticket_id: str) -> list[dict[str, str]]:
-        """Return every record in ServiceNow that says it belongs to a ticket."""
+        """Return every record in ServiceNow that names a ticket as its own."""
         return self.control.records("task", f"correlation_id=m365:{ticket_id}")
 
 
 def of_its_own(name: str) -> dict[str, Any]:
-    """Return members of a request about a recommendation of its own: no other ticket has to be read because of it."""
+    """Return a request about a new recommendation, so that no other ticket has to be read."""
     return {"name": name, "recommendation": {"source": "user", "category": "data", "id": name}}
 
 

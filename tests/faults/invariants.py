@@ -1,4 +1,4 @@
-"""What holds after any schedule, when the faults have ended and time has passed."""
+"""What must be true after any schedule, when the faults have ended and time has passed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KINDS = {"incident": "incident", "change_request": "change"}
 
 
 def violations(there: TwoHosts) -> list[str]:
-    """Let everything recover, and return what does not hold."""
+    """Let everything recover, and return what is wrong."""
     found = list(there.surprises)
     for seconds in RECOVERY_S:
         there.pass_time(seconds)
@@ -50,7 +50,7 @@ def violations(there: TwoHosts) -> list[str]:
 
 
 def _consent(there: TwoHosts) -> Iterator[str]:
-    """The status says what is true of the consent; where the consent is gone, another one works at once."""
+    """The status is true of the consent; if the consent is gone, a new one works at once."""
     status, consent = there.status(), there.consent
     possible = {"connected"} if consent.lives else set()
     if not consent.lives:
@@ -92,7 +92,7 @@ def _tickets(there: TwoHosts) -> Iterator[str]:
 
 
 def _difference(ticket: dict[str, Any], record: dict[str, str]) -> str | None:
-    """Return where a ticket does not agree with its record."""
+    """Return the differences between a ticket and its record."""
     if ticket["delivery"]["status"] != "delivered":
         return f"its delivery is {ticket['delivery']}"
     table, state = record["sys_class_name"], record["state"]
@@ -122,7 +122,7 @@ def _counts(there: TwoHosts, tickets: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _rows(there: TwoHosts) -> Iterator[str]:
-    """No lease and no turn is left, and nothing waits."""
+    """No lease or turn is left, and nothing waits."""
     for row in _stored(there, "connections"):
         if row["RowKey"].startswith("lease:"):
             yield f"a lease is left: {row['RowKey']} until {row.get('until_at')}"
@@ -137,7 +137,7 @@ def _rows(there: TwoHosts) -> Iterator[str]:
 
 
 def _stored(there: TwoHosts, table: str) -> list[dict[str, Any]]:
-    """Return the rows of a table as they are stored."""
+    """Return the stored rows of a table."""
     certificates = there.app.world.certificates
     trusted = ssl.create_default_context(cafile=certificates.authority)
     headers = table_service_headers(certificates)
@@ -150,7 +150,7 @@ def _stored(there: TwoHosts, table: str) -> list[dict[str, Any]]:
 
 
 def _logs(there: TwoHosts) -> Iterator[str]:
-    """Faults are no surprise to the product."""
+    """The product expects faults: it logs no unexpected error."""
     for host in (there.app.host, *there.app.others):
         for line in re.findall(r"^.*unexpected_error.*$", host.process.text(), re.MULTILINE):
             yield f"{host.process.name} logged {line}"

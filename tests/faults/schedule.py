@@ -1,4 +1,4 @@
-"""What goes wrong and what people do meanwhile, drawn from a seed: the same seed gives the same schedule."""
+"""Faults and people's actions at random: the same seed gives the same schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TURNS = 6
 KEYS_PER_TURN = 3
 KEYS = TURNS * KEYS_PER_TURN
 WITHIN_S = 0.4
-"""The actions of a turn begin within this, in real time; hours pass by the shifted clocks."""
+"""The actions of a turn begin within this real time; hours pass on the shifted clocks."""
 MOST_LATE_S = 0.8
 DAY_S = 86_400.0
 
@@ -31,7 +31,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Work:
-    """An agent goes on with a record: ``which`` is a share of those there are, ``step`` chooses what is done."""
+    """An agent works on a record: ``which``, from 0 to 1, chooses the record, ``step`` the work."""
 
     which: float
     step: int
@@ -39,7 +39,7 @@ class Work:
 
 @dataclass(frozen=True)
 class RunTimer:
-    """A minute begins on a host."""
+    """A new minute begins on a host."""
 
     host: Host
 
@@ -53,7 +53,7 @@ class PassTime:
 
 @dataclass(frozen=True)
 class KillHost:
-    """A host and its worker end, and start again."""
+    """A host and its worker end and restart."""
 
     host: Host
 
@@ -67,7 +67,7 @@ class KillWorker:
 
 @dataclass(frozen=True)
 class PauseHost:
-    """A host is paused for a number of real seconds; its requests are with the servers, its time goes on."""
+    """A host is paused for some real seconds; the servers still have its requests, and its time goes on."""
 
     host: Host
     seconds: float
@@ -96,19 +96,19 @@ class Authorize:
 
 type Action = Create | Work | RunTimer | PassTime | KillHost | KillWorker | PauseHost | WrongDay | Revoke | Authorize
 type Plan = Mapping[int, Mishap]
-"""Mishaps by the number of the request that they happen to."""
+"""Mishaps by the number of their request."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Everything that is not left to chance.
+    """All that a run decides in advance.
 
     Attributes:
-        turns: What is done at about the same time, and how many seconds after the turn's beginning; the next turn
-            begins when all of it is over or has taken too long.
+        turns: Actions at about the same time, with seconds after the turn's beginning; the next turn begins when all
+            of them have ended or taken too long.
         plans: Mishaps on the way to ``storage``, ``vault`` and ``servicenow``.
         skew_s: How far the second host's clock is ahead of the first one's.
-        refresh_token: What a refresh does to the refresh token (``simulator.oauth.refresh_token_on_refresh``).
+        refresh_token: The effect of a refresh on the refresh token (``simulator.oauth.refresh_token_on_refresh``).
     """
 
     seed: int
@@ -133,15 +133,15 @@ class Schedule:
 
 _BUSY = (503, 503, 500, 502, 429)
 _IN_FRONT = (302, 401, 403, 404)
-"""What a proxy or a gateway in front of ServiceNow answers with a page of its own."""
+"""The statuses that a proxy or gateway in front of ServiceNow answers with its own page."""
 
 
 def draw(seed: int) -> Schedule:
     """Return the schedule of a seed."""
     chance = random.Random(seed)
     refresh_token = chance.choice(["same", "same", "omitted", "rotated"])
-    # Whoever loses a rotated token has lost the consent, and nobody can help it: such schedules lose no answer of
-    # ServiceNow and kill nobody.
+    # Losing a rotated token means losing the consent, unavoidably. So such schedules lose no answer of ServiceNow and
+    # kill nothing.
     careful = refresh_token == "rotated"
     turns: list[Sequence[tuple[float, Action]]] = []
     for turn in range(TURNS):
@@ -179,7 +179,7 @@ def draw(seed: int) -> Schedule:
 
 
 def _incidents(chance: random.Random, *, careful: bool) -> Sequence[Action]:
-    """Return what happens to the hosts and the consent in one turn."""
+    """Return the events for the hosts and the consent in a turn."""
     wanted: Sequence[tuple[float, Action]] = [
         (0.2, PauseHost(_host(chance), round(chance.uniform(0.2, 1.5), 2))),
         (0.1, Revoke(everything=False)),
@@ -205,7 +205,7 @@ def _host(chance: random.Random) -> Host:
 def _plan(
     chance: random.Random, kinds: Sequence[What], *, among: int, gap: float, statuses: Sequence[int] = _BUSY
 ) -> Plan:
-    """Return mishaps for the first requests, in runs: a service that stumbles does so more than once."""
+    """Return mishaps for the first requests, in groups: a failing service fails more than once."""
     plan: dict[int, Mishap] = {}
     number = 0
     while (number := number + 1 + int(chance.expovariate(1 / gap))) <= among:

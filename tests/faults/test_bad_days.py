@@ -1,4 +1,4 @@
-"""ServiceNow has a bad day: nothing is lost, nothing is doubled, and it is shown what happens."""
+"""ServiceNow has a bad day: nothing is lost, nothing is doubled, and people see what happens."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_bad_answer_to_the_write_neither_loses_nor_doubles(in_process: I
     ticket_id = creation.ticket.ticket_id
     assert creation.ticket.delivery.status is Delivery.PENDING
     assert creation.ticket.delivery.failure
-    # Whoever repeats the request meets the same ticket.
+    # Repeating the request gives the same ticket.
     assert (await in_process.create("a bad day")).ticket.ticket_id == ticket_id
     await in_process.recover()
     ticket = await in_process.ticket(ticket_id)
@@ -56,7 +56,7 @@ async def test_a_bad_answer_to_the_write_neither_loses_nor_doubles(in_process: I
 
 @pytest.mark.parametrize("kind", ["cut_off_json", "bad_gateway", "hibernating", "reset_before_commit"])
 async def test_a_bad_answer_to_the_look_up_neither_loses_nor_doubles(in_process: InProcess, kind: str) -> None:
-    """The write was carried out, its answer lost, and then the look-up fails as well."""
+    """The write was carried out, its answer was lost, and then the look-up fails too."""
     in_process.control.set_fault("reset_after_commit", method="POST", path=WRITES, remaining=1)
     ticket_id = (await in_process.create()).ticket.ticket_id
     in_process.control.set_fault(kind, method="GET", path=LOOK_UPS, remaining=4)
@@ -72,7 +72,7 @@ async def test_a_bad_answer_to_the_look_up_neither_loses_nor_doubles(in_process:
 async def test_a_record_that_is_hidden_is_not_written_a_second_time(
     in_process: InProcess, supplied: str, duplicate: str
 ) -> None:
-    """Access rules take the record from the look-up, in the parent table and in its own."""
+    """Access rules hide the record from the look-up, in the parent table and in its own."""
     properties = {"simulator.supplied_sys_id": supplied, "simulator.duplicate_sys_id": duplicate}
     in_process.control.set_properties(properties)
     in_process.control.set_fault("reset_after_commit", method="POST", path=WRITES, remaining=1)
@@ -120,7 +120,7 @@ async def test_a_write_that_is_carried_out_and_answered_401_is_not_repeated(in_p
 
 
 async def test_what_deliveries_meet_stands_on_the_connection_until_one_succeeds(in_process: InProcess) -> None:
-    """Reads pass all the while, so the synchronisation succeeds each minute."""
+    """Reads still work, so the synchronisation succeeds every minute."""
     fault = in_process.control.set_fault("redirected", method="POST", path=WRITES, remaining=None)
     await in_process.create()
     assert (await in_process.connection()).status is ConnectionStatus.UNAVAILABLE
@@ -180,7 +180,7 @@ async def test_hibernation_is_noticed_and_its_end_as_well(in_process: InProcess)
     assert connection.status is ConnectionStatus.UNAVAILABLE
     assert connection.last_error is not None
     assert "hibernat" in told(connection.last_error.failure).lower()
-    # A ticket that comes now waits without anybody asking ServiceNow.
+    # A new ticket now waits without a request to ServiceNow.
     in_process.control.clear_requests()
     assert (await in_process.create()).ticket.delivery.status is Delivery.PENDING
     assert in_process.control.requests() == []
@@ -236,7 +236,7 @@ async def test_consent_ends(in_process: InProcess) -> None:
 
 
 async def test_tokens_are_refreshed_by_the_timer_through_the_whole_consent(in_process: InProcess) -> None:
-    """Twenty-five minutes after twenty-five minutes: the token is always younger than it could be."""
+    """Calls come every twenty-five minutes, so the token never expires between them."""
     for _ in range(4):
         before = (await in_process.connection()).access_token_expires_at
         in_process.clock.advance(1500)

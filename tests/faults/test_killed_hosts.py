@@ -27,7 +27,7 @@ from tests.fixtures.whole_app import Connected, WholeApp, daemon
 from tests.memory.clock import ManualClock
 
 MOST_STEPS = 12
-"""More requests than a creation makes; the last ones are over before their step comes."""
+"""More than the requests of a creation; the last creations end before their step."""
 AT_ONCE = 6
 IN_A_ROW = 2
 TURNS = int(os.environ.get("KILLS", "1"))
@@ -35,11 +35,11 @@ TURNS = int(os.environ.get("KILLS", "1"))
 
 @dataclass
 class Gated:
-    """The app with a gate between it and both Table Storage and ServiceNow.
+    """The app, with a gate in front of both Table Storage and ServiceNow.
 
     Attributes:
-        host: The host that runs now.
-        told: What was answered to each idempotency key.
+        host: The running host.
+        told: The answer to each idempotency key.
     """
 
     app: WholeApp
@@ -49,7 +49,7 @@ class Gated:
     told: dict[str, list[str]] = field(default_factory=dict)
 
     def send(self, key: str) -> bool:
-        """Ask for a ticket under a key; whether there was an answer."""
+        """Ask for a ticket under a key; return whether an answer came."""
         told = self.told.setdefault(key, [])
         program = self.app.program(daemon().token, self.host)
         try:
@@ -67,16 +67,16 @@ class Gated:
         return True
 
     def kill_host(self) -> None:
-        """End the host and its worker with SIGKILL, and start another one on the same storage."""
+        """End the host and its worker with SIGKILL, and start a new host on the same storage."""
         self.app.world.processes.kill(self.host.process)
         self.host = self.app.another_host()
 
     def kill_worker(self) -> None:
-        """End the worker alone with SIGKILL; the host starts another one."""
+        """End only the worker with SIGKILL; the host starts a new one."""
         self.host.process.popen.send_signal(signal.SIGUSR1)
 
     async def recover(self) -> None:
-        """Let the timer run when every lease is over, on an instance whose clock is ahead."""
+        """Run the timer after every lease has expired, on an instance whose clock is ahead."""
         settings = Settings.from_environment(
             {
                 "PUBLIC_BASE_URL": self.app.host.public_url,
@@ -93,7 +93,7 @@ class Gated:
         await instance.aclose()
 
     def check(self) -> None:
-        """Every key has come to one ticket, every ticket to one record, and there is nothing else."""
+        """Check that every key has one ticket, every ticket one record, and that nothing else exists."""
         asyncio.run(self.recover())
         program = self.app.program(daemon().token, self.host)
         listed = program.ask("GET", f"/api/tickets?limit=200&connection={self.connected.connection_id}").json()[
@@ -138,8 +138,8 @@ def identity(managed_identity: ManagedIdentityEndpoint, monkeypatch: pytest.Monk
 
 
 def test_a_host_killed_at_each_step_of_a_creation(gated: Gated) -> None:
-    """One creation after another comes to a stop, each a step further on; then the host with all of them is killed."""
-    # What a first creation looks up and later ones remember is not to be counted.
+    """Each creation stops one step later than the one before; then the host is killed with all of them."""
+    # Do not count the look-ups of the first creation, which later ones remember.
     assert gated.send("killed at no step")
     stopped = []
     with ThreadPoolExecutor(MOST_STEPS) as threads:
@@ -152,7 +152,7 @@ def test_a_host_killed_at_each_step_of_a_creation(gated: Gated) -> None:
                 break
             stopped.append((gated.gate.passed[step - 1], sent))
         gated.kill_host()
-    # The reservation is written while the connection is read: which of them comes first is left to chance.
+    # The reservation is written while the connection is read; either may come first.
     written = [path.rpartition("/")[2] for path, _ in stopped if path.startswith("POST")]
     assert written[-3:] == ["$batch", "incident", "$batch"], stopped
     assert not any(sent.result() for _, sent in stopped)

@@ -1,4 +1,4 @@
-"""Table Storage carries a request out and its answer is lost, or refuses it, at each step of a creation."""
+"""At each step of a creation, Table Storage carries out a request but its answer is lost, or refuses it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.faults.gate import Gate, Mishap, What, serving
 from tests.faults.in_process import CONNECTION_ID, InProcess, of_its_own
 
 STEPS = 12
-"""More than a creation has; a step that does not come is no fault."""
+"""More steps than a creation has; extra ones have no effect."""
 
 
 @pytest.fixture
 def gated_tables(gate: Gate, storage_account: StorageAccount, certificates: Certificates) -> Iterator[str]:
-    """The address of this test's tables behind the gate."""
+    """The address of this test's tables, through the gate."""
     upstream = storage_account.tables_url.removesuffix(f"/{storage_account.name}")
     with serving(gate.in_front_of(upstream, authority=str(certificates.authority)), certificates) as url:
         yield f"{url}/{storage_account.name}"
@@ -46,9 +46,9 @@ async def test_one_mishap_at_any_step_is_noticed_by_nobody(gated: InProcess, gat
         met.append(gate.met == 1)
         assert created.ticket.delivery.status is Delivery.DELIVERED, gate.passed
         assert not created.replayed
-    assert gated.clock() == waited, "nobody waited for a twin that was not there"
+    assert gated.clock() == waited, "no request waited for a twin that did not exist"
     assert met[:4] == [True] * 4, "a creation has at least four requests to tables"
-    assert met[-1] is False, "every step was met"
+    assert met[-1] is False, "every step had its mishap"
 
 
 @pytest.mark.parametrize("what", ["lose", "refuse"])
@@ -71,7 +71,7 @@ async def test_an_answer_lost_at_any_step_neither_loses_nor_doubles(gated: InPro
         assert (await gated.ticket(ticket_id)).delivery.status is Delivery.DELIVERED
         assert len(gated.records(ticket_id)) == 1
     assert met[:4] == [True] * 4, "a creation has at least four requests to tables"
-    assert met[-1] is False, "every step was met"
+    assert met[-1] is False, "every step had its mishap"
     tickets = await gated.app.tickets.list_tickets([CONNECTION_ID], TicketFilter(), limit=50)
     assert len(tickets) == STEPS
     summary = await gated.app.tickets.get_summary(CONNECTION_ID)

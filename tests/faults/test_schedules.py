@@ -1,4 +1,4 @@
-"""Faults by the dice: whatever happens to two hosts, nothing is lost, nothing is doubled, everything shown is true.
+"""Random faults: whatever happens to two hosts, nothing is lost, nothing is doubled, and all that is shown is true.
 
 ``make faults`` runs new schedules for some minutes; ``make faults SEED=…`` repeats one.
 """
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("calm")
 
 
 def seeds() -> Iterator[int]:
-    """The one that is asked for, or new ones for a number of minutes, or always the same one."""
+    """The requested seed, or new ones for some minutes, or by default always the same one."""
     if seed := os.environ.get("SEED"):
         yield int(seed)
     elif minutes := os.environ.get("MINUTES"):

@@ -1,4 +1,4 @@
-"""Two hosts of one app, everything they talk to behind gates, and a schedule that happens to them."""
+"""Two hosts of one app, with gates in front of all their servers, and a schedule that they go through."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from tests.fixtures.whole_app import PASSWORD, Connected, WholeApp, daemon
 AGENT = "agent.smith"
 HOUR_S = 3600.0
 RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, HOUR_S)
-"""After these numbers of seconds, one after another, the timers run undisturbed: a night is among them."""
+"""At the end, the timers run undisturbed after each of these waits in seconds; one of them is a night."""
 TURN_TAKES_S = 3.0
-"""What is not over then goes on beside the next turn."""
+"""After this time the next turn begins, even if something is still running."""
 _IDLE_WITHIN_S = 5.0
 _POLL_S = 0.005
 
@@ -59,16 +59,16 @@ _CHANGE_STEPS: Mapping[str, Mapping[str, str]] = {
     "-5": {"state": "-4", "assignment_group": "Change Management"},
     "-4": {"state": "4"},
 }
-"""What is done to a change next, by its state."""
+"""The next step of a change, by its state."""
 
 
 @dataclass
 class Consent:
-    """What is known of the consent.
+    """The test's knowledge of the consent.
 
     Attributes:
         lives: It has not been revoked since the last authorization that is known to have succeeded.
-        may_live: Somebody has tried to authorize since it was revoked; whether that was kept is not known.
+        may_live: Somebody has tried to authorize since it was revoked, with an unknown result.
     """
 
     lives: bool = True
@@ -80,9 +80,9 @@ class TwoHosts:
     """See the module's description.
 
     Attributes:
-        ahead_s: How far the clock of each host is ahead of the machine's.
-        told: The ids that were answered to each key.
-        surprises: Answers that no fault excuses.
+        ahead_s: How far each host's clock is ahead of the machine's.
+        told: The ids in the answers to each key.
+        surprises: Answers that no fault explains.
     """
 
     app: WholeApp
@@ -102,7 +102,7 @@ class TwoHosts:
     # The storm
 
     def suffer(self) -> Mapping[str, str]:
-        """Let the schedule happen, and everything it began come to an end; returns how many requests had mishaps."""
+        """Run the schedule and wait until everything has ended; return the number of requests with mishaps."""
         for service, gate in self.gates.items():
             gate.begin(self.schedule.plans[service])
         done: list[Future[None]] = []
@@ -148,7 +148,7 @@ class TwoHosts:
                 self.authorize(host)
 
     def create(self, host: Host, key: int) -> int | None:
-        """Ask for a ticket under a key; returns the status, None without an answer."""
+        """Ask for a ticket under a key; return the status, or None without an answer."""
         body = self.connected.ticket(
             name=self.name_of(key), kind="change" if key % 4 == 3 else "incident", description=f"Ticket {key}."
         )
@@ -166,11 +166,11 @@ class TwoHosts:
         return answer.status_code
 
     def name_of(self, key: int) -> str:
-        """The name of the ticket of a key."""
+        """The name of a key's ticket."""
         return f"Schedule {self.schedule.seed}, key {key}"
 
     def records(self) -> list[dict[str, str]]:
-        """Return every record that the connection has made in ServiceNow."""
+        """Return every record that the connection has created in ServiceNow."""
         made = self.app.control.records("task", f"sys_created_by={self.connected.user_name}", limit=1000)
         return sorted(made, key=lambda record: record["number"])
 
@@ -220,10 +220,10 @@ class TwoHosts:
         try:
             self.app.timer_outcome(self.hosts[host], within_s=TURN_TAKES_S)
         except (httpx.HTTPError, SandboxError):
-            return  # the host was killed meanwhile, or takes its time
+            return  # the host was killed, or is slow
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass for everybody, when no request is under way: none takes hours."""
+        """Let time pass on all clocks while no request is running: none takes hours."""
         self._wait_until_idle()
         self.app.control.advance_clock(seconds)
         with self._clocks:
@@ -249,7 +249,7 @@ class TwoHosts:
     # Consent
 
     def authorize(self, host: Host) -> bool:
-        """Authorize the connection again; whether that succeeded."""
+        """Authorize the connection again; return whether that succeeded."""
         with self._consenting:
             self.consent.may_live = True
             try:
@@ -280,12 +280,12 @@ class TwoHosts:
     # Afterwards
 
     def run_timers(self) -> None:
-        """Run the timer on both hosts and wait for both ends."""
+        """Run the timer on both hosts and wait for both runs."""
         with ThreadPoolExecutor(len(self.hosts)) as threads:
             list(threads.map(self.app.run_timer, self.hosts))
 
     def ask(self, path: str) -> dict[str, Any]:
-        """Return what the API answers to a program."""
+        """Return the API's answer to a program."""
         program = self.app.program(daemon().token, self.hosts[1])
         answer = program.ask("GET", path).raise_for_status()
         program.close()
@@ -295,7 +295,7 @@ class TwoHosts:
 
 @contextmanager
 def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedule) -> Iterator[TwoHosts]:
-    """Start two hosts on storage and a vault of their own, connected to ServiceNow, and end them after the block."""
+    """Start two hosts with their own storage and vault, connected to ServiceNow; end them after the block."""
     authority = str(world.certificates.authority)
     storage = f"https://127.0.0.1:{world.azurite.ports['Table']}"
     gates = {service: Gate() for service in schedule.plans}
@@ -315,5 +315,5 @@ def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedu
 
 
 def _is_for_programs(path: str) -> bool:
-    """Whether it is the connector that asks for a path of ServiceNow, and not a person's browser."""
+    """Whether the connector, not a person's browser, requests this path of ServiceNow."""
     return path.startswith("/api/") or path in {"/oauth_token.do", "/oauth_revoke_token.do", "/oauth_revoke.do"}

@@ -1,4 +1,4 @@
-"""What a test does when a tool is not there."""
+"""What a test does when a tool is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test; in CI, where every tool has to be there, fail it."""
+    """Skip the test; in CI, which must have every tool, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,8 +1,8 @@
-"""The Bicep compiler, and what it makes of the templates.
+"""The Bicep compiler, and its output for the templates.
 
-It is the program that the variable ``BICEP`` names, else ``bicep`` on PATH, else the one of ``az bicep install``. The
-Microsoft Graph extension comes from Microsoft's registry, as ``infra/bicepconfig.json`` says, or from a file beside the
-compiler where there is no way to that registry.
+It is the program in the variable ``BICEP``, or else ``bicep`` on PATH, or else that of ``az bicep install``. The
+Microsoft Graph extension comes from Microsoft's registry, as ``infra/bicepconfig.json`` says; without access to that
+registry, it comes from a file beside the compiler.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A Bicep compiler, and where an offline Graph extension lies, if there is one."""
+    """A Bicep compiler, and the path of an offline Graph extension, if there is one."""
 
     program: Path
     offline_extension: Path | None
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one command; the exit status is left to the caller, because warnings do not change it."""
-        # Not every machine has ICU, and nothing here depends on a culture. What runs for seconds gains nothing from
-        # being measured and optimised.
+        """Run a command; the caller checks its output, because warnings do not change the exit status."""
+        # Not every machine has ICU, and nothing here depends on a culture. A run of a few seconds gains nothing from
+        # profiling and optimisation.
         environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_TieredPGO": "0"}
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False, env=environment)
 
@@ -57,7 +57,7 @@ class Compiler:
         return found.group()
 
     def copy_of_templates(self, place: Path) -> Path:
-        """Copy the templates and parameter files to where the compiler may write; returns the copy's ``infra``."""
+        """Copy the templates and parameter files to a writable place; return the copy's ``infra``."""
         templates = shutil.copytree(TEMPLATES, place / "infra")
         parameters = shutil.copytree(PARAMETERS, place / PARAMETERS.relative_to(REPOSITORY))
         configuration: Json = json.loads((templates / "bicepconfig.json").read_text())
@@ -71,7 +71,7 @@ class Compiler:
         return templates
 
     def diagnostics(self, pattern: Path) -> list[str]:
-        """Return everything that the compiler and its linter have to say about the files that match."""
+        """Return all messages of the compiler and its linter about the matching files."""
         command = "build-params" if pattern.suffix == ".bicepparam" else "lint"
         outcome = self.run(command, "--pattern", pattern, "--diagnostics-format", "sarif")
         reports = _documents(outcome.stdout + outcome.stderr)
@@ -79,7 +79,7 @@ class Compiler:
         return [_sentence(result) for report in reports for run in report["runs"] for result in run["results"]]
 
     def snapshot(self, parameters: Path, *, deployment_name: str = "main") -> Json:
-        """Return every resource and output that a parameter file would deploy, modules and conditions expanded."""
+        """Return all resources and outputs that a parameter file deploys, with modules and conditions expanded."""
         outcome = self.run(
             *("snapshot", parameters, "--mode", "overwrite", "--deployment-name", deployment_name),
             *("--subscription-id", SUBSCRIPTION_ID, "--tenant-id", TENANT_ID),
@@ -91,7 +91,7 @@ class Compiler:
 
 
 def find_compiler() -> Compiler | None:
-    """Return the compiler, or None where there is none."""
+    """Return the compiler, or None."""
     # "az bicep" runs this program, and passes on only a few of its commands.
     of_azure_cli = Path(os.environ.get("AZURE_CONFIG_DIR", Path.home() / ".azure")) / "bin" / "bicep"
     for program in (os.environ.get("BICEP", ""), "bicep", str(of_azure_cli)):
@@ -103,9 +103,9 @@ def find_compiler() -> Compiler | None:
 
 
 def expanded_templates(compiler: Compiler) -> Path:
-    """Return a folder with ``main.json``, the compiled template, and ``<parameter file>.json``, each one's snapshot.
+    """Return a folder with the compiled template, ``main.json``, and each snapshot, ``<parameter file>.json``.
 
-    It is made once for a state of the templates: tests in several processes, and the checkov run, share it.
+    It is made once for each state of the templates; tests in several processes and the checkov run share it.
     """
     digest = hashlib.sha256(str(compiler.program).encode())
     for source in sorted([*TEMPLATES.rglob("*.*"), *PARAMETERS.glob("*"), Path(__file__)]):
@@ -135,7 +135,7 @@ def _expand(compiler: Compiler, place: Path) -> Path:
 
 
 def _documents(text: str) -> list[Json]:
-    """Read JSON documents that follow one another: the compiler writes one report for each file."""
+    """Read consecutive JSON documents: the compiler writes a report for each file."""
     decoder = json.JSONDecoder()
     documents: list[Json] = []
     rest = text.strip()

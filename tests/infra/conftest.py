@@ -1,4 +1,4 @@
-"""What the tests of the infrastructure share: the compiler and the expanded templates."""
+"""Fixtures for the tests of the infrastructure: the compiler and the expanded templates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.infra.expansion import Expansion, expansion
 
 @pytest.fixture(scope="session")
 def compiler() -> Compiler:
-    """The Bicep compiler; without one the test is skipped, in CI it fails."""
+    """The Bicep compiler; without one the test is skipped, or fails in CI."""
     found = find_compiler()
     if found is None:
         unavailable("no Bicep compiler: set BICEP to one, install bicep, or run az bicep install")
@@ -36,7 +36,7 @@ def template(expanded: Path) -> Json:
 
 @pytest.fixture(params=MODES)
 def deployed(request: pytest.FixtureRequest, expanded: Path) -> Expansion:
-    """What each network mode deploys, one after the other."""
+    """What each network mode deploys, one mode after another."""
     return _read(expanded, request.param)
 
 
@@ -60,7 +60,7 @@ def private(expanded: Path) -> Expansion:
 
 @pytest.fixture
 def every_choice(expanded: Path) -> Expansion:
-    """What a deployment with no parameter left at its default deploys."""
+    """What a deployment without any default parameters deploys."""
     return _read(expanded, "every-choice")
 
 

@@ -1,4 +1,4 @@
-"""An expanded snapshot, as policy tests want to read it."""
+"""An expanded snapshot, in a form for policy tests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _GROUP: Final = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROU
 class Expansion:
     """What one parameter file deploys.
 
-    What only Azure knows while it deploys appears as ``<resource.property>``, and resource ids lack their subscription
-    and resource group.
+    Values that only Azure knows during the deployment appear as ``<resource.property>``, and resource ids lack their
+    subscription and resource group.
     """
 
     resources: tuple[Json, ...]
@@ -30,13 +30,13 @@ class Expansion:
         return [each for each in self.resources if each["type"].partition("@")[0] == resource_type]
 
     def one(self, resource_type: str, name: str = "") -> Json:
-        """Return the only resource of a type, or the only one whose name has this in it."""
+        """Return the only resource of a type, or the only one whose name contains this."""
         found = [each for each in self.all(resource_type) if name in str(each.get("name", ""))]
         assert len(found) == 1, f"{len(found)} resources of type {resource_type} with {name!r} in the name"
         return found[0]
 
     def names(self) -> set[tuple[str, str]]:
-        """Return type and name of every resource that has a readable one, the deployment's suffix replaced by ``*``."""
+        """Return the type and name of every resource with a readable name, with ``*`` for the deployment's suffix."""
         return {
             (each["type"], each["name"].replace(self.suffix, "*"))
             for each in self.resources
@@ -47,7 +47,7 @@ class Expansion:
 
 
 def expansion(snapshot: Json) -> Expansion:
-    """Read a snapshot. A warning in it means that something was not expanded, so it is refused."""
+    """Read a snapshot. Refuse one with a warning, because then something was not expanded."""
     assert snapshot["diagnostics"] == [], snapshot["diagnostics"]
     resources = tuple(_readable(each) for each in snapshot["predictedResources"])
     vault = next(each for each in resources if each["type"] == "Microsoft.KeyVault/vaults")
@@ -67,7 +67,7 @@ def _readable(value: Any) -> Any:
 
 
 class _Expression:
-    """What is left of a template expression after the expansion: text around values that only Azure knows."""
+    """The rest of a template expression after the expansion: text around values that only Azure knows."""
 
     def __init__(self, text: str) -> None:
         self.tokens = [found.groups() for found in _TOKEN.finditer(text)]

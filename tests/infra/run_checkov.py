@@ -1,8 +1,8 @@
 """Run checkov over everything that each network mode deploys: ``python -m tests.infra.run_checkov``.
 
-checkov's own Bicep parser knows neither typed parameters nor modules and passes what it cannot read, so it is given the
+checkov's own Bicep parser knows neither typed parameters nor modules, and passes what it cannot read. So it gets the
 expanded snapshot as a template. A failed check needs a reason in ``checkov/accepted.toml``, and a reason needs a failed
-check. checkov lives in an environment of its own, ``.sandbox/checkov``, made again when its requirements change.
+check. checkov has its own environment, ``.sandbox/checkov``, which is recreated when its requirements change.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Report(NamedTuple):
 
 
 def main() -> int:
-    """Check every mode, print what is wrong, and return the exit status."""
+    """Check every mode, print all faults, and return the exit status."""
     compiler = find_compiler()
     if compiler is None:
         print("checkov: skipped, no Bicep compiler: set BICEP to one, install bicep, or run az bicep install")
@@ -69,12 +69,12 @@ def main() -> int:
 
 
 def azure_resources(snapshot: Json) -> list[Json]:
-    """Return the resources of a snapshot that checkov can know: those of Azure, not those of Microsoft Graph."""
+    """Return the resources of a snapshot that checkov knows: those of Azure, not those of Microsoft Graph."""
     return [each for each in snapshot["predictedResources"] if not each["type"].startswith("Microsoft.Graph/")]
 
 
 def check(program: Path, modes: Mapping[str, Sequence[Json]]) -> Report:
-    """Run checkov over the resources of each mode. Raises SystemExit when it gives no report."""
+    """Run checkov over the resources of each mode. Raises SystemExit if it gives no report."""
     with tempfile.TemporaryDirectory() as folder:
         for mode, resources in modes.items():
             template = {"$schema": TEMPLATE_SCHEMA, "contentVersion": "1.0.0.0", "resources": resources}
@@ -105,7 +105,7 @@ def resource_type(resource: str) -> str:
 
 
 def accepted_findings(document: Json) -> set[Finding]:
-    """Read the accepted findings. Raises SystemExit when one lacks a reason."""
+    """Read the accepted findings. Raises SystemExit if one lacks a reason."""
     for entry in document["accepted"]:
         if len(entry["reason"].split()) < 5 or not set(entry["modes"]) <= set(MODES):
             raise SystemExit(f"accepted.toml: {entry['check']} on {entry['type']} needs a reason and modes of {MODES}")
@@ -113,7 +113,7 @@ def accepted_findings(document: Json) -> set[Finding]:
 
 
 def disagreements(findings: dict[Finding, str], accepted: set[Finding]) -> list[str]:
-    """Return what fails without a reason, and reasons for what does not fail."""
+    """Return the failures without a reason, and the reasons without a failure."""
     failed = [
         f"{each.check} fails on {each.resource_type} in {each.mode}: {findings[each]}"
         for each in sorted(findings.keys() - accepted)
@@ -126,7 +126,7 @@ def disagreements(findings: dict[Finding, str], accepted: set[Finding]) -> list[
 
 
 def installed_checkov() -> Path:
-    """Return checkov's program, installed exactly as its requirements say."""
+    """Return the path of checkov, installed exactly as its requirements say."""
     stamp = ENVIRONMENT / ".installed"
     digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     program = ENVIRONMENT / "bin" / "checkov"

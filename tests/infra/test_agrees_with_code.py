@@ -1,4 +1,4 @@
-"""What Azure gets and what the code expects are the same."""
+"""The deployment and the code agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.infra.compiler import REPOSITORY
 from tests.infra.expansion import Expansion
 
 SET_BY_AZURE = {"WEBSITE_AUTH_ENABLED"}
-"""What the code reads and App Service itself sets."""
+"""Variables that the code reads and App Service itself sets."""
 READ_BY_THE_PLATFORM = {
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
@@ -31,7 +31,7 @@ ONLY_ON_A_LAPTOP = {
     "IDENTITY_HEADER",
     "SSL_CERT_FILE",
 }
-"""What Azure provides by other means and the sandbox by these."""
+"""Settings of the sandbox only; Azure provides the same by other means."""
 FORBIDDEN_ON_FLEX = re.compile(
     "FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION|WORKER_PROCESS_COUNT).*"
     "|WEBSITE_(RUN_FROM_PACKAGE|CONTENT|VNET_ROUTE_ALL|DNS_SERVER|MAX_DYNAMIC|TIME_ZONE|NODE).*"
@@ -117,7 +117,7 @@ class TestSettings:
         }
 
     def test_defaults_are_those_of_the_code(self, deployed: Expansion) -> None:
-        """The code can read what Azure hands it, and reads what it would have taken by itself."""
+        """The code can read Azure's settings, and reads the same values as its own defaults."""
         settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
         known = {name: value for name, value in settings.items() if name in SETTING_NAMES and "<" not in value}
         addresses = {
@@ -139,7 +139,7 @@ class TestTables:
 
 class TestSignIn:
     def test_the_anonymous_routes_are_those_that_the_code_knows(self, deployed: Expansion) -> None:
-        """A route that the platform lets through and the code takes for guarded, or the reverse, would be a hole."""
+        """If the platform let a route through that the code takes for guarded, or the reverse, it would be a hole."""
         authentication = deployed.one("Microsoft.Web/sites/config", "authsettingsV2")["properties"]
         anonymous = {f"/{operation.path}" for operation in operations() if operation.roles is None}
         assert set(authentication["globalValidation"]["excludedPaths"]) == anonymous

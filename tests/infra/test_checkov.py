@@ -1,4 +1,4 @@
-"""The rules by which checkov's findings are judged; ``make check`` runs checkov itself."""
+"""The rules for checkov's findings; ``make check`` runs checkov itself."""
 
 from __future__ import annotations
 

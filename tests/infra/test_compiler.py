@@ -1,4 +1,4 @@
-"""How the compiler is found, and that nothing passes for want of one."""
+"""How the compiler is found, and that no check passes without one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.infra.compiler import OFFLINE_EXTENSION, find_compiler
 
 
 def program(place: Path) -> Path:
-    """Put an executable file there."""
+    """Write an executable file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("#!/bin/sh\n")
     place.chmod(0o755)

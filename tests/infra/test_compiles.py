@@ -1,4 +1,4 @@
-"""The templates compile, and neither the compiler nor its linter has anything to say about them."""
+"""The templates compile without messages from the compiler or its linter."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_mistake_is_a_diagnostic(
 
 
 def test_newest_api_versions(compiler: Compiler, copied: Path) -> None:
-    """The newest that the pinned compiler knows; a newer compiler knows newer ones, which is no mistake of ours."""
+    """They are the newest that the pinned compiler knows; a newer compiler may know newer ones."""
     pinned = PINNED_VERSION.search((REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
     assert pinned
     if compiler.version() != pinned[1]:

@@ -1,4 +1,4 @@
-"""The page says what the templates do."""
+"""The deployment page agrees with the templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def section(title: str) -> str:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Return the cells of a table's rows by the first one."""
+    """Return the cells of a table's rows, by their first cell."""
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {cells[0].strip("`"): [cell.strip("` ") for cell in cells[1:]] for cells in lines[2:]}
 
@@ -83,7 +83,7 @@ def test_every_variable_is_set_before_it_is_used() -> None:
 
 
 def code_of(page: str) -> list[str]:
-    """Return the page's commands, in its order: whole blocks, and those inside a line."""
+    """Return the page's commands in order: whole blocks, and those inside a line."""
     return ["".join(groups) for groups in re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", page, re.DOTALL)]
 
 

@@ -1,4 +1,4 @@
-"""Who reaches what over the network, in each mode."""
+"""Network access, in each mode."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def subnet(mode: Expansion, name: str) -> Json:
 
 
 def rules(mode: Expansion, group: str) -> list[tuple[str, str, str, str, str]]:
-    """Direction, access, protocol, destination and port of each rule, in the order in which they are tried."""
+    """Direction, access, protocol, destination and port of each rule, in the order of their priority."""
     found = mode.one("Microsoft.Network/networkSecurityGroups", group)["properties"]["securityRules"]
     contents = sorted((each["properties"] for each in found), key=lambda each: each["priority"])
     return [
@@ -110,7 +110,7 @@ class TestNetwork:
             assert isinstance(part, ipaddress.IPv4Network)
             assert isinstance(whole, ipaddress.IPv4Network)
             assert part.subnet_of(whole)
-            # Flex Consumption wants a /27 or larger.
+            # Flex Consumption needs a /27 or larger.
             assert part.prefixlen <= 27
 
     def test_only_https_leaves_and_nothing_comes_in(self, network: Expansion) -> None:
@@ -130,7 +130,7 @@ class TestNetwork:
         endpoints = subnet(network, "private-endpoints")
         group = network.one("Microsoft.Network/networkSecurityGroups", "-private-endpoints")
         assert endpoints["networkSecurityGroup"] == {"id": group["id"]}
-        # Without this the rules would not apply to private endpoints at all.
+        # Without this, the rules would not apply to private endpoints.
         assert endpoints["privateEndpointNetworkPolicies"] == "Enabled"
 
     def test_the_address_is_shown_to_administrators(self, network: Expansion) -> None:

@@ -1,4 +1,4 @@
-"""Alerts and the workbook: what they ask, when they speak up, and that the code logs what they read."""
+"""Alerts and the workbook: their queries and thresholds, and that the code logs what they read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ QUERIES: Final = {
 }
 MODULES: Final = REPOSITORY / ".sandbox" / "node_modules"
 FREQUENCIES: Final = {"PT5M": 5, "PT15M": 15, "PT30M": 30, "PT1H": 60, "PT6H": 360, "P1D": 1440}
-"""Minutes of each duration in use; Azure takes these and few others for a query rule."""
+"""Minutes of each duration in use; Azure accepts only a few for a query rule."""
 
-# Name: severity, column, aggregation, operator, threshold, how often, over how long, one alert for each connection.
+# Name: severity, column, aggregation, operator, threshold, frequency, window, one alert for each connection.
 RULES: Final = {
     "consent-ending": (2, "days_left", "Minimum", "LessThan", 14, "PT1H", "PT6H", True),
     "authorization-required": (1, "runs", "Total", "GreaterThan", 0, "PT5M", "PT15M", True),
@@ -45,7 +45,7 @@ RULES: Final = {
 
 
 def compile_queries(queries: dict[str, str]) -> dict[str, Json]:
-    """Compile queries with Microsoft's language service; skipped where it is not installed, except in CI."""
+    """Compile queries with Microsoft's language service; without it the test is skipped, or fails in CI."""
     node = shutil.which("node")
     if node is None or not (MODULES / "@kusto" / "language-service-next").is_dir():
         unavailable("no Kusto language service: run make setup")
@@ -162,7 +162,7 @@ class TestAlerts:
         receivers = group["properties"]["emailReceivers"]
         addresses = ["operations@contoso.com", "security@contoso.com"]
         assert [each["emailAddress"] for each in receivers] == addresses
-        # Azure takes at most twelve characters.
+        # Azure allows at most twelve characters.
         assert len(group["properties"]["groupShortName"]) <= 12
         for rule in self.rules(fixed_egress).values():
             assert rule["actions"]["actionGroups"] == [group["id"]]
@@ -191,19 +191,19 @@ class TestWorkbook:
 
 
 def events_of(query: str) -> set[str]:
-    """Return the names of the events that a query reads."""
+    """Return the event names in a query."""
     conditions = [line for line in query.splitlines() if re.match(r"\| where (tostring\(entry\.event\)|event) ", line)]
     return {event for line in conditions for event in re.findall(r'"(\w+)"', line.partition(" and ")[0])}
 
 
 def workbook_content(workbook: Json) -> Json:
-    """Read the workbook's own document."""
+    """Read the workbook's document."""
     content: Json = json.loads(workbook["serializedData"])
     return content
 
 
 class TestCode:
-    """What the queries read is what the code logs."""
+    """The queries read what the code logs."""
 
     def test_every_event_and_field_is_logged(self) -> None:
         logged = logged_events()
@@ -228,7 +228,7 @@ class TestCode:
         assert 'name =~ "maintain"' in QUERIES["alerts/maintenance-stopped.kql"]
 
     def test_no_log_line_is_sampled_away(self) -> None:
-        """A line that is dropped is an alert that is not raised."""
+        """A dropped line would be a missing alert."""
         sampling = json.loads((REPOSITORY / "host.json").read_text())["logging"]["applicationInsights"][
             "samplingSettings"
         ]
@@ -236,11 +236,11 @@ class TestCode:
 
 
 COUNTS: Final = {"sync_": SyncCounts, "delivery_": DeliveryCounts}
-"""Dataclasses that are logged with one field for each of theirs, under a prefix."""
+"""Dataclasses whose fields are logged one by one, with a prefix."""
 
 
 def logged_events() -> dict[str, set[str]]:
-    """Return the fields with which the code can log each event: those of its call, and those of a context around it."""
+    """Return the fields that the code can log with each event: those of the call, and those of its context."""
     calls: dict[str, list[tuple[ast.Module, ast.Call]]] = defaultdict(list)
     for path in (REPOSITORY / "shared").rglob("*.py"):
         tree = ast.parse(path.read_text())
@@ -251,7 +251,7 @@ def logged_events() -> dict[str, set[str]]:
     events: dict[str, set[str]] = defaultdict(set)
     for tree, call in calls["log_event"] + calls["log_bug"]:
         event = call.args[0]
-        # A name chosen at run time is one of the texts of its module.
+        # A name that is chosen at run time is one of the texts in its module.
         names = [event] if isinstance(event, ast.Constant) else ast.walk(tree)
         for node in names:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,4 +1,4 @@
-"""The script makes the same app registration as the deployment; it is run here against a stand-in for the Azure CLI."""
+"""The script makes the same app registration as the deployment; here it runs with a stand-in for the Azure CLI."""
 
 from __future__ import annotations
 

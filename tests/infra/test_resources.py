@@ -1,4 +1,4 @@
-"""Every resource of each network mode, and how each of them is set."""
+"""Every resource of each network mode, and its settings."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_private_mode_adds_endpoints(private: Expansion) -> None:
 
 
 def test_every_resource_is_counted(deployed: Expansion) -> None:
-    """What ``names`` leaves out: four role assignments, one workbook, the app registration's parts."""
+    """The resources that ``names`` omits: four role assignments, one workbook, the app registration's parts."""
     unnamed = [each for each in deployed.resources if each["type"].startswith(("Microsoft.Graph/", "Microsoft.Auth"))]
     assert len(deployed.resources) == len(deployed.names()) + len(unnamed) + 1
     assert len(deployed.all("Microsoft.Authorization/roleAssignments")) == 4
@@ -270,7 +270,7 @@ class TestRoles:
         "list_properties_of_secret_versions": "readMetadata",
         "recover_deleted_secret": "recover",
     }
-    """What the vault asks for, by the method of its client."""
+    """The vault's permissions, by the method of its client."""
 
     def test_the_narrow_role_has_what_the_code_does_and_nothing_else(self) -> None:
         source = (REPOSITORY / "shared" / "storage" / "secrets.py").read_text()
@@ -304,7 +304,7 @@ class TestRoles:
 
 class TestDeployingAgain:
     def test_gives_the_same_resources(self, compiler: Compiler, expanded: Path, tmp_path: Path) -> None:
-        """Under another deployment name, nothing is named or set otherwise."""
+        """Another deployment name changes no names or settings."""
         compiler.copy_of_templates(tmp_path)
         parameters = tmp_path / PARAMETERS.relative_to(REPOSITORY) / "public.bicepparam"
         again = expansion(compiler.snapshot(parameters, deployment_name="another"))
@@ -321,7 +321,7 @@ class TestDeployingAgain:
         assert modes == ["default", "recover"]
 
     def test_another_suffix_gives_other_names(self, fixed_egress: Expansion, every_choice: Expansion) -> None:
-        """Names that stay taken after a deletion, or are unique in the whole of Azure or in the tenant."""
+        """Names that stay taken after a deletion, or that are unique in all of Azure or in the tenant."""
         for kind in ("KeyVault/vaults", "Storage/storageAccounts", "Web/sites", "OperationalInsights/workspaces"):
             names = [
                 {each["name"] for each in which.all(f"Microsoft.{kind}")} for which in (fixed_egress, every_choice)
@@ -330,7 +330,7 @@ class TestDeployingAgain:
 
 
 class TestOrder:
-    """Names computed from parameters let Azure preview everything; what must exist first is then said expressly."""
+    """Names computed from parameters let Azure preview everything; explicit dependencies then set the order."""
 
     NEEDED: ClassVar = {
         "roles": {"identity", "hostStorage", "mappingStorage", "keyVault", "monitoring"},

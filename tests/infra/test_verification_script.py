@@ -1,4 +1,4 @@
-"""After a publish one script says that the app runs, or what to do; a stand-in for the Azure CLI answers it here."""
+"""After a publish, a script says that the app runs, or what to do; here a stand-in for the Azure CLI answers it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Azure:
         return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, env=environment)
 
     def asked(self, question: str) -> list[list[str]]:
-        """What was asked so, word by word."""
+        """Return the words of each command that asked this question."""
         state: dict[str, Any] = json.loads((self.place / "azure.json").read_text())
         return [words for each, words in state["asked"] if each == question]
 

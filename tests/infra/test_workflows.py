@@ -1,4 +1,4 @@
-"""The workflows: nothing stored, nothing that moves, no more rights than needed."""
+"""The workflows: no stored secrets, no versions that move, no more rights than needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES: Final = sorted(path.name for path in FOLDER.iterdir())
 
 
 def read(name: str) -> Json:
-    """Read a workflow; YAML takes the key ``on`` for a truth value."""
+    """Read a workflow; YAML reads the key ``on`` as true."""
     content = yaml.safe_load((FOLDER / name).read_text())
     return {"on" if key is True else key: value for key, value in content.items()}
 
@@ -41,7 +41,7 @@ class TestEvery:
         assert "publish-profile" not in text
 
     def test_nothing_that_somebody_else_can_write_stands_in_a_command(self, name: str) -> None:
-        """An expression in ``run`` is pasted in before the shell reads it; a variable is not."""
+        """An expression in ``run`` is inserted before the shell reads it; a variable is not."""
         for job in read(name)["jobs"].values():
             for step in job["steps"]:
                 assert "${{" not in step.get("run", ""), step
@@ -62,7 +62,7 @@ class TestEvery:
         assert all(job["permissions"] for job in workflow["jobs"].values())
 
     def test_nothing_is_installed_beside_a_session_with_azure(self, name: str) -> None:
-        """A package of a registry, and whatever it brings along, would run with the rights of the deployment."""
+        """A package from a registry, and its dependencies, would run with the rights of the deployment."""
         for job in read(name)["jobs"].values():
             uses = [step.get("uses", "") for step in job["steps"]]
             if any(each.startswith("azure/login@") for each in uses):

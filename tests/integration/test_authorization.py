@@ -1,4 +1,4 @@
-"""Authorization, walked in full: browser, app, ServiceNow, and back."""
+"""The whole authorization: browser, app, ServiceNow, and back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_person_who_is_signed_in_as_somebody_else_gets_through_by_not_you(app:
     with Browser() as browser:
         wrong = app.authorize(connected, user_name="adele.vance", password="sandbox-adele", browser=browser)
         refused(wrong, 403, "authorization_wrong_user")
-        # Still signed in there as Adele: the walk clicks "Not you?".
+        # Adele is still signed in there, so the person clicks "Not you?".
         assert app.authorize(connected, browser=browser).status_code == 303
     assert app.status(connected) == "connected"
 

@@ -1,4 +1,4 @@
-"""Provisioning, configuration and check as pages and API, in the whole app."""
+"""Provisioning, configuration and check, as pages and in the API, in the whole app."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def step_classes(html: str) -> list[str]:
 
 
 def provisioned(app: WholeApp, **changes: str) -> tuple[Connected, str]:
-    """Enter a connection on the page; returns what belongs to it, and the id the page gave it."""
+    """Enter a connection on the page; return it and its new id."""
     registered = app.registered()
     answer = post(app, "/ticketProvisioning", form_of(registered, **changes))
     assert answer.status_code == 303, answer.text
@@ -82,7 +82,7 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_is_kept(app: WholeApp) ->
     answer = post(app, "/ticketProvisioning", form)
     assert answer.status_code == 422
     assert 'aria-describedby="instance-hint instance-fault"' in answer.text
-    assert "&lt;b&gt;Contoso&lt;/b&gt;" in answer.text, "what was entered is still there"
+    assert "&lt;b&gt;Contoso&lt;/b&gt;" in answer.text, "the entered values are still there"
     assert form["client_secret"] not in answer.text
     assert app.megan.get("/api/connections") == before
 
@@ -117,7 +117,7 @@ def test_a_changed_account_needs_a_new_authorization(app: WholeApp, connected: C
     assert post(app, "/ticketProvisioning", form).status_code == 303
     after = app.megan.get(connected.path)
     assert (after["status"], after["integration_user"]) == ("reauthorization_required", "somebody.else")
-    assert after["time_zone"] == "UTC", "what the page does not show stays"
+    assert after["time_zone"] == "UTC", "settings that the page does not show stay"
 
 
 def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected: Connected) -> None:

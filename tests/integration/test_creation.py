@@ -1,4 +1,4 @@
-"""Tickets: what is sent reaches ServiceNow, once however often it is sent, and can be found there again."""
+"""Tickets reach ServiceNow once, however often they are sent, and can be found there."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_call_that_the_readme_shows_makes_one_ticket(app: WholeApp, connecte
     assert url == f"{sample_settings()['PUBLIC_BASE_URL']}/api/tickets"
     program = app.program(token)
     try:
-        # The app of `make run` has one connection, so the call there names none; this one has more.
+        # The app of `make run` has one connection, so its call names none; this app has more.
         answers = [
             program.ask("POST", "/api/tickets", {**body, "connection_id": connected.connection_id}, headers=headers)
             for _ in range(2)
@@ -133,7 +133,7 @@ def test_what_may_be_a_mistake_is_accepted_and_said(app: WholeApp, connected: Co
 
 @pytest.fixture
 def start_other(app: WholeApp) -> Callable[[], Any]:
-    """Another instance of the app and Adele's browser there."""
+    """Another instance of the app, and Adele's browser there."""
     return lambda: app.visitor("Adele Vance", app.another_host())
 
 
@@ -174,7 +174,7 @@ def test_a_key_has_to_be_printable(app: WholeApp, connected: Connected, key: str
 
 
 def test_a_request_refused_once_may_be_corrected_by_repeating_it(app: WholeApp) -> None:
-    """Nothing was kept of the first, so the key is free for the same request."""
+    """Nothing of the first request was kept, so its key is free for the same request."""
     connected = app.configured()
     refused(post(app, "too early", connected.ticket()), 409, "connection_not_authorized")
     app.authorize(connected)

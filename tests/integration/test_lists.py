@@ -1,4 +1,4 @@
-"""Lists and counts: pages, filters, and numbers that agree with what is listed."""
+"""Lists and counts: pages, filters, and numbers that agree with the lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fixtures.whole_app import Connected, WholeApp
 
 @dataclass(frozen=True)
 class Tickets:
-    """What was created, by a name of this test's own."""
+    """The created tickets, by this test's names."""
 
     main: Connected
     other: Connected

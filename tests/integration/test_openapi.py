@@ -1,4 +1,4 @@
-"""The HTTP API against its own description: whatever is sent, nothing breaks and nothing undocumented is answered."""
+"""The HTTP API agrees with its own description: whatever is sent, nothing breaks, and every answer is documented."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fixtures.whole_app import Connected, WholeApp, described_problem
 EXAMPLES = 15
 DOCUMENT = json.loads(json.dumps(openapi_document(operations(), "http://127.0.0.1")))
 CODES = {each.name: problems_of(each) for each in operations()}
-# Who calls is said by the session; a token made up by chance would only ever meet the platform's refusal.
+# The session identifies the caller; the platform would refuse any random token.
 CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
 CHECKS = [
     not_a_server_error,
@@ -52,7 +52,7 @@ def ticket_id(app: WholeApp, connected: Connected) -> str:
 
 @pytest.fixture(scope="module")
 def session(app: WholeApp) -> Iterator[requests.Session]:
-    """Megan's browser, without following redirects."""
+    """Megan's browser, which does not follow redirects."""
     with requests.Session() as browser:
         browser.trust_env = False
         browser.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in app.megan.cookies.items())
@@ -82,7 +82,7 @@ def test_an_operation_answers_as_described(
         problem = described_problem(answer.content)
         assert problem["status"] == answer.status_code
         if case.method != case.operation.method.upper():  # some cases try a method that the operation does not have
-            # Or an operation that the path's parameters also fit: GET /api/tickets/retry asks for a ticket of that id.
+            # Or another operation fits the path too: GET /api/tickets/retry asks for a ticket with that id.
             others = {"GET /api/tickets/retry": "ticket_not_found"}
             answered = others.get(f"{case.method} {case.operation.path}")
             assert problem["code"] in {"method_not_allowed", "cross_site_request", answered}
@@ -92,12 +92,12 @@ def test_an_operation_answers_as_described(
 
 
 def refuses_more(case: Any) -> bool:
-    """Whether an operation has rules beyond a JSON schema: a due date, a time zone, the browser that began."""
+    """Whether an operation has rules beyond JSON schema: for a due date, a time zone, or the browser that began."""
     return bool(case.operation.body) or case.operation.path == "/api/oauth/callback"
 
 
 def use_what_there_is(case: Any, connected: Connected, ticket_id: str) -> None:
-    """Let every other case meet a connection and a ticket that exist; by chance none ever would."""
+    """Give every other case an existing connection and ticket; random ids would never hit one."""
     if len(case.path_parameters.get("ticket_id", "")) % 2:
         case.path_parameters["ticket_id"] = ticket_id
     if isinstance(case.body, dict) and "connection_id" not in case.body and case.path == "/api/tickets":

@@ -1,4 +1,4 @@
-"""The whole app on rows of another release, and on rows that make no sense: everything else goes on."""
+"""The whole app with rows of another release, and with rows that make no sense: everything else goes on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fixtures.whole_app import WholeApp
 
 
 def change_row(app: WholeApp, table: str, keys: tuple[str, str], **columns: str) -> None:
-    """Change columns of a row past the app."""
+    """Change columns of a row without the app."""
     partition, row = keys
     certificates = app.world.certificates
     with httpx.Client(

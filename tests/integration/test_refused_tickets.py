@@ -1,4 +1,4 @@
-"""Tickets that cannot be delivered at once: refused before anything is kept, kept and waiting, or kept as failed."""
+"""Tickets that cannot be delivered at once: refused without a trace, kept and waiting, or kept as failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection is removed, its tickets stay, and connecting the same instance again revives them."""
+"""Removing a connection keeps its tickets, and connecting the same instance again revives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("calm")
 
 
 def enabled_secrets(app: WholeApp, connected: Connected) -> dict[str, int]:
-    """Count the versions of each secret that are still enabled."""
+    """Count the enabled versions of each secret."""
     names = (client_secret_name, refresh_token_name, access_token_name)
     return {
         name.__name__: sum(
@@ -58,10 +58,10 @@ def test_removing_and_connecting_again(app: WholeApp) -> None:
     app.control.clear_requests()
     app.run_timer()
     assert app.control.requests() == []
-    # Once more is no error.
+    # Removing it again is not an error.
     assert app.megan.ask("DELETE", connected.path).json()["status"] == "disconnected"
 
-    # Without its secret it cannot be authorized, not even by what a vault might still hold.
+    # Without its secret it cannot be authorized, even if the vault still had one.
     without_secret = {name: value for name, value in connected.request.items() if name != "client_secret"}
     answer = app.megan.ask("PUT", connected.path, without_secret)
     assert (answer.status_code, answer.json()["status"]) == (200, "not_configured")

@@ -1,4 +1,4 @@
-"""What happens in ServiceNow comes back: by the timer, at once when asked, with tokens renewed on the way."""
+"""Changes in ServiceNow come back: with the timer, or at once on request; tokens are renewed on the way."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_state_people_and_due_date_come_back(app: WholeApp, connected: Connected
     page = app.adele.visit(f"/tickets/{incident['ticket_id']}").text
     assert "Due date changed in ServiceNow: 2031-05-01 10:00 UTC" in page
     assert page.index("Due date changed in ServiceNow") < page.index("Delivered to ServiceNow as"), "newest first"
-    # Nothing happened since, and nothing is noted twice.
+    # Nothing has happened since, and nothing is noted twice.
     assert sync(app, connected)["applied"] == 0
     assert len(app.show(incident)["timeline"]) == len(shown["timeline"])
 

@@ -1,4 +1,4 @@
-"""Authorizations under way, in memory."""
+"""Pending authorizations, in memory."""
 
 from __future__ import annotations
 

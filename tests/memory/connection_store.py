@@ -1,4 +1,4 @@
-"""Connections in memory, and their synchronisation state as release 0.1 keeps it."""
+"""Connections in memory, with their synchronisation state as release 0.1 keeps it."""
 
 from __future__ import annotations
 

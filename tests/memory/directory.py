@@ -47,7 +47,7 @@ class MemoryDirectory:
         self._put(replace(entry, due_at=AT_ONCE, requested_at=requested_at or entry.requested_at))
 
     def state(self, connection_id: str) -> SyncState:
-        """How far the synchronisation of a connection has come, as it is stored."""
+        """The stored progress of a connection's synchronisation."""
         entry = self.entries[connection_id]
         return replace(entry.sync or SyncState(), requested_at=entry.requested_at)
 

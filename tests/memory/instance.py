@@ -1,4 +1,4 @@
-"""How calls to an instance went, and the people it knows."""
+"""The results of calls to an instance, and its people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class MemoryRequesterDirectory:
     """Implements :class:`shared.tickets.ports.RequesterDirectory`.
 
     Attributes:
-        users: sys_ids by address, as ServiceNow has them now.
+        users: Current sys_ids in ServiceNow, by address.
     """
 
     def __init__(self, users: dict[str, str] | None = None, step: Step = at_once) -> None:
@@ -28,7 +28,7 @@ class MemoryRequesterDirectory:
 
 
 class MemoryInstanceHealth:
-    """Implements :class:`shared.tickets.ports.InstanceHealth`: remembers what was noted."""
+    """Implements :class:`shared.tickets.ports.InstanceHealth`: remembers what is noted."""
 
     def __init__(self, step: Step = at_once) -> None:
         self._step = step

@@ -1,4 +1,4 @@
-"""Records of tickets that an instance is known by."""
+"""Records of tickets that identify an instance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class MemoryKnownRecords:
     """Implements :class:`shared.connections.ports.KnownRecords`.
 
     Attributes:
-        numbers: Numbers by sys_id, by the address of the instance.
+        numbers: For each instance's address, numbers by sys_id.
     """
 
     numbers: dict[str, dict[str, str]] = field(default_factory=dict)

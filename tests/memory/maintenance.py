@@ -1,4 +1,4 @@
-"""The timer on stores in memory."""
+"""The timer, with stores in memory."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def memory_maintenance(
     """Return the timer of an instance of the app.
 
     Args:
-        changes: Settings by the names in the environment.
+        changes: Settings by their names in the environment.
     """
     chosen = settings(**changes)
     requesters = MemoryRequesterDirectory()

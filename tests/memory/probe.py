@@ -1,4 +1,4 @@
-"""An instance as a connection check sees it."""
+"""An instance, as a connection check sees it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class MemoryProbe:
 
     Attributes:
         mishaps: What happens instead of an answer, by the name of the look: an exception, or :data:`HANGS`.
-        asked: Names of the looks, in their order.
-        records: Records that dry runs made; True once they are closed.
+        asked: Names of the looks, in order.
+        records: Records of dry runs; True after they are closed.
         numbers: Numbers of other records, by sys_id.
-        hidden: Records that are not to be seen.
+        hidden: Records that cannot be seen.
     """
 
     mishaps: dict[str, Exception | str] = field(default_factory=dict)

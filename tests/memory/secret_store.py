@@ -29,9 +29,9 @@ class MemorySecretStore:
     step: Step = at_once
     versions: dict[str, list[Version]] = field(default_factory=dict)
     faults: deque[ConnectorError] = field(default_factory=deque)
-    """Meets the next calls, one each."""
+    """Faults for the next calls, one each."""
     refused_writes: frozenset[str] = frozenset()
-    """Endings of the names whose writes are refused."""
+    """Endings of names whose writes are refused."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def get_secret(self, name: str, version: str | None = None) -> Secret | None:
@@ -65,11 +65,11 @@ class MemorySecretStore:
 
     @property
     def readable(self) -> set[str]:
-        """Every text that can still be read, whatever its version."""
+        """Return every text that can still be read, in any version."""
         return {each.value.reveal() for versions in self.versions.values() for each in versions if each.enabled}
 
     @property
     def current(self) -> set[str]:
-        """Every text that is the newest of its secret."""
+        """Return the newest text of each secret."""
         newest = [versions[-1] for versions in self.versions.values()]
         return {each.value.reveal() for each in newest if each.enabled}

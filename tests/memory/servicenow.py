@@ -1,4 +1,4 @@
-"""ServiceNow's records, with everything that can happen on the way (ServiceNow §2, §3 and §10)."""
+"""ServiceNow's records, and everything that can happen on the way to them (ServiceNow §2, §3 and §10)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from tests.memory.clock import ManualClock
 from tests.memory.steps import Step, at_once
 
 WRITE_MAY_TAKE_S = 30.0
-"""So long the client waits for the answer to a write."""
+"""How long the client waits for the answer to a write."""
 COMMIT_MAY_TAKE_S = 60.0
-"""So long after a request arrived its transaction may still be committed."""
+"""How long after a request's arrival its transaction may still be committed."""
 
 
 class WriteFault(StrEnum):
@@ -75,7 +75,7 @@ class ReadFault(StrEnum):
 
 @dataclass(frozen=True)
 class Version:
-    """A record as it is from some time on; None once it is deleted."""
+    """A record from some time on; None after it is deleted."""
 
     visible_at: datetime
     record: Record | None
@@ -87,7 +87,7 @@ def time_text(at: datetime) -> str:
 
 
 def as_shown(record: Record) -> Record:
-    """Return the record with the meaning of its state; its class is hidden where its table is the parent of all."""
+    """Return the record with the meaning of its state; a query of the parent table hides its class."""
     return replace(
         record,
         phase=phase_of(record.table, record.state, active=record.active),
@@ -96,21 +96,21 @@ def as_shown(record: Record) -> Record:
 
 
 class MemoryServiceNow:
-    """Implements :class:`shared.tickets.ports.TicketRecords` on an instance with a clock of its own.
+    """Implements :class:`shared.tickets.ports.TicketRecords` for an instance with its own clock.
 
     Attributes:
         clock: Our clock; the instance's own is ``skew`` ahead of it.
-        honours_sys_id: Whether a proposed sys_id is used. Where it is, a second record with the same one is refused.
-        write_faults: Meets the next inserts, one each.
+        honours_sys_id: Whether a proposed sys_id is used. If so, a second record with the same one is refused.
+        write_faults: Faults for the next inserts, one each.
         late_by_s: How long after arrival a ``COMMITTED_LATE`` insert is committed.
-        read_faults: Meets the next reads, one each.
+        read_faults: Faults for the next reads, one each.
         caller_mandatory: Whether a data policy refuses a record without a caller.
         callers: The caller of each record, by sys_id.
         query_refused: Whether query rules forbid range and sort on ``sys_updated_on``.
         hidden: sys_ids that access controls hide.
-        case_counts: Whether the instance compares text with regard to case.
-        cancels: Which reads by time and by correlation id are too dear.
-        cancels_by: Error that such a read ends with.
+        case_counts: Whether the instance distinguishes case when it compares text.
+        cancels: Which reads by time and by correlation id are too expensive.
+        cancels_by: The error of such a read.
         requests: Number of requests by operation.
     """
 
@@ -135,7 +135,7 @@ class MemoryServiceNow:
         self.cancels_by: type[ServiceNowUnavailable] = QuotaExceeded
         self.requests: Counter[str] = Counter()
 
-    # What the instance's own people do
+    # Actions of the instance's own people
 
     @property
     def now(self) -> datetime:
@@ -143,31 +143,31 @@ class MemoryServiceNow:
         return self.clock() + self.skew
 
     def record(self, sys_id: str) -> Record | None:
-        """Return a record as it is now."""
+        """Return the current record."""
         visible = [each for each in self._versions.get(sys_id, []) if each.visible_at <= self.clock()]
         return visible[-1].record if visible else None
 
     @property
     def records(self) -> list[Record]:
-        """Every record that there is now, oldest first."""
+        """Return all current records, oldest first."""
         ordered = sorted(self._versions, key=self._created.__getitem__)
         return [record for sys_id in ordered if (record := self.record(sys_id)) is not None]
 
     def records_of(self, ticket_id: str) -> list[Record]:
-        """Return the records with a ticket's correlation id, those that are still being committed included."""
+        """Return the records with a ticket's correlation id, including those that are still being committed."""
         newest = (versions[-1].record for versions in self._versions.values())
         correlation_id = f"{CORRELATION_PREFIX}{ticket_id}"
         return [each for each in newest if each is not None and each.correlation_id == correlation_id]
 
     def insert(self, record: Record, *, commit_after_s: float = 0.0) -> Record:
-        """Add a record; its time is now, and it can be seen when it is committed."""
+        """Add a record; its time is now, but it is visible only after it is committed."""
         record = as_shown(replace(record, updated_at_text=time_text(self.now)))
         self._created.setdefault(record.sys_id, len(self._created))
         self._write(record.sys_id, record, commit_after_s)
         return record
 
     def change(self, sys_id: str, *, commit_after_s: float = 0.0, **values: object) -> Record:
-        """Change a record: its time is now and its count goes up, but it can be seen only when it is committed."""
+        """Change a record: its time is now and its count goes up, but it is visible only after it is committed."""
         record = self._versions[sys_id][-1].record
         assert record is not None, "a deleted record cannot be changed"
         stamped = {"updated_at_text": time_text(self.now), "mod_count": record.mod_count + 1}
@@ -186,7 +186,7 @@ class MemoryServiceNow:
         at = max(at, versions[-1].visible_at) if versions else at
         versions.append(Version(at, record))
 
-    # What the connector asks
+    # The connector's requests
 
     async def create_record(
         self,
@@ -197,7 +197,7 @@ class MemoryServiceNow:
         *,
         send_by: datetime,
     ) -> Record:
-        """See the port. The request arrives at once; what is slow is the access token, or the answer."""
+        """See the port. The request arrives at once; only the access token or the answer is slow."""
         await self._step("access_token")
         if self.clock() > send_by:
             raise ServiceNowUnavailable()
@@ -361,7 +361,7 @@ class MemoryServiceNow:
 
     @property
     def _matching(self) -> list[Record]:
-        """What the prefix of our correlation ids brings, hidden records included."""
+        """Return the records with the prefix of our correlation ids, including hidden ones."""
         return [each for each in self.records if self._compared(each.correlation_id).startswith(CORRELATION_PREFIX)]
 
 

@@ -1,4 +1,4 @@
-"""ServiceNow's OAuth endpoints and users in memory, as far as connections see them (ServiceNow §1 and §6)."""
+"""ServiceNow's OAuth endpoints and users in memory, as connections see them (ServiceNow §1 and §6)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Token:
-    """A token that was issued."""
+    """An issued token."""
 
     text: str
     client_id: str
@@ -43,7 +43,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Code:
-    """An authorization code that waits to be exchanged."""
+    """An authorization code that has not been exchanged yet."""
 
     client_id: str
     user_name: str
@@ -53,7 +53,7 @@ class Code:
 
 
 def refused() -> Reauthorize:
-    """The one generic 401."""
+    """The generic 401."""
     return Reauthorize("refresh_token_refused")
 
 
@@ -61,15 +61,15 @@ def refused() -> Reauthorize:
 class MemoryServiceNowSignIn:
     """Implements :class:`shared.connections.ports.AuthorizationServer` and ``UserDirectory`` for one instance.
 
-    Tokens belong to a user and a client and are shared by all who sign in so (ServiceNow §1.5).
+    All sign-ins of a user with a client share their tokens (ServiceNow §1.5).
 
     Attributes:
-        rotates: A refresh gives a new refresh token and ends the old one.
-        omits: A refresh gives no refresh token.
-        omits_at_consent: An exchange gives no refresh token.
-        faults: Meets the next calls to the token and revocation endpoints, one each.
-        user_faults: Meets the next calls to the user directory, one each.
-        refreshes: Refreshes asked for.
+        rotates: A refresh returns a new refresh token and ends the old one.
+        omits: A refresh returns no refresh token.
+        omits_at_consent: An exchange returns no refresh token.
+        faults: Faults for the next calls to the token and revocation endpoints, one each.
+        user_faults: Faults for the next calls to the user directory, one each.
+        refreshes: Number of requested refreshes.
     """
 
     clock: Clock
@@ -88,7 +88,7 @@ class MemoryServiceNowSignIn:
     refresh_tokens: dict[str, Token] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    # What a person does in a browser
+    # A person's actions in a browser
 
     def add(self, user_name: str, **changes: object) -> Person:
         """Add a user, or change one."""
@@ -98,7 +98,7 @@ class MemoryServiceNowSignIn:
         return self.people[user_name]
 
     def consent(self, location: str, user_name: str) -> dict[str, str]:
-        """Sign in and press Allow; returns the callback's parameters."""
+        """Sign in and press Allow; return the callback's parameters."""
         asked = dict(parse_qsl(urlsplit(location).query))
         code = f"code {next(self._numbers)}"
         self.codes[code] = Code(
@@ -111,12 +111,12 @@ class MemoryServiceNowSignIn:
         return {"code": code, "state": asked["state"]}
 
     def accepts(self, token: Secret) -> bool:
-        """Whether the API accepts the token."""
+        """Say whether the API accepts the token."""
         return self._living(self.access_tokens, token.reveal()) is not None
 
     @property
     def living(self) -> list[str]:
-        """Every token that is still good for something."""
+        """Return every valid token."""
         issued = (*self.access_tokens.values(), *self.refresh_tokens.values())
         return [token.text for token in issued if token.ends_at > self.clock()]
 
@@ -185,7 +185,7 @@ class MemoryServiceNowSignIn:
     # UserDirectory
 
     def with_token(self, token: Secret) -> UserDirectory:
-        """See the port; there is no token of a connection to ask with."""
+        """See the port; this needs a token, because it has no connection's."""
         return _Users(self, token)
 
     async def current_user(self, connection: Connection) -> ServiceNowUser:
@@ -227,7 +227,7 @@ class MemoryServiceNowSignIn:
         return token if token is not None and token.ends_at > self.clock() else None
 
     def _shared(self, tokens: dict[str, Token], code: Code) -> Token:
-        """Return the living token of that user and client with its end moved, or a new one."""
+        """Return the live token of that user and client with a new expiry, or a new token."""
         life_s = ACCESS_LIFE_S if tokens is self.access_tokens else REFRESH_LIFE_S
         for token in tokens.values():
             if (token.client_id, token.user_name) == (code.client_id, code.user_name) and token.ends_at > self.clock():
@@ -250,7 +250,7 @@ class MemoryServiceNowSignIn:
 
 @dataclass(frozen=True)
 class _Users:
-    """What one token sees."""
+    """The view of one token."""
 
     servicenow: MemoryServiceNowSignIn
     token: Secret

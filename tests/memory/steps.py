@@ -1,8 +1,8 @@
-"""Where the in-memory implementations wait, so that a test can decide what happens in between.
+"""Steps at which the in-memory implementations wait, so that a test can decide what happens in between.
 
-Each of them awaits a step before it does something and another one before the caller hears of it. By default a step
-is over at once. On a :class:`Stage` it lasts until the test lets it go: the test chooses the order in which concurrent
-actors go on, lets time pass between two steps, or kills an actor at any of them.
+Each of them waits at one step before it acts, and at another before it returns to the caller. By default a step is over
+at once. On a :class:`Stage` it lasts until the test ends it: the test chooses the order in which concurrent actors
+continue, lets time pass between two steps, or kills an actor at any step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ type Step = Callable[[str], Awaitable[None]]
 
 _actor: ContextVar[int] = ContextVar("actor")
 _SETTLED_AFTER = 10
-"""Turns of the event loop after which an actor has come to a step again; the longest chain takes about six."""
+"""Turns of the event loop that an actor needs to reach its next step; the longest chain takes about six."""
 
 
 async def at_once(name: str) -> None:
-    """Do not wait, but let others have a turn."""
+    """Give others a turn, without waiting."""
     await asyncio.sleep(0)
 
 
@@ -36,7 +36,7 @@ class Waiting:
 
 @dataclass(eq=False)
 class Actor:
-    """Something that was started, with what became of it."""
+    """A started actor and its result."""
 
     number: int
     name: str
@@ -44,7 +44,7 @@ class Actor:
 
 
 class Stage:
-    """Runs actors on an event loop of its own and stops each of them at every step."""
+    """Runs actors on its own event loop and stops each of them at every step."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -54,7 +54,7 @@ class Stage:
         self._closing = False
 
     async def step(self, name: str) -> None:
-        """Wait until the test lets this actor go on."""
+        """Wait until the test lets this actor continue."""
         if self._closing:
             raise asyncio.CancelledError
         waiting = Waiting(_actor.get(), name, self._loop.create_future())
@@ -63,12 +63,12 @@ class Stage:
 
     @property
     def waiting(self) -> list[Waiting]:
-        """Who waits at a step, in the order of arrival."""
+        """The actors that wait at a step, in order of arrival."""
         return [each for each in self._waiting if each.actor not in self._dead]
 
     @property
     def living(self) -> list[Actor]:
-        """Actors that have neither come to their end nor been killed."""
+        """The actors that have neither ended nor been killed."""
         return [each for each in self._actors if each.number not in self._dead and not each.task.done()]
 
     def start(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Actor:
@@ -85,7 +85,7 @@ class Stage:
         return actor
 
     def go_on(self, actor: int, steps: int) -> None:
-        """Let an actor go on for a number of steps, or to its end."""
+        """Let an actor continue for some steps, or to its end."""
         for _ in range(steps):
             mine = [each for each in self.waiting if each.actor == actor]
             if not mine:
@@ -95,24 +95,24 @@ class Stage:
             self._settle(self._actors[actor])
 
     def kill(self, actor: Actor) -> None:
-        """End an actor as SIGKILL does: nothing of it ever runs again, no handler and no clean-up."""
+        """End an actor as SIGKILL does: it never runs again, not even its handlers or clean-up."""
         self._dead.add(actor.number)
 
     def cancel(self, actor: Actor) -> None:
-        """Cut an actor off as a time limit does: its handlers run."""
+        """Cancel an actor as a time limit does: its handlers run."""
         actor.task.cancel()
         self._waiting = [each for each in self._waiting if each.actor != actor.number]
         self._settle(actor)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run something from beginning to end, letting go every step it comes to."""
+        """Run something from beginning to end through all its steps."""
         actor = self.start("run", coroutine)
         while not actor.task.done():
             self.go_on(actor.number, 1)
         return actor.task.result()
 
     def raise_unless(self, expected: tuple[type[BaseException], ...]) -> None:
-        """Raise what an actor came to its end by, unless it is one of these errors."""
+        """Raise the error that ended an actor, unless it is one of these."""
         for actor in self._actors:
             if actor.task.done() and not actor.task.cancelled():
                 error = actor.task.exception()
@@ -129,7 +129,7 @@ class Stage:
         self._loop.close()
 
     def _settle(self, actor: Actor) -> None:
-        """Run the loop until the actor waits at a step or has come to its end."""
+        """Run the loop until the actor waits at a step or has ended."""
 
         async def turns() -> None:
             for _ in range(_SETTLED_AFTER):

@@ -1,4 +1,4 @@
-"""Tickets in memory, held to the contract of :class:`shared.tickets.ports.TicketStore`."""
+"""Tickets in memory, with the contract of :class:`shared.tickets.ports.TicketStore`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCAN_PAGE = 7
 
 
 class WriteFault(StrEnum):
-    """What can go wrong with one write."""
+    """The faults of a write."""
 
     NOT_CARRIED_OUT = "not carried out"
     ANSWER_LOST = "carried out, but the answer is lost"
@@ -40,7 +40,7 @@ class MemoryTicketStore:
         self._folded: dict[str, Summary] = {}
         self._changes: defaultdict[str, list[SummaryChange]] = defaultdict(list)
         self.faults: deque[WriteFault] = deque()
-        """Meets the next writes, one each."""
+        """Faults for the next writes, one each."""
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """See the port."""
@@ -208,7 +208,7 @@ class MemoryTicketStore:
 
 
 def _without_the_rest(ticket: Ticket) -> Ticket:
-    """Return a ticket as Table Storage gives it when it was not asked for all of it."""
+    """Return a ticket as Table Storage returns it for a partial read."""
     if ticket.delivery.status is not Delivery.DELIVERED:
         return ticket
     row = {name: value for name, value in ticket_row(ticket).items() if name in CHANGING_COLUMNS}

@@ -1,4 +1,4 @@
-"""Access tokens that a test gives."""
+"""Access tokens from a test."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class MemoryTokens:
 
     Attributes:
         token: The access token.
-        others: What the next renewals give, an error included; there is no other token when they are used up.
-        refused: The tokens that were refused.
+        others: Results of the next renewals, which may be errors; after these there is no other token.
+        refused: The refused tokens.
     """
 
     token: Secret = field(default_factory=lambda: Secret("token"))

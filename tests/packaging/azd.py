@@ -1,7 +1,7 @@
 """Which files ``azd deploy`` takes: the rules of the Azure Developer CLI for ``.funcignore``.
 
 Source: "Configure service packaging file exclusions" in the Azure Developer CLI's documentation. The file has the
-standard syntax of ``.gitignore``, and where there is one, nothing is left out by itself but ``local.settings.json``.
+standard syntax of ``.gitignore``; if it exists, azd itself leaves out only ``local.settings.json``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which files "func azure functionapp publish" takes: the rules of Core Tools for ``.funcignore``.
 
-Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). A pattern is not what
-git makes of it: it is a prefix of the path from the top of the project that has to end at a word boundary; ``*`` is one
-or more characters other than a slash, ``**`` one or more characters of any kind; a leading slash means nothing; a line
-with ``!`` takes back, wherever it is.
+Source: behaviour of Core Tools 4 (its class ``GitIgnoreParser`` and its walk over the folder). Patterns differ from
+git's: a pattern is a prefix of the path from the top of the project, and must end at a word boundary; ``*`` is one or
+more characters except slashes, ``**`` one or more of any characters; a leading slash means nothing; a line with ``!``
+includes files again, wherever the line is.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class FuncIgnore:
         return bool(self._taken_back.match(path)) or not self._left_out.match(path)
 
     def takes_nothing_in(self, folder: str) -> bool:
-        """Return whether no file below a folder is published, because a pattern is a prefix of them all."""
+        """Return whether a pattern is a prefix of all files below a folder, so that none is published."""
         return not self._takes_back and self._left_out.match(f"{folder}/") is not None
 
 
 def published_files(root: Path) -> Iterator[str]:
     """Yield the files below ``root`` that would be published, relative to it, sorted.
 
-    Core Tools look into every folder. Here those with nothing to publish are passed over: some hold very many files.
+    Core Tools look into every folder. This skips folders with nothing to publish, because some have very many files.
     """
     ignore = FuncIgnore((root / ".funcignore").read_text())
     for folder, folders, files in root.walk():

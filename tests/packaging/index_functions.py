@@ -1,7 +1,7 @@
-"""Runs in a bare interpreter: imports ``function_app`` from a given search path and prints what it registers, as JSON.
+"""Runs in a bare interpreter: imports ``function_app`` from a given search path and prints its functions as JSON.
 
-The standard library comes last here, which is harmless, and nothing else is on the path: what the requirements lack is
-missing here as it would be in Azure.
+The standard library comes last, which is harmless. Nothing else is on the path, so a package that the requirements lack
+is missing here as in Azure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    """Print ``shared``, the file of that package, and ``functions``, the route of each by name, null for a timer."""
+    """Print ``shared``, the file of that package, and ``functions``: each route by name, null for a timer."""
     sys.path[:0] = json.loads(sys.argv[1])
     function_app = importlib.import_module("function_app")
     functions = {

@@ -13,7 +13,7 @@ LOOKED_AT = (".funcignore", "function_app.py", "host.json", "requirements.txt", 
 
 
 def test_the_doctor_finds_nothing_wrong(tmp_path: Path) -> None:
-    for name in LOOKED_AT:  # a copy, because the doctor reads every file it finds, those of .venv too
+    for name in LOOKED_AT:  # a copy, because the doctor reads every file it finds, even in .venv
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tmp_path / name)
         else:

@@ -1,4 +1,4 @@
-"""Exactly the product is published, whichever program publishes it."""
+"""Every publishing program publishes exactly the product."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ROOT = Path(__file__).parent.parent.parent
         pytest.param("test", "tests/a.py", True, id="but not within a word"),
         pytest.param("tests", "shared/tests/a.py", True, id="only at the top"),
         pytest.param("/docs", "docs/a.md", False, id="a leading slash means nothing"),
-        pytest.param("docs/", "docs/.a", True, id="a slash at the end wants a word after it"),
+        pytest.param("docs/", "docs/.a", True, id="a slash at the end needs a word after it"),
         pytest.param("*.md", "README.md", False, id="a star at the top"),
         pytest.param("*.md", "shared/notes.md", True, id="a star does not cross a slash"),
-        pytest.param("__pycache__", "shared/__pycache__/a.pyc", True, id="caches below the top are not meant"),
+        pytest.param("__pycache__", "shared/__pycache__/a.pyc", True, id="not caches below the top"),
         pytest.param("**/__pycache__", "shared/a/__pycache__/a.pyc", False, id="two stars cross slashes"),
-        pytest.param("**/__pycache__", "__pycache__/a.pyc", True, id="but want something before"),
+        pytest.param("**/__pycache__", "__pycache__/a.pyc", True, id="but need something before"),
         pytest.param("local.settings", "local.settings.sample.json", False, id="a dot is a boundary"),
         pytest.param("# tests", "tests/a.py", True, id="comment"),
         pytest.param("shared\n!shared/keep", "shared/keep/a.py", True, id="taken back"),
-        pytest.param("!shared/keep\nshared", "shared/keep/a.py", True, id="taken back wherever the line stands"),
+        pytest.param("!shared/keep\nshared", "shared/keep/a.py", True, id="included again, wherever the line is"),
         pytest.param("", "anything", True, id="no pattern"),
     ],
 )
@@ -51,7 +51,7 @@ def test_patterns_mean_what_core_tools_makes_of_them(pattern: str, path: str, ta
         pytest.param("/docs/images", "docs", False, id="only a folder in it"),
         pytest.param("docs/", "docs", False, id="files whose names begin with a dot are taken"),
         pytest.param("**/__pycache__", "shared/__pycache__", True, id="anywhere"),
-        pytest.param("/docs\n!docs/kept", "docs", False, id="something in it may be taken back"),
+        pytest.param("/docs\n!docs/kept", "docs", False, id="something in it may be included again"),
     ],
 )
 def test_only_folders_with_nothing_to_publish_are_passed_over(pattern: str, folder: str, is_passed_over: bool) -> None:
@@ -70,7 +70,7 @@ def publisher(request: pytest.FixtureRequest) -> Callable[[Path], Iterator[str]]
 
 @pytest.fixture(scope="module")
 def published(publisher: Callable[[Path], Iterator[str]]) -> list[str]:
-    """The files that a publish from this folder would take."""
+    """The files that a publish from this folder would include."""
     return list(publisher(ROOT))
 
 
@@ -117,7 +117,7 @@ NEVER_PUBLISHED = (
 def test_secrets_and_what_tools_leave_are_not_published(
     publisher: Callable[[Path], Iterator[str]], tmp_path: Path
 ) -> None:
-    """What may lie in an operator's folder, and does not lie in this one."""
+    """Files that an operator's folder may have and this one does not."""
     shutil.copy(ROOT / ".funcignore", tmp_path)
     for path in (*NEVER_PUBLISHED, "function_app.py", "shared/environment.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -126,6 +126,6 @@ def test_secrets_and_what_tools_leave_are_not_published(
 
 
 def test_azd_lets_azure_install_the_requirements() -> None:
-    """Packages built on a person's machine are not those that Azure runs."""
+    """Packages built on a person's machine are not the ones that Azure runs."""
     (service,) = yaml.safe_load((ROOT / "azure.yaml").read_text())["services"].values()
     assert service["remoteBuild"] is True

@@ -1,4 +1,4 @@
-"""What is published, with its requirements installed as the remote build does, indexes as the documented functions."""
+"""The published files, with their requirements installed as by the remote build, give the documented functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The application folder as it is in Azure after a remote build."""
+    """The application folder as in Azure after a remote build."""
     wwwroot = tmp_path_factory.mktemp("site") / "wwwroot"
     for path in published_files(ROOT):
         (wwwroot / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The requirement files pin everything, and nothing that is installed hides the product."""
+"""The requirement files pin everything, and no installed package hides the product."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pinned(name: str) -> dict[str, Requirement]:
 
 
 def needed(requirements: dict[str, Requirement]) -> Iterator[tuple[str, Requirement]]:
-    """Yield what each requirement needs here, together with who needs it."""
+    """Yield what each requirement needs here, and which package needs it."""
     for requirement in requirements.values():
         for text in distribution(requirement.name).requires or []:
             need = Requirement(text)
@@ -53,7 +53,7 @@ def test_the_set_is_complete(name: str) -> None:
 
 
 def test_requirements_are_what_is_imported_or_needed() -> None:
-    """A pin that nothing needs any more is taken out."""
+    """A pin that nothing needs must be removed."""
     imported = {
         "azure-core",
         "azure-data-tables",

@@ -1,4 +1,4 @@
-"""The settings files that are published or shown to newcomers say what the code reads, and hold what was decided."""
+"""The settings files that are published or shown to newcomers agree with the code and with our decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as releases have written them, in files beside this module: JSON, with the types that JSON lacks spelled out."""
+"""Rows that releases have written, in JSON files beside this module, with names for the types that JSON lacks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ type Rows = dict[str, list[StoredRow]]
 
 
 class StoredRow(dict[str, Any]):
-    """A row as the Azure SDK hands it out: its columns, and its etag beside them."""
+    """A row as the Azure SDK returns it: its columns, and its etag beside them."""
 
     metadata: Mapping[str, Any] = {"etag": 'W/"1"'}
 
 
 def read_rows(name: str) -> Rows:
-    """Return the rows in a file, by table."""
+    """Return the rows of a file, by table."""
     document = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     return {table: [StoredRow(_values(row)) for row in rows] for table, rows in document.items()}
 
 
 def of_the_next_release(row: StoredRow) -> StoredRow:
-    """Return a row with a column, members and values that this release does not know."""
+    """Return a row with an added column, members and values that this release does not know."""
     changed = StoredRow(row) | {"of_the_next_release": "kept"}
     changed |= {name: f"next_{row[name]}" for name in ENUM_COLUMNS if name in row}
     if "timeline" in row:
@@ -46,7 +46,7 @@ def of_the_next_release(row: StoredRow) -> StoredRow:
 
 
 def write_rows(name: str, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-    """Write such a file, once, when a release is made."""
+    """Write such a file once, at a release."""
     document = {
         table: [{name: _plain(value) for name, value in row.items()} for row in some] for table, some in rows.items()
     }

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process runs; one that has ended and waits for its parent to notice does not."""
+    """Say whether a process runs; a zombie does not."""
     state = _ps("-o", "stat=", "-p", str(pid))
     return bool(state.strip()) and not state.startswith("Z")
 
@@ -20,7 +20,7 @@ def children(pid: int) -> dict[int, str]:
 
 
 def end_within(pids: Collection[int], seconds: float) -> bool:
-    """Wait for processes to end; False when one still runs after that time."""
+    """Wait for processes to end; return False if one still runs after that time."""
     deadline = time.monotonic() + seconds
     while any(is_running(pid) for pid in pids):
         if time.monotonic() > deadline:

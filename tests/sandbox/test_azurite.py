@@ -1,4 +1,4 @@
-"""Azurite takes the access token that the managed identity endpoint gives, over TLS, through the real client."""
+"""Over TLS and with the real client, Azurite accepts the managed identity endpoint's access token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host's product lives at a time that is set from outside, while it runs and without its knowledge."""
+"""A test can shift the clocks of a running host's product from outside, unnoticed by the product."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def now(req: func.HttpRequest) -> func.HttpResponse:
 async def test_the_products_clocks_follow_the_file(
     tmp_path: Path, worker: Literal["in process", "own process"]
 ) -> None:
-    """The app takes the clocks by their names, as the product's modules do."""
+    """The app imports the clocks by name, as the product's modules do."""
     shared = tmp_path / "app" / "shared"
     shared.mkdir(parents=True)
     (tmp_path / "app" / "function_app.py").write_text(APP)
@@ -50,7 +50,7 @@ async def test_the_products_clocks_follow_the_file(
     ):
 
         async def read() -> tuple[timedelta, float]:
-            """By how much the product's clocks differ from the machine's, less the time that reading takes."""
+            """Return how far the product's clocks are from the machine's, less the time for reading them."""
             now, steady_s = (await client.get("/api/now")).text.split()
             return datetime.fromisoformat(now) - datetime.now(UTC), float(steady_s) - time.monotonic()
 

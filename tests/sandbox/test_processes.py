@@ -1,4 +1,4 @@
-"""Parts start, are waited for, are watched and end, whatever happens."""
+"""Parts start, become ready, are watched, and end, whatever happens."""
 
 from __future__ import annotations
 
@@ -136,6 +136,6 @@ def test_certificates_are_made_once(tmp_path: Path) -> None:
 
 
 def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
-    """A part listens a moment after its port was chosen."""
+    """A part begins to listen a moment after its port was chosen."""
     for _ in range(20):
         assert free_port() < 32_768

@@ -1,4 +1,4 @@
-"""``make run``: the whole story holds, and whatever ends it leaves nothing running."""
+"""``make run``: the whole story succeeds, and nothing keeps running, however it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Run:
-    """A ``python -m sandbox.run`` under way."""
+    """A running ``python -m sandbox.run``."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.output = ""
@@ -52,7 +52,7 @@ class Run:
 
 @pytest.fixture
 def runs() -> Iterator[list[Run]]:
-    """Runs to be ended whatever happens."""
+    """Runs that end with the test, whatever happens."""
     started: list[Run] = []
     yield started
     for run in started:

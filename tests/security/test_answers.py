@@ -1,4 +1,4 @@
-"""What a hostile or broken ServiceNow instance attempts by its answers, and what others notice of it."""
+"""Attacks through the answers of a hostile or broken ServiceNow instance, and their effect on others."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("calm")
 
 TOO_LARGE = 24 * 1024 * 1024
 HANGING = 24
-"""More requests than any number of instances could share in one pool of connections."""
+"""More requests than one pool of connections could hold."""
 AT_ONCE = 8
-"""Requests that one instance is sent at once."""
+"""Concurrent requests to one instance."""
 HANGS_S = 1.5
 
 
@@ -28,7 +28,7 @@ def connected(app: WholeApp) -> Connected:
 
 @pytest.fixture
 def elsewhere(app: WholeApp) -> Connected:
-    """A connection to what the app takes for another instance: the same one by another name."""
+    """A connection to the same instance under another name, so that the app takes it for another instance."""
     return app.connected(instance=app.world.servicenow.url.replace("127.0.0.1", "localhost"))
 
 
@@ -45,7 +45,7 @@ def work(app: WholeApp, ticket: dict[str, Any], **values: str) -> None:
 def test_answers_that_are_too_large_are_given_up(
     app: WholeApp, connected: Connected, elsewhere: Connected, encoding: str
 ) -> None:
-    """Packed by gzip, each has a few kilobytes. Others are served while they come."""
+    """With gzip, each is a few kilobytes. Others are served during this."""
     app.control.set_fault("huge_body", path="/table/task", encoding=encoding, size_bytes=TOO_LARGE, remaining=None)
     with ThreadPoolExecutor(2) as threads:
         reading = [threads.submit(sync, app, each) for each in (connected, elsewhere)]

@@ -19,12 +19,12 @@ BROWSER_UNKNOWN = "authorization_browser_unknown"
 
 
 def verifier_cookie(app: WholeApp) -> str:
-    """The name of the cookie of the authorization that Megan began last."""
+    """The cookie's name for Megan's last authorization."""
     return [name for name in app.megan.cookies if re.fullmatch(r"authorization-[0-9a-f]{16}", name)][-1]
 
 
 def packed(query: Mapping[str, str]) -> str:
-    """An answer of ServiceNow as its cookie holds it."""
+    """Return an answer of ServiceNow in the form of its cookie."""
     return base64.urlsafe_b64encode(urlencode(query).encode()).decode().rstrip("=")
 
 
@@ -56,7 +56,7 @@ def test_another_browser_cannot_end_an_authorization(app: WholeApp) -> None:
     callback = app.consent(connected)
     with app.visitor("Megan Bowen") as other:
         refused(other.come_back(callback), 400, "authorization_browser_unknown")
-        # Not even with a cookie of the right name.
+        # Not even with a cookie with the right name.
         name = next(name for name in app.megan.cookies if name.startswith("authorization-"))
         other.cookies[name] = "another-verifier" * 4
         refused(other.come_back(callback), 400, "authorization_browser_unknown")
@@ -70,7 +70,7 @@ def test_a_callback_without_a_state_of_ours_is_refused(app: WholeApp, query: str
 
 
 def test_a_code_that_was_used_is_refused(app: WholeApp) -> None:
-    """The browser comes back with a state that is good and a code that is not."""
+    """The browser comes back with a valid state and an invalid code."""
     connected = app.configured()
     first = app.consent(connected)
     code = parse_qs(urlsplit(first).query)["code"][0]
@@ -96,7 +96,7 @@ def test_a_second_authorization_that_fails_leaves_the_first_in_place(app: WholeA
 
 
 def test_a_code_never_reaches_an_instance_that_did_not_issue_it(app: WholeApp) -> None:
-    """Somebody changes the connection while an administrator is consenting at the old instance."""
+    """Somebody changes the connection while an administrator gives consent at the old instance."""
     connected = app.configured()
     callback = app.consent(connected)
     elsewhere = app.world.servicenow.url.replace("127.0.0.1", "localhost")
@@ -110,7 +110,7 @@ def test_a_code_never_reaches_an_instance_that_did_not_issue_it(app: WholeApp) -
 
 
 def test_a_stolen_state_uses_nothing_up(app: WholeApp) -> None:
-    """Whoever saw the callback's address, in a log or over a shoulder, sends it again and again and is no browser."""
+    """An attacker saw the callback's address, in a log or over a shoulder, and sends it repeatedly from a program."""
     connected = app.configured()
     callback = app.consent(connected)
     state = parse_qs(urlsplit(callback).query)["state"][0]
@@ -125,11 +125,11 @@ def test_a_stolen_state_uses_nothing_up(app: WholeApp) -> None:
             refused(thief.ask("GET", moved.headers["Location"], headers=answer_cookie), 400, BROWSER_UNKNOWN)
     thief.close()
     assert len(app.control.requests("/oauth_token.do")) == exchanges
-    assert app.megan.come_back(callback).status_code == 303, "the browser that began it can still end it"
+    assert app.megan.come_back(callback).status_code == 303, "the browser that began it can still complete it"
 
 
 def test_a_cookie_inside_another_ones_value_is_none_of_ours(app: WholeApp) -> None:
-    """A site beside this one cannot set our cookies, but chooses the values of its own."""
+    """A neighbouring site cannot set our cookies, but chooses the values of its own."""
     connected = app.configured()
     query = {name: values[0] for name, values in parse_qs(urlsplit(app.consent(connected)).query).items()}
     name = verifier_cookie(app)

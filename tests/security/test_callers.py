@@ -22,11 +22,11 @@ from tests.registered import functions
 
 ROLE_SETS = [frozenset(chosen) for chosen in chain.from_iterable(combinations(Role, n) for n in range(len(Role) + 1))]
 OPEN_TO_ALL = {"check_health", "complete_authorization", "static_file", "choose_language_page", "unknown_address"}
-"""Functions that ask for no role."""
+"""Functions that need no role."""
 
 
 def routes() -> list[tuple[str, str, str]]:
-    """Return name, method and address of every HTTP function that the app registers."""
+    """Return the name, method and address of every HTTP function that the app registers."""
     found = []
     for function in functions():
         name, trigger = function.get_function_name(), function.get_trigger()
@@ -46,7 +46,7 @@ def token(roles: frozenset[Role]) -> str:
 
 @pytest.fixture(scope="module")
 def app(start_app: Callable[..., WholeApp], tmp_path_factory: pytest.TempPathFactory) -> WholeApp:
-    """The app in a tenant in which somebody has each set of roles."""
+    """The app in a tenant with a person for each set of roles."""
     people = [
         {
             "name": f"Person {number}",
@@ -73,7 +73,7 @@ def programs(app: WholeApp) -> Iterator[dict[frozenset[Role], Program]]:
 
 @pytest.fixture(scope="module")
 def unguarded(start_app: Callable[..., WholeApp]) -> WholeApp:
-    """The app as it would be without App Service Authentication in front of it."""
+    """The app without App Service Authentication in front of it."""
     return start_app(options=["--no-timers", "--authentication", "off"], sign_in=False)
 
 
@@ -105,7 +105,7 @@ def test_no_route_is_open_to_somebody_without_a_role(
 
 @pytest.mark.parametrize(("name", "method", "address"), ROUTES)
 def test_no_route_is_open_to_nobody(app: WholeApp, unguarded: WholeApp, name: str, method: str, address: str) -> None:
-    """The platform refuses whoever has not signed in; the app does so as well if the platform should not."""
+    """The platform refuses people who have not signed in; if it does not, the app does."""
     principal = base64.b64encode(json.dumps(person_principal(TENANT, person("Megan Bowen"))).encode()).decode()
     forged = {"X-MS-CLIENT-PRINCIPAL": principal, "X-MS-CLIENT-PRINCIPAL-ID": "0", "X-MS-CLIENT-PRINCIPAL-IDP": "aad"}
     guarded, bare = app.program(None), unguarded.program(None)

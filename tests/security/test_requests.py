@@ -1,4 +1,4 @@
-"""Requests that cannot be carried out: each has a clear answer, and nothing is kept of it."""
+"""Requests that cannot be carried out: each gets a clear answer, and nothing of it is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attacker can reach by an address or a method that the app does not have, and what that says."""
+"""What an attacker reaches and learns with addresses and methods that the app does not have."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_static_address_reads_no_other_file(app: WholeApp, start: str) -> None
 
 
 def test_the_open_callback_says_nothing_that_a_stranger_has_written(app: WholeApp) -> None:
-    """Nobody has to be signed in there, so anybody can send people a link to it."""
+    """It needs no sign-in, so anybody can send people a link to it."""
     lure = "call-this-number-at-once"
     for state in ("0" * 64, "none of ours", ""):
         for parameters in ({"error": lure, "error_description": lure}, {"code": lure}, {lure: lure}):

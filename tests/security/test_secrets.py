@@ -1,6 +1,6 @@
-"""Attempts to get at secrets: by another address, a redirect, a cookie, or whatever is left of a removed connection.
+"""Attempts to get secrets: by another address, a redirect, a cookie, or the remains of a removed connection.
 
-The canary looks for them wherever none may be; what it finds at the end of a session fails the session.
+The canary looks for secrets where they must never be; if it finds one at the end of a session, the session fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.fixtures.whole_app import WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
-NAME = "a name that stands everywhere"
+NAME = "a name that is everywhere"
 
 
 def test_it_finds_what_stands_in_logs_rows_and_answers(app: WholeApp, world: World, control: ControlClient) -> None:

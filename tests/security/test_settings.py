@@ -1,4 +1,4 @@
-"""While an app setting cannot be used: every page and answer says so, and nobody learns more than that."""
+"""If an app setting is unusable, every page and answer says so, and says no more than that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MISPLACED = "https-a-value-in-the-wrong-place"
 
 @pytest.fixture(scope="module")
 def app(start_app: Callable[..., WholeApp]) -> WholeApp:
-    """The app with one setting missing, and with one that holds what belongs elsewhere."""
+    """The app with a missing setting, and with a misplaced value in another one."""
     return start_app(settings={"TABLES_URL": "", "KEY_VAULT_URL": MISPLACED})
 
 

@@ -1,4 +1,4 @@
-"""What somebody attempts through a ticket: another's name or key, a query, a script, a formula, a hostile record."""
+"""Attacks through a ticket: another's name or key, a query, a script, a formula, a hostile record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVE = {
     "roles": ["Tickets.Create", "Tickets.Read"],
     "token": "token-of-eve-the-guest",
 }
-"""A guest whose own tenant says that her address is Adele's, and who is called what a script is called."""
+"""A guest whose own tenant gives her Adele's address, and whose name is a script."""
 SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(2)</script></title></textarea>{{7*7}}"
 
 
@@ -161,7 +161,7 @@ def test_no_value_of_a_program_adds_a_line_to_who_asked(app: WholeApp, connected
 
 
 def test_an_instance_changes_no_ticket_of_another_connection(app: WholeApp, connected: Connected) -> None:
-    """Both see the same records here; a customer's own administrators can write any correlation id into theirs."""
+    """Here both see the same records; a customer's administrators can write any correlation id into theirs."""
     other = app.connected()
     ticket = app.create(connected)
     work(app, ticket, state="2")
@@ -173,7 +173,7 @@ def test_an_instance_changes_no_ticket_of_another_connection(app: WholeApp, conn
 
 
 class Elements(HTMLParser):
-    """Finds in a page what a browser would run or load that is not the app's own."""
+    """Finds foreign content in a page that a browser would run or load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Pro
         elements.feed(page.text)
         assert elements.foreign == [], path
     shown = app.adele.ask("GET", f"/tickets/{ticket['ticket_id']}").text
-    assert "&lt;b&gt;bold&lt;/b&gt;" in shown, "the page shows what was planted"
+    assert "&lt;b&gt;bold&lt;/b&gt;" in shown, "the page shows the planted text"
 
 
 def test_nothing_in_a_name_turns_the_words_around_it(app: WholeApp, connected: Connected) -> None:

@@ -9,5 +9,5 @@ from tests.unit.connections.surroundings import Surroundings
 
 @pytest.fixture
 def app() -> Surroundings:
-    """A deployment of the app, nothing configured."""
+    """A deployment of the app without any connection."""
     return Surroundings()

@@ -1,4 +1,4 @@
-"""The real client against a simulated instance of this test's own, over a real connection."""
+"""The real client and a simulated instance for each test, over a real connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROLES = ("itil", "sn_change_write")
 
 @dataclass(frozen=True)
 class Registered:
-    """What an administrator set up in ServiceNow for the connector."""
+    """The records that an administrator created in ServiceNow for the connector."""
 
     connection: Connection
     client_secret: Secret
@@ -50,7 +50,7 @@ def instance() -> Iterator[Instance]:
 
 
 class Present:
-    """Serves the instance of the test that runs: starting and stopping a server takes longer than most tests."""
+    """Serves the running test's instance: starting and stopping a server takes longer than most tests."""
 
     app: ASGIApp | None = None
 
@@ -75,7 +75,7 @@ def control(instance: Instance, server: tuple[Present, ControlClient]) -> Contro
 
 @pytest.fixture(params=["case_insensitive", "case_sensitive"])
 def either_text_comparison(control: ControlClient, request: pytest.FixtureRequest) -> None:
-    """Runs a test against an instance that compares text without regard to case, and one that compares it with."""
+    """Runs a test against an instance that ignores case and one that distinguishes it."""
     control.set_properties({"simulator.query.text_comparison": request.param})
 
 
@@ -97,7 +97,7 @@ def registered(control: ControlClient) -> Registered:
 
 @pytest.fixture
 def connection(registered: Registered, control: ControlClient, tokens: MemoryTokens) -> Connection:
-    """A connection with an access token for the integration user, by the shortest way: the password grant."""
+    """A connection with an access token for the integration user, got by the password grant, which is fastest."""
     granted = httpx.post(
         f"{control.base_url}/oauth_token.do",
         data={
@@ -122,8 +122,8 @@ def tokens() -> MemoryTokens:
 
 @pytest.fixture
 async def client(control: ControlClient, tokens: MemoryTokens) -> AsyncIterator[WholeClient]:
-    """The client as the app has it."""
-    # Its own way to the network would read the certificate authorities for every test.
+    """The client as the app builds it."""
+    # With its own transport it would read the certificate authorities for every test.
     async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
         yield WholeClient(outbound, tokens)
     assert not [request for request in control.requests(r"^/(api|oauth_token|oauth_revoke)") if request["had_cookies"]]
@@ -131,6 +131,6 @@ async def client(control: ControlClient, tokens: MemoryTokens) -> AsyncIterator[
 
 @pytest.fixture
 async def impatient_client(tokens: MemoryTokens) -> AsyncIterator[WholeClient]:
-    """The client with little time, for instances that take long."""
+    """The client with a short time limit, for slow instances."""
     async with aclosing(Transport(network=httpx.AsyncHTTPTransport(verify=False))) as outbound:
         yield WholeClient(outbound, tokens, limits=replace(Limits(), get_s=0.2, post_s=0.2))

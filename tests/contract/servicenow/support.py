@@ -1,4 +1,4 @@
-"""What the tests send."""
+"""The data that the tests send."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Bad days: every fault of ServiceNow §10, item 12, for a write and for a read.
 
-What counts for a write is not only the error but whether it is true: an error that says "nothing was written"
-while a record is in ServiceNow would double the ticket, and the look-up after "not known" must find what is there.
+For a write, the error must also be true: if it says "nothing was written" while a record is in ServiceNow, the ticket
+would be doubled. After "not known", the look-up must find the record.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ ELSEWHERE = {
     "unauthenticated_bearer",
     "unauthenticated_oauth",
 }
-"""Tested with OAuth, the delivery and the changes."""
+"""Tested elsewhere: with OAuth, delivery and changes."""
 
 
 async def count(control: ControlClient, request: str, expected: int) -> int:
-    """Return how often that was asked, after what was still under way has ended."""
+    """Return the number of such requests, after all pending ones have ended."""
     for _ in range(100):
         if (counted := control.request_counts().get(request, 0)) >= expected:
             break

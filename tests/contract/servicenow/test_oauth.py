@@ -1,4 +1,4 @@
-"""OAuth walked in full, and everything it can answer (ServiceNow §1)."""
+"""The whole OAuth flow, and all its possible answers (ServiceNow §1)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def consent(
     browser: Browser | None = None,
     log_out_first: bool = False,
 ) -> dict[str, str]:
-    """Walk the authorization as the integration user; return the parameters of the callback."""
+    """Authorize as the integration user; return the parameters of the callback."""
     url = authorization_url(client, registered, log_out_first=log_out_first)
     callback = sign_in_and_consent(url, USER, PASSWORD, decision, browser=browser)
     assert callback.startswith(REDIRECT)

@@ -1,4 +1,4 @@
-"""The connection check against the simulator: every problem, provoked there, is found and named here."""
+"""The connection check against the simulator: it finds and names every problem that is caused there."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Checking:
         self.tickets = MemoryTicketStore()
 
     async def consent(self) -> None:
-        """Get tokens by the shortest way, the password grant, and keep them as a consent does."""
+        """Get tokens by the password grant, which is fastest, and keep them as a consent does."""
         connection = self.registered.connection
         async with httpx.AsyncClient(trust_env=False, verify=False) as browser:
             answer = await browser.post(
@@ -128,7 +128,7 @@ class Checking:
         return await check.run("main", dry_run=dry_run)
 
     async def finding(self, name: CheckName, **options: Any) -> Finding:
-        """Check it, and return one finding."""
+        """Run the check and return one finding."""
         return found(await self.run(**options), name)
 
 
@@ -244,7 +244,7 @@ Respond = Callable[[bytes], bytes]
 
 @asynccontextmanager
 async def answering(respond: Respond) -> AsyncIterator[str]:
-    """Something that answers every request in its own way; gives its address."""
+    """Serve something that answers every request in its own way; yield its address."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -308,7 +308,7 @@ async def test_the_token_endpoint_refuses(checking: Checking, control: ControlCl
     refused = found(report, CheckName.TOKEN_ENDPOINT)
     assert (refused.reason, refused.problem and refused.problem.code) == ("refused", "refresh_token_refused")
     assert found(report, CheckName.TICKETS_ARRIVE).reason == "reauthorize"
-    # What the access token that is left still shows is over in half an hour.
+    # The remaining access token still works, but only for half an hour.
     assert found(report, CheckName.REST_ACCESS).reason == "not_checked"
 
 
@@ -397,7 +397,7 @@ async def test_whether_tokens_are_served(client: WholeClient, answer: bytes, ser
 
 
 async def test_the_table_of_clients_closed_to_other_scopes(checking: Checking, control: ControlClient) -> None:
-    assert (await checking.finding(CheckName.APPLICATION_REGISTRY)).reason == "unreadable", "itil does not suffice"
+    assert (await checking.finding(CheckName.APPLICATION_REGISTRY)).reason == "unreadable", "itil is not enough"
     control.change_user(USER, roles=(*ROLES, "personalize_dictionary"))
     assert (await checking.finding(CheckName.APPLICATION_REGISTRY)).reason == "passed"
     [row] = control.records("sys_db_object", "name=oauth_entity")
@@ -605,7 +605,7 @@ async def test_what_an_instance_offers(checking: Checking, control: ControlClien
     assert (states[0].value, states[0].label) == ("1", "New")
     assert (states[-1].value, states[-1].label) == ("-10", "Awaiting Vendor")
     priorities = await catalogue.choices(connection, TicketKind.CHANGE, "priority")
-    assert priorities is not None, "a table without choices of its own has the parent table's"
+    assert priorities is not None, "a table without its own choices has the parent table's"
     assert await catalogue.choices(connection, TicketKind.CHANGE, "no_such_column") is None
     control.set_properties({"simulator.acl.sys_choice_for_admin_only": True})
     assert await catalogue.choices(connection, TicketKind.INCIDENT, "state") is None
@@ -715,7 +715,7 @@ async def test_a_record_that_cannot_be_closed_is_named(checking: Checking, insta
 
 
 class DemandsResolution(httpx.AsyncHTTPTransport):
-    """On the way to an instance whose data policy wants a resolution for canceled incidents, too."""
+    """Stands in for an instance whose data policy requires a resolution for canceled incidents too."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PATCH" and b'"close_code"' not in await request.aread():

@@ -1,4 +1,4 @@
-"""Creating records, finding them again, and learning what changed (ServiceNow §2, §5)."""
+"""Creating records, finding them again, and reading changes (ServiceNow §2, §5)."""
 
 from __future__ import annotations
 
@@ -223,20 +223,20 @@ async def test_a_dead_token(client: WholeClient, connection: Connection, control
     assert control.records("incident", "correlation_idSTARTSWITHm365:") == []
 
 
-# What changed
+# Changes
 
 
 async def everything(
     client: WholeClient, connection: Connection, page_size: int, *, counted: bool = True
 ) -> list[Record]:
-    """Walk the changes page by page, as the synchronisation does."""
+    """Read the changes page by page, as the synchronisation does."""
     found: list[Record] = []
     place: Place | None = Place()
     while place is not None:
         page = await client.records.list_changes(
             connection, since=None, inclusive=True, until=None, place=place, reach=Reach(page_size, counted)
         )
-        assert page.next != place, "the walk would stay where it is"
+        assert page.next != place, "the reading would never get on"
         found += page.records
         place = page.next
     return found
@@ -247,7 +247,7 @@ def places(records: list[Record]) -> list[tuple[str, str]]:
 
 
 def prepare(control: ControlClient, *counts: int) -> None:
-    """Make records in as many seconds as counts are given, and foreign ones beside them."""
+    """Create a number of records in each of several seconds, and foreign ones among them."""
     for number, count in enumerate(counts):
         control.bulk_insert("incident", count, {"state": "2"}, correlation_prefix=f"m365:{number}-")
         control.bulk_insert("change_request", 3, {}, correlation_prefix=f"other:{number}-")
@@ -315,7 +315,9 @@ async def test_an_empty_page_although_there_are_rows(
     prepare(control, 30)
     control.set_fault("empty_page", path="/table/task$")
     with_hole = await everything(client, connection, 20)
-    assert len(with_hole) == 12, "a hidden page is passed over, but for a tenth of it; what lies behind it is not"
+    assert len(with_hole) == 12, (
+        "a hidden page is skipped except for a tenth of it, and the records behind it are found"
+    )
 
 
 async def test_pages_of_hidden_rows_come_to_an_end(
@@ -345,7 +347,7 @@ async def test_without_a_count_only_an_empty_page_is_the_end(
 async def test_correlation_ids_of_others_hold_nothing_up(
     client: WholeClient, connection: Connection, control: ControlClient
 ) -> None:
-    """Ones in capitals, which most instances take for ours, and many in a row that no query can name."""
+    """Ids in capitals, which most instances take for ours, and many in a row that no query can name."""
     control.stop_clock()
     tickets = [new_ticket() for _ in range(3)]
     for ticket in tickets:

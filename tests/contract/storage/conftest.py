@@ -32,7 +32,7 @@ def settings(storage_account: StorageAccount, vault_url: str) -> Settings:
 
 @pytest.fixture
 async def bare_tables(settings: Settings, credential: ManagedIdentityCredential) -> AsyncIterator[Tables]:
-    """A storage account in which no deployment has created the tables yet."""
+    """A storage account without the tables that the deployment creates."""
     tables = open_tables(settings, credential)
     yield tables
     await tables.aclose()

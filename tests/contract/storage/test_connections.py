@@ -242,7 +242,7 @@ async def test_a_lease_is_renewed_by_its_holder_only(tables: Tables, clock: Manu
 async def test_a_lease_from_the_future_holds_nobody_up(
     tables: Tables, clock: ManualClock, ahead_s: float, held: bool
 ) -> None:
-    """A host of an older release may hold one for three minutes; a host whose clock is wrong holds none for longer."""
+    """A host of an older release may hold a lease for three minutes; one with a wrong clock holds none for longer."""
     wrong = ManualClock(clock.now)
     wrong.advance(ahead_s - 30)
     await AzureLeaseStore(tables.connections, wrong).acquire_lease("contoso", "tokens", duration_s=30)
@@ -253,7 +253,7 @@ async def test_a_lease_from_the_future_holds_nobody_up(
 async def test_a_lease_whose_confirmation_was_lost_is_still_ours(
     tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An insert is sent again when its answer is lost, and then the row is there already."""
+    """If an insert's answer is lost, it is sent again, and then the row already exists."""
     create_entity = tables.connections.create_entity
 
     async def lost_once(entity: dict[str, object], **options: object) -> object:
@@ -319,7 +319,7 @@ async def test_expired_authorizations_are_deleted(tables: Tables) -> None:
 
 
 class CountingUsers(MemoryServiceNowSignIn):
-    """Counts how often it is asked."""
+    """Counts its calls."""
 
     asked = 0
     found: str | None = None
@@ -350,7 +350,7 @@ async def test_a_requester_is_remembered_for_a_day_and_a_stranger_for_an_hour(
     assert await asked(connection=replace(BARE, instance="https://fabrikam.service-now.com")) == ("0" * 32, 4)
     rows = [row async for row in tables.directory.list_entities()]
     assert "aiko" not in repr(rows).casefold()
-    # Folding case would give the one the user that was found for the other.
+    # Folding case would give one person the user that was found for the other.
     assert await asked("strasse@contoso.com") == ("0" * 32, 5)
     assert await asked("stra\u00dfe@contoso.com") == ("0" * 32, 6)
 

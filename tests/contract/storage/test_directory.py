@@ -1,4 +1,4 @@
-"""The directory of connections in real tables: its rows, what it costs, and hosts of release 0.1 beside it."""
+"""The directory of connections in real tables: its rows, its cost, and hosts of release 0.1 that run beside it."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_what_the_tickets_need_is_known_from_one_read(tables: Tables, cloc
     assert (await store.get_overview("contoso")).may_have_pending, "counts that cannot be read count as some"
 
 
-# What it costs
+# Cost
 
 
 @contextmanager
@@ -259,7 +259,7 @@ async def test_planning_a_thousand_connections(
 
 
 async def test_states_and_requests_of_release_0_1_are_taken_over_and_given_back(tables: Tables, world: World) -> None:
-    """Its hosts work on from their own row, which is no older than a rollback needs."""
+    """Its hosts continue from their own row, which is recent enough for a rollback."""
     row = next(row for row in read_rows("rows_of_release_0_1.json")["connections"] if row["RowKey"] == "sync")
     await tables.connections.upsert_entity({**row, "PartitionKey": "contoso", "requested_at": START})
     assert await world.connections.list_sync_requests() == {"contoso": START}
@@ -282,7 +282,7 @@ async def test_states_and_requests_of_release_0_1_are_taken_over_and_given_back(
 
 
 async def test_a_synchronisation_of_release_0_1_at_the_same_time_loses_nothing(tables: Tables, world: World) -> None:
-    """Both come to their own ends; the older end of the other moves no watermark of this release back."""
+    """Both runs end; the other's older result moves no watermark of this release back."""
     ticket = await world.store.create_ticket(delivered_ticket(world.app.clock()))
     assert ticket.record is not None
     world.servicenow.insert(ticket.record)
@@ -304,7 +304,7 @@ async def test_a_synchronisation_of_release_0_1_at_the_same_time_loses_nothing(t
 
 
 async def _ended(world: World, state: SyncState, at: datetime) -> None:
-    """Let a host of release 0.1 write the end of its run over whatever is there."""
+    """Let a host of release 0.1 overwrite the row with the result of its run."""
     stored = await world.connections.get_sync_state("contoso")
     await world.connections.save_sync_state("contoso", replace(state, last_completed_at=at, etag=stored.etag))
 

@@ -1,4 +1,4 @@
-"""Entity transactions as the product sends them do what the SDK's do: the same rows, the same errors."""
+"""The product's entity transactions do the same as the SDK's: the same rows, the same errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ type Submit = Callable[[Sequence[RowOperation]], Awaitable[Sequence[str | None]]
 
 @dataclass(frozen=True)
 class Told:
-    """How a transaction went.
+    """The result of a transaction.
 
     Attributes:
         etags: Whether the answer has an etag, for each operation.
@@ -57,7 +57,7 @@ class Told:
 
 @dataclass
 class Twins:
-    """Does everything twice: by the SDK in one table, by the product's module in another."""
+    """Does everything twice: with the SDK in one table, with the product's module in another."""
 
     sdk_table: TableClient
     own_table: TableClient
@@ -71,13 +71,13 @@ class Twins:
         return await self.transactions.submit(self.own_table.table_name, operations)
 
     async def both(self, *operations: RowOperation) -> Told:
-        """Return how it went, the same for both."""
+        """Return the result, which must be the same for both."""
         by_sdk, by_own = await told(self.by_sdk, operations), await told(self.by_own, operations)
         assert by_own == by_sdk
         return by_own
 
     async def both_with_etags(self, *operations: RowOperation) -> Told:
-        """As :meth:`both`; an etag in an operation stands for the present one of the row."""
+        """As :meth:`both`; an etag in an operation stands for the row's current one."""
         outcomes = []
         for table, submit in ((self.sdk_table, self.by_sdk), (self.own_table, self.by_own)):
             present = {row["RowKey"]: row.metadata["etag"] async for row in table.list_entities()}
@@ -90,7 +90,7 @@ class Twins:
         return outcomes[1]
 
     async def rows(self) -> list[TableEntity]:
-        """Return the rows, the same in both tables."""
+        """Return the rows, which must be the same in both tables."""
         by_sdk, by_own = [[row async for row in table.list_entities()] for table in (self.sdk_table, self.own_table)]
         assert by_own == by_sdk
         assert [list(map(type, row.values())) for row in by_own] == [list(map(type, row.values())) for row in by_sdk]
@@ -292,15 +292,15 @@ async def test_the_service_refuses_what_is_too_large_in_the_same_way(twins: Twin
     assert large.error == ("RequestTooLargeError", 413, "RequestBodyTooLarge", 0)
 
 
-# What only the way there or the real service can do
+# Faults of the network and the real service
 
 
 @dataclass
 class Service:
-    """A table service that gives the answers it was given, in turn, and the last one ever after.
+    """A table service that sends the given answers in turn, and then repeats the last one.
 
     Attributes:
-        requests: The headers of the requests that came.
+        requests: The headers of the received requests.
     """
 
     answers: list[Response | None] = field(default_factory=list)
@@ -311,7 +311,7 @@ class Service:
         await request.body()
         self.requests.append(dict(request.headers))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if answer is None:  # The connection breaks in the middle of an answer.
+        if answer is None:  # The connection breaks in the middle of the answer.
             whole = batch(created())
             await send({"type": "http.response.start", "status": 202, "headers": whole.raw_headers})
             await send({"type": "http.response.body", "body": whole.body[:200], "more_body": True})
@@ -360,7 +360,7 @@ def served(certificates: Certificates) -> Iterator[tuple[Service, str]]:
 
 @pytest.fixture
 def service(served: tuple[Service, str], monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The service, asked by nobody yet; nobody waits before a request is repeated."""
+    """The service without requests; repeating a request does not wait."""
 
     async def sleep(_transport: object, _seconds: float) -> None:
         pass
@@ -385,7 +385,7 @@ ANSWERS: Final = {
     "all done": batch(created(), created(2)),
     "one refused": batch(refused("409 Conflict", "EntityAlreadyExists", "1:The specified entity already exists.\nR")),
     "refused without a number": batch(refused("412 Precondition Failed", "UpdateConditionNotSatisfied", "No.")),
-    "a code nobody knows": batch(refused("400 Bad Request", "SomethingNew", "0:New.")),
+    "an unknown code": batch(refused("400 Bad Request", "SomethingNew", "0:New.")),
     "all too large": Response(problem("RequestBodyTooLarge", "Too large."), 413, JSON),
     "not authenticated": Response(problem("AuthenticationFailed", "Server failed."), 401, JSON),
     "not allowed": Response(problem("AuthorizationPermissionMismatch", "No role."), 403, JSON),

@@ -1,4 +1,4 @@
-"""The contract of the idempotency store, held by Table Storage and by the in-memory store that other tests rely on."""
+"""The contract of the idempotency store, for Table Storage and the in-memory store that other tests rely on."""
 
 from __future__ import annotations
 

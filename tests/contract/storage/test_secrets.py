@@ -1,4 +1,4 @@
-"""Secrets in a vault, by the real SDK."""
+"""Secrets in a vault, with the real SDK."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_every_version_has_a_content_type_and_ends_in_time(
 async def test_a_clock_that_is_ahead_keeps_nothing_from_being_written(
     secrets: KeyVaultSecretStore, client: SecretClient, clock: ManualClock
 ) -> None:
-    """The limit counts by the vault's clock, and a refresh token that is not written may be lost."""
+    """The vault's clock decides about the limit, and a refresh token that is not written may be lost."""
     clock.now = datetime.now(UTC) + timedelta(days=2)
     await secrets.set_secret(NAME, Secret("one"), expires_at=clock.now + timedelta(days=100))
     properties = (await client.get_secret(NAME)).properties
@@ -88,7 +88,7 @@ async def test_what_a_policy_refuses_is_told_as_such(
 async def test_secrets_of_an_older_release_can_be_removed_where_a_policy_came_later(
     secrets: KeyVaultSecretStore, client: SecretClient, vault_url: str
 ) -> None:
-    """They have neither content type nor end, and whoever changes them has to give them both."""
+    """They have neither a content type nor an expiry, and any change must add both."""
     switch = f"{vault_url}/sandbox/settings"
     httpx.patch(switch, json={"governance_policy": False}).raise_for_status()
     old = await client.set_secret(NAME, "old")
@@ -131,7 +131,7 @@ async def test_a_removed_secret_cannot_be_read_in_any_version(
 async def test_a_removal_that_is_refused_halfway_disables_all_it_can_and_goes_on_when_repeated(
     secrets: KeyVaultSecretStore, client: SecretClient, vault_url: str, clock: ManualClock
 ) -> None:
-    """The first versions are refused: neither the others nor the repetition may stop at them."""
+    """The first versions are refused; this must stop neither the others nor the repetition."""
     for number in range(20):
         await secrets.set_secret(NAME, Secret(f"number {number}"), expires_at=clock.now)
     fault = {"kind": "forbidden_by_firewall", "method": "PATCH", "remaining": 3}
@@ -166,7 +166,7 @@ async def test_a_secret_being_deleted_is_tried_again_later(
 ) -> None:
     httpx.patch(f"{vault_url}/sandbox/settings", json={"transition_s": 3600}).raise_for_status()
     await secrets.set_secret(NAME, Secret("one"))
-    # The SDK's own method would wait for the end.
+    # The SDK's own method would wait until the deletion is complete.
     deletion = HttpRequest("DELETE", f"{vault_url}/secrets/{NAME}", params={"api-version": "7.4"})
     (await client.send_request(deletion)).raise_for_status()
     with pytest.raises(StorageUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""The contract of the ticket store, held by Table Storage and by the in-memory store that other tests rely on."""
+"""The contract of the ticket store, for Table Storage and the in-memory store that other tests rely on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def later(seconds: float) -> datetime:
 
 
 async def create_many(store: TicketStore, count: int, **options: Any) -> list[Ticket]:
-    """Create delivered tickets, one per second; returned newest first."""
+    """Create delivered tickets, one per second, and return them newest first."""
     made = sorted(
         (delivered_ticket(later(number), **options) for number in range(count)), key=lambda ticket: ticket.ticket_id
     )
@@ -67,7 +67,7 @@ async def create_many(store: TicketStore, count: int, **options: Any) -> list[Ti
 
 
 async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[Ticket]:
-    """Create up to thirty tickets in one transaction, which the product has no need for."""
+    """Create up to thirty tickets in one transaction, which the product never does."""
     assert isinstance(store, AzureTicketStore)
     operations = [RowOperation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
     for ticket in tickets:
@@ -259,7 +259,7 @@ async def test_what_can_change_is_read_without_the_rest(store: TicketStore, coun
 
 
 async def changed_in_part(store: TicketStore) -> list[tuple[Ticket, Ticket]]:
-    """Return changes of four tickets, of which the last three take columns away; all but one were read in part."""
+    """Return changes of four tickets; the last three remove columns, and all but one were partly read."""
     tickets = await create_many(store, 4, description="What is to be done", due_at=later(60))
     failed = replace(tickets[2], record=None, phase=None, delivery=DeliveryProgress(Delivery.FAILED, failure=REFUSED))
     await store.update_ticket(tickets[2], failed)
@@ -480,7 +480,7 @@ async def test_a_moved_ticket_is_found_by_both_numbers(store: TicketStore) -> No
 
 
 async def test_two_records_with_one_number_are_stored(store: TicketStore) -> None:
-    """ServiceNow does not hold numbers to be unique."""
+    """ServiceNow does not enforce unique numbers."""
     tickets = await create_many(store, 2)
     changes = [(each, with_record(each, record_for(each, number="INC1", mod_count=1), START)) for each in tickets]
     assert list(await store.update_tickets(changes)) == []
@@ -493,7 +493,7 @@ async def test_two_records_with_one_number_are_stored(store: TicketStore) -> Non
 async def test_tickets_of_a_recommendation_are_found_by_few_rows(
     store: TicketStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, and whatever became of them."""
+    """For any number of tickets, in any state."""
 
     def about(name: str, recommendation_id: str | None, second: int) -> Ticket:
         ticket = delivered_ticket(later(second))
@@ -599,7 +599,7 @@ async def test_changes_folded_between_two_pages_are_not_missed(
 
 
 class InterruptedTable:
-    """Lets another process fold the summary after the first page of the first query."""
+    """Makes another process fold the summary after the first page of the first query."""
 
     def __init__(self, store: AzureTicketStore) -> None:
         self._store = store

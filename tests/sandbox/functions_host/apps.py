@@ -29,7 +29,7 @@ def tell(req, **more):
 
 
 def routed(*functions: tuple[str, str | None, str | None]) -> str:
-    """Write an app of functions (name, route, methods) that answer what they saw; None leaves the argument out."""
+    """Write an app of functions (name, route, methods) that answer with what they saw; None omits the argument."""
     text = HEADER
     for name, route, methods in functions:
         arguments = [f"route={route!r}"] if route is not None else []
@@ -40,7 +40,7 @@ def routed(*functions: tuple[str, str | None, str | None]) -> str:
 
 
 def write_app(directory: Path, text: str, host_json: Mapping[str, Any] | str | None = None) -> Path:
-    """Put an app into a folder; ``host_json`` is its content, or its text where it is to be malformed."""
+    """Write an app to a folder; ``host_json`` is the file's content, or its text to make it malformed."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "function_app.py").write_text(textwrap.dedent(text), encoding="utf-8")
     if host_json is not None:

@@ -1,4 +1,4 @@
-"""Time that moves when a test says so."""
+"""A clock that moves only when a test moves it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 _TURNS = 200
-"""Turns of the event loop after which everything that can happen without time passing has happened."""
+"""Turns of the event loop in which everything happens that needs no time to pass."""
 
 
 class ManualClock:
@@ -21,7 +21,7 @@ class ManualClock:
         return self._now
 
     async def sleep_until(self, at: datetime) -> None:
-        """Return when the time has come."""
+        """Wait until that time."""
         if at <= self._now:
             return
         woken = asyncio.Event()
@@ -29,12 +29,12 @@ class ManualClock:
         await woken.wait()
 
     async def settle(self) -> None:
-        """Let everything happen that is due now."""
+        """Let everything happen that is due."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
     async def advance(self, by_s: float) -> None:
-        """Move on, stopping wherever somebody wants to be woken."""
+        """Move on, stopping at each time that something waits for."""
         end = self._now + timedelta(seconds=by_s)
         await self.settle()
         while due := sorted(

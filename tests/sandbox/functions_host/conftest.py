@@ -1,4 +1,4 @@
-"""Hosts to ask: one process for all that is said on the wire, and hosts in this process for variants."""
+"""Hosts for tests: a process for everything on the wire, and hosts in this process for variants."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Wire:
             return bytes(received)
 
     def ask(self, request_line: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
-        """Send one request of our own making and return the status and the whole answer."""
+        """Send a handwritten request and return the status and the whole answer."""
         lines = [request_line, *(headers or ("Host: h",)), "Connection: close", "", ""]
         answer = self.raw("\r\n".join(lines).encode("utf-8") + body).decode("utf-8", "replace")
         return int(answer.split(" ")[1]), answer
@@ -86,7 +86,7 @@ def routes(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def wire(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    """A host with functions of every behaviour, and custom headers."""
+    """A host with functions of every behaviour and with custom headers."""
     yield from _wire(processes, tmp_path_factory.mktemp("wire"), BEHAVIOUR, HOST_JSON)
 
 

@@ -30,12 +30,12 @@ CLAIM = "http://schemas.microsoft.com/identity/claims"
 
 
 def options(action: authentication.UnauthenticatedAction = "Return401") -> AuthenticationOptions:
-    """Return authentication with two ways around it."""
+    """Return authentication with two excluded paths."""
     return AuthenticationOptions(TENANT, action, ("/api/echo/open", "/api/echo/folder/*"))
 
 
 async def signed_in(client: httpx.AsyncClient, person: Person, target: str = "/") -> httpx.Response:
-    """Sign a person in by the page; the cookie stays in the client."""
+    """Sign a person in on the page; the client keeps the cookie."""
     form = {"oid": person.oid, "post_login_redirect_uri": target}
     return await client.post("/.auth/login/aad", data=form)
 

@@ -1,4 +1,4 @@
-"""Calls side by side, timeouts, and the end of a worker (Functions host §6)."""
+"""Concurrent calls, timeouts, and the end of a worker (Functions host §6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = Delays(kill_after_timeout_s=0.3, answer_after_kill_s=0.6)
 
 
 async def timed(call: Any) -> tuple[float, httpx.Response]:
-    """Return how long a call took and its answer."""
+    """Return a call's duration and answer."""
     began_at = time.monotonic()
     answer = await call
     return time.monotonic() - began_at, answer
@@ -31,7 +31,7 @@ async def test_many_synchronous_functions_run_at_once(host_of: StartHost) -> Non
     """§C1, §C4."""
     _, client = await host_of(BEHAVIOUR)
     took_s, answers = await timed(asyncio.gather(*(client.get("/api/sync/0.3") for _ in range(80))))
-    assert took_s < 12  # a half of what they would take one after another
+    assert took_s < 12  # half of the time that they would take one after another
     names = {answer.text for answer in answers}  # type: ignore[attr-defined]
     assert len(names) > 40
     assert all(name.startswith("ThreadPoolExecutor-") for name in names)
@@ -95,7 +95,7 @@ def test_function_runs_on_when_its_connection_breaks(wire: Wire) -> None:
 
 
 async def test_timeout_replaces_the_worker_and_leaves_others_hanging(host_of: StartHost) -> None:
-    """§C6, §C7: T = 1 s, and the delays of 2 s and 10 s shortened to 0.3 s and 0.6 s."""
+    """§C6, §C7: T = 1 s, with the delays of 2 s and 10 s shortened to 0.3 s and 0.6 s."""
     host, client = await host_of(BEHAVIOUR, {"functionTimeout": "00:00:01"}, worker="own process", delays=QUICK)
     before = (await client.get("/api/state")).json()
     overdue = asyncio.create_task(timed(client.get("/api/async/60")))
@@ -169,7 +169,7 @@ def test_signal_kills_the_worker_of_a_host_process(processes: Processes, tmp_pat
 
 
 def test_killed_host_takes_its_worker_with_it(processes: Processes, tmp_path: Any) -> None:
-    """A host killed by SIGKILL alone leaves no worker that would go on with a call."""
+    """If only the host gets SIGKILL, no worker remains to continue a call."""
     process, port = start_host(processes, write_app(tmp_path / "app", BEHAVIOUR))
     worker = httpx.get(f"http://127.0.0.1:{port}/api/state").json()["pid"]
     process.popen.kill()
@@ -181,7 +181,7 @@ def test_killed_host_takes_its_worker_with_it(processes: Processes, tmp_path: An
 
 
 def is_running(process_id: int) -> bool:
-    """Say whether a process still does anything; one that only waits to be buried does not."""
+    """Say whether a process still does anything; a zombie does not."""
     try:
         stat = Path(f"/proc/{process_id}/stat").read_text()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The page that says what the host does names tests that exist."""
+"""The page about the host names only existing tests."""
 
 from __future__ import annotations
 

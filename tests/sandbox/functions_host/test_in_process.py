@@ -1,4 +1,4 @@
-"""The host in the process of a test: what schemathesis needs."""
+"""The host in a test's process, as schemathesis needs it."""
 
 from __future__ import annotations
 

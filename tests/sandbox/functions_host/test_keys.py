@@ -12,7 +12,7 @@ from tests.sandbox.functions_host.conftest import StartHost, Wire
 
 
 def stored_key(wire: Wire, owner: str, kind: str) -> str:
-    """Read a key where the host keeps it."""
+    """Read a key from the host's storage."""
     file = wire.storage / "azure-webjobs-secrets" / "wire" / f"{owner}.json"
     found: str = json.loads(file.read_text())[kind]
     return found
@@ -20,7 +20,7 @@ def stored_key(wire: Wire, owner: str, kind: str) -> str:
 
 @pytest.fixture(scope="module")
 def keys(wire: Wire) -> dict[str, str]:
-    """The keys of the host behind ``wire``; asking once makes the functions' own."""
+    """The keys of the host behind ``wire``; the first call creates the functions' own keys."""
     wire.get("key/function")
     wire.get("key/other")
     return {
@@ -67,7 +67,7 @@ def test_header_decides_over_the_query_and_two_codes_open_nothing(wire: Wire, ke
 
 
 def test_client_principal_headers_from_outside_pass_unchanged(wire: Wire) -> None:
-    """§A7: without App Service Authentication in front, a stranger is whoever he says."""
+    """§A7: without App Service Authentication in front, strangers can claim to be anybody."""
     claimed = {
         "x-ms-client-principal": "eyJ9",
         "x-ms-client-principal-id": "1",
@@ -137,7 +137,7 @@ def test_nothing_else_is_built_in(wire: Wire, path: str) -> None:
 
 
 async def test_platform_calls_need_no_key_on_managed_hosting(host_of: StartHost) -> None:
-    """§A14: the front end marks what comes from outside with X-ARR-LOG-ID."""
+    """§A14: the front end marks requests from outside with X-ARR-LOG-ID."""
     _, client = await host_of(routed(("one", "one", None)), is_behind_front_end=True)
     assert (await client.get("/admin/host/status")).json()["state"] == "Running"
     assert (await client.get("/")).status_code == 204
@@ -157,7 +157,7 @@ def test_status_of_the_host(wire: Wire, keys: dict[str, str]) -> None:
 
 
 def runs(wire: Wire) -> list[object]:
-    """What the timers noted."""
+    """Return the timers' notes."""
     found: list[object] = wire.get("state").json()["started"]
     return found
 
@@ -195,6 +195,6 @@ def test_timer_is_not_fired_by_a_wrong_request(wire: Wire, keys: dict[str, str])
 
 
 def test_keys_do_not_reach_the_log(wire: Wire, keys: dict[str, str]) -> None:
-    """§A5: the host's own lines hold the path only."""
+    """§A5: the host's own log lines contain only the path."""
     wire.get("key/function", params={"code": keys["function"]})
     assert all(key not in wire.process.text() for key in keys.values())

@@ -1,4 +1,4 @@
-"""What the app and requests bring into the host's log can neither steer a terminal nor pass for an entry."""
+"""In the host's log, text from the app or a request can neither control a terminal nor imitate an entry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_entry_of_several_lines_is_indented_below_its_first() -> None:
     ("how", "times"), [("logged ", 1), ("printed ", 1), ("printed as an error ", 1), ("RuntimeError: raised ", 2)]
 )
 def test_what_the_app_brings_is_escaped(wire: Wire, how: str, times: int) -> None:
-    """The exception is logged by the function's logger and by the results' one (Functions host §P18)."""
+    """The function's logger and the results' logger both log the exception (Functions host §P18)."""
     marker = f"after {how}"
     before = len(wire.process.text())
     assert wire.client.post("/api/loud/x", content=f"{CONTROLS}{marker}".encode()).status_code == 500

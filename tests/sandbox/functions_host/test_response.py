@@ -1,4 +1,4 @@
-"""What becomes of a function's result (Functions host §3)."""
+"""How a function's result becomes an answer (Functions host §3)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.sandbox.functions_host.conftest import StartHost, Wire
 
 
 def answered(wire: Wire, **spec: Any) -> httpx.Response:
-    """Have the answer function give this answer."""
+    """Make the answer function send this answer."""
     return wire.get("answer", params={"spec": json.dumps(spec)})
 
 
 def raw_answer(wire: Wire, method: str = "GET", **spec: Any) -> tuple[str, str]:
-    """As `answered`, but return head and body as they came."""
+    """As `answered`, but return the raw head and body."""
     _, answer = wire.ask(f"{method} /api/answer?spec={quote(json.dumps(spec))} HTTP/1.1")
     head, _, body = answer.partition("\r\n\r\n")
     return head, body
 
 
 def cookies(wire: Wire, *values: str) -> list[str]:
-    """Return the Set-Cookie lines that come out for those that go in."""
+    """Return the host's Set-Cookie lines for those of the function."""
     return answered(wire, add=[["Set-Cookie", value] for value in values]).headers.get_list("set-cookie")
 
 

@@ -11,7 +11,7 @@ from tests.sandbox.functions_host.conftest import StartHost, Wire
 
 
 def reached(wire: Wire, path: str, method: str = "GET") -> tuple[str, dict[str, str]] | int:
-    """Return the function and route parameters a path below /api reaches, or the status of an empty answer."""
+    """Return the function and route parameters for a path below /api, or the status of an empty answer."""
     status, answer = wire.ask(f"{method} /api/{path} HTTP/1.1")
     head, _, body = answer.partition("\r\n\r\n")
     if status != 200:

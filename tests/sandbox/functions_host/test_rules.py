@@ -1,4 +1,4 @@
-"""Rules of the host that are pure (Functions host §1 to §5): properties that hold whatever comes."""
+"""The host's pure rules (Functions host §1 to §5): properties that hold for any input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.ju
 
 @given(st.lists(SEGMENT, min_size=1, max_size=5).filter(lambda parts: all("%2f" not in part.lower() for part in parts)))
 def test_every_segment_comes_back_from_its_encoding(segments: list[str]) -> None:
-    """§R30 to §R38: what a careful client encodes, the function sees, except what looks like an encoded slash."""
+    """§R30 to §R38: the function sees what a careful client encodes, except what looks like an encoded slash."""
     raw = "/" + "/".join(quote(segment, safe="") for segment in segments)
     assert decode_path(raw) == "/" + "/".join(segments)
 
@@ -121,7 +121,7 @@ def test_query_gives_each_name_once_with_all_its_values(pairs: list[tuple[str, s
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_cookie_value_is_percent_encoded_and_nothing_else(value: str) -> None:
-    """§P23: what goes out is safe to parse and decodes to what the function meant."""
+    """§P23: the sent cookie is safe to parse and decodes to the function's value."""
     line = write_cookie(Cookie("a", value))
     assert re.fullmatch(r"a=[A-Za-z0-9%._~-]*", line)
     parsed = SimpleCookie(line)
@@ -140,7 +140,7 @@ FIELD = st.one_of(
 @settings(max_examples=30)
 @given(st.tuples(FIELD, FIELD, FIELD), TIMES)
 def test_next_occurrence_is_the_first_that_fits(fields: tuple[str, str, str], at: datetime) -> None:
-    """§T1: compared with a search second by second over two hours, or to the occurrence if that comes first."""
+    """§T1: compared with a search second by second, for two hours or until the occurrence."""
     schedule = Schedule.parse(f"{fields[0]} {fields[1]} {fields[2]} * * *")
     found = schedule.next_after(at)
     assert found is not None

@@ -112,7 +112,7 @@ async def path(req: func.HttpRequest) -> func.HttpResponse:
 
 @pytest.mark.parametrize(("order", "wins"), [("development", "installed"), ("managed", "app")])
 async def test_both_orders_of_the_search_path(tmp_path: Path, order: SysPathOrder, wins: str) -> None:
-    """§S5, §S6: an installed package named like the app's own wins on a developer's machine only."""
+    """§S5, §S6: only on a developer's machine does an installed package win over the app's own of the same name."""
     app = write_app(tmp_path / "app", SHADOWED)
     for directory in (app, tmp_path / "installed"):
         (directory / "shared").mkdir(parents=True)
@@ -143,14 +143,14 @@ def test_local_settings_are_read_only_when_asked_for(processes: Processes, tmp_p
 
 
 def write_local_settings(app: Path) -> Path:
-    """Put a local.settings.json into an app's folder."""
+    """Write a local.settings.json to an app's folder."""
     settings = app / "local.settings.json"
     settings.write_text(json.dumps({"Values": {"FUNCTIONS_SAMPLE": "1"}, "Host": {"CORS": "*"}}))
     return settings
 
 
 async def test_hosts_after_one_another_start_afresh_and_leave_nothing(tmp_path: Path) -> None:
-    """In process: module state, sys.path, modules and environment are put back."""
+    """In process: module state, sys.path, modules and environment are restored."""
     path, modules, environment = list(sys.path), set(sys.modules), dict(os.environ)
     for attempt in range(2):
         app = write_app(tmp_path / f"app{attempt}", BEHAVIOUR + "\nimport helper\n")

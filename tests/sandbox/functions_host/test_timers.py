@@ -1,4 +1,4 @@
-"""Timers (Functions host §5), on a clock of the test's own and, once, on the machine's."""
+"""Timers (Functions host §5), with the test's own clock and, once, with the machine's."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NOON = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)
 
 
 def at(text: str) -> datetime:
-    """Read a time of the day on which these tests play."""
+    """Read a time on the day of these tests."""
     return datetime.fromisoformat(f"2026-01-05T{text}+00:00")
 
 
 class Recorder:
-    """Notes each firing of a timer, and takes as long as asked for."""
+    """Notes each firing of a timer, and takes a given time."""
 
     def __init__(self, clock: Clock, lasts_s: float = 0) -> None:
         self.fired: list[tuple[datetime, TimerInput]] = []
@@ -60,7 +60,7 @@ async def listening(
     run_on_startup: bool = False,
     use_monitor: bool = True,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a listener as long as the block lasts."""
+    """Run a listener during the block."""
     metadata = FunctionMetadata("tick", "id", ({"type": "timerTrigger", "name": "timer"},))
     function = TimerFunction(metadata, Schedule.parse(schedule), run_on_startup, use_monitor)
     listener = TimerListener(
@@ -73,7 +73,7 @@ async def listening(
 
 
 async def test_fires_on_its_schedule_with_its_status() -> None:
-    """§T1, §T8, §T11, §T13: the status before a run, moved on after it."""
+    """§T1, §T8, §T11, §T13: the status before a run, and its update afterwards."""
     clock, storage = ManualClock(NOON), MemoryStorage()
     recorder = Recorder(clock)
     async with listening(clock, recorder, storage=storage):
@@ -189,7 +189,7 @@ async def test_run_on_startup_fires_at_start_and_at_take_over() -> None:
 
 
 async def test_one_of_several_hosts_fires_and_another_takes_over_after_the_lease(tmp_path: Path) -> None:
-    """§T14, §T15: the holder is killed, so that nobody gives its lock back."""
+    """§T14, §T15: the holder is killed, so nothing releases its lock."""
     clock = ManualClock(NOON)
     first, second = Recorder(clock), Recorder(clock)
     lock = tmp_path / "azure-webjobs-hosts/locks/h/Host.Functions.tick.Listener"
@@ -311,7 +311,7 @@ async def test_zone_of_the_process_moves_the_schedule(host_of: StartHost) -> Non
 
 
 async def test_timer_is_run_and_waited_for(host_of: StartHost) -> None:
-    """A way in for tests: the run's end and its failure are seen."""
+    """For tests: shows the end of the run and its failure."""
     host, client = await host_of(TIMERS, environment={"SCHEDULE": MINUTE})
     await host.run_timer("tick", is_past_due=True)
     assert (await client.get("/api/runs")).json()[0][1] is True
@@ -320,7 +320,7 @@ async def test_timer_is_run_and_waited_for(host_of: StartHost) -> None:
 
 
 async def test_failed_run_of_a_timer_is_told(host_of: StartHost) -> None:
-    """A way in for tests: the run's failure is raised."""
+    """For tests: raises the run's failure."""
     host, _ = await host_of(TIMERS, environment={"SCHEDULE": MINUTE, "FAILS": "yes"})
     with pytest.raises(FunctionFailedError, match="as asked"):
         await host.run_timer("tick")

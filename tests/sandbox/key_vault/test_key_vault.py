@@ -1,4 +1,4 @@
-"""The vaults behave as Key Vault does towards its own client library."""
+"""To Key Vault's own client library, the vaults behave as Key Vault does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def control(vault_url: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def ungoverned(control: httpx.Client) -> None:
-    """Takes the policies of Azure away, which have tests of their own."""
+    """Turns off Azure's policies, which have their own tests."""
     control.patch("/settings", json={"governance_policy": False}).raise_for_status()
 
 
@@ -37,7 +37,7 @@ def ungoverned(control: httpx.Client) -> None:
 async def client(
     ungoverned: None, vault_url: str, credential: ManagedIdentityCredential
 ) -> AsyncIterator[SecretClient]:
-    """The client as the product makes it, without retries that would hide a fault."""
+    """The client as the product makes it, but without retries, which would hide a fault."""
     async with SecretClient(vault_url, credential, verify_challenge_resource=False, retry_total=0) as opened:
         yield opened
 

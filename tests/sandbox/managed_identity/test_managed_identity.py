@@ -21,7 +21,7 @@ GOOD = {"api-version": "2019-08-01", "resource": "https://vault.azure.net"}
 
 @pytest.fixture(scope="module")
 def endpoint(processes: Processes) -> ManagedIdentityEndpoint:
-    """An endpoint with one identity of each kind, for this module alone."""
+    """An endpoint with one identity of each kind, for this module only."""
     return start_managed_identity(processes, secret="the secret", user_assigned=(USER_ASSIGNED,))
 
 

@@ -16,7 +16,7 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 def essentials() -> bytes:
-    """What an instance with its people and no tickets stores."""
+    """The stored content of an instance with its people and no tickets."""
     instance = Instance(clock=Clock.stopped_at(START))
     plant_essentials(instance)
     snapshot = instance.records.snapshot()
@@ -26,7 +26,7 @@ def essentials() -> bytes:
 
 @pytest.fixture
 def rest(essentials: bytes) -> Iterator[RestClient]:
-    """An instance with its people and no tickets, its clock stopped."""
+    """An instance with its people, no tickets, and a stopped clock."""
     instance = Instance(clock=Clock.stopped_at(START))
     instance.records.restore(essentials)
     client = RestClient.of(instance)

@@ -1,4 +1,4 @@
-"""Calls an instance's REST APIs as any of its people, without a socket and without credentials."""
+"""Calls an instance's REST APIs as any of its people, without a socket or credentials."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +54,7 @@ class RestClient:
         return rows
 
     def values(self, table: str, query: str, column: str, *, user: str = "admin") -> list[Any]:
-        """Return one column of the rows that match, in order."""
+        """Return one column of the matching rows, in order."""
         return [row.get(column) for row in self.rows(table, query, user=user, fields=column)]
 
     def create(self, table: str, *, user: str = "admin", **values: Any) -> dict[str, Any]:

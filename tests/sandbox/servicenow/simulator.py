@@ -30,7 +30,7 @@ GENERIC_REFUSAL = '{"error_description":"access_denied","error":"server_error"}'
 
 @dataclass
 class Simulated:
-    """The instance, and ways to reach it as somebody who brings no cookies."""
+    """The instance, and ways to reach it without earlier cookies."""
 
     instance: Instance
     app: Starlette
@@ -40,11 +40,11 @@ class Simulated:
     oauth_client: Row
 
     def browser(self) -> Browser:
-        """A browser of somebody who has not been here yet."""
+        """Return a browser without cookies."""
         return Browser(transport=self.transport)
 
     def client(self) -> httpx.Client:
-        """A client with a cookie jar."""
+        """Return a client with a cookie jar."""
         return httpx.Client(base_url=self.url, transport=self.transport)
 
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
@@ -58,7 +58,7 @@ class Simulated:
         self.instance.records.update("oauth_entity", self.oauth_client["sys_id"], values)
 
     def authorize_url(self, **changes: str | None) -> str:
-        """The address of an authorization request; a parameter changed to None is left out."""
+        """Return the address of an authorization request; a parameter of None is left out."""
         wanted: dict[str, str | None] = {
             "response_type": "code",
             "client_id": CLIENT_ID,
@@ -78,14 +78,14 @@ class Simulated:
         browser: Browser | None = None,
         **changes: Any,
     ) -> dict[str, str]:
-        """Walk the pages and return the query of the callback."""
+        """Go through the pages and return the query of the callback."""
         callback = sign_in_and_consent(
             self.authorize_url(**changes), user_name, PASSWORD, decision, browser=browser or self.browser()
         )
         return {name: values[0] for name, values in parse_qs(urlsplit(callback).query).items()}
 
     def token(self, grant_type: str, **parameters: str | None) -> httpx.Response:
-        """Ask the token endpoint, with the client's credentials in the body unless they are changed."""
+        """Call the token endpoint, by default with the client's credentials in the body."""
         form = {"grant_type": grant_type, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **parameters}
         return self.send(
             "POST", "/oauth_token.do", data={name: text for name, text in form.items() if text is not None}
@@ -95,7 +95,7 @@ class Simulated:
         return self.token("authorization_code", **{"code": code, "redirect_uri": REDIRECT_URI, **changes})
 
     def tokens(self, user_name: str = "integration") -> dict[str, Any]:
-        """Walk the whole flow and return the token answer."""
+        """Go through the whole flow and return the token answer."""
         response = self.code_grant(self.consent(user_name)["code"])
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()

@@ -1,4 +1,4 @@
-"""What observations mean, rule by rule."""
+"""The meaning of observations, rule by rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of a connection check: whatever happens, there is a report, and in time."""
+"""A connection check always gives a report in time, whatever happens."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ async def test_a_consent_that_no_longer_counts(app: Surroundings, check: Connect
 
 
 async def test_a_consent_that_was_revoked(app: Surroundings, check: ConnectionCheck, probe: MemoryProbe) -> None:
-    """The access token is left over, and its refusal is no further cause."""
+    """An old access token remains; its refusal is not another cause."""
     await app.connected()
     app.servicenow.refresh_tokens.clear()
     probe.mishaps |= dict.fromkeys(LOOKS[2:], AccessTokenRefused())

@@ -37,7 +37,7 @@ ADMINISTRATOR = "0b0b0b0b-0000-4000-8000-000000000001"
 
 
 def request(**changes: Any) -> ConnectionRequest:
-    """What an administrator fills in."""
+    """An administrator's input."""
     filled_in: dict[str, Any] = {
         "display_name": "Contoso",
         "instance": "contoso",
@@ -51,7 +51,7 @@ def request(**changes: Any) -> ConnectionRequest:
 
 @dataclass
 class Surroundings:
-    """One deployment of the app, with as many instances of it as there are :class:`AccessTokens`."""
+    """A deployment of the app, with one instance for each :class:`AccessTokens`."""
 
     step: Step = at_once
     clock: ManualClock = field(default_factory=ManualClock)
@@ -93,12 +93,12 @@ class Surroundings:
         self.tokens = self.new_app_instance()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep without taking time from the test."""
+        """Sleep without slowing down the test."""
         self.clock.advance(seconds)
         await self.step("sleep")
 
     def new_app_instance(self) -> AccessTokens:
-        """What another instance of the app has: the same stores, a memory of its own."""
+        """Return another instance of the app: the same stores, its own memory."""
         return AccessTokens(
             connections=self.store,
             lease=self.lease,
@@ -110,7 +110,7 @@ class Surroundings:
         )
 
     def stored(self, connection_id: str = "contoso") -> Connection:
-        """The connection as it is stored."""
+        """Return the stored connection."""
         return self.store.connections[connection_id]
 
     async def configured(self, connection_id: str = "contoso", **changes: Any) -> Connection:
@@ -118,12 +118,12 @@ class Surroundings:
         return (await self.configuration.put(connection_id, request(**changes))).connection
 
     async def begun(self, connection_id: str = "contoso") -> tuple[AuthorizationStart, dict[str, str]]:
-        """Begin an authorization; returns it with the browser's cookies."""
+        """Begin an authorization; return it with the browser's cookies."""
         start = await self.authorization.begin(connection_id, started_by=ADMINISTRATOR)
         return start, {start.cookie.name: start.cookie.value.reveal()}
 
     async def authorized(self, connection_id: str = "contoso", user_name: str = INTEGRATION_USER) -> Connection:
-        """Walk through an authorization."""
+        """Authorize the connection."""
         start, cookies = await self.begun(connection_id)
         return await self.authorization.complete(self.servicenow.consent(start.location, user_name), cookies)
 

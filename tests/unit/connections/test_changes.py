@@ -1,4 +1,4 @@
-"""Changing what others change too."""
+"""Concurrent changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.tickets.examples import CONNECTION_ID, a_connection
 
 
 class Contested(MemoryConnectionStore):
-    """Somebody else is faster, a number of times."""
+    """Somebody else is faster, several times."""
 
     times = 1
 

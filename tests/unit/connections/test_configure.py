@@ -1,4 +1,4 @@
-"""What an administrator says about a connection, and what becomes of it."""
+"""An administrator's settings for a connection, and their effects."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def test_a_change_that_breaks_off_is_finished_by_sending_it_again(app: Sur
 
 
 class _FailingStep:
-    """Lets a number of calls of Key Vault pass, and no more."""
+    """Lets only some calls of Key Vault pass."""
 
     def __init__(self, app: Surroundings, calls_before: int) -> None:
         self._step, self._left = app.step, calls_before

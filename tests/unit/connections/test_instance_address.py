@@ -1,4 +1,4 @@
-"""Where secrets may be sent."""
+"""The addresses to which secrets may be sent."""
 
 from __future__ import annotations
 

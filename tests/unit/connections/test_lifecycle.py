@@ -1,12 +1,12 @@
-"""The life of a connection's tokens, with everything happening at once.
+"""The life of a connection's tokens while everything happens at once.
 
-Several instances of the app and administrators work on one connection; the test lets them go on step by step in any
-order, kills some, and makes ServiceNow difficult. Whatever happens:
+Several instances of the app and several administrators work on one connection. The test lets them go on step by step in
+any order, kills some, and makes ServiceNow fail. Whatever happens:
 
 * two instances never refresh at the same time,
-* callers get a token of the connection's own instance or an error that says what to do,
-* a consent is never lost unless something outside took it,
-* in the end the connection works, or says truly that it does not, and once removed nothing of it is left.
+* callers get a token for the connection's own instance, or an error that says what to do,
+* a consent is lost only if something outside ended it,
+* in the end the connection works, or correctly says that it does not; after a removal nothing of it is left.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen: list[Connection] = []
         self.outside_takes_consents = self.instances_die = False
         self.consent_taken = False
-        """Something outside took the consent, or made it look so."""
+        """Something outside ended the consent, or made it look so."""
         self.tokens_astray = False
         self.refused_lately = False
-        """A token may be known to ServiceNow and to nobody else."""
+        """Only ServiceNow may know a token."""
         self.left_undone = False
-        """Somebody died, or lost the lease, in the middle of tidying up."""
+        """An actor died or lost the lease while it was cleaning up."""
 
     @initialize(outside_takes_consents=st.booleans(), instances_die=st.booleans())
     def connect(self, outside_takes_consents: bool, instances_die: bool) -> None:
@@ -99,7 +99,7 @@ class Lifecycle(RuleBasedStateMachine):
             return
         assert self.app.servicenow.accepts(access)
 
-    # What goes on at the same time
+    # Concurrent actions
 
     def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         async def checked() -> None:
@@ -146,7 +146,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(names=st.sampled_from([("-refresh-token",), ("-access-token",), ("-refresh-token", "-access-token"), ()]))
     def let_key_vault_refuse(self, names: tuple[str, ...]) -> None:
         self.app.secrets.refused_writes = frozenset(names)
-        # A removal cannot revoke what only the memory of another instance holds.
+        # A removal cannot revoke a token that is only in another instance's memory.
         self.tokens_astray = True
 
     @precondition(lambda self: self._room and not self.app.secrets.refused_writes)
@@ -157,7 +157,7 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self._room)
     @rule()
     def configure(self) -> None:
-        """Change a name, or connect again what was removed."""
+        """Change a name, or connect a removed connection again."""
         client_secret = self.app.servicenow.clients["client"]
         self._start("configure", self.app.configured(client_secret=client_secret, display_name="Contoso Ltd"))
 
@@ -213,7 +213,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.app.clock.advance(seconds)
         self.quiet_since = self.app.clock.now
 
-    # What ServiceNow does
+    # Actions of ServiceNow
 
     @rule(refresh_token=st.sampled_from(["the same", "none", "a new one"]))
     def answer_a_refresh_with(self, refresh_token: str) -> None:
@@ -228,7 +228,7 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: not self.app.servicenow.faults)
     @rule()
     def refuse_once(self) -> None:
-        # A refresh asks twice before it believes a refusal: two of them are an answer.
+        # A refresh asks twice before it believes a refusal, so two refusals count.
         self.consent_taken = self.consent_taken or self.refused_lately
         self.app.servicenow.faults.append(refused())
         self.tokens_astray = self.refused_lately = True
@@ -249,11 +249,11 @@ class Lifecycle(RuleBasedStateMachine):
         self.app.servicenow.add(INTEGRATION_USER, locked_out=locked_out)
         self.consent_taken = self.consent_taken or locked_out
 
-    # What always holds
+    # Invariants
 
     def _one_refresh_at_a_time(self) -> None:
         if (self.app.clock.now - self.quiet_since).total_seconds() >= LEASE_S:
-            # Somebody was held up for longer than the lease lasts; what may be lost then, may be lost.
+            # An actor was held up for longer than its lease; then losses are allowed.
             self.consent_taken = self.tokens_astray = self.left_undone = True
             return
         asking = [each for each in self.stage.waiting if each.name in {"refresh", "refresh answers"}]

@@ -1,4 +1,4 @@
-"""Two who write a connection's tokens at the same time: one waits for the other."""
+"""Two calls write a connection's tokens at the same time: one waits for the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.connections.surroundings import CLIENT_SECRET, Surroundings
 
 
 class Meanwhile:
-    """Begins something when a step is first reached, and gives it time before the step goes on."""
+    """Starts something when a step is first reached, and gives it time before the step continues."""
 
     def __init__(self, step: str, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._step, self._work = step, work
@@ -24,7 +24,7 @@ class Meanwhile:
                 await asyncio.sleep(0)
 
     async def ended(self) -> object:
-        """Wait until it has come to its end."""
+        """Wait until it has ended."""
         assert self.task is not None, f"nobody came to {self._step!r}"
         return await self.task
 
@@ -38,7 +38,7 @@ async def test_a_refresh_waits_until_an_authorization_is_kept(app: Surroundings)
     await meanwhile.ended()
     app.clock.advance(1800)
     access = await app.new_app_instance().access_token(app.stored())
-    assert app.servicenow.accepts(access), "the refresh token that was kept is the one that works"
+    assert app.servicenow.accepts(access), "the stored refresh token works"
     assert app.stored().status is ConnectionStatus.CONNECTED
 
 

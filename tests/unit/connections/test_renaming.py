@@ -30,10 +30,10 @@ def connection(instance: str = "https://a.service-now.com") -> Connection:
 def test_tickets_go_along_exactly_while_it_stays_the_same_instance(
     steps: list[tuple[str, bool | None, bool]],
 ) -> None:
-    """What an instance really is: each proved claim keeps it, everything else is another one."""
+    """The identity of an instance: each proved claim keeps it, anything else makes a new one."""
     current = connection()
     ours = {current.instance}
-    """Addresses that tickets of the instance before us were made at."""
+    """Addresses at which the instance's earlier tickets were created."""
     for address, same_instance, proves in steps:
         before = current
         current = with_address(current, address, same_instance)
@@ -43,7 +43,7 @@ def test_tickets_go_along_exactly_while_it_stays_the_same_instance(
         else:
             ours = {address}
         if current.renamed_from is not None:
-            assert not any(current.is_at(each) for each in ours), "nothing goes along before it is proved"
+            assert not any(current.is_at(each) for each in ours), "no ticket moves along before the claim is proved"
             if proves:
                 current = renamed(current)
                 ours |= {address}
@@ -73,12 +73,12 @@ def test_two_renamings_in_a_row() -> None:
     assert again.is_at("https://a.service-now.com")
 
 
-# With everything around it
+# The whole use case
 
 
 @pytest.fixture
 async def app() -> Surroundings:
-    """A connected connection with a synchronisation state and known records."""
+    """A working connection with a synchronisation state and known records."""
     surroundings = Surroundings()
     await surroundings.connected()
     entry = surroundings.directory.entries["contoso"]
@@ -127,7 +127,7 @@ async def test_without_any_ticket_nothing_is_proved(app: Surroundings) -> None:
 async def test_a_claim_that_is_taken_back_is_another_instance(app: Surroundings) -> None:
     await app.configured(instance=NEW, same_instance=True, client_secret=CLIENT_SECRET)
     await app.configured(instance=NEW, client_secret=...)
-    assert app.stored().renamed_from == INSTANCE, "left out, it stays"
+    assert app.stored().renamed_from == INSTANCE, "it stays if it is left out"
     await app.configured(instance=NEW, same_instance=False, client_secret=...)
     connected = await app.authorized()
     assert not connected.is_at(INSTANCE)

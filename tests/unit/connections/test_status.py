@@ -1,4 +1,4 @@
-"""What successes and failures mean for the status."""
+"""How successes and failures change the status."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_success_brings_an_unavailable_connection_back() -> None:
 
 
 def test_what_deliveries_met_stays_until_one_succeeds_or_none_waits() -> None:
-    """The synchronisation reads well while the integration user may not write."""
+    """The synchronisation can read, although the integration user may not write."""
     delivery, second = Operation.DELIVERY, timedelta(seconds=1)
     refused = after_failure(after_success(connection(), START), AccessRefused(), START, delivery)
     synced = after_success(refused, START + second)
@@ -127,7 +127,7 @@ def test_a_success_does_not_bring_back_a_consent() -> None:
 
 
 def test_a_success_brings_back_a_connection_whose_access_token_alone_was_refused() -> None:
-    """An older release took that for the end of the consent."""
+    """An older release took it for the end of the consent."""
     before = after_refusal(connection(), Reauthorize("access_token_refused"), START)
     after = after_success(before, START)
     assert (after.status, after.last_error) == (CONNECTED, None)
@@ -165,7 +165,7 @@ def test_a_consent_that_has_ended_is_not_asked_for() -> None:
     assert not may_refresh(refused, END)
     assert not may_refresh(replace(refused, consent_ends_at=None), START + timedelta(days=1))
     early = after_refusal(with_consent(), Reauthorize("consent_ended"), START)
-    assert may_refresh(early, START + timedelta(days=1)), "the clock that said so was wrong"
+    assert may_refresh(early, START + timedelta(days=1)), "that clock was wrong"
 
 
 @pytest.mark.parametrize("again_at", [None, START + timedelta(days=1)])

@@ -1,4 +1,4 @@
-"""Turns: one holder at a time, noticed when lost, and nothing forgotten that somebody asked for meanwhile."""
+"""Turns: one holder at a time, a loss is noticed, and no request during a turn is forgotten."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATER = START + timedelta(minutes=3)
 
 
 class Repeating(MemoryDirectory):
-    """Loses the answers to writes, so that they are sent again."""
+    """Loses answers to writes, so that these are sent again."""
 
     is_repeating = False
 
@@ -37,7 +37,7 @@ class Repeating(MemoryDirectory):
 
 
 class Hosts:
-    """Hosts that take turns; renewals come when the test lets time pass."""
+    """Hosts that take turns; turns are renewed when the test lets time pass."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -193,7 +193,7 @@ async def test_what_came_of_it_is_stored_however_the_work_ends(hosts: Hosts, end
         await work()
     assert await hosts.is_free()
     assert hosts.directory.state(CONNECTION_ID).watermark == WATERMARK
-    assert asyncio.all_tasks() == before, "nobody goes on renewing"
+    assert asyncio.all_tasks() == before, "nothing continues to renew it"
 
 
 async def test_an_end_that_storage_did_not_answer_leaves_it_due(hosts: Hosts, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,7 +217,7 @@ async def test_a_write_whose_answer_was_lost_is_known_again(hosts: Hosts) -> Non
     assert (hosts.entry.due_at, hosts.entry.holder) == (LATER, None)
 
 
-# What somebody asks for meanwhile
+# Requests during a turn
 
 
 @pytest.mark.parametrize("passed_s", [0, 10])
@@ -291,7 +291,7 @@ async def test_two_hosts_that_take_it_over_at_once_leave_one_state(hosts: Hosts)
 
 
 async def in_turn(hosts: Hosts, **changes: Any) -> Turn:
-    """Change the state in a turn."""
+    """Change the state during a turn."""
     async with hosts.turns().taken(hosts.entry) as turn:
         assert turn is not None
         before = turn.begin(a_connection())
@@ -332,7 +332,7 @@ async def test_whoever_lost_the_turn_copies_nothing(hosts: Hosts) -> None:
 
 
 def test_the_state_of_another_instance_says_nothing() -> None:
-    """A host of release 0.1 points a connection elsewhere and knows no directory."""
+    """A host of release 0.1 points a connection elsewhere, and does not know the directory."""
     connection = a_connection()
     state = SyncState(watermark=WATERMARK, instance=INSTANCE)
     assert sync_state_of(connection, state) == state
@@ -341,5 +341,5 @@ def test_the_state_of_another_instance_says_nothing() -> None:
     assert sync_state_of(elsewhere, state) == SyncState(instance=elsewhere.instance)
     renamed = replace(elsewhere, former_instances={INSTANCE: elsewhere.instance})
     assert sync_state_of(renamed, state) == replace(state, instance=elsewhere.instance)
-    assert sync_state_of(replace(elsewhere, renamed_from=INSTANCE), state) == state, "a claim is not proved yet"
+    assert sync_state_of(replace(elsewhere, renamed_from=INSTANCE), state) == state, "the claim is not proved yet"
     assert sync_state_of(connection, sync_state_of(renamed, state)).watermark is None, "it comes back from a clone"

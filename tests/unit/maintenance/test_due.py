@@ -1,4 +1,4 @@
-"""When a connection is due: never later than release 0.1 would have served it, and not each minute when idle."""
+"""When a connection is due: never later than release 0.1 would serve it, and not every minute when idle."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ choices = st.builds(
 def served_before(
     connection: Connection, state: SyncState, ticket: Ticket | None, chosen: Settings, at: datetime
 ) -> bool:
-    """Whether release 0.1 did something for the connection in a minute, as its code decided."""
+    """Say whether release 0.1 would work on the connection in a minute, by its own rules."""
     if connection.is_removed:
         return False
     if connection.status is not ConnectionStatus.NOT_CONFIGURED:
@@ -140,7 +140,7 @@ def test_an_idle_connection_is_due_when_it_is_to_be_synchronised() -> None:
     at = due_at(idle(), DONE, settings(SYNC_INTERVAL_S=300), START)
     assert at == START + timedelta(seconds=270)
     at = due_at(idle(), DONE, settings(SYNC_INTERVAL_S=3600), START)
-    assert at == START + LOOK_EVERY, "a hint that was lost is not lost for ever"
+    assert at == START + LOOK_EVERY, "a lost hint is repaired later"
 
 
 def test_a_refused_connection_is_due_when_the_connector_asks_again() -> None:

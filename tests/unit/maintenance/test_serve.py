@@ -1,4 +1,4 @@
-"""The timer: an idle minute, what somebody asks for, refusals, and many connections."""
+"""The timer: idle minutes, requests, refusals, and many connections."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class World:
         return made
 
     async def run_after(self, passed: timedelta) -> LastError | None:
-        """Run the timer; return what it leaves as the last error."""
+        """Run the timer; return the last error that it stores."""
         self.app.clock.advance(passed.total_seconds())
         await self.maintenance.run()
         stored = await self.app.store.get_connection(self.connection.connection_id)
@@ -79,7 +79,7 @@ async def test_a_refused_comparison_is_the_last_error_until_one_succeeds() -> No
     error = await world.run_after(timedelta(hours=1))
     assert error is not None
     assert (error.code, error.operation) == ("records_not_visible", Operation.COMPARISON)
-    # The synchronisation succeeds meanwhile, and does not clear it.
+    # The synchronisation still succeeds, and does not clear it.
     assert await world.run_after(timedelta(minutes=10)) == error
     state = app.directory.state(world.connection.connection_id)
     assert state.last_completed_at is not None
@@ -100,7 +100,7 @@ async def test_secrets_are_renewed_although_nothing_else_goes_well() -> None:
 
 
 async def test_a_refused_synchronisation_does_not_hold_up_the_comparison() -> None:
-    """A few tickets whose records were deleted, behind pages of other domains, look like missing rights."""
+    """A few tickets with deleted records, behind pages of other domains, look like missing rights."""
     app = Surroundings()
     world = World(app, await app.connected(), page_size=2)
     tickets = await world.tickets(6)
@@ -113,7 +113,7 @@ async def test_a_refused_synchronisation_does_not_hold_up_the_comparison() -> No
 
 
 class Queue:
-    """Connections whose turns take long: a run gets through five of them."""
+    """Connections with slow turns: a run has time for five of them."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.turns: list[str] = []
@@ -151,7 +151,7 @@ async def test_whoever_was_served_longest_ago_comes_first(
     monkeypatch.setattr("shared.maintenance.run.CONCURRENT_CONNECTIONS", 1)
     await queue.minutes_pass(12)
     turns = [queue.turns[place : place + 20] for place in (0, 20, 40)]
-    assert all(len(set(each)) == 20 for each in turns), "nobody comes twice before everybody came once"
+    assert all(len(set(each)) == 20 for each in turns), "no connection has a second turn before each had one"
     assert "connection_not_served" not in caplog.text
 
 
@@ -169,7 +169,7 @@ async def test_a_connection_whose_turn_does_not_come_is_reported(
     assert {each["connection_id"] for each in reported} <= set(queue.turns)
 
 
-# What it costs
+# Cost
 
 
 PLANNING = {"list_entries", "list_connections", "list_sync_requests"}
@@ -177,7 +177,7 @@ IDLE_TURN = ["get_connection", "get_overview", "save_entry", "save_entry"]
 
 
 class Asked:
-    """The requests that the world's stores are asked by the timer."""
+    """Counts the timer's requests to the stores."""
 
     def __init__(self, world: World) -> None:
         self.names: list[str] = []
@@ -190,7 +190,7 @@ class Asked:
             self.names.append(name)
 
     async def in_a_minute(self) -> tuple[list[str], list[str]]:
-        """Run the timer a minute later; return what it asked for its plan, and for the connection."""
+        """Run the timer a minute later; return its requests for the plan and for the connection."""
         self.names.clear()
         self.world.app.clock.advance(60)
         await self.world.maintenance.run()
@@ -199,7 +199,7 @@ class Asked:
 
 
 async def settled(app: Surroundings, **changes: Any) -> World:
-    """Return a world in which nothing is left to do."""
+    """Return a world with nothing left to do."""
     world = World(app, await app.connected(), **changes)
     for _ in range(7):
         await world.run_after(timedelta(minutes=1))
@@ -255,7 +255,7 @@ async def test_a_hint_that_was_lost_is_not_lost_for_ever() -> None:
 
 
 async def test_a_connection_that_nobody_told_of_is_served() -> None:
-    """A host of release 0.1 has made it, or authorized it, and knows of no directory."""
+    """A host of release 0.1, which does not know the directory, has created or authorized it."""
     world = await settled(Surroundings())
     other = replace(world.connection, connection_id="of-0-1")
     await world.app.store.create_connection(replace(other, etag=None))

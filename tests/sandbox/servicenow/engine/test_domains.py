@@ -14,14 +14,14 @@ TASK = "/api/now/table/task"
 
 @dataclass
 class Tree:
-    """Top above ACME above Berlin, and beside ACME Initech; a user of each, named like it."""
+    """Domains: Top has ACME and Initech below it, and ACME has Berlin; each has a user with its name."""
 
     simulator: Simulated
     control: ControlClient
     domains: dict[str, str]
 
     def read(self, user: str, sys_id: str, **parameters: str) -> Any:
-        """Return a ticket as that user reads it, None if there is none for them."""
+        """Return a ticket as that user reads it, or None if they cannot see it."""
         sent = {f"sysparm_{name}": value for name, value in parameters.items()}
         response = self.simulator.send("GET", f"{TASK}/{sys_id}", params=sent, auth=(user, PASSWORD))
         return None if response.status_code == 404 else response.json()["result"]

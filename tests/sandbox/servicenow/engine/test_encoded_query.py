@@ -76,7 +76,7 @@ class TestParsing:
 
 @dataclass
 class Tickets:
-    """Three different incidents: a is urgent and assigned, b is on hold, c is closed and has nothing filled in."""
+    """Three different incidents: a is urgent and assigned, b is on hold, c is closed and empty."""
 
     rest: RestClient
 
@@ -86,7 +86,7 @@ class Tickets:
 
 @pytest.fixture(params=["case_insensitive", "case_sensitive"])
 def tickets(three_incidents: Tickets, request: pytest.FixtureRequest) -> Iterator[Tickets]:
-    """The tickets of an instance that compares text in either way."""
+    """The tickets, in an instance that ignores case and in one that distinguishes it."""
     three_incidents.rest.instance.properties[TEXT_COMPARISON] = request.param
     yield three_incidents
     three_incidents.rest.instance.properties.reset()
@@ -316,7 +316,7 @@ RELATIVE_QUERIES = [
     ("due_dateRELATIVEEE@year@ahead@0", "ab"),
     ("state=3^due_dateRELATIVEGT@hour@ago@1", "b"),
     ("due_dateRELATIVELT@hour@ago@1^NQstate=7", "c"),
-    # What cannot be read is dropped, as any other invalid condition is.
+    # An unreadable value is dropped like any other invalid condition.
     ("state=3^due_dateRELATIVEGT@fortnight@ago@1", "b"),
     ("state=3^due_dateRELATIVELT@hour@ago@", "b"),
     ("state=3^due_dateRELATIVELT@hour@before@1", "b"),
@@ -406,7 +406,7 @@ def test_related_rows(demonstration: RestClient) -> None:
     assert count("sys_user", without) == count("sys_user") - members
 
 
-# The same again, decided row by row without a database.
+# The same rules, applied row by row without a database.
 
 type Row = dict[str, str]
 INTEGERS, DATES = {"priority", "state"}, {"due_date"}
@@ -451,7 +451,7 @@ def folded(text: str, case_sensitive: bool) -> str:
 
 
 def compare(field: str, operator: str, value: str, other: str) -> bool:
-    """Order two values as the column's kind does; a row with no value is neither before nor after anything."""
+    """Order two values by the column's kind; an empty value is neither before nor after another."""
     if value == "" or (field in INTEGERS and not other.removeprefix("-").isdecimal()):
         return False
     order = int(value) - int(other) if field in INTEGERS else (value > other) - (value < other)
@@ -462,7 +462,7 @@ def is_valid(condition: tuple[str, str, str]) -> bool:
     field, operator, value = condition
     if field == "bunk" or operator == "~":
         return False
-    # A date that is none is invalid; the empty one tests for emptiness with = and != only.
+    # A malformed date is invalid; an empty one tests for emptiness, only with = and !=.
     return not (field in DATES and operator in ("<", "<=", ">", ">=") and value == "")
 
 

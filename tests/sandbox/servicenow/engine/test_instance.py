@@ -1,4 +1,4 @@
-"""What lies below the APIs: clock, properties, storage in bulk."""
+"""The layers below the APIs: clock, properties, storage in bulk."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

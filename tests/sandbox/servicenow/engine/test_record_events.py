@@ -1,4 +1,4 @@
-"""What happens to records past the Table API, and what the API shows of it."""
+"""What happens to records outside the Table API, and what the API shows of it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,7 @@ def control(simulator: Simulated) -> Iterator[ControlClient]:
 
 
 def seen(simulator: Simulated, table: str, sys_id: str, display_value: str = "false") -> dict[str, Any] | None:
-    """Return a record as an agent reads it through the API, None if the API has none."""
+    """Return a record as an agent reads it through the API, or None if the API does not have it."""
     parameters = {"sysparm_exclude_reference_link": "true", "sysparm_display_value": display_value}
     response = simulator.send("GET", f"/api/now/table/{table}/{sys_id}", params=parameters, auth=AGENT)
     if response.status_code == 404:
@@ -179,7 +179,7 @@ def test_a_cloned_instance_has_the_others_records_and_its_own_clients(control: C
         target.change_record("incident", shared["sys_id"], {"state": "3"})
         assert control.record("incident", shared["sys_id"])["state"] == "2", "from then on each goes its own way"
         numbers = [one.insert_record("incident", {})["number"] for one in (control, target)]
-        assert numbers[0] == numbers[1], "the target counts on where the source was"
+        assert numbers[0] == numbers[1], "the target continues the source's count"
 
 
 def test_everything_may_be_cloned(control: ControlClient) -> None:

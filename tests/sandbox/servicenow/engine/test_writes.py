@@ -167,7 +167,7 @@ def test_a_patch_that_changes_nothing_counts_only_where_the_instance_says_so(res
 
 
 class TestSuppliedSysId:
-    """The one true idempotency key (§2.5)."""
+    """The only real idempotency key (§2.5)."""
 
     def test_it_is_honoured(self, rest: RestClient) -> None:
         assert rest.create("incident", user="m365.connector", sys_id=CHOSEN)["sys_id"] == CHOSEN
@@ -227,7 +227,7 @@ def test_input_may_be_display_values(rest: RestClient) -> None:
 
 
 class TestReferencesByName:
-    """References written by display name although nobody said that they are (ServiceNow §2.5)."""
+    """References written by display name without the parameter for it (ServiceNow §2.5)."""
 
     def written(self, rest: RestClient, value: str) -> str:
         created = rest.create("change_request", assignment_group=value)
@@ -265,7 +265,7 @@ class TestNumbers:
         assert taken == "INC0010002"
         assert rest.create("incident", number="INC0010002")["number"] == "INC0010003"
         assert rest.create("incident", number="inc0010002")["number"] == "INC0010004"
-        # A number is one of all tasks, and the counter steps over what it meets.
+        # Numbers are shared by all tasks, and the counter skips used ones.
         rest.create("problem", number="INC0010005")
         assert rest.create("incident")["number"] == "INC0010006"
 

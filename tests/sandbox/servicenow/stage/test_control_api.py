@@ -1,4 +1,4 @@
-"""The control API, by its client."""
+"""The control API, through its client."""
 
 import socket
 import subprocess
@@ -270,7 +270,7 @@ class TestProcess:
 
 
 def _connect(url: str) -> int:
-    """Walk the authorization at an instance's address; return the status of the token call."""
+    """Authorize at an instance's address; return the status of the token call."""
     query = f"response_type=code&client_id={'c' * 32}&redirect_uri=https://connector.example/cb&state=s"
     callback = sign_in_and_consent(f"{url}/oauth_auth.do?{query}", "m365.connector", "sandbox-connector")
     form = {"grant_type": "authorization_code", "redirect_uri": "https://connector.example/cb"}

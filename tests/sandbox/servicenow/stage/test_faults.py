@@ -1,4 +1,4 @@
-"""Item 12: being difficult, on demand."""
+"""Item 12: faults on demand."""
 
 import http.client
 import json
@@ -158,7 +158,7 @@ class TestItem12Answers:
     def test_500_quota_after_committing(self, simulator: Simulated, control: ControlClient) -> None:
         control.set_fault("cancelled_after_commit")
         before = incidents(simulator)
-        response = post(simulator, short_description="committed all the same")
+        response = post(simulator, short_description="committed although it failed")
         assert response.status_code == 500
         message = "Transaction cancelled: maximum execution time exceeded"
         assert response.json()["error"]["message"] == message
@@ -449,7 +449,7 @@ class TestHostileAnswers:
     def test_values_no_column_should_hold(self, simulator: Simulated, control: ControlClient, value: str) -> None:
         control.set_fault("hostile_values", values={"sys_updated_on": value, "due_date": value}, remaining=None)
         [row] = get(simulator, f"{TABLE}?sysparm_fields=number,sys_updated_on").json()["result"]
-        assert (row["sys_updated_on"], row["number"]) == (value, "INC0010001"), "only the columns that were asked for"
+        assert (row["sys_updated_on"], row["number"]) == (value, "INC0010001"), "only the requested columns"
         [row] = get(simulator, f"{TABLE}?sysparm_display_value=all").json()["result"]
         assert row["due_date"] == {"display_value": value, "value": value}
         assert post(simulator).json()["result"]["sys_updated_on"] == value

@@ -1,4 +1,4 @@
-"""ServiceNow §10, item 4 (scopes), and who may call an API at all (§1.7, §2.8)."""
+"""ServiceNow §10, item 4 (scopes), and who may call an API (§1.7, §2.8)."""
 
 from collections.abc import Iterator
 

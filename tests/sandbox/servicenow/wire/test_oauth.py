@@ -69,7 +69,7 @@ class TestItem1AuthorizationEndpoint:
             third = browser.get(second.headers["location"])
             assert third.headers["location"].startswith(f"{REDIRECT_URI}?code=")
             again = browser.get(second.headers["location"])
-            assert again.status_code == 200, "a consent serves once"
+            assert again.status_code == 200, "a consent works once"
 
     def test_a_form_without_the_check_token_changes_nothing(self, simulator: Simulated) -> None:
         with simulator.client() as browser:
@@ -171,7 +171,7 @@ class TestItem1AuthorizationEndpoint:
             assert "(person)" in page.text
             page = browser.follow(page, "other_user")
             assert page.form("single_sign_on") is not None, "the identity provider still knows the person"
-        assert "code" in simulator.consent("integration"), "the local form is a way round it"
+        assert "code" in simulator.consent("integration"), "the local form avoids it"
 
     def test_consent_can_be_switched_off_for_a_client(self, simulator: Simulated) -> None:
         simulator.change_client(disable_consent="true")
@@ -284,7 +284,7 @@ class TestItem2TokenEndpoint:
         assert second["refresh_token"] == first["refresh_token"]
         assert second["expires_in"] == 1799
         simulator.instance.clock.advance(1200)
-        assert simulator.api(first["access_token"]).status_code == 200, "asking again pushed its expiry forward"
+        assert simulator.api(first["access_token"]).status_code == 200, "asking again extended it"
 
     def test_other_users_have_other_tokens(self, simulator: Simulated) -> None:
         assert simulator.tokens("integration")["access_token"] != simulator.tokens("agent")["access_token"]
@@ -385,7 +385,7 @@ class TestItem3Revocation:
         tokens = simulator.tokens()
         assert simulator.send(method, path, params={"token": tokens["access_token"]}).status_code == 200
         assert simulator.api(tokens["access_token"]).status_code == 401
-        assert simulator.refresh(tokens["refresh_token"]).status_code == 200, "only the token named is revoked"
+        assert simulator.refresh(tokens["refresh_token"]).status_code == 200, "only the named token is revoked"
         assert simulator.send(method, path, params={"token": tokens["refresh_token"]}).status_code == 200
         assert_refused(simulator.refresh(tokens["refresh_token"]))
 

@@ -1,4 +1,4 @@
-"""ServiceNow's own Python client runs against the simulator unchanged, its synchronous and its asyncio face."""
+"""ServiceNow's own Python client works with the simulator unchanged, both synchronous and asyncio."""
 
 import threading
 import uuid
@@ -47,7 +47,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The client lets the environment win over the authority it is given.
+    # The client prefers the environment to the authority that it is given.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", AUTHORITY)
 
 

@@ -1,4 +1,4 @@
-"""Item 13, and the trap of cookies: what happens to a client with a cookie jar."""
+"""Item 13, and the cookie trap: what happens to a client with a cookie jar."""
 
 import asyncio
 from collections import Counter

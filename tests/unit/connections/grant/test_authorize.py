@@ -1,4 +1,4 @@
-"""Authorization: who may end it, whose consent counts, and what is kept."""
+"""Authorization: who may complete it, whose consent is valid, and what is kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.connections.surroundings import (
 
 
 async def refusal(app: Surroundings, parameters: dict[str, str], cookies: dict[str, str]) -> ConnectorError:
-    """Complete an authorization that must fail; nothing may have come of it."""
+    """Complete an authorization that must fail without any effect."""
     before, secrets = dict(app.store.connections), app.secrets.readable
     with pytest.raises(ConnectorError) as caught:
         await app.authorization.complete(parameters, cookies)
@@ -305,7 +305,7 @@ async def test_a_second_authorization_replaces_the_tokens_of_a_live_connection(a
     assert (second.consent_ends_at - first.consent_ends_at).total_seconds() == 86_400
     assert second.status_since_at == first.status_since_at
     assert app.servicenow.accepts(await app.tokens.access_token(second))
-    assert app.servicenow.revocations == ["refresh token 3"], "the old one is not left lying about"
+    assert app.servicenow.revocations == ["refresh token 3"], "the old one is revoked"
 
 
 async def test_a_second_authorization_that_fails_takes_nothing_from_a_live_connection(app: Surroundings) -> None:
@@ -314,7 +314,7 @@ async def test_a_second_authorization_that_fails_takes_nothing_from_a_live_conne
     app.servicenow.add(INTEGRATION_USER, roles=frozenset())
     error = await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
     assert error.code == "authorization_create_refused"
-    assert app.servicenow.revocations == [], "ServiceNow gave the very tokens that the connection uses"
+    assert app.servicenow.revocations == [], "ServiceNow returned the tokens that the connection uses"
     assert app.servicenow.accepts(await app.tokens.access_token(live))
 
 
@@ -391,7 +391,7 @@ async def test_a_code_goes_to_nobody_but_the_instance_and_client_it_was_asked_fo
 
 
 async def test_an_authorization_that_does_not_say_what_it_is_for_is_begun_again(app: Surroundings) -> None:
-    """The release before did not keep it."""
+    """The previous release did not keep it."""
     await app.configured()
     start, cookies = await app.begun()
     parameters = app.servicenow.consent(start.location, INTEGRATION_USER)

@@ -1,4 +1,4 @@
-"""Leases: short, renewed for as long as they are held, and lost in a way that the holder notices."""
+"""Leases are short and renewed while they are held, and the holder notices a loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.connections.surroundings import Surroundings
 
 
 class Holders:
-    """Leases whose renewals come when the test lets time pass."""
+    """Leases that are renewed when the test lets time pass."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -41,7 +41,7 @@ class Holders:
         return Lease(self.store, TOKENS, self._sleep, self._pause, lambda: self.clock.now.timestamp())
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass, with everybody's renewals."""
+        """Let time pass, with all renewals."""
         for _ in range(int(seconds / RENEW_EVERY_S)):
             self.clock.advance(RENEW_EVERY_S)
             paused, self._paused = self._paused, []
@@ -133,10 +133,10 @@ async def test_a_lease_is_given_back_however_the_work_ends(holders: Holders, end
     with pytest.raises(end):
         await work()
     assert not holders.store.leases
-    assert asyncio.all_tasks() == before, "nobody goes on renewing"
+    assert asyncio.all_tasks() == before, "nothing continues to renew it"
 
 
-# What is done under it
+# Work under a lease
 
 
 def _remove(app: Surroundings) -> Awaitable[object]:

@@ -1,4 +1,4 @@
-"""Secrets are written to Key Vault again before their versions end there."""
+"""Secrets are written to Key Vault again before their versions expire."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_refresh_token_whose_consent_is_over_is_left_alone(app: Surround
 
 
 async def test_secrets_that_an_older_release_wrote_are_renewed_at_once(app: Surroundings) -> None:
-    """They have no end, and nobody knows how old they are."""
+    """They have no expiry, and their age is unknown."""
     await app.store.update_connection(replace(app.stored(), secrets_renew_at=None))
     await app.renewal.renew_if_due(app.stored())
     assert counts(app) == [2, 2, 1]
@@ -136,7 +136,7 @@ async def test_whoever_writes_the_tokens_is_not_disturbed(app: Surroundings) -> 
 
 
 async def test_a_removal_meanwhile_is_not_undone(app: Surroundings) -> None:
-    """The timer read the connection before somebody removed it."""
+    """The timer read the connection before it was removed."""
     app.clock.advance(RENEWED_AFTER.total_seconds())
     stale = app.stored()
     await app.removal.remove("contoso")
@@ -149,7 +149,7 @@ async def test_a_removal_meanwhile_is_not_undone(app: Surroundings) -> None:
     lifetime=st.timedeltas(min_value=timedelta(days=1), max_value=timedelta(days=3650)),
 )
 def test_nobody_waits_longer_than_the_secrets_live(renew_in: timedelta, lifetime: timedelta) -> None:
-    """A wrong clock, or a longer setting, may have written the time."""
+    """The time may come from a wrong clock or a longer setting."""
     connection = Connection(
         connection_id="contoso",
         display_name="Contoso",

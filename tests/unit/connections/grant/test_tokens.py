@@ -119,7 +119,7 @@ async def test_a_refused_token_is_renewed_once(app: Surroundings, connected: Con
 
 
 async def test_who_knows_the_connection_as_it_was_gets_the_new_token(app: Surroundings, connected: Connection) -> None:
-    """Whoever began before the renewal asks with the connection of then, and must not be given the refused token."""
+    """A caller that began before the renewal still has the old connection, and must not get the refused token."""
     refused = await app.tokens.access_token(connected)
     await app.servicenow.revoke(connected, refused)
     renewed = await app.tokens.renewed_token(connected, refused)
@@ -154,7 +154,7 @@ async def test_two_refusals_ask_for_a_new_authorization(app: Surroundings, conne
     assert caught.value.code == "refresh_token_refused"
     assert not is_refresh_due(stored, app.clock.now)
 
-    # The access token goes on working until it ends, without a request to the token endpoint.
+    # The access token works until it expires, without a request to the token endpoint.
     assert await app.tokens.access_token(stored) == access
     app.clock.advance(ACCESS_LIFE_S - 30)
     assert await app.new_app_instance().access_token(stored) == access
@@ -171,7 +171,7 @@ async def test_a_refused_consent_is_asked_for_again_by_one_of_many(app: Surround
     assert not is_refresh_due(app.stored(), app.clock.now)
     with pytest.raises(Reauthorize):
         await app.tokens.refresh(app.stored())
-    assert app.servicenow.refreshes == 2, "it is not asked for in between"
+    assert app.servicenow.refreshes == 2, "there is no request in between"
     app.clock.advance(60)
     assert is_refresh_due(app.stored(), app.clock.now)
     app.servicenow.faults += [refused(), refused()]
@@ -313,7 +313,7 @@ async def test_nobody_gets_a_token_for_an_instance_that_is_no_longer_the_connect
 async def test_tokens_fetched_under_a_lost_lease_do_not_reach_a_changed_connection(
     app: Surroundings, connected: Connection
 ) -> None:
-    """A refresh that hangs longer than its lease lasts comes back to a connection that means another instance."""
+    """A refresh outlasts its lease; when it returns, the connection is for another instance."""
 
     async def hanging(name: str) -> None:
         if name == "refresh answers":

@@ -1,4 +1,4 @@
-"""A refresh token that Key Vault does not take: kept in memory, used, and offered again until it is taken."""
+"""A refresh token that Key Vault does not accept is kept in memory, used, and offered again until it is accepted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def connected(app: Surroundings) -> Connection:
 
 
 async def refreshed_in_vain(app: Surroundings, connected: Connection, refuses: frozenset[str] = BOTH) -> Connection:
-    """Refresh while Key Vault takes no tokens."""
+    """Refresh while Key Vault accepts no tokens."""
     app.secrets.refused_writes = refuses
     stored = await app.tokens.refresh(connected)
     assert stored == app.stored()
@@ -217,7 +217,7 @@ async def test_an_access_token_that_key_vault_did_not_take_is_used_from_memory(
 
 @pytest.mark.parametrize("moment", ["set_secret answers", "update_connection"])
 async def test_a_holder_that_was_overtaken_leaves_the_newer_tokens_alone(moment: str) -> None:
-    """It is held up after its last look at the lease; another call in the same process refreshes meanwhile."""
+    """It pauses after its last check of the lease; during that, another call in the same process refreshes."""
     overtaken = False
 
     async def overtake(name: str) -> None:

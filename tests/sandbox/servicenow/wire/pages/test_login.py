@@ -1,4 +1,4 @@
-"""Signing in by page (ServiceNow §1.3)."""
+"""Signing in on the page (ServiceNow §1.3)."""
 
 from collections.abc import Iterator
 

@@ -239,7 +239,7 @@ class TestAggregates:
 
 
 class TestAttachments:
-    """Files at records (§12)."""
+    """Files attached to records (§12)."""
 
     def attach(self, rest: RestClient, sys_id: str, user: str = "admin") -> Any:
         return rest.send(

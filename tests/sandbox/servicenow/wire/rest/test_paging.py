@@ -86,7 +86,7 @@ def test_offsets_walk_through_an_ordered_list(rest: RestClient) -> None:
 
 
 class TestRightsComeAfterTheLimit:
-    """Rows the caller may not read leave holes in the page."""
+    """Rows that the caller may not read leave gaps in the page."""
 
     @pytest.fixture
     def mixed(self, rest: RestClient) -> RestClient:
@@ -127,7 +127,7 @@ class TestRightsComeAfterTheLimit:
 
 
 class TestUnspecifiedOrder:
-    """Without ORDERBY the order is nobody's promise."""
+    """Without ORDERBY, no order is promised."""
 
     def test_it_differs_from_request_to_request(self, demonstration: RestClient) -> None:
         orders = {tuple(demonstration.values("sys_user", "active=true", "sys_id")) for _ in range(6)}
