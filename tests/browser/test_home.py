@@ -16,7 +16,7 @@ SLOW_MS = 2000
 """Far above the limit in the benchmarks, because here the machine does much else."""
 
 
-def test_cards_show_what_stands_in_servicenow(app: FunctionsHost, open_window: OpenWindow) -> None:
+def test_cards_show_what_is_in_servicenow(app: FunctionsHost, open_window: OpenWindow) -> None:
     with PortalUser(ADMINISTRATOR, app.public_url) as administrator:
         counts = administrator.call("GET", "/api/tickets/summary")["kinds"]
     page = open_window(app).sign_in(ADMINISTRATOR)

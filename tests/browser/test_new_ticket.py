@@ -108,7 +108,7 @@ def test_two_tabs_make_two_tickets(app: FunctionsHost, open_window: OpenWindow) 
     assert len(tickets(app, "Two+tabs")) == 2
 
 
-def test_faults_stand_at_their_fields_and_what_was_entered_stays(app: FunctionsHost, open_window: OpenWindow) -> None:
+def test_faults_are_at_their_fields_and_the_entered_values_stay(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER, "/tickets/new")
     page.locator("#name").fill("x" * 161)
     expect(page.locator("#name-count")).to_have_text(t("form.characters_over", left=1))
@@ -137,7 +137,7 @@ def test_characters_are_counted_as_the_server_counts_them(app: FunctionsHost, op
     expect(page.locator("#description-fault")).to_have_text(t("error.description_too_long.message", too_long_by=1))
 
 
-def test_a_link_with_an_impossible_id_is_told(app: FunctionsHost, open_window: OpenWindow) -> None:
+def test_a_link_with_an_impossible_id_is_reported(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER, f"/tickets/new?name=Long+id&recommendation_id={'x' * 201}")
     page.locator("button[value='preview']").click()
     expect(page.get_by_role("alert")).to_have_text(t("fault.recommendation_id"))

@@ -119,7 +119,7 @@ async def test_a_write_that_is_carried_out_and_answered_401_is_not_repeated(in_p
     assert len(in_process.records(ticket_id)) == 1
 
 
-async def test_what_deliveries_meet_stands_on_the_connection_until_one_succeeds(in_process: InProcess) -> None:
+async def test_an_error_of_deliveries_is_on_the_connection_until_one_succeeds(in_process: InProcess) -> None:
     """Reads still work, so the synchronisation succeeds every minute."""
     fault = in_process.control.set_fault("redirected", method="POST", path=WRITES, remaining=None)
     await in_process.create()

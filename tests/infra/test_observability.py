@@ -125,7 +125,7 @@ class TestAlerts:
             assert condition["failingPeriods"] == {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1}
         assert given == RULES
 
-    def test_every_rule_tells_operators_what_to_do(self) -> None:
+    def test_every_rule_says_what_operators_should_do(self) -> None:
         page = (REPOSITORY / "docs" / "operations.md").read_text()
         for name in RULES:
             assert f"\n### {name}\n" in page

@@ -133,9 +133,7 @@ class TestStorage:
         assert account["supportsHttpsTrafficOnly"] is True
         assert account["minimumTlsVersion"] == "TLS1_2"
 
-    def test_mappings_are_kept_in_three_zones_unless_told_otherwise(
-        self, deployed: Expansion, every_choice: Expansion
-    ) -> None:
+    def test_mappings_are_kept_in_three_zones_by_default(self, deployed: Expansion, every_choice: Expansion) -> None:
         assert deployed.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_ZRS"}
         assert every_choice.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_GZRS"}
 

@@ -110,7 +110,7 @@ def test_the_served_document_is_this_one(app: WholeApp) -> None:
     assert {**served, "servers": None} == {**DOCUMENT, "servers": None}
 
 
-def test_patterns_are_told() -> None:
+def test_patterns_are_reported() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for model, field, pattern in (("Recommendation", "link", LINK), ("Requester", "email", EMAIL)):
         assert schemas[model]["properties"][field]["anyOf"][0]["pattern"] == pattern

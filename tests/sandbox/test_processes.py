@@ -99,7 +99,7 @@ def test_a_signal_is_told_by_name(tmp_path: Path) -> None:
             part.raise_if_ended()
 
 
-def test_a_part_that_never_gets_ready_is_told(tmp_path: Path) -> None:
+def test_a_part_that_never_gets_ready_is_reported(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         part = processes.start("Part", [sys.executable, "-c", FOREVER])
         processes.wait_for_line(part, "ready")
@@ -107,18 +107,20 @@ def test_a_part_that_never_gets_ready_is_told(tmp_path: Path) -> None:
             processes.wait_for_port(part, free_port(), within_s=0.1)
 
 
-def test_a_missing_program_is_told(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes, pytest.raises(SandboxError, match="Part needs the program no-such-program"):
         processes.start("Part", ["no-such-program"])
 
 
-def test_a_missing_azurite_is_told(tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_azurite_is_reported(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sandbox.azurite.PROGRAM", tmp_path / "azurite")
     with Processes(tmp_path) as processes, pytest.raises(SandboxError, match="make setup"):
         start_azurite(processes, certificates)
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert accepts_connections(port)

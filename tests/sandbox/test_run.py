@@ -60,7 +60,7 @@ def runs() -> Iterator[list[Run]]:
         run.process.communicate()
 
 
-def test_the_story_holds_and_a_crash_afterwards_is_told(tmp_path: Path, runs: list[Run]) -> None:
+def test_the_story_holds_and_a_crash_afterwards_is_reported(tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path / "run"))
     run.read_until("People in ServiceNow")
     for line in (
@@ -90,7 +90,7 @@ def test_a_signal_ends_everything(tmp_path: Path, runs: list[Run], number: signa
     assert end_within(parts, 1.0)
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     port = Ports().functions_host
     with contextlib.ExitStack() as stack:
         if not accepts_connections(port):

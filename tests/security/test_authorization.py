@@ -128,7 +128,7 @@ def test_a_stolen_state_uses_nothing_up(app: WholeApp) -> None:
     assert app.megan.come_back(callback).status_code == 303, "the browser that began it can still complete it"
 
 
-def test_a_cookie_inside_another_ones_value_is_none_of_ours(app: WholeApp) -> None:
+def test_a_cookie_inside_another_ones_value_is_not_ours(app: WholeApp) -> None:
     """A neighbouring site cannot set our cookies, but chooses the values of its own."""
     connected = app.configured()
     query = {name: values[0] for name, values in parse_qs(urlsplit(app.consent(connected)).query).items()}

@@ -198,14 +198,14 @@ def test_a_page_leads_whoever_is_not_signed_in_to_the_sign_in_and_back(app: Whol
     assert "kind%3Dincident" in answer.headers["Location"]
 
 
-def test_health_tells_anybody_that_it_lives_and_nothing_else(app: WholeApp) -> None:
+def test_health_says_to_anybody_that_it_lives_and_nothing_else(app: WholeApp) -> None:
     stranger = app.program(None)
     for answer in (stranger.ask("GET", "/api/health"), app.megan.ask("GET", "/api/health")):
         assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
     stranger.close()
 
 
-def test_status_tells_whoever_has_a_role_of_the_parts(app: WholeApp) -> None:
+def test_status_shows_the_parts_to_everybody_with_a_role(app: WholeApp) -> None:
     connected = app.configured()
     status = {
         "storage": "ok",

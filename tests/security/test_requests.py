@@ -102,7 +102,7 @@ def parts(count: int) -> bytes:
     ],
     ids=["no boundary", "empty", "cut off", "endless headers", "long boundary", "many fields"],
 )
-def test_a_form_that_is_none(app: WholeApp, content_type: str, body: bytes) -> None:
+def test_a_malformed_form(app: WholeApp, content_type: str, body: bytes) -> None:
     for address in ("/tickets/new", "/ticketProvisioning"):
         answer = app.megan.ask("POST", address, content=body, headers={"Content-Type": content_type})
         refused(answer, 400, "invalid_form")

@@ -39,7 +39,7 @@ def program(app: WholeApp) -> Iterator[Program]:
 
 
 @pytest.mark.parametrize("path", NO_SUCH_ADDRESS)
-def test_a_program_is_told_that_there_is_nothing(program: Program, path: str) -> None:
+def test_a_program_learns_that_there_is_nothing(program: Program, path: str) -> None:
     for method in METHODS:
         answer = program.ask(method, path)
         if method == "HEAD":
@@ -62,7 +62,7 @@ def test_a_program_is_told_that_there_is_nothing(program: Program, path: str) ->
         ("/configuration/contoso/sync", "GET, HEAD, OPTIONS, POST"),
     ],
 )
-def test_a_program_is_told_which_methods_there_are(program: Program, path: str, allowed: str) -> None:
+def test_a_program_learns_which_methods_there_are(program: Program, path: str, allowed: str) -> None:
     for method in METHODS:
         answer = program.ask(method, path)
         if method == "OPTIONS":
@@ -248,7 +248,7 @@ def test_a_change_of_language_hands_no_secret_on(app: WholeApp) -> None:
         assert SECRET not in str(answer.headers)
 
 
-def test_no_page_tells_another_site_its_address(app: WholeApp) -> None:
+def test_no_page_shows_another_site_its_address(app: WholeApp) -> None:
     for path in ("/", "/tickets", "/ticketProvisioning", "/nowhere", "/api/oauth/callback"):
         policy = app.megan.ask("GET", path, headers=PAGE).headers["Referrer-Policy"]
         assert policy == ("no-referrer" if path.startswith("/api/") else "same-origin")

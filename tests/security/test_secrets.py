@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("calm")
 NAME = "a name that is everywhere"
 
 
-def test_it_finds_what_stands_in_logs_rows_and_answers(app: WholeApp, world: World, control: ControlClient) -> None:
+def test_it_finds_what_is_in_logs_rows_and_answers(app: WholeApp, world: World, control: ControlClient) -> None:
     connected = app.connected(display_name=NAME)
     answer = app.megan.ask("GET", connected.path)
     canary = Canary(world, control)

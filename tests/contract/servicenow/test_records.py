@@ -128,7 +128,7 @@ async def test_the_same_ticket_twice_is_refused(client: WholeClient, connection:
 
 
 @pytest.mark.usefixtures("either_text_comparison")
-async def test_find_tells_doubled_records_oldest_first(
+async def test_find_reports_doubled_records_oldest_first(
     client: WholeClient, connection: Connection, control: ControlClient
 ) -> None:
     ticket = new_ticket()
@@ -209,7 +209,7 @@ async def test_an_access_scope_is_missing(
     assert caught.value.code == "access_scope_missing"
 
 
-async def test_a_rate_limit_tells_how_long(client: WholeClient, connection: Connection, control: ControlClient) -> None:
+async def test_a_rate_limit_says_how_long(client: WholeClient, connection: Connection, control: ControlClient) -> None:
     control.set_fault("rate_limited", retry_after_s=1200)
     with pytest.raises(ServiceNowThrottled) as caught:
         await client.records.create_record(connection, new_ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)

@@ -92,7 +92,9 @@ async def test_may_not_read_without_a_role(client: WholeClient, connection: Conn
     assert not await client.users.may_read(connection, TicketKind.CHANGE)
 
 
-async def test_a_blocked_address_is_told(client: WholeClient, connection: Connection, control: ControlClient) -> None:
+async def test_a_blocked_address_is_reported(
+    client: WholeClient, connection: Connection, control: ControlClient
+) -> None:
     control.set_fault("address_blocked", remaining=None)
     with pytest.raises(AccessRefused) as caught:
         await client.users.may_read(connection, TicketKind.INCIDENT)

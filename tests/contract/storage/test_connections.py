@@ -175,7 +175,7 @@ async def test_the_state_of_a_synchronisation_comes_back_as_it_was(store: AzureC
     assert await store.get_sync_state("contoso") == SyncState()
 
 
-async def test_missing_tables_are_told_as_such(bare_tables: Tables, clock: ManualClock) -> None:
+async def test_missing_tables_are_reported_as_such(bare_tables: Tables, clock: ManualClock) -> None:
     store = AzureConnectionStore(bare_tables.connections)
     leases = AzureLeaseStore(bare_tables.connections, clock)
     authorizations = AzureAuthorizationStore(bare_tables.authorizations, bare_tables.transactions)

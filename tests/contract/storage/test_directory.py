@@ -127,7 +127,7 @@ async def test_an_unreadable_entry_hides_no_other(tables: Tables) -> None:
     assert [each.row_key for each in reader.unreadable] == ["contoso"]
 
 
-async def test_a_missing_table_is_told_as_such(bare_tables: Tables) -> None:
+async def test_a_missing_table_is_reported_as_such(bare_tables: Tables) -> None:
     directory = AzureConnectionDirectory(bare_tables.directory)
     for attempt in (
         directory.list_entries(),

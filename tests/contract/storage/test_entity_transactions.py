@@ -263,7 +263,7 @@ async def test_one_refused_operation_is_named_and_nothing_is_written(
     assert [each["RowKey"] for each in await twins.rows()] == ["taken"]
 
 
-async def test_a_missing_table_is_told(twins: Twins, tables: Tables) -> None:
+async def test_a_missing_table_is_reported(twins: Twins, tables: Tables) -> None:
     await tables.service.delete_table(twins.own_table.table_name)
     await tables.service.delete_table(twins.sdk_table.table_name)
     told_by = await twins.both(RowOperation(UPSERT, row("a")))

@@ -79,7 +79,9 @@ async def test_many_expired_reservations_are_deleted(store: IdempotencyStore) ->
     assert await store.delete_expired_reservations(START + timedelta(seconds=1)) == 0
 
 
-async def test_a_missing_table_is_told(storage_account: StorageAccount, credential: ManagedIdentityCredential) -> None:
+async def test_a_missing_table_is_reported(
+    storage_account: StorageAccount, credential: ManagedIdentityCredential
+) -> None:
     async with TableServiceClient(storage_account.tables_url, credential=credential) as service:
         store = AzureIdempotencyStore(service.get_table_client("idempotency"))
         with pytest.raises(StorageUnavailable) as caught:

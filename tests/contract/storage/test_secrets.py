@@ -72,7 +72,7 @@ async def test_a_clock_that_is_ahead_keeps_nothing_from_being_written(
     assert timedelta(days=89) < properties.expires_on - properties.created_on < timedelta(days=90)
 
 
-async def test_what_a_policy_refuses_is_told_as_such(
+async def test_what_a_policy_refuses_is_reported_as_such(
     settings: Settings, credential: ManagedIdentityCredential, clock: ManualClock
 ) -> None:
     clock.now = datetime.now(UTC)
@@ -178,7 +178,7 @@ async def test_a_secret_being_deleted_is_tried_again_later(
     ("kind", "code"),
     [("forbidden_by_rbac", "storage_access_refused"), ("forbidden_by_firewall", "storage_access_refused")],
 )
-async def test_a_refusal_of_our_identity_is_told_as_such(
+async def test_a_refusal_of_our_identity_is_reported_as_such(
     secrets: KeyVaultSecretStore, vault_url: str, kind: str, code: str
 ) -> None:
     httpx.post(f"{vault_url}/sandbox/faults", json={"kind": kind, "remaining": None}).raise_for_status()
@@ -201,7 +201,7 @@ async def test_a_vault_that_does_not_answer_once_is_asked_again(secrets: KeyVaul
     assert caught.value.code == "storage_unavailable"
 
 
-async def test_an_identity_that_the_app_does_not_have_is_told_as_such(
+async def test_an_identity_that_the_app_does_not_have_is_reported_as_such(
     settings: Settings,
     managed_identity: ManagedIdentityEndpoint,
     monkeypatch: pytest.MonkeyPatch,

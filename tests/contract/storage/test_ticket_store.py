@@ -563,7 +563,7 @@ async def test_two_fold_while_others_write_and_read(store: TicketStore) -> None:
 # Only Table Storage
 
 
-async def test_a_missing_table_is_told(bare_tables: Tables) -> None:
+async def test_a_missing_table_is_reported(bare_tables: Tables) -> None:
     store = AzureTicketStore(bare_tables.tickets, bare_tables.transactions)
     ticket = replace(delivered_ticket(START), etag='W/"1"')
     calls: dict[str, Callable[[], Awaitable[object]]] = {

@@ -149,7 +149,7 @@ async def test_principal_headers_from_outside_never_come_through(host_of: StartH
         ("/api/echo/folder/%2e%2e/secret", 401),
     ],
 )
-async def test_excluded_paths_are_open_and_told_of_nobody(host_of: StartHost, path: str, status: int) -> None:
+async def test_excluded_paths_are_open_and_get_no_principal(host_of: StartHost, path: str, status: int) -> None:
     _, client = await host_of(BEHAVIOUR, authentication=options())
     assert (await client.get(path)).status_code == status
     await signed_in(client, ALICE)
@@ -203,7 +203,7 @@ async def test_nobody_unknown_signs_in(host_of: StartHost) -> None:
     assert (await client.post("/.auth/login/aad")).status_code == 401
 
 
-async def test_app_is_told_that_authentication_is_on(host_of: StartHost) -> None:
+async def test_app_knows_that_authentication_is_on(host_of: StartHost) -> None:
     _, client = await host_of(BEHAVIOUR, authentication=options("AllowAnonymous"))
     assert (await client.get("/api/state")).json()["environment"]["WEBSITE_AUTH_ENABLED"] == "True"
 

@@ -235,7 +235,7 @@ async def talk(port: int, sent: bytes) -> bytes:
     return answer
 
 
-def test_client_is_told_to_go_on_when_the_body_is_read(wire: Wire) -> None:
+def test_client_is_asked_to_continue_when_the_body_is_read(wire: Wire) -> None:
     """§Q22."""
     head = "Host: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
     assert wire.raw(f"POST /api/echo HTTP/1.1\r\n{head}hi".encode()).startswith(

@@ -211,13 +211,13 @@ async def test_exception_is_logged_twice_and_never_sent(host_of: StartHost, capl
         ("a=1; SameSite=Strict; Domain=example.com", "a=1; domain=example.com; path=; samesite=strict"),
     ],
 )
-def test_cookies_are_written_anew(wire: Wire, given: str, sent: str) -> None:
+def test_cookies_are_rewritten(wire: Wire, given: str, sent: str) -> None:
     """§P20 to §P23, §P26."""
     assert cookies(wire, given) == [sent]
 
 
 @pytest.mark.parametrize("given", ['a=1"2', "a=日本", "a=1; Partitioned"])
-def test_cookies_that_are_dropped_without_a_word(wire: Wire, given: str) -> None:
+def test_cookies_that_are_silently_dropped(wire: Wire, given: str) -> None:
     """§P24."""
     assert cookies(wire, given) == []
     assert cookies(wire, given, "b=2") == ["b=2; domain=; path="]

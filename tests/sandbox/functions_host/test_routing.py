@@ -228,7 +228,7 @@ def test_literal_text_is_compared_with_the_decoded_path(routes: Wire) -> None:
         ("a%0d%0aX:1", "a\r\nX:1"),
     ],
 )
-def test_parameters_are_decoded_but_for_slashes(routes: Wire, sent: str, seen: str) -> None:
+def test_parameters_are_decoded_except_slashes(routes: Wire, sent: str, seen: str) -> None:
     """§R30 to §R38."""
     assert reached(routes, f"p/{sent}") == ("p", {"x": seen})
 
@@ -287,7 +287,7 @@ async def test_malformed_route_puts_the_whole_host_in_error(host_of: StartHost, 
     assert (await client.get("/admin/host/ping")).status_code == 200
 
 
-async def test_names_equal_but_for_case_put_the_whole_host_in_error(host_of: StartHost) -> None:
+async def test_names_that_differ_only_in_case_put_the_whole_host_in_error(host_of: StartHost) -> None:
     """§X4."""
     host, client = await host_of(routed(("ok", "a", None), ("OK", "b", None)))
     assert (await client.get("/api/a")).status_code == 503

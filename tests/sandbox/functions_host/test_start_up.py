@@ -188,7 +188,7 @@ async def test_two_hosts_of_one_app_live_side_by_side_in_processes_of_their_own(
         (["--app", "{app}", "--port", "1", "--storage", "{app}/function_app.py"], "could not start"),
     ],
 )
-def test_wrong_command_line_is_told(tmp_path: Path, options: list[str], message: str) -> None:
+def test_wrong_command_line_is_reported(tmp_path: Path, options: list[str], message: str) -> None:
     write_app(tmp_path / "app", "x = 1")
     (tmp_path / "empty").mkdir()
     given = [option.format(app=tmp_path / "app", empty=tmp_path / "empty") for option in options]

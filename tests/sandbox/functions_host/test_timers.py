@@ -233,7 +233,7 @@ async def test_holder_that_lost_its_lock_stops_firing() -> None:
     assert len(recorder.fired) <= 1
 
 
-async def test_without_storage_the_timer_stands_still_until_it_is_there(
+async def test_without_storage_the_timer_waits_until_it_is_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """§T18."""
@@ -319,7 +319,7 @@ async def test_timer_is_run_and_waited_for(host_of: StartHost) -> None:
         await host.run_timer("runs")
 
 
-async def test_failed_run_of_a_timer_is_told(host_of: StartHost) -> None:
+async def test_failed_run_of_a_timer_is_reported(host_of: StartHost) -> None:
     """For tests: raises the run's failure."""
     host, _ = await host_of(TIMERS, environment={"SCHEDULE": MINUTE, "FAILS": "yes"})
     with pytest.raises(FunctionFailedError, match="as asked"):

@@ -434,7 +434,7 @@ def test_whether_there_is_a_consent_to_use() -> None:
     assert rules.awaits_consent(connection(status=ConnectionStatus.DISCONNECTED))
 
 
-def test_an_unobserved_check_tells_the_problem() -> None:
+def test_an_unobserved_check_names_the_problem() -> None:
     found: Finding = rules.unobserved(CheckName.RELEASE, SILENT)
     assert found.problem == Failure("servicenow_unavailable")
     assert rules.unobserved(CheckName.RELEASE, SLOW).problem is None

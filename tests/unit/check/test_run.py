@@ -254,7 +254,7 @@ async def test_a_record_whose_answer_got_lost_is_looked_for_and_closed(
     assert list(probe.records.values()) == [True, True]
 
 
-async def test_a_record_that_is_not_to_be_found_is_told(
+async def test_a_record_that_is_not_to_be_found_is_reported(
     app: Surroundings, check: ConnectionCheck, probe: MemoryProbe
 ) -> None:
     await app.connected()

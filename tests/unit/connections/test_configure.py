@@ -222,7 +222,7 @@ async def test_somebody_who_is_always_faster_is_not_fought_for_ever(app: Surroun
 
 
 @pytest.mark.parametrize("connection_id", ["", "Contoso", "a" * 41, "contoso/x", "con toso", "contoso\n", "日本"])
-async def test_an_id_that_is_none_is_refused(app: Surroundings, connection_id: str) -> None:
+async def test_a_malformed_id_is_refused(app: Surroundings, connection_id: str) -> None:
     with pytest.raises(FixRequest) as caught:
         await app.configuration.put(connection_id, request())
     assert caught.value.code == "invalid_connection_id"

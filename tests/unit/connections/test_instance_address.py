@@ -123,7 +123,7 @@ def test_anything_else_is_refused(text: str) -> None:
 @example("a.service-now.com/.example.com")
 @example("a.service-now.com.:443")
 @example("a.servicenowservices.com:443")
-def test_whatever_is_accepted_lies_under_service_now_com(text: str) -> None:
+def test_every_accepted_address_is_under_service_now_com(text: str) -> None:
     try:
         address = normalised(text)
     except FixRequest:

@@ -40,7 +40,7 @@ async def test_whoever_still_holds_the_old_connection_gets_nothing_new(app: Surr
         await app.new_app_instance().access_token(before)
 
 
-async def test_what_could_not_be_revoked_is_told(app: Surroundings) -> None:
+async def test_what_could_not_be_revoked_is_reported(app: Surroundings) -> None:
     await app.connected()
     app.servicenow.faults.append(UNAVAILABLE)
     removed = await app.removal.remove("contoso")

@@ -357,7 +357,7 @@ def test_no_name_leaves_its_line_or_repeats_the_token(before: str, after: str, b
         ("c0ffee", False),
     ],
 )
-def test_a_transaction_id_is_one_or_none(sent: str, kept: bool) -> None:
+def test_only_a_valid_transaction_id_is_kept(sent: str, kept: bool) -> None:
     answer = Answer(200, {"x-transaction-id": sent}, b"", Secret("c0ffee"))
     assert transaction_id_of(answer) == (sent if kept else None)
 

@@ -169,7 +169,7 @@ async def test_find_takes_the_kinds_class_for_one_that_is_hidden() -> None:
         ([NOT_READABLE, CLOSED], ["ip_address_blocked"], ["task", "incident"]),
     ],
 )
-async def test_a_record_that_is_hidden_is_told_from_none(
+async def test_a_hidden_record_is_distinguished_from_a_missing_one(
     replies: list[Reply], outcome: list[str], asked: list[str] | None
 ) -> None:
     found, tables = await find(*replies)

@@ -289,7 +289,7 @@ async def test_who_waits_for_an_instance_that_hangs_is_told_so(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_throttled_reads_tell_how_long() -> None:
+async def test_throttled_reads_say_how_long() -> None:
     reply = error_reply(429, "Rate limit exceeded", None, {"Retry-After": "60"})
     with pytest.raises(ServiceNowThrottled) as caught:
         await read(instance(reply).client())

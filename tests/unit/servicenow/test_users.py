@@ -216,7 +216,7 @@ async def test_no_address_changes_the_question(email: str) -> None:
         assert "javascript:" not in asked.lower()
 
 
-async def test_a_blocked_address_is_told() -> None:
+async def test_a_blocked_address_is_reported() -> None:
     with pytest.raises(AccessRefused):
         await instance(BLOCKED).client().users.find_user_by_email(CONNECTION, "ada@contoso.com")
 
@@ -256,7 +256,7 @@ async def test_may_read(replies: list[Reply], asked: list[tuple[str, str]], expe
     ] == asked
 
 
-async def test_may_read_tells_that_the_whole_api_is_refused() -> None:
+async def test_may_read_says_that_the_whole_api_is_refused() -> None:
     with pytest.raises(AccessRefused):
         await instance(BLOCKED).client().users.may_read(CONNECTION, TicketKind.INCIDENT)
     with pytest.raises(ServiceNowUnavailable):

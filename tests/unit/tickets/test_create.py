@@ -107,7 +107,7 @@ async def test_an_unknown_connection() -> None:
     assert (error.code, error.status) == ("connection_not_found", 404)
 
 
-async def test_several_connections_have_to_be_told_apart() -> None:
+async def test_several_connections_must_be_distinguished() -> None:
     world = World(a_connection(), a_connection(connection_id="fabrikam"))
     error = await world.refused()
     assert (error.code, error.status) == ("connection_ambiguous", 409)
@@ -281,7 +281,7 @@ async def test_a_key_that_was_reserved_before_its_connection_was_known_goes_on()
     assert (await world.create(key="key")).ticket == created.ticket
 
 
-async def test_the_first_event_tells_when_it_was_asked_for() -> None:
+async def test_the_first_event_says_when_it_was_asked_for() -> None:
     ticket = (await World(a_connection()).create()).ticket
     assert (ticket.timeline[0].kind, ticket.timeline[0].at) == (EventKind.CREATED, START)
 

@@ -185,7 +185,7 @@ async def test_a_refused_duplicate_is_looked_up() -> None:
     assert world.records(ticket) == 1
 
 
-async def test_two_records_found_are_told() -> None:
+async def test_two_records_found_are_reported() -> None:
     world = World()
     world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
     ticket = await world.create()
@@ -576,7 +576,7 @@ def test_a_refusal_lasts_no_longer_than_the_patience(waits: list[float], clock_w
         ticket = begin_attempt(ticket, now)
 
 
-def test_the_same_trouble_is_told_once() -> None:
+def test_the_same_trouble_is_reported_once() -> None:
     ticket = begin_attempt(new_ticket(START), START)
     for _ in range(5):
         ticket = postponed(ticket, ServiceNowUnavailable(), START, jitter=0, unknown=False)

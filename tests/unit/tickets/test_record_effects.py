@@ -78,7 +78,7 @@ def test_the_count_never_falls_and_the_newest_state_stays(history: tuple[Ticket,
 
 
 @given(histories())
-def test_each_event_tells_a_difference_and_each_difference_is_told(history: tuple[Ticket, list[Record]]) -> None:
+def test_each_event_shows_a_difference_and_each_difference_is_reported(history: tuple[Ticket, list[Record]]) -> None:
     ticket, seen = history
     for number, record in enumerate(seen):
         now = START + timedelta(seconds=number)
@@ -142,7 +142,7 @@ def test_a_record_that_turns_up_delivers_its_ticket(record: Record) -> None:
     assert found == delivered(waiting, record, START, found=True)
 
 
-def test_texts_that_were_not_kept_whole_are_told_once_without_the_texts() -> None:
+def test_texts_that_were_not_kept_whole_are_reported_once_without_the_texts() -> None:
     ticket = new_ticket(START, name="Require MFA 😀 now")
     sent = record_texts(ticket.content)
     cut = record_for(ticket, texts={**sent, "short_description": "Require MFA"})
@@ -155,14 +155,14 @@ def test_texts_that_were_not_kept_whole_are_told_once_without_the_texts() -> Non
 
 
 @pytest.mark.parametrize("is_shown", [True, False])
-def test_what_is_kept_whole_or_not_shown_is_not_told(is_shown: bool) -> None:
+def test_what_is_kept_whole_or_not_shown_is_not_reported(is_shown: bool) -> None:
     ticket = new_ticket(START)
     kept = {field: text.replace("\n", "\r\n") for field, text in record_texts(ticket.content).items()}
     after = delivered(ticket, record_for(ticket, texts=kept if is_shown else None), START)
     assert [event.kind for event in after.timeline] == [EventKind.CREATED, EventKind.DELIVERED]
 
 
-def test_a_due_date_that_servicenow_does_not_keep_is_told() -> None:
+def test_a_due_date_that_servicenow_does_not_keep_is_reported() -> None:
     wanted = START + timedelta(days=3)
     ticket = new_ticket(START, due_at=wanted)
     kept, moved = (delivered(ticket, record_for(ticket, due_at=at), START) for at in (wanted, None))
@@ -240,7 +240,7 @@ def test_deleted_and_found_again() -> None:
     assert [event.kind for event in events_after(ticket, back)] == [EventKind.DELETED, EventKind.FOUND_AGAIN]
 
 
-def test_a_double_is_told_once() -> None:
+def test_a_double_is_reported_once() -> None:
     ticket = delivered_ticket(START)
     other = record_for(ticket, sys_id="f" * 32, number="INC0000002")
     told = doubled(ticket, other, START)

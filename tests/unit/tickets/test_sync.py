@@ -540,7 +540,7 @@ async def test_too_large_an_answer_leads_to_smaller_pages_at_once(error: type[Se
     assert world.pages == 1 + counts.requests, "a page of the same size without the count is not asked for"
 
 
-async def test_where_even_the_smallest_page_is_too_large_it_is_told() -> None:
+async def test_where_even_the_smallest_page_is_too_large_it_is_reported() -> None:
     world = World()
     world.servicenow.cancels, world.servicenow.cancels_by = lambda reach: True, AnswerTooLarge
     with pytest.raises(AnswerTooLarge):
@@ -548,7 +548,7 @@ async def test_where_even_the_smallest_page_is_too_large_it_is_told() -> None:
     assert (world.pages, world.state.read_step) == (2, 2)
 
 
-async def test_where_even_the_least_is_too_dear_it_is_told() -> None:
+async def test_where_even_the_least_is_too_dear_it_is_reported() -> None:
     world = World()
     world.servicenow.cancels = lambda reach: True
     with pytest.raises(QuotaExceeded):
@@ -668,7 +668,7 @@ async def test_a_run_by_ids_goes_on_where_it_stopped() -> None:
     world.assert_same()
 
 
-async def test_other_refusals_are_told() -> None:
+async def test_other_refusals_are_reported() -> None:
     world = World()
     world.servicenow.read_faults.append(ReadFault.ACCESS_REFUSED)
     with pytest.raises(AccessRefused):

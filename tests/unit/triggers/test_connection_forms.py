@@ -114,14 +114,14 @@ def test_an_empty_lifetime_is_servicenows_default() -> None:
         ({"incident_other_value": "a b", "incident_other_name": "Odd"}, "incident_states"),
     ],
 )
-def test_each_fault_stands_at_its_field(change: dict[str, str], field: str) -> None:
+def test_each_fault_is_at_its_field(change: dict[str, str], field: str) -> None:
     found = faults(configuration_body({**configuration_values(CONNECTION), **change}, CONNECTION))
     assert list(found) == [field]
     assert found[field] in ENGLISH.texts.values(), "in the person's language"
 
 
 @pytest.mark.parametrize("field", ["instance", "client_id", "integration_user"])
-def test_each_fault_of_the_account_stands_at_its_field(field: str) -> None:
+def test_each_fault_of_the_account_is_at_its_field(field: str) -> None:
     found = faults(account_body({**account_values(CONNECTION), "display_name": "x", field: ""}, CONNECTION))
     assert list(found) == [field]
     assert found[field] in ENGLISH.texts.values()

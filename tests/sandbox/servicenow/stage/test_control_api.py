@@ -215,7 +215,7 @@ def test_expired_tokens_can_be_cleaned_away(simulator: Simulated, control: Contr
     assert simulator.send("POST", "/control/jobs/clean-expired-tokens").json() == {"count": 1}
 
 
-def test_reset_leaves_the_records_alone_unless_told(simulator: Simulated) -> None:
+def test_reset_leaves_the_records_alone_by_default(simulator: Simulated) -> None:
     instance = Instance(clock=Clock.stopped_at(START))
     plant_essentials(instance)
     transport = InProcessTransport(create_app(instance, plant_essentials))

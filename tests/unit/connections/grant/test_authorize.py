@@ -95,7 +95,7 @@ async def test_a_consent_of_the_integration_user_connects(app: Surroundings) -> 
     assert [version.expires_at for version in versions] == [connected.consent_ends_at]
 
 
-async def test_case_does_not_tell_users_apart(app: Surroundings) -> None:
+async def test_case_does_not_distinguish_users(app: Surroundings) -> None:
     await app.configured(integration_user=INTEGRATION_USER.upper())
     assert (await app.authorized()).status is ConnectionStatus.CONNECTED
 

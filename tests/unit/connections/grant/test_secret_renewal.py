@@ -99,7 +99,7 @@ async def test_a_connection_that_waits_for_its_consent_keeps_its_client_secret()
     assert REFRESH not in app.secrets.versions
 
 
-async def test_a_new_client_secret_begins_anew(app: Surroundings) -> None:
+async def test_a_new_client_secret_begins_again(app: Surroundings) -> None:
     app.clock.advance(timedelta(days=50).total_seconds())
     changed = await app.configured(client_secret="another")
     assert changed.secrets_renew_at == app.clock.now + RENEWED_AFTER
@@ -135,7 +135,7 @@ async def test_whoever_writes_the_tokens_is_not_disturbed(app: Surroundings) -> 
     assert counts(app) == [1, 1, 1]
 
 
-async def test_a_removal_meanwhile_is_not_undone(app: Surroundings) -> None:
+async def test_a_concurrent_removal_is_not_undone(app: Surroundings) -> None:
     """The timer read the connection before it was removed."""
     app.clock.advance(RENEWED_AFTER.total_seconds())
     stale = app.stored()

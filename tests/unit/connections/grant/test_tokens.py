@@ -186,7 +186,9 @@ async def test_a_refused_consent_is_asked_for_again_by_one_of_many(app: Surround
     assert stored.consent_ends_at == connected.consent_ends_at
 
 
-async def test_asking_again_in_vain_does_not_mean_asking_each_minute(app: Surroundings, connected: Connection) -> None:
+async def test_asking_again_without_success_does_not_mean_asking_each_minute(
+    app: Surroundings, connected: Connection
+) -> None:
     app.servicenow.faults += [refused(), refused()]
     with pytest.raises(Reauthorize):
         await app.tokens.refresh(connected)

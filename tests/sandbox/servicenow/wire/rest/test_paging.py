@@ -141,7 +141,7 @@ class TestUnspecifiedOrder:
         seen = [row["sys_id"] for page in pages for row in page]
         assert len(set(seen)) < len(seen)
 
-    def test_it_can_be_made_to_stand_still(self, demonstration: RestClient) -> None:
+    def test_it_can_be_stopped(self, demonstration: RestClient) -> None:
         demonstration.instance.properties["simulator.default_order"] = "sys_id"
         first, second = (demonstration.values("sys_user", "", "sys_id") for _ in range(2))
         del demonstration.instance.properties["simulator.default_order"]
