@@ -1,4 +1,4 @@
-"""What OpenTelemetry gets to see when it is on, and that nothing of it is there when it is off."""
+"""What OpenTelemetry sees when it is on, and that none of it is loaded when it is off."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ REQUEST: Final = TicketRequest.model_validate(
 
 
 class Recorded:
-    """What a process with OpenTelemetry's SDK would export."""
+    """The export of a process with OpenTelemetry's SDK."""
 
     def __init__(self) -> None:
         self._spans = InMemorySpanExporter()
@@ -76,16 +76,16 @@ class Recorded:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """Every span so far, in the order in which they began."""
+        """Return every span so far, in the order of their beginnings."""
         return sorted(self._spans.get_finished_spans(), key=lambda each: each.start_time or 0)
 
     def span(self, name: str) -> ReadableSpan:
-        """The one span of this name."""
+        """Return the only span with this name."""
         (found,) = (each for each in self.spans if each.name == name)
         return found
 
     def figures(self, metric: Metric) -> dict[frozenset[tuple[str, object]], float]:
-        """A metric's values by their attributes; of a distribution, the sum."""
+        """Return a metric's values by their attributes; for a distribution, the sum."""
         found: dict[frozenset[tuple[str, object]], float] = {}
         for each in self._collected():
             if each.name == metric.name:
@@ -96,7 +96,7 @@ class Recorded:
         return found
 
     def everything(self) -> str:
-        """All of it as text."""
+        """Return everything as text."""
         return " ".join([*(each.to_json() for each in self.spans), *(each.to_json() for each in self._collected())])
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Recorded:
 
 @pytest.fixture
 def recorded() -> Iterator[Recorded]:
-    """Everything that is recorded during the test."""
+    """Everything recorded during the test."""
     everything = Recorded()
     before = record_with(everything.recorder)
     yield everything
@@ -134,14 +134,14 @@ def attributes(recorded_span: ReadableSpan) -> Mapping[str, object]:
 
 
 def inserted(request: httpx.Request) -> httpx.Response:
-    """Insert the record as it was asked for."""
+    """Insert the requested record."""
     sent = json.loads(request.content)
     cells = record_cells(sys_id=sent["sys_id"], correlation_id=sent["correlation_id"])
     return json_reply({"result": cells}, 201, {"X-Transaction-ID": "a1b2c3"})(request)
 
 
 class World:
-    """Creation and delivery over the real way to ServiceNow."""
+    """Creation and delivery through the real client for ServiceNow."""
 
     def __init__(self, answer: Callable[[httpx.Request], httpx.Response] = inserted) -> None:
         self.clock = ManualClock()
@@ -376,7 +376,7 @@ class TestLog:
 
 
 def run(program: str, **environment: str) -> str:
-    """Run a program in a fresh process at the top of the repository; returns what it printed."""
+    """Run a program in a new process at the top of the repository; return its output."""
     outcome = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
@@ -389,7 +389,7 @@ def run(program: str, **environment: str) -> str:
 
 
 def pins(name: str) -> dict[str, str]:
-    """The versions that a requirements file names."""
+    """Return the versions in a requirements file."""
     lines = (ROOT / name).read_text().splitlines()
     return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
 
@@ -424,7 +424,7 @@ class TestSwitch:
 
     @pytest.mark.parametrize("switch", ["true", "false"])
     def test_the_workers_setting_is_the_switch(self, switch: str) -> None:
-        """The worker itself, indexing and calling the app as in Azure, with an exporter in its process."""
+        """The worker itself indexes and calls the app as in Azure, with an exporter in its process."""
         told: dict[str, Any] = json.loads(run(_IN_THE_WORKER, PYTHON_ENABLE_OPENTELEMETRY=switch))
         assert told["status"] == "200"
         if switch == "false":

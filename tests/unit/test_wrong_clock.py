@@ -54,7 +54,7 @@ def test_a_watermark_is_settled_only_by_times_that_have_passed() -> None:
     state = SyncState(watermark="2026-03-02 09:00:00", watermark_seen_at=old, last_completed_at=START)
     assert first_bound(state, START) == ("2026-03-02 09:00:00", False)
     for wrong in (replace(state, last_completed_at=TOMORROW), replace(state, watermark_seen_at=TOMORROW)):
-        assert first_bound(wrong, START)[1], "records that come late are read"
+        assert first_bound(wrong, START)[1], "late records are read"
         healed = completed(wrong, None, START, START)
         assert healed.last_completed_at == START
         assert healed.watermark_seen_at is not None
@@ -78,7 +78,7 @@ def test_a_ticket_waits_no_longer_than_it_can_have_been_meant_to(ahead: timedelt
     assert (own(wrong) is wrong) is known
     leased_until_at = own(wrong).delivery.leased_until_at
     assert leased_until_at is not None
-    assert leased_until_at <= START + LEASE + CLOCKS_DIFFER, "whoever has it keeps it for a whole lease"
+    assert leased_until_at <= START + LEASE + CLOCKS_DIFFER, "the holder keeps it for a whole lease"
     assert leased_until_at >= START + LEASE
     waiting = replace(wrong, delivery=replace(wrong.delivery, leased_until_at=None, next_attempt_at=START + ahead * 61))
     assert is_deliverable(own(waiting), START) is (ahead * 61 > LONGEST_WAIT + CLOCKS_DIFFER or not ahead)
@@ -90,7 +90,7 @@ def test_minutes_are_merged_only_when_they_are_over_for_everybody() -> None:
 
 
 class Hosts:
-    """Hosts with clocks of their own, on the same stores."""
+    """Hosts with their own clocks and the same stores."""
 
     def __init__(self) -> None:
         self.app = Surroundings()
@@ -127,7 +127,7 @@ class Hosts:
         )
 
     async def minutes_pass(self, minutes: float) -> None:
-        """Let time pass, with the right host's timer."""
+        """Let time pass, with the timer of the host whose clock is right."""
         for _ in range(int(minutes)):
             self.app.clock.advance(60)
             self.wrong_clock.advance(60)
@@ -212,7 +212,7 @@ async def test_an_authorization_under_way_can_be_completed(hosts: Hosts) -> None
 
 @pytest.mark.parametrize("error_at", [TOMORROW, START])
 async def test_a_failure_of_tomorrow_is_not_todays(hosts: Hosts, error_at: datetime) -> None:
-    """Whoever waited for the lease hears what came of it, and not what a wrong clock wrote."""
+    """A caller that waited for the lease gets its result, not what a wrong clock wrote."""
     app = hosts.app
     error = LastError(Failure("servicenow_unavailable"), error_at)
     failing = replace(app.stored(), status=ConnectionStatus.UNAVAILABLE, last_error=error)

@@ -1,4 +1,4 @@
-"""A network that gives the answers of a test."""
+"""A network that returns a test's answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 
 
 class Answering(httpx.AsyncBaseTransport):
-    """Gives what a handler returns as a network does: once, and as it was sent."""
+    """Returns a handler's answer as a network does: once, and as it was sent."""
 
     def __init__(self, handler: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]) -> None:
         self._handler = handler

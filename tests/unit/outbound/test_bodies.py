@@ -1,4 +1,4 @@
-"""What unpacks to more than it should, or is packed in a way that nobody asked for."""
+"""Bodies that unpack to more than they should, or are packed in an unrequested way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.outbound.failures import NoAnswer, Reason
 
 
 class Room:
-    """Counts how often room was made."""
+    """Counts how often memory was reserved."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -103,7 +103,7 @@ async def test_others_are_served_while_a_bomb_is_unpacked() -> None:
     serving = asyncio.create_task(serve())
     assert await refusal(packed(64)) is Reason.TOO_LARGE
     serving.cancel()
-    assert served > ANSWER_LIMIT // (64 * 1024) - 5, "it was unpacked part by part"
+    assert served > ANSWER_LIMIT // (64 * 1024) - 5, "it was unpacked in parts"
 
 
 async def test_the_limit_is_exact() -> None:
@@ -113,7 +113,7 @@ async def test_the_limit_is_exact() -> None:
 
 
 async def test_what_unpacks_to_nothing_is_bounded_too() -> None:
-    """Empty deflate blocks, for ever."""
+    """Empty deflate blocks without end."""
     stream = zlib.compressobj(wbits=31)
     opening, empty = stream.compress(b"") + stream.flush(zlib.Z_FULL_FLUSH), stream.flush(zlib.Z_FULL_FLUSH)
     assert await refusal(opening, *[(empty or b"\x00\x00\x00\xff\xff") * 10_000] * 100) is Reason.TOO_LARGE

@@ -1,4 +1,4 @@
-"""What is promised of every request (see the module's description)."""
+"""The promises for every request (see the module's description)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def ask(
     total_s: float = 30.0,
     **request: str | Secret,
 ) -> Answer:
-    """Send a request and return its answer; by default, each host has a queue of its own."""
+    """Send a request and return its answer; by default, each host has its own queue."""
     asked = Request(**{"method": "GET", "url": f"{host}/path", **request})  # type: ignore[arg-type]
     async with transport.exchange(asked, limits, queue=queue or host, total_s=total_s) as answer:
         return answer
@@ -187,7 +187,7 @@ HEALTHY = "https://healthy.example"
 async def ended(
     tasks: Sequence[asyncio.Task[Answer]], count: int
 ) -> tuple[list[asyncio.Task[Answer]], list[asyncio.Task[Answer]]]:
-    """Wait until this many tasks have come to their end; return those, and those that go on."""
+    """Wait until this many tasks have ended; return those, and those that go on."""
     while sum(task.done() for task in tasks) < count:
         await asyncio.sleep(0.01)
     return [task for task in tasks if task.done()], [task for task in tasks if not task.done()]
@@ -219,7 +219,7 @@ async def test_large_answers_together_stay_within_the_memory_for_them() -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-    assert (await ask(transport, HEALTHY, limits=limits)).status == 200, "what was held went back"
+    assert (await ask(transport, HEALTHY, limits=limits)).status == 200, "the reserved memory was released"
 
 
 async def test_tenants_of_one_host_have_a_limit_each() -> None:

@@ -1,4 +1,4 @@
-"""A ServiceNow that gives the answers of a test."""
+"""A ServiceNow that returns a test's answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ type Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Respon
 
 @dataclass
 class Instance:
-    """Gives the replies in turn, the last one for ever, and remembers the requests."""
+    """Returns the replies in turn, then repeats the last one, and remembers the requests."""
 
     replies: Sequence[Reply]
     requests: list[httpx.Request] = field(default_factory=list)
@@ -80,7 +80,7 @@ def instance(*replies: Reply) -> Instance:
 def json_reply(
     document: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Callable[[httpx.Request], httpx.Response]:
-    """A fresh response for each request, since a response can be read once."""
+    """Return a new response for each request, because a response can be read only once."""
     return raw_reply(json.dumps(document).encode(), status, "application/json;charset=UTF-8", headers)
 
 

@@ -60,18 +60,18 @@ class Case:
 
 
 def same(name: str, reply: Reply, error: type[ConnectorError], code: str) -> Case:
-    """Reads and writes fail alike; the request was certainly not carried out, unless another token is needed."""
+    """Reads and writes fail alike; the request was certainly not carried out, except if another token is needed."""
     return Case(name, reply, (error, code), (error, code), may_be_written=error is AccessTokenRefused)
 
 
 def unclear(name: str, reply: Reply, code: str, error: type[ServiceNowUnavailable] = ServiceNowUnavailable) -> Case:
-    """The answer does not say what became of the request."""
+    """The answer does not say whether the request was carried out."""
     unknown = OutcomeUnknown, "outcome_unknown"
     return Case(name, reply, (error, code), unknown, may_be_written=True)
 
 
 def in_front(name: str, reply: Reply, code: str = "servicenow_not_the_api") -> Case:
-    """Something in front answered; what is behind may have carried the request out."""
+    """Something in front answered; the instance behind it may have carried out the request."""
     return Case(name, reply, (InstanceClosed, code), (InstanceClosed, code), may_be_written=True)
 
 
@@ -203,7 +203,7 @@ CASES = [
     in_front("405 as a page", raw_reply(b"<html>", 405)),
     in_front("a gateway's JSON", json_reply({"message": "Forbidden"}, 403)),
     in_front("a gateway's error", json_reply({"error": {"code": "Denied", "message": "Data Policy"}}, 403)),
-    in_front("an error that is a text", json_reply({"error": "No Record found", "status": "failure"}, 404)),
+    in_front("an error as a text", json_reply({"error": "No Record found", "status": "failure"}, 404)),
     in_front("a refusal that is cut off", raw_reply(b'{"error":{"message":"Oper', 403, "application/json")),
     in_front(
         "redirect to a login page",

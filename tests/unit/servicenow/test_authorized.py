@@ -1,4 +1,4 @@
-"""Whose token a request carries, and what follows when ServiceNow refuses it."""
+"""The token of a request, and what follows when ServiceNow refuses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNAUTHORIZED = error_reply(401, "User Not Authenticated", "Required to provide A
 
 
 class Server:
-    """Accepts some tokens, and remembers what it was asked with which."""
+    """Accepts some tokens, and remembers each request with its token."""
 
     def __init__(self, *accepted: Secret) -> None:
         self.accepted = [f"Bearer {token.reveal()}" for token in accepted]
@@ -84,7 +84,7 @@ async def test_a_write_is_not_repeated_and_the_read_after_it_gets_another_token(
     with pytest.raises(AccessTokenRefused) as caught:
         await write(client)
     assert not isinstance(caught.value, OutcomeUnknown | NewAccessTokenRefused)
-    assert caught.value.may_be_written, "servers have carried a write out and answered 401"
+    assert caught.value.may_be_written, "servers are known to carry out a write and answer 401"
     assert server.asked == [("POST", OLD.reveal())]
     await read(client)
     await write(client)
@@ -113,7 +113,7 @@ async def test_a_given_token_is_sent_alone_and_its_refusal_is_final() -> None:
 
 
 async def test_a_write_whose_token_came_too_late_is_not_sent() -> None:
-    """After that, it could be committed when somebody else has looked the record up already."""
+    """A later one could be committed after somebody else has looked up the record."""
     server, clock = Server(NEW), ManualClock()
 
     class Slow(MemoryTokens):

@@ -1,4 +1,4 @@
-"""An instance may hold anything in a field: rules, imports and people put it there. It stays one record's affair."""
+"""Rules, imports and people may put anything into a field of an instance. This must affect only that record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.servicenow.support import (
 DIGITS = "9" * 5_000
 TEXT_PROPERTY_UTF16_UNITS = 32_768
 EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
-"""What Table Storage takes."""
+"""The limit of Table Storage."""
 
 hostile_texts = st.one_of(
     st.text(),
@@ -173,7 +173,7 @@ async def test_a_limit_of_thousands_of_digits_is_no_limit() -> None:
 
 @pytest.mark.parametrize("wrong", ["2026-02-30 10:00:00", "soon", "1969-12-31 23:59:59", DIGITS, "\x00"])
 async def test_a_record_without_a_time_is_shown_but_is_no_place_to_go_on_from(wrong: str) -> None:
-    """Whatever the instance's order makes of it, the records behind it are reached."""
+    """Wherever the instance's order puts it, the records behind it are reached."""
     bad, good = record_cells(2, sys_updated_on=wrong), record_cells(1)
     for rows in ([bad, good], [good, bad]):
         assert sorted((await changes(page(*rows)))[0]) == [f"{1:032x}", f"{2:032x}"]

@@ -91,7 +91,7 @@ async def test_refresh_sends_everything_in_the_body() -> None:
         "client_secret": CLIENT_SECRET.reveal(),
         "refresh_token": "canary-refresh",
     }
-    assert tokens.refresh_token is None, "keep the one there is"
+    assert tokens.refresh_token is None, "keep the present one"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_no_answer_is_no_refusal(reply: Reply, error: type[ConnectorError]
             await call(peer)
         assert caught.value.code == code
         assert not isinstance(caught.value, OutcomeUnknown)
-        assert len(peer.requests) == 1, "whether to ask again is the caller's decision"
+        assert len(peer.requests) == 1, "the caller decides whether to ask again"
         assert "canary" not in f"{caught.value!r}{vars(caught.value)}"
         assert caught.value.__context__ is None
 

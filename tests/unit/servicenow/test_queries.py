@@ -35,7 +35,7 @@ def test_values_that_would_change_the_question_are_refused(value: str) -> None:
 @example("x^ORDERBYsys_id")
 @example("x^NQactive=true")
 def test_a_condition_stays_one_condition(value: str) -> None:
-    """Read the query back as ServiceNow does: split at the reserved characters."""
+    """Read the query as ServiceNow does: split at the reserved characters."""
     try:
         query = one_of("email", [value, "other"])
     except OurBug:

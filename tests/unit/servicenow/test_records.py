@@ -123,7 +123,7 @@ CLOSED = raw_reply(b"<html>", 403)
 
 
 async def find(*replies: Reply) -> tuple[list[str], list[str]]:
-    """Look a ticket up; return the records found, and the tables asked."""
+    """Look up a ticket; return the found records, and the queried tables."""
     peer = instance(*replies)
     try:
         found = await peer.client().records.find_records(CONNECTION, "incident", sys_id=SOUGHT, correlation_id="m365:x")
@@ -186,7 +186,7 @@ async def test_a_look_up_whose_count_is_too_dear_goes_without() -> None:
 
 
 async def test_a_look_up_that_was_not_honoured_is_not_taken_for_an_answer() -> None:
-    """Were a dropped condition taken for "there is none", the ticket would be written twice."""
+    """If a dropped condition were taken for "does not exist", the ticket would be written twice."""
     client = instance(rows(record_cells(7))).client()
     with pytest.raises(QueryRefused):
         await client.records.find_records(CONNECTION, "incident", sys_id="1" * 32, correlation_id="m365:x")
@@ -238,7 +238,7 @@ type Key = tuple[str, str]
 
 
 class Table:
-    """Our records in the order of one key; the limit applies before access controls, as ServiceNow does it."""
+    """Our records in the order of one key; the limit applies before access controls, as in ServiceNow."""
 
     def __init__(self, places: list[tuple[Key, bool]], *, key: str, counted: bool = True) -> None:
         self.places = sorted(places)
@@ -286,7 +286,7 @@ class Table:
                 )
                 found += [(record.correlation_id or "", record.sys_id) for record in page.records]
             assert len(page.records) <= page_size
-            assert page.next != place, "the walk would stay where it is"
+            assert page.next != place, "the reading would never get on"
             place = page.next
         return found
 
@@ -301,7 +301,7 @@ SYS_IDS = st.integers(0, 40).map("{:032x}".format)
 async def test_n_changes_need_n_by_page_size_requests(places: set[Key], page_size: int, counted: bool) -> None:
     table = Table([(place, True) for place in places], key="sys_updated_on", counted=counted)
     assert await table.walk(page_size) == sorted(places)
-    # Without a count only an empty page is known to be the last.
+    # Without a count, only an empty page is certainly the last.
     assert table.requests == (max(1, ceil(len(places) / page_size)) if counted else ceil(len(places) / page_size) + 1)
 
 
@@ -338,7 +338,7 @@ LATER = "2026-03-01 10:00:01"
     ids=["before the place", "at the place", "an earlier second", "not in order", "not ours"],
 )
 async def test_a_page_that_does_not_answer_the_query_is_refused(page: list[dict[str, dict[str, str]]]) -> None:
-    """ServiceNow silently drops conditions; going on would loop for ever or pass rows over."""
+    """ServiceNow silently drops conditions; going on would loop for ever or miss rows."""
     after = ("2026-03-01 10:00:00", f"{2:032x}")
     with pytest.raises(QueryRefused):
         await (
@@ -387,7 +387,7 @@ LONGEST = {
     "due_date": (19, "x" * 30),
     "correlation_id": (100, "x" * 100),
 }
-"""Length of the value and the longest label of each field that a page has (ServiceNow §5.1)."""
+"""The length of the value and of the longest label of each field of a page (ServiceNow §5.1)."""
 
 
 @pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])

@@ -11,7 +11,7 @@ from shared.servicenow.table_api import LINE_MAX_LENGTH, Row
 
 @given(st.text())
 def test_half_characters_do_not_come_in(text: str) -> None:
-    """ServiceNow cuts texts at a length in UTF-16 units, which can leave half of an emoji."""
+    """ServiceNow cuts texts at a number of UTF-16 units, which can leave half an emoji."""
     row = Row({"assigned_to": {"value": "x", "display_value": f"x{text[:150]}\ud83d"}, "number": f"{text}\ud83d"})
     assert row.label("assigned_to").endswith("?")
     assert row.value("number") == f"{text}?"

@@ -1,4 +1,4 @@
-"""What the lack of an answer means, what is repeated and what is logged."""
+"""The meaning of a missing answer, and what is repeated and logged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_redirects_are_not_followed(location: str) -> None:
         await write(peer.client())
     assert len(peer.requests) == 1
     assert caught.value.code == "servicenow_redirects"
-    assert caught.value.may_be_written, "what answers in this way may have passed the request on first"
+    assert caught.value.may_be_written, "a server with such an answer may have passed on the request first"
 
 
 async def test_the_token_is_sent_as_bearer() -> None:
@@ -147,7 +147,7 @@ async def test_an_answer_in_another_encoding_is_no_answer(encoding: str) -> None
     assert reading.value.code == "answer_encoded"
     with pytest.raises(OutcomeUnknown):
         await write(peer.client())
-    assert len(peer.requests) == 2, "it would be the same again"
+    assert len(peer.requests) == 2, "the result would be the same"
 
 
 @pytest.mark.parametrize("stumble", [UNAVAILABLE, httpx.ReadError("reset"), httpx.ConnectError("refused")])
@@ -205,7 +205,7 @@ async def test_repeating_stays_within_the_total() -> None:
     client = WholeClient(Transport(network=Answering(slow)), limits=Limits(get_total_s=0.06))
     with pytest.raises(ServiceNowUnavailable) as caught:
         await read(client)
-    assert caught.value.code == "servicenow_timeout", "the second attempt had only what the first had left"
+    assert caught.value.code == "servicenow_timeout", "the second attempt had only the remaining time"
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ async def test_a_canceled_request_leaves_a_record(events: Callable[[], list[dict
 
 
 class Hanging(httpx.AsyncBaseTransport):
-    """Instances that never answer, some of them after the beginning of a large answer."""
+    """Instances that never finish an answer; some send the beginning of a large one."""
 
     def __init__(self, *, begins: bool) -> None:
         self._begins = begins

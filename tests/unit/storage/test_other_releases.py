@@ -1,4 +1,4 @@
-"""Rows of the release before and of a made-up next one: both are normal, in either direction."""
+"""Rows of the previous release and of a made-up next one: both are normal, in either direction."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ticket_from(row: Any) -> Ticket:
 
 
 def decoders(table: str, row: Mapping[str, Any]) -> Callable[[Any], Any] | None:
-    """Return what reads such a row; None for one that has nothing but its keys."""
+    """Return the reader of such a row; None for a row with only its keys."""
     match table, row["RowKey"]:
         case "connections", "connection":
             return connection_of
@@ -90,7 +90,7 @@ def test_every_kind_of_row_is_in_the_file() -> None:
     }
 
 
-# The release before
+# The previous release
 
 
 def test_connections_of_the_release_before_are_read() -> None:
@@ -318,7 +318,7 @@ NEEDED = {"PartitionKey", "RowKey", "instance", "client_id", "kind", "cells"} | 
     *("connection_id", "code_challenge", "expires_at"),
     *("request_hash", "ticket_id"),
 }
-"""Without these a row says nothing."""
+"""Without these a row has no meaning."""
 
 
 @EVERY_ROW

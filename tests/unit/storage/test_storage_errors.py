@@ -1,4 +1,4 @@
-"""What goes wrong with storage, in the product's words."""
+"""Failures of storage, in the product's words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.english import told
 
 
 def answered(error: type[HttpResponseError], status: int, **headers: str) -> HttpResponseError:
-    """An error as the SDK makes it of an answer."""
+    """Return the error that the SDK makes from an answer."""
     response = SimpleNamespace(status_code=status, reason="", headers=headers, text=lambda **_: "", content_type="")
     return error(message="the SDK's words, account key and all", response=response)
 
@@ -87,7 +87,7 @@ def test_what_failed_is_logged_but_not_the_sdks_words(caplog: pytest.LogCaptureF
 
 
 def test_every_insert_and_transaction_is_repeated_when_its_connection_breaks() -> None:
-    """Transactions are only sent by the module for them, which is given the option when the tables are opened."""
+    """Only one module sends transactions; it gets the option when the tables are opened."""
     writes = [
         ast.unparse(node)
         for file in Path(tables.__file__).parent.glob("*.py")

@@ -1,4 +1,4 @@
-"""Tickets to test with."""
+"""Tickets for tests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def a_connection(**changes: Any) -> Connection:
 
 
 def content(**changes: Any) -> TicketContent:
-    """What somebody asked for."""
+    """A person's request."""
     asked = TicketContent(
         kind=TicketKind.INCIDENT,
         portal=Portal.SECURITY,
@@ -77,7 +77,7 @@ def new_ticket(
 
 
 def record_for(ticket: Ticket, **changes: Any) -> Record:
-    """The record that a ticket becomes."""
+    """The record of a ticket."""
     record = Record(
         sys_id=ticket.ticket_id,
         table=KINDS[ticket.content.kind].table,

@@ -29,7 +29,7 @@ from shared.tickets.model import (
 from tests.memory.servicenow import as_shown
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-"""Any text that can be stored, control characters, other scripts and emoji included."""
+"""Any text that can be stored, including control characters, other scripts and emoji."""
 words = st.text(string.ascii_letters + string.digits + " -_.あ漢😀'\"<&", min_size=1, max_size=40)
 
 moments = st.datetimes(

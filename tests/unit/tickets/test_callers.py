@@ -1,4 +1,4 @@
-"""In whose name a record is made."""
+"""The caller of a record."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ BODY: dict[str, Any] = {
 
 
 class World:
-    """An app with some connections; two of them can share storage and stand for two instances."""
+    """An app with some connections; two apps can share storage, as two instances do."""
 
     def __init__(self, *connections: Connection) -> None:
         self.clock = ManualClock()
@@ -94,7 +94,7 @@ async def test_a_request_becomes_a_record() -> None:
     assert [record.correlation_id for record in world.servicenow.records] == [ticket.correlation_id]
 
 
-# Which connection
+# Choice of the connection
 
 
 async def test_without_any_connection() -> None:
@@ -286,7 +286,7 @@ async def test_the_first_event_says_when_it_was_asked_for() -> None:
     assert (ticket.timeline[0].kind, ticket.timeline[0].at) == (EventKind.CREATED, START)
 
 
-# What may be a mistake
+# Possible mistakes
 
 BEFORE = "2020-01-01"
 
@@ -353,7 +353,7 @@ async def test_storage_that_does_not_answer_about_other_tickets_keeps_no_program
 
 
 async def test_a_ticket_that_another_host_has_taken_up_meanwhile_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer to the insert was lost for longer than the lease lasts; the store knows its own write again."""
+    """The answer to the insert was lost for longer than the lease; the store recognises its own write."""
     world = World(a_connection())
     create = world.store.create_ticket
 

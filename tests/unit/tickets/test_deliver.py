@@ -44,7 +44,7 @@ from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, n
 
 
 class World:
-    """A connection with its instance; every step can be given a duration."""
+    """A connection with its instance; every step can have a duration."""
 
     def __init__(self, *, honours_sys_id: bool = True) -> None:
         self.clock = ManualClock()
@@ -117,7 +117,7 @@ async def test_unknown_outcome_is_looked_up_only_when_it_is_settled(fault: Write
 
 @pytest.mark.parametrize("fault", [ReadFault.ACCESS_REFUSED, ReadFault.NO_ANSWER, ReadFault.ADDRESS_BLOCKED])
 async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
-    """The record is there, but the look-up is refused, and somebody presses retry when rights are back."""
+    """The record exists, but the look-up is refused; somebody presses retry when the rights are back."""
     world = World(honours_sys_id=False)
     world.servicenow.write_faults.append(WriteFault.ANSWER_LOST)
     ticket = await world.create()
@@ -134,7 +134,7 @@ async def test_a_look_up_that_fails_forgets_nothing(fault: ReadFault) -> None:
 
 @pytest.mark.parametrize("slow", ["access_token", "sys_id_of", "find_records"])
 async def test_a_slow_way_to_the_write_leaves_it_to_the_next_attempt(slow: str) -> None:
-    """Whoever comes after the lease looks the record up, and must not do so before the write can be seen."""
+    """The next holder of the lease looks up the record, and must not do so before the write is visible."""
     world = World(honours_sys_id=False)
     world.servicenow.write_faults.append(WriteFault.NOT_SENT if slow != "find_records" else WriteFault.LOST_ON_THE_WAY)
     ticket = await world.create()
@@ -151,7 +151,7 @@ async def test_a_slow_way_to_the_write_leaves_it_to_the_next_attempt(slow: str) 
 
 
 async def test_a_paused_deliverer_does_not_double() -> None:
-    """One deliverer pauses before its write until its lease is over and another has looked the record up."""
+    """A deliverer pauses before its write until its lease is over and another has looked up the record."""
     world = World(honours_sys_id=False)
     ticket = await world.store.create_ticket(begin_attempt(new_ticket(START), START))
 
@@ -232,7 +232,7 @@ async def test_missing_rights_are_tried_again_for_a_quarter_of_an_hour() -> None
     assert {error.code for error in world.health.failures} == {"insufficient_rights"}
     kinds = [event.kind for event in world.stored(ticket).timeline]
     assert kinds == [EventKind.CREATED, EventKind.DELIVERY_POSTPONED, EventKind.DELIVERY_FAILED]
-    # Somebody retries before the rights are there: the patience begins again.
+    # Somebody retries before the rights are back: the waiting time begins again.
     assert (await world.delivery.retry(world.connection, world.stored(ticket))).delivery.status is Delivery.PENDING
     world.servicenow.write_faults.clear()
     world.clock.advance(30)
@@ -260,7 +260,7 @@ async def test_what_stands_in_front_fails_no_ticket_and_shows_on_the_connection(
 
 
 async def test_a_duplicate_refused_at_the_first_attempt_is_looked_up() -> None:
-    """A proxy sent the insert twice; the answer that comes back is the refusal of the second one."""
+    """A proxy sent the insert twice; the answer is the refusal of the second one."""
     world = World()
     ticket = await world.store.create_ticket(begin_attempt(new_ticket(world.clock()), world.clock()))
     world.servicenow.insert(record_for(ticket))
@@ -363,7 +363,7 @@ async def test_tickets_that_always_fail_delay_others_by_no_more_than_their_turn(
 
 
 async def test_tickets_that_hang_delay_others_by_no_more_than_their_turn() -> None:
-    """Each insert takes as long as a write may; what fails again waits behind what comes for the first time."""
+    """Each insert takes the longest time; tickets that fail again wait behind new ones."""
     world = World()
     hanging = []
     for _ in range(6):
@@ -423,13 +423,13 @@ async def test_a_look_up_that_fails_for_one_ticket_holds_up_no_other() -> None:
     assert world.stored(good).delivery.status is Delivery.DELIVERED
 
 
-# An instance that was left
+# An instance that the connection has left
 
 OLD = f"{INSTANCE}.old"
 
 
 async def left(world: World, fault: WriteFault) -> Ticket:
-    """A ticket that waits for an instance while the connection is authorized for another one."""
+    """A ticket waits for an instance while the connection is authorized for another one."""
     world.servicenow.write_faults.append(fault)
     ticket = await world.create()
     world.clock.advance(LEASE_S)
@@ -479,7 +479,7 @@ async def test_an_unknown_outcome_at_the_instance_that_was_left_is_for_a_person_
         await world.delivery.retry(world.connection, failed)
     assert (caught.value.code, caught.value.status) == ("instance_left_outcome_unknown", 409)
     assert world.stored(ticket) == failed
-    # Back at the instance itself, nobody has to decide: it is looked up there.
+    # Back at the instance itself, nobody has to decide: the ticket is looked up there.
     back = await world.delivery.retry(a_connection(), failed)
     assert back.delivery.status is Delivery.DELIVERED
     assert world.servicenow.requests == {"create_record": 2, "find_records": 1}
@@ -494,7 +494,7 @@ async def test_a_person_may_send_it_to_the_present_instance_all_the_same() -> No
 
 
 async def test_many_tickets_that_cannot_go_do_not_hold_up_the_others() -> None:
-    """Six hundred wait for an instance that the connection no longer points to."""
+    """Six hundred tickets wait for an instance that the connection no longer points to."""
     world = World()
     for number in range(600):
         world.clock.advance(0.01)

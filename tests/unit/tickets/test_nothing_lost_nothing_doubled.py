@@ -1,8 +1,8 @@
-"""Creation, delivery and synchronisation under everything that can go wrong.
+"""Creation, delivery and synchronisation while everything goes wrong.
 
-Actors (requests, timers, people who press "retry") run at once against a store and an instance that fail in every way
-they can. Between any two steps of any actor the test may let another one go on, let time pass, cut one off or kill it.
-However that goes, no ticket gets a second record and none is forgotten.
+Actors (requests, timers, people who press "retry") run concurrently with a store and an instance that fail in every
+possible way. Between any two steps of an actor, the test may let another one go on, let time pass, cancel an actor or
+kill it. Whatever happens, no ticket gets a second record and none is forgotten.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ REQUEST = read_ticket_request(
     }
 )
 EXPECTED = (FixRequest, FixConfiguration, TryLater, Reauthorize, asyncio.CancelledError)
-"""What a caller may hear; anything else is a bug."""
+"""The errors that a caller may get; anything else is a bug."""
 ENOUGH_RUNS = 60
 EXAMPLES = 120
 
@@ -67,7 +67,7 @@ FAULTS: st.SearchStrategy[Fault] = (
 
 
 class World(RuleBasedStateMachine):
-    """One connection, its instance, and whoever works on its tickets."""
+    """A connection, its instance, and all that work on its tickets."""
 
     @initialize(honours_sys_id=st.booleans(), skew_s=st.sampled_from([0, -400, 400]))
     def begin(self, honours_sys_id: bool, skew_s: int) -> None:
@@ -173,7 +173,7 @@ class World(RuleBasedStateMachine):
         record = data.draw(st.sampled_from(self.servicenow.records))
         self.servicenow.change(record.sys_id, state=state)
 
-    # What must hold whatever happens
+    # Invariants
 
     @invariant()
     def no_ticket_has_a_second_record(self) -> None:

@@ -1,4 +1,4 @@
-"""A preview shows what a creation then sends, and keeps nothing."""
+"""A preview shows what a creation sends, and keeps nothing."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class World:
             self.clock.advance(self.page_s)
 
     async def tickets(self, count: int) -> list[Ticket]:
-        """Create delivered tickets that are old enough to be compared; in the order of their ids."""
+        """Create delivered tickets that are old enough to be compared, in the order of their ids."""
         made = []
         for _ in range(count):
             ticket = await self.store.create_ticket(delivered_ticket(self.clock()))
@@ -74,7 +74,7 @@ class World:
         return self.store.tickets[CONNECTION_ID][ticket.ticket_id]
 
     async def change_here(self, ticket: Ticket, **values: Any) -> None:
-        """Let our side know another state of the record than ServiceNow has."""
+        """Store another state of the record than ServiceNow's."""
         stored = self.stored(ticket)
         assert stored.record is not None
         await self.store.update_ticket(
@@ -146,7 +146,7 @@ async def test_differences_are_corrected() -> None:
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 4, 100])
-@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before the own one", "behind it"])
+@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before its own", "behind it"])
 async def test_doubled_records_are_found_even_across_a_page_border(page_size: int, sys_id: str) -> None:
     world = World(page_size=page_size)
     tickets = await world.tickets(6)
@@ -200,7 +200,7 @@ async def test_a_cleared_correlation_id_is_no_deletion() -> None:
 
 
 async def test_what_the_comparison_reads_is_simply_true() -> None:
-    """A record was restored from a backup: its count and its time are older than those known."""
+    """A record was restored from a backup: its count and its time are older than the known ones."""
     world = World()
     (ticket,) = await world.tickets(1)
     await world.change_here(ticket, state="6", mod_count=9, updated_at_text="2026-03-02 11:00:00")
@@ -210,7 +210,7 @@ async def test_what_the_comparison_reads_is_simply_true() -> None:
 
 
 async def test_a_page_that_is_older_than_what_was_applied_since_turns_nothing_back() -> None:
-    """A synchronisation of another host applies a change between the reading of the page and that of the tickets."""
+    """Another host's synchronisation applies a change after the page is read and before the tickets are."""
     world = World()
     tickets = await world.tickets(3)
     scan = world.store.scan_tickets
@@ -275,7 +275,7 @@ async def test_a_correlation_id_in_capitals_is_followed_wherever_the_prefix_find
 
 
 async def test_an_instance_on_which_every_correlation_id_is_replaced() -> None:
-    """Nothing is found by correlation id; all the records are asked for, within the deadline of each run."""
+    """Correlation ids find nothing; all records are read by sys_id, within the deadline of each run."""
     world = World()
     tickets = await world.tickets(30)
     for ticket in tickets:
@@ -284,12 +284,12 @@ async def test_an_instance_on_which_every_correlation_id_is_replaced() -> None:
     assert all(world.stored(ticket).phase is Phase.IN_PROGRESS for ticket in tickets)
 
 
-# Records of others, and what is too dear
+# Foreign records, and reads that are too expensive
 
 
 @pytest.mark.parametrize("case_counts", [False, True])
 async def test_many_records_that_cannot_be_asked_for_hold_nothing_up(case_counts: bool) -> None:
-    """More in a row than a run can pass over; every third run fails."""
+    """More in a row than a run can skip; every third run fails."""
     world = World(page_size=4)
     world.servicenow.case_counts = case_counts
     tickets = await world.tickets(9)
@@ -351,7 +351,7 @@ async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callab
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 100])
-@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before the own one", "behind it"])
+@pytest.mark.parametrize("sys_id", ["0" * 31 + "1", "f" * 32], ids=["before its own", "behind it"])
 async def test_the_copy_is_adopted_once_the_original_is_deleted(page_size: int, sys_id: str) -> None:
     world = World(page_size=page_size)
     tickets = await world.tickets(4)
@@ -395,7 +395,7 @@ async def test_archived_records_leave_their_closed_tickets_as_they_are(state: st
         assert stored.phase is phase_of("incident", state, active=True)
         assert kinds(stored)[-1] is EventKind.ARCHIVED
     assert [world.stored(ticket) for ticket in opened] == opened
-    # Noted once, and not asked for again.
+    # Noted once, and not read again.
     etags = [world.stored(ticket).etag for ticket in tickets]
     before = world.servicenow.requests["list_by_sys_id"]
     assert (await world.run()).archived == 0
@@ -404,7 +404,7 @@ async def test_archived_records_leave_their_closed_tickets_as_they_are(state: st
 
 
 async def test_closed_tickets_do_not_dilute_the_guard() -> None:
-    """A hundred closed tickets are there; that all open ones are gone still means lost rights."""
+    """A hundred closed tickets are found; if all open ones are gone, it still means lost rights."""
     world = World(page_size=200)
     tickets = await world.tickets(100 + MANY + 1)
     for ticket in tickets[:100]:

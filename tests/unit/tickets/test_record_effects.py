@@ -28,7 +28,7 @@ from tests.unit.tickets.examples import delivered_ticket, new_ticket, record_for
 from tests.unit.tickets.strategies import due_dates, records, states, words
 
 FAR = MAX_EVENTS // 4
-"""No number of steps fills the timeline."""
+"""The timeline never overflows, however many steps there are."""
 
 
 def shown(ticket: Ticket, **changes: Any) -> Record:
@@ -38,7 +38,7 @@ def shown(ticket: Ticket, **changes: Any) -> Record:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[Ticket, list[Record]]:
-    """A ticket and states of its record that ServiceNow shows, late and repeated ones among them."""
+    """A ticket, and states of its record in ServiceNow, some late or repeated."""
     ticket = delivered_ticket(START)
     made = [
         shown(
@@ -234,7 +234,7 @@ def test_deleted_and_found_again() -> None:
     assert gone.phase is Phase.DELETED
     assert not gone.is_open
     assert deleted(gone, START) is gone
-    # Restored from a backup: its count may be smaller than the one we knew.
+    # Restored from a backup: its count may be smaller than the known one.
     back = with_record(replace(gone, record=shown(gone, mod_count=7)), shown(gone, mod_count=3), START)
     assert back.phase is Phase.NEW
     assert [event.kind for event in events_after(ticket, back)] == [EventKind.DELETED, EventKind.FOUND_AGAIN]

@@ -59,7 +59,7 @@ BLOCK = (
 
 
 def written_by_the_user(description: str) -> list[str]:
-    """The lines below the block."""
+    """Return the lines below the block."""
     whole = description_with_block(content(description))
     assert whole.startswith(BLOCK)
     return whole.removeprefix(BLOCK).split("\n")[2:]

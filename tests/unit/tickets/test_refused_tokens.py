@@ -17,7 +17,7 @@ from tests.unit.tickets.examples import a_connection, new_ticket
 
 
 class Deliveries:
-    """A connection to an instance that gives out sys_ids of its own: only a look-up can prevent a second record."""
+    """A connection to an instance that chooses its own sys_ids: only a look-up can prevent a second record."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()

@@ -65,7 +65,7 @@ def read_or_refuse(body: object) -> None:
     try:
         assert isinstance(read_ticket_request(body), TicketRequest)
     except FixRequest as error:
-        # What is refused can be shown, whatever was in it.
+        # A refused value can be shown, whatever it contains.
         json.dumps(error.values, ensure_ascii=False).encode()
         for each in error.values["errors"]:
             assert ENGLISH.filled(f"fault.code.{each['code']}", each["values"]), "words of its own, with every value"
@@ -266,7 +266,7 @@ def test_no_due_date() -> None:
     assert content_of(due_date=None).due_at is None
 
 
-# What the connection allows
+# The connection's limits
 
 
 def test_a_kind_that_is_not_enabled_is_refused() -> None:

@@ -53,7 +53,7 @@ class World:
             self.clock.advance(self.answer_s)
 
     async def refused(self, count: int) -> list[Ticket]:
-        """Let ServiceNow refuse a number of tickets."""
+        """Make ServiceNow refuse some tickets."""
         tickets = []
         for _ in range(count):
             self.clock.advance(0.01)
@@ -63,7 +63,7 @@ class World:
         return tickets
 
     async def resend(self, tickets: list[Ticket], connection: Connection | None = None) -> list[Resent]:
-        """Send them again; return what became of each."""
+        """Send them again; return the result of each."""
         resent = await self.resending.resend({CONNECTION_ID: connection or self.connection}, tickets)
         assert [each.ticket_id for each in resent] == [ticket.ticket_id for ticket in tickets]
         return [each.outcome for each in resent]
@@ -100,7 +100,7 @@ async def test_pressed_twice_nothing_is_sent_twice() -> None:
     first, second = await asyncio.gather(world.resend(tickets), world.resend(tickets))
     assert set(first) | set(second) <= {Resent.DELIVERED, Resent.WAITING}
     again = await world.resend(world.stored())
-    assert again.count(Resent.NOT_SENT) >= AT_ONCE, "what stands in ServiceNow is left as it is"
+    assert again.count(Resent.NOT_SENT) >= AT_ONCE, "the records in ServiceNow stay as they are"
     assert {len(world.servicenow.records_of(ticket.ticket_id)) for ticket in tickets} == {1}
 
 

@@ -1,4 +1,4 @@
-"""Finding a ticket by its id: one read, or, where the id says nothing of its connection, one in each."""
+"""Finding a ticket by its id: one read, or one in each connection if the id does not name its connection."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.unit.tickets.examples import a_connection, new_ticket
 
 COUNT = 30
 OF_BEFORE = "fe5b3a0a1c4d" + "0123456789abcdef0123"
-"""An id as releases made it that put random digits where the connection's are now."""
+"""An id of an older release, with random digits in the place of the connection's."""
 
 
 class World:
-    """Connections, each with a ticket, and what is asked of storage."""
+    """Connections, each with a ticket, and the requests to storage."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -51,7 +51,7 @@ def world() -> World:
 async def test_a_ticket_is_found_with_one_read(world: World) -> None:
     ticket = await world.ticket("tenant-7")
     assert await world.found(ticket.ticket_id) == (ticket, "tenant-7")
-    assert sorted(world.asked) == ["get_connection", "get_ticket", "list_connections"], "once for each process"
+    assert sorted(world.asked) == ["get_connection", "get_ticket", "list_connections"], "only once for each process"
     for connection_id in ("tenant-7", "tenant-8"):
         ticket = await world.ticket(connection_id)
         assert await world.found(ticket.ticket_id) == (ticket, connection_id)
@@ -68,7 +68,7 @@ async def test_a_connection_made_since_is_known_at_its_first_ticket(world: World
 
 @pytest.mark.parametrize("digits_of", [None, "tenant-7"])
 async def test_an_id_of_a_release_before_is_looked_for_everywhere(world: World, digits_of: str | None) -> None:
-    """Also where its random digits happen to be those of a connection."""
+    """This includes ids whose random digits happen to be those of a connection."""
     ticket_id = OF_BEFORE if digits_of is None else new_ticket_id(START, digits_of)
     ticket = await world.ticket("tenant-3", ticket_id)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Any sequence of writes, folded at any time: the summary is what counting would give."""
+"""After any sequence of writes, folded at any time, the summary equals a count."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assert_counted(summary: Summary, tickets: list[Ticket], now: datetime) -> No
     st.lists(st.tuples(st.integers(0, 5), versions(), st.integers(0, 4000), st.booleans(), st.booleans()), max_size=25)
 )
 def test_incremental_counts_are_the_count(steps: list[tuple[int, Ticket, int, bool, bool]]) -> None:
-    """Each step writes one of six tickets, lets seconds pass, perhaps adds the waiting changes, perhaps folds."""
+    """Each step writes one of six tickets, lets seconds pass, and may add the waiting changes or fold."""
     tickets: dict[int, Ticket] = {}
     summary, waiting, now = Summary(), list[SummaryChange](), START
     for number, after, passed_s, adds, folds in steps:

@@ -69,7 +69,7 @@ class World:
             self.clock.advance(self.page_s)
 
     async def tickets(self, count: int) -> list[Ticket]:
-        """Create delivered tickets whose records ServiceNow has; newest first."""
+        """Create delivered tickets with records in ServiceNow, newest first."""
         made = [await self.store.create_ticket(delivered_ticket(self.clock())) for _ in range(count)]
         for ticket in made:
             assert ticket.record is not None
@@ -80,7 +80,7 @@ class World:
         return await self.sync.run(self.connection, self.kept, deadline=self.clock() + timedelta(seconds=within_s))
 
     async def settle(self) -> None:
-        """Run until an idle run has nothing to look at any more."""
+        """Run until an idle run has nothing left to read."""
         for _ in range(3):
             await self.run()
             self.clock.advance(INTERVAL_S)
@@ -101,7 +101,7 @@ class World:
             assert ticket.record == self.servicenow.record(ticket.ticket_id)
 
 
-# What it costs
+# Cost
 
 
 @pytest.mark.parametrize("count", [0, 1, 30])
@@ -144,12 +144,12 @@ async def test_what_was_applied_is_not_written_again() -> None:
     assert world.stored(ticket).etag == etag
 
 
-# Nothing is missed
+# No change is missed
 
 
 @st.composite
 def changes(draw: st.DrawFn) -> list[tuple[float, int, float]]:
-    """Changes over about an hour: seconds since the one before, which ticket, how late it is committed."""
+    """Changes in about an hour: seconds since the last one, the ticket, and how late it is committed."""
     return draw(
         st.lists(
             st.tuples(
@@ -167,7 +167,7 @@ def changes(draw: st.DrawFn) -> list[tuple[float, int, float]]:
 async def test_late_commits_are_not_missed(
     history: list[tuple[float, int, float]], interval_s: float, skew_s: float, data: st.DataObject
 ) -> None:
-    """Runs come at an interval and take a while; changes become visible up to a minute after their own time."""
+    """Runs come at an interval and take some time; changes become visible up to a minute after their time."""
     world = World(page_size=3, skew_s=skew_s)
     tickets = await world.tickets(5)
     next_run_at = world.clock()
@@ -261,7 +261,7 @@ async def test_a_run_that_stops_at_a_record_from_the_future_hides_no_change() ->
 
 
 async def test_a_restored_record_counts_once_somebody_changes_it() -> None:
-    """It comes back from a backup with a smaller count; its next change makes it newer."""
+    """The record comes back from a backup with a smaller count; its next change makes it newer."""
     world = World()
     (ticket,) = await world.tickets(1)
     for state in ("2", "3", "6"):
@@ -274,7 +274,7 @@ async def test_a_restored_record_counts_once_somebody_changes_it() -> None:
 
 
 async def test_an_older_state_with_a_smaller_count_does_not_count() -> None:
-    """A page that was read before a change which another run has applied since."""
+    """The page was read before a change that another run has applied since."""
     world = World()
     (ticket,) = await world.tickets(1)
     before = world.servicenow.record(ticket.ticket_id)
@@ -331,7 +331,7 @@ async def test_foreign_and_waiting_tickets_are_left_alone() -> None:
 
 
 async def test_a_clone_does_not_change_the_tickets_of_another_instance() -> None:
-    """The connection points to a clone, whose records have the ids of the tickets that were left behind."""
+    """The connection points to a clone, whose records have the ids of the tickets left behind."""
     world = World()
     (ticket,) = await world.tickets(1)
     world.connection = replace(world.connection, instance=f"{INSTANCE}.test")
@@ -356,7 +356,7 @@ async def test_a_second_record_of_a_ticket_does_not_change_it() -> None:
 
 
 async def unlinked(world: World, count: int) -> list[Ticket]:
-    """Create tickets of which it is known that a rule in ServiceNow replaced the correlation id of their records."""
+    """Create tickets whose records are known to have lost their correlation id to a rule in ServiceNow."""
     tickets = await world.tickets(count)
     for ticket in tickets:
         record = world.servicenow.change(ticket.ticket_id, correlation_id="TASK-1")
@@ -409,7 +409,7 @@ async def test_following_by_sys_id_goes_on_where_it_stopped() -> None:
     assert world.state.last_completed_at is not None
 
 
-# Records of others
+# Foreign records
 
 
 def foreign(world: World, count: int) -> set[str]:
@@ -442,7 +442,7 @@ async def test_hidden_records_of_our_own_are_missing_rights() -> None:
     with pytest.raises(AccessRefused) as caught:
         await world.run()
     assert caught.value.code == "records_not_visible"
-    assert world.state.last_completed_at is not None, "the run itself came to its end"
+    assert world.state.last_completed_at is not None, "the run itself completed"
 
 
 async def test_a_run_that_fails_keeps_its_place() -> None:
@@ -465,7 +465,7 @@ async def test_a_run_that_fails_keeps_its_place() -> None:
 
 
 async def test_what_is_committed_late_during_an_outage_is_not_missed() -> None:
-    """The run fails behind a record that is newer than one still being committed, and goes on much later."""
+    """The run fails after a record that is newer than one still being committed, and goes on much later."""
     world = World(page_size=1)
     first, second, third = await world.tickets(3)
     await world.settle()
@@ -489,7 +489,7 @@ async def test_what_is_committed_late_during_an_outage_is_not_missed() -> None:
     world.assert_same()
 
 
-# What is too dear
+# Reads that are too expensive
 
 
 @pytest.mark.parametrize(
@@ -512,7 +512,7 @@ async def test_less_is_asked_for_where_servicenow_cancels_a_read(is_dear: Callab
     assert (await world.run()).complete
     world.assert_same()
     assert (world.state.read_step, world.state.read_step_at) == (step, world.clock())
-    # It is remembered, and more is tried now and then.
+    # The page size is remembered, and a larger one is tried now and then.
     world.clock.advance(INTERVAL_S)
     before = world.pages
     assert (await world.run()).requests == world.pages - before
@@ -594,7 +594,7 @@ async def test_a_failed_run_begins_again() -> None:
     world.assert_same()
 
 
-# Others at the same time
+# Concurrent runs
 
 
 async def test_a_ticket_that_somebody_changes_meanwhile_is_read_again() -> None:
@@ -622,7 +622,7 @@ async def test_a_change_that_cannot_be_stored_is_not_passed_over() -> None:
     assert CONFLICT_TRIES > 1
 
 
-# Without the one query
+# Without the single query
 
 
 async def test_open_tickets_are_asked_for_by_id_where_the_query_is_refused() -> None:
@@ -637,7 +637,7 @@ async def test_open_tickets_are_asked_for_by_id_where_the_query_is_refused() -> 
     world.assert_same()
     assert world.state.last_completed_at is not None
     assert world.state.watermark is None
-    # Resolved ones need no more looking at.
+    # Resolved ones are no longer read.
     before = world.servicenow.requests["list_by_sys_id"]
     await world.run()
     assert world.servicenow.requests["list_by_sys_id"] == before

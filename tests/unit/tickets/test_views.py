@@ -1,4 +1,4 @@
-"""What callers and pages see of a ticket."""
+"""The views of a ticket for callers and pages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_link_leads_to_the_present_address_of_the_tickets_instance() -> None
 
 
 def updated_at(text: str) -> str | None:
-    """What the API answers for a record whose ``sys_updated_on`` was stored as this text."""
+    """Return the API's answer for a record whose ``sys_updated_on`` was stored as this text."""
     ticket = delivered_ticket(START)
     assert ticket.record is not None
     ticket = replace(ticket, record=replace(ticket.record, updated_at_text=text))

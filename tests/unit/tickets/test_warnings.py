@@ -1,4 +1,4 @@
-"""What is worth a second look before a ticket is created."""
+"""Warnings before a ticket is created."""
 
 from __future__ import annotations
 

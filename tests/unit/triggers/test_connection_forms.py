@@ -1,4 +1,4 @@
-"""Forms of the connection's pages: what is shown, what is sent, what is wrong with it."""
+"""The forms of the connection's pages: shown values, sent values and faults."""
 
 from __future__ import annotations
 

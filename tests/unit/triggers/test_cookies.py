@@ -1,4 +1,4 @@
-"""Cookies of the browser."""
+"""The browser's cookies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_only_a_semicolon_ends_a_cookie(header: str, expected: str | None) -> No
 
 
 def test_quotes_hide_no_cookie() -> None:
-    """A site beside this one sets ``a``; nothing that it holds may swallow the next cookie or look like one."""
+    """A neighbouring site sets ``a``; its value must neither swallow the next cookie nor look like one."""
     assert value(f'a="; {NAME}=v; b="') == "v"
 
 

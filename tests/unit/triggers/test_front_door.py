@@ -1,4 +1,4 @@
-"""A declared route: what it is sent is checked as it says, and an error is a page or a problem document."""
+"""A declared route checks requests by its declaration, and answers errors with a page or a problem document."""
 
 from __future__ import annotations
 

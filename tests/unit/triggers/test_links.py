@@ -1,4 +1,4 @@
-"""What a link asks for: choices by any of their names, and nothing passed over in silence."""
+"""Requests in a link: choices have several names, and nothing is silently ignored."""
 
 from __future__ import annotations
 

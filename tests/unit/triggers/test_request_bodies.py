@@ -1,4 +1,4 @@
-"""Forms, and what somebody sends who wants to break their reading."""
+"""Forms, and attacks on their parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes before every handler, and what comes after it."""
+"""The steps before and after every handler."""
 
 from __future__ import annotations
 

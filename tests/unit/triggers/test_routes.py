@@ -43,7 +43,7 @@ def routes() -> list[Route]:
 
 
 def can_meet(one: Route, other: Route) -> bool:
-    """Whether one address fits both."""
+    """Say whether an address fits both."""
     return (
         one.method == other.method
         and len(one.segments) == len(other.segments)
@@ -64,7 +64,7 @@ def test_there_are_addresses_that_fit_two_routes() -> None:
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].name} and {pair[1].name}")
 def test_the_literal_one_sorts_first(pair: tuple[Route, Route]) -> None:
     literal, general = sorted(pair, key=lambda route: -route.literals)
-    assert literal.literals > general.literals, "no order can tell these apart"
+    assert literal.literals > general.literals, "no order can distinguish these"
     assert literal.name.lower() < general.name.lower()
 
 
@@ -75,7 +75,7 @@ def test_names_and_routes_are_unique() -> None:
 
 
 def test_what_takes_every_other_address_sorts_last() -> None:
-    """It would swallow each function whose name sorts behind its own (Functions host §R55)."""
+    """It would swallow each function whose name sorts after its own (Functions host §R55)."""
     catching = [each for each in functions() if getattr(each.get_trigger(), "route", None) == "{*path}"]
     assert [each.get_function_name() for each in catching] == ["unknown_address"]
     assert getattr(catching[0].get_trigger(), "methods", ()) is None
@@ -124,7 +124,7 @@ def test_every_operation_is_described() -> None:
 
 
 def test_every_address_of_a_page_can_be_opened() -> None:
-    """A reload, a bookmark or the sign-in brings a browser to what a form was sent to."""
+    """A reload, a bookmark or the sign-in makes a browser GET the address of a form."""
     pages = [route for route in routes() if not route.path.startswith("api/")]
     opened = {route.path.strip("/") for route in pages if route.method == "GET"}
     assert [route.path for route in pages if route.path.strip("/") not in opened] == []

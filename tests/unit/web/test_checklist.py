@@ -1,4 +1,4 @@
-"""Which step of the installation checklist is next."""
+"""The next step of the installation checklist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of tickets as a file that spreadsheets of every language open."""
+"""The list of tickets as a file for spreadsheets in every language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings in words: every one of them, in every language."""
+"""Every finding has words in every language."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_finding_has_words(found: Finding, code: str) -> None:
     assert words.seen
     assert "{" not in words.title + words.seen + words.meaning + words.fix
     if words.outcome is Outcome.FAILED:
-        assert words.fix, "whoever is told of a failure is told what to do"
+        assert words.fix, "every failure says what to do"
 
 
 def test_every_text_belongs_to_a_finding() -> None:

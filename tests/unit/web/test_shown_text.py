@@ -1,4 +1,4 @@
-"""People's text on a page: it keeps to its place, nothing in it is invisible, and forms send what was typed."""
+"""People's text on a page stays in its place, hides nothing, and forms send it as typed."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TEXTS = st.text(
 
 
 class Read(HTMLParser):
-    """What a browser makes of the page.
+    """The page as a browser reads it.
 
     Attributes:
-        texts: The text of each element, its isolates left out.
+        texts: The text of each element, without its isolates.
         attributes: The values of each element's attributes.
-        isolates: What is in isolates, by the element around them.
+        isolates: The text in isolates, by the element around them.
     """
 
     def __init__(self, html: str) -> None:
@@ -68,7 +68,7 @@ class Read(HTMLParser):
 
 
 def read(text: str) -> Read:
-    """Show a text at every kind of place."""
+    """Show a text in every kind of place."""
     return Read(environment().from_string(TEMPLATE).render(text=text, t=t))
 
 

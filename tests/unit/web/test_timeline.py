@@ -1,4 +1,4 @@
-"""What the timeline says to a person."""
+"""The texts of the timeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every code has words in every language, no words are without a code, and every value that words need is given."""
+"""Every code has words in every language, all words have a code, and the code gives every value that its words need."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GIVEN_BY: Final = {
     "unusable_answer": frozenset[str](),
     "read_body": frozenset({"count", "errors"}),
 }
-"""What takes a code, with the values that it adds itself; ``error`` is a class chosen at runtime."""
+"""The calls that take a code, with the values that they add; ``error`` is a class chosen at runtime."""
 KEY: Final = re.compile(r"error\.([a-z_]+)\.(?:\w+\.)?(?:message|next_step|title)")
 
 
@@ -52,8 +52,8 @@ class Site:
     """A place that gives an error its code.
 
     Attributes:
-        values: Names of the values given there; None where they are handed on.
-        variants: Those that the place can mean; None among them stands for the code as such.
+        values: Names of the given values; None if the values are passed on.
+        variants: The possible variants; None stands for the code itself.
     """
 
     code: str
@@ -73,7 +73,7 @@ def variants_of(code: str) -> frozenset[str]:
 
 
 def sites() -> Iterator[Site]:
-    """Every place in the source that gives an error a literal code, or leaves it to the class."""
+    """Return every place in the source that gives an error a literal code, or leaves it to the class."""
     for tree in TREES:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in GIVEN_BY:
@@ -102,7 +102,7 @@ SITES: Final = list(sites())
 
 
 def used(code: str, variant: str | None, part: str) -> str:
-    """Return the text that is shown for a variant of a code; empty where there is none."""
+    """Return the shown text for a variant of a code, or an empty text."""
     return TEXTS.get(f"error.{code}.{variant}.{part}") or TEXTS.get(f"error.{code}.{part}", "")
 
 
@@ -139,7 +139,7 @@ def test_every_value_that_the_words_need_is_given(site: Site) -> None:
 
 
 def test_what_is_handed_on_fills_every_variant() -> None:
-    """Where values are handed on, they are those of the code itself or names from ServiceNow."""
+    """Values that are passed on are those of the code itself, or names from ServiceNow."""
     for site in SITES:
         if site.values is None:
             for variant in site.variants:

@@ -1,4 +1,4 @@
-"""Every language says everything, and nothing that nobody asks for."""
+"""Every language has every text, and no unused ones."""
 
 from __future__ import annotations
 
