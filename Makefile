@@ -1,12 +1,12 @@
-# Every target prepares what it needs; the second run of any of them starts at once.
+# Every target prepares what it needs; its second run starts at once.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/.installed
 AZURITE := .sandbox/node_modules/.installed
-# What pytest is given: a folder, a file, or options such as TESTS="tests/unit -k priority"
+# Arguments for pytest: a folder, a file, or options such as TESTS="tests/unit -k priority"
 TESTS ?= tests
-# How long `make faults` goes on
+# Duration of `make faults`
 MINUTES ?= 10
 # Processes that share the tests
 WORKERS ?= auto
@@ -23,7 +23,7 @@ test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 test-sandbox: setup ## Run the tests of the sandbox itself: its ServiceNow, Key Vault, Functions host
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope tests/sandbox
 
-faults: setup ## Let random faults happen to two hosts (MINUTES=10; SEED=123 repeats a schedule that ended badly)
+faults: setup ## Test two hosts with random faults (MINUTES=10; SEED=123 repeats a failed schedule)
 	@MINUTES=$(MINUTES) SEED=$(SEED) $(PYTHON) -m pytest -q -s tests/faults/test_schedules.py
 
 check: setup lint types imports policies test ## Everything CI runs: lint, types, import contracts, policies, tests (Bicep included)
@@ -31,13 +31,13 @@ check: setup lint types imports policies test ## Everything CI runs: lint, types
 bench: setup ## Measure the figures that the design promises
 	@$(PYTHON) -m benchmarks
 
-screenshots: setup ## Take the pages' pictures into docs/images (needs Chromium)
+screenshots: setup ## Take pictures of the pages for docs/images (needs Chromium)
 	@$(PYTHON) -m sandbox.screenshots
 
-openapi: setup ## Write docs/openapi.json anew
+openapi: setup ## Renew docs/openapi.json
 	@$(PYTHON) -m sandbox.openapi_file
 
-help: ## This list
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lint: setup

@@ -2,8 +2,7 @@
 
 Each import runs in a fresh process that sees only the packages of ``requirements.txt``: with tools installed, some
 libraries load more. The kinds of import take turns. Their processor time is compared, because other work on the machine
-affects it least. Everything has its bytecode, and the
-settings of the sample are set.
+affects it least. Everything has its bytecode, and the settings of the sample are set.
 """
 
 from __future__ import annotations
