@@ -35,6 +35,10 @@ WORDS = {
     r"(?:is|are) (?:of )?no use": "does not help",
     r"but for": "except",
     r"without a (?:sign|word)": "silently",
+    r"in vain": "without success",
+    r"com(?:e|es|ing) to grief|came to grief": "fail",
+    r"com(?:e|es|ing) to (?:its|their|an) end|came to (?:its|their|an) end": "end",
+    r"of its own making": "its own",
     r"whence|thereof|therein|whereupon|whilst|albeit|lest|ought": "an everyday word",
 }
 """What to look for, and what to write instead."""
