@@ -39,6 +39,11 @@ WORDS = {
     r"com(?:e|es|ing) to grief|came to grief": "fail",
     r"com(?:e|es|ing) to (?:its|their|an) end|came to (?:its|their|an) end": "end",
     r"of its own making": "its own",
+    r"all the same": "anyway, even so",
+    r"if it lasts,": "if it continues",
+    r"whoever operates": "the operator of",
+    r"(?:is|are) (?:not )?to be seen": "appears, can be seen",
+    r"a fresh one": "a new one",
     r"whence|thereof|therein|whereupon|whilst|albeit|lest|ought": "an everyday word",
 }
 """What to look for, and what to write instead."""
