@@ -40,7 +40,7 @@ WORDS = {
     r"com(?:e|es|ing) to (?:its|their|an) end|came to (?:its|their|an) end": "end",
     r"of its own making": "its own",
     r"all the same": "anyway, even so",
-    r"if it lasts,": "if it continues",
+    r"if it lasts(?=,)": "if it continues",
     r"whoever operates": "the operator of",
     r"(?:is|are) (?:not )?to be seen": "appears, can be seen",
     r"a fresh one": "a new one",
