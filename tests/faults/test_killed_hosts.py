@@ -152,9 +152,9 @@ def test_a_host_killed_at_each_step_of_a_creation(gated: Gated) -> None:
                 break
             stopped.append((gated.gate.passed[step - 1], sent))
         gated.kill_host()
-    # The reservation is written while the connection is read; either may come first.
+    # Reads go on beside the writes, and either may come first: a step can be another request in the next creation.
     written = [path.rpartition("/")[2] for path, _ in stopped if path.startswith("POST")]
-    assert written[-3:] == ["$batch", "incident", "$batch"], stopped
+    assert written[-2:] == ["incident", "$batch"], stopped
     assert not any(sent.result() for _, sent in stopped)
     gated.gate.begin()
     with ThreadPoolExecutor(MOST_STEPS) as threads:
