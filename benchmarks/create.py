@@ -66,9 +66,11 @@ async def measure(world: World, *, creates: int, warm_up: int) -> Sequence[Figur
 
 
 async def _create(connector: Connector, number: int) -> Effort:
+    # No other ticket is open for the same recommendation, as usual.
+    request = REQUEST.model_copy(update={"name": f"{REQUEST.name}, {number}"})
     with connector.measured() as effort:
         creation = await connector.app.creation.create(
-            REQUEST, REQUESTER, caller=REQUESTER.id, idempotency_key=f"benchmark-{number}"
+            request, REQUESTER, caller=REQUESTER.id, idempotency_key=f"benchmark-{number}"
         )
     assert creation.ticket.delivery.status is Delivery.DELIVERED, creation.ticket.delivery
     return effort
