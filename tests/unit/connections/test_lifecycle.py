@@ -48,8 +48,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.consent_taken = False
         """Something outside ended the consent, or made it look so."""
         self.tokens_astray = False
-        self.refused_lately = False
         """Only ServiceNow may know a token."""
+        self.refused_lately = False
+        """A refusal may belong to a refresh that still goes on."""
         self.left_undone = False
         """An actor died or lost the lease while it was cleaning up."""
 
