@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from shared.connections.directory import AT_ONCE, LOOK_EVERY, TURN_S, DirectoryEntry, SyncState
-from shared.connections.held_lease import LEASE_S, RENEW_EVERY_S
+from shared.connections.held_lease import LEASE_S
 from shared.connections.ports import RowChanged
 from shared.connections.turns import Turn, Turns, sync_state_of
-from shared.errors import StorageUnavailable
-from tests.memory.clock import START, ManualClock
+from tests.memory.clock import START
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
+from tests.memory.renewals import Renewals
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection
 
 WATERMARK = "2026-03-02 09:00:00"
@@ -36,38 +36,16 @@ class Repeating(MemoryDirectory):
         return saved
 
 
-class Hosts:
+class Hosts(Renewals):
     """Hosts that take turns; turns are renewed when the test lets time pass."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.storage_answers = True
-        self.directory = Repeating(self._step)
+        super().__init__()
+        self.directory = Repeating(self.step)
         self.connections = MemoryConnectionStore(a_connection())
-        self._paused: list[asyncio.Event] = []
-
-    async def _step(self, name: str) -> None:
-        if not self.storage_answers:
-            raise StorageUnavailable()
-
-    async def _pause(self, seconds: float) -> None:
-        assert seconds == RENEW_EVERY_S
-        self._paused.append(asyncio.Event())
-        await self._paused[-1].wait()
 
     def turns(self) -> Turns:
-        return Turns(
-            self.directory, self.connections, self.clock, self._pause, seconds=lambda: self.clock.now.timestamp()
-        )
-
-    async def pass_time(self, seconds: float) -> None:
-        for _ in range(int(seconds / RENEW_EVERY_S)):
-            self.clock.advance(RENEW_EVERY_S)
-            paused, self._paused = self._paused, []
-            for each in paused:
-                each.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
+        return Turns(self.directory, self.connections, self.clock, self.pause, seconds=self.seconds)
 
     @property
     def entry(self) -> DirectoryEntry:

@@ -8,47 +8,26 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.connections.grant.lease import TOKENS, WAIT_S, Lease
-from shared.connections.held_lease import LEASE_S, RENEW_EVERY_S
-from shared.errors import StorageUnavailable, TryLater
-from tests.memory.clock import ManualClock
+from shared.connections.held_lease import LEASE_S
+from shared.errors import TryLater
 from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.renewals import Renewals
 from tests.unit.connections.surroundings import Surroundings
 
 
-class Holders:
+class Holders(Renewals):
     """Leases that are renewed when the test lets time pass."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.storage_answers = True
-        self.store = MemoryLeaseStore(self.clock, self._step)
-        self._paused: list[asyncio.Event] = []
-
-    async def _step(self, name: str) -> None:
-        if not self.storage_answers:
-            raise StorageUnavailable()
-
-    async def _pause(self, seconds: float) -> None:
-        assert seconds == RENEW_EVERY_S
-        self._paused.append(asyncio.Event())
-        await self._paused[-1].wait()
+        super().__init__()
+        self.store = MemoryLeaseStore(self.clock, self.step)
 
     async def _sleep(self, seconds: float) -> None:
         self.clock.advance(seconds)
         await asyncio.sleep(0)
 
     def lease(self) -> Lease:
-        return Lease(self.store, TOKENS, self._sleep, self._pause, lambda: self.clock.now.timestamp())
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let time pass, with all renewals."""
-        for _ in range(int(seconds / RENEW_EVERY_S)):
-            self.clock.advance(RENEW_EVERY_S)
-            paused, self._paused = self._paused, []
-            for each in paused:
-                each.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
+        return Lease(self.store, TOKENS, self._sleep, self.pause, self.seconds)
 
     async def is_free(self) -> bool:
         async with self.lease().held_if_free("contoso") as lease:
