@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -28,6 +29,9 @@ from shared.secret import Secret
 from tests.memory.sign_in import UNAVAILABLE, refused
 from tests.memory.steps import Stage
 from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings
+
+pytestmark = pytest.mark.timeout(420)
+"""Hypothesis takes up to 300 s to shorten a failing example; without the example, a failure says nothing."""
 
 INSTANCES = 3
 WORKING = {ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE}
@@ -202,7 +206,8 @@ class Lifecycle(RuleBasedStateMachine):
             self.stage.go_on(self.stage.waiting[0].actor, 1)
             self.stage.raise_unless(())
         self.quiet_since = self.app.clock.now
-        self.refused_lately = False
+        # A refusal that nobody has met yet still belongs to the next refresh.
+        self.refused_lately = any(isinstance(fault, Reauthorize) for fault in self.app.servicenow.faults)
         stored = self.app.stored()
         if stored.consent_ends_at is None and not self.left_undone:
             tokens = {text for text in self.app.secrets.readable if " token " in text}

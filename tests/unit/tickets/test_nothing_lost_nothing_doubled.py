@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -64,6 +65,9 @@ FAULTS: st.SearchStrategy[Fault] = (
     | st.sampled_from(servicenow.ReadFault)
     | st.sampled_from(ticket_store.WriteFault)
 )
+
+pytestmark = pytest.mark.timeout(420)
+"""Hypothesis takes up to 300 s to shorten a failing example; without the example, a failure says nothing."""
 
 
 class World(RuleBasedStateMachine):
