@@ -7,8 +7,8 @@ What it guarantees for every request:
 - **No redirect is followed**: a token or a secret goes to the address that it is meant for, and nowhere else.
 - **Every wait is bounded**: connecting, each read, the whole exchange, the size of the body.
 - **An instance that hangs holds up nobody else**: each queue has its own limit of requests at once. All share only the
-memory for large answers. - **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate
-authorities, for inspecting
+  memory for large answers.
+- **The environment** decides two things. ``SSL_CERT_FILE`` names the trusted certificate authorities, for inspecting
   proxies and for the sandbox. ``HTTPS_PROXY`` (with ``NO_PROXY``) is honoured, since many networks let traffic out only
   through a proxy, and the Azure libraries beside us honour it, too; TLS stays end to end. Plain HTTP, allowed only to
   the loopback interface, never goes through a proxy.

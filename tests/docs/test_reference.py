@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = {
     "ServiceNow": ROOT / "docs" / "reference" / "servicenow-on-the-wire.md",
     "Functions host": ROOT / "docs" / "reference" / "functions-host-on-the-wire.md",
+    "Microsoft Graph": ROOT / "docs" / "reference" / "microsoft-graph.md",
 }
 """Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
-CITATION = re.compile(r"(?:(?P<name>Functions\s+host|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)")
+CITATION = re.compile(r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)")
 GOES_ON = {"to", "and", "or", "of", "FOUND", "CONFLICT", "INFERRED"}
 """After one of these words, a section belongs to the document that was named before."""
 NO_DOCUMENT = re.compile(
@@ -74,7 +75,7 @@ def test_the_documents_cite_their_own_sections(name: str) -> None:
         ("ServiceNow §2.99", False),
         ("ServiceNow §R1", False),
         ("Functions host §R999", False),
-        ("(ServiceNow §1) and Graph §3", False),
+        ("(ServiceNow §1) and Word §3", False),
         ("§2.3", False),
         ("see the wire document 2.3", False),
         ("(host document R1)", False),

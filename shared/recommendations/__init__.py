@@ -1,0 +1,1 @@
+"""What Microsoft recommends: the model, reading it, its tickets."""

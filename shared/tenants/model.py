@@ -1,0 +1,74 @@
+"""What a tenant is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.errors import Failure
+
+
+class TenantStatus(StrEnum):
+    """What the last reading of a tenant showed."""
+
+    NO_PERMISSION = "no_permission"
+    """The access token lacks the role that reading needs, or there is no token for this tenant."""
+    READABLE = "readable"
+    PARTLY_READABLE = "partly_readable"
+    """Microsoft left something out (206), so nothing can be concluded from what is missing."""
+    UNREADABLE = "unreadable"
+    """Microsoft does not answer, or what it answers makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantError:
+    """Why the last reading did not succeed."""
+
+    failure: Failure
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A Microsoft 365 tenant whose recommendations become tickets.
+
+    Attributes:
+        tenant_id: The directory's GUID, lower case.
+        connection_id: The connection that its tickets go to; None until somebody has chosen one.
+        company: ``sys_id`` of the ServiceNow company that its tickets belong to, or None.
+        status: What the last reading showed; None before the first one.
+        roles: App roles in the last access token for Microsoft Graph, sorted; None if there was no token yet.
+        roles_seen_at: When that token was looked at.
+        snapshot_id: Microsoft's id of the newest snapshot that was read; None before the first one.
+        snapshot_at: The day of that snapshot.
+        read_at: When the last successful reading ended, complete or not.
+        history_read_at: When the past 90 days were read; that happens once.
+        error: Why the last reading did not succeed; None if it did.
+        due_at: When the next reading is due; None if it is not read from Microsoft.
+        requested_at: When somebody asked for a reading at once; None if nobody is waiting.
+        holder: Who is reading it; None if nobody is.
+        held_until_at: When that ends unless it is renewed.
+        kept: Values in the stored row that only another release knows; they are written back unchanged.
+        etag: Version of the stored row, None before it is stored.
+    """
+
+    tenant_id: str
+    name: str
+    connection_id: str | None = None
+    company: str | None = None
+    status: TenantStatus | None = None
+    roles: tuple[str, ...] | None = None
+    roles_seen_at: datetime | None = None
+    snapshot_id: str | None = None
+    snapshot_at: datetime | None = None
+    read_at: datetime | None = None
+    history_read_at: datetime | None = None
+    error: TenantError | None = None
+    due_at: datetime | None = None
+    requested_at: datetime | None = None
+    holder: str | None = None
+    held_until_at: datetime | None = None
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    etag: str | None = field(default=None, compare=False)
