@@ -15,7 +15,9 @@ DOCUMENTS = {
     "Microsoft Graph": ROOT / "docs" / "reference" / "microsoft-graph.md",
 }
 """Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
-CITATION = re.compile(r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)")
+CITATION = re.compile(
+    r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)"
+)
 GOES_ON = {"to", "and", "or", "of", "FOUND", "CONFLICT", "INFERRED"}
 """After one of these words, a section belongs to the document that was named before."""
 NO_DOCUMENT = re.compile(
