@@ -241,6 +241,10 @@ class AccessTokens:
             missing = "client_secret" if client_secret is None else "refresh_token"
             raise Reauthorize("secret_missing", variant=missing)
         issued_at = self._clock()
+        last_issued_at = believed(connection.access_token_issued_at, issued_at)
+        if last_issued_at is not None and last_issued_at >= issued_at:
+            # Clocks differ a little; newer tokens must still have the later time.
+            issued_at = last_issued_at + timedelta.resolution
         tokens = await self._ask(connection, client_secret, refresh_token)
         rotated = tokens.refresh_token not in {None, refresh_token}
         tokens = replace(tokens, refresh_token=tokens.refresh_token if rotated else newest)

@@ -51,10 +51,17 @@ class UnstoredTokens:
         return self.issued_at + timedelta(seconds=self.tokens.expires_in_s)
 
     def are_newest_of(self, connection: Connection) -> bool:
-        """Whether nobody has authorized the connection again or stored another access token since they were issued."""
+        """Whether nobody has authorized the connection again or been issued other tokens since, stored or not.
+
+        The version says what is in Key Vault; the time of issue also changes with tokens that are only in the memory of
+        another instance of the app. Storing older tokens would make it forget the only refresh token that works.
+        """
+        ours = self.connection
+        issued_at, last_issued_at = ours.access_token_issued_at, connection.access_token_issued_at
         return (
-            is_same_grant(self.connection, connection)
-            and self.connection.access_token_version == connection.access_token_version
+            is_same_grant(ours, connection)
+            and ours.access_token_version == connection.access_token_version
+            and (last_issued_at is None or (issued_at is not None and last_issued_at <= issued_at))
         )
 
     async def written(self, secrets: SecretStore, lease: HeldLease, now: datetime) -> UnstoredTokens:

@@ -238,3 +238,24 @@ async def test_a_holder_that_was_overtaken_leaves_the_newer_tokens_alone(moment:
     for _ in range(2):
         app.clock.advance(ACCESS_LIFE_S)
         assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
+
+
+@pytest.mark.parametrize("behind_s", [-30, 0, 30], ids=lambda seconds: f"{seconds} s between the clocks")
+async def test_older_tokens_of_another_instance_do_not_displace_newer_ones(
+    app: Surroundings, connected: Connection, behind_s: int
+) -> None:
+    """Key Vault refuses both, and the older ones are offered first when it is back."""
+    app.servicenow.rotates = False
+    await refreshed_in_vain(app, connected)
+    app.servicenow.rotates = True
+    other = app.new_app_instance()
+    app.clock.advance(behind_s)
+    await other.refresh(app.stored())
+    app.secrets.refused_writes = frozenset()
+    app.clock.advance(2 * LEASE_S)
+    for instance in (app.tokens, other):
+        with contextlib.suppress(TryLater):
+            await instance.access_token(app.stored())
+    app.clock.advance(ACCESS_LIFE_S)
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(app.stored()))
+    assert app.stored().status is ConnectionStatus.CONNECTED
