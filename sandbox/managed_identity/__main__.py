@@ -21,12 +21,20 @@ def main() -> None:
     parser.add_argument("--secret", required=True, help="the value of IDENTITY_HEADER")
     parser.add_argument("--user-assigned", action="append", default=[], metavar="CLIENT_ID")
     parser.add_argument("--no-system-assigned", action="store_true")
+    parser.add_argument("--role", action="append", default=[], help="an app role that every identity has been granted")
     arguments = parser.parse_args()
+    system_assigned = None if arguments.no_system_assigned else ManagedIdentity.of(SYSTEM_ASSIGNED)
+    user_assigned = [ManagedIdentity.of(client_id) for client_id in arguments.user_assigned]
     endpoint = Endpoint(
         secret=arguments.secret,
         signer=TokenSigner(ensure_certificates().token_key),
-        system_assigned=None if arguments.no_system_assigned else ManagedIdentity.of(SYSTEM_ASSIGNED),
-        user_assigned=[ManagedIdentity.of(client_id) for client_id in arguments.user_assigned],
+        system_assigned=system_assigned,
+        user_assigned=user_assigned,
+        roles={
+            identity.client_id: set(arguments.role)
+            for identity in (system_assigned, *user_assigned)
+            if identity is not None
+        },
     )
     uvicorn.run(create_app(endpoint), host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
 

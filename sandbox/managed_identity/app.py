@@ -1,5 +1,9 @@
 """The token endpoint on the wire, ``api-version=2019-08-01``, and the control API.
 
+Tokens for Microsoft Graph carry the app roles that the identity has been granted. The platform keeps a token per
+resource for about a day, so a new role shows late and a removed one lingers (Microsoft Graph §2.2); the setting
+``caching`` turns that on.
+
 Sources: Microsoft Learn, "How to use managed identities for App Service and Azure Functions", REST endpoint reference;
 for the body of a refusal, the answer quoted in Azure/azure-sdk-for-net issue 43691. The status for a missing or wrong
 secret header is not documented: 401 here.
@@ -12,25 +16,47 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
+from sandbox.clock import Clock
+from sandbox.managed_identity.tokens import TOKEN_EXCHANGE, ManagedIdentity, TokenSigner
 
 API_VERSION = "2019-08-01"
+GRAPH = "https://graph.microsoft.com"
 RESOURCES = frozenset(
     {
-        "https://graph.microsoft.com",
+        GRAPH,
+        TOKEN_EXCHANGE,
         "https://management.azure.com",
         "https://monitor.azure.com",
         "https://storage.azure.com",
         "https://vault.azure.net",
     }
 )
-"""The resources that tokens are for; anything else is not a resource of the tenant."""
+"""The resources that tokens are for. Apart from the sandbox's Microsoft Graph, nothing else is one of the tenant."""
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+def is_graph(resource: str) -> bool:
+    """Return whether it is Microsoft Graph: the real one, or an origin on this machine, where the sandbox has its own.
+
+    >>> is_graph("http://127.0.0.1:8082"), is_graph("https://graph.microsoft.us")
+    (True, False)
+    """
+    return resource.rstrip("/") == GRAPH or urlsplit(resource).hostname in _LOOPBACK
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """An access token and its end."""
+
+    text: str
+    ends_at: datetime
 
 
 @dataclass
@@ -43,6 +69,9 @@ class Endpoint:
         system_assigned: The identity for requests without a ``client_id``, or ``None`` if the app has none.
         user_assigned: The identities for requests with a ``client_id``.
         lifetime: How long a token is valid.
+        roles: The app roles of Microsoft Graph that identities have been granted, by client id.
+        caching: Whether the platform keeps a token until it ends, whatever happens to the roles.
+        clock: The platform's clock.
         failures: Statuses of the next answers, in order; empty means success.
         requests: Every token request so far: ``at``, ``resource``, ``client_id``, ``status``.
     """
@@ -52,8 +81,28 @@ class Endpoint:
     system_assigned: ManagedIdentity | None
     user_assigned: Sequence[ManagedIdentity] = ()
     lifetime: timedelta = timedelta(hours=24)
+    roles: dict[str, set[str]] = field(default_factory=dict)
+    caching: bool = False
+    clock: Clock = field(default_factory=Clock)
     failures: list[int] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
+    _kept: dict[tuple[str, str], IssuedToken] = field(default_factory=dict)
+
+    def token(self, identity: ManagedIdentity, resource: str) -> IssuedToken:
+        """Return a token for a resource: a new one, or the one that the platform keeps."""
+        kept = self._kept.get((identity.client_id, resource))
+        now = self.clock.now()
+        if self.caching and kept is not None and now < kept.ends_at:
+            return kept
+        roles = self.roles.get(identity.client_id, set()) if is_graph(resource) else ()
+        text = self.signer.issue(identity, resource, issued_at=now, lifetime=self.lifetime, roles=roles)
+        token = IssuedToken(text, now + self.lifetime)
+        self._kept[identity.client_id, resource] = token
+        return token
+
+    def forget_tokens(self) -> None:
+        """Let the platform keep no token."""
+        self._kept.clear()
 
     def identity(self, client_id: str | None) -> ManagedIdentity | None:
         """Return the identity for a ``client_id``, or ``None`` if the app does not have it."""
@@ -89,13 +138,44 @@ def create_app(endpoint: Endpoint) -> Starlette:
             endpoint.lifetime = timedelta(seconds=wanted["lifetime_s"])
         if "failures" in wanted:
             endpoint.failures = list(wanted["failures"])
-        return JSONResponse({"lifetime_s": endpoint.lifetime.total_seconds(), "failures": endpoint.failures})
+        if "caching" in wanted:
+            endpoint.caching = bool(wanted["caching"])
+        return JSONResponse(
+            {
+                "lifetime_s": endpoint.lifetime.total_seconds(),
+                "failures": endpoint.failures,
+                "caching": endpoint.caching,
+            }
+        )
+
+    async def roles(request: Request) -> Response:
+        identity = endpoint.identity(request.query_params.get("client_id"))
+        if identity is None:
+            return JSONResponse({"error": "the app has no such identity"}, 404)
+        granted = endpoint.roles.setdefault(identity.client_id, set())
+        if request.method == "POST":
+            wanted = await request.json()
+            granted |= set(wanted.get("grant", ()))
+            granted -= set(wanted.get("remove", ()))
+        return JSONResponse(sorted(granted))
+
+    async def tokens(request: Request) -> Response:
+        endpoint.forget_tokens()
+        return Response(status_code=204)
+
+    async def clock(request: Request) -> Response:
+        wanted = await request.json()
+        endpoint.clock.advance(wanted["advance_s"])
+        return JSONResponse({"now": endpoint.clock.now().isoformat()})
 
     return Starlette(
         routes=[
             Route("/msi/token", token, methods=["GET"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
             Route("/sandbox/settings", settings, methods=["PATCH"]),
+            Route("/sandbox/roles", roles, methods=["GET", "POST"]),
+            Route("/sandbox/tokens", tokens, methods=["DELETE"]),
+            Route("/sandbox/clock", clock, methods=["POST"]),
         ]
     )
 
@@ -109,7 +189,7 @@ def _answer(endpoint: Endpoint, request: Request) -> Response:
     if query.get("api-version") != API_VERSION:
         return _refusal(400, f"The api-version is not supported; use {API_VERSION}.")
     resource = query.get("resource", "")
-    if resource.rstrip("/") not in RESOURCES:
+    if resource.rstrip("/") not in RESOURCES and not is_graph(resource):
         return _refusal(
             400,
             f"AADSTS500011: The resource principal named {resource} was not found in the tenant named Sandbox.",
@@ -117,12 +197,12 @@ def _answer(endpoint: Endpoint, request: Request) -> Response:
     identity = endpoint.identity(query.get("client_id"))
     if identity is None:
         return _refusal(400, "Unable to load the proper Managed Identity.")
-    now = datetime.now(UTC)
+    token = endpoint.token(identity, resource)
     return JSONResponse(
         {
-            "access_token": endpoint.signer.issue(identity, resource, issued_at=now, lifetime=endpoint.lifetime),
+            "access_token": token.text,
             "client_id": identity.client_id,
-            "expires_on": str(int((now + endpoint.lifetime).timestamp())),
+            "expires_on": str(int(token.ends_at.timestamp())),
             "resource": resource,
             "token_type": "Bearer",
         }

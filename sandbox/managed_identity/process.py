@@ -9,6 +9,8 @@ from sandbox.processes import LOOPBACK, Process, Processes, free_port
 
 SECRET = "sandbox"
 """The default value of ``IDENTITY_HEADER``."""
+ROLES = ("SecurityEvents.Read.All",)
+"""The app roles that a deployment grants (Microsoft Graph §2.1)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,12 @@ class ManagedIdentityEndpoint:
 
 
 def start_managed_identity(
-    processes: Processes, *, port: int = 0, secret: str = SECRET, user_assigned: tuple[str, ...] = ()
+    processes: Processes,
+    *,
+    port: int = 0,
+    secret: str = SECRET,
+    user_assigned: tuple[str, ...] = (),
+    roles: tuple[str, ...] = ROLES,
 ) -> ManagedIdentityEndpoint:
     """Start the endpoint and return it when it listens.
 
@@ -41,6 +48,7 @@ def start_managed_identity(
         port: 0 takes a free one.
         secret: The value of ``IDENTITY_HEADER``.
         user_assigned: Client ids of user-assigned identities, in addition to the system-assigned one.
+        roles: The app roles of Microsoft Graph that every identity has from the start.
 
     Raises:
         SandboxError: It did not start.
@@ -49,6 +57,8 @@ def start_managed_identity(
     command = [sys.executable, "-m", "sandbox.managed_identity", "--port", str(port), "--secret", secret]
     for client_id in user_assigned:
         command += ["--user-assigned", client_id]
+    for role in roles:
+        command += ["--role", role]
     process = processes.start("Managed identity", command)
     processes.wait_for_port(process, port)
     return ManagedIdentityEndpoint(process, f"http://{LOOPBACK}:{port}", secret)

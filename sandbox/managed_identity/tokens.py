@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -14,13 +16,21 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 TENANT_ID = "2f1d9a5e-6f0c-4b6e-9a57-0d5c1b6e7a10"
 """The sandbox's Entra tenant."""
-ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
+TOKEN_EXCHANGE = "api://AzureADTokenExchange"
+"""The audience of a token that an application shows instead of a secret (Microsoft Graph §2.5)."""
 _ALGORITHM = "RS256"
+
+
+def issuer_of(tenant_id: str, resource: str) -> str:
+    """Return who issues a tenant's tokens for a resource."""
+    if resource == TOKEN_EXCHANGE:
+        return f"https://login.microsoftonline.com/{tenant_id}/v2.0"
+    return f"https://sts.windows.net/{tenant_id}/"
 
 
 @dataclass(frozen=True)
 class ManagedIdentity:
-    """An identity of the app.
+    """An identity of the app; every application has the same two ids in a tenant.
 
     Attributes:
         client_id: Selects a user-assigned identity in a request.
@@ -69,25 +79,63 @@ class TokenSigner:
             raise TypeError(f"{self.key_file} does not hold an RSA key")
         return key
 
-    def issue(self, identity: ManagedIdentity, resource: str, *, issued_at: datetime, lifetime: timedelta) -> str:
-        """Return a token that lets an identity use a resource, valid from five minutes before ``issued_at``."""
+    def issue(
+        self,
+        identity: ManagedIdentity,
+        resource: str,
+        *,
+        issued_at: datetime,
+        lifetime: timedelta,
+        roles: Collection[str] = (),
+        tenant_id: str = TENANT_ID,
+    ) -> str:
+        """Return a token that lets an identity use a resource, valid from five minutes before ``issued_at``.
+
+        Without ``roles`` it has no such claim.
+        """
+        issuer = issuer_of(tenant_id, resource)
         claims = {
             "aud": resource,
-            "iss": ISSUER,
+            "iss": issuer,
             "iat": issued_at,
             "nbf": issued_at - timedelta(minutes=5),
             "exp": issued_at + lifetime,
             "appid": identity.client_id,
             "appidacr": "2",
-            "idp": ISSUER,
+            "idp": issuer,
             "idtyp": "app",
             "oid": identity.principal_id,
             "sub": identity.principal_id,
-            "tid": TENANT_ID,
+            "tid": tenant_id,
             "uti": uuid.uuid4().hex,
             "ver": "1.0",
         }
+        if roles:
+            claims["roles"] = sorted(roles)
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers={"kid": "sandbox"})
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a token says, whoever it is for and whether or not its time has come or passed.
+
+        Raises:
+            InvalidTokenError: It is not one of ours.
+        """
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=[_ALGORITHM],
+                options={
+                    "verify_aud": False,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                    "require": ["aud", "exp", "iat", "iss", "nbf", "oid", "sub", "tid"],
+                },
+            )
+        except jwt.InvalidTokenError as error:
+            raise InvalidTokenError(str(error)) from error
+        return claims
 
     def principal(self, token: str, *, audience: str) -> str:
         """Return the principal id of a valid token for ``audience``.
@@ -101,7 +149,7 @@ class TokenSigner:
                 token,
                 self._key.public_key(),
                 algorithms=[_ALGORITHM],
-                issuer=ISSUER,
+                issuer=issuer_of(TENANT_ID, audience),
                 options={"verify_aud": False, "require": ["aud", "exp", "nbf", "oid"]},
             )
         except jwt.InvalidTokenError as error:

@@ -99,3 +99,68 @@ def test_requests_are_logged_without_tokens(wire: httpx.Client) -> None:
     log = wire.get("/sandbox/requests")
     assert [(entry["resource"], entry["status"]) for entry in log.json()] == [(GOOD["resource"], 200)]
     assert token not in log.text
+
+
+@pytest.fixture
+def graph_roles(wire: httpx.Client) -> Iterator[httpx.Client]:
+    """The endpoint with no role granted, no token kept, and its clock at the present afterwards."""
+    granted = wire.get("/sandbox/roles").json()
+    wire.post("/sandbox/roles", json={"remove": granted})
+    wire.delete("/sandbox/tokens")
+    yield wire
+    wire.patch("/sandbox/settings", json={"caching": False})
+    wire.post("/sandbox/roles", json={"grant": granted})
+
+
+def claims_for(wire: httpx.Client, resource: str, **query: str) -> dict[str, object]:
+    answer = wire.get("/msi/token", params={**GOOD, "resource": resource, **query}).json()
+    claims: dict[str, object] = jwt.decode(answer["access_token"], options={"verify_signature": False})
+    return claims
+
+
+def test_a_token_for_graph_has_the_roles_of_its_identity(graph_roles: httpx.Client) -> None:
+    wire = graph_roles
+    assert "roles" not in claims_for(wire, "https://graph.microsoft.com")
+    wire.post("/sandbox/roles", json={"grant": ["SecurityEvents.Read.All", "Organization.Read.All"]})
+    for graph in ("https://graph.microsoft.com", "http://127.0.0.1:8082"):
+        claims = claims_for(wire, graph)
+        assert claims["roles"] == ["Organization.Read.All", "SecurityEvents.Read.All"]
+        assert (claims["aud"], claims["tid"]) == (graph, TENANT_ID)
+    assert wire.post("/sandbox/roles", json={"remove": ["Organization.Read.All"]}).json() == ["SecurityEvents.Read.All"]
+    assert claims_for(wire, "https://graph.microsoft.com")["roles"] == ["SecurityEvents.Read.All"]
+    assert "roles" not in claims_for(wire, "https://vault.azure.net")
+    assert wire.get("/sandbox/roles", params={"client_id": "nobody"}).status_code == 404
+
+
+def test_identities_have_their_own_roles(graph_roles: httpx.Client) -> None:
+    graph_roles.post(
+        "/sandbox/roles", json={"remove": ["SecurityEvents.Read.All"]}, params={"client_id": USER_ASSIGNED}
+    )
+    graph_roles.post("/sandbox/roles", json={"grant": ["SecurityEvents.Read.All"]})
+    assert "roles" in claims_for(graph_roles, "https://graph.microsoft.com")
+    assert "roles" not in claims_for(graph_roles, "https://graph.microsoft.com", client_id=USER_ASSIGNED)
+
+
+def test_with_caching_a_role_shows_and_goes_a_day_late(graph_roles: httpx.Client) -> None:
+    wire, graph = graph_roles, "https://graph.microsoft.com"
+    wire.patch("/sandbox/settings", json={"caching": True})
+    before = claims_for(wire, graph)
+    wire.post("/sandbox/roles", json={"grant": ["SecurityEvents.Read.All"]})
+    assert claims_for(wire, graph) == before
+    assert "roles" in claims_for(wire, "http://127.0.0.1:8082"), "each resource has a token of its own"
+    wire.post("/sandbox/clock", json={"advance_s": 23 * 3600})
+    assert claims_for(wire, graph) == before
+    wire.post("/sandbox/clock", json={"advance_s": 3600})
+    assert "roles" in claims_for(wire, graph)
+    wire.post("/sandbox/roles", json={"remove": ["SecurityEvents.Read.All"]})
+    assert "roles" in claims_for(wire, graph)
+    wire.delete("/sandbox/tokens")
+    assert "roles" not in claims_for(wire, graph)
+    wire.post("/sandbox/clock", json={"advance_s": -24 * 3600})
+
+
+def test_a_token_to_exchange_names_the_tenant_and_the_identity(wire: httpx.Client) -> None:
+    claims = claims_for(wire, "api://AzureADTokenExchange", client_id=USER_ASSIGNED)
+    assert claims["iss"] == f"https://login.microsoftonline.com/{TENANT_ID}/v2.0"
+    assert claims["aud"] == "api://AzureADTokenExchange"
+    assert claims["sub"] == ManagedIdentity.of(USER_ASSIGNED).principal_id
