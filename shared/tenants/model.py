@@ -38,6 +38,7 @@ class Tenant:
         tenant_id: The directory's GUID, lower case.
         connection_id: The connection that its tickets go to; None until somebody has chosen one.
         company: ``sys_id`` of the ServiceNow company that its tickets belong to, or None.
+        added_at: When somebody added it; None if unknown.
         status: What the last reading showed; None before the first one.
         roles: App roles in the last access token for Microsoft Graph, sorted; None if there was no token yet.
         roles_seen_at: When that token was looked at.
@@ -58,6 +59,7 @@ class Tenant:
     name: str
     connection_id: str | None = None
     company: str | None = None
+    added_at: datetime | None = None
     status: TenantStatus | None = None
     roles: tuple[str, ...] | None = None
     roles_seen_at: datetime | None = None
