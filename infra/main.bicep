@@ -40,6 +40,9 @@ param alertEmailAddresses string[] = []
 @description('ServiceNow hosts outside service-now.com and servicenowservices.com that connections may use.')
 param allowedServiceNowHosts string[] = []
 
+@description('Microsoft\'s cloud for governments or the global one, GCC included. China has no Secure Score.')
+param microsoft365Cloud 'global' | 'usGovernment' | 'usGovernmentDoD' = 'global'
+
 @description('When the timer runs: seconds, minutes, hours, day, month, day of the week.')
 param maintainSchedule string = '0 * * * * *'
 
@@ -216,6 +219,13 @@ module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
   }
 }
 
+// Microsoft Graph §3.4
+var microsoft365Addresses = {
+  global: { graph: 'https://graph.microsoft.com', securityPortal: 'https://security.microsoft.com' }
+  usGovernment: { graph: 'https://graph.microsoft.us', securityPortal: 'https://security.microsoft.us' }
+  usGovernmentDoD: { graph: 'https://dod-graph.microsoft.us', securityPortal: 'https://security.apps.mil' }
+}
+
 var openTelemetrySettings = {
   PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
   AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
@@ -237,6 +247,8 @@ module configuration 'modules/configuration.bicep' = {
       RECONCILE_AT: reconcileAt
       ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'
+      GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph
+      SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal
       EGRESS_ADDRESSES: network.?outputs.egressAddress ?? ''
       // Else pydantic reads the description of every installed package, at each start, in search of plugins.
       PYDANTIC_DISABLE_PLUGINS: '__all__'

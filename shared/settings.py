@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,9 @@ def _comma_list(value: object) -> object:
 
 
 type CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+_ORIGIN: Final = r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$"
+"""Scheme, host and port, and nothing else: a token goes only to this origin."""
 
 
 class SettingsInvalid(FixConfiguration):
@@ -56,6 +59,10 @@ class Settings(BaseModel):
     reconcile_at: time = Field(default=time(2, 0), alias="RECONCILE_AT")
     allowed_servicenow_hosts: CommaList = Field(default=(), alias="ALLOWED_SERVICENOW_HOSTS")
     allow_loopback_http: bool = Field(default=False, alias="ALLOW_LOOPBACK_HTTP")
+    graph_url: str = Field(default="https://graph.microsoft.com", alias="GRAPH_URL", pattern=_ORIGIN)
+    security_portal_url: str = Field(
+        default="https://security.microsoft.com", alias="SECURITY_PORTAL_URL", pattern=_ORIGIN
+    )
     egress_addresses: CommaList = Field(default=(), alias="EGRESS_ADDRESSES")
     authentication_enabled: bool = Field(default=False, alias="WEBSITE_AUTH_ENABLED")
 

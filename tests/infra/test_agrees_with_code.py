@@ -103,6 +103,8 @@ class TestSettings:
                 "SECRET_LIFETIME_DAYS": "30",
                 "RECONCILE_AT": "17:30",
                 "ALLOWED_SERVICENOW_HOSTS": "servicenow.contoso.com,itsm.contoso.com",
+                "GRAPH_URL": "https://graph.microsoft.us",
+                "SECURITY_PORTAL_URL": "https://security.microsoft.us",
             }.items()
         )
 
