@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,10 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.clock import Clock
-from sandbox.managed_identity.tokens import TOKEN_EXCHANGE, ManagedIdentity, TokenSigner
+from sandbox.managed_identity.tokens import GRAPH, TOKEN_EXCHANGE, ManagedIdentity, TokenSigner, is_graph
 
 API_VERSION = "2019-08-01"
-GRAPH = "https://graph.microsoft.com"
 RESOURCES = frozenset(
     {
         GRAPH,
@@ -39,16 +37,6 @@ RESOURCES = frozenset(
     }
 )
 """The resources that tokens are for. Apart from the sandbox's Microsoft Graph, nothing else is one of the tenant."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-
-
-def is_graph(resource: str) -> bool:
-    """Return whether it is Microsoft Graph: the real one, or an origin on this machine, where the sandbox has its own.
-
-    >>> is_graph("http://127.0.0.1:8082"), is_graph("https://graph.microsoft.us")
-    (True, False)
-    """
-    return resource.rstrip("/") == GRAPH or urlsplit(resource).hostname in _LOOPBACK
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -18,7 +19,23 @@ TENANT_ID = "2f1d9a5e-6f0c-4b6e-9a57-0d5c1b6e7a10"
 """The sandbox's Entra tenant."""
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"
 """The audience of a token that an application shows instead of a secret (Microsoft Graph §2.5)."""
+GRAPH = "https://graph.microsoft.com"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _ALGORITHM = "RS256"
+
+
+def is_on_this_machine(resource: str) -> bool:
+    """Return whether it is an origin on this machine, where the sandbox has its own Microsoft Graph."""
+    return urlsplit(resource).hostname in _LOOPBACK
+
+
+def is_graph(resource: str) -> bool:
+    """Return whether it is Microsoft Graph, the real one or the sandbox's.
+
+    >>> is_graph("http://127.0.0.1:8082"), is_graph("https://graph.microsoft.us")
+    (True, False)
+    """
+    return resource.rstrip("/") == GRAPH or is_on_this_machine(resource)
 
 
 def issuer_of(tenant_id: str, resource: str) -> str:

@@ -1,0 +1,90 @@
+"""The control API of the simulated Entra ID, below ``/sandbox/entra``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.entra.directory import FederatedCredential
+from sandbox.entra.token_endpoint import Failure, TokenEndpoint
+
+type _Act = Callable[[Request, Any], object]
+
+
+def control_routes(endpoint: TokenEndpoint) -> list[Route]:
+    """Return the routes that change applications, consents and the endpoint itself.
+
+    ``PUT /sandbox/entra/applications/{client_id}`` registers: ``home_tenant_id``, ``secrets`` (each lasts a year),
+    ``certificates`` (PEM), ``federated_credentials`` (``issuer``, ``subject``, ``audience``).
+    ``POST /sandbox/entra/tenants/{tenant_id}/applications/{client_id}`` consents and changes: ``grant`` and ``remove``
+    roles, ``enabled``. ``DELETE`` takes the consent back. ``PATCH /sandbox/entra/settings``: ``failures`` (``status``,
+    ``retry_after``), ``lifetime_s``, ``unauthorized_status``. ``POST /sandbox/entra/clock``: ``advance_s``.
+    """
+    directories = endpoint.directories
+
+    def register(request: Request, body: Any) -> object:
+        application = directories.register(request.path_params["client_id"], body["home_tenant_id"])
+        ends_at = endpoint.clock.now() + timedelta(days=365)
+        application.secrets = dict.fromkeys(body.get("secrets", ()), ends_at)
+        application.certificates = list(body.get("certificates", ()))
+        application.federated_credentials = [
+            FederatedCredential(**credential) for credential in body.get("federated_credentials", ())
+        ]
+        return {"client_id": application.client_id}
+
+    def consent(request: Request, body: Any) -> object:
+        there = directories.consent(
+            request.path_params["client_id"], request.path_params["tenant_id"], *body.get("grant", ())
+        )
+        there.roles -= set(body.get("remove", ()))
+        there.enabled = body.get("enabled", there.enabled)
+        return {"object_id": there.object_id, "roles": sorted(there.roles), "enabled": there.enabled}
+
+    def withdraw(request: Request, body: Any) -> object:
+        directories.delete_enterprise_application(request.path_params["client_id"], request.path_params["tenant_id"])
+        return {}
+
+    def settings(request: Request, body: Any) -> object:
+        if "failures" in body:
+            endpoint.failures = [Failure(**failure) for failure in body["failures"]]
+        if "lifetime_s" in body:
+            endpoint.lifetime = timedelta(seconds=body["lifetime_s"])
+        if "unauthorized_status" in body:
+            endpoint.unauthorized_status = body["unauthorized_status"]
+        return {
+            "failures": len(endpoint.failures),
+            "lifetime_s": endpoint.lifetime.total_seconds(),
+            "unauthorized_status": endpoint.unauthorized_status,
+        }
+
+    def clock(request: Request, body: Any) -> object:
+        endpoint.clock.advance(body["advance_s"])
+        return {"now": endpoint.clock.now().isoformat()}
+
+    def requests(request: Request, body: Any) -> object:
+        return endpoint.requests
+
+    there = "/sandbox/entra/tenants/{tenant_id}/applications/{client_id}"
+    return [
+        Route("/sandbox/entra/applications/{client_id}", _answering(register), methods=["PUT"]),
+        Route(there, _answering(consent), methods=["POST"]),
+        Route(there, _answering(withdraw), methods=["DELETE"]),
+        Route("/sandbox/entra/settings", _answering(settings), methods=["PATCH"]),
+        Route("/sandbox/entra/clock", _answering(clock), methods=["POST"]),
+        Route("/sandbox/entra/requests", _answering(requests), methods=["GET"]),
+    ]
+
+
+def _answering(act: _Act) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return JSONResponse(act(request, await request.json() if await request.body() else {}))
+        except KeyError as error:
+            return JSONResponse({"error": f"unknown or missing: {error.args[0]}"}, 400)
+
+    return answer
