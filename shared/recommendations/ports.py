@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
+from shared.errors import Failure
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName
 from shared.tenants.model import Tenant
 
@@ -84,14 +85,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a recommendation that somebody asked for got no ticket.
+
+    Attributes:
+        key: The recommendation's key within the tenant, as it was sent.
+    """
+
+    key: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Tickets that somebody asked for together.
+    """Tickets that somebody asked for together; stored before any of them.
 
     Attributes:
         batch_id: 32 hexadecimal digits.
         requested_by: The caller's object id.
-        ticket_ids: In the order in which they were asked for.
+        ticket_ids: One for each key in the same order, or a single one for all of them.
         keys: The recommendations that they are for.
+        refused: The other recommendations that were asked for.
     """
 
     tenant_id: str
@@ -101,6 +115,7 @@ class Batch:
     requested_at: datetime
     ticket_ids: tuple[str, ...]
     keys: tuple[str, ...]
+    refused: tuple[Refusal, ...] = ()
 
 
 class RecommendationStore(Protocol):
