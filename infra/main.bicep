@@ -166,7 +166,15 @@ module mappingStorage 'modules/storage-account.bicep' = {
     sku: mappingStorageSku
     access: dataAccess
     workspaceId: monitoring.outputs.workspaceId
-    tableNames: ['connections', 'authorizations', 'tickets', 'idempotency', 'directory']
+    tableNames: [
+      'connections'
+      'authorizations'
+      'tickets'
+      'idempotency'
+      'directory'
+      'tenants'
+      'recommendations'
+    ]
   }
   dependsOn: [network]
 }

@@ -35,6 +35,7 @@ from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
 from shared.outbound.transport import Transport
+from shared.recommendations.ports import ClaimStore, RecommendationStore
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -47,11 +48,14 @@ from shared.storage.connections import AzureConnectionStore
 from shared.storage.directory import AzureConnectionDirectory
 from shared.storage.idempotency import AzureIdempotencyStore
 from shared.storage.leases import AzureLeaseStore
+from shared.storage.recommendations import AzureClaimStore, AzureRecommendationStore
 from shared.storage.requesters import AzureRequesterDirectory
 from shared.storage.rows import RowReader
 from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
+from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
+from shared.tenants.ports import TenantStore
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
@@ -84,6 +88,9 @@ class Application:
     server: ServiceNowOAuth
     servicenow: ServiceNowClient
     tickets: TicketStore
+    tenants: TenantStore
+    recommendations: RecommendationStore
+    claims: ClaimStore
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
@@ -194,6 +201,9 @@ class Application:
             server=server,
             servicenow=servicenow,
             tickets=tickets,
+            tenants=AzureTenantStore(tables.tenants, rows),
+            recommendations=AzureRecommendationStore(tables.recommendations, tables.transactions, rows),
+            claims=AzureClaimStore(tables.recommendations, rows),
             states=servicenow.states,
             creating_roles=CREATING_ROLES,
             search=search,

@@ -61,11 +61,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedTicket:
-    """A ticket that was made for a recommendation, or is being made."""
+    """A ticket that was made for a recommendation, or is being made.
+
+    Attributes:
+        kept: Values in the stored row that only another release knows; they are written back unchanged.
+    """
 
     connection_id: str
     ticket_id: str
     claimed_at: datetime
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,14 @@ class Claim:
     Attributes:
         key: The recommendation's key within the tenant.
         tickets: Newest first; the first one is the claim, the others are the recommendation's earlier tickets.
+        kept: Values in the stored row that only another release knows; they are written back unchanged.
         etag: Version of the stored row, None before it is stored.
     """
 
     tenant_id: str
     key: str
     tickets: tuple[ClaimedTicket, ...] = ()
+    kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
 

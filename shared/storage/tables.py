@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
     ResourceNotFoundError,
 )
 from azure.core.pipeline import transport
-from azure.data.tables import TableEntity, TableErrorCode
+from azure.data.tables import TableEntity, TableErrorCode, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
+from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.log import log_event
 from shared.service import service
 from shared.settings import Settings
 from shared.storage.entity_transactions import EntityTransactions, PipelineStart
 
-TABLE_NAMES: Final = ("connections", "authorizations", "tickets", "idempotency", "directory")
+TABLE_NAMES: Final = (
+    *("connections", "authorizations", "tickets", "idempotency", "directory"),
+    *("tenants", "recommendations"),
+)
 """Every table of the product; ``infra/`` creates them."""
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -35,6 +43,9 @@ REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT
 """Passed with every insert and transaction: by default, the SDK gives up a POST when its connection breaks, as a
 long-idle connection does. The POST may have been carried out anyway, so the code that repeats it has to recognise its
 own write."""
+
+WRITE_ID: Final = "write_id"
+"""Column that distinguishes a write from that of somebody else."""
 
 _TRY_AGAIN: Final = frozenset({408, 429})
 _REFUSED_BY_POLICY: Final = "ForbiddenByGovernancePolicy"
@@ -49,6 +60,8 @@ class Tables:
     tickets: TableClient
     idempotency: TableClient
     directory: TableClient
+    tenants: TableClient
+    recommendations: TableClient
     transactions: EntityTransactions
     service: TableServiceClient
 
@@ -128,6 +141,30 @@ async def insert_row(table: TableClient, row: Mapping[str, Any]) -> str:
             if isinstance(error.__context__, HttpResponseError):
                 raise error.__context__ from None
             raise
+
+
+async def save_row(table: TableClient, row: Mapping[str, Any], etag: str | None) -> str:
+    """Insert a row (``etag`` is None) or merge into the version with this etag; return its new etag.
+
+    It is repeated when its connection breaks, and recognises its own write then. Raises RowChanged if another version
+    is stored, and StorageUnavailable, after which the row may be written.
+    """
+    written = {**row, WRITE_ID: secrets.token_hex(8)}
+    with storage_errors():
+        try:
+            if etag is None:
+                return await insert_row(table, written)
+            answer = await table.update_entity(
+                written, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
+            return str(answer["etag"])
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            if is_table_missing(error):
+                raise
+    present = await get_row(table, row["PartitionKey"], row["RowKey"])
+    if present is None or present.get(WRITE_ID) != written[WRITE_ID]:
+        raise RowChanged(row["RowKey"])
+    return str(present.metadata["etag"])
 
 
 async def get_row(
