@@ -65,6 +65,8 @@ class ActionStatus(StrEnum):
     COMPLETED = "completed"
     NOT_MEASURED = "not_measured"
     """It is only in the catalogue (:attr:`Presence.PROFILE_ONLY`)."""
+    OUT_OF_SCOPE = "out_of_scope"
+    """Somebody said so in Compliance Manager."""
     GONE = "gone"
     """It was missing from two complete readings of different snapshots."""
 
