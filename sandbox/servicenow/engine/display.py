@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from sandbox.servicenow.engine.clock import from_glide, to_glide
+from sandbox.servicenow.engine.glide_time import from_glide, to_glide
 
 _PATTERN_LETTERS: Mapping[str, str] = {
     "yyyy": "%Y",

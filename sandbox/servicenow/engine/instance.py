@@ -2,8 +2,8 @@
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.caller import SYSTEM, Caller
-from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.data.choices import Choices
 from sandbox.servicenow.engine.data.dictionary import Dictionary
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
@@ -14,7 +14,7 @@ from sandbox.servicenow.engine.operations import Operations
 from sandbox.servicenow.engine.properties import Properties
 from sandbox.servicenow.engine.rules.access import AccessControl
 
-__all__ = ["SYSTEM", "Caller", "Clock", "Instance", "Properties", "Records"]
+__all__ = ["SYSTEM", "Caller", "Instance", "Properties", "Records"]
 
 
 class Instance:

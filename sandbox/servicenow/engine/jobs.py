@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sandbox.servicenow.engine.clock import to_glide
+from sandbox.servicenow.engine.glide_time import to_glide
 from sandbox.servicenow.engine.instance import Instance
 
 

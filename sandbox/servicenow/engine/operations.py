@@ -3,14 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 
+from sandbox.clock import Clock
 from sandbox.servicenow.engine import errors
 from sandbox.servicenow.engine.caller import Caller
-from sandbox.servicenow.engine.clock import Clock, from_glide, to_glide
 from sandbox.servicenow.engine.data import domains
 from sandbox.servicenow.engine.data.choices import Choices
 from sandbox.servicenow.engine.data.dictionary import SYSTEM_COLUMN_NAMES, Column, Dictionary
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
 from sandbox.servicenow.engine.data.records import DuplicateSysIdError, Records, Row, new_sys_id
+from sandbox.servicenow.engine.glide_time import from_glide, to_glide
 from sandbox.servicenow.engine.journals import JOURNALS
 from sandbox.servicenow.engine.properties import Properties, UnknownPropertyError
 from sandbox.servicenow.engine.rules.access import AccessControl, Operation

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 
 from sandbox.servicenow.engine.caller import Caller
-from sandbox.servicenow.engine.clock import to_glide
 from sandbox.servicenow.engine.data.dictionary import SYSTEM_COLUMN_NAMES
 from sandbox.servicenow.engine.data.records import Row
+from sandbox.servicenow.engine.glide_time import to_glide
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.tickets import STATE_MIRRORS
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from sandbox.servicenow.engine.accounts import may_call
-from sandbox.servicenow.engine.clock import from_glide, to_glide
 from sandbox.servicenow.engine.data.records import Row
+from sandbox.servicenow.engine.glide_time import from_glide, to_glide
 from sandbox.servicenow.engine.instance import Instance
 
 type TokenType = Literal["access_token", "refresh_token"]

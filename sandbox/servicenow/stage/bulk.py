@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sandbox.servicenow.engine.clock import to_glide
+from sandbox.servicenow.engine.glide_time import to_glide
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.tickets import CLOSED_STATES, PRIORITY_MATRIX, STATE_MIRRORS
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.servicenow.engine.clock import Clock
+from sandbox.clock import Clock
 from sandbox.servicenow.wire.authentication import USER_NAME_KEY
 
 _KEPT = 20_000

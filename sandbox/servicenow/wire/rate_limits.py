@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.caller import Caller
-from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.errors import ServiceNowError, rate_limit_exceeded
 
 _HOUR_S = 3600

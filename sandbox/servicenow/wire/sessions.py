@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.servicenow.engine.clock import Clock
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.properties import Properties
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.servicenow.engine.clock import Clock
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.seed.demonstration import plant
 from sandbox.servicenow.stage.seed.essentials import plant_essentials

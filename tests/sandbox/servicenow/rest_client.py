@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sandbox.in_process import InProcessTransport
 from sandbox.servicenow.engine.instance import Caller, Instance
-from sandbox.servicenow.stage.in_process import InProcessTransport
 from sandbox.servicenow.wire.rest.routes import rest_routes
 
 _USER = "x-test-user"

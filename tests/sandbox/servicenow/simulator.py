@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 from starlette.applications import Starlette
 
+from sandbox.clock import Clock
+from sandbox.in_process import InProcessTransport
 from sandbox.servicenow.app import create_app
-from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import SYSTEM, Instance
 from sandbox.servicenow.stage.browser import Browser, Decision, sign_in_and_consent
-from sandbox.servicenow.stage.in_process import InProcessTransport
 
 CLIENT_ID = "0123456789abcdef0123456789abcdef"
 CLIENT_SECRET = "client-secret"

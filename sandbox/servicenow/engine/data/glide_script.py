@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sandbox.servicenow.engine.clock import to_glide
+from sandbox.servicenow.engine.glide_time import to_glide
 
 PREFIX = "javascript:"
 _CALL = re.compile(r"\s*(?:gs\.)(?P<name>\w+)\((?P<arguments>[^()]*)\)\s*;?\s*")

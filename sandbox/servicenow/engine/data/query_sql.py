@@ -8,7 +8,6 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sandbox.servicenow.engine.clock import from_glide, to_glide
 from sandbox.servicenow.engine.data.dictionary import Column, Dictionary
 from sandbox.servicenow.engine.data.encoded_query import (
     AllOf,
@@ -21,6 +20,7 @@ from sandbox.servicenow.engine.data.encoded_query import (
     is_field_path,
 )
 from sandbox.servicenow.engine.data.glide_script import ScriptContext, UnknownScriptError
+from sandbox.servicenow.engine.glide_time import from_glide, to_glide
 
 DYNAMIC_ME = "90d1921e5f510100a9ad2572f2b477fe"
 """`sys_id` of the dynamic filter option "Me"."""

@@ -12,11 +12,12 @@ from itertools import chain
 from threading import RLock
 from typing import Any
 
-from sandbox.servicenow.engine.clock import Clock, to_glide
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.data.dictionary import Dictionary
 from sandbox.servicenow.engine.data.encoded_query import parse
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
 from sandbox.servicenow.engine.data.query_sql import CompiledQuery, QueryCompiler, ResolvedField, date_part
+from sandbox.servicenow.engine.glide_time import to_glide
 
 type Row = dict[str, str]
 

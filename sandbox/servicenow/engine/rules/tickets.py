@@ -9,9 +9,9 @@ from datetime import datetime
 from itertools import pairwise
 
 from sandbox.servicenow.engine.caller import Caller
-from sandbox.servicenow.engine.clock import to_glide
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.errors import aborted_by_business_rule, mandatory_fields, write_forbidden
+from sandbox.servicenow.engine.glide_time import to_glide
 from sandbox.servicenow.engine.properties import Properties
 
 STATE_MIRRORS: Mapping[str, tuple[str, str]] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sandbox.servicenow.engine.clock import Clock
+from sandbox.clock import Clock
 from sandbox.servicenow.wire.rest.table import DEFAULT_LIMIT
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sandbox.servicenow.engine.clock import to_glide
+from sandbox.servicenow.engine.glide_time import to_glide
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.tickets import PRIORITY_MATRIX
 from sandbox.servicenow.stage.seed.essentials import plant_essentials

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sandbox.servicenow.engine.clock import Clock
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.data.encoded_query import Condition, Operator, RelatedRows, SortKey, parse
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.seed.essentials import plant_essentials

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import sandbox.servicenow
-from sandbox.servicenow.engine.clock import Clock, from_glide, to_glide
+from sandbox.clock import Clock
 from sandbox.servicenow.engine.data.records import DuplicateSysIdError
+from sandbox.servicenow.engine.glide_time import from_glide, to_glide
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.properties import Properties, UnknownPropertyError
 from sandbox.servicenow.stage.bulk import change_state, insert_tickets

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.clock import Clock
+from sandbox.in_process import InProcessTransport
 from sandbox.servicenow.app import create_app
-from sandbox.servicenow.engine.clock import Clock
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.browser import sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
-from sandbox.servicenow.stage.in_process import InProcessTransport
 from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from tests.sandbox.servicenow.simulator import CLIENT_ID, PASSWORD, START, Simulated, simulated
 

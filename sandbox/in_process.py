@@ -1,4 +1,4 @@
-"""Reaches the simulator without a socket, for tests that neither wait nor cut connections."""
+"""Reaches a simulator without a socket, for tests that neither wait nor cut connections."""
 
 import asyncio
 
