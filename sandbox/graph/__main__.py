@@ -1,0 +1,51 @@
+"""``python -m sandbox.graph``: the simulated Graph as a process."""
+
+import argparse
+import errno
+import socket
+import sys
+
+import uvicorn
+
+from sandbox.certificates import ensure_certificates
+from sandbox.graph.app import create_app
+from sandbox.graph.engine.world import World
+from sandbox.graph.stage.seed.tenants import plant
+from sandbox.graph.wire.bearer import BearerTokens
+
+
+def main() -> None:
+    """Print ``Graph at <url>``, then serve until the process ends."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.graph")
+    parser.add_argument("--port", type=int, required=True, help="0 lets the system choose")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same tenants")
+    arguments = parser.parse_args()
+    certificates = ensure_certificates()
+
+    def fill(world: World) -> None:
+        plant(world, seed=arguments.seed)
+
+    # asyncio turns off Nagle's delay only if the socket names its protocol.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", arguments.port))
+    except OSError as error:
+        sys.exit(f"Port {arguments.port} is taken." if error.errno == errno.EADDRINUSE else str(error))
+    world = World()
+    fill(world)
+    print(f"Graph at https://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        create_app(world, BearerTokens(world, certificates.token_key), fill),
+        ssl_certfile=certificates.chain,
+        ssl_keyfile=certificates.key,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

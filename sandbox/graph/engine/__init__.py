@@ -1,0 +1,1 @@
+"""The world behind Graph: tenants, their controls and what Microsoft has measured of them. It knows no HTTP."""

@@ -1,0 +1,49 @@
+"""Starts the simulated Graph as a part of the sandbox."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from dataclasses import dataclass
+
+import httpx
+
+from sandbox.certificates import ensure_certificates
+from sandbox.graph.stage.control.client import ControlClient
+from sandbox.processes import Process, Processes
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A running simulator.
+
+    Attributes:
+        process: Its process.
+        url: Its address; the control API is below ``/control``.
+    """
+
+    process: Process
+    url: str
+
+    def control(self) -> ControlClient:
+        """Return a client of its control API, which the caller closes."""
+        trusted = ssl.create_default_context(cafile=ensure_certificates().authority)
+        return ControlClient(self.url, transport=httpx.HTTPTransport(verify=trusted))
+
+
+def start_graph(processes: Processes, *, port: int = 0, seed: int = 1) -> Graph:
+    """Start the simulator and return it when it listens.
+
+    Args:
+        processes: The group of processes that it joins.
+        port: 0 takes a free one.
+        seed: The same seed gives the same tenants.
+
+    Raises:
+        SandboxError: It did not start.
+    """
+    command = [sys.executable, "-m", "sandbox.graph", "--port", str(port), "--seed", str(seed)]
+    process = processes.start("Graph", command)
+    url = processes.wait_for_line(process, r"^Graph at (\S+)$")[1]
+    processes.wait_for_port(process, int(url.rpartition(":")[2]))
+    return Graph(process, url)

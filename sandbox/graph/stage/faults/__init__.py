@@ -1,0 +1,1 @@
+"""Graph on a bad day (Microsoft Graph §S, 19)."""

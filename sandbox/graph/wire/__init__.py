@@ -1,0 +1,1 @@
+"""What Graph answers over HTTP."""

@@ -1,0 +1,1 @@
+"""The query options of OData that Graph supports."""

@@ -1,0 +1,1 @@
+"""The Secure Score API (Microsoft Graph §1)."""
