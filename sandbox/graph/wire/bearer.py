@@ -16,7 +16,7 @@ from sandbox.graph.wire.errors import invalid_token
 class BearerTokens:
     """An :data:`sandbox.graph.wire.caller.Authorize` for JWTs with `aud`, `tid`, `roles` and `exp`.
 
-    A token is good for its tenant alone, and only with the audience of that tenant's cloud.
+    A token is good for its tenant alone. Its audience is that tenant's cloud, or the address of the simulator itself.
     """
 
     def __init__(self, world: World, token_key: Path) -> None:
@@ -48,6 +48,7 @@ class BearerTokens:
         tenant_id = str(claims["tid"])
         if tenant_id not in self._world:
             raise invalid_token("Access token validation failure. Invalid tenant.")
-        if str(claims["aud"]).rstrip("/") != GRAPH_HOSTS[self._world.tenant(tenant_id).cloud]:
+        own = {GRAPH_HOSTS[self._world.tenant(tenant_id).cloud], f"{request.url.scheme}://{request.url.netloc}"}
+        if str(claims["aud"]).rstrip("/") not in own:
             raise invalid_token("Access token validation failure. Invalid audience.")
         return Caller(tenant_id, frozenset(claims.get("roles", ())))
