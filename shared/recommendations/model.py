@@ -12,6 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from shared.tickets.model import RecommendationReference, reference_key
+
 
 class SourceName(StrEnum):
     """Where a recommendation comes from."""
@@ -170,10 +172,15 @@ class ImprovementAction:
         """Its key within the tenant, for rows and addresses."""
         return recommendation_key(self.source, self.source_id)
 
+    @property
+    def reference(self) -> RecommendationReference:
+        """What its tickets know of it."""
+        return RecommendationReference(self.tenant_id, self.source.value, self.source_id)
+
 
 def recommendation_key(source: SourceName, source_id: str) -> str:
     """Return the key of a recommendation within its tenant: 32 hexadecimal digits that only source and id decide."""
-    return hashlib.sha256(f"{source.value}\n{source_id}".encode()).hexdigest()[:32]
+    return reference_key(source.value, source_id)
 
 
 def text_hash(html: str) -> str:

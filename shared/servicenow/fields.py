@@ -36,6 +36,8 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
         fields["assignment_group"] = kind_settings.assignment_group
     if kind_settings.category:
         fields["category"] = kind_settings.category
+    if content.company:
+        fields["company"] = content.company
     return fields
 
 

@@ -27,6 +27,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
+    RecommendationReference,
     RecommendedBy,
     Record,
     Requester,
@@ -43,6 +44,7 @@ PENDING_PREFIX: Final = "pending:"
 NUMBER_PREFIX: Final = "number:"
 UNLINKED_PREFIX: Final = "unlinked:"
 RECOMMENDATION_PREFIX: Final = "recommendation:"
+OUTCOME_PREFIX: Final = "outcome:"
 SUMMARY_KEY: Final = "summary"
 TICKET_KEYS_END: Final = "g"
 """Ticket ids are hexadecimal; every other row key of a partition sorts after this."""
@@ -59,6 +61,7 @@ CHANGING_COLUMNS: Final = (
     "due_at",
     "timeline",
     "later_events",
+    "references",
     "sys_id",
     "sn_table",
     "number",
@@ -140,6 +143,8 @@ def ticket_row(ticket: Ticket) -> Row:
         "requester_id": content.requester.id,
         "requester_name": content.requester.name,
         "requester_email": content.requester.email,
+        "references": _references_text(content.references) if content.references else None,
+        "company": content.company,
         "delivery": progress.status.value,
         "attempts": progress.attempts,
         "attempt_started_at": progress.attempt_started_at,
@@ -200,6 +205,8 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
             link=get("link"),
         ),
         requester=Requester(id=get("requester_id", ""), name=get("requester_name", ""), email=get("requester_email")),
+        references=_references_of(get("references")),
+        company=get("company"),
     )
     delivery = DeliveryProgress(
         status=open_value(Delivery, get("delivery", Delivery.PENDING if record is None else Delivery.DELIVERED)),
@@ -329,6 +336,18 @@ def _cells_text(cells: Mapping[tuple[str, str], int]) -> str:
 
 def _cells_of(text: str) -> dict[tuple[str, str], int]:
     return {(kind, counted): count for kind, counted, count in json.loads(text)}
+
+
+def _references_text(references: Sequence[RecommendationReference]) -> str:
+    triples = [[each.tenant_id, each.source, each.source_id] for each in references]
+    return json.dumps(triples, ensure_ascii=False, separators=(",", ":"))
+
+
+def _references_of(text: str | None) -> tuple[RecommendationReference, ...]:
+    return tuple(
+        RecommendationReference(tenant_id, source, source_id)
+        for tenant_id, source, source_id in json.loads(text or "[]")
+    )
 
 
 def _failure_columns(failure: Failure) -> Row:

@@ -1,8 +1,10 @@
 """Tickets in Table Storage.
 
 One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
-first), the numbers (``number:…``), the recommendations (``recommendation:…``) and the summary with its unfolded changes
-(``summary``, ``summary:…``). All rows of one write are changed in one entity transaction.
+first), the numbers (``number:…``), the recommendations (``recommendation:…``), the ids of tickets for stored
+recommendations (``outcome:…``, written with the ticket or by whoever gives it up, so that only one of them can) and the
+summary with its unfolded changes (``summary``, ``summary:…``). All rows of one write are changed in one entity
+transaction.
 """
 
 from __future__ import annotations
@@ -12,20 +14,23 @@ import heapq
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
 from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.rows import RowReader
-from shared.storage.tables import get_row, is_table_missing, storage_errors
+from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
 from shared.storage.ticket_rows import (
     CHANGING_COLUMNS,
     NUMBER_PREFIX,
+    OUTCOME_PREFIX,
     PENDING_PREFIX,
     SUMMARY_KEY,
     TICKET_KEYS_END,
@@ -43,7 +48,7 @@ from shared.storage.ticket_rows import (
     ticket_row,
 )
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import Overview, TicketExists, TicketFilter
+from shared.tickets.ports import Overview, TicketExists, TicketFilter, TicketGivenUp
 from shared.tickets.summary import Summary, SummaryChange
 
 TRANSACTION_BYTES: Final = 900_000
@@ -70,26 +75,54 @@ class AzureTicketStore:
         self._reader = reader or RowReader()
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
-        """Store a new ticket. Raises TicketExists or StorageUnavailable."""
-        creation_id = secrets.token_hex(16)
-        row = ticket_row(ticket) | {CREATION_ID: creation_id}
-        operations: list[RowOperation] = [RowOperation(TransactionOperation.CREATE, row)]
-        operations += _side_rows(None, ticket)
-        operations += _recommendation_rows(ticket)
-        operations += _summary_change(ticket.connection_id, [(None, ticket)])
+        """Store a new ticket. Raises TicketExists, TicketGivenUp or StorageUnavailable."""
+        return await self._create(_Write.of_new(ticket))
+
+    async def create_tickets(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]:
+        """Store new tickets of one connection; return those that are stored, in the same order."""
+        turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
+
+        async def create(part: Sequence[_Write]) -> Sequence[Ticket]:
+            async with turn:
+                if (stored := await self._created(part)) is not None:
+                    return stored
+            one_by_one = []
+            for write in part:
+                with suppress(TicketExists, TicketGivenUp):
+                    one_by_one.append(await self._create(write))
+            return one_by_one
+
+        parts = _transactions([_Write.of_new(ticket) for ticket in tickets])
+        return [ticket for part in await asyncio.gather(*map(create, parts)) for ticket in part]
+
+    async def _created(self, writes: Sequence[_Write]) -> Sequence[Ticket] | None:
+        """Store all of these new tickets, or none if the id of any is taken or given up."""
         with storage_errors():
             try:
-                etags = await self._submit(operations)
+                etags = await self._submit(_operations(writes))
             except TableTransactionError as error:
                 if error.status_code != 409:
                     raise
-            else:
-                return replace(ticket, etag=etags[0])
+                return None
+        return [replace(write.after, etag=etag) for write, etag in zip(writes, etags, strict=False)]
+
+    async def _create(self, write: _Write) -> Ticket:
+        if (stored := await self._created([write])) is not None:
+            return stored[0]
+        ticket = write.after
         present = await get_row(self._table, ticket.connection_id, ticket.ticket_id)
-        if present is not None and present.get(CREATION_ID) == creation_id:
+        if present is None:
+            raise TicketGivenUp(ticket.ticket_id)
+        if present.get(CREATION_ID) == write.own.row[CREATION_ID]:
             # The answer to our own insert was lost, and it was repeated.
             return self._ticket(present)
         raise TicketExists(ticket.ticket_id)
+
+    async def give_up(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """Ensure that a ticket is either stored by now or never will be; return it if it is stored."""
+        with suppress(ResourceExistsError):
+            await insert_row(self._table, _outcome_row(connection_id, ticket_id))
+        return await self.get_ticket(connection_id, ticket_id)
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
         """Return the ticket, or None. Raises StorageUnavailable or RowUnreadable."""
@@ -121,7 +154,7 @@ class AzureTicketStore:
         return await self._update(updates[0])
 
     async def _update(self, update: _Update) -> Ticket:
-        operations = _update_operations([update])
+        operations = _operations([update])
         while True:
             with storage_errors():
                 try:
@@ -143,7 +176,7 @@ class AzureTicketStore:
             async with turn:
                 try:
                     with storage_errors():
-                        await self._submit(_update_operations(part))
+                        await self._submit(_operations(part))
                 except TableTransactionError as error:
                     if error.status_code not in {404, 412}:
                         raise
@@ -456,18 +489,42 @@ def _number_key(number: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Update:
-    """The operations that replace one version of a ticket by another.
+class _Write:
+    """The operations that store a ticket.
 
     Attributes:
+        before: The version that is replaced; None for a new ticket.
         own: What happens to the ticket's own row.
-        beside: What happens in the outbox, among the numbers and among those followed by ``sys_id``.
+        beside: What happens in the outbox, among the numbers and so on.
     """
 
-    before: Ticket
+    before: Ticket | None
     after: Ticket
     own: RowOperation
     beside: Sequence[RowOperation]
+
+    @classmethod
+    def of_new(cls, ticket: Ticket) -> _Write:
+        """Return the write of a new ticket."""
+        own = RowOperation(TransactionOperation.CREATE, ticket_row(ticket) | {CREATION_ID: secrets.token_hex(16)})
+        beside = [*_side_rows(None, ticket), *_recommendation_rows(ticket)]
+        if ticket.content.references:
+            outcome = _outcome_row(ticket.connection_id, ticket.ticket_id)
+            beside.append(RowOperation(TransactionOperation.CREATE, outcome))
+        return _Write(None, ticket, own, beside)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in a request; a non-ASCII character takes six."""
+        texts = "".join(value for value in self.own.row.values() if isinstance(value, str))
+        return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Update(_Write):
+    """The operations that replace one version of a ticket by another."""
+
+    before: Ticket
 
     @classmethod
     def between(cls, before: Ticket, after: Ticket) -> Self:
@@ -491,21 +548,15 @@ class _Update:
         """Whether the row is replaced although not all of it was read."""
         return self.own.mode is UpdateMode.REPLACE and not self.before.is_whole
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes in a request; a non-ASCII character takes six."""
-        texts = "".join(value for value in self.own.row.values() if isinstance(value, str))
-        return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
-
-def _update_operations(updates: Sequence[_Update]) -> list[RowOperation]:
-    """Return the transaction that replaces the tickets; their own rows come first, in order."""
-    operations = [update.own for update in updates]
+def _operations(writes: Sequence[_Write]) -> list[RowOperation]:
+    """Return the transaction that stores the tickets; their own rows come first, in order."""
+    operations = [write.own for write in writes]
     # ServiceNow does not ensure unique numbers, but a transaction can write a row only once.
-    beside = {operation.row["RowKey"]: operation for update in updates for operation in update.beside}
+    beside = {operation.row["RowKey"]: operation for write in writes for operation in write.beside}
     operations += beside.values()
-    changes = [(update.before, update.after) for update in updates]
-    return operations + _summary_change(updates[0].after.connection_id, changes)
+    changes = [(write.before, write.after) for write in writes]
+    return operations + _summary_change(writes[0].after.connection_id, changes)
 
 
 def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
@@ -541,6 +592,10 @@ def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
     ]
 
 
+def _outcome_row(connection_id: str, ticket_id: str) -> Row:
+    return {"PartitionKey": connection_id, "RowKey": f"{OUTCOME_PREFIX}{ticket_id}"}
+
+
 def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
     change = SummaryChange.between(changes)
     if not change:
@@ -548,16 +603,16 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
     return [RowOperation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
 
 
-def _transactions(updates: Sequence[_Update]) -> list[list[_Update]]:
-    """Divide the updates into transactions that are not too large, including the row of the summary's change."""
-    parts: list[list[_Update]] = []
+def _transactions[Write: _Write](writes: Sequence[Write]) -> list[list[Write]]:
+    """Divide the writes into transactions that are not too large, including the row of the summary's change."""
+    parts: list[list[Write]] = []
     rows_left = bytes_left = 0
-    for update in updates:
-        rows, size = 1 + len(update.beside), update.size
+    for write in writes:
+        rows, size = 1 + len(write.beside), write.size
         if rows > rows_left or size > bytes_left:
             parts.append([])
             rows_left, bytes_left = MOST_ROWS - 1, TRANSACTION_BYTES
-        parts[-1].append(update)
+        parts[-1].append(write)
         rows_left -= rows
         bytes_left -= size
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -122,8 +123,38 @@ class Requester:
 
 
 @dataclass(frozen=True, slots=True)
+class RecommendationReference:
+    """All that a ticket knows of a stored recommendation that it is for.
+
+    Attributes:
+        tenant_id: The Microsoft 365 tenant's GUID, lower case.
+        source: Where the recommendation comes from.
+        source_id: The source's own id, exactly as it is.
+    """
+
+    tenant_id: str
+    source: str
+    source_id: str
+
+    @property
+    def key(self) -> str:
+        """The recommendation's key within the tenant, for rows and addresses."""
+        return reference_key(self.source, self.source_id)
+
+
+def reference_key(source: str, source_id: str) -> str:
+    """Return the key of a recommendation within its tenant: 32 hexadecimal digits that only source and id decide."""
+    return hashlib.sha256(f"{source}\n{source_id}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
 class TicketContent:
-    """What somebody asked for: the seven values of a ticket and where they come from."""
+    """What somebody asked for: the seven values of a ticket and where they come from.
+
+    Attributes:
+        references: The stored recommendations that it is for; a person can change them later.
+        company: ``sys_id`` of the ServiceNow company that it belongs to, or None.
+    """
 
     kind: TicketKind
     portal: Portal
@@ -133,6 +164,8 @@ class TicketContent:
     due_at: datetime | None
     recommendation: Recommendation
     requester: Requester
+    references: tuple[RecommendationReference, ...] = ()
+    company: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +301,8 @@ class Ticket:
         is_unlinked: Its record does not carry our correlation id exactly as we write it.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
         is_whole: False when the parts that no longer change in a delivered ticket were not read: ``content`` except
-            its kind, ``created_at`` (which is then the id's time), ``delivery`` except its status, and ``kept``.
+            its kind and references, ``created_at`` (which is then the id's time), ``delivery`` except its status, and
+            ``kept``.
         etag: Version of the stored row.
     """
 
@@ -315,7 +349,7 @@ class Ticket:
         """Return this ticket with the parts that no longer change taken from the stored one."""
         return replace(
             self,
-            content=stored.content,
+            content=replace(stored.content, references=self.content.references),
             created_at=stored.created_at,
             delivery=stored.delivery,
             kept=stored.kept,

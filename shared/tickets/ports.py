@@ -23,6 +23,10 @@ class TicketExists(Exception):
     """A ticket with that id is already stored."""
 
 
+class TicketGivenUp(Exception):
+    """No ticket with that id may be stored any more (:meth:`TicketStore.give_up`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyReservation:
     """The ticket that an idempotency key stands for.
@@ -81,6 +85,21 @@ class TicketStore(Protocol):
         """Store a new ticket, and put it in the outbox if it is pending.
 
         Raises TicketExists if somebody else has stored a ticket with this id; our own repeated write does not count.
+        Raises TicketGivenUp if it is for stored recommendations and somebody has given it up.
+        """
+        ...
+
+    async def create_tickets(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]:
+        """Store new tickets of one connection as :meth:`create_ticket` does, in transactions of up to 100 rows.
+
+        Returns the ones that are stored, in the same order; those whose id is taken or given up are left out.
+        """
+        ...
+
+    async def give_up(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """Ensure that a ticket for stored recommendations is either stored by now or never will be.
+
+        Returns the ticket if it is stored.
         """
         ...
 

@@ -58,6 +58,15 @@ class ServiceNowView(View):
     updated_at: datetime | None = Field(description="ServiceNow's sys_updated_on; null when it gave no time.")
 
 
+class ReferenceView(View):
+    """A recommendation that a ticket is for."""
+
+    tenant_id: str
+    id: str = Field(description="As in `/api/recommendations/{id}`.")
+    source: str
+    source_id: str = Field(description="The source's own id.")
+
+
 class TicketView(View):
     """A ticket."""
 
@@ -71,6 +80,10 @@ class TicketView(View):
     due_at: datetime | None = Field(description="ServiceNow's due date once delivered, the requested one before.")
     overdue: bool
     recommendation: Recommendation
+    recommendations: tuple[ReferenceView, ...] = Field(
+        description="The recommendations read from Microsoft, or from a file, that it is for; usually one or none."
+    )
+    company: str | None = Field(description="sys_id of the ServiceNow company that it belongs to.")
     requester: Requester
     created_at: datetime
     phase: Phase | None = Field(description="Null until the ticket is in ServiceNow.")
@@ -269,6 +282,11 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: La
         "due_at": ticket.due_at,
         "overdue": ticket.is_overdue(now),
         "recommendation": content.recommendation,
+        "recommendations": tuple(
+            ReferenceView(tenant_id=each.tenant_id, id=each.key, source=each.source, source_id=each.source_id)
+            for each in content.references
+        ),
+        "company": content.company,
         "requester": content.requester,
         "created_at": ticket.created_at,
         "phase": ticket.phase,

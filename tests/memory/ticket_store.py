@@ -13,7 +13,7 @@ from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import Overview, TicketExists, TicketFilter
+from shared.tickets.ports import Overview, TicketExists, TicketFilter, TicketGivenUp
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.warnings import recommendation_keys
 from tests.memory.steps import Step, at_once
@@ -39,6 +39,7 @@ class MemoryTicketStore:
         self._numbers: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._folded: dict[str, Summary] = {}
         self._changes: defaultdict[str, list[SummaryChange]] = defaultdict(list)
+        self._given_up: set[tuple[str, str]] = set()
         self.faults: deque[WriteFault] = deque()
         """Faults for the next writes, one each."""
 
@@ -48,9 +49,33 @@ class MemoryTicketStore:
         fault = self._fault()
         if ticket.ticket_id in self.tickets[ticket.connection_id]:
             raise TicketExists(ticket.ticket_id)
+        if self._is_given_up(ticket):
+            raise TicketGivenUp(ticket.ticket_id)
         stored = self._put([(None, ticket)])[0]
         await self._answer("create_ticket", fault)
         return stored
+
+    async def create_tickets(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]:
+        """See the port; each transaction holds two tickets."""
+        stored: list[Ticket] = []
+        for part in itertools.batched(tickets, 2, strict=False):
+            await self._step("create_tickets")
+            fault = self._fault()
+            free = [each for each in part if each.ticket_id not in self.tickets[each.connection_id]]
+            stored += self._put([(None, each) for each in free if not self._is_given_up(each)])
+            await self._answer("create_tickets", fault)
+        return stored
+
+    async def give_up(self, connection_id: str, ticket_id: str) -> Ticket | None:
+        """See the port."""
+        await self._step("give_up")
+        fault = self._fault()
+        self._given_up.add((connection_id, ticket_id))
+        await self._answer("give_up", fault)
+        return self.tickets[connection_id].get(ticket_id)
+
+    def _is_given_up(self, ticket: Ticket) -> bool:
+        return bool(ticket.content.references) and (ticket.connection_id, ticket.ticket_id) in self._given_up
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
         """See the port."""

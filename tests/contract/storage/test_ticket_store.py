@@ -20,8 +20,8 @@ from shared.storage.entity_transactions import RowOperation
 from shared.storage.tables import Tables
 from shared.storage.ticket_rows import ticket_row
 from shared.storage.tickets import AzureTicketStore
-from shared.tickets.model import Delivery, DeliveryProgress, Phase, Ticket
-from shared.tickets.ports import TicketExists, TicketFilter, TicketStore
+from shared.tickets.model import Delivery, DeliveryProgress, Phase, RecommendationReference, Ticket
+from shared.tickets.ports import TicketExists, TicketFilter, TicketGivenUp, TicketStore
 from shared.tickets.record_effects import delivered, with_record
 from shared.tickets.summary import Summary, SummaryChange
 from tests.memory.clock import START
@@ -636,3 +636,98 @@ class InterruptedQuery:
 async def each(rows: list[Any]) -> AsyncIterator[Any]:
     for row in rows:
         yield row
+
+
+# Tickets for stored recommendations
+
+REFERENCE = RecommendationReference("11111111-aaaa-4bbb-8ccc-000000000001", "secure_score", "mdo_safeattachments")
+
+
+async def test_a_ticket_that_was_given_up_is_never_stored(store: TicketStore) -> None:
+    ticket = new_ticket(START, references=(REFERENCE,))
+    for _ in range(2):
+        assert await store.give_up(CONNECTION_ID, ticket.ticket_id) is None
+    with pytest.raises(TicketGivenUp):
+        await store.create_ticket(ticket)
+    assert await store.create_tickets([ticket]) == []
+    assert await store.get_ticket(CONNECTION_ID, ticket.ticket_id) is None
+    assert await store.get_summary(CONNECTION_ID) == Summary()
+
+
+async def test_a_stored_ticket_is_not_given_up(store: TicketStore) -> None:
+    ticket = await store.create_ticket(new_ticket(START, references=(REFERENCE,)))
+    assert await store.give_up(CONNECTION_ID, ticket.ticket_id) == ticket
+    with pytest.raises(TicketExists):
+        await store.create_ticket(ticket)
+
+
+async def test_giving_up_and_storing_at_once_agree(store: TicketStore) -> None:
+    for number in range(5):
+        ticket = new_ticket(later(number), references=(REFERENCE,))
+        stored, found = await asyncio.gather(
+            store.create_ticket(ticket), store.give_up(CONNECTION_ID, ticket.ticket_id), return_exceptions=True
+        )
+        assert isinstance(stored, TicketGivenUp) is (found is None)
+
+
+async def test_many_tickets_are_stored_at_once(store: TicketStore) -> None:
+    wanted = [new_ticket(later(number), references=(REFERENCE,)) for number in range(45)]
+    taken = await store.create_ticket(wanted[3])
+    await store.give_up(CONNECTION_ID, wanted[40].ticket_id)
+    stored = await store.create_tickets(wanted)
+    assert stored == [*wanted[:3], *wanted[4:40], *wanted[41:]]
+    assert all(each.etag for each in stored)
+    assert await store.list_pending(CONNECTION_ID, limit=100) == [*wanted[:40], *wanted[41:]]
+    assert await store.get_summary(CONNECTION_ID) == recount([taken, *stored])
+    assert await store.create_tickets([]) == []
+
+
+async def test_a_hundred_tickets_take_few_transactions(
+    azure_store: AzureTicketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    submit = azure_store._submit
+
+    async def counted(operations: Sequence[RowOperation]) -> Sequence[str | None]:
+        sizes.append(len(operations))
+        return await submit(operations)
+
+    monkeypatch.setattr(azure_store, "_submit", counted)
+    wanted = [new_ticket(later(number), references=(REFERENCE,)) for number in range(100)]
+    assert await azure_store.create_tickets(wanted) == wanted
+    assert len(sizes) <= 7
+    assert max(sizes) <= 100
+
+
+async def test_many_tickets_whose_answer_is_lost_are_stored_once(
+    azure_store: AzureTicketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = azure_store._submit
+
+    async def repeated(operations: Sequence[RowOperation]) -> Sequence[str | None]:
+        monkeypatch.setattr(azure_store, "_submit", submit)
+        await submit(operations)
+        return await submit(operations)
+
+    monkeypatch.setattr(azure_store, "_submit", repeated)
+    wanted = [new_ticket(later(number), references=(REFERENCE,)) for number in range(3)]
+    assert await azure_store.create_tickets(wanted) == wanted
+    assert await azure_store.get_summary(CONNECTION_ID) == recount(wanted)
+
+
+async def test_a_partly_read_ticket_knows_its_recommendations(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START, references=(REFERENCE,)))
+    part = (await store.get_tickets(CONNECTION_ID, [ticket.ticket_id], whole=False))[ticket.ticket_id]
+    assert part.content.references == (REFERENCE,)
+    without = replace(part, content=replace(part.content, references=()))
+    await store.update_ticket(part, without)
+    read = await store.get_ticket(CONNECTION_ID, ticket.ticket_id)
+    assert read == replace(ticket, content=replace(ticket.content, references=()))
+
+
+async def test_writing_a_ticket_as_it_is_makes_a_new_version(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START))
+    await store.update_ticket(ticket, ticket)
+    with pytest.raises(RowChanged):
+        await store.update_ticket(ticket, changed(ticket))
+    assert await store.get_ticket(CONNECTION_ID, ticket.ticket_id) == ticket

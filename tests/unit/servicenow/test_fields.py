@@ -44,6 +44,12 @@ def test_change_request() -> None:
     assert not {"impact", "urgency", "caller_id", "due_date", "assignment_group", "category"} & set(fields)
 
 
+@pytest.mark.parametrize("kind", TicketKind)
+def test_company(kind: TicketKind) -> None:
+    assert record_fields(ticket(kind=kind, company="c" * 32), KindSettings(), None)["company"] == "c" * 32
+    assert "company" not in record_fields(ticket(kind=kind), KindSettings(), None)
+
+
 def test_unknown_requester() -> None:
     for kind in TicketKind:
         assert not {"caller_id", "requested_by"} & set(record_fields(ticket(kind=kind), KindSettings(), None))

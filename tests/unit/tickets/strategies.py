@@ -19,6 +19,7 @@ from shared.tickets.model import (
     Priority,
     Recommendation,
     RecommendationCategory,
+    RecommendationReference,
     RecommendedBy,
     Record,
     Requester,
@@ -51,6 +52,7 @@ recommendations = st.builds(
     link=st.none() | words,
 )
 requesters = st.builds(Requester, id=words, name=words, email=st.none() | words)
+references = st.builds(RecommendationReference, tenant_id=words, source=words, source_id=texts)
 contents = st.builds(
     TicketContent,
     kind=st.sampled_from(TicketKind),
@@ -61,6 +63,8 @@ contents = st.builds(
     due_at=due_dates,
     recommendation=recommendations,
     requester=requesters,
+    references=st.lists(references, max_size=3).map(tuple),
+    company=st.none() | words,
 )
 states = st.sampled_from(["1", "2", "3", "6", "7", "8", "-5", "-1", "0", "4", "17", "new"])
 records = st.builds(
