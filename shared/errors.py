@@ -83,7 +83,7 @@ class Values(TypedDict, total=False):
         kinds: Kinds of ticket.
         limit: The most that is allowed.
         log_out_first: Whether ServiceNow has to sign out its present user before the authorization begins again.
-        names: Names in the answer: fields, a rule, a scope, an error.
+        names: Names in the answer or in a file: fields, a rule, a scope, an error, columns.
         parameter: Query parameter.
         parameters: Known query parameters.
         portal: Portal of the recommendation.
@@ -95,7 +95,7 @@ class Values(TypedDict, total=False):
         ticket_ids: Tickets that do not exist.
         too_long_by: Characters by which the description is too long.
         user: ServiceNow user concerned.
-        wanted: Roles that are missing in ServiceNow, in a form for people.
+        wanted: What is missing, in a form for people: roles in ServiceNow, columns of a file.
         choices: Allowed values of a parameter.
     """
 
