@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, time
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -38,9 +39,9 @@ def environment() -> Environment:
     templates.globals["static"] = static_address
     templates.globals["languages"] = languages()
     templates.globals["words_of"] = words_of
-    templates.globals["words_of"] = words_of
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
+    templates.filters["points"] = points
     return templates
 
 
@@ -52,6 +53,12 @@ def render(template: str, language: Language, **values: object) -> str:
 def moment(value: datetime | None) -> str:
     """Return a time as people read it in every language: ISO date and minute, UTC."""
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def points(value: Decimal) -> str:
+    """Return points as people read them in every language: at most two decimals, and none that are zero."""
+    text = f"{value:.2f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def last_day(due_at: datetime, time_zone: str) -> str | None:
