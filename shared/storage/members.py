@@ -8,69 +8,80 @@ written back. Such rows are merged, so columns of another release are not change
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from functools import cached_property, partial
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from shared.storage.rows import json_object, open_value
 
 type Row = dict[str, Any]
-type Decode = Callable[[Any], Any]
 
+KEPT: Final = "kept"
+"""Field for what only another release knows."""
+_BESIDE: Final = frozenset({KEPT, "etag"})
 PART_CHARACTERS: Final = 16_000
 """A text property holds 32,768 UTF-16 code units, and a character is up to two."""
 TEXT_COLUMNS: Final = ("members", "parts")
 """All that a row whose text has one part consists of, besides its keys."""
 
 
-@dataclass(frozen=True)
 class Members[Value]:
-    """How the members of a class are written as JSON and read again.
+    """How the members of a dataclass are written as JSON and read again, as its annotations say.
 
-    A member that has its default value is not written.
-
-    Attributes:
-        decode: How to read members that JSON has no type for.
-        nested: Members that are objects themselves; what another release added to them is kept with their owner.
-        apart: Fields of the class that are not members, because the row's keys or its etag say them.
+    A member that has its default value is not written. What another release added to a member that is an object itself
+    is kept with the outermost object that has a field ``kept``.
     """
 
-    kind: type[Value]
-    decode: Mapping[str, Decode] = field(default_factory=dict)
-    nested: Mapping[str, Members[Any]] = field(default_factory=dict)
-    apart: frozenset[str] = frozenset()
-    _defaults: Mapping[str, Any] = field(init=False)
-    _has_kept: bool = field(init=False)
+    def __init__(self, kind: type[Value], *, apart: Collection[str] = ()) -> None:
+        """Prepare; the annotations are read on first use.
 
-    def __post_init__(self) -> None:
-        defaults = {each.name: _default(each) for each in fields(self.kind)}  # type: ignore[arg-type]
-        object.__setattr__(self, "_has_kept", "kept" in defaults)
-        apart = self.apart | {"kept", "etag"}
-        object.__setattr__(
-            self, "_defaults", {name: default for name, default in defaults.items() if name not in apart}
-        )
+        Args:
+            apart: Fields that are not members, because the row's keys say them.
+        """
+        self._kind = kind
+        self._apart = frozenset(apart) | _BESIDE
 
-    def members(self, value: Value) -> dict[str, Any]:
-        """Return an object's members, with those that only another release knows."""
-        return self._written(value, getattr(value, "kept", {}))
+    @cached_property
+    def _plan(self) -> Mapping[str, _Member]:
+        hints = get_type_hints(self._kind)
+        return {
+            each.name: _member(hints[each.name], _default(each))
+            for each in fields(self._kind)  # type: ignore[arg-type]
+            if each.name not in self._apart
+        }
 
-    def _written(self, value: Value, kept: Mapping[str, Any]) -> dict[str, Any]:
+    @cached_property
+    def _has_kept(self) -> bool:
+        return any(each.name == KEPT for each in fields(self._kind))  # type: ignore[arg-type]
+
+    def written(self, value: Value, kept: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return an object's members, with those that only another release knows.
+
+        Args:
+            kept: Those of an object that has no place for them itself.
+        """
+        kept = getattr(value, KEPT, {}) if kept is None else kept
         members = dict(kept)
-        for name, default in self._defaults.items():
+        for name, plan in self._plan.items():
             member = getattr(value, name)
-            if name not in self.nested:
-                if default is MISSING or member != default:
+            if plan.objects is None or member is None:
+                if plan.default is MISSING or member != plan.default:
                     members[name] = member
-            elif member is None:
-                members.pop(name, None)
-            elif inner := self.nested[name]._written(member, kept.get(name, {})):
+                elif plan.objects is not None:
+                    members.pop(name, None)
+            elif plan.is_list:
+                if member:
+                    members[name] = [plan.objects.written(each) for each in member]
+            elif (inner := plan.objects.written(member, kept.get(name))) or member != plan.default:
                 members[name] = inner
         return members
 
-    def value(self, members: Mapping[str, Any], **given: Any) -> Value:
+    def read(self, members: Mapping[str, Any], **given: Any) -> Value:
         """Return the object with these members.
 
         Args:
@@ -78,28 +89,77 @@ class Members[Value]:
 
         Raises what :meth:`shared.storage.rows.RowReader.read` expects.
         """
-        known, unknown = self._read(members)
-        if self._has_kept:
-            given["kept"] = unknown
-        return self.kind(**given | known)
+        return self._read(members, given)[0]
 
-    def _read(self, members: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        known: dict[str, Any] = {}
+    def _read(self, members: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Value, dict[str, Any]]:
+        """Return the object, and the members that this release does not know."""
+        known = dict(given)
         unknown: dict[str, Any] = {}
         for name, member in members.items():
-            if name not in self._defaults:
+            plan = self._plan.get(name)
+            if plan is None:
                 unknown[name] = member
-            elif name in self.nested:
-                inner = self.nested[name]
-                values, others = inner._read(member)
-                known[name] = inner.kind(**values)
+            elif member is None:
+                continue
+            elif plan.objects is None:
+                known[name] = member if plan.decode is None else plan.decode(member)
+            elif plan.is_list:
+                known[name] = tuple(map(plan.objects.read, member))
+            else:
+                known[name], others = plan.objects._read(member, {})
                 if others:
                     unknown[name] = others
-            elif name in self.decode:
-                known[name] = self.decode[name](member)
-            else:
-                known[name] = member
-        return known, unknown
+        if self._has_kept:
+            known[KEPT] = unknown
+        return self._kind(**known), unknown
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """How one member is written and read.
+
+    Attributes:
+        default: What it is when it is missing.
+        decode: How to read it; None if it is what JSON says.
+        objects: What it consists of, if it is an object or a list of objects.
+    """
+
+    default: object
+    decode: Callable[[Any], Any] | None = None
+    objects: Members[Any] | None = None
+    is_list: bool = False
+
+
+def _member(hint: Any, default: object) -> _Member:
+    """Return the plan of a member with this annotation. Raises TypeError for one that nobody has needed yet."""
+    if get_origin(hint) is UnionType:
+        (hint,) = (each for each in get_args(hint) if each is not NoneType)
+    if hint in _AS_THEY_ARE or get_origin(hint) is Mapping:
+        return _Member(default)
+    if get_origin(hint) is tuple:
+        item = _member(get_args(hint)[0], default)
+        if item.objects is None and item.decode is not None:
+            raise TypeError(f"A list of {get_args(hint)[0]} is not a member that can be read.")
+        return replace(item, decode=tuple, is_list=True)
+    if decode := _DECODE.get(hint):
+        return _Member(default, decode)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _Member(default, objects=Members(hint))
+    if issubclass(hint, StrEnum):
+        return _Member(default, partial(open_value, hint))
+    raise TypeError(f"{hint} is not a member that can be read.")
+
+
+_AS_THEY_ARE: Final = frozenset({str, int, bool})
+_DECODE: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    Decimal: Decimal,
+}
+
+
+def _default(each: Field[Any]) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def members_row(partition_key: str, row_key: str, members: Mapping[str, Any]) -> Row:
@@ -125,15 +185,6 @@ def members_of(row: Mapping[str, Any]) -> dict[str, Any]:
     for number in range(1, row.get("parts") or 1):
         text += row[f"members_{number}"]
     return json_object(text)
-
-
-def _default(each: Field[Any]) -> Any:
-    return each.default if each.default_factory is MISSING else each.default_factory()
-
-
-def one_of[Kind: StrEnum](kind: type[Kind]) -> Callable[[str], Kind]:
-    """Return the reader of a member of this enum; unknown values keep their text."""
-    return lambda text: open_value(kind, text)
 
 
 def _text(value: object) -> object:

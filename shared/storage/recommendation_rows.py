@@ -7,25 +7,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from shared.recommendations.model import (
-    ActionTexts,
-    Average,
-    ComplianceDetails,
-    ControlPoints,
-    Disposition,
-    ImprovementAction,
-    Level,
-    Presence,
-    Snapshot,
-    SourceName,
-)
-from shared.recommendations.ports import Batch, Claim, ClaimedTicket
-from shared.storage.members import Members, Row, members_of, members_row, one_of
+from shared.recommendations.model import Average, ControlPoints, ImprovementAction, Snapshot
+from shared.recommendations.ports import Batch, Claim
+from shared.storage.members import Members, Row, members_of, members_row
 
 ACTION_PREFIX: Final = "action:"
 BATCH_PREFIX: Final = "batch:"
@@ -38,72 +27,41 @@ TEXT_MOST_CHARACTERS: Final = 200_000
 CHUNK_BYTES: Final = 60_000
 """A binary property holds 65,536 bytes."""
 
-_DETAILS: Final = Members(
-    ComplianceDetails,
-    decode={
-        **dict.fromkeys(("regulations", "assessments", "categories"), tuple),
-        **dict.fromkeys(("implemented_on", "tested_on"), date.fromisoformat),
-    },
-)
-_ACTION: Final = Members(
-    ImprovementAction,
-    decode={
-        "source": one_of(SourceName),
-        "presence": one_of(Presence),
-        "disposition": one_of(Disposition),
-        "threats": tuple,
-        **dict.fromkeys(("implementation_cost", "user_impact"), one_of(Level)),
-        **dict.fromkeys(("points", "max_points"), Decimal),
-        **dict.fromkeys(("measured_at", "first_seen_at", "seen_at", "gone_at", "file_at"), datetime.fromisoformat),
-    },
-    nested={"texts": Members(ActionTexts), "compliance": _DETAILS},
-    apart=frozenset({"tenant_id"}),
-)
-_TICKET: Final = Members(ClaimedTicket, decode={"claimed_at": datetime.fromisoformat})
-_CLAIM: Final = Members(
-    Claim,
-    decode={"tickets": lambda tickets: tuple(map(_TICKET.value, tickets))},
-    apart=frozenset({"tenant_id", "key"}),
-)
-_BATCH: Final = Members(
-    Batch,
-    decode={"requested_at": datetime.fromisoformat, "ticket_ids": tuple, "keys": tuple},
-    apart=frozenset({"tenant_id", "batch_id"}),
-)
+_ACTION: Final = Members(ImprovementAction, apart=["tenant_id"])
+_CLAIM: Final = Members(Claim, apart=["tenant_id", "key"])
+_BATCH: Final = Members(Batch, apart=["tenant_id", "batch_id"])
 
 
 def action_row(action: ImprovementAction) -> Row:
     """Return the row of an improvement action, with the members that only another release knows."""
-    return members_row(action.tenant_id, f"{ACTION_PREFIX}{action.key}", _ACTION.members(action))
+    return members_row(action.tenant_id, f"{ACTION_PREFIX}{action.key}", _ACTION.written(action))
 
 
 def action_of(row: Mapping[str, Any]) -> ImprovementAction:
     """Return the improvement action in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
-    return _ACTION.value(members_of(row), tenant_id=row["PartitionKey"], title="")
+    return _ACTION.read(members_of(row), tenant_id=row["PartitionKey"], title="")
 
 
 def claim_row(claim: Claim) -> Row:
     """Return the row of a claim, with the members that only another release knows."""
-    tickets = [_TICKET.members(ticket) for ticket in claim.tickets]
-    members = _CLAIM.members(claim) | {"tickets": tickets}
-    return members_row(claim.tenant_id, f"{CLAIM_PREFIX}{claim.key}", members)
+    return members_row(claim.tenant_id, f"{CLAIM_PREFIX}{claim.key}", _CLAIM.written(claim))
 
 
 def claim_of(row: Any) -> Claim:
     """Return the claim in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     key = row["RowKey"].removeprefix(CLAIM_PREFIX)
-    return _CLAIM.value(members_of(row), tenant_id=row["PartitionKey"], key=key, etag=str(row.metadata["etag"]))
+    return _CLAIM.read(members_of(row), tenant_id=row["PartitionKey"], key=key, etag=str(row.metadata["etag"]))
 
 
 def batch_row(batch: Batch) -> Row:
     """Return the row of a batch; it is written once."""
-    return members_row(batch.tenant_id, f"{BATCH_PREFIX}{batch.batch_id}", _BATCH.members(batch))
+    return members_row(batch.tenant_id, f"{BATCH_PREFIX}{batch.batch_id}", _BATCH.written(batch))
 
 
 def batch_of(row: Mapping[str, Any]) -> Batch:
     """Return the batch in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     batch_id = row["RowKey"].removeprefix(BATCH_PREFIX)
-    return _BATCH.value(members_of(row), tenant_id=row["PartitionKey"], batch_id=batch_id, requested_by="")
+    return _BATCH.read(members_of(row), tenant_id=row["PartitionKey"], batch_id=batch_id, requested_by="")
 
 
 def text_row(tenant_id: str, text_hash: str, html: str) -> Row:
@@ -153,12 +111,26 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
         day=day,
         score=Decimal(row["score"]),
         max_score=Decimal(row.get("max_score") or 0),
-        controls={
-            control_id: ControlPoints(Decimal(each), None if maximum is None else Decimal(maximum))
-            for control_id, each, maximum in zip(control_ids, points, maxima, strict=True)
-        },
+        controls=_Controls(dict(zip(control_ids, zip(points, maxima, strict=True), strict=True))),
         averages=tuple(Average(basis, Decimal(percent)) for basis, percent in json.loads(row.get("averages") or "[]")),
     )
+
+
+class _Controls(Mapping[str, ControlPoints]):
+    """Points by control id. They are made when asked for: a curve needs those of one control, or none."""
+
+    def __init__(self, texts: Mapping[str, tuple[str, str | None]]) -> None:
+        self._texts = texts
+
+    def __getitem__(self, control_id: str) -> ControlPoints:
+        points, maximum = self._texts[control_id]
+        return ControlPoints(Decimal(points), None if maximum is None else Decimal(maximum))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def _packed(name: str, content: bytes) -> Row:

@@ -46,8 +46,8 @@ TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
 ROW_BYTES: Final = 1_000
 """What a row takes in a transaction besides its texts."""
-AT_ONCE: Final = 4
-"""Transactions, or reads of single rows, at the same time."""
+TEXTS_AT_ONCE: Final = 8
+"""Texts that are read at the same time."""
 _END: Final = "~"
 """Sorts after everything that follows a prefix."""
 
@@ -90,19 +90,14 @@ class AzureRecommendationStore:
 
     async def _upsert(self, rows: Iterable[Row]) -> None:
         """Write rows of one partition in transactions; some of them may be written when it fails."""
-        turn = asyncio.Semaphore(AT_ONCE)
-
-        async def submit(part: Sequence[Row]) -> None:
-            operations = [RowOperation(TransactionOperation.UPSERT, row) for row in part]
-            async with turn:
-                with storage_errors():
-                    await self._transactions.submit(self._table.table_name, operations)
-
-        await asyncio.gather(*(submit(part) for part in _transactions(rows)))
+        with storage_errors():
+            for part in _transactions(rows):
+                operations = [RowOperation(TransactionOperation.UPSERT, row) for row in part]
+                await self._transactions.submit(self._table.table_name, operations)
 
     async def get_texts(self, tenant_id: str, hashes: Collection[str]) -> Mapping[str, str]:
         """Return raw HTML by hash; unknown hashes are left out."""
-        turn = asyncio.Semaphore(AT_ONCE)
+        turn = asyncio.Semaphore(TEXTS_AT_ONCE)
 
         async def read(text_hash: str) -> Any | None:
             async with turn:

@@ -27,7 +27,7 @@ SHOWN_MOST: Final = 100
 """Unreadable rows that an instance of the app remembers."""
 KEYS: Final = frozenset({"PartitionKey", "RowKey"})
 
-_NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, zlib.error)
+_NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)

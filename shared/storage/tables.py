@@ -39,10 +39,10 @@ CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 
-REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST"})}
-"""Passed with every insert and transaction: by default, the SDK gives up a POST when its connection breaks, as a
-long-idle connection does. The POST may have been carried out anyway, so the code that repeats it has to recognise its
-own write."""
+REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST", "PATCH"})}
+"""Passed with every insert and transaction, and with every merge of :func:`save_row`: by default, the SDK gives up a
+POST or PATCH when its connection breaks, as a long-idle connection does. It may have been carried out anyway, so the
+code that repeats it has to recognise its own write."""
 
 WRITE_ID: Final = "write_id"
 """Column that distinguishes a write from that of somebody else."""
@@ -155,7 +155,11 @@ async def save_row(table: TableClient, row: Mapping[str, Any], etag: str | None)
             if etag is None:
                 return await insert_row(table, written)
             answer = await table.update_entity(
-                written, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+                written,
+                mode=UpdateMode.MERGE,
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+                **REPEATED,
             )
             return str(answer["etag"])
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
-from shared.errors import Failure
-from shared.storage.members import TEXT_COLUMNS, Members, Row, members_of, members_row, one_of
+from shared.storage.members import TEXT_COLUMNS, Members, Row, members_of, members_row
 from shared.storage.rows import RowReader
 from shared.storage.tables import get_row, save_row, storage_errors
-from shared.tenants.model import Tenant, TenantError, TenantStatus
+from shared.tenants.model import Tenant
 
 PARTITION: Final = "tenants"
 PAGE_ROWS: Final = 1000
 
-_ERROR: Final = Members(TenantError, decode={"at": datetime.fromisoformat}, nested={"failure": Members(Failure)})
-_TIMES: Final = (
-    *("roles_seen_at", "snapshot_at", "read_at", "history_read_at"),
-    *("due_at", "requested_at", "held_until_at"),
-)
-_TENANT: Final = Members(
-    Tenant,
-    decode={"status": one_of(TenantStatus), "roles": tuple, **dict.fromkeys(_TIMES, datetime.fromisoformat)},
-    nested={"error": _ERROR},
-    apart=frozenset({"tenant_id"}),
-)
+_TENANT: Final = Members(Tenant, apart=["tenant_id"])
 
 
 class AzureTenantStore:
@@ -67,10 +55,10 @@ class AzureTenantStore:
 
 def tenant_row(tenant: Tenant) -> Row:
     """Return the row of a tenant, with the members that only another release knows."""
-    return members_row(PARTITION, tenant.tenant_id, _TENANT.members(tenant))
+    return members_row(PARTITION, tenant.tenant_id, _TENANT.written(tenant))
 
 
 def tenant_of(row: Any) -> Tenant:
     """Return the tenant in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     tenant_id = row["RowKey"]
-    return _TENANT.value(members_of(row), tenant_id=tenant_id, name=tenant_id, etag=str(row.metadata["etag"]))
+    return _TENANT.read(members_of(row), tenant_id=tenant_id, name=tenant_id, etag=str(row.metadata["etag"]))

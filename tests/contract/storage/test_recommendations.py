@@ -24,7 +24,7 @@ from shared.recommendations.model import (
     SourceName,
     text_hash,
 )
-from shared.recommendations.ports import Batch, Claim, ClaimedTicket, ClaimStore, RecommendationStore
+from shared.recommendations.ports import Batch, Claim, ClaimedTicket, ClaimStore, RecommendationStore, Refusal
 from shared.storage.recommendations import AzureClaimStore, AzureRecommendationStore
 from shared.storage.rows import RowReader
 from shared.storage.tables import Tables
@@ -44,6 +44,7 @@ FULL_TENANT = Tenant(
     name='Contoso 株式会社 \'s "best"',
     connection_id="contoso",
     company="0" * 32,
+    added_at=START - timedelta(days=1),
     status=TenantStatus.PARTLY_READABLE,
     roles=("SecurityEvents.Read.All",),
     roles_seen_at=START,
@@ -241,10 +242,14 @@ async def test_what_is_deleted_is_everything_but_claims(stores: Stores) -> None:
 
 # Claims and batches
 
+REFUSED = (Refusal("0" * 32, Failure("recommendation_gone", {"title": "漢"})),)
+
 
 def batch(*, connection_id: str = "contoso") -> Batch:
     tickets = tuple(f"{number:032x}" for number in range(500))
-    return Batch(CONTOSO, "b" * 32, connection_id, "0b0b0b0b-0000-4000-8000-000000000001", START, tickets, tickets)
+    return Batch(
+        CONTOSO, "b" * 32, connection_id, "0b0b0b0b-0000-4000-8000-000000000001", START, tickets, tickets, REFUSED
+    )
 
 
 async def test_a_claim_is_taken_once(stores: Stores) -> None:
