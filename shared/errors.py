@@ -10,6 +10,9 @@
     │   │   ├── OutcomeUnknown               a write was sent, but its outcome is not known
     │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
+    │   ├── GraphUnavailable             no answer, or an answer that is not Microsoft Graph's
+    │   │   └── GraphBusy, GraphTimeout, GraphAnswerTooLarge
+    │   ├── GraphThrottled               Microsoft Graph asks us to wait
     │   └── StorageUnavailable           Table Storage or Key Vault did not answer
     │       └── RowUnreadable                a stored row makes no sense to this release
     ├── Reauthorize                  an administrator signs in to ServiceNow again
@@ -22,8 +25,11 @@
     │   │   ├── CrossScopeRefused            the table is closed to other application scopes
     │   │   ├── QueryRefused                 this way of searching is refused
     │   │   └── RecordsHidden                ServiceNow has records but shows none of them
-    │   └── ValuesRefused                data policy, business rule
-    │       └── MandatoryFieldsMissing       fields that the ticket does not have
+    │   ├── ValuesRefused                data policy, business rule
+    │   │   └── MandatoryFieldsMissing       fields that the ticket does not have
+    │   ├── TenantRefused                there is no token for the tenant, or it lacks the permission
+    │   │   └── GraphTokenRefused            Microsoft Graph does not accept the access token
+    │   └── GraphRequestRejected         Microsoft Graph does not accept the request
     ├── FixRequest                   the caller changes the request
     │   ├── NotSignedIn                  nobody has signed in
     │   ├── ConnectionNotAuthorized      the connection has no consent yet
@@ -95,7 +101,7 @@ class Values(TypedDict, total=False):
         ticket_ids: Tickets that do not exist.
         too_long_by: Characters by which the description is too long.
         user: ServiceNow user concerned.
-        wanted: What is missing, in a form for people: roles in ServiceNow, columns of a file.
+        wanted: What is missing, in a form for people: roles in ServiceNow or in an access token, columns of a file.
         choices: Allowed values of a parameter.
     """
 
@@ -304,6 +310,36 @@ class ServiceNowThrottled(TryLater):
     default_code: ClassVar[Code | None] = "servicenow_throttled"
 
 
+class GraphUnavailable(TryLater):
+    """Microsoft Graph or the identity endpoint did not answer, or something else did."""
+
+    default_code: ClassVar[Code | None] = "graph_unavailable"
+
+
+class GraphBusy(GraphUnavailable):
+    """The connector still works on earlier requests to Microsoft Graph, so this one was not sent or not read."""
+
+    default_code: ClassVar[Code | None] = "graph_requests_waiting"
+
+
+class GraphTimeout(GraphUnavailable):
+    """Microsoft Graph did not answer in time."""
+
+    default_code: ClassVar[Code | None] = "graph_timeout"
+
+
+class GraphAnswerTooLarge(GraphUnavailable):
+    """The answer was larger than we accept."""
+
+    default_code: ClassVar[Code | None] = "graph_answer_too_large"
+
+
+class GraphThrottled(TryLater):
+    """Microsoft Graph is busy or has had too many requests."""
+
+    default_code: ClassVar[Code | None] = "graph_throttled"
+
+
 class StorageUnavailable(TryLater):
     """Table Storage or Key Vault did not answer."""
 
@@ -390,6 +426,24 @@ class MandatoryFieldsMissing(ValuesRefused):
     """ServiceNow requires fields that the record does not have."""
 
     default_code: ClassVar[Code | None] = "mandatory_fields_missing"
+
+
+class TenantRefused(FixConfiguration):
+    """Microsoft does not let the app read the tenant: no token, another tenant's, or one without the permission."""
+
+    default_code: ClassVar[Code | None] = "graph_permission_missing"
+
+
+class GraphTokenRefused(TenantRefused):
+    """Microsoft Graph does not accept the access token, whatever the app may read."""
+
+    default_code: ClassVar[Code | None] = "graph_token_refused"
+
+
+class GraphRequestRejected(FixConfiguration):
+    """Microsoft Graph does not accept the request, or does not have what was asked for."""
+
+    default_code: ClassVar[Code | None] = "graph_request_rejected"
 
 
 class FixRequest(ConnectorError):

@@ -81,6 +81,15 @@ RATE_LIMIT_WAIT: Final = Metric(
     "s",
     "The wait that ServiceNow asked for with a 429; 0 when it named none.",
 )
+GRAPH_REQUESTS: Final = Metric(
+    "graph.requests", Instrument.SUM, "{request}", "Requests to Microsoft Graph, by tenant, list and outcome."
+)
+GRAPH_THROTTLED_WAIT: Final = Metric(
+    "graph.throttled_wait_s",
+    Instrument.DISTRIBUTION,
+    "s",
+    "The wait that Microsoft Graph asked for when it was busy; 0 when it named none.",
+)
 TOKENS_REFRESHED: Final = Metric("tokens.refreshed", Instrument.SUM, "{token}", "Access tokens that were refreshed.")
 CONSENT_DAYS_LEFT: Final = Metric(
     "connections.consent_days_left", Instrument.LATEST, "d", "Whole days until a connection's consent ends."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -47,10 +47,14 @@ class Answer:
         """Whether its content type is JSON."""
         return self.media_type == "application/json"
 
-    def document(self) -> Mapping[str, object] | None:
-        """Return the JSON object in the body; None if there is none or it is cut off."""
+    def document(self, *, parse_float: Callable[[str], object] = float) -> Mapping[str, object] | None:
+        """Return the JSON object in the body; None if there is none or it is cut off.
+
+        Args:
+            parse_float: Reads a number with a fraction or an exponent.
+        """
         try:
-            document = json.loads(self.body, parse_int=_integer)
+            document = json.loads(self.body, parse_int=_integer, parse_float=parse_float)
         except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None

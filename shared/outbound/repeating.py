@@ -21,6 +21,8 @@ async def read_again[Result](
     *,
     total_s: float,
     wait_before_repeating: Callable[[Exception], bool | float],
+    first_wait_s: float = 0.2,
+    longest_wait_s: float = 2.0,
 ) -> Result:
     """Read, and once or twice more after a wait.
 
@@ -29,13 +31,19 @@ async def read_again[Result](
         total_s: Seconds for all attempts and waits together.
         wait_before_repeating: Returns for an error whether to repeat (after a short random wait), or after how many
             seconds.
+        first_wait_s: The wait before the first repetition, plus up to a second; it doubles with each repetition.
+        longest_wait_s: The longest such wait.
 
     Raises:
         Exception: What the last attempt raises.
     """
     ends = time.monotonic() + total_s
     async for attempt in stamina.retry_context(
-        on=wait_before_repeating, attempts=READ_ATTEMPTS, timeout=total_s, wait_initial=0.2, wait_max=2.0
+        on=wait_before_repeating,
+        attempts=READ_ATTEMPTS,
+        timeout=total_s,
+        wait_initial=first_wait_s,
+        wait_max=longest_wait_s,
     ):
         with attempt:
             return await read(ends - time.monotonic())

@@ -97,6 +97,7 @@ class Request:
         record: Body, sent as JSON.
         form: Body, sent as a form; already encoded.
         accept: The media type asked for.
+        headers: Further headers; no secret.
     """
 
     method: str
@@ -106,6 +107,7 @@ class Request:
     record: Mapping[str, str] | None = field(default=None, repr=False)
     form: Secret | None = None
     accept: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transport:
@@ -183,7 +185,7 @@ class Transport:
         raise NoAnswer(reason)
 
     def _http_request(self, request: Request, limits: Limits) -> httpx.Request:
-        headers = {"Accept": request.accept}
+        headers = {**request.headers, "Accept": request.accept}
         content: bytes | None = None
         if request.access_token is not None:
             headers["Authorization"] = f"Bearer {request.access_token.reveal()}"
