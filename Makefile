@@ -20,7 +20,7 @@ run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONC
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)
 
-test-sandbox: setup ## Run the tests of the sandbox itself: its ServiceNow, Key Vault, Functions host
+test-sandbox: setup ## Run the tests of the sandbox itself: its ServiceNow, Graph, Key Vault, Functions host
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope tests/sandbox
 
 faults: setup ## Test two hosts with random faults (MINUTES=10; SEED=123 repeats a failed schedule)

@@ -28,7 +28,7 @@ class Cadence:
 _MOST = Cadence(timedelta(days=1), timedelta(hours=12))
 _CADENCES = {
     "AzureAD": Cadence(timedelta(days=6), timedelta(hours=12), (timedelta(hours=4), timedelta(hours=16))),
-    "Azure ATP": Cadence(timedelta(hours=6), timedelta(hours=40)),
+    "Azure ATP": Cadence(timedelta(hours=6), timedelta(hours=30)),
     "MS Teams": Cadence(timedelta(days=29), timedelta(hours=12), (timedelta(hours=24), timedelta(hours=24))),
 }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import jwt
+from starlette.applications import Starlette
 
 from sandbox.certificates import ensure_certificates
 from sandbox.clock import Clock
@@ -20,6 +20,7 @@ from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import PLANS, Plan, plant
 from sandbox.graph.wire.bearer import BearerTokens
 from sandbox.in_process import InProcessTransport
+from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
@@ -45,19 +46,20 @@ SMALL = (
     ),
 )
 """Two tenants with few days."""
-_KEY = ensure_certificates().token_key
+SIGNER = TokenSigner(ensure_certificates().token_key)
+_APPLICATION = ManagedIdentity.of("6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d")
 
 
 def token(
     tenant_id: str = TENANT,
     *,
-    roles: Iterable[str] = (READ,),
+    roles: Collection[str] = (READ,),
     audience: str = "https://graph.microsoft.com",
-    expires_at: datetime = START + timedelta(days=400),
+    lifetime: timedelta = timedelta(hours=1),
 ) -> str:
     """Return an access token as the sandbox's identity endpoints sign it."""
-    claims = {"aud": audience, "tid": tenant_id, "roles": list(roles), "exp": expires_at}
-    return jwt.encode(claims, _KEY.read_text(), algorithm="RS256")
+    now = datetime.now(UTC)
+    return SIGNER.issue(_APPLICATION, audience, issued_at=now, lifetime=lifetime, roles=roles, tenant_id=tenant_id)
 
 
 def bearer(value: str) -> dict[str, str]:
@@ -66,9 +68,9 @@ def bearer(value: str) -> dict[str, str]:
 
 @dataclass
 class Simulated:
-    """The world, ways to reach it, and its control API."""
+    """The application, a way to reach it, and its control API."""
 
-    world: World
+    app: Starlette
     client: httpx.Client
     control: ControlClient
 
@@ -107,10 +109,11 @@ def simulated(plans: Iterable[Plan] = PLANS, *, at: datetime = START) -> Iterato
         plant(filled, chosen)
 
     fill(world)
-    transport = InProcessTransport(create_app(world, BearerTokens(world, _KEY), fill))
+    app = create_app(world, BearerTokens(world, SIGNER), fill)
+    transport = InProcessTransport(app)
     with (
         httpx.Client(base_url="https://graph.test", transport=transport) as client,
         ControlClient("https://graph.test", transport=transport) as control,
     ):
-        yield Simulated(world, client, control)
+        yield Simulated(app, client, control)
     transport.end()

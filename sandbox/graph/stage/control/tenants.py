@@ -49,7 +49,7 @@ class TenantsControl:
     def _add(self, _: Request, body: Json) -> object:
         population = Population(**body.pop("population", {}))
         plan = Plan(**body, population=population)
-        self._world.add(tenant_of_plan(plan, self._world.clock.now()))
+        self._world.add(tenant_of_plan(plan, self._world))
         return _shown(self._world.tenant(plan.tenant_id))
 
     def _show(self, request: Request, _: Json) -> object:

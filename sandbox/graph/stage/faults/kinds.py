@@ -198,9 +198,13 @@ async def _same_next_link(call: Call) -> Response:
 
 
 async def _endless_pages(call: Call) -> Response:
+    parts = call.scope["query_string"].decode("latin-1").split("&")
+    kept = [part for part in parts if part and not part.startswith("$skiptoken=")]
+    call.scope["query_string"] = "&".join(kept).encode("latin-1")
     response, body = await call.run_json()
-    url = Request(call.scope).url.include_query_params(**{"$skiptoken": f"{call.fault.taken:032x}"})
-    return _changed(response, {**body, "@odata.nextLink": str(url)})
+    url = Request(call.scope).url
+    query = "&".join([*kept, f"$skiptoken={uuid.uuid4()}"])
+    return _changed(response, {**body, "@odata.nextLink": f"{url.scheme}://{url.netloc}{url.path}?{query}"})
 
 
 async def _foreign_next_link(call: Call) -> Response:

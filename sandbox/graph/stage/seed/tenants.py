@@ -128,13 +128,14 @@ def plant(world: World, plans: Iterable[Plan] = PLANS, *, seed: int = 1) -> None
     """Replace all tenants of `world` by those of `plans`; the same seed gives the same tenants."""
     world.clear()
     for plan in plans:
-        world.add(tenant_of_plan(plan, world.clock.now(), seed=seed))
+        world.add(tenant_of_plan(plan, world, seed=seed))
 
 
-def tenant_of_plan(plan: Plan, now: datetime, *, seed: int = 1) -> Tenant:
-    """Return the tenant that a plan describes, with its history until `now`."""
-    today = now.date()
-    first_day = today - timedelta(days=plan.days - 1)
+def tenant_of_plan(plan: Plan, world: World, *, seed: int = 1) -> Tenant:
+    """Return the tenant that a plan describes, with its history until the present of `world`; it does not join it."""
+    now = world.clock.now()
+    newest_day = (now - timedelta(hours=world.switches.number("snapshot.hour"))).date()
+    first_day = newest_day - timedelta(days=plan.days - 1)
     since = datetime.combine(first_day, now.timetz().replace(hour=0, minute=0, second=0, microsecond=0))
     tenant = Tenant(
         id=plan.tenant_id,
@@ -147,8 +148,12 @@ def tenant_of_plan(plan: Plan, now: datetime, *, seed: int = 1) -> Tenant:
     )
     if plan.cloud == "china":
         return tenant
+    measured = services_of(plan.licences) if plan.days else frozenset[str]()
     for control in _controls(plan):
-        _add(tenant, control, plan, since, now)
+        if control.service in measured and not _is_out_of_reach(control, plan):
+            _add_with_past(tenant, control, plan.maturity, since, now)
+        else:
+            tenant.add_control(control, tenant.population.changed_at[0])
     return tenant
 
 
@@ -162,18 +167,17 @@ def _controls(plan: Plan) -> list[Control]:
     return [*catalogue(), *score_only()]
 
 
-def _add(tenant: Tenant, control: Control, plan: Plan, since: datetime, now: datetime) -> None:
-    """Add a control with its state at the beginning and, for some, the day on which somebody changed it."""
+def _is_out_of_reach(control: Control, plan: Plan) -> bool:
+    return control.id in _NEED_ENTRA_P2 and "entra_p2" not in plan.licences
+
+
+def _add_with_past(tenant: Tenant, control: Control, maturity: float, since: datetime, now: datetime) -> None:
+    """Add a control with its state at the beginning and, for some, the time at which somebody changed it."""
     noise = random.Random(f"{tenant.seed}/{control.id}/state")  # noqa: S311 - a repeatable choice, no secret
-    is_missing = control.id in _NEED_ENTRA_P2 and "entra_p2" not in plan.licences
-    if not plan.days or is_missing or control.service not in services_of(plan.licences):
-        tenant.add_control(control, now if not plan.days else since - _MEASURED_BEFORE)
-        return
-    is_in_place = noise.random() < plan.maturity
+    is_in_place = noise.random() < maturity
     share = 1.0 if is_in_place else noise.choice((0, 0, 0.2, 0.55, 0.8))
     tenant.add_control(control, since - _MEASURED_BEFORE, share=share)
     if noise.random() < 0.12:
         changed_at = since + (now - since) * noise.uniform(0.1, 0.9)
-        tenant.set_share(
-            control.id, 1.0 if not is_in_place else noise.choice((0, 0.6)), changed_at.replace(microsecond=0)
-        )
+        later = 1.0 if not is_in_place else noise.choice((0, 0.6))
+        tenant.set_share(control.id, later, changed_at.replace(microsecond=0))

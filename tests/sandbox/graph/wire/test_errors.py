@@ -1,11 +1,21 @@
 """Tokens, roles, headers and limits (Microsoft Graph §1.8, §2.6, §3)."""
 
+import asyncio
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+import httpx
 import pytest
 
-from tests.sandbox.graph.simulated import OTHER_TENANT, PROFILES, SCORES, START, TENANT, Simulated, bearer, token
+from tests.sandbox.graph.simulated import (
+    OTHER_TENANT,
+    PROFILES,
+    SCORES,
+    TENANT,
+    Simulated,
+    bearer,
+    token,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,13 +23,14 @@ from tests.sandbox.graph.simulated import OTHER_TENANT, PROFILES, SCORES, START,
     [
         ({}, "Access token is empty."),
         ({"Authorization": "Bearer "}, "Access token is empty."),
+        (bearer(token(audience="https://graph.example.com")), "Access token validation failure. Invalid audience."),
         (bearer("not-a-token"), "CompactToken parsing failed with error code: 80049217"),
         (bearer(token()[:-4] + "AAAA"), "CompactToken parsing failed with error code: 80049217"),
         (
             bearer(token(audience="https://graph.microsoft.us")),
             "Access token validation failure. Invalid audience.",
         ),
-        (bearer(token(expires_at=START)), "Lifetime validation failed, the token is expired."),
+        (bearer(token(lifetime=timedelta(0))), "Lifetime validation failed, the token is expired."),
         (bearer(token("33333333-aaaa-4bbb-8ccc-000000000003")), "Access token validation failure. Invalid tenant."),
     ],
 )
@@ -94,3 +105,34 @@ def test_the_forms_of_retry_after(graph: Simulated) -> None:
         assert graph.get(SCORES).headers.get("Retry-After") == expected
     graph.control.set_switches({"throttling.retry_after": "date"})
     assert parsedate_to_datetime(graph.get(SCORES).headers["Retry-After"]).utcoffset() == timedelta()
+
+
+@pytest.mark.parametrize(
+    "audience", ["https://graph.microsoft.com", "https://graph.microsoft.com/", "https://graph.test"]
+)
+def test_good_audiences(graph: Simulated, audience: str) -> None:
+    assert graph.client.get(f"{SCORES}?$top=1", headers=bearer(token(audience=audience))).status_code == 200
+
+
+def test_tokens_last_while_simulated_days_pass(graph: Simulated) -> None:
+    held = bearer(token())
+    graph.control.advance(days=30)
+    assert graph.client.get(f"{SCORES}?$top=1", headers=held).status_code == 200
+
+
+def test_four_requests_at_once_for_each_tenant(graph: Simulated) -> None:
+    graph.control.set_switches({"answers.latency_ms": 50})
+    calls = [(f"{PROFILES}/AdminMFAV2", TENANT), (f"{SCORES}?$top=1", TENANT)] * 3 + [(SCORES, OTHER_TENANT)]
+
+    async def at_once() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(graph.app)
+        async with httpx.AsyncClient(base_url="https://graph.test", transport=transport) as client:
+            return await asyncio.gather(
+                *(client.get(path, headers=bearer(token(tenant_id))) for path, tenant_id in calls)
+            )
+
+    statuses = [answer.status_code for answer in asyncio.run(at_once())]
+    assert statuses == [200, 200, 200, 200, 429, 429, 200]
+    in_flight = [request["in_flight"] for request in graph.control.requests() if request["tenant_id"] == TENANT]
+    assert sorted(in_flight) == [1, 2, 3, 4, 5, 5]
+    assert graph.get(f"{SCORES}?$top=1").status_code == 200
