@@ -12,6 +12,8 @@ DIRECTION_CONTROLS: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 _DIRECTION: Final = re.compile(f"[{DIRECTION_CONTROLS}]")
 _BREAKS: Final = re.compile("[\\s\x00-\x1f\x7f-\x9f]+")
 
+_CODE_TAG: Final = re.compile(r"\[([\s/]*code\b[^\[\]]*)\]", re.IGNORECASE)
+
 _LOOKALIKES: Final = {
     "a": "АаΑαɑᴀᎪ",
     "b": "ВвΒβЬʙᏴ",
@@ -71,6 +73,14 @@ def printable_line(text: str) -> str:
 def without_direction(text: str) -> str:
     """Return a text without bidirectional controls (Unicode Standard Annex 9), which rearrange what people see."""
     return _DIRECTION.sub("", text)
+
+
+def without_code_tags(text: str) -> str:
+    """Return a text with round brackets around ``code``, of the same length.
+
+    ServiceNow shows what is between ``[code]`` and ``[/code]`` in a journal field as HTML.
+    """
+    return _CODE_TAG.sub(r"(\1)", text)
 
 
 def ascii_lower(text: str) -> str:

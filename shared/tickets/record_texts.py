@@ -2,6 +2,7 @@
 
 The block comes first because an instance that shortens a text cuts off its end: the requester, the portal and the link
 survive. Nothing that the user wrote can pass for the block: lines that a reader could take for part of it are quoted.
+No text has ``[code]`` tags, since a workflow of the instance may copy it into a journal field.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Final
 
-from shared.texts import one_line, skeleton, utf16_length, without_direction
+from shared.texts import one_line, skeleton, utf16_length, without_code_tags, without_direction
 from shared.tickets.model import CORRELATION_DISPLAY, DESCRIPTION_MAX_LENGTH, TicketContent
 
 BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
@@ -40,12 +41,12 @@ def description_with_block(content: TicketContent) -> str:
     particulars = [f"{label}: {one_line(value)}" for label, value in zip(_LABELS, values, strict=True) if value]
     block = "\n".join([BLOCK_TITLE, *particulars])
     text = "\n".join(map(_quoted, without_direction(content.description).splitlines()))
-    return f"{block}{SEPARATOR}{text}" if text.strip() else block
+    return without_code_tags(f"{block}{SEPARATOR}{text}" if text.strip() else block)
 
 
 def record_texts(content: TicketContent) -> Mapping[str, str]:
     """Return the ticket's texts by ServiceNow field."""
-    return {"short_description": content.name, "description": description_with_block(content)}
+    return {"short_description": without_code_tags(content.name), "description": description_with_block(content)}
 
 
 def description_overflow(content: TicketContent) -> int:

@@ -63,6 +63,7 @@ def test_requirements_are_what_is_imported_or_needed() -> None:
         "defusedxml",
         "httpx",
         "jinja2",
+        "nh3",
         "openpyxl",
         "pydantic",
         "stamina",

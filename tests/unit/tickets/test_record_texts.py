@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.connections.model import Portal, TicketKind
-from shared.texts import utf16_length
+from shared.texts import utf16_length, without_direction
 from shared.tickets.model import (
     Priority,
     Recommendation,
@@ -23,6 +25,7 @@ from shared.tickets.record_texts import (
     description_overflow,
     description_with_block,
     lost_characters,
+    record_texts,
 )
 
 
@@ -218,3 +221,14 @@ def test_what_is_cut_off_is_lost(text: str, data: st.DataObject) -> None:
 )
 def test_what_a_rule_rewrites_is_lost(sent: str, kept: str, lost: int) -> None:
     assert lost_characters(sent, kept) == lost
+
+
+@pytest.mark.parametrize(
+    "tag", ["[code]", "[/code]", "[CODE]", "[ Code ]", "[ / code ]", "[co\u200ede]", "[code x=1]", "[[code]]"]
+)
+def test_no_text_has_a_tag_of_journal_fields(tag: str) -> None:
+    hostile = f"{tag}<img src=x>{tag}"
+    ticket = replace(content(hostile, recommendation_id=hostile), name=without_direction(hostile))
+    for text in record_texts(ticket).values():
+        assert not re.search(r"\[\s*/?\s*code", text, re.IGNORECASE)
+        assert "<img src=x>" in text
