@@ -35,6 +35,18 @@ SWITCHES: tuple[Switch, ...] = (
         "NOT FOUND §1.8: before its first snapshot a tenant lists no profiles, or all.",
         ("empty", "listed"),
     ),
+    # Dispositions (Microsoft Graph §1.7)
+    Switch(
+        "state_updates.order",
+        "appended",
+        "NOT FOUND §1.7: the newest entry of controlStateUpdates is the last, the first, or the only one.",
+        ("appended", "newest_first", "replaced"),
+    ),
+    Switch("state_updates.are_dated", True, "§1.7: entries of controlStateUpdates have a time."),
+    Switch("state_updates.appear_at_once", True, "§1.6: a disposition can be read at once, or when it takes effect."),
+    Switch("disposition.lag_hours", 24, "§1.6: hours until a disposition changes the points; a week was seen."),
+    Switch("disposition.ignored_gives_points", True, "§1.7: an accepted risk keeps its measured points, or has none."),
+    Switch("disposition.reviewed_stays", True, "§1.7: Reviewed counts in full, or falls back to Default."),
     # Scores
     Switch(
         "scores.averages",

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sandbox.graph.engine.catalogue.catalogue import catalogue
 from sandbox.graph.engine.control import Control, Measure
+from sandbox.graph.engine.disposition import State, StateUpdate, ratio_with
 from sandbox.graph.engine.licences import flags_of, licence, services_of
 from sandbox.graph.engine.population import Population
 from sandbox.graph.engine.signals import newest_measurement
@@ -68,6 +69,7 @@ class Tenant:
         next_day: The first day without a snapshot.
         controls: Its catalogue by id; maxima and texts may differ between tenants.
         compliant: For each control the number of compliant objects: the hidden truth, past and present.
+        state_updates: For each control that people decided about, their decisions, oldest first.
         snapshots: What Secure Score shows, oldest first.
         missing_days: Days on which no snapshot appears.
         revised_day: The day whose snapshot has already changed its content.
@@ -82,6 +84,7 @@ class Tenant:
     next_day: date
     controls: dict[str, Control] = field(default_factory=dict)
     compliant: dict[str, History[int]] = field(default_factory=dict)
+    state_updates: dict[str, list[StateUpdate]] = field(default_factory=dict)
     snapshots: deque[Snapshot] = field(default_factory=lambda: deque(maxlen=DAYS_KEPT))
     missing_days: set[date] = field(default_factory=set)
     revised_day: date = date.min
@@ -108,6 +111,12 @@ class Tenant:
             raise ValueError("a share is between 0 and 1")
         total = self.population.now.total(self.controls[control_id])
         self.compliant[control_id].set(at, round(total * share))
+
+    def decide(self, control_id: str, update: StateUpdate) -> None:
+        """Add a decision about a control. Raises KeyError if there is no such control."""
+        if control_id not in self.controls:
+            raise KeyError(control_id)
+        self.state_updates.setdefault(control_id, []).append(update)
 
     def grow(self, population: Population, at: datetime) -> None:
         """Replace the objects. New ones do not comply; those that leave are the non-compliant ones first."""
@@ -142,6 +151,7 @@ class Tenant:
         """Remove a control without a trace: it is not marked as deprecated first (Microsoft Graph §6)."""
         del self.controls[control_id]
         del self.compliant[control_id]
+        self.state_updates.pop(control_id, None)
 
     def change_control(self, control_id: str, **changes: object) -> Control:
         """Change what the catalogue says of a control, such as `max_score`, `title` or `deprecated`."""
@@ -154,24 +164,30 @@ class Tenant:
     def rename_control(self, control_id: str, *new_ids: str) -> None:
         """Give a control another id, or split it into several, each with the state of the first."""
         control, compliant = self.controls[control_id], self.compliant[control_id]
+        updates = self.state_updates.get(control_id, [])
         if taken := set(new_ids) & self.controls.keys():
             raise ValueError(f"{', '.join(sorted(taken))} exists")
         self.remove_control(control_id)
         for new_id in new_ids:
             self.controls[new_id] = replace(control, id=new_id)
             self.compliant[new_id] = compliant.copy()
+            self.state_updates[new_id] = list(updates)
 
     # What Secure Score shows
 
-    def take_snapshot(self, day: date, at: datetime, *, with_changes: bool) -> Snapshot:
+    def take_snapshot(self, day: date, at: datetime, *, with_changes: bool, ignored_gives_points: bool) -> Snapshot:
         """Return the snapshot of a day as it is at `at`.
 
         Args:
             day: The day in its id.
             at: When it is taken; only older measurements are in it.
             with_changes: Whether a change brings a measurement of its own.
+            ignored_gives_points: Whether an accepted risk keeps its measured points.
         """
-        scores = (self._score(control, at, with_changes=with_changes) for control in self._scored())
+        scores = (
+            self._score(control, at, with_changes=with_changes, ignored_gives_points=ignored_gives_points)
+            for control in self._scored()
+        )
         return Snapshot(
             tenant_id=self.id,
             day=day,
@@ -188,7 +204,9 @@ class Tenant:
             if control.service in services and self.population.now.has_objects_for(control)
         )
 
-    def _score(self, control: Control, at: datetime, *, with_changes: bool) -> ControlScore | None:
+    def _score(
+        self, control: Control, at: datetime, *, with_changes: bool, ignored_gives_points: bool
+    ) -> ControlScore | None:
         compliant = self.compliant[control.id]
         measured_at = newest_measurement(
             control.service,
@@ -206,6 +224,7 @@ class Tenant:
             ratio = float(is_on)
         if control.measure is Measure.GLOBAL_ADMINS:
             count = 3 if is_on else 1
+        ratio = ratio_with(self._state(control.id, at), ratio, ignored_gives_points=ignored_gives_points)
         shows_count = control.measure is not Measure.SETTING
         return ControlScore(
             control_id=control.id,
@@ -222,6 +241,11 @@ class Tenant:
             is_on=None if shows_count else is_on,
             last_synced_at=measured_at,
         )
+
+    def _state(self, control_id: str, at: datetime) -> State:
+        """Return the state that counts at a moment."""
+        updates = self.state_updates.get(control_id, ())
+        return next((update.state for update in reversed(updates) if update.effective_at <= at), State.DEFAULT)
 
 
 _CHANGEABLE = frozenset(

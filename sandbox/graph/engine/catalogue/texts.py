@@ -12,6 +12,10 @@ DEVICE_REMEDIATION = (
 """The one text of all device controls."""
 
 
+_WITHOUT_TEXTS = "sway_block_sharing_with_outside_users"
+"""One profile has no text at all (Microsoft Graph §1.2)."""
+
+
 @dataclass(frozen=True)
 class _Portal:
     """Where an administrator of a service works."""
@@ -96,6 +100,8 @@ _IMPACT_OPENINGS = ("<p>", '<p style="margin-bottom:0px">', " <p>", "\n<p>")
 
 def remediation(control_id: str, title: str, service: str) -> str:
     """Return the steps to do as HTML; all device controls share one text."""
+    if control_id == _WITHOUT_TEXTS:
+        return ""
     if service == "MDATP":
         return DEVICE_REMEDIATION
     noise = _noise(control_id, "remediation")
@@ -126,7 +132,7 @@ def remediation(control_id: str, title: str, service: str) -> str:
 def remediation_impact(control_id: str, service: str) -> str | None:
     """Return what users notice, as HTML, or `None` for some controls."""
     noise = _noise(control_id, "impact")
-    if noise.random() < 0.06:
+    if control_id == _WITHOUT_TEXTS or noise.random() < 0.06:
         return None
     affected = "The effect depends on the device configuration."
     if service != "MDATP":

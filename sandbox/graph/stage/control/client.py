@@ -117,6 +117,20 @@ class ControlClient:
         """Undo a control, so that only a share (0 to 1) of it is in place."""
         self._set_share(tenant_id, control, share)
 
+    def decide(
+        self,
+        tenant_id: str,
+        control: str,
+        state: Literal["Default", "Ignored", "ThirdParty", "Reviewed"],
+        *,
+        assigned_to: str | None = None,
+        comment: str | None = None,
+        updated_by: str | None = None,
+    ) -> None:
+        """Give a control a state, as a person does in the portal; for a device control, except all devices."""
+        people = {"assigned_to": assigned_to, "comment": comment, "updated_by": updated_by}
+        self._ask("POST", f"/tenants/{tenant_id}/decide", {"control": control, "state": state, **people})
+
     def grow(
         self,
         tenant_id: str,

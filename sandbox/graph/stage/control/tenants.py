@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from sandbox.graph.engine.catalogue.catalogue import invented_control
+from sandbox.graph.engine.disposition import State
 from sandbox.graph.engine.population import Population
 from sandbox.graph.engine.tenant import Tenant
 from sandbox.graph.engine.world import World
@@ -31,6 +32,7 @@ class TenantsControl:
             ("GET", one): self._show,
             ("GET", f"{one}/controls"): self._list_controls,
             ("POST", f"{one}/share"): self._set_share,
+            ("POST", f"{one}/decide"): self._decide,
             ("POST", f"{one}/grow"): self._grow,
             ("POST", f"{one}/licences"): self._change_licences,
             ("POST", f"{one}/missing-days"): self._miss_day,
@@ -69,6 +71,11 @@ class TenantsControl:
         tenant.set_share(control_id, share, self._world.clock.now())
         compliant, total = tenant.truth(control_id)
         return {"compliant": compliant, "total": total}
+
+    def _decide(self, request: Request, body: Json) -> object:
+        control_id, state = body.pop("control"), State(body.pop("state"))
+        self._world.decide(request.path_params["tenant_id"], control_id, state, **body)
+        return {}
 
     def _grow(self, request: Request, body: Json) -> object:
         tenant = self._tenant(request)

@@ -120,7 +120,8 @@ def _listed(call: Call) -> list[Control]:
 
 
 def _rendered_profile(call: Call, control: Control) -> Item:
-    return profile(control, call.tenant.id, call.world.switches, call.language)
+    updates = call.world.shown_state_updates(call.tenant, control.id)
+    return profile(control, call.tenant.id, updates, call.world.switches, call.language)
 
 
 def _rendered_score(call: Call, newest_id: str, snapshot: Snapshot) -> Item:

@@ -1,8 +1,9 @@
 """Profiles and scores as JSON, with the unevenness of the service (Microsoft Graph §1.2, §1.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sandbox.graph.engine.control import Control
+from sandbox.graph.engine.disposition import State, StateUpdate
 from sandbox.graph.engine.snapshot import ControlScore, Snapshot
 from sandbox.graph.engine.switches import Switches
 from sandbox.graph.wire.odata.filter import Item
@@ -43,8 +44,27 @@ SCORE_SCALARS = frozenset(
 SCORE_PROPERTIES = SCORE_SCALARS | {"averageComparativeScores", "controlScores", "enabledServices", "vendorInformation"}
 
 
-def profile(control: Control, tenant_id: str, switches: Switches, language: str) -> Item:
-    """Return a `secureScoreControlProfile`; `language` is the first one of the caller."""
+_UNTOUCHED: Mapping[str, object] = {
+    "assignedTo": None,
+    "comment": None,
+    "state": State.DEFAULT,
+    "updatedBy": None,
+    "updatedDateTime": None,
+}
+
+
+def profile(
+    control: Control, tenant_id: str, updates: Sequence[StateUpdate], switches: Switches, language: str
+) -> Item:
+    """Return a `secureScoreControlProfile`.
+
+    Args:
+        control: The control.
+        tenant_id: Its tenant.
+        updates: The decisions about it, in the order of the wire.
+        switches: What the reference leaves open.
+        language: The caller's first language.
+    """
     title = control.title
     if switches.flag("texts.follow_accept_language") and language not in ("", "en"):
         title = f"[{language}] {title}"
@@ -68,9 +88,7 @@ def profile(control: Control, tenant_id: str, switches: Switches, language: str)
         "userImpact": control.user_impact,
         "vendorInformation": VENDOR,
         "complianceInformation": [],
-        "controlStateUpdates": [
-            {"assignedTo": None, "comment": None, "state": "Default", "updatedBy": None, "updatedDateTime": None}
-        ],
+        "controlStateUpdates": [_state_update(update, switches) for update in updates] or [_UNTOUCHED],
     }
     if switches.flag("profiles.extra_properties"):
         item["evaluationRing"] = {"name": "prod", "revision": 7}
@@ -91,6 +109,17 @@ def secure_score(snapshot: Snapshot, switches: Switches, *, is_newest: bool) -> 
         "vendorInformation": VENDOR,
         "averageComparativeScores": _averages(snapshot, switches.text("scores.averages")),
         "controlScores": [_control_score(score, switches, is_newest=is_newest) for score in snapshot.scores],
+    }
+
+
+def _state_update(update: StateUpdate, switches: Switches) -> Item:
+    is_dated = switches.flag("state_updates.are_dated")
+    return {
+        "assignedTo": update.assigned_to,
+        "comment": update.comment,
+        "state": update.state,
+        "updatedBy": update.updated_by,
+        "updatedDateTime": update.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ") if is_dated else None,
     }
 
 
