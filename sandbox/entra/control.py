@@ -1,4 +1,4 @@
-"""The control API of the simulated Entra ID, below ``/sandbox/entra``."""
+"""The control API of the simulated Entra ID, below ``/control/entra``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ type _Act = Callable[[Request, Any], object]
 def control_routes(endpoint: TokenEndpoint) -> list[Route]:
     """Return the routes that change applications, consents and the endpoint itself.
 
-    ``PUT /sandbox/entra/applications/{client_id}`` registers: ``home_tenant_id``, ``secrets`` (each lasts a year),
+    ``PUT /control/entra/applications/{client_id}`` registers: ``home_tenant_id``, ``secrets`` (each lasts a year),
     ``certificates`` (PEM), ``federated_credentials`` (``issuer``, ``subject``, ``audience``).
-    ``POST /sandbox/entra/tenants/{tenant_id}/applications/{client_id}`` consents and changes: ``grant`` and ``remove``
-    roles, ``enabled``. ``DELETE`` takes the consent back. ``PATCH /sandbox/entra/settings``: ``failures`` (``status``,
-    ``retry_after``), ``lifetime_s``, ``unauthorized_status``. ``POST /sandbox/entra/clock``: ``advance_s``.
+    ``POST /control/entra/tenants/{tenant_id}/applications/{client_id}`` consents and changes: ``grant`` and ``remove``
+    roles, ``enabled``. ``DELETE`` takes the consent back.
+    ``POST /control/entra/tenants/{tenant_id}/revocation`` makes a tenant's older tokens worthless where access is
+    evaluated continuously.
+    ``PATCH /control/entra/settings``: ``failures`` (``status``, ``retry_after``), ``lifetime_s``,
+    ``unauthorized_status``. ``POST /control/entra/clock``: ``advance_s``. ``GET /control/entra/requests``.
     """
     directories = endpoint.directories
 
@@ -39,14 +42,18 @@ def control_routes(endpoint: TokenEndpoint) -> list[Route]:
 
     def consent(request: Request, body: Any) -> object:
         there = directories.consent(
-            request.path_params["client_id"], request.path_params["tenant_id"], *body.get("grant", ())
+            request.path_params["tenant_id"], request.path_params["client_id"], *body.get("grant", ())
         )
         there.roles -= set(body.get("remove", ()))
         there.enabled = body.get("enabled", there.enabled)
         return {"object_id": there.object_id, "roles": sorted(there.roles), "enabled": there.enabled}
 
     def withdraw(request: Request, body: Any) -> object:
-        directories.delete_enterprise_application(request.path_params["client_id"], request.path_params["tenant_id"])
+        directories.withdraw(request.path_params["tenant_id"], request.path_params["client_id"])
+        return {}
+
+    def revoke(request: Request, body: Any) -> object:
+        directories.revoked_at[request.path_params["tenant_id"]] = endpoint.clock.now()
         return {}
 
     def settings(request: Request, body: Any) -> object:
@@ -69,14 +76,15 @@ def control_routes(endpoint: TokenEndpoint) -> list[Route]:
     def requests(request: Request, body: Any) -> object:
         return endpoint.requests
 
-    there = "/sandbox/entra/tenants/{tenant_id}/applications/{client_id}"
+    there = "/control/entra/tenants/{tenant_id}/applications/{client_id}"
     return [
-        Route("/sandbox/entra/applications/{client_id}", _answering(register), methods=["PUT"]),
+        Route("/control/entra/applications/{client_id}", _answering(register), methods=["PUT"]),
         Route(there, _answering(consent), methods=["POST"]),
         Route(there, _answering(withdraw), methods=["DELETE"]),
-        Route("/sandbox/entra/settings", _answering(settings), methods=["PATCH"]),
-        Route("/sandbox/entra/clock", _answering(clock), methods=["POST"]),
-        Route("/sandbox/entra/requests", _answering(requests), methods=["GET"]),
+        Route("/control/entra/tenants/{tenant_id}/revocation", _answering(revoke), methods=["POST"]),
+        Route("/control/entra/settings", _answering(settings), methods=["PATCH"]),
+        Route("/control/entra/clock", _answering(clock), methods=["POST"]),
+        Route("/control/entra/requests", _answering(requests), methods=["GET"]),
     ]
 
 

@@ -1,16 +1,16 @@
-"""Tenants, and the applications that they have let in (Microsoft Graph §2.3 to §2.6)."""
+"""Applications, and the tenants that have let them in (Microsoft Graph §2.3 to §2.6)."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 GRAPH_HOSTS: Mapping[str, str] = {
     "global": "https://graph.microsoft.com",
-    "us_gov_l4": "https://graph.microsoft.us",
-    "us_gov_l5": "https://dod-graph.microsoft.us",
+    "us_government_l4": "https://graph.microsoft.us",
+    "us_government_l5": "https://dod-graph.microsoft.us",
     "china": "https://microsoftgraph.chinacloudapi.cn",
 }
 """Where each cloud has its Microsoft Graph (Microsoft Graph §3.4)."""
@@ -29,21 +29,6 @@ class EnterpriseApplication:
     object_id: str
     roles: set[str] = field(default_factory=set)
     enabled: bool = True
-
-
-@dataclass
-class Tenant:
-    """A directory.
-
-    Attributes:
-        tenant_id: Its GUID.
-        cloud: One of :data:`GRAPH_HOSTS`.
-        applications: The applications that it has consented to, by client id.
-    """
-
-    tenant_id: str
-    cloud: str = "global"
-    applications: dict[str, EnterpriseApplication] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +61,45 @@ class Application:
 
 @dataclass
 class Directories:
-    """All tenants and registered applications."""
+    """What tenants have decided about applications, and the registered applications.
 
-    tenants: dict[str, Tenant] = field(default_factory=dict)
+    Attributes:
+        cloud_of: Returns a tenant's cloud, one of :data:`GRAPH_HOSTS`, or ``None`` if there is no such tenant.
+        applications: The registered applications, by client id.
+        consents: The applications that tenants have let in, by tenant and client id.
+        revoked_at: When a tenant last declared its older tokens worthless; only resources that evaluate access
+            continuously learn of it (Microsoft Graph §2.6).
+    """
+
+    cloud_of: Callable[[str], str | None]
     applications: dict[str, Application] = field(default_factory=dict)
+    consents: dict[tuple[str, str], EnterpriseApplication] = field(default_factory=dict)
+    revoked_at: dict[str, datetime] = field(default_factory=dict)
 
-    def add_tenant(self, tenant_id: str, cloud: str = "global") -> Tenant:
-        """Add an empty directory, or return the one that is there."""
-        return self.tenants.setdefault(tenant_id, Tenant(tenant_id, cloud))
+    def clear(self) -> None:
+        """Forget applications, consents and revocations."""
+        self.applications.clear()
+        self.consents.clear()
+        self.revoked_at.clear()
 
     def register(self, client_id: str, home_tenant_id: str) -> Application:
-        """Register an application; its home tenant lets it in without any role."""
-        application = self.applications.setdefault(client_id, Application(client_id, home_tenant_id))
-        self.consent(client_id, home_tenant_id)
-        return application
+        """Register an application; its home tenant lets it in without any role. Raises KeyError: no such tenant."""
+        self.consent(home_tenant_id, client_id)
+        return self.applications.setdefault(client_id, Application(client_id, home_tenant_id))
 
-    def consent(self, client_id: str, tenant_id: str, *roles: str) -> EnterpriseApplication:
-        """Let an application into a tenant and grant it roles, in addition to those it has."""
+    def consent(self, tenant_id: str, client_id: str, *roles: str) -> EnterpriseApplication:
+        """Let an application into a tenant and grant it roles, in addition to those it has.
+
+        Raises:
+            KeyError: There is no such tenant.
+        """
+        if self.cloud_of(tenant_id) is None:
+            raise KeyError(tenant_id)
         object_id = str(uuid.uuid5(uuid.UUID(tenant_id), client_id))
-        there = self.tenants[tenant_id].applications.setdefault(client_id, EnterpriseApplication(object_id))
+        there = self.consents.setdefault((tenant_id, client_id), EnterpriseApplication(object_id))
         there.roles |= set(roles)
         return there
 
-    def delete_enterprise_application(self, client_id: str, tenant_id: str) -> None:
-        """Take back a tenant's consent; tokens that were issued go on until they end."""
-        self.tenants[tenant_id].applications.pop(client_id, None)
+    def withdraw(self, tenant_id: str, client_id: str) -> None:
+        """Delete an application from a tenant; tokens that were issued go on until they end."""
+        self.consents.pop((tenant_id, client_id), None)

@@ -21,11 +21,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.clock import Clock
-from sandbox.entra.directory import GRAPH_HOSTS, Application, Directories, FederatedCredential, Tenant
+from sandbox.entra.directory import GRAPH_HOSTS, Application, Directories, FederatedCredential
 from sandbox.managed_identity.tokens import InvalidTokenError, ManagedIdentity, TokenSigner, is_on_this_machine
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _DEFAULT = "/.default"
+_HOUR = timedelta(seconds=3599)
+"""What Entra ID means by it."""
 _CERTIFICATE_ALGORITHMS = ["PS256", "RS256"]
 
 
@@ -68,7 +70,7 @@ class TokenEndpoint:
         directories: Who may have which.
         signer: Signs them, and checks the assertions of managed identities.
         clock: Entra ID's clock.
-        lifetime: How long a token is valid: an hour, less a second.
+        lifetime: How long a token is valid.
         unauthorized_status: The status of AADSTS700016: sources say 400 or 401.
         failures: The next answers, in order; empty means none.
         requests: Every request so far: ``at``, ``tenant_id``, ``client_id``, ``status``.
@@ -77,10 +79,19 @@ class TokenEndpoint:
     directories: Directories
     signer: TokenSigner
     clock: Clock = field(default_factory=Clock)
-    lifetime: timedelta = timedelta(seconds=3599)
+    lifetime: timedelta = _HOUR
     unauthorized_status: int = 400
     failures: list[Failure] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
+
+    def reset(self) -> None:
+        """Return to the beginning: no application, no failure, real time."""
+        self.directories.clear()
+        self.clock.reset()
+        self.lifetime = _HOUR
+        self.unauthorized_status = 400
+        self.failures.clear()
+        self.requests.clear()
 
     def routes(self) -> list[Route]:
         """Return the endpoint of every tenant."""
@@ -123,15 +134,15 @@ class TokenEndpoint:
         )
 
     def _issue(self, tenant_id: str, form: Mapping[str, str]) -> str:
-        tenant = self.directories.tenants.get(tenant_id)
-        if tenant is None:
+        cloud = self.directories.cloud_of(tenant_id)
+        if cloud is None:
             raise TokenRefusedError(400, "invalid_request", 90002, f"Tenant '{tenant_id}' not found.")
         if form.get("grant_type") != "client_credentials":
             raise TokenRefusedError(
                 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type."
             )
         client_id = form.get("client_id", "")
-        there = tenant.applications.get(client_id)
+        there = self.directories.consents.get((tenant_id, client_id))
         application = self.directories.applications.get(client_id)
         if there is None or application is None:
             raise TokenRefusedError(
@@ -144,23 +155,23 @@ class TokenEndpoint:
             raise TokenRefusedError(
                 self.unauthorized_status, "unauthorized_client", 7000112, f"Application '{client_id}' is disabled."
             )
-        self._authenticate(application, tenant, form)
+        self._authenticate(application, tenant_id, form)
         return self.signer.issue(
             ManagedIdentity(client_id, there.object_id),
-            _resource(tenant, form.get("scope", "")),
+            _resource(tenant_id, cloud, form.get("scope", "")),
             issued_at=self.clock.now(),
             lifetime=self.lifetime,
             roles=there.roles,
             tenant_id=tenant_id,
         )
 
-    def _authenticate(self, application: Application, tenant: Tenant, form: Mapping[str, str]) -> None:
+    def _authenticate(self, application: Application, tenant_id: str, form: Mapping[str, str]) -> None:
         if "client_secret" in form:
             self._check_secret(application, form["client_secret"])
         elif form.get("client_assertion_type") == _ASSERTION_TYPE and "client_assertion" in form:
             assertion = form["client_assertion"]
             if _claims_to_be(assertion, application):
-                self._check_certificate(application, tenant, assertion)
+                self._check_certificate(application, tenant_id, assertion)
             else:
                 self._check_federation(application, assertion)
         else:
@@ -174,7 +185,7 @@ class TokenEndpoint:
                 return
         raise _invalid_client(7000215, "Invalid client secret provided.")
 
-    def _check_certificate(self, application: Application, tenant: Tenant, assertion: str) -> None:
+    def _check_certificate(self, application: Application, tenant_id: str, assertion: str) -> None:
         for pem in application.certificates:
             certificate = x509.load_pem_x509_certificate(pem.encode())
             key = certificate.public_key()
@@ -200,7 +211,7 @@ class TokenEndpoint:
                 raise _invalid_client(700027, "The certificate used to sign the client assertion is expired.")
             if now.timestamp() >= claims["exp"]:
                 raise _invalid_client(700024, "Client assertion is not within its valid time range.")
-            if not str(claims.get("aud")).endswith(f"/{tenant.tenant_id}/oauth2/v2.0/token"):
+            if not str(claims.get("aud")).endswith(f"/{tenant_id}/oauth2/v2.0/token"):
                 raise _invalid_client(700023, "Client assertion audience claim does not match.")
             return
         raise _invalid_client(700027, "The certificate with identifier used to sign the client assertion is unknown.")
@@ -255,7 +266,7 @@ def _claims_to_be(assertion: str, application: Application) -> bool:
     return bool(claims.get("iss") == claims.get("sub") == application.client_id)
 
 
-def _resource(tenant: Tenant, scope: str) -> str:
+def _resource(tenant_id: str, cloud: str, scope: str) -> str:
     if not scope.endswith(_DEFAULT):
         raise TokenRefusedError(
             400,
@@ -264,11 +275,11 @@ def _resource(tenant: Tenant, scope: str) -> str:
             f"The scope {scope} is not valid: it has to end in /.default.",
         )
     resource = scope.removesuffix(_DEFAULT)
-    if resource.rstrip("/") != GRAPH_HOSTS[tenant.cloud] and not is_on_this_machine(resource):
+    if resource.rstrip("/") != GRAPH_HOSTS[cloud] and not is_on_this_machine(resource):
         raise TokenRefusedError(
             400,
             "invalid_resource",
             500011,
-            f"The resource principal named {resource} was not found in the tenant named {tenant.tenant_id}.",
+            f"The resource principal named {resource} was not found in the tenant named {tenant_id}.",
         )
     return resource

@@ -35,12 +35,10 @@ LONG = timedelta(days=365)
 @pytest.fixture
 def endpoint(certificates: Certificates) -> TokenEndpoint:
     """An application of the home tenant, which a customer has let in with the role to read."""
-    directories = Directories()
-    directories.add_tenant(TENANT_ID)
-    directories.add_tenant(CUSTOMER)
+    directories = Directories({TENANT_ID: "global", CUSTOMER: "global"}.get)
     application = directories.register(APP, TENANT_ID)
     application.secrets[SECRET] = datetime.now(UTC) + LONG
-    directories.consent(APP, CUSTOMER, READ)
+    directories.consent(CUSTOMER, APP, READ)
     return TokenEndpoint(directories, TokenSigner(certificates.token_key))
 
 
@@ -108,7 +106,7 @@ async def test_the_real_credentials_get_tokens_for_every_tenant(
     certificate = trustme.CA().issue_cert("connector.example", key_type=trustme.KeyType.RSA)
     pem = certificate.private_key_pem.bytes() + certificate.cert_chain_pems[0].bytes()
     body = trust(endpoint) | {"certificates": [certificate.cert_chain_pems[0].bytes().decode()]}
-    assert (await wire.put(f"/sandbox/entra/applications/{APP}", json=body)).is_success
+    assert (await wire.put(f"/control/entra/applications/{APP}", json=body)).is_success
     credentials: list[AsyncTokenCredential] = [
         ClientSecretCredential(TENANT_ID, APP, SECRET, authority=authority, additionally_allowed_tenants=["*"]),
         CertificateCredential(
@@ -176,7 +174,7 @@ async def test_wrong_requests(
 async def test_the_federated_credential_has_to_match_exactly(
     wire: httpx.AsyncClient, endpoint: TokenEndpoint, changed: dict[str, str], code: int | None
 ) -> None:
-    await wire.put(f"/sandbox/entra/applications/{APP}", json=trust(endpoint, **changed))
+    await wire.put(f"/control/entra/applications/{APP}", json=trust(endpoint, **changed))
     answer = await ask(wire, CUSTOMER, with_assertion(assertion(endpoint)))
     assert answer.json().get("error_codes") == (code and [code])
 
@@ -184,7 +182,7 @@ async def test_the_federated_credential_has_to_match_exactly(
 async def test_other_assertions_are_refused(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> None:
     certificate = trustme.CA().issue_cert("connector.example", key_type=trustme.KeyType.RSA)
     body = trust(endpoint) | {"certificates": [certificate.cert_chain_pems[0].bytes().decode()]}
-    await wire.put(f"/sandbox/entra/applications/{APP}", json=body)
+    await wire.put(f"/control/entra/applications/{APP}", json=body)
     for text, code in (
         (assertion(endpoint, audience="https://graph.microsoft.com"), 700213),
         (assertion(endpoint, tenant_id=CUSTOMER), 700236),
@@ -196,31 +194,31 @@ async def test_other_assertions_are_refused(wire: httpx.AsyncClient, endpoint: T
 
 
 async def test_what_a_tenant_does_shows_in_the_next_token(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> None:
-    there = f"/sandbox/entra/tenants/{CUSTOMER}/applications/{APP}"
+    there = f"/control/entra/tenants/{CUSTOMER}/applications/{APP}"
     await wire.post(there, json={"remove": [READ]})
     token = (await ask(wire, CUSTOMER, form())).json()["access_token"]
     assert "roles" not in endpoint.signer.claims(token)
     await wire.post(there, json={"grant": [READ], "enabled": False})
     assert (await ask(wire, CUSTOMER, form())).json()["error_codes"] == [7000112]
     await wire.delete(there)
-    await wire.patch("/sandbox/entra/settings", json={"unauthorized_status": 401})
+    await wire.patch("/control/entra/settings", json={"unauthorized_status": 401})
     gone = await ask(wire, CUSTOMER, form())
     assert (gone.status_code, gone.json()["error_codes"]) == (401, [700016])
 
 
 async def test_secrets_end(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> None:
-    await wire.post("/sandbox/entra/clock", json={"advance_s": LONG.total_seconds() + 1})
+    await wire.post("/control/entra/clock", json={"advance_s": LONG.total_seconds() + 1})
     assert (await ask(wire, CUSTOMER, form())).json()["error_codes"] == [7000222]
 
 
 async def test_throttling_on_demand(wire: httpx.AsyncClient) -> None:
     failures = [{"status": 429, "retry_after": "7"}, {"status": 503}]
-    await wire.patch("/sandbox/entra/settings", json={"failures": failures})
+    await wire.patch("/control/entra/settings", json={"failures": failures})
     answers = [await ask(wire, CUSTOMER, form()) for _ in range(3)]
     assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [
         *((429, "7"), (503, None), (200, None)),
     ]
-    log = (await wire.get("/sandbox/entra/requests")).json()
+    log = (await wire.get("/control/entra/requests")).json()
     assert [(entry["tenant_id"], entry["client_id"], entry["status"]) for entry in log] == [
         *((CUSTOMER, APP, status) for status in (429, 503, 200)),
     ]
