@@ -8,10 +8,9 @@ import sys
 import uvicorn
 
 from sandbox.certificates import ensure_certificates
-from sandbox.graph.app import create_app
 from sandbox.graph.engine.world import World
+from sandbox.graph.hosts import create_hosts, token_endpoint_for
 from sandbox.graph.stage.seed.tenants import plant
-from sandbox.graph.wire.bearer import BearerTokens
 from sandbox.managed_identity.tokens import TokenSigner
 
 
@@ -37,7 +36,7 @@ def main() -> None:
     fill(world)
     print(f"Graph at https://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        create_app(world, BearerTokens(world, TokenSigner(certificates.token_key)), fill),
+        create_hosts(world, token_endpoint_for(world, TokenSigner(certificates.token_key)), fill),
         ssl_certfile=certificates.chain,
         ssl_keyfile=certificates.key,
         log_level="warning",

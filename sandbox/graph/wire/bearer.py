@@ -1,42 +1,76 @@
-"""Checks the bearer tokens that the sandbox's identity endpoints sign (Microsoft Graph §2.6, §S, 18)."""
+"""Checks bearer tokens as Graph does (Microsoft Graph §2.6, §S, 18)."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
+import jwt
 from starlette.requests import Request
 
-from sandbox.graph.engine.world import World
-from sandbox.graph.wire.caller import GRAPH_HOSTS, Caller
-from sandbox.graph.wire.errors import invalid_token
-from sandbox.managed_identity.tokens import InvalidTokenError, TokenSigner
+from sandbox.entra.directory import GRAPH_HOSTS
+from sandbox.entra.token_endpoint import TokenEndpoint
+from sandbox.graph.wire.caller import Caller
+from sandbox.graph.wire.errors import GraphError, invalid_token
+from sandbox.managed_identity.tokens import InvalidTokenError
 
 
-@dataclass(frozen=True)
 class BearerTokens:
-    """An :data:`sandbox.graph.wire.caller.Authorize` for tokens with `aud`, `tid`, `roles` and `exp`.
+    """An :data:`sandbox.graph.wire.caller.Authorize` for the tokens of the sandbox's identity endpoints.
 
-    A token is good for its tenant alone. Its audience is that tenant's cloud, or the address of the simulator itself.
-    It expires by the real clock, as the identity endpoints issue it: the days of the world pass faster.
+    A token is good for its own tenant alone, and for this host alone: by the address that the caller used, or by the
+    name of Graph in the tenant's cloud. Its time is compared with Entra ID's clock, not with the world's: days of
+    Secure Score can pass while a client keeps the token that it got a minute ago.
     """
 
-    world: World
-    signer: TokenSigner
+    def __init__(self, issuer: TokenEndpoint) -> None:
+        self._issuer = issuer
 
     def __call__(self, request: Request) -> Caller:
         """Return the caller of a request. Raises GraphError (401)."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise invalid_token("Access token is empty.")
-        try:
-            claims = self.signer.claims(token.strip())
-        except InvalidTokenError as error:
-            raise invalid_token("CompactToken parsing failed with error code: 80049217") from error
-        if claims["exp"] <= datetime.now(UTC).timestamp():
+        claims = self._verified(token.strip())
+        now = self._issuer.clock.now().timestamp()
+        if claims["exp"] <= now:
             raise invalid_token("Lifetime validation failed, the token is expired.")
+        if claims["nbf"] > now:
+            raise invalid_token("Lifetime validation failed, the token is not valid yet.")
         tenant_id = str(claims["tid"])
-        if tenant_id not in self.world:
+        cloud = self._issuer.directories.cloud_of(tenant_id)
+        if cloud is None:
             raise invalid_token("Access token validation failure. Invalid tenant.")
-        own = {GRAPH_HOSTS[self.world.tenant(tenant_id).cloud], f"{request.url.scheme}://{request.url.netloc}"}
-        if str(claims["aud"]).rstrip("/") not in own:
+        if str(claims["aud"]).rstrip("/") not in {_origin(request), GRAPH_HOSTS[cloud]}:
             raise invalid_token("Access token validation failure. Invalid audience.")
+        revoked_at = self._issuer.directories.revoked_at.get(tenant_id)
+        if revoked_at is not None and claims["iat"] < int(revoked_at.timestamp()):
+            raise _claims_challenge(revoked_at)
         return Caller(tenant_id, frozenset(claims.get("roles", ())))
+
+    def _verified(self, token: str) -> Mapping[str, Any]:
+        try:
+            jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError as error:
+            raise invalid_token("CompactToken parsing failed with error code: 80049217") from error
+        try:
+            return self._issuer.signer.claims(token)
+        except InvalidTokenError as error:
+            raise invalid_token("Access token validation failure. Invalid signature.") from error
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _claims_challenge(revoked_at: datetime) -> GraphError:
+    """Demand a token that was issued after a moment: continuous access evaluation."""
+    wanted = {"access_token": {"nbf": {"essential": True, "value": str(int(revoked_at.timestamp()))}}}
+    claims = base64.b64encode(json.dumps(wanted).encode()).decode()
+    error = invalid_token("Continuous access evaluation resulted in challenge with result: InteractionRequired.")
+    challenge = (
+        'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+        f'error="insufficient_claims", claims="{claims}"'
+    )
+    return GraphError(error.status, error.code, error.message, {"WWW-Authenticate": challenge})

@@ -4,22 +4,13 @@
 raises a 401. Roles are compared by the API itself.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from sandbox.graph.engine.switches import Switches
-from sandbox.graph.engine.tenant import Cloud
 from sandbox.graph.wire.errors import missing_role
-
-GRAPH_HOSTS: Mapping[Cloud, str] = {
-    "global": "https://graph.microsoft.com",
-    "us_government_l4": "https://graph.microsoft.us",
-    "us_government_l5": "https://dod-graph.microsoft.us",
-    "china": "https://microsoftgraph.chinacloudapi.cn",
-}
-"""The audience of each cloud's tokens (Microsoft Graph §3.4)."""
 
 READ_ROLES = ("SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All")
 """Either one lets an application read Secure Score (Microsoft Graph §1.1)."""

@@ -13,12 +13,11 @@ from starlette.applications import Starlette
 
 from sandbox.certificates import ensure_certificates
 from sandbox.clock import Clock
-from sandbox.graph.app import create_app
 from sandbox.graph.engine.population import Population
 from sandbox.graph.engine.world import World
+from sandbox.graph.hosts import create_hosts, token_endpoint_for
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import PLANS, Plan, plant
-from sandbox.graph.wire.bearer import BearerTokens
 from sandbox.in_process import InProcessTransport
 from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
 
@@ -47,7 +46,7 @@ SMALL = (
 )
 """Two tenants with few days."""
 SIGNER = TokenSigner(ensure_certificates().token_key)
-_APPLICATION = ManagedIdentity.of("6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d")
+APPLICATION = ManagedIdentity.of("6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d")
 
 
 def token(
@@ -59,7 +58,7 @@ def token(
 ) -> str:
     """Return an access token as the sandbox's identity endpoints sign it."""
     now = datetime.now(UTC)
-    return SIGNER.issue(_APPLICATION, audience, issued_at=now, lifetime=lifetime, roles=roles, tenant_id=tenant_id)
+    return SIGNER.issue(APPLICATION, audience, issued_at=now, lifetime=lifetime, roles=roles, tenant_id=tenant_id)
 
 
 def bearer(value: str) -> dict[str, str]:
@@ -109,7 +108,7 @@ def simulated(plans: Iterable[Plan] = PLANS, *, at: datetime = START) -> Iterato
         plant(filled, chosen)
 
     fill(world)
-    app = create_app(world, BearerTokens(world, SIGNER), fill)
+    app = create_hosts(world, token_endpoint_for(world, SIGNER), fill)
     transport = InProcessTransport(app)
     with (
         httpx.Client(base_url="https://graph.test", transport=transport) as client,

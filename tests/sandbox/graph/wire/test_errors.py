@@ -25,7 +25,7 @@ from tests.sandbox.graph.simulated import (
         ({"Authorization": "Bearer "}, "Access token is empty."),
         (bearer(token(audience="https://graph.example.com")), "Access token validation failure. Invalid audience."),
         (bearer("not-a-token"), "CompactToken parsing failed with error code: 80049217"),
-        (bearer(token()[:-4] + "AAAA"), "CompactToken parsing failed with error code: 80049217"),
+        (bearer(token()[:-4] + "AAAA"), "Access token validation failure. Invalid signature."),
         (
             bearer(token(audience="https://graph.microsoft.us")),
             "Access token validation failure. Invalid audience.",
