@@ -11,6 +11,8 @@ from shared.triggers import (
     provisioning_pages,
     service_api,
     site_pages,
+    tenant_pages,
+    tenants_api,
     ticket_list_pages,
     ticket_pages,
     tickets_api,
@@ -28,6 +30,8 @@ for module in (
     ticket_pages,
     provisioning_pages,
     configuration_pages,
+    tenants_api,
+    tenant_pages,
     site_pages,
     maintain_timer,
 ):

@@ -43,6 +43,9 @@ param allowedServiceNowHosts string[] = []
 @description('Microsoft\'s cloud for governments or the global one, GCC included. China has no Secure Score.')
 param microsoft365Cloud 'global' | 'usGovernment' | 'usGovernmentDoD' = 'global'
 
+@description('Whether this deployment lets the app read the Secure Score of its own tenant. Needs the Graph permission AppRoleAssignment.ReadWrite.All.')
+param grantSecureScoreReading bool = false
+
 @description('When the timer runs: seconds, minutes, hours, day, month, day of the week.')
 param maintainSchedule string = '0 * * * * *'
 
@@ -225,6 +228,10 @@ module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
     identityPrincipalId: identity.outputs.principalId
     administratorObjectIds: administratorObjectIds
   }
+}
+
+module graphPermission 'modules/graph-permission.bicep' = if (grantSecureScoreReading) {
+  params: { identityPrincipalId: identity.outputs.principalId }
 }
 
 // Microsoft Graph §3.4

@@ -30,12 +30,18 @@ from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
+from shared.graph.lists import GraphLists
+from shared.graph.managed_identity import HomeTenantTokens
+from shared.graph.source import SecureScoreSource
+from shared.graph.transport import GraphTransport
 from shared.log import log_event
 from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
+from shared.maintenance.tenants import TenantWork
 from shared.outbound.transport import Transport
 from shared.recommendations.ports import ClaimStore, RecommendationStore
+from shared.recommendations.read import TenantReading
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -55,6 +61,7 @@ from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
+from shared.tenants.configure import TenantConfiguration
 from shared.tenants.ports import TenantStore
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -89,6 +96,8 @@ class Application:
     servicenow: ServiceNowClient
     tickets: TicketStore
     tenants: TenantStore
+    tenant_configuration: TenantConfiguration
+    tenant_reading: TenantReading
     recommendations: RecommendationStore
     claims: ClaimStore
     states: StateModel
@@ -163,6 +172,12 @@ class Application:
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
+        tenants = AzureTenantStore(tables.tenants, rows)
+        recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, rows)
+        graph_tokens = HomeTenantTokens(credential, settings.graph_url)
+        lists = GraphLists(GraphTransport(outbound, clock=clock), graph_tokens, settings.graph_url)
+        source = SecureScoreSource(lists, graph_tokens)
+        reading = TenantReading(tenants, recommendations, source, clock)
         creation = TicketCreation(connections, tickets, reservations, search, turns, delivery, clock)
         return cls(
             settings=settings,
@@ -201,8 +216,10 @@ class Application:
             server=server,
             servicenow=servicenow,
             tickets=tickets,
-            tenants=AzureTenantStore(tables.tenants, rows),
-            recommendations=AzureRecommendationStore(tables.recommendations, tables.transactions, rows),
+            tenants=tenants,
+            tenant_configuration=TenantConfiguration(tenants, connections, recommendations, clock),
+            tenant_reading=reading,
+            recommendations=recommendations,
             claims=AzureClaimStore(tables.recommendations, rows),
             states=servicenow.states,
             creating_roles=CREATING_ROLES,
@@ -229,6 +246,7 @@ class Application:
                     reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
                     clock=clock,
                 ),
+                tenants=TenantWork(tenants, reading, clock),
                 authorizations=authorizations,
                 reservations=reservations,
                 clock=clock,

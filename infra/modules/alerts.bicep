@@ -27,7 +27,7 @@ var rules rule[] = [
     threshold: consentWarningDays
     every: 'PT1H'
     over: 'PT6H'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'authorization-required'
@@ -40,7 +40,7 @@ var rules rule[] = [
     threshold: 0
     every: 'PT5M'
     over: 'PT15M'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'connection-unavailable'
@@ -53,7 +53,7 @@ var rules rule[] = [
     threshold: 1
     every: 'PT5M'
     over: 'PT30M'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'deliveries-failing'
@@ -66,7 +66,7 @@ var rules rule[] = [
     threshold: 0
     every: 'PT5M'
     over: 'PT15M'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'deliveries-waiting'
@@ -79,7 +79,7 @@ var rules rule[] = [
     threshold: pendingWarningAgeS
     every: 'PT5M'
     over: 'PT30M'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'sync-lag'
@@ -92,7 +92,7 @@ var rules rule[] = [
     threshold: syncLagWarningS
     every: 'PT15M'
     over: 'PT30M'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'maintenance-stopped'
@@ -105,7 +105,7 @@ var rules rule[] = [
     threshold: 1
     every: 'PT5M'
     over: 'PT15M'
-    perConnection: false
+    dimension: ''
   }
   {
     name: 'connection-not-served'
@@ -118,7 +118,20 @@ var rules rule[] = [
     threshold: 0
     every: 'PT5M'
     over: 'PT15M'
-    perConnection: true
+    dimension: 'connection_id'
+  }
+  {
+    name: 'tenant-not-read'
+    description: 'A Microsoft 365 tenant has not been read for two days; its recommendations are that old.'
+    query: loadTextContent('../queries/alerts/tenant-not-read.kql')
+    severity: 2
+    measure: 'unread_s'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 172800
+    every: 'PT1H'
+    over: 'PT6H'
+    dimension: 'tenant_id'
   }
   {
     name: 'server-errors'
@@ -131,7 +144,7 @@ var rules rule[] = [
     threshold: 0
     every: 'PT5M'
     over: 'PT15M'
-    perConnection: false
+    dimension: ''
   }
   {
     name: 'throttled'
@@ -144,7 +157,7 @@ var rules rule[] = [
     threshold: 10
     every: 'PT15M'
     over: 'PT1H'
-    perConnection: true
+    dimension: 'connection_id'
   }
   {
     name: 'token-requests-failing'
@@ -157,7 +170,7 @@ var rules rule[] = [
     threshold: 2
     every: 'PT5M'
     over: 'PT30M'
-    perConnection: true
+    dimension: 'connection_id'
   }
 ]
 
@@ -174,8 +187,8 @@ type rule = {
   threshold: int
   every: string
   over: string
-  @description('Whether each connection_id in the result raises its own alert.')
-  perConnection: bool
+  @description('Column of the result of which each value raises its own alert; empty for one alert.')
+  dimension: '' | 'connection_id' | 'tenant_id'
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = { name: applicationInsightsName }
@@ -220,7 +233,7 @@ resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
             timeAggregation: rule.aggregation
             operator: rule.operator
             threshold: rule.threshold
-            dimensions: rule.perConnection ? [{ name: 'connection_id', operator: 'Include', values: ['*'] }] : []
+            dimensions: empty(rule.dimension) ? [] : [{ name: rule.dimension, operator: 'Include', values: ['*'] }]
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
           }
         ]

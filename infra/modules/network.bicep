@@ -34,7 +34,7 @@ resource natGateway 'Microsoft.Network/natGateways@2026-03-01' = {
   }
 }
 
-// ServiceNow, Microsoft Entra ID and Azure are all reached over HTTPS; Azure's own DNS is not subject to these rules.
+// ServiceNow, Microsoft Entra ID, Microsoft Graph and Azure are all reached over HTTPS; Azure's own DNS is not subject to these rules.
 resource applicationRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: 'nsg-${name}-application'
   location: location
@@ -58,7 +58,7 @@ resource applicationRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' =
       {
         name: 'allow-https'
         properties: {
-          description: 'ServiceNow, Microsoft Entra ID, storage, Key Vault and Azure Monitor.'
+          description: 'ServiceNow, Microsoft Entra ID, Microsoft Graph, storage, Key Vault and Azure Monitor.'
           direction: 'Outbound'
           priority: 100
           access: 'Allow'

@@ -1,9 +1,9 @@
-"""What an instance offers to choose from: assignment groups, categories and states, if it lets us read them."""
+"""What an instance offers to choose from, such as groups, categories and companies, if it lets us read them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -44,10 +44,17 @@ class InstanceOptions:
 
 
 class InstanceCatalogue(Protocol):
-    """The instance's groups and choice lists (ServiceNow §5.3, §6). Both methods raise what every read raises."""
+    """The instance's groups, companies and choice lists (ServiceNow §5.3, §6).
+
+    Every method raises what every read raises.
+    """
 
     async def assignment_groups(self, connection: Connection) -> Sequence[Choice] | None:
         """Return the active groups by name; None if they are not readable or too many."""
+        ...
+
+    async def companies(self, connection: Connection) -> Sequence[Choice] | None:
+        """Return the companies by name; None if they are not readable or too many."""
         ...
 
     async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
@@ -64,16 +71,25 @@ class ConnectionOptions:
 
     async def read(self, connection: Connection) -> InstanceOptions:
         """Return what can be found out within a few seconds; a failure only means fewer options."""
+        return await self._within_seconds(connection, self._read) or InstanceOptions()
+
+    async def companies(self, connection: Connection) -> Sequence[Choice] | None:
+        """Return the instance's companies; None if they cannot be found out within a few seconds."""
+        return await self._within_seconds(connection, self.catalogue.companies)
+
+    async def _within_seconds[Found](
+        self, connection: Connection, read: Callable[[Connection], Awaitable[Found]]
+    ) -> Found | None:
         if not connection.ever_consented or connection.is_removed:
-            return InstanceOptions()
+            return None
         try:
             with log_context(connection_id=connection.connection_id):
                 async with asyncio.timeout(READ_S):
                     # Get the token first: otherwise all the concurrent calls would ask for it.
                     await self.tokens.access_token(connection)
-                    return await self._read(connection)
+                    return await read(connection)
         except (ConnectorError, TimeoutError):
-            return InstanceOptions()
+            return None
 
     async def _read(self, connection: Connection) -> InstanceOptions:
         groups, *lists = await asyncio.gather(

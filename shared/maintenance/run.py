@@ -1,4 +1,4 @@
-"""What the timer does each minute: all work that is due, on every connection, within a bounded time.
+"""What the timer does each minute: all work that is due, on every connection and tenant, within a bounded time.
 
 It is safe to run twice at once: a connection has one turn at a time, tokens are refreshed under a lease, deliveries
 have their own lease, and counts are folded under an etag.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
@@ -17,6 +17,7 @@ from shared.connections.ports import AuthorizationStore
 from shared.log import log_event
 from shared.maintenance.plan import Planner
 from shared.maintenance.serve import ConnectionWork
+from shared.maintenance.tenants import TenantWork
 from shared.service import service
 from shared.settings import Settings
 from shared.tickets.ports import IdempotencyStore
@@ -39,17 +40,29 @@ class Maintenance:
     settings: Settings
     planner: Planner
     work: ConnectionWork
+    tenants: TenantWork
     authorizations: AuthorizationStore
     reservations: IdempotencyStore
     clock: Clock
 
     async def run(self) -> None:
-        """Do what is due on every connection, and tidy up. Raises StorageUnavailable if nothing could be done.
+        """Do what is due on every connection and tenant, and tidy up. Raises StorageUnavailable if that fails.
 
-        The connection that was served longest ago comes first, and nothing begins after the deadline.
+        Nothing begins after the deadline.
         """
         started_at = self.clock()
         deadline = started_at + timedelta(seconds=RUN_S)
+        served, _ = await asyncio.gather(
+            self._serve_connections(deadline), self.tenants.read_due(deadline), return_exceptions=True
+        )
+        if served is not None:
+            raise served
+        await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
+        if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
+            await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
+
+    async def _serve_connections(self, deadline: datetime) -> None:
+        """Serve every connection that is due, the one that was served longest ago first. Raises StorageUnavailable."""
         turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
 
         async def serve(entry: DirectoryEntry) -> None:
@@ -60,9 +73,6 @@ class Maintenance:
                     await self.work.serve(entry, deadline)
 
         await asyncio.gather(*(serve(entry) for entry in await self.planner.due_entries()))
-        await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
-        if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
-            await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
 
     def _report_not_served(self, entry: DirectoryEntry) -> None:
         """Log a connection that has waited long for its turn; the next run serves it before the others."""

@@ -1,4 +1,4 @@
-"""Groups and choice lists of an instance (ServiceNow §5.3, §6)."""
+"""Groups, companies and choice lists of an instance (ServiceNow §5.3, §6)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ class ServiceNowCatalogue:
             for row in rows
             if row.sys_id and row.value("name") and row.value("active") != "false"
         ]
+
+    async def companies(self, connection: Connection) -> Sequence[Choice] | None:
+        """See the port."""
+        rows = await self._rows(connection, "core_company", ordered("", "name"), ("sys_id", "name"))
+        if rows is None:
+            return None
+        return [Choice(row.sys_id, row.line("name")) for row in rows if row.sys_id and row.value("name")]
 
     async def choices(self, connection: Connection, kind: TicketKind, element: str) -> Sequence[Choice] | None:
         """See the port. A table without its own choices shows those of the parent table."""

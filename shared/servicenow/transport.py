@@ -42,6 +42,7 @@ type Subject = (
         "task",
         "sys_user",
         "sys_user_group",
+        "core_company",
         "sys_user_has_role",
         "sys_choice",
         "sys_properties",

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
+from shared.clock import believed
 from shared.errors import Failure
+
+HOLD: Final = timedelta(minutes=3)
+"""How long somebody holds a tenant at most. A reading is shorter, even between hosts whose clocks differ, so nobody
+renews it; after a host has died, the next reading waits this long."""
+LATEST_DUE: Final = timedelta(hours=6)
+"""No reading is planned further ahead than this."""
 
 
 class TenantStatus(StrEnum):
@@ -74,3 +82,19 @@ class Tenant:
     held_until_at: datetime | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether somebody is reading it. A hold that lasts too long, because of a wrong clock, counts as over."""
+        until_at = believed(self.held_until_at, now, ahead=HOLD)
+        return self.holder is not None and until_at is not None and until_at > now
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a reading is due. A time further ahead than we ever store counts as past."""
+        if self.due_at is None:
+            return False
+        due_at = believed(self.due_at, now, ahead=LATEST_DUE)
+        return due_at is None or due_at <= now
+
+    def unread_since_at(self, now: datetime) -> datetime | None:
+        """Return since when it has not been read: the last reading, or when it was added; None if nobody knows."""
+        return believed(self.read_at or self.added_at, now)

@@ -32,3 +32,11 @@ class TenantStore(Protocol):
     async def delete_tenant(self, tenant_id: str) -> None:
         """Delete the tenant's row; succeeds if there is none."""
         ...
+
+
+class TenantContent(Protocol):
+    """What is stored about tenants elsewhere; implemented by the store of recommendations."""
+
+    async def delete_all(self, tenant_id: str) -> None:
+        """Delete everything about a tenant except which tickets were made for it. Raises StorageUnavailable."""
+        ...

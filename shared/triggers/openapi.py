@@ -28,6 +28,7 @@ ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
+    "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
     "Service": ("The service itself.", ("api/health", "api/status", "api/openapi.json")),
 }

@@ -9,9 +9,11 @@ from typing import Final
 
 from shared.connections.lookup import CONNECTION_ID
 from shared.errors import FixRequest
+from shared.tenants.lookup import TENANT_ID
 
 PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
+    "tenant_id": {"type": "string", "pattern": f"^{TENANT_ID.pattern}$"},
     "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
 """JSON schema of each parameter of a path."""

@@ -17,6 +17,7 @@ from typing import Final
 
 from shared.errors import FixRequest, NotSignedIn
 from shared.settings import Settings
+from shared.tenants.lookup import TENANT_ID
 from shared.tickets.addresses import real_address
 from shared.tickets.model import Requester
 
@@ -24,6 +25,7 @@ HEADER: Final = "X-MS-CLIENT-PRINCIPAL"
 MAX_HEADER_LENGTH: Final = 32_000
 
 _OBJECT_ID: Final = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
+_TENANT_ID: Final = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid")
 _NAME: Final = ("name", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name")
 _ACCOUNT_NAME: Final = ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "upn", "preferred_username")
 """The account's own name in its directory; it has the form of an e-mail address for nearly everybody."""
@@ -65,6 +67,7 @@ class Principal:
             name it; the object id if the token has neither.
         email: The caller's address if Entra ID vouches for it; None otherwise.
         is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
+        tenant_id: The tenant that issued the token; None if it is not a GUID.
     """
 
     object_id: str
@@ -72,6 +75,7 @@ class Principal:
     email: str | None
     roles: frozenset[Role]
     is_application: bool
+    tenant_id: str | None = None
 
     def has_any(self, roles: frozenset[Role]) -> bool:
         """Whether the caller has one of these roles."""
@@ -108,6 +112,7 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         email=email,
         roles=frozenset(roles),
         is_application=is_application,
+        tenant_id=_tenant_id(claims),
     )
 
 
@@ -121,6 +126,11 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
         raise NotSignedIn()
     if not caller.has_any(roles):
         raise FixRequest("role_missing", status=403, roles=sorted(roles))
+
+
+def _tenant_id(claims: list[tuple[str, str]]) -> str | None:
+    text = _first(claims, _TENANT_ID)
+    return text.lower() if text is not None and TENANT_ID.fullmatch(text) else None
 
 
 def _application_name(claims: list[tuple[str, str]]) -> str | None:

@@ -28,19 +28,20 @@ MODULES: Final = REPOSITORY / ".sandbox" / "node_modules"
 FREQUENCIES: Final = {"PT5M": 5, "PT15M": 15, "PT30M": 30, "PT1H": 60, "PT6H": 360, "P1D": 1440}
 """Minutes of each duration in use; Azure accepts only a few for a query rule."""
 
-# Name: severity, column, aggregation, operator, threshold, frequency, window, one alert for each connection.
+# Name: severity, column, aggregation, operator, threshold, frequency, window, one alert for each of these.
 RULES: Final = {
-    "consent-ending": (2, "days_left", "Minimum", "LessThan", 14, "PT1H", "PT6H", True),
-    "authorization-required": (1, "runs", "Total", "GreaterThan", 0, "PT5M", "PT15M", True),
-    "connection-unavailable": (2, "answering", "Total", "LessThan", 1, "PT5M", "PT30M", True),
-    "deliveries-failing": (2, "failures", "Total", "GreaterThan", 0, "PT5M", "PT15M", True),
-    "deliveries-waiting": (2, "age_s", "Maximum", "GreaterThan", 1800, "PT5M", "PT30M", True),
-    "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 900, "PT15M", "PT30M", True),
-    "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", False),
-    "connection-not-served": (2, "waited_s", "Maximum", "GreaterThan", 0, "PT5M", "PT15M", True),
-    "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", False),
-    "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", True),
-    "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", True),
+    "consent-ending": (2, "days_left", "Minimum", "LessThan", 14, "PT1H", "PT6H", "connection_id"),
+    "authorization-required": (1, "runs", "Total", "GreaterThan", 0, "PT5M", "PT15M", "connection_id"),
+    "connection-unavailable": (2, "answering", "Total", "LessThan", 1, "PT5M", "PT30M", "connection_id"),
+    "deliveries-failing": (2, "failures", "Total", "GreaterThan", 0, "PT5M", "PT15M", "connection_id"),
+    "deliveries-waiting": (2, "age_s", "Maximum", "GreaterThan", 1800, "PT5M", "PT30M", "connection_id"),
+    "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 900, "PT15M", "PT30M", "connection_id"),
+    "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", ""),
+    "connection-not-served": (2, "waited_s", "Maximum", "GreaterThan", 0, "PT5M", "PT15M", "connection_id"),
+    "tenant-not-read": (2, "unread_s", "Maximum", "GreaterThan", 172_800, "PT1H", "PT6H", "tenant_id"),
+    "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", ""),
+    "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", "connection_id"),
+    "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", "connection_id"),
 }
 
 
@@ -69,7 +70,7 @@ def compiled() -> dict[str, Json]:
 
 class TestQueries:
     def test_compile_without_diagnostics(self, compiled: dict[str, Json]) -> None:
-        assert len(compiled) == 24
+        assert len(compiled) == 25
         assert {name: each["diagnostics"] for name, each in compiled.items() if each["diagnostics"]} == {}
 
     def test_a_mistake_is_a_diagnostic(self) -> None:
@@ -91,10 +92,12 @@ class TestQueries:
         assert sorted(loaded) == sorted(QUERIES)
 
     def test_alert_measures_are_numbers_in_the_result(self, compiled: dict[str, Json]) -> None:
-        for name, (_, measure, *_, per_connection) in RULES.items():
+        for name, (_, measure, *_, dimension) in RULES.items():
             columns = compiled[f"alerts/{name}.kql"]["columns"]
             assert columns[measure] in ("long", "real"), name
-            assert (columns.get("connection_id") == "string") is per_connection, name
+            assert [each for each in ("connection_id", "tenant_id") if columns.get(each) == "string"] == (
+                [dimension] if dimension else []
+            ), name
 
     def test_charts_over_time_have_a_time(self, compiled: dict[str, Json]) -> None:
         for name in (name for name in QUERIES if "bin(timestamp" in QUERIES[name]):
@@ -119,7 +122,7 @@ class TestAlerts:
                 condition["threshold"],
                 rule["evaluationFrequency"],
                 rule["windowSize"],
-                bool(condition["dimensions"]),
+                *[each["name"] for each in condition["dimensions"] or [{"name": ""}]],
             )
             assert condition["query"] == QUERIES[f"alerts/{name}.kql"]
             assert condition["failingPeriods"] == {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1}
@@ -139,10 +142,10 @@ class TestAlerts:
             assert rule["displayName"] == name
             assert rule["description"].endswith(".")
 
-    def test_each_connection_raises_its_own_alert(self, deployed: Expansion) -> None:
-        dimension = {"name": "connection_id", "operator": "Include", "values": ["*"]}
+    def test_each_connection_and_tenant_raises_its_own_alert(self, deployed: Expansion) -> None:
         for rule in self.rules(deployed).values():
-            assert rule["criteria"]["allOf"][0]["dimensions"] in ([], [dimension])
+            for dimension in rule["criteria"]["allOf"][0]["dimensions"]:
+                assert dimension == {"name": dimension["name"], "operator": "Include", "values": ["*"]}
 
     def test_no_rule_misses_what_happens_between_two_looks(self, deployed: Expansion) -> None:
         for rule in self.rules(deployed).values():

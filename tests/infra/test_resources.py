@@ -23,6 +23,7 @@ ALERTS = (
     "server-errors",
     "sync-lag",
     "throttled",
+    "tenant-not-read",
     "token-requests-failing",
 )
 EVERYWHERE = {
@@ -39,6 +40,8 @@ EVERYWHERE = {
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/tickets"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/idempotency"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/directory"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/tenants"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/recommendations"),
     ("Microsoft.KeyVault/vaults", "kv-*"),
     ("Microsoft.Insights/diagnosticSettings", "audit"),
     ("Microsoft.Insights/diagnosticSettings", "table-audit"),

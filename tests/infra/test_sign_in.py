@@ -77,12 +77,30 @@ class TestAppRegistration:
         assert {each["appRoleId"] for each in given} == roles
         assert {each["principalId"] for each in given} == {"11111111-1111-1111-1111-111111111111"}
         assert {each["resourceId"] for each in given} == {"<principal.id>"}
-        assert private.all("Microsoft.Graph/appRoleAssignedTo") == []
+        assert "<principal.id>" not in {
+            each["properties"]["resourceId"] for each in private.all("Microsoft.Graph/appRoleAssignedTo")
+        }
 
     def test_none_is_made_where_one_is_given(self, every_choice: Expansion) -> None:
-        assert not [each for each in every_choice.resources if each["type"].startswith("Microsoft.Graph/")]
+        assert every_choice.all("Microsoft.Graph/applications") == []
         entra = authentication(every_choice)["identityProviders"]["azureActiveDirectory"]
         assert entra["registration"]["clientId"] == "99999999-9999-9999-9999-999999999999"
+
+
+class TestReadingSecureScore:
+    def test_the_identity_gets_one_role_of_microsoft_graph(self, private: Expansion, every_choice: Expansion) -> None:
+        for mode in (private, every_choice):
+            (given,) = [each["properties"] for each in mode.all("Microsoft.Graph/appRoleAssignedTo")]
+            assert given == {
+                "appRoleId": "bf394140-e372-4bf9-a898-299cfc7564e5",  # SecurityEvents.Read.All
+                "principalId": f"<id-contoso-{mode.suffix}.principalId>",
+                "resourceId": "<microsoftGraph.id>",
+            }
+
+    def test_no_permission_is_granted_unless_it_is_asked_for(self, public: Expansion, fixed_egress: Expansion) -> None:
+        for mode in (public, fixed_egress):
+            given = mode.all("Microsoft.Graph/appRoleAssignedTo")
+            assert {each["properties"]["resourceId"] for each in given} <= {"<principal.id>"}
 
 
 class TestAuthentication:

@@ -13,7 +13,11 @@ from shared.connections.turns import Turns
 from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
+from shared.maintenance.tenants import TenantWork
+from shared.recommendations.ports import Source
+from shared.recommendations.read import TenantReading
 from shared.settings import Settings
+from shared.tenants.ports import TenantStore
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
@@ -21,7 +25,10 @@ from shared.tickets.sync import TicketSync
 from tests.memory.clock import ManualClock
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.servicenow import MemoryServiceNow
+from tests.memory.source import MemorySource
+from tests.memory.tenant_store import MemoryTenantStore
 
 
 def settings(**changes: Any) -> Settings:
@@ -46,6 +53,8 @@ def memory_maintenance(
     store: TicketStore,
     servicenow: MemoryServiceNow,
     clock: ManualClock,
+    tenants: TenantStore | None = None,
+    source: Source | None = None,
     page_size: int = 100,
     **changes: Any,
 ) -> Maintenance:
@@ -56,6 +65,8 @@ def memory_maintenance(
     """
     chosen = settings(**changes)
     requesters = MemoryRequesterDirectory()
+    tenants = tenants or MemoryTenantStore()
+    reading = TenantReading(tenants, MemoryRecommendationStore(), source or MemorySource(clock), clock)
     return Maintenance(
         settings=chosen,
         planner=Planner(directory, connections, chosen, clock),
@@ -72,6 +83,7 @@ def memory_maintenance(
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
             clock=clock,
         ),
+        tenants=TenantWork(tenants, reading, clock),
         authorizations=authorizations,
         reservations=MemoryIdempotencyStore(),
         clock=clock,

@@ -23,9 +23,34 @@ def connected(app: WholeApp) -> Connected:
 def keeps_nothing(app: WholeApp, connected: Connected) -> Iterator[None]:
     yield
     assert app.adele.get("/api/tickets")["tickets"] == []
+    assert app.adele.get("/api/tenants")["tenants"] == []
     assert [each["connection_id"] for each in app.adele.get("/api/connections")["connections"]] == [
         connected.connection_id
     ]
+
+
+TENANT_ID = "11111111-aaaa-4bbb-8ccc-000000000001"
+PLANTED = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(
+    ("tenant_id", "changes", "status", "code"),
+    [
+        (PLANTED.replace("/", ""), {}, 400, "invalid_tenant_id"),
+        (f"{TENANT_ID}'%20or%20RowKey%20gt%20'", {}, 400, "invalid_tenant_id"),
+        (TENANT_ID, {"name": f"\u202e{PLANTED}"}, 422, "invalid_tenant"),
+        (TENANT_ID, {"company": PLANTED}, 422, "invalid_tenant"),
+        (TENANT_ID, {"connection_id": "../tickets"}, 422, "invalid_tenant"),
+        (TENANT_ID, {"graph_url": "https://attacker.example"}, 422, "invalid_tenant"),
+        (TENANT_ID, {"connection_id": "no-such-connection"}, 404, "connection_not_found"),
+    ],
+)
+def test_a_tenant_that_makes_no_sense_is_refused(
+    app: WholeApp, tenant_id: str, changes: dict[str, str], status: int, code: str
+) -> None:
+    answer = app.megan.ask("PUT", f"/api/tenants/{tenant_id}", {"name": "Contoso", "files_only": True, **changes})
+    refused(answer, status, code)
+    assert "alert(1)" not in answer.text
 
 
 BODIES = {"PUT": "/api/connections/new", "POST": "/api/tickets"}

@@ -600,6 +600,11 @@ async def test_what_an_instance_offers(checking: Checking, control: ControlClien
     groups = await catalogue.assignment_groups(connection)
     assert groups is not None
     assert [group.label for group in groups] == ["Audit", "Security"]
+    for name in ("Fabrikam", "Contoso"):
+        control.insert_record("core_company", {"name": name})
+    companies = await catalogue.companies(connection)
+    assert companies is not None
+    assert [company.label for company in companies] == ["Contoso", "Fabrikam"]
     states = await catalogue.choices(connection, TicketKind.INCIDENT, "state")
     assert states is not None
     assert (states[0].value, states[0].label) == ("1", "New")

@@ -11,6 +11,7 @@ param callerClientIds = ['88888888-8888-8888-8888-888888888888']
 param alertEmailAddresses = ['operations@contoso.com']
 param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
 param microsoft365Cloud = 'usGovernment'
+param grantSecureScoreReading = true
 param maintainSchedule = '30 */2 * * * *'
 param syncIntervalS = 600
 param secretLifetimeDays = 30

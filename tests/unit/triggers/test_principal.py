@@ -180,3 +180,17 @@ def test_the_order_of_the_claims_does_not_matter(claims: list[tuple[str, str]]) 
     principal = principal_of(("oid", OBJECT_ID), *claims)
     assert principal is not None
     assert principal.email == "eve@evil.example"
+
+
+@pytest.mark.parametrize("claim", ["tid", "http://schemas.microsoft.com/identity/claims/tenantid"])
+@pytest.mark.parametrize(
+    ("value", "tenant_id"),
+    [
+        ("11111111-AAAA-4bbb-8ccc-000000000001", "11111111-aaaa-4bbb-8ccc-000000000001"),
+        ("contoso.com", None),
+    ],
+)
+def test_the_tenant_is_a_guid_in_lower_case(claim: str, value: str, tenant_id: str | None) -> None:
+    caller = principal_of(*CLAIMS, (claim, value))
+    assert caller is not None
+    assert caller.tenant_id == tenant_id

@@ -1,0 +1,32 @@
+"""Finding a tenant by its id."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shared.errors import FixRequest
+from shared.tenants.model import Tenant
+from shared.tenants.ports import TenantStore
+
+TENANT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def checked_tenant_id(tenant_id: str) -> str:
+    """Return the id in lower case. Raises FixRequest (400 ``invalid_tenant_id``) if it is not a GUID."""
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise FixRequest("invalid_tenant_id")
+    return tenant_id.lower()
+
+
+async def get_known_tenant(tenants: TenantStore, tenant_id: str) -> Tenant:
+    """Return a tenant.
+
+    Raises:
+        FixRequest: 400 ``invalid_tenant_id`` or 404 ``tenant_not_found``.
+        StorageUnavailable: Storage does not answer, or the row cannot be read.
+    """
+    tenant = await tenants.get_tenant(checked_tenant_id(tenant_id))
+    if tenant is None:
+        raise FixRequest("tenant_not_found", status=404)
+    return tenant

@@ -1,0 +1,80 @@
+"""What callers see of a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from shared.connections.views import LastErrorView
+from shared.tenants.model import Tenant, TenantError, TenantStatus
+from shared.views import View
+from shared.words.error_words import words_of
+from shared.words.language import Language
+
+
+class TenantView(View):
+    """A tenant and what its last reading showed."""
+
+    tenant_id: str
+    name: str
+    connection_id: str | None = Field(description="The connection that its tickets go to.")
+    company: str | None = Field(description="sys_id of the ServiceNow company that its tickets belong to.")
+    files_only: bool = Field(description="Whether its recommendations come from files only.")
+    added_at: datetime | None
+    status: TenantStatus | None = Field(description="What the last reading showed; null before the first one.")
+    roles: tuple[str, ...] | None = Field(description="App roles in the last access token for Microsoft Graph.")
+    roles_seen_at: datetime | None
+    snapshot_id: str | None = Field(description="Microsoft's id of the newest snapshot that was read.")
+    snapshot_at: datetime | None = Field(description="The day of that snapshot.")
+    read_at: datetime | None = Field(description="End of the last successful reading.")
+    history_read_at: datetime | None = Field(description="When the past 90 days were read; that happens once.")
+    last_error: LastErrorView | None = Field(description="Why the last reading did not succeed.")
+    next_reading_at: datetime | None = Field(description="When it is next read; null if only files are.")
+    is_being_read: bool
+
+
+class TenantListView(View):
+    """All tenants, ordered by id."""
+
+    tenants: tuple[TenantView, ...]
+
+
+def tenant_view(tenant: Tenant, now: datetime, t: Language) -> TenantView:
+    """Return what callers see of a tenant, in the given language."""
+    return TenantView(
+        tenant_id=tenant.tenant_id,
+        name=tenant.name,
+        connection_id=tenant.connection_id,
+        company=tenant.company,
+        files_only=tenant.due_at is None,
+        added_at=tenant.added_at,
+        status=tenant.status,
+        roles=tenant.roles,
+        roles_seen_at=tenant.roles_seen_at,
+        snapshot_id=tenant.snapshot_id,
+        snapshot_at=tenant.snapshot_at,
+        read_at=tenant.read_at,
+        history_read_at=tenant.history_read_at,
+        last_error=None if tenant.error is None else _error_view(tenant.error, t),
+        next_reading_at=next_reading_at(tenant, now),
+        is_being_read=tenant.is_held(now),
+    )
+
+
+def tenant_list_view(tenants: Sequence[Tenant], now: datetime, t: Language) -> TenantListView:
+    """Return what callers see of several tenants, in the given language."""
+    return TenantListView(tenants=tuple(tenant_view(each, now, t) for each in tenants))
+
+
+def next_reading_at(tenant: Tenant, now: datetime) -> datetime | None:
+    """Return when a tenant is next read, now at the earliest; None if only files are."""
+    if tenant.due_at is None:
+        return None
+    return now if tenant.is_due(now) else tenant.due_at
+
+
+def _error_view(error: TenantError, t: Language) -> LastErrorView:
+    words = words_of(error.failure, t)
+    return LastErrorView(code=error.failure.code, message=words.message, next_step=words.next_step, at=error.at)

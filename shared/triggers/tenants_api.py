@@ -1,0 +1,110 @@
+"""HTTP API: tenants and reading them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import azure.functions as func
+
+from shared.tenants.lookup import get_known_tenant
+from shared.tenants.model import Tenant
+from shared.tenants.requests import TenantRequest, read_tenant_request
+from shared.tenants.views import TenantListView, TenantView, tenant_list_view, tenant_view
+from shared.triggers.answers import JsonAnswer
+from shared.triggers.front_door import Call, route
+from shared.triggers.principal import ANY_ROLE, MANAGERS
+
+blueprint = func.Blueprint()
+
+_KNOWN: Final = {400: ("invalid_tenant_id",), 404: ("tenant_not_found",)}
+
+
+@route(
+    blueprint,
+    "PUT",
+    "api/tenants/{tenant_id}",
+    summary="Add a tenant, or change it",
+    roles=MANAGERS,
+    body=TenantRequest,
+    answers={200: TenantView, 201: TenantView},
+    problems={
+        400: ("invalid_json", "invalid_tenant_id"),
+        404: ("connection_not_found",),
+        409: ("too_many_tenants",),
+        411: ("length_required",),
+        415: ("unsupported_media_type",),
+        422: ("invalid_tenant",),
+        503: ("tenant_busy",),
+    },
+)
+async def put_tenant(call: Call) -> JsonAnswer:
+    """Answer 201 if the tenant is new."""
+    request = read_tenant_request(call.json())
+    outcome = await call.application.tenant_configuration.put(call.path_parameter("tenant_id"), request)
+    return _answer(call, outcome.tenant, status=201 if outcome.created else 200)
+
+
+@route(
+    blueprint,
+    "GET",
+    "api/tenants",
+    summary="List all tenants",
+    roles=ANY_ROLE,
+    answers={200: TenantListView},
+)
+async def list_tenants(call: Call) -> JsonAnswer:
+    """Answer with every tenant and what its last reading showed."""
+    app = call.application
+    view = tenant_list_view(await app.tenants.list_tenants(), app.clock(), call.language)
+    return JsonAnswer(view, language=call.language)
+
+
+@route(
+    blueprint,
+    "GET",
+    "api/tenants/{tenant_id}",
+    summary="Show a tenant and what its last reading showed",
+    roles=ANY_ROLE,
+    answers={200: TenantView},
+    problems=_KNOWN,
+)
+async def get_tenant(call: Call) -> JsonAnswer:
+    """Answer with the tenant."""
+    return _answer(call, await get_known_tenant(call.application.tenants, call.path_parameter("tenant_id")))
+
+
+@route(
+    blueprint,
+    "DELETE",
+    "api/tenants/{tenant_id}",
+    summary="Remove a tenant and its recommendations; its tickets stay",
+    roles=MANAGERS,
+    answers={204: None},
+    problems={400: ("invalid_tenant_id",)},
+)
+async def delete_tenant(call: Call) -> JsonAnswer:
+    """Answer 204, also if there is no such tenant."""
+    await call.application.tenant_configuration.remove(call.path_parameter("tenant_id"))
+    return JsonAnswer(status=204)
+
+
+@route(
+    blueprint,
+    "POST",
+    "api/tenants/{tenant_id}/read",
+    summary="Read a tenant's recommendations now",
+    roles=ANY_ROLE,
+    answers={200: TenantView, 202: None},
+    problems={**_KNOWN, 409: ("tenant_files_only",), 503: ("tenant_busy",)},
+)
+async def read_tenant(call: Call) -> JsonAnswer:
+    """Answer with the tenant, also if the reading failed: it says why. 202: the tenant is read next."""
+    app = call.application
+    tenant = await get_known_tenant(app.tenants, call.path_parameter("tenant_id"))
+    read = await app.tenant_reading.read_now(tenant)
+    return JsonAnswer(status=202) if read is None else _answer(call, read)
+
+
+def _answer(call: Call, tenant: Tenant, *, status: int = 200) -> JsonAnswer:
+    view = tenant_view(tenant, call.application.clock(), call.language)
+    return JsonAnswer(view, status=status, language=call.language)

@@ -1,0 +1,40 @@
+"""What a person does next about a tenant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from shared.tenants.model import Tenant
+
+
+class NextStep(StrEnum):
+    """The one thing to do next."""
+
+    CHOOSE_CONNECTION = "choose_connection"
+    GRANT_PERMISSION = "grant_permission"
+    LOOK_AT_ERROR = "look_at_error"
+    WAIT = "wait"
+    """The first reading begins by itself."""
+    NONE = "none"
+
+
+def next_step(tenant: Tenant) -> NextStep:
+    """Return the one thing to do next about a tenant."""
+    if lacks_permission(tenant):
+        return NextStep.GRANT_PERMISSION
+    if tenant.error is not None:
+        return NextStep.LOOK_AT_ERROR
+    if tenant.connection_id is None:
+        return NextStep.CHOOSE_CONNECTION
+    return NextStep.WAIT if tenant.status is None and tenant.due_at is not None else NextStep.NONE
+
+
+def lacks_permission(tenant: Tenant) -> bool:
+    """Whether the access token for the tenant was without the role that reading needs."""
+    return tenant.error is not None and tenant.error.failure.code == "graph_permission_missing"
+
+
+def age_days(tenant: Tenant, now: datetime) -> int | None:
+    """Return how many days ago the newest snapshot was taken; None if there is none."""
+    return None if tenant.snapshot_at is None else max(0, (now.date() - tenant.snapshot_at.date()).days)
