@@ -32,6 +32,8 @@ _BUSY: Final = frozenset({423, 429, 503, 504, 509})
 _PARTIAL: Final = 206
 _FROM_A_GATEWAY: Final = "UnknownError"
 """The code with which Microsoft Graph wraps the page of a gateway (Microsoft Graph §1.8)."""
+_NOT_THERE: Final = "HostNotFound"
+"""The code of a 500 if there is no back end for the tenant (Microsoft Graph §1.8)."""
 _GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _NAME_OF_A_PLACE: Final = re.compile(r"[A-Za-z0-9 ()-]{1,60}")
 
@@ -96,10 +98,10 @@ def _error(answer: Answer, now: datetime) -> ConnectorError | None:
     if status == 401:
         return GraphTokenRefused()
     if status == 403:
-        if _is_from_a_gateway(answer):
+        if _document(answer) is None or _code(answer) == _FROM_A_GATEWAY:
             return GraphUnavailable("graph_access_blocked")
         return TenantRefused("graph_permission_missing", wanted=READING_ROLE)
-    if status == 404:
+    if status == 404 or (status == 500 and _code(answer) == _NOT_THERE):
         return GraphRequestRejected("secure_score_not_available")
     if 400 <= status < 500 and status != 408:
         return GraphRequestRejected(answered_status=status)
@@ -110,9 +112,7 @@ def _document(answer: Answer) -> Mapping[str, object] | None:
     return answer.document(parse_float=str) if answer.is_json else None
 
 
-def _is_from_a_gateway(answer: Answer) -> bool:
-    document = _document(answer)
-    if document is None:
-        return True
-    error = document.get("error")
-    return isinstance(error, dict) and error.get("code") == _FROM_A_GATEWAY
+def _code(answer: Answer) -> object:
+    """Return the code in an error document; None if there is none."""
+    error = (_document(answer) or {}).get("error")
+    return error.get("code") if isinstance(error, dict) else None

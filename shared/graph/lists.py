@@ -1,7 +1,7 @@
 """Lists of Microsoft Graph, read within bounds (Microsoft Graph §1.3).
 
 A list goes on at the address that its page names. That address gets the access token, so it must be Microsoft Graph's;
-and a list that leads back to an earlier page, or never ends, is an error.
+and a list that names the same address twice, or never ends, is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.graph.tokens import TenantTokens
 from shared.graph.transport import GraphRequest, GraphTransport, ListName
 from shared.service import service
 
-PAGES_AT_MOST: Final = 100
+PAGES_AT_MOST: Final = 50
 """A page of the catalogue has 200 controls, and there are fewer than 500."""
 
 _LINK_MAX_LENGTH: Final = 4096
@@ -92,22 +92,22 @@ class GraphLists:
 
     async def _followed[Entry](self, tenant_id: str, list_name: ListName, decode: Decode[Entry]) -> Listed[Entry]:
         address = self._address(list_name)
-        seen: set[str] = set()
+        links: set[str] = set()
         listed: Listed[Entry] = Listed()
-        while len(seen) < PAGES_AT_MOST:
-            seen.add(address)
+        while len(links) < PAGES_AT_MOST:
             try:
                 part, next_link = await self._read(tenant_id, list_name, address, decode)
             except GraphRequestRejected as error:
-                if len(seen) == 1 or error.values.get("answered_status") != 400:
+                if not links or error.values.get("answered_status") != 400:
                     raise
                 raise _LinkExpired(error) from None
             listed += part
             if next_link is None:
                 return listed
             address = self._checked(next_link)
-            if address in seen:
+            if address in links:
                 break
+            links.add(address)
         raise GraphUnavailable("graph_list_endless")
 
     async def _read[Entry](

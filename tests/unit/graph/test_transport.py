@@ -136,6 +136,7 @@ class TestRefusals:
             (raw_reply(b"no", 405), GraphRequestRejected, "graph_request_rejected", 1),
             (raw_reply(b"", 302, headers={"Location": "https://elsewhere.example"}), GraphUnavailable, None, 3),
             (error_reply(500), GraphUnavailable, "graph_unavailable", 3),
+            (error_reply(500, "HostNotFound"), GraphRequestRejected, "secure_score_not_available", 1),
             (raw_reply(b"\0" * 1000, 502), GraphUnavailable, "graph_unavailable", 3),
         ],
     )
