@@ -173,7 +173,7 @@ class Application:
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
         tenants = AzureTenantStore(tables.tenants, rows)
-        recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, rows)
+        recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         graph_tokens = HomeTenantTokens(credential, settings.graph_url)
         lists = GraphLists(GraphTransport(outbound, clock=clock), graph_tokens, settings.graph_url)
         source = SecureScoreSource(lists, graph_tokens)

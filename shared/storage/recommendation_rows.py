@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +21,9 @@ BATCH_PREFIX: Final = "batch:"
 CLAIM_PREFIX: Final = "claim:"
 SNAPSHOT_PREFIX: Final = "snapshot:"
 TEXT_PREFIX: Final = "text:"
+
+UNNAMED_SINCE: Final = "unnamed_since_at"
+"""Column of a text that nothing named at that time; empty once it is stored again."""
 
 TEXT_MOST_CHARACTERS: Final = 200_000
 """What is longer is cut: Microsoft's texts have some thousand characters, and a row holds 1 MiB."""
@@ -40,6 +43,11 @@ def action_row(action: ImprovementAction) -> Row:
 def action_of(row: Mapping[str, Any]) -> ImprovementAction:
     """Return the improvement action in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     return _ACTION.read(members_of(row), tenant_id=row["PartitionKey"], title="")
+
+
+def texts_named_by(action: ImprovementAction) -> Collection[str]:
+    """Return the hashes that an improvement action names, those of another release's texts included."""
+    return {text_hash for text_hash in _ACTION.written(action).get("texts", {}).values() if isinstance(text_hash, str)}
 
 
 def claim_row(claim: Claim) -> Row:
@@ -69,6 +77,7 @@ def text_row(tenant_id: str, text_hash: str, html: str) -> Row:
     return {
         "PartitionKey": tenant_id,
         "RowKey": f"{TEXT_PREFIX}{text_hash}",
+        UNNAMED_SINCE: "",
         **_packed("html", html[:TEXT_MOST_CHARACTERS].encode("utf-8", "surrogatepass")),
     }
 

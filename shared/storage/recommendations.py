@@ -6,17 +6,17 @@ their etags. Everything else is what a source said last, so writing it again doe
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
+from shared.clock import Clock
 from shared.recommendations.model import ImprovementAction, Snapshot
 from shared.recommendations.ports import Batch, Claim
 from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
@@ -26,7 +26,7 @@ from shared.storage.recommendation_rows import (
     BATCH_PREFIX,
     CLAIM_PREFIX,
     SNAPSHOT_PREFIX,
-    TEXT_PREFIX,
+    UNNAMED_SINCE,
     action_of,
     action_row,
     batch_of,
@@ -35,19 +35,17 @@ from shared.storage.recommendation_rows import (
     claim_row,
     snapshot_of,
     snapshot_row,
-    text_of,
     text_row,
+    texts_named_by,
 )
+from shared.storage.recommendation_texts import UNNAMED_MOST, StoredTexts
 from shared.storage.rows import RowReader
-from shared.storage.tables import get_row, insert_row, save_row, storage_errors
+from shared.storage.tables import get_row, insert_row, list_rows, save_row, storage_errors
 
-PAGE_ROWS: Final = 1000
 TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
 ROW_BYTES: Final = 1_000
 """What a row takes in a transaction besides its texts."""
-TEXTS_AT_ONCE: Final = 8
-"""Texts that are read at the same time."""
 _END: Final = "~"
 """Sorts after everything that follows a prefix."""
 
@@ -55,10 +53,13 @@ _END: Final = "~"
 class AzureRecommendationStore:
     """Implements :class:`shared.recommendations.ports.RecommendationStore`."""
 
-    def __init__(self, table: TableClient, transactions: EntityTransactions, reader: RowReader | None = None) -> None:
+    def __init__(
+        self, table: TableClient, transactions: EntityTransactions, clock: Clock, reader: RowReader | None = None
+    ) -> None:
         self._table = table
         self._transactions = transactions
         self._reader = reader or RowReader()
+        self._texts = StoredTexts(table, transactions, clock, self._reader)
 
     async def list_actions(self, tenant_id: str) -> Sequence[ImprovementAction]:
         """Return all of a tenant's improvement actions; those that cannot be read are left out."""
@@ -77,16 +78,25 @@ class AzureRecommendationStore:
         texts: Mapping[str, str],
         snapshots: Sequence[Snapshot],
     ) -> None:
-        """Store texts that are not stored yet, snapshots, and then the changed improvement actions."""
-        stored = await self._stored_texts(tenant_id) if texts else frozenset()
-        new = [text_row(tenant_id, text_hash, html) for text_hash, html in texts.items() if text_hash not in stored]
+        """Store texts that are not stored yet, snapshots, and then the changed improvement actions.
+
+        Afterwards, texts that nothing names any more are cleaned up now and then.
+        """
+        stored = await self._texts.rows(tenant_id) if texts else {}
+        kept = {text_hash for text_hash, row in stored.items() if not row.get(UNNAMED_SINCE)}
+        new = [text_row(tenant_id, text_hash, html) for text_hash, html in texts.items() if text_hash not in kept]
         await self._upsert([*new, *(snapshot_row(tenant_id, snapshot) for snapshot in snapshots)])
         await self._upsert([action_row(action) for action in changed])
+        if new and len(stored.keys() - texts.keys()) > UNNAMED_MOST:
+            await self._clean_texts(tenant_id)
 
-    async def _stored_texts(self, tenant_id: str) -> frozenset[str]:
-        """Return the hashes of the stored texts."""
-        rows = await list_rows(self._table, tenant_id, TEXT_PREFIX, TEXT_PREFIX + _END, columns=["RowKey"])
-        return frozenset(row["RowKey"].removeprefix(TEXT_PREFIX) for row in rows)
+    async def _clean_texts(self, tenant_id: str) -> None:
+        stored = await self._texts.rows(tenant_id)
+        rows = await list_rows(self._table, tenant_id, ACTION_PREFIX, ACTION_PREFIX + _END)
+        actions = self._reader.readable(self._table.table_name, rows, action_of)
+        if len(actions) < len(rows):
+            return  # Nobody knows which texts an unreadable one names.
+        await self._texts.clean(stored, {text_hash for action in actions for text_hash in texts_named_by(action)})
 
     async def _upsert(self, rows: Iterable[Row]) -> None:
         """Write rows of one partition in transactions; some of them may be written when it fails."""
@@ -97,15 +107,7 @@ class AzureRecommendationStore:
 
     async def get_texts(self, tenant_id: str, hashes: Collection[str]) -> Mapping[str, str]:
         """Return raw HTML by hash; unknown hashes are left out."""
-        turn = asyncio.Semaphore(TEXTS_AT_ONCE)
-
-        async def read(text_hash: str) -> Any | None:
-            async with turn:
-                return await get_row(self._table, tenant_id, f"{TEXT_PREFIX}{text_hash}")
-
-        found = await asyncio.gather(*map(read, set(hashes)))
-        rows = [row for row in found if row is not None]
-        return dict(self._reader.readable(self._table.table_name, rows, text_of))
+        return await self._texts.get(tenant_id, hashes)
 
     async def list_snapshots(self, tenant_id: str, *, since: date | None = None) -> Sequence[Snapshot]:
         """Return snapshots, oldest first; those that cannot be read are left out."""
@@ -166,25 +168,6 @@ class AzureClaimStore:
         """Return the batch, or None. Raises RowUnreadable."""
         row = await get_row(self._table, tenant_id, f"{BATCH_PREFIX}{batch_id}")
         return None if row is None else self._reader.read(self._table.table_name, row, batch_of)
-
-
-async def list_rows(
-    table: TableClient, partition_key: str, first: str, end: str, *, columns: list[str] | None = None
-) -> list[Any]:
-    """Return the rows from one key up to another, in order, with one request for each thousand.
-
-    Args:
-        end: The first key that is not wanted any more.
-        columns: The columns to read; None for all.
-    """
-    with storage_errors():
-        found = table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": partition_key, "first": first, "end": end},
-            select=columns,
-            results_per_page=PAGE_ROWS,
-        )
-        return [row async for row in found]
 
 
 def _transactions(rows: Iterable[Row]) -> list[list[Row]]:

@@ -44,6 +44,9 @@ REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT
 POST or PATCH when its connection breaks, as a long-idle connection does. It may have been carried out anyway, so the
 code that repeats it has to recognise its own write."""
 
+PAGE_ROWS: Final = 1000
+"""Rows of an answer at most, by the service's own limit."""
+
 WRITE_ID: Final = "write_id"
 """Column that distinguishes a write from that of somebody else."""
 
@@ -186,6 +189,25 @@ async def get_row(
             if is_table_missing(error):
                 raise
             return None
+
+
+async def list_rows(
+    table: TableClient, partition_key: str, first: str, end: str, *, columns: list[str] | None = None
+) -> list[Any]:
+    """Return the rows from one key up to another, in order, with one request for each thousand.
+
+    Args:
+        end: The first key that is not wanted any more.
+        columns: The columns to read; None for all.
+    """
+    with storage_errors():
+        found = table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": partition_key, "first": first, "end": end},
+            select=columns,
+            results_per_page=PAGE_ROWS,
+        )
+        return [row async for row in found]
 
 
 def is_table_missing(error: HttpResponseError) -> bool:

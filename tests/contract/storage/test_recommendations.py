@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
 
+from shared.clock import Clock
 from shared.connections.ports import RowChanged
-from shared.errors import Failure, StorageUnavailable
+from shared.errors import Failure, RowUnreadable, StorageUnavailable
 from shared.recommendations.model import (
     ActionTexts,
     Average,
@@ -25,13 +30,14 @@ from shared.recommendations.model import (
     text_hash,
 )
 from shared.recommendations.ports import Batch, Claim, ClaimedTicket, ClaimStore, RecommendationStore, Refusal
+from shared.storage.entity_transactions import RowOperation
 from shared.storage.recommendations import AzureClaimStore, AzureRecommendationStore
 from shared.storage.rows import RowReader
 from shared.storage.tables import Tables
 from shared.storage.tenants import AzureTenantStore
 from shared.tenants.model import Tenant, TenantError, TenantStatus
 from shared.tenants.ports import TenantStore
-from tests.memory.clock import START
+from tests.memory.clock import START, ManualClock
 from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
 
@@ -122,20 +128,20 @@ class Stores:
     claims: ClaimStore
 
 
-def in_tables(tables: Tables, reader: RowReader | None = None) -> Stores:
+def in_tables(tables: Tables, clock: Clock, reader: RowReader | None = None) -> Stores:
     return Stores(
         AzureTenantStore(tables.tenants, reader),
-        AzureRecommendationStore(tables.recommendations, tables.transactions, reader),
+        AzureRecommendationStore(tables.recommendations, tables.transactions, clock, reader),
         AzureClaimStore(tables.recommendations, reader),
     )
 
 
 @pytest.fixture(params=["memory", "azure"])
-def stores(request: pytest.FixtureRequest) -> Stores:
+def stores(request: pytest.FixtureRequest, clock: ManualClock) -> Stores:
     if request.param == "memory":
         claims = MemoryClaimStore()
         return Stores(MemoryTenantStore(), MemoryRecommendationStore(claims), claims)
-    return in_tables(request.getfixturevalue("tables"))
+    return in_tables(request.getfixturevalue("tables"), clock)
 
 
 # Tenants
@@ -278,8 +284,8 @@ async def test_the_first_batch_with_an_id_stands(stores: Stores) -> None:
 # Table Storage only
 
 
-async def test_missing_tables_are_reported_as_such(bare_tables: Tables) -> None:
-    stores = in_tables(bare_tables)
+async def test_missing_tables_are_reported_as_such(bare_tables: Tables, clock: ManualClock) -> None:
+    stores = in_tables(bare_tables, clock)
     stale = "W/\"datetime'2026-03-02T09%3A00%3A00.0000000Z'\""
     for attempt in (
         stores.tenants.get_tenant(CONTOSO),
@@ -302,3 +308,139 @@ async def test_missing_tables_are_reported_as_such(bare_tables: Tables) -> None:
         with pytest.raises(StorageUnavailable) as caught:
             await attempt
         assert caught.value.code == "storage_table_missing"
+
+
+async def test_an_unreadable_row_hides_no_other(tables: Tables, clock: ManualClock) -> None:
+    reader = RowReader(clock)
+    stores = in_tables(tables, clock, reader)
+    other = replace(BARE_ACTION, source_id="other")
+    await stores.recommendations.save_reading(
+        CONTOSO, [BARE_ACTION, other], TEXTS, [snapshot(DAY), snapshot(DAY - timedelta(days=1))]
+    )
+    await stores.claims.save_claim(Claim(CONTOSO, BARE_ACTION.key))
+    await stores.claims.save_claim(Claim(CONTOSO, other.key))
+    for tenant_id in (CONTOSO, FABRIKAM):
+        await stores.tenants.save_tenant(replace(BARE_TENANT, tenant_id=tenant_id))
+    broken: list[tuple[TableClient, str, str, dict[str, Any]]] = [
+        (tables.tenants, "tenants", CONTOSO, {"members": "nonsense"}),
+        (tables.recommendations, CONTOSO, f"action:{BARE_ACTION.key}", {"members": "[]"}),
+        (tables.recommendations, CONTOSO, f"claim:{BARE_ACTION.key}", {"members": '{"tickets": 1}'}),
+        (tables.recommendations, CONTOSO, f"snapshot:{DAY}", {"score": "nonsense"}),
+        (tables.recommendations, CONTOSO, f"text:{text_hash('')}", {"html_0": b"nonsense"}),
+    ]
+    for table, partition_key, row_key, columns in broken:
+        await table.update_entity({"PartitionKey": partition_key, "RowKey": row_key, **columns}, mode=UpdateMode.MERGE)
+    assert [each.tenant_id for each in await stores.tenants.list_tenants()] == [FABRIKAM]
+    assert await stores.recommendations.list_actions(CONTOSO) == [other]
+    assert await stores.recommendations.list_snapshots(CONTOSO) == [snapshot(DAY - timedelta(days=1))]
+    assert (await stores.recommendations.get_texts(CONTOSO, TEXTS)).keys() == TEXTS.keys() - {text_hash("")}
+    assert await stores.claims.list_claims(CONTOSO) == [Claim(CONTOSO, other.key)]
+    for attempt in (
+        stores.tenants.get_tenant(CONTOSO),
+        stores.recommendations.get_action(CONTOSO, BARE_ACTION.key),
+        stores.claims.get_claim(CONTOSO, BARE_ACTION.key),
+    ):
+        with pytest.raises(RowUnreadable):
+            await attempt
+    assert {each.row_key for each in reader.unreadable} == {row_key for _, _, row_key, _ in broken}
+
+
+async def test_columns_of_the_next_release_are_kept(tables: Tables, clock: ManualClock) -> None:
+    stores = in_tables(tables, clock)
+    tenant = await stores.tenants.save_tenant(FULL_TENANT)
+    claim = await stores.claims.save_claim(Claim(CONTOSO, BARE_ACTION.key))
+    await stores.recommendations.save_reading(CONTOSO, [FULL_ACTION], {}, [snapshot(DAY)])
+    every = [(tables.tenants, row) async for row in tables.tenants.list_entities()]
+    every += [(tables.recommendations, row) async for row in tables.recommendations.list_entities()]
+    for table, row in every:
+        keys = {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+        await table.update_entity({**keys, "of_the_next_release": "kept"}, mode=UpdateMode.MERGE)
+    tenant = await stores.tenants.get_tenant(CONTOSO) or tenant
+    await stores.tenants.save_tenant(replace(BARE_TENANT, etag=tenant.etag))
+    claim = await stores.claims.get_claim(CONTOSO, BARE_ACTION.key)
+    await stores.claims.save_claim(replace(claim, tickets=(ClaimedTicket("contoso", "1" * 32, START),)))
+    bare = replace(BARE_ACTION, source=FULL_ACTION.source, source_id=FULL_ACTION.source_id)
+    await stores.recommendations.save_reading(CONTOSO, [bare], {}, [snapshot(DAY, controls=0)])
+    assert await stores.recommendations.list_actions(CONTOSO) == [bare]
+    assert await stores.recommendations.list_snapshots(CONTOSO) == [snapshot(DAY, controls=0)]
+    for table in (tables.tenants, tables.recommendations):
+        assert {row["of_the_next_release"] async for row in table.list_entities()} == {"kept"}
+
+
+# Texts that nothing names any more
+
+
+def status(text: str, *, source_id: str = "AdminMFAV2") -> tuple[ImprovementAction, Mapping[str, str]]:
+    """Return an action with this text, and the text."""
+    key = text_hash(text)
+    return replace(BARE_ACTION, source_id=source_id, texts=ActionTexts(implementation_status=key)), {key: text}
+
+
+async def stored_texts(tables: Tables) -> set[str]:
+    rows = tables.recommendations.query_entities("RowKey ge 'text:' and RowKey lt 'text;'", select=["RowKey"])
+    return {row["RowKey"].removeprefix("text:") async for row in rows}
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are cleaned up as soon as one could be unnamed."""
+    monkeypatch.setattr("shared.storage.recommendations.UNNAMED_MOST", 0)
+
+
+@pytest.mark.usefixtures("few")
+async def test_a_text_that_nothing_names_is_deleted_a_day_later(tables: Tables, clock: ManualClock) -> None:
+    store = in_tables(tables, clock).recommendations
+    gone, of_gone = status("of an action that is gone", source_id="gone")
+    file, of_file = status("from a file", source_id="file")
+    await store.save_reading(CONTOSO, [gone, file], {**of_gone, **of_file}, [])
+    days = [status(f"{number} of 200 users") for number in range(6)]
+    for number, (action, texts) in enumerate(days):
+        await store.save_reading(CONTOSO, [action], texts, [])
+        assert await store.get_texts(CONTOSO, texts) == texts
+        # Yesterday's text is marked today and deleted tomorrow.
+        recent = {text_hash for _, texts in days[max(number - 1, 0) : number + 1] for text_hash in texts}
+        assert await stored_texts(tables) == recent | of_gone.keys() | of_file.keys()
+        clock.advance(86_400)
+
+
+@pytest.mark.usefixtures("few")
+async def test_a_text_that_is_named_again_stays(tables: Tables, clock: ManualClock) -> None:
+    """A file is stored beside a reading, so its texts may be marked, or about to be deleted, at any moment."""
+    stores = [in_tables(tables, clock).recommendations for _ in range(2)]
+    days = [status(f"{number} of 200 users") for number in range(3)]
+    for action, texts in days[:2]:
+        await stores[0].save_reading(CONTOSO, [action], texts, [])
+    again, again_texts = status("0 of 200 users", source_id="from a file")
+    assert again_texts == days[0][1]
+    clock.advance(86_400)
+    submit = tables.transactions.submit
+
+    async def named_meanwhile(table_name: str, operations: Sequence[RowOperation]) -> Sequence[str | None]:
+        if any(operation.kind is TransactionOperation.DELETE for operation in operations):
+            tables.transactions.submit = submit  # type: ignore[method-assign]
+            await stores[1].save_reading(CONTOSO, [again], again_texts, [])
+        return await submit(table_name, operations)
+
+    tables.transactions.submit = named_meanwhile  # type: ignore[method-assign]
+    await stores[0].save_reading(CONTOSO, [days[2][0]], days[2][1], [])
+    assert tables.transactions.submit == submit, "a deletion was under way"
+    assert await stores[0].get_texts(CONTOSO, again_texts) == again_texts
+    for number in range(3):
+        clock.advance(86_400)
+        action, texts = status(f"{number} of 300 users")
+        await stores[0].save_reading(CONTOSO, [action], texts, [])
+    assert await stores[0].get_texts(CONTOSO, again_texts) == again_texts
+
+
+@pytest.mark.usefixtures("few")
+async def test_no_text_is_deleted_while_an_action_cannot_be_read(tables: Tables, clock: ManualClock) -> None:
+    store = in_tables(tables, clock).recommendations
+    named, texts = status("who knows", source_id="unreadable")
+    await store.save_reading(CONTOSO, [named], texts, [])
+    row = {"PartitionKey": CONTOSO, "RowKey": f"action:{named.key}", "members": "nonsense"}
+    await tables.recommendations.update_entity(row, mode=UpdateMode.MERGE)
+    for number in range(3):
+        action, others = status(f"{number} of 200 users")
+        await store.save_reading(CONTOSO, [action], others, [])
+        clock.advance(86_400)
+    assert await store.get_texts(CONTOSO, texts) == texts

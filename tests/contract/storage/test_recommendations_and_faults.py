@@ -28,7 +28,7 @@ from tests.contract.storage.test_recommendations import (
     snapshot,
 )
 from tests.faults.gate import Gate, Mishap, What, serving
-from tests.memory.clock import START
+from tests.memory.clock import START, ManualClock
 
 ACTIONS = [replace(BARE_ACTION, source_id=f"control {number:03}") for number in range(120)]
 MANY = 200
@@ -55,11 +55,12 @@ async def gated(
     certificates: Certificates,
     settings: Settings,
     credential: ManagedIdentityCredential,
+    clock: ManualClock,
 ) -> AsyncIterator[Stores]:
     upstream = storage_account.tables_url.removesuffix(f"/{storage_account.name}")
     with serving(gate.in_front_of(upstream, authority=str(certificates.authority)), certificates) as url:
         behind = open_tables(settings.model_copy(update={"tables_url": f"{url}/{storage_account.name}"}), credential)
-        yield in_tables(behind)
+        yield in_tables(behind, clock)
         await behind.aclose()
 
 
