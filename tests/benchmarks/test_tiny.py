@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import connections, create, memory, sync
+from benchmarks import connections, create, memory, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
 
@@ -41,3 +41,13 @@ async def test_memory(world: World) -> None:
     found = _values(await memory.measure(world, hanging=1, answering=1))
     assert found["resident memory, everything imported"] > 20
     assert found["large answers read to their end"] == 1
+
+
+async def test_recommendations(world: World) -> None:
+    figures = list(await recommendations.measure(world, controls=30, days=2, runs=1))
+    stored, first_day, listed, _, list_requests, saved, _, save_requests = figures
+    assert 0 < first_day.value < stored.value < 4
+    assert list_requests.value == 1
+    assert save_requests.value == 3, "which texts are stored; texts and snapshot; improvement actions"
+    assert listed.value > 0
+    assert saved.value > 0
