@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Process:
 class Processes:
     """Child processes that end together with the ``with`` block, and with this process if it is killed.
 
+    Threads may start parts at the same time. Once the block has ended, none can be started any more.
+
     Args:
         log_directory: Receives one log file for each part, named after it.
     """
@@ -72,6 +75,8 @@ class Processes:
         self._log_directory = log_directory
         self._running: list[Process] = []
         self._reaper: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
+        self._is_over = False
 
     def __enter__(self) -> Self:
         self._log_directory.mkdir(parents=True, exist_ok=True)
@@ -86,6 +91,8 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with self._starting:
+            self._is_over = True
         self._end(self._running)
         if self._reaper is not None and self._reaper.stdin is not None:
             self._reaper.stdin.close()
@@ -100,12 +107,14 @@ class Processes:
             environment: Variables to add to this process's own.
 
         Raises:
-            SandboxError: The program is not installed.
+            SandboxError: The program is not installed, or the block has ended.
         """
         if shutil.which(command[0]) is None:
             raise SandboxError(f"{name} needs the program {command[0]}, which is not on PATH.")
         log = self._log_directory / f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.log"
-        with log.open("wb") as output:
+        with self._starting, log.open("wb") as output:
+            if self._is_over:
+                raise SandboxError(f"{name} is not started: the sandbox has ended.")
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -114,9 +123,9 @@ class Processes:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
                 start_new_session=True,
             )
-        process = Process(name, popen, log)
-        self._running.append(process)
-        self._tell_reaper(f"+{popen.pid}")
+            process = Process(name, popen, log)
+            self._running.append(process)
+            self._tell_reaper(f"+{popen.pid}")
         return process
 
     def wait_until[T](self, process: Process, ready: Callable[[], T | None], *, within_s: float = 30.0) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from sandbox.compliance_manager.pages import PAGE as COMPLIANCE_PAGE
 from sandbox.functions_host.authentication import Tenant
 from sandbox.processes import SandboxError
 from sandbox.servicenow.stage.seed.people import PEOPLE
@@ -48,7 +49,10 @@ def main() -> None:
 def _run(directory: Path, ports: Ports, *, once: bool) -> None:
     # Nothing else outlives a run, so a past run's timer locks must not either.
     shutil.rmtree(directory, ignore_errors=True)
-    print("Starting ServiceNow, storage, Key Vault, managed identity and the Functions host ...", flush=True)
+    print(
+        "Starting ServiceNow, storage, Key Vault, Microsoft Graph, managed identity and the Functions host ...",
+        flush=True,
+    )
     with running_world(directory, ports) as world:
         host = world.start_host(
             account=world.azurite.account(ACCOUNT),
@@ -75,8 +79,11 @@ def _show_around(world: World, host: FunctionsHost) -> None:
         "Addresses",
         f"  Portal pages           {host.public_url}/",
         f"  ServiceNow             {world.servicenow.url}/",
+        f"  Secure Score           {world.graph.url}/securescore?viewid=actions",
+        f"  Compliance Manager     {world.graph.url}{COMPLIANCE_PAGE}",
         f"  HTTP API description   {host.public_url}/api/openapi.json",
         f"  Key Vault              {world.key_vaults.urls[0]}",
+        f"  Microsoft Graph        {world.graph.url}",
         f"  Table Storage          {world.azurite.account(ACCOUNT).tables_url}",
         "  Timer                  runs every full minute",
         "",

@@ -1,4 +1,4 @@
-"""All parts of the sandbox together: starts them in order, gives their addresses, and ends them as one."""
+"""All parts of the sandbox together: starts them at once, gives their addresses, and ends them as one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from sandbox import clock_shift
 from sandbox.azurite import Azurite, StorageAccount, start_azurite
 from sandbox.certificates import Certificates, ensure_certificates
 from sandbox.clock_shift import ClockShift
+from sandbox.graph.process import Graph, start_graph
 from sandbox.key_vault.process import KeyVaults, start_key_vaults
 from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
 from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
@@ -42,6 +44,7 @@ class Ports:
     blob: int = 10000
     queue: int = 10001
     table: int = 10002
+    graph: int = 8444
 
     def require_free(self) -> None:
         """Raise SandboxError if something else listens on one of them."""
@@ -50,7 +53,7 @@ class Ports:
                 require_free_port(port, name.replace("_", " "))
 
 
-ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0)
+ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class World:
     key_vaults: KeyVaults
     managed_identity: ManagedIdentityEndpoint
     servicenow: ServiceNow
+    graph: Graph
     certificates: Certificates = field(default_factory=ensure_certificates)
 
     def start_host(
@@ -150,6 +154,8 @@ class World:
             "PUBLIC_BASE_URL": public_url,
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
+            "GRAPH_URL": self.graph.url,
+            "SECURITY_PORTAL_URL": self.graph.url,
             "SSL_CERT_FILE": str(self.certificates.authority),
             clock_shift.SETTING: str(clock.file),
             **self.managed_identity.environment,
@@ -229,18 +235,25 @@ def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1) -
     ports.require_free()
     certificates = ensure_certificates()
     with Processes(directory / "logs") as processes:
-        servicenow = start_servicenow(processes, port=ports.servicenow)
-        yield World(
-            directory=directory,
-            processes=processes,
-            azurite=start_azurite(
+        with ThreadPoolExecutor() as starting:
+            servicenow = starting.submit(start_servicenow, processes, port=ports.servicenow)
+            azurite = starting.submit(
+                start_azurite,
                 processes,
                 certificates,
                 accounts=(ACCOUNT, *(f"{ACCOUNT}{number}" for number in range(2, apps + 1))),
                 ports=(ports.blob, ports.queue, ports.table),
-            ),
-            key_vaults=start_key_vaults(processes, port=ports.key_vault, vaults=apps),
-            managed_identity=start_managed_identity(processes, port=ports.managed_identity),
-            servicenow=servicenow,
+            )
+            graph = starting.submit(start_graph, processes, port=ports.graph)
+            key_vaults = starting.submit(start_key_vaults, processes, port=ports.key_vault, vaults=apps)
+            managed_identity = starting.submit(start_managed_identity, processes, port=ports.managed_identity)
+        yield World(
+            directory=directory,
+            processes=processes,
+            azurite=azurite.result(),
+            key_vaults=key_vaults.result(),
+            managed_identity=managed_identity.result(),
+            servicenow=servicenow.result(),
+            graph=graph.result(),
             certificates=certificates,
         )

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,20 @@ def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
     """A part begins to listen a moment after its port was chosen."""
     for _ in range(20):
         assert free_port() < 32_768
+
+
+def test_threads_start_parts_at_once(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        with ThreadPoolExecutor() as threads:
+            names = [f"Part {number}" for number in range(5)]
+            parts = list(threads.map(lambda name: processes.start(name, [sys.executable, "-c", FOREVER]), names))
+        assert [part.name for part in parts] == names
+        processes.raise_if_any_ended()
+    assert not any(is_running(part.popen.pid) for part in parts)
+
+
+def test_nothing_starts_after_the_block(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        pass
+    with pytest.raises(SandboxError, match="the sandbox has ended"):
+        processes.start("Late", [sys.executable, "-c", FOREVER])
