@@ -40,8 +40,10 @@ from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
 from shared.outbound.transport import Transport
+from shared.recommendations.linking import TicketLinks
 from shared.recommendations.ports import ClaimStore, RecommendationStore
 from shared.recommendations.read import TenantReading
+from shared.recommendations.ticket_claims import TicketClaims
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -100,6 +102,7 @@ class Application:
     tenant_reading: TenantReading
     recommendations: RecommendationStore
     claims: ClaimStore
+    links: TicketLinks
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
@@ -178,7 +181,9 @@ class Application:
         lists = GraphLists(GraphTransport(outbound, clock=clock), graph_tokens, settings.graph_url)
         source = SecureScoreSource(lists, graph_tokens)
         reading = TenantReading(tenants, recommendations, source, clock)
-        creation = TicketCreation(connections, tickets, reservations, search, turns, delivery, clock)
+        claims = AzureClaimStore(tables.recommendations, rows)
+        ticket_claims = TicketClaims(claims, tickets, connections, clock)
+        creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         return cls(
             settings=settings,
             clock=clock,
@@ -220,14 +225,15 @@ class Application:
             tenant_configuration=TenantConfiguration(tenants, connections, recommendations, clock),
             tenant_reading=reading,
             recommendations=recommendations,
-            claims=AzureClaimStore(tables.recommendations, rows),
+            claims=claims,
+            links=TicketLinks(ticket_claims, tickets, search, clock),
             states=servicenow.states,
             creating_roles=CREATING_ROLES,
             search=search,
             creation=creation,
             preview=TicketPreview(creation, record_fields),
             delivery=delivery,
-            resending=TicketResending(tickets, delivery, turns, clock),
+            resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
             rows=rows,
             resources=resources,
             maintenance=Maintenance(

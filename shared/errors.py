@@ -92,13 +92,16 @@ class Values(TypedDict, total=False):
         names: Names in the answer or in a file: fields, a rule, a scope, an error, columns.
         parameter: Query parameter.
         parameters: Known query parameters.
+        number: Number of a ticket in ServiceNow.
         portal: Portal of the recommendation.
+        recommendation_id: Key of a recommendation within its tenant.
         redirect_uri: Redirect address of the OAuth client.
         roles: App roles; the caller needs one of them.
         signed_in_user: ServiceNow user who consented instead.
         table: One of our own tables.
         ticket_id: The ticket that was stored.
         ticket_ids: Tickets that do not exist.
+        tenant_ids: Tenants; the request has to name one of them.
         too_long_by: Characters by which the description is too long.
         user: ServiceNow user concerned.
         wanted: What is missing, in a form for people: roles in ServiceNow or in an access token, columns of a file.
@@ -128,15 +131,18 @@ class Values(TypedDict, total=False):
     limit: int
     log_out_first: bool
     names: str
+    number: str
     parameter: str
     parameters: Sequence[str]
     portal: str
+    recommendation_id: str
     redirect_uri: str
     roles: Sequence[str]
     signed_in_user: str
     table: str
     ticket_id: str
     ticket_ids: Sequence[str]
+    tenant_ids: Sequence[str]
     too_long_by: int
     user: str
     wanted: str

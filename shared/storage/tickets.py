@@ -263,7 +263,7 @@ class AzureTicketStore:
 
     async def _list_of(self, connection_id: str, wanted: TicketFilter, limit: int, after: str | None) -> list[Ticket]:
         text = wanted.text.casefold() if wanted.text else None
-        if wanted.text and (ticket := await self._by_number(connection_id, wanted.text)) is not None:
+        if wanted.text and (ticket := await self.find_by_number(connection_id, wanted.text)) is not None:
             past = after is not None and ticket.ticket_id <= after
             return [] if past or not matches(ticket, wanted) else [ticket]
         query, parameters = _query(connection_id, wanted, after)
@@ -277,7 +277,8 @@ class AzureTicketStore:
                         break
         return found
 
-    async def _by_number(self, connection_id: str, number: str) -> Ticket | None:
+    async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:
+        """Return the ticket whose record has this number, or None."""
         key = _number_key(number)
         row = None if key is None else await get_row(self._table, connection_id, key)
         ticket_id = None if row is None else row.get("ticket_id")

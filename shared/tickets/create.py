@@ -2,14 +2,14 @@
 
 The ticket is stored before anything is sent, so nothing is lost. The idempotency key is reserved for the ticket's id
 before the ticket is stored, so nothing is doubled: a request with the same key finds the same row, on any instance of
-the app.
+the app. So are the claims on stored recommendations that it is for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -32,8 +32,15 @@ from shared.service import service
 from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.identity import key_hash, new_ticket_id, request_hash
-from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
-from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketExists, TicketStore
+from shared.tickets.model import Delivery, DeliveryProgress, EventKind, RecommendationReference, Requester, Ticket
+from shared.tickets.ports import (
+    IdempotencyReservation,
+    IdempotencyStore,
+    RecommendationClaims,
+    TicketExists,
+    TicketGivenUp,
+    TicketStore,
+)
 from shared.tickets.requests import TicketRequest, ticket_content
 from shared.tickets.search import TicketSearch
 from shared.tickets.timeline import with_event
@@ -61,6 +68,22 @@ class Creation:
     warnings: Sequence[TicketWarning] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """The stored recommendations that a new ticket is for.
+
+    Attributes:
+        company: ``sys_id`` of the ServiceNow company of their tenant, or None.
+        another: The caller knows that there may be an open ticket for one of them.
+        asked: The request as the caller sent it, before missing values were filled in from them.
+    """
+
+    references: tuple[RecommendationReference, ...]
+    company: str | None
+    another: bool
+    asked: Mapping[str, object]
+
+
 @service
 class TicketCreation:
     """Creates tickets; see the module's description for what it promises."""
@@ -69,6 +92,7 @@ class TicketCreation:
     store: TicketStore
     reservations: IdempotencyStore
     search: TicketSearch
+    claims: RecommendationClaims
     turns: Turns
     delivery: TicketDelivery
     clock: Clock
@@ -82,6 +106,7 @@ class TicketCreation:
         caller: str,
         idempotency_key: str | None,
         accepted: Collection[str] | None = None,
+        recommended: Recommended | None = None,
     ) -> Creation:
         """Store the ticket and try to deliver it at once.
 
@@ -89,25 +114,28 @@ class TicketCreation:
             caller: The caller's object id; idempotency keys of different callers never collide.
             idempotency_key: The caller's key for this request, or None.
             accepted: Keys of the warnings that a person has accepted; None if nobody has to.
+            recommended: The stored recommendations that it is for; None if there are none.
 
         Raises:
             FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized``, ``connection_ambiguous`` or
                 ``confirmation_needed`` (a warning was not accepted; the same key can be used to confirm),
+                409 ``recommendation_has_open_ticket``, ``ticket_being_created`` or ``ticket_given_up``,
                 422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
+        asked = request.model_dump(mode="json") if recommended is None else recommended.asked
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
             [connection] = await asyncio.gather(self._usable_connection(None), return_exceptions=True)
             known = connection.connection_id if isinstance(connection, Connection) else ""
             ticket_id = new_ticket_id(now, known)
-            reserved: str | BaseException = await self._reserve(request, requester, caller, idempotency_key, ticket_id)
+            reserved: str | BaseException = await self._reserve(asked, requester, caller, idempotency_key, ticket_id)
         else:
             ticket_id = new_ticket_id(now, request.connection_id)
             reserved, connection = await asyncio.gather(
-                self._reserve(request, requester, caller, idempotency_key, ticket_id),
+                self._reserve(asked, requester, caller, idempotency_key, ticket_id),
                 self._usable_connection(request.connection_id),
                 return_exceptions=True,
             )
@@ -119,7 +147,11 @@ class TicketCreation:
             return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
         if isinstance(connection, BaseException):
             raise connection
-        ticket = with_event(_new_ticket(reserved, request, requester, connection, now), EventKind.CREATED, now)
+        ticket = _new_ticket(reserved, request, requester, connection, now)
+        if recommended is not None:
+            content = replace(ticket.content, references=recommended.references, company=recommended.company)
+            ticket = replace(ticket, content=content)
+        ticket = with_event(ticket, EventKind.CREATED, now)
         if accepted is not None and not keys_of(await self.warnings(ticket)) <= frozenset(accepted):
             raise ConfirmationNeeded()
         with (
@@ -127,6 +159,8 @@ class TicketCreation:
             span("ticket_creation"),
         ):
             # Warnings are only advice: look at other tickets while ServiceNow works, so that nobody waits longer.
+            if recommended is not None:
+                await self.claims.take(ticket, another=recommended.another)
             created, warnings = await asyncio.gather(self._created(connection, ticket, now), self._advice(ticket))
             return replace(created, warnings=warnings)
 
@@ -161,6 +195,8 @@ class TicketCreation:
             stored = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             assert stored is not None, "a ticket that exists is never deleted"
             return Creation(await self._settled(stored), connection, replayed=True)
+        except TicketGivenUp:
+            raise FixRequest("ticket_given_up", status=409) from None
         kind, portal = ticket.content.kind.value, ticket.content.portal.value
         TICKETS_CREATED.record(kind=kind, portal=portal)
         log_event("ticket_created", kind=kind, portal=portal)
@@ -174,14 +210,19 @@ class TicketCreation:
         return Creation(ticket, connection, replayed=False)
 
     async def _reserve(
-        self, request: TicketRequest, requester: Requester, caller: str, idempotency_key: str | None, ticket_id: str
+        self,
+        asked: Mapping[str, object],
+        requester: Requester,
+        caller: str,
+        idempotency_key: str | None,
+        ticket_id: str,
     ) -> str:
         """Return the ticket id that the key stands for: the given id unless the key was used before."""
         if idempotency_key is None:
             return ticket_id
         wanted = IdempotencyReservation(
             key_hash=key_hash(caller, idempotency_key),
-            request_hash=request_hash({"request": request.model_dump(mode="json"), "requester": requester.id}),
+            request_hash=request_hash({"request": asked, "requester": requester.id}),
             ticket_id=ticket_id,
             reserved_at=self.clock(),
         )

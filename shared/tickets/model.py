@@ -122,6 +122,10 @@ class Requester:
     email: EmailText | None = None
 
 
+MOST_REFERENCES: Final = 25
+"""How many stored recommendations one ticket can be for."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecommendationReference:
     """All that a ticket knows of a stored recommendation that it is for.
@@ -230,6 +234,9 @@ class EventKind(StrEnum):
     """The record no longer carries our correlation id, or never did."""
     ARCHIVED = "archived"
     """A closed ticket's record can no longer be found."""
+    RECOMMENDATION_LINKED = "recommendation_linked"
+    """A person said that it is for a stored recommendation, too."""
+    RECOMMENDATION_UNLINKED = "recommendation_unlinked"
     ADOPTED = "adopted"
     """The record is gone, and a copy with the same correlation id has taken its place."""
     SHORTENED = "shortened"

@@ -107,6 +107,10 @@ class TicketStore(Protocol):
         """Return the ticket, or None."""
         ...
 
+    async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:
+        """Return the ticket whose record has this number, ignoring case and surrounding blanks, or None."""
+        ...
+
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
         """Replace ``before`` with ``after`` if nobody else has changed it. Raises RowChanged otherwise.
 
@@ -174,6 +178,25 @@ class TicketStore(Protocol):
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
         """Fold the changes since the last time into one row, so that reading the summary stays fast."""
+        ...
+
+
+class RecommendationClaims(Protocol):
+    """Ensures that a stored recommendation has one open ticket; implemented in :mod:`shared.recommendations`."""
+
+    async def take(self, ticket: Ticket, *, another: bool = False) -> None:
+        """Claim all recommendations that a ticket is for, before it is stored or sent again.
+
+        The ticket's row must then be written in the version that was read before.
+
+        Args:
+            another: The caller knows that there may be an open ticket.
+
+        Raises:
+            FixRequest: 409 ``recommendation_has_open_ticket`` or ``ticket_being_created``.
+            StorageUnavailable: As after a refusal that somebody else was just faster to cause, some of them may be
+                claimed. If the ticket is not stored, they are free again within a minute.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from shared.errors import Failure, FixRequest, RowUnreadable
 from shared.service import service
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import TicketFilter, TicketStore
+from shared.tickets.ports import RecommendationClaims, TicketFilter, TicketStore
 from shared.tickets.requests import MAX_RETRIED
 
 AT_ONCE: Final = 10
@@ -59,15 +59,25 @@ class TicketResending:
 
     store: TicketStore
     delivery: TicketDelivery
+    claims: RecommendationClaims
     turns: Turns
     clock: Clock
 
     async def retry(self, connection: Connection, ticket: Ticket, *, although_outcome_unknown: bool = False) -> Ticket:
-        """Attempt a failed or waiting ticket now, as :meth:`TicketDelivery.retry` does; return it as stored."""
+        """Attempt a failed or waiting ticket now, as :meth:`TicketDelivery.retry` does; return it as stored.
+
+        Raises what :meth:`RecommendationClaims.take` raises, too: another ticket may be open for its recommendation.
+        """
+        await self._claim(ticket)
         retried = await self.delivery.retry(connection, ticket, although_outcome_unknown=although_outcome_unknown)
         if retried.delivery.status is Delivery.PENDING:
             await self.turns.wake(connection.connection_id)
         return retried
+
+    async def _claim(self, ticket: Ticket) -> None:
+        """Claim the recommendations of a failed ticket; one that waits has its claims."""
+        if ticket.delivery.status is Delivery.FAILED:
+            await self.claims.take(ticket)
 
     async def failed_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter
@@ -104,6 +114,7 @@ class TicketResending:
         for ticket in tickets:
             try:
                 self.delivery.raise_unless_retriable(connection, ticket)
+                await self._claim(ticket)
             except (FixRequest, RowUnreadable) as error:
                 left.append(ResentTicket(ticket.ticket_id, Resent.NOT_SENT, error.failure))
             else:

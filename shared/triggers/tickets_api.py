@@ -170,7 +170,14 @@ async def list_tickets(call: Call) -> JsonAnswer:
     problems={
         400: ("unknown_parameter", "invalid_parameter"),
         404: ("ticket_not_found",),
-        409: ("already_delivered", "delivery_under_way", "ticket_dormant", "instance_left_outcome_unknown"),
+        409: (
+            "already_delivered",
+            "delivery_under_way",
+            "ticket_dormant",
+            "instance_left_outcome_unknown",
+            "recommendation_has_open_ticket",
+            "ticket_being_created",
+        ),
         422: ("delivery_refused",),
         502: ("delivery_refused",),
     },

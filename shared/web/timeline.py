@@ -38,7 +38,15 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
     lost = ", ".join(f"{t(name)} {details[field]}" for field, name in _TEXTS.items() if details[field])
     if event.kind not in set(EventKind):
         return t("event.other", kind=event.kind.value)
-    return t(f"event.{event.kind}", number=details["number"], before=before, after=after, message=message, lost=lost)
+    return t(
+        f"event.{event.kind}",
+        number=details["number"],
+        before=before,
+        after=after,
+        message=message,
+        lost=lost,
+        recommendation=details["source_id"],
+    )
 
 
 def _due_date(text: str, t: Language, time_zone: str) -> str:

@@ -82,6 +82,11 @@ class MemoryTicketStore:
         await self._step("get_ticket")
         return self.tickets[connection_id].get(ticket_id)
 
+    async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:
+        """See the port."""
+        await self._step("find_by_number")
+        return self.tickets[connection_id].get(self._numbers[connection_id].get(number.strip().upper(), ""))
+
     async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
         """See the port."""
         await self._step("update_ticket")

@@ -28,6 +28,7 @@ from shared.errors import ServiceNowThrottled
 from shared.log import log_context
 from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
 from shared.outbound.transport import Transport
+from shared.recommendations.ticket_claims import TicketClaims
 from shared.secret import Secret
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation
@@ -42,6 +43,7 @@ from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.maintenance import memory_maintenance
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.tokens import MemoryTokens
@@ -164,8 +166,9 @@ class World:
         connections = MemoryConnectionStore(self.connection)
         search = TicketSearch(connections, self.store)
         turns = Turns(MemoryDirectory(), connections, self.clock)
+        claims = TicketClaims(MemoryClaimStore(), self.store, connections, self.clock)
         self.creation = TicketCreation(
-            connections, self.store, MemoryIdempotencyStore(), search, turns, self.delivery, self.clock
+            connections, self.store, MemoryIdempotencyStore(), search, claims, turns, self.delivery, self.clock
         )
 
     async def create(self) -> Ticket:

@@ -725,6 +725,14 @@ async def test_a_partly_read_ticket_knows_its_recommendations(store: TicketStore
     assert read == replace(ticket, content=replace(ticket.content, references=()))
 
 
+async def test_a_ticket_is_found_by_its_number(store: TicketStore) -> None:
+    ticket = await store.create_ticket(delivered_ticket(START, record={"number": "INC0012345"}))
+    assert await store.find_by_number(CONNECTION_ID, " inc0012345 ") == ticket
+    for unknown in ("INC0012346", "INC/1", "", ticket.content.name):
+        assert await store.find_by_number(CONNECTION_ID, unknown) is None
+    assert await store.find_by_number("other", "INC0012345") is None
+
+
 async def test_writing_a_ticket_as_it_is_makes_a_new_version(store: TicketStore) -> None:
     ticket = await store.create_ticket(delivered_ticket(START))
     await store.update_ticket(ticket, ticket)

@@ -10,6 +10,7 @@ from shared.connections.directory import AT_ONCE
 from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, StorageUnavailable
+from shared.recommendations.ticket_claims import TicketClaims
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.identity import connection_digits, connection_digits_of
@@ -22,6 +23,7 @@ from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.ticket_store import WriteFault as StorageFault
@@ -51,6 +53,7 @@ class World:
             store=self.store,
             reservations=MemoryIdempotencyStore(),
             search=TicketSearch(self.connections, self.store),
+            claims=TicketClaims(MemoryClaimStore(), self.store, self.connections, self.clock),
             turns=Turns(self.directory, self.connections, self.clock),
             delivery=TicketDelivery(
                 store=self.store,

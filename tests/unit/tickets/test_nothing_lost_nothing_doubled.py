@@ -26,6 +26,7 @@ from shared.connections.directory import SyncState
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
+from shared.recommendations.ticket_claims import TicketClaims
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.model import Delivery, Ticket
@@ -39,6 +40,7 @@ from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.steps import Actor, Stage
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
@@ -96,6 +98,7 @@ class World(RuleBasedStateMachine):
             store=self.store,
             reservations=MemoryIdempotencyStore(step),
             search=TicketSearch(self.connections, self.store),
+            claims=TicketClaims(MemoryClaimStore(step), self.store, self.connections, self.clock),
             turns=Turns(MemoryDirectory(step), self.connections, self.clock),
             delivery=self.delivery,
             clock=self.clock,

@@ -12,6 +12,7 @@ from shared.connections import directory
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest
+from shared.recommendations.ticket_claims import TicketClaims
 from shared.tickets.deliver import LEASE_S, TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter
@@ -21,6 +22,7 @@ from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.tickets.examples import CONNECTION_ID, INSTANCE, a_connection, new_ticket
@@ -45,8 +47,10 @@ class World:
         )
         self.connection = a_connection()
         self.directory = MemoryDirectory()
-        turns = Turns(self.directory, MemoryConnectionStore(self.connection), self.clock)
-        self.resending = TicketResending(self.store, self.delivery, turns, self.clock)
+        connections = MemoryConnectionStore(self.connection)
+        turns = Turns(self.directory, connections, self.clock)
+        claims = TicketClaims(MemoryClaimStore(), self.store, connections, self.clock)
+        self.resending = TicketResending(self.store, self.delivery, claims, turns, self.clock)
 
     async def step(self, name: str) -> None:
         if name == "create_record answers":
