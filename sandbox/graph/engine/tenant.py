@@ -100,8 +100,7 @@ class Tenant:
 
     def truth(self, control_id: str) -> tuple[int, int]:
         """Return the compliant objects and all objects of a control at present."""
-        total = self.population.now.total(self.controls[control_id])
-        return min(self.compliant[control_id].now, total), total
+        return self.compliant[control_id].now, self.population.now.total(self.controls[control_id])
 
     # What people do
 
@@ -218,7 +217,7 @@ class Tenant:
         if count is None or population is None:
             return None
         total = population.total(control)
-        ratio = min(count, total) / total if total else 1.0
+        ratio = count / total if total else 1.0
         is_on = ratio == 1
         if not control.measure.gives_partial_points:
             ratio = float(is_on)

@@ -104,7 +104,7 @@ class World:
     def _catch_up(self, tenant: Tenant) -> None:
         now = self.clock.now()
         while (due := self._at(tenant.next_day, "snapshot.hour")) <= now:
-            self._revise(tenant, min(due, now))
+            self._revise(tenant, due)
             snapshot = self._taken(tenant, tenant.next_day, due)
             if snapshot.scores and tenant.next_day not in tenant.missing_days:
                 tenant.snapshots.append(snapshot)

@@ -141,7 +141,18 @@ def test_a_snapshot_can_change_later_in_the_day(graph: Simulated) -> None:
     late = graph.newest()
     assert early["id"] == late["id"]
     assert early["currentScore"] < late["currentScore"]
+    graph.control.change_control(TENANT, SETTING, max_score=1)
     assert graph.newest() == late
+
+
+def test_snapshots_change_in_their_day_however_time_passes(graph: Simulated) -> None:
+    settled(graph, SETTING, share=0)
+    graph.control.set_switches({"snapshot.revised_at_hour": 22})
+    graph.control.fix(TENANT, SETTING)
+    graph.control.advance(days=2)  # from the 28th to the 30th, with the changes of both days between
+    day = graph.json(f"{SCORES}?$top=1&$skip=1")["value"][0]
+    assert day["id"].endswith("-29")
+    assert next(score["score"] for score in day["controlScores"] if score["controlName"] == SETTING) == 5
 
 
 def test_a_snapshot_that_was_taken_does_not_change(graph: Simulated) -> None:
@@ -193,3 +204,11 @@ def test_the_history_ends_with_the_newest_day_that_is_due(hour: int, newest: str
     with simulated(SMALL, at=START.replace(hour=hour)) as graph:
         days = [score["createdDateTime"][8:10] for score in graph.json(SCORES)["value"]]
     assert (len(days), days[0]) == (5, newest)
+
+
+def test_the_parts_of_a_split_control_are_fixed_one_by_one(graph: Simulated) -> None:
+    settled(graph, SETTING, share=0)
+    graph.control.rename_control(TENANT, SETTING, "1.part", "2.part")
+    graph.control.fix(TENANT, "1.part")
+    graph.control.advance(days=3)
+    assert (graph.score_of("1.part")["score"], graph.score_of("2.part")["score"]) == (5, 0)
