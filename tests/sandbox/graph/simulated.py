@@ -33,7 +33,7 @@ SMALL = (
         tenant_id=TENANT,
         name="Contoso",
         licences=("entra_p2", "teams", "exchange", "defender_for_office_p2", "defender_for_endpoint_p2"),
-        population=Population(users=200, admins=5, domains=2, devices={"windows": 100}),
+        population=Population(users=200, admins=5, domains=2, devices={"macos": 100}),
         days=5,
     ),
     Plan(

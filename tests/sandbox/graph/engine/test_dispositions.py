@@ -6,7 +6,7 @@ from sandbox.graph.stage.control.client import ControlError
 from tests.sandbox.graph.simulated import PROFILES, TENANT, Simulated
 
 USERS = "MFARegistrationV2"
-DEVICES = "scid_2012"
+DEVICES = "scid_5090"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_an_exception_for_devices_counts_within_hours(half: Simulated) -> None:
     half.control.advance(hours=12)  # midnight
     half.control.decide(TENANT, DEVICES, "ThirdParty")
     half.control.advance(hours=4)
-    assert half.score_of(DEVICES)["score"] == 10
+    assert half.score_of(DEVICES)["score"] == 8
     assert states(half, DEVICES) == ["ThirdParty"]
     with pytest.raises(ControlError, match="not set to Ignored"):
         half.control.decide(TENANT, DEVICES, "Ignored")

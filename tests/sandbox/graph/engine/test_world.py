@@ -8,7 +8,7 @@ from tests.sandbox.graph.simulated import OTHER_TENANT, PROFILES, SCORES, SMALL,
 
 SETTING = "mdo_safedocuments"
 USERS = "MFARegistrationV2"
-DEVICES = "scid_2012"
+DEVICES = "scid_5090"
 
 
 def days_until(graph: Simulated, control: str, score: float) -> int:
@@ -48,23 +48,23 @@ def test_half_a_fix_gives_points_only_where_objects_are_counted(graph: Simulated
     assert (graph.score_of(SETTING)["score"], graph.score_of(SETTING)["on"]) == (0, "false")
     users = graph.score_of(USERS)
     assert (users["score"], users["count"], users["total"]) == (4.5, "100", "200")
-    assert graph.score_of(DEVICES)["score"] == 5
+    assert graph.score_of(DEVICES)["score"] == 4
 
 
 def test_what_was_undone_loses_its_points(graph: Simulated) -> None:
     settled(graph, DEVICES, share=1)
     graph.control.undo(TENANT, DEVICES, share=0.5)
-    assert days_until(graph, DEVICES, 5) in (1, 2, 3)
+    assert days_until(graph, DEVICES, 4) in (1, 2, 3)
 
 
 def test_new_users_and_devices_dilute_the_points(graph: Simulated) -> None:
     settled(graph, USERS, share=1)
     settled(graph, DEVICES, share=1)
-    graph.control.grow(TENANT, users=100, devices={"windows": 20})
+    graph.control.grow(TENANT, users=100, devices={"macos": 20})
     graph.control.advance(days=8)
     users = graph.score_of(USERS)
     assert (users["score"], users["count"], users["total"]) == (6, "200", "300")
-    assert (graph.score_of(DEVICES)["count"], graph.score_of(DEVICES)["score"]) == ("100", 8.33)
+    assert (graph.score_of(DEVICES)["count"], graph.score_of(DEVICES)["score"]) == ("100", 6.67)
 
 
 def test_users_who_leave_are_those_without_protection_first(graph: Simulated) -> None:
