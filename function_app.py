@@ -6,6 +6,7 @@ from shared.triggers import (
     authorization_pages,
     configuration_pages,
     connections_api,
+    file_imports,
     home_pages,
     maintain_timer,
     provisioning_pages,
@@ -22,6 +23,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     connections_api,
+    file_imports,
     authorization_pages,
     tickets_api,
     service_api,

@@ -78,6 +78,7 @@ from shared.tickets.sync import TicketSync
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
+    from shared.recommendations.importing import FileImport
 
 
 @service
@@ -113,6 +114,7 @@ class Application:
     maintenance: Maintenance
     rows: RowReader
     resources: AsyncExitStack
+    file_turn: asyncio.Semaphore
 
     @property
     def check(self) -> ConnectionCheck:
@@ -132,6 +134,13 @@ class Application:
             egress_addresses=self.settings.egress_addresses,
             sync_interval_s=self.settings.sync_interval_s,
         )
+
+    @property
+    def file_import(self) -> FileImport:
+        """Imports files. It is loaded on first use, because few instances of the app ever read a workbook."""
+        from shared.recommendations.importing import FileImport
+
+        return FileImport(self.tenants, self.recommendations, self.file_turn, self.clock)
 
     async def aclose(self) -> None:
         """Close all network connections; only needed in a process that continues without the application."""
@@ -236,6 +245,7 @@ class Application:
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
             rows=rows,
             resources=resources,
+            file_turn=asyncio.Semaphore(1),
             maintenance=Maintenance(
                 settings=settings,
                 planner=Planner(directory, connections, settings, clock),

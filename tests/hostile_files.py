@@ -119,7 +119,7 @@ HOSTILE: Mapping[str, tuple[bytes, str]] = {
     "an address that no sheet has": (edited(SHEET, b'r="A2"', b'r="ZZZZZZZ99999999999"'), "damaged"),
     "broken XML": (edited(SHEET, b"</sheetData>", b""), "damaged"),
     "too many rows": (with_parts({SHEET: _rows(5_001)}), "too_many_rows"),
-    "a cell in the last row": (edited(SHEET, b'<row r="3">', b'<row r="1048576">'), "too_many_rows"),
+    "a row far below": (edited(SHEET, b'<row r="3">', b'<row r="90000">'), "too_many_rows"),
     "no rows": (export_workbook([]), "no_rows"),
     "a list without rows": (b"Recommended action,Points achieved,Status\r\n", "no_rows"),
     "a list with an open quote": (b'Recommended action,Points achieved,Status\r\n"a,0/1,Completed', "damaged"),

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.compliance_manager.actions import invented_actions
+from sandbox.compliance_manager.workbook import export_workbook
 from tests.fixtures.whole_app import Connected, WholeApp, refused
+from tests.hostile_files import HOSTILE
 
 NO_TICKET = "/api/tickets/" + "0" * 32
 LIMIT = 64 * 1024
@@ -267,3 +270,51 @@ def test_every_answer_says_that_nobody_may_keep_or_frame_it(app: WholeApp) -> No
         assert headers["X-Frame-Options"] == "DENY"
         assert "default-src" in headers["Content-Security-Policy"]
         assert "unsafe-inline" not in headers["Content-Security-Policy"]
+
+
+TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
+ONE_FOR_EACH_REASON = {reason: content for content, reason in HOSTILE.values() if len(content) < 100_000}
+
+
+@pytest.fixture(scope="module")
+def importing(app: WholeApp) -> str:
+    """The address that imports files into a tenant that is never read from Microsoft."""
+    answer = app.megan.ask("PUT", f"/api/tenants/{TENANT}", {"name": "Contoso", "files_only": True})
+    assert answer.status_code == 201, answer.text
+    return f"/tenants/{TENANT}/import"
+
+
+def test_a_hostile_file_is_refused_and_changes_nothing(app: WholeApp, importing: str) -> None:
+    for reason, content in ONE_FOR_EACH_REASON.items():
+        answer = app.megan.ask("POST", f"/api{importing}", files={"file": ("ExportActions.xlsx", content)})
+        assert refused(answer, 422, "file_unreadable")["detail"].endswith("Nothing was changed."), reason
+    too_large = {"file": ("ExportActions.xlsx", b"PK" + bytes(5 * 1024 * 1024))}
+    refused(app.megan.ask("POST", f"/api{importing}", files=too_large), 413, "request_too_large")
+    refused(app.megan.ask("POST", f"/api{importing}", content=b"PK"), 415, "unsupported_media_type")
+    small = {"file": ("a.xlsx", export_workbook(invented_actions(2)))}
+    refused(app.adele.ask("POST", f"/api{importing}", files=small), 403, "role_missing")
+    imported = app.megan.ask("POST", f"/api{importing}", files=small)
+    assert (imported.status_code, len(imported.json()["new"]), imported.json()["changed"]) == (200, 2, [])
+    again = app.megan.ask("POST", f"/api{importing}", files=small)
+    assert (again.status_code, again.json()["new"], again.json()["unchanged"]) == (200, [], 2)
+
+
+def test_scripts_in_a_file_stay_text(app: WholeApp, importing: str) -> None:
+    planted = "<script>alert(1)</script>"
+    rows = f"Recommended action,Points achieved,Status,Product\n{planted},0/1,{planted},{planted}\n"
+    page = {"Accept": "text/html"}
+    form = app.megan.ask("GET", importing, headers=page).text
+    assert 'enctype="multipart/form-data"' in form
+    result = app.megan.ask("POST", importing, files={"file": ("a.csv", rows.encode())}, headers=page)
+    assert result.status_code == 200
+    assert "&lt;script&gt;alert(1)" in result.text
+    assert planted not in result.text
+    headings = f"Name,{planted}\n1,2\n".encode()
+    refusal = app.megan.ask("POST", importing, files={"file": ("a.csv", headings)}, headers=page)
+    assert refusal.status_code == 422
+    assert "Recommended action" in refusal.text
+    assert planted not in refusal.text
+    bad = b"Recommended action,Points achieved,Status\n,ten,Completed\n"
+    faults = app.megan.ask("POST", importing, files={"file": ("a.csv", bad)}, headers=page)
+    assert faults.status_code == 422
+    assert faults.text.count("<td") == 8

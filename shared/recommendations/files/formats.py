@@ -7,6 +7,9 @@ from typing import Final
 
 from shared.errors import FixRequest
 
+MAX_FILE_BYTES: Final = 5 * 1024 * 1024
+"""Largest file that is accepted."""
+
 _ZIP: Final = b"PK"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 """Compound File Binary: the format of Excel before 2007, and of a newer workbook behind a password."""

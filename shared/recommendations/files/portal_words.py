@@ -11,6 +11,7 @@ from typing import Final
 
 from shared.recommendations.files.tables import folded
 from shared.recommendations.model import ActionStatus
+from shared.recommendations.products import PRODUCTS
 
 TITLE: Final = (
     *("Recommended action", "Improvement action", "Recommended actions"),
@@ -265,33 +266,25 @@ _NO: Final = frozenset(
     )
 )
 
-_PRODUCTS: Final[Mapping[str, Sequence[str]]] = {
-    "AzureAD": ("Microsoft Entra ID", "Azure Active Directory", "Azure AD", "Entra ID"),
-    "Azure ATP": ("Microsoft Defender for Identity", "Defender for Identity", "Azure Advanced Threat Protection"),
-    "MDO": (
-        "Microsoft Defender for Office 365",
-        "Defender for Office 365",
-        "Defender for Office",
-        "Microsoft Defender for Office",
-    ),
-    "MDATP": ("Microsoft Defender for Endpoint", "Defender for Endpoint"),
-    "MCAS": ("Microsoft Defender for Cloud Apps", "Defender for Cloud Apps", "Microsoft Cloud App Security"),
-    "EXO": ("Exchange Online", "Microsoft Exchange Online"),
-    "SPO": ("SharePoint Online", "Microsoft SharePoint Online", "SharePoint"),
-    "MS Teams": ("Microsoft Teams", "Teams"),
-    "MIP": ("Microsoft Information Protection", "Microsoft Purview Information Protection", "Information Protection"),
-    "AppG": ("App governance", "Microsoft App governance", "App Governance (Defender for Cloud Apps)"),
-    "Intune": ("Microsoft Intune",),
-    "Admincenter": ("Microsoft 365 admin center", "Admin center"),
-    "FORMS": ("Microsoft Forms",),
-    "SWAY": ("Microsoft Sway",),
-    "MDA_SF": ("Salesforce",),
-    "MDA_SNOW": ("ServiceNow",),
-    "MDA_CitrixSF": ("Citrix ShareFile",),
-    "MDA_Google": ("Google Workspace",),
+_OTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
+    "AzureAD": ("Azure Active Directory", "Azure AD", "Entra ID"),
+    "Azure ATP": ("Defender for Identity", "Azure Advanced Threat Protection"),
+    "MDO": ("Defender for Office 365", "Defender for Office", "Microsoft Defender for Office"),
+    "MDATP": ("Defender for Endpoint",),
+    "MCAS": ("Defender for Cloud Apps", "Microsoft Cloud App Security"),
+    "EXO": ("Microsoft Exchange Online",),
+    "SPO": ("Microsoft SharePoint Online", "SharePoint"),
+    "MS Teams": ("Teams",),
+    "MIP": ("Microsoft Information Protection", "Information Protection"),
+    "AppG": ("Microsoft App governance",),
+    "Admincenter": ("Admin center",),
 }
-"""The names of products by Microsoft's code (Microsoft Graph §1.5)."""
-_PRODUCT_OF: Final = {folded(name): folded(code) for code, names in _PRODUCTS.items() for name in (code, *names)}
+"""Names beside those of :data:`PRODUCTS`."""
+_PRODUCT_OF: Final = {
+    folded(name): folded(PRODUCTS[code])
+    for code in PRODUCTS
+    for name in (code, PRODUCTS[code], *_OTHER_NAMES.get(code, ()))
+}
 _CONNECTED_APP: Final = "mda"
 """Begins the code of an app that is connected to Defender for Cloud Apps, as in ``MDA_GitHub``."""
 

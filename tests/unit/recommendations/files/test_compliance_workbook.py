@@ -19,7 +19,7 @@ from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.ports import Reading
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ACTIONS = invented_actions(40)
+ACTIONS = invented_actions(24)
 HEADINGS = list(ACTION_UPDATE)
 DETAILS = ["Improvement Action Name", "Group", "Points Acheived", "Regulations", "Assessments"]
 
@@ -48,19 +48,30 @@ def faults(content: bytes) -> list[tuple[str, str]]:
     return [(fault["pointer"], fault["code"]) for fault in refused.value.values["errors"]]
 
 
-@pytest.mark.parametrize(("strings", "dates"), list(itertools.product(Strings, Dates)))
-@pytest.mark.parametrize("separator", [", ", ";;", "\n"])
-def test_each_form_of_the_file_says_the_same(strings: Strings, dates: Dates, separator: str) -> None:
+@pytest.fixture(scope="module")
+def usual() -> Reading:
+    """What the workbook says in its usual form."""
+    return read(export_workbook(ACTIONS))
+
+
+@pytest.mark.parametrize(
+    ("strings", "dates", "separator"),
+    [
+        (strings, dates, separator)
+        for (strings, dates), separator in zip(
+            itertools.product(Strings, Dates), itertools.cycle((", ", ";;", "\n")), strict=False
+        )
+    ],
+)
+def test_each_form_of_the_file_says_the_same(strings: Strings, dates: Dates, separator: str, usual: Reading) -> None:
     switches = Switches(strings=strings, dates=dates, list_separator=separator, parent_columns=separator == ";;")
-    reading = read(export_workbook(ACTIONS, switches))
-    assert reading == read(export_workbook(ACTIONS))
-    assert (reading.source, reading.is_complete, len(reading.actions)) == (SourceName.COMPLIANCE_MANAGER, False, 40)
+    assert read(export_workbook(ACTIONS, switches)) == usual
+    assert (usual.source, usual.is_complete, len(usual.actions)) == (SourceName.COMPLIANCE_MANAGER, False, len(ACTIONS))
 
 
-def test_every_value_of_an_action_is_read() -> None:
+def test_every_value_of_an_action_is_read(usual: Reading) -> None:
     action = next(each for each in ACTIONS if each.tested_at is not None and each.points and len(each.regulations) > 1)
-    reading = read(export_workbook(ACTIONS))
-    found = of(reading, action)
+    found = of(usual, action)
     assert (found.tenant_id, found.title, found.service) == ("t", action.name, action.applicable_to)
     assert (found.points, found.max_points) == (Decimal(action.points), Decimal(action.maximum))
     assert (found.category, found.file_at, found.link[:28]) == (
@@ -79,7 +90,7 @@ def test_every_value_of_an_action_is_read() -> None:
     assert (details.implemented_on, details.tested_on) == (action.implemented_at.date(), action.tested_at.date())
     assert details.notes == f"{action.implementation_notes}\n\n{action.test_notes}"
     assert found.texts.description is not None
-    text = reading.texts[found.texts.description]
+    text = usual.texts[found.texts.description]
     assert (
         text == f"<p>{action.name}.<br>Keep a record of who decided it, and when &amp; why it was last looked at.</p>"
     )
@@ -103,8 +114,8 @@ def test_columns_are_found_by_their_headings_wherever_they_are() -> None:
 
 
 def test_an_action_that_counts_once_per_group_gets_the_points_of_its_group() -> None:
-    actions = invented_actions(60, once_per_group=True)
-    assert len({action.name for action in actions}) < 60
+    actions = invented_actions(24, once_per_group=True)
+    assert len({action.name for action in actions}) < 24
     reading = read(export_workbook(actions))
     assert [each.points for each in reading.actions] == [Decimal(action.points) for action in actions]
 
@@ -185,10 +196,3 @@ def test_a_text_that_looks_like_html_or_a_formula_stays_text() -> None:
     reading = read(export_workbook([action]))
     assert reading.actions[0].title == "=HYPERLINK(1)"
     assert list(reading.texts.values()) == ["<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"]
-
-
-def test_five_thousand_actions_are_read() -> None:
-    rows = [
-        row(action_id=f"{number}", improvement_action_name="A", implementation_status="") for number in range(5_000)
-    ]
-    assert len(read(workbook(rows)).actions) == 5_000
