@@ -15,7 +15,7 @@ from shared.recommendations.https_links import https_link
 from shared.texts import without_direction
 
 TAGS: Final = frozenset({"p", "br", "ol", "ul", "li", "a"})
-MAX_LENGTH: Final = 30_000
+MAX_LENGTH: Final = 20_000
 """How much of a text is read, in characters; Microsoft's have about 1,000. Deep nesting costs quadratic time."""
 
 _NO_TEXT: Final = frozenset(

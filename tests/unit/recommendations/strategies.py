@@ -67,7 +67,7 @@ secure_scores = st.builds(
     day=st.just(date(2026, 1, 1)),
     score=points,
     max_score=points,
-    controls=st.lists(scores, max_size=8),
+    controls=st.lists(scores, max_size=5),
 )
 
 compliance_details = st.builds(

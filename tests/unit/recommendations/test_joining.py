@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recommendations.joining import disposition_of, joined, level_of, snapshot_of
@@ -149,7 +149,8 @@ def test_a_whole_maximum_does_not_change_with_the_measurement(maximum: int, comp
         assert computed == maximum
 
 
-@given(st.lists(some.profiles, max_size=8), st.none() | some.secure_scores)
+@settings(max_examples=40)
+@given(st.lists(some.profiles, max_size=5), st.none() | some.secure_scores)
 def test_every_control_of_either_list_is_there_once(
     profiles: Sequence[ControlProfile], score: SecureScore | None
 ) -> None:
@@ -181,7 +182,8 @@ def test_every_control_of_either_list_is_there_once(
     assert all(key == text_hash(text) and text.strip() for key, text in texts.items())
 
 
-@given(st.lists(some.profiles, max_size=6), some.secure_scores)
+@settings(max_examples=40)
+@given(st.lists(some.profiles, max_size=4), some.secure_scores)
 def test_a_repeated_entry_changes_nothing(profiles: list[ControlProfile], score: SecureScore) -> None:
     once = joined(some.TENANT, profiles, score)
     repeated = [replace(profile, title="again", max_points=Decimal(99)) for profile in profiles]

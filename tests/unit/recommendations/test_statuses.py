@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recommendations.model import (
@@ -75,14 +75,6 @@ def test_a_disposition_is_no_measurement(points: str, disposition: Disposition, 
     assert status_of(replace(action_of(points), disposition=disposition)) == status
 
 
-@given(some.actions)
-def test_what_is_gone_or_not_measured_has_no_other_status(action: ImprovementAction) -> None:
-    status = status_of(action)
-    assert (status is ActionStatus.GONE) == (action.gone_at is not None)
-    if action.compliance is None and action.gone_at is None:
-        assert (status is ActionStatus.NOT_MEASURED) == (action.presence is Presence.PROFILE_ONLY)
-
-
 @pytest.mark.parametrize(
     ("implementation", "test", "points", "status"),
     [
@@ -114,10 +106,13 @@ def test_compliance_actions_go_by_implementation_test_and_points(
     assert status_of(replace(action_of(points, "27"), compliance=details)) == status
 
 
+@settings(max_examples=60)
 @given(some.actions, st.none() | some.points)
-def test_points_to_gain_and_their_share_are_never_negative(
-    action: ImprovementAction, max_score: Decimal | None
-) -> None:
+def test_statuses_and_points_agree_for_any_action(action: ImprovementAction, max_score: Decimal | None) -> None:
+    status = status_of(action)
+    assert (status is ActionStatus.GONE) == (action.gone_at is not None)
+    if action.compliance is None and action.gone_at is None:
+        assert (status is ActionStatus.NOT_MEASURED) == (action.presence is Presence.PROFILE_ONLY)
     missing = points_to_gain(action)
     is_known = action.gone_at is None and action.points is not None and action.max_points is not None
     assert (missing is not None) == is_known
@@ -125,6 +120,8 @@ def test_points_to_gain_and_their_share_are_never_negative(
     impact = score_impact(action, max_score)
     assert (impact is not None) == bool(is_known and max_score)
     assert impact is None or impact >= 0
+    is_easy = action.implementation_cost is Level.LOW and action.user_impact is Level.LOW
+    assert is_quick_win(action) == (is_easy and status in OPEN_STATUSES)
 
 
 def test_points_to_gain_and_their_share() -> None:
@@ -134,10 +131,13 @@ def test_points_to_gain_and_their_share() -> None:
     assert score_impact(action_of("0"), Decimal(0)) is None
 
 
-@given(some.actions)
-def test_a_quick_win_is_easy_and_still_to_do(action: ImprovementAction) -> None:
-    is_easy = action.implementation_cost is Level.LOW and action.user_impact is Level.LOW
-    assert is_quick_win(action) == (is_easy and status_of(action) in OPEN_STATUSES)
+@pytest.mark.parametrize("level", Level)
+def test_a_quick_win_is_easy_and_still_to_do(level: Level) -> None:
+    easy = replace(action_of(), implementation_cost=Level.LOW, user_impact=Level.LOW)
+    assert is_quick_win(easy)
+    assert not is_quick_win(replace(easy, points=easy.max_points))
+    assert is_quick_win(replace(easy, user_impact=level)) == (level is Level.LOW)
+    assert is_quick_win(replace(easy, implementation_cost=level)) == (level is Level.LOW)
 
 
 def test_a_measurement_has_an_age() -> None:

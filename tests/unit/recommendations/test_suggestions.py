@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from shared.recommendations.model import ImprovementAction, Level, SourceName
 from shared.recommendations.suggestions import DAYS, STEPS, TIME_FOR_USERS, suggestion_for
@@ -78,6 +78,7 @@ def test_what_users_notice_gets_more_time(points: str, impact: Level, days: int)
     assert due_at == datetime(2026, 11, 24, 12, 30, tzinfo=UTC) + timedelta(days=days)
 
 
+@settings(max_examples=40)
 @given(some.actions)
 def test_every_action_gets_a_suggestion_and_more_points_are_never_less_urgent(action: ImprovementAction) -> None:
     suggestion = suggestion_for(action, NOW)
