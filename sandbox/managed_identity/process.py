@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import httpx
 
 from sandbox.processes import LOOPBACK, Process, Processes, free_port
 
@@ -31,6 +35,19 @@ class ManagedIdentityEndpoint:
     def environment(self) -> dict[str, str]:
         """The variables that the platform sets for an app with a managed identity."""
         return {"IDENTITY_ENDPOINT": f"{self.base_url}/msi/token", "IDENTITY_HEADER": self.secret}
+
+    @contextmanager
+    def without_roles(self) -> Iterator[None]:
+        """Remove the roles that a deployment grants inside the block; tokens show each change at once."""
+        self._change_roles("remove")
+        try:
+            yield
+        finally:
+            self._change_roles("grant")
+
+    def _change_roles(self, change: str) -> None:
+        httpx.post(f"{self.base_url}/sandbox/roles", json={change: ROLES}).raise_for_status()
+        httpx.delete(f"{self.base_url}/sandbox/tokens").raise_for_status()
 
 
 def start_managed_identity(

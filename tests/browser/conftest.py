@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from sandbox import demonstration
 from sandbox.azurite import StorageAccount
 from sandbox.chromium import NAMES, find_chromium, start_chromium
+from sandbox.managed_identity.tokens import TENANT_ID
+from sandbox.portal import PortalUser
 from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
 from tests.browser.window import Theme, Window
@@ -66,10 +68,13 @@ def new_app(chromium: Browser, world: World) -> NewApp:
 
 @pytest.fixture(scope="package")
 def app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with a connection and tickets in every state."""
+    """An app with a connection, tickets in every state, and a tenant whose permission is missing."""
     host = new_app()
     demonstration.connect(host, world.servicenow)
     demonstration.create_tickets(host, world.servicenow)
+    with world.managed_identity.without_roles(), PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
+        manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": "Contoso", "connection_id": "contoso"})
+        assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "no_permission"
     return host
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page, expect
 
+from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.world import FunctionsHost
 
 
@@ -58,6 +59,13 @@ def _check(page: Page) -> None:
     expect(page.locator("ul.findings")).to_be_visible()
 
 
+def _refused_tenant(page: Page) -> None:
+    page.locator("#tenant_id").fill("contoso.com")
+    page.locator("#name").fill("Contoso")
+    page.locator("form.card button[type='submit']").click()
+    expect(page.locator("#tenant_id-fault")).to_be_visible()
+
+
 def _open_everything(page: Page) -> None:
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
 
@@ -78,5 +86,10 @@ PLACES = (
     Place("configuration", "/configuration/contoso"),
     Place("check", "/configuration/contoso", _check),
     Place("remove connection", "/configuration/contoso/remove"),
+    Place("no tenants", "/tenants", empty=True),
+    Place("tenants", "/tenants"),
+    Place("new tenant", "/tenants/new", _refused_tenant),
+    Place("tenant without the permission", f"/tenants/{TENANT_ID}"),
+    Place("remove tenant", f"/tenants/{TENANT_ID}/remove"),
     Place("error", f"/tickets/{'0' * 32}"),
 )
