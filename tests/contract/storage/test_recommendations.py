@@ -404,7 +404,9 @@ async def test_a_text_that_nothing_names_is_deleted_a_day_later(tables: Tables, 
 
 
 @pytest.mark.usefixtures("few")
-async def test_a_text_that_is_named_again_stays(tables: Tables, clock: ManualClock) -> None:
+async def test_a_text_that_is_named_again_stays(
+    tables: Tables, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file is stored beside a reading, so its texts may be marked, or about to be deleted, at any moment."""
     stores = [in_tables(tables, clock).recommendations for _ in range(2)]
     days = [status(f"{number} of 200 users") for number in range(3)]
@@ -418,7 +420,9 @@ async def test_a_text_that_is_named_again_stays(tables: Tables, clock: ManualClo
     async def named_meanwhile(table_name: str, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         if any(operation.kind is TransactionOperation.DELETE for operation in operations):
             tables.transactions.submit = submit  # type: ignore[method-assign]
-            await stores[1].save_reading(CONTOSO, [again], again_texts, [])
+            with monkeypatch.context() as another:
+                another.setattr("shared.storage.recommendations.UNNAMED_MOST", 100)
+                await stores[1].save_reading(CONTOSO, [again], again_texts, [])
         return await submit(table_name, operations)
 
     tables.transactions.submit = named_meanwhile  # type: ignore[method-assign]
