@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 import sys
 from dataclasses import dataclass
 
-import httpx
-
-from sandbox.certificates import ensure_certificates
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.processes import Process, Processes
 
@@ -27,8 +23,7 @@ class Graph:
 
     def control(self) -> ControlClient:
         """Return a client of its control API, which the caller closes."""
-        trusted = ssl.create_default_context(cafile=ensure_certificates().authority)
-        return ControlClient(self.url, transport=httpx.HTTPTransport(verify=trusted))
+        return ControlClient(self.url)
 
 
 def start_graph(processes: Processes, *, port: int = 0, seed: int = 1) -> Graph:

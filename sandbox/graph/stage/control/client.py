@@ -1,10 +1,13 @@
 """A synchronous client for the control API of a simulator: for tests, demonstrations and the walk-through."""
 
+import ssl
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Literal, Self
 
 import httpx
+
+from sandbox.certificates import ensure_certificates
 
 _TIMEOUT_S = 60.0
 
@@ -18,11 +21,14 @@ class ControlClient:
 
     Args:
         base_url: Address of the simulator.
-        transport: A way to reach it without a socket, or one that trusts its certificate.
+        transport: A way to reach it without a socket; by default one that trusts the sandbox's certificates.
     """
 
     def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self.base_url = base_url.rstrip("/")
+        if transport is None:
+            trusted = ssl.create_default_context(cafile=ensure_certificates().authority)
+            transport = httpx.HTTPTransport(verify=trusted, trust_env=False)
         self._client = httpx.Client(
             base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False, transport=transport
         )
