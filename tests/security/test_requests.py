@@ -276,12 +276,13 @@ TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
 ONE_FOR_EACH_REASON = {reason: content for content, reason in HOSTILE.values() if len(content) < 100_000}
 
 
-@pytest.fixture(scope="module")
-def importing(app: WholeApp) -> str:
+@pytest.fixture
+def importing(app: WholeApp) -> Iterator[str]:
     """The address that imports files into a tenant that is never read from Microsoft."""
     answer = app.megan.ask("PUT", f"/api/tenants/{TENANT}", {"name": "Contoso", "files_only": True})
     assert answer.status_code == 201, answer.text
-    return f"/tenants/{TENANT}/import"
+    yield f"/tenants/{TENANT}/import"
+    assert app.megan.ask("DELETE", f"/api/tenants/{TENANT}").status_code == 204
 
 
 def test_a_hostile_file_is_refused_and_changes_nothing(app: WholeApp, importing: str) -> None:
