@@ -30,10 +30,7 @@ from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
-from shared.graph.lists import GraphLists
-from shared.graph.managed_identity import HomeTenantTokens
-from shared.graph.source import SecureScoreSource
-from shared.graph.transport import GraphTransport
+from shared.graph.home_tenant import HomeTenantSource
 from shared.log import log_event
 from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
@@ -186,9 +183,7 @@ class Application:
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
-        graph_tokens = HomeTenantTokens(credential, settings.graph_url)
-        lists = GraphLists(GraphTransport(outbound, clock=clock), graph_tokens, settings.graph_url)
-        source = SecureScoreSource(lists, graph_tokens)
+        source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
         reading = TenantReading(tenants, recommendations, source, clock)
         claims = AzureClaimStore(tables.recommendations, rows)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)

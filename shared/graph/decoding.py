@@ -157,7 +157,7 @@ def _text(value: object, max_length: int) -> str:
 
 def _decimal(value: object, greatest: Decimal) -> Decimal | None:
     """Return a number from 0 to ``greatest``; None for anything else, such as NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if not isinstance(value, int | str):
         return None
     text = str(value).strip()
     number = Decimal(text) if _NUMBER.fullmatch(text) else None

@@ -10,11 +10,13 @@ from functools import cache
 
 import pytest
 import stamina
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.graph.engine.world import World
 from sandbox.graph.hosts import create_hosts, token_endpoint_for
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import FREE, PLANS, Plan, plant
+from sandbox.managed_identity.app import Endpoint, create_app
 from sandbox.servicenow.wire.server import serving
 from shared.graph.lists import GraphLists
 from shared.graph.source import SecureScoreSource
@@ -23,7 +25,7 @@ from shared.graph.transport import GraphTransport
 from shared.outbound.transport import Transport
 from shared.recommendations.ports import Reading
 from shared.tenants.model import Tenant
-from tests.sandbox.graph.simulated import OTHER_TENANT, SIGNER, START, TENANT, token
+from tests.sandbox.graph.simulated import APPLICATION, OTHER_TENANT, SIGNER, START, TENANT, token
 
 _FREE = next(plan for plan in PLANS if plan.tenant_id == FREE)
 FEW = replace(_FREE, tenant_id=TENANT, days=3)
@@ -106,3 +108,30 @@ async def reader(server: tuple[World, ControlClient]) -> AsyncIterator[Reader]:
     async with aclosing(Transport()) as outbound:
         lists = GraphLists(GraphTransport(outbound, clock=world.clock.now), tokens, control.base_url)
         yield Reader(world, control, tokens, SecureScoreSource(lists, tokens))
+
+
+class Present:
+    """Serves the running test's endpoint: starting and stopping a server takes longer than these tests."""
+
+    app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None, "the server speaks of its own life before there is an endpoint"
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def identity_server() -> Iterator[tuple[Present, str]]:
+    present = Present()
+    with serving(present) as url:
+        yield present, url
+
+
+@pytest.fixture
+def endpoint(identity_server: tuple[Present, str], monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    present, url = identity_server
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "secret")
+    created = Endpoint("secret", SIGNER, APPLICATION)
+    present.app = create_app(created)
+    return created

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from azure.identity.aio import ManagedIdentityCredential
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.managed_identity.app import Endpoint, create_app
-from sandbox.managed_identity.tokens import TENANT_ID, ManagedIdentity
-from sandbox.servicenow.wire.server import serving
+from sandbox.managed_identity.app import Endpoint
+from sandbox.managed_identity.tokens import TENANT_ID
 from shared.errors import GraphUnavailable, TenantRefused
 from shared.graph.managed_identity import HomeTenantTokens
-from tests.sandbox.graph.simulated import SIGNER
+from tests.sandbox.graph.simulated import APPLICATION
 
-IDENTITY = ManagedIdentity.of("6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d")
 ROLE = "SecurityEvents.Read.All"
-
-
-class Present:
-    """Serves the running test's endpoint: starting and stopping a server takes longer than these tests."""
-
-    app: ASGIApp | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self.app is not None, "the server speaks of its own life before there is an endpoint"
-        await self.app(scope, receive, send)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[Present, str]]:
-    present = Present()
-    with serving(present) as url:
-        yield present, url
-
-
-@pytest.fixture
-def endpoint(server: tuple[Present, str], monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    present, url = server
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", "secret")
-    created = Endpoint("secret", SIGNER, IDENTITY)
-    present.app = create_app(created)
-    return created
 
 
 @pytest.fixture
@@ -54,7 +24,7 @@ async def tokens(endpoint: Endpoint) -> AsyncIterator[HomeTenantTokens]:
 
 async def test_a_new_role_is_in_a_new_token(endpoint: Endpoint, tokens: HomeTenantTokens) -> None:
     assert (await tokens.access_token(TENANT_ID)).roles == ()
-    endpoint.roles[IDENTITY.client_id] = {ROLE}
+    endpoint.roles[APPLICATION.client_id] = {ROLE}
     assert (await tokens.access_token(TENANT_ID)).roles == (), "the library has the first one in memory"
     renewed = await tokens.new_access_token(TENANT_ID)
     assert renewed.roles == (ROLE,)
@@ -66,7 +36,7 @@ async def test_a_new_role_is_in_a_new_token(endpoint: Endpoint, tokens: HomeTena
 async def test_azure_can_keep_a_token_for_a_day(endpoint: Endpoint, tokens: HomeTenantTokens) -> None:
     endpoint.caching = True
     await tokens.access_token(TENANT_ID)
-    endpoint.roles[IDENTITY.client_id] = {ROLE}
+    endpoint.roles[APPLICATION.client_id] = {ROLE}
     assert (await tokens.new_access_token(TENANT_ID)).roles == ()
 
 

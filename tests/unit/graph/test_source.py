@@ -41,8 +41,8 @@ DAYS = [(date(2026, 11, 24) - timedelta(days=back)).isoformat() for back in rang
 class Days:
     """Microsoft Graph with a score for each of these days, newest first."""
 
-    def __init__(self, days: list[str], *, too_large_from: int = 1000, obeys: bool = True) -> None:
-        self.days, self.too_large_from, self.obeys = days, too_large_from, obeys
+    def __init__(self, days: list[str], *, too_large_from: int = 1000, obeys: bool = True, skips: bool = True) -> None:
+        self.days, self.too_large_from, self.obeys, self.skips = days, too_large_from, obeys, skips
         self.asked: list[tuple[int, int]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -52,7 +52,8 @@ class Days:
         self.asked.append((top, skip))
         if top >= self.too_large_from:
             return httpx.Response(200, content=b" " * (ANSWER_LIMIT + 1))
-        days = self.days[skip : skip + top] if self.obeys else self.days
+        first = skip if self.skips else 0
+        days = self.days[first : first + top] if self.obeys else self.days
         return httpx.Response(200, json={"value": [score(day) for day in days], "@odata.nextLink": f"{SCORES}?x"})
 
     def source(self) -> SecureScoreSource:
@@ -198,3 +199,9 @@ class TestHistory:
         assert reading.snapshot is not None
         assert reading.snapshot.day.isoformat() == DAYS[0]
         assert len(world.asked) == 2
+
+    async def test_a_server_that_ignores_skip_alone(self) -> None:
+        world = Days(DAYS, skips=False)
+        reading = await world.source().read(TENANT, with_history=True)
+        assert len(reading.history) == HISTORY_PART - 1
+        assert len(world.asked) == 3, "the second part brought nothing new"
