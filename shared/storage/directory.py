@@ -13,15 +13,12 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.directory import AT_ONCE, DirectoryEntry, Place, SyncState
-from shared.connections.ports import RowChanged
 from shared.storage.rows import RowReader, json_object
-from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
+from shared.storage.tables import REPEATED, get_row, save_row, storage_errors
 
 PARTITION: Final = "connections"
 PAGE_ROWS: Final = 1000
@@ -74,22 +71,7 @@ class AzureConnectionDirectory:
 
     async def save_entry(self, entry: DirectoryEntry) -> DirectoryEntry:
         """Store the entry if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
-        row = entry_row(entry)
-        if entry.etag is None:
-            try:
-                return replace(entry, etag=await insert_row(self._table, row))
-            except ResourceExistsError:
-                raise RowChanged(entry.connection_id) from None
-        with storage_errors():
-            try:
-                answer = await self._table.update_entity(
-                    row, mode=UpdateMode.MERGE, etag=entry.etag, match_condition=MatchConditions.IfNotModified
-                )
-            except (ResourceModifiedError, ResourceNotFoundError) as error:
-                if is_table_missing(error):
-                    raise
-                raise RowChanged(entry.connection_id) from None
-        return replace(entry, etag=str(answer["etag"]))
+        return replace(entry, etag=await save_row(self._table, entry_row(entry), entry.etag))
 
     async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
         """Make the connection due at once, even during somebody's turn."""
@@ -97,7 +79,7 @@ class AzureConnectionDirectory:
         if requested_at is not None:
             row["requested_at"] = _text(requested_at)
         with storage_errors():
-            await self._table.upsert_entity(row, mode=UpdateMode.MERGE)
+            await self._table.upsert_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
 
 def entry_row(entry: DirectoryEntry) -> Row:

@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.clock import Clock, believed
-from shared.storage.tables import get_row, insert_row, storage_errors
+from shared.storage.tables import REPEATED, get_row, insert_row, storage_errors
 
 LONGEST_LEASE: Final = timedelta(minutes=3)
 """No release takes a lease for longer: a later end comes from a wrong clock and is ignored."""
@@ -61,22 +61,25 @@ class AzureLeaseStore:
                     mode=UpdateMode.MERGE,
                     etag=present.metadata["etag"],
                     match_condition=MatchConditions.IfNotModified,
+                    **REPEATED,
                 )
             except (ResourceModifiedError, ResourceNotFoundError):
-                return None
+                present = await get_row(self._table, connection_id, _row_key(purpose))
+                # The answer to our own write may have been lost, and it was repeated.
+                return holder if present is not None and present.get("holder") == holder else None
             return holder
 
     async def renew_lease(self, connection_id: str, purpose: str, lease_id: str, *, duration_s: float) -> bool:
         """Extend the lease by this time from now; False if somebody else has it."""
+        until_at = self._clock() + timedelta(seconds=duration_s)
+        renewed = {"PartitionKey": connection_id, "RowKey": _row_key(purpose), "until_at": until_at}
         for _ in range(TRIES):
             present = await get_row(self._table, connection_id, _row_key(purpose))
             if present is None or present.get("holder") != lease_id:
                 return False
-            renewed = {
-                "PartitionKey": connection_id,
-                "RowKey": _row_key(purpose),
-                "until_at": self._clock() + timedelta(seconds=duration_s),
-            }
+            if present.get("until_at") == until_at:
+                # The answer to our own write was lost, and it was repeated.
+                return True
             with storage_errors():
                 try:
                     await self._table.update_entity(
@@ -84,6 +87,7 @@ class AzureLeaseStore:
                         mode=UpdateMode.MERGE,
                         etag=present.metadata["etag"],
                         match_condition=MatchConditions.IfNotModified,
+                        **REPEATED,
                     )
                 except (ResourceModifiedError, ResourceNotFoundError):
                     # Somebody took it, or our own write arrived twice: look again.

@@ -40,9 +40,9 @@ READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 
 REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST", "PATCH"})}
-"""Passed with every insert and transaction, and with every merge of :func:`save_row`: by default, the SDK gives up a
-POST or PATCH when its connection breaks, as a long-idle connection does. It may have been carried out anyway, so the
-code that repeats it has to recognise its own write."""
+"""Passed with every insert, transaction and merge: by default, the SDK gives up a POST or PATCH when its connection
+breaks, as a long-idle connection does. It may have been carried out anyway, so the code that repeats it has to
+recognise its own write."""
 
 PAGE_ROWS: Final = 1000
 """Rows of an answer at most, by the service's own limit."""

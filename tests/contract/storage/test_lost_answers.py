@@ -1,4 +1,4 @@
-"""When answers of Table Storage are lost, tenants, recommendations and claims are still right."""
+"""When answers of Table Storage are lost, what writes single rows is still right."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
+from shared.connections.directory import AT_ONCE, DirectoryEntry
+from shared.connections.held_lease import LEASE_S
 from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.recommendations.ports import Claim, ClaimedTicket
 from shared.settings import Settings
+from shared.storage.directory import AzureConnectionDirectory
+from shared.storage.leases import AzureLeaseStore
 from shared.storage.tables import RETRIES, Tables, open_tables
 from tests.contract.storage.test_recommendations import (
     BARE_ACTION,
@@ -48,20 +52,44 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 @pytest.fixture
-async def gated(
+async def behind(
     gate: Gate,
     tables: Tables,
     storage_account: StorageAccount,
     certificates: Certificates,
     settings: Settings,
     credential: ManagedIdentityCredential,
-    clock: ManualClock,
-) -> AsyncIterator[Stores]:
+) -> AsyncIterator[Tables]:
+    """The tables behind the gate."""
     upstream = storage_account.tables_url.removesuffix(f"/{storage_account.name}")
     with serving(gate.in_front_of(upstream, authority=str(certificates.authority)), certificates) as url:
-        behind = open_tables(settings.model_copy(update={"tables_url": f"{url}/{storage_account.name}"}), credential)
-        yield in_tables(behind, clock)
-        await behind.aclose()
+        opened = open_tables(settings.model_copy(update={"tables_url": f"{url}/{storage_account.name}"}), credential)
+        yield opened
+        await opened.aclose()
+
+
+@pytest.fixture
+def gated(behind: Tables, clock: ManualClock) -> Stores:
+    return in_tables(behind, clock)
+
+
+@pytest.mark.parametrize("what", ["lose", "lose_connection", "refuse_connection"])
+async def test_turns_and_leases_survive_an_answer_lost_at_every_step(
+    behind: Tables, gate: Gate, clock: ManualClock, what: What
+) -> None:
+    """Every request fails once, and its repetition does not."""
+    directory, leases = AzureConnectionDirectory(behind.directory), AzureLeaseStore(behind.connections, clock)
+    gate.begin({number: Mishap(what) for number in range(1, MANY, 2)})
+    taken = await directory.save_entry(DirectoryEntry("contoso", holder="host"))
+    await directory.wake("contoso")
+    again = await directory.get_entry("contoso")
+    assert await directory.save_entry(replace(again, holder=None)) == replace(taken, holder=None, due_at=AT_ONCE)
+    first = await leases.acquire_lease("contoso", "tokens", duration_s=LEASE_S)
+    assert first is not None
+    assert await leases.renew_lease("contoso", "tokens", first, duration_s=LEASE_S)
+    clock.advance(LEASE_S)
+    assert await leases.acquire_lease("contoso", "tokens", duration_s=LEASE_S) not in {None, first}
+    assert gate.met >= 7, "every write met a mishap"
 
 
 @pytest.mark.parametrize("what", ["lose", "lose_connection", "cut", "refuse", "refuse_connection"])
