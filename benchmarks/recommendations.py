@@ -1,4 +1,4 @@
-"""Recommendations of one tenant: what they take in Table Storage, and how long listing and storing them takes.
+"""Recommendations of one tenant: what they take in Table Storage, and the time to list, store and show them.
 
 The tenant is the simulator's, with 460 controls of which some 230 have points. Its catalogue, status texts and points
 are decoded as answers of Microsoft Graph are.
@@ -16,17 +16,21 @@ from typing import Any, Final
 
 from benchmarks.connector import Connector, new_connector
 from benchmarks.effort import Effort, median_ms
+from benchmarks.pages import application_of_pages, visit
 from benchmarks.report import Figure, at_most
+from benchmarks.tickets import new_ids, ticket
 from sandbox.clock import Clock
 from sandbox.graph.engine.world import World as GraphWorld
 from sandbox.graph.stage.seed.tenants import E5, PLANS, plant
 from sandbox.graph.wire.secure_score.representation import profile, secure_score
 from sandbox.world import World
+from shared.connections.model import Connection
 from shared.graph.decoding import SecureScoreDecoder
 from shared.recommendations.changes import changes_of
 from shared.recommendations.joining import joined, snapshot_of
-from shared.recommendations.model import SourceName, text_hash
-from shared.recommendations.ports import Reading
+from shared.recommendations.model import ImprovementAction, SourceName, text_hash
+from shared.recommendations.ports import Claim, ClaimedTicket, Reading
+from shared.tenants.model import Tenant
 
 CHANGED_A_DAY: Final = 30
 """Controls whose true state changes: more than in a tenant in which people come and go."""
@@ -41,7 +45,7 @@ async def measure(world: World, *, controls: int, days: int, runs: int) -> Seque
         days: At least two; a year's bytes are computed from the growth from the first one to the last.
         runs: How often to measure each time.
     """
-    async with new_connector(world) as connector:
+    async with new_connector(world) as connector, application_of_pages():
         stored = []
         for reading in _readings(connector, controls, days):
             await _store(connector, reading)
@@ -50,6 +54,9 @@ async def measure(world: World, *, controls: int, days: int, runs: int) -> Seque
         snapshots = await connector.app.recommendations.list_snapshots(E5)
         listed = [await _list(connector) for _ in range(runs)]
         saved = [await _save(connector, reading, number) for number in range(runs)]
+        await _make_tickets(connector, await connector.connect("contoso", world.servicenow.url), actions)
+        await _visit(connector)
+        visited = [await _visit(connector) for _ in range(runs)]
     year = stored[0] + (stored[-1] - stored[0]) / (days - 1) * (DAYS_A_YEAR - 1)
     name = f"{len(actions)} improvement actions"
     return [
@@ -61,6 +68,11 @@ async def measure(world: World, *, controls: int, days: int, runs: int) -> Seque
         Figure(f"storing a reading, {CHANGED_A_DAY} changed: time, p50", median_ms(saved, _wall), "ms"),
         Figure("  processor time, p50", median_ms(saved, _processor), "ms"),
         Figure("  table requests", saved[0].table_requests.total()),
+        Figure(
+            f"recommendations page, {len(actions)} rows: time, p50", median_ms(visited, _wall), "ms", goal=at_most(200)
+        ),
+        Figure("  processor time, p50", median_ms(visited, _processor), "ms"),
+        Figure("  table requests", visited[0].table_requests.total()),
     ]
 
 
@@ -137,6 +149,27 @@ async def _save(connector: Connector, reading: Reading, number: int) -> Effort:
     with connector.measured() as effort:
         await connector.app.recommendations.save_reading(E5, changed, {**reading.texts, **status}, [reading.snapshot])
     return effort
+
+
+async def _make_tickets(connector: Connector, connection: Connection, actions: Sequence[ImprovementAction]) -> None:
+    """Store the tenant, and a ticket for every fourth of its actions."""
+    app, now = connector.app, connector.clock()
+    await app.tenants.save_tenant(Tenant(E5, "Contoso", connection.connection_id, snapshot_at=now, read_at=now))
+    wanted = actions[::4]
+    made = [
+        replace(each, content=replace(each.content, references=(action.reference,)))
+        for action, ticket_id in zip(wanted, new_ids(connection.connection_id, len(wanted)), strict=True)
+        for each in [ticket(connection, ticket_id)]
+    ]
+    await app.tickets.create_tickets(made)
+    for each in made:
+        (reference,) = each.content.references
+        claimed = ClaimedTicket(connection.connection_id, each.ticket_id, now)
+        await app.claims.save_claim(Claim(E5, reference.key, (claimed,)))
+
+
+async def _visit(connector: Connector) -> Effort:
+    return await visit(connector, "recommendations_page", "/recommendations?hidden=true")
 
 
 def _wall(effort: Effort) -> float:

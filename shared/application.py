@@ -38,9 +38,11 @@ from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
 from shared.outbound.transport import Transport
 from shared.recommendations.linking import TicketLinks
+from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.ports import ClaimStore, RecommendationStore
 from shared.recommendations.read import TenantReading
 from shared.recommendations.ticket_claims import TicketClaims
+from shared.recommendations.tickets_beside import RecommendationTickets
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -101,6 +103,8 @@ class Application:
     recommendations: RecommendationStore
     claims: ClaimStore
     links: TicketLinks
+    recommendation_tickets: RecommendationTickets
+    recommendation_lists: RecommendationLists
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
@@ -188,6 +192,7 @@ class Application:
         claims = AzureClaimStore(tables.recommendations, rows)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
+        tickets_beside = RecommendationTickets(claims, tickets, connections)
         return cls(
             settings=settings,
             clock=clock,
@@ -231,6 +236,8 @@ class Application:
             recommendations=recommendations,
             claims=claims,
             links=TicketLinks(ticket_claims, tickets, search, clock),
+            recommendation_tickets=tickets_beside,
+            recommendation_lists=RecommendationLists(recommendations, tickets_beside),
             states=servicenow.states,
             creating_roles=CREATING_ROLES,
             search=search,

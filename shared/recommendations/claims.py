@@ -86,14 +86,19 @@ def with_ticket(claim: Claim, claimed: ClaimedTicket, without: Iterable[str] = (
     return (claimed, *others)[:MOST_TICKETS]
 
 
-def tickets_of(claim: Claim, reference: RecommendationReference, tickets: Mapping[str, Ticket]) -> tuple[Ticket, ...]:
+def tickets_of(claim: Claim, tickets: Mapping[str, Ticket]) -> tuple[Ticket, ...]:
     """Return a recommendation's tickets, the last claimed first.
 
     Args:
         tickets: By id, as stored.
     """
     found = (tickets.get(each.ticket_id) for each in claim.tickets)
-    return tuple(ticket for ticket in found if ticket is not None and reference in ticket.content.references)
+    return tuple(ticket for ticket in found if ticket is not None and _is_for(ticket, claim))
+
+
+def _is_for(ticket: Ticket, claim: Claim) -> bool:
+    place = (claim.tenant_id, claim.key)
+    return any((each.tenant_id, each.key) == place for each in ticket.content.references)
 
 
 def ticket_beside(tickets: Iterable[Ticket], connections: Mapping[str, Connection]) -> Ticket | None:

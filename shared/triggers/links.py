@@ -67,7 +67,8 @@ class NotUnderstood:
     Attributes:
         parameter: Its name.
         value: What the link says, shortened to what a page can show.
-        reason: ``value``, ``date``, ``time``, ``parameter``, ``connection`` or ``connection_unauthorized``.
+        reason: ``value``, ``date``, ``time``, ``parameter``, ``connection``, ``connection_unauthorized``, ``tenant`` or
+            ``recommendation``.
     """
 
     parameter: str
@@ -101,13 +102,13 @@ def read_ticket_link(query: Mapping[str, str]) -> TicketLink:
         choice = read_choice(choices, name, asked)
         values[name] = TICKET_DEFAULTS[name] if choice is None else choice.value
         if asked and choice is None:
-            not_understood.append(_not_understood(name, asked))
+            not_understood.append(misunderstood(name, asked))
     asked = query.get("due_date", "").strip()
     values["due_date"] = read_day(asked)
     if asked and asked != values["due_date"]:
-        not_understood.append(_not_understood("due_date", asked, "time" if values["due_date"] else "date"))
+        not_understood.append(misunderstood("due_date", asked, "time" if values["due_date"] else "date"))
     not_understood += [
-        _not_understood(name, value, "parameter") for name, value in query.items() if name not in TICKET_FIELDS
+        misunderstood(name, value, "parameter") for name, value in query.items() if name not in TICKET_FIELDS
     ]
     connection = (query.get(CONNECTION) or query.get("connection_id") or "").strip().lower()
     return TicketLink(values, connection or None, tuple(not_understood))
@@ -138,7 +139,7 @@ def read_day(text: str) -> str:
 
 def unknown_connection(parameter: str, connection_id: str, *, exists: bool) -> NotUnderstood:
     """Return what to say about a connection on which tickets cannot be created."""
-    return _not_understood(parameter, connection_id, "connection_unauthorized" if exists else "connection")
+    return misunderstood(parameter, connection_id, "connection_unauthorized" if exists else "connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,21 +178,23 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
         if asked := chosen[name]:
             choice = read_choice(choices, name, asked)
             chosen[name] = asked if choice is None else choice.value
-            not_understood += [_not_understood(name, asked)] if choice is None else []
+            not_understood += [misunderstood(name, asked)] if choice is None else []
     for name, known in (("show", SHOWS), (CONNECTION, connection_ids)):
         if chosen[name] and (plain := chosen[name].lower()) in known:
             chosen[name] = plain
         elif chosen[name]:
-            not_understood.append(_not_understood(name, chosen[name]))
+            not_understood.append(misunderstood(name, chosen[name]))
     not_understood += [
-        _not_understood(name, value, "parameter")
+        misunderstood(name, value, "parameter")
         for name, value in query.items()
         if name not in chosen and name not in others
     ]
     return ListLink(chosen, tuple(not_understood))
 
 
-def _not_understood(parameter: str, value: str, reason: str = "value") -> NotUnderstood:
+def misunderstood(parameter: str, value: str, reason: str = "value") -> NotUnderstood:
+    """Return what to say about a part of a link, shortened to what a page can show."""
+
     def shown(text: str) -> str:
         return text if len(text) <= SHOWN_MAX_LENGTH else f"{text[: SHOWN_MAX_LENGTH - 1]}…"
 
@@ -214,6 +217,16 @@ _LABELS: Final = {
     "connection_id": "ticket.connection",
     "phase": "filter.phase",
     "show": "filter.show",
+    "tenant_id": "recommendations.tenant",
+    "actionId": "ticket.recommendation_id",
+    "status": "recommendations.status",
+    "has_ticket": "recommendations.ticket",
+    "min_points": "recommendations.min_points",
+    "quick_wins": "recommendations.quick_wins",
+    "hidden": "recommendations.hidden_label",
+    "sort": "recommendations.sort",
+    "order": "recommendations.order",
+    "group": "recommendations.group",
 }
 
 

@@ -1,4 +1,4 @@
-"""Tickets as a table for a spreadsheet."""
+"""Tickets and recommendations as tables for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
+from shared.recommendations.statuses import points_to_gain
 from shared.tickets.views import TicketView
+from shared.web.recommendations import ActionRow
 
 COLUMNS: Final = (
     "number",
@@ -26,6 +30,34 @@ COLUMNS: Final = (
     "requester",
     "created_at",
     "link",
+    "ticket_id",
+)
+RECOMMENDATION_COLUMNS: Final = (
+    "id",
+    "source",
+    "source_id",
+    "title",
+    "category",
+    "product",
+    "tier",
+    "rank",
+    "points",
+    "max_points",
+    "points_to_gain",
+    "score_impact_percent",
+    "cost",
+    "user_impact",
+    "status",
+    "hidden_reason",
+    "measured_at",
+    "file_at",
+    "regulations",
+    "owner",
+    "ticket_number",
+    "ticket_phase",
+    "ticket_state",
+    "ticket_due_at",
+    "ticket_link",
     "ticket_id",
 )
 _SEPARATORS: Final = r",;|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
@@ -46,12 +78,22 @@ def safe_cell(text: str) -> str:
 
 
 def tickets_csv(tickets: Iterable[TicketView]) -> bytes:
-    """Return the tickets as CSV with a header row, in UTF-8 with the mark that spreadsheets look for."""
+    """Return tickets as CSV."""
+    return _csv(COLUMNS, map(_cells, tickets))
+
+
+def recommendations_csv(rows: Iterable[ActionRow]) -> bytes:
+    """Return improvement actions as CSV, each with the ticket beside it."""
+    return _csv(RECOMMENDATION_COLUMNS, ([*_action_cells(row), *_ticket_cells(row.ticket)] for row in rows))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """Return CSV with a header row, in UTF-8 with the mark that spreadsheets look for."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for ticket in tickets:
-        writer.writerow([safe_cell(cell) for cell in _cells(ticket)])
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([safe_cell(cell) for cell in row])
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -75,3 +117,52 @@ def _cells(ticket: TicketView) -> Sequence[str]:
         record.link if record else "",
         ticket.ticket_id,
     )
+
+
+def _action_cells(row: ActionRow) -> Sequence[str]:
+    action = row.action
+    details = action.compliance
+    return (
+        action.key,
+        action.source.value,
+        action.source_id,
+        action.title,
+        action.category,
+        row.product,
+        action.tier,
+        _text(action.rank),
+        _text(action.points),
+        _text(action.max_points),
+        _text(points_to_gain(action)),
+        _text(row.impact),
+        action.implementation_cost.value,
+        action.user_impact.value,
+        row.status.value,
+        row.hidden.value if row.hidden else "",
+        _time(action.measured_at),
+        _time(action.file_at),
+        "; ".join(details.regulations) if details else "",
+        details.assigned_to if details else "",
+    )
+
+
+def _ticket_cells(ticket: TicketView | None) -> Sequence[str]:
+    if ticket is None:
+        return ("",) * 6
+    record = ticket.servicenow
+    return (
+        record.number if record else "",
+        ticket.phase.value if ticket.phase else "",
+        record.state_name if record else "",
+        _time(ticket.due_at),
+        record.link if record else "",
+        ticket.ticket_id,
+    )
+
+
+def _text(value: Decimal | int | None) -> str:
+    return "" if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _time(value: datetime | None) -> str:
+    return "" if value is None else value.isoformat()

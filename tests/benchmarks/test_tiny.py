@@ -45,9 +45,11 @@ async def test_memory(world: World) -> None:
 
 async def test_recommendations(world: World) -> None:
     figures = list(await recommendations.measure(world, controls=30, days=2, runs=1))
-    stored, first_day, listed, _, list_requests, saved, _, save_requests = figures
+    stored, first_day, listed, _, list_requests, saved, _, save_requests, page, _, page_requests = figures
     assert 0 < first_day.value < stored.value < 4
     assert list_requests.value == 1
     assert save_requests.value == 3, "which texts are stored; texts and snapshot; improvement actions"
+    assert page_requests.value == 5 + 8, "tenants, connections, actions, snapshot and claims; tickets, a few one by one"
+    assert page.value > 0
     assert listed.value > 0
     assert saved.value > 0

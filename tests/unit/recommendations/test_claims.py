@@ -98,7 +98,7 @@ def test_an_open_ticket_is_shown_before_a_newer_one() -> None:
     unlinked = delivered_ticket(START)
     claim = Claim(TENANT, REFERENCE.key, claimed(*(each.ticket_id for each in (unlinked, done, working, failed_one))))
     stored = {each.ticket_id: each for each in (unlinked, done, working, failed_one)}
-    found = tickets_of(claim, REFERENCE, stored)
+    found = tickets_of(claim, stored)
     assert found == (done, working, failed_one)
     connections = {CONNECTION_ID: a_connection()}
     assert ticket_beside(found, connections) is working

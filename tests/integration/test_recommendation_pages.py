@@ -1,0 +1,109 @@
+"""The pages of recommendations in the whole app: two tenants, one of which has been read from the simulated Graph."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from html import unescape
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from sandbox.graph.stage.seed.tenants import E5
+from shared.recommendations.model import SourceName, recommendation_key
+from shared.recommendations.portal_links import action_link
+from tests.fixtures.whole_app import WholeApp
+
+PAGE = {"Accept": "text/html"}
+OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
+CONTROL = "AdminMFAV2"
+KEY = recommendation_key(SourceName.SECURE_SCORE, CONTROL)
+
+
+def ask(app: WholeApp, path: str) -> httpx.Response:
+    return app.adele.ask("GET", path, headers=PAGE)
+
+
+def page(app: WholeApp, path: str, status: int = 200) -> str:
+    answer = ask(app, path)
+    assert answer.status_code == status, answer.text
+    return unescape(answer.text)
+
+
+def rows(shown: str) -> list[str]:
+    return re.findall(r'<td class="name"[^>]*><a href="/recommendations/([0-9a-f]{32})', shown)
+
+
+@pytest.fixture(scope="module")
+def app(start_app: Callable[..., WholeApp]) -> WholeApp:
+    """An app with one tenant that has been read."""
+    app = start_app()
+    assert "There is no tenant yet" in page(app, "/recommendations")
+    app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso"})
+    assert "has not been read yet" in page(app, "/recommendations")
+    assert app.megan.call("POST", f"/api/tenants/{E5}/read")["status"] == "readable"
+    return app
+
+
+def test_the_list_filters_sorts_and_groups(app: WholeApp) -> None:
+    usual = page(app, "/recommendations")
+    everything = page(app, "/recommendations?hidden=true")
+    assert 200 < len(rows(usual)) < 460 <= len(rows(everything))
+    assert "No licence, or nothing to measure" in everything
+    assert 'aria-sort="descending"' in usual
+    wins = page(app, "/recommendations?quick_wins=true&category=identity&sort=title&group=status")
+    assert 0 < len(rows(wins)) < 50
+    assert '<th scope="rowgroup"' in wins
+    assert "No recommendation matches" in page(app, "/recommendations?text=nothing+is+called+this")
+    assert KEY in rows(page(app, f"/recommendations?text={CONTROL.lower()}"))
+
+
+def test_the_file_has_the_rows_of_the_list(app: WholeApp) -> None:
+    query = "?product=AzureAD&sort=title"
+    answer = ask(app, f"/recommendations.csv{query}")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    read = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
+    assert [row["id"] for row in read] == rows(page(app, f"/recommendations{query}"))
+    assert ask(app, "/recommendations.csv?colour=red").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"actionId={CONTROL}&viewid=actions",
+        f"actionId={CONTROL}&tid={E5}",
+        f"text={quote(action_link('https://security.microsoft.com', CONTROL))}",
+    ],
+)
+def test_a_link_to_an_action_leads_to_it(app: WholeApp, query: str) -> None:
+    answer = ask(app, f"/recommendations?{query}")
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == f"/recommendations/{KEY}?tenant_id={E5}"
+
+
+def test_a_link_to_what_is_not_here_says_so(app: WholeApp) -> None:
+    shown = page(app, "/recommendations?actionId=nothing_like_this", 404)
+    assert "nothing_like_this" in shown
+    assert rows(shown) == []
+    assert OTHER in page(app, f"/recommendations?actionId={CONTROL}&tid={OTHER}", 404)
+    assert rows(page(app, "/recommendations?colour=red", 400)) == []
+
+
+def test_with_several_tenants_one_is_chosen_and_nothing_is_mixed(app: WholeApp) -> None:
+    app.megan.call("PUT", f"/api/tenants/{OTHER}", {"name": "Fabrikam", "files_only": True})
+    try:
+        shown = page(app, "/recommendations")
+        assert rows(shown) == []
+        assert f"/recommendations?tenant_id={OTHER}" in shown
+        assert "come from files" in page(app, f"/recommendations?tenant_id={OTHER}")
+        chosen = page(app, f"/recommendations?tenant_id={E5}")
+        assert f'href="/recommendations/{KEY}?tenant_id={E5}"' in chosen
+        assert "Fabrikam" not in chosen
+        assert ask(app, f"/recommendations?actionId={CONTROL}").headers["Location"].endswith(f"?tenant_id={E5}")
+        page(app, f"/recommendations?actionId={CONTROL}&tid={OTHER}", 404)
+        assert ask(app, "/recommendations.csv").status_code == 400
+    finally:
+        assert app.megan.ask("DELETE", f"/api/tenants/{OTHER}").status_code == 204
