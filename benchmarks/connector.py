@@ -119,6 +119,7 @@ async def new_connector(world: World) -> AsyncIterator[Connector]:
         "PUBLIC_BASE_URL": "http://localhost:7071",
         "KEY_VAULT_URL": world.key_vaults.new_vault(),
         "TABLES_URL": world.azurite.new_account().tables_url,
+        "GRAPH_URL": world.graph.url,
         "ALLOW_LOOPBACK_HTTP": "true",
         "SYNC_INTERVAL_S": str(SYNC_INTERVAL_S),
         "WEBSITE_AUTH_ENABLED": "true",

@@ -1,4 +1,4 @@
-"""The cost of a piece of work: wall time, this process's processor time, requests to tables and to ServiceNow."""
+"""The cost of a piece of work: wall time, this process's processor time, requests to tables, ServiceNow and Graph."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Effort:
         table_requests: HTTP requests by table name, ``$batch`` for entity transactions; retries count.
         servicenow_requests: HTTP requests.
         servicenow_s: Time that those took, added up.
+        graph_requests: HTTP requests.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Effort:
         self.table_requests: Counter[str] = Counter()
         self.servicenow_requests = 0
         self.servicenow_s = 0.0
+        self.graph_requests = 0
 
     @property
     def own_s(self) -> float:
@@ -47,7 +49,7 @@ def measured(tables_url: str) -> Iterator[Effort]:
     """Measure the work in the block.
 
     Requests to tables are counted where the Azure SDK hands them to the network, so none is missed, whatever sends it.
-    Those to ServiceNow are read from the log, which has one record for each.
+    Those to ServiceNow and Microsoft Graph are read from the log, which has one record for each.
     """
     effort = Effort()
     send = AioHttpTransport.send
@@ -73,9 +75,12 @@ class _RequestReader(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = json.loads(record.getMessage())
-        if line["event"] == "servicenow_request":
-            self._effort.servicenow_s += line["duration_s"]
-            self._effort.servicenow_requests += 1
+        match line["event"]:
+            case "servicenow_request":
+                self._effort.servicenow_s += line["duration_s"]
+                self._effort.servicenow_requests += 1
+            case "graph_request":
+                self._effort.graph_requests += 1
 
 
 @contextmanager

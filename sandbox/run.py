@@ -13,9 +13,11 @@ from typing import NoReturn
 
 from sandbox.compliance_manager.pages import PAGE as COMPLIANCE_PAGE
 from sandbox.functions_host.authentication import Tenant
+from sandbox.narration import StepFailedError
 from sandbox.processes import SandboxError
+from sandbox.score_story import DAYS
 from sandbox.servicenow.stage.seed.people import PEOPLE
-from sandbox.walkthrough import StepFailedError, Walkthrough
+from sandbox.walkthrough import Walkthrough
 from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
 from sandbox.world import PEOPLE as PEOPLE_FILE
 
@@ -53,14 +55,14 @@ def _run(directory: Path, ports: Ports, *, once: bool) -> None:
         "Starting ServiceNow, storage, Key Vault, Microsoft Graph, managed identity and the Functions host ...",
         flush=True,
     )
-    with running_world(directory, ports) as world:
+    with running_world(directory, ports, graph_days_ago=DAYS) as world:
         host = world.start_host(
             account=world.azurite.account(ACCOUNT),
             vault_url=world.key_vaults.new_vault(),
             port=ports.functions_host,
             public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
         )
-        Walkthrough(world.servicenow, host, lambda line: print(line, flush=True)).run()
+        Walkthrough(world, host, lambda line: print(line, flush=True)).run()
         if once:
             print("\nEvery step held.")
             return

@@ -1,4 +1,4 @@
-"""Does the main job once and prints each step: connect ServiceNow, create tickets, sync their states, renew tokens."""
+"""Does the main job once and shows each step: connect ServiceNow, create tickets, sync states, follow the score."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import httpx
 
 from sandbox.functions_host.authentication import Person as PortalPerson
 from sandbox.functions_host.authentication import Tenant
+from sandbox.graph.stage.control.client import ControlError as GraphControlError
+from sandbox.narration import Narration, StepFailedError
 from sandbox.portal import PortalUser, UnexpectedAnswerError
+from sandbox.score_story import ScoreStory
 from sandbox.servicenow.stage.browser import WalkError, sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.seed.people import PEOPLE, Person, group_sys_id, user_sys_id
 from sandbox.world import PEOPLE as PEOPLE_FILE
-from sandbox.world import FunctionsHost, ServiceNow
+from sandbox.world import FunctionsHost, World
 from shared.outbound.transport import USER_AGENT
 
 CONNECTION_ID = "contoso"
@@ -48,25 +51,20 @@ CHANGE = {
 }
 
 
-class StepFailedError(Exception):
-    """A step of the walk-through failed; the text says what was expected and what was found."""
-
-
 class Walkthrough:
     """Plays every person of the story in a running world.
 
     Args:
-        servicenow: The ServiceNow instance.
+        world: Where it happens; Microsoft Graph is :data:`sandbox.score_story.DAYS` in the past.
         host: A Functions host with the app in it.
-        tell: Receives each line of the story.
+        show: Receives each line of the story.
     """
 
-    def __init__(self, servicenow: ServiceNow, host: FunctionsHost, tell: Callable[[str], None] = print) -> None:
-        self._servicenow = servicenow
+    def __init__(self, world: World, host: FunctionsHost, show: Callable[[str], None] = print) -> None:
+        self._graph = world.graph
+        self._servicenow = world.servicenow
         self._host = host
-        self._tell = tell
-        self._steps = 0
-        self._requests_told = 0
+        self._story = Narration(show)
 
     def run(self) -> None:
         """Play the whole story.
@@ -91,23 +89,25 @@ class Walkthrough:
                 self._wait_for_timer(megan, adele, [incident, change])
                 self._resolve(incident)
                 self._sync(megan, adele, incident)
+                with ScoreStory(self._graph, self._host, self._story) as score:
+                    score.play(megan)
                 self._summarise(adele)
-        except (UnexpectedAnswerError, ControlError, WalkError, httpx.HTTPError) as error:
+        except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:
             raise StepFailedError(str(error)) from error
 
     # The steps
 
     def _register_client(self) -> dict[str, str]:
-        self._step("The ServiceNow administrator registers an OAuth client for the app")
+        self._story.step("The ServiceNow administrator registers an OAuth client for the app")
         redirect_uri = f"{self._host.public_url}/api/oauth/callback"
         client = self._control.create_oauth_client("Microsoft 365 tickets", redirect_uri)
-        self._detail("redirect URL", redirect_uri)
-        self._detail("client id", client["client_id"])
-        self._detail("client secret", "told to Megan, shown to nobody")
+        self._story.detail("redirect URL", redirect_uri)
+        self._story.detail("client id", client["client_id"])
+        self._story.detail("client secret", "told to Megan, shown to nobody")
         return client
 
     def _connect(self, megan: PortalUser, client: dict[str, str]) -> None:
-        self._step("Megan Bowen (security administrator) connects the portal to the instance")
+        self._story.step("Megan Bowen (security administrator) connects the portal to the instance")
         connection = megan.call(
             "PUT",
             CONNECTION,
@@ -120,49 +120,51 @@ class Walkthrough:
                 "kinds": {"change": {"state_names": {"-4": "Being assessed"}}},
             },
         )
-        self._expect("status", connection["status"], "awaiting_authorization")
-        self._expect("client secret shown", client["client_secret"] in str(connection), False, "no")
+        self._story.expect("status", connection["status"], "awaiting_authorization")
+        self._story.expect("client secret shown", client["client_secret"] in str(connection), False, "no")
 
     def _authorize(self, megan: PortalUser) -> None:
         user = _integration_user()
-        self._step(f"Megan Bowen authorizes it: ServiceNow asks for a log-in, {user.user_name} logs in and allows it")
+        self._story.step(
+            f"Megan Bowen authorizes it: ServiceNow asks for a log-in, {user.user_name} logs in and allows it"
+        )
         start = megan.visit(f"/api/oauth/authorize?connection_id={CONNECTION_ID}")
-        self._expect("answer", start.status_code, 302)
+        self._story.expect("answer", start.status_code, 302)
         callback = sign_in_and_consent(start.headers["Location"], user.user_name, user.password)
         returned = megan.come_back(callback)
         if not returned.is_redirect:
             raise StepFailedError(f"the callback answered {returned.status_code}: {returned.text}")
-        self._detail("back at", returned.headers["Location"])
+        self._story.detail("back at", returned.headers["Location"])
         connection = megan.call("GET", CONNECTION)
-        self._expect("status", connection["status"], "connected")
-        self._detail("access token until", connection["access_token_expires_at"])
-        self._detail("consent until", f"{connection['consent_ends_at']} ({connection['consent_days_left']} days)")
-        self._tell_requests()
+        self._story.expect("status", connection["status"], "connected")
+        self._story.detail("access token until", connection["access_token_expires_at"])
+        self._story.detail("consent until", f"{connection['consent_ends_at']} ({connection['consent_days_left']} days)")
+        self._show_requests()
 
     def _create(self, adele: PortalUser, wanted: dict[str, Any]) -> dict[str, Any]:
         kind = {"incident": "an incident", "change": "a change request"}[wanted["kind"]]
-        self._step(f"Adele Vance sends a recommendation as {kind}: {wanted['name']}")
+        self._story.step(f"Adele Vance sends a recommendation as {kind}: {wanted['name']}")
         key = {"Idempotency-Key": f"walkthrough-{wanted['kind']}"}
         ticket = adele.call("POST", "/api/tickets", wanted, headers=key)
-        self._expect("delivery", ticket["delivery"]["status"], "delivered")
+        self._story.expect("delivery", ticket["delivery"]["status"], "delivered")
         record = ticket["servicenow"]
-        self._detail("number", record["number"])
-        self._detail("link", record["link"])
-        self._detail("state", _state(ticket))
-        self._tell_requests()
+        self._story.detail("number", record["number"])
+        self._story.detail("link", record["link"])
+        self._story.detail("state", _state(ticket))
+        self._show_requests()
         again = adele.call("POST", "/api/tickets", wanted, headers=key)
-        self._expect("sent again", again["servicenow"]["number"], record["number"])
-        self._tell_requests()
+        self._story.expect("sent again", again["servicenow"]["number"], record["number"])
+        self._show_requests()
         return ticket
 
     def _begin_work(self, incident: dict[str, Any], change: dict[str, Any]) -> None:
         agent = _agent()
-        self._step(f"{agent.first_name} {agent.last_name} (ServiceNow agent) starts on both")
+        self._story.step(f"{agent.first_name} {agent.last_name} (ServiceNow agent) starts on both")
         self._work(incident, {"state": "2", "assigned_to": user_sys_id(agent.user_name), "work_notes": "On it."})
         self._work(change, {"state": "-4", "assignment_group": group_sys_id("Change Management")})
 
     def _wait_for_timer(self, megan: PortalUser, adele: PortalUser, tickets: list[dict[str, Any]]) -> None:
-        self._step("The timer runs and brings the states back")
+        self._story.step("The timer runs and brings the states back")
         deadline = time.monotonic() + _TIMER_WAIT_S
         for before in tickets:
             while (after := _ticket(adele, before))["phase"] != "in_progress":
@@ -170,44 +172,46 @@ class Walkthrough:
                     raise StepFailedError(f"no new state within {_TIMER_WAIT_S:g} seconds: {_state(after)}")
                 self._fire_timer(megan)
                 time.sleep(_TIMER_POLL_S)
-            self._detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
-        self._tell_requests()
+            self._story.detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
+        self._show_requests()
 
     def _resolve(self, incident: dict[str, Any]) -> None:
         agent = _agent()
-        self._step(f"{agent.first_name} {agent.last_name} resolves the incident; meanwhile the access token ends")
+        self._story.step(f"{agent.first_name} {agent.last_name} resolves the incident; meanwhile the access token ends")
         self._work(
             incident,
             {"state": "6", "close_code": "Solution provided", "close_notes": "Enforced by Conditional Access."},
         )
         revoked = self._control.revoke_tokens(user_name=_integration_user().user_name, token_type="access_token")
-        self._expect("access tokens ended", revoked, 1)
+        self._story.expect("access tokens ended", revoked, 1)
 
     def _sync(self, megan: PortalUser, adele: PortalUser, incident: dict[str, Any]) -> None:
-        self._step("Adele Vance asks for the present state; the app renews its token on the way")
+        self._story.step("Adele Vance asks for the present state; the app renews its token on the way")
         before = _ticket(adele, incident)
         counts = adele.call("POST", f"{CONNECTION}/sync")
-        self._expect("tickets changed", counts["applied"], 1)
+        self._story.expect("tickets changed", counts["applied"], 1)
         after = _ticket(adele, incident)
-        self._expect("phase", after["phase"], "resolved")
-        self._detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
+        self._story.expect("phase", after["phase"], "resolved")
+        self._story.detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
         connection = megan.call("GET", CONNECTION)
-        self._expect("status", connection["status"], "connected")
-        self._detail("access token until", connection["access_token_expires_at"])
-        self._tell_requests()
-        self._tell("      The incident's timeline")
+        self._story.expect("status", connection["status"], "connected")
+        self._story.detail("access token until", connection["access_token_expires_at"])
+        self._show_requests()
+        self._story.heading("The incident's timeline")
         for event in after["timeline"]:
             details = ", ".join(f"{name} {value}" for name, value in event["details"].items())
-            self._detail(f"  {event['at'][:19]}Z", f"{event['kind']:14} {details}".rstrip())
+            self._story.detail(f"  {event['at'][:19]}Z", f"{event['kind']:14} {details}".rstrip())
 
     def _summarise(self, adele: PortalUser) -> None:
-        self._step("Adele Vance looks at the counts")
+        self._story.step("Adele Vance looks at the counts")
         kinds = adele.call("GET", "/api/tickets/summary")["kinds"]
         for kind, counts in kinds.items():
             phases = ", ".join(f"{phase} {count}" for phase, count in counts["phases"].items() if count)
-            self._detail(kind, f"{phases}; open {counts['open']}, overdue {counts['overdue']}")
-        self._expect("resolved incidents", kinds["incident"]["phases"]["resolved"], 1)
-        self._expect("waiting or failed", sum(counts["pending"] + counts["failed"] for counts in kinds.values()), 0)
+            self._story.detail(kind, f"{phases}; open {counts['open']}, overdue {counts['overdue']}")
+        self._story.expect("resolved incidents", kinds["incident"]["phases"]["resolved"], 1)
+        self._story.expect(
+            "waiting or failed", sum(counts["pending"] + counts["failed"] for counts in kinds.values()), 0
+        )
 
     # Parts of the steps
 
@@ -224,31 +228,18 @@ class Walkthrough:
         if not answer.is_success:
             raise StepFailedError(f"ServiceNow answered {answer.status_code}: {answer.text}")
         result = answer.json()["result"]
-        self._expect(record["number"], result["state"]["value"], values["state"], result["state"]["display_value"])
+        self._story.expect(
+            record["number"], result["state"]["value"], values["state"], result["state"]["display_value"]
+        )
 
     def _fire_timer(self, operator: PortalUser) -> None:
         """Run the timer now instead of at the next full minute, as an operator can."""
         operator.call("POST", "/admin/functions/maintain", {}, headers={"x-functions-key": self._host.master_key})
 
-    def _step(self, text: str) -> None:
-        self._steps += 1
-        self._tell(f"\n{self._steps:2}. {text}")
-
-    def _detail(self, name: str, value: object) -> None:
-        self._tell(f"      {name:26} {value}")
-
-    def _expect(self, name: str, found: object, wanted: object, shown: object = None) -> None:
-        if found != wanted:
-            raise StepFailedError(f"{name} is {found!r} where {wanted!r} was expected")
-        self._detail(name, found if shown is None else shown)
-
-    def _tell_requests(self) -> None:
-        """Show the app's requests to ServiceNow since the last time."""
+    def _show_requests(self) -> None:
         requests = [entry for entry in self._control.requests() if entry["user_agent"] == USER_AGENT]
-        new, self._requests_told = requests[self._requests_told :], len(requests)
-        self._detail("requests to ServiceNow", len(new) or "none")
-        for entry in new:
-            self._detail("", f"{entry['method']} {entry['path_class']} {entry['status']}")
+        so_far = [f"{entry['method']} {entry['path_class']} {entry['status']}" for entry in requests]
+        self._story.requests("ServiceNow", so_far)
 
 
 def _ticket(user: PortalUser, ticket: dict[str, Any]) -> dict[str, Any]:

@@ -221,13 +221,16 @@ def start_servicenow(processes: Processes, *, port: int = 0, database: Path | No
 
 
 @contextlib.contextmanager
-def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1) -> Iterator[World]:
+def running_world(
+    directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1, graph_days_ago: int = 0
+) -> Iterator[World]:
     """Start everything except the Functions hosts for the duration of the block.
 
     Args:
         directory: Receives logs and the hosts' files.
         ports: The ports to listen on.
         apps: Number of apps to create storage and a Key Vault for.
+        graph_days_ago: How many days in the past Microsoft Graph begins.
 
     Raises:
         SandboxError: A port is taken, a tool is missing, or a part did not start.
@@ -244,7 +247,7 @@ def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1) -
                 accounts=(ACCOUNT, *(f"{ACCOUNT}{number}" for number in range(2, apps + 1))),
                 ports=(ports.blob, ports.queue, ports.table),
             )
-            graph = starting.submit(start_graph, processes, port=ports.graph)
+            graph = starting.submit(start_graph, processes, port=ports.graph, days_ago=graph_days_ago)
             key_vaults = starting.submit(start_key_vaults, processes, port=ports.key_vault, vaults=apps)
             managed_identity = starting.submit(start_managed_identity, processes, port=ports.managed_identity)
         yield World(

@@ -19,6 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.graph")
     parser.add_argument("--port", type=int, required=True, help="0 lets the system choose")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same tenants")
+    parser.add_argument("--days-ago", type=int, default=0, help="begin this many days in the past")
     arguments = parser.parse_args()
     certificates = ensure_certificates()
 
@@ -33,6 +34,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"Port {arguments.port} is taken." if error.errno == errno.EADDRINUSE else str(error))
     world = World()
+    world.advance(days=-arguments.days_ago)
     fill(world)
     print(f"Graph at https://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(

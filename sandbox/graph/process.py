@@ -26,18 +26,20 @@ class Graph:
         return ControlClient(self.url)
 
 
-def start_graph(processes: Processes, *, port: int = 0, seed: int = 1) -> Graph:
+def start_graph(processes: Processes, *, port: int = 0, seed: int = 1, days_ago: int = 0) -> Graph:
     """Start the simulator and return it when it listens.
 
     Args:
         processes: The group of processes that it joins.
         port: 0 takes a free one.
         seed: The same seed gives the same tenants.
+        days_ago: How many days in the past its clock begins, so that they can pass without leading into the future.
 
     Raises:
         SandboxError: It did not start.
     """
     command = [sys.executable, "-m", "sandbox.graph", "--port", str(port), "--seed", str(seed)]
+    command += ["--days-ago", str(days_ago)]
     process = processes.start("Graph", command)
     url = processes.wait_for_line(process, r"^Graph at (\S+)$")[1]
     processes.wait_for_port(process, int(url.rpartition(":")[2]))

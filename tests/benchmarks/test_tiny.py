@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import connections, create, memory, recommendations, sync
+from benchmarks import connections, create, memory, reading, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
 
@@ -53,3 +53,12 @@ async def test_recommendations(world: World) -> None:
     assert page.value > 0
     assert listed.value > 0
     assert saved.value > 0
+
+
+async def test_reading_a_tenant(world: World) -> None:
+    (requests, processor, *_, table_requests, first, _, _) = await reading.measure(world, days=1)
+    assert requests.name == "reading a tenant, 463 improvement actions: Graph requests"
+    assert requests.value == 4
+    assert first.value > requests.value
+    assert processor.value > 0
+    assert table_requests.value > 4

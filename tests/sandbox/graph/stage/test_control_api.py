@@ -1,7 +1,7 @@
 """The control API and the record of requests, through the client."""
 
 import ssl
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -101,8 +101,11 @@ def test_the_record_of_requests(graph: Simulated) -> None:
 def test_a_process_answers_over_tls(tmp_path: Path) -> None:
     trusted = ssl.create_default_context(cafile=ensure_certificates().authority)
     with Processes(tmp_path) as processes:
-        graph = start_graph(processes)
+        graph = start_graph(processes, days_ago=4)
         with graph.control() as control, httpx.Client(base_url=graph.url, verify=trusted) as client:
             answer = client.get(f"{SCORES}?$top=1", headers=bearer(token(FREE, audience=graph.url)))
             assert answer.json()["@odata.nextLink"].startswith(f"{graph.url}{SCORES}?$top=1&$skiptoken=")
             assert [request["status"] for request in control.requests()] == [200]
+            now = control.now()
+            assert timedelta(days=4) <= datetime.now(UTC) - now < timedelta(days=4, minutes=1)
+            assert control.tenant(FREE)["days"][-1] <= now.date().isoformat()
