@@ -77,7 +77,9 @@ from shared.tickets.sync import TicketSync
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
+    from shared.recommendations.bulk import TicketBatches
     from shared.recommendations.importing import FileImport
+    from shared.recommendations.ticketing import RecommendationTicketing
 
 
 @service
@@ -105,6 +107,7 @@ class Application:
     links: TicketLinks
     recommendation_tickets: RecommendationTickets
     recommendation_lists: RecommendationLists
+    ticket_claims: TicketClaims
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
@@ -142,6 +145,40 @@ class Application:
         from shared.recommendations.importing import FileImport
 
         return FileImport(self.tenants, self.recommendations, self.file_turn, self.clock)
+
+    @property
+    def recommendation_ticketing(self) -> RecommendationTicketing:
+        """Makes tickets from recommendations. It is loaded on first use, because it loads what reads HTML."""
+        from shared.recommendations.ticketing import RecommendationTicketing
+
+        return RecommendationTicketing(
+            tenants=self.tenants,
+            recommendations=self.recommendations,
+            connections=self.connection_store,
+            creation=self.creation,
+            clock=self.clock,
+            portal_url=self.settings.security_portal_url,
+        )
+
+    @property
+    def batches(self) -> TicketBatches:
+        """Makes many tickets at once. It is loaded on first use, because it loads what reads HTML."""
+        from shared.recommendations.bulk import TicketBatches
+
+        return TicketBatches(
+            tenants=self.tenants,
+            recommendations=self.recommendations,
+            beside=self.recommendation_tickets,
+            batches=self.claims,
+            claims=self.ticket_claims,
+            connections=self.connection_store,
+            creation=self.creation,
+            store=self.tickets,
+            delivery=self.delivery,
+            turns=self.turns,
+            clock=self.clock,
+            portal_url=self.settings.security_portal_url,
+        )
 
     async def aclose(self) -> None:
         """Close all network connections; only needed in a process that continues without the application."""
@@ -235,6 +272,7 @@ class Application:
             tenant_reading=reading,
             recommendations=recommendations,
             claims=claims,
+            ticket_claims=ticket_claims,
             links=TicketLinks(ticket_claims, tickets, search, clock),
             recommendation_tickets=tickets_beside,
             recommendation_lists=RecommendationLists(recommendations, tickets_beside),

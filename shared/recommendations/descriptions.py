@@ -26,9 +26,6 @@ from shared.texts import one_line
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, RecommendationCategory, TicketContent
 from shared.tickets.record_texts import description_overflow
 
-MAX_ACTIONS: Final = 25
-"""How many actions one ticket can be for."""
-
 _SHORTENED: Final = "(Shortened to fit. Microsoft's portal has the whole text.)"
 _CATEGORIES: Final = {
     "apps": RecommendationCategory.APPS,
@@ -136,7 +133,7 @@ def texts_for_one(
 def texts_for_all(
     actions: Sequence[ImprovementAction], texts: Mapping[str, str], portal: str, ticket: TicketContent
 ) -> TicketTexts:
-    """Return the texts of one ticket for several actions, at most :data:`MAX_ACTIONS`.
+    """Return the texts of one ticket for several actions, at most :data:`shared.tickets.model.MOST_REFERENCES`.
 
     See :func:`texts_for_one` for the arguments.
     """

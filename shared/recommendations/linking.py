@@ -51,7 +51,7 @@ class TicketLinks:
             if not is_linked and len(ticket.content.references) == MOST_REFERENCES:
                 raise FixRequest("too_many_recommendations", status=409, limit=MOST_REFERENCES)
             is_harmless = another or is_linked or not is_busy(ticket, connection)
-            await self.claims.take_one(reference, ticket, another=is_harmless)
+            await self.claims.take_one(reference, ticket.connection_id, ticket.ticket_id, another=is_harmless)
             references = (*ticket.content.references, reference)
             return ticket if is_linked else await self._stored(ticket, references, EventKind.RECOMMENDATION_LINKED)
 

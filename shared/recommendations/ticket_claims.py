@@ -36,10 +36,13 @@ class TicketClaims:
         references = ticket.content.references
         if len(references) > 1 and not another:
             # A claim cannot be taken back: if one of several is refused, none should have been taken.
-            await for_each(references, lambda reference: again_if_changed(lambda: self._look_at(reference, ticket)))
-        await for_each(references, lambda reference: self.take_one(reference, ticket, another=another))
+            await for_each(references, lambda each: again_if_changed(lambda: self._look_at(each, ticket.ticket_id)))
+        owner, ticket_id = ticket.connection_id, ticket.ticket_id
+        await for_each(references, lambda each: self.take_one(each, owner, ticket_id, another=another))
 
-    async def take_one(self, reference: RecommendationReference, ticket: Ticket, *, another: bool = False) -> None:
+    async def take_one(
+        self, reference: RecommendationReference, connection_id: str, ticket_id: str, *, another: bool = False
+    ) -> None:
         """Claim one recommendation for a ticket, as :meth:`take` does, whether or not it is for it yet."""
 
         async def take() -> None:
@@ -48,9 +51,9 @@ class TicketClaims:
             if another:
                 claim, dropped = await self.store.get_claim(reference.tenant_id, reference.key), ()
             else:
-                claim, dropped = await self._look_at(reference, ticket)
+                claim, dropped = await self._look_at(reference, ticket_id)
             # A ticket that has the claim already takes it again: whoever passes over it then has to look again.
-            claimed = ClaimedTicket(ticket.connection_id, ticket.ticket_id, self.clock())
+            claimed = ClaimedTicket(connection_id, ticket_id, self.clock())
             await self.store.save_claim(replace(claim, tickets=with_ticket(claim, claimed, dropped)))
 
         await again_if_changed(take)
@@ -66,14 +69,14 @@ class TicketClaims:
 
         await again_if_changed(release)
 
-    async def _look_at(self, reference: RecommendationReference, wanted: Ticket) -> tuple[Claim, Sequence[str]]:
+    async def _look_at(self, reference: RecommendationReference, wanted_id: str) -> tuple[Claim, Sequence[str]]:
         """Ensure that no other ticket of a recommendation is open or can become open unnoticed.
 
         Returns the claim and the ids of its tickets that are not for this recommendation. Raises FixRequest if a ticket
         is open or being made, and RowChanged if somebody has just changed one.
         """
         claim = await self.store.get_claim(reference.tenant_id, reference.key)
-        others = [each for each in claim.tickets if each.ticket_id != wanted.ticket_id]
+        others = [each for each in claim.tickets if each.ticket_id != wanted_id]
         dropped = []
         found = await self._tickets(others)
         for each in others:
@@ -84,8 +87,16 @@ class TicketClaims:
                 ticket = await self.tickets.give_up(each.connection_id, each.ticket_id)
                 standing = standing_of(each, ticket, reference, connection, self.clock())
             match standing:
-                case Standing.OPEN | Standing.BEING_MADE:
-                    raise _refusal(reference, standing, ticket, each.ticket_id)
+                case Standing.BEING_MADE:
+                    raise FixRequest(
+                        "ticket_being_created",
+                        status=409,
+                        recommendation_id=reference.key,
+                        ticket_id=each.ticket_id,
+                    )
+                case Standing.OPEN:
+                    assert ticket is not None, "only a stored ticket has this standing"
+                    raise open_ticket_refusal(reference.key, ticket)
                 case Standing.NEVER_MADE:
                     dropped.append(each.ticket_id)
                 case Standing.NOT_LINKED | Standing.FAILED:
@@ -132,24 +143,20 @@ async def for_each[Value](values: Iterable[Value], act: Callable[[Value], Awaita
             raise outcome
 
 
-def _refusal(
-    reference: RecommendationReference, standing: Standing, ticket: Ticket | None, ticket_id: str
-) -> FixRequest:
-    recommendation_id = reference.key
-    if standing is Standing.BEING_MADE or ticket is None:
-        return FixRequest("ticket_being_created", status=409, recommendation_id=recommendation_id, ticket_id=ticket_id)
+def open_ticket_refusal(recommendation_id: str, ticket: Ticket) -> FixRequest:
+    """Return the error of a recommendation that has this open ticket."""
     if ticket.record is None:
         return FixRequest(
             "recommendation_has_open_ticket",
             status=409,
             variant="waiting",
             recommendation_id=recommendation_id,
-            ticket_id=ticket_id,
+            ticket_id=ticket.ticket_id,
         )
     return FixRequest(
         "recommendation_has_open_ticket",
         status=409,
         number=ticket.record.number,
         recommendation_id=recommendation_id,
-        ticket_id=ticket_id,
+        ticket_id=ticket.ticket_id,
     )

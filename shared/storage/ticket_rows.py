@@ -340,7 +340,7 @@ def _cells_of(text: str) -> dict[tuple[str, str], int]:
 
 def _references_text(references: Sequence[RecommendationReference]) -> str:
     triples = [[each.tenant_id, each.source, each.source_id] for each in references]
-    return json.dumps(triples, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(triples, separators=(",", ":"))
 
 
 def _references_of(text: str | None) -> tuple[RecommendationReference, ...]:

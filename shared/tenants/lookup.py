@@ -30,3 +30,19 @@ async def get_known_tenant(tenants: TenantStore, tenant_id: str) -> Tenant:
     if tenant is None:
         raise FixRequest("tenant_not_found", status=404)
     return tenant
+
+
+async def chosen_tenant(tenants: TenantStore, tenant_id: str | None) -> Tenant:
+    """Return the tenant with this id; without an id, the only tenant.
+
+    Raises:
+        FixRequest: 404 ``tenant_not_found`` or 409 ``tenant_ambiguous``.
+    """
+    if tenant_id is not None:
+        return await get_known_tenant(tenants, tenant_id)
+    known = await tenants.list_tenants()
+    if len(known) > 1:
+        raise FixRequest("tenant_ambiguous", status=409, tenant_ids=[each.tenant_id for each in known])
+    if not known:
+        raise FixRequest("tenant_not_found", status=404)
+    return known[0]

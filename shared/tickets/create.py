@@ -128,26 +128,24 @@ class TicketCreation:
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
-            [connection] = await asyncio.gather(self._usable_connection(None), return_exceptions=True)
+            [connection] = await asyncio.gather(self.usable_connection(None), return_exceptions=True)
             known = connection.connection_id if isinstance(connection, Connection) else ""
             ticket_id = new_ticket_id(now, known)
-            reserved: str | BaseException = await self._reserve(asked, requester, caller, idempotency_key, ticket_id)
+            reserved: str | BaseException = await self.reserve(asked, requester, caller, idempotency_key, ticket_id)
         else:
             ticket_id = new_ticket_id(now, request.connection_id)
             reserved, connection = await asyncio.gather(
-                self._reserve(asked, requester, caller, idempotency_key, ticket_id),
-                self._usable_connection(request.connection_id),
+                self.reserve(asked, requester, caller, idempotency_key, ticket_id),
+                self.usable_connection(request.connection_id),
                 return_exceptions=True,
             )
         if isinstance(reserved, BaseException):
             raise reserved
-        if reserved != ticket_id and (found := await self.search.find(reserved)) is not None:
-            twin, connection = found
-            warnings = await self.warnings(twin)
-            return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
+        if reserved != ticket_id and (replayed := await self._replayed(reserved)) is not None:
+            return replayed
         if isinstance(connection, BaseException):
             raise connection
-        ticket = _new_ticket(reserved, request, requester, connection, now)
+        ticket = new_ticket(reserved, request, requester, connection, now)
         if recommended is not None:
             content = replace(ticket.content, references=recommended.references, company=recommended.company)
             ticket = replace(ticket, content=content)
@@ -164,15 +162,34 @@ class TicketCreation:
             created, warnings = await asyncio.gather(self._created(connection, ticket, now), self._advice(ticket))
             return replace(created, warnings=warnings)
 
+    async def made_before(
+        self, asked: Mapping[str, object], requester: Requester, caller: str, idempotency_key: str | None
+    ) -> Creation | None:
+        """Return the ticket that was made with this key, or None.
+
+        Raises FixRequest (422 ``idempotency_key_reused``) or StorageUnavailable.
+        """
+        new_id = new_ticket_id(self.clock(), "")
+        reserved = await self.reserve(asked, requester, caller, idempotency_key, new_id)
+        return None if reserved == new_id else await self._replayed(reserved)
+
+    async def _replayed(self, ticket_id: str) -> Creation | None:
+        found = await self.search.find(ticket_id)
+        if found is None:
+            return None
+        twin, connection = found
+        warnings = await self.warnings(twin)
+        return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
+
     async def draft(self, request: TicketRequest, requester: Requester) -> tuple[Ticket, Connection]:
         """Return the ticket that a request would become, and its connection; store nothing.
 
         Raises what :meth:`create` raises for a request that cannot become a ticket.
         """
         now = self.clock()
-        connection = await self._usable_connection(request.connection_id)
+        connection = await self.usable_connection(request.connection_id)
         ticket_id = new_ticket_id(now, connection.connection_id)
-        return _new_ticket(ticket_id, request, requester, connection, now), connection
+        return new_ticket(ticket_id, request, requester, connection, now), connection
 
     async def warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
         """Return the warnings about a ticket; later tickets do not count. Raises StorageUnavailable."""
@@ -188,7 +205,7 @@ class TicketCreation:
 
     async def _created(self, connection: Connection, ticket: Ticket, now: datetime) -> Creation:
         at_once = connection.status is ConnectionStatus.CONNECTED
-        begun = begin_attempt(ticket, now) if at_once else _waiting(ticket, connection)
+        begun = begin_attempt(ticket, now) if at_once else waiting_ticket(ticket, connection)
         try:
             ticket = await self.store.create_ticket(begun)
         except TicketExists:
@@ -197,9 +214,7 @@ class TicketCreation:
             return Creation(await self._settled(stored), connection, replayed=True)
         except TicketGivenUp:
             raise FixRequest("ticket_given_up", status=409) from None
-        kind, portal = ticket.content.kind.value, ticket.content.portal.value
-        TICKETS_CREATED.record(kind=kind, portal=portal)
-        log_event("ticket_created", kind=kind, portal=portal)
+        note_creation(ticket)
         if ticket.delivery != begun.delivery:
             # The answer to the insert was lost for so long that another host has begun to deliver the ticket.
             ticket = await self._settled(ticket)
@@ -209,7 +224,7 @@ class TicketCreation:
             await self.turns.wake(ticket.connection_id)
         return Creation(ticket, connection, replayed=False)
 
-    async def _reserve(
+    async def reserve(
         self,
         asked: Mapping[str, object],
         requester: Requester,
@@ -231,7 +246,7 @@ class TicketCreation:
             raise IdempotencyKeyReused()
         return stored.ticket_id
 
-    async def _usable_connection(self, connection_id: str | None) -> Connection:
+    async def usable_connection(self, connection_id: str | None) -> Connection:
         """Return the connection for a new ticket; without an id, the only connection.
 
         Raises FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized`` or ``connection_ambiguous``.
@@ -263,7 +278,14 @@ class TicketCreation:
         return twin
 
 
-def _new_ticket(
+def note_creation(ticket: Ticket) -> None:
+    """Count a stored ticket, and log it."""
+    kind, portal = ticket.content.kind.value, ticket.content.portal.value
+    TICKETS_CREATED.record(kind=kind, portal=portal)
+    log_event("ticket_created", kind=kind, portal=portal)
+
+
+def new_ticket(
     ticket_id: str, request: TicketRequest, requester: Requester, connection: Connection, now: datetime
 ) -> Ticket:
     """Return the ticket for a request. Raises what :func:`shared.tickets.requests.ticket_content` raises."""
@@ -283,7 +305,7 @@ def _under_way(ticket: Ticket, now: datetime) -> bool:
     return progress.status is Delivery.PENDING and leased
 
 
-def _waiting(ticket: Ticket, connection: Connection) -> Ticket:
+def waiting_ticket(ticket: Ticket, connection: Connection) -> Ticket:
     """Return the ticket, waiting for its connection to work again."""
     if connection.last_error is not None:
         failure = connection.last_error.failure

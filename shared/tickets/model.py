@@ -148,7 +148,7 @@ class RecommendationReference:
 
 def reference_key(source: str, source_id: str) -> str:
     """Return the key of a recommendation within its tenant: 32 hexadecimal digits that only source and id decide."""
-    return hashlib.sha256(f"{source}\n{source_id}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{source}\n{source_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -57,29 +57,32 @@ def _due_date(value: object) -> object:
         raise fault("not_a_date") from None
 
 
+ConnectionId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+TicketName = Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH), AfterValidator(_fits_short_description)]
+DueDate = Annotated[
+    date | NaiveDatetime | AwareDatetime | None,
+    BeforeValidator(lambda value: None if value is None else _due_date(value), json_schema_input_type=str | None),
+]
+
+
 class TicketRequest(BaseModel):
     """A ticket to create."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = Field(
+    connection_id: ConnectionId | None = Field(
         default=None, description="The connection to use; may be left out when there is exactly one."
     )
     kind: TicketKind
     portal: Portal
-    name: Annotated[Line, Field(min_length=1, max_length=NAME_MAX_LENGTH), AfterValidator(_fits_short_description)] = (
-        Field(description="Becomes ServiceNow's short description.")
-    )
+    name: TicketName = Field(description="Becomes ServiceNow's short description.")
     description: Text = Field(
         default="",
         description=f"Becomes ServiceNow's description, below a block that names requester and recommendation; "
         f"at most {DESCRIPTION_MAX_LENGTH} characters together, where an emoji counts as two.",
     )
     priority: Priority
-    due_date: Annotated[
-        date | NaiveDatetime | AwareDatetime | None,
-        BeforeValidator(lambda value: None if value is None else _due_date(value), json_schema_input_type=str | None),
-    ] = Field(
+    due_date: DueDate = Field(
         default=None,
         description="ISO 8601. A date means the end of that day, a time without an offset means local time, both in "
         "the connection's time zone.",
@@ -95,7 +98,7 @@ class RetryFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    connection_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    connection_id: ConnectionId | None = None
     kind: TicketKind | None = None
     portal: Portal | None = None
     text: Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH)] | None = Field(
@@ -160,6 +163,24 @@ def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
     return ends_at
 
 
+def wanted_due_at(
+    refusal: Literal["invalid_ticket", "invalid_batch"], due_date: date | datetime | None, connection: Connection
+) -> datetime | None:
+    """Return when a ticket is due, as aware UTC, in the connection's time zone.
+
+    Raises FixRequest (422 with this code) if that is outside the calendar.
+    """
+    try:
+        return due_at(due_date, connection.time_zone)
+    except OverflowError:
+        raise FixRequest(
+            refusal,
+            status=422,
+            count=1,
+            errors=[{"pointer": "/due_date", "code": "outside_calendar", "values": {}}],
+        ) from None
+
+
 def ticket_content(request: TicketRequest, requester: Requester, connection: Connection) -> TicketContent:
     """Return what the ticket will hold.
 
@@ -171,15 +192,7 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
         raise FixRequest("kind_not_enabled", status=422, kind=request.kind)
     if request.portal not in connection.portals:
         raise FixRequest("portal_not_enabled", status=422, portal=request.portal)
-    try:
-        due = due_at(request.due_date, connection.time_zone)
-    except OverflowError:
-        raise FixRequest(
-            "invalid_ticket",
-            status=422,
-            count=1,
-            errors=[{"pointer": "/due_date", "code": "outside_calendar", "values": {}}],
-        ) from None
+    due = wanted_due_at("invalid_ticket", request.due_date, connection)
     content = TicketContent(
         kind=request.kind,
         portal=request.portal,

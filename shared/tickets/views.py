@@ -235,7 +235,7 @@ def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> Re
                 next_step=next_step,
             )
             for each in resent
-            for code, message, next_step in [_error_members(each.failure, t)]
+            for code, message, next_step in [error_members(each.failure, t)]
         ),
     )
 
@@ -255,8 +255,8 @@ def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
     return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})
 
 
-def _error_members(failure: Failure | None, t: Language) -> tuple[str | None, str | None, str | None]:
-    """Return the code, message and next step of a failure; None for each that is missing."""
+def error_members(failure: Failure | None, t: Language) -> tuple[str | None, str | None, str | None]:
+    """Return the code, message and next step of a failure in a language; None for each that is missing."""
     if failure is None:
         return None, None, None
     words = words_of(failure, t)
@@ -270,7 +270,7 @@ def _event_details(event: TimelineEvent, t: Language) -> Mapping[str, str]:
 def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> dict[str, object]:
     content, progress, record = ticket.content, ticket.delivery, ticket.record
     link, name = record_link(ticket, connection), state_name(ticket, connection)
-    code, message, next_step = _error_members(progress.failure, t)
+    code, message, next_step = error_members(progress.failure, t)
     return {
         "ticket_id": ticket.ticket_id,
         "connection_id": ticket.connection_id,

@@ -27,8 +27,11 @@ _VALUES_SHOWN: Final = frozenset(
         "allowed_methods",
         "connection_ids",
         "integration_user",
+        "number",
         "reason",
+        "recommendation_id",
         "signed_in_user",
+        "tenant_ids",
         "ticket_id",
         "ticket_ids",
         "too_long_by",
@@ -87,9 +90,12 @@ class ProblemView(TypedDict):
     ]
     errors: NotRequired[Annotated[Sequence[FaultView], Field(description="Faults of the body.")]]
     integration_user: NotRequired[Annotated[str, Field(description="ServiceNow user who has to consent.")]]
+    number: NotRequired[Annotated[str, Field(description="Number of the ticket in ServiceNow.")]]
+    recommendation_id: NotRequired[Annotated[str, Field(description="The recommendation that it is about.")]]
     reason: NotRequired[Annotated[str, Field(description="Code of the error behind this one.")]]
     retry: NotRequired[Annotated[str, Field(description="Path that sends the ticket again.")]]
     signed_in_user: NotRequired[Annotated[str, Field(description="ServiceNow user who consented instead.")]]
+    tenant_ids: NotRequired[Annotated[Sequence[str], Field(description="Tenants; the request has to name one.")]]
     ticket_id: NotRequired[Annotated[str, Field(description="The ticket that is kept.")]]
     ticket_ids: NotRequired[Annotated[Sequence[str], Field(description="Tickets that are not there.")]]
     too_long_by: NotRequired[Annotated[int, Field(description="Characters by which the description is too long.")]]

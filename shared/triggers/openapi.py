@@ -27,6 +27,7 @@ WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
+    "Recommendations": ("What Microsoft recommends to a tenant.", ("api/recommendations",)),
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
     "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),

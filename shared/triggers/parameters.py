@@ -14,6 +14,8 @@ from shared.tenants.lookup import TENANT_ID
 PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
     "tenant_id": {"type": "string", "pattern": f"^{TENANT_ID.pattern}$"},
+    "recommendation_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "batch_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
 """JSON schema of each parameter of a path."""
@@ -75,14 +77,25 @@ def choice[Choice: StrEnum](name: str, description: str, choices: type[Choice]) 
     return Parameter(name, description, {"type": "string", "enum": list(values)}, convert, default=None)
 
 
+_TRUE_OR_FALSE: Final = {"true": True, "false": False}
+
+
 def flag(name: str, description: str) -> Parameter[bool]:
     """Return a parameter that is true or false, and false when it is not sent."""
-    values = {"true": True, "false": False}
 
     def convert(text: str) -> bool:
-        return _one_of(values, name, text)
+        return _one_of(_TRUE_OR_FALSE, name, text)
 
-    return Parameter(name, description, {"type": "string", "enum": list(values)}, convert, default=False)
+    return Parameter(name, description, {"type": "string", "enum": list(_TRUE_OR_FALSE)}, convert, default=False)
+
+
+def optional_flag(name: str, description: str) -> Parameter[bool | None]:
+    """Return a parameter that is true or false, or None when it is not sent."""
+
+    def convert(text: str) -> bool | None:
+        return _one_of(_TRUE_OR_FALSE, name, text)
+
+    return Parameter(name, description, {"type": "string", "enum": list(_TRUE_OR_FALSE)}, convert, default=None)
 
 
 def count(name: str, description: str, *, maximum: int, default: int) -> Parameter[int]:

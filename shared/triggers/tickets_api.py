@@ -11,11 +11,13 @@ import azure.functions as func
 from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
 from shared.errors import FixRequest, Values
+from shared.recommendations.requests import TicketBody, read_recommended_ticket_request
 from shared.tickets.addresses import real_address
+from shared.tickets.create import Creation
 from shared.tickets.identity import decode_cursor, encode_cursor
 from shared.tickets.model import Delivery, Requester, Ticket
 from shared.tickets.ports import TicketFilter
-from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
+from shared.tickets.requests import RetryRequest, read_retry_request, read_ticket_request
 from shared.tickets.views import (
     CreatedTicketView,
     RetryView,
@@ -56,7 +58,7 @@ def _ticket_of_cursor(cursor: str) -> str:
 
 
 _CONNECTION: Final = as_sent("connection", "Only tickets of this connection.", PATH_PARAMETERS["connection_id"])
-_LIMIT: Final = count("limit", "Tickets on a page.", maximum=MAX_LIMIT, default=DEFAULT_LIMIT)
+LIMIT: Final = count("limit", "Tickets on a page.", maximum=MAX_LIMIT, default=DEFAULT_LIMIT)
 _CURSOR: Final = Parameter(
     "cursor",
     "next_cursor of the page before.",
@@ -64,7 +66,7 @@ _CURSOR: Final = Parameter(
     convert=_ticket_of_cursor,
     default=None,
 )
-_IDEMPOTENCY_KEY: Final = Parameter(
+IDEMPOTENCY_KEY: Final = Parameter(
     "Idempotency-Key",
     "Your name for this request: repeating it with the same key makes no second ticket.",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
@@ -84,14 +86,23 @@ _ALTHOUGH_OUTCOME_UNKNOWN: Final = flag(
     "api/tickets",
     summary="Create a ticket and deliver it to ServiceNow",
     roles=CREATORS,
-    body=TicketRequest,
+    body=TicketBody,
     answers={201: CreatedTicketView, 202: CreatedTicketView},
-    parameters=(_IDEMPOTENCY_KEY,),
+    parameters=(IDEMPOTENCY_KEY,),
     problems={
-        400: ("invalid_json", "invalid_idempotency_key"),
+        400: ("invalid_json", "invalid_idempotency_key", "invalid_tenant_id"),
         403: ("requested_by_not_allowed",),
-        404: ("connection_not_found",),
-        409: ("connection_not_authorized", "connection_ambiguous"),
+        404: ("connection_not_found", "tenant_not_found", "recommendation_not_found"),
+        409: (
+            "connection_not_authorized",
+            "connection_ambiguous",
+            "recommendation_gone",
+            "recommendation_has_open_ticket",
+            "tenant_ambiguous",
+            "tenant_other_connection",
+            "ticket_being_created",
+            "ticket_given_up",
+        ),
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: (
@@ -107,13 +118,7 @@ _ALTHOUGH_OUTCOME_UNKNOWN: Final = flag(
 )
 async def create_ticket(call: Call) -> JsonAnswer:
     """Answer 201 if the record is in ServiceNow, 202 if it is kept and delivered later."""
-    request = read_ticket_request(call.json())
-    creation = await call.application.creation.create(
-        request,
-        _requester(call.principal, request),
-        caller=call.principal.object_id,
-        idempotency_key=_IDEMPOTENCY_KEY.read(call.request.headers),
-    )
+    creation = await _created(call, call.json())
     now = call.application.clock()
     answer = _delivery_answer(call, creation.ticket, creation.connection)
     view = created_ticket_view(creation.ticket, creation.connection, now, call.language, creation.warnings)
@@ -147,13 +152,13 @@ async def count_tickets(call: Call) -> JsonAnswer:
     summary="List tickets, newest first",
     roles=READERS,
     answers={200: TicketListView},
-    parameters=(*FILTER_PARAMETERS, _CONNECTION, _LIMIT, _CURSOR),
+    parameters=(*FILTER_PARAMETERS, _CONNECTION, LIMIT, _CURSOR),
     problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
 )
 async def list_tickets(call: Call) -> JsonAnswer:
     """Answer with one page and the cursor of the next."""
     wanted = read_ticket_filter(call.query, call.application.clock())
-    limit, after = _LIMIT.read(call.query), _CURSOR.read(call.query)
+    limit, after = LIMIT.read(call.query), _CURSOR.read(call.query)
     connections = await _connections(call, _CONNECTION.read(call.query))
     tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
     return JsonAnswer(_page(tickets, connections, limit, call), language=call.language)
@@ -246,9 +251,25 @@ async def show_ticket(call: Call) -> JsonAnswer:
     )
 
 
-def _requester(principal: Principal, request: TicketRequest) -> Requester:
-    """Return the initiating user: always the caller, unless an application names the user it makes the request for."""
-    named = request.requested_by
+async def _created(call: Call, body: object) -> Creation:
+    """Create the ticket that a body asks for, with or without recommendations that the connector has read."""
+    caller, key = call.principal.object_id, IDEMPOTENCY_KEY.read(call.request.headers)
+    if isinstance(body, dict) and "recommendation_ids" in body:
+        asked = read_recommended_ticket_request(body)
+        requester = requester_of(call.principal, asked.requested_by)
+        return await call.application.recommendation_ticketing.create(
+            asked, requester, caller=caller, idempotency_key=key
+        )
+    request = read_ticket_request(body)
+    requester = requester_of(call.principal, request.requested_by)
+    return await call.application.creation.create(request, requester, caller=caller, idempotency_key=key)
+
+
+def requester_of(principal: Principal, named: Requester | None) -> Requester:
+    """Return the initiating user: always the caller, unless an application names the user it makes the request for.
+
+    Raises FixRequest (403 ``requested_by_not_allowed``).
+    """
     if named is None:
         return principal.requester
     if not principal.is_application:

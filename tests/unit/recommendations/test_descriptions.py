@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from shared.connections.model import Portal, TicketKind
 from shared.recommendations.descriptions import (
-    MAX_ACTIONS,
     STYLES,
     TicketTexts,
     link_of,
@@ -22,6 +21,7 @@ from shared.recommendations.model import ActionTexts, ImprovementAction, SourceN
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
+    MOST_REFERENCES,
     NAME_MAX_LENGTH,
     Priority,
     Recommendation,
@@ -151,8 +151,8 @@ def test_several_actions_are_a_numbered_list() -> None:
         (23, 20, "Turn it on", 2),
         (12, 20, "long title " * 15, 3),
         (20, 20, "long title " * 15, 4),
-        (MAX_ACTIONS, 40, "long title " * 15, 5),
-        (MAX_ACTIONS, 75, "long title " * 15, 6),
+        (MOST_REFERENCES, 40, "long title " * 15, 5),
+        (MOST_REFERENCES, 75, "long title " * 15, 6),
     ],
 )
 def test_several_actions_are_shortened_by_the_rule(count: int, id_length: int, title: str, style: int) -> None:
@@ -172,16 +172,18 @@ def test_several_actions_are_shortened_by_the_rule(count: int, id_length: int, t
 
 
 def test_actions_that_do_not_fit_are_counted() -> None:
-    texts = texts_for_all(several(MAX_ACTIONS, 200), TEXTS, PORTAL, TICKET)
-    shown = sum(action.source_id in texts.description for action in several(MAX_ACTIONS, 200))
-    assert 10 < shown < MAX_ACTIONS
-    assert f"… and {MAX_ACTIONS - shown} more" in texts.description
+    texts = texts_for_all(several(MOST_REFERENCES, 200), TEXTS, PORTAL, TICKET)
+    shown = sum(action.source_id in texts.description for action in several(MOST_REFERENCES, 200))
+    assert 10 < shown < MOST_REFERENCES
+    assert f"… and {MOST_REFERENCES - shown} more" in texts.description
     assert utf16_length(in_record(texts)) <= DESCRIPTION_MAX_LENGTH
 
 
 @settings(max_examples=40)
 @given(
-    st.lists(st.tuples(some.words, st.text("ab_.#/ é😀", min_size=1, max_size=60)), min_size=1, max_size=MAX_ACTIONS),
+    st.lists(
+        st.tuples(some.words, st.text("ab_.#/ é😀", min_size=1, max_size=60)), min_size=1, max_size=MOST_REFERENCES
+    ),
     st.integers(0, 6000),
 )
 def test_every_text_fits_and_names_every_action(named: list[tuple[str, str]], length: int) -> None:
