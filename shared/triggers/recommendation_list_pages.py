@@ -86,10 +86,12 @@ async def recommendations_page(call: Call) -> func.HttpResponse:
         if unknown is not None:
             link = replace(link, not_understood=(unknown,))
         else:
-            return _page(call, tenants, link, choose_from=candidates, asked=asked)
+            return _choose_tenant(call, candidates, asked)
     tenant = _chosen_tenant(tenants, link)
+    if tenant is None and tenants and not link.not_understood:
+        return _choose_tenant(call, list(tenants.values()))
     if tenant is None or link.not_understood:
-        return _page(call, tenants, link, choose_from=list(tenants.values()))
+        return _page(call, tenants, link)
     return _list(call, tenants, tenant, link, await call.application.recommendation_lists.of_tenant(tenant))
 
 
@@ -151,6 +153,23 @@ def _row(call: Call, action: ImprovementAction, listed: TenantRecommendations, n
     return action_row(action, now, listed.max_score, view, call.language)
 
 
+def _choose_tenant(call: Call, tenants: Sequence[Tenant], asked: PortalLink | None = None) -> func.HttpResponse:
+    """Return the page on which a person chooses a tenant.
+
+    Args:
+        asked: The improvement action that the tenants have.
+    """
+    wanted = {"actionId": asked.control_id} if asked is not None else {}
+    return call.page(
+        "choose_tenant.html",
+        choices=[
+            (each.name, f"/recommendations{query_of({TENANT: each.tenant_id, **wanted})}")
+            for each in sorted(tenants, key=lambda each: each.name.casefold())
+        ],
+        asks_for_one=asked is not None,
+    )
+
+
 def _list(
     call: Call, tenants: Mapping[str, Tenant], tenant: Tenant, link: RecommendationsLink, listed: TenantRecommendations
 ) -> func.HttpResponse:
@@ -197,8 +216,6 @@ def _page(
     link: RecommendationsLink,
     *,
     tenant: Tenant | None = None,
-    choose_from: Sequence[Tenant] = (),
-    asked: PortalLink | None = None,
     **values: object,
 ) -> func.HttpResponse:
     t = call.language
@@ -207,11 +224,6 @@ def _page(
         status=_status(link),
         tenants=tenants,
         tenant=tenant,
-        asks_for_one=asked is not None,
-        choose_from=[
-            (each.name, query_of({TENANT: each.tenant_id, **({"actionId": asked.control_id} if asked else {})}))
-            for each in sorted(choose_from, key=lambda each: each.name.casefold())
-        ],
         not_understood=[link_words(each, t) for each in link.not_understood],
         chosen=link.chosen,
         more_filters=any(link.chosen[name] for name in MORE_FILTERS),

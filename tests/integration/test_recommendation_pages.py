@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import E5
+from sandbox.world import World
 from shared.recommendations.model import SourceName, recommendation_key
 from shared.recommendations.portal_links import action_link
 from tests.fixtures.whole_app import WholeApp
@@ -20,6 +22,9 @@ from tests.fixtures.whole_app import WholeApp
 PAGE = {"Accept": "text/html"}
 OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
 CONTROL = "AdminMFAV2"
+PLANTED = "mdo_safelinksforemail"
+SCRIPT = """<p style="position:fixed" onclick="alert(1)">Steps<script>alert(2)</script><img src=x onerror=alert(3)>
+<a href="javascript:alert(4)">here</a> <a href="https://learn.microsoft.com/x" target="_self">there</a><form><input>"""
 KEY = recommendation_key(SourceName.SECURE_SCORE, CONTROL)
 
 
@@ -37,10 +42,20 @@ def rows(shown: str) -> list[str]:
     return re.findall(r'<td class="name"[^>]*><a href="/recommendations/([0-9a-f]{32})', shown)
 
 
+def post(app: WholeApp, path: str, **form: str) -> httpx.Response:
+    return app.adele.ask("POST", path, data={"tenant_id": E5, **form}, headers=PAGE)
+
+
 @pytest.fixture(scope="module")
-def app(start_app: Callable[..., WholeApp]) -> WholeApp:
-    """An app with one tenant that has been read."""
-    app = start_app()
+def app(start_app: Callable[..., WholeApp], world: World) -> Iterator[WholeApp]:
+    """An app with one tenant that has been read; somebody has planted a script in one of its controls."""
+    with ControlClient(world.graph.url) as graph:
+        graph.change_control(E5, PLANTED, remediation=SCRIPT, remediation_impact=SCRIPT)
+        yield _read(start_app())
+        graph.change_control(E5, PLANTED, remediation="<p>Turn it on.</p>", remediation_impact="<p>Nothing.</p>")
+
+
+def _read(app: WholeApp) -> WholeApp:
     assert "There is no tenant yet" in page(app, "/recommendations")
     app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso"})
     assert "has not been read yet" in page(app, "/recommendations")
@@ -107,5 +122,71 @@ def test_with_several_tenants_one_is_chosen_and_nothing_is_mixed(app: WholeApp) 
         assert ask(app, f"/recommendations?actionId={CONTROL}").headers["Location"].endswith(f"?tenant_id={E5}")
         page(app, f"/recommendations?actionId={CONTROL}&tid={OTHER}", 404)
         assert ask(app, "/recommendations.csv").status_code == 400
+    finally:
+        assert app.megan.ask("DELETE", f"/api/tenants/{OTHER}").status_code == 204
+
+
+def test_one_shows_what_to_do_what_it_is_worth_and_its_points_over_time(app: WholeApp) -> None:
+    shown = page(app, f"/recommendations/{KEY}")
+    for text in (
+        "What to do",
+        "Points over time",
+        f"<code>{CONTROL}</code>",
+        "Microsoft Entra ID",
+        "There is no ticket",
+    ):
+        assert text in shown
+    portal = f'{app.world.graph.url}/securescore?viewid=actions&actionId={CONTROL}"'
+    assert portal in shown
+    assert shown.count("<polyline") == 1
+    assert "No ServiceNow connection is chosen" in shown
+    page(app, f"/recommendations/{'0' * 32}", 404)
+    page(app, f"/recommendations/{KEY}?tenant_id={OTHER}", 404)
+
+
+def test_planted_markup_is_shown_as_text_or_not_at_all(app: WholeApp) -> None:
+    key = recommendation_key(SourceName.SECURE_SCORE, PLANTED)
+    main = page(app, f"/recommendations/{key}").partition("<main")[2].partition("</main>")[0]
+    assert main.count("Steps") == 2
+    assert 'href="https://learn.microsoft.com/x"' in main
+    for planted in ("<script", "<img", "onerror", "onclick", "javascript:", "style=", "<input", "alert("):
+        assert planted not in main
+
+
+def test_a_ticket_is_linked_by_its_number_and_the_link_ended(app: WholeApp) -> None:
+    connected = app.connected()
+    app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso", "connection_id": connected.connection_id})
+    first, second = (app.create(connected, name=name) for name in ("First", "Second"))
+    one = f"/recommendations/{KEY}?tenant_id={E5}"
+    link = f"/recommendations/{KEY}/link"
+    assert f'href="/tickets/new?tenant_id={E5}&recommendation={KEY}"' in page(app, one)
+
+    unknown = post(app, link, number="INC9999999")
+    assert unknown.status_code == 404
+    assert 'value="INC9999999"' in unknown.text
+    assert 'id="number-fault"' in unknown.text
+    assert post(app, link, number=first["servicenow"]["number"]).headers["Location"] == f"{one}&done=linked"
+    refused = post(app, link, number=second["servicenow"]["number"])
+    assert refused.status_code == 409
+    assert first["servicenow"]["number"] in refused.text
+    assert post(app, link, number=second["servicenow"]["number"], another="true").status_code == 303
+    shown = page(app, f"{one}&done=linked")
+    assert "The ticket is linked" in shown
+    assert shown.count('/unlink"') == 2
+    beside = page(app, f"/recommendations?text={CONTROL}&has_ticket=true")
+    assert f'href="/tickets/{second["ticket_id"]}"' in beside
+
+    unlink = f"/recommendations/{KEY}/unlink"
+    for each in (first, second):
+        assert post(app, unlink, ticket_id=each["ticket_id"]).headers["Location"] == f"{one}&done=unlinked"
+    assert "There is no ticket" in page(app, one)
+    assert KEY not in rows(page(app, "/recommendations?has_ticket=true"))
+
+
+def test_a_tenant_without_it_does_not_show_anothers(app: WholeApp) -> None:
+    app.megan.call("PUT", f"/api/tenants/{OTHER}", {"name": "Fabrikam", "files_only": True})
+    try:
+        assert "What to do" in page(app, f"/recommendations/{KEY}")
+        assert post(app, f"/recommendations/{KEY}/link", tenant_id=OTHER, number="INC1").status_code == 404
     finally:
         assert app.megan.ask("DELETE", f"/api/tenants/{OTHER}").status_code == 204
