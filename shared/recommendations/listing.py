@@ -236,7 +236,8 @@ def _default_order(action: ImprovementAction) -> tuple[bool, int, str, str]:
 
 
 def _level(level: Level) -> int | None:
-    return None if level is Level.UNKNOWN else _LEVELS.index(level)
+    """Return the place of a level; None for an unknown one, such as another release's."""
+    return _LEVELS.index(level) if level in _LEVELS else None
 
 
 _HIDDEN_STATUSES: Final = frozenset({ActionStatus.GONE, ActionStatus.NOT_MEASURED, ActionStatus.OUT_OF_SCOPE})

@@ -57,14 +57,14 @@ class Suggestion:
 def suggestion_for(action: ImprovementAction, now: datetime) -> Suggestion:
     """Return the priority by points to gain and tier, and the due date by priority and user impact."""
     priority = STEPS[_step(action)]
-    days = int(DAYS[priority] * TIME_FOR_USERS[action.user_impact])
+    days = int(DAYS[priority] * TIME_FOR_USERS.get(action.user_impact, TIME_FOR_USERS[Level.UNKNOWN]))
     return Suggestion(priority, now.replace(second=0, microsecond=0) + timedelta(days=days))
 
 
 def _step(action: ImprovementAction) -> int:
     """Return the place in :data:`STEPS`; unknown points count as few."""
     missing = points_to_gain(action) or Decimal(0)
-    many, some = MANY_AND_SOME[action.source]
+    many, some = MANY_AND_SOME.get(action.source, MANY_AND_SOME[SourceName.SECURE_SCORE])
     by_points = 0 if missing >= many else 1 if missing >= some else 2
     has_tiers = action.source is SourceName.SECURE_SCORE
     return by_points + (has_tiers and action.tier.strip().casefold() != CORE)

@@ -32,6 +32,7 @@ from shared.recommendations.model import (
     Presence,
     SourceName,
 )
+from shared.storage.rows import open_value
 from tests.unit.recommendations import strategies as some
 
 MEASURED_AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -209,3 +210,29 @@ def test_choices() -> None:
         regulations=["GDPR", "ISO 27001"],
         owners=["Ada@contoso.example"],
     )
+
+
+TOMORROWS = replace(
+    MAIL,
+    source=open_value(SourceName, "entra"),
+    source_id="tomorrow",
+    implementation_cost=open_value(Level, "enormous"),
+    user_impact=open_value(Level, "enormous"),
+    presence=open_value(Presence, "elsewhere"),
+    disposition=open_value(Disposition, "postponed"),
+)
+"""As a later release could have stored it."""
+
+
+@pytest.mark.parametrize("column", SortColumn)
+def test_values_of_another_release_have_a_place_in_every_order(column: SortColumn) -> None:
+    for is_descending in (False, True):
+        listed = ordered([TOMORROWS, MAIL, SIGN_IN], column, is_descending=is_descending)
+        assert {each.source_id for each in listed} == {"tomorrow", MAIL.source_id, SIGN_IN.source_id}
+        if column in {SortColumn.COST, SortColumn.USER_IMPACT}:
+            assert listed.index(TOMORROWS) > listed.index(MAIL), "it counts as unknown"
+
+
+@pytest.mark.parametrize("column", GroupColumn)
+def test_values_of_another_release_are_in_a_group(column: GroupColumn) -> None:
+    assert sum(len(group.actions) for group in grouped([TOMORROWS, MAIL], column)) == 2

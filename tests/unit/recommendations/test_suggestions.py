@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from shared.recommendations.model import ImprovementAction, Level, SourceName
 from shared.recommendations.suggestions import DAYS, STEPS, TIME_FOR_USERS, suggestion_for
+from shared.storage.rows import open_value
 from shared.tickets.model import Priority
 from tests.unit.recommendations import strategies as some
 
@@ -96,3 +97,9 @@ def test_the_page_has_the_same_table_of_days() -> None:
     assert [(name, *map(int, days)) for name, *days in rows] == [
         (priority.value, *(int(days * TIME_FOR_USERS[level]) for level in levels)) for priority, days in DAYS.items()
     ]
+
+
+def test_values_of_another_release_suggest_what_unknown_ones_do() -> None:
+    unknown = suggestion_for(action_of("10", impact=Level.UNKNOWN), NOW)
+    assert suggestion_for(action_of("10", impact=open_value(Level, "enormous")), NOW) == unknown
+    assert suggestion_for(action_of("10", source=open_value(SourceName, "entra")), NOW) == unknown
