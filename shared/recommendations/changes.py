@@ -18,6 +18,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from shared.clock import believed
 from shared.recommendations.model import ActionTexts, ImprovementAction, Level, Presence, Snapshot, SourceName
 from shared.recommendations.ports import Reading
 from shared.recommendations.statuses import TOLERANCE, status_of
@@ -97,28 +98,29 @@ def _seen(
     """Return the row of an action that was read; None if the stored one still holds."""
     if stored is None:
         return replace(action, first_seen_at=now, seen_at=now, missing_snapshot_id=None, gone_at=None)
-    if _is_older(action, stored):
+    if _is_older(action, stored, now):
         return None
     if _conclusive_snapshot(reading) is None and reading.source is SourceName.SECURE_SCORE:
         action = _completed(action, stored)
+    seen_at = believed(stored.seen_at, now)
     row = replace(
         action,
-        first_seen_at=stored.first_seen_at or now,
+        first_seen_at=believed(stored.first_seen_at, now) or now,
         seen_at=stored.seen_at,
         missing_snapshot_id=None,
         gone_at=None,
         kept=stored.kept,
     )
-    if row == stored and stored.seen_at is not None and now - stored.seen_at < SEEN_EVERY:
+    if row == stored and seen_at is not None and now - seen_at < SEEN_EVERY:
         return None
     return replace(row, seen_at=now)
 
 
-def _is_older(action: ImprovementAction, stored: ImprovementAction) -> bool:
+def _is_older(action: ImprovementAction, stored: ImprovementAction, now: datetime) -> bool:
     """Whether an action from a file is older than what is stored."""
     if action.file_at is None:
         return False
-    known_at = stored.seen_at if stored.file_at is None else stored.file_at
+    known_at = believed(stored.seen_at if stored.file_at is None else stored.file_at, now)
     return known_at is not None and action.file_at < known_at
 
 

@@ -180,7 +180,7 @@ def _result(
     left_out = {row.title for row in read.ambiguous}
     missing = [
         action
-        for action in missing_from_last_file(after.values())
+        for action in missing_from_last_file(after.values(), file_at)
         if action.source is read.reading.source and action.title not in left_out
     ]
     return ImportResult(

@@ -7,24 +7,29 @@ is gone; it is shown as "not in the last file".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
+from shared.clock import believed
 from shared.recommendations.model import ImprovementAction
 
 type _Scope = tuple[str, str]
 
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
-def missing_from_last_file(actions: Iterable[ImprovementAction]) -> Sequence[ImprovementAction]:
+
+def missing_from_last_file(actions: Iterable[ImprovementAction], now: datetime) -> Sequence[ImprovementAction]:
     """Return the actions of files that a newer file could have named but did not.
 
-    A newer workbook counts if it names another action of the same assessment; a newer list of Secure Score always.
+    A newer workbook counts if it names another action of the same assessment; a newer list of Secure Score always. A
+    file with a time that has not come yet, because of a wrong clock, is older than all others.
     """
-    of_files = [action for action in actions if action.file_at is not None and action.gone_at is None]
+    of_files = [(action, _file_at(action, now)) for action in actions if action.file_at and action.gone_at is None]
     newest: dict[_Scope, datetime] = {}
-    for action in of_files:
+    for action, file_at in of_files:
         for scope in _scopes(action):
-            newest[scope] = max(newest.get(scope, _file_at(action)), _file_at(action))
-    return [action for action in of_files if any(newest[scope] > _file_at(action) for scope in _scopes(action))]
+            newest[scope] = max(newest.get(scope, file_at), file_at)
+    return [action for action, file_at in of_files if any(newest[scope] > file_at for scope in _scopes(action))]
 
 
 def _scopes(action: ImprovementAction) -> Sequence[_Scope]:
@@ -33,6 +38,5 @@ def _scopes(action: ImprovementAction) -> Sequence[_Scope]:
     return [(action.source.value, assessment) for assessment in assessments or ("",)]
 
 
-def _file_at(action: ImprovementAction) -> datetime:
-    assert action.file_at is not None, "only actions of files are looked at"
-    return action.file_at
+def _file_at(action: ImprovementAction, now: datetime) -> datetime:
+    return believed(action.file_at, now) or _LONG_AGO

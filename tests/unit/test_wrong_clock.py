@@ -19,6 +19,12 @@ from shared.connections.model import ConnectionStatus, LastError
 from shared.connections.status import ConnectionHealth
 from shared.errors import Failure
 from shared.maintenance.run import Maintenance
+from shared.recommendations.changes import changes_of
+from shared.recommendations.last_file import missing_from_last_file
+from shared.recommendations.model import ImprovementAction, SourceName
+from shared.recommendations.ports import Reading
+from shared.recommendations.read import TenantReading
+from shared.tenants.model import LATEST_DUE, Tenant
 from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.reconcile import is_reconciliation_due
@@ -28,7 +34,10 @@ from shared.tickets.wrong_times import without_wrong_times
 from tests.memory.clock import START, ManualClock
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.maintenance import memory_maintenance
+from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
+from tests.memory.source import MemorySource
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.unit.connections.surroundings import INTEGRATION_USER, SECRET_LIFETIME, Surroundings
 from tests.unit.tickets.examples import new_ticket
@@ -87,6 +96,61 @@ def test_a_ticket_waits_no_longer_than_it_can_have_been_meant_to(ahead: timedelt
 def test_minutes_are_merged_only_when_they_are_over_for_everybody() -> None:
     due = {("incident", "2026-03-02T12:00"): 1}
     assert Summary(due=due).folded(START + FOLD_AFTER - timedelta(hours=1)).due == due
+
+
+TENANT_ID = "11111111-aaaa-4bbb-8ccc-000000000001"
+ACTION = ImprovementAction(TENANT_ID, SourceName.SECURE_SCORE, "AdminMFAV2", "Require MFA")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        replace(ACTION, file_at=TOMORROW, first_seen_at=TOMORROW, seen_at=TOMORROW),
+        replace(ACTION, first_seen_at=TOMORROW, seen_at=TOMORROW),
+    ],
+)
+def test_what_was_seen_tomorrow_keeps_no_file_out(stored: ImprovementAction) -> None:
+    """Neither a file that was imported tomorrow, nor a reading of tomorrow."""
+    said = replace(ACTION, has_licence=True, file_at=START)
+    file = Reading(SourceName.SECURE_SCORE, is_complete=False, actions=[said])
+    (row,) = changes_of([stored], file, START).rows
+    assert (row.has_licence, row.file_at, row.seen_at) == (True, START, START)
+
+
+def test_a_reading_heals_when_something_was_seen() -> None:
+    stored = replace(ACTION, first_seen_at=TOMORROW, seen_at=TOMORROW)
+    (row,) = changes_of([stored], Reading(SourceName.SECURE_SCORE, is_complete=True, actions=[ACTION]), START).rows
+    assert (row.first_seen_at, row.seen_at) == (START, START)
+
+
+def test_the_last_file_is_not_the_one_of_tomorrow() -> None:
+    known, lost = replace(ACTION, file_at=START), replace(ACTION, source_id="lost", file_at=TOMORROW)
+    assert missing_from_last_file([known, lost], START) == [lost]
+    assert missing_from_last_file([lost], START) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_tenants_are_read_as_if_it_had_never_run(fails: bool) -> None:
+    """It takes the tenant, plans the next reading, or dies while it reads."""
+    right, wrong = ManualClock(START), ManualClock(TOMORROW)
+    tenants, store = MemoryTenantStore(Tenant(TENANT_ID, "Contoso", due_at=START)), MemoryRecommendationStore()
+    sources = {clock: MemorySource(clock) for clock in (right, wrong)}
+    readings = {clock: TenantReading(tenants, store, source, clock) for clock, source in sources.items()}
+    if fails:
+        sources[wrong].answers.append(ValueError())
+    await readings[wrong].read_due(tenants.tenants[TENANT_ID])
+    assert tenants.tenants[TENANT_ID].holder is None
+    await readings[right].read_due(tenants.tenants[TENANT_ID])
+    after = tenants.tenants[TENANT_ID]
+    assert (after.read_at, after.error) == (START, None)
+    assert after.due_at is not None
+    assert START < after.due_at <= START + LATEST_DUE
+    held = replace(after, due_at=TOMORROW, requested_at=TOMORROW, holder="wrong", held_until_at=wrong.now)
+    await tenants.save_tenant(held)
+    await readings[right].read_due(tenants.tenants[TENANT_ID])
+    assert tenants.tenants[TENANT_ID].holder is None
+    assert tenants.tenants[TENANT_ID].requested_at is None
+    assert len(sources[right].readings) == 2
 
 
 class Hosts:

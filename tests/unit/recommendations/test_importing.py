@@ -118,7 +118,7 @@ async def test_what_the_next_workbook_lacks_is_kept_and_named(imports: Imports) 
     assert ids(result.missing) == lost
     assert len(lost) == 2
     assert lost < imports.stored.keys()
-    assert ids(missing_from_last_file(imports.stored.values())) == lost
+    assert ids(missing_from_last_file(imports.stored.values(), imports.clock.now)) == lost
     assert all(imports.stored[each].gone_at is None for each in lost)
     result = await imports.workbook(ACTIONS)
     assert len(result.missing) == 1
