@@ -26,6 +26,7 @@ class Reading:
             is not set.
         texts: Raw HTML by :func:`shared.recommendations.model.text_hash`.
         history: Older snapshots, if they were asked for.
+        is_history_complete: False if some of those could not be read, or may lack something.
         roles: App roles in the access token that was used, sorted; None for a file.
     """
 
@@ -35,6 +36,7 @@ class Reading:
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
     snapshot: Snapshot | None = None
     history: Sequence[Snapshot] = ()
+    is_history_complete: bool = True
     roles: tuple[str, ...] | None = None
 
 
@@ -45,7 +47,7 @@ class Source(Protocol):
         """Read what the source now says about a tenant.
 
         Args:
-            with_history: Read the past 90 days, too.
+            with_history: Read the past 90 days, too. If that fails, the rest counts.
 
         Raises ConnectorError: the tenant cannot be read; the code says why, and who has to act.
         """

@@ -69,6 +69,9 @@ class TenantReading:
             except ConnectorError as error:
                 part.failed(error.code)
                 log_not_read(tenant, error.code, self.clock())
+            except Exception as error:  # noqa: BLE001 - one tenant never holds up another
+                part.failed(OurBug().code)
+                log_bug("unexpected_error", error)
 
     async def read_now(self, tenant: Tenant) -> Tenant | None:
         """Read a tenant at a person's request, and return it with what the reading showed.
@@ -165,8 +168,9 @@ class TenantReading:
             after = replace(after, roles=reading.roles, roles_seen_at=now)
         if snapshot is None:
             return after
-        # A partial answer may lack some of the past days, so the next reading asks for them again.
-        history_read_at = current.history_read_at or (now if reading.is_complete else None)
+        # Otherwise the next reading asks for them again.
+        has_past_days = reading.is_complete and reading.is_history_complete
+        history_read_at = current.history_read_at or (now if has_past_days else None)
         day = datetime.combine(snapshot.day, time(), UTC)
         return replace(after, snapshot_id=snapshot.snapshot_id, snapshot_at=day, history_read_at=history_read_at)
 
@@ -187,6 +191,9 @@ class TenantReading:
             async with asyncio.timeout(ROLES_S):
                 return await self.source.roles(tenant)
         except (ConnectorError, TimeoutError):
+            return None
+        except Exception as error:  # noqa: BLE001 - why the reading failed has to be stored
+            log_bug("unexpected_error", error)
             return None
 
     async def _end(self, held: Tenant, change: Callable[[Tenant], Tenant]) -> Tenant:

@@ -7,7 +7,6 @@ from collections import deque
 from datetime import timedelta
 from decimal import Decimal
 
-from shared.errors import ConnectorError
 from shared.recommendations.model import ControlPoints, ImprovementAction, Snapshot, SourceName
 from shared.recommendations.ports import Reading
 from shared.tenants.model import Tenant
@@ -24,6 +23,7 @@ class MemorySource:
         answers: What the next readings meet; when there are no more, all of them succeed. None: no answer comes.
         points: Points of each control.
         past_days: Days of history.
+        is_history_complete: Whether all of them can be read.
         has_score: Whether there is a snapshot; a new tenant has none.
         readings: Tenant and ``with_history`` of each reading that began.
     """
@@ -35,8 +35,9 @@ class MemorySource:
         self.points = {"AdminMFAV2": Decimal("7.5"), "mdo_safeattachments": Decimal(0)}
         self.is_complete = True
         self.past_days = 3
+        self.is_history_complete = True
         self.has_score = True
-        self.token_roles: tuple[str, ...] | ConnectorError = (ROLE,)
+        self.token_roles: tuple[str, ...] | Exception = (ROLE,)
         self.readings: list[tuple[str, bool]] = []
 
     async def read(self, tenant: Tenant, *, with_history: bool) -> Reading:
@@ -58,13 +59,14 @@ class MemorySource:
             ],
             snapshot=snapshots[-1] if self.has_score else None,
             history=snapshots[:-1] if with_history and self.has_score else (),
+            is_history_complete=self.is_history_complete,
             roles=await self.roles(tenant),
         )
 
     async def roles(self, tenant: Tenant) -> tuple[str, ...]:
         """See the port."""
         await self._step("roles")
-        if isinstance(self.token_roles, ConnectorError):
+        if isinstance(self.token_roles, Exception):
             raise self.token_roles
         return self.token_roles
 

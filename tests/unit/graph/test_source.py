@@ -11,7 +11,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from shared.errors import GraphAnswerTooLarge, GraphTimeout, GraphUnavailable, TenantRefused
+from shared.errors import GraphUnavailable, TenantRefused
 from shared.graph import source as module
 from shared.graph.source import HISTORY_DAYS, HISTORY_PART, SecureScoreSource
 from shared.outbound.bodies import ANSWER_LIMIT
@@ -23,6 +23,7 @@ from tests.unit.graph.support import (
     TENANT,
     TENANT_ID,
     Graph,
+    Reply,
     ScriptedTokens,
     control,
     error_reply,
@@ -31,6 +32,7 @@ from tests.unit.graph.support import (
     lists_over,
     page,
     profile,
+    raw_reply,
     score,
 )
 
@@ -72,7 +74,7 @@ class TestReading:
         assert reading.is_complete
         assert reading.source is SourceName.SECURE_SCORE
         assert reading.roles == (ROLE,)
-        assert reading.history == ()
+        assert list(reading.history) == []
 
     async def test_the_lists_are_joined(self) -> None:
         peer = graph(page(profile("a"), profile("c")), NEWEST)
@@ -121,15 +123,6 @@ class TestReading:
         events = [json.loads(record.getMessage()) for record in caplog.records if record.name == "connector"]
         assert {"event": "controls_skipped", "tenant_id": TENANT_ID, "skipped": 2} in events
 
-    async def test_it_ends_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def hang(request: httpx.Request) -> httpx.Response:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        monkeypatch.setattr(module, "READING_S", 0.02)
-        with pytest.raises(GraphTimeout):
-            await SecureScoreSource(lists_over(hang), ScriptedTokens()).read(TENANT, with_history=False)
-
 
 class TestPermission:
     def peer(self, *roles: list[str]) -> Graph:
@@ -167,6 +160,7 @@ class TestHistory:
         reading = await world.source().read(TENANT, with_history=True)
         assert reading.snapshot is not None
         assert [snapshot.day.isoformat() for snapshot in reading.history] == DAYS[:0:-1]
+        assert reading.is_history_complete
         assert world.asked == [(1, 0), *((HISTORY_PART, 1 + HISTORY_PART * part) for part in range(8)), (9, 81)]
 
     async def test_without_history_nothing_else_is_asked(self) -> None:
@@ -188,9 +182,58 @@ class TestHistory:
         assert len(reading.history) == 5
         assert [top for top, _ in world.asked[1:]] == tops
 
-    async def test_a_day_that_is_too_large(self) -> None:
-        with pytest.raises(GraphAnswerTooLarge):
-            await Days(DAYS, too_large_from=1).source().read(TENANT, with_history=True)
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            error_reply(400),
+            error_reply(404),
+            error_reply(429, headers={"Retry-After": "600"}),
+            error_reply(500),
+            raw_reply(b"<html>"),
+            raw_reply(b" " * (ANSWER_LIMIT + 1)),
+            page({"id": f"{TENANT_ID}_2026-11-23", "azureTenantId": TENANT_ID.replace("1", "2")}),
+            httpx.ReadTimeout("slow"),
+        ],
+    )
+    async def test_past_days_that_cannot_be_read_do_not_keep_the_newest_one_out(
+        self, reply: Reply, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reading = await graph(page(profile()), NEWEST, reply).source().read(TENANT, with_history=True)
+        assert reading.is_complete
+        assert not reading.is_history_complete
+        assert list(reading.history) == []
+        assert reading.snapshot is not None
+        assert "history_not_read" in caplog.text
+
+    async def test_the_days_before_a_failure_count(self) -> None:
+        part = page(*(score(day) for day in DAYS[1 : 1 + HISTORY_PART]))
+        peer = graph(page(profile()), NEWEST, part, error_reply(500))
+        reading = await peer.source().read(TENANT, with_history=True)
+        assert len(reading.history) == HISTORY_PART
+        assert not reading.is_history_complete
+
+    async def test_a_partial_day_may_lack_something(self) -> None:
+        part = page(score(DAYS[1]), status=206)
+        reading = await graph(page(profile()), NEWEST, part, page()).source().read(TENANT, with_history=True)
+        assert reading.is_complete
+        assert not reading.is_history_complete
+
+    async def test_a_permission_that_is_taken_away_now(self) -> None:
+        with pytest.raises(TenantRefused):
+            await graph(page(profile()), NEWEST, error_reply(403)).source().read(TENANT, with_history=True)
+
+    async def test_the_past_ends_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def hang_on_the_past(request: httpx.Request) -> httpx.Response:
+            if "skip" in str(request.url):
+                await asyncio.Event().wait()
+            return httpx.Response(200, json={"value": [profile() if "Profiles" in request.url.path else score()]})
+
+        monkeypatch.setattr(module, "HISTORY_S", 0.02)
+        reading = await SecureScoreSource(lists_over(hang_on_the_past), ScriptedTokens()).read(
+            TENANT, with_history=True
+        )
+        assert reading.snapshot is not None
+        assert not reading.is_history_complete
 
     async def test_a_server_that_ignores_top_and_skip(self) -> None:
         world = Days(DAYS, obeys=False)

@@ -127,6 +127,17 @@ async def test_a_partial_answer_concludes_nothing_and_the_past_is_asked_for_agai
     assert world.source.readings == [(TENANT_ID, True), (TENANT_ID, True)]
 
 
+async def test_past_days_that_could_not_be_read_are_asked_for_again() -> None:
+    world = World()
+    world.source.is_history_complete = False
+    first = await world.read_due()
+    assert (first.status, first.history_read_at) == (TenantStatus.READABLE, None)
+    world.source.is_history_complete = True
+    assert await world.reading.read_now(world.tenant)
+    assert world.tenant.history_read_at == world.clock.now
+    assert world.source.readings == [(TENANT_ID, True), (TENANT_ID, True)]
+
+
 async def test_a_new_tenant_without_a_score_is_readable() -> None:
     world = World()
     world.source.has_score = False
@@ -192,6 +203,32 @@ async def test_the_page_can_show_what_the_token_holds_when_the_permission_is_mis
     without_token = await world.read_due()
     assert without_token.roles == ("Organization.Read.All",)
     assert without_token.roles_seen_at == world.clock.now - timedelta(days=1)
+
+
+async def test_a_mistake_of_ours_in_looking_at_the_token_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.source.answers.append(TenantRefused("graph_permission_missing", wanted=ROLE))
+    world.source.token_roles = ValueError("secret")
+    after = await world.read_due()
+    assert (after.status, after.roles, after.holder) == (TenantStatus.NO_PERMISSION, None, None)
+    assert "unexpected_error" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("at", ["save_tenant", "save_tenant answers"])
+async def test_a_mistake_of_ours_in_storing_the_tenant_leaves_no_trace_but_in_the_log(
+    at: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+
+    async def step(name: str) -> None:
+        if name == at:
+            raise ValueError("secret")
+
+    world.tenants.writes._step = step
+    await world.reading.read_due(world.tenant)
+    assert "unexpected_error" in caplog.text
+    assert "secret" not in caplog.text
 
 
 async def test_storage_that_fails_says_nothing_about_the_tenant() -> None:
