@@ -52,11 +52,11 @@ class Maintenance:
         """
         started_at = self.clock()
         deadline = started_at + timedelta(seconds=RUN_S)
-        served, _ = await asyncio.gather(
+        failures = await asyncio.gather(
             self._serve_connections(deadline), self.tenants.read_due(deadline), return_exceptions=True
         )
-        if served is not None:
-            raise served
+        for failure in filter(None, failures):
+            raise failure
         await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
         if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)

@@ -327,3 +327,18 @@ async def test_a_turn_that_is_cut_off_keeps_what_it_found(monkeypatch: pytest.Mo
     assert entry.holder is None
     assert entry.sync is not None
     assert entry.sync.last_started_at == world.app.clock()
+
+
+async def test_a_mistake_of_ours_beside_the_connections_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Surroundings()
+    world = World(app, await app.connected())
+    (ticket,) = [await world.store.create_ticket(_of(new_ticket(app.clock()), world.connection))]
+
+    async def fail() -> None:
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(world.maintenance.tenants.tenants, "list_tenants", fail)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        await world.maintenance.run()
+    stored = world.store.tickets[world.connection.connection_id][ticket.ticket_id]
+    assert stored.delivery.status is Delivery.DELIVERED, "the connections were served all the same"
