@@ -1,26 +1,33 @@
-"""Pages: the home page with its cards."""
+"""Pages: the home page with its cards: Secure Score, and the tickets of each kind."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import azure.functions as func
 
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
+from shared.recommendations.overview import SHOWN_DAYS, Overview, overview_of
+from shared.tenants.model import Tenant
 from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
 from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.web.cards import Segment, segments
+from shared.web.plot import Plot, plot
+from shared.web.tenants import NextStep, next_step
 
 blueprint = func.Blueprint()
 
 NEWEST: Final = 5
+MOST_SCORES: Final = 2
+"""Every tenant whose score is shown takes a few reads; the page of tenants lists all of them."""
 CONSENT_WARNING_DAYS: Final = ((3, "bad"), (14, "warn"), (30, "info"))
 
 
@@ -33,6 +40,21 @@ class Card:
     counts: KindSummaryView
     segments: tuple[Segment, ...]
     newest: Sequence[TicketView]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCard:
+    """The Secure Score of a tenant.
+
+    Attributes:
+        plot: Percent by day; None before the first snapshot.
+        next_step: What an administrator does next about the tenant.
+    """
+
+    tenant: Tenant
+    overview: Overview
+    plot: Plot | None
+    next_step: NextStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +79,18 @@ async def home_page(call: Call) -> func.HttpResponse:
     connections = await list_present_connections(app.connection_store)
     authorized = [each for each in connections if each.ever_consented]
     now = app.clock()
-    cards = await _cards(call, authorized, now) if authorized and call.may(Role.TICKETS_READ) else []
+    tenants = await app.tenants.list_tenants()
+    reads = call.may(Role.TICKETS_READ)
+    cards = await _cards(call, authorized, now) if authorized and reads else []
+    shown = tenants[:MOST_SCORES] if reads else []
     return call.page(
         "home.html",
         connected=bool(authorized),
         cards=cards,
+        scores=await asyncio.gather(*(_score_card(call, tenant, now) for tenant in shown)),
+        more_tenants=len(tenants) > MOST_SCORES,
+        has_tenant=bool(tenants),
+        days=SHOWN_DAYS,
         zones={each.connection_id: each.time_zone for each in authorized},
         banners=_banners(call, connections, cards, now),
         manage_address=f"/configuration/{connections[0].connection_id}" if connections else "/ticketProvisioning",
@@ -88,6 +117,23 @@ async def _cards(call: Call, connections: Sequence[Connection], now: datetime) -
         )
         for kind, tickets in zip(TicketKind, newest, strict=True)
     ]
+
+
+async def _score_card(call: Call, tenant: Tenant, now: datetime) -> ScoreCard:
+    app = call.application
+    since = (now - timedelta(days=SHOWN_DAYS)).date()
+    snapshots, actions, beside = await asyncio.gather(
+        app.recommendations.list_snapshots(tenant.tenant_id, since=since),
+        app.recommendations.list_actions(tenant.tenant_id),
+        app.recommendation_tickets.of_tenant(tenant.tenant_id),
+    )
+    overview = overview_of(snapshots, actions, beside.keys_with_open_ticket)
+    return ScoreCard(
+        tenant=tenant,
+        overview=overview,
+        plot=plot(overview.percent_by_day, top=Decimal(100)),
+        next_step=next_step(tenant),
+    )
 
 
 def _banners(call: Call, connections: Sequence[Connection], cards: Sequence[Card], now: datetime) -> list[Banner]:

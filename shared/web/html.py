@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared.recommendations.statuses import points_to_gain
 from shared.web.shown_text import ShownText
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
@@ -42,6 +43,8 @@ def environment() -> Environment:
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["points"] = points
+    templates.filters["points_to_gain"] = points_to_gain
+    templates.filters["signed_points"] = signed_points
     return templates
 
 
@@ -59,6 +62,11 @@ def points(value: Decimal) -> str:
     """Return points as people read them in every language: at most two decimals, and none that are zero."""
     text = f"{value:.2f}"
     return text.rstrip("0").rstrip(".")
+
+
+def signed_points(value: Decimal) -> str:
+    """Return a difference of points, always with its sign."""
+    return f"{'−' if value < 0 else '+' if value > 0 else '±'}{points(abs(value))}"
 
 
 def last_day(due_at: datetime, time_zone: str) -> str | None:
