@@ -16,7 +16,7 @@ from shared.tenants.views import next_reading_at
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.triggers.tenant_forms import FIELDS, sent_values, tenant_body, tenant_faults, tenant_values
-from shared.web.tenants import age_days, lacks_permission, next_step
+from shared.web.tenants import lacks_permission, next_step, snapshot_age
 
 blueprint = func.Blueprint()
 
@@ -30,7 +30,9 @@ async def tenants_page(call: Call) -> func.HttpResponse:
     now = app.clock()
     return call.page(
         "tenants.html",
-        tenants=[(each, age_days(each, now), next_step(each)) for each in await app.tenants.list_tenants()],
+        tenants=[
+            (each, snapshot_age(each, now, call.language), next_step(each)) for each in await app.tenants.list_tenants()
+        ],
         connections=await connections_by_id(app.connection_store),
         removed=call.query.get("done") == "removed",
     )
@@ -130,7 +132,7 @@ async def _form(
         faults=faults,
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
         companies=offered,
-        age_days=None if tenant is None else age_days(tenant, now),
+        age="" if tenant is None else snapshot_age(tenant, now, call.language),
         next_reading_at=None if tenant is None else next_reading_at(tenant, now),
         is_being_read=tenant is not None and tenant.is_held(now),
         lacks_permission=tenant is not None and lacks_permission(tenant),

@@ -17,6 +17,7 @@ from shared.recommendations.products import product_name
 from shared.recommendations.statuses import HiddenReason, hidden_reason, measurement_age, score_impact, status_of
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.views import TicketView
+from shared.web.days_ago import days_ago
 from shared.web.html import points
 from shared.words.language import Language
 
@@ -105,15 +106,7 @@ def age(action: ImprovementAction, now: datetime, t: Language) -> str:
     if action.file_at is not None:
         return t("recommendations.from_file", date=action.file_at.date().isoformat())
     measured = measurement_age(action, now)
-    if measured is None:
-        return ""
-    match measured.days:
-        case 0:
-            return t("recommendations.today")
-        case 1:
-            return t("recommendations.yesterday")
-        case days:
-            return t("recommendations.days_ago", days=days)
+    return "" if measured is None else days_ago(measured.days, t)
 
 
 def title_of(action: ImprovementAction) -> str:

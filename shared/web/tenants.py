@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.tenants.model import Tenant
+from shared.web.days_ago import days_ago
+from shared.words.language import Language
 
 
 class NextStep(StrEnum):
@@ -35,6 +37,8 @@ def lacks_permission(tenant: Tenant) -> bool:
     return tenant.error is not None and tenant.error.failure.code == "graph_permission_missing"
 
 
-def age_days(tenant: Tenant, now: datetime) -> int | None:
-    """Return how many days ago the newest snapshot was taken; None if there is none."""
-    return None if tenant.snapshot_at is None else max(0, (now.date() - tenant.snapshot_at.date()).days)
+def snapshot_age(tenant: Tenant, now: datetime, t: Language) -> str:
+    """Return how many days ago the newest snapshot was taken, in words; empty if there is none."""
+    if tenant.snapshot_at is None:
+        return ""
+    return days_ago(max(0, (now.date() - tenant.snapshot_at.date()).days), t)

@@ -10,9 +10,11 @@ import pytest
 from shared.errors import ConnectorError, GraphTimeout, TenantRefused
 from shared.tenants.model import Tenant, TenantError, TenantStatus
 from shared.tenants.status import after_failure, after_success
-from shared.web.tenants import NextStep, age_days, next_step
+from shared.web.tenants import NextStep, next_step, snapshot_age
+from shared.words.language import languages
 
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
+T = languages()["en"]
 NEW = Tenant("11111111-aaaa-4bbb-8ccc-000000000001", "Contoso", "contoso", due_at=NOW)
 
 
@@ -43,7 +45,7 @@ def test_a_storage_failure_is_shown_beside_a_readable_status() -> None:
     assert next_step(failed) is NextStep.LOOK_AT_ERROR
 
 
-@pytest.mark.parametrize(("hours", "days"), [(0.5, 0), (1, 1), (25, 2), (-5, 0)])
-def test_the_age_of_a_snapshot_is_in_days(hours: float, days: int) -> None:
-    assert age_days(replace(NEW, snapshot_at=NOW - timedelta(hours=hours)), NOW) == days
-    assert age_days(NEW, NOW) is None
+@pytest.mark.parametrize(("hours", "age"), [(0.5, "today"), (1, "yesterday"), (25, "2 days ago"), (-5, "today")])
+def test_the_age_of_a_snapshot_is_in_days(hours: float, age: str) -> None:
+    assert snapshot_age(replace(NEW, snapshot_at=NOW - timedelta(hours=hours)), NOW, T) == age
+    assert snapshot_age(NEW, NOW, T) == ""
