@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Tenant
+from sandbox.graph.stage.seed.tenants import BUSINESS_PREMIUM, E5
 from sandbox.portal import PortalUser, UnexpectedAnswerError
 from sandbox.servicenow.stage.browser import sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient
@@ -331,6 +333,28 @@ def connect(
             )
             if not (answer := administrator.come_back(callback)).is_redirect:
                 raise UnexpectedAnswerError(f"the callback answered {answer.status_code}: {answer.text}")
+
+
+def add_tenants(host: FunctionsHost, language: str = "en") -> None:
+    """Add the tenant of the app, read it and import a workbook of Compliance Manager; add one that nobody permits."""
+    with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+        details = {"name": SETTINGS[language]["display_name"], "connection_id": "contoso"}
+        administrator.call("PUT", f"/api/tenants/{E5}", details)
+        read_tenant(administrator)
+        administrator.upload(f"/api/tenants/{E5}/import", FILE_NAME, export_workbook())
+        administrator.call("PUT", f"/api/tenants/{BUSINESS_PREMIUM}", {"name": "Fabrikam"})
+        administrator.call("POST", f"/api/tenants/{BUSINESS_PREMIUM}/read")
+
+
+def read_tenant(administrator: PortalUser) -> None:
+    """Read the tenant of the app.
+
+    Raises:
+        UnexpectedAnswerError: It could not be read.
+    """
+    tenant = administrator.call("POST", f"/api/tenants/{E5}/read")
+    if tenant.get("status") != "readable":
+        raise UnexpectedAnswerError(f"the tenant was not read: {tenant}")
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:

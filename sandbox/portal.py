@@ -60,11 +60,15 @@ class PortalUser:
         Raises:
             UnexpectedAnswerError: The answer is not successful.
         """
-        answer = self._send(method, path, json=body, headers=headers or {})
-        if not answer.is_success:
-            raise UnexpectedAnswerError(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        content: dict[str, Any] = answer.json() if answer.content else {}
-        return content
+        return _content(method, path, self._send(method, path, json=body, headers=headers or {}))
+
+    def upload(self, path: str, name: str, file: bytes) -> dict[str, Any]:
+        """Send a file as the field ``file`` of a form, and return what :meth:`call` does.
+
+        Raises:
+            UnexpectedAnswerError: The answer is not successful.
+        """
+        return _content("POST", path, self._send("POST", path, files={"file": (name, file)}))
 
     def _send(
         self, method: str, address: str, *, headers: dict[str, str] | None = None, **content: Any
@@ -84,3 +88,10 @@ class PortalUser:
                 else:
                     self._cookies[name] = morsel.coded_value
         return answer
+
+
+def _content(method: str, path: str, answer: httpx.Response) -> dict[str, Any]:
+    if not answer.is_success:
+        raise UnexpectedAnswerError(f"{method} {path} answered {answer.status_code}: {answer.text}")
+    content: dict[str, Any] = answer.json() if answer.content else {}
+    return content

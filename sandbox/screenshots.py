@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,7 +16,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from sandbox import demonstration
 from sandbox.chromium import NAMES, find_chromium, start_chromium
+from sandbox.compliance_manager.actions import Action, invented_actions, next_day
+from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Person
+from sandbox.graph.stage.seed.tenants import E5
 from sandbox.processes import SandboxError, free_port
 from sandbox.world import ROOT, FunctionsHost, World, running_world
 
@@ -34,11 +38,13 @@ class Stage:
         empty: An app that nobody has connected yet.
         host: An app with a connection and tickets.
         tickets: Its tickets as the API has them.
+        actions: What Compliance Manager shows, day by day; each import of a file has the next day's.
     """
 
     empty: FunctionsHost
     host: FunctionsHost
     tickets: Sequence[Mapping[str, Any]]
+    actions: Iterator[Sequence[Action]]
 
     def ticket(self, phase: str | None) -> str:
         """Return the address of the newest ticket in a phase; without a phase, of the newest refused ticket."""
@@ -56,24 +62,40 @@ class Picture:
         act: What a person does there before the picture is taken.
         narrow: Whether to take it a second time, as on a phone.
         empty: Whether nobody has connected the app yet.
+        height: How much of a long page to take, from its top; None for all.
     """
 
     name: str
     path: Callable[[Stage], str]
-    act: Callable[[Page], None] | None = None
+    act: Callable[[Page, Stage], None] | None = None
     person: Person = demonstration.ADMINISTRATOR
     narrow: bool = False
     empty: bool = False
+    height: int | None = None
 
 
-def _preview(page: Page) -> None:
+def _preview(page: Page, _: Stage) -> None:
     page.locator("button[value='preview']").click()
     page.locator("button[value='send']").wait_for()
 
 
-def _check(page: Page) -> None:
+def _check(page: Page, _: Stage) -> None:
     page.locator("form[action$='/check'] button").click()
     page.locator("ul.findings").wait_for()
+
+
+def _import(page: Page, stage: Stage) -> None:
+    file = export_workbook(next(stage.actions))
+    page.locator("input[type='file']").set_input_files({"name": FILE_NAME, "mimeType": "", "buffer": file})
+    page.locator("main form button").click()
+    page.locator("h1 ~ *").last.wait_for()
+
+
+def _days() -> Iterator[Sequence[Action]]:
+    actions = invented_actions()
+    for day in itertools.count(1):
+        actions = next_day(actions, seed=day)
+        yield actions
 
 
 def _new_ticket(stage: Stage) -> str:
@@ -101,6 +123,10 @@ PICTURES: Final = (
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
     Picture("check", lambda _: "/configuration/contoso", _check),
     Picture("configuration", lambda _: "/configuration/contoso"),
+    Picture("tenants", lambda _: "/tenants"),
+    Picture("tenant", lambda _: f"/tenants/{E5}"),
+    Picture("import", lambda _: f"/tenants/{E5}/import", _import),
+    Picture("recommendations", lambda _: f"/recommendations?tenant_id={E5}", narrow=True, height=1_300),
     Picture("error", lambda _: f"/tickets/{'0' * 32}"),
 )
 
@@ -133,7 +159,8 @@ def main() -> None:
 def _stage(world: World, language: str) -> Stage:
     empty, host = _start(world), _start(world)
     demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
-    return Stage(empty, host, demonstration.create_tickets(host, world.servicenow, language))
+    demonstration.add_tenants(host, language)
+    return Stage(empty, host, demonstration.create_tickets(host, world.servicenow, language), _days())
 
 
 def _start(world: World) -> FunctionsHost:
@@ -178,8 +205,10 @@ def _take(
     page.locator(f"button[value='{picture.person.oid}']").click()
     page.wait_for_url(lambda address: "/.auth/" not in address)
     if picture.act is not None:
-        picture.act(page)
-    page.screenshot(path=file, full_page=True)
+        picture.act(page, stage)
+    if picture.height is not None:
+        page.set_viewport_size({"width": width, "height": picture.height})
+    page.screenshot(path=file, full_page=picture.height is None)
     context.close()
     print(f"{file.name}  {file.stat().st_size / 1024:.0f} KiB", flush=True)
 
