@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 _NAME_WIDTH = 26
@@ -47,7 +48,7 @@ class Narration:
         self.detail(name, found if shown is None else shown)
 
     def requests(self, service: str, so_far: Sequence[str]) -> None:
-        """Show the app's requests to a service since the last time.
+        """Show the app's requests to a service since the last time, equal ones on one line.
 
         Args:
             so_far: All requests since the beginning, oldest first.
@@ -55,5 +56,5 @@ class Narration:
         new = so_far[self._requests_shown.get(service, 0) :]
         self._requests_shown[service] = len(so_far)
         self.detail(f"requests to {service}", len(new) or "none")
-        for request in new:
-            self.detail("", request)
+        for request, times in Counter(new).items():
+            self.detail("", request if times == 1 else f"{request}, {times} times")

@@ -89,8 +89,8 @@ class Walkthrough:
                 self._wait_for_timer(megan, adele, [incident, change])
                 self._resolve(incident)
                 self._sync(megan, adele, incident)
-                with ScoreStory(self._graph, self._host, self._story) as score:
-                    score.play(megan)
+                with ScoreStory(self._graph, self._control, self._host, self._story) as score:
+                    score.play(megan, adele)
                 self._summarise(adele)
         except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:
             raise StepFailedError(str(error)) from error

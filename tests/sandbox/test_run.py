@@ -67,7 +67,8 @@ def test_the_story_holds_and_a_crash_afterwards_is_reported(tmp_path: Path, runs
         "INC0010001",
         "CHG0010001",
         "In Progress (in_progress) → Resolved (resolved)",
-        "GET /v1.0/security/secureScores?$top=1 200",
+        "GET /v1.0/security/secureScores?$top=1 200, 4 times",
+        "0 of 9 → 9 of 9",
         "Every step succeeded.",
     ):
         assert line in run.output
