@@ -44,10 +44,11 @@ Its words are added where people read them (:mod:`shared.words`). No value is ev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Self, TypedDict, Unpack, cast
 
 from shared.error_codes import Code
+from shared.value_object import value_object
 
 
 class Fault(TypedDict):
@@ -148,7 +149,7 @@ class Values(TypedDict, total=False):
     wanted: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Failure:
     """What went wrong, in a form that can be stored: a code and its values.
 

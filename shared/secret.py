@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Secret:
     """A secret text: it appears as ``***`` everywhere, and only :meth:`reveal` returns the text."""
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.errors import ConnectorError
 from shared.log import Plain, fields_in_context
+from shared.value_object import value_object
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -43,7 +43,7 @@ class Instrument(Enum):
     LATEST = "latest"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Metric:
     """A figure over time.
 

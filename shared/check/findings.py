@@ -6,12 +6,13 @@ A finding has only names and figures. Its words are in the translations, under `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
 from shared.connections.model import TicketKind
 from shared.errors import ConnectorError, Failure
+from shared.value_object import value_object
 
 
 class CheckName(StrEnum):
@@ -175,7 +176,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
 """Reasons by topic, in addition to :data:`ANY_CHECK`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Finding:
     """What a check found.
 

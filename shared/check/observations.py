@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.connections.ports import RecordVisibility
 from shared.secret import Secret
+from shared.value_object import value_object
 
 
 class Reach(StrEnum):
@@ -28,7 +29,7 @@ class Reach(StrEnum):
     ADDRESS_BLOCKED = "address_blocked"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Greeting:
     """The answer to a call without credentials.
 
@@ -54,7 +55,7 @@ class SignIn(StrEnum):
     OTHER_ERROR = "other_error"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class SignInPage:
     """The page that a browser ends up on.
 
@@ -66,7 +67,7 @@ class SignInPage:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ClientRecord:
     """The OAuth client's entry in ``oauth_entity``; None means "not readable" (ServiceNow §1.8)."""
 
@@ -75,7 +76,7 @@ class ClientRecord:
     refresh_token_lifespan_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RegistryTable:
     """The table settings of ``oauth_entity``; None means "not readable".
 
@@ -88,7 +89,7 @@ class RegistryTable:
     can_read: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Account:
     """The integration user's own record; None means "not readable" (ServiceNow §6)."""
 
@@ -98,14 +99,14 @@ class Account:
     password_needs_reset: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RateLimit:
     """Rate-limit rules that applied to a call; None when none did (ServiceNow §3)."""
 
     per_hour: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class MarkedRecord:
     """A record made by a dry run.
 
@@ -118,7 +119,7 @@ class MarkedRecord:
     texts_kept: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Delivered:
     """A delivered ticket: the id that we proposed, and the record's own id.
 
@@ -132,7 +133,7 @@ class Delivered:
     texts_kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketFacts:
     """What our own store says about a connection's tickets.
 

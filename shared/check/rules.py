@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,6 +34,7 @@ from shared.errors import (
     ServiceNowThrottled,
     TableNotAvailable,
 )
+from shared.value_object import value_object
 
 CONSENT_ENDS_SOON_DAYS: Final = 14
 CLOCK_TOLERANCE_S: Final = 120.0
@@ -51,7 +51,7 @@ OLD_RELEASES: Final = frozenset(
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Unobserved:
     """Why something could not be observed.
 
@@ -67,7 +67,7 @@ class Unobserved:
 type Observed[Value] = Value | Unobserved
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class DryRun:
     """The result of a dry run for one kind.
 

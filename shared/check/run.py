@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -51,6 +50,7 @@ from shared.secret import Secret
 from shared.service import service
 from shared.tickets.model import Delivery, EventKind, Phase
 from shared.tickets.ports import TicketFilter, TicketStore
+from shared.value_object import value_object
 
 NEWEST: Final = 10
 """How many delivered tickets of each kind are looked for in ServiceNow."""
@@ -85,7 +85,7 @@ _NEEDS_ACCESS: Final = (
 _NEEDS_ANSWERS: Final = (CheckName.CLOCK, CheckName.SINGLE_SIGN_ON, CheckName.TOKEN_ENDPOINT, CheckName.OAUTH_CLIENT)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class CheckReport:
     """What a check found.
 
@@ -331,7 +331,7 @@ class ConnectionCheck:
         return await self.probe.sign_in_page(url)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Looks:
     """What an access token lets us see."""
 

@@ -8,7 +8,7 @@ nobody mixes old and new values. If the request is interrupted there, it can sim
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,6 +30,7 @@ from shared.errors import Failure, FixRequest, TryLater
 from shared.log import log_event
 from shared.secret import Secret
 from shared.service import service
+from shared.value_object import value_object
 
 MAX_CONNECTIONS: Final = 1_000
 """A limit, because the work of the timer and the pages grows with the number of connections. Removed ones count, since
@@ -37,7 +38,7 @@ their rows and tickets stay."""
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Configured:
     """The result of a request.
 

@@ -8,11 +8,12 @@ nothing depends on it alone: every connection in use is checked at least every :
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.clock import believed
+from shared.value_object import value_object
 
 AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Earlier than any time that a clock can show, so that a wrong clock cannot delay a request."""
@@ -22,7 +23,7 @@ TURN_S: Final = 30.0
 """How long a turn lasts unless it is renewed: short, so that another host soon takes over from one that dies."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Place:
     """A place in an ordered list of ServiceNow's records.
 
@@ -35,7 +36,7 @@ class Place:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class SyncState:
     """How far the synchronisation of a connection has come.
 
@@ -80,7 +81,7 @@ class SyncState:
     etag: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class DirectoryEntry:
     """A connection's row in the directory.
 

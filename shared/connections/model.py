@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from shared.errors import Failure
 from shared.request_texts import Name, SysId
 from shared.texts import ascii_lower
+from shared.value_object import value_object
 
 MAX_STATE_NAMES: Final = 50
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
@@ -49,7 +50,7 @@ class ConnectionStatus(StrEnum):
     """Removed; its tickets are kept as dormant."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class KindSettings:
     """How tickets of one kind are created."""
 
@@ -78,7 +79,7 @@ class Operation(StrEnum):
     """The reconciliation: it compares both sides once a night."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class LastError:
     """The last thing that went wrong on a connection.
 
@@ -96,7 +97,7 @@ class LastError:
         return self.failure.code
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Connection:
     """One ServiceNow instance, as an administrator configured it, and its status.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 from shared.connections.model import Connection, TicketKind
@@ -12,12 +12,13 @@ from shared.connections.ports import TokenSource
 from shared.errors import ConnectorError
 from shared.log import log_context
 from shared.service import service
+from shared.value_object import value_object
 
 READ_S: Final = 8.0
 """A person waits for the page that shows the options."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Choice:
     """One thing to choose: ServiceNow's value and what people call it."""
 
@@ -25,7 +26,7 @@ class Choice:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class KindOptions:
     """What an instance offers for one kind; None if it does not let us read the list, or the list is too long."""
 
@@ -33,7 +34,7 @@ class KindOptions:
     states: Sequence[Choice] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class InstanceOptions:
     """What an instance offers; None if it does not let us read the list, or the list is too long."""
 

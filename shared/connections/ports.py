@@ -8,20 +8,20 @@ None.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import Connection, TicketKind
 from shared.secret import Secret
+from shared.value_object import value_object
 
 
 class RowChanged(Exception):
     """Somebody else has changed the row since it was read; read it again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class AuthorizationTarget:
     """What an authorization is for: its code may not be used with another instance, client or user.
 
@@ -33,7 +33,7 @@ class AuthorizationTarget:
     integration_user: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class PendingAuthorization:
     """An authorization that a browser has begun.
 
@@ -55,7 +55,7 @@ class PendingAuthorization:
     target: AuthorizationTarget | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TokenSet:
     """The answer of the token endpoint.
 
@@ -69,7 +69,7 @@ class TokenSet:
     expires_in_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ServiceNowUser:
     """A ServiceNow user as the API showed it; None means "unknown"."""
 
@@ -81,7 +81,7 @@ class ServiceNowUser:
     time_zone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class UserRoles:
     """The roles of a ServiceNow user.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +21,7 @@ from shared.errors import (
     TenantRefused,
 )
 from shared.outbound.answers import Answer
+from shared.value_object import value_object
 
 READING_ROLE: Final = "SecurityEvents.Read.All"
 """The app role that reading needs (Microsoft Graph §2.1)."""
@@ -38,7 +38,7 @@ _GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}
 _NAME_OF_A_PLACE: Final = re.compile(r"[A-Za-z0-9 ()-]{1,60}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Page:
     """A part of a list.
 

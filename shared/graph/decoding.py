@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from shared.errors import GraphUnavailable
 from shared.recommendations.model import Average
 from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.value_object import value_object
 
 HTML_MAX_LENGTH: Final = 16_000
 """In characters; it fits into one property of Table Storage. The longest that was seen has some thousand."""
@@ -32,7 +32,7 @@ _FIRST_YEAR: Final = 2000
 """An earlier time stands for none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class SecureScoreDecoder:
     """Decodes the entries of one tenant; see the module's description.
 

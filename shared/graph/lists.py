@@ -7,7 +7,7 @@ and a list that names the same address twice, or never ends, is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.errors import GraphRequestRejected, GraphTokenRefused, GraphUnavailable
@@ -15,6 +15,7 @@ from shared.graph.answers import Page
 from shared.graph.tokens import TenantTokens
 from shared.graph.transport import GraphRequest, GraphTransport, ListName
 from shared.service import service
+from shared.value_object import value_object
 
 PAGES_AT_MOST: Final = 50
 """A page of the catalogue has 200 controls, and there are fewer than 500."""
@@ -25,7 +26,7 @@ type Decode[Entry] = Callable[[object], tuple[Entry | None, int]]
 """Returns an entry (None if it is not usable), and how many parts of it were skipped, itself included."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Listed[Entry]:
     """What was read of a list.
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from shared.secret import Secret
+from shared.value_object import value_object
 
 _ROLES_AT_MOST: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class GraphToken:
     """An access token, with its claims (Microsoft Graph §2.2). Nobody has validated them: Microsoft Graph does.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import Final, Literal
 
 from shared.clock import Clock, system_clock
@@ -29,6 +29,7 @@ from shared.outbound.failures import NoAnswer, Reason
 from shared.outbound.repeating import read_again, short_wait
 from shared.outbound.transport import Limits, Request, Transport
 from shared.telemetry import GRAPH_REQUESTS, GRAPH_THROTTLED_WAIT, Span, span
+from shared.value_object import value_object
 
 type ListName = Literal["secureScores", "secureScoreControlProfiles"]
 """A list, as its address names it; also in the log, in metrics and in spans."""
@@ -49,7 +50,7 @@ _FIRST_WAIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 8.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_object
 class GraphRequest(Request):
     """A request for a part of a list.
 
@@ -57,6 +58,7 @@ class GraphRequest(Request):
         tenant_id: Whose list; requests of one tenant share a queue.
     """
 
+    _: KW_ONLY
     tenant_id: str
     list_name: ListName
 

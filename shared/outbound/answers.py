@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from shared.secret import Secret
+from shared.value_object import value_object
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
 """Services count requests over at most an hour: a longer wait comes from a wrong clock."""
@@ -18,7 +19,7 @@ LONGEST_RETRY_AFTER_S: Final = 3600.0
 _INTEGER_MAX_LENGTH: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Answer:
     """An HTTP answer.
 

@@ -26,7 +26,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -37,6 +37,7 @@ from shared.outbound.bodies import ACCEPTED_CODING, read_body
 from shared.outbound.failures import NoAnswer, Reason
 from shared.outbound.queues import Queues, RoomForAnswers, take
 from shared.secret import Secret
+from shared.value_object import value_object
 
 type Network = httpx.AsyncBaseTransport
 """What carries requests; tests without a network pass their own."""
@@ -58,7 +59,7 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Limits:
     """How many requests a queue has at once, and how long each may take, in seconds.
 
@@ -85,7 +86,7 @@ class Limits:
         return self.get_total_s if method == "GET" else self.post_total_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_object
 class Request:
     """A request.
 
@@ -100,6 +101,7 @@ class Request:
         headers: Further headers; no secret.
     """
 
+    _: KW_ONLY
     method: str
     url: str
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.clock import Clock
@@ -37,9 +37,10 @@ from shared.tickets.model import MOST_REFERENCES, Delivery, EventKind, Requester
 from shared.tickets.ports import TicketStore
 from shared.tickets.requests import wanted_due_at
 from shared.tickets.timeline import with_event
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class BatchItem:
     """What became of one recommendation of a batch.
 
@@ -53,7 +54,7 @@ class BatchItem:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class BatchProgress:
     """How far the tickets of a batch have come.
 

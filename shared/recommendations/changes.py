@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +22,7 @@ from shared.clock import believed
 from shared.recommendations.model import ActionTexts, ImprovementAction, Level, Presence, Snapshot, SourceName
 from shared.recommendations.ports import Reading
 from shared.recommendations.statuses import TOLERANCE, status_of
+from shared.value_object import value_object
 
 SEEN_EVERY: Final = timedelta(days=1)
 """How old ``seen_at`` may become while nothing else changes."""
@@ -39,7 +40,7 @@ class ChangeKind(StrEnum):
     STATUS_CHANGED = "status_changed"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Change:
     """Something that people want to know about an improvement action.
 
@@ -52,7 +53,7 @@ class Change:
     before: ImprovementAction | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Changes:
     """What a reading changes.
 

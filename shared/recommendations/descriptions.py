@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -25,6 +25,7 @@ from shared.recommendations.statuses import points_to_gain
 from shared.texts import one_line
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, RecommendationCategory, TicketContent
 from shared.tickets.record_texts import description_overflow
+from shared.value_object import value_object
 
 _SHORTENED: Final = "(Shortened to fit. Microsoft's portal has the whole text.)"
 _CATEGORIES: Final = {
@@ -37,7 +38,7 @@ _CATEGORIES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketTexts:
     """What a ticket says.
 
@@ -50,7 +51,7 @@ class TicketTexts:
     is_shortened: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Style:
     """How much a description says about each of several actions.
 

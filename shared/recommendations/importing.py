@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -29,12 +29,13 @@ from shared.recommendations.statuses import status_of
 from shared.service import service
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.ports import TenantStore
+from shared.value_object import value_object
 
 _MAX_SHOWN: Final = 200
 """Longest value of a change, in characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class MemberChange:
     """A member of an action that a file changed.
 
@@ -48,7 +49,7 @@ class MemberChange:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ChangedAction:
     """An action that a file changed."""
 
@@ -56,7 +57,7 @@ class ChangedAction:
     members: Sequence[MemberChange]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ImportResult:
     """What a file changed.
 

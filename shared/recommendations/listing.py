@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,11 +13,12 @@ from typing import Final
 from shared.recommendations.model import ActionStatus, ImprovementAction, Level, SourceName
 from shared.recommendations.products import product_name
 from shared.recommendations.statuses import hidden_reason, is_quick_win, points_to_gain, status_of
+from shared.value_object import value_object
 
 NO_TICKETS: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Filters:
     """Which improvement actions a list shows; a filter that is empty or None lets all pass.
 
@@ -75,7 +75,7 @@ class GroupColumn(StrEnum):
     OWNER = "owner"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Totals:
     """What a list amounts to.
 
@@ -87,7 +87,7 @@ class Totals:
     points_to_gain: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Group:
     """Actions of a list that have the same value.
 
@@ -104,7 +104,7 @@ class Group:
         return totals_of(self.actions)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Choices:
     """The values that filters can have, sorted."""
 

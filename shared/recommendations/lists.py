@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from shared.recommendations.model import ImprovementAction, Snapshot
@@ -12,9 +11,10 @@ from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.tickets_beside import RecommendationTickets, TicketsBeside
 from shared.service import service
 from shared.tenants.model import Tenant
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TenantRecommendations:
     """Everything that a list of a tenant's recommendations shows.
 

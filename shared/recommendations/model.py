@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from shared.tickets.model import RecommendationReference, reference_key
+from shared.value_object import value_object
 
 
 class SourceName(StrEnum):
@@ -73,7 +74,7 @@ class ActionStatus(StrEnum):
     """It was missing from two complete readings of different snapshots."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ActionTexts:
     """Hashes of an improvement action's raw HTML texts (:func:`text_hash`); None for a text that it does not have."""
 
@@ -83,7 +84,7 @@ class ActionTexts:
     implementation_status: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ComplianceDetails:
     """What only Compliance Manager says about an action (Microsoft Graph §4.2), in the file's own words.
 
@@ -108,7 +109,7 @@ class ComplianceDetails:
     tested_on: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ImprovementAction:
     """A recommendation: something that a tenant should do, and how far it has come.
 
@@ -188,7 +189,7 @@ def text_hash(html: str) -> str:
     return hashlib.sha256(html.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ControlPoints:
     """The points of one control in a snapshot."""
 
@@ -196,7 +197,7 @@ class ControlPoints:
     max_points: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Average:
     """How others score, in percent (Microsoft Graph §1.4).
 
@@ -208,7 +209,7 @@ class Average:
     percent: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Snapshot:
     """A tenant's Secure Score on one day.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName
 from shared.recommendations.statuses import OPEN_STATUSES, hidden_reason, points_to_gain, status_of
+from shared.value_object import value_object
 
 SHOWN_DAYS: Final = 90
 """Microsoft keeps as many days (Microsoft Graph §1.4)."""
@@ -18,7 +18,7 @@ NO_RANK: Final = 1_000_000
 """Later than every rank of Microsoft's."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Overview:
     """A tenant's Secure Score.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
+
+from shared.value_object import value_object
 
 PORTAL_HOSTS: Final = frozenset({"security.microsoft.com", "security.microsoft.us", "security.apps.mil"})
 """The Defender portal of each cloud (Microsoft Graph §3.4)."""
@@ -14,7 +15,7 @@ _PATH: Final = "/securescore"
 _TENANT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class PortalLink:
     """What a link to the portal names.
 

@@ -6,16 +6,17 @@ Verbs mean what they mean in the Azure SDK (see :mod:`shared.connections.ports`)
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Protocol
 
 from shared.errors import Failure
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName
 from shared.tenants.model import Tenant
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Reading:
     """What a source said at one time.
 
@@ -61,7 +62,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ClaimedTicket:
     """A ticket that was made for a recommendation, or is being made.
 
@@ -75,7 +76,7 @@ class ClaimedTicket:
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Claim:
     """Whose turn it is to make a ticket for a recommendation; taken before the ticket is stored.
 
@@ -93,7 +94,7 @@ class Claim:
     etag: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Refusal:
     """Why a recommendation that somebody asked for got no ticket.
 
@@ -105,7 +106,7 @@ class Refusal:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Batch:
     """Tickets that somebody asked for together; stored before any of them.
 

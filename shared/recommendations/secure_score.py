@@ -6,14 +6,15 @@ A member that is missing or makes no sense is None or empty; nothing is joined o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
 
 from shared.recommendations.model import Average
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StateUpdate:
     """A disposition that somebody set, as received."""
 
@@ -21,7 +22,7 @@ class StateUpdate:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ControlProfile:
     """An entry of the catalogue, ``secureScoreControlProfile``; texts are raw HTML."""
 
@@ -42,7 +43,7 @@ class ControlProfile:
     state_updates: Sequence[StateUpdate] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ControlScore:
     """A measured control, ``controlScore``; texts are raw HTML.
 
@@ -62,7 +63,7 @@ class ControlScore:
     implementation_status: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class SecureScore:
     """A daily ``secureScore``."""
 

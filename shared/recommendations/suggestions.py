@@ -6,7 +6,6 @@ docs/recommendations.md has the same tables for people ("Suggested priority and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from shared.recommendations.model import ImprovementAction, Level, SourceName
 from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import Priority
+from shared.value_object import value_object
 
 STEPS: Final = (Priority.HIGH, Priority.MODERATE, Priority.LOW, Priority.PLANNING)
 """From the most urgent that we suggest to the least; only people call something critical."""
@@ -42,7 +42,7 @@ TIME_FOR_USERS: Final[Mapping[Level, Decimal]] = {
 """Users have to be prepared for what they notice, so these changes get more time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Suggestion:
     """What a form proposes; people can change both.
 

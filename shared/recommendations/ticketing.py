@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.connections.lookup import get_present_connection
@@ -23,9 +22,10 @@ from shared.tenants.ports import TenantStore
 from shared.tickets.create import Creation, Recommended, TicketCreation
 from shared.tickets.model import RecommendationReference, Requester
 from shared.tickets.requests import TicketRequest
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Prepared:
     """A complete request for one ticket, and the recommendations that it is for."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
@@ -14,9 +14,10 @@ from shared.recommendations.ports import Claim, ClaimStore
 from shared.service import service
 from shared.tickets.model import Ticket
 from shared.tickets.ports import TicketStore
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketsBeside:
     """The tickets of a tenant's recommendations.
 

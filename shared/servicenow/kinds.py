@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import TicketKind
 from shared.connections.ports import UserRoles
 from shared.tickets.model import Priority
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RecordKind:
     """The records of one kind.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import TicketKind
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Phase
+from shared.value_object import value_object
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class State:
     """A state of one table.
 

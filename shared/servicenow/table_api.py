@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.servicenow.answers import is_no_record_found, result_of, total_count
 from shared.servicenow.authorized import AuthorizedTransport
 from shared.servicenow.transport import ServiceNowRequest, Subject
 from shared.texts import one_line
+from shared.value_object import value_object
 
 _SHAPE: Final = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true"}
 """Raw value and label of every field at once, without links."""
@@ -73,7 +74,7 @@ class Row:
         return found.encode(errors="replace").decode() if isinstance(found, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Page:
     """Rows of one answer.
 

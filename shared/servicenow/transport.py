@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ from shared.outbound.transport import Limits, Request, Transport
 from shared.servicenow.answers import transaction_id_of, unusable_answer
 from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
 from shared.tickets.kinds import TicketTable
+from shared.value_object import value_object
 
 type Subject = (
     TicketTable
@@ -71,7 +72,7 @@ _NOT_WORTH_REPEATING: Final = (
 """Errors that a second request a moment later would only meet again, at ServiceNow's cost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_object
 class ServiceNowRequest(Request):
     """A request to ServiceNow.
 
@@ -80,6 +81,7 @@ class ServiceNowRequest(Request):
         is_write: Whether it writes a record, so that an unclear outcome matters.
     """
 
+    _: KW_ONLY
     subject: Subject
     is_write: bool = False
 

@@ -15,7 +15,6 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isinf, isnan
 from typing import Any, Final, cast
@@ -42,6 +41,8 @@ from azure.data.tables import (
     UpdateMode,
 )
 
+from shared.value_object import value_object
+
 type Row = Mapping[str, Any]
 
 MOST_ROWS: Final = 100
@@ -53,7 +54,7 @@ _JSON_HEADER: Final = "Content-Type: application/json\r\n"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RowOperation:
     """What a transaction does with one row.
 
@@ -217,7 +218,7 @@ def _float(value: float) -> float | str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Answer:
     """The answer to one operation, with what the SDK's errors need from a response."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from shared.storage.rows import json_object, open_value
+from shared.value_object import value_object
 
 type Row = dict[str, Any]
 
@@ -114,7 +115,7 @@ class Members[Value]:
         return self._kind(**known), unknown
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Member:
     """How one member is written and read.
 

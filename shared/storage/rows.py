@@ -11,7 +11,7 @@ import json
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -20,6 +20,7 @@ from shared.clock import Clock, system_clock
 from shared.errors import RowUnreadable
 from shared.log import log_event
 from shared.service import service
+from shared.value_object import value_object
 
 type Row = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ KEYS: Final = frozenset({"PartitionKey", "RowKey"})
 _NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, zlib.error)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class UnreadableRow:
     """A row that this release cannot read.
 

@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -50,6 +50,7 @@ from shared.storage.ticket_rows import (
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import Overview, TicketExists, TicketFilter, TicketGivenUp
 from shared.tickets.summary import Summary, SummaryChange
+from shared.value_object import value_object
 
 TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
@@ -489,7 +490,7 @@ def _number_key(number: str) -> str | None:
     return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Write:
     """The operations that store a ticket.
 
@@ -521,7 +522,7 @@ class _Write:
         return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Update(_Write):
     """The operations that replace one version of a ticket by another."""
 

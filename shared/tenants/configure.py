@@ -6,7 +6,7 @@ under the row's etag, so neither undoes what the other did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.clock import Clock
@@ -21,12 +21,13 @@ from shared.tenants.lookup import checked_tenant_id
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantContent, TenantStore
 from shared.tenants.requests import TenantRequest
+from shared.value_object import value_object
 
 MAX_TENANTS: Final = 1_000
 """A limit, because the work of the timer and the pages grows with the number of tenants."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ConfiguredTenant:
     """The result of a request.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from shared.clock import believed
 from shared.errors import Failure
+from shared.value_object import value_object
 
 HOLD: Final = timedelta(minutes=3)
 """How long somebody holds a tenant at most. A reading is shorter, even between hosts whose clocks differ, so nobody
@@ -30,7 +31,7 @@ class TenantStatus(StrEnum):
     """Microsoft does not answer, or what it answers makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TenantError:
     """Why the last reading did not succeed."""
 
@@ -38,7 +39,7 @@ class TenantError:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Tenant:
     """A Microsoft 365 tenant whose recommendations become tickets.
 

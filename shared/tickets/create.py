@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -45,6 +45,7 @@ from shared.tickets.requests import TicketRequest, ticket_content
 from shared.tickets.search import TicketSearch
 from shared.tickets.timeline import with_event
 from shared.tickets.warnings import TicketWarning, keys_of, warnings_about
+from shared.value_object import value_object
 
 WAIT_FOR_TWIN_S: Final = 10.0
 """How long a repeated request waits for the first one to end."""
@@ -53,7 +54,7 @@ LOOKED_AT: Final = 3
 """How many of the newest tickets with the same recommendation id, link or name are checked for an open one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Creation:
     """The result of a request.
 
@@ -68,7 +69,7 @@ class Creation:
     warnings: Sequence[TicketWarning] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Recommended:
     """The stored recommendations that a new ticket is for.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from shared.connections.model import TicketKind
+from shared.value_object import value_object
 
 type TicketTable = Literal["incident", "change_request"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Kind:
     """A kind of ticket.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import Failure
 from shared.request_texts import EmailText, Line, LinkText
+from shared.value_object import value_object
 
 CORRELATION_PREFIX: Final = "m365:"
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
@@ -94,7 +95,7 @@ class Delivery(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Recommendation:
     """The recommendation a ticket is made from."""
 
@@ -109,7 +110,7 @@ class Recommendation:
     link: Annotated[LinkText | None, Field(description="Where a person can read the recommendation.")] = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Requester:
     """The user who initiated the ticket."""
 
@@ -126,7 +127,7 @@ MOST_REFERENCES: Final = 25
 """How many stored recommendations one ticket can be for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RecommendationReference:
     """All that a ticket knows of a stored recommendation that it is for.
 
@@ -151,7 +152,7 @@ def reference_key(source: str, source_id: str) -> str:
     return hashlib.sha256(f"{source}\n{source_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketContent:
     """What somebody asked for: the seven values of a ticket and where they come from.
 
@@ -172,7 +173,7 @@ class TicketContent:
     company: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Record:
     """What ServiceNow says about the ticket's record.
 
@@ -243,7 +244,7 @@ class EventKind(StrEnum):
     """ServiceNow did not keep the whole texts; the details give the number of characters lost, by field."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TimelineEvent:
     """One thing that happened to a ticket.
 
@@ -264,7 +265,7 @@ class TimelineEvent:
         return None if code is None else Failure(code, values, message)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class DeliveryProgress:
     """How far the delivery has come.
 
@@ -296,7 +297,7 @@ class DeliveryProgress:
         return None if self.failure is None else self.failure.code
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Ticket:
     """A ticket: what was asked for, the state of its delivery, and what ServiceNow says about it.
 

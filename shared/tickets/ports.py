@@ -6,7 +6,6 @@ Verbs mean what they mean in the Azure SDK (see :mod:`shared.connections.ports`)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -17,6 +16,7 @@ from shared.tickets.kinds import TicketTable
 from shared.tickets.model import Delivery, Phase, Record, Ticket
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
+from shared.value_object import value_object
 
 
 class TicketExists(Exception):
@@ -27,7 +27,7 @@ class TicketGivenUp(Exception):
     """No ticket with that id may be stored any more (:meth:`TicketStore.give_up`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class IdempotencyReservation:
     """The ticket that an idempotency key stands for.
 
@@ -43,7 +43,7 @@ class IdempotencyReservation:
     reserved_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketFilter:
     """Which tickets to list; None means any.
 
@@ -62,7 +62,7 @@ class TicketFilter:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Overview:
     """What can be known about a connection's tickets without reading them.
 
@@ -218,7 +218,7 @@ BEFORE_ANY_SYS_ID: Final = "0"
 """Every sys_id sorts after this, whatever the collation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RecordPage:
     """One page of records.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.connections.model import KindSettings
@@ -12,6 +11,7 @@ from shared.tickets.create import TicketCreation
 from shared.tickets.model import Requester, Ticket
 from shared.tickets.requests import TicketRequest
 from shared.tickets.warnings import TicketWarning, keys_of
+from shared.value_object import value_object
 
 MADE_WHEN_SENT: Final = frozenset({"sys_id", "correlation_id"})
 """Fields that hold the ticket's id, which a preview's ticket does not have yet."""
@@ -20,7 +20,7 @@ type RecordFields = Callable[[Ticket, KindSettings, str | None], Mapping[str, st
 """Returns the values to insert for a ticket, by ServiceNow's field names; takes the requester's sys_id if known."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Preview:
     """What will be sent, by ServiceNow's field names, and possible mistakes in it."""
 

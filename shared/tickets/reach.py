@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ from shared.errors import (
     NoRoomForAnswer,
     QuotaExceeded,
 )
+from shared.value_object import value_object
 
 TOO_EXPENSIVE: Final = (QuotaExceeded, NoAnswerInTime, AnswerIncomplete)
 """ServiceNow cancels a transaction after 60 s, sometimes in the middle of the answer, and we wait less than that."""
@@ -24,7 +25,7 @@ TOO_LARGE: Final = (AnswerTooLarge, NoRoomForAnswer)
 TRY_MORE_AFTER: Final = timedelta(hours=6)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Reach:
     """How much to ask for at once.
 

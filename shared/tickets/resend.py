@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -21,6 +20,7 @@ from shared.tickets.deliver import DeliveryCounts, TicketDelivery, put_back
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import RecommendationClaims, TicketFilter, TicketStore
 from shared.tickets.requests import MAX_RETRIED
+from shared.value_object import value_object
 
 AT_ONCE: Final = 10
 """How many tickets of each connection are sent before the answer; the timer sends the rest."""
@@ -40,7 +40,7 @@ class Resent(StrEnum):
     """It was left as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ResentTicket:
     """The result for one ticket, and the reason.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from shared.connections.model import TicketKind
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
+from shared.value_object import value_object
 
 OVERDUE: Final = "overdue"
 """Bucket of all tickets whose due minute had passed when the summary was folded."""
@@ -32,7 +33,7 @@ def _minute(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()[: len("YYYY-MM-DDTHH:MM")]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class SummaryChange:
     """What a write of some tickets adds to the counts; may be negative."""
 
@@ -57,7 +58,7 @@ class SummaryChange:
         return cls(_without_zeros(cells), _without_zeros(due))
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Summary:
     """The number of tickets of each kind by phase, pending, failed, and by due time.
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from shared.tickets.model import Delivery, Ticket, TicketContent
+from shared.value_object import value_object
 
 SHOWN_TICKETS: Final = 3
 """How many open tickets for the same recommendation a warning lists."""
@@ -24,7 +24,7 @@ class WarningCode(StrEnum):
     RECOMMENDATION_HAS_OPEN_TICKET = "recommendation_has_open_ticket"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketWarning:
     """Something about a new ticket that may be a mistake.
 

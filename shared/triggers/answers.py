@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Final, NotRequired, TypedDict
 
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from shared.errors import ConnectorError, TryLater
 from shared.triggers.addresses import way_to_authorize
 from shared.triggers.request_bodies import JSON_TYPE
+from shared.value_object import value_object
 from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
 
@@ -40,7 +41,7 @@ _VALUES_SHOWN: Final = frozenset(
 """Values of errors that are members of problem documents as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class JsonAnswer:
     """A successful answer.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -22,6 +21,7 @@ from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, connection_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.value_object import value_object
 from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, alike, finding_words
 
@@ -30,7 +30,7 @@ blueprint = func.Blueprint()
 NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StateRow:
     """A state whose name can be changed.
 
@@ -46,7 +46,7 @@ class StateRow:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class KindForm:
     """The part of the form about one kind."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
@@ -20,6 +19,7 @@ from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, page, route
 from shared.triggers.principal import MANAGERS
 from shared.triggers.request_bodies import FormBody
+from shared.value_object import value_object
 from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
 
@@ -126,7 +126,7 @@ def _rows(rows: Sequence[ListedAction]) -> tuple[ImportedRow, ...]:
     return tuple(ImportedRow(row=row.row, title=row.title, product=row.product, status=row.status_word) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class CellFault:
     """What is wrong with a cell, for people.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
@@ -36,6 +36,7 @@ from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
 from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
 from shared.triggers.routes import ROUTES, SAFE_METHODS, Route, own_address, read_query
+from shared.value_object import value_object
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
 from shared.words.language import COOKIE, Language, choose_language
@@ -44,7 +45,7 @@ HTML: Final = "text/html"
 HTML_TYPE: Final = f"{HTML}; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Call:
     """One call of a route.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -19,6 +18,7 @@ from shared.tickets.ports import TicketFilter
 from shared.tickets.views import KindSummaryView, TicketView, summary_view, ticket_view
 from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
+from shared.value_object import value_object
 from shared.web.cards import Segment, segments
 from shared.web.plot import Plot, plot
 from shared.web.tenants import NextStep, next_step
@@ -31,7 +31,7 @@ MOST_SCORES: Final = 2
 CONSENT_WARNING_DAYS: Final = ((3, "bad"), (14, "warn"), (30, "info"))
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Card:
     """One of the two cards."""
 
@@ -42,7 +42,7 @@ class Card:
     newest: Sequence[TicketView]
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ScoreCard:
     """The Secure Score of a tenant.
 
@@ -57,7 +57,7 @@ class ScoreCard:
     next_step: NextStep
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Banner:
     """Something that people should see at once, and the one button that helps.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 from shared.connections.model import Portal, TicketKind
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendedBy
+from shared.value_object import value_object
 from shared.words.language import Language, languages
 
 SHOWN_MAX_LENGTH: Final = 100
@@ -60,7 +60,7 @@ ALIASES: Final[Mapping[StrEnum, Collection[str]]] = {
 """Other names of a value: those of ServiceNow, of Microsoft Secure Score and of everyday speech."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class NotUnderstood:
     """A part of a link that the page cannot follow.
 
@@ -76,7 +76,7 @@ class NotUnderstood:
     reason: str = "value"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TicketLink:
     """What a link to the form of a new ticket asks for.
 
@@ -142,7 +142,7 @@ def unknown_connection(parameter: str, connection_id: str, *, exists: bool) -> N
     return misunderstood(parameter, connection_id, "connection_unauthorized" if exists else "connection")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ListLink:
     """What the address of the ticket list asks for.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from shared.connections.lookup import CONNECTION_ID
 from shared.errors import FixRequest
 from shared.tenants.lookup import TENANT_ID
+from shared.value_object import value_object
 
 PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "connection_id": {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"},
@@ -21,7 +21,7 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
 """JSON schema of each parameter of a path."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Parameter[Value]:
     """A query parameter or header of an operation.
 

@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +19,7 @@ from shared.settings import Settings
 from shared.tenants.lookup import TENANT_ID
 from shared.tickets.addresses import real_address
 from shared.tickets.model import Requester
+from shared.value_object import value_object
 
 HEADER: Final = "X-MS-CLIENT-PRINCIPAL"
 MAX_HEADER_LENGTH: Final = 32_000
@@ -57,7 +57,7 @@ _ALSO: Final = {Role.TICKETS_CREATE: {Role.TICKETS_READ}}
 """A person who may create tickets may see them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Principal:
     """A caller who has signed in.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -13,6 +12,7 @@ from shared.recommendations.listing import Filters, GroupColumn, SortColumn
 from shared.recommendations.model import ActionStatus, SourceName
 from shared.recommendations.portal_links import MAX_LENGTH, PortalLink, read_portal_link
 from shared.triggers.links import NotUnderstood, misunderstood, read_choice
+from shared.value_object import value_object
 
 TENANT: Final = "tenant_id"
 FLAGS: Final = ("quick_wins", "hidden")
@@ -54,7 +54,7 @@ ACTION_PARAMETERS: Final = ("actionId", "tid", "viewid")
 _POINTS: Final = re.compile(r"[0-9]{1,4}([.,][0-9]{1,2})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RecommendationsLink:
     """What the address of the list asks for.
 

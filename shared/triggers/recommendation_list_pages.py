@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -41,6 +41,7 @@ from shared.triggers.recommendation_links import (
     asked_action,
     read_recommendations_link,
 )
+from shared.value_object import value_object
 from shared.web.csv_export import recommendations_csv
 from shared.web.recommendations import ActionRow, action_row, empty_reason
 
@@ -55,7 +56,7 @@ _NOTHING: Final[dict[str, object]] = {"groups": (), "empty": None, "headings": {
 """What a page shows that lists no recommendations."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Heading:
     """A column's heading, which sorts the list.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from shared.errors import FixRequest
+from shared.value_object import value_object
 
 JSON_TYPE: Final = "application/json"
 MULTIPART_TYPE: Final = "multipart/form-data"
@@ -29,7 +30,7 @@ MAX_BOUNDARY_LENGTH: Final = 70
 _CHUNK_BYTES: Final = MAX_PART_HEADER_BYTES // 2
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class FormBody:
     """A form, as a route declares it: URL-encoded, or ``multipart/form-data`` (RFC 7578).
 
@@ -43,7 +44,7 @@ class FormBody:
     files: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class UploadedFile:
     """A file in a form.
 
@@ -55,7 +56,7 @@ class UploadedFile:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class FormContent:
     """The contents of a form; of fields and files with the same name, the first."""
 

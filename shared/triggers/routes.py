@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -22,6 +22,7 @@ from shared.errors import FixRequest
 from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Role
 from shared.triggers.request_bodies import MAX_BODY_BYTES, FormBody
+from shared.value_object import value_object
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that a browser may send on behalf of another site."""
@@ -30,7 +31,7 @@ MAX_PARAMETERS: Final = 50
 """Most query parameters of an address: more than anybody needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Route:
     """An address and a method, as they are declared.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shared.tickets.model import Phase
+from shared.value_object import value_object
 
 SHOWN: Final = (
     Phase.NEW,
@@ -20,7 +20,7 @@ SHOWN: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Segment:
     """One part of the bar.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from shared.check.findings import CheckName
 from shared.connections.model import Connection, ConnectionStatus
+from shared.value_object import value_object
 
 
 class Step(StrEnum):
@@ -30,7 +30,7 @@ class Progress(StrEnum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StepState:
     """A step and how far it is."""
 

@@ -8,14 +8,14 @@ A finding says what was seen, what that means and how to fix it. The keys are ``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from shared.check.findings import REASONS, CheckName, Finding, Outcome
+from shared.value_object import value_object
 from shared.words.error_words import words_of
 from shared.words.language import Language
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class FindingWords:
     """A finding in words; an empty text where there is nothing to say."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
+
+from shared.value_object import value_object
 
 WIDTH: Final = 600
 HEIGHT: Final = 120
 """Size of the drawing; the page stretches it, so lines keep their width and there is no text in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Mark:
     """Something that happened on a day, such as a ticket.
 
@@ -26,7 +27,7 @@ class Mark:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class PlacedMark:
     """A mark and its place in the drawing."""
 
@@ -34,7 +35,7 @@ class PlacedMark:
     x: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Plot:
     """A line and what is beside it.
 

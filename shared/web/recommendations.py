@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +16,7 @@ from shared.recommendations.products import product_name
 from shared.recommendations.statuses import HiddenReason, hidden_reason, measurement_age, score_impact, status_of
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.views import TicketView
+from shared.value_object import value_object
 from shared.web.days_ago import days_ago
 from shared.web.html import points
 from shared.words.language import Language
@@ -41,7 +41,7 @@ class EmptyReason(StrEnum):
     """Microsoft recommends nothing to this tenant."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ActionRow:
     """An improvement action as a list shows it.
 

@@ -8,17 +8,17 @@ behind it. A text is skipped if one of its values is missing: release 0.1 stored
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.errors import ConnectorError, Failure, Fault
+from shared.value_object import value_object
 from shared.words.language import Language
 
 _NAMED: Final = {"kind": "kind", "kinds": "kind", "portal": "portal"}
 """Values that have names in every language, with the group of their names."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ErrorWords:
     """What a person reads about an error.
 

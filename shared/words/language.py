@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from shared.value_object import value_object
 from shared.words.bidirectional import Words, isolated
 
 FOLDER: Final = Path(__file__).parent / "translations"
@@ -16,7 +16,7 @@ FALLBACK: Final = "en"
 COOKIE: Final = "language"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Language:
     """One language.
 

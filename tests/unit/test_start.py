@@ -1,6 +1,10 @@
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import shared
 
 RARELY_NEEDED = {
     "shared.check.run",
@@ -18,3 +22,11 @@ def test_the_app_starts_without_what_few_of_its_instances_need() -> None:
     loaded = json.loads(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout)
     assert "shared.application" in loaded
     assert not (RARELY_NEEDED | OF_FILES) & set(loaded)
+
+
+def test_no_class_has_its_methods_generated_at_start_that_a_value_object_has_generated_on_first_use() -> None:
+    sources = Path(shared.__file__).parent.rglob("*.py")
+    frozen = [
+        str(each) for each in sources if re.search(r"^ *@dataclass\(.*frozen=True", each.read_text(), re.MULTILINE)
+    ]
+    assert frozen == []

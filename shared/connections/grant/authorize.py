@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -48,6 +48,7 @@ from shared.errors import ConnectorError, FixConfiguration, FixRequest, Reauthor
 from shared.log import log_context, log_event
 from shared.secret import Secret
 from shared.service import service
+from shared.value_object import value_object
 
 AUTHORIZATION_LASTS_S: Final = 600
 _STATE: Final = re.compile(r"[0-9a-f]{64}")
@@ -56,7 +57,7 @@ _ERROR: Final = re.compile(r"[a-z_]{1,40}")
 _NOT_AUTHORIZABLE: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class BrowserCookie:
     """A cookie that binds an authorization to the browser that began it.
 
@@ -71,7 +72,7 @@ class BrowserCookie:
     secure: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class AuthorizationStart:
     """Where to send the browser, and the cookie to send along."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,12 +13,13 @@ from shared.connections.model import Connection
 from shared.connections.ports import SecretStore, TokenSet
 from shared.connections.status import is_same_grant
 from shared.errors import StorageUnavailable
+from shared.value_object import value_object
 
 TRY_EVERY: Final = timedelta(seconds=10)
 """Each use offers them to Key Vault, but no more often than this: it may be refusing because of too many requests."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class UnstoredTokens:
     """Tokens on their way to Key Vault.
 

@@ -6,7 +6,6 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -22,6 +21,7 @@ from shared.recommendations.model import (
     text_hash,
 )
 from shared.recommendations.ports import Reading
+from shared.value_object import value_object
 
 MAX_ACTIONS: Final = 5_000
 MAX_MAPPED_ROWS: Final = 50_000
@@ -82,7 +82,7 @@ _FIRST_DAY: Final = date(1899, 12, 30)
 _UNSET_YEAR: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class _Details:
     """What the second sheet says about an action."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.recommendations.files.secure_score_list import ListedAction
 from shared.recommendations.files.tables import folded
 from shared.recommendations.model import ActionStatus, Disposition, ImprovementAction, SourceName
 from shared.recommendations.ports import Reading
+from shared.value_object import value_object
 
 ACTIONS_PAGE: Final = "https://security.microsoft.com/securescore?viewid=actions"
 """The list in the portal; the file does not say which of its entries an action is (Microsoft Graph §7)."""
@@ -30,7 +31,7 @@ _DISPOSITIONS: Final[Mapping[ActionStatus, Disposition]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ReadList:
     """What a list said.
 

@@ -9,7 +9,6 @@ import codecs
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -17,6 +16,7 @@ from shared.errors import FixRequest
 from shared.recommendations.files import portal_words
 from shared.recommendations.files.tables import Column, Faults, folded, lines_of
 from shared.recommendations.model import ActionStatus
+from shared.value_object import value_object
 
 MAX_ACTIONS: Final = 5_000
 
@@ -38,7 +38,7 @@ _MARKS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ListedAction:
     """A row of the list.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -13,6 +12,7 @@ from shared.error_codes import OwnFaultCode
 from shared.errors import Fault, FixRequest
 from shared.request_faults import MAX_FAULTS
 from shared.texts import one_line, without_direction
+from shared.value_object import value_object
 
 MAX_CELL_LENGTH: Final = 32_767
 """Excel's own limit, in characters."""
@@ -35,7 +35,7 @@ def folded(text: str) -> str:
     return "".join(character for character in plain if character.isalnum())
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Column:
     """A column that we read.
 
@@ -49,7 +49,7 @@ class Column:
     is_required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Line:
     """A row below the headings.
 

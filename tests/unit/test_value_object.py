@@ -1,0 +1,88 @@
+import copy
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, FrozenInstanceError, field, fields, replace
+
+import pytest
+
+from shared.value_object import value_object
+
+
+@value_object
+class Point:
+    x: int
+    y: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+@value_object
+class Named(Point):
+    _: KW_ONLY
+    name: str = "origin"
+
+
+@value_object
+class Shown:
+    text: str
+
+    def __repr__(self) -> str:
+        return "Shown(***)"
+
+
+def test_a_value_is_made_from_its_fields_and_their_defaults() -> None:
+    assert (Point(1).x, Point(1).y, Point(1).labels) == (1, 0, {})
+    assert Named(1, 2, name="corner").name == "corner"
+    with pytest.raises(TypeError, match="'x'"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="positional"):
+        Named(1, 2, {}, "corner")  # type: ignore[call-arg]
+
+
+def test_values_are_equal_and_have_one_hash_when_their_compared_fields_are_equal() -> None:
+    assert Point(1, 2, {"a": "b"}) == Point(1, 2)
+    assert {Point(1, 2, {"a": "b"}), Point(1, 2)} == {Point(1, 2)}
+    assert Point(1) != Point(2)
+    assert Point(1) != Named(1)
+
+
+def test_any_method_of_a_value_can_be_the_first_that_is_used() -> None:
+    @value_object
+    class Unused:
+        x: int
+
+    one = object.__new__(Unused)
+    object.__setattr__(one, "x", 1)
+    assert hash(one) == hash((1,))
+    assert repr(one).endswith("Unused(x=1)")
+
+
+def test_a_value_shows_its_fields_but_for_those_that_are_not_shown() -> None:
+    assert repr(Point(1, labels={"secret": "s"})) == "Point(x=1, y=0)"
+    assert repr(Named(1)) == "Named(x=1, y=0, name='origin')"
+
+
+def test_a_method_of_the_class_itself_is_kept() -> None:
+    assert repr(Shown("text")) == "Shown(***)"
+    assert Shown("text") == Shown("text")
+
+
+def test_a_value_does_not_change() -> None:
+    one = Point(1)
+    with pytest.raises(FrozenInstanceError):
+        one.x = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del one.y
+    with pytest.raises((AttributeError, TypeError)):
+        one.added = 1  # type: ignore[attr-defined]
+    assert replace(one, y=3) == Point(1, 3)
+    assert copy.copy(one) == one
+
+
+def test_the_methods_of_a_value_are_made_when_one_is_first_used() -> None:
+    @value_object
+    class Late:
+        x: int
+
+    assert not callable(vars(Late)["__init__"])
+    assert [each.name for each in fields(Late)] == ["x"]
+    assert Late(1) == Late(1)
+    assert callable(vars(Late)["__init__"])
