@@ -221,7 +221,7 @@ def test_a_time_with_an_offset_is_that_time_everywhere(at: datetime, offset_minu
 @given(st.datetimes(min_value=datetime(1970, 1, 3), max_value=datetime(9999, 12, 29)), zones)  # noqa: DTZ001
 def test_a_time_without_an_offset_is_local_time(at: datetime, zone: str) -> None:
     ends_at = due_at(request_of(due_date=at.isoformat()).due_date, zone)
-    assert ends_at == at.replace(tzinfo=ZoneInfo(zone), microsecond=0).astimezone(UTC)
+    assert ends_at == at.replace(tzinfo=ZoneInfo(zone), microsecond=0, fold=0).astimezone(UTC)
 
 
 @pytest.mark.parametrize(
