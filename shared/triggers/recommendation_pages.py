@@ -137,7 +137,7 @@ async def _page(
 
 
 async def _texts(call: Call, action: ImprovementAction) -> Mapping[str, str]:
-    """Return an action's texts by their names, sanitised to be shown; those that it does not have are left out."""
+    """Return an action's texts by their names, sanitised to be shown; empty for those that it does not have."""
     names = {
         "remediation": action.texts.remediation,
         "impact": action.texts.impact,
@@ -148,7 +148,7 @@ async def _texts(call: Call, action: ImprovementAction) -> Mapping[str, str]:
         action.tenant_id, {each for each in names.values() if each is not None}
     )
     shown = {name: shown_html(stored.get(key or "", "")) for name, key in names.items()}
-    return {name: html for name, html in shown.items() if html.striptags()}
+    return {name: html if html.striptags() else "" for name, html in shown.items()}
 
 
 def _plot(action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: Sequence[Ticket]) -> Plot | None:

@@ -11,13 +11,18 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from sandbox import demonstration
 from sandbox.azurite import StorageAccount
 from sandbox.chromium import NAMES, find_chromium, start_chromium
+from sandbox.graph.stage.control.client import ControlClient
 from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.portal import PortalUser
 from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
+from tests.browser.planted import SCRIPT
 from tests.browser.window import Theme, Window
 
 expect.set_options(timeout=15_000)
+
+PLANTED = "planted 1/2#3"
+"""A control with SCRIPT for its texts."""
 
 type NewApp = Callable[..., FunctionsHost]
 type OpenWindow = Callable[..., Window]
@@ -75,6 +80,20 @@ def app(new_app: NewApp, world: World) -> FunctionsHost:
     with world.managed_identity.without_roles(), PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
         manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": "Contoso", "connection_id": "contoso"})
         assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "no_permission"
+    return host
+
+
+@pytest.fixture(scope="package")
+def reading_app(new_app: NewApp, world: World) -> FunctionsHost:
+    """An app with a connection and a tenant that has been read; it has the control PLANTED."""
+    host = new_app()
+    demonstration.connect(host, world.servicenow)
+    with ControlClient(world.graph.url) as graph, PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
+        graph.add_control(TENANT_ID, PLANTED, title=SCRIPT, service="MDO")
+        graph.change_control(TENANT_ID, PLANTED, remediation=SCRIPT, remediation_impact=SCRIPT)
+        manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": SCRIPT[:100], "connection_id": "contoso"})
+        assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "readable"
+        graph.remove_control(TENANT_ID, PLANTED)
     return host
 
 

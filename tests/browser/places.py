@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from playwright.sync_api import Page, expect
 
@@ -19,17 +20,17 @@ class Place:
         name: Its name in a failed test.
         path: Its path.
         act: What a person does there first.
-        empty: Whether it belongs to an app that nobody has connected.
+        host: The app that it belongs to: the usual one, one that nobody has connected, or one that has read a tenant.
     """
 
     name: str
     path: str
     act: Callable[[Page], None] | None = None
-    empty: bool = False
+    host: Literal["usual", "empty", "reading"] = "usual"
 
-    def visit(self, page: Page, app: FunctionsHost, empty_app: FunctionsHost) -> None:
+    def visit(self, page: Page, app: FunctionsHost) -> None:
         """Go there."""
-        page.goto((empty_app if self.empty else app).public_url + self.path)
+        page.goto(app.public_url + self.path)
         if self.act is not None:
             self.act(page)
 
@@ -70,8 +71,16 @@ def _open_everything(page: Page) -> None:
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
 
 
+def _unknown_number(page: Page) -> None:
+    _open_everything(page)
+    page.locator("#number").fill("INC9999999")
+    page.locator("form[action$='/link'] button").click()
+    expect(page.locator("#number-fault")).to_be_visible()
+    _open_everything(page)
+
+
 PLACES = (
-    Place("connect", "/", empty=True),
+    Place("connect", "/", host="empty"),
     Place("home", "/"),
     Place("tickets", "/tickets"),
     Place("failed tickets", "/tickets?show=failed"),
@@ -81,15 +90,18 @@ PLACES = (
     Place("new ticket", "/tickets/new"),
     Place("preview", "/tickets/new", _preview),
     Place("faults", "/tickets/new", _faults),
-    Place("provisioning, nothing entered", "/ticketProvisioning", _open_everything, empty=True),
+    Place("provisioning, nothing entered", "/ticketProvisioning", _open_everything, host="empty"),
     Place("provisioning, connected", "/ticketProvisioning", _open_everything),
     Place("configuration", "/configuration/contoso"),
     Place("check", "/configuration/contoso", _check),
     Place("remove connection", "/configuration/contoso/remove"),
-    Place("no tenants", "/tenants", empty=True),
+    Place("no tenants", "/tenants", host="empty"),
     Place("tenants", "/tenants"),
     Place("new tenant", "/tenants/new", _refused_tenant),
     Place("tenant without the permission", f"/tenants/{TENANT_ID}"),
     Place("remove tenant", f"/tenants/{TENANT_ID}/remove"),
+    Place("no tenant to recommend to", "/recommendations", host="empty"),
+    Place("recommendations", "/recommendations?text=mail&hidden=true&group=status", _open_everything, host="reading"),
+    Place("recommendation", "/recommendations?actionId=AdminMFAV2", _unknown_number, host="reading"),
     Place("error", f"/tickets/{'0' * 32}"),
 )

@@ -114,15 +114,15 @@ def faulty_colours(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("language", LOCALES)
 def test_axe_finds_nothing_and_everything_is_seen(
-    app: FunctionsHost, empty_app: FunctionsHost, open_window: OpenWindow, language: str
+    app: FunctionsHost, empty_app: FunctionsHost, reading_app: FunctionsHost, open_window: OpenWindow, language: str
 ) -> None:
     axe = AXE.read_text(encoding="utf-8")
-    windows = {host: open_window(host, language=LOCALES[language]) for host in (app, empty_app)}
-    pages = {host: window.sign_in(ADMINISTRATOR) for host, window in windows.items()}
+    hosts = {"usual": app, "empty": empty_app, "reading": reading_app}
+    pages = {name: open_window(host, language=LOCALES[language]).sign_in(ADMINISTRATOR) for name, host in hosts.items()}
     found: dict[str, list[str]] = {}
     for place in PLACES:
-        page = pages[empty_app if place.empty else app]
-        place.visit(page, app, empty_app)
+        page = pages[place.host]
+        place.visit(page, hosts[place.host])
         expect(page.locator("html")).to_have_attribute("lang", language)
         page.evaluate(axe)
         faults = judged(page, RULES)

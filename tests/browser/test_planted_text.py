@@ -7,49 +7,22 @@ import io
 import re
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from sandbox import demonstration
 from sandbox.demonstration import ADMINISTRATOR
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import FunctionsHost, World
-from shared.texts import DIRECTION_CONTROLS
 from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
+from tests.browser.planted import SCRIPT, expect_nothing_but_text
 
 t = languages()["en"]
 OVERRIDE = "\u202e"
 OVERRIDE_SHOWN = "⟦U+202E⟧"
-SCRIPT = "אבג\"'><img src=x onerror=alert(1)><script>alert(2)</script></title></textarea>{{7*7}}${7*7}"
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
 LINK = "https://elsewhere.example/<script>alert(3)</script>?q=\"'><img/src=x/onerror=alert(4)>"
 STATE = "77"
-
-MISLEADING = """controls => {
-  const faults = [];
-  const texts = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const { data, parentElement: around } = texts.currentNode;
-    if (around.matches("script, textarea")) continue;
-    const plain = around.matches("title, option");
-    const isolated = (_, inner) => inner.replace(/[א-ת]/g, "");
-    const shown = plain ? data.replace(/\\u2068([^\\u2068]*)\\u2069/g, isolated) : data;
-    if ([...shown].some((each) => controls.includes(each))) faults.push(`hidden: ${data}`);
-    if (/[א-ת]/.test(shown) && (plain || !around.closest("bdi"))) faults.push(`not isolated: ${data}`);
-  }
-  for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
-    if (getComputedStyle(field).unicodeBidi !== "plaintext") faults.push(`direction of ${field.id}`);
-  for (const each of document.querySelectorAll("*"))
-    for (const { name, value } of each.attributes) if (value.includes("<bdi>")) faults.push(`markup in ${name}`);
-  return faults;
-}"""
-
-
-def expect_nothing_but_text(page: Page) -> None:
-    """No planted text has become an element, hides, or reverses the words around it."""
-    expect(page.locator("main img, main script")).to_have_count(0)
-    expect(page.locator("body script, [onerror], [onclick]")).to_have_count(0)
-    assert page.evaluate(MISLEADING, DIRECTION_CONTROLS) == [], page.url
 
 
 def test_planted_scripts_and_formulas_stay_text(

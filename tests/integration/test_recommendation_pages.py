@@ -22,7 +22,7 @@ from tests.fixtures.whole_app import WholeApp
 PAGE = {"Accept": "text/html"}
 OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
 CONTROL = "AdminMFAV2"
-PLANTED = "mdo_safelinksforemail"
+PLANTED = "planted 1/2#3"
 SCRIPT = """<p style="position:fixed" onclick="alert(1)">Steps<script>alert(2)</script><img src=x onerror=alert(3)>
 <a href="javascript:alert(4)">here</a> <a href="https://learn.microsoft.com/x" target="_self">there</a><form><input>"""
 KEY = recommendation_key(SourceName.SECURE_SCORE, CONTROL)
@@ -48,11 +48,12 @@ def post(app: WholeApp, path: str, **form: str) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def app(start_app: Callable[..., WholeApp], world: World) -> Iterator[WholeApp]:
-    """An app with one tenant that has been read; somebody has planted a script in one of its controls."""
+    """An app with one tenant that has been read; the texts of one of its controls are hostile."""
     with ControlClient(world.graph.url) as graph:
+        graph.add_control(E5, PLANTED, title="Planted", service="MDO")
         graph.change_control(E5, PLANTED, remediation=SCRIPT, remediation_impact=SCRIPT)
         yield _read(start_app())
-        graph.change_control(E5, PLANTED, remediation="<p>Turn it on.</p>", remediation_impact="<p>Nothing.</p>")
+        graph.remove_control(E5, PLANTED)
 
 
 def _read(app: WholeApp) -> WholeApp:
