@@ -62,6 +62,7 @@ class Endpoint:
         clock: The platform's clock.
         failures: Statuses of the next answers, in order; empty means success.
         requests: Every token request so far: ``at``, ``resource``, ``client_id``, ``status``.
+        issued: Every token so far, so that tests can look for them where they must not be.
     """
 
     secret: str
@@ -74,6 +75,7 @@ class Endpoint:
     clock: Clock = field(default_factory=Clock)
     failures: list[int] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
+    issued: list[str] = field(default_factory=list)
     _kept: dict[tuple[str, str], IssuedToken] = field(default_factory=dict)
 
     def token(self, identity: ManagedIdentity, resource: str) -> IssuedToken:
@@ -84,6 +86,7 @@ class Endpoint:
             return kept
         roles = self.roles.get(identity.client_id, set()) if is_graph(resource) else ()
         text = self.signer.issue(identity, resource, issued_at=now, lifetime=self.lifetime, roles=roles)
+        self.issued.append(text)
         token = IssuedToken(text, now + self.lifetime)
         self._kept[identity.client_id, resource] = token
         return token
@@ -148,8 +151,10 @@ def create_app(endpoint: Endpoint) -> Starlette:
         return JSONResponse(sorted(granted))
 
     async def tokens(request: Request) -> Response:
-        endpoint.forget_tokens()
-        return Response(status_code=204)
+        if request.method == "DELETE":
+            endpoint.forget_tokens()
+            return Response(status_code=204)
+        return JSONResponse(endpoint.issued)
 
     async def clock(request: Request) -> Response:
         wanted = await request.json()
@@ -162,7 +167,7 @@ def create_app(endpoint: Endpoint) -> Starlette:
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
             Route("/sandbox/settings", settings, methods=["PATCH"]),
             Route("/sandbox/roles", roles, methods=["GET", "POST"]),
-            Route("/sandbox/tokens", tokens, methods=["DELETE"]),
+            Route("/sandbox/tokens", tokens, methods=["GET", "DELETE"]),
             Route("/sandbox/clock", clock, methods=["POST"]),
         ]
     )

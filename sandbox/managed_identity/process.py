@@ -36,6 +36,10 @@ class ManagedIdentityEndpoint:
         """The variables that the platform sets for an app with a managed identity."""
         return {"IDENTITY_ENDPOINT": f"{self.base_url}/msi/token", "IDENTITY_HEADER": self.secret}
 
+    def tokens(self) -> list[str]:
+        """Return every token that it has issued."""
+        return list(httpx.get(f"{self.base_url}/sandbox/tokens").raise_for_status().json())
+
     @contextmanager
     def without_roles(self) -> Iterator[None]:
         """Remove the roles that a deployment grants inside the block; tokens show each change at once."""

@@ -310,6 +310,9 @@ def test_scripts_in_a_file_stay_text(app: WholeApp, importing: str) -> None:
     assert result.status_code == 200
     assert "&lt;script&gt;alert(1)" in result.text
     assert planted not in result.text
+    listed = app.adele.ask("GET", f"/recommendations?tenant_id={TENANT}&hidden=true", headers=page).text
+    assert "&lt;script&gt;alert(1)" in listed
+    assert planted not in listed
     headings = f"Name,{planted}\n1,2\n".encode()
     refusal = app.megan.ask("POST", importing, files={"file": ("a.csv", headings)}, headers=page)
     assert refusal.status_code == 422
@@ -319,3 +322,25 @@ def test_scripts_in_a_file_stay_text(app: WholeApp, importing: str) -> None:
     faults = app.megan.ask("POST", importing, files={"file": ("a.csv", bad)}, headers=page)
     assert faults.status_code == 422
     assert faults.text.count("<td") == 8
+
+
+def test_a_formula_in_a_file_stays_text_in_what_we_export(app: WholeApp, importing: str) -> None:
+    planted = "=HYPERLINK(1)"
+    rows = f"Recommended action,Points achieved,Status,Product,Category\n{planted},0/1,To address,{planted},{planted}\n"
+    assert app.megan.ask("POST", f"/api{importing}", files={"file": ("a.csv", rows.encode())}).status_code == 200
+    exported = app.adele.ask("GET", f"/recommendations.csv?tenant_id={TENANT}&hidden=true")
+    assert exported.text.count(planted) == exported.text.count(f"'{planted}") >= 3
+
+
+MADE_UP_IDS = ("%ED%A0%80", "%00", "%F0%9F", "..%2F..%2Ftenants", "claim:x", "%E2%80%AE%E2%81%A6", "x" * 1500, "'or'1")
+"""Such as half a surrogate pair, half a character, a path, or the key of a row."""
+
+
+def test_a_made_up_id_finds_no_recommendation(app: WholeApp, importing: str) -> None:
+    for made_up in MADE_UP_IDS:
+        for address in (
+            f"/recommendations?tenant_id={TENANT}&actionId={made_up}",
+            f"/recommendations/{made_up}?tenant_id={TENANT}",
+            f"/api/recommendations/{made_up}?tenant_id={TENANT}",
+        ):
+            assert app.adele.ask("GET", address).status_code in {400, 404}, address

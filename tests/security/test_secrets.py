@@ -5,8 +5,12 @@ The canary looks for secrets where they must never be; if it finds one at the en
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from sandbox.graph.stage.control.client import ControlClient as ControlOfGraph
+from sandbox.graph.stage.seed.tenants import E5
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import World
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
@@ -18,6 +22,14 @@ from tests.fixtures.whole_app import WholeApp, refused
 pytestmark = pytest.mark.usefixtures("calm")
 
 NAME = "a name that is everywhere"
+
+
+@pytest.fixture
+def tenant(app: WholeApp) -> Iterator[str]:
+    """The tenant that the managed identity can read."""
+    app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso"})
+    yield E5
+    assert app.megan.ask("DELETE", f"/api/tenants/{E5}").status_code == 204
 
 
 def test_it_finds_what_is_in_logs_rows_and_answers(app: WholeApp, world: World, control: ControlClient) -> None:
@@ -42,6 +54,7 @@ def test_it_knows_every_kind_of_secret(app: WholeApp) -> None:
         "access_token",
         "refresh_token",
         "client secret",
+        "managed identity's token",
         "code",
         "cookie",
         "PKCE verifier",
@@ -101,6 +114,40 @@ def test_a_redirect_takes_nothing_elsewhere(app: WholeApp, path: str) -> None:
     assert waiting.status_code == 202
     assert app.control.requests(path)
     assert app.control.requests("/trap") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "requests"),
+    [("foreign_next_link", "graph_link_refused", 1), ("same_next_link", "graph_list_endless", 2)],
+)
+def test_no_list_of_microsoft_graph_leads_elsewhere_or_in_circles(
+    app: WholeApp, tenant: str, fault: str, code: str, requests: int
+) -> None:
+    trap = app.world.servicenow.url.replace("127.0.0.1", "localhost")
+    app.control.clear_requests()
+    with ControlOfGraph(app.world.graph.url) as graph:
+        graph.clear_requests()
+        planted = graph.set_fault(fault, location=trap, remaining=None)
+        read = app.adele.call("POST", f"/api/tenants/{tenant}/read")
+        graph.remove_fault(planted)
+        asked = graph.requests("secureScoreControlProfiles")
+    assert (read["status"], read["last_error"]["code"]) == ("unreadable", code)
+    assert [each["status"] for each in asked] == [200] * requests
+    assert trap not in str(read)
+    assert app.control.requests() == []
+
+
+def test_the_identitys_token_reads_no_other_tenant(app: WholeApp) -> None:
+    """Whoever adds a tenant only claims that it is theirs."""
+    claimed = "11111111-aaaa-4bbb-8ccc-000000000098"
+    app.megan.call("PUT", f"/api/tenants/{claimed}", {"name": "Fabrikam"})
+    with ControlOfGraph(app.world.graph.url) as graph:
+        graph.clear_requests()
+        read = app.adele.call("POST", f"/api/tenants/{claimed}/read")
+        assert graph.requests("security") == []
+    assert (read["status"], read["last_error"]["code"]) == ("no_permission", "tenant_not_reachable")
+    assert app.adele.get(f"/api/recommendations?tenant_id={claimed}&hidden=true")["total"] == 0
+    assert app.megan.ask("DELETE", f"/api/tenants/{claimed}").status_code == 204
 
 
 def test_no_cookie_of_servicenow_is_ever_sent_back(app: WholeApp) -> None:

@@ -99,6 +99,7 @@ def test_requests_are_logged_without_tokens(wire: httpx.Client) -> None:
     log = wire.get("/sandbox/requests")
     assert [(entry["resource"], entry["status"]) for entry in log.json()] == [(GOOD["resource"], 200)]
     assert token not in log.text
+    assert token in wire.get("/sandbox/tokens").json(), "for tests that look for it elsewhere"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from shared.recommendations.model import (
     ImprovementAction,
     Snapshot,
     SourceName,
+    recommendation_key,
     text_hash,
 )
 from shared.recommendations.ports import Batch, Claim, ClaimedTicket
@@ -162,6 +164,19 @@ def test_an_object_has_as_many_columns_as_it_needs(character: str, length: int) 
 
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
     assert action_of(stored(action_row(replace(ACTION, title="a\ud800b")))).title == "a\ufffdb"
+
+
+ANY_ID = st.text(st.characters(codec=None) | st.sampled_from("/\\#?\n\ud800\udfff"), max_size=20)
+
+
+@given(ANY_ID, ANY_ID)
+@settings(max_examples=50)
+def test_every_id_has_a_key_for_rows_and_addresses(first: str, second: str) -> None:
+    """Even one with half of a surrogate pair, or with what a row key must not contain."""
+    ids = [first, second, "half \ud800", "half \udfff"]
+    keys = [recommendation_key(SourceName.SECURE_SCORE, each) for each in ids]
+    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
+    assert len(set(keys)) == len(set(ids))
 
 
 # Another release
