@@ -76,7 +76,7 @@ class Call:
 
     @property
     def form(self) -> Mapping[str, str]:
-        """Fields of a form."""
+        """Fields of a form; of fields with the same name, the first."""
         return self.content.fields
 
     @property

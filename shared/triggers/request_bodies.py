@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Final
 from urllib.parse import parse_qsl
@@ -58,10 +58,21 @@ class UploadedFile:
 
 @value_object
 class FormContent:
-    """The contents of a form; of fields and files with the same name, the first."""
+    """The contents of a form.
+
+    Attributes:
+        fields: Of fields with the same name, the first.
+        files: Of files with the same name, the first.
+        sent: All fields in the order in which they were sent.
+    """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    sent: Sequence[tuple[str, str]] = field(default=(), compare=False, repr=False)
+
+    def values_of(self, name: str) -> Sequence[str]:
+        """Return the different values of a field that may be sent several times, such as a row's checkbox."""
+        return list(dict.fromkeys(value for sent_name, value in self.sent if sent_name == name))
 
 
 def refuse_large(request: func.HttpRequest, max_bytes: int) -> None:
@@ -106,7 +117,8 @@ def read_form(request: func.HttpRequest, declared: FormBody) -> FormContent:
     try:
         if media_type == URLENCODED_TYPE:
             text = request.get_body().decode(errors="replace")
-            return FormContent(_first_of_each(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)))
+            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+            return FormContent(_first_of_each(fields), sent=fields)
         return _read_multipart(request.get_body(), options.get("boundary", "").encode("ascii"), declared.files)
     except (ValueError, RequestEntityTooLarge):
         raise FixRequest("invalid_form") from None
@@ -131,7 +143,7 @@ def _read_multipart(body: bytes, boundary: bytes, file_fields: frozenset[str]) -
                 fields.append((part.name, content.decode(errors="replace")))
             elif isinstance(part, File) and part.name in file_fields:
                 files.append((part.name, UploadedFile(part.filename, bytes(content))))
-    return FormContent(_first_of_each(fields), _first_of_each(files))
+    return FormContent(_first_of_each(fields), _first_of_each(files), fields)
 
 
 def _multipart_events(body: bytes, boundary: bytes) -> Iterator[Event]:

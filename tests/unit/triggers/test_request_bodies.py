@@ -154,3 +154,19 @@ def test_files_need_a_form_that_can_hold_them() -> None:
 
 def test_a_form_in_chunks_does_not_arrive() -> None:
     assert refusal(request(b"", TYPE, **{"Transfer-Encoding": "chunked"})) == ("length_required", 411)
+
+
+@pytest.mark.parametrize("is_multipart", [False, True])
+def test_a_field_that_is_sent_several_times_keeps_its_values(is_multipart: bool) -> None:
+    sent = [("key", "b"), ("other", "x"), ("key", "a"), ("key", "b"), ("key", "")]
+    if is_multipart:
+        body = b"".join(
+            f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in sent
+        )
+        read = read_form(request(body + b"--edge--\r\n", "multipart/form-data; boundary=edge"), FormBody())
+    else:
+        read = read_form(request(urlencode(sent).encode(), "application/x-www-form-urlencoded"), FormBody())
+    assert read.values_of("key") == ["b", "a", ""]
+    assert read.values_of("nothing") == []
+    assert read.fields["key"] == "b"
