@@ -4,6 +4,7 @@ import azure.functions as func
 
 from shared.triggers import (
     authorization_pages,
+    bulk_pages,
     configuration_pages,
     connections_api,
     file_imports,
@@ -30,6 +31,7 @@ for module in (
     authorization_pages,
     tickets_api,
     recommendations_api,
+    bulk_pages,
     service_api,
     home_pages,
     recommendation_list_pages,

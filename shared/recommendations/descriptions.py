@@ -92,6 +92,11 @@ def link_of(action: ImprovementAction, portal: str) -> str | None:
     return action_link(portal, action.source_id) if _is_in_defender(action) else https_link(action.link)
 
 
+def is_shortened(description: str) -> bool:
+    """Whether a description says that it leaves something out."""
+    return description.endswith(_SHORTENED)
+
+
 def ticket_category(action: ImprovementAction) -> RecommendationCategory:
     """Return the ticket's category; Microsoft's categories are an open set, most actions are about apps."""
     is_compliance = action.source is SourceName.COMPLIANCE_MANAGER

@@ -37,7 +37,7 @@ TICKET_DEFAULTS: Final = {
     "source": RecommendedBy.MICROSOFT.value,
     "category": RecommendationCategory.IDENTITY.value,
 }
-TICKET_TEXTS: Final = ("name", "description", "link", "recommendation_id")
+TICKET_TEXTS: Final = ("name", "description", "link", "recommendation_id", "tenant_id", "recommendation")
 """The parameters of a new ticket that are taken as they are."""
 CONNECTION: Final = "connection"
 """The parameter that names a connection; the API's name for it, ``connection_id``, is understood as well."""
@@ -82,10 +82,12 @@ class TicketLink:
 
     Attributes:
         values: By field; the default if the link says nothing that is understood.
+        given: Names of the fields about which the link says something that is understood.
         connection: The connection that it names; None if it names none.
     """
 
     values: Mapping[str, str]
+    given: frozenset[str]
     connection: str | None
     not_understood: tuple[NotUnderstood, ...]
 
@@ -111,7 +113,9 @@ def read_ticket_link(query: Mapping[str, str]) -> TicketLink:
         misunderstood(name, value, "parameter") for name, value in query.items() if name not in TICKET_FIELDS
     ]
     connection = (query.get(CONNECTION) or query.get("connection_id") or "").strip().lower()
-    return TicketLink(values, connection or None, tuple(not_understood))
+    unknown = {each.parameter for each in not_understood if each.reason != "time"}
+    given = frozenset(name for name in values if query.get(name, "").strip() and name not in unknown)
+    return TicketLink(values, given, connection or None, tuple(not_understood))
 
 
 def read_choice[Choice: StrEnum](choices: type[Choice], field: str, text: str) -> Choice | None:

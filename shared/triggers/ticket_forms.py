@@ -22,11 +22,14 @@ FIELDS: Final = (
     "category",
     "link",
     "recommendation_id",
+    "tenant_id",
+    "recommendation",
+    "create_another",
 )
 FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
 """The form's field for each parameter of a link that the form may not understand."""
-_HIDDEN_FIELD: Final = "recommendation_id"
-"""Comes with a link and is shown nowhere, so its faults are shown above the form."""
+_HIDDEN_FIELDS: Final = frozenset({"recommendation_id", "tenant_id", "recommendation"})
+"""Come with a link and are shown nowhere, so their faults are shown above the form."""
 _FIELD_OF_CODE: Final = {
     "description_too_long": "description",
     "kind_not_enabled": "kind",
@@ -34,6 +37,8 @@ _FIELD_OF_CODE: Final = {
     "connection_not_found": "connection_id",
     "connection_ambiguous": "connection_id",
     "connection_not_authorized": "connection_id",
+    "tenant_other_connection": "connection_id",
+    "recommendation_has_open_ticket": "create_another",
 }
 
 
@@ -65,9 +70,9 @@ def ticket_faults(t: Language, error: FixRequest) -> dict[str, str]:
 def _shown(pointer: Sequence[str]) -> Shown:
     match pointer:
         case ["recommendation", "id"]:
-            name = _HIDDEN_FIELD
+            name = "recommendation_id"
         case ["recommendation", name] | [name, *_]:
             pass
         case _:
             return Shown("", "")
-    return Shown(name if name in FIELDS and name != _HIDDEN_FIELD else "", f"fault.{name}")
+    return Shown(name if name in FIELDS and name not in _HIDDEN_FIELDS else "", f"fault.{name}")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import azure.functions as func
 
 from shared.connections.lookup import list_present_connections
-from shared.connections.model import Connection
-from shared.errors import ConfirmationNeeded, FixRequest, IdempotencyKeyReused
+from shared.connections.model import Connection, TicketKind
+from shared.errors import ConfirmationNeeded, ConnectionNotAuthorized, FixRequest, IdempotencyKeyReused
 from shared.texts import utf16_length
-from shared.tickets.model import (
-    DESCRIPTION_MAX_LENGTH,
-    NAME_MAX_LENGTH,
-    Delivery,
-    Ticket,
-)
+from shared.tickets.create import Creation
+from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, Delivery, Ticket
 from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
-from shared.tickets.requests import TicketRequest, read_ticket_request, ticket_content
+from shared.tickets.requests import read_ticket_request, ticket_content
 from shared.tickets.views import state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, authorize_place, page, redirect
@@ -29,11 +26,21 @@ from shared.triggers.links import (
     TICKET_DEFAULTS,
     TICKET_FIELDS,
     NotUnderstood,
+    TicketLink,
     link_words,
     read_ticket_link,
     unknown_connection,
 )
 from shared.triggers.principal import CREATORS, READERS, Role
+from shared.triggers.recommended_tickets import (
+    TicketFor,
+    asked_of_nothing_else,
+    filled_values,
+    recommended_request,
+    references_of,
+    ticket_for,
+    usual_kind,
+)
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
 from shared.web.timeline import event_words
 from shared.words.error_words import ErrorWords, words_of
@@ -44,8 +51,13 @@ blueprint = func.Blueprint()
 
 @page(blueprint, "GET", "tickets/new", roles=CREATORS, kept=TICKET_FIELDS)
 async def new_ticket_form(call: Call) -> func.HttpResponse:
-    """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation."""
+    """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation.
+
+    If the address names a recommendation that the connector has read, it fills in what the address leaves out.
+    """
     link = read_ticket_link(call.query)
+    if link.values["recommendation"]:
+        return await _recommended_form(call, link)
     not_understood = list(link.not_understood)
     present = {each.connection_id for each in await _consented_connections(call)}
     connection_id = next(iter(present)) if link.connection is None and len(present) == 1 else link.connection
@@ -62,28 +74,23 @@ async def new_ticket_send(call: Call) -> func.HttpResponse:
     """Show what will be sent, or send it; the key in the form makes a double submit create only one ticket."""
     values = {name: call.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
     key = call.form.get("idempotency_key") or secrets.token_hex(16)
+    found = await ticket_for(call, values["tenant_id"], values["recommendation"]) if values["recommendation"] else None
     try:
-        request = read_ticket_request(ticket_body(values))
         if call.form.get("step") != "send":
-            return await _form(call, values, {}, key, await _preview(call, request))
-        creation = await call.application.creation.create(
-            request,
-            call.principal.requester,
-            caller=call.principal.object_id,
-            idempotency_key=f"form:{key}",
-            accepted=call.form.get("accepted", "").split(),
-        )
+            return await _form(call, values, {}, key, await _preview(call, values, found), found=found)
+        creation = await _create(call, values, found, f"form:{key}")
     except ConfirmationNeeded as error:
         faults = dict.fromkeys(("", "accepted"), call.language("error.confirmation_needed.message"))
         # From now on the key belongs to this request, and the person may change the form.
-        return await _form(
-            call, values, faults, secrets.token_hex(16), await _preview(call, request), status=error.status
-        )
+        preview = await _preview(call, values, found)
+        return await _form(call, values, faults, secrets.token_hex(16), preview, found=found, status=error.status)
     except IdempotencyKeyReused as error:
         faults = {"": call.language("new.sent_before")}
-        return await _form(call, values, faults, secrets.token_hex(16), status=error.status)
+        return await _form(call, values, faults, secrets.token_hex(16), found=found, status=error.status)
     except FixRequest as error:
-        return await _form(call, values, ticket_faults(call.language, error), key, status=error.status)
+        # Nothing was stored, but the key may belong to this request by now.
+        wrong = ticket_faults(call.language, error)
+        return await _form(call, values, wrong, secrets.token_hex(16), found=found, status=error.status)
     return redirect(f"/tickets/{creation.ticket.ticket_id}?done=created")
 
 
@@ -119,6 +126,7 @@ async def ticket_page(call: Call) -> func.HttpResponse:
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
+        recommendations=await references_of(call, ticket),
         notice=notice,
         timeline=[
             (event.at, event_words(event, call.language, state_names=names, time_zone=connection.time_zone))
@@ -135,8 +143,65 @@ def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t
     return None if failure is None else words_of(failure, t)
 
 
-async def _preview(call: Call, request: TicketRequest) -> Preview:
-    return await call.application.preview.show(request, call.principal.requester)
+async def _recommended_form(call: Call, link: TicketLink) -> func.HttpResponse:
+    """Show the form filled in from a stored recommendation, or say why it cannot become a ticket."""
+    app = call.application
+    tenant_id, key = link.values["tenant_id"], link.values["recommendation"]
+    try:
+        found = await ticket_for(call, tenant_id, key)
+        consented = {each.connection_id: each for each in await _consented_connections(call)}
+        connection = consented.get(found.tenant.connection_id or link.connection or "")
+        if found.tenant.connection_id is not None and connection is None:
+            raise ConnectionNotAuthorized()
+        if connection is None and len(consented) == 1:
+            [connection] = consented.values()
+        kind = TicketKind(link.values["kind"]) if "kind" in link.given else usual_kind(connection)
+        asked = asked_of_nothing_else(found, kind)
+        request = (await app.recommendation_ticketing.prepared(asked, call.principal.requester)).request
+    except FixRequest as error:
+        return _refusal(call, tenant_id, error)
+    values = dict.fromkeys(FIELDS, "") | filled_values(request, connection)
+    values["connection_id"] = "" if connection is None else connection.connection_id
+    values |= {name: link.values[name] for name in link.given}
+    return await _form(call, values, {}, secrets.token_hex(16), found=found, not_understood=link.not_understood)
+
+
+def _refusal(call: Call, tenant_id: str, error: FixRequest) -> func.HttpResponse:
+    """Return the page that says why a recommendation cannot become a ticket, and where to go on."""
+    return call.page(
+        "recommendation_refused.html",
+        status=error.status,
+        words=words_of(error, call.language),
+        recommendations="/recommendations"
+        if error.code in {"tenant_not_found", "invalid_tenant_id"}
+        else f"/recommendations?tenant_id={tenant_id}",
+        manage="/ticketProvisioning"
+        if isinstance(error, ConnectionNotAuthorized) and call.may(Role.CONNECTIONS_MANAGE)
+        else None,
+    )
+
+
+async def _create(call: Call, values: Mapping[str, str], found: TicketFor | None, key: str) -> Creation:
+    """Create the ticket that the form asks for. Raises FixRequest."""
+    app, requester, caller = call.application, call.principal.requester, call.principal.object_id
+    accepted = call.form.get("accepted", "").split()
+    if found is None:
+        request = read_ticket_request(ticket_body(values))
+        return await app.creation.create(request, requester, caller=caller, idempotency_key=key, accepted=accepted)
+    accepted += found.accepted
+    return await app.recommendation_ticketing.create(
+        recommended_request(values), requester, caller=caller, idempotency_key=key, accepted=accepted
+    )
+
+
+async def _preview(call: Call, values: Mapping[str, str], found: TicketFor | None) -> Preview:
+    """Return what the form would send. Raises FixRequest."""
+    app, requester = call.application, call.principal.requester
+    if found is None:
+        return await app.preview.show(read_ticket_request(ticket_body(values)), requester)
+    ready = await app.recommendation_ticketing.prepared(recommended_request(values), requester)
+    preview = await app.preview.show(ready.request, requester)
+    return replace(preview, warnings=[each for each in preview.warnings if not each.keys <= set(found.accepted)])
 
 
 async def _consented_connections(call: Call) -> Sequence[Connection]:
@@ -151,11 +216,17 @@ async def _form(
     idempotency_key: str,
     preview: Preview | None = None,
     *,
+    found: TicketFor | None = None,
     not_understood: Sequence[NotUnderstood] = (),
     status: int = 200,
 ) -> func.HttpResponse:
     t = call.language
-    connections = [(each.connection_id, each.display_name) for each in await _consented_connections(call)]
+    fixed = None if found is None else found.tenant.connection_id
+    connections = [
+        (each.connection_id, each.display_name)
+        for each in await _consented_connections(call)
+        if fixed in {None, each.connection_id}
+    ]
     choices = {
         name: [(choice.value, t(f"{name}.{choice}")) for choice in choices] for name, choices in TICKET_CHOICES.items()
     }
@@ -163,11 +234,13 @@ async def _form(
         "new_ticket.html",
         status=status,
         values=values,
+        found=found,
         faults=faults,
         preview=preview,
         idempotency_key=idempotency_key,
         is_answer=not call.is_safe,
         connections=connections,
+        connection_name=dict(connections).get(values["connection_id"]),
         # A single connection needs no choice, unless another one was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
         not_understood=[

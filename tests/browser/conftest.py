@@ -16,6 +16,7 @@ from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.portal import PortalUser
 from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
+from tests.browser.improvements import LIST
 from tests.browser.planted import SCRIPT
 from tests.browser.window import Theme, Window
 
@@ -73,13 +74,14 @@ def new_app(chromium: Browser, world: World) -> NewApp:
 
 @pytest.fixture(scope="package")
 def app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with a connection, tickets in every state, and a tenant whose permission is missing."""
+    """An app with a connection, tickets in every state, and a tenant without permission, with a list from a file."""
     host = new_app()
     demonstration.connect(host, world.servicenow)
     demonstration.create_tickets(host, world.servicenow)
     with world.managed_identity.without_roles(), PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
         manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": "Contoso", "connection_id": "contoso"})
         assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "no_permission"
+        manager.upload(f"/api/tenants/{TENANT_ID}/import", "list.csv", LIST)
     return host
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urljoin
 
 from playwright.sync_api import Page, expect
 
 from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.world import FunctionsHost
+from tests.browser.improvements import MOST_POINTS
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,29 @@ def _refused_tenant(page: Page) -> None:
     expect(page.locator("#tenant_id-fault")).to_be_visible()
 
 
+def _chosen(page: Page) -> None:
+    for title in MOST_POINTS:
+        page.get_by_role("checkbox", name=title, exact=True).check()
+    page.locator("form[action='/recommendations/tickets'] button[type='submit']").click()
+    page.locator("#mode-all").check()
+
+
+def _created_together(page: Page) -> None:
+    _chosen(page)
+    page.locator("#mode-each").check()
+    if (another := page.locator("input[name='create_another']")).count():
+        another.check()
+    page.locator("button[value='create']").click()
+    expect(page.get_by_role("link", name="CHG")).to_have_count(len(MOST_POINTS))
+
+
+def _form_of_recommendation(page: Page) -> None:
+    _chosen(page)
+    tenant, key = (page.locator(f"input[name='{name}']").first.input_value() for name in ("tenant_id", "key"))
+    page.goto(urljoin(page.url, f"/tickets/new?tenant_id={tenant}&recommendation={key}"))
+    expect(page.locator("#create_another")).to_be_visible()
+
+
 def _open_everything(page: Page) -> None:
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
 
@@ -91,6 +116,10 @@ PLACES = (
     Place("preview", "/tickets/new", _preview),
     Place("faults", "/tickets/new", _faults),
     Place("provisioning, nothing entered", "/ticketProvisioning", _open_everything, host="empty"),
+    Place("tickets for several recommendations", "/recommendations", _chosen),
+    Place("progress", "/recommendations", _created_together),
+    Place("new ticket for a recommendation", "/recommendations", _form_of_recommendation),
+    Place("error, no such recommendation", f"/tickets/new?tenant_id={TENANT_ID}&recommendation={'0' * 32}"),
     Place("provisioning, connected", "/ticketProvisioning", _open_everything),
     Place("configuration", "/configuration/contoso"),
     Place("check", "/configuration/contoso", _check),

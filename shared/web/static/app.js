@@ -2,12 +2,12 @@
 "use strict";
 
 // A form is sent once, however often somebody clicks. Its buttons stay enabled: a disabled one would not be sent along.
-for (const form of document.querySelectorAll("form[method='post']")) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) event.preventDefault();
-    form.dataset.sent = "true";
-  });
-}
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "true";
+});
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
@@ -100,3 +100,26 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   time.title = time.textContent;
   time.textContent = format.format(new Date(time.dateTime));
 }
+
+// <form data-poll> is sent again and again, while the answers have such a form, too. What has changed in elements with
+// data-live is replaced; the rest of the page stays, and so does the focus. While nothing happens, it is sent less often.
+const POLL_MS = 500;
+const SLOWEST_POLL_MS = 30_000;
+const poll = async (pause) => {
+  const form = document.querySelector("form[data-poll]");
+  if (!form || form.dataset.sent) return;
+  let changed = false;
+  if (!document.hidden) {
+    const answer = await fetch(form.action, { method: form.method }).catch(() => null);
+    const fresh = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    for (const shown of document.querySelectorAll("[data-live]")) {
+      const now = fresh?.getElementById(shown.id);
+      if (!now || shown.innerHTML === now.innerHTML) continue;
+      shown.replaceChildren(...now.childNodes);
+      changed = true;
+    }
+  }
+  const next = changed ? POLL_MS : Math.min(2 * pause, SLOWEST_POLL_MS);
+  setTimeout(poll, next, next);
+};
+setTimeout(poll, POLL_MS, POLL_MS);

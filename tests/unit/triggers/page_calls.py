@@ -1,0 +1,113 @@
+"""Calls of page handlers over an app in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from urllib.parse import urlencode
+
+import azure.functions as func
+import pytest
+
+from shared.servicenow.fields import record_fields
+from shared.tickets.preview import TicketPreview
+from shared.triggers import front_door
+from shared.triggers.front_door import Call, Handler
+from shared.triggers.principal import Principal, Role
+from shared.triggers.request_bodies import FormBody, read_form
+from shared.triggers.routes import ROUTES, read_query
+from shared.words.language import languages
+from tests.unit.recommendations.world import World
+from tests.unit.tickets.examples import REQUESTER
+
+URL = "https://connector.example.com"
+CREATOR = Principal(
+    REQUESTER.id,
+    REQUESTER.name,
+    REQUESTER.email,
+    frozenset({Role.TICKETS_CREATE, Role.TICKETS_READ}),
+    is_application=False,
+)
+READER = Principal(REQUESTER.id, REQUESTER.name, REQUESTER.email, frozenset({Role.TICKETS_READ}), is_application=False)
+
+
+class Pages:
+    """Visits pages of an app in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.application = SimpleNamespace(
+            clock=world.clock,
+            tenants=world.tenants,
+            recommendations=world.recommendations,
+            recommendation_tickets=world.beside,
+            recommendation_ticketing=world.ticketing,
+            batches=world.batches,
+            creation=world.creation,
+            preview=TicketPreview(world.creation, record_fields),
+            connection_store=world.connections,
+            search=world.search,
+            resending=world.resending,
+        )
+
+    async def get(
+        self, handler: Handler, path: str, *, caller: Principal = CREATOR, language: str = "en", **parameters: str
+    ) -> func.HttpResponse:
+        """Open a page."""
+        return await self._call("GET", handler, path, b"", caller, language, parameters)
+
+    async def post(
+        self,
+        handler: Handler,
+        path: str,
+        fields: Sequence[tuple[str, str]],
+        *,
+        caller: Principal = CREATOR,
+        **parameters: str,
+    ) -> func.HttpResponse:
+        """Send a form."""
+        return await self._call("POST", handler, path, urlencode(fields).encode(), caller, "en", parameters)
+
+    async def _call(
+        self,
+        method: str,
+        handler: Handler,
+        path: str,
+        body: bytes,
+        caller: Principal,
+        language: str,
+        parameters: dict[str, str],
+    ) -> func.HttpResponse:
+        [route] = [each for each in ROUTES if each.name == handler.__name__]
+        request = func.HttpRequest(
+            method=method,
+            url=URL + path,
+            body=body,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            route_params=parameters,
+        )
+        call = Call(
+            route,
+            request,
+            "request",
+            languages()[language],
+            caller=caller,
+            query=read_query(URL + path),
+            content=read_form(request, FormBody()),
+        )
+        answer = await handler(call)
+        assert isinstance(answer, func.HttpResponse)
+        return answer
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
+    """Pages over an empty world."""
+    found = Pages(World())
+    monkeypatch.setattr(front_door, "application", lambda: found.application)
+    return found
+
+
+def text_of(answer: func.HttpResponse) -> str:
+    """Return a page's HTML."""
+    return answer.get_body().decode()
