@@ -12,6 +12,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from sandbox.compliance_manager.actions import invented_actions
+from sandbox.compliance_manager.workbook import export_workbook
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.world import World
@@ -21,6 +23,7 @@ from tests.fixtures.whole_app import WholeApp
 
 PAGE = {"Accept": "text/html"}
 OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
+THIRD = "11111111-aaaa-4bbb-8ccc-000000000098"
 CONTROL = "AdminMFAV2"
 PLANTED = "planted 1/2#3"
 SCRIPT = """<p style="position:fixed" onclick="alert(1)">Steps<script>alert(2)</script><img src=x onerror=alert(3)>
@@ -184,10 +187,28 @@ def test_a_ticket_is_linked_by_its_number_and_the_link_ended(app: WholeApp) -> N
     assert KEY not in rows(page(app, "/recommendations?has_ticket=true"))
 
 
-def test_a_tenant_without_it_does_not_show_anothers(app: WholeApp) -> None:
-    app.megan.call("PUT", f"/api/tenants/{OTHER}", {"name": "Fabrikam", "files_only": True})
+def test_one_that_several_tenants_have_needs_a_choice_and_is_each_ones_own(app: WholeApp) -> None:
+    workbook = export_workbook(invented_actions(20))
+    others = {OTHER: "Fabrikam", THIRD: "Northwind"}
+    for tenant_id, name in others.items():
+        app.megan.call("PUT", f"/api/tenants/{tenant_id}", {"name": name, "files_only": True})
+        answer = app.megan.ask("POST", f"/api/tenants/{tenant_id}/import", files={"file": ("actions.xlsx", workbook)})
+        assert answer.status_code == 200, answer.text
     try:
         assert "What to do" in page(app, f"/recommendations/{KEY}")
         assert post(app, f"/recommendations/{KEY}/link", tenant_id=OTHER, number="INC1").status_code == 404
+        listed = page(app, f"/recommendations?tenant_id={OTHER}&sort=owner&group=status")
+        assert 'id="regulation"' in listed
+        key = rows(listed)[0]
+        asked = page(app, f"/recommendations/{key}")
+        assert "Several tenants have this recommendation" in asked
+        for tenant_id, name in others.items():
+            assert f"/recommendations/{key}?tenant_id={tenant_id}" in asked
+            one = page(app, f"/recommendations/{key}?tenant_id={tenant_id}")
+            assert "Compliance Manager · " in one
+            assert name in one
+            assert "from a file of" in one
+            assert "<polyline" not in one
     finally:
-        assert app.megan.ask("DELETE", f"/api/tenants/{OTHER}").status_code == 204
+        for tenant_id in others:
+            assert app.megan.ask("DELETE", f"/api/tenants/{tenant_id}").status_code == 204
