@@ -88,5 +88,5 @@ def best_actions(actions: Sequence[ImprovementAction]) -> Sequence[ImprovementAc
 
 
 def percent_of(score: Decimal, max_score: Decimal) -> Decimal:
-    """Return a score in percent of its maximum, with two decimals; 0 of 0 is 0."""
-    return (score * 100 / max_score if max_score > 0 else Decimal(0)).quantize(Decimal("0.01"))
+    """Return a score in percent of its maximum, with one decimal; 0 of 0 is 0."""
+    return (score * 100 / max_score if max_score > 0 else Decimal(0)).quantize(Decimal("0.1"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 import azure.functions as func
@@ -20,7 +19,7 @@ from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.value_object import value_object
 from shared.web.cards import Segment, segments
-from shared.web.plot import Plot, plot
+from shared.web.plot import Plot, edges_around, plot
 from shared.web.tenants import NextStep, next_step
 
 blueprint = func.Blueprint()
@@ -28,6 +27,8 @@ blueprint = func.Blueprint()
 NEWEST: Final = 5
 MOST_SCORES: Final = 2
 """Every tenant whose score is shown takes a few reads; the page of tenants lists all of them."""
+PERCENT_STEP: Final = 5
+"""The curve's edges are multiples of this."""
 CONSENT_WARNING_DAYS: Final = ((3, "bad"), (14, "warn"), (30, "info"))
 
 
@@ -128,10 +129,11 @@ async def _score_card(call: Call, tenant: Tenant, now: datetime) -> ScoreCard:
         app.recommendation_tickets.of_tenant(tenant.tenant_id),
     )
     overview = overview_of(snapshots, actions, beside.keys_with_open_ticket)
+    bottom, top = edges_around((percent for _, percent in overview.percent_by_day), step=PERCENT_STEP, highest=100)
     return ScoreCard(
         tenant=tenant,
         overview=overview,
-        plot=plot(overview.percent_by_day, top=Decimal(100)),
+        plot=plot(overview.percent_by_day, bottom=bottom, top=top),
         next_step=next_step(tenant),
     )
 

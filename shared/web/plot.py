@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from shared.value_object import value_object
@@ -41,13 +41,14 @@ class Plot:
 
     Attributes:
         line, area: Corners as SVG writes them, of the line and of the area below it.
-        top: The value at the upper edge; the lower edge is zero.
+        bottom, top: The values at the lower and the upper edge.
         values: What the line shows, oldest first, for a table.
     """
 
     line: str
     area: str
     marks: Sequence[PlacedMark]
+    bottom: Decimal
     top: Decimal
     values: Sequence[tuple[date, Decimal]]
 
@@ -62,27 +63,49 @@ class Plot:
         return self.values[-1][0]
 
 
-def plot(values: Sequence[tuple[date, Decimal]], *, top: Decimal, marks: Sequence[Mark] = ()) -> Plot | None:
+def edges_around(values: Iterable[Decimal], *, step: int, highest: int) -> tuple[Decimal, Decimal]:
+    """Return a lower and an upper edge between which changes are easy to see: multiples of a step, some steps apart.
+
+    Args:
+        highest: No value is above it, and none is below zero.
+    """
+    found = [*values] or [Decimal(0)]
+    bottom = (min(found) / step).to_integral_value(ROUND_FLOOR) * step
+    top = (max(found) / step).to_integral_value(ROUND_CEILING) * step
+    if top - bottom < 2 * step:
+        bottom, top = bottom - step, top + step
+    return max(bottom, Decimal(0)), min(top, Decimal(highest))
+
+
+def plot(
+    values: Sequence[tuple[date, Decimal]],
+    *,
+    top: Decimal,
+    bottom: Decimal = Decimal(0),
+    marks: Sequence[Mark] = (),
+) -> Plot | None:
     """Return the line through the values, or None without values.
 
     Days without a value are bridged. A single value is a level line. A mark outside the days is left out.
 
     Args:
         values: At most one for each day, in any order.
-        top: The highest possible value; a higher one that is there raises the upper edge.
+        top: The value at the upper edge; a higher one that is there raises it.
+        bottom: The value at the lower edge; a lower one that is there lowers it.
     """
     if not values:
         return None
     ordered = sorted(values)
     first, last = ordered[0][0], ordered[-1][0]
-    top = max(top, *(value for _, value in ordered), Decimal(0))
+    top = max(top, *(value for _, value in ordered))
+    bottom = min(bottom, *(value for _, value in ordered))
 
     def x(day: date) -> float:
         days = (last - first).days
         return round(WIDTH * (day - first).days / days, 1) if days else 0.0
 
     def y(value: Decimal) -> float:
-        return round(HEIGHT * (1 - float(value / top)), 1) if top else float(HEIGHT)
+        return round(HEIGHT * float((top - value) / (top - bottom)), 1) if top > bottom else float(HEIGHT)
 
     corners = [(x(day), y(value)) for day, value in ordered]
     if len(corners) == 1:
@@ -92,6 +115,7 @@ def plot(values: Sequence[tuple[date, Decimal]], *, top: Decimal, marks: Sequenc
         line=line,
         area=f"{corners[0][0]},{HEIGHT} {line} {corners[-1][0]},{HEIGHT}",
         marks=[PlacedMark(mark, x(mark.day)) for mark in marks if first <= mark.day <= last],
+        bottom=bottom,
         top=top,
         values=ordered,
     )

@@ -55,13 +55,13 @@ def test_the_curve_ends_with_the_newest_snapshot_and_begins_90_days_before() -> 
         TODAY - timedelta(days=40),
         TODAY,
     ]
-    assert overview.percent == Decimal("50.00")
-    assert overview.change == Decimal("-44.50")
+    assert overview.percent == Decimal("50.0")
+    assert overview.change == Decimal("-44.5")
 
 
 def test_a_changed_maximum_changes_the_percentage() -> None:
     overview = overview_of([a_snapshot(1, 100, 200), a_snapshot(0, 100, 400)], [], ())
-    assert overview.change == Decimal("-25.00")
+    assert overview.change == Decimal("-25.0")
 
 
 def test_0_of_0_is_0_percent() -> None:

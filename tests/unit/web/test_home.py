@@ -83,8 +83,8 @@ def home_with_score(
 def test_the_score_is_shown_with_its_change_its_plot_and_the_best_action(code: str) -> None:
     html = home_with_score(code)
     assert "512.42" in html
-    assert "50.63" in html
-    assert "+10.63" in html
+    assert "50.6" in html
+    assert "+10.6" in html
     assert "<polyline" in html
     assert "Require &lt;b&gt;MFA&lt;/b&gt;" in html
     key = recommendation_key(SourceName.SECURE_SCORE, "AdminMFAV2")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.plot import HEIGHT, WIDTH, Mark, plot
+from shared.web.plot import HEIGHT, WIDTH, Mark, edges_around, plot
 
 FIRST = date(2026, 9, 1)
 values = st.dictionaries(
@@ -55,6 +56,28 @@ def test_marks_are_where_their_day_is_and_left_out_elsewhere() -> None:
     drawn = plot([(day, Decimal(1)) for day in days], top=Decimal(1), marks=marks)
     assert drawn is not None
     assert [mark.x for mark in drawn.marks] == [WIDTH / 4, WIDTH]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["58.8", "57.1"], (50, 65)),
+        (["58.8"], (50, 65)),
+        (["61.2", "49.9"], (45, 65)),
+        (["0"], (0, 5)),
+        (["100"], (95, 100)),
+        ([], (0, 5)),
+    ],
+    ids=str,
+)
+def test_edges_are_near_the_values(found: list[str], expected: tuple[int, int]) -> None:
+    assert list(map(int, edges_around(map(Decimal, found), step=5, highest=100))) == list(expected)
+
+
+def test_the_lower_edge_need_not_be_zero() -> None:
+    drawn = plot([(FIRST, Decimal(50)), (FIRST + timedelta(days=1), Decimal(60))], bottom=Decimal(40), top=Decimal(60))
+    assert drawn is not None
+    assert corners(drawn.line) == [(0, HEIGHT / 2), (WIDTH, 0)]
 
 
 @given(values)
