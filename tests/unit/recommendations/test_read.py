@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from shared.recommendations.read import TenantReading
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.model import HOLD, Tenant, TenantStatus
 from shared.tenants.requests import TenantRequest
+from shared.tenants.status import FIRST_RETRY_AFTER
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
@@ -36,9 +38,12 @@ from tests.memory.source import ROLE, MemorySource
 from tests.memory.steps import Stage, Step, at_once
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import WriteFault
+from tests.memory.writes import Writes
 
 TENANT_ID = "11111111-aaaa-4bbb-8ccc-000000000001"
 NEW = Tenant(TENANT_ID, "Contoso", due_at=AT_ONCE)
+
+type Result = tuple[tuple[object, ...], Mapping[str, Decimal | None], Sequence[str]]
 
 
 class World:
@@ -63,6 +68,15 @@ class World:
         """What the timer does."""
         await self.reading.read_due(self.tenant)
         return self.tenant
+
+    async def result(self) -> Result:
+        """Return what matters of what is stored."""
+        tenant = self.tenant
+        return (
+            (tenant.status, tenant.error, tenant.holder, tenant.snapshot_id, tenant.history_read_at is not None),
+            {each.source_id: each.points for each in await self.store.list_actions(TENANT_ID)},
+            [each.snapshot_id for each in await self.store.list_snapshots(TENANT_ID)],
+        )
 
     def while_reading(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do something while the source is asked."""
@@ -246,26 +260,71 @@ async def test_storage_that_fails_says_nothing_about_the_tenant() -> None:
     assert len(await world.store.list_actions(TENANT_ID)) == 3
 
 
-@pytest.mark.parametrize("lost", range(2))
-@pytest.mark.parametrize("fault", [WriteFault.NOT_CARRIED_OUT, WriteFault.ANSWER_LOST])
-async def test_after_a_write_that_fails_the_tenant_is_read_later(lost: int, fault: WriteFault) -> None:
-    """Taking the tenant, or storing what the reading showed."""
-    world = World()
-    passed = 0
+WRITES = ("take", "texts and snapshots", "actions", "end")
 
-    async def step(name: str) -> None:
-        nonlocal passed
-        if name == "save_tenant":
+
+@pytest.mark.parametrize("lost", range(len(WRITES)), ids=WRITES)
+@pytest.mark.parametrize("fault", [WriteFault.NOT_CARRIED_OUT, WriteFault.ANSWER_LOST])
+async def test_after_a_write_that_fails_a_later_reading_does_the_rest(lost: int, fault: WriteFault) -> None:
+    world, passed = World(), 0
+
+    def failing(writes: Writes) -> Step:
+        async def step(name: str) -> None:
+            nonlocal passed
+            if name.endswith("answers"):
+                return
             if passed == lost:
-                world.tenants.writes.faults.append(fault)
+                writes.faults.append(fault)
             passed += 1
 
-    world.tenants.writes._step = step
+        return step
+
+    for writes in (world.tenants.writes, world.store.writes):
+        writes._step = failing(writes)
     await world.read_due()
-    world.clock.advance(HOLD.total_seconds() + 1)
+    assert world.tenant.status in {None, TenantStatus.READABLE}, "our storage says nothing about the tenant"
+    world.clock.advance(max(HOLD, FIRST_RETRY_AFTER).total_seconds() + 1)
     await world.read_due()
-    assert world.tenant.status is TenantStatus.READABLE
-    assert world.tenant.holder is None
+    assert await world.result() == await read_once()
+
+
+async def test_whenever_a_host_dies_another_one_does_the_rest_when_its_hold_is_over() -> None:
+    expected, deaths = await read_once(), 0
+    for step in itertools.count(1):
+        outcome = await asyncio.to_thread(read_after_death, step)
+        if outcome is None:
+            break
+        assert outcome == expected, step
+        deaths += 1
+    assert deaths >= 2 * len(WRITES) + 2, "before and after each write, and while it reads"
+
+
+def read_after_death(step: int) -> Result | None:
+    """Return what is stored when a host has died at this step and another has read; None if the first has ended."""
+    stage = Stage()
+    world = World(step=stage.step)
+    try:
+        first = stage.start("host", world.reading.read_due(world.tenant))
+        stage.go_on(first.number, step - 1)
+        if first.task.done():
+            return None
+        stage.kill(first)
+        if world.tenant.holder is not None:
+            readings = len(world.source.readings)
+            stage.run(world.reading.read_due(world.tenant))
+            assert len(world.source.readings) == readings, "nobody else reads it while it is held"
+        world.clock.advance(HOLD.total_seconds() + 1)
+        stage.run(world.reading.read_due(world.tenant))
+        return stage.run(world.result())  # type: ignore[no-any-return]
+    finally:
+        stage.close()
+
+
+async def read_once() -> Result:
+    """What is stored after a reading in which nothing goes wrong."""
+    world = World()
+    await world.read_due()
+    return await world.result()
 
 
 async def test_a_reading_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
