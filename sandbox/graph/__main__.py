@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import socket
 import sys
 
 import uvicorn
@@ -12,6 +11,7 @@ from sandbox.graph.engine.world import World
 from sandbox.graph.hosts import create_hosts, token_endpoint_for
 from sandbox.graph.stage.seed.tenants import plant
 from sandbox.managed_identity.tokens import TokenSigner
+from sandbox.serving import configuration, listen
 
 
 def main() -> None:
@@ -26,25 +26,18 @@ def main() -> None:
     def fill(world: World) -> None:
         plant(world, seed=arguments.seed)
 
-    # asyncio turns off Nagle's delay only if the socket names its protocol.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", arguments.port))
+        listener = listen(arguments.port)
     except OSError as error:
         sys.exit(f"Port {arguments.port} is taken." if error.errno == errno.EADDRINUSE else str(error))
     world = World()
     world.advance(days=-arguments.days_ago)
     fill(world)
     print(f"Graph at https://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(
+    config = configuration(
         create_hosts(world, token_endpoint_for(world, TokenSigner(certificates.token_key)), fill),
         ssl_certfile=certificates.chain,
         ssl_keyfile=certificates.key,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

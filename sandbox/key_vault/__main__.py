@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
 
 import uvicorn
 
@@ -11,6 +10,7 @@ from sandbox.certificates import ensure_certificates
 from sandbox.key_vault.app import Endpoint, create_app
 from sandbox.key_vault.vault import Vault
 from sandbox.managed_identity.tokens import TokenSigner
+from sandbox.serving import configuration, listen
 
 
 def main() -> None:
@@ -25,20 +25,15 @@ def main() -> None:
     endpoints: dict[int, Endpoint] = {}
     sockets = []
     for number in range(arguments.vaults):
-        # asyncio turns off Nagle's delay only if the socket names its protocol.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", arguments.port and arguments.port + number))
+        listener = listen(arguments.port and arguments.port + number)
         port = listener.getsockname()[1]
         endpoints[port] = Endpoint(Vault(url=f"https://127.0.0.1:{port}"))
         sockets.append(listener)
         print(f"Vault {number} at https://127.0.0.1:{port}", flush=True)
-    config = uvicorn.Config(
+    config = configuration(
         create_app(endpoints, TokenSigner(certificates.token_key)),
         ssl_certfile=certificates.chain,
         ssl_keyfile=certificates.key,
-        log_level="warning",
-        access_log=False,
     )
     uvicorn.Server(config).run(sockets=sockets)
 

@@ -11,7 +11,8 @@ from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.seed.demonstration import plant
 from sandbox.servicenow.stage.seed.essentials import plant_essentials
-from sandbox.servicenow.wire.server import configuration, listen
+from sandbox.servicenow.wire.server import configuration
+from sandbox.serving import listen
 
 _SEEDS: dict[str, Callable[[Instance], None]] = {"full": plant, "small": plant_essentials}
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox import serving as loopback
 from sandbox.certificates import Certificates
-from sandbox.servicenow.wire.server import listen
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 QUIET_S = 0.1
@@ -191,18 +190,9 @@ def hang_up(receive: Receive) -> None:
 @contextlib.contextmanager
 def serving(app: ASGIApp, certificates: Certificates | None = None) -> Iterator[str]:
     """Serve an application on a free loopback port, with TLS if there are certificates, and yield its address."""
-    listener = listen(0)
     # A cut connection is not an error here.
-    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
+    changes: dict[str, Any] = {"log_level": "critical", "lifespan": "off"}
     if certificates is not None:
-        config.ssl_certfile, config.ssl_keyfile = str(certificates.chain), str(certificates.key)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        scheme = "https" if certificates is not None else "http"
-        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
+        changes |= {"ssl_certfile": certificates.chain, "ssl_keyfile": certificates.key}
+    with loopback.serving(loopback.configuration(app, **changes)) as url:
+        yield url

@@ -17,7 +17,7 @@ from sandbox.graph.hosts import create_hosts, token_endpoint_for
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import FREE, PLANS, Plan, plant
 from sandbox.managed_identity.app import Endpoint, create_app
-from sandbox.servicenow.wire.server import serving
+from sandbox.serving import configuration, serving
 from shared.graph.lists import GraphLists
 from shared.graph.source import SecureScoreSource
 from shared.graph.tokens import GraphToken
@@ -51,7 +51,7 @@ def server() -> Iterator[tuple[World, ControlClient]]:
     world = World()
     fill(world)
     app = create_hosts(world, token_endpoint_for(world, SIGNER), fill)
-    with serving(app) as url, ControlClient(url) as control:
+    with serving(configuration(app)) as url, ControlClient(url) as control:
         yield world, control
 
 
@@ -123,7 +123,7 @@ class Present:
 @pytest.fixture(scope="session")
 def identity_server() -> Iterator[tuple[Present, str]]:
     present = Present()
-    with serving(present) as url:
+    with serving(configuration(present)) as url:
         yield present, url
 
 

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.control.client import ControlClient
-from sandbox.servicenow.wire.server import serving
+from sandbox.servicenow.wire.server import configuration
+from sandbox.serving import serving
 from shared.connections.model import Connection
 from shared.outbound.transport import Limits, Transport
 from shared.secret import Secret
@@ -62,7 +63,7 @@ class Present:
 @pytest.fixture(scope="session")
 def server() -> Iterator[tuple[Present, ControlClient]]:
     present = Present()
-    with serving(present) as url, ControlClient(url) as client:
+    with serving(configuration(present)) as url, ControlClient(url) as client:
         yield present, client
 
 

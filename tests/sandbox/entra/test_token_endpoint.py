@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,6 @@ import httpx
 import jwt
 import pytest
 import trustme
-import uvicorn
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import CertificateCredential, ClientAssertionCredential, ClientSecretCredential
@@ -21,7 +19,7 @@ from sandbox.entra.control import control_routes
 from sandbox.entra.directory import Directories
 from sandbox.entra.token_endpoint import TokenEndpoint
 from sandbox.managed_identity.tokens import TENANT_ID, TOKEN_EXCHANGE, ManagedIdentity, TokenSigner
-from sandbox.servicenow.wire.server import listen
+from sandbox.serving import configuration, serving
 
 APP = "0c0ffee0-0000-4000-8000-000000000001"
 CUSTOMER = "0c0ffee0-0000-4000-8000-00000000000c"
@@ -53,20 +51,10 @@ async def wire(endpoint: TokenEndpoint) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def authority(endpoint: TokenEndpoint, certificates: Certificates) -> Iterator[str]:
     """The endpoint behind TLS, which the credentials insist on."""
-    listener = listen(0)
-    config = uvicorn.Config(
-        Starlette(routes=endpoint.routes()),
-        ssl_certfile=certificates.chain,
-        ssl_keyfile=certificates.key,
-        log_level="warning",
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
+    app = Starlette(routes=endpoint.routes())
+    tls = {"ssl_certfile": certificates.chain, "ssl_keyfile": certificates.key}
+    with serving(configuration(app, **tls)) as url:
+        yield url
 
 
 def assertion(endpoint: TokenEndpoint, *, audience: str = TOKEN_EXCHANGE, tenant_id: str = TENANT_ID) -> str:

@@ -13,7 +13,8 @@ import pytest
 from sandbox.servicenow.engine.caller import SYSTEM
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.faults.kinds import KINDS
-from sandbox.servicenow.wire.server import serving
+from sandbox.servicenow.wire.server import configuration
+from sandbox.serving import serving
 from tests.sandbox.servicenow.simulator import CLIENT_ID, CLIENT_SECRET, GENERIC_REFUSAL, Simulated, simulated
 
 TABLE = "/api/now/table/incident"
@@ -518,7 +519,7 @@ class TestRateLimitRules:
 class TestItem12Connections:
     @pytest.fixture
     def url(self, simulator: Simulated) -> Iterator[str]:
-        with serving(simulator.app) as url:
+        with serving(configuration(simulator.app)) as url:
             yield url
 
     @pytest.fixture

@@ -1,12 +1,10 @@
 """ServiceNow's own Python client works with the simulator unchanged, both synchronous and asyncio."""
 
-import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from pysnc import ServiceNowClient  # type: ignore[import-untyped]
 from pysnc.asyncio import AsyncServiceNowClient  # type: ignore[import-untyped]
 from pysnc.exceptions import (  # type: ignore[import-untyped]
@@ -21,7 +19,8 @@ from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.seed.demonstration import plant
 from sandbox.servicenow.stage.seed.people import ADMIN_SYS_ID, PEOPLE
-from sandbox.servicenow.wire.server import configuration, listen
+from sandbox.servicenow.wire.server import configuration
+from sandbox.serving import serving
 
 PASSWORDS = {person.user_name: person.password for person in PEOPLE}
 AUTHORITY = str(ensure_certificates().authority)
@@ -33,15 +32,9 @@ def url() -> Iterator[str]:
     instance = Instance()
     plant(instance)
     instance.properties["simulator.session.api_call_ms"] = 0
-    config = configuration(create_app(instance))
-    config.ssl_certfile, config.ssl_keyfile = str(ensure_certificates().chain), str(ensure_certificates().key)
-    server, listener = uvicorn.Server(config), listen(0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    yield f"https://localhost:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
+    tls = {"ssl_certfile": ensure_certificates().chain, "ssl_keyfile": ensure_certificates().key}
+    with serving(configuration(create_app(instance), **tls)) as address:
+        yield address.replace("127.0.0.1", "localhost")
     instance.close()
 
 
