@@ -141,6 +141,7 @@ async def bulk_progress_page(call: Call) -> func.HttpResponse:
     app, now = call.application, call.application.clock()
     tickets, statuses = progress.tickets, [each.delivery.status for each in progress.tickets]
     rows = [_progress_row(call, progress, each, now) for each in tickets]
+    tenant = await app.tenants.get_tenant(progress.batch.tenant_id)
     items = await asyncio.gather(
         *(_item_row(call, progress, each) for each in progress.items if _is_named(each, tickets))
     )
@@ -156,7 +157,7 @@ async def bulk_progress_page(call: Call) -> func.HttpResponse:
         rows=rows,
         together=[each for each in items if each.refusal is None],
         refused=[each for each in items if each.refusal is not None],
-        tenants=await app.tenants.list_tenants(),
+        tenant=tenant,
     )
 
 

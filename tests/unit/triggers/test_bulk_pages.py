@@ -86,6 +86,21 @@ async def test_one_with_an_open_ticket_is_left_out_until_somebody_wants_another(
     assert len(pages.world.tickets) == 3
 
 
+async def test_with_another_one_the_page_shows_what_will_be_sent_and_keeps_what_was_chosen(pages: Pages) -> None:
+    pages.world.add(*ACTIONS[:3])
+    await created(pages, ACTIONS[0])
+    html = text_of(await pages.post(bulk_tickets_page, PATH, form(*ACTIONS[:3])))
+    assert "2 recommendations: Do 1; Do 2" in html
+    fields = form(*ACTIONS[:3], step="look", create_another="true", mode="all", priority="low", idempotency_key="k")
+    html = text_of(await pages.post(bulk_tickets_page, PATH, fields))
+    assert "3 recommendations: Do 0; Do 1; Do 2" in html
+    assert t("bulk.total", count=3, points="15") in html
+    assert 'value="all" checked' in html
+    assert '<option value="low" selected>' in html
+    assert 'name="idempotency_key" value="k"' in html
+    assert len(pages.world.tickets) == 1
+
+
 async def test_if_all_have_an_open_ticket_the_browser_asks_for_the_box(pages: Pages) -> None:
     pages.world.add(*ACTIONS[:2])
     await created(pages, *ACTIONS[:2])
@@ -237,5 +252,6 @@ async def test_one_ticket_for_all_names_every_recommendation(pages: Pages) -> No
     batch_id = await created(pages, *ACTIONS[:3], mode="all")
     html = await progress(pages, batch_id)
     assert t("bulk.progress.words", total=1, delivered=0, waiting=1, failed=0) in html
+    assert "Contoso · " in html, "the tenant's name"
     for action in ACTIONS[:3]:
         assert f'<a href="/recommendations/{action.key}?tenant_id={TENANT}">{action.title}</a>' in html
