@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -31,6 +32,9 @@ GROUPS_OF_WORDS: Final = {
     "group": "sort_column",
 }
 """Each choice's group of translations."""
+ALL_SOURCES: Final = "all"
+"""As ``source``: recommendations of every source. Without one, the page shows those of Secure Score if there are any:
+points of different sources cannot be compared."""
 HAS_TICKET: Final = {"true": True, "false": False}
 ASCENDING, DESCENDING = "ascending", "descending"
 DEFAULT_SORT: Final = SortColumn.POINTS_TO_GAIN
@@ -83,7 +87,7 @@ def read_recommendations_link(query: Mapping[str, str], tenant_ids: Collection[s
         if name not in chosen and name not in ACTION_PARAMETERS
     ]
     for name, choices in CHOICES.items():
-        if chosen[name]:
+        if chosen[name] and not (name == "source" and chosen[name].lower() == ALL_SOURCES):
             choice = read_choice(choices, GROUPS_OF_WORDS[name], chosen[name])
             chosen[name] = chosen[name] if choice is None else choice.value
             unknown += [misunderstood(name, chosen[name])] if choice is None else []
@@ -115,6 +119,19 @@ def read_recommendations_link(query: Mapping[str, str], tenant_ids: Collection[s
     )
 
 
+def of_one_source(link: RecommendationsLink, sources: Collection[SourceName]) -> RecommendationsLink:
+    """Return the link with Secure Score as its source if it names none and there are several.
+
+    Args:
+        sources: The sources of the tenant's recommendations.
+    """
+    if link.chosen["source"] or len(sources) < 2 or SourceName.SECURE_SCORE not in sources:
+        return link
+    source = SourceName.SECURE_SCORE
+    chosen = {**link.chosen, "source": source.value}
+    return replace(link, chosen=chosen, filters=replace(link.filters, source=source))
+
+
 def asked_action(query: Mapping[str, str]) -> PortalLink | None:
     """Return the improvement action that an address asks for: by its parameters, or by a link in the search field."""
     if control_id := query.get("actionId", "").strip():
@@ -131,7 +148,7 @@ def _filters(chosen: Mapping[str, str]) -> Filters:
         has_ticket=HAS_TICKET.get(chosen["has_ticket"]),
         min_points=Decimal(chosen["min_points"].replace(",", ".")) if chosen["min_points"] else None,
         is_quick_win=bool(chosen["quick_wins"]),
-        source=SourceName(chosen["source"]) if chosen["source"] else None,
+        source=SourceName(chosen["source"]) if chosen["source"] in set(SourceName) else None,
         regulation=chosen["regulation"],
         owner=chosen["owner"],
         shows_hidden=bool(chosen["hidden"]),

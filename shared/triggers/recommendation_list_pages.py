@@ -33,12 +33,14 @@ from shared.triggers.links import NotUnderstood, link_words, misunderstood
 from shared.triggers.principal import READERS
 from shared.triggers.recommendation_links import (
     ACTION_PARAMETERS,
+    ALL_SOURCES,
     ASCENDING,
     DESCENDING,
     LIST_PARAMETERS,
     TENANT,
     RecommendationsLink,
     asked_action,
+    of_one_source,
     read_recommendations_link,
 )
 from shared.value_object import value_object
@@ -48,7 +50,7 @@ from shared.web.recommendations import ActionRow, action_row, empty_reason
 blueprint = func.Blueprint()
 
 GROUPS: Final = (GroupColumn.CATEGORY, GroupColumn.PRODUCT, GroupColumn.STATUS)
-MORE_FILTERS: Final = ("min_points", "quick_wins", "hidden", "source", "regulation", "owner")
+MORE_FILTERS: Final = ("min_points", "quick_wins", "hidden", "regulation", "owner")
 """What the page keeps folded until somebody uses it."""
 
 
@@ -175,6 +177,8 @@ def _list(
     call: Call, tenants: Mapping[str, Tenant], tenant: Tenant, link: RecommendationsLink, listed: TenantRecommendations
 ) -> func.HttpResponse:
     """Return the page that lists a tenant's recommendations."""
+    sources = [each for each in SourceName if any(action.source is each for action in listed.actions)]
+    link = of_one_source(link, sources)
     found = _chosen(listed, link)
     groups = grouped(found, link.group) if link.group else [Group("", found)] if found else []
     now = call.application.clock()
@@ -203,9 +207,8 @@ def _list(
         regulations=_options(choices.regulations),
         owners=_options(choices.owners),
         sources=[
-            (each.value, call.language(f"recommendation_source.{each}"))
-            for each in SourceName
-            if any(action.source is each for action in listed.actions)
+            *((each.value, call.language(f"recommendation_source.{each}")) for each in sources),
+            (ALL_SOURCES, call.language("recommendations.all_sources")),
         ],
         csv_query=query_of(parameters),
     )

@@ -16,6 +16,7 @@ from shared.triggers.recommendation_links import (
     ACTION_PARAMETERS,
     LIST_PARAMETERS,
     asked_action,
+    of_one_source,
     read_recommendations_link,
 )
 from shared.words.language import languages
@@ -28,6 +29,28 @@ def test_an_address_without_parameters_shows_everything_by_points_to_gain() -> N
     link = read_recommendations_link({}, [TENANT])
     assert link.filters == Filters()
     assert (link.sort, link.is_descending, link.group) == (SortColumn.POINTS_TO_GAIN, True, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sources", "expected"),
+    [
+        ("", list(SourceName), SourceName.SECURE_SCORE),
+        ("all", list(SourceName), None),
+        ("All", list(SourceName), None),
+        ("compliance_manager", list(SourceName), SourceName.COMPLIANCE_MANAGER),
+        ("", [SourceName.COMPLIANCE_MANAGER], None),
+        ("", [], None),
+    ],
+)
+def test_points_of_different_sources_are_mixed_only_on_request(
+    asked: str, sources: list[SourceName], expected: SourceName | None
+) -> None:
+    link = of_one_source(read_recommendations_link({"source": asked}, []), sources)
+    assert not link.not_understood
+    assert link.filters.source is expected
+    # What the page shows as chosen is what its links ask for.
+    again = read_recommendations_link(link.chosen, [])
+    assert again.filters == link.filters
 
 
 def test_every_filter_is_read() -> None:
