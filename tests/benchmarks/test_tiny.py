@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import connections, create, memory, reading, recommendations, sync
+from benchmarks import bulk, connections, create, memory, reading, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
 
@@ -62,3 +62,14 @@ async def test_reading_a_tenant(world: World) -> None:
     assert first.value > requests.value
     assert processor.value > 0
     assert table_requests.value > 4
+
+
+async def test_tickets_at_once(world: World) -> None:
+    accepted, _, table_requests, servicenow_requests, page, _, page_requests = await bulk.measure(
+        world, tickets=3, visits=1
+    )
+    assert accepted.name == "3 tickets at once: time until they are accepted"
+    assert servicenow_requests.value == 0
+    assert table_requests.value >= 3 * 2, "each has its claim and its rows"
+    assert page.name == "recommendations page, 463 rows, 3 with a ticket: time, p50"
+    assert page_requests.value > 1
