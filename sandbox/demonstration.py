@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from sandbox.servicenow.stage.browser import sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.seed.people import PEOPLE, group_sys_id, user_sys_id
 from sandbox.world import PEOPLE as PEOPLE_FILE
-from sandbox.world import FunctionsHost, ServiceNow
+from sandbox.world import FunctionsHost, ServiceNow, World
 
 TENANT = Tenant.read(PEOPLE_FILE)
 ADMINISTRATOR, REQUESTER = (
@@ -59,7 +60,43 @@ _RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "En
 _CLOSED = {"state": "7"}
 _ASSESSED = {"state": "-4", "assignment_group": group_sys_id("Change Management")}
 _APPROVED = {"approval": "approved"}
+_CARRIED_OUT = (
+    {"state": "-1"},
+    {"state": "0"},
+    {"state": "3", "close_code": "successful", "close_notes": "Carried out as described."},
+)
 _SCORE = {"link": "https://security.microsoft.com/securescore?viewid=actions"}
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What happens to a recommendation of the tenant.
+
+    Attributes:
+        steps: As those of a :class:`Story`.
+        is_fixed: Somebody does in Microsoft 365 what it recommends.
+    """
+
+    kind: str
+    steps: Sequence[Mapping[str, str]] = ()
+    is_fixed: bool = False
+
+
+FOLLOWED = (
+    Followed("change", (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT), is_fixed=True),
+    Followed("incident", (_WORKED_ON,)),
+    Followed("incident", (_WORKED_ON, _RESOLVED), is_fixed=True),
+    Followed("change", (_ASSESSED,)),
+    Followed("incident"),
+)
+"""What happens to the recommendations with the most points to gain, the first of them first."""
+MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_to_gain&descending=true&limit=5"
+"""The query for them."""
+DAYS = 6
+"""How long ago they get their tickets."""
+DAY_S = 86_400.0
+_READING_WAIT_S = 30.0
+_READING_POLL_S = 0.2
 
 STORIES: Mapping[str, Sequence[Story]] = {
     "en": (
@@ -346,15 +383,52 @@ def add_tenants(host: FunctionsHost, language: str = "en") -> None:
         administrator.call("POST", f"/api/tenants/{BUSINESS_PREMIUM}/read")
 
 
-def read_tenant(administrator: PortalUser) -> None:
-    """Read the tenant of the app.
+def read_tenant(administrator: PortalUser) -> dict[str, Any]:
+    """Read the tenant of the app, or wait until the timer has read it; return it as the API does.
 
     Raises:
         UnexpectedAnswerError: It could not be read.
     """
-    tenant = administrator.call("POST", f"/api/tenants/{E5}/read")
-    if tenant.get("status") != "readable":
-        raise UnexpectedAnswerError(f"the tenant was not read: {tenant}")
+    path = f"/api/tenants/{E5}"
+    before = administrator.call("GET", path)["read_at"]
+    deadline = time.monotonic() + _READING_WAIT_S
+    tenant = administrator.call("POST", f"{path}/read")
+    while not tenant or tenant["read_at"] == before:
+        if time.monotonic() > deadline or (tenant and tenant["last_error"]):
+            raise UnexpectedAnswerError(f"the tenant was not read: {tenant}")
+        time.sleep(_READING_POLL_S)
+        tenant = administrator.call("GET", path)
+    return tenant
+
+
+def create_recommended_tickets(host: FunctionsHost, servicenow: ServiceNow) -> Sequence[Mapping[str, Any]]:
+    """Make tickets of the recommendations with the most points to gain, and let agents work on them.
+
+    Returns:
+        These recommendations as the API had them, in the order of :data:`FOLLOWED`.
+    """
+    with ControlClient(servicenow.url) as control, PortalUser(REQUESTER, host.public_url) as requester:
+        best: list[dict[str, Any]] = requester.call("GET", f"/api/recommendations?{MOST_POINTS}")["recommendations"]
+        for recommendation, followed in zip(best, FOLLOWED, strict=True):
+            wanted = {"tenant_id": E5, "kind": followed.kind, "recommendation_ids": [recommendation["id"]]}
+            ticket = requester.call("POST", "/api/tickets", wanted)
+            _work_on(control, followed.kind, ticket["ticket_id"], followed.steps)
+    return best
+
+
+def let_days_pass(world: World, hosts: Collection[FunctionsHost], recommendations: Sequence[Mapping[str, Any]]) -> None:
+    """Fix what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day."""
+    with ControlClient(world.servicenow.url) as servicenow, world.graph.control() as graph:
+        for recommendation, followed in zip(recommendations, FOLLOWED, strict=True):
+            if followed.is_fixed:
+                graph.fix(E5, recommendation["source_id"])
+        for _ in range(DAYS):
+            servicenow.advance_clock(DAY_S)
+            graph.advance(days=1)
+            for host in hosts:
+                host.clock.pass_time(DAY_S)
+                with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+                    read_tenant(administrator)
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:
@@ -373,14 +447,19 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
                 _create_refused(control, requester, story)
             else:
                 ticket = requester.call("POST", "/api/tickets", _request(story))
-                for step in story.steps:
-                    if step is _APPROVED:
-                        control.decide_change(ticket["ticket_id"], "approved")
-                    else:
-                        control.change_record(_TABLES[story.kind], ticket["ticket_id"], step, as_user="agent.smith")
+                _work_on(control, story.kind, ticket["ticket_id"], story.steps)
         administrator.call("POST", "/api/connections/contoso/sync")
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
         return tickets[::-1]
+
+
+def _work_on(control: ControlClient, kind: str, ticket_id: str, steps: Iterable[Mapping[str, str]]) -> None:
+    """Do what agents and approvers do with a record."""
+    for step in steps:
+        if step is _APPROVED:
+            control.decide_change(ticket_id, "approved")
+        else:
+            control.change_record(_TABLES[kind], ticket_id, step, as_user="agent.smith")
 
 
 def _create_refused(control: ControlClient, requester: PortalUser, story: Story) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
+from sandbox.demonstration import MOST_POINTS, read_tenant
 from sandbox.graph.process import Graph
 from sandbox.graph.stage.seed.tenants import E5
-from sandbox.narration import Narration, StepFailedError
+from sandbox.narration import Narration
 from sandbox.portal import PortalUser
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.seed.people import group_sys_id
@@ -20,10 +20,7 @@ from shared.outbound.transport import USER_AGENT
 DAYS = 4
 """When they have passed, the points show any change, also of what Microsoft measures late (Microsoft Graph §1.6)."""
 TENANT = f"/api/tenants/{E5}"
-_READING_WAIT_S = 30.0
-_READING_POLL_S = 0.2
 _AGENT = "agent.smith"
-_MOST_POINTS = "sort=points_to_gain&descending=true&has_ticket=false&limit=5"
 _SHOWN_DAYS = 8
 _BAR_WIDTH = 30
 
@@ -72,14 +69,14 @@ class ScoreStory:
 
     def _read_first(self, megan: PortalUser) -> None:
         self._story.step("The app reads its Secure Score: every recommendation, the newest score and the past 90 days")
-        tenant = _read(megan)
+        tenant = read_tenant(megan)
         self._story.expect("status", tenant["status"], "readable")
         self._story.detail("snapshot", tenant["snapshot_id"])
         self._show_requests()
 
     def _find_best(self, adele: PortalUser) -> dict[str, Any]:
         self._story.step("Adele Vance looks for the recommendation with the most points to gain")
-        listed = adele.call("GET", f"/api/recommendations?{_MOST_POINTS}")
+        listed = adele.call("GET", f"/api/recommendations?{MOST_POINTS}")
         self._story.detail("recommendations", listed["total"])
         self._story.detail("points to gain", f"{listed['points_to_gain']:g}")
         for each in listed["recommendations"]:
@@ -124,7 +121,7 @@ class ScoreStory:
         self._story.step("Days pass in Microsoft 365, which measures in its own time; the app reads the tenant on each")
         for _ in range(DAYS):
             self._graph.advance(days=1)
-            _read(megan)
+            read_tenant(megan)
             shown = _shown(adele, best)
             self._story.detail(
                 f"  {self._graph.now():%Y-%m-%d}", f"{_points(shown)}, as of {shown['measured_at'][:10]}"
@@ -133,7 +130,7 @@ class ScoreStory:
 
     def _compare(self, adele: PortalUser, best: dict[str, Any]) -> None:
         self._story.step("The points have followed, and the history shows it")
-        listed = adele.call("GET", f"/api/recommendations?{_MOST_POINTS}")
+        listed = adele.call("GET", f"/api/recommendations?{MOST_POINTS}")
         shown = _shown(adele, best)
         self._story.expect("status", shown["status"], "completed")
         self._story.expect("points", shown["points"], shown["max_points"], f"{_points(best)} → {_points(shown)}")
@@ -146,19 +143,6 @@ class ScoreStory:
     def _show_requests(self) -> None:
         requests = [entry for entry in self._graph.requests() if entry["headers"].get("user-agent") == USER_AGENT]
         self._story.requests("Microsoft Graph", [_shown_request(entry) for entry in requests])
-
-
-def _read(megan: PortalUser) -> dict[str, Any]:
-    """Read the tenant, or wait until the timer has read it. Raises StepFailedError if it cannot be read."""
-    before = megan.call("GET", TENANT)["read_at"]
-    deadline = time.monotonic() + _READING_WAIT_S
-    tenant = megan.call("POST", f"{TENANT}/read")
-    while not tenant or tenant["read_at"] == before:
-        if time.monotonic() > deadline or (tenant and tenant["last_error"]):
-            raise StepFailedError(f"the tenant was not read: {tenant}")
-        time.sleep(_READING_POLL_S)
-        tenant = megan.call("GET", TENANT)
-    return tenant
 
 
 def _shown(adele: PortalUser, recommendation: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Person
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.processes import SandboxError, free_port
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import ROOT, FunctionsHost, World, running_world
 
 IMAGES: Final = ROOT / "docs" / "images"
@@ -38,12 +39,14 @@ class Stage:
         empty: An app that nobody has connected yet.
         host: An app with a connection and tickets.
         tickets: Its tickets as the API has them.
+        followed: The address of the recommendation that was carried out.
         actions: What Compliance Manager shows, day by day; each import of a file has the next day's.
     """
 
     empty: FunctionsHost
     host: FunctionsHost
     tickets: Sequence[Mapping[str, Any]]
+    followed: str
     actions: Iterator[Sequence[Action]]
 
     def ticket(self, phase: str | None) -> str:
@@ -84,6 +87,19 @@ def _check(page: Page, _: Stage) -> None:
     page.locator("ul.findings").wait_for()
 
 
+def _choose_several(page: Page, _: Stage) -> None:
+    for number in range(_CHOSEN):
+        page.locator("input[name='key']").nth(number).check()
+    page.locator("form[action='/recommendations/tickets'] button.primary").click()
+    page.locator("form.bulk").wait_for()
+
+
+def _create_several(page: Page, stage: Stage) -> None:
+    _choose_several(page, stage)
+    page.locator("button[value='create']").click()
+    page.locator("td.number a").first.wait_for()
+
+
 def _import(page: Page, stage: Stage) -> None:
     file = export_workbook(next(stage.actions))
     page.locator("input[type='file']").set_input_files({"name": FILE_NAME, "mimeType": "", "buffer": file})
@@ -113,6 +129,8 @@ def _new_ticket(stage: Stage) -> str:
     return f"/tickets/new?{urlencode(handed_over)}"
 
 
+_CHOSEN = 6
+_SCORED = f"tenant_id={E5}&source=secure_score"
 PICTURES: Final = (
     Picture("connect", lambda _: "/", empty=True),
     Picture("home", lambda _: "/", narrow=True),
@@ -123,10 +141,15 @@ PICTURES: Final = (
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
     Picture("check", lambda _: "/configuration/contoso", _check),
     Picture("configuration", lambda _: "/configuration/contoso"),
+    Picture("recommendation", lambda stage: stage.followed),
+    Picture("bulk", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _choose_several),
+    Picture("bulk-progress", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _create_several),
     Picture("tenants", lambda _: "/tenants"),
     Picture("tenant", lambda _: f"/tenants/{E5}"),
     Picture("import", lambda _: f"/tenants/{E5}/import", _import),
-    Picture("recommendations", lambda _: f"/recommendations?tenant_id={E5}", narrow=True, height=1_300),
+    Picture(
+        "recommendations", lambda _: f"/recommendations?tenant_id={E5}&source=secure_score", narrow=True, height=1_300
+    ),
     Picture("error", lambda _: f"/tickets/{'0' * 32}"),
 )
 
@@ -145,25 +168,39 @@ def main() -> None:
     try:
         with (
             tempfile.TemporaryDirectory() as directory,
-            running_world(Path(directory), apps=2 * len(LOCALES)) as world,
+            running_world(Path(directory), apps=2 * len(LOCALES), graph_days_ago=demonstration.DAYS) as world,
             sync_playwright() as playwright,
         ):
             browser = start_chromium(playwright, program)
-            for language in LOCALES:
-                _take_all(browser, _stage(world, language), language, wanted, arguments.to)
+            for language, stage in _stages(world).items():
+                _take_all(browser, stage, language, wanted, arguments.to)
             browser.close()
     except SandboxError as error:
         sys.exit(f"The sandbox cannot run. {error}")
 
 
-def _stage(world: World, language: str) -> Stage:
-    empty, host = _start(world), _start(world)
-    demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
-    demonstration.add_tenants(host, language)
-    return Stage(empty, host, demonstration.create_tickets(host, world.servicenow, language), _days())
+def _stages(world: World) -> Mapping[str, Stage]:
+    """Return what the pictures in each language show. It begins some days ago, so that points can follow."""
+    past_s = -demonstration.DAYS * demonstration.DAY_S
+    with ControlClient(world.servicenow.url) as servicenow:
+        servicenow.advance_clock(past_s)
+    hosts = {language: _start(world, ahead_s=past_s) for language in LOCALES}
+    for language, host in hosts.items():
+        demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
+        demonstration.add_tenants(host, language)
+        recommendations = demonstration.create_recommended_tickets(host, world.servicenow)
+    # The same in each language, since all have the same tenant.
+    demonstration.let_days_pass(world, hosts.values(), recommendations)
+    followed = f"/recommendations/{recommendations[0]['id']}?tenant_id={E5}"
+    return {
+        language: Stage(
+            _start(world), host, demonstration.create_tickets(host, world.servicenow, language), followed, _days()
+        )
+        for language, host in hosts.items()
+    }
 
 
-def _start(world: World) -> FunctionsHost:
+def _start(world: World, *, ahead_s: float = 0.0) -> FunctionsHost:
     port = free_port()
     return world.start_host(
         f"Functions host {port}",
@@ -171,6 +208,7 @@ def _start(world: World) -> FunctionsHost:
         vault_url=world.key_vaults.new_vault(),
         port=port,
         public_url=f"http://localhost:{port}",
+        clock_ahead_s=ahead_s,
     )
 
 

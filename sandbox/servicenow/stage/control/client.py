@@ -93,7 +93,7 @@ class ControlClient:
         self._ask("PUT", "/clock", {"running": False} | ({"now": at.isoformat()} if at else {}))
 
     def advance_clock(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward or, if negative, back."""
         self._ask("POST", "/clock/advance", {"seconds": seconds})
 
     def properties(self) -> dict[str, str]:
