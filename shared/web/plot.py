@@ -42,6 +42,7 @@ class Plot:
     Attributes:
         line, area: Corners as SVG writes them, of the line and of the area below it.
         bottom, top: The values at the lower and the upper edge.
+        first_day, last_day: The days at the left and the right edge.
         values: What the line shows, oldest first, for a table.
     """
 
@@ -51,16 +52,8 @@ class Plot:
     bottom: Decimal
     top: Decimal
     values: Sequence[tuple[date, Decimal]]
-
-    @property
-    def first_day(self) -> date:
-        """The day at the left edge."""
-        return self.values[0][0]
-
-    @property
-    def last_day(self) -> date:
-        """The day at the right edge."""
-        return self.values[-1][0]
+    first_day: date
+    last_day: date
 
 
 def edges_around(values: Iterable[Decimal], *, step: int, highest: int) -> tuple[Decimal, Decimal]:
@@ -86,7 +79,8 @@ def plot(
 ) -> Plot | None:
     """Return the line through the values, or None without values.
 
-    Days without a value are bridged. A single value is a level line. A mark outside the days is left out.
+    Days without a value are bridged. A single value is a level line. A mark before the first value is left out; after
+    the last value there is room for marks.
 
     Args:
         values: At most one for each day, in any order.
@@ -96,7 +90,8 @@ def plot(
     if not values:
         return None
     ordered = sorted(values)
-    first, last = ordered[0][0], ordered[-1][0]
+    first = ordered[0][0]
+    last = max([ordered[-1][0], *(mark.day for mark in marks)])
     top = max(top, *(value for _, value in ordered))
     bottom = min(bottom, *(value for _, value in ordered))
 
@@ -114,8 +109,10 @@ def plot(
     return Plot(
         line=line,
         area=f"{corners[0][0]},{HEIGHT} {line} {corners[-1][0]},{HEIGHT}",
-        marks=[PlacedMark(mark, x(mark.day)) for mark in marks if first <= mark.day <= last],
+        marks=[PlacedMark(mark, x(mark.day)) for mark in marks if first <= mark.day],
         bottom=bottom,
         top=top,
         values=ordered,
+        first_day=first,
+        last_day=last,
     )

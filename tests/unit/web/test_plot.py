@@ -50,12 +50,14 @@ def test_0_of_0_is_drawn() -> None:
     assert corners(drawn.line)[0] == (0, HEIGHT)
 
 
-def test_marks_are_where_their_day_is_and_left_out_elsewhere() -> None:
+def test_marks_are_where_their_day_is_also_after_the_last_value() -> None:
     days = [FIRST + timedelta(days=each) for each in (0, 4)]
-    marks = [Mark(FIRST + timedelta(days=each), "INC1", "/") for each in (-1, 1, 4, 5)]
+    marks = [Mark(FIRST + timedelta(days=each), "INC1", "/") for each in (-1, 1, 4, 8)]
     drawn = plot([(day, Decimal(1)) for day in days], top=Decimal(1), marks=marks)
     assert drawn is not None
-    assert [mark.x for mark in drawn.marks] == [WIDTH / 4, WIDTH]
+    assert [mark.x for mark in drawn.marks] == [WIDTH / 8, WIDTH / 2, WIDTH]
+    assert corners(drawn.line) == [(0, 0), (WIDTH / 2, 0)]
+    assert (drawn.first_day, drawn.last_day) == (FIRST, FIRST + timedelta(days=8))
 
 
 @pytest.mark.parametrize(
