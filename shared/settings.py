@@ -47,7 +47,7 @@ class Settings(BaseModel):
     The name in the environment is the field's alias. An empty value means "not set".
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     public_base_url: str = Field(alias="PUBLIC_BASE_URL", pattern=r"^https?://[^/]+$")
     key_vault_url: str = Field(alias="KEY_VAULT_URL", pattern=r"^https://")

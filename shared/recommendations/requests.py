@@ -53,10 +53,14 @@ class RecommendedTicketRequest(_OfRecommendations):
     recommendation: Recommendation | None = None
 
 
-class TicketBody(RootModel[TicketRequest | RecommendedTicketRequest]):
-    """A ticket to create; with recommendation_ids, the recommendations fill in what is left out."""
+class _OneOf[Models](RootModel[Models]):
+    """Builds the union, too, only when it is first used; ``RootModel`` itself builds it at import."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class TicketBody(_OneOf[TicketRequest | RecommendedTicketRequest]):
+    """A ticket to create; with recommendation_ids, the recommendations fill in what is left out."""
 
 
 class Mode(StrEnum):

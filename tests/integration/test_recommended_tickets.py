@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sandbox.graph.process import start_graph
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.servicenow.stage.seed.people import sys_id_of
-from sandbox.world import World
 from tests.fixtures.whole_app import Connected, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
 
 COMPANY = sys_id_of("core_company", "0")
 OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
-
-
-@pytest.fixture(scope="module")
-def app(start_app: Callable[..., WholeApp], world: World) -> WholeApp:
-    return start_app(settings={"GRAPH_URL": start_graph(world.processes).url})
 
 
 @pytest.fixture(scope="module")

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
 import pytest
 
-from sandbox.graph.process import Graph, start_graph
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.managed_identity.process import ROLES
-from sandbox.world import World
 from tests.fixtures.whole_app import WholeApp, refused
 
 PAGE = {"Accept": "text/html"}
 PATH = f"/api/tenants/{E5}"
 OTHER = "11111111-aaaa-4bbb-8ccc-000000000099"
-
-
-@pytest.fixture(scope="module")
-def graph(world: World) -> Graph:
-    return start_graph(world.processes)
-
-
-@pytest.fixture(scope="module")
-def app(start_app: Callable[..., WholeApp], graph: Graph) -> WholeApp:
-    return start_app(settings={"GRAPH_URL": graph.url})
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +34,7 @@ def post(app: WholeApp, path: str, **form: str) -> httpx.Response:
     return app.megan.ask("POST", path, data=form, headers=PAGE)
 
 
-def test_a_tenant_is_added_permitted_read_and_removed(app: WholeApp, graph: Graph) -> None:
+def test_a_tenant_is_added_permitted_read_and_removed(app: WholeApp) -> None:
     """It is the first test: a token that holds the role would stay in the app's memory."""
     with app.world.managed_identity.without_roles():
         answer = app.megan.ask("PUT", f"/api/tenants/{E5.upper()}", {"name": "Contoso"})
@@ -57,7 +45,7 @@ def test_a_tenant_is_added_permitted_read_and_removed(app: WholeApp, graph: Grap
         assert (refused_read["status"], refused_read["roles"]) == ("no_permission", [])
         shown = page(app, f"/tenants/{E5}")
         assert "<code>SecurityEvents.Read.All</code>" in shown
-        assert f'--url "{graph.url}/v1.0/servicePrincipals/$IDENTITY/appRoleAssignments"' in shown
+        assert f'--url "{app.world.graph.url}/v1.0/servicePrincipals/$IDENTITY/appRoleAssignments"' in shown
     assert post(app, f"/tenants/{E5}/read").headers["Location"] == f"/tenants/{E5}?done=read"
     read = app.adele.get(PATH)
     assert (read["status"], read["last_error"], read["roles"]) == ("readable", None, list(ROLES))

@@ -16,10 +16,35 @@ RARELY_NEEDED = {
 }
 OF_FILES = {"shared.recommendations.importing", "shared.recommendations.files.spreadsheet", "openpyxl", "defusedxml"}
 
+BUILT_MODELS = """
+import function_app, json
+from pydantic import BaseModel
+
+def below(model):
+    for each in model.__subclasses__():
+        yield each
+        yield from below(each)
+
+print(json.dumps(sorted({
+    f"{each.__module__}.{each.__name__}"
+    for each in below(BaseModel)
+    if each.__module__.startswith("shared.")
+    and each.__pydantic_complete__
+    and not each.__pydantic_generic_metadata__["parameters"]
+})))
+"""
+
+
+def _printed(program: str) -> list[str]:
+    printed: list[str] = json.loads(
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+    )
+    return printed
+
 
 def test_the_app_starts_without_what_few_of_its_instances_need() -> None:
     program = "import function_app, json, sys; print(json.dumps([*sys.modules]))"
-    loaded = json.loads(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout)
+    loaded = _printed(program)
     assert "shared.application" in loaded
     assert not (RARELY_NEEDED | OF_FILES) & set(loaded)
 
@@ -30,3 +55,7 @@ def test_no_class_has_its_methods_generated_at_start_that_a_value_object_has_gen
         str(each) for each in sources if re.search(r"^ *@dataclass\(.*frozen=True", each.read_text(), re.MULTILINE)
     ]
     assert frozen == []
+
+
+def test_the_app_starts_without_building_the_models_of_its_requests_and_answers() -> None:
+    assert _printed(BUILT_MODELS) == []
