@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from decimal import Decimal
 from typing import Final
 
@@ -51,17 +49,9 @@ def _points(text: str) -> Decimal:
 
 
 def _place_of_cursor(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""
-    if not (text.isdigit() and len(text) < 9):
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 9):
         raise FixRequest("invalid_parameter", variant="cursor", parameter="cursor")
-    return int(text)
-
-
-def _cursor_of_place(place: int) -> str:
-    return base64.urlsafe_b64encode(str(place).encode()).decode().rstrip("=")
+    return int(cursor)
 
 
 _TENANT: Final = as_sent(
@@ -89,7 +79,7 @@ _DESCENDING: Final = flag("descending", "true: the greatest value first.")
 _CURSOR: Final = Parameter(
     "cursor",
     "next_cursor of the page before.",
-    {"type": "string", "pattern": "^[A-Za-z0-9_-]{2,12}$"},
+    {"type": "string", "pattern": "^[0-9]{1,8}$"},
     convert=_place_of_cursor,
     default=0,
 )
@@ -154,7 +144,7 @@ async def list_recommendations(call: Call) -> JsonAnswer:
         recommendation_view(action, found.beside, found.max_score, now, link_of(action))
         for action in shown[place : place + limit]
     ]
-    following = _cursor_of_place(place + limit) if place + limit < len(shown) else None
+    following = str(place + limit) if place + limit < len(shown) else None
     return JsonAnswer(recommendation_list_view(tenant.tenant_id, shown, views, following))
 
 

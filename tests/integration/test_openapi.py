@@ -83,8 +83,8 @@ def test_an_operation_answers_as_described(
         assert problem["status"] == answer.status_code
         if case.method != case.operation.method.upper():  # some cases try a method that the operation does not have
             # Or another operation fits the path too: GET /api/tickets/retry asks for a ticket with that id.
-            others = {"GET /api/tickets/retry": "ticket_not_found"}
-            answered = others.get(f"{case.method} {case.operation.path}")
+            other = f"{case.method} {case.operation.path}"
+            answered = "ticket_not_found" if other in {"GET /api/tickets/retry", "GET /api/tickets/bulk"} else None
             assert problem["code"] in {"method_not_allowed", "cross_site_request", answered}
             return
         documented = CODES[case.operation.definition.raw["operationId"]]
