@@ -15,7 +15,7 @@ from shared.recommendations.https_links import https_link
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName
 from shared.recommendations.overview import SHOWN_DAYS
 from shared.recommendations.requests import read_link_request
-from shared.recommendations.statuses import is_quick_win, points_to_gain
+from shared.recommendations.statuses import OPEN_STATUSES, is_quick_win, points_to_gain, status_of
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tickets.model import Ticket
@@ -112,6 +112,7 @@ async def _page(
     tickets = beside.tickets.get(action.key, ())
     views = [ticket_view(each, beside.connections.get(each.connection_id), now, call.language) for each in tickets]
     connection = beside.connections.get(tenant.connection_id or "")
+    has_open_ticket = any(map(beside.is_open, tickets))
     return call.page(
         "recommendation.html",
         status=200 if error is None else error.status,
@@ -126,7 +127,8 @@ async def _page(
         action_link=https_link(action.link),
         plot=_plot(action, snapshots, tickets),
         tickets=views,
-        has_open_ticket=any(map(beside.is_open, tickets)),
+        has_open_ticket=has_open_ticket,
+        needs_ticket=not has_open_ticket and status_of(action) in OPEN_STATUSES,
         has_connection=connection is not None and not connection.is_removed,
         zones={each.connection_id: each.time_zone for each in beside.connections.values()},
         number=number,
