@@ -15,7 +15,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from shared.recommendations.files.listed_actions import is_of_file
 from shared.recommendations.https_links import https_link
 from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.plain_texts import plain_text, shortened
@@ -178,7 +177,7 @@ def _entry(number: int, action: ImprovementAction, texts: Mapping[str, str], por
 
 def _is_in_defender(action: ImprovementAction) -> bool:
     """Whether the Defender portal has a page for it."""
-    return action.source is SourceName.SECURE_SCORE and not is_of_file(action)
+    return action.source is SourceName.SECURE_SCORE and not action.is_of_file
 
 
 def _id(action: ImprovementAction) -> str:

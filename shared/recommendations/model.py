@@ -11,9 +11,13 @@ from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from shared.tickets.model import RecommendationReference, reference_key
 from shared.value_object import value_object
+
+OF_FILE: Final = "file:"
+"""Begins the source id of an action of Secure Score that only files know; no control id of Microsoft has a colon."""
 
 
 class SourceName(StrEnum):
@@ -172,6 +176,11 @@ class ImprovementAction:
     def key(self) -> str:
         """Its key within the tenant, for rows and addresses."""
         return recommendation_key(self.source, self.source_id)
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether only files know it: Microsoft Graph has not named it."""
+        return self.source is SourceName.SECURE_SCORE and self.source_id.startswith(OF_FILE)
 
     @property
     def reference(self) -> RecommendationReference:

@@ -14,7 +14,13 @@ RARELY_NEEDED = {
     "shared.graph.source",
     "shared.recommendations.joining",
 }
-OF_FILES = {"shared.recommendations.importing", "shared.recommendations.files.spreadsheet", "openpyxl", "defusedxml"}
+OF_FILES = {
+    "shared.recommendations.importing",
+    "shared.recommendations.files.listed_actions",
+    "shared.recommendations.files.spreadsheet",
+    "openpyxl",
+    "defusedxml",
+}
 
 BUILT_MODELS = """
 import function_app, json

@@ -15,14 +15,12 @@ from typing import Final
 from shared.recommendations.files.portal_words import are_different_products, product_key
 from shared.recommendations.files.secure_score_list import ListedAction
 from shared.recommendations.files.tables import folded
-from shared.recommendations.model import ActionStatus, Disposition, ImprovementAction, SourceName
+from shared.recommendations.model import OF_FILE, ActionStatus, Disposition, ImprovementAction, SourceName
 from shared.recommendations.ports import Reading
 from shared.value_object import value_object
 
 ACTIONS_PAGE: Final = "https://security.microsoft.com/securescore?viewid=actions"
 """The list in the portal; the file does not say which of its entries an action is (Microsoft Graph §7)."""
-_OF_FILE: Final = "file:"
-"""Begins the source id of an action that only files know; no control id of Microsoft has a colon."""
 _DISPOSITIONS: Final[Mapping[ActionStatus, Disposition]] = {
     ActionStatus.PLANNED: Disposition.PLANNED,
     ActionStatus.RISK_ACCEPTED: Disposition.IGNORED,
@@ -82,7 +80,7 @@ class _KnownActions:
         for action in stored:
             if action.source is not SourceName.SECURE_SCORE or action.gone_at is not None:
                 continue
-            if is_of_file(action):
+            if action.is_of_file:
                 self._of_files[action.source_id] = action
             else:
                 self._by_title[folded(action.title)].append(action)
@@ -105,14 +103,9 @@ class _KnownActions:
         return [] if own is None else [own]
 
 
-def is_of_file(action: ImprovementAction) -> bool:
-    """Whether only files know the action: Microsoft Graph has not named it."""
-    return action.source is SourceName.SECURE_SCORE and action.source_id.startswith(_OF_FILE)
-
-
 def _source_id(row: ListedAction) -> str:
     """Return the same id for the same title and product, whatever the case and punctuation."""
-    return f"{_OF_FILE}{folded(row.title)}:{product_key(row.product)}"
+    return f"{OF_FILE}{folded(row.title)}:{product_key(row.product)}"
 
 
 def _new(row: ListedAction, tenant_id: str) -> ImprovementAction:
@@ -127,7 +120,7 @@ def _new(row: ListedAction, tenant_id: str) -> ImprovementAction:
 
 def _updated(before: ImprovementAction, row: ListedAction, file_at: datetime) -> ImprovementAction:
     """Return an action with what a row says; what the row leaves open stays as it is."""
-    if is_of_file(before):
+    if before.is_of_file:
         before = replace(before, title=row.title, category=row.category, service=row.product)
     status = before.disposition if row.status is None else _DISPOSITIONS.get(row.status, Disposition.DEFAULT)
     return replace(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import FixRequest
-from shared.recommendations.files.listed_actions import ReadList, is_of_file, reading_of_list
+from shared.recommendations.files.listed_actions import ReadList, reading_of_list
 from shared.recommendations.files.portal_words import status_of
 from shared.recommendations.files.secure_score_list import ListedAction, read_secure_score_list
 from shared.recommendations.model import ActionStatus, Disposition, ImprovementAction, SourceName
@@ -116,12 +116,12 @@ def test_the_product_tells_equal_titles_apart(product: str, matches: str | None)
     stored = [control(each, "Enable MFA", each) for each in ("MDA_GitHub", "MDA_Okta", "MDA_Google")]
     (found,) = matched([listed("Enable MFA", product)], *stored).reading.actions
     assert found.source_id == (matches or found.source_id)
-    assert is_of_file(found) is (matches is None)
+    assert found.is_of_file is (matches is None)
 
 
 def test_another_product_is_another_action_even_if_the_title_is_unique() -> None:
     (found,) = matched([listed("Enable MFA", "Exchange Online")], control("a", "Enable MFA", "AzureAD")).reading.actions
-    assert is_of_file(found)
+    assert found.is_of_file
 
 
 @pytest.mark.parametrize(
