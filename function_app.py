@@ -1,5 +1,11 @@
 """Registers the functions of the app; everything else stands in ``shared/``."""
 
+import gc
+
+# Modules live as long as the app: looking for garbage among them, again and again as they grow, took a twelfth of the
+# time of each cold start. Freezing them spares the collections of later requests the same search.
+gc.disable()
+
 import azure.functions as func
 
 from shared.triggers import (
@@ -46,3 +52,6 @@ for module in (
     maintain_timer,
 ):
     app.register_functions(module.blueprint)
+
+gc.freeze()
+gc.enable()

@@ -40,9 +40,17 @@ print(json.dumps(sorted({
 })))
 """
 
+GARBAGE = """
+import gc, json
+collections = []
+gc.callbacks.append(lambda phase, info: collections.append(phase))
+import function_app
+print(json.dumps([len(collections), gc.isenabled(), gc.get_freeze_count() > 100_000]))
+"""
 
-def _printed(program: str) -> list[str]:
-    printed: list[str] = json.loads(
+
+def _printed(program: str) -> list[object]:
+    printed: list[object] = json.loads(
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
     )
     return printed
@@ -65,3 +73,7 @@ def test_no_class_has_its_methods_generated_at_start_that_a_value_object_has_gen
 
 def test_the_app_starts_without_building_the_models_of_its_requests_and_answers() -> None:
     assert _printed(BUILT_MODELS) == []
+
+
+def test_nobody_looks_for_garbage_among_the_modules_while_they_are_imported_or_later() -> None:
+    assert _printed(GARBAGE) == [0, True, True]
