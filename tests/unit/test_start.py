@@ -42,6 +42,7 @@ print(json.dumps(sorted({
 
 GARBAGE = """
 import gc, json
+gc.collect()
 collections = []
 gc.callbacks.append(lambda phase, info: collections.append(phase))
 import function_app
