@@ -26,10 +26,10 @@ from sandbox.graph.wire.secure_score.representation import profile, secure_score
 from sandbox.world import World
 from shared.connections.model import Connection
 from shared.graph.decoding import SecureScoreDecoder
-from shared.recommendations.changes import changes_of
-from shared.recommendations.joining import joined, snapshot_of
 from shared.recommendations.model import ImprovementAction, SourceName, text_hash
 from shared.recommendations.ports import Claim, ClaimedTicket, Reading
+from shared.recommendations.reading.changes import changes_of
+from shared.recommendations.reading.joining import joined, snapshot_of
 from shared.tenants.model import Tenant
 
 CHANGED_A_DAY: Final = 30

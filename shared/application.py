@@ -37,12 +37,12 @@ from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
 from shared.outbound.transport import Transport
-from shared.recommendations.linking import TicketLinks
 from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.ports import ClaimStore, RecommendationStore
-from shared.recommendations.read import TenantReading
-from shared.recommendations.ticket_claims import TicketClaims
-from shared.recommendations.tickets_beside import RecommendationTickets
+from shared.recommendations.reading.read import TenantReading
+from shared.recommendations.ticketing.linking import TicketLinks
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -77,9 +77,9 @@ from shared.tickets.sync import TicketSync
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
-    from shared.recommendations.bulk import TicketBatches
-    from shared.recommendations.importing import FileImport
-    from shared.recommendations.ticketing import RecommendationTicketing
+    from shared.recommendations.files.importing import FileImport
+    from shared.recommendations.ticketing.bulk import TicketBatches
+    from shared.recommendations.ticketing.create import RecommendationTicketing
 
 
 @service
@@ -142,14 +142,14 @@ class Application:
     @property
     def file_import(self) -> FileImport:
         """Imports files. It is loaded on first use, because few instances of the app ever read a workbook."""
-        from shared.recommendations.importing import FileImport
+        from shared.recommendations.files.importing import FileImport
 
         return FileImport(self.tenants, self.recommendations, self.file_turn, self.clock)
 
     @property
     def recommendation_ticketing(self) -> RecommendationTicketing:
         """Makes tickets from recommendations. It is loaded on first use, because it loads what reads HTML."""
-        from shared.recommendations.ticketing import RecommendationTicketing
+        from shared.recommendations.ticketing.create import RecommendationTicketing
 
         return RecommendationTicketing(
             tenants=self.tenants,
@@ -163,7 +163,7 @@ class Application:
     @property
     def batches(self) -> TicketBatches:
         """Makes many tickets at once. It is loaded on first use, because it loads what reads HTML."""
-        from shared.recommendations.bulk import TicketBatches
+        from shared.recommendations.ticketing.bulk import TicketBatches
 
         return TicketBatches(
             tenants=self.tenants,

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.errors import GraphUnavailable
 from shared.recommendations.model import Average
-from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 from shared.value_object import value_object
 
 HTML_MAX_LENGTH: Final = 16_000

@@ -19,10 +19,10 @@ from shared.graph.decoding import SecureScoreDecoder
 from shared.graph.lists import GraphLists
 from shared.graph.tokens import GraphToken, TenantTokens
 from shared.log import log_event
-from shared.recommendations.joining import joined, snapshot_of
 from shared.recommendations.model import Snapshot, SourceName
 from shared.recommendations.ports import Reading
-from shared.recommendations.secure_score import SecureScore
+from shared.recommendations.reading.joining import joined, snapshot_of
+from shared.recommendations.reading.secure_score import SecureScore
 from shared.service import service
 from shared.tenants.model import Tenant
 

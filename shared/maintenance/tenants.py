@@ -13,7 +13,7 @@ from typing import Final
 from shared.clock import Clock
 from shared.errors import StorageUnavailable
 from shared.log import log_event
-from shared.recommendations.read import TenantReading, log_not_read
+from shared.recommendations.reading.read import TenantReading, log_not_read
 from shared.service import service
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from shared.recommendations.model import ImprovementAction, Snapshot
 from shared.recommendations.ports import RecommendationStore
-from shared.recommendations.tickets_beside import RecommendationTickets, TicketsBeside
+from shared.recommendations.ticketing.tickets_beside import RecommendationTickets, TicketsBeside
 from shared.service import service
 from shared.tenants.model import Tenant
 from shared.value_object import value_object

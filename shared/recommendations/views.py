@@ -13,14 +13,14 @@ from shared.recommendations.listing import totals_of
 from shared.recommendations.model import ActionStatus, ImprovementAction, Level, Presence, Snapshot, SourceName
 from shared.recommendations.products import product_name
 from shared.recommendations.statuses import HiddenReason, hidden_reason, points_to_gain, score_impact, status_of
-from shared.recommendations.tickets_beside import TicketsBeside
+from shared.recommendations.ticketing.tickets_beside import TicketsBeside
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.views import TicketView, error_members, state_name, ticket_view
 from shared.views import View
 from shared.words.language import Language
 
 if TYPE_CHECKING:
-    from shared.recommendations.bulk import BatchProgress
+    from shared.recommendations.ticketing.bulk import BatchProgress
 
 
 class TicketBesideView(View):
@@ -150,7 +150,7 @@ def recommendation_detail_view(
         snapshots: The tenant's, oldest first.
         texts: Raw HTML by hash.
     """
-    from shared.recommendations.plain_texts import plain_text  # It loads what reads HTML; few requests need it.
+    from shared.recommendations.texts.plain_texts import plain_text  # It loads what reads HTML; few requests need it.
 
     is_measured = action.source is SourceName.SECURE_SCORE
     history = [

@@ -14,9 +14,6 @@ import azure.functions as func
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, TicketKind
 from shared.errors import FixRequest, IdempotencyKeyReused
-from shared.recommendations.bulk import BatchItem, BatchProgress
-from shared.recommendations.descriptions import is_shortened, title_of
-from shared.recommendations.filling_in import portal_of
 from shared.recommendations.model import ImprovementAction
 from shared.recommendations.requests import (
     MOST_AT_ONCE,
@@ -24,8 +21,11 @@ from shared.recommendations.requests import (
     read_batch_request,
 )
 from shared.recommendations.statuses import points_to_gain
-from shared.recommendations.suggestions import Suggestion, suggestion_for
-from shared.recommendations.tickets_beside import TicketsBeside
+from shared.recommendations.ticketing.bulk import BatchItem, BatchProgress
+from shared.recommendations.ticketing.descriptions import is_shortened, title_of
+from shared.recommendations.ticketing.filling_in import portal_of
+from shared.recommendations.ticketing.suggestions import Suggestion, suggestion_for
+from shared.recommendations.ticketing.tickets_beside import TicketsBeside
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tickets.model import MOST_REFERENCES, Delivery, Priority, Ticket

@@ -24,8 +24,8 @@ from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
 
 if TYPE_CHECKING:
+    from shared.recommendations.files.importing import ImportResult
     from shared.recommendations.files.secure_score_list import ListedAction
-    from shared.recommendations.importing import ImportResult
 
 blueprint = func.Blueprint()
 

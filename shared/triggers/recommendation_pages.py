@@ -11,11 +11,11 @@ from typing import Final
 import azure.functions as func
 
 from shared.errors import FixRequest
-from shared.recommendations.https_links import https_link
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName
 from shared.recommendations.overview import SHOWN_DAYS
 from shared.recommendations.requests import read_link_request
 from shared.recommendations.statuses import OPEN_STATUSES, is_quick_win, points_to_gain, status_of
+from shared.recommendations.texts.https_links import https_link
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tickets.model import Ticket

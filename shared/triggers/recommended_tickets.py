@@ -10,11 +10,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.connections.model import Connection, TicketKind
-from shared.recommendations.descriptions import title_of
 from shared.recommendations.model import ImprovementAction
 from shared.recommendations.requests import RecommendedTicketRequest, read_recommended_ticket_request
 from shared.recommendations.statuses import points_to_gain
-from shared.recommendations.suggestions import suggestion_for
+from shared.recommendations.ticketing.descriptions import title_of
+from shared.recommendations.ticketing.suggestions import suggestion_for
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tickets.model import Ticket

@@ -10,10 +10,10 @@ from typing import Final
 
 from markupsafe import Markup
 
-from shared.recommendations.html_texts import sanitised
 from shared.recommendations.model import ActionStatus, ImprovementAction, SourceName
 from shared.recommendations.products import product_name
 from shared.recommendations.statuses import HiddenReason, hidden_reason, measurement_age, score_impact, status_of
+from shared.recommendations.texts.html_texts import sanitised
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.views import TicketView
 from shared.value_object import value_object

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.statuses import points_to_gain
-from shared.recommendations.suggestions import Suggestion
+from shared.recommendations.ticketing.suggestions import Suggestion
 from shared.web.html import points
 from shared.words.language import Language
 

@@ -15,7 +15,7 @@ from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
 from shared.recommendations.ports import Source
-from shared.recommendations.read import TenantReading
+from shared.recommendations.reading.read import TenantReading
 from shared.settings import Settings
 from shared.tenants.ports import TenantStore
 from shared.tickets.deliver import TicketDelivery

@@ -12,10 +12,10 @@ RARELY_NEEDED = {
     "shared.check.observations",
     "shared.servicenow.probes",
     "shared.graph.source",
-    "shared.recommendations.joining",
+    "shared.recommendations.reading.joining",
 }
 OF_FILES = {
-    "shared.recommendations.importing",
+    "shared.recommendations.files.importing",
     "shared.recommendations.files.listed_actions",
     "shared.recommendations.files.spreadsheet",
     "openpyxl",

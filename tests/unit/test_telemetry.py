@@ -28,7 +28,7 @@ from shared.errors import ServiceNowThrottled
 from shared.log import log_context
 from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
 from shared.outbound.transport import Transport
-from shared.recommendations.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.secret import Secret
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation

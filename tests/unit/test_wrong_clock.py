@@ -19,11 +19,11 @@ from shared.connections.model import ConnectionStatus, LastError
 from shared.connections.status import ConnectionHealth
 from shared.errors import Failure
 from shared.maintenance.run import Maintenance
-from shared.recommendations.changes import changes_of
-from shared.recommendations.last_file import missing_from_last_file
+from shared.recommendations.files.last_file import missing_from_last_file
 from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.ports import Reading
-from shared.recommendations.read import TenantReading
+from shared.recommendations.reading.changes import changes_of
+from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import LATEST_DUE, Tenant
 from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket

@@ -15,7 +15,7 @@ import pytest
 from sandbox.graph.engine.population import Population
 from shared.connections.directory import AT_ONCE
 from shared.recommendations.model import ImprovementAction
-from shared.recommendations.read import TenantReading
+from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.statuses import score_impact, status_of
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tenants.views import TenantView, tenant_view

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from shared.errors import GraphUnavailable
 from shared.graph.decoding import HTML_MAX_LENGTH, ID_MAX_LENGTH, LINE_MAX_LENGTH, POINTS_MAX, SecureScoreDecoder
 from shared.outbound.answers import Answer
-from shared.recommendations.joining import joined, snapshot_of
 from shared.recommendations.model import Average
-from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.recommendations.reading.joining import joined, snapshot_of
+from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 from tests.unit.graph.support import TENANT_ID, control, profile, score
 
 DECODER = SecureScoreDecoder(TENANT_ID)

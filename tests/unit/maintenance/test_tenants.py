@@ -12,7 +12,7 @@ from shared.connections.directory import AT_ONCE
 from shared.errors import StorageUnavailable
 from shared.maintenance import tenants
 from shared.maintenance.tenants import NOT_READ_AFTER, TenantWork
-from shared.recommendations.read import TenantReading
+from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import Tenant, TenantStatus
 from tests.memory.clock import START, ManualClock
 from tests.memory.recommendation_store import MemoryRecommendationStore

@@ -16,7 +16,7 @@ from shared.recommendations.model import (
     Presence,
     SourceName,
 )
-from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 
 TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
 

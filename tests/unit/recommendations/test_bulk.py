@@ -12,9 +12,9 @@ import pytest
 from shared.connections.directory import AT_ONCE
 from shared.connections.model import ConnectionStatus, Portal
 from shared.errors import FixRequest, StorageUnavailable
-from shared.recommendations.bulk import BatchProgress
 from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.requests import read_batch_request
+from shared.recommendations.ticketing.bulk import BatchProgress
 from shared.tickets.model import Delivery
 from tests.memory import servicenow
 from tests.memory.clock import START

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.recommendations.changes import ChangeKind, Changes, changes_of
 from shared.recommendations.model import (
     ActionTexts,
     ComplianceDetails,
@@ -21,6 +20,7 @@ from shared.recommendations.model import (
     SourceName,
 )
 from shared.recommendations.ports import Reading
+from shared.recommendations.reading.changes import ChangeKind, Changes, changes_of
 from tests.unit.recommendations import strategies as some
 
 START = datetime(2026, 11, 24, 3, tzinfo=UTC)

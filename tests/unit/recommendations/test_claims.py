@@ -9,7 +9,8 @@ import pytest
 
 from shared.connections.model import Connection, ConnectionStatus
 from shared.errors import ValuesRefused
-from shared.recommendations.claims import (
+from shared.recommendations.ports import Claim, ClaimedTicket
+from shared.recommendations.ticketing.claims import (
     HELD_WITHOUT_TICKET,
     MOST_TICKETS,
     Standing,
@@ -18,7 +19,6 @@ from shared.recommendations.claims import (
     tickets_of,
     with_ticket,
 )
-from shared.recommendations.ports import Claim, ClaimedTicket
 from shared.tickets.deliver import begin_attempt, failed
 from shared.tickets.model import OPEN_PHASES, Phase, RecommendationReference, Ticket
 from tests.memory.clock import START

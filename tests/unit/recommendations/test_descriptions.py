@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.connections.model import Portal, TicketKind
-from shared.recommendations.descriptions import (
+from shared.recommendations.model import ActionTexts, ImprovementAction, SourceName, text_hash
+from shared.recommendations.ticketing.descriptions import (
     STYLES,
     TicketTexts,
     link_of,
@@ -17,7 +18,6 @@ from shared.recommendations.descriptions import (
     texts_for_one,
     ticket_category,
 )
-from shared.recommendations.model import ActionTexts, ImprovementAction, SourceName, text_hash
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,

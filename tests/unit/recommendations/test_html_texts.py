@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.recommendations.html_texts import MAX_LENGTH, TAGS, sanitised
-from shared.recommendations.https_links import https_link
-from shared.recommendations.plain_texts import plain_text, shortened
+from shared.recommendations.texts.html_texts import MAX_LENGTH, TAGS, sanitised
+from shared.recommendations.texts.https_links import https_link
+from shared.recommendations.texts.plain_texts import plain_text, shortened
 from shared.texts import DIRECTION_CONTROLS, utf16_length
 
 LINK = 'target="_blank" rel="noopener noreferrer"'

@@ -13,10 +13,9 @@ import pytest
 from sandbox.compliance_manager.actions import Action, invented_actions, next_day
 from sandbox.compliance_manager.workbook import Switches, export_workbook
 from shared.errors import FixRequest
-from shared.recommendations.changes import changes_of
 from shared.recommendations.files.formats import MAX_FILE_BYTES, FileFormat
-from shared.recommendations.importing import FileImport, ImportResult
-from shared.recommendations.last_file import missing_from_last_file
+from shared.recommendations.files.importing import FileImport, ImportResult
+from shared.recommendations.files.last_file import missing_from_last_file
 from shared.recommendations.model import (
     ComplianceDetails,
     ControlPoints,
@@ -25,6 +24,7 @@ from shared.recommendations.model import (
     SourceName,
 )
 from shared.recommendations.ports import Reading
+from shared.recommendations.reading.changes import changes_of
 from shared.tenants.model import Tenant
 from tests.hostile_files import HOSTILE
 from tests.memory.clock import ManualClock

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.recommendations.joining import disposition_of, joined, level_of, snapshot_of
 from shared.recommendations.model import (
     ControlPoints,
     Disposition,
@@ -19,7 +18,8 @@ from shared.recommendations.model import (
     SourceName,
     text_hash,
 )
-from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.recommendations.reading.joining import disposition_of, joined, level_of, snapshot_of
+from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 from tests.unit.recommendations import strategies as some
 
 DAY = date(2026, 11, 24)

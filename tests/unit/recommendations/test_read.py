@@ -25,8 +25,8 @@ from shared.errors import (
     GraphUnavailable,
     TenantRefused,
 )
-from shared.recommendations import read
-from shared.recommendations.read import TenantReading
+from shared.recommendations.reading import read
+from shared.recommendations.reading.read import TenantReading
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.model import HOLD, Tenant, TenantStatus
 from shared.tenants.requests import TenantRequest

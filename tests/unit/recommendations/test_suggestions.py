@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from shared.recommendations.model import ImprovementAction, Level, SourceName
-from shared.recommendations.suggestions import DAYS, STEPS, TIME_FOR_USERS, suggestion_for
+from shared.recommendations.ticketing.suggestions import DAYS, STEPS, TIME_FOR_USERS, suggestion_for
 from shared.storage.rows import open_value
 from shared.tickets.model import Priority
 from tests.unit.recommendations import strategies as some

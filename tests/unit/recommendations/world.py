@@ -11,14 +11,14 @@ import pytest
 
 from shared.connections.turns import Turns
 from shared.errors import FixRequest
-from shared.recommendations.bulk import TicketBatches
-from shared.recommendations.claims import HELD_WITHOUT_TICKET, is_busy
-from shared.recommendations.linking import TicketLinks
 from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.model import ImprovementAction
-from shared.recommendations.ticket_claims import TicketClaims
-from shared.recommendations.ticketing import RecommendationTicketing
-from shared.recommendations.tickets_beside import RecommendationTickets
+from shared.recommendations.ticketing.bulk import TicketBatches
+from shared.recommendations.ticketing.claims import HELD_WITHOUT_TICKET, is_busy
+from shared.recommendations.ticketing.create import RecommendationTicketing
+from shared.recommendations.ticketing.linking import TicketLinks
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.tenants.model import Tenant
 from shared.tickets.create import Creation, Recommended, TicketCreation
 from shared.tickets.deliver import TicketDelivery

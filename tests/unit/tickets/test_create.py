@@ -10,7 +10,7 @@ from shared.connections.directory import AT_ONCE
 from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, StorageUnavailable
-from shared.recommendations.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.identity import connection_digits, connection_digits_of

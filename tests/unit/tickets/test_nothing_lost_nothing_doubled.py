@@ -26,7 +26,7 @@ from shared.connections.directory import SyncState
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
-from shared.recommendations.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import LEASE_S, TicketDelivery
 from shared.tickets.model import Delivery, Ticket

@@ -12,7 +12,7 @@ from shared.connections import directory
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest
-from shared.recommendations.ticket_claims import TicketClaims
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.tickets.deliver import LEASE_S, TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter

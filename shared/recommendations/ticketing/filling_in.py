@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from shared.connections.model import Portal
-from shared.recommendations.descriptions import link_of, texts_for_all, texts_for_one, ticket_category
 from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.requests import BatchRequest, RecommendedTicketRequest
-from shared.recommendations.suggestions import STEPS, suggestion_for
+from shared.recommendations.ticketing.descriptions import link_of, texts_for_all, texts_for_one, ticket_category
+from shared.recommendations.ticketing.suggestions import STEPS, suggestion_for
 from shared.texts import one_line
 from shared.tickets.model import Recommendation, RecommendedBy, Requester, TicketContent
 from shared.tickets.requests import TicketRequest

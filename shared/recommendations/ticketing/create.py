@@ -10,11 +10,11 @@ from shared.connections.lookup import get_present_connection
 from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore
 from shared.errors import FixRequest
-from shared.recommendations.descriptions import link_of
-from shared.recommendations.filling_in import filled_in
 from shared.recommendations.model import ImprovementAction
 from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.requests import LinkRequest, RecommendedTicketRequest
+from shared.recommendations.ticketing.descriptions import link_of
+from shared.recommendations.ticketing.filling_in import filled_in
 from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Final
 
-from shared.recommendations.html_texts import sanitised
+from shared.recommendations.texts.html_texts import sanitised
 from shared.texts import utf16_length, without_code_tags
 
 _MAX_INDENT: Final = 4

@@ -9,8 +9,8 @@ from dataclasses import field
 from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore
-from shared.recommendations.claims import is_busy, ticket_beside, tickets_of
 from shared.recommendations.ports import Claim, ClaimStore
+from shared.recommendations.ticketing.claims import is_busy, ticket_beside, tickets_of
 from shared.service import service
 from shared.tickets.model import Ticket
 from shared.tickets.ports import TicketStore

@@ -20,8 +20,8 @@ from shared.connections.directory import AT_ONCE
 from shared.connections.ports import RowChanged
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, GraphTimeout, OurBug
 from shared.log import log_bug, log_context, log_event
-from shared.recommendations.changes import Changes, changes_of
 from shared.recommendations.ports import Reading, RecommendationStore, Source
+from shared.recommendations.reading.changes import Changes, changes_of
 from shared.service import service
 from shared.telemetry import span
 from shared.tenants.changes import change_tenant

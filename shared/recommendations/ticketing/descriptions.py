@@ -15,12 +15,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from shared.recommendations.https_links import https_link
 from shared.recommendations.model import ImprovementAction, SourceName
-from shared.recommendations.plain_texts import plain_text, shortened
 from shared.recommendations.portal_links import action_link
 from shared.recommendations.products import product_name
 from shared.recommendations.statuses import points_to_gain
+from shared.recommendations.texts.https_links import https_link
+from shared.recommendations.texts.plain_texts import plain_text, shortened
 from shared.texts import one_line
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, RecommendationCategory, TicketContent
 from shared.tickets.record_texts import description_overflow

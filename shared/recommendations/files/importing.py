@@ -16,15 +16,15 @@ from typing import Final
 from shared.clock import Clock
 from shared.errors import FixRequest
 from shared.log import log_event
-from shared.recommendations.changes import changes_of
 from shared.recommendations.files.compliance_workbook import read_compliance_workbook
 from shared.recommendations.files.formats import MAX_FILE_BYTES, FileFormat, format_of
+from shared.recommendations.files.last_file import missing_from_last_file
 from shared.recommendations.files.listed_actions import ReadList, reading_of_list
 from shared.recommendations.files.secure_score_list import ListedAction, read_secure_score_list
-from shared.recommendations.last_file import missing_from_last_file
 from shared.recommendations.model import ComplianceDetails, ImprovementAction
 from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.products import product_name
+from shared.recommendations.reading.changes import changes_of
 from shared.recommendations.statuses import status_of
 from shared.service import service
 from shared.tenants.lookup import get_known_tenant

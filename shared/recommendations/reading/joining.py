@@ -22,7 +22,7 @@ from shared.recommendations.model import (
     SourceName,
     text_hash,
 )
-from shared.recommendations.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
+from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 
 _LEVELS: Final = {
     "low": Level.LOW,

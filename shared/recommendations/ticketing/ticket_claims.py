@@ -1,4 +1,4 @@
-"""Claims: the way to one open ticket for each recommendation (:mod:`shared.recommendations.claims`)."""
+"""Claims: the way to one open ticket for each recommendation (:mod:`shared.recommendations.ticketing.claims`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 from shared.clock import Clock
 from shared.connections.ports import ConnectionStore, RowChanged
 from shared.errors import FixRequest, StorageUnavailable
-from shared.recommendations.claims import Standing, standing_of, with_ticket
 from shared.recommendations.ports import Claim, ClaimedTicket, ClaimStore
+from shared.recommendations.ticketing.claims import Standing, standing_of, with_ticket
 from shared.service import service
 from shared.tickets.model import RecommendationReference, Ticket
 from shared.tickets.ports import TicketStore

@@ -1,7 +1,7 @@
 """Linking: a ticket that is there becomes a recommendation's ticket, and can stop being it again.
 
-Each step may be repeated. The claim comes first, as for a new ticket (:mod:`shared.recommendations.claims`); what is in
-the ticket's own row counts.
+Each step may be repeated. The claim comes first, as for a new ticket
+(:mod:`shared.recommendations.ticketing.claims`); what is in the ticket's own row counts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import replace
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.errors import FixRequest
-from shared.recommendations.claims import is_busy
-from shared.recommendations.ticket_claims import TicketClaims, again_if_changed
+from shared.recommendations.ticketing.claims import is_busy
+from shared.recommendations.ticketing.ticket_claims import TicketClaims, again_if_changed
 from shared.service import service
 from shared.tickets.model import MOST_REFERENCES, EventKind, RecommendationReference, Ticket
 from shared.tickets.ports import TicketStore

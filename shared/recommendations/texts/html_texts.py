@@ -11,7 +11,7 @@ from typing import Final
 
 import nh3
 
-from shared.recommendations.https_links import https_link
+from shared.recommendations.texts.https_links import https_link
 from shared.texts import without_direction
 
 TAGS: Final = frozenset({"p", "br", "ol", "ul", "li", "a"})

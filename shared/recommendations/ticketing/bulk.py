@@ -19,13 +19,13 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.ports import ConnectionStore
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest
-from shared.recommendations.filling_in import filled_in, portal_of
 from shared.recommendations.model import ImprovementAction
 from shared.recommendations.ports import Batch, ClaimStore, RecommendationStore, Refusal
 from shared.recommendations.requests import BatchRequest, Mode
-from shared.recommendations.ticket_claims import TicketClaims, for_each, open_ticket_refusal
-from shared.recommendations.ticketing import connection_id_for, texts_of
-from shared.recommendations.tickets_beside import RecommendationTickets
+from shared.recommendations.ticketing.create import connection_id_for, texts_of
+from shared.recommendations.ticketing.filling_in import filled_in, portal_of
+from shared.recommendations.ticketing.ticket_claims import TicketClaims, for_each, open_ticket_refusal
+from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant

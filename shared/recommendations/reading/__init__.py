@@ -1,0 +1,1 @@
+"""Reading what Microsoft recommends: both lists are joined and compared with what is stored."""

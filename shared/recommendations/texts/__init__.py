@@ -1,0 +1,1 @@
+"""Microsoft's texts: shown as safe HTML, or sent as plain text."""
