@@ -134,7 +134,7 @@ def test_a_page_that_writes_is_closed_to_those_who_may_only_read(
     programs: dict[frozenset[Role], Program], name: str, address: str
 ) -> None:
     assert programs[frozenset({Role.TICKETS_READ})].ask("POST", address).status_code == 403
-    for_tickets = address.startswith("/tickets")
+    for_tickets = address.startswith(("/tickets", "/recommendations"))
     creator = programs[frozenset({Role.TICKETS_CREATE})].ask("POST", address)
     manager = programs[frozenset({Role.CONNECTIONS_MANAGE})].ask("POST", address)
     assert (creator.status_code == 403, manager.status_code == 403) == (not for_tickets, for_tickets)
