@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from shared.connections.model import Connection, TicketKind
 from shared.recommendations.model import ImprovementAction
@@ -131,14 +129,8 @@ def asked_of_nothing_else(found: TicketFor, kind: TicketKind) -> RecommendedTick
     )
 
 
-def filled_values(request: TicketRequest, connection: Connection | None) -> dict[str, str]:
-    """Return the form's fields for a request.
-
-    Args:
-        connection: Its time zone says which day a due date is on.
-    """
-    zone = UTC if connection is None else ZoneInfo(connection.time_zone)
-    due = request.due_date.astimezone(zone).date().isoformat() if isinstance(request.due_date, datetime) else ""
+def filled_values(request: TicketRequest) -> dict[str, str]:
+    """Return the form's fields for a request that a recommendation has filled in; its due date is a day."""
     recommendation = request.recommendation
     return {
         "connection_id": request.connection_id or "",
@@ -147,7 +139,7 @@ def filled_values(request: TicketRequest, connection: Connection | None) -> dict
         "name": request.name,
         "description": request.description,
         "priority": request.priority.value,
-        "due_date": due,
+        "due_date": "" if request.due_date is None else request.due_date.isoformat(),
         "source": recommendation.source.value,
         "category": recommendation.category.value,
         "link": recommendation.link or "",

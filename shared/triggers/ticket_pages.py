@@ -160,7 +160,7 @@ async def _recommended_form(call: Call, link: TicketLink) -> func.HttpResponse:
         request = (await app.recommendation_ticketing.prepared(asked, call.principal.requester)).request
     except FixRequest as error:
         return _refusal(call, tenant_id, error)
-    values = dict.fromkeys(FIELDS, "") | filled_values(request, connection)
+    values = dict.fromkeys(FIELDS, "") | filled_values(request)
     values["connection_id"] = "" if connection is None else connection.connection_id
     values |= {name: link.values[name] for name in link.given}
     return await _form(call, values, {}, secrets.token_hex(16), found=found, not_understood=link.not_understood)

@@ -27,5 +27,5 @@ def suggestion_words(action: ImprovementAction, suggestion: Suggestion, now: dat
         "suggested",
         reasons=t("suggested.separator").join(reasons),
         priority=t(f"priority.{suggestion.priority}"),
-        days=(suggestion.due_at.date() - now.date()).days,
+        days=(suggestion.due_on - now.date()).days,
     )

@@ -47,7 +47,7 @@ def filled_in(
     suggested = {
         "portal": portal_of(actions),
         "priority": min((each.priority for each in suggestions), key=STEPS.index),
-        "due_date": min(each.due_at for each in suggestions).isoformat(),
+        "due_date": min(each.due_on for each in suggestions).isoformat(),
         "recommendation": recommendation_of(actions, portal_url),
         "name": _UNNAMED,
     }

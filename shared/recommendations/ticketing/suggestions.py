@@ -6,7 +6,7 @@ docs/recommendations.md has the same tables for people ("Suggested priority and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -47,18 +47,18 @@ class Suggestion:
     """What a form proposes; people can change both.
 
     Attributes:
-        due_at: To the minute.
+        due_on: The last day.
     """
 
     priority: Priority
-    due_at: datetime
+    due_on: date
 
 
 def suggestion_for(action: ImprovementAction, now: datetime) -> Suggestion:
     """Return the priority by points to gain and tier, and the due date by priority and user impact."""
     priority = STEPS[_step(action)]
     days = int(DAYS[priority] * TIME_FOR_USERS.get(action.user_impact, TIME_FOR_USERS[Level.UNKNOWN]))
-    return Suggestion(priority, now.replace(second=0, microsecond=0) + timedelta(days=days))
+    return Suggestion(priority, now.date() + timedelta(days=days))
 
 
 def _step(action: ImprovementAction) -> int:

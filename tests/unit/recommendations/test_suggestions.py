@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -75,8 +75,8 @@ def test_compliance_manager_has_its_own_points_and_no_tiers(points: str, priorit
     ],
 )
 def test_what_users_notice_gets_more_time(points: str, impact: Level, days: int) -> None:
-    due_at = suggestion_for(action_of(points, impact=impact), NOW).due_at
-    assert due_at == datetime(2026, 11, 24, 12, 30, tzinfo=UTC) + timedelta(days=days)
+    due_on = suggestion_for(action_of(points, impact=impact), NOW).due_on
+    assert due_on == date(2026, 11, 24) + timedelta(days=days)
 
 
 @settings(max_examples=40)
@@ -84,10 +84,10 @@ def test_what_users_notice_gets_more_time(points: str, impact: Level, days: int)
 def test_every_action_gets_a_suggestion_and_more_points_are_never_less_urgent(action: ImprovementAction) -> None:
     suggestion = suggestion_for(action, NOW)
     assert suggestion.priority is not Priority.CRITICAL
-    assert suggestion.due_at > NOW
+    assert suggestion.due_on > NOW.date()
     if action.max_points is not None:
         more = suggestion_for(replace(action, max_points=action.max_points + 5), NOW)
-        assert more.due_at <= suggestion.due_at
+        assert more.due_on <= suggestion.due_on
         assert STEPS.index(more.priority) <= STEPS.index(suggestion.priority)
 
 

@@ -75,7 +75,7 @@ async def test_what_is_left_out_comes_from_the_recommendation() -> None:
     assert "Turn it on." in content.description
     assert content.portal is Portal.SECURITY
     assert content.priority is Priority.HIGH
-    assert content.due_at == START.replace(second=0, microsecond=0) + timedelta(days=14)
+    assert content.due_at == START.replace(hour=23, minute=59, second=59, microsecond=0) + timedelta(days=14)
     assert content.recommendation.category is RecommendationCategory.DATA
     assert content.recommendation.id == "mdo_safeattachments"
     assert (content.recommendation.link or "").startswith("https://security.microsoft.com/securescore?")
