@@ -12,7 +12,7 @@ import httpx
 
 from sandbox.world import table_service_headers
 from tests.faults.schedule import KEYS
-from tests.faults.two_hosts import RECOVERY_S, TwoHosts
+from tests.faults.two_hosts import RECOMMENDED, RECOVERY_S, SMALL, TENANT, TwoHosts
 
 _PHASES = {
     ("incident", "1"): "new",
@@ -44,6 +44,7 @@ def violations(there: TwoHosts) -> list[str]:
             found.append(f"key {key} is answered {status} after everything has recovered")
     there.run_timers()
     found += _tickets(there)
+    found += _recommendations(there)
     found += _rows(there)
     found += _logs(there)
     return found
@@ -121,8 +122,28 @@ def _counts(there: TwoHosts, tickets: list[dict[str, Any]]) -> Iterator[str]:
             yield f"the counts of {kind} are {shown}, {phases}; they should be {wanted}, {dict(real)}"
 
 
+def _recommendations(there: TwoHosts) -> Iterator[str]:
+    """The tenant is read again, nothing is gone, and no recommendation has two tickets: nobody asked for another."""
+    tenant = there.ask(TENANT)
+    if (tenant["status"], tenant["is_being_read"], tenant["last_error"]) != ("readable", False, None):
+        yield f"the tenant is not read: {tenant}"
+    listed = there.ask("/api/recommendations?hidden=true&limit=200")["recommendations"]
+    if len(listed) != len(SMALL.maxima):
+        yield f"there are {len(listed)} recommendations"
+    for each in listed:
+        if each["status"] == "gone":
+            yield f"{each['source_id']} is gone since {each['gone_at']}"
+    for key, told in there.recommended.items():
+        shown = [ticket["ticket_id"] for ticket in there.ask(f"/api/recommendations/{key}")["tickets"]]
+        if len(shown) > 1 or not set(told) <= set(shown):
+            yield f"the tickets of {key} are {shown}; requests were answered with {told}"
+    tickets = there.ask(f"/api/tickets?limit=200&connection={there.connected.connection_id}")["tickets"]
+    if (count := sum(ticket["name"] == RECOMMENDED for ticket in tickets)) > len(there.recommended):
+        yield f"{count} tickets were made for {len(there.recommended)} recommendations"
+
+
 def _rows(there: TwoHosts) -> Iterator[str]:
-    """No lease or turn is left, and nothing waits."""
+    """No lease, turn or hold of a tenant is left, and nothing waits."""
     for row in _stored(there, "connections"):
         if row["RowKey"].startswith("lease:"):
             yield f"a lease is left: {row['RowKey']} until {row.get('until_at')}"

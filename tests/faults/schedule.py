@@ -10,6 +10,8 @@ from typing import Any, Literal
 from tests.faults.gate import Mishap, What
 
 TURNS = 6
+RECOMMENDATIONS = 3
+"""Recommendations that get tickets: few, so that requests for the same one meet."""
 KEYS_PER_TURN = 3
 KEYS = TURNS * KEYS_PER_TURN
 WITHIN_S = 0.4
@@ -94,7 +96,43 @@ class Authorize:
     host: Host
 
 
-type Action = Create | Work | RunTimer | PassTime | KillHost | KillWorker | PauseHost | WrongDay | Revoke | Authorize
+@dataclass(frozen=True)
+class ReadTenant:
+    """Somebody has the tenant read now."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class Recommend:
+    """A program asks for a ticket for a recommendation, under no key."""
+
+    host: Host
+    which: int
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Microsoft leaves a product out of the next answers (206)."""
+
+    answers: int
+
+
+type Action = (
+    Create
+    | Work
+    | RunTimer
+    | PassTime
+    | KillHost
+    | KillWorker
+    | PauseHost
+    | WrongDay
+    | Revoke
+    | Authorize
+    | ReadTenant
+    | Recommend
+    | LeaveOut
+)
 type Plan = Mapping[int, Mishap]
 """Mishaps by the number of their request."""
 
@@ -106,7 +144,7 @@ class Schedule:
     Attributes:
         turns: Actions at about the same time, with seconds after the turn's beginning; the next turn begins when all
             of them have ended or taken too long.
-        plans: Mishaps on the way to ``storage``, ``vault`` and ``servicenow``.
+        plans: Mishaps on the way to ``storage``, ``vault``, ``servicenow`` and ``graph``.
         skew_s: How far the second host's clock is ahead of the first one's.
         refresh_token: The effect of a refresh on the refresh token (``simulator.oauth.refresh_token_on_refresh``).
     """
@@ -151,6 +189,10 @@ def draw(seed: int) -> Schedule:
         if turn > 0:
             actions += [Create(_host(chance), chance.randrange(turn * KEYS_PER_TURN)) for _ in range(2)]
             actions += [Work(chance.random(), chance.randrange(4)) for _ in range(chance.randrange(4))]
+        actions += [Recommend(_host(chance), chance.randrange(RECOMMENDATIONS)) for _ in range(2)]
+        actions += [ReadTenant(_host(chance)) for _ in range(chance.choice([0, 1, 2]))]
+        if chance.random() < 0.3:
+            actions.append(LeaveOut(chance.choice([1, 2, 4])))
         if chance.random() < 0.8:
             actions.append(PassTime(chance.choice([70.0, 160.0, 700.0, 1300.0, 3700.0])))
         actions += _incidents(chance, careful=careful)
@@ -172,6 +214,7 @@ def draw(seed: int) -> Schedule:
                 gap=chance.choice([3, 6, 15]),
                 statuses=(*_BUSY, *_IN_FRONT),
             ),
+            "graph": _plan(chance, everything, among=60, gap=chance.choice([3, 6, 15]), statuses=(*_BUSY, *_IN_FRONT)),
         },
         skew_s=round(chance.uniform(-8, 8), 1),
         refresh_token=refresh_token,

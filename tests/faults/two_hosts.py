@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from sandbox.graph.stage.seed.tenants import E5, PLANS
 from sandbox.portal import UnexpectedAnswerError
 from sandbox.processes import SandboxError
 from sandbox.servicenow.stage.browser import sign_in_and_consent
@@ -24,14 +25,18 @@ from tests.faults.schedule import (
     DAY_S,
     HOSTS,
     KEYS,
+    RECOMMENDATIONS,
     Action,
     Authorize,
     Create,
     Host,
     KillHost,
     KillWorker,
+    LeaveOut,
     PassTime,
     PauseHost,
+    ReadTenant,
+    Recommend,
     Revoke,
     RunTimer,
     Schedule,
@@ -41,6 +46,13 @@ from tests.faults.schedule import (
 from tests.fixtures.whole_app import PASSWORD, Connected, WholeApp, daemon
 
 AGENT = "agent.smith"
+TENANT = f"/api/tenants/{E5}"
+SMALL = next(plan for plan in PLANS if plan.maxima)
+"""What the tenant has: few controls, so that readings are short."""
+LEFT_OUT = "AzureAD"
+"""The product that Microsoft leaves out of partial answers."""
+RECOMMENDED = "A ticket for a recommendation"
+_REFUSALS = {"recommendation_has_open_ticket", "ticket_being_created", "ticket_given_up"}
 HOUR_S = 3600.0
 RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, HOUR_S)
 """At the end, the timers run undisturbed after each of these waits in seconds; one of them is a night."""
@@ -82,6 +94,7 @@ class TwoHosts:
     Attributes:
         ahead_s: How far each host's clock is ahead of the machine's.
         told: The ids in the answers to each key.
+        recommended: The ids of some recommendations, and those in the answers to requests for tickets for each.
         surprises: Answers that no fault explains.
     """
 
@@ -92,6 +105,7 @@ class TwoHosts:
     schedule: Schedule
     ahead_s: list[float]
     told: dict[int, list[str]] = field(default_factory=lambda: {key: [] for key in range(KEYS)})
+    recommended: dict[str, list[str]] = field(default_factory=dict)
     surprises: list[str] = field(default_factory=list)
     consent: Consent = field(default_factory=Consent)
     _working: Lock = field(default_factory=Lock)
@@ -119,6 +133,8 @@ class TwoHosts:
             met = {service: f"{gate.met} of {len(gate.passed)}" for service, gate in self.gates.items()}
             for gate in self.gates.values():
                 gate.begin()
+            with self.app.world.graph.control() as graph:
+                graph.clear_faults()
         for each in done:
             each.result()
         for host in self.hosts:
@@ -146,6 +162,13 @@ class TwoHosts:
                 self._revoke(everything)
             case Authorize(host):
                 self.authorize(host)
+            case ReadTenant(host):
+                self._read_tenant(host)
+            case Recommend(host, which):
+                self._recommend(host, which)
+            case LeaveOut(answers):
+                with self.app.world.graph.control() as graph:
+                    graph.set_fault("partial", service=LEFT_OUT, remaining=answers)
 
     def create(self, host: Host, key: int) -> int | None:
         """Ask for a ticket under a key; return the status, or None without an answer."""
@@ -169,6 +192,40 @@ class TwoHosts:
         """The name of a key's ticket."""
         return f"Schedule {self.schedule.seed}, key {key}"
 
+    def add_tenant(self) -> None:
+        """Add the tenant, read it, and choose the recommendations."""
+        with self.app.visitor("Megan Bowen", self.hosts[0]) as megan:
+            settings = {"name": "Contoso", "connection_id": self.connected.connection_id}
+            megan.call("PUT", TENANT, settings)
+            assert megan.call("POST", f"{TENANT}/read")["status"] == "readable"
+        listed = self.ask(f"/api/recommendations?sort=points_to_gain&descending=true&limit={RECOMMENDATIONS}")
+        self.recommended = {each["id"]: [] for each in listed["recommendations"]}
+
+    def _read_tenant(self, host: Host) -> None:
+        self._send(host, f"{TENANT}/read", None, expected={200, 202})
+
+    def _recommend(self, host: Host, which: int) -> None:
+        key = list(self.recommended)[which]
+        wanted = {"kind": "incident", "recommendation_ids": [key], "name": RECOMMENDED}
+        answer = self._send(host, "/api/tickets", wanted, expected={201, 202, 409})
+        if answer is not None and answer.status_code in {201, 202}:
+            self.recommended[key].append(answer.json()["ticket_id"])
+        elif answer is not None and answer.status_code == 409 and answer.json()["code"] not in _REFUSALS:
+            self.surprises.append(f"a ticket for {key} was answered {answer.text}")
+
+    def _send(self, host: Host, path: str, body: object, *, expected: set[int]) -> httpx.Response | None:
+        """Send a program's request; return the answer, or None without one."""
+        program = self.app.program(daemon().token, self.hosts[host])
+        try:
+            answer = program.ask("POST", path, body)
+        except httpx.TransportError:
+            return None
+        finally:
+            program.close()
+        if answer.status_code not in {*expected, 500, 503} or "internal_error" in answer.text:
+            self.surprises.append(f"{path} was answered {answer.status_code} {answer.text}")
+        return answer
+
     def records(self) -> list[dict[str, str]]:
         """Return every record that the connection has created in ServiceNow."""
         made = self.app.control.records("task", f"sys_created_by={self.connected.user_name}", limit=1000)
@@ -176,7 +233,8 @@ class TwoHosts:
 
     def _work(self, which: float, step: int) -> None:
         with self._working:
-            if not (records := self.records()):
+            # Those for recommendations stay open, so each recommendation has at most one.
+            if not (records := [each for each in self.records() if each["short_description"] != RECOMMENDED]):
                 return
             record = records[int(which * len(records))]
             table = record["sys_class_name"]
@@ -226,6 +284,8 @@ class TwoHosts:
         """Let time pass on all clocks while no request is running: none takes hours."""
         self._wait_until_idle()
         self.app.control.advance_clock(seconds)
+        with self.app.world.graph.control() as graph:
+            graph.advance(hours=seconds / HOUR_S)
         with self._clocks:
             for host in HOSTS:
                 self.ahead_s[host] += seconds
@@ -306,12 +366,19 @@ def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedu
         )
         to_servicenow = gates["servicenow"].in_front_of(world.servicenow.url, concerns=_is_for_programs)
         instance = stack.enter_context(serving(to_servicenow))
-        app = start_app(tables_at=tables_at, vault_at=vault_at)
+        to_graph = gates["graph"].in_front_of(world.graph.url, authority=authority)
+        graph_at = stack.enter_context(serving(to_graph, world.certificates))
+        graph = stack.enter_context(world.graph.control())
+        stack.callback(graph.reset)
+        graph.add_tenant(E5, "Contoso", licences=SMALL.licences, maxima=SMALL.maxima, days=5)
+        app = start_app(tables_at=tables_at, vault_at=vault_at, settings={"GRAPH_URL": graph_at})
         stack.callback(app.stop)
         app.control.set_properties({"simulator.oauth.refresh_token_on_refresh": schedule.refresh_token})
         ahead_s = [0.0, schedule.skew_s]
         hosts = [app.host, app.another_host(clock_ahead_s=schedule.skew_s)]
-        yield TwoHosts(app, app.connected(instance=instance), hosts, gates, schedule, ahead_s)
+        there = TwoHosts(app, app.connected(instance=instance), hosts, gates, schedule, ahead_s)
+        there.add_tenant()
+        yield there
 
 
 def _is_for_programs(path: str) -> bool:
