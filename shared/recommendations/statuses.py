@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Final
@@ -91,13 +90,6 @@ def is_quick_win(action: ImprovementAction) -> bool:
     """Whether something is left to do that costs little and that users hardly notice."""
     is_easy = action.implementation_cost is Level.LOW and action.user_impact is Level.LOW
     return is_easy and status_of(action) in OPEN_STATUSES
-
-
-def measurement_age(action: ImprovementAction, now: datetime) -> timedelta | None:
-    """Return how long ago Microsoft measured it; None if unknown."""
-    if action.measured_at is None:
-        return None
-    return max(now - action.measured_at, timedelta())
 
 
 def hidden_reason(action: ImprovementAction) -> HiddenReason | None:

@@ -54,7 +54,7 @@ class Tenant:
         snapshot_id: Microsoft's id of the newest snapshot that was read; None before the first one.
         snapshot_at: The day of that snapshot.
         read_at: When the last successful reading ended, complete or not.
-        history_read_at: When the past 90 days were read; that happens once.
+        history_read_at: When the past 90 days were read; None if the next reading has to ask for them.
         error: Why the last reading did not succeed; None if it did.
         due_at: When the next reading is due; None if it is not read from Microsoft.
         requested_at: When somebody asked for a reading at once; None if nobody is waiting.

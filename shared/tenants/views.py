@@ -29,7 +29,7 @@ class TenantView(View):
     snapshot_id: str | None = Field(description="Microsoft's id of the newest snapshot that was read.")
     snapshot_at: datetime | None = Field(description="The day of that snapshot.")
     read_at: datetime | None = Field(description="End of the last successful reading.")
-    history_read_at: datetime | None = Field(description="When the past 90 days were read; that happens once.")
+    history_read_at: datetime | None = Field(description="When the past 90 days were read; null if they are read next.")
     last_error: LastErrorView | None = Field(description="Why the last reading did not succeed.")
     next_reading_at: datetime | None = Field(description="When it is next read; null if only files are.")
     is_being_read: bool

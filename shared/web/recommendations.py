@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from shared.recommendations.model import ActionStatus, ImprovementAction, SourceName
 from shared.recommendations.products import product_name
-from shared.recommendations.statuses import HiddenReason, hidden_reason, measurement_age, score_impact, status_of
+from shared.recommendations.statuses import HiddenReason, hidden_reason, score_impact, status_of
 from shared.recommendations.texts.html_texts import sanitised
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.views import TicketView
@@ -105,8 +105,7 @@ def age(action: ImprovementAction, now: datetime, t: Language) -> str:
     """Return when an action was measured, as seen from today, or which file says so; empty if unknown."""
     if action.file_at is not None:
         return t("recommendations.from_file", date=action.file_at.date().isoformat())
-    measured = measurement_age(action, now)
-    return "" if measured is None else days_ago(measured.days, t)
+    return "" if action.measured_at is None else days_ago(action.measured_at, now, t)
 
 
 def title_of(action: ImprovementAction) -> str:

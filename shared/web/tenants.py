@@ -39,6 +39,4 @@ def lacks_permission(tenant: Tenant) -> bool:
 
 def snapshot_age(tenant: Tenant, now: datetime, t: Language) -> str:
     """Return how many days ago the newest snapshot was taken, in words; empty if there is none."""
-    if tenant.snapshot_at is None:
-        return ""
-    return days_ago(max(0, (now.date() - tenant.snapshot_at.date()).days), t)
+    return "" if tenant.snapshot_at is None else days_ago(tenant.snapshot_at, now, t)

@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from shared.clock import Clock, steady_clock_s
@@ -37,6 +37,7 @@ ON_DEMAND_S: Final = 20.0
 ROLES_S: Final = 5.0
 """After a refusal, nobody waits longer than this for what the token holds."""
 TRIES: Final = 5
+ONE_DAY: Final = timedelta(days=1)
 
 
 @service
@@ -168,10 +169,13 @@ class TenantReading:
             after = replace(after, roles=reading.roles, roles_seen_at=now)
         if snapshot is None:
             return after
-        # Otherwise the next reading asks for them again.
-        has_past_days = reading.is_complete and reading.is_history_complete
-        history_read_at = current.history_read_at or (now if has_past_days else None)
         day = datetime.combine(snapshot.day, time(), UTC)
+        history_read_at = current.history_read_at
+        if history_read_at is None and reading.is_complete and reading.is_history_complete:
+            history_read_at = now
+        elif current.snapshot_at is not None and day - current.snapshot_at > ONE_DAY:
+            # There was no reading on the days between, so the next one asks for them.
+            history_read_at = None
         return replace(after, snapshot_id=snapshot.snapshot_id, snapshot_at=day, history_read_at=history_read_at)
 
     async def _failed(self, held: Tenant, error: ConnectorError) -> Tenant:

@@ -152,6 +152,16 @@ async def test_past_days_that_could_not_be_read_are_asked_for_again() -> None:
     assert world.source.readings == [(TENANT_ID, True), (TENANT_ID, True)]
 
 
+async def test_days_without_a_reading_are_asked_for_by_the_next_one() -> None:
+    world = World()
+    await world.read_due()
+    for days, asks_for_the_past in ((1, False), (3, False), (0, True), (1, False)):
+        world.clock.advance(days * 86_400)
+        assert await world.reading.read_now(world.tenant)
+        assert world.source.readings[-1] == (TENANT_ID, asks_for_the_past)
+    assert world.tenant.history_read_at is not None
+
+
 async def test_a_new_tenant_without_a_score_is_readable() -> None:
     world = World()
     world.source.has_score = False

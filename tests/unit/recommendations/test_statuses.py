@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -22,7 +22,6 @@ from shared.recommendations.statuses import (
     HiddenReason,
     hidden_reason,
     is_quick_win,
-    measurement_age,
     points_to_gain,
     score_impact,
     status_of,
@@ -138,12 +137,6 @@ def test_a_quick_win_is_easy_and_still_to_do(level: Level) -> None:
     assert not is_quick_win(replace(easy, points=easy.max_points))
     assert is_quick_win(replace(easy, user_impact=level)) == (level is Level.LOW)
     assert is_quick_win(replace(easy, implementation_cost=level)) == (level is Level.LOW)
-
-
-def test_a_measurement_has_an_age() -> None:
-    assert measurement_age(action_of(), NOW) is None
-    assert measurement_age(replace(action_of(), measured_at=NOW - timedelta(days=2)), NOW) == timedelta(days=2)
-    assert measurement_age(replace(action_of(), measured_at=NOW + timedelta(hours=1)), NOW) == timedelta()
 
 
 def test_lists_leave_out_what_nobody_can_work_on() -> None:

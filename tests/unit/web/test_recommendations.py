@@ -45,7 +45,7 @@ def test_a_row_says_what_can_be_gained_and_when_it_was_measured() -> None:
     assert (row.product, row.status, row.tone, row.age) == ("Microsoft Entra ID", "to_address", "warn", "2 days ago")
 
 
-@pytest.mark.parametrize(("hours", "age"), [(-5, "today"), (23, "today"), (24, "yesterday"), (49, "2 days ago")])
+@pytest.mark.parametrize(("hours", "age"), [(-15, "today"), (11, "today"), (13, "yesterday"), (49, "2 days ago")])
 def test_the_age_is_in_days(hours: int, age: str) -> None:
     assert action_row(replace(ACTION, measured_at=NOW - timedelta(hours=hours)), NOW, None, None, T).age == age
 
