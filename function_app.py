@@ -1,4 +1,4 @@
-"""Registers the functions of the app; everything else stands in ``shared/``."""
+"""Registers the functions of the app; everything else is in ``shared/``."""
 
 import gc
 

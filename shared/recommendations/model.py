@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from shared.texts import one_line
 from shared.tickets.model import RecommendationReference, reference_key
 from shared.value_object import value_object
 
@@ -171,6 +172,11 @@ class ImprovementAction:
     file_at: datetime | None = None
     compliance: ComplianceDetails | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def shown_title(self) -> str:
+        """The title as one line, or the id if there is no title."""
+        return one_line(self.title) or one_line(self.source_id)
 
     @property
     def key(self) -> str:

@@ -22,7 +22,7 @@ from shared.recommendations.requests import (
 )
 from shared.recommendations.statuses import points_to_gain
 from shared.recommendations.ticketing.bulk import BatchItem, BatchProgress
-from shared.recommendations.ticketing.descriptions import is_shortened, title_of
+from shared.recommendations.ticketing.descriptions import is_shortened
 from shared.recommendations.ticketing.filling_in import portal_of
 from shared.recommendations.ticketing.suggestions import Suggestion, suggestion_for
 from shared.recommendations.ticketing.tickets_beside import TicketsBeside
@@ -254,7 +254,7 @@ def _chosen_row(
         view = ticket_view(ticket, beside.connections.get(ticket.connection_id), now, t)
     return ChosenRow(
         action=action,
-        title=title_of(action),
+        title=action.shown_title,
         address=recommendation_address(action.tenant_id, action.key),
         gain=points_to_gain(action),
         suggestion=suggestion_for(action, now),
@@ -308,7 +308,7 @@ async def _item_row(call: Call, progress: BatchProgress, item: BatchItem) -> Ite
     tenant_id = progress.batch.tenant_id
     action = await call.application.recommendations.get_action(tenant_id, item.key)
     return ItemRow(
-        title=item.key if action is None else title_of(action),
+        title=item.key if action is None else action.shown_title,
         address=None if action is None else recommendation_address(tenant_id, item.key),
         gain=None if action is None else points_to_gain(action),
         refusal=None if item.failure is None else words_of(item.failure, call.language),

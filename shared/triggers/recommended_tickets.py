@@ -11,7 +11,6 @@ from shared.connections.model import Connection, TicketKind
 from shared.recommendations.model import ImprovementAction
 from shared.recommendations.requests import RecommendedTicketRequest, read_recommended_ticket_request
 from shared.recommendations.statuses import points_to_gain
-from shared.recommendations.ticketing.descriptions import title_of
 from shared.recommendations.ticketing.suggestions import suggestion_for
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
@@ -75,7 +74,7 @@ async def references_of(call: Call, ticket: Ticket) -> Sequence[ReferenceRow]:
     return [
         ReferenceRow(each.source_id, None, None)
         if action is None
-        else ReferenceRow(title_of(action), recommendation_address(each.tenant_id, each.key), points_to_gain(action))
+        else ReferenceRow(action.shown_title, recommendation_address(each.tenant_id, each.key), points_to_gain(action))
         for each, action in zip(references, actions, strict=True)
     ]
 
@@ -93,7 +92,7 @@ async def ticket_for(call: Call, tenant_id: str, key: str) -> TicketFor:
     return TicketFor(
         tenant=tenant,
         action=action,
-        title=title_of(action),
+        title=action.shown_title,
         address=recommendation_address(tenant.tenant_id, key),
         gain=points_to_gain(action),
         suggestion=suggestion_words(action, suggestion_for(action, now), now, call.language),

@@ -81,7 +81,7 @@ def action_row(
     status = status_of(action)
     return ActionRow(
         action=action,
-        title=title_of(action),
+        title=action.shown_title,
         product=product_name(action.service),
         points=points_of(action),
         filled=filled(action),
@@ -106,11 +106,6 @@ def age(action: ImprovementAction, now: datetime, t: Language) -> str:
     if action.file_at is not None:
         return t("recommendations.from_file", date=action.file_at.date().isoformat())
     return "" if action.measured_at is None else days_ago(action.measured_at, now, t)
-
-
-def title_of(action: ImprovementAction) -> str:
-    """Return an action's title, or its id if it has none."""
-    return action.title.strip() or action.source_id
 
 
 def shown_html(raw: str) -> Markup:

@@ -77,11 +77,6 @@ STYLES: Final = (
 """From the most to the least; the first one that fits is used."""
 
 
-def title_of(action: ImprovementAction) -> str:
-    """Return the title as one line, or the id if there is no title."""
-    return one_line(action.title) or one_line(action.source_id)
-
-
 def link_of(action: ImprovementAction, portal: str) -> str | None:
     """Return where a person can see the action; None if nobody knows.
 
@@ -113,7 +108,7 @@ def texts_for_one(
         portal: See :func:`link_of`.
         ticket: What else the ticket says; its own name and description do not count.
     """
-    name = shortened(title_of(action), NAME_MAX_LENGTH)
+    name = shortened(action.shown_title, NAME_MAX_LENGTH)
     steps, impact = _plain(action.texts.remediation, texts), _plain(action.texts.impact, texts)
     particulars = "\n".join(
         filter(None, (f"{_points(action)}{_product(action)}", _id(action), link_of(action, portal)))
@@ -121,7 +116,7 @@ def texts_for_one(
 
     def description(steps: str, impact: str, note: str = "") -> str:
         return _paragraphs(
-            title_of(action) if title_of(action) != name else "",
+            action.shown_title if action.shown_title != name else "",
             steps and f"What to do:\n{steps}",
             impact and f"Effect on users, and what to consider for the backout plan:\n{impact}",
             particulars,
@@ -143,7 +138,7 @@ def texts_for_all(
     See :func:`texts_for_one` for the arguments.
     """
     count = len(actions)
-    name = shortened(f"{count} recommendations: {'; '.join(map(title_of, actions))}", NAME_MAX_LENGTH)
+    name = shortened(f"{count} recommendations: {'; '.join(action.shown_title for action in actions)}", NAME_MAX_LENGTH)
     gain = sum(filter(None, map(points_to_gain, actions)), Decimal(0))
     head = f"{count} recommendations, {_number(gain)} points to gain"
 
@@ -166,7 +161,7 @@ def texts_for_all(
 def _entry(number: int, action: ImprovementAction, texts: Mapping[str, str], portal: str, style: Style) -> str:
     """Return the lines about one of several actions; a link to the action itself contains its id."""
     has_link = style.has_links and _is_in_defender(action)
-    title = f"{shortened(title_of(action), style.title_length)}: " if style.title_length else ""
+    title = f"{shortened(action.shown_title, style.title_length)}: " if style.title_length else ""
     lines = [
         f"{number}. {title}{_points(action)}{_product(action) if style.has_product else ''}",
         action_link(portal, action.source_id) if has_link else _id(action),
