@@ -175,8 +175,8 @@ class ImprovementAction:
 
     @property
     def shown_title(self) -> str:
-        """The title as one line, or the id if there is no title."""
-        return one_line(self.title) or one_line(self.source_id)
+        """The title as one line, the id if there is no title, or the key if neither can be shown."""
+        return one_line(self.title) or one_line(self.source_id) or self.key
 
     @property
     def key(self) -> str:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import Failure
 from shared.request_texts import EmailText, Line, LinkText
+from shared.tickets.outcomes import Verification
 from shared.value_object import value_object
 
 CORRELATION_PREFIX: Final = "m365:"
@@ -240,6 +241,17 @@ class EventKind(StrEnum):
     RECOMMENDATION_UNLINKED = "recommendation_unlinked"
     ADOPTED = "adopted"
     """The record is gone, and a copy with the same correlation id has taken its place."""
+    OUTCOME = "outcome"
+    """A measurement, or what is known of the closing, changed what became of a recommendation."""
+    UPDATE_ASKED = "update_asked"
+    """Somebody, or a policy, asked for a change of the record."""
+    UPDATE_SENT = "update_sent"
+    UPDATE_REFUSED = "update_refused"
+    UPDATE_UNCERTAIN = "update_uncertain"
+    """It may or may not have been written, and nothing can show which; it is not sent again."""
+    UPDATE_DISCARDED = "update_discarded"
+    FOLLOWED_UP = "followed_up"
+    """A policy made a new ticket for the same recommendations."""
     SHORTENED = "shortened"
     """ServiceNow did not keep the whole texts; the details give the number of characters lost, by field."""
 
@@ -307,6 +319,7 @@ class Ticket:
         phase: None until it is delivered.
         due_at: The current due date: ServiceNow's once it is delivered, the requested one before.
         is_unlinked: Its record does not carry our correlation id exactly as we write it.
+        verification: What became of the stored recommendations that it is for; None if it is for none.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
         is_whole: False when the parts that no longer change in a delivered ticket were not read: ``content`` except
             its kind and references, ``created_at`` (which is then the id's time), ``delivery`` except its status, and
@@ -324,6 +337,7 @@ class Ticket:
     phase: Phase | None = None
     timeline: tuple[TimelineEvent, ...] = ()
     is_unlinked: bool = False
+    verification: Verification | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     is_whole: bool = field(default=True, compare=False)
     etag: str | None = field(default=None, compare=False)

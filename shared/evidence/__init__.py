@@ -1,0 +1,1 @@
+"""Evidence: what happened to each recommendation and ticket, kept for auditors."""

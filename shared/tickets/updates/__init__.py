@@ -1,0 +1,1 @@
+"""Updates: what the connector changes in ServiceNow after a ticket was created."""
