@@ -55,6 +55,11 @@ TRANSITION_RULE = ("Change Model: Check State Transition", "2b3e1f5d53a10010e0ef
 STANDARD_CHANGE_RULE = ("Restrict fields from Standard Change", "f1b72f7f53a10010e0efddeeff7b12f4")
 
 
+def change_order(kind: str) -> tuple[str, ...]:
+    """Return the states of a change of type `kind` from New to Closed; an unknown type moves like a normal change."""
+    return _CHANGE_ORDER.get(kind, _CHANGE_ORDER["normal"])
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write to a ticket.
@@ -149,7 +154,7 @@ def _follow_change_model(write: Write) -> None:
     if not write.changed("state") or not write.properties.flag("simulator.change_model.active"):
         return
     kind = write.previous("type") or write.after["type"]
-    order = _CHANGE_ORDER.get(kind, _CHANGE_ORDER["normal"])
+    order = change_order(kind)
     old, new = write.previous("state"), write.after["state"]
     if write.before is None:
         allowed = new == order[0]

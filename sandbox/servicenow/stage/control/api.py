@@ -12,6 +12,7 @@ from sandbox.servicenow.stage.control.conditions import ConditionsControl
 from sandbox.servicenow.stage.control.handling import Handlers, Json, endpoint_of
 from sandbox.servicenow.stage.control.people import PeopleControl
 from sandbox.servicenow.stage.control.records import RecordsControl
+from sandbox.servicenow.stage.control.tickets import TicketsControl
 from sandbox.servicenow.stage.simulator import Simulator
 
 _COUNTED_TABLES = ("incident", "change_request", "problem", "sc_task", "sys_user", "oauth_entity", "oauth_credential")
@@ -24,6 +25,7 @@ def control_routes(simulator: Simulator) -> list[Route]:
         ConditionsControl(simulator),
         PeopleControl(simulator.instance, simulator.tokens),
         RecordsControl(simulator.instance),
+        TicketsControl(simulator.instance),
     )
     return [
         Route(f"/control{path}", endpoint_of(handler), methods=[method])

@@ -138,6 +138,54 @@ class ControlClient:
         wanted = {"user_name": user_name, "type": token_type}
         return int(self._ask("DELETE", "/tokens", {name: value for name, value in wanted.items() if value})["revoked"])
 
+    # What agents do to tickets
+
+    def ticket(self, number: str) -> dict[str, str]:
+        """Return the raw row of the ticket with that number. Raises ControlError if there is none."""
+        return dict(self._ask("GET", f"/tickets/{number}"))
+
+    def resolve(self, number: str, *, code: str = "", notes: str = "", as_user: str = "") -> dict[str, str]:
+        """Resolve an incident or a problem, as `as_user` or the system. Returns the raw row.
+
+        Without `code` and `notes` the ticket keeps those it has, or gets those of work that is done.
+        """
+        return self._take_step(number, "resolve", code=code, notes=notes, as_user=as_user)
+
+    def close_ticket(self, number: str, *, code: str = "", notes: str = "", as_user: str = "") -> dict[str, str]:
+        """Close a ticket; a change first moves through its model, with everybody's approval. Returns the raw row.
+
+        `code` and `notes` as in :meth:`resolve`.
+        """
+        return self._take_step(number, "close", code=code, notes=notes, as_user=as_user)
+
+    def cancel(self, number: str, *, as_user: str = "") -> dict[str, str]:
+        """Cancel an incident, a change or a catalog task. Returns the raw row."""
+        return self._take_step(number, "cancel", as_user=as_user)
+
+    def reopen(self, number: str, *, as_user: str = "") -> dict[str, str]:
+        """Take up an incident, a problem or a catalog task again. Returns the raw row."""
+        return self._take_step(number, "reopen", as_user=as_user)
+
+    def comment(
+        self,
+        number: str,
+        text: str,
+        *,
+        column: Literal["comments", "work_notes"] = "comments",
+        as_user: str = "",
+    ) -> dict[str, str]:
+        """Add a comment or a work note to a ticket. Returns the raw row."""
+        return dict(
+            self._ask("POST", f"/tickets/{number}/comment", {"text": text, "column": column, "as_user": as_user})
+        )
+
+    def journal(self, number: str) -> list[dict[str, str]]:
+        """Return the comments and work notes of a ticket, oldest first: raw rows of `sys_journal_field`."""
+        return list(self._ask("GET", f"/tickets/{number}/journal")["entries"])
+
+    def _take_step(self, number: str, step: str, **options: str) -> dict[str, str]:
+        return dict(self._ask("POST", f"/tickets/{number}/{step}", options))
+
     # Records
 
     def insert_record(self, table: str, values: Mapping[str, str], *, as_user: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.servicenow.engine.accounts import find_user
+from sandbox.servicenow.engine.caller import SYSTEM, Caller
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.errors import ServiceNowError
 from sandbox.servicenow.engine.instance import Instance
@@ -72,3 +73,13 @@ def user_named(instance: Instance, user_name: str) -> Row:
     if user is None:
         raise ControlProblemError(404, f"no user {user_name}")
     return user
+
+
+def acting(instance: Instance, body: Json) -> Caller:
+    """Return the user in `as_user`, by default the system. Raises ControlProblemError for an unknown one."""
+    name = body.get("as_user", "")
+    if not name:
+        return SYSTEM
+    caller = instance.caller_of(user_named(instance, name)["sys_id"])
+    assert caller is not None
+    return caller

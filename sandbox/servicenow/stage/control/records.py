@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from starlette.requests import Request
 
 from sandbox.servicenow.engine import record_events
-from sandbox.servicenow.engine.caller import SYSTEM, Caller
 from sandbox.servicenow.engine.cloning import PRESERVED, clone_over, stored_tables
 from sandbox.servicenow.engine.data import domains
 from sandbox.servicenow.engine.data.records import Row, new_sys_id
@@ -14,9 +13,9 @@ from sandbox.servicenow.stage.control.handling import (
     ControlProblemError,
     Handlers,
     Json,
+    acting,
     raw_columns,
     require_known,
-    user_named,
 )
 
 
@@ -57,17 +56,21 @@ class RecordsControl:
 
     def _insert_record(self, request: Request, body: Json) -> object:
         table = self._table(request)
-        return self._instance.operations.insert(table, self._values(table, body), self._acting(body))
+        return self._instance.operations.insert(table, self._values(table, body), acting(self._instance, body))
 
     def _show_record(self, request: Request, _: Json) -> object:
         return self._record(request)
 
     def _change_record(self, request: Request, body: Json) -> object:
         table, row = self._table(request), self._record(request)
-        return self._instance.operations.update(table, row["sys_id"], self._values(table, body), self._acting(body))
+        return self._instance.operations.update(
+            table, row["sys_id"], self._values(table, body), acting(self._instance, body)
+        )
 
     def _delete_record(self, request: Request, body: Json) -> object:
-        self._instance.operations.delete(self._table(request), self._record(request)["sys_id"], self._acting(body))
+        self._instance.operations.delete(
+            self._table(request), self._record(request)["sys_id"], acting(self._instance, body)
+        )
         return {}
 
     def _overwrite_record(self, request: Request, body: Json) -> object:
@@ -94,7 +97,7 @@ class RecordsControl:
 
     def _copy_record(self, request: Request, body: Json) -> object:
         require_known(body, {"as_user"})
-        return record_events.copy(self._instance, self._record(request), self._acting(body))
+        return record_events.copy(self._instance, self._record(request), acting(self._instance, body))
 
     def _move_to_domain(self, request: Request, body: Json) -> object:
         require_known(body, {"domain"})
@@ -168,14 +171,6 @@ class RecordsControl:
         if row is None:
             raise ControlProblemError(404, f"no {request.path_params['table']} {request.path_params['sys_id']}")
         return row
-
-    def _acting(self, body: Json) -> Caller:
-        name = body.get("as_user", "")
-        if not name:
-            return SYSTEM
-        caller = self._instance.caller_of(user_named(self._instance, name)["sys_id"])
-        assert caller is not None
-        return caller
 
     def _values(self, table: str, body: Json) -> Row:
         require_known(body, {"values", "as_user"})
