@@ -16,6 +16,7 @@ from shared.texts import ascii_lower
 from shared.value_object import value_object
 
 MAX_STATE_NAMES: Final = 50
+MAX_NOT_DONE_CODES: Final = 20
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
 """ServiceNow's default refresh token lifespan, 100 days, counted from the consent (ServiceNow §1.5)."""
 
@@ -50,6 +51,27 @@ class ConnectionStatus(StrEnum):
     """Removed; its tickets are kept as dormant."""
 
 
+class OutcomePolicy(StrEnum):
+    """What happens when a closed ticket turns out not to be fixed, or a verified fix has regressed."""
+
+    NOTE_ONLY = "note_only"
+    """The outcome is noted, and nobody is asked to work."""
+    REOPEN = "reopen"
+    """A resolved incident goes back to work. Whatever ServiceNow does not reopen gets a new ticket instead."""
+    NEW_TICKET = "new_ticket"
+    """A new ticket, which names the old one."""
+
+
+class OutcomeNotes(StrEnum):
+    """Where ServiceNow's record says what became of its recommendations."""
+
+    WORK_NOTE = "work_note"
+    """Only the people who work on the record see it."""
+    COMMENT = "comment"
+    """The record's caller sees it, too."""
+    NONE = "none"
+
+
 @value_object
 class KindSettings:
     """How tickets of one kind are created."""
@@ -68,6 +90,23 @@ class KindSettings:
     default_caller: Annotated[
         SysId | None,
         Field(description="sys_id of the user in whose name a ticket is made if its requester is not found."),
+    ] = None
+    not_fixed: Annotated[
+        OutcomePolicy,
+        Field(
+            description="What happens when a ticket was closed and later measurements show no fix. A change is never "
+            "reopened: for it, reopen means new_ticket."
+        ),
+    ] = OutcomePolicy.NOTE_ONLY
+    regressed: Annotated[
+        OutcomePolicy, Field(description="What happens when a verified fix has regressed; choices as for not_fixed.")
+    ] = OutcomePolicy.NOTE_ONLY
+    not_done_codes: Annotated[
+        tuple[Annotated[Name, Field(max_length=60)], ...] | None,
+        Field(
+            max_length=MAX_NOT_DONE_CODES,
+            description="Close codes that claim no fix: such a ticket is not done. Null means the kind's usual ones.",
+        ),
     ] = None
 
 
@@ -138,6 +177,7 @@ class Connection:
     kinds: Mapping[TicketKind, KindSettings] = field(
         default_factory=lambda: {kind: KindSettings() for kind in TicketKind}
     )
+    outcome_notes: OutcomeNotes = OutcomeNotes.WORK_NOTE
     time_zone: str = "UTC"
     consent_lifetime_s: int = DEFAULT_CONSENT_LIFETIME_S
     status: ConnectionStatus = ConnectionStatus.NOT_CONFIGURED

@@ -26,6 +26,8 @@ from shared.connections.model import (
     KindSettings,
     LastError,
     Operation,
+    OutcomeNotes,
+    OutcomePolicy,
     Portal,
     TicketKind,
 )
@@ -45,6 +47,8 @@ _KINDS_OF_RELEASE_0_1: Final = frozenset({"incident", "change"})
 """Release 0.1 cannot read a connection whose column ``kinds`` holds any other kind, so the others have their own
 column. Once no supported upgrade begins at 0.1, ``kinds`` can hold them all."""
 _KIND_MEMBERS: Final = tuple(member.name for member in fields(KindSettings))
+_POLICY_MEMBERS: Final = ("not_fixed", "regressed", "not_done_codes")
+_USUAL: Final = KindSettings()
 
 
 class AzureConnectionStore:
@@ -133,6 +137,8 @@ def connection_row(connection: Connection) -> Row:
             "portals": _portals_text(connection),
             **_kind_columns(connection),
             "default_callers": _default_callers_text(connection),
+            "outcome_policies": _outcome_policies_text(connection),
+            "outcome_notes": connection.outcome_notes.value,
             "former_instances": json.dumps(dict(connection.former_instances)) if connection.former_instances else None,
             "renamed_from": connection.renamed_from,
             "time_zone": connection.time_zone,
@@ -166,6 +172,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
     get, time = columns.get, columns.time
     settings = json_object(get("kinds")) | json_object(get("later_kinds"))
     portals, default_callers = get("portals"), json_object(get("default_callers"))
+    policies = json_object(get("outcome_policies"))
     return Connection(
         connection_id=columns["PartitionKey"],
         display_name=get("display_name", columns["PartitionKey"]),
@@ -174,9 +181,14 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         integration_user=get("integration_user", ""),
         portals=tuple(Portal(value) for value in _texts(portals) if value in set(Portal)),
         kinds={
-            kind: replace(_kind_settings(settings.get(kind)), default_caller=default_callers.get(kind))
+            kind: replace(
+                _kind_settings(settings.get(kind)),
+                default_caller=default_callers.get(kind),
+                **_outcome_policies(policies.get(kind, {})),
+            )
             for kind in TicketKind
         },
+        outcome_notes=open_value(OutcomeNotes, get("outcome_notes", OutcomeNotes.WORK_NOTE)),
         time_zone=get("time_zone", "UTC"),
         consent_lifetime_s=get("consent_lifetime_s", DEFAULT_CONSENT_LIFETIME_S),
         status=open_value(ConnectionStatus, get("status", ConnectionStatus.NOT_CONFIGURED)),
@@ -195,7 +207,8 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         last_error=_last_error(columns),
         former_instances=json_object(get("former_instances")),
         renamed_from=get("renamed_from"),
-        kept=columns.unknown | {"kinds": json.dumps(settings), "portals": portals},
+        kept=columns.unknown
+        | {"kinds": json.dumps(settings), "portals": portals, "outcome_policies": json.dumps(policies)},
         etag=_etag(row),
     )
 
@@ -274,6 +287,25 @@ def _default_callers_text(connection: Connection) -> str | None:
     """Return the default callers by kind as JSON; None if there are none."""
     callers = {kind: settings.default_caller for kind, settings in connection.kinds.items() if settings.default_caller}
     return json.dumps(callers) if callers else None
+
+
+def _outcome_policies_text(connection: Connection) -> str:
+    """Return the policies by kind as JSON, without usual ones; kinds and members of another release are unchanged."""
+    by_kind = json_object(connection.kept.get("outcome_policies"))
+    for kind, settings in connection.kinds.items():
+        foreign = {name: value for name, value in by_kind.get(kind, {}).items() if name not in _POLICY_MEMBERS}
+        chosen = {name: getattr(settings, name) for name in _POLICY_MEMBERS}
+        by_kind[kind.value] = foreign | {
+            name: value for name, value in chosen.items() if value != getattr(_USUAL, name)
+        }
+    return json.dumps({kind: members for kind, members in by_kind.items() if members}, ensure_ascii=False)
+
+
+def _outcome_policies(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policies of one kind as members of its settings; a policy of another release stays as it is."""
+    policies = {name: open_value(OutcomePolicy, stored[name]) for name in ("not_fixed", "regressed") if name in stored}
+    codes = stored.get("not_done_codes")
+    return policies | {"not_done_codes": None if codes is None else tuple(codes)}
 
 
 def _kind_settings(value: Mapping[str, Any] | None) -> KindSettings:

@@ -18,15 +18,36 @@ class Kind:
     Attributes:
         table: Its table in ServiceNow.
         link_names: Names that a link may use for it, besides the kind's own.
+        not_done_codes: Close codes of new and old instances that claim no fix (ServiceNow §5.4, §5.6).
+        can_be_reopened: Whether ServiceNow lets a resolved record go back to work.
     """
 
     table: TicketTable
     link_names: tuple[str, ...]
+    not_done_codes: tuple[str, ...]
+    can_be_reopened: bool
 
 
 KINDS: Final[Mapping[TicketKind, Kind]] = {
-    TicketKind.INCIDENT: Kind("incident", ("incidents", "inc")),
-    TicketKind.CHANGE: Kind("change_request", ("change_request", "change_requests", "changes", "chg")),
+    TicketKind.INCIDENT: Kind(
+        "incident",
+        ("incidents", "inc"),
+        not_done_codes=(
+            "No resolution provided",
+            "Duplicate",
+            "Known error",
+            "User error",
+            "Not Solved (Not Reproducible)",
+            "Not Solved (Too Costly)",
+        ),
+        can_be_reopened=True,
+    ),
+    TicketKind.CHANGE: Kind(
+        "change_request",
+        ("change_request", "change_requests", "changes", "chg"),
+        not_done_codes=("unsuccessful",),
+        can_be_reopened=False,
+    ),
 }
 
 

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
-from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, Portal, TicketKind
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    KindSettings,
+    LastError,
+    OutcomeNotes,
+    OutcomePolicy,
+    Portal,
+    TicketKind,
+)
 from shared.connections.ports import AuthorizationTarget
 from shared.errors import MandatoryFieldsMissing, RowUnreadable
 from shared.storage.authorizations import _authorization
@@ -171,6 +180,13 @@ def test_the_release_before_reads_a_ticket_to_which_everything_has_happened() ->
     assert ticket_of(ticket_row(ticket), None) == ticket
 
 
+kind_settings = st.builds(
+    KindSettings,
+    default_caller=st.none() | st.just("0" * 32),
+    not_fixed=st.sampled_from(OutcomePolicy),
+    regressed=st.sampled_from(OutcomePolicy),
+    not_done_codes=st.none() | st.lists(texts).map(tuple),
+)
 connections = st.builds(
     Connection,
     connection_id=st.just("contoso"),
@@ -179,7 +195,8 @@ connections = st.builds(
     client_id=words,
     integration_user=words,
     portals=st.lists(st.sampled_from(Portal), unique=True).map(tuple),
-    kinds=st.fixed_dictionaries({kind: st.builds(KindSettings) for kind in TicketKind}),
+    kinds=st.fixed_dictionaries(dict.fromkeys(TicketKind, kind_settings)),
+    outcome_notes=st.sampled_from(OutcomeNotes),
     time_zone=words,
     status=st.sampled_from(ConnectionStatus),
     consented_at=st.none() | moments,
@@ -200,6 +217,8 @@ def test_the_release_before_reads_any_connection(connection: Connection) -> None
     assert (old.display_name, old.status.value) == (connection.display_name, connection.status.value)
     assert [portal.value for portal in old.portals] == [portal.value for portal in connection.portals]
     assert set(old.kinds) == set(OldKind)
+    read = connection_of(row)
+    assert (read.kinds, read.outcome_notes) == (connection.kinds, connection.outcome_notes)
 
 
 def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know() -> None:
@@ -257,6 +276,23 @@ def test_an_administrator_changes_only_what_this_release_knows() -> None:
     assert json.loads(written["later_kinds"])["next_kind"] == {"enabled": True}
     kinds = json.loads(written["kinds"])
     assert (kinds["change"]["category"], kinds["change"]["next_member"]) == ("new", [1])
+
+
+def test_what_the_next_release_decides_about_closed_tickets_is_kept_until_an_administrator_decides_otherwise() -> None:
+    row = next(row for _, row, decode in READ if decode is connection_of)
+    policies = {
+        "incident": {"not_fixed": "next_policy", "not_done_codes": ["Duplicate"], "next_member": [1]},
+        "next_kind": {"regressed": "reopen"},
+    }
+    stored = {**row, "outcome_policies": json.dumps(policies), "outcome_notes": "next_place"}
+    read = connection_of(StoredRow(stored))
+    written = connection_row(replace(read, display_name="changed"))
+    assert (json.loads(written["outcome_policies"]), written["outcome_notes"]) == (policies, "next_place")
+    usual = replace(read, kinds={kind: KindSettings() for kind in TicketKind})
+    assert json.loads(connection_row(usual)["outcome_policies"]) == {
+        "incident": {"next_member": [1]},
+        "next_kind": {"regressed": "reopen"},
+    }
 
 
 def test_what_the_next_release_wrote_to_a_sync_state_is_kept() -> None:
