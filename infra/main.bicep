@@ -62,6 +62,31 @@ param secretLifetimeDays int = 90
 @description('Time of day, UTC, of the complete comparison with ServiceNow.')
 param reconcileAt string = '02:00'
 
+@description('Hours after the closing of a ticket before a measurement without full points counts as not fixed.')
+@minValue(1)
+@maxValue(2160)
+param verifyAfterH int = 48
+
+@description('The same in days, for recommendations of Entra ID.')
+@minValue(1)
+@maxValue(90)
+param verifyAfterEntraDays int = 8
+
+@description('The same in days, for recommendations of Microsoft Teams.')
+@minValue(1)
+@maxValue(90)
+param verifyAfterTeamsDays int = 32
+
+@description('Days after a fix was verified before the connector says that it has regressed.')
+@minValue(0)
+@maxValue(90)
+param regressionQuietDays int = 7
+
+@description('Days for which the evidence of tickets and recommendations is kept.')
+@minValue(30)
+@maxValue(3650)
+param evidenceRetentionDays int = 1095
+
 @description('Days before the end of a consent when warnings begin.')
 @minValue(1)
 param consentWarningDays int = 14
@@ -260,6 +285,11 @@ module configuration 'modules/configuration.bicep' = {
       SYNC_INTERVAL_S: string(syncIntervalS)
       SECRET_LIFETIME_DAYS: string(secretLifetimeDays)
       RECONCILE_AT: reconcileAt
+      VERIFY_AFTER_H: string(verifyAfterH)
+      VERIFY_AFTER_ENTRA_DAYS: string(verifyAfterEntraDays)
+      VERIFY_AFTER_TEAMS_DAYS: string(verifyAfterTeamsDays)
+      REGRESSION_QUIET_DAYS: string(regressionQuietDays)
+      EVIDENCE_RETENTION_DAYS: string(evidenceRetentionDays)
       ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'
       GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph

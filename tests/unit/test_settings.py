@@ -39,3 +39,22 @@ class TestOrigins:
         with pytest.raises(SettingsInvalid) as caught:
             Settings.from_environment(NEEDED | {name: value})
         assert name in caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("VERIFY_AFTER_H", 1, 2160),
+        ("VERIFY_AFTER_ENTRA_DAYS", 1, 90),
+        ("VERIFY_AFTER_TEAMS_DAYS", 1, 90),
+        ("REGRESSION_QUIET_DAYS", 0, 90),
+        ("EVIDENCE_RETENTION_DAYS", 30, 3650),
+    ],
+)
+def test_waiting_times_have_limits(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        assert getattr(Settings.from_environment(NEEDED | {name: str(value)}), name.lower()) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(SettingsInvalid) as caught:
+            Settings.from_environment(NEEDED | {name: str(value)})
+        assert name in caught.value.faults
