@@ -21,7 +21,15 @@ from shared.connections.grant.secret_names import access_token_name, client_secr
 from shared.connections.grant.secret_renewal import renewal_after
 from shared.connections.instance_address import normalise_instance
 from shared.connections.lookup import checked_connection_id
-from shared.connections.model import Connection, ConnectionStatus, LastError, consent_end, is_same_user, without_tokens
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    KindSettings,
+    LastError,
+    consent_end,
+    is_same_user,
+    without_tokens,
+)
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.renaming import proved_address, with_address
 from shared.connections.requests import ConnectionRequest
@@ -190,7 +198,11 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
         client_id=request.client_id,
         integration_user=request.integration_user,
         portals=request.portals,
-        kinds=request.kinds,
+        kinds={
+            kind: wanted.settings_after(connection.kinds.get(kind, KindSettings()))
+            for kind, wanted in request.kinds.items()
+        },
+        outcome_notes=request.outcome_notes or connection.outcome_notes,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Annotated, Final
 from zoneinfo import available_timezones
 
@@ -13,17 +15,48 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     SecretStr,
+    ValidatorFunctionWrapHandler,
 )
+from pydantic_core import CoreSchema, core_schema
 
-from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, Portal, TicketKind
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, OutcomeNotes, Portal, TicketKind
 from shared.request_faults import fault, read_body
 from shared.request_texts import Name
+from shared.value_object import value_object
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
 LONGEST_CONSENT_S: Final = 2_147_483_647
 """ServiceNow's greatest refresh token lifespan (ServiceNow §1.5)."""
+_KIND_MEMBERS: Final = frozenset(member.name for member in fields(KindSettings))
+_OF_RELEASE_0_1: Final = frozenset({"enabled", "assignment_group", "category", "state_names"})
+"""A caller that leaves one of these out wants its default. Callers from that time do not know the other members, so
+that leaving those out changes nothing."""
+
+
+@value_object
+class KindRequest:
+    """The settings of one kind as an administrator wants them.
+
+    Attributes:
+        left_out: Members that the request does not name and that stay as they are.
+    """
+
+    settings: KindSettings = KindSettings()
+    left_out: frozenset[str] = _KIND_MEMBERS - _OF_RELEASE_0_1
+
+    def settings_after(self, present: KindSettings) -> KindSettings:
+        """Return the settings once the request is carried out."""
+        return replace(self.settings, **{name: getattr(present, name) for name in self.left_out})
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of the settings, which says nothing of what was left out."""
+        settings = handler.generate_schema(KindSettings)
+        shown = core_schema.plain_serializer_function_ser_schema(attrgetter("settings"), return_schema=settings)
+        return core_schema.no_info_wrap_validator_function(_kind_request, settings, serialization=shown)
 
 
 def _visible_ascii(secret: SecretStr) -> SecretStr:
@@ -48,9 +81,15 @@ def _text(value: object) -> object:
     return value
 
 
-def _every_kind(kinds: Mapping[TicketKind, KindSettings]) -> Mapping[TicketKind, KindSettings]:
-    every = {kind: kinds.get(kind, KindSettings()) for kind in TicketKind}
-    if not any(settings.enabled for settings in every.values()):
+def _kind_request(value: object, read: ValidatorFunctionWrapHandler) -> KindRequest:
+    settings = read(value)
+    named = value.keys() if isinstance(value, Mapping) else _KIND_MEMBERS
+    return KindRequest(settings, _KIND_MEMBERS - _OF_RELEASE_0_1 - named)
+
+
+def _every_kind(kinds: Mapping[TicketKind, KindRequest]) -> Mapping[TicketKind, KindRequest]:
+    every = {kind: kinds.get(kind, KindRequest()) for kind in TicketKind}
+    if not any(each.settings.enabled for each in every.values()):
         raise fault("no_kind_enabled")
     return every
 
@@ -90,9 +129,15 @@ class ConnectionRequest(BaseModel):
     portals: Annotated[tuple[Portal, ...], Field(min_length=1, max_length=10), AfterValidator(_without_repeats)] = (
         Field(default=tuple(Portal), description="Portals whose recommendations may become tickets.")
     )
-    kinds: Annotated[dict[TicketKind, KindSettings], AfterValidator(_every_kind)] = Field(
-        default_factory=lambda: {kind: KindSettings() for kind in TicketKind},
-        description="How tickets are created, by kind. A kind that is left out is enabled.",
+    kinds: Annotated[dict[TicketKind, KindRequest], AfterValidator(_every_kind)] = Field(
+        default_factory=lambda: {kind: KindRequest() for kind in TicketKind},
+        description="How tickets are created, by kind, and what happens after they are closed. A kind that is left out "
+        "is enabled. default_caller, not_fixed, regressed and not_done_codes stay as they are if they are left out.",
+    )
+    outcome_notes: OutcomeNotes | None = Field(
+        default=None,
+        description="Where ServiceNow's record says what became of its recommendations. If left out, it stays as it "
+        "is; a new connection writes work notes.",
     )
     time_zone: Annotated[str, Field(max_length=60), AfterValidator(_time_zone)] = Field(
         default="UTC", description="IANA name; a due date without a time ends at the end of that day in this zone."

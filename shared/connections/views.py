@@ -13,6 +13,7 @@ from shared.connections.model import (
     ConnectionStatus,
     KindSettings,
     LastError,
+    OutcomeNotes,
     Portal,
     TicketKind,
     consent_days_left,
@@ -43,6 +44,9 @@ class ConnectionView(View):
     integration_user: str
     portals: tuple[Portal, ...]
     kinds: Mapping[TicketKind, KindSettings]
+    outcome_notes: OutcomeNotes = Field(
+        description="Where ServiceNow's record says what became of its recommendations."
+    )
     time_zone: str
     consent_lifetime_s: int
     status: ConnectionStatus
@@ -86,6 +90,7 @@ def connection_view(
         integration_user=connection.integration_user,
         portals=connection.portals,
         kinds=connection.kinds,
+        outcome_notes=connection.outcome_notes,
         time_zone=connection.time_zone,
         consent_lifetime_s=connection.consent_lifetime_s,
         status=connection.status,

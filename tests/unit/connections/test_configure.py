@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
-from shared.connections.model import ConnectionStatus, KindSettings, Portal, TicketKind, is_same_user
+from shared.connections.model import (
+    ConnectionStatus,
+    KindSettings,
+    OutcomeNotes,
+    OutcomePolicy,
+    Portal,
+    TicketKind,
+    is_same_user,
+)
 from shared.connections.ports import RowChanged
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest, StorageUnavailable, TryLater
@@ -70,6 +78,46 @@ async def test_details_change_without_a_new_authorization(app: Surroundings) -> 
     assert changed.consent_ends_at is not None
     assert (changed.consent_ends_at - changed.consented_at).total_seconds() == 7200
     await app.tokens.access_token(changed)
+
+
+LATER_MEMBERS = {
+    "default_caller": "0" * 32,
+    "not_fixed": "reopen",
+    "regressed": "new_ticket",
+    "not_done_codes": [" Duplicate ", "Not Solved (Too Costly)"],
+}
+
+
+@pytest.mark.parametrize("left_out", [{}, {"kinds": {}}, {"kinds": {"incident": {"enabled": True}}}])
+async def test_a_caller_who_does_not_know_the_policies_changes_none(
+    app: Surroundings, left_out: dict[str, Any]
+) -> None:
+    before = await app.configured(kinds={"incident": LATER_MEMBERS}, outcome_notes="comment")
+    assert before.kinds[TicketKind.INCIDENT] == KindSettings(
+        default_caller="0" * 32,
+        not_fixed=OutcomePolicy.REOPEN,
+        regressed=OutcomePolicy.NEW_TICKET,
+        not_done_codes=("Duplicate", "Not Solved (Too Costly)"),
+    )
+    assert before.outcome_notes is OutcomeNotes.COMMENT
+    assert await app.configured(**left_out) == before
+
+
+@given(st.sets(st.sampled_from(sorted(LATER_MEMBERS))))
+def test_what_a_caller_names_is_changed_and_the_rest_stays(named: set[str]) -> None:
+    present = KindSettings(not_fixed=OutcomePolicy.NEW_TICKET, not_done_codes=())
+    wanted = request(kinds={"incident": LATER_MEMBERS}).kinds[TicketKind.INCIDENT].settings
+    body = {name: value for name, value in LATER_MEMBERS.items() if name in named}
+    after = request(kinds={"incident": body}).kinds[TicketKind.INCIDENT].settings_after(present)
+    for name in LATER_MEMBERS:
+        assert getattr(after, name) == getattr(wanted if name in named else present, name)
+
+
+async def test_null_brings_the_usual_codes_back(app: Surroundings) -> None:
+    await app.configured(kinds={"incident": {"not_done_codes": []}})
+    assert app.stored().kinds[TicketKind.INCIDENT].not_done_codes == ()
+    await app.configured(kinds={"incident": {"not_done_codes": None}})
+    assert app.stored().kinds[TicketKind.INCIDENT].not_done_codes is None
 
 
 async def test_there_are_never_more_connections_than_the_limit(app: Surroundings) -> None:
@@ -250,6 +298,12 @@ async def test_a_malformed_id_is_refused(app: Surroundings, connection_id: str) 
         ({"kinds": {"incident": {"enabled": "yes"}}}, "/kinds/incident/enabled"),
         ({"kinds": {"incident": {"assignment_group": "Network"}}}, "/kinds/incident/assignment_group"),
         ({"kinds": {"incident": {"state_names": {"1": ""}}}}, "/kinds/incident/state_names/1"),
+        ({"kinds": {"incident": {"not_fixed": "shrug"}}}, "/kinds/incident/not_fixed"),
+        ({"kinds": {"change": {"regressed": 7}}}, "/kinds/change/regressed"),
+        ({"kinds": {"change": {"not_done_codes": "unsuccessful"}}}, "/kinds/change/not_done_codes"),
+        ({"kinds": {"change": {"not_done_codes": ["a"] * 21}}}, "/kinds/change/not_done_codes"),
+        ({"kinds": {"change": {"not_done_codes": ["a", "x" * 61]}}}, "/kinds/change/not_done_codes/1"),
+        ({"outcome_notes": "by letter"}, "/outcome_notes"),
         ({"status": "connected"}, "/status"),
     ],
 )

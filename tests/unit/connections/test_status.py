@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.connections.directory import SyncState
-from shared.connections.model import Connection, ConnectionStatus, Operation, consent_days_left
+from shared.connections.model import (
+    Connection,
+    ConnectionStatus,
+    Operation,
+    OutcomeNotes,
+    OutcomePolicy,
+    TicketKind,
+    consent_days_left,
+)
 from shared.connections.status import (
     after_failure,
     after_refresh,
@@ -33,6 +41,7 @@ from shared.errors import (
     StorageUnavailable,
     ValuesRefused,
 )
+from shared.storage.rows import open_value
 from tests.english import ENGLISH
 from tests.memory.clock import START
 from tests.unit.connections.surroundings import CLIENT_SECRET, REDIRECT_URI, Surroundings
@@ -225,8 +234,14 @@ async def test_notes_survive_races(app: Surroundings) -> None:
 async def test_the_view_shows_everything_but_secrets(app: Surroundings) -> None:
     await app.connected()
     app.clock.advance(86_400 * 10 + 1)
+    stored = app.stored()
+    later = replace(stored.kinds[TicketKind.INCIDENT], not_fixed=open_value(OutcomePolicy, "next_policy"))
     view = connection_view(
-        app.stored(),
+        replace(
+            stored,
+            kinds={**stored.kinds, TicketKind.INCIDENT: later},
+            outcome_notes=open_value(OutcomeNotes, "next_place"),
+        ),
         SyncState(last_completed_at=app.clock.now - timedelta(seconds=90)),
         app.clock.now,
         ENGLISH,
@@ -237,6 +252,8 @@ async def test_the_view_shows_everything_but_secrets(app: Surroundings) -> None:
     assert view.lag_s == 90
     assert view.authorize_url == "https://tickets.contoso.com/authorize"
     shown = view.model_dump_json()
+    assert '"not_fixed":"next_policy"' in shown, "what another release decided"
+    assert '"outcome_notes":"next_place"' in shown
     assert not [secret for secret in app.secrets.readable if secret in shown]
     assert CLIENT_SECRET not in shown
 
