@@ -202,6 +202,7 @@ module mappingStorage 'modules/storage-account.bicep' = {
       'directory'
       'tenants'
       'recommendations'
+      'evidence'
     ]
   }
   dependsOn: [network]

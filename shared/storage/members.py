@@ -163,12 +163,18 @@ def _default(each: Field[Any]) -> Any:
     return each.default if each.default_factory is MISSING else each.default_factory()
 
 
-def members_row(partition_key: str, row_key: str, members: Mapping[str, Any]) -> Row:
-    """Return a row with these members; a long text has more than one part."""
+def members_text(members: Mapping[str, Any]) -> str:
+    """Return members as JSON."""
     text = json.dumps(members, ensure_ascii=False, separators=(",", ":"), default=_text)
     if not text.isascii():
         # A half of a surrogate pair has no place in a row.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def members_row(partition_key: str, row_key: str, members: Mapping[str, Any]) -> Row:
+    """Return a row with these members; a long text has more than one part."""
+    text = members_text(members)
     first, *more = (text[start : start + PART_CHARACTERS] for start in range(0, len(text), PART_CHARACTERS))
     return {
         "PartitionKey": partition_key,

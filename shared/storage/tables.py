@@ -31,7 +31,7 @@ from shared.storage.entity_transactions import EntityTransactions, PipelineStart
 
 TABLE_NAMES: Final = (
     *("connections", "authorizations", "tickets", "idempotency", "directory"),
-    *("tenants", "recommendations"),
+    *("tenants", "recommendations", "evidence"),
 )
 """Every table of the product; ``infra/`` creates them."""
 
@@ -65,6 +65,7 @@ class Tables:
     directory: TableClient
     tenants: TableClient
     recommendations: TableClient
+    evidence: TableClient
     transactions: EntityTransactions
     service: TableServiceClient
 

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from shared.connections.model import Portal, TicketKind
 from shared.errors import Failure
+from shared.evidence.model import EvidenceBatch
 from shared.storage.failures import details_with_words, details_without_words, english, failure_of, values_text
-from shared.storage.rows import Columns, open_value
+from shared.storage.members import Members, members_of, members_row, members_text
+from shared.storage.rows import Columns, json_object, open_value
 from shared.tickets.identity import creation_time_of
 from shared.tickets.kinds import table_of
 from shared.tickets.model import (
@@ -35,7 +37,10 @@ from shared.tickets.model import (
     TicketContent,
     TimelineEvent,
 )
+from shared.tickets.outcomes import Verification
+from shared.tickets.ports import WatchedTicket
 from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.updates.model import Update
 from shared.tickets.warnings import recommendation_keys
 
 type Row = dict[str, Any]
@@ -46,6 +51,10 @@ UNLINKED_PREFIX: Final = "unlinked:"
 RECOMMENDATION_PREFIX: Final = "recommendation:"
 OUTCOME_PREFIX: Final = "outcome:"
 SUMMARY_KEY: Final = "summary"
+UNREAD_PREFIX: Final = "unread:"
+UNRECORDED_PREFIX: Final = "unrecorded:"
+UPDATE_PREFIX: Final = "update:"
+VERIFICATION_PREFIX: Final = "verification:"
 TICKET_KEYS_END: Final = "g"
 """Ticket ids are hexadecimal; every other row key of a partition sorts after this."""
 
@@ -62,6 +71,8 @@ CHANGING_COLUMNS: Final = (
     "timeline",
     "later_events",
     "references",
+    "verification",
+    "outcome",
     "sys_id",
     "sn_table",
     "number",
@@ -80,6 +91,10 @@ TIMELINE_MAX_LENGTH: Final = 30_000
 """A text property holds 32,768 characters."""
 CHUNK_BYTES: Final = 60_000
 """A binary property holds 65,536 bytes."""
+
+_VERIFICATION: Final = Members(Verification)
+_UPDATE: Final = Members(Update, apart=["connection_id", "ticket_id", "update_id"])
+_BATCH: Final = Members(EvidenceBatch, apart=["batch_id"])
 
 _EVENTS_OF_RELEASE_0_1: Final = frozenset(
     {
@@ -157,6 +172,7 @@ def ticket_row(ticket: Ticket) -> Row:
         "phase": ticket.phase.value if ticket.phase else None,
         "open": ticket.is_open,
         "unlinked": ticket.is_unlinked or None,
+        **({} if ticket.verification is None else _verification_columns(ticket.verification)),
         "due_at": ticket.due_at,
         "timeline": _timeline_text(known),
         "later_events": _timeline_text(later) if later else None,
@@ -220,6 +236,8 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         error_status=get("error_status"),
     )
     get("open")  # Only for searches: phase says the same.
+    get("outcome")  # Only for searches: the verification says the same.
+    verification = get("verification")
     return Ticket(
         ticket_id=ticket_id,
         connection_id=columns["PartitionKey"],
@@ -233,6 +251,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
             merge(_timeline_of(get("timeline")), _timeline_of(get("later_events")), key=lambda event: event.at)
         ),
         is_unlinked=get("unlinked", False),
+        verification=None if verification is None else _VERIFICATION.read(json_object(verification)),
         kept=columns.unknown,
         is_whole=is_whole,
         etag=etag,
@@ -259,6 +278,63 @@ def _record(columns: Columns, kind: TicketKind, phase: Phase | None) -> Record |
         phase=phase or Phase.UNMAPPED,
     )
     return None if sys_id is None else record
+
+
+def _verification_columns(verification: Verification) -> Row:
+    return {
+        "verification": members_text(_VERIFICATION.written(verification)),
+        "outcome": verification.outcome.value,
+    }
+
+
+def watched_prefix(tenant_id: str) -> str:
+    """Return the prefix of the row keys of watched tickets for a tenant's recommendations, newest first."""
+    return f"{VERIFICATION_PREFIX}{tenant_id}:"
+
+
+def watched_row(ticket: Ticket, tenant_id: str) -> Row:
+    """Return the index row of a watched ticket: a copy of its verification."""
+    assert ticket.verification is not None, "only a ticket for stored recommendations is watched"
+    key = f"{watched_prefix(tenant_id)}{ticket.ticket_id}"
+    return members_row(ticket.connection_id, key, _VERIFICATION.written(ticket.verification))
+
+
+def watched_of(row: Mapping[str, Any]) -> WatchedTicket:
+    """Return what an index row says; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    ticket_id = row["RowKey"].rpartition(":")[2]
+    return WatchedTicket(row["PartitionKey"], ticket_id, _VERIFICATION.read(members_of(row)))
+
+
+def update_key(ticket_id: str, update_id: str) -> str:
+    """Return the row key of an update: those of one ticket are beside each other, oldest first."""
+    return f"{UPDATE_PREFIX}{ticket_id}:{update_id}"
+
+
+def update_row(update: Update) -> Row:
+    """Return the row of an update, with the members that only another release knows."""
+    return members_row(update.connection_id, update_key(update.ticket_id, update.update_id), _UPDATE.written(update))
+
+
+def update_of(row: Any) -> Update:
+    """Return the update in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    _, ticket_id, update_id = row["RowKey"].split(":")
+    return _UPDATE.read(
+        members_of(row),
+        connection_id=row["PartitionKey"],
+        ticket_id=ticket_id,
+        update_id=update_id,
+        etag=str(row.metadata["etag"]),
+    )
+
+
+def unrecorded_row(connection_id: str, batch: EvidenceBatch) -> Row:
+    """Return the row of events that the evidence may not have yet."""
+    return members_row(connection_id, f"{UNRECORDED_PREFIX}{batch.batch_id}", _BATCH.written(batch))
+
+
+def unrecorded_of(row: Mapping[str, Any]) -> EvidenceBatch:
+    """Return the events in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    return _BATCH.read(members_of(row), batch_id=row["RowKey"].removeprefix(UNRECORDED_PREFIX))
 
 
 def summary_row(connection_id: str, summary: Summary, *, beside: Mapping[str, Any] | None = None) -> Row:

@@ -2,9 +2,11 @@
 
 One partition per connection holds, by row key: the tickets (ticket id, newest first), the outbox (``pending:…``, oldest
 first), the numbers (``number:…``), the recommendations (``recommendation:…``), the ids of tickets for stored
-recommendations (``outcome:…``, written with the ticket or by whoever gives it up, so that only one of them can) and the
-summary with its unfolded changes (``summary``, ``summary:…``). All rows of one write are changed in one entity
-transaction.
+recommendations (``outcome:…``, written with the ticket or by whoever gives it up, so that only one of them can), the
+summary with its unfolded changes (``summary``, ``summary:…``), open tickets followed by ``sys_id`` (``unlinked:…``),
+tickets whose closing is not read yet (``unread:…``), events that the evidence may not have yet (``unrecorded:…``),
+updates that wait for ServiceNow (``update:…``), and for each tenant the tickets whose outcome can still change
+(``verification:…``). All rows of one write are changed in one entity transaction.
 """
 
 from __future__ import annotations
@@ -17,16 +19,18 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
+from azure.core.async_paging import AsyncPageIterator
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
+from shared.evidence.model import EvidenceBatch
 from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.rows import RowReader
-from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
+from shared.storage.tables import get_row, insert_row, is_table_missing, list_rows, save_row, storage_errors
 from shared.storage.ticket_rows import (
     CHANGING_COLUMNS,
     NUMBER_PREFIX,
@@ -35,6 +39,9 @@ from shared.storage.ticket_rows import (
     SUMMARY_KEY,
     TICKET_KEYS_END,
     UNLINKED_PREFIX,
+    UNREAD_PREFIX,
+    UNRECORDED_PREFIX,
+    UPDATE_PREFIX,
     Row,
     is_summary_change_known,
     pending_key,
@@ -46,16 +53,36 @@ from shared.storage.ticket_rows import (
     ticket_id_of_pending_key,
     ticket_of,
     ticket_row,
+    unrecorded_of,
+    unrecorded_row,
+    update_key,
+    update_of,
+    update_row,
+    watched_of,
+    watched_prefix,
+    watched_row,
 )
+from shared.tickets.evidence import batch_of
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import Overview, TicketExists, TicketFilter, TicketGivenUp
+from shared.tickets.outcomes import Verification
+from shared.tickets.ports import (
+    Overview,
+    TicketExists,
+    TicketFilter,
+    TicketGivenUp,
+    UpdateChange,
+    WatchedTicket,
+)
 from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.updates.model import Update
 from shared.value_object import value_object
 
 TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
 ROW_BYTES: Final = 3_000
 """What a row takes in a transaction besides its texts."""
+ROWS_IN_COMMON: Final = 2
+"""The summary's change and the events for the evidence."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
 """Up to this number, tickets are read one by one; beyond it, in ranges."""
@@ -63,6 +90,9 @@ PAGE_ROWS: Final = 1000
 
 CREATION_ID: Final = "creation_id"
 """Column that distinguishes a ticket's first write from that of a twin."""
+
+_COPIED_COLUMNS: Final = ("name", "timeline", "later_events", "verification")
+"""Columns whose texts other rows of the same transaction may repeat: the events, and the index of watched tickets."""
 
 _NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 
@@ -147,21 +177,21 @@ class AzureTicketStore:
         tickets = (part if part.delivery.status is Delivery.DELIVERED else found.get(part.ticket_id) for part in parts)
         return [ticket for ticket in tickets if ticket is not None]
 
-    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
-        """Replace a ticket if nobody else has changed it. Raises RowChanged or StorageUnavailable."""
-        updates, _ = await self._updates([(before, after)])
-        if not updates:
+    async def update_ticket(self, before: Ticket, after: Ticket, updates: Sequence[UpdateChange] = ()) -> Ticket:
+        """Replace a ticket and change its updates if nobody else has. Raises RowChanged or StorageUnavailable."""
+        changes, _ = await self._updates([(before, after)])
+        if not changes:
             raise RowChanged(before.ticket_id)
-        return await self._update(updates[0])
+        return await self._update(changes[0], updates)
 
-    async def _update(self, update: _Update) -> Ticket:
-        operations = _operations([update])
+    async def _update(self, update: _Update, updates: Sequence[UpdateChange] = ()) -> Ticket:
+        operations = [*_operations([update]), *map(_update_operation, updates)]
         while True:
             with storage_errors():
                 try:
                     etags = await self._submit(operations)
                 except TableTransactionError as error:
-                    if error.status_code not in {404, 412} or is_table_missing(error):
+                    if error.status_code not in {404, 409, 412} or is_table_missing(error):
                         raise
                     if (absent := _absent_index_row(error, operations)) is None:
                         raise RowChanged(update.before.ticket_id) from None
@@ -301,11 +331,7 @@ class AzureTicketStore:
         place = PENDING_PREFIX if after is None else pending_key(after)
         pending: list[Ticket] = []
         while len(pending) < limit:
-            rows = await self._rows(
-                "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
-                {"connection": connection_id, "place": place, "last": PENDING_PREFIX + "~"},
-                limit,
-            )
+            rows = await self._rows_after(connection_id, place, PENDING_PREFIX, limit)
             ticket_ids = [ticket_id_of_pending_key(row["RowKey"]) for row in rows]
             tickets = await self.get_tickets(connection_id, ticket_ids)
             present = [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
@@ -317,14 +343,70 @@ class AzureTicketStore:
 
     async def list_unlinked(self, connection_id: str, *, limit: int, after: str | None = None) -> Sequence[Ticket]:
         """Return up to ``limit`` tickets that are followed by ``sys_id``, newest first, older than ``after``."""
-        rows = await self._rows(
-            "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
-            {"connection": connection_id, "place": f"{UNLINKED_PREFIX}{after or ''}", "last": f"{UNLINKED_PREFIX}~"},
-            limit,
-        )
-        ticket_ids = [row["RowKey"].removeprefix(UNLINKED_PREFIX) for row in rows]
+        return await self._listed(connection_id, UNLINKED_PREFIX, after or "", limit)
+
+    async def _listed(self, connection_id: str, prefix: str, after: str, limit: int) -> Sequence[Ticket]:
+        """Return the tickets in an index, without the parts that no longer change."""
+        rows = await self._rows_after(connection_id, f"{prefix}{after}", prefix, limit)
+        ticket_ids = [row["RowKey"].removeprefix(prefix) for row in rows]
         tickets = await self.get_tickets(connection_id, ticket_ids, whole=False)
         return [tickets[ticket_id] for ticket_id in ticket_ids if ticket_id in tickets]
+
+    async def _rows_after(self, connection_id: str, place: str, prefix: str, limit: int) -> list[Any]:
+        """Return up to ``limit`` rows whose keys have this prefix and come after a place."""
+        return await self._rows(
+            "RowKey gt @place and RowKey lt @last and PartitionKey eq @connection",
+            {"connection": connection_id, "place": place, "last": f"{prefix}~"},
+            limit,
+        )
+
+    async def list_watched(self, connection_id: str, tenant_id: str) -> Sequence[WatchedTicket]:
+        """Return the tickets for a tenant's recommendations whose outcome can still change, newest first."""
+        prefix = watched_prefix(tenant_id)
+        rows = await list_rows(self._table, connection_id, prefix, prefix + "~")
+        return self._reader.readable(self._table.table_name, rows, watched_of)
+
+    async def list_unread_closings(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets whose records have to be asked how they were closed, newest first."""
+        return await self._listed(connection_id, UNREAD_PREFIX, "", limit)
+
+    async def list_updates(self, connection_id: str, *, limit: int, after: Update | None = None) -> Sequence[Update]:
+        """Return up to ``limit`` updates of a connection, those of one ticket oldest first."""
+        place = UPDATE_PREFIX if after is None else update_key(after.ticket_id, after.update_id)
+        rows = await self._rows_after(connection_id, place, UPDATE_PREFIX, limit)
+        return self._reader.readable(self._table.table_name, rows, update_of)
+
+    async def list_updates_of(self, connection_id: str, ticket_id: str) -> Sequence[Update]:
+        """Return the updates of a ticket, oldest first."""
+        prefix = update_key(ticket_id, "")
+        rows = await list_rows(self._table, connection_id, prefix, prefix + "~")
+        return self._reader.readable(self._table.table_name, rows, update_of)
+
+    async def save_update(self, before: Update, after: Update) -> Update:
+        """Replace a stored update if nobody else has changed it. Raises RowChanged or StorageUnavailable."""
+        return replace(after, etag=await save_row(self._table, update_row(after), before.etag))
+
+    async def list_unrecorded(self, connection_id: str, *, limit: int) -> Sequence[EvidenceBatch]:
+        """Return up to ``limit`` batches of events that the evidence may not have yet, oldest first."""
+        rows = await self._rows_after(connection_id, UNRECORDED_PREFIX, UNRECORDED_PREFIX, limit)
+        return self._reader.readable(self._table.table_name, rows, unrecorded_of)
+
+    async def delete_unrecorded(self, connection_id: str, batches: Sequence[EvidenceBatch]) -> None:
+        """Delete batches that the evidence has."""
+        rows = [unrecorded_row(connection_id, batch) for batch in batches]
+        for start in range(0, len(rows), MOST_ROWS):
+            operations = [RowOperation(TransactionOperation.DELETE, row) for row in rows[start : start + MOST_ROWS]]
+            while operations:
+                with storage_errors():
+                    try:
+                        await self._submit(operations)
+                    except TableTransactionError as error:
+                        # Somebody else has deleted it, or we have and the answer was lost.
+                        if (absent := _absent_index_row(error, operations)) is None:
+                            raise
+                        operations.remove(absent)
+                    else:
+                        break
 
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """Return older tickets that may be about the same recommendation, newest first."""
@@ -381,14 +463,17 @@ class AzureTicketStore:
 
     async def get_overview(self, connection_id: str) -> Overview:
         """Return what the rows beside the tickets say, in one request: their keys are consecutive."""
-        summary, changes, has_unlinked = await self._rows_beside_tickets(connection_id, UNLINKED_PREFIX + "~")
+        summary, changes, follow = await self._rows_beside_tickets(connection_id, UPDATE_PREFIX + "~")
         total = self._summary(summary).plus(self._changes(changes))
         is_readable = (summary is None or self._is_readable(summary)) and all(map(is_summary_change_known, changes))
         return Overview(
             summary=total,
             is_folded=not changes,
             may_have_pending=not is_readable or total.total(Delivery.PENDING) > 0,
-            has_unlinked=has_unlinked,
+            has_unlinked=follow.may_have(UNLINKED_PREFIX),
+            has_unread_closings=follow.may_have(UNREAD_PREFIX),
+            has_unrecorded=follow.may_have(UNRECORDED_PREFIX),
+            has_updates=follow.may_have(UPDATE_PREFIX),
         )
 
     def _is_readable(self, summary: Any) -> bool:
@@ -399,8 +484,8 @@ class AzureTicketStore:
         summary, changes, _ = await self._rows_beside_tickets(connection_id, SUMMARY_KEY + "~")
         return summary, changes
 
-    async def _rows_beside_tickets(self, connection_id: str, last: str) -> tuple[Any | None, list[Any], bool]:
-        """Return the folded summary, the changes that it does not contain yet, and whether a row follows them.
+    async def _rows_beside_tickets(self, connection_id: str, last: str) -> tuple[Any | None, list[Any], _Following]:
+        """Return the folded summary, the changes that it does not contain yet, and what follows them.
 
         One answer shows one moment. Several answers do not: changes folded in between would be missing. So they count
         only if the summary is unchanged afterwards.
@@ -409,19 +494,22 @@ class AzureTicketStore:
         query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
         while True:
             rows: list[Any] = []
-            pages, follows = 0, False
+            number, follow = 0, _Following(frozenset(), is_all=True)
             with storage_errors():
                 found = self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS)
-                async for page in found.by_page():
-                    pages += 1
+                pages = cast(AsyncPageIterator[Any], found.by_page())
+                async for page in pages:
+                    number += 1
                     of_page = [row async for row in page]
                     of_summary = [row for row in of_page if row["RowKey"] < SUMMARY_KEY + "~"]
                     rows += of_summary
-                    if follows := len(of_summary) < len(of_page):
+                    if others := of_page[len(of_summary) :]:
+                        prefixes = frozenset(row["RowKey"].partition(":")[0] + ":" for row in others)
+                        follow = _Following(prefixes, is_all=pages.continuation_token is None)
                         break
             summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
-            if pages <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
-                return summary, rows, follows
+            if number <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
+                return summary, rows, follow
 
     async def _submit(self, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         return await self._transactions.submit(self._table.table_name, operations)
@@ -449,6 +537,10 @@ def matches(ticket: Ticket, wanted: TicketFilter) -> bool:
         and wanted.phase in {None, ticket.phase}
         and wanted.portal in {None, ticket.content.portal}
         and wanted.delivery in {None, ticket.delivery.status}
+        and (
+            wanted.outcome is None
+            or (ticket.verification is not None and ticket.verification.outcome is wanted.outcome)
+        )
         and (ticket.is_open or not wanted.open_only)
         and (wanted.overdue_at is None or ticket.is_overdue(wanted.overdue_at))
     )
@@ -457,7 +549,13 @@ def matches(ticket: Ticket, wanted: TicketFilter) -> bool:
 def _query(connection_id: str, wanted: TicketFilter, after: str | None) -> tuple[str, dict[str, Any]]:
     terms = ["PartitionKey eq @connection", "RowKey gt @after", "RowKey lt @end"]
     parameters: dict[str, Any] = {"connection": connection_id, "after": after or "", "end": TICKET_KEYS_END}
-    equal = {"kind": wanted.kind, "phase": wanted.phase, "portal": wanted.portal, "delivery": wanted.delivery}
+    equal = {
+        "kind": wanted.kind,
+        "phase": wanted.phase,
+        "portal": wanted.portal,
+        "delivery": wanted.delivery,
+        "outcome": wanted.outcome,
+    }
     for column, value in equal.items():
         if value is not None:
             terms.append(f"{column} eq @{column}")
@@ -491,6 +589,23 @@ def _number_key(number: str) -> str | None:
 
 
 @value_object
+class _Following:
+    """Which kinds of rows follow the summary in a partition.
+
+    Attributes:
+        prefixes: Those that were seen.
+        is_all: Whether there are no others.
+    """
+
+    prefixes: frozenset[str]
+    is_all: bool
+
+    def may_have(self, prefix: str) -> bool:
+        """Whether there may be rows of this kind."""
+        return prefix in self.prefixes or not self.is_all
+
+
+@value_object
 class _Write:
     """The operations that store a ticket.
 
@@ -518,7 +633,9 @@ class _Write:
     @property
     def size(self) -> int:
         """About how many bytes it takes in a request; a non-ASCII character takes six."""
-        texts = "".join(value for value in self.own.row.values() if isinstance(value, str))
+        row = self.own.row
+        copied = (str(row.get(column, "")) for column in _COPIED_COLUMNS)
+        texts = "".join([*(value for value in row.values() if isinstance(value, str)), *copied])
         return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
 
 
@@ -558,7 +675,8 @@ def _operations(writes: Sequence[_Write]) -> list[RowOperation]:
     beside = {operation.row["RowKey"]: operation for write in writes for operation in write.beside}
     operations += beside.values()
     changes = [(write.before, write.after) for write in writes]
-    return operations + _summary_change(writes[0].after.connection_id, changes)
+    owner = writes[0].after.connection_id
+    return operations + _summary_change(owner, changes) + _unrecorded(owner, changes)
 
 
 def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
@@ -582,7 +700,48 @@ def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
         if key is not None:
             row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
             operations.append(RowOperation(TransactionOperation.UPSERT, row))
+    return operations + _verification_rows(before, after)
+
+
+def _verification_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
+    """Return what has to change in the indexes of a ticket for stored recommendations."""
+    old, new = None if before is None else before.verification, after.verification
+    operations: list[RowOperation] = []
+    was_unread, is_unread = (each is not None and each.has_unread_closing for each in (old, new))
+    if was_unread != is_unread:
+        row = {"PartitionKey": after.connection_id, "RowKey": f"{UNREAD_PREFIX}{after.ticket_id}"}
+        operations.append(RowOperation(TransactionOperation.UPSERT if is_unread else TransactionOperation.DELETE, row))
+    if new == old:
+        return operations
+    watched_before, watched = _watching_tenants(old), _watching_tenants(new)
+    operations += [RowOperation(TransactionOperation.UPSERT, watched_row(after, each)) for each in watched]
+    for tenant_id in watched_before:
+        if tenant_id not in watched:
+            row = {"PartitionKey": after.connection_id, "RowKey": f"{watched_prefix(tenant_id)}{after.ticket_id}"}
+            operations.append(RowOperation(TransactionOperation.DELETE, row))
     return operations
+
+
+def _watching_tenants(verification: Verification | None) -> Sequence[str]:
+    """Return the tenants whose readings look at a ticket."""
+    if verification is None or not verification.is_watched:
+        return ()
+    return tuple(dict.fromkeys(item.tenant_id for item in verification.items))
+
+
+def _update_operation(change: UpdateChange) -> RowOperation:
+    before, after = change.before, change.after
+    if before is None:
+        assert after is not None, "a change has a before or an after"
+        return RowOperation(TransactionOperation.CREATE, update_row(after))
+    if after is None:
+        return RowOperation(TransactionOperation.DELETE, update_row(before), etag=before.etag)
+    return RowOperation(TransactionOperation.UPDATE, update_row(after), UpdateMode.MERGE, before.etag)
+
+
+def _unrecorded(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
+    batch = batch_of(changes)
+    return [] if batch is None else [RowOperation(TransactionOperation.CREATE, unrecorded_row(connection_id, batch))]
 
 
 def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
@@ -606,14 +765,14 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
 
 
 def _transactions[Write: _Write](writes: Sequence[Write]) -> list[list[Write]]:
-    """Divide the writes into transactions that are not too large, including the row of the summary's change."""
+    """Divide the writes into transactions that are not too large, including the rows that they have in common."""
     parts: list[list[Write]] = []
     rows_left = bytes_left = 0
     for write in writes:
         rows, size = 1 + len(write.beside), write.size
         if rows > rows_left or size > bytes_left:
             parts.append([])
-            rows_left, bytes_left = MOST_ROWS - 1, TRANSACTION_BYTES
+            rows_left, bytes_left = MOST_ROWS - ROWS_IN_COMMON, TRANSACTION_BYTES
         parts[-1].append(write)
         rows_left -= rows
         bytes_left -= size
@@ -626,5 +785,10 @@ def _absent_index_row(error: TableTransactionError, operations: Sequence[RowOper
     A release that does not know the index keeps no rows in it.
     """
     failed = operations[error.index] if error.index is not None and error.index < len(operations) else None
-    is_absent = error.status_code == 404 and failed is not None and failed.kind is TransactionOperation.DELETE
+    is_absent = (
+        error.status_code == 404
+        and failed is not None
+        and failed.kind is TransactionOperation.DELETE
+        and failed.etag is None
+    )
     return failed if is_absent else None

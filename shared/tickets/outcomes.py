@@ -157,6 +157,11 @@ class Verification:
         return next((outcome for outcome in _MOST_URGENT_FIRST if outcome in outcomes), Outcome.UNKNOWN)
 
     @property
+    def has_unread_closing(self) -> bool:
+        """Whether the record still has to be asked how the ticket was closed."""
+        return self.closing is not None and not self.closing.is_read
+
+    @property
     def is_watched(self) -> bool:
         """Whether measurements can still change it."""
         return bool(self.items) and not self.is_superseded

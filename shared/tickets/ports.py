@@ -12,10 +12,13 @@ from typing import Final, Protocol
 from shared.connections.directory import Place
 from shared.connections.model import Connection, KindSettings, Operation, Portal, TicketKind
 from shared.errors import ConnectorError
+from shared.evidence.model import EvidenceBatch
 from shared.tickets.kinds import TicketTable
 from shared.tickets.model import Delivery, Phase, Record, Ticket
+from shared.tickets.outcomes import Outcome, Verification
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
+from shared.tickets.updates.model import Update
 from shared.value_object import value_object
 
 
@@ -51,6 +54,7 @@ class TicketFilter:
         open_only: Only tickets in an open phase.
         overdue_at: Only open tickets due before this time.
         text: Part of the name, or a whole ticket number, ignoring case.
+        outcome: Of the whole ticket.
     """
 
     kind: TicketKind | None = None
@@ -60,6 +64,7 @@ class TicketFilter:
     open_only: bool = False
     overdue_at: datetime | None = None
     text: str | None = None
+    outcome: Outcome | None = None
 
 
 @value_object
@@ -70,12 +75,16 @@ class Overview:
         is_folded: Whether nothing has happened since the summary was last folded.
         may_have_pending: Whether a ticket is pending; also True if another release's counts cannot be read.
         has_unlinked: Whether any tickets are followed by ``sys_id``.
+        has_unread_closings, has_unrecorded, has_updates: Whether the lists of the same names have entries.
     """
 
     summary: Summary
     is_folded: bool
     may_have_pending: bool
     has_unlinked: bool
+    has_unread_closings: bool = False
+    has_unrecorded: bool = False
+    has_updates: bool = False
 
 
 class TicketStore(Protocol):
@@ -111,10 +120,13 @@ class TicketStore(Protocol):
         """Return the ticket whose record has this number, ignoring case and surrounding blanks, or None."""
         ...
 
-    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
+    async def update_ticket(self, before: Ticket, after: Ticket, updates: Sequence[UpdateChange] = ()) -> Ticket:
         """Replace ``before`` with ``after`` if nobody else has changed it. Raises RowChanged otherwise.
 
         A ticket that is not whole loses nothing: its other columns stay as they are.
+
+        Args:
+            updates: Changes of the ticket's updates, in the same transaction; RowChanged is raised for them, too.
         """
         ...
 
@@ -160,6 +172,50 @@ class TicketStore(Protocol):
         """
         ...
 
+    async def list_watched(self, connection_id: str, tenant_id: str) -> Sequence[WatchedTicket]:
+        """Return the tickets for a tenant's recommendations whose outcome can still change, newest first.
+
+        It reads their index rows only, however many tickets the connection has.
+        """
+        ...
+
+    async def list_unread_closings(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """Return up to ``limit`` tickets whose records have to be asked how they were closed, newest first.
+
+        The parts that no longer change are left out.
+        """
+        ...
+
+    async def list_updates(self, connection_id: str, *, limit: int, after: Update | None = None) -> Sequence[Update]:
+        """Return up to ``limit`` updates of a connection, refused ones included, those of one ticket oldest first.
+
+        Args:
+            after: The last one of the page before.
+        """
+        ...
+
+    async def list_updates_of(self, connection_id: str, ticket_id: str) -> Sequence[Update]:
+        """Return the updates of a ticket, refused ones included, oldest first."""
+        ...
+
+    async def save_update(self, before: Update, after: Update) -> Update:
+        """Replace a stored update if nobody else has changed it; return it with its new etag.
+
+        A repetition of our own write counts as that write. Raises RowChanged otherwise.
+        """
+        ...
+
+    async def list_unrecorded(self, connection_id: str, *, limit: int) -> Sequence[EvidenceBatch]:
+        """Return up to ``limit`` batches of events that the evidence may not have yet, oldest first.
+
+        Every write of a ticket stores its new events like this, in the same transaction.
+        """
+        ...
+
+    async def delete_unrecorded(self, connection_id: str, batches: Sequence[EvidenceBatch]) -> None:
+        """Delete batches that the evidence has; safe to repeat."""
+        ...
+
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """Return older tickets of the connection that may be about the same recommendation, newest first.
 
@@ -179,6 +235,28 @@ class TicketStore(Protocol):
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
         """Fold the changes since the last time into one row, so that reading the summary stays fast."""
         ...
+
+
+@value_object
+class UpdateChange:
+    """What a transaction does to an update of its ticket.
+
+    Attributes:
+        before: As stored; None for a new one.
+        after: As it is to be stored; None deletes it.
+    """
+
+    before: Update | None
+    after: Update | None
+
+
+@value_object
+class WatchedTicket:
+    """What the index knows of a ticket for recommendations, for one tenant."""
+
+    connection_id: str
+    ticket_id: str
+    verification: Verification
 
 
 class RecommendationClaims(Protocol):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
+from shared.tickets.model import OPEN_PHASES, Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
+from shared.tickets.outcomes import Verification, closed, reopened
 from shared.tickets.record_texts import lost_characters, record_texts
 from shared.tickets.timeline import with_event
 
@@ -23,6 +24,7 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
         phase=record.phase,
         delivery=DeliveryProgress(status=Delivery.DELIVERED, attempts=ticket.delivery.attempts, delivered_at=now),
         is_unlinked=_is_unlinked(ticket, record),
+        verification=_verification_in(ticket.verification, record.phase, now),
     )
     after = with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
     if lost := _lost(ticket, record):
@@ -72,9 +74,10 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
     unlinked = _is_unlinked(ticket, record)
     record = replace(record, correlation_id=ticket.correlation_id)
     phase = record.phase
-    if (record, phase, unlinked) == (known, ticket.phase, ticket.is_unlinked):
+    verification = _verification_in(ticket.verification, phase, now)
+    if (record, phase, unlinked) == (known, ticket.phase, ticket.is_unlinked) and verification is ticket.verification:
         return ticket
-    after = replace(ticket, record=record, phase=phase, is_unlinked=unlinked)
+    after = replace(ticket, record=record, phase=phase, is_unlinked=unlinked, verification=verification)
     if unlinked and not ticket.is_unlinked:
         after = with_event(after, EventKind.UNLINKED, now)
     if ticket.phase is Phase.DELETED:
@@ -97,6 +100,21 @@ def with_record(ticket: Ticket, record: Record, now: datetime) -> Ticket:
     if record.table != known.table:
         after = with_event(after, EventKind.MOVED, now, **{"from": known.table, "to": record.table})
     return after
+
+
+def _verification_in(verification: Verification | None, phase: Phase, now: datetime) -> Verification | None:
+    """Return the verification of a ticket whose record is in this phase: the same object if that is no news.
+
+    A release that knows no verification may have stored the phase, so the phase before says nothing.
+    """
+    if verification is None or phase is Phase.DELETED:
+        return verification
+    if phase in OPEN_PHASES:
+        return verification if verification.closing is None else reopened(verification, now)
+    claims_fix = phase is not Phase.CANCELED
+    if verification.closing is not None and verification.closing.claims_fix <= claims_fix:
+        return verification
+    return closed(verification, now, claims_fix=claims_fix)
 
 
 def deleted(ticket: Ticket, now: datetime) -> Ticket:

@@ -41,6 +41,7 @@ EVERYWHERE = {
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/idempotency"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/directory"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/tenants"),
+    ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/evidence"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/recommendations"),
     ("Microsoft.KeyVault/vaults", "kv-*"),
     ("Microsoft.Insights/diagnosticSettings", "audit"),

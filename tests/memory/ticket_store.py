@@ -11,10 +11,20 @@ from enum import StrEnum
 
 from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
+from shared.evidence.model import EvidenceBatch
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
+from shared.tickets.evidence import batch_of
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.ports import Overview, TicketExists, TicketFilter, TicketGivenUp
+from shared.tickets.ports import (
+    Overview,
+    TicketExists,
+    TicketFilter,
+    TicketGivenUp,
+    UpdateChange,
+    WatchedTicket,
+)
 from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.updates.model import Update
 from shared.tickets.warnings import recommendation_keys
 from tests.memory.steps import Step, at_once
 
@@ -40,6 +50,8 @@ class MemoryTicketStore:
         self._folded: dict[str, Summary] = {}
         self._changes: defaultdict[str, list[SummaryChange]] = defaultdict(list)
         self._given_up: set[tuple[str, str]] = set()
+        self.updates: defaultdict[str, dict[tuple[str, str], Update]] = defaultdict(dict)
+        self.unrecorded: defaultdict[str, dict[str, EvidenceBatch]] = defaultdict(dict)
         self.faults: deque[WriteFault] = deque()
         """Faults for the next writes, one each."""
 
@@ -87,13 +99,15 @@ class MemoryTicketStore:
         await self._step("find_by_number")
         return self.tickets[connection_id].get(self._numbers[connection_id].get(number.strip().upper(), ""))
 
-    async def update_ticket(self, before: Ticket, after: Ticket) -> Ticket:
+    async def update_ticket(self, before: Ticket, after: Ticket, updates: Sequence[UpdateChange] = ()) -> Ticket:
         """See the port."""
         await self._step("update_ticket")
         fault = self._fault()
-        if self._is_changed(before):
+        if self._is_changed(before) or any(self._is_update_changed(change) for change in updates):
             raise RowChanged(before.ticket_id)
         stored = self._put([(before, after)])[0]
+        for change in updates:
+            self._change_update(change)
         if fault is WriteFault.REPEATED:
             raise RowChanged(before.ticket_id)
         await self._answer("update_ticket", fault)
@@ -169,6 +183,74 @@ class MemoryTicketStore:
         found = [self.tickets[connection_id][each] for each in unlinked if after is None or each > after]
         return [_without_the_rest(ticket) for ticket in found[:limit]]
 
+    async def list_watched(self, connection_id: str, tenant_id: str) -> Sequence[WatchedTicket]:
+        """See the port."""
+        await self._step("list_watched")
+        return [
+            WatchedTicket(connection_id, ticket_id, ticket.verification)
+            for ticket_id, ticket in sorted(self.tickets[connection_id].items())
+            if ticket.verification is not None
+            and ticket.verification.is_watched
+            and any(item.tenant_id == tenant_id for item in ticket.verification.items)
+        ]
+
+    async def list_unread_closings(self, connection_id: str, *, limit: int) -> Sequence[Ticket]:
+        """See the port."""
+        await self._step("list_unread_closings")
+        present = (each for _, each in sorted(self.tickets[connection_id].items()))
+        unread = (each for each in present if each.verification is not None and each.verification.has_unread_closing)
+        return [_without_the_rest(ticket) for ticket in itertools.islice(unread, limit)]
+
+    async def list_updates(self, connection_id: str, *, limit: int, after: Update | None = None) -> Sequence[Update]:
+        """See the port."""
+        await self._step("list_updates")
+        place = None if after is None else (after.ticket_id, after.update_id)
+        stored = sorted(self.updates[connection_id].items())
+        return [update for key, update in stored if place is None or key > place][:limit]
+
+    async def list_updates_of(self, connection_id: str, ticket_id: str) -> Sequence[Update]:
+        """See the port."""
+        await self._step("list_updates_of")
+        return [update for key, update in sorted(self.updates[connection_id].items()) if key[0] == ticket_id]
+
+    async def save_update(self, before: Update, after: Update) -> Update:
+        """See the port."""
+        await self._step("save_update")
+        fault = self._fault()
+        change = UpdateChange(before, after)
+        if self._is_update_changed(change):
+            raise RowChanged(before.update_id)
+        self._change_update(change)
+        await self._answer("save_update", fault)
+        return self.updates[after.connection_id][after.ticket_id, after.update_id]
+
+    def _is_update_changed(self, change: UpdateChange) -> bool:
+        update = change.before or change.after
+        assert update is not None, "a change has a before or an after"
+        stored = self.updates[update.connection_id].get((update.ticket_id, update.update_id))
+        return (None if stored is None else stored.etag) != (None if change.before is None else change.before.etag)
+
+    def _change_update(self, change: UpdateChange) -> None:
+        if change.after is not None:
+            after = change.after
+            stored = replace(after, etag=next(self._etags))
+            self.updates[after.connection_id][after.ticket_id, after.update_id] = stored
+        elif change.before is not None:
+            del self.updates[change.before.connection_id][change.before.ticket_id, change.before.update_id]
+
+    async def list_unrecorded(self, connection_id: str, *, limit: int) -> Sequence[EvidenceBatch]:
+        """See the port."""
+        await self._step("list_unrecorded")
+        return [batch for _, batch in sorted(self.unrecorded[connection_id].items())][:limit]
+
+    async def delete_unrecorded(self, connection_id: str, batches: Sequence[EvidenceBatch]) -> None:
+        """See the port."""
+        await self._step("delete_unrecorded")
+        fault = self._fault()
+        for batch in batches:
+            self.unrecorded[connection_id].pop(batch.batch_id, None)
+        await self._answer("delete_unrecorded", fault)
+
     async def list_of_recommendation(self, ticket: Ticket, *, limit: int) -> Sequence[Ticket]:
         """See the port."""
         await self._step("list_of_recommendation")
@@ -195,6 +277,12 @@ class MemoryTicketStore:
             is_folded=not changes,
             may_have_pending=summary.total(Delivery.PENDING) > 0,
             has_unlinked=any(each.is_followed_by_sys_id for each in self.tickets[connection_id].values()),
+            has_unread_closings=any(
+                each.verification is not None and each.verification.has_unread_closing
+                for each in self.tickets[connection_id].values()
+            ),
+            has_unrecorded=bool(self.unrecorded[connection_id]),
+            has_updates=bool(self.updates[connection_id]),
         )
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
@@ -234,6 +322,8 @@ class MemoryTicketStore:
             self.tickets[after.connection_id][after.ticket_id] = ticket
             self._changes[after.connection_id].append(SummaryChange.between([(before, ticket)]))
             stored.append(ticket)
+            if (batch := batch_of([(before, ticket)])) is not None:
+                self.unrecorded[after.connection_id][batch.batch_id] = batch
         return stored
 
 
@@ -255,5 +345,9 @@ def _is_wanted(ticket: Ticket, wanted: TicketFilter) -> bool:
     if wanted.delivery is not None and ticket.delivery.status is not wanted.delivery:
         return False
     if wanted.overdue_at is not None and not ticket.is_overdue(wanted.overdue_at):
+        return False
+    if wanted.outcome is not None and (
+        ticket.verification is None or ticket.verification.outcome is not wanted.outcome
+    ):
         return False
     return ticket.is_open or not wanted.open_only

@@ -27,6 +27,14 @@ from shared.tickets.model import (
     TicketContent,
     TimelineEvent,
 )
+from shared.tickets.outcomes import (
+    Closing,
+    Measurement,
+    Outcome,
+    OutcomeReason,
+    RecommendationOutcome,
+    Verification,
+)
 from tests.memory.servicenow import as_shown
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -105,6 +113,44 @@ progresses = st.builds(
     failure=st.none() | failures,
     error_status=st.none() | st.integers(400, 599),
 )
+points = st.none() | st.decimals(0, 100, places=2)
+measurements = st.builds(
+    Measurement,
+    points=points,
+    max_points=points,
+    count=st.none() | st.integers(0, 10**6),
+    total=st.none() | st.integers(0, 10**6),
+    measured_at=st.none() | moments,
+    day=st.none() | st.dates(),
+    snapshot_id=st.none() | words,
+)
+outcomes = st.builds(
+    RecommendationOutcome,
+    tenant_id=words,
+    key=words,
+    before=st.none() | measurements,
+    outcome=st.sampled_from(Outcome),
+    reason=st.none() | st.sampled_from(OutcomeReason),
+    deciding=st.none() | measurements,
+    proof=st.none() | measurements,
+    lower=st.none() | measurements,
+    decided_at=st.none() | moments,
+)
+closings = st.builds(
+    Closing,
+    noticed_at=moments,
+    closed_at=st.none() | moments,
+    close_code=st.none() | words,
+    is_read=st.booleans(),
+    claims_fix=st.booleans(),
+)
+verifications = st.builds(
+    Verification,
+    asked_at=moments,
+    items=st.lists(outcomes, max_size=3).map(tuple),
+    closing=st.none() | closings,
+    is_superseded=st.booleans(),
+)
 
 
 @st.composite
@@ -117,6 +163,7 @@ def tickets(draw: st.DrawFn) -> Ticket:
         content=draw(contents),
         created_at=draw(moments),
         delivery=draw(progresses),
+        verification=draw(st.none() | verifications),
         timeline=tuple(
             sorted(draw(st.lists(events, max_size=6, unique_by=lambda event: event.at)), key=lambda event: event.at)
         ),
