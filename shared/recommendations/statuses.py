@@ -62,9 +62,14 @@ def status_of(action: ImprovementAction) -> ActionStatus:
 
 def has_full_points(action: ImprovementAction) -> bool:
     """Whether it has all the points that it can have, and can have some."""
-    if action.points is None or action.max_points is None or action.max_points <= TOLERANCE:
+    return are_full_points(action.points, action.max_points)
+
+
+def are_full_points(points: Decimal | None, max_points: Decimal | None) -> bool:
+    """Whether these are all the points that there are, and there are some."""
+    if points is None or max_points is None or max_points <= TOLERANCE:
         return False
-    return action.points >= action.max_points - TOLERANCE
+    return points >= max_points - TOLERANCE
 
 
 def points_to_gain(action: ImprovementAction) -> Decimal | None:

@@ -92,6 +92,8 @@ class RecommendationOutcome:
         proof: The first measurement with full points after the ticket; None until there is one.
         lower: After a proof, the first measurement that shows fewer points again; None if the newest shows full points.
         decided_at: Since when the outcome is what it is, by our clock.
+        trusted_from: First day whose full points count as a proof, after somebody's decision in the portal gave it full
+            points; the last day of all while it still does, and None if none ever did.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
     """
 
@@ -104,6 +106,7 @@ class RecommendationOutcome:
     proof: Measurement | None = None
     lower: Measurement | None = None
     decided_at: datetime | None = None
+    trusted_from: date | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 

@@ -1,0 +1,1 @@
+"""What a verification is made of: observations, how they compare, and the rules for one recommendation."""

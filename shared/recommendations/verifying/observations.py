@@ -1,0 +1,109 @@
+"""What a reading shows of the recommendations that tickets are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from datetime import date
+from enum import StrEnum
+
+from shared.recommendations.model import Disposition, ImprovementAction, Presence, Snapshot, SourceName
+from shared.tickets.outcomes import Measurement
+from shared.value_object import value_object
+
+
+@value_object
+class Observation:
+    """What is known of one recommendation at present.
+
+    Attributes:
+        service: Microsoft's code of the product.
+        disposition: What somebody decided in the portal; None if the catalogue, which says it, does not have it.
+        is_verifiable: Whether its source measures it again and again; a file does not.
+    """
+
+    measurement: Measurement = Measurement()
+    service: str = ""
+    disposition: Disposition | None = Disposition.DEFAULT
+    is_gone: bool = False
+    is_verifiable: bool = True
+
+
+class Reach(StrEnum):
+    """Whether the connector can still learn something about a tenant."""
+
+    READABLE = "readable"
+    UNREADABLE = "unreadable"
+    """The last reading failed; what is observed is of an earlier one."""
+    REMOVED = "removed"
+
+
+@value_object
+class ObservedTenant:
+    """What is known of a tenant at present.
+
+    Attributes:
+        by_key: Its recommendations, by their keys.
+    """
+
+    tenant_id: str
+    by_key: Mapping[str, Observation] = field(default_factory=dict, repr=False)
+    reach: Reach = Reach.READABLE
+
+
+def observed_tenant(
+    tenant_id: str,
+    actions: Iterable[ImprovementAction],
+    snapshot_id: str | None,
+    snapshot_day: date | None,
+    *,
+    reach: Reach = Reach.READABLE,
+) -> ObservedTenant:
+    """Return what is known of a tenant after a reading; the arguments are those of :func:`observation_of`.
+
+    Args:
+        actions: As they are stored after the reading, all of them or only those that matter.
+    """
+    by_key = {action.key: observation_of(action, snapshot_id, snapshot_day) for action in actions}
+    return ObservedTenant(tenant_id, by_key, reach)
+
+
+def observation_of(action: ImprovementAction, snapshot_id: str | None, snapshot_day: date | None) -> Observation:
+    """Return what is known of a stored improvement action.
+
+    What a file says is no measurement: it can be edited, and nobody knows when Microsoft measured it.
+
+    Args:
+        snapshot_id: The snapshot that its points come from; None if the reading was not complete, because then they may
+            be those of an earlier snapshot.
+        snapshot_day: The day of that snapshot; None as for ``snapshot_id``.
+    """
+    is_verifiable = action.source is SourceName.SECURE_SCORE and not action.is_of_file
+    is_measured = is_verifiable and action.file_at is None and action.presence is not Presence.PROFILE_ONLY
+    measurement = Measurement(
+        points=action.points,
+        max_points=action.max_points,
+        count=action.count,
+        total=action.total,
+        measured_at=action.measured_at,
+        day=snapshot_day,
+        snapshot_id=snapshot_id,
+    )
+    return Observation(
+        measurement=measurement if is_measured else Measurement(),
+        service=action.service,
+        disposition=None if action.presence is Presence.SCORE_ONLY else action.disposition,
+        is_gone=action.gone_at is not None,
+        is_verifiable=is_verifiable,
+    )
+
+
+def measurement_in(snapshot: Snapshot, source_id: str) -> Measurement | None:
+    """Return what a stored snapshot says about a control; None if it was not measured.
+
+    Past snapshots say neither when a control was measured nor how many objects comply (Microsoft Graph §1.4).
+    """
+    control = snapshot.controls.get(source_id)
+    if control is None:
+        return None
+    return Measurement(control.points, control.max_points, day=snapshot.day, snapshot_id=snapshot.snapshot_id)

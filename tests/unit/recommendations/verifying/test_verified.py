@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.recommendations.model import Disposition
+from shared.tickets.outcomes import Measurement, Outcome, OutcomeReason
+from tests.unit.recommendations.verifying.examples import Case, measured, undated
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_full_points_in_a_later_measurement_prove_the_fix_whether_the_ticket_is_closed_or_not(is_closed: bool) -> None:
+    case = Case(measured(4, -1))
+    if is_closed:
+        case.close(0.1)
+
+    assert case.see(measured(10, 1)) is Outcome.VERIFIED
+    assert case.item.proof == case.item.deciding == measured(10, 1)
+
+
+def test_a_measurement_made_before_the_ticket_proves_nothing() -> None:
+    case = Case(measured(4, -3))
+    assert case.see(measured(10, -0.1), now=1) is Outcome.OPEN
+
+
+@pytest.mark.parametrize(("day", "outcome"), [(1, Outcome.OPEN), (2, Outcome.VERIFIED)])
+def test_without_its_time_a_measurement_counts_from_the_snapshot_two_days_later(day: int, outcome: Outcome) -> None:
+    assert Case().see(undated(10, day), now=day + 0.5) is outcome
+
+
+@pytest.mark.parametrize(
+    ("before", "later", "outcome"),
+    [
+        (measured(5, -1), measured(12, 1, 12), Outcome.VERIFIED),
+        (measured(5, -1), measured(10, 1, 12), Outcome.OPEN),
+        (measured(5, -1), measured("9.99", 1), Outcome.VERIFIED),
+        (measured(5, -1), measured("9.98", 1), Outcome.OPEN),
+        (measured(5, -1), measured(0, 1, 0), Outcome.OPEN),
+        (measured(5, -1), measured(10, 1, count=0, total=0), Outcome.VERIFIED),
+    ],
+    ids=["new_maximum", "old_maximum", "rounded", "not_quite", "maximum_of_0", "nothing_to_count"],
+)
+def test_full_means_all_the_points_that_there_are_now(
+    before: Measurement, later: Measurement, outcome: Outcome
+) -> None:
+    assert Case(before).see(later) is outcome
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (measured(10, -1), OutcomeReason.FULL_BEFORE),
+        (measured(0, -1, 0), OutcomeReason.NO_MEASUREMENT_BEFORE),
+        (Measurement(), OutcomeReason.NO_MEASUREMENT_BEFORE),
+    ],
+)
+def test_without_less_than_full_points_before_nothing_is_proved(before: Measurement, reason: OutcomeReason) -> None:
+    case = Case(before)
+    case.see(measured(10, 1))
+    assert case.outcome == (Outcome.UNKNOWN, reason)
+
+
+@pytest.mark.parametrize("disposition", [Disposition.THIRD_PARTY, Disposition.REVIEWED])
+def test_points_that_a_decision_gave_are_no_proof_while_they_linger(disposition: Disposition) -> None:
+    case = Case()
+    assert case.see(measured(10, 1), disposition=disposition) is Outcome.DISPOSED
+    assert case.see(measured(10, 2)) is Outcome.OPEN
+    assert case.see(measured(10, 9)) is Outcome.OPEN
+    assert case.see(measured(10, 11)) is Outcome.VERIFIED
