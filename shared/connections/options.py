@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
+from itertools import batched
 from typing import Final, Protocol
 
 from shared.connections.model import Connection, TicketKind
@@ -16,6 +17,8 @@ from shared.value_object import value_object
 
 READ_S: Final = 8.0
 """A person waits for the page that shows the options."""
+_ELEMENTS: Final = ("category", "state", "close_code")
+"""Columns whose values make up :class:`KindOptions`, in its order."""
 
 
 @value_object
@@ -32,6 +35,7 @@ class KindOptions:
 
     categories: Sequence[Choice] | None = None
     states: Sequence[Choice] | None = None
+    close_codes: Sequence[Choice] | None = None
 
 
 @value_object
@@ -95,11 +99,9 @@ class ConnectionOptions:
     async def _read(self, connection: Connection) -> InstanceOptions:
         groups, *lists = await asyncio.gather(
             self.catalogue.assignment_groups(connection),
-            *(
-                self.catalogue.choices(connection, kind, element)
-                for kind in TicketKind
-                for element in ("category", "state")
-            ),
+            *(self.catalogue.choices(connection, kind, element) for kind in TicketKind for element in _ELEMENTS),
         )
-        pairs = zip(lists[::2], lists[1::2], strict=True)
-        return InstanceOptions(groups, {kind: KindOptions(*pair) for kind, pair in zip(TicketKind, pairs, strict=True)})
+        of_kinds = batched(lists, len(_ELEMENTS), strict=True)
+        return InstanceOptions(
+            groups, {kind: KindOptions(*of_kind) for kind, of_kind in zip(TicketKind, of_kinds, strict=True)}
+        )

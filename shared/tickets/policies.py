@@ -12,7 +12,7 @@ def claims_fix(kind: TicketKind, close_code: str | None, settings: KindSettings)
 
     A missing code claims it, too: many instances let people close a record without one. Case and blanks do not matter.
     """
-    return _spelling(close_code or "") not in map(_spelling, not_done_codes(kind, settings))
+    return spelling(close_code or "") not in map(spelling, not_done_codes(kind, settings))
 
 
 def not_done_codes(kind: TicketKind, settings: KindSettings) -> tuple[str, ...]:
@@ -22,6 +22,11 @@ def not_done_codes(kind: TicketKind, settings: KindSettings) -> tuple[str, ...]:
     return KINDS[kind].not_done_codes if kind in KINDS else ()
 
 
+def spelling(code: str) -> str:
+    """Return what two close codes have in common if they mean the same."""
+    return " ".join(code.split()).casefold()
+
+
 def policy_of(kind: TicketKind, outcome: Outcome, settings: KindSettings) -> OutcomePolicy:
     """Return what happens to a ticket with this outcome.
 
@@ -29,10 +34,11 @@ def policy_of(kind: TicketKind, outcome: Outcome, settings: KindSettings) -> Out
     release knows, means a note and no more.
     """
     chosen = {Outcome.NOT_FIXED: settings.not_fixed, Outcome.REGRESSED: settings.regressed}.get(outcome)
-    if chosen is OutcomePolicy.REOPEN:
-        return chosen if kind in KINDS and KINDS[kind].can_be_reopened else OutcomePolicy.NEW_TICKET
-    return chosen if chosen is OutcomePolicy.NEW_TICKET else OutcomePolicy.NOTE_ONLY
+    return possible_policy(kind, chosen) if chosen in set(OutcomePolicy) else OutcomePolicy.NOTE_ONLY
 
 
-def _spelling(code: str) -> str:
-    return " ".join(code.split()).casefold()
+def possible_policy(kind: TicketKind, chosen: OutcomePolicy) -> OutcomePolicy:
+    """Return the policy, or a new ticket where ServiceNow reopens none of the kind."""
+    if chosen is OutcomePolicy.REOPEN and not (kind in KINDS and KINDS[kind].can_be_reopened):
+        return OutcomePolicy.NEW_TICKET
+    return chosen

@@ -10,15 +10,32 @@ import azure.functions as func
 
 from shared.check.findings import Outcome
 from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
-from shared.connections.model import Connection, Portal, TicketKind, consent_days_left
+from shared.connections.model import (
+    Connection,
+    KindSettings,
+    OutcomeNotes,
+    OutcomePolicy,
+    Portal,
+    TicketKind,
+    consent_days_left,
+)
 from shared.connections.options import Choice, InstanceOptions
 from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
 from shared.tickets.model import Phase
+from shared.tickets.policies import not_done_codes, possible_policy, spelling
 from shared.tickets.ports import StateModel
 from shared.triggers.addresses import authorize_path
-from shared.triggers.connection_forms import STATE_FIELD, configuration_body, configuration_values, connection_faults
+from shared.triggers.connection_forms import (
+    CODE_FIELD,
+    STATE_FIELD,
+    CodeChoice,
+    chosen_codes,
+    configuration_body,
+    configuration_values,
+    connection_faults,
+)
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.value_object import value_object
@@ -47,12 +64,37 @@ class StateRow:
 
 
 @value_object
+class CodeBox:
+    """A close code to tick.
+
+    Attributes:
+        label: ServiceNow's own name.
+        field: Name of the form's field.
+    """
+
+    label: str
+    field: str
+    is_ticked: bool
+
+
+@value_object
 class KindForm:
-    """The part of the form about one kind."""
+    """The part of the form about one kind.
+
+    Attributes:
+        policies: What can happen to a closed ticket, as options of a list.
+        usual_codes: Close codes that claim no fix unless an administrator chooses others.
+        codes: The instance's close codes; None if they cannot be read, so that somebody has to type them.
+        typed_codes: Those that are chosen, one on each line.
+    """
 
     kind: TicketKind
     states: Sequence[StateRow]
     categories: Sequence[Choice] | None
+    policies: Sequence[Choice]
+    usual_codes: Sequence[str]
+    codes: Sequence[CodeBox] | None
+    typed_codes: str
 
 
 @page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
@@ -153,6 +195,19 @@ def state_rows(
     ]
 
 
+def code_boxes(offered: Sequence[Choice], kind: TicketKind, values: Mapping[str, str]) -> Sequence[CodeBox]:
+    """Return the close codes to tick: the instance's, and those that an administrator chose although it has none."""
+    chosen = {spelling(code): code for code in chosen_codes(values, kind)}
+    labels = {each.value: each.label for each in offered}
+    if values.get(f"{kind}_codes") == CodeChoice.OWN:
+        known = set(map(spelling, labels))
+        labels |= {code: code for spelled, code in chosen.items() if spelled not in known}
+    return [
+        CodeBox(label, CODE_FIELD.format(kind=kind, value=code), spelling(code) in chosen)
+        for code, label in labels.items()
+    ]
+
+
 def with_present(offered: Sequence[Choice], value: str) -> Sequence[tuple[str, str]]:
     """Return values and labels to choose from, including the current one even if the instance does not offer it."""
     pairs = [(each.value, each.label) for each in offered]
@@ -190,7 +245,8 @@ async def _form(
         values=values,
         faults=faults,
         groups=options.assignment_groups,
-        kinds=_kind_forms(app.states, connection, options, values),
+        kinds=_kind_forms(call, connection, options, values),
+        notes=[Choice(each, call.language.named("outcome_notes", each)) for each in OutcomeNotes],
         portals=tuple(Portal),
         time_zones=sorted(available_timezones()),
         last_sync_at=sync_state.last_completed_at,
@@ -203,7 +259,7 @@ async def _form(
 
 
 def _kind_forms(
-    states: StateModel, connection: Connection, options: InstanceOptions, values: Mapping[str, str]
+    call: Call, connection: Connection, options: InstanceOptions, values: Mapping[str, str]
 ) -> Sequence[KindForm]:
     forms = []
     for kind in TicketKind:
@@ -211,7 +267,21 @@ def _kind_forms(
         entered = {name.removeprefix(prefix): text for name, text in values.items() if name.startswith(prefix) and text}
         named = {**connection.kinds[kind].state_names, **entered}
         offered = options.kinds[kind]
-        forms.append(KindForm(kind, state_rows(states, kind, offered.states, named), offered.categories))
+        forms.append(
+            KindForm(
+                kind,
+                state_rows(call.application.states, kind, offered.states, named),
+                offered.categories,
+                [
+                    Choice(each, call.language.named("outcome_policy", each))
+                    for each in OutcomePolicy
+                    if possible_policy(kind, each) is each
+                ],
+                not_done_codes(kind, KindSettings()),
+                None if offered.close_codes is None else code_boxes(offered.close_codes, kind, values),
+                "\n".join(chosen_codes(values, kind)),
+            )
+        )
     return forms
 
 

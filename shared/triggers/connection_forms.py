@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Final
 
-from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Portal, TicketKind
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
+from shared.tickets.policies import not_done_codes, possible_policy, spelling
 from shared.triggers.form_faults import Shown, fault_texts
 from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
 """The fields of the provisioning page."""
 STATE_FIELD: Final = "{kind}_state_{value}"
+CODE_FIELD: Final = "{kind}_code_{value}"
+
+
+class CodeChoice(StrEnum):
+    """Which close codes mean that a ticket is not done."""
+
+    USUAL = "usual"
+    OWN = "own"
+
+
 _FIELD_OF_CODE: Final = {"instance_not_allowed": "instance", "client_secret_required": "client_secret"}
-_FIELD_OF_MEMBER: Final = {"assignment_group": "group", "state_names": "states"}
+_FIELD_OF_MEMBER: Final = {"assignment_group": "group", "state_names": "states", "not_done_codes": "codes"}
 """Fields of a kind's settings whose name differs from the request's member."""
 
 
 def connection_body(connection: Connection) -> dict[str, object]:
-    """Return the request that would leave the connection as it is."""
+    """Return the request that would leave the connection as it is.
+
+    What happens after a ticket is closed is left out, so that it stays, even as another release wrote it.
+    """
     return {
         "display_name": connection.display_name,
         "instance": connection.instance,
@@ -75,6 +90,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
         "display_name": connection.display_name,
         "time_zone": connection.time_zone,
         "consent_lifetime_s": str(connection.consent_lifetime_s),
+        "outcome_notes": connection.outcome_notes.value,
     }
     values |= {f"portal_{portal}": "on" if portal in connection.portals else "" for portal in Portal}
     for kind, settings in connection.kinds.items():
@@ -85,6 +101,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
             f"{kind}_default_caller": settings.default_caller or "",
             f"{kind}_other_value": "",
             f"{kind}_other_name": "",
+            **_policy_values(kind, settings),
         }
         values |= {STATE_FIELD.format(kind=kind, value=state): name for state, name in settings.state_names.items()}
     return values
@@ -93,13 +110,48 @@ def configuration_values(connection: Connection) -> dict[str, str]:
 def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[str, object]:
     """Return the request that the configuration page's fields mean; what it does not show is unchanged."""
     lifetime = form.get("consent_lifetime_s", "").strip() or str(DEFAULT_CONSENT_LIFETIME_S)
+    shown = configuration_values(connection)
+    notes = form.get("outcome_notes", "")
     return connection_body(connection) | {
+        **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),
         "display_name": form.get("display_name", ""),
         "time_zone": form.get("time_zone", "").strip(),
         "consent_lifetime_s": int(lifetime) if lifetime.isdecimal() and len(lifetime) < 12 else lifetime,
         "portals": [portal.value for portal in Portal if form.get(f"portal_{portal}")],
-        "kinds": {kind.value: _kind_body(form, kind) for kind in TicketKind},
+        "kinds": {kind.value: _kind_body(form, kind) | _policies_body(form, kind, shown) for kind in TicketKind},
     }
+
+
+def chosen_codes(values: Mapping[str, str], kind: TicketKind) -> Sequence[str]:
+    """Return the close codes that are ticked or typed in a form, each once."""
+    prefix = CODE_FIELD.format(kind=kind, value="")
+    ticked = [name.removeprefix(prefix) for name, value in values.items() if name.startswith(prefix) and value]
+    typed = values.get(f"{kind}_typed_codes", "").splitlines()
+    return list({spelling(code): code.strip() for code in (*ticked, *typed) if code.strip()}.values())
+
+
+def _policy_values(kind: TicketKind, settings: KindSettings) -> dict[str, str]:
+    return {
+        f"{kind}_not_fixed": possible_policy(kind, settings.not_fixed).value,
+        f"{kind}_regressed": possible_policy(kind, settings.regressed).value,
+        f"{kind}_codes": CodeChoice.USUAL if settings.not_done_codes is None else CodeChoice.OWN,
+        f"{kind}_typed_codes": "",
+    } | {CODE_FIELD.format(kind=kind, value=code): "on" for code in not_done_codes(kind, settings)}
+
+
+def _policies_body(form: Mapping[str, str], kind: TicketKind, shown: Mapping[str, str]) -> dict[str, object]:
+    """Return what was chosen otherwise than shown: what another release wrote cannot be sent, so it is left out."""
+    given: dict[str, object] = {
+        name: form[field]
+        for name in ("not_fixed", "regressed")
+        if (field := f"{kind}_{name}") in form and form[field] != shown.get(field)
+    }
+    match form.get(f"{kind}_codes"):
+        case CodeChoice.USUAL:
+            given["not_done_codes"] = None
+        case CodeChoice.OWN:
+            given["not_done_codes"] = chosen_codes(form, kind)
+    return given
 
 
 def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:

@@ -125,6 +125,7 @@ def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected
     page = shown(app, path)
     assert "Security Operations" in page, "groups of the instance"
     assert "Inquiry / Help" in page, "categories of the instance"
+    assert 'name="incident_code_No resolution provided" value="on" checked' in page, "close codes of the instance"
     form = {
         "display_name": "Contoso",
         "time_zone": "Asia/Tokyo",
@@ -133,6 +134,10 @@ def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected
         "incident_enabled": "on",
         "incident_category": "network",
         "incident_state_1": "Just in <b>",
+        "outcome_notes": "comment",
+        "incident_not_fixed": "reopen",
+        "incident_codes": "own",
+        "incident_code_Duplicate": "on",
     }
     preview = post(app, path, {**form, "step": "preview"})
     assert preview.status_code == 200
@@ -143,6 +148,8 @@ def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected
     after = app.megan.get(connected.path)
     assert after["kinds"]["incident"]["state_names"] == {"1": "Just in <b>"}
     assert after["kinds"]["incident"]["category"] == "network"
+    assert after["kinds"]["incident"]["not_fixed"] == "reopen"
+    assert (after["kinds"]["incident"]["not_done_codes"], after["outcome_notes"]) == (["Duplicate"], "comment")
     assert after["kinds"]["change"]["enabled"] is False
     assert (after["portals"], after["time_zone"], after["status"]) == (["security"], "Asia/Tokyo", "connected")
     refused = post(app, path, {**form, "time_zone": "Mars/Phobos", "incident_enabled": ""})
@@ -154,6 +161,7 @@ def test_groups_that_cannot_be_listed_are_entered(app: WholeApp, connected: Conn
     app.control.set_fault("bad_gateway", path="^/api/now/table/(sys_user_group|sys_choice)", remaining=None)
     page = shown(app, f"/configuration/{connected.connection_id}")
     assert '<input type="text" id="incident_group"' in page
+    assert '<textarea id="incident_typed_codes"' in page
     assert "In Progress" in page, "the usual states"
 
 

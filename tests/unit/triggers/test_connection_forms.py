@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.connections.configure import with_details
-from shared.connections.model import Connection, KindSettings, Portal, TicketKind
+from shared.connections.model import Connection, KindSettings, OutcomeNotes, OutcomePolicy, Portal, TicketKind
 from shared.connections.options import Choice
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
 from shared.servicenow.states import ServiceNowStates
+from shared.storage.rows import open_value
 from shared.tickets.model import Phase
-from shared.triggers.configuration_pages import sent_values, state_rows, with_present
+from shared.tickets.policies import not_done_codes
+from shared.triggers.configuration_pages import CodeBox, code_boxes, sent_values, state_rows, with_present
 from shared.triggers.connection_forms import (
     account_body,
     account_values,
@@ -42,9 +46,9 @@ CONNECTION = Connection(
 ENGLISH = languages()["en"]
 
 
-def saved(body: dict[str, object]) -> Connection:
+def saved(body: dict[str, object], connection: Connection = CONNECTION) -> Connection:
     request = read_connection_request(body)
-    return with_details(CONNECTION, request, request.instance)
+    return with_details(connection, request, request.instance)
 
 
 def faults(body: dict[str, object]) -> dict[str, str]:
@@ -57,6 +61,74 @@ def test_saving_what_is_shown_changes_nothing() -> None:
     assert saved(connection_body(CONNECTION)) == CONNECTION
     assert saved(configuration_body(configuration_values(CONNECTION), CONNECTION)) == CONNECTION
     assert saved(account_body(account_values(CONNECTION), CONNECTION)) == CONNECTION
+
+
+policies = st.sampled_from([*OutcomePolicy, open_value(OutcomePolicy, "next_policy")])
+codes = st.text("aB 1()", min_size=1, max_size=6).map(str.strip).filter(bool)
+decided = st.builds(
+    KindSettings,
+    not_fixed=policies,
+    regressed=policies,
+    not_done_codes=st.none() | st.lists(codes, max_size=4, unique_by=lambda code: code.lower().split()[0]).map(tuple),
+)
+notes = st.sampled_from([*OutcomeNotes, open_value(OutcomeNotes, "next_place")])
+
+
+@given(decided, decided, notes)
+def test_saving_what_is_shown_changes_no_policy(
+    incident: KindSettings, change: KindSettings, outcome_notes: OutcomeNotes
+) -> None:
+    connection = replace(
+        CONNECTION,
+        kinds={TicketKind.INCIDENT: incident, TicketKind.CHANGE: change},
+        outcome_notes=outcome_notes,
+    )
+    for body in (
+        connection_body(connection),
+        configuration_body(configuration_values(connection), connection),
+        account_body(account_values(connection), connection),
+    ):
+        assert saved(body, connection) == connection
+
+
+def test_what_happens_after_a_ticket_is_closed() -> None:
+    form = configuration_values(CONNECTION) | {
+        "outcome_notes": "comment",
+        "incident_not_fixed": "reopen",
+        "incident_regressed": "new_ticket",
+        "incident_codes": "own",
+        "incident_code_Duplicate": "",
+        "incident_code_Our own": "on",
+        "change_codes": "own",
+        "change_code_unsuccessful": "",
+        "change_typed_codes": " rolled back \r\n\r\nnever  begun\nRolled Back",
+    }
+    after = saved(configuration_body(form, CONNECTION))
+    incident, change = after.kinds[TicketKind.INCIDENT], after.kinds[TicketKind.CHANGE]
+    assert after.outcome_notes is OutcomeNotes.COMMENT
+    assert (incident.not_fixed, incident.regressed) == (OutcomePolicy.REOPEN, OutcomePolicy.NEW_TICKET)
+    usual = not_done_codes(TicketKind.INCIDENT, KindSettings())
+    assert incident.not_done_codes == (*(code for code in usual if code != "Duplicate"), "Our own")
+    assert change.not_done_codes == ("Rolled Back", "never  begun")
+    back = configuration_values(after) | {"incident_codes": "usual"}
+    assert saved(configuration_body(back, after), after).kinds[TicketKind.INCIDENT].not_done_codes is None
+
+
+def test_a_change_that_would_be_reopened_shows_a_new_ticket() -> None:
+    kinds = {**CONNECTION.kinds, TicketKind.CHANGE: KindSettings(not_fixed=OutcomePolicy.REOPEN)}
+    assert configuration_values(replace(CONNECTION, kinds=kinds))["change_not_fixed"] == "new_ticket"
+
+
+def test_a_chosen_code_that_the_instance_does_not_offer_can_be_chosen_again() -> None:
+    offered = [Choice("duplicate", "Duplicate"), Choice("Solution provided", "Solution provided")]
+    values = configuration_values(CONNECTION)
+    usual = [
+        CodeBox("Duplicate", "incident_code_duplicate", True),
+        CodeBox("Solution provided", "incident_code_Solution provided", False),
+    ]
+    assert code_boxes(offered, TicketKind.INCIDENT, values) == usual
+    own = {"incident_codes": "own", "incident_code_Duplicate": "on", "incident_code_Gone": "on"}
+    assert code_boxes(offered, TicketKind.INCIDENT, own) == [*usual, CodeBox("Gone", "incident_code_Gone", True)]
 
 
 def test_no_form_shows_or_repeats_the_client_secret() -> None:
@@ -112,6 +184,8 @@ def test_an_empty_lifetime_is_servicenows_default() -> None:
         ({"change_category": "x" * 41}, "change_category"),
         ({"incident_state_1": "x" * 61}, "incident_states"),
         ({"incident_other_value": "a b", "incident_other_name": "Odd"}, "incident_states"),
+        ({"incident_codes": "own", "incident_typed_codes": "x" * 61}, "incident_codes"),
+        ({"change_codes": "own", "change_typed_codes": "\n".join(map(str, range(21)))}, "change_codes"),
     ],
 )
 def test_each_fault_is_at_its_field(change: dict[str, str], field: str) -> None:
