@@ -37,8 +37,13 @@ class EvidenceEvent:
 
     @property
     def event_id(self) -> str:
-        """The same for the same event: one that was stored twice, after a crash, counts once. 32 hexadecimal digits."""
-        about = [self.kind, self.at.isoformat(), self.connection_id, self.ticket_id, self.tenant_id, self.keys]
+        """The same for the same event: one that was stored twice, after a crash, counts once. 32 hexadecimal digits.
+
+        A reading that is repeated finds the same changes at a later time, so the time does not identify an event of a
+        recommendation. Its details do: the snapshot, and until when the values before were seen.
+        """
+        at = None if self.ticket_id is None else self.at.isoformat()
+        about = [self.kind, at, self.connection_id, self.ticket_id, self.tenant_id, self.keys]
         text = json.dumps([*about, sorted(self.details.items())])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
