@@ -26,11 +26,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class UserFormat:
-    """How a user reads and types dates: a time zone, and patterns of date and time (`dd/MM/yyyy`, `HH:mm:ss`)."""
+    """How a user reads and types: a time zone, patterns of date and time (`dd/MM/yyyy`, `HH:mm:ss`), a language."""
 
     time_zone: ZoneInfo
     date_pattern: str = "yyyy-MM-dd"
     time_pattern: str = "HH:mm:ss"
+    language: str = "en"
 
     def show_date_time(self, stored: str) -> str:
         """Return a stored date-time (UTC) in the user's zone and format; return other text unchanged."""

@@ -107,6 +107,11 @@ def mandatory_fields(labels: list[str]) -> ServiceNowError:
     return operation_failed(f"Data Policy Exception: \n\tThe following fields are mandatory: {', '.join(labels)}")
 
 
+def read_only_fields(labels: list[str]) -> ServiceNowError:
+    """A data policy protects fields from changes (ServiceNow §16; text not found)."""
+    return operation_failed(f"Data Policy Exception: \n\tThe following fields are read only: {', '.join(labels)}")
+
+
 def aborted_by_business_rule(table: str, name: str, sys_id: str) -> ServiceNowError:
     """A business rule aborted the write; its message to the user is not returned."""
     return operation_failed(

@@ -94,6 +94,7 @@ class Instance:
             self.time_zone_of(caller),
             user.get("date_format") or self.properties["glide.sys.date_format"],
             user.get("time_format") or self.properties["glide.sys.time_format"],
+            user.get("preferred_language") or "en",
         )
 
     def has_web_service_access(self, table: str) -> bool:

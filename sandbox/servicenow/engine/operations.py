@@ -17,10 +17,10 @@ from sandbox.servicenow.engine.properties import Properties, UnknownPropertyErro
 from sandbox.servicenow.engine.rules.access import AccessControl, Operation
 from sandbox.servicenow.engine.rules.approvals import Approvals
 from sandbox.servicenow.engine.rules.business import BusinessRules
+from sandbox.servicenow.engine.rules.families import IncidentFamilies
 from sandbox.servicenow.engine.rules.tickets import Write, run_before_rules
 
 _SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
-_JOURNALS = ("comments", "work_notes")
 _BEYOND_BMP: Mapping[str, Callable[[str], str]] = {
     "kept": lambda text: text,
     "cut": lambda text: re.split("[\U00010000-\U0010ffff]", text, maxsplit=1)[0],
@@ -54,6 +54,7 @@ class Operations:
         self._scripts_of = scripts_of
         self.business_rules = BusinessRules(records, dictionary)
         self.approvals = Approvals(records, properties)
+        self._families = IncidentFamilies(records, properties)
 
     def insert(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool = False) -> Row:
         """Create a row from raw values and return it as stored. Ignores unknown columns.
@@ -62,11 +63,11 @@ class Operations:
         """
         if not self._access.may(caller, "create", table):
             raise errors.write_forbidden("Insert")
-        given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
+        given = self._accepted(table, values, caller, updates=False, sets_system_fields=sets_system_fields)
         given |= self._supplied_sys_id(table, values, caller)
         after = self._defaults(table) | given
         after |= self._domain_of_new(table, after, caller)
-        journals = self._journals(table, values)
+        journals = self._journals(table, values, caller, updates=False)
         with self._records.transaction():
             self._run_rules(table, None, after, journals, caller)
             self._keep_number_unique(table, "", after)
@@ -91,8 +92,8 @@ class Operations:
             raise errors.write_forbidden("Update")
         before = self._records.get(table, sys_id)
         assert before is not None
-        given = self._accepted(table, values, caller, sets_system_fields=sets_system_fields)
-        journals = self._journals(table, values)
+        given = self._accepted(table, values, caller, updates=True, sets_system_fields=sets_system_fields)
+        journals = self._journals(table, values, caller, updates=True)
         after = before | given
         with self._records.transaction():
             self._run_rules(table, before, after, journals, caller)
@@ -155,7 +156,9 @@ class Operations:
 
     # The caller's values
 
-    def _accepted(self, table: str, values: Mapping[str, str], caller: Caller, *, sets_system_fields: bool) -> Row:
+    def _accepted(
+        self, table: str, values: Mapping[str, str], caller: Caller, *, updates: bool, sets_system_fields: bool
+    ) -> Row:
         columns = self._dictionary.columns(table)
         accepted: Row = {}
         for name, value in values.items():
@@ -165,7 +168,7 @@ class Operations:
             is_stamp = name in SYSTEM_COLUMN_NAMES
             if (column.read_only or is_stamp) and not (is_stamp and sets_system_fields):
                 continue
-            if self._access.may_write_field(caller, table, name):
+            if self._access.may_write_field(caller, table, name, updates=updates):
                 accepted[name] = self._fitted(column, value)
         return accepted
 
@@ -207,9 +210,7 @@ class Operations:
 
     # The instance's own work
 
-    def _run_rules(
-        self, table: str, before: Row | None, after: Row, journals: Mapping[str, str], caller: Caller
-    ) -> None:
+    def _run_rules(self, table: str, before: Row | None, after: Row, journals: dict[str, str], caller: Caller) -> None:
         if "task" in self._dictionary.lineage(table):
             run_before_rules(
                 Write(
@@ -220,6 +221,7 @@ class Operations:
                     caller=caller,
                     now=self._clock.now(),
                     properties=self._properties,
+                    label=lambda column: self._dictionary.columns(table)[column].display_label,
                     choices=lambda column: self._choices.values(table, column),
                     template_fields=self._template_fields(table),
                     awaits_approval=table == "change_request" and bool(self.approvals.open(after["sys_id"])),
@@ -264,16 +266,22 @@ class Operations:
         self.business_rules.run(table, "insert" if before is None else "update", row["sys_id"])
         if table == "change_request":
             self.approvals.follow_change(before, row)
+        elif table == "incident" and before is not None:
+            self._families.follow_parent(before, row)
         elif table == "sysapproval_approver" and before is not None:
             self.approvals.follow_decision(before, row)
         left = self._records.get(table, row["sys_id"])
         assert left is not None
         return left
 
-    def _journals(self, table: str, values: Mapping[str, str]) -> dict[str, str]:
+    def _journals(self, table: str, values: Mapping[str, str], caller: Caller, *, updates: bool) -> dict[str, str]:
         columns = self._dictionary.columns(table)
         return {
-            name: self._fitted(columns[name], values[name]) for name in JOURNALS if name in columns and values.get(name)
+            name: self._fitted(columns[name], values[name])
+            for name in JOURNALS
+            if name in columns
+            and values.get(name)
+            and self._access.may_write_field(caller, table, name, updates=updates)
         }
 
     def _append_journals(self, table: str, sys_id: str, journals: Mapping[str, str], caller: Caller) -> None:

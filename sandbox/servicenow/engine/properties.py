@@ -124,7 +124,92 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "A `sys_id` supplied on POST is honoured for administrators only (§2.5).",
     ),
     _number("glide.rest.max_content_length", 10, "Largest request body in MiB (3)."),
-    _number("glide.ui.autoclose.time", 7, "Days after which a resolved incident closes automatically (§5.3)."),
+    # Closing and reopening (ServiceNow §5.3, §16)
+    _number(
+        "glide.ui.autoclose.time", 1, "§16: days after which a resolved incident closes automatically; 0 is never."
+    ),
+    _flag(
+        "com.snc.incident.autoclose.basedon.resolved_at",
+        True,
+        "§16: those days count from `resolved_at`; else from `sys_updated_on`, so that an update delays the closing.",
+    ),
+    _flag("simulator.autoclose.business_days", False, "§16: Saturdays and Sundays do not count (Brazil release)."),
+    _text("simulator.autoclose.runs_as", "system", "§16: the user whose name the job leaves in `sys_updated_by`."),
+    _text(
+        "simulator.closed_at",
+        "stamped",
+        "NOT FOUND §16: closing fills in `closed_at` and `closed_by`, or leaves them as the caller sent them.",
+        "stamped",
+        "empty",
+    ),
+    *(
+        _text(
+            f"simulator.closed_write.{table}",
+            "allowed",
+            "CONFLICT §16: what a write to a closed or canceled record does if the caller is no administrator: it is "
+            "carried out, refused by a record-level access rule (403), refused by a data policy (403), or answered "
+            "with 200 although field-level access rules ignore every value, journals too.",
+            "allowed",
+            "forbidden",
+            "read_only",
+            "ignored",
+        )
+        for table in ("incident", "change_request", "problem", "sc_task")
+    ),
+    _text(
+        "simulator.incident.reopening_closed",
+        "forbidden",
+        "CONFLICT §16: moving a closed or canceled incident to an open state is refused (403), ignored (200, the other "
+        "values are stored), or allowed. Administrators always may.",
+        "forbidden",
+        "ignored",
+        "allowed",
+    ),
+    _text(
+        "simulator.incident.reopening_clears",
+        "resolved",
+        "NOT FOUND §16: reopening clears `resolved_at` and `resolved_by`, those and the close code and notes, or "
+        "nothing.",
+        "resolved",
+        "resolution",
+        "nothing",
+    ),
+    _flag("simulator.incident.parent_sync", True, "§16: resolving or closing a parent does the same to its children."),
+    _text(
+        "simulator.change.leaving_closed",
+        "aborted",
+        "NOT FOUND §16: moving a closed or canceled change to another state is aborted (403), or ignored (200).",
+        "aborted",
+        "ignored",
+    ),
+    _flag(
+        "simulator.change.nextstates_details",
+        True,
+        "§11.6: `nextstates` describes each transition; it does not for models that follow the type.",
+    ),
+    # Fields that the caller may not use (ServiceNow §2.5, §2.6, §14, §16)
+    _text(
+        "simulator.acl.fields_not_updatable",
+        "",
+        "§16: columns of tickets, separated by commas, that field-level access rules protect from updates: 200, and "
+        "the value, also a comment or work note, is silently ignored. Inserts may set them.",
+    ),
+    _text(
+        "simulator.acl.fields_not_readable",
+        "",
+        "§2.6: columns of tickets, separated by commas, that field-level access rules hide.",
+    ),
+    _text(
+        "simulator.data_policy.read_only_fields",
+        "",
+        "§16: columns of tickets, separated by commas, whose change by an update a data policy refuses (403, text "
+        "NOT FOUND).",
+    ),
+    _flag(
+        "simulator.acl.sys_journal_field_for_admin_only",
+        False,
+        "§14: ordinary users get 200 without rows from sys_journal_field, whatever they may read in the record.",
+    ),
     _flag("simulator.rest_endpoint_acl.active", False, "REST calls need role snc_platform_rest_api_access (§2.6)."),
     _number("simulator.path.maximum_length", 8192, "2.9: a longer path gets an HTML error page."),
     _number("simulator.query_string.maximum_length", 0, "2.2: a longer query string gets 414 in HTML; 0 is no limit."),
@@ -320,6 +405,10 @@ class Properties(MutableMapping[str, str]):
     def number(self, name: str) -> int:
         """Return an integer switch."""
         return int(self[name])
+
+    def names(self, name: str) -> frozenset[str]:
+        """Return the names that a switch lists, separated by commas."""
+        return frozenset(self[name].replace(" ", "").split(",")) - {""}
 
     def when_changed(self, listener: Callable[[str, str], None]) -> None:
         """Call `listener(name, value)` after each change."""

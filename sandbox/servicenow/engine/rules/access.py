@@ -33,6 +33,19 @@ class AccessRule:
 
 
 ADMIN_ONLY = frozenset({"admin"})
+_WORKERS = frozenset(
+    {
+        "itil",
+        "sn_incident_read",
+        "sn_incident_write",
+        "sn_change_read",
+        "sn_change_write",
+        "sn_problem_read",
+        "sn_problem_write",
+    }
+)
+"""Roles of those who work on tickets: only they see work notes (ServiceNow §14)."""
+_NO_ROW = "sys_id=none"
 _MINE = "caller_id=javascript:gs.getUserID()^ORopened_by=javascript:gs.getUserID()"
 
 
@@ -58,6 +71,7 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
     *_rules("sys_user_has_role", ("write", "create", "delete"), "user_admin"),
     *_rules("sys_user_group", ("write", "create", "delete"), "user_admin"),
     *_rules("sys_user_grmember", ("write", "create", "delete"), "user_admin"),
+    *(AccessRule("task", "read", _WORKERS, field=column) for column in ("work_notes", "comments_and_work_notes")),
     *_rules("sys_journal_field", ("read",), "itil", "sn_incident_read", "sn_incident_write", "sn_change_write"),
     *_rules("sys_dictionary", ("read",), "personalize_dictionary"),
     *_rules("sys_db_object", ("read",), "personalize_dictionary"),
@@ -95,6 +109,8 @@ class AccessControl:
         self._dictionary = dictionary
         self._properties = properties
         self._rules = list(STANDARD_RULES)
+        self._switched_rules = self._rules_of_switches()
+        properties.when_changed(self._follow_switches)
 
     def add(self, rule: AccessRule) -> None:
         """Add a rule."""
@@ -146,8 +162,14 @@ class AccessControl:
             for table, column in walked
         )
 
-    def may_write_field(self, caller: Caller, table: str, column: str) -> bool:
-        """Say whether the caller may write a field; otherwise the value is silently ignored."""
+    def may_write_field(self, caller: Caller, table: str, column: str, *, updates: bool) -> bool:
+        """Say whether the caller may write a field; otherwise the value is silently ignored.
+
+        `updates` says that the record exists: some fields may be set only with a new one.
+        """
+        is_ticket = "task" in self._dictionary.lineage(table)
+        if updates and is_ticket and column in self._properties.names("simulator.acl.fields_not_updatable"):
+            return caller.is_admin
         return self._passes_field(caller, "write", table, column)
 
     def may_query(self, caller: Caller, query: CompiledQuery) -> bool:
@@ -168,20 +190,29 @@ class AccessControl:
         return caller.is_admin or not rules or any(rule.admits(caller) for rule in rules)
 
     def _deciding(self, operation: Operation, table: str, field: str) -> list[AccessRule]:
-        switched = self._switched_rules()
-        for name in self._dictionary.lineage(table):
-            found = [
-                rule
-                for rule in (*switched, *self._rules)
-                if rule.table == name and rule.operation == operation and rule.field == field
-            ]
-            if found:
-                return found
+        """Return the rules of the nearest class that has any; those of switches come before all others."""
+        for rules in (self._switched_rules, self._rules):
+            for name in self._dictionary.lineage(table):
+                found = [
+                    rule for rule in rules if rule.table == name and rule.operation == operation and rule.field == field
+                ]
+                if found:
+                    return found
         return []
 
-    def _switched_rules(self) -> list[AccessRule]:
-        refused = (
-            ("sys_choice", "simulator.acl.sys_choice_for_admin_only"),
-            ("sys_user_has_role", "simulator.acl.sys_user_has_role_for_admin_only"),
-        )
-        return [AccessRule(table, "read", ADMIN_ONLY) for table, name in refused if self._properties.flag(name)]
+    def _follow_switches(self, *_: str) -> None:
+        self._switched_rules = self._rules_of_switches()
+
+    def _rules_of_switches(self) -> list[AccessRule]:
+        refused = {
+            "simulator.acl.sys_choice_for_admin_only": AccessRule("sys_choice", "read", ADMIN_ONLY),
+            "simulator.acl.sys_user_has_role_for_admin_only": AccessRule("sys_user_has_role", "read", ADMIN_ONLY),
+            "simulator.acl.sys_journal_field_for_admin_only": AccessRule(
+                "sys_journal_field", "read", condition=_NO_ROW
+            ),
+        }
+        hidden = self._properties.names("simulator.acl.fields_not_readable")
+        return [
+            *(rule for switch, rule in refused.items() if self._properties.flag(switch)),
+            *(AccessRule("task", "read", ADMIN_ONLY, field=column) for column in hidden),
+        ]

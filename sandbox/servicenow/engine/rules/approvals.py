@@ -6,13 +6,11 @@ change needs the board only. One approver is enough. A rejection sends the chang
 
 from sandbox.servicenow.engine.data.records import Records, Row
 from sandbox.servicenow.engine.properties import Properties
-from sandbox.servicenow.engine.rules.tickets import CANCELED_CHANGE, NEW_CHANGE
+from sandbox.servicenow.engine.rules.change_model import ASSESS, AUTHORIZE, CANCELED, NEW, SCHEDULED
 
 SWITCH = "simulator.change.approvals"
 BOARD = "CAB Approval"
 """Name of the group whose members approve in Authorize."""
-
-_ASSESS, _AUTHORIZE, _SCHEDULED = "-4", "-3", "-2"
 
 
 class Approvals:
@@ -35,9 +33,9 @@ class Approvals:
                 self._records.overwrite("change_request", change["sys_id"], {"approval": "approved"})
         elif change["state"] != before["state"]:
             self._end_open(change["sys_id"], "cancelled")
-            if change["state"] in (_ASSESS, _AUTHORIZE):
+            if change["state"] in (ASSESS, AUTHORIZE):
                 self._ask(change)
-            elif change["state"] in (NEW_CHANGE, CANCELED_CHANGE):
+            elif change["state"] in (NEW, CANCELED):
                 self._records.overwrite("change_request", change["sys_id"], {"approval": "not requested"})
 
     def follow_decision(self, before: Row, approval: Row) -> None:
@@ -50,7 +48,7 @@ class Approvals:
             self._advance(change)
         elif approval["state"] == "rejected":
             self._end_open(change["sys_id"], "cancelled")
-            back = {"state": NEW_CHANGE, "approval": "rejected", "on_hold": "false"}
+            back = {"state": NEW, "approval": "rejected", "on_hold": "false"}
             self._records.update("change_request", change["sys_id"], back)
 
     def _ask(self, change: Row) -> None:
@@ -72,16 +70,16 @@ class Approvals:
             self._advance(change)
 
     def _advance(self, change: Row) -> None:
-        following = {_ASSESS: _AUTHORIZE, _AUTHORIZE: _SCHEDULED}[change["state"]]
-        approval = "approved" if following == _SCHEDULED else "requested"
+        following = {ASSESS: AUTHORIZE, AUTHORIZE: SCHEDULED}[change["state"]]
+        approval = "approved" if following == SCHEDULED else "requested"
         moved = self._records.update("change_request", change["sys_id"], {"state": following, "approval": approval})
         assert moved is not None
-        if following == _AUTHORIZE:
+        if following == AUTHORIZE:
             self._ask(moved)
 
     def _approvers(self, change: Row) -> list[str]:
         group = change["assignment_group"]
-        if change["state"] == _AUTHORIZE:
+        if change["state"] == AUTHORIZE:
             board = self._records.first("sys_user_group", f"name={BOARD}")
             group = board["sys_id"] if board is not None else ""
         members = self._records.query("sys_user_grmember", f"group={group}^user.active=true^ORDERBYuser.name")

@@ -9,7 +9,7 @@ from sandbox.servicenow.engine.caller import Caller
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.journals import JOURNALS
-from sandbox.servicenow.engine.rules.tickets import change_order
+from sandbox.servicenow.engine.rules.change_model import order_of
 from sandbox.servicenow.stage.control.handling import ControlProblemError, Handlers, Json, acting, require_known
 
 _USUAL_CODES: Mapping[str, tuple[str, ...]] = {
@@ -68,7 +68,7 @@ class TicketsControl:
         A change without a group gets one, because the model asks for it.
         """
         sys_id, operations = change["sys_id"], self._instance.operations
-        *order, review, _ = change_order(change["type"])
+        *order, review, _ = order_of(change["type"])
         while change["state"] in order:
             if approvals := operations.approvals.open(sys_id):
                 approver = self._instance.caller_of(approvals[0]["approver"])

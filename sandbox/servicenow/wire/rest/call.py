@@ -93,15 +93,16 @@ type Handler = Callable[[RestCall], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Resource:
-    """A path below `/api/now/`, with variable parts in braces, and the handler of each verb."""
+    """A path of an API (below `/api/now/` or another), with variable parts in braces, and the handler of each verb."""
 
     template: str
     handlers: Mapping[str, Handler]
+    api: str = "now"
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
-        object.__setattr__(self, "pattern", re.compile(rf"/api/now/(?:(?P<version>v[12])/)?{pattern}/?"))
+        object.__setattr__(self, "pattern", re.compile(rf"/api/{self.api}/(?:(?P<version>v[12])/)?{pattern}/?"))
 
 
 def written(body: Json | dict[str, object], status: int, headers: Mapping[str, str], request: Request) -> Response:

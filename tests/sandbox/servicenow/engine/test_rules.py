@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.servicenow.engine.jobs import close_resolved_incidents
 from sandbox.servicenow.engine.rules.tickets import TRANSITION_RULE
 from sandbox.servicenow.stage.seed.people import group_sys_id, user_sys_id
 from tests.sandbox.servicenow.rest_client import RestClient
@@ -66,47 +65,12 @@ class TestClosingAnIncident:
         assert refusal(response)[2] == "ACL Exception Update Failed due to security constraints"
 
 
-def test_the_life_of_an_incident(rest: RestClient) -> None:
-    created = rest.create("incident")
-
-    def move(**values: str) -> dict[str, Any]:
-        response = rest.change("incident", created["sys_id"], user="agent.smith", **values)
-        assert response.status_code == 200, response.text
-        result: dict[str, Any] = response.json()["result"]
-        return result
-
-    assert move(incident_state="2")["state"] == "2"
-    assert move(state="3", hold_reason="4")["incident_state"] == "3"
-    assert move(state="2")["hold_reason"] == ""
-    resolved = move(state="6", **RESOLUTION)
-    assert (resolved["active"], resolved["resolved_at"]) == ("true", "2026-03-02 09:00:00")
-    assert resolved["resolved_by"]["value"] == user_sys_id("agent.smith")
-    reopened = move(state="2")
-    assert (reopened["reopen_count"], reopened["resolved_at"]) == ("1", "")
-    closed = move(state="7")
-    assert (closed["active"], closed["closed_at"]) == ("false", "2026-03-02 09:00:00")
-    assert move(state="2")["active"] == "true"
-    assert move(state="8")["active"] == "false"
-
-
 def test_awaiting_the_caller_needs_a_comment_in_the_same_call(rest: RestClient) -> None:
     created = rest.create("incident")
     response = rest.change("incident", created["sys_id"], state="3", hold_reason="1")
     assert refusal(response)[2].endswith("mandatory: Additional comments")
     waiting = rest.change("incident", created["sys_id"], state="3", hold_reason="1", comments="Which laptop?")
     assert waiting.json()["result"]["hold_reason"] == "1"
-
-
-def test_resolved_incidents_close_by_themselves(rest: RestClient) -> None:
-    first = rest.create("incident", state="6", **RESOLUTION)
-    rest.instance.clock.advance(3 * 86400)
-    rest.create("incident", state="6", **RESOLUTION)
-    rest.instance.clock.advance(5 * 86400)
-    assert close_resolved_incidents(rest.instance) == 1
-    (closed,) = rest.rows("incident", f"sys_id={first['sys_id']}")
-    assert (closed["state"], closed["incident_state"], closed["active"]) == ("7", "7", "false")
-    assert (closed["sys_mod_count"], closed["sys_updated_by"]) == ("1", "system")
-    assert close_resolved_incidents(rest.instance) == 0
 
 
 def test_states_of_the_customers_own(rest: RestClient) -> None:

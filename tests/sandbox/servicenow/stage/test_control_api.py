@@ -227,7 +227,7 @@ def test_reset_leaves_the_records_alone_by_default(simulator: Simulated) -> None
         control.add_rate_limit(1)
         control.reset()
         assert control.faults() == []
-        assert control.properties()["glide.ui.autoclose.time"] == "7"
+        assert control.properties()["glide.ui.autoclose.time"] == "1"
         assert abs(control.now() - datetime.now(UTC)) < timedelta(minutes=1)
         assert control.health()["counts"]["incident"] == before["incident"] + 1
         control.reset(records=True)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, STANDARD_RULES, AccessRule
+from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
 from sandbox.servicenow.stage.seed.people import user_sys_id
 from tests.sandbox.servicenow.rest_client import BASE_URL, RestClient
 
@@ -113,13 +113,37 @@ class TestJournals:
         assert created.json()["result"] == {"comments": new, "work_notes": "", "comments_and_work_notes": new}
 
     def test_who_may_not_read_the_entries_reads_them_in_the_record(self, rest: RestClient, written: str) -> None:
-        rest.instance.access.add(AccessRule("sys_journal_field", "read", condition="name=nothing"))
-        for rule in [rule for rule in STANDARD_RULES if rule.table == "sys_journal_field"]:
-            rest.instance.access.remove(rule)
+        rest.instance.properties["simulator.acl.sys_journal_field_for_admin_only"] = True
         assert rest.rows("sys_journal_field", user="agent.smith") == []
+        assert len(rest.rows("sys_journal_field")) == 3
         assert self.read(rest, written, display_value="true") == self.IN_BERLIN
-        rest.instance.access.add(AccessRule("task", "read", ADMIN_ONLY, field="work_notes"))
+        rest.instance.properties["simulator.acl.fields_not_readable"] = "work_notes, correlation_display"
         assert "work_notes" not in self.read(rest, written, display_value="true")
+
+    def test_the_caller_of_an_incident_sees_comments_only(self, rest: RestClient) -> None:
+        created = rest.create("incident", caller_id=user_sys_id("adele.vance"), comments="Hello", work_notes="Psst")
+        assert self.read(rest, created["sys_id"], user="adele.vance", display_value="true").keys() == {"comments"}
+        rest.instance.properties["simulator.unreadable_field"] = "empty"
+        read = self.read(rest, created["sys_id"], user="adele.vance", display_value="true")
+        assert (read["work_notes"], "Hello" in read["comments"]) == ("", True)
+
+    def test_labels_are_in_the_readers_language(self, rest: RestClient, written: str) -> None:
+        rest.instance.records.update("sys_user", AGENT, {"preferred_language": "ja"})
+        shown = self.read(rest, written, display_value="true")
+        assert shown["work_notes"] == self.WORK_NOTE.replace("Work notes", "作業メモ")
+        assert shown["comments"] == self.COMMENT.replace("Additional comments", "追加コメント")
+
+    def test_a_line_like_a_header_stays_part_of_its_note(self, rest: RestClient, written: str) -> None:
+        imitation = "before\n2026-03-01 08:00:00 - Adele Vance (Work notes)\nI never wrote this"
+        rest.change("incident", written, user="agent.smith", work_notes=imitation)
+        shown = self.read(rest, written, display_value="true")["work_notes"]
+        assert shown == f"2026-03-02 10:01:00 - Alex Smith (Work notes)\n{imitation}\n\n{self.WORK_NOTE}"
+
+    def test_a_note_is_an_update_of_the_record(self, rest: RestClient, written: str) -> None:
+        rest.instance.clock.advance(60)
+        changed = rest.change("incident", written, user="agent.smith", work_notes="again").json()["result"]
+        stamps = (changed["sys_updated_on"], changed["sys_updated_by"], changed["sys_mod_count"])
+        assert stamps == ("2026-03-02 09:02:00", "agent.smith", "2")
 
     def test_through_a_reference(self, rest: RestClient, written: str) -> None:
         rest.create("incident", parent=written)
