@@ -30,6 +30,7 @@ from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
+from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
 from shared.log import log_event
 from shared.maintenance.plan import Planner
@@ -53,6 +54,7 @@ from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
 from shared.storage.directory import AzureConnectionDirectory
+from shared.storage.evidence import AzureEvidenceStore
 from shared.storage.idempotency import AzureIdempotencyStore
 from shared.storage.leases import AzureLeaseStore
 from shared.storage.recommendations import AzureClaimStore, AzureRecommendationStore
@@ -70,6 +72,7 @@ from shared.tickets.known_records import TicketsKnownRecords
 from shared.tickets.ports import StateModel, TicketStore
 from shared.tickets.preview import TicketPreview
 from shared.tickets.reconcile import TicketReconciliation
+from shared.tickets.recording import EvidenceRecording
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
@@ -116,6 +119,7 @@ class Application:
     delivery: TicketDelivery
     resending: TicketResending
     maintenance: Maintenance
+    evidence: EvidenceStore
     rows: RowReader
     resources: AsyncExitStack
     file_turn: asyncio.Semaphore
@@ -206,6 +210,7 @@ class Application:
         turns = Turns(directory, connections, clock)
         leases = AzureLeaseStore(tables.connections, clock)
         tickets = AzureTicketStore(tables.tickets, tables.transactions, rows)
+        evidence = AzureEvidenceStore(tables.evidence, tables.transactions, rows)
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
         health = ConnectionHealth(connections, clock)
         token_lease = Lease(leases, TOKENS)
@@ -283,6 +288,7 @@ class Application:
             preview=TicketPreview(creation, record_fields),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
+            evidence=evidence,
             rows=rows,
             resources=resources,
             file_turn=asyncio.Semaphore(1),
@@ -300,6 +306,7 @@ class Application:
                     delivery=delivery,
                     sync=TicketSync(tickets, servicenow.records, clock),
                     reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
+                    recording=EvidenceRecording(tickets, evidence, clock),
                     clock=clock,
                 ),
                 tenants=TenantWork(tenants, reading, clock),

@@ -35,6 +35,7 @@ from shared.tickets.deliver import PENDING_PAGE, DeliveryCounts, TicketDelivery,
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import Overview, TicketStore
 from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
+from shared.tickets.recording import EvidenceRecording
 from shared.tickets.sync import SyncCounts, TicketSync, is_sync_due
 
 CONNECTION_LIMIT_S: Final = 90.0
@@ -57,6 +58,7 @@ class ConnectionWork:
     delivery: TicketDelivery
     sync: TicketSync
     reconciliation: TicketReconciliation
+    recording: EvidenceRecording
     clock: Clock
 
     async def serve(self, entry: DirectoryEntry, deadline: datetime) -> None:
@@ -124,6 +126,8 @@ class ConnectionWork:
             code = "internal_error"
             log_bug("unexpected_error", error)
         run.code = code
+        if run.overview is not None and (run.overview.has_unrecorded or not run.is_idle):
+            await self.recording.run(connection_id, deadline=deadline)
         await self._measure(turn, run)
 
     async def _work(self, connection: Connection, turn: Turn, deadline: datetime, run: _Run) -> None:

@@ -10,6 +10,7 @@ from shared.connections.grant.tokens import AccessTokens
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
+from shared.evidence.ports import EvidenceStore
 from shared.maintenance.plan import Planner
 from shared.maintenance.run import Maintenance
 from shared.maintenance.serve import ConnectionWork
@@ -21,8 +22,10 @@ from shared.tenants.ports import TenantStore
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
+from shared.tickets.recording import EvidenceRecording
 from shared.tickets.sync import TicketSync
 from tests.memory.clock import ManualClock
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.recommendation_store import MemoryRecommendationStore
@@ -55,6 +58,7 @@ def memory_maintenance(
     clock: ManualClock,
     tenants: TenantStore | None = None,
     source: Source | None = None,
+    evidence: EvidenceStore | None = None,
     page_size: int = 100,
     **changes: Any,
 ) -> Maintenance:
@@ -81,6 +85,7 @@ def memory_maintenance(
             delivery=TicketDelivery(store, servicenow, requesters, health, clock, random=lambda: 0.0),
             sync=TicketSync(store, servicenow, clock, page_size),
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
+            recording=EvidenceRecording(store, evidence or MemoryEvidenceStore(), clock),
             clock=clock,
         ),
         tenants=TenantWork(tenants, reading, clock),

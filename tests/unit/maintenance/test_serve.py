@@ -18,6 +18,7 @@ from shared.errors import ServiceNowUnavailable, StorageUnavailable
 from shared.maintenance.run import RUN_S
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.reconcile import MANY, PATIENCE
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.maintenance import memory_maintenance
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
 from tests.memory.ticket_store import MemoryTicketStore
@@ -221,6 +222,16 @@ async def test_an_idle_synchronisation_is_four_requests() -> None:
     minutes = [await asked.in_a_minute() for _ in range(10)]
     assert asked.world.servicenow.requests["list_changes"] == pages + 10
     assert [turn for _, turn in minutes] == [IDLE_TURN] * 10
+
+
+async def test_a_turn_records_what_happened_to_tickets_even_if_servicenow_fails() -> None:
+    evidence = MemoryEvidenceStore()
+    world = await settled(Surroundings(), SYNC_INTERVAL_S=60, evidence=evidence)
+    [ticket] = await world.tickets(1)
+    world.servicenow.read_faults.append(ReadFault.NO_ANSWER)
+    await world.run_after(timedelta(minutes=1))
+    assert {event.ticket_id for event in evidence.events} == {ticket.ticket_id}
+    assert not world.store.unrecorded[ticket.connection_id]
 
 
 # What makes a connection due
