@@ -94,7 +94,6 @@ MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_
 """The query for them."""
 DAYS = 6
 """How long ago they get their tickets."""
-DAY_S = 86_400.0
 _READING_WAIT_S = 30.0
 _READING_POLL_S = 0.2
 
@@ -418,17 +417,15 @@ def create_recommended_tickets(host: FunctionsHost, servicenow: ServiceNow) -> S
 
 def let_days_pass(world: World, hosts: Collection[FunctionsHost], recommendations: Sequence[Mapping[str, Any]]) -> None:
     """Fix what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day."""
-    with ControlClient(world.servicenow.url) as servicenow, world.graph.control() as graph:
+    with world.graph.control() as graph:
         for recommendation, followed in zip(recommendations, FOLLOWED, strict=True):
             if followed.is_fixed:
                 graph.fix(E5, recommendation["source_id"])
-        for _ in range(DAYS):
-            servicenow.advance_clock(DAY_S)
-            graph.advance(days=1)
-            for host in hosts:
-                host.clock.pass_time(DAY_S)
-                with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
-                    read_tenant(administrator)
+    for _ in range(DAYS):
+        world.time.pass_days()
+        for host in hosts:
+            with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+                read_tenant(administrator)
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def _run(directory: Path, ports: Ports, *, once: bool) -> None:
         "Starting ServiceNow, storage, Key Vault, Microsoft Graph, managed identity and the Functions host ...",
         flush=True,
     )
-    with running_world(directory, ports, graph_days_ago=DAYS) as world:
+    with running_world(directory, ports, days_ago=DAYS) as world:
         host = world.start_host(
             account=world.azurite.account(ACCOUNT),
             vault_url=world.key_vaults.new_vault(),

@@ -8,13 +8,12 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from sandbox.demonstration import MOST_POINTS, read_tenant
-from sandbox.graph.process import Graph
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.narration import Narration
 from sandbox.portal import PortalUser
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.seed.people import group_sys_id
-from sandbox.world import FunctionsHost
+from sandbox.world import FunctionsHost, World
 from shared.outbound.transport import USER_AGENT
 
 DAYS = 4
@@ -29,12 +28,13 @@ class ScoreStory:
     """Follows a recommendation of the simulated Microsoft 365 from the first reading to its points.
 
     Args:
-        graph: Its clock is :data:`DAYS` in the past.
+        world: Its time is :data:`DAYS` ago.
         servicenow: The control client of the instance to which the connection leads.
     """
 
-    def __init__(self, graph: Graph, servicenow: ControlClient, host: FunctionsHost, narration: Narration) -> None:
-        self._graph = graph.control()
+    def __init__(self, world: World, servicenow: ControlClient, host: FunctionsHost, narration: Narration) -> None:
+        self._time = world.time
+        self._graph = world.graph.control()
         self._servicenow = servicenow
         self._host = host
         self._story = narration
@@ -118,9 +118,9 @@ class ScoreStory:
         self._story.detail("Microsoft still says", f"{control['score']:g} of {control['max_score']:g} points")
 
     def _let_days_pass(self, megan: PortalUser, adele: PortalUser, best: dict[str, Any]) -> None:
-        self._story.step("Days pass in Microsoft 365, which measures in its own time; the app reads the tenant on each")
+        self._story.step("Days pass; Microsoft 365 measures in its own time, and the app reads the tenant on each")
         for _ in range(DAYS):
-            self._graph.advance(days=1)
+            self._time.pass_days()
             read_tenant(megan)
             shown = _shown(adele, best)
             self._story.detail(

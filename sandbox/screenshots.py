@@ -21,7 +21,6 @@ from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Person
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.processes import SandboxError, free_port
-from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import ROOT, FunctionsHost, World, running_world
 
 IMAGES: Final = ROOT / "docs" / "images"
@@ -168,7 +167,7 @@ def main() -> None:
     try:
         with (
             tempfile.TemporaryDirectory() as directory,
-            running_world(Path(directory), apps=2 * len(LOCALES), graph_days_ago=demonstration.DAYS) as world,
+            running_world(Path(directory), apps=2 * len(LOCALES), days_ago=demonstration.DAYS) as world,
             sync_playwright() as playwright,
         ):
             browser = start_chromium(playwright, program)
@@ -181,10 +180,7 @@ def main() -> None:
 
 def _stages(world: World) -> Mapping[str, Stage]:
     """Return what the pictures in each language show. It begins some days ago, so that points can follow."""
-    past_s = -demonstration.DAYS * demonstration.DAY_S
-    with ControlClient(world.servicenow.url) as servicenow:
-        servicenow.advance_clock(past_s)
-    hosts = {language: _start(world, ahead_s=past_s) for language in LOCALES}
+    hosts = {language: _start(world) for language in LOCALES}
     for language, host in hosts.items():
         demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
         demonstration.add_tenants(host, language)
@@ -200,7 +196,7 @@ def _stages(world: World) -> Mapping[str, Stage]:
     }
 
 
-def _start(world: World, *, ahead_s: float = 0.0) -> FunctionsHost:
+def _start(world: World) -> FunctionsHost:
     port = free_port()
     return world.start_host(
         f"Functions host {port}",
@@ -208,7 +204,6 @@ def _start(world: World, *, ahead_s: float = 0.0) -> FunctionsHost:
         vault_url=world.key_vaults.new_vault(),
         port=port,
         public_url=f"http://localhost:{port}",
-        clock_ahead_s=ahead_s,
     )
 
 

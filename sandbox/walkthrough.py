@@ -55,13 +55,13 @@ class Walkthrough:
     """Plays every person of the story in a running world.
 
     Args:
-        world: Where it happens; Microsoft Graph is :data:`sandbox.score_story.DAYS` in the past.
+        world: Where it happens, :data:`sandbox.score_story.DAYS` ago.
         host: A Functions host with the app in it.
         show: Receives each line of the story.
     """
 
     def __init__(self, world: World, host: FunctionsHost, show: Callable[[str], None] = print) -> None:
-        self._graph = world.graph
+        self._world = world
         self._servicenow = world.servicenow
         self._host = host
         self._story = Narration(show)
@@ -89,7 +89,7 @@ class Walkthrough:
                 self._wait_for_timer(megan, adele, [incident, change])
                 self._resolve(incident)
                 self._sync(megan, adele, incident)
-                with ScoreStory(self._graph, self._control, self._host, self._story) as score:
+                with ScoreStory(self._world, self._control, self._host, self._story) as score:
                     score.play(megan, adele)
                 self._summarise(adele)
         except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:

@@ -23,6 +23,7 @@ from sandbox.key_vault.process import KeyVaults, start_key_vaults
 from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
 from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
 from sandbox.processes import LOOPBACK, Process, Processes, free_port, require_free_port
+from sandbox.shared_time import SharedTime
 from shared.storage.tables import TABLE_NAMES
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +102,7 @@ class World:
     Attributes:
         directory: Where hosts keep their files.
         processes: All running parts.
+        time: The time of ServiceNow, Graph and the product.
     """
 
     directory: Path
@@ -110,6 +112,7 @@ class World:
     managed_identity: ManagedIdentityEndpoint
     servicenow: ServiceNow
     graph: Graph
+    time: SharedTime
     certificates: Certificates = field(default_factory=ensure_certificates)
 
     def start_host(
@@ -136,7 +139,7 @@ class World:
             public_url: The app's address for people, if it is not this host's own.
             settings: App settings to add to the sample's.
             options: More command-line options for the host.
-            clock_ahead_s: How far the product's clock is ahead of the machine's when it starts.
+            clock_ahead_s: How far the product's clock is ahead of the others' when it starts.
 
         Raises:
             SandboxError: It did not start.
@@ -148,7 +151,8 @@ class World:
         storage = self.directory / "hosts" / account.name
         storage.mkdir(parents=True, exist_ok=True)
         settings_file = storage / f"local.settings.{port}.json"
-        clock = ClockShift.create(storage / f"clock.{port}", ahead_s=clock_ahead_s)
+        clock = ClockShift.create(storage / f"clock.{port}", ahead_s=self.time.ahead_s + clock_ahead_s)
+        self.time.products.append(clock)
         values = sample_settings() | {
             "AzureWebJobsStorage": account.connection_string,
             "PUBLIC_BASE_URL": public_url,
@@ -200,19 +204,22 @@ def sample_settings() -> dict[str, str]:
     return sample["Values"]
 
 
-def start_servicenow(processes: Processes, *, port: int = 0, database: Path | None = None) -> ServiceNow:
+def start_servicenow(
+    processes: Processes, *, port: int = 0, database: Path | None = None, days_ago: int = 0
+) -> ServiceNow:
     """Start a ServiceNow instance and return it when it listens.
 
     Args:
         processes: Receives its process.
         port: 0 takes a free one.
         database: A file for the instance's records; without it, they are in memory.
+        days_ago: How many days in the past its clock begins.
 
     Raises:
         SandboxError: It did not start.
     """
     port = port or free_port()
-    command = [sys.executable, "-m", "sandbox.servicenow", "--port", str(port)]
+    command = [sys.executable, "-m", "sandbox.servicenow", "--port", str(port), "--days-ago", str(days_ago)]
     if database is not None:
         command += ["--database", str(database)]
     process = processes.start("ServiceNow", command)
@@ -221,16 +228,14 @@ def start_servicenow(processes: Processes, *, port: int = 0, database: Path | No
 
 
 @contextlib.contextmanager
-def running_world(
-    directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1, graph_days_ago: int = 0
-) -> Iterator[World]:
+def running_world(directory: Path, ports: Ports = ANY_PORTS, *, apps: int = 1, days_ago: int = 0) -> Iterator[World]:
     """Start everything except the Functions hosts for the duration of the block.
 
     Args:
         directory: Receives logs and the hosts' files.
         ports: The ports to listen on.
         apps: Number of apps to create storage and a Key Vault for.
-        graph_days_ago: How many days in the past Microsoft Graph begins.
+        days_ago: How many days in the past its time begins.
 
     Raises:
         SandboxError: A port is taken, a tool is missing, or a part did not start.
@@ -239,7 +244,7 @@ def running_world(
     certificates = ensure_certificates()
     with Processes(directory / "logs") as processes:
         with ThreadPoolExecutor() as starting:
-            servicenow = starting.submit(start_servicenow, processes, port=ports.servicenow)
+            servicenow = starting.submit(start_servicenow, processes, port=ports.servicenow, days_ago=days_ago)
             azurite = starting.submit(
                 start_azurite,
                 processes,
@@ -247,7 +252,7 @@ def running_world(
                 accounts=(ACCOUNT, *(f"{ACCOUNT}{number}" for number in range(2, apps + 1))),
                 ports=(ports.blob, ports.queue, ports.table),
             )
-            graph = starting.submit(start_graph, processes, port=ports.graph, days_ago=graph_days_ago)
+            graph = starting.submit(start_graph, processes, port=ports.graph, days_ago=days_ago)
             key_vaults = starting.submit(start_key_vaults, processes, port=ports.key_vault, vaults=apps)
             managed_identity = starting.submit(start_managed_identity, processes, port=ports.managed_identity)
         yield World(
@@ -258,5 +263,6 @@ def running_world(
             managed_identity=managed_identity.result(),
             servicenow=servicenow.result(),
             graph=graph.result(),
+            time=SharedTime(servicenow.result().url, graph.result(), days_ago),
             certificates=certificates,
         )

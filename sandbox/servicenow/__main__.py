@@ -4,6 +4,7 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import uvicorn
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="0 lets the system choose")
     parser.add_argument("--database", default=":memory:", help="file for the records; without it, memory")
     parser.add_argument("--seed", choices=_SEEDS, default="full", help="demonstration data, or only people and choices")
+    parser.add_argument("--days-ago", type=int, default=0, help="begin this many days in the past")
     parser.add_argument("--client-id", help="register an OAuth client with this id")
     parser.add_argument("--client-secret", help="its secret")
     parser.add_argument("--redirect-uri", help="its redirect URL, or several separated by commas")
@@ -45,6 +47,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"Port {arguments.port} is taken." if error.errno == errno.EADDRINUSE else str(error))
     instance = Instance(database=arguments.database)
+    instance.clock.advance(-timedelta(days=arguments.days_ago).total_seconds())
     if not instance.records.count("sys_user"):
         fill(instance)
     print(f"ServiceNow at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
