@@ -38,7 +38,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
         # Outermost first: faults come before the application, so their answers carry no cookies (ServiceNow §2.9).
         middleware=[
             Middleware(RequestLogMiddleware, log=simulator.log),
-            Middleware(FaultMiddleware, faults=simulator.faults),
+            Middleware(FaultMiddleware, faults=simulator.faults, held=simulator.held),
             Middleware(SessionMiddleware, sessions=simulator.sessions, properties=instance.properties),
         ],
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.tokens import Tokens
 from sandbox.servicenow.stage.faults.fault import Faults
+from sandbox.servicenow.stage.faults.held import HeldRequests
 from sandbox.servicenow.stage.request_log import RequestLog
 from sandbox.servicenow.wire.rate_limits import RateLimits
 from sandbox.servicenow.wire.sessions import Sessions
@@ -19,6 +20,7 @@ class Simulator:
     tokens: Tokens
     sessions: Sessions
     faults: Faults
+    held: HeldRequests
     rate_limits: RateLimits
     log: RequestLog
     plant: Callable[[Instance], None]
@@ -28,5 +30,12 @@ class Simulator:
         """Return the parts around `instance`."""
         clock = instance.clock
         return cls(
-            instance, Tokens(instance), Sessions(clock), Faults(clock), RateLimits(clock), RequestLog(clock), plant
+            instance,
+            Tokens(instance),
+            Sessions(clock),
+            Faults(clock),
+            HeldRequests(clock),
+            RateLimits(clock),
+            RequestLog(clock),
+            plant,
         )

@@ -62,6 +62,7 @@ class InstanceControl:
     def _reset(self, _: Request, body: Json) -> object:
         simulator = self._simulator
         simulator.faults.clear()
+        simulator.held.clear()
         simulator.rate_limits.clear()
         simulator.sessions.end_all()
         simulator.log.clear()

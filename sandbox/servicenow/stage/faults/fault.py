@@ -33,7 +33,9 @@ class Fault:
         encoding: `Content-Encoding` of `encoded` and `huge_body`, in the order of its codings. gzip and deflate are
             applied; any other coding is only in the header.
         rows: Number of whole rows in `cut_off_json`.
-        runs: Whether the request is still carried out (`accepted`, `unauthenticated` and its variants).
+        runs: Whether the request is still carried out (`accepted`, `bad_gateway`, `unauthenticated` and its variants).
+        commit_after_s: Seconds, by the instance's clock, after which a request whose answer is lost is carried out (the
+            faults with `runs`, `reset_after_commit`, `cancelled_after_commit`).
         location: Target of `redirected`.
         digits: Length of the count in `endless_count`.
         values: Column to value; `hostile_values` puts them into each row.
@@ -59,6 +61,7 @@ class Fault:
     encoding: str = ""
     rows: int = 2
     runs: bool = False
+    commit_after_s: float = 0
     location: str = "https://login.example.com/"
     digits: int = 5_000
     values: Mapping[str, str] = field(default_factory=lambda: {"sys_updated_on": "0000-00-00 00:00:00"})

@@ -70,7 +70,7 @@ async def _queue_full(_: Call) -> Response:
 
 
 async def _cancelled_after_commit(call: Call) -> Response:
-    await call.run()
+    await call.carry_out()
     return _refusal(transaction_cancelled())
 
 
@@ -97,7 +97,8 @@ async def _hibernating(_: Call) -> Response:
     return HTMLResponse(HIBERNATING_PAGE)
 
 
-async def _bad_gateway(_: Call) -> Response:
+async def _bad_gateway(call: Call) -> Response:
+    await _run_if_wanted(call)
     return HTMLResponse(BAD_GATEWAY_PAGE, 502)
 
 
@@ -121,7 +122,7 @@ async def _reset_before_commit(call: Call) -> None:
 
 
 async def _reset_after_commit(call: Call) -> None:
-    await call.run()
+    await call.carry_out()
     await asyncio.sleep(call.fault.delay_s)
     _reset(call.scope)
 
@@ -183,7 +184,7 @@ async def _unauthenticated_oauth(call: Call) -> Response:
 
 async def _run_if_wanted(call: Call) -> None:
     if call.fault.runs:
-        await call.run()
+        await call.carry_out()
 
 
 async def _write_forbidden(call: Call) -> Response:

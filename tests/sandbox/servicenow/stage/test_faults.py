@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from sandbox.servicenow.engine.caller import SYSTEM
+from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.faults.kinds import KINDS
 from sandbox.servicenow.wire.server import configuration
@@ -126,6 +127,113 @@ class TestWhichRequests:
             control.set_fault(**wanted)
         with pytest.raises(ControlError, match="no such fault"):
             control.remove_fault("nonsense")
+
+
+class TestUpdates:
+    """A PATCH that adds a note and marks the record, under each fault: what is answered, and what is stored."""
+
+    LOST = "the connection is cut"
+
+    @pytest.fixture
+    def row(self, simulator: Simulated) -> Row:
+        return simulator.instance.operations.insert("incident", {}, SYSTEM)
+
+    def patch(self, simulator: Simulated, row: Row) -> int | str:
+        values = {"work_notes": "Verified", "correlation_display": "update 1"}
+        try:
+            return simulator.send("PATCH", f"{TABLE}/{row['sys_id']}", json=values, auth=AGENT).status_code
+        except ConnectionResetError:
+            return self.LOST
+
+    def stored(self, simulator: Simulated, control: ControlClient, row: Row) -> bool:
+        """Say whether both values were stored; never is it one of them."""
+        notes = [entry["value"] for entry in control.journal(row["number"])]
+        mark = control.ticket(row["number"])["correlation_display"]
+        assert (notes, mark) in ((["Verified"], "update 1"), ([], ""))
+        return bool(notes)
+
+    @pytest.mark.parametrize(
+        ("kind", "options", "answer", "stored"),
+        [
+            ("reset_before_commit", {}, LOST, False),
+            ("reset_after_commit", {}, LOST, True),
+            ("cancelled_before_commit", {}, 500, False),
+            ("cancelled_after_commit", {}, 500, True),
+            ("accepted", {}, 202, False),
+            ("accepted", {"runs": True}, 202, True),
+            ("bad_gateway", {}, 502, False),
+            ("bad_gateway", {"runs": True}, 502, True),
+            ("unauthenticated", {}, 401, False),
+            ("unauthenticated", {"runs": True}, 401, True),
+            ("rate_limited", {}, 429, False),
+            ("rate_limited_bare", {}, 429, False),
+            ("queue_full", {}, 429, False),
+            ("write_forbidden", {}, 403, False),
+            ("slow", {"delay_s": 0}, 200, True),
+            ("cut_off_json", {}, 200, True),
+            ("html_as_json", {}, 200, False),
+            ("hibernating", {}, 200, False),
+        ],
+    )
+    def test_carried_out_or_not(
+        self,
+        simulator: Simulated,
+        control: ControlClient,
+        row: Row,
+        kind: str,
+        options: dict[str, Any],
+        answer: int | str,
+        stored: bool,
+    ) -> None:
+        control.set_fault(kind, method="PATCH", **options)
+        assert self.patch(simulator, row) == answer
+        assert self.stored(simulator, control, row) is stored
+
+    @pytest.mark.parametrize(
+        ("kind", "options", "answer"),
+        [
+            ("reset_after_commit", {}, LOST),
+            ("cancelled_after_commit", {}, 500),
+            ("accepted", {"runs": True}, 202),
+            ("bad_gateway", {"runs": True}, 502),
+            ("unauthenticated", {"runs": True, "body": "Verified"}, 401),
+        ],
+    )
+    def test_carried_out_long_after_the_answer_was_lost(
+        self,
+        simulator: Simulated,
+        control: ControlClient,
+        row: Row,
+        kind: str,
+        options: dict[str, Any],
+        answer: int | str,
+    ) -> None:
+        control.set_fault(kind, method="PATCH", commit_after_s=60, **options)
+        assert self.patch(simulator, row) == answer
+        control.advance_clock(59)
+        assert not self.stored(simulator, control, row)
+        control.advance_clock(1)
+        assert self.stored(simulator, control, row)
+        control.advance_clock(60)
+        assert self.stored(simulator, control, row), "once"
+
+    def test_late_commits_keep_their_order_and_outlive_their_faults(
+        self, simulator: Simulated, control: ControlClient, row: Row
+    ) -> None:
+        for mark, after_s in (("second", 30), ("first", 20), ("third", 30)):
+            control.set_fault("reset_after_commit", commit_after_s=after_s)
+            with pytest.raises(ConnectionResetError):
+                simulator.send("PATCH", f"{TABLE}/{row['sys_id']}", json={"comments": mark}, auth=AGENT)
+        control.clear_faults()
+        control.advance_clock(60)
+        assert [entry["value"] for entry in control.journal(row["number"])] == ["first", "second", "third"]
+
+    def test_a_reset_simulator_forgets_them(self, simulator: Simulated, control: ControlClient, row: Row) -> None:
+        control.set_fault("accepted", runs=True, commit_after_s=1)
+        self.patch(simulator, row)
+        control.reset()
+        control.advance_clock(60)
+        assert not self.stored(simulator, control, row)
 
 
 class TestItem12Answers:
