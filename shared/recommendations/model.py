@@ -132,6 +132,7 @@ class ImprovementAction:
         count, total: How many objects comply, of how many; None if it does not count objects.
         measured_at: When Microsoft measured it (``lastSynced``); None if unknown.
         disposition: What somebody decided in the portal.
+        decided_at: Since when that is so, as far as Microsoft says; None if it does not, or nobody decided anything.
         has_licence: What a file says about the licence; None if nothing says it.
         first_seen_at: When we first read it.
         seen_at: When we last read it.
@@ -164,6 +165,7 @@ class ImprovementAction:
     is_on: bool | None = None
     measured_at: datetime | None = None
     disposition: Disposition = Disposition.DEFAULT
+    decided_at: datetime | None = None
     has_licence: bool | None = None
     first_seen_at: datetime | None = None
     seen_at: datetime | None = None

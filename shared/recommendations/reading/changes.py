@@ -153,6 +153,7 @@ def _completed(action: ImprovementAction, stored: ImprovementAction) -> Improvem
             presence=Presence.BOTH,
             max_points=stored.max_points,
             disposition=stored.disposition,
+            decided_at=stored.decided_at,
             is_deprecated=stored.is_deprecated,
         )
     return replace(

@@ -41,6 +41,8 @@ _DISPOSITIONS: Final = {
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _ROUNDING: Final = Decimal("0.005")
 """How far Microsoft's figures can be from the exact ones: they have two decimals."""
+_PERCENT_ROUNDED: Final = Decimal(1)
+"""How far a percentage can be from the exact one if it is a whole number; another maximum changes it by more."""
 _CENT: Final = Decimal("0.01")
 
 
@@ -91,9 +93,29 @@ def disposition_of(updates: Iterable[StateUpdate]) -> Disposition:
 
     An update without a time is the oldest, and the first one counts if there is no other difference.
     """
-    newest = max(updates, key=lambda update: update.at or _LONG_AGO, default=None)
-    state = "" if newest is None else "".join(filter(str.isalpha, newest.state)).casefold()
-    return _DISPOSITIONS.get(state, Disposition.DEFAULT)
+    newest = next(iter(_newest_first(updates)), None)
+    return Disposition.DEFAULT if newest is None else _disposition(newest)
+
+
+def decided_at(updates: Iterable[StateUpdate]) -> datetime | None:
+    """Return since when the newest disposition holds; None if nothing says it.
+
+    An update that repeats the one before it decided nothing, but only where Microsoft still shows that one.
+    """
+    since = None
+    for update in (newest_first := _newest_first(updates)):
+        if _disposition(update) is not _disposition(newest_first[0]):
+            break
+        since = update.at
+    return since
+
+
+def _newest_first(updates: Iterable[StateUpdate]) -> Sequence[StateUpdate]:
+    return sorted(updates, key=lambda update: update.at or _LONG_AGO, reverse=True)
+
+
+def _disposition(update: StateUpdate) -> Disposition:
+    return _DISPOSITIONS.get("".join(filter(str.isalpha, update.state)).casefold(), Disposition.DEFAULT)
 
 
 def _by_id(score: SecureScore | None) -> Mapping[str, ControlScore]:
@@ -113,7 +135,6 @@ def _action(
     """Join one control, and add its raw texts to ``texts``; a side that is missing has no values."""
     catalogue = profile or ControlProfile(control_id)
     measured = score or ControlScore(control_id)
-    maximum = catalogue.max_points
     return ImprovementAction(
         tenant_id=tenant_id,
         source=SourceName.SECURE_SCORE,
@@ -136,12 +157,13 @@ def _action(
         presence=_presence(profile, score),
         is_deprecated=catalogue.is_deprecated,
         points=measured.points,
-        max_points=_computed_maximum(measured) if maximum is None else maximum,
+        max_points=_maximum(catalogue.max_points, measured),
         count=measured.count,
         total=measured.total,
         is_on=measured.is_on,
         measured_at=measured.measured_at,
         disposition=disposition_of(catalogue.state_updates),
+        decided_at=decided_at(catalogue.state_updates),
     )
 
 
@@ -158,6 +180,22 @@ def _stored(html: str, texts: dict[str, str]) -> str | None:
     key = text_hash(html)
     texts[key] = html
     return key
+
+
+def _maximum(listed: Decimal | None, control: ControlScore) -> Decimal | None:
+    """Return the points that a control could have when its points were measured; None if unknown.
+
+    A maximum that changes is in the catalogue at once, but the newest score still counts with the old one: 5 of 10
+    points would be full points as soon as the catalogue says 5. The percentage belongs to the points.
+    """
+    if listed is None:
+        return _computed_maximum(control)
+    if not listed or not control.points or control.percent is None:
+        return listed
+    if abs(control.points * 100 / listed - control.percent) <= _PERCENT_ROUNDED:
+        return listed
+    computed = _computed_maximum(control)
+    return listed if computed is None else computed
 
 
 def _computed_maximum(control: ControlScore) -> Decimal | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 from shared.recommendations.model import Disposition, ImprovementAction, Presence, Snapshot, SourceName
@@ -19,12 +19,14 @@ class Observation:
     Attributes:
         service: Microsoft's code of the product.
         disposition: What somebody decided in the portal; None if the catalogue, which says it, does not have it.
+        decided_at: Since when the disposition is so; None if unknown, or nobody decided anything.
         is_verifiable: Whether its source measures it again and again; a file does not.
     """
 
     measurement: Measurement = Measurement()
     service: str = ""
     disposition: Disposition | None = Disposition.DEFAULT
+    decided_at: datetime | None = None
     is_gone: bool = False
     is_verifiable: bool = True
 
@@ -93,6 +95,7 @@ def observation_of(action: ImprovementAction, snapshot_id: str | None, snapshot_
         measurement=measurement if is_measured else Measurement(),
         service=action.service,
         disposition=None if action.presence is Presence.SCORE_ONLY else action.disposition,
+        decided_at=action.decided_at,
         is_gone=action.gone_at is not None,
         is_verifiable=is_verifiable,
     )

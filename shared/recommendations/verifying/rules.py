@@ -179,8 +179,15 @@ def _with_trust(item: RecommendationOutcome, seen: Observation | None, now: date
 
 
 def _is_trusted(item: RecommendationOutcome, case: Case) -> bool:
-    """Whether full points are measured ones."""
-    return item.trusted_from is None or (case.measurement.day or case.now.date()) >= item.trusted_from
+    """Whether full points are measured ones.
+
+    A decision can be made and withdrawn between two readings; then only Microsoft's time of the withdrawal shows it.
+    """
+    day = case.measurement.day or case.now.date()
+    if item.trusted_from is not None and day < item.trusted_from:
+        return False
+    decided_at = None if case.seen is None else case.seen.decided_at
+    return decided_at is None or day >= (decided_at + DECISION_LINGERS).date()
 
 
 def _ends_not_done(item: RecommendationOutcome, case: Case) -> bool:

@@ -111,7 +111,10 @@ class TestReading:
     async def test_a_title_equal_to_the_id_and_a_changed_maximum(self, reader: Reader) -> None:
         reader.control.change_control(TENANT, "AdminMFAV2", title="AdminMFAV2", max_score=4.0)
         (action,) = (each for each in (await reader.read()).actions if each.source_id == "AdminMFAV2")
-        assert (action.title, action.max_points) == ("AdminMFAV2", Decimal(4))
+        assert (action.title, action.max_points) == ("AdminMFAV2", Decimal(10)), "the newest points are still of 10"
+        reader.control.advance(days=1)
+        (action,) = (each for each in (await reader.read()).actions if each.source_id == "AdminMFAV2")
+        assert action.max_points == Decimal(4)
 
     async def test_the_cloud_in_china_has_no_secure_score(self, reader: Reader) -> None:
         reader.plant(Plan(tenant_id=TENANT, name="Wide World Importers", cloud="china", days=0))

@@ -46,6 +46,7 @@ ACTION = ImprovementAction(
     is_on=False,
     measured_at=START - timedelta(days=2),
     disposition=Disposition.IGNORED,
+    decided_at=START - timedelta(days=9),
 )
 CATALOGUE_SIDE = replace(
     ACTION,

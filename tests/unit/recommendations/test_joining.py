@@ -18,7 +18,7 @@ from shared.recommendations.model import (
     SourceName,
     text_hash,
 )
-from shared.recommendations.reading.joining import disposition_of, joined, level_of, snapshot_of
+from shared.recommendations.reading.joining import decided_at, disposition_of, joined, level_of, snapshot_of
 from shared.recommendations.reading.secure_score import ControlProfile, ControlScore, SecureScore, StateUpdate
 from tests.unit.recommendations import strategies as some
 
@@ -42,7 +42,7 @@ def test_a_control_in_both_lists_has_the_catalogues_texts_and_the_scores_points(
         category="Apps",
         service="MDO",
         link="https://security.microsoft.com/safeattachmentv2",
-        max_points=Decimal(8),
+        max_points=Decimal(9),
         rank=128,
         tier="Core",
         implementation_cost="Medium",
@@ -80,7 +80,7 @@ def test_a_control_in_both_lists_has_the_catalogues_texts_and_the_scores_points(
     )
     assert (action.link, action.rank, action.threats) == (profile.link, 128, ("Account breach", "Account Breach"))
     assert (action.implementation_cost, action.user_impact) == (Level.MODERATE, Level.HIGH)
-    assert (action.points, action.max_points) == (Decimal("7.2"), Decimal(8))
+    assert (action.points, action.max_points) == (Decimal("7.2"), Decimal(9))
     assert (action.count, action.total, action.is_on, action.measured_at) == (160, 200, False, MEASURED_AT)
     assert (action.presence, action.is_deprecated) == (Presence.BOTH, True)
     assert action.texts.remediation is not None
@@ -89,6 +89,27 @@ def test_a_control_in_both_lists_has_the_catalogues_texts_and_the_scores_points(
         for text in (profile.remediation, profile.impact, measured.description, measured.implementation_status)
     }
     assert texts[action.texts.remediation] == profile.remediation
+
+
+@pytest.mark.parametrize(
+    ("listed", "points", "percent", "maximum"),
+    [
+        ("5", "5", "50", "10"),
+        ("5", "7.19", "79.92", "9"),
+        ("12", "10", "100", "10"),
+        ("8", "7.83", "97.88", "8"),
+        ("8", "0.44", "5", "8"),
+        ("5", "0", "0", "5"),
+        ("5", "0", "100", "5"),
+        ("5", "3", None, "5"),
+    ],
+)
+def test_the_maximum_belongs_to_the_points_when_the_catalogue_already_has_another_one(
+    listed: str, points: str, percent: str | None, maximum: str
+) -> None:
+    score = ControlScore("a", points=Decimal(points), percent=None if percent is None else Decimal(percent))
+    action = only([ControlProfile("a", max_points=Decimal(listed))], score_of(score))
+    assert action.max_points == Decimal(maximum)
 
 
 def test_a_control_of_the_catalogue_alone_is_not_measured() -> None:
@@ -246,3 +267,24 @@ def test_a_snapshot_has_the_points_of_every_measured_control() -> None:
         "a": ControlPoints(Decimal("7.2"), Decimal(9)),
         "b": ControlPoints(Decimal(0), None),
     }
+
+
+LATEST = datetime(2026, 1, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("updates", "since"),
+    [
+        ([], None),
+        ([StateUpdate("Default")], None),
+        ([StateUpdate("ThirdParty", EARLIER), StateUpdate("Default", LATER)], LATER),
+        ([StateUpdate("Default", LATEST), StateUpdate("default", LATER), StateUpdate("ThirdParty", EARLIER)], LATER),
+        ([StateUpdate("Default", LATEST)], LATEST),
+        ([StateUpdate("Default"), StateUpdate("Default", LATER)], None),
+    ],
+)
+def test_a_repeated_disposition_counts_from_its_first_time(
+    updates: Sequence[StateUpdate], since: datetime | None
+) -> None:
+    assert decided_at(updates) == since
+    assert only([ControlProfile("a", state_updates=updates)], None).decided_at == since

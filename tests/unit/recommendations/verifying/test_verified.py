@@ -4,7 +4,7 @@ import pytest
 
 from shared.recommendations.model import Disposition
 from shared.tickets.outcomes import Measurement, Outcome, OutcomeReason
-from tests.unit.recommendations.verifying.examples import Case, measured, undated
+from tests.unit.recommendations.verifying.examples import Case, at, measured, undated
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
@@ -66,3 +66,17 @@ def test_points_that_a_decision_gave_are_no_proof_while_they_linger(disposition:
     assert case.see(measured(10, 2)) is Outcome.OPEN
     assert case.see(measured(10, 9)) is Outcome.OPEN
     assert case.see(measured(10, 11)) is Outcome.VERIFIED
+
+
+def test_a_decision_between_two_readings_shows_in_the_time_of_its_withdrawal() -> None:
+    case = Case()
+    assert case.see(measured(10, 2), decided_at=at(1)) is Outcome.OPEN
+    assert case.see(measured(10, 9), decided_at=at(1)) is Outcome.VERIFIED
+
+
+def test_a_control_that_left_the_catalogue_keeps_its_disposition() -> None:
+    case = Case()
+    case.see(measured(10, 1), disposition=Disposition.THIRD_PARTY)
+    case.see(measured(10, 20), disposition=None)
+    assert case.outcome == (Outcome.DISPOSED, OutcomeReason.THIRD_PARTY)
+    assert case.see(measured(10, 21)) is Outcome.OPEN
