@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -123,11 +125,18 @@ def test_a_connection_outlives_the_session_but_its_secret_does_not(app: Function
     page.goto(f"{app.public_url}/configuration/contoso")
     page.locator("#display_name").fill("Contoso Ltd")
     page.locator("input[name='change_enabled']").uncheck()
+    codes = page.locator("#incident_typed_codes")
+    expect(codes).to_have_value(re.compile("^No resolution provided\nDuplicate\n"))
+    expect(codes).to_be_hidden()
+    page.locator("#incident_codes").select_option("own")
+    codes.fill("Duplicate")
     end_session(window)
     page.get_by_role("button", name=t("action.save")).click()
     sign_in_again(page, ADMINISTRATOR.oid)
     expect(page.locator("#display_name")).to_have_value("Contoso Ltd")
     expect(page.locator("input[name='change_enabled']")).not_to_be_checked()
+    expect(codes).to_be_visible()
+    expect(codes).to_have_value("Duplicate")
     page.get_by_role("button", name=t("action.save")).click()
     expect(page.get_by_text(t("configuration.saved"))).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
