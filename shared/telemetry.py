@@ -67,6 +67,8 @@ class Metric:
 TICKETS_CREATED: Final = Metric("tickets.created", Instrument.SUM, "{ticket}", "Tickets kept, by kind and portal.")
 TICKETS_DELIVERED: Final = Metric("tickets.delivered", Instrument.SUM, "{ticket}", "Tickets that reached ServiceNow.")
 TICKETS_FAILED: Final = Metric("tickets.failed", Instrument.SUM, "{ticket}", "Tickets refused for good, by code.")
+UPDATES_SENT: Final = Metric("updates.sent", Instrument.SUM, "{update}", "Changes of records carried out, by kind.")
+UPDATES_REFUSED: Final = Metric("updates.refused", Instrument.SUM, "{update}", "Changes refused, by kind and code.")
 DELIVERY_AGE: Final = Metric(
     "tickets.delivery_age_s", Instrument.DISTRIBUTION, "s", "Time from a ticket's creation to its delivery."
 )

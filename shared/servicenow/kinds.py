@@ -21,6 +21,8 @@ class RecordKind:
         creating_roles: Any of these, as well as *admin*, lets a user create records of the kind; the usual one first.
         canceled_state: Raw state of a canceled record.
         closed_state: Raw state of a closed one.
+        resolved_state: Raw state of one whose work is done.
+        reopened_state: Raw state of one that was resolved and is worked on again; None if that does not exist.
     """
 
     urgency: Mapping[Priority, Mapping[str, str]]
@@ -28,6 +30,8 @@ class RecordKind:
     creating_roles: tuple[str, ...]
     canceled_state: str
     closed_state: str
+    resolved_state: str
+    reopened_state: str | None
 
 
 def _by_impact_and_urgency(impact: str, urgency: str) -> Mapping[str, str]:
@@ -49,6 +53,8 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
         creating_roles=("itil", "sn_incident_write"),
         canceled_state="8",
         closed_state="7",
+        resolved_state="6",
+        reopened_state="2",
     ),
     TicketKind.CHANGE: RecordKind(
         urgency={
@@ -63,6 +69,8 @@ RECORD_KINDS: Final[Mapping[TicketKind, RecordKind]] = {
         canceled_state="4",
         # A new change cannot be closed without approval.
         closed_state="4",
+        resolved_state="3",
+        reopened_state=None,
     ),
 }
 

@@ -53,6 +53,7 @@ from shared.servicenow.queries import (
     one_of,
 )
 from shared.servicenow.records import ALL_CLASSES
+from shared.servicenow.resolutions import way_to_close, ways_to_cancel
 from shared.servicenow.table_api import LINE_MAX_LENGTH, Row, TableApi, table_url
 from shared.servicenow.transport import NotReached, ServiceNowRequest, ServiceNowTransport, Subject
 from shared.servicenow.visibility import ServiceNowVisibility
@@ -77,7 +78,6 @@ _MOST_HOPS: Final = 5
 _ROWS_TRIED: Final = 20
 """How many records of a table are asked for to see one."""
 _LONG_AGO: Final = "2000-01-01 00:00:00"
-_FITTING_CLOSE_CODE: Final = re.compile(r"cancel|duplicate|not solved|no resolution|unsuccessful", re.IGNORECASE)
 _RELEASE_PROPERTIES: Final = ("glide.buildtag", "glide.war", "glide.buildname")
 _RELEASE: Final = re.compile(r"(?:glide-)?([a-z]+)")
 _INVALID: Final = re.compile(r"invalid[ _](client|redirect)|(client_id|redirect_uri)[^<>]{0,40}(invalid|mismatch)")
@@ -292,7 +292,9 @@ class ServiceNowProbe:
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """See the port. Where a data policy asks for a resolution, one is given (ServiceNow §5.4)."""
-        for changes in await self._ways_to_cancel(connection, kind):
+        codes = [choice.value for choice in await self.catalogue.choices(connection, kind, "close_code") or ()]
+        ways = (*ways_to_cancel(kind, codes, CLOSE_NOTES), way_to_close(kind, codes, CLOSE_NOTES))
+        for changes in ways:
             try:
                 row = await self.table_api.update(
                     connection, KINDS[kind].table, record.sys_id, changes, fields=("sys_id", "state", "active")
@@ -302,15 +304,6 @@ class ServiceNowProbe:
             if row.value("active") == "false":
                 return True
         return False
-
-    async def _ways_to_cancel(self, connection: Connection, kind: TicketKind) -> Sequence[Mapping[str, str]]:
-        codes = [choice.value for choice in await self.catalogue.choices(connection, kind, "close_code") or ()]
-        fitting = [code for code in codes if _FITTING_CLOSE_CODE.search(code)]
-        resolution = {"close_notes": CLOSE_NOTES}
-        if codes:
-            resolution["close_code"] = (fitting or codes)[0]
-        canceled, closed = RECORD_KINDS[kind].canceled_state, RECORD_KINDS[kind].closed_state
-        return ({"state": canceled}, {"state": canceled, **resolution}, {"state": closed, **resolution})
 
     async def _page(self, url: str) -> Answer:
         request = ServiceNowRequest(method="GET", url=url, subject="sign_in_page", accept="text/html")

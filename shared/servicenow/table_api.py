@@ -48,6 +48,14 @@ class Row:
         """Return the raw value as one line for people, or an empty text."""
         return one_line(self._part(field, "value"), LINE_MAX_LENGTH)
 
+    def shows(self, field: str) -> bool:
+        """Whether the answer has the field at all."""
+        return field in self._cells
+
+    def text(self, field: str) -> str:
+        """Return the whole display value, which is how a journal reads (ServiceNow §14), or an empty text."""
+        return self._part(field, "display_value")
+
     def label(self, field: str) -> str:
         """Return the display value as one line for people, or an empty text.
 
@@ -138,6 +146,16 @@ class TableApi:
         )
         return await self.transport.read(connection, request, self._page)
 
+    async def get_row(self, connection: Connection, table: Subject, sys_id: str, *, fields: Sequence[str]) -> Row:
+        """Return one record. Raises AccessRefused (``record_not_found``) if there is none, or none that we may see."""
+        request = ServiceNowRequest(
+            method="GET",
+            url=f"{table_url(connection.instance, table)}/{sys_id}",
+            subject=table,
+            parameters={"sysparm_fields": ",".join(fields), **_SHAPE},
+        )
+        return await self.transport.read(connection, request, self._read)
+
     async def insert(
         self,
         connection: Connection,
@@ -167,9 +185,25 @@ class TableApi:
         return await self.transport.send(connection, request, self._written, send_by=send_by)
 
     async def update(
-        self, connection: Connection, table: Subject, sys_id: str, changes: Mapping[str, str], *, fields: Sequence[str]
+        self,
+        connection: Connection,
+        table: Subject,
+        sys_id: str,
+        changes: Mapping[str, str],
+        *,
+        fields: Sequence[str],
+        send_by: datetime | None = None,
     ) -> Row:
-        """Change one record, in one request that is never repeated, and return these fields of it."""
+        """Change one record, in one request that is never repeated, and return these fields of it.
+
+        Args:
+            connection: The connection whose instance has it.
+            table: Its table.
+            sys_id: Its id.
+            changes: Its new values by field.
+            fields: Columns to return.
+            send_by: As for :meth:`insert`.
+        """
         request = ServiceNowRequest(
             method="PATCH",
             url=f"{table_url(connection.instance, table)}/{sys_id}",
@@ -178,7 +212,7 @@ class TableApi:
             record=changes,
             is_write=True,
         )
-        return await self.transport.send(connection, request, self._written)
+        return await self.transport.send(connection, request, self._written, send_by=send_by)
 
     def _page(self, answer: Answer) -> Page:
         if is_no_record_found(answer):
@@ -187,6 +221,12 @@ class TableApi:
         if not isinstance(result, list) or not all(isinstance(cells, dict) for cells in result):
             raise AnswerIncomplete()
         return Page([Row(cells) for cells in result], total_count_of(answer))
+
+    def _read(self, answer: Answer) -> Row:
+        result = result_of(answer, writing=False, now=self.transport.clock())
+        if not isinstance(result, dict):
+            raise AnswerIncomplete()
+        return Row(result)
 
     def _written(self, answer: Answer) -> Row:
         result = result_of(answer, writing=True, now=self.transport.clock())

@@ -49,6 +49,7 @@ type Subject = (
         "sys_properties",
         "sys_db_object",
         "oauth_entity",
+        "change_next_states",
         "current_user",
         "greeting",
         "sign_in_page",

@@ -1,8 +1,7 @@
 """Delivery: a pending ticket becomes a record in ServiceNow, once.
 
-After a write with an unknown outcome, a look-up comes before the next write, and it waits until the first write can no
-longer be committed (ServiceNow cancels a transaction after 60 s, ServiceNow §3). Only one deliverer at a time works on
-a ticket: the lease is in the ticket's row and is taken with its etag.
+After a write with an unknown outcome, a look-up comes before the next write; when both may be sent is decided in
+:mod:`shared.tickets.attempts`.
 
 Only a refusal of the ticket's own values fails it at once. A refusal for lack of rights is tried again for a while. An
 error that says nothing about the ticket postpones it. A problem with one record does not hold up the others: a run ends
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -39,6 +38,17 @@ from shared.log import log_context, log_event
 from shared.service import service
 from shared.telemetry import DELIVERY_AGE, TICKETS_DELIVERED, TICKETS_FAILED, span
 from shared.tickets.addresses import real_address
+from shared.tickets.attempts import (
+    COMMIT_MAY_TAKE_S,
+    LEASE,
+    LEFT_PATIENCE_S,
+    backoff_s,
+    is_leased,
+    next_attempt_at,
+    send_by,
+    wait_for_rights_s,
+)
+from shared.tickets.failing import ConnectionNotes
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Record, Ticket
 from shared.tickets.ports import InstanceHealth, RequesterDirectory, TicketRecords, TicketStore
@@ -46,34 +56,7 @@ from shared.tickets.record_effects import delivered, doubled
 from shared.tickets.timeline import details_of, with_event
 from shared.tickets.wrong_times import correct_wrong_times
 
-COMMIT_MAY_TAKE_S: Final = 65.0
-"""ServiceNow's 60 s transaction quota, and a little for the request to get there."""
-WRITE_MAY_TAKE_S: Final = 30.0
-"""How long a write may take before the client gives up."""
-LEASE_S: Final = 150.0
-"""How long one deliverer has a ticket. It sends nothing that could still be committed after that, so that the next
-deliverer does not look up the record too early, even after a crash."""
-LEASE: Final = timedelta(seconds=LEASE_S)
 PENDING_PAGE: Final = 500
-FIRST_BACKOFF_S: Final = 30.0
-LONGEST_BACKOFF_S: Final = 3600.0
-LONGEST_WAIT: Final = timedelta(seconds=LONGEST_BACKOFF_S)
-"""The longest wait there is: after a 429, too, we wait at most an hour, even if ServiceNow asks for more."""
-RIGHTS_PATIENCE_S: Final = 900.0
-"""How long to try again after a refusal for lack of rights: people grant them, and they reach the nodes of an instance
-one after the other."""
-LEFT_PATIENCE_S: Final = 3600.0
-"""How long the tickets of the former instance wait for it after the connection was authorized for another one."""
-
-
-def backoff_s(attempts: int, retry_after_s: float | None, jitter: float) -> float:
-    """Return how long to wait after this many attempts: it doubles up to an hour, but is never less than asked for.
-
-    Args:
-        jitter: A number between 0 and 1, which shortens the wait by up to half so that tickets spread out.
-    """
-    wait = min(FIRST_BACKOFF_S * 2.0 ** min(max(attempts - 1, 0), 20), LONGEST_BACKOFF_S) * (1 - jitter / 2)
-    return max(wait, retry_after_s or 0.0)
 
 
 def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
@@ -85,7 +68,7 @@ def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
             status=Delivery.PENDING,
             attempts=ticket.delivery.attempts + 1,
             attempt_started_at=now,
-            leased_until_at=now + timedelta(seconds=LEASE_S),
+            leased_until_at=now + LEASE,
         ),
     )
 
@@ -97,21 +80,15 @@ def is_deliverable(ticket: Ticket, now: datetime) -> bool:
         progress.status is Delivery.PENDING
         and ticket.is_sendable
         and (progress.next_attempt_at is None or progress.next_attempt_at <= now)
-        and not _is_leased(ticket, now)
+        and not is_leased(progress, now)
     )
 
 
 def attempt_due_at(ticket: Ticket, now: datetime) -> datetime | None:
-    """Return when the next attempt may begin, or None if this release makes none.
-
-    A time further ahead than we ever store counts as past; the next run corrects it.
-    """
-    progress = ticket.delivery
-    if progress.status is not Delivery.PENDING or not ticket.is_sendable:
+    """Return when the next attempt may begin, or None if this release makes none."""
+    if ticket.delivery.status is not Delivery.PENDING or not ticket.is_sendable:
         return None
-    next_attempt_at = believed(progress.next_attempt_at, now, ahead=LONGEST_WAIT)
-    leased_until_at = believed(progress.leased_until_at, now, ahead=LEASE)
-    return max(now, next_attempt_at or now, leased_until_at or now)
+    return next_attempt_at(ticket.delivery, now)
 
 
 def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: float, unknown: bool) -> Ticket:
@@ -129,16 +106,13 @@ def postponed(ticket: Ticket, error: ConnectorError, now: datetime, *, jitter: f
 def refused(ticket: Ticket, error: AccessRefused, now: datetime, *, unknown: bool) -> Ticket:
     """Return the ticket after ServiceNow refused the integration user: postponed at first, later failed.
 
-    The waits double (30 s, 30 s, 1 min, 2 min, and so on) until ``RIGHTS_PATIENCE_S`` is over.
-
     Args:
         unknown: An earlier write may have succeeded; the next attempt looks it up first.
     """
     began_at = believed(ticket.delivery.refused_since_at, now) or now
-    refused_for_s = (now - began_at).total_seconds()
-    if refused_for_s >= RIGHTS_PATIENCE_S:
+    wait_s = wait_for_rights_s(began_at, now)
+    if wait_s is None:
         return failed(ticket, error, now, unknown=unknown)
-    wait_s = min(max(refused_for_s, FIRST_BACKOFF_S), RIGHTS_PATIENCE_S - refused_for_s)
     after = _waiting(ticket, error, now, wait_s=wait_s, unknown=unknown)
     return replace(after, delivery=replace(after.delivery, refused_since_at=began_at))
 
@@ -237,6 +211,11 @@ class TicketDelivery:
     clock: Clock
     random: Callable[[], float] = field(default=random.random)
 
+    @property
+    def notes(self) -> ConnectionNotes:
+        """Notes on the connections how their deliveries went."""
+        return ConnectionNotes(self.records, self.health)
+
     async def deliver_first(self, connection: Connection, ticket: Ticket) -> Ticket:
         """Attempt to deliver a ticket that has just been stored with :func:`begin_attempt`."""
         return (await self._attempt(connection, _Attempt(ticket))).ticket
@@ -252,11 +231,12 @@ class TicketDelivery:
             counts.failed += await self._give_up_left_behind(connection, page)
             here = [ticket for ticket in page if ticket.is_of(connection)]
             nothing_waits = nothing_waits and not here
-            others = await correct_wrong_times(self.store, here, self.clock(), lease=LEASE, longest_wait=LONGEST_WAIT)
+            others = await correct_wrong_times(self.store, here, self.clock())
             if not await self.deliver_due(connection, sorted(others, key=_due_at), counts, deadline=deadline):
                 return counts
         if nothing_waits:
-            await self._settle(connection)
+            # No more tickets wait, so it no longer matters why deliveries failed.
+            await self.notes.settled(connection, Operation.DELIVERY)
         return counts
 
     async def deliver_due(
@@ -275,7 +255,9 @@ class TicketDelivery:
                 continue
             attempt = await self._attempt_again(connection, ticket)
             counts.count(attempt.ticket)
-            if self.clock() >= deadline or await self._is_failing(connection, attempt):
+            if self.clock() >= deadline or await self.notes.is_failing(
+                connection, attempt.error, attempt.ticket.ticket_id
+            ):
                 return False
         return True
 
@@ -288,21 +270,6 @@ class TicketDelivery:
             current = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             return _Attempt(current or ticket)
         return await self._attempt(connection, _Attempt(leased, may_exist))
-
-    async def _is_failing(self, connection: Connection, attempt: _Attempt) -> bool:
-        """Whether the connection fails, not just this ticket. If the error does not show it, a cheap read does."""
-        error = attempt.error
-        if not isinstance(error, OutcomeUnknown) and not (isinstance(error, InstanceClosed) and error.may_be_written):
-            return isinstance(error, TryLater | Reauthorize | InstanceClosed)
-        try:
-            await self.records.list_by_sys_id(connection, [attempt.ticket.ticket_id])
-        except (TryLater, Reauthorize, InstanceClosed) as failure:
-            await self._note_failure(connection, failure)
-            return True
-        except AccessRefused:
-            return False  # ServiceNow answers; the tickets' own attempts show which of them it refuses.
-        await self._note_success(connection, None)
-        return False
 
     async def _pending(self, connection: Connection) -> AsyncIterator[Sequence[Ticket]]:
         """Go through the outbox, oldest first, page by page."""
@@ -324,7 +291,7 @@ class TicketDelivery:
         changes = [
             (ticket, left_behind(ticket, now))
             for ticket in tickets
-            if not ticket.is_of(connection) and not _is_leased(ticket, now)
+            if not ticket.is_of(connection) and not is_leased(ticket.delivery, now)
         ]
         conflicts = {before.ticket_id for before, _ in await self.store.update_tickets(changes)}
         given_up = [after for before, after in changes if before.ticket_id not in conflicts]
@@ -377,9 +344,9 @@ class TicketDelivery:
         uncertain = (
             progress.status is Delivery.PENDING
             and progress.attempt_started_at is not None
-            and progress.attempt_started_at + timedelta(seconds=LEASE_S) > now
+            and progress.attempt_started_at + LEASE > now
         )
-        if _is_leased(ticket, now) or uncertain:
+        if is_leased(progress, now) or uncertain:
             raise FixRequest("delivery_under_way", status=409)
         unknown_elsewhere = not ticket.is_of(connection) and progress.attempt_started_at is not None
         if unknown_elsewhere and not although_outcome_unknown:
@@ -425,23 +392,13 @@ class TicketDelivery:
         """Record on the connection how the call went."""
         match error:
             case None if after.record is not None:
-                await self._note_success(connection, Operation.DELIVERY)
+                await self.notes.succeeded(connection, Operation.DELIVERY)
             case TryLater() | Reauthorize() | AccessRefused():
-                await self._note_failure(connection, error)
+                # Only these two are kept until a delivery succeeds; any success disproves the others.
+                lasts = isinstance(error, AccessRefused | OutcomeUnknown)
+                await self.notes.failed(connection, error, Operation.DELIVERY if lasts else None)
             case _:
                 pass  # A problem with the values of one ticket says nothing about the connection.
-
-    async def _note_failure(self, connection: Connection, error: ConnectorError) -> None:
-        # Only these errors are kept until a delivery succeeds; any success disproves the others.
-        lasts = isinstance(error, AccessRefused | OutcomeUnknown)
-        await _noted(connection, self.health.failed(connection, error, Operation.DELIVERY if lasts else None))
-
-    async def _note_success(self, connection: Connection, operation: Operation | None) -> None:
-        await _noted(connection, self.health.succeeded(connection, operation))
-
-    async def _settle(self, connection: Connection) -> None:
-        """Forget why deliveries failed, because no more tickets wait."""
-        await _noted(connection, self.health.settled(connection, Operation.DELIVERY))
 
     async def _store(self, ticket: Ticket, after: Ticket) -> Ticket:
         """Store the outcome.
@@ -499,14 +456,18 @@ class TicketDelivery:
         if email:
             requester = await self.requesters.sys_id_of(connection, email, afresh=asked_for)
         try:
-            return await self.records.create_record(connection, ticket, settings, requester, send_by=_send_by(ticket))
+            return await self.records.create_record(
+                connection, ticket, settings, requester, send_by=send_by(ticket.delivery.leased_until_at)
+            )
         except MandatoryFieldsMissing:
             if not email or requester is not None:
                 raise
             requester = await self.requesters.sys_id_of(connection, email, afresh=True)
             if requester is None:
                 raise
-        return await self.records.create_record(connection, ticket, settings, requester, send_by=_send_by(ticket))
+        return await self.records.create_record(
+            connection, ticket, settings, requester, send_by=send_by(ticket.delivery.leased_until_at)
+        )
 
     async def _look_up(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
         """Return the records of the ticket. If the look-up fails, the outcome of the write stays unknown."""
@@ -551,25 +512,6 @@ class _Attempt:
     ticket: Ticket
     may_exist: bool = False
     error: TryLater | Reauthorize | FixConfiguration | None = None
-
-
-async def _noted(connection: Connection, note: Awaitable[Connection]) -> None:
-    """Keep a note on the connection; if that fails, it does not change the outcome of a ticket."""
-    try:
-        await note
-    except TryLater as error:
-        log_event("connection_not_noted", connection_id=connection.connection_id, code=error.code)
-
-
-def _send_by(ticket: Ticket) -> datetime:
-    """Return the latest time to send a write: a later one could be committed after the lease ends."""
-    assert ticket.delivery.leased_until_at is not None, "an attempt has the lease"
-    return ticket.delivery.leased_until_at - timedelta(seconds=WRITE_MAY_TAKE_S + COMMIT_MAY_TAKE_S)
-
-
-def _is_leased(ticket: Ticket, now: datetime) -> bool:
-    until_at = ticket.delivery.leased_until_at
-    return until_at is not None and until_at > now
 
 
 def _due_at(ticket: Ticket) -> datetime:

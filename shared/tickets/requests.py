@@ -164,7 +164,9 @@ def due_at(due_date: date | datetime | None, time_zone: str) -> datetime | None:
 
 
 def wanted_due_at(
-    refusal: Literal["invalid_ticket", "invalid_batch"], due_date: date | datetime | None, connection: Connection
+    refusal: Literal["invalid_ticket", "invalid_batch", "invalid_update"],
+    due_date: date | datetime | None,
+    connection: Connection,
 ) -> datetime | None:
     """Return when a ticket is due, as aware UTC, in the connection's time zone.
 

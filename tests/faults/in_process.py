@@ -20,8 +20,8 @@ from shared.application import Application
 from shared.connections.model import Connection
 from shared.connections.requests import read_connection_request
 from shared.settings import Settings
+from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import Creation
-from shared.tickets.deliver import LEASE_S
 from shared.tickets.model import Requester, Ticket
 from shared.tickets.requests import read_ticket_request
 from tests.fixtures.canary import Canary

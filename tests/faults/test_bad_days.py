@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.connections.model import ConnectionStatus
-from shared.tickets.deliver import COMMIT_MAY_TAKE_S
+from shared.tickets.attempts import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
 from tests.english import told
 from tests.faults.in_process import CONNECTION_ID, InProcess

@@ -25,7 +25,8 @@ from shared.recommendations.ports import Reading
 from shared.recommendations.reading.changes import changes_of
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import LATEST_DUE, Tenant
-from shared.tickets.deliver import LEASE, LEASE_S, LONGEST_WAIT, begin_attempt, is_deliverable
+from shared.tickets.attempts import LEASE, LEASE_S, LONGEST_WAIT
+from shared.tickets.deliver import begin_attempt, is_deliverable
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.reconcile import is_reconciliation_due
 from shared.tickets.summary import FOLD_AFTER, Summary
@@ -80,7 +81,7 @@ def test_a_comparison_is_neither_done_nor_put_off_tomorrow() -> None:
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=1), timedelta(minutes=2), DAY])
 def test_a_ticket_waits_no_longer_than_it_can_have_been_meant_to(ahead: timedelta) -> None:
     def own(ticket: Ticket) -> Ticket:
-        return without_wrong_times(ticket, START, lease=LEASE, longest_wait=LONGEST_WAIT)
+        return without_wrong_times(ticket, START)
 
     wrong = begin_attempt(new_ticket(START), START + ahead)
     known = ahead <= CLOCKS_DIFFER

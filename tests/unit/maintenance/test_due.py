@@ -14,7 +14,8 @@ from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.errors import Failure
 from shared.maintenance.due import due_at
 from shared.settings import Settings
-from shared.tickets.deliver import LEASE_S, attempt_due_at, is_deliverable
+from shared.tickets.attempts import LEASE_S
+from shared.tickets.deliver import attempt_due_at, is_deliverable
 from shared.tickets.model import DeliveryProgress, Ticket
 from tests.memory.clock import START
 from tests.memory.maintenance import settings

@@ -11,8 +11,9 @@ from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, StorageUnavailable
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
-from shared.tickets.deliver import LEASE_S, TicketDelivery
+from shared.tickets.deliver import TicketDelivery
 from shared.tickets.identity import connection_digits, connection_digits_of
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, Requester, Ticket
 from shared.tickets.requests import read_ticket_request

@@ -17,7 +17,7 @@ from shared.errors import (
     ServiceNowUnavailable,
     StorageUnavailable,
 )
-from shared.tickets.deliver import (
+from shared.tickets.attempts import (
     COMMIT_MAY_TAKE_S,
     FIRST_BACKOFF_S,
     LEASE_S,
@@ -25,14 +25,9 @@ from shared.tickets.deliver import (
     LONGEST_BACKOFF_S,
     RIGHTS_PATIENCE_S,
     WRITE_MAY_TAKE_S,
-    DeliveryCounts,
-    TicketDelivery,
     backoff_s,
-    begin_attempt,
-    is_deliverable,
-    postponed,
-    refused,
 )
+from shared.tickets.deliver import DeliveryCounts, TicketDelivery, begin_attempt, is_deliverable, postponed, refused
 from shared.tickets.model import Delivery, EventKind, Ticket
 from tests.english import told
 from tests.memory import ticket_store

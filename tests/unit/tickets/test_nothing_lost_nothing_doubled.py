@@ -27,8 +27,9 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import TicketCreation
-from shared.tickets.deliver import LEASE_S, TicketDelivery
+from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.requests import read_ticket_request
 from shared.tickets.search import TicketSearch

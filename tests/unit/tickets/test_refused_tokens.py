@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from shared.connections.model import Connection
-from shared.tickets.deliver import COMMIT_MAY_TAKE_S, TicketDelivery, begin_attempt
+from shared.tickets.attempts import COMMIT_MAY_TAKE_S
+from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from tests.memory import ticket_store
 from tests.memory.clock import ManualClock

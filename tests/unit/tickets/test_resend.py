@@ -13,7 +13,8 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
-from shared.tickets.deliver import LEASE_S, TicketDelivery, begin_attempt
+from shared.tickets.attempts import LEASE_S
+from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import TicketFilter
 from shared.tickets.requests import MAX_RETRIED, read_retry_request
