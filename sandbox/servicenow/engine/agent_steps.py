@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from sandbox.servicenow.engine.rules.change_model import REVIEW
+
 type Step = Literal["resolve", "close", "cancel", "reopen"]
 
 STEPS: tuple[Step, ...] = get_args(Step.__value__)
@@ -15,6 +17,18 @@ STATE_AFTER: Mapping[Step, Mapping[str, str]] = {
 """The state that each step asks for, by table. A table without the step is missing."""
 
 
-def steps_of(table: str) -> tuple[Step, ...]:
-    """Return the steps that tickets of `table` have."""
-    return tuple(step for step in STEPS if table in STATE_AFTER[step])
+def steps_open_to(row: Mapping[str, str], *, is_admin: bool) -> tuple[Step, ...]:
+    """Return the steps that the page of a ticket offers: those that its state allows.
+
+    Only administrators are offered to reopen a closed or canceled incident. Writing the state is another matter.
+    """
+    table, state = row["sys_class_name"], row["state"]
+    is_resolved = state == STATE_AFTER["resolve"].get(table)
+    has_ended = row["active"] != "true"
+    open_to: Mapping[Step, bool] = {
+        "resolve": not (is_resolved or has_ended),
+        "close": not has_ended and (table != "change_request" or state == REVIEW),
+        "cancel": not (is_resolved or has_ended or (table == "change_request" and state == REVIEW)),
+        "reopen": is_resolved or (has_ended and (table != "incident" or is_admin)),
+    }
+    return tuple(step for step in STEPS if table in STATE_AFTER[step] and open_to[step])

@@ -13,10 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.servicenow.engine.accounts import may_sign_in
+from sandbox.servicenow.engine.agent_steps import STATE_AFTER, STEPS, steps_open_to
 from sandbox.servicenow.engine.caller import Caller
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.errors import ServiceNowError
 from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.engine.journals import JOURNALS
 from sandbox.servicenow.wire.forms import form_of
 from sandbox.servicenow.wire.pages.login import LoginPages
 from sandbox.servicenow.wire.pages.page import message_page, page
@@ -42,6 +44,12 @@ _DETAILS = (
     "hold_reason",
     "close_code",
     "close_notes",
+    "resolved_by",
+    "resolved_at",
+    "closed_by",
+    "closed_at",
+    "parent",
+    "parent_incident",
     "correlation_id",
     "correlation_display",
     "opened_by",
@@ -51,7 +59,10 @@ _DETAILS = (
 )
 _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "change_state": ("state", "hold_reason", "close_code", "close_notes", "comments"),
-    "resolve": ("state", "close_code", "close_notes"),
+    "resolve": ("close_code", "close_notes"),
+    "close": ("close_code", "close_notes"),
+    "cancel": ("comments",),
+    "reopen": ("comments",),
     "assign": ("assignment_group", "assigned_to"),
     "comment": ("comments", "work_notes"),
     "decide": ("state", "comments"),
@@ -138,16 +149,18 @@ class AgentPages:
         form = await form_of(request)
         if not hmac.compare_digest(form.get("sysparm_ck", ""), session_of(request).check_token):
             return message_page("Security constraint", "Your session has changed. Open the page again.", 403)
-        fields = _ACTIONS.get(form.get("action", ""), ())
-        values = {name: form[name] for name in fields if form.get(name)}
+        action = form.get("action", "")
+        values = {name: form[name] for name in _ACTIONS.get(action, ()) if form.get(name)}
         table, sys_id = row["sys_class_name"], row["sys_id"]
-        if form.get("action") == "decide":
+        if action in STEPS and table in STATE_AFTER[action]:
+            values["state"] = STATE_AFTER[action][table]
+        if action == "decide":
             table, sys_id = "sysapproval_approver", self._asked(row, caller)
         try:
             self._instance.operations.update(table, sys_id, values, caller)
         except ServiceNowError as error:
             return self._ticket_page(request, caller, row, f"{error.message}\n{error.detail or ''}")
-        return RedirectResponse(f"{_address(row)}&done={form['action']}", 303)
+        return RedirectResponse(f"{_address(row)}&done={action}", 303)
 
     def _visible(self, request: Request, caller: Caller) -> Row | None:
         row = self._instance.operations.visible("task", request.query_params.get("sys_id", ""), caller)
@@ -162,7 +175,9 @@ class AgentPages:
         table = row["sys_class_name"]
         columns = self._instance.dictionary.columns(table)
         shown = self._shown(row, caller)
-        journal = self._records.query("sys_journal_field", f"element_id={row['sys_id']}^ORDERBYDESCsys_created_on")
+        readable = ",".join(self._readable_journals(table, caller))
+        entries = f"element_id={row['sys_id']}^elementIN{readable}^ORDERBYDESCsys_created_on"
+        journal = self._records.query("sys_journal_field", entries)
         user_format = self._instance.format_of(caller)
         return page(
             "ticket.html",
@@ -176,6 +191,7 @@ class AgentPages:
             states=self._instance.choices.labels(table, "state"),
             hold_reasons=self._instance.choices.labels(table, "hold_reason") if table == "incident" else {},
             close_codes=self._instance.choices.labels(table, "close_code") if "close_code" in columns else {},
+            steps=steps_open_to(row, is_admin=caller.is_admin),
             groups=self._names("sys_user_group", "active=true"),
             agents=self._agents(),
             asked=bool(self._asked(row, caller)),
@@ -184,6 +200,10 @@ class AgentPages:
             problem=problem,
             done=request.query_params.get("done", "") in _ACTIONS,
         )
+
+    def _readable_journals(self, table: str, caller: Caller) -> list[str]:
+        fields = {column: self._records.compiler().resolve(table, column) for column in JOURNALS}
+        return [name for name, field in fields.items() if field and self._instance.access.may_read_field(caller, field)]
 
     def _shown(self, row: Row, caller: Caller) -> dict[str, str]:
         table = row["sys_class_name"]

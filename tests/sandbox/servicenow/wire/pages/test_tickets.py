@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.servicenow.engine.agent_steps import STEPS
 from sandbox.servicenow.engine.caller import SYSTEM
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.stage.browser import Browser, Page, sign_in
@@ -31,6 +32,11 @@ def ticket(simulator: Simulated, table: str = "incident") -> Row:
 
 def opened(simulator: Simulated, browser: Browser, row: Row) -> Page:
     return browser.open(f"{simulator.url}/{row['sys_class_name']}.do?sys_id={row['sys_id']}")
+
+
+def offered(page: Page) -> list[str]:
+    """Return the steps for which the page has a form, in order."""
+    return [form.id for form in page.forms if form.id in STEPS]
 
 
 def stored(simulator: Simulated, row: Row) -> Row:
@@ -114,6 +120,48 @@ def test_resolving_with_code_and_notes(simulator: Simulated, browser: Browser) -
     assert after["resolved_by"] == simulator.users["agent"]["sys_id"]
 
 
+def test_the_whole_life_of_an_incident_by_buttons(simulator: Simulated, browser: Browser) -> None:
+    row = ticket(simulator)
+    form = {"close_code": "Duplicate", "close_notes": "Twice"}
+    page = browser.submit(opened(simulator, browser, row), "resolve", form)
+    assert offered(page) == ["close", "reopen"]
+    page = browser.submit(page, "reopen", {"comments": "Still broken"})
+    assert (stored(simulator, row)["state"], "Still broken" in page.text) == ("2", True)
+    assert offered(page) == ["resolve", "close", "cancel"]
+    page = browser.submit(page, "close")
+    after = stored(simulator, row)
+    assert (after["state"], after["close_code"], after["close_notes"]) == ("7", "Duplicate", "Twice")
+    assert after["closed_by"] == simulator.users["agent"]["sys_id"]
+    assert "Duplicate" in page.text
+    assert offered(page) == [], "only administrators reopen a closed incident"
+    with simulator.browser() as administrator:
+        page = sign_in(administrator, administrator.open(f"{simulator.url}/"), "administrator", PASSWORD)
+        page = administrator.submit(opened(simulator, administrator, row), "reopen")
+        administrator.submit(page, "cancel")
+    assert stored(simulator, row)["state"] == "8"
+
+
+def test_a_change_is_closed_in_review_and_canceled_before(simulator: Simulated, browser: Browser) -> None:
+    row = ticket(simulator, "change_request")
+    assert offered(opened(simulator, browser, row)) == ["cancel"]
+    values = {"state": "0", "assignment_group": "a" * 32}
+    simulator.instance.records.overwrite("change_request", row["sys_id"], values)
+    page = opened(simulator, browser, row)
+    assert offered(page) == ["close"]
+    page = browser.submit(page, "close", {"close_code": "unsuccessful", "close_notes": "Broke"})
+    after = stored(simulator, row)
+    assert (after["state"], after["close_code"], offered(page)) == ("3", "unsuccessful", [])
+    other = ticket(simulator, "change_request")
+    browser.submit(opened(simulator, browser, other), "cancel", {"comments": "Not needed"})
+    assert stored(simulator, other)["state"] == "4"
+
+
+def test_a_form_that_a_kind_does_not_have_changes_no_state(simulator: Simulated, browser: Browser) -> None:
+    row = ticket(simulator, "change_request")
+    browser.submit(opened(simulator, browser, row), "cancel", {"action": "reopen"})
+    assert stored(simulator, row)["state"] == "-5"
+
+
 def test_the_rules_of_the_table_api_hold(simulator: Simulated, browser: Browser) -> None:
     row = ticket(simulator)
     page = browser.submit(opened(simulator, browser, row), "change_state", {"state": "6"})
@@ -144,6 +192,15 @@ def test_commenting(simulator: Simulated, browser: Browser) -> None:
         ("comments", "Hello", "agent"),
         ("work_notes", "Psst", "agent"),
     }
+
+
+def test_the_caller_of_an_incident_sees_comments_only(simulator: Simulated) -> None:
+    values = {"caller_id": simulator.users["person"]["sys_id"], "comments": "Hello", "work_notes": "Psst"}
+    own = simulator.instance.operations.insert("incident", values, SYSTEM)
+    with simulator.browser() as browser:
+        sign_in(browser, browser.open(f"{simulator.url}/"), "person", PASSWORD)
+        text = opened(simulator, browser, own).text
+    assert ("Hello" in text, "Psst" in text) == (True, False)
 
 
 def test_an_approver_decides_on_the_page_of_the_change(simulator: Simulated, browser: Browser) -> None:
