@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
@@ -44,6 +45,7 @@ from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
+from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
 from shared.servicenow.fields import record_fields
@@ -182,6 +184,16 @@ class Application:
             turns=self.turns,
             clock=self.clock,
             portal_url=self.settings.security_portal_url,
+        )
+
+    @property
+    def waiting_times(self) -> WaitingTimes:
+        """How long a closed ticket waits for its proof."""
+        return WaitingTimes(
+            default=timedelta(hours=self.settings.verify_after_h),
+            entra=timedelta(days=self.settings.verify_after_entra_days),
+            teams=timedelta(days=self.settings.verify_after_teams_days),
+            quiet=timedelta(days=self.settings.regression_quiet_days),
         )
 
     async def aclose(self) -> None:

@@ -15,6 +15,7 @@ from shared.recommendations.products import product_name
 from shared.recommendations.statuses import HiddenReason, hidden_reason, points_to_gain, score_impact, status_of
 from shared.recommendations.ticketing.tickets_beside import TicketsBeside
 from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.outcomes import Outcome
 from shared.tickets.views import TicketView, error_members, state_name, ticket_view
 from shared.views import View
 from shared.words.language import Language
@@ -34,6 +35,7 @@ class TicketBesideView(View):
     delivery: Delivery
     due_at: datetime | None
     overdue: bool
+    outcome: Outcome | None = Field(description="What became of the ticket; null if nothing is known of it.")
     open: bool = Field(description="Whether somebody is working on it or will; then no other is created by accident.")
 
 
@@ -267,6 +269,7 @@ def _beside(ticket: Ticket, beside: TicketsBeside, now: datetime) -> TicketBesid
         delivery=ticket.delivery.status,
         due_at=ticket.due_at,
         overdue=ticket.is_overdue(now),
+        outcome=None if ticket.verification is None else ticket.verification.outcome,
         open=beside.is_open(ticket),
     )
 

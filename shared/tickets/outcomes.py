@@ -160,6 +160,11 @@ class Verification:
         return next((outcome for outcome in _MOST_URGENT_FIRST if outcome in outcomes), Outcome.UNKNOWN)
 
     @property
+    def needs_no_work(self) -> bool:
+        """Whether everything that the ticket asks for is fixed, retired or accepted, whether it is closed or not."""
+        return bool(self.items) and all(map(_needs_no_work, self.items))
+
+    @property
     def has_unread_closing(self) -> bool:
         """Whether the record still has to be asked how the ticket was closed."""
         return self.closing is not None and not self.closing.is_read
@@ -184,6 +189,11 @@ _MOST_URGENT_FIRST: Final = (
     Outcome.VERIFIED,
 )
 """An outcome that only another release knows is in no list: then the ticket's outcome is unknown."""
+
+
+def _needs_no_work(item: RecommendationOutcome) -> bool:
+    is_over = item.reason in {OutcomeReason.GONE, OutcomeReason.FULL_BEFORE}
+    return item.outcome in {Outcome.VERIFIED, Outcome.DISPOSED} or (item.outcome is Outcome.UNKNOWN and is_over)
 
 
 def closed(verification: Verification, now: datetime, *, claims_fix: bool) -> Verification:

@@ -8,13 +8,14 @@ a histogram of due dates by minute, so that a ticket becomes overdue without a w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from shared.connections.model import TicketKind
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
+from shared.tickets.outcomes import Outcome
 from shared.value_object import value_object
 
 OVERDUE: Final = "overdue"
@@ -23,8 +24,10 @@ OVERDUE: Final = "overdue"
 FOLD_AFTER: Final = timedelta(days=2)
 """How long after a minute has passed it is merged: even with a wrong clock, no ticket is overdue too early."""
 
+_OUTCOME: Final = "outcome:"
+
 type Cell = tuple[str, str]
-"""Kind and what is counted: a phase, ``pending`` or ``failed``."""
+"""Kind and what is counted: a phase, ``pending``, ``failed``, or ``outcome:…``, which release 0.1 keeps unread."""
 type DueCell = tuple[str, str]
 """Kind and due minute, as ``YYYY-MM-DDTHH:MM`` (UTC); tickets are overdue once the minute is over."""
 
@@ -52,7 +55,8 @@ class SummaryChange:
             for ticket, sign in ((before, -1), (after, 1)):
                 if ticket is None:
                     continue
-                cells[_cell(ticket)] += sign
+                for cell in _cells(ticket):
+                    cells[cell] += sign
                 if ticket.is_open and ticket.due_at is not None:
                     due[ticket.content.kind, _minute(ticket.due_at)] += sign
         return cls(_without_zeros(cells), _without_zeros(due))
@@ -60,10 +64,10 @@ class SummaryChange:
 
 @value_object
 class Summary:
-    """The number of tickets of each kind by phase, pending, failed, and by due time.
+    """The number of tickets of each kind by phase, pending, failed, by outcome, and by due time.
 
     Attributes:
-        cells: Counts by kind and phase (or ``pending``, ``failed``).
+        cells: Counts by kind and phase (or ``pending``, ``failed``), and by kind and outcome.
         due: Open tickets with a due date, by kind and due minute.
         folded_until: Buckets before this minute have been merged into ``overdue``; empty before the first fold.
     """
@@ -101,6 +105,10 @@ class Summary:
         """Return the number of tickets of that kind that are pending or failed."""
         return self.cells.get((kind, delivery), 0)
 
+    def outcome_counts(self, kind: TicketKind) -> dict[Outcome, int]:
+        """Return the number of tickets of that kind with every outcome, zeros included."""
+        return {outcome: self.cells.get((kind, f"{_OUTCOME}{outcome}"), 0) for outcome in Outcome}
+
     def total(self, delivery: Delivery) -> int:
         """Return the number of tickets of every kind that are pending or failed."""
         return sum(self.delivery_count(kind, delivery) for kind in TicketKind)
@@ -115,9 +123,11 @@ class Summary:
         )
 
 
-def _cell(ticket: Ticket) -> Cell:
-    counted = ticket.phase if ticket.phase is not None else ticket.delivery.status
-    return (ticket.content.kind.value, counted.value)
+def _cells(ticket: Ticket) -> Iterator[Cell]:
+    kind, counted = ticket.content.kind.value, ticket.phase if ticket.phase is not None else ticket.delivery.status
+    yield kind, counted.value
+    if ticket.verification is not None:
+        yield kind, f"{_OUTCOME}{ticket.verification.outcome.value}"
 
 
 def _without_zeros[Key](counts: Mapping[Key, int]) -> dict[Key, int]:

@@ -23,6 +23,8 @@ from shared.tickets.model import (
     TimelineEvent,
     time_of,
 )
+from shared.tickets.outcome_views import VerificationView, verification_view
+from shared.tickets.outcomes import Outcome
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
 from shared.tickets.warnings import TicketWarning, WarningCode
@@ -88,6 +90,10 @@ class TicketView(View):
     created_at: datetime
     phase: Phase | None = Field(description="Null until the ticket is in ServiceNow.")
     dormant: bool = Field(description="Its connection was removed or points to another instance; it is kept as it is.")
+    verification: VerificationView | None = Field(
+        description="Whether it helped, by Microsoft's measurements; null for a ticket that is for no recommendation "
+        "read by the connector."
+    )
     delivery: DeliveryView
     servicenow: ServiceNowView | None
 
@@ -156,6 +162,9 @@ class KindSummaryView(View):
     pending: int
     failed: int
     phases: Mapping[Phase, int]
+    outcomes: Mapping[Outcome, int] = Field(
+        description="Tickets for recommendations read by the connector, by what became of them."
+    )
 
 
 class SummaryView(View):
@@ -250,6 +259,7 @@ def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
             pending=sum(summary.delivery_count(kind, Delivery.PENDING) for summary in summaries),
             failed=sum(summary.delivery_count(kind, Delivery.FAILED) for summary in summaries),
             phases={phase: sum(summary.phase_counts(kind)[phase] for summary in summaries) for phase in Phase},
+            outcomes={outcome: sum(each.outcome_counts(kind)[outcome] for each in summaries) for outcome in Outcome},
         )
 
     return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})
@@ -291,6 +301,7 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: La
         "created_at": ticket.created_at,
         "phase": ticket.phase,
         "dormant": is_dormant(ticket, connection),
+        "verification": verification_view(ticket),
         "delivery": DeliveryView(
             status=progress.status,
             attempts=progress.attempts,

@@ -18,7 +18,7 @@ from shared.tickets.views import KindSummaryView, TicketView, summary_view, tick
 from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.value_object import value_object
-from shared.web.cards import Segment, segments
+from shared.web.cards import SHOWN_OUTCOMES, Segment, segments
 from shared.web.plot import Plot, edges_around, plot
 from shared.web.tenants import NextStep, next_step
 
@@ -92,6 +92,7 @@ async def home_page(call: Call) -> func.HttpResponse:
         more_tenants=len(tenants) > MOST_SCORES,
         has_tenant=bool(tenants),
         days=SHOWN_DAYS,
+        shown_outcomes=SHOWN_OUTCOMES,
         zones={each.connection_id: each.time_zone for each in authorized},
         banners=_banners(call, connections, cards, now),
         manage_address=f"/configuration/{connections[0].connection_id}" if connections else "/ticketProvisioning",

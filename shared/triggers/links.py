@@ -16,6 +16,7 @@ from typing import Final
 from shared.connections.model import Portal, TicketKind
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendedBy
+from shared.tickets.outcomes import Outcome
 from shared.value_object import value_object
 from shared.words.language import Language, languages
 
@@ -158,7 +159,14 @@ class ListLink:
     not_understood: tuple[NotUnderstood, ...]
 
 
-LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {"kind": TicketKind, "phase": Phase, "portal": Portal}
+LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
+    "kind": TicketKind,
+    "phase": Phase,
+    "outcome": Outcome,
+    "portal": Portal,
+}
+GROUPS_OF_WORDS: Final = {"outcome": "ticket_outcome"}
+"""The choices' groups of translations, where they are not named like the parameter."""
 SHOWS: Final[Mapping[str, Mapping[str, str]]] = {
     "open": {"open": "true"},
     "overdue": {"overdue": "true"},
@@ -180,7 +188,7 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
     not_understood = []
     for name, choices in LIST_CHOICES.items():
         if asked := chosen[name]:
-            choice = read_choice(choices, name, asked)
+            choice = read_choice(choices, GROUPS_OF_WORDS.get(name, name), asked)
             chosen[name] = asked if choice is None else choice.value
             not_understood += [misunderstood(name, asked)] if choice is None else []
     for name, known in (("show", SHOWS), (CONNECTION, connection_ids)):
@@ -220,6 +228,7 @@ _LABELS: Final = {
     "connection": "ticket.connection",
     "connection_id": "ticket.connection",
     "phase": "filter.phase",
+    "outcome": "filter.outcome",
     "show": "filter.show",
     "tenant_id": "recommendations.tenant",
     "actionId": "ticket.recommendation_id",

@@ -67,15 +67,21 @@ class ReferenceRow:
     gain: Decimal | None
 
 
-async def references_of(call: Call, ticket: Ticket) -> Sequence[ReferenceRow]:
-    """Return the recommendations that a ticket is for."""
+async def actions_of(call: Call, ticket: Ticket) -> Mapping[tuple[str, str], ImprovementAction]:
+    """Return the recommendations that a ticket is for, by tenant and key, without those that are no longer there."""
     store, references = call.application.recommendations, ticket.content.references
     actions = await asyncio.gather(*(store.get_action(each.tenant_id, each.key) for each in references))
+    return {(action.tenant_id, action.key): action for action in actions if action is not None}
+
+
+def reference_rows(ticket: Ticket, actions: Mapping[tuple[str, str], ImprovementAction]) -> Sequence[ReferenceRow]:
+    """Return the recommendations that a ticket is for."""
+    found = [(each, actions.get((each.tenant_id, each.key))) for each in ticket.content.references]
     return [
         ReferenceRow(each.source_id, None, None)
         if action is None
         else ReferenceRow(action.shown_title, recommendation_address(each.tenant_id, each.key), points_to_gain(action))
-        for each, action in zip(references, actions, strict=True)
+        for each, action in found
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from shared.connections.model import Portal, TicketKind
 from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase
+from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketFilter
 from shared.triggers.parameters import choice, flag, short_text
 
@@ -15,11 +16,12 @@ _KIND: Final = choice("kind", "Only this kind.", TicketKind)
 _PHASE: Final = choice("phase", "Only tickets in this phase.", Phase)
 _PORTAL: Final = choice("portal", "Only this portal.", Portal)
 _DELIVERY: Final = choice("delivery", "Only this delivery status.", Delivery)
+_OUTCOME: Final = choice("outcome", "Only tickets of which this became.", Outcome)
 _OPEN: Final = flag("open", "true: only tickets somebody still has to work on.")
 _OVERDUE: Final = flag("overdue", "true: only open tickets past their due date.")
 _TEXT: Final = short_text("text", "Part of the name, or a whole ticket number.", max_length=NAME_MAX_LENGTH)
 
-FILTER_PARAMETERS: Final = (_KIND, _PHASE, _PORTAL, _DELIVERY, _OPEN, _OVERDUE, _TEXT)
+FILTER_PARAMETERS: Final = (_KIND, _PHASE, _PORTAL, _DELIVERY, _OUTCOME, _OPEN, _OVERDUE, _TEXT)
 
 
 def read_ticket_filter(query: Mapping[str, str], now: datetime) -> TicketFilter:
@@ -29,6 +31,7 @@ def read_ticket_filter(query: Mapping[str, str], now: datetime) -> TicketFilter:
         phase=_PHASE.read(query),
         portal=_PORTAL.read(query),
         delivery=_DELIVERY.read(query),
+        outcome=_OUTCOME.read(query),
         open_only=_OPEN.read(query),
         overdue_at=now if _OVERDUE.read(query) else None,
         text=_TEXT.read(query),

@@ -15,6 +15,7 @@ from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.identity import decode_cursor, encode_cursor
 from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketFilter
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
@@ -78,6 +79,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         next_query=_query(older) if older else None,
         kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
         phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
+        outcomes=[(outcome, t(f"ticket_outcome.{outcome}")) for outcome in Outcome],
         portals=[(portal, t(f"portal.{portal}")) for portal in Portal],
         shows=[(show, t(f"filter.show.{show}")) for show in SHOWS],
         connections=[(each.connection_id, each.display_name) for each in connections.values()],

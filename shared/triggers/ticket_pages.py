@@ -34,14 +34,16 @@ from shared.triggers.links import (
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.triggers.recommended_tickets import (
     TicketFor,
+    actions_of,
     asked_of_nothing_else,
     filled_values,
     recommended_request,
-    references_of,
+    reference_rows,
     ticket_for,
     usual_kind,
 )
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
+from shared.web.outcomes import outcome_card
 from shared.web.timeline import event_words
 from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import Language
@@ -108,8 +110,9 @@ async def retry_ticket_page(call: Call) -> func.HttpResponse:
 async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
-    done = call.query.get("done")
-    view = ticket_view(ticket, connection, call.application.clock(), call.language)
+    done, now = call.query.get("done"), call.application.clock()
+    view = ticket_view(ticket, connection, now, call.language)
+    actions = await actions_of(call, ticket)
     names = state_names(ticket, connection)
     waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
     notice = call.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
@@ -126,7 +129,16 @@ async def ticket_page(call: Call) -> func.HttpResponse:
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
-        recommendations=await references_of(call, ticket),
+        recommendations=reference_rows(ticket, actions),
+        outcome=outcome_card(
+            ticket,
+            actions,
+            now,
+            call.application.waiting_times,
+            call.language,
+            creates=call.may(Role.TICKETS_CREATE),
+            manages=call.may(Role.CONNECTIONS_MANAGE),
+        ),
         notice=notice,
         timeline=[
             (event.at, event_words(event, call.language, state_names=names, time_zone=connection.time_zone))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.tickets.model import Phase
+from shared.tickets.outcomes import Outcome
 from shared.value_object import value_object
 
 SHOWN: Final = (
@@ -18,6 +19,9 @@ SHOWN: Final = (
     Phase.CANCELED,
     Phase.DELETED,
 )
+
+
+SHOWN_OUTCOMES: Final = (Outcome.WAITING, Outcome.VERIFIED, Outcome.NOT_FIXED, Outcome.REGRESSED)
 
 
 @value_object

@@ -21,6 +21,7 @@ COLUMNS: Final = (
     "phase",
     "state",
     "delivery",
+    "outcome",
     "priority",
     "due_at",
     "overdue",
@@ -56,6 +57,7 @@ RECOMMENDATION_COLUMNS: Final = (
     "ticket_number",
     "ticket_phase",
     "ticket_state",
+    "ticket_outcome",
     "ticket_due_at",
     "ticket_link",
     "ticket_id",
@@ -106,6 +108,7 @@ def _cells(ticket: TicketView) -> Sequence[str]:
         ticket.phase.value if ticket.phase else "",
         record.state_name if record else "",
         ticket.delivery.status.value,
+        ticket.verification.outcome.value if ticket.verification else "",
         ticket.priority.value,
         ticket.due_at.isoformat() if ticket.due_at else "",
         "true" if ticket.overdue else "false",
@@ -148,12 +151,13 @@ def _action_cells(row: ActionRow) -> Sequence[str]:
 
 def _ticket_cells(ticket: TicketView | None) -> Sequence[str]:
     if ticket is None:
-        return ("",) * 6
+        return ("",) * 7
     record = ticket.servicenow
     return (
         record.number if record else "",
         ticket.phase.value if ticket.phase else "",
         record.state_name if record else "",
+        ticket.verification.outcome.value if ticket.verification else "",
         _time(ticket.due_at),
         record.link if record else "",
         ticket.ticket_id,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.recommendations.statuses import points_to_gain
+from shared.web.outcome_tones import outcome_tone
 from shared.web.shown_text import ShownText
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
@@ -42,6 +43,7 @@ def environment() -> Environment:
     templates.globals["words_of"] = words_of
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
+    templates.filters["outcome_tone"] = outcome_tone
     templates.filters["points"] = points
     templates.filters["points_to_gain"] = points_to_gain
     templates.filters["signed_points"] = signed_points

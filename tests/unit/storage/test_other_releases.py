@@ -32,6 +32,7 @@ from shared.storage.rows import RowReader, open_value
 from shared.storage.ticket_rows import (
     is_summary_change_known,
     summary_change_of,
+    summary_change_row,
     summary_of,
     summary_row,
     ticket_of,
@@ -40,6 +41,8 @@ from shared.storage.ticket_rows import (
 from shared.tickets.deliver import failed
 from shared.tickets.identity import creation_time_of, new_ticket_id
 from shared.tickets.model import EventKind, Phase, Ticket
+from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
+from shared.tickets.summary import SummaryChange
 from shared.tickets.timeline import with_event
 from shared.tickets.views import ticket_detail_view
 from shared.web.timeline import event_words
@@ -49,8 +52,9 @@ from tests.memory.clock import START, ManualClock
 from tests.releases.release_0_1 import connection_rows as old_connections
 from tests.releases.release_0_1 import ticket_rows as old_tickets
 from tests.releases.release_0_1.connection_model import TicketKind as OldKind
+from tests.releases.release_0_1.summary import Summary as OldSummary
 from tests.releases.stored_rows import StoredRow, of_the_next_release, read_rows
-from tests.unit.tickets.examples import new_ticket
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket
 from tests.unit.tickets.strategies import failures, moments, texts, tickets, words
 
 ROWS = read_rows("rows_of_release_0_1.json")
@@ -117,6 +121,16 @@ def test_tickets_of_the_release_before_are_read_and_written_back_as_they_are() -
     for row in (row for _, row, decode in READ if decode is ticket_from):
         assert ticket_row(ticket_from(row)) == row
         assert len(ticket_from(row).timeline) == len(old_tickets.ticket_of(row, None).timeline)
+
+
+def test_the_release_before_keeps_the_counts_of_outcomes() -> None:
+    items = (RecommendationOutcome("0" * 36, "0" * 32, outcome=Outcome.WAITING),)
+    ticket = replace(delivered_ticket(START), verification=Verification(START, items))
+    change = SummaryChange.between([(None, ticket)])
+    of_old = old_tickets.summary_change_of(summary_change_row(CONNECTION_ID, "0", change))
+    folded = OldSummary().plus([of_old]).folded(START)
+    stored = summary_of(old_tickets.summary_row(CONNECTION_ID, folded))
+    assert stored.outcome_counts(ticket.content.kind)[Outcome.WAITING] == 1
 
 
 def test_counts_of_the_release_before_are_read() -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from shared.connections.model import TicketKind
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
+from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
 from shared.tickets.summary import Summary, SummaryChange
 from tests.memory.clock import START
+from tests.unit.recommendations.strategies import TENANT
 from tests.unit.tickets.examples import delivered_ticket, new_ticket
 
 near = st.integers(-7200, 7200).map(lambda offset: START.replace(microsecond=0) + timedelta(seconds=offset))
@@ -25,11 +27,14 @@ def versions(draw: st.DrawFn) -> Ticket:
     kind = draw(st.sampled_from(TicketKind))
     due_at = draw(due_dates)
     status = draw(st.sampled_from(Delivery))
+    outcome = draw(st.none() | st.sampled_from(Outcome))
+    items = () if outcome is None else (RecommendationOutcome(TENANT, "0" * 32, outcome=outcome),)
+    verification = None if outcome is None else Verification(START, items)
     if status is Delivery.DELIVERED:
         ticket = delivered_ticket(START, kind=kind, due_at=due_at)
-        return replace(ticket, phase=draw(st.sampled_from(Phase)))
+        return replace(ticket, phase=draw(st.sampled_from(Phase)), verification=verification)
     ticket = new_ticket(START, kind=kind, due_at=due_at)
-    return replace(ticket, delivery=replace(ticket.delivery, status=status))
+    return replace(ticket, verification=verification, delivery=replace(ticket.delivery, status=status))
 
 
 def assert_counted(summary: Summary, tickets: list[Ticket], now: datetime) -> None:
@@ -40,6 +45,8 @@ def assert_counted(summary: Summary, tickets: list[Ticket], now: datetime) -> No
             phase: sum(ticket.phase is phase for ticket in of_kind) for phase in Phase
         }
         assert summary.open_count(kind) == sum(ticket.phase in OPEN_PHASES for ticket in of_kind)
+        outcomes = [each.verification.outcome for each in of_kind if each.verification is not None]
+        assert summary.outcome_counts(kind) == {outcome: outcomes.count(outcome) for outcome in Outcome}
         for delivery in (Delivery.PENDING, Delivery.FAILED):
             assert summary.delivery_count(kind, delivery) == sum(
                 ticket.delivery.status is delivery for ticket in of_kind

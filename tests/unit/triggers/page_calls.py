@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 import pytest
 
+from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.tickets.preview import TicketPreview
 from shared.triggers import front_door
@@ -48,6 +49,7 @@ class Pages:
             connection_store=world.connections,
             search=world.search,
             resending=world.resending,
+            waiting_times=WaitingTimes(),
         )
 
     async def get(

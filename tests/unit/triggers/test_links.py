@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.triggers.links import (
     ALIASES,
+    GROUPS_OF_WORDS,
     LIST_CHOICES,
     SHOWN_MAX_LENGTH,
     TICKET_CHOICES,
@@ -52,9 +53,10 @@ def test_a_choice_goes_by_any_of_its_names(parameter: str, text: str, value: str
 
 @pytest.mark.parametrize(("parameter", "choices"), {**TICKET_CHOICES, **LIST_CHOICES}.items())
 def test_no_name_means_two_things(parameter: str, choices: type) -> None:
+    group = GROUPS_OF_WORDS.get(parameter, parameter)
     for choice in choices:  # type: ignore[attr-defined]
-        names = [choice.value, *ALIASES.get(choice, ()), *(t(f"{parameter}.{choice}") for t in languages().values())]
-        assert {read_choice(choices, parameter, name) for name in names} == {choice}
+        names = [choice.value, *ALIASES.get(choice, ()), *(t(f"{group}.{choice}") for t in languages().values())]
+        assert {read_choice(choices, group, name) for name in names} == {choice}
 
 
 @given(st.sampled_from(sorted(TICKET_CHOICES)), st.text())

@@ -17,6 +17,7 @@ from shared.recommendations.overview import overview_of
 from shared.tenants.model import Tenant, TenantError
 from shared.triggers.home_pages import ScoreCard
 from shared.triggers.principal import Role
+from shared.web.cards import SHOWN_OUTCOMES
 from shared.web.html import render
 from shared.web.plot import plot
 from shared.web.tenants import NextStep, next_step
@@ -79,6 +80,7 @@ def home_with_score(
         connected=True,
         manage_address="/configuration/contoso",
         days=90,
+        shown_outcomes=SHOWN_OUTCOMES,
         scores=[ScoreCard(tenant, overview, drawn, step or next_step(tenant))],
         has_tenant=True,
         more_tenants=False,
