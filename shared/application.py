@@ -82,6 +82,7 @@ from shared.tickets.sync import TicketSync
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
+    from shared.evidence.find import EvidenceSearch
     from shared.recommendations.files.importing import FileImport
     from shared.recommendations.ticketing.bulk import TicketBatches
     from shared.recommendations.ticketing.create import RecommendationTicketing
@@ -125,6 +126,7 @@ class Application:
     rows: RowReader
     resources: AsyncExitStack
     file_turn: asyncio.Semaphore
+    evidence_turn: asyncio.Semaphore
 
     @property
     def check(self) -> ConnectionCheck:
@@ -150,7 +152,14 @@ class Application:
         """Imports files. It is loaded on first use, because few instances of the app ever read a workbook."""
         from shared.recommendations.files.importing import FileImport
 
-        return FileImport(self.tenants, self.recommendations, self.file_turn, self.clock)
+        return FileImport(self.tenants, self.recommendations, self.evidence, self.file_turn, self.clock)
+
+    @property
+    def evidence_search(self) -> EvidenceSearch:
+        """Answers auditors. It is loaded on first use, because few instances of the app ever do."""
+        from shared.evidence.find import EvidenceSearch
+
+        return EvidenceSearch(self.evidence, self.settings.evidence_retention, self.evidence_turn, self.clock)
 
     @property
     def recommendation_ticketing(self) -> RecommendationTicketing:
@@ -242,7 +251,7 @@ class Application:
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
-        reading = TenantReading(tenants, recommendations, source, clock)
+        reading = TenantReading(tenants, recommendations, source, evidence, clock)
         claims = AzureClaimStore(tables.recommendations, rows)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
@@ -304,6 +313,7 @@ class Application:
             rows=rows,
             resources=resources,
             file_turn=asyncio.Semaphore(1),
+            evidence_turn=asyncio.Semaphore(1),
             maintenance=Maintenance(
                 settings=settings,
                 planner=Planner(directory, connections, settings, clock),
@@ -324,6 +334,7 @@ class Application:
                 tenants=TenantWork(tenants, reading, clock),
                 authorizations=authorizations,
                 reservations=reservations,
+                evidence=evidence,
                 clock=clock,
             ),
         )

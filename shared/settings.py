@@ -91,6 +91,11 @@ class Settings(BaseModel):
         return timedelta(days=self.secret_lifetime_days)
 
     @property
+    def evidence_retention(self) -> timedelta:
+        """How long the evidence is kept."""
+        return timedelta(days=self.evidence_retention_days)
+
+    @property
     def redirect_uri(self) -> str:
         """The redirect address to register in ServiceNow's OAuth client."""
         return f"{self.public_base_url}/api/oauth/callback"

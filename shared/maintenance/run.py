@@ -14,6 +14,7 @@ from typing import Final
 from shared.clock import Clock, believed
 from shared.connections.directory import DirectoryEntry
 from shared.connections.ports import AuthorizationStore
+from shared.evidence.ports import EvidenceStore
 from shared.log import log_event
 from shared.maintenance.plan import Planner
 from shared.maintenance.serve import ConnectionWork
@@ -43,6 +44,7 @@ class Maintenance:
     tenants: TenantWork
     authorizations: AuthorizationStore
     reservations: IdempotencyStore
+    evidence: EvidenceStore
     clock: Clock
 
     async def run(self) -> None:
@@ -60,6 +62,7 @@ class Maintenance:
         await self.authorizations.delete_expired_authorizations(started_at - KEEP_AUTHORIZATIONS)
         if started_at.time().replace(second=0, microsecond=0) == self.settings.reconcile_at:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
+            await self.evidence.delete_before(started_at - self.settings.evidence_retention)
 
     async def _serve_connections(self, deadline: datetime) -> None:
         """Serve every connection that is due, the one that was served longest ago first. Raises StorageUnavailable."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shared.evidence.model import EvidenceBatch, EvidenceEvent
 from tests.memory.steps import Step, at_once
+from tests.memory.writes import Writes
 
 PAGE_BATCHES = 3
 
@@ -16,6 +17,7 @@ class MemoryEvidenceStore:
 
     def __init__(self, step: Step = at_once) -> None:
         self._step = step
+        self.writes = Writes(step)
         self.batches: dict[str, EvidenceBatch] = {}
 
     @property
@@ -25,9 +27,11 @@ class MemoryEvidenceStore:
 
     async def record(self, batches: Sequence[EvidenceBatch]) -> None:
         """See the port."""
-        await self._step("record")
-        for batch in batches:
-            self.batches.setdefault(batch.batch_id, batch)
+        if not batches:
+            return
+        async with self.writes.write("record"):
+            for batch in batches:
+                self.batches.setdefault(batch.batch_id, batch)
 
     async def list_events(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[EvidenceEvent]]:
         """See the port."""

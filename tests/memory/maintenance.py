@@ -70,7 +70,9 @@ def memory_maintenance(
     chosen = settings(**changes)
     requesters = MemoryRequesterDirectory()
     tenants = tenants or MemoryTenantStore()
-    reading = TenantReading(tenants, MemoryRecommendationStore(), source or MemorySource(clock), clock)
+    evidence = evidence or MemoryEvidenceStore()
+    source = source or MemorySource(clock)
+    reading = TenantReading(tenants, MemoryRecommendationStore(), source, evidence, clock)
     return Maintenance(
         settings=chosen,
         planner=Planner(directory, connections, chosen, clock),
@@ -85,11 +87,12 @@ def memory_maintenance(
             delivery=TicketDelivery(store, servicenow, requesters, health, clock, random=lambda: 0.0),
             sync=TicketSync(store, servicenow, clock, page_size),
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
-            recording=EvidenceRecording(store, evidence or MemoryEvidenceStore(), clock),
+            recording=EvidenceRecording(store, evidence, clock),
             clock=clock,
         ),
         tenants=TenantWork(tenants, reading, clock),
         authorizations=authorizations,
         reservations=MemoryIdempotencyStore(),
+        evidence=evidence,
         clock=clock,
     )

@@ -33,6 +33,7 @@ from shared.tickets.summary import FOLD_AFTER, Summary
 from shared.tickets.sync import completed, first_bound, is_sync_due
 from shared.tickets.wrong_times import without_wrong_times
 from tests.memory.clock import START, ManualClock
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.maintenance import memory_maintenance
 from tests.memory.recommendation_store import MemoryRecommendationStore
@@ -136,7 +137,8 @@ async def test_tenants_are_read_as_if_it_had_never_run(fails: bool) -> None:
     right, wrong = ManualClock(START), ManualClock(TOMORROW)
     tenants, store = MemoryTenantStore(Tenant(TENANT_ID, "Contoso", due_at=START)), MemoryRecommendationStore()
     sources = {clock: MemorySource(clock) for clock in (right, wrong)}
-    readings = {clock: TenantReading(tenants, store, source, clock) for clock, source in sources.items()}
+    evidence = MemoryEvidenceStore()
+    readings = {clock: TenantReading(tenants, store, source, evidence, clock) for clock, source in sources.items()}
     if fails:
         sources[wrong].answers.append(ValueError())
     await readings[wrong].read_due(tenants.tenants[TENANT_ID])

@@ -15,6 +15,7 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.errors import FixRequest
+from shared.evidence.ports import EvidenceStore
 from shared.log import log_event
 from shared.recommendations.files.compliance_workbook import read_compliance_workbook
 from shared.recommendations.files.formats import MAX_FILE_BYTES, FileFormat, format_of
@@ -25,6 +26,7 @@ from shared.recommendations.model import ComplianceDetails, ImprovementAction
 from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.products import product_name
 from shared.recommendations.reading.changes import changes_of
+from shared.recommendations.reading.evidence import evidence_of
 from shared.recommendations.statuses import status_of
 from shared.service import service
 from shared.tenants.lookup import get_known_tenant
@@ -89,6 +91,7 @@ class FileImport:
 
     tenants: TenantStore
     store: RecommendationStore
+    evidence: EvidenceStore
     turn: asyncio.Semaphore
     clock: Clock
 
@@ -106,7 +109,9 @@ class FileImport:
             now = self.clock()
             # In a thread it holds up nobody else.
             file_format, read = await asyncio.to_thread(_read, content, stored, tenant.tenant_id, now)
-            rows = changes_of(stored, read.reading, now).rows
+            found = changes_of(stored, read.reading, now)
+            rows = found.rows
+            await self.evidence.record(evidence_of(found, read.reading, stored, now))
             await self.store.save_reading(tenant.tenant_id, rows, read.reading.texts, ())
         if await self.tenants.get_tenant(tenant.tenant_id) is None:
             # It was removed meanwhile, perhaps before anything of the file was stored.

@@ -19,9 +19,11 @@ from shared.clock import Clock, steady_clock_s
 from shared.connections.directory import AT_ONCE
 from shared.connections.ports import RowChanged
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, GraphTimeout, OurBug
+from shared.evidence.ports import EvidenceStore
 from shared.log import log_bug, log_context, log_event
 from shared.recommendations.ports import Reading, RecommendationStore, Source
 from shared.recommendations.reading.changes import Changes, changes_of
+from shared.recommendations.reading.evidence import evidence_of
 from shared.service import service
 from shared.telemetry import span
 from shared.tenants.changes import change_tenant
@@ -51,6 +53,7 @@ class TenantReading:
     tenants: TenantStore
     store: RecommendationStore
     source: Source
+    evidence: EvidenceStore
     clock: Clock
     seconds: Callable[[], float] = steady_clock_s
 
@@ -157,7 +160,10 @@ class TenantReading:
             raise TimeoutError
 
     async def _store(self, tenant: Tenant, reading: Reading) -> Changes:
-        found = changes_of(await self.store.list_actions(tenant.tenant_id), reading, self.clock())
+        stored, now = await self.store.list_actions(tenant.tenant_id), self.clock()
+        found = changes_of(stored, reading, now)
+        # Once the rows are stored, nothing shows any more what they were before.
+        await self.evidence.record(evidence_of(found, reading, stored, now))
         snapshots = [*reading.history, *([] if reading.snapshot is None else [reading.snapshot])]
         await self.store.save_reading(tenant.tenant_id, found.rows, reading.texts, snapshots)
         return found

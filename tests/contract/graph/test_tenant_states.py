@@ -22,6 +22,7 @@ from shared.tenants.views import TenantView, tenant_view
 from shared.web.recommendations import action_row, shown_html
 from shared.words.language import languages
 from tests.contract.graph.conftest import FEW, Reader
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.sandbox.graph.simulated import OTHER_TENANT, TENANT
@@ -42,7 +43,7 @@ class Tenants:
         self.rows = MemoryTenantStore(*(Tenant(each, each[-1], due_at=AT_ONCE) for each in (TENANT, OTHER_TENANT)))
         self.store = MemoryRecommendationStore()
         self.clock = reader.world.clock.now
-        self.reading = TenantReading(self.rows, self.store, reader.source, self.clock)
+        self.reading = TenantReading(self.rows, self.store, reader.source, MemoryEvidenceStore(), self.clock)
 
     async def read(self, tenant_id: str = TENANT) -> TenantView:
         """Read a tenant at a person's request, and return what callers see of it afterwards."""

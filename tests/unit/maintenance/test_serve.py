@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
 from shared.errors import ServiceNowUnavailable, StorageUnavailable
+from shared.evidence.model import EvidenceBatch
 from shared.maintenance.run import RUN_S
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.reconcile import MANY, PATIENCE
@@ -88,6 +89,18 @@ async def test_a_refused_comparison_is_the_last_error_until_one_succeeds() -> No
     world.servicenow.hidden = set()
     assert await world.run_after(PATIENCE) is None
     assert world.phases() == {Phase.NEW}
+
+
+async def test_evidence_is_deleted_at_night_when_its_retention_is_over() -> None:
+    app, evidence = Surroundings(), MemoryEvidenceStore()
+    world = World(app, await app.connected(), evidence=evidence, EVIDENCE_RETENTION_DAYS=30)
+    night = datetime.combine(app.clock.now.date(), time(2, 0), UTC) + timedelta(days=40)
+    batches = [EvidenceBatch(str(days), night - timedelta(days=days), ()) for days in (29, 31, 39)]
+    await evidence.record(batches)
+    await world.run_after(night - timedelta(minutes=1) - app.clock.now)
+    assert set(evidence.batches) == {"29", "31", "39"}
+    await world.run_after(timedelta(minutes=1))
+    assert set(evidence.batches) == {"29"}
 
 
 async def test_secrets_are_renewed_although_nothing_else_goes_well() -> None:

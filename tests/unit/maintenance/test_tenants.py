@@ -15,6 +15,7 @@ from shared.maintenance.tenants import NOT_READ_AFTER, TenantWork
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import Tenant, TenantStatus
 from tests.memory.clock import START, ManualClock
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
@@ -35,7 +36,7 @@ class World:
         self.store = MemoryTenantStore(*present, step=self._step)
         self.source = MemorySource(self.clock)
         recommendations = MemoryRecommendationStore(step=self._step)
-        reading = TenantReading(self.store, recommendations, self.source, self.clock)
+        reading = TenantReading(self.store, recommendations, self.source, MemoryEvidenceStore(), self.clock)
         self.work = TenantWork(self.store, reading, self.clock)
 
     async def _step(self, name: str) -> None:

@@ -28,6 +28,7 @@ from shared.recommendations.reading.changes import changes_of
 from shared.tenants.model import Tenant
 from tests.hostile_files import HOSTILE
 from tests.memory.clock import ManualClock
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
 
@@ -43,7 +44,8 @@ class Imports:
         self.clock = ManualClock()
         self.tenants = MemoryTenantStore(Tenant(TENANT, "Contoso"))
         self.store = MemoryRecommendationStore()
-        self.service = FileImport(self.tenants, self.store, asyncio.Semaphore(1), self.clock)
+        self.evidence = MemoryEvidenceStore()
+        self.service = FileImport(self.tenants, self.store, self.evidence, asyncio.Semaphore(1), self.clock)
 
     async def workbook(self, actions: Sequence[Action], switches: Switches | None = None) -> ImportResult:
         self.clock.advance(60)

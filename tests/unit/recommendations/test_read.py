@@ -33,6 +33,7 @@ from shared.tenants.requests import TenantRequest
 from shared.tenants.status import FIRST_RETRY_AFTER
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.source import ROLE, MemorySource
 from tests.memory.steps import Stage, Step, at_once
@@ -54,8 +55,9 @@ class World:
         self.tenants = MemoryTenantStore(tenant, step=step)
         self.store = MemoryRecommendationStore(step=step)
         self.source = MemorySource(self.clock, step=step)
+        self.evidence = MemoryEvidenceStore(step)
         self.reading = TenantReading(
-            self.tenants, self.store, self.source, self.clock, lambda: self.clock.now.timestamp()
+            self.tenants, self.store, self.source, self.evidence, self.clock, lambda: self.clock.now.timestamp()
         )
         self.configuration = TenantConfiguration(self.tenants, MemoryConnectionStore(), self.store, self.clock)
 
@@ -365,7 +367,7 @@ async def test_a_process_that_was_paused_stores_nothing() -> None:
 
     async def pause() -> None:
         world.clock.advance(HOLD.total_seconds() + 60)
-        other = TenantReading(world.tenants, world.store, MemorySource(world.clock), world.clock)
+        other = TenantReading(world.tenants, world.store, MemorySource(world.clock), world.evidence, world.clock)
         await other.read_due(world.tenant)
         world.source.points["stale"] = Decimal(1)
 
