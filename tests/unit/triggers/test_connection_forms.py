@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.connections.configure import with_details
@@ -74,6 +74,7 @@ decided = st.builds(
 notes = st.sampled_from([*OutcomeNotes, open_value(OutcomeNotes, "next_place")])
 
 
+@settings(max_examples=40)
 @given(decided, decided, notes)
 def test_saving_what_is_shown_changes_no_policy(
     incident: KindSettings, change: KindSettings, outcome_notes: OutcomeNotes
