@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Tenant
+from sandbox.graph.stage.control.client import ControlClient as GraphControl
 from sandbox.graph.stage.seed.tenants import BUSINESS_PREMIUM, E5
 from sandbox.portal import PortalUser, UnexpectedAnswerError
 from sandbox.servicenow.stage.browser import sign_in_and_consent
@@ -35,6 +36,7 @@ class Story:
         due_in_days: Days from today, or None for no due date.
         steps: What an agent writes to the record, one write after the other; for `_APPROVED`, an approver approves.
         refused: ServiceNow refuses it when it is created.
+        said: What agents then write about it: the column (`comments` or `work_notes`) and the text.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Story:
     due_in_days: int | None = None
     steps: Sequence[Mapping[str, str]] = ()
     refused: bool = False
+    said: Sequence[tuple[Literal["comments", "work_notes"], str]] = ()
     recommendation: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -58,6 +61,7 @@ _WORKED_ON = {
 _WAITING = {"state": "3", "hold_reason": "4"}
 _RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "Enforced by Conditional Access."}
 _CLOSED = {"state": "7"}
+_CANCELED = {"state": "4"}
 _ASSESSED = {"state": "-4", "assignment_group": group_sys_id("Change Management")}
 _APPROVED = {"approval": "approved"}
 _CARRIED_OUT = (
@@ -68,32 +72,76 @@ _CARRIED_OUT = (
 _SCORE = {"link": "https://security.microsoft.com/securescore?viewid=actions"}
 
 
+type Deed = Callable[[GraphControl, str], object]
+"""What somebody does in Microsoft 365 about a control of the tenant, given its id."""
+
+
+def _nothing(graph: GraphControl, control: str) -> None:
+    """Leave it as it is."""
+
+
+def _fix(graph: GraphControl, control: str) -> None:
+    graph.fix(E5, control)
+
+
+def _half_fix(graph: GraphControl, control: str) -> None:
+    graph.half_fix(E5, control)
+
+
+def _undo(graph: GraphControl, control: str) -> None:
+    graph.undo(E5, control)
+
+
+def _leave_to_third_party(graph: GraphControl, control: str) -> None:
+    graph.decide(E5, control, "ThirdParty")
+
+
+def _remove(graph: GraphControl, control: str) -> None:
+    graph.remove_control(E5, control)
+
+
+def _raise_maximum(graph: GraphControl, control: str) -> None:
+    graph.change_control(E5, control, max_score=10)
+
+
 @dataclass(frozen=True)
 class Followed:
     """What happens to a recommendation of the tenant.
 
     Attributes:
         steps: As those of a :class:`Story`.
-        is_fixed: Somebody does in Microsoft 365 what it recommends.
+        deed: What somebody does about it in Microsoft 365 on the first day.
+        later: What happens there on the day :data:`LATER`.
     """
 
     kind: str
     steps: Sequence[Mapping[str, str]] = ()
-    is_fixed: bool = False
+    deed: Deed = _nothing
+    later: Deed = _nothing
 
 
+_WHOLE_CHANGE = (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT)
 FOLLOWED = (
-    Followed("change", (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT), is_fixed=True),
+    Followed("change", _WHOLE_CHANGE, _fix),  # verified
     Followed("incident", (_WORKED_ON,)),
-    Followed("incident", (_WORKED_ON, _RESOLVED), is_fixed=True),
+    Followed("incident", (_WORKED_ON, _RESOLVED), _fix, _undo),  # regressed
     Followed("change", (_ASSESSED,)),
     Followed("incident"),
+    Followed("incident", (_WORKED_ON,), _fix),  # verified while it is open
+    Followed("incident", (_WORKED_ON, _RESOLVED)),  # not fixed
+    Followed("incident", (_WORKED_ON, _RESOLVED), _half_fix),  # partly
+    Followed("change", (_CANCELED,)),  # not done
+    Followed("incident", (_WORKED_ON, _RESOLVED), _leave_to_third_party),  # disposed
+    Followed("incident", (_WORKED_ON, _RESOLVED), later=_remove),  # unknown
+    Followed("change", _WHOLE_CHANGE, _fix, _raise_maximum),  # maximum changed
 )
 """What happens to the recommendations with the most points to gain, the first of them first."""
-MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_to_gain&descending=true&limit=5"
-"""The query for them."""
-DAYS = 6
-"""How long ago they get their tickets."""
+MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_to_gain&descending=true"
+"""The query for them, without a limit."""
+DAYS = 12
+"""How long ago they get their tickets: a lost fix is said after a quiet week."""
+LATER = 3
+"""The day on which points have followed what was done on the first one (Microsoft Graph §1.6)."""
 _READING_WAIT_S = 30.0
 _READING_POLL_S = 0.2
 
@@ -130,6 +178,10 @@ STORIES: Mapping[str, Sequence[Story]] = {
             source="user",
             due_in_days=31,
             steps=(_WORKED_ON, _WAITING),
+            said=(
+                ("work_notes", "Two of the four belong to people who left in June."),
+                ("comments", "Which of the four may stay? We wait for the owners' answers until Thursday."),
+            ),
         ),
         Story(
             "incident",
@@ -233,6 +285,10 @@ STORIES: Mapping[str, Sequence[Story]] = {
             source="user",
             due_in_days=31,
             steps=(_WORKED_ON, _WAITING),
+            said=(
+                ("work_notes", "4 件のうち 2 件は、6 月に退職した社員のものです。"),
+                ("comments", "転送を続けてよいのはどのメールボックスでしょうか。所有者の回答を木曜日まで待ちます。"),
+            ),
         ),
         Story(
             "incident",
@@ -406,26 +462,38 @@ def create_recommended_tickets(host: FunctionsHost, servicenow: ServiceNow) -> S
     Returns:
         These recommendations as the API had them, in the order of :data:`FOLLOWED`.
     """
+    return _create_followed(host, servicenow, FOLLOWED)
+
+
+def create_waiting_ticket(host: FunctionsHost, servicenow: ServiceNow) -> None:
+    """Make one more ticket, which is resolved at once, so that no measurement says anything about it yet."""
+    _create_followed(host, servicenow, (Followed("incident", (_WORKED_ON, _RESOLVED)),))
+
+
+def _create_followed(
+    host: FunctionsHost, servicenow: ServiceNow, tickets: Sequence[Followed]
+) -> Sequence[Mapping[str, Any]]:
     with ControlClient(servicenow.url) as control, PortalUser(REQUESTER, host.public_url) as requester:
-        best: list[dict[str, Any]] = requester.call("GET", f"/api/recommendations?{MOST_POINTS}")["recommendations"]
-        for recommendation, followed in zip(best, FOLLOWED, strict=True):
+        best = requester.call("GET", f"/api/recommendations?{MOST_POINTS}&limit={len(tickets)}")["recommendations"]
+        for recommendation, followed in zip(best, tickets, strict=True):
             wanted = {"tenant_id": E5, "kind": followed.kind, "recommendation_ids": [recommendation["id"]]}
             ticket = requester.call("POST", "/api/tickets", wanted)
             _work_on(control, followed.kind, ticket["ticket_id"], followed.steps)
-    return best
+        recommendations: list[dict[str, Any]] = best
+        return recommendations
 
 
 def let_days_pass(world: World, hosts: Collection[FunctionsHost], recommendations: Sequence[Mapping[str, Any]]) -> None:
-    """Fix what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day."""
+    """Do what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day."""
     with world.graph.control() as graph:
-        for recommendation, followed in zip(recommendations, FOLLOWED, strict=True):
-            if followed.is_fixed:
-                graph.fix(E5, recommendation["source_id"])
-    for _ in range(DAYS):
-        world.time.pass_days()
-        for host in hosts:
-            with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
-                read_tenant(administrator)
+        for day in range(DAYS):
+            for recommendation, followed in zip(recommendations, FOLLOWED, strict=True):
+                deed = {0: followed.deed, LATER: followed.later}.get(day, _nothing)
+                deed(graph, recommendation["source_id"])
+            world.time.pass_days()
+            for host in hosts:
+                with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+                    read_tenant(administrator)
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:
@@ -445,6 +513,8 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
             else:
                 ticket = requester.call("POST", "/api/tickets", _request(story))
                 _work_on(control, story.kind, ticket["ticket_id"], story.steps)
+                for column, text in story.said:
+                    control.comment(ticket["servicenow"]["number"], text, column=column, as_user="agent.smith")
         administrator.call("POST", "/api/connections/contoso/sync")
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
         return tickets[::-1]

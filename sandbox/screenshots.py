@@ -187,6 +187,8 @@ def _stages(world: World) -> Mapping[str, Stage]:
         recommendations = demonstration.create_recommended_tickets(host, world.servicenow)
     # The same in each language, since all have the same tenant.
     demonstration.let_days_pass(world, hosts.values(), recommendations)
+    for host in hosts.values():
+        demonstration.create_waiting_ticket(host, world.servicenow)
     followed = f"/recommendations/{recommendations[0]['id']}?tenant_id={E5}"
     return {
         language: Stage(
