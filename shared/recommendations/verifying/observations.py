@@ -73,7 +73,8 @@ def observed_tenant(
 def observation_of(action: ImprovementAction, snapshot_id: str | None, snapshot_day: date | None) -> Observation:
     """Return what is known of a stored improvement action.
 
-    What a file says is no measurement: it can be edited, and nobody knows when Microsoft measured it.
+    What a file says is no measurement: it can be edited, and nobody knows when Microsoft measured it. What the newest
+    snapshot lacks was measured for an earlier one.
 
     Args:
         snapshot_id: The snapshot that its points come from; None if the reading was not complete, because then they may
@@ -82,14 +83,15 @@ def observation_of(action: ImprovementAction, snapshot_id: str | None, snapshot_
     """
     is_verifiable = action.source is SourceName.SECURE_SCORE and not action.is_of_file
     is_measured = is_verifiable and action.file_at is None and action.presence is not Presence.PROFILE_ONLY
+    is_of_snapshot = action.missing_snapshot_id is None
     measurement = Measurement(
         points=action.points,
         max_points=action.max_points,
         count=action.count,
         total=action.total,
         measured_at=action.measured_at,
-        day=snapshot_day,
-        snapshot_id=snapshot_id,
+        day=snapshot_day if is_of_snapshot else None,
+        snapshot_id=snapshot_id if is_of_snapshot else None,
     )
     return Observation(
         measurement=measurement if is_measured else Measurement(),

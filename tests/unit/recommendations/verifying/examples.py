@@ -32,16 +32,16 @@ def at(day: float) -> datetime:
     return ASKED_AT + timedelta(days=day)
 
 
-def measured(points: str | int, day: float, maximum: str | int = 10, **more: Any) -> Measurement:
+def measured(points: str | int, made: float, maximum: str | int = 10, **more: Any) -> Measurement:
     """Return a measurement that was made on a day, and is in the snapshot of that day."""
-    moment = at(day)
+    moment = at(made)
     dated = {"measured_at": moment, "day": moment.date(), "snapshot_id": f"{TENANT}_{moment.date()}"}
     return Measurement(Decimal(points), Decimal(maximum), **{**dated, **more})
 
 
-def undated(points: str | int, day: float, maximum: str | int = 10) -> Measurement:
+def undated(points: str | int, made: float, maximum: str | int = 10) -> Measurement:
     """Return a measurement of which Microsoft does not say when it was made."""
-    return measured(points, day, maximum, measured_at=None)
+    return measured(points, made, maximum, measured_at=None)
 
 
 class Case:
