@@ -92,8 +92,8 @@ class RecommendationOutcome:
         proof: The first measurement with full points after the ticket; None until there is one.
         lower: After a proof, the first measurement that shows fewer points again; None if the newest shows full points.
         decided_at: Since when the outcome is what it is, by our clock.
-        trusted_from: First day whose full points count as a proof, after somebody's decision in the portal gave it full
-            points; the last day of all while it still does, and None if none ever did.
+        trusted_from: First day whose points are measured again after somebody decided about it in the portal; the last
+            day of all as long as the decision holds, and None if nobody decided anything.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
     """
 

@@ -36,8 +36,17 @@ def is_measured(measurement: Measurement | None) -> bool:
 
 
 def is_full(measurement: Measurement | None) -> bool:
-    """Whether it shows all the points that there are."""
-    return measurement is not None and are_full_points(measurement.points, measurement.max_points)
+    """Whether it shows all the points that there are.
+
+    Rounded points can be almost full while one of many objects does not comply; then the counts decide.
+    """
+    if measurement is None or not are_full_points(measurement.points, measurement.max_points):
+        return False
+    return measurement.points == measurement.max_points or not _misses_objects(measurement)
+
+
+def _misses_objects(measurement: Measurement) -> bool:
+    return measurement.count is not None and measurement.total is not None and measurement.count < measurement.total
 
 
 def is_after(measurement: Measurement, at: datetime) -> bool:

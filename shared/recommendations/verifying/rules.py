@@ -8,8 +8,8 @@ the quiet period is over.
 
 What the sources leave open is decided here:
 
-* Full points that somebody's decision in the portal gives are no proof, nor are those that linger when the decision
-  has been withdrawn (:data:`DECISION_LINGERS`). A control that has left the catalogue keeps its last disposition.
+* Points show nothing while a decision in the portal may give or take them, nor as long as they may linger after it has
+  been withdrawn (:data:`DECISION_LINGERS`). A control that has left the catalogue keeps its last disposition.
 * A control that had full points before proves nothing, and neither does one that was not measured before. If it has
   full points now, that is said at once, because an open ticket is then of no use; otherwise the normal rules hold.
 * A disposition overrides everything but *not done*, a retired control everything but *not done* and *verified*. When
@@ -62,7 +62,6 @@ _REASONS: Final = {
     Disposition.REVIEWED: OutcomeReason.REVIEWED,
     Disposition.IGNORED: OutcomeReason.RISK_ACCEPTED,
 }
-_GIVES_POINTS: Final = frozenset({Disposition.THIRD_PARTY, Disposition.REVIEWED})
 _PASSING: Final = frozenset({Outcome.DISPOSED, Outcome.UNKNOWN})
 """Outcomes that end when what they say is no longer so."""
 
@@ -155,11 +154,11 @@ def judged(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
     reason = _disposition(item, case.seen)
     if reason is not None:
         return replace(_with_outcome(item, case, Outcome.DISPOSED, reason), lower=None)
+    if not is_measured(case.measurement) or not _is_trusted(item, case):
+        return _undecided(item, case)
     if is_full(case.measurement):
         return _full(item, case)
-    if is_measured(case.measurement):
-        return _less(item, case) if item.proof is None else _lost(item, item.proof, case)
-    return _undecided(item, case)
+    return _less(item, case) if item.proof is None else _lost(item, item.proof, case)
 
 
 def _of_ticket(closing: Closing | None) -> Outcome:
@@ -170,16 +169,16 @@ def _of_ticket(closing: Closing | None) -> Outcome:
 
 
 def _with_trust(item: RecommendationOutcome, seen: Observation | None, now: datetime) -> RecommendationOutcome:
-    """Remember whether a decision in the portal gives full points, or did so lately."""
+    """Remember whether somebody decided about it in the portal, or did so lately."""
     if seen is None or seen.is_gone or seen.disposition is None:
         return item
-    if seen.disposition in _GIVES_POINTS:
+    if seen.disposition in _REASONS:
         return replace(item, trusted_from=date.max)
     return replace(item, trusted_from=(now + DECISION_LINGERS).date()) if item.trusted_from == date.max else item
 
 
 def _is_trusted(item: RecommendationOutcome, case: Case) -> bool:
-    """Whether full points are measured ones.
+    """Whether its points are measured ones.
 
     A decision can be made and withdrawn between two readings; then only Microsoft's time of the withdrawal shows it.
     """
@@ -191,7 +190,7 @@ def _is_trusted(item: RecommendationOutcome, case: Case) -> bool:
 
 
 def _ends_not_done(item: RecommendationOutcome, case: Case) -> bool:
-    if not is_full(case.measurement) or _disposition(item, case.seen) is not None:
+    if not is_full(case.measurement) or _disposition(item, case.seen) is not None or not _is_trusted(item, case):
         return False
     if not is_measured(item.before) or is_full(item.before):
         return False
@@ -215,7 +214,7 @@ def _removed(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
 def _full(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
     """Return an item that has full points now."""
     measurement = case.measurement
-    if not _is_trusted(item, case) or (item.deciding is not None and not is_newer(measurement, item.deciding)):
+    if item.deciding is not None and not is_newer(measurement, item.deciding):
         return _undecided(item, case)
     if item.outcome is Outcome.VERIFIED:
         return _still_verified(item, measurement)

@@ -197,6 +197,13 @@ class TestDisposed:
         assert case.outcome == (Outcome.DISPOSED, reason)
         assert case.see(measured(0, 1.1)) is (Outcome.WAITING if is_closed else Outcome.OPEN)
 
+    def test_points_that_a_decision_took_are_no_missing_fix_while_they_linger(self) -> None:
+        case = Case(measured(4, -1))
+        case.close(1)
+        assert case.see(measured(0, 4), disposition=Disposition.IGNORED) is Outcome.DISPOSED
+        assert case.see(measured(0, 5)) is Outcome.WAITING
+        assert case.see(measured(0, 13)) is Outcome.NOT_FIXED
+
     def test_a_plan_decides_nothing(self) -> None:
         assert Case().see(measured(0, 1), disposition=Disposition.PLANNED) is Outcome.OPEN
 

@@ -34,10 +34,21 @@ def test_without_its_time_a_measurement_counts_from_the_snapshot_two_days_later(
         (measured(5, -1), measured(10, 1, 12), Outcome.OPEN),
         (measured(5, -1), measured("9.99", 1), Outcome.VERIFIED),
         (measured(5, -1), measured("9.98", 1), Outcome.OPEN),
+        (measured(5, -1), measured("9.99", 1, count=999, total=1000), Outcome.OPEN),
+        (measured(5, -1), measured("9.99", 1, count=999, total=999), Outcome.VERIFIED),
         (measured(5, -1), measured(0, 1, 0), Outcome.OPEN),
         (measured(5, -1), measured(10, 1, count=0, total=0), Outcome.VERIFIED),
     ],
-    ids=["new_maximum", "old_maximum", "rounded", "not_quite", "maximum_of_0", "nothing_to_count"],
+    ids=[
+        "new_maximum",
+        "old_maximum",
+        "rounded",
+        "not_quite",
+        "one_missing",
+        "none_missing",
+        "maximum_of_0",
+        "nothing_to_count",
+    ],
 )
 def test_full_means_all_the_points_that_there_are_now(
     before: Measurement, later: Measurement, outcome: Outcome
