@@ -118,7 +118,7 @@ def outcome_text(
         return t(words, closed=moment(closed_at), until=moment(until))
     if item.outcome is Outcome.NOT_DONE and closing is not None and closing.close_code:
         return t("outcome_text.not_done.code", code=closing.close_code)
-    return t.get(f"{key}.{item.reason}") or t.get(key) or t("outcome_text.unknown")
+    return t.filled(f"{key}.{item.reason}", {}) or t.filled(key, {}) or t("outcome_text.unknown")
 
 
 def _row(

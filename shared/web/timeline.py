@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from shared.tickets.model import EventKind, TimelineEvent
-from shared.web.html import last_day, moment
+from shared.tickets.updates.model import UpdateKind
+from shared.tickets.updates.texts import POLICY_PREFIX
+from shared.web.html import last_day, moment, points
 from shared.words.error_words import words_of
 from shared.words.language import Language
 
@@ -24,6 +27,8 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
         time_zone: The connection's, in which a due date ends with its day.
     """
     details = defaultdict(str, event.details)
+    if (said := _TOLD_BY.get(event.kind)) is not None:
+        return " ".join(filter(None, said(event, details, t, time_zone)))
     match event.kind:
         case EventKind.STATE_CHANGED:
             before = state_names.get(details["from"]) or details["from_label"] or details["from"]
@@ -47,6 +52,82 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
         lost=lost,
         recommendation=details["source_id"],
     )
+
+
+type _Details = Mapping[str, str]
+type _Sentences = Iterable[str | None]
+
+
+def _outcome(event: TimelineEvent, details: _Details, t: Language, time_zone: str) -> _Sentences:
+    """Yield what became of a recommendation, why, and its points now and before the ticket."""
+    outcome, reason = details["outcome"], details["reason"]
+    yield t("event.outcome", recommendation=details["source_id"], outcome=t.named("ticket_outcome", outcome))
+    if reason:
+        yield t.filled(f"outcome_text.{outcome}.{reason}", {})
+    if details["points"]:
+        now = {"points": _points(details["points"]), "max": _points(details["max_points"])}
+        measured = _time(details["measured_at"])
+        yield t("event.outcome.now", measured=measured, **now) if measured else t("event.outcome.now_undated", **now)
+    if details["points_before"]:
+        before = {"points": _points(details["points_before"]), "max": _points(details["max_points_before"])}
+        yield t("event.outcome.before", **before)
+
+
+def _update(event: TimelineEvent, details: _Details, t: Language, time_zone: str) -> _Sentences:
+    """Yield what happened to a change that somebody, or a policy, asked for."""
+    message = "" if event.failure is None else words_of(event.failure, t).message
+    what = t.named("update_kind", details["update_kind"])
+    if details["update_kind"] == UpdateKind.DUE_DATE and event.kind is EventKind.UPDATE_ASKED:
+        day = details["due_at"] and _due_date(details["due_at"], t, time_zone)
+        what = t("update_kind.due_date.to", date=day) if day else t("update_kind.due_date.none")
+    yield t(f"event.{event.kind}", who=_who(details, t), what=what, message=message)
+    if details["instead"]:
+        yield t("event.update_refused.instead")
+    if details["not_read_back"]:
+        yield t("event.update_sent.not_read_back")
+
+
+def _followed_up(event: TimelineEvent, details: _Details, t: Language, time_zone: str) -> _Sentences:
+    """Yield which ticket a policy made, if it made one."""
+    if details["number"]:
+        yield t("event.followed_up", number=details["number"])
+    else:
+        yield t("event.followed_up.later" if details["follow_up_id"] else "event.followed_up.open_elsewhere")
+
+
+_TOLD_BY: Final[Mapping[EventKind, Callable[[TimelineEvent, _Details, Language, str], _Sentences]]] = {
+    EventKind.OUTCOME: _outcome,
+    EventKind.UPDATE_ASKED: _update,
+    EventKind.UPDATE_SENT: _update,
+    EventKind.UPDATE_REFUSED: _update,
+    EventKind.UPDATE_UNCERTAIN: _update,
+    EventKind.UPDATE_DISCARDED: _update,
+    EventKind.FOLLOWED_UP: _followed_up,
+}
+"""What says the events that take several sentences."""
+
+
+def _who(details: _Details, t: Language) -> str:
+    """Return who asked: a person's name, or the policy's in the reader's language."""
+    if details["by_name"]:
+        return details["by_name"]
+    if not details["by_id"].startswith(POLICY_PREFIX):
+        return t("event.who.somebody")
+    return t.get(f"event.who.{details['by_id'].removeprefix(POLICY_PREFIX)}") or t("event.who.policy")
+
+
+def _points(text: str) -> str:
+    try:
+        return points(Decimal(text))
+    except ArithmeticError:
+        return text or "?"
+
+
+def _time(text: str) -> str:
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def _due_date(text: str, t: Language, time_zone: str) -> str:

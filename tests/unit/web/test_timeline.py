@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.tickets.model import EventKind, TimelineEvent
 from shared.web.timeline import event_words
 from shared.words.language import languages
+from tests.english import ENGLISH
 from tests.memory.clock import START
 
 NAMES = {"1": "Neu", "6": "Gelöst", "incident": "no table's name"}
@@ -71,3 +74,70 @@ def test_texts_that_were_shortened() -> None:
     assert words(EventKind.SHORTENED, {"description": "300"}).endswith("Characters lost: Description 300")
     both = {"description": "300", "short_description": "12"}
     assert words(EventKind.SHORTENED, both).endswith("Characters lost: Name 12, Description 300")
+
+
+MEASURED = {
+    "source_id": "AdminMFAV2",
+    "outcome": "verified",
+    "points": "10.00",
+    "max_points": "10",
+    "measured_at": "2026-12-03T04:05:06+00:00",
+    "points_before": "2.5",
+    "max_points_before": "10",
+}
+
+
+def test_an_outcome_is_said_with_the_points_that_prove_it() -> None:
+    assert words(EventKind.OUTCOME, MEASURED) == (
+        "AdminMFAV2: Verified. 10 of 10 points, measured 2026-12-03 04:05 UTC. Before the ticket: 2.5 of 10."
+    )
+    undated = {
+        name: value for name, value in MEASURED.items() if name in {"source_id", "outcome", "points", "max_points"}
+    }
+    assert words(EventKind.OUTCOME, undated) == "AdminMFAV2: Verified. 10 of 10 points."
+    gone = {"source_id": "AdminMFAV2", "outcome": "unknown", "reason": "gone"}
+    assert words(EventKind.OUTCOME, gone) == f"AdminMFAV2: Unknown. {ENGLISH('outcome_text.unknown.gone')}"
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"by_id": "7", "by_name": "Aiko Tanaka"}, "Aiko Tanaka asked for a change in ServiceNow: comment."),
+        ({"by_id": "7"}, "Somebody asked for a change in ServiceNow: comment."),
+        ({"by_id": "policy:regressed"}, "The policy for what has regressed asked for a change in ServiceNow: comment."),
+        ({"by_id": "policy:of_another_release"}, "The connector asked for a change in ServiceNow: comment."),
+    ],
+)
+def test_a_change_names_the_person_or_the_policy(details: dict[str, str], expected: str) -> None:
+    assert words(EventKind.UPDATE_ASKED, {**details, "update_kind": "comment"}) == expected
+
+
+def test_a_due_date_that_somebody_asks_for_is_its_last_day() -> None:
+    asked = {"update_kind": "due_date", "by_name": "Aiko", "due_at": "2031-05-01T14:59:59+00:00"}
+    assert words(EventKind.UPDATE_ASKED, asked).endswith("due date 2031-05-01.")
+    assert words(EventKind.UPDATE_ASKED, {**asked, "due_at": ""}).endswith("no due date.")
+    assert words(EventKind.UPDATE_DISCARDED, asked).endswith("due date.")
+
+
+def test_a_refused_change_says_why_and_what_takes_its_place() -> None:
+    refused = {"update_kind": "reopen", "code": "reopening_not_possible", "instead": "follow_up"}
+    said = words(EventKind.UPDATE_REFUSED, refused)
+    assert ENGLISH("error.reopening_not_possible.message") in said
+    assert said.endswith("A new ticket takes its place.")
+
+
+def test_a_note_that_cannot_be_read_back_says_so() -> None:
+    note = {"update_kind": "work_note"}
+    assert words(EventKind.UPDATE_SENT, note) == "Done in ServiceNow: work note."
+    assert words(EventKind.UPDATE_SENT, {**note, "not_read_back": "true"}).endswith("to the integration user.")
+
+
+def test_a_follow_up_is_named_by_its_number() -> None:
+    assert words(EventKind.FOLLOWED_UP, {"follow_up_id": "1", "number": "INC0010007"}).endswith(": INC0010007.")
+    assert "on its way" in words(EventKind.FOLLOWED_UP, {"follow_up_id": "1"})
+    assert "already takes care" in words(EventKind.FOLLOWED_UP, {})
+
+
+@given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted({*MEASURED, "by_id", "due_at"})), st.text()))
+def test_whatever_was_stored_is_said(kind: EventKind, details: dict[str, str]) -> None:
+    assert words(kind, details)
