@@ -135,8 +135,10 @@ def _protect_closed(write: Write) -> None:
 
 def _protect_read_only_fields(write: Write) -> None:
     protected = write.properties.names("simulator.data_policy.read_only_fields")
+    if write.before is None or not protected:
+        return
     refused = [label for column, label in write.labels_of_changes.items() if column in protected]
-    if write.before is not None and refused:
+    if refused:
         raise read_only_fields(refused)
 
 

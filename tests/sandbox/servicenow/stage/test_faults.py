@@ -650,6 +650,17 @@ class TestItem12Connections:
         [entry] = socket_control.requests("table/incident")
         assert entry["status"] == 0
 
+    def test_a_reset_connection_whose_request_is_carried_out_later(
+        self, simulator: Simulated, url: str, socket_control: ControlClient
+    ) -> None:
+        row = simulator.instance.operations.insert("incident", {}, SYSTEM)
+        socket_control.set_fault("reset_after_commit", commit_after_s=60)
+        with httpx.Client(auth=AGENT, trust_env=False) as client, pytest.raises(httpx.TransportError):
+            client.patch(f"{url}{TABLE}/{row['sys_id']}", json={"work_notes": "Verified"})
+        assert socket_control.journal(row["number"]) == []
+        socket_control.advance_clock(60)
+        assert [entry["value"] for entry in socket_control.journal(row["number"])] == ["Verified"]
+
     def test_a_slow_answer_whose_work_is_done_at_once(
         self, simulator: Simulated, url: str, socket_control: ControlClient
     ) -> None:
