@@ -24,8 +24,8 @@ SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000
 """Tickets here, tickets in ServiceNow, and the changes per second that the design promises."""
 
 
-def figures() -> Iterator[Figure]:
-    """Measure everything, one part after another."""
+def figures() -> Iterator[Figure | str]:
+    """Measure everything, one part after another; a text is a line of a table that explains the figures before it."""
     from benchmarks import (
         bulk,
         connections,
@@ -37,11 +37,15 @@ def figures() -> Iterator[Figure]:
         reading,
         recommendations,
         sync,
+        verification,
     )
     from sandbox.world import running_world
 
     yield from imports.measure(runs=9)
     yield from package.measure()
+    truth = verification.measure(range(verification.TENANT_YEARS))
+    yield from truth.figures()
+    yield from truth.lines()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         directory = Path(name)
         with running_world(directory, apps=CONNECTORS) as world:
@@ -64,9 +68,10 @@ def main() -> None:
     """Measure and print."""
     print(heading())
     measured = []
-    for figure in figures():
-        measured.append(figure)
-        print(figure.line(), flush=True)
+    for each in figures():
+        if isinstance(each, Figure):
+            measured.append(each)
+        print(each.line() if isinstance(each, Figure) else each, flush=True)
     for line in closing(measured):
         print(line)
 

@@ -182,11 +182,11 @@ def _is_trusted(item: RecommendationOutcome, case: Case) -> bool:
 
     A decision can be made and withdrawn between two readings; then only Microsoft's time of the withdrawal shows it.
     """
-    day = case.measurement.day or case.now.date()
-    if item.trusted_from is not None and day < item.trusted_from:
-        return False
     decided_at = None if case.seen is None else case.seen.decided_at
-    return decided_at is None or day >= (decided_at + DECISION_LINGERS).date()
+    lingers_until = None if decided_at is None else (decided_at + DECISION_LINGERS).date()
+    trusted_from = max(filter(None, (item.trusted_from, lingers_until)), default=None)
+    day = case.measurement.day or (case.measurement.measured_at and case.measurement.measured_at.date())
+    return trusted_from is None or (day is not None and day >= trusted_from)
 
 
 def _ends_not_done(item: RecommendationOutcome, case: Case) -> bool:

@@ -91,3 +91,10 @@ def test_a_control_that_left_the_catalogue_keeps_its_disposition() -> None:
     case.see(measured(10, 20), disposition=None)
     assert case.outcome == (Outcome.DISPOSED, OutcomeReason.THIRD_PARTY)
     assert case.see(measured(10, 21)) is Outcome.OPEN
+
+
+def test_points_of_an_earlier_snapshot_do_not_become_trusted_by_waiting() -> None:
+    case = Case()
+    case.see(measured(10, 1), disposition=Disposition.THIRD_PARTY)
+    for now in (2.0, 12.0):
+        assert case.see(measured(10, 1.5, day=None, snapshot_id=None), now=now) is Outcome.OPEN
