@@ -28,9 +28,10 @@ from shared.recommendations.reading.changes import changes_of
 from shared.recommendations.reading.joining import joined, snapshot_of
 from shared.recommendations.reading.secure_score import ControlProfile, SecureScore
 from shared.recommendations.statuses import has_full_points
-from shared.recommendations.verification import assessed, changed_items, new_verification
+from shared.recommendations.verification import assessed, new_verification
 from shared.recommendations.verifying.observations import ObservedTenant, Reach, observed_tenant
 from shared.recommendations.verifying.waiting_times import WaitingTimes
+from shared.tickets.outcome_events import changed_items
 from shared.tickets.outcomes import Measurement, RecommendationOutcome, Verification, closed, reopened, with_closing
 
 TENANT_ID: Final = "11111111-aaaa-4bbb-8ccc-000000000001"

@@ -45,6 +45,8 @@ from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
+from shared.recommendations.verifying.removed import RemovedTenants
+from shared.recommendations.verifying.tenant import TenantVerification
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
@@ -68,6 +70,7 @@ from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.ports import TenantStore
+from shared.tickets.closings import ClosingReading
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
@@ -108,6 +111,7 @@ class Application:
     tenants: TenantStore
     tenant_configuration: TenantConfiguration
     tenant_reading: TenantReading
+    verification: TenantVerification
     recommendations: RecommendationStore
     claims: ClaimStore
     links: TicketLinks
@@ -152,7 +156,14 @@ class Application:
         """Imports files. It is loaded on first use, because few instances of the app ever read a workbook."""
         from shared.recommendations.files.importing import FileImport
 
-        return FileImport(self.tenants, self.recommendations, self.evidence, self.file_turn, self.clock)
+        return FileImport(
+            tenants=self.tenants,
+            store=self.recommendations,
+            evidence=self.evidence,
+            verification=self.verification,
+            turn=self.file_turn,
+            clock=self.clock,
+        )
 
     @property
     def evidence_search(self) -> EvidenceSearch:
@@ -198,12 +209,7 @@ class Application:
     @property
     def waiting_times(self) -> WaitingTimes:
         """How long a closed ticket waits for its proof."""
-        return WaitingTimes(
-            default=timedelta(hours=self.settings.verify_after_h),
-            entra=timedelta(days=self.settings.verify_after_entra_days),
-            teams=timedelta(days=self.settings.verify_after_teams_days),
-            quiet=timedelta(days=self.settings.regression_quiet_days),
-        )
+        return self.verification.waits
 
     async def aclose(self) -> None:
         """Close all network connections; only needed in a process that continues without the application."""
@@ -251,8 +257,17 @@ class Application:
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
-        reading = TenantReading(tenants, recommendations, source, evidence, clock)
         claims = AzureClaimStore(tables.recommendations, rows)
+        verification = TenantVerification(
+            claims=claims,
+            recommendations=recommendations,
+            tickets=tickets,
+            connections=connections,
+            turns=turns,
+            waits=_waiting_times(settings),
+            clock=clock,
+        )
+        reading = TenantReading(tenants, recommendations, source, evidence, verification, clock)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         tickets_beside = RecommendationTickets(claims, tickets, connections)
@@ -294,12 +309,15 @@ class Application:
             servicenow=servicenow,
             tickets=tickets,
             tenants=tenants,
-            tenant_configuration=TenantConfiguration(tenants, connections, recommendations, clock),
+            tenant_configuration=TenantConfiguration(
+                tenants, connections, RemovedTenants(recommendations, verification), clock
+            ),
             tenant_reading=reading,
+            verification=verification,
             recommendations=recommendations,
             claims=claims,
             ticket_claims=ticket_claims,
-            links=TicketLinks(ticket_claims, tickets, search, clock),
+            links=TicketLinks(ticket_claims, tickets, search, tenants, recommendations, clock),
             recommendation_tickets=tickets_beside,
             recommendation_lists=RecommendationLists(recommendations, tickets_beside),
             states=servicenow.states,
@@ -328,6 +346,7 @@ class Application:
                     delivery=delivery,
                     sync=TicketSync(tickets, servicenow.records, clock),
                     reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
+                    closings=ClosingReading(tickets, servicenow.records, clock),
                     recording=EvidenceRecording(tickets, evidence, clock),
                     clock=clock,
                 ),
@@ -338,6 +357,15 @@ class Application:
                 clock=clock,
             ),
         )
+
+
+def _waiting_times(settings: Settings) -> WaitingTimes:
+    return WaitingTimes(
+        default=timedelta(hours=settings.verify_after_h),
+        entra=timedelta(days=settings.verify_after_entra_days),
+        teams=timedelta(days=settings.verify_after_teams_days),
+        quiet=timedelta(days=settings.regression_quiet_days),
+    )
 
 
 _applications: WeakKeyDictionary[asyncio.AbstractEventLoop, Application] = WeakKeyDictionary()

@@ -31,6 +31,7 @@ from shared.maintenance.due import due_at
 from shared.service import service
 from shared.settings import Settings
 from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
+from shared.tickets.closings import ClosingReading
 from shared.tickets.deliver import PENDING_PAGE, DeliveryCounts, TicketDelivery, attempt_due_at
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import Overview, TicketStore
@@ -58,6 +59,7 @@ class ConnectionWork:
     delivery: TicketDelivery
     sync: TicketSync
     reconciliation: TicketReconciliation
+    closings: ClosingReading
     recording: EvidenceRecording
     clock: Clock
 
@@ -172,8 +174,19 @@ class ConnectionWork:
         if reconciliation_due and self.clock() < deadline and not turn.lease.is_lost:
             run.is_idle = False
             await self._reconcile(connection, turn, deadline)
+        if run.overview is None or run.overview.has_unread_closings or not run.is_idle:
+            await self._read_closings(connection, deadline)
         if refused is not None:
             raise refused
+
+    async def _read_closings(self, connection: Connection, deadline: datetime) -> None:
+        try:
+            read = await self.closings.run(connection, deadline=deadline)
+        except ConnectorError as error:
+            await self.health.failed(connection, error)
+            raise
+        if read:
+            log_event("closings_read", tickets=read)
 
     async def _sync(
         self, connection: Connection, turn: Turn, deadline: datetime, run: _Run | None = None

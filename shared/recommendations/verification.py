@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,20 +10,7 @@ from shared.recommendations.verifying.observations import ObservedTenant
 from shared.recommendations.verifying.rules import Case, judged, new_item
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.tickets.model import RecommendationReference
-from shared.tickets.outcomes import RecommendationOutcome, Verification
-from shared.value_object import value_object
-
-
-@value_object
-class OutcomeChange:
-    """A recommendation of a ticket whose outcome is another one now.
-
-    Attributes:
-        before: What it was; None if the ticket was not for it.
-    """
-
-    before: RecommendationOutcome | None
-    after: RecommendationOutcome
+from shared.tickets.outcomes import Verification
 
 
 def new_verification(
@@ -69,18 +56,3 @@ def assessed(verification: Verification, tenant: ObservedTenant, now: datetime, 
         for item in verification.items
     )
     return verification if items == verification.items else replace(verification, items=items)
-
-
-def changed_items(before: Verification | None, after: Verification) -> Sequence[OutcomeChange]:
-    """Return the recommendations whose outcome, or its reason, changed, in the ticket's order.
-
-    A verification can change without any: the rules keep more than the outcome.
-    """
-    known = {(item.tenant_id, item.key): item for item in (() if before is None else before.items)}
-    changes = (OutcomeChange(known.get((item.tenant_id, item.key)), item) for item in after.items)
-    return [
-        change
-        for change in changes
-        if change.before is None
-        or (change.before.outcome, change.before.reason) != (change.after.outcome, change.after.reason)
-    ]

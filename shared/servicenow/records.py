@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -41,7 +41,7 @@ from shared.servicenow.transport import Subject
 from shared.tickets.identity import ticket_id_of
 from shared.tickets.kinds import KINDS, TicketTable
 from shared.tickets.model import Record, Ticket
-from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordPage
+from shared.tickets.ports import SYS_IDS_PER_REQUEST, RecordClosing, RecordPage
 from shared.tickets.reach import Reach
 
 ALL_CLASSES: Final[Subject] = "task"
@@ -64,6 +64,12 @@ FIELDS: Final = (
 """What we read of a record; ServiceNow leaves ``sys_id`` out unless it is named (ServiceNow §2.2)."""
 TEXTS: Final = ("short_description", "description")
 """Read once, when the record is written or found, to compare them with what was sent."""
+
+CLOSING_FIELDS: Final[Mapping[TicketTable, Sequence[str]]] = {
+    "incident": ("sys_id", "closed_at", "resolved_at", "close_code"),
+    "change_request": ("sys_id", "closed_at", "close_code"),
+}
+"""Read once, when a record was closed (ServiceNow §5.4, §5.6); the parent table has no close codes."""
 
 MOD_COUNT_MAX: Final = 2**31 - 1
 """ServiceNow counts in 32 bits, and so does a number in Table Storage."""
@@ -192,6 +198,26 @@ class ServiceNowRecords:
             found += records
         return found
 
+    async def list_closings(
+        self, connection: Connection, table: TicketTable, sys_ids: Sequence[str]
+    ) -> Sequence[RecordClosing]:
+        """See the port."""
+        found: list[RecordClosing] = []
+        for some in batched(dict.fromkeys(sys_ids), SYS_IDS_PER_REQUEST, strict=False):
+            page = await self.table_api.list_rows(
+                connection,
+                table,
+                query=one_of("sys_id", some),
+                fields=CLOSING_FIELDS[table],
+                limit=SYS_IDS_PER_REQUEST,
+                counted=False,
+            )
+            rows = [row for row in page.rows if row.sys_id]
+            if not {row.sys_id for row in rows} <= set(some):
+                raise _not_honoured()
+            found += map(_closing_of, rows)
+        return found
+
     async def _keyset_page(
         self, connection: Connection, query: str, key: str, place: Place, reach: Reach
     ) -> RecordPage:
@@ -269,6 +295,15 @@ def record_of(row: Row, table: str) -> Record | None:
         phase=phase_of(record_table, state, active=active),
         phase_by_table=None if shown_table else phases_by_table(state, active=active),
         texts={field: row.value(field) for field in TEXTS} if any(row.value(field) for field in TEXTS) else None,
+    )
+
+
+def _closing_of(row: Row) -> RecordClosing:
+    return RecordClosing(
+        row.sys_id,
+        closed_at=date_time_of(row.value("closed_at")),
+        resolved_at=date_time_of(row.value("resolved_at")),
+        close_code=row.line("close_code") or None,
     )
 
 

@@ -33,6 +33,7 @@ from shared.telemetry import TICKETS_CREATED, span
 from shared.tickets.deliver import TicketDelivery, begin_attempt
 from shared.tickets.identity import key_hash, new_ticket_id, request_hash
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, RecommendationReference, Requester, Ticket
+from shared.tickets.outcomes import Verification
 from shared.tickets.ports import (
     IdempotencyReservation,
     IdempotencyStore,
@@ -77,12 +78,14 @@ class Recommended:
         company: ``sys_id`` of the ServiceNow company of their tenant, or None.
         another: The caller knows that there may be an open ticket for one of them.
         asked: The request as the caller sent it, before missing values were filled in from them.
+        verification: What was measured for them before the ticket.
     """
 
     references: tuple[RecommendationReference, ...]
     company: str | None
     another: bool
     asked: Mapping[str, object]
+    verification: Verification
 
 
 @service
@@ -149,7 +152,7 @@ class TicketCreation:
         ticket = new_ticket(reserved, request, requester, connection, now)
         if recommended is not None:
             content = replace(ticket.content, references=recommended.references, company=recommended.company)
-            ticket = replace(ticket, content=content)
+            ticket = replace(ticket, content=content, verification=recommended.verification)
         ticket = with_event(ticket, EventKind.CREATED, now)
         if accepted is not None and not keys_of(await self.warnings(ticket)) <= frozenset(accepted):
             raise ConfirmationNeeded()

@@ -143,7 +143,8 @@ class Verification:
         asked_at: When the ticket was created, by our clock.
         items: One for each recommendation.
         closing: How the ticket was closed; None while it is open, and before it is delivered.
-        is_superseded: Newer tickets take care of all its recommendations, so that its outcome no longer changes.
+        is_superseded: It is closed, and newer tickets take care of all its recommendations, so that its outcome no
+            longer changes.
         kept: As :attr:`RecommendationOutcome.kept`.
     """
 
@@ -219,12 +220,12 @@ def with_closing(verification: Verification, closing: Closing, now: datetime) ->
 
 
 def reopened(verification: Verification, now: datetime) -> Verification:
-    """Return the verification of a closed ticket that is open again."""
+    """Return the verification of a closed ticket that is open again, whatever newer tickets there are."""
     back_to_work = {Outcome.WAITING, Outcome.NOT_DONE, Outcome.NOT_FIXED, Outcome.PARTLY}
     items = tuple(
         _with_outcome(item, Outcome.OPEN, now) if item.outcome in back_to_work else item for item in verification.items
     )
-    return replace(verification, items=items, closing=None)
+    return replace(verification, items=items, closing=None, is_superseded=False)
 
 
 def _with_outcome(item: RecommendationOutcome, outcome: Outcome, now: datetime) -> RecommendationOutcome:

@@ -309,6 +309,21 @@ class RecordPage:
     next: Place | None
 
 
+@value_object
+class RecordClosing:
+    """How ServiceNow says that a record was closed.
+
+    Attributes:
+        resolved_at: Only incidents have it.
+        close_code: The raw value.
+    """
+
+    sys_id: str
+    closed_at: datetime | None = None
+    resolved_at: datetime | None = None
+    close_code: str | None = None
+
+
 class TicketRecords(Protocol):
     """ServiceNow's incident and change_request records (ServiceNow §2 and §5)."""
 
@@ -382,6 +397,16 @@ class TicketRecords(Protocol):
 
     async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
         """Return the records that we may see, asking for as many at once as fit in a URL."""
+        ...
+
+    async def list_closings(
+        self, connection: Connection, table: TicketTable, sys_ids: Sequence[str]
+    ) -> Sequence[RecordClosing]:
+        """Return how the records that we may see were closed; what we may not see of them is None.
+
+        Args:
+            table: The records' own table: ``task`` does not have these columns.
+        """
         ...
 
     async def list_by_correlation(

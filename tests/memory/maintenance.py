@@ -19,6 +19,7 @@ from shared.recommendations.ports import Source
 from shared.recommendations.reading.read import TenantReading
 from shared.settings import Settings
 from shared.tenants.ports import TenantStore
+from shared.tickets.closings import ClosingReading
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
@@ -32,6 +33,7 @@ from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
+from tests.memory.verification import memory_verification
 
 
 def settings(**changes: Any) -> Settings:
@@ -72,7 +74,8 @@ def memory_maintenance(
     tenants = tenants or MemoryTenantStore()
     evidence = evidence or MemoryEvidenceStore()
     source = source or MemorySource(clock)
-    reading = TenantReading(tenants, MemoryRecommendationStore(), source, evidence, clock)
+    verification = memory_verification(clock, tickets=store, connections=connections)
+    reading = TenantReading(tenants, MemoryRecommendationStore(), source, evidence, verification, clock)
     return Maintenance(
         settings=chosen,
         planner=Planner(directory, connections, chosen, clock),
@@ -87,6 +90,7 @@ def memory_maintenance(
             delivery=TicketDelivery(store, servicenow, requesters, health, clock, random=lambda: 0.0),
             sync=TicketSync(store, servicenow, clock, page_size),
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
+            closings=ClosingReading(store, servicenow, clock),
             recording=EvidenceRecording(store, evidence, clock),
             clock=clock,
         ),

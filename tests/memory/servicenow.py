@@ -31,9 +31,9 @@ from shared.errors import (
 from shared.servicenow.queries import is_safe_value
 from shared.servicenow.records import ALL_CLASSES
 from shared.servicenow.states import phase_of, phases_by_table
-from shared.tickets.kinds import KINDS
+from shared.tickets.kinds import KINDS, TicketTable
 from shared.tickets.model import CORRELATION_PREFIX, Record, Ticket
-from shared.tickets.ports import RecordPage
+from shared.tickets.ports import RecordClosing, RecordPage
 from shared.tickets.reach import Reach
 from tests.memory.clock import ManualClock
 from tests.memory.steps import Step, at_once
@@ -111,6 +111,7 @@ class MemoryServiceNow:
         case_counts: Whether the instance distinguishes case when it compares text.
         cancels: Which reads by time and by correlation id are too expensive.
         cancels_by: The error of such a read.
+        closings: How records were closed, by sys_id.
         requests: Number of requests by operation.
     """
 
@@ -133,6 +134,7 @@ class MemoryServiceNow:
         self.case_counts = False
         self.cancels: Callable[[Reach], bool] = lambda reach: False
         self.cancels_by: type[ServiceNowUnavailable] = QuotaExceeded
+        self.closings: dict[str, RecordClosing] = {}
         self.requests: Counter[str] = Counter()
 
     # Actions of the instance's own people
@@ -302,6 +304,14 @@ class MemoryServiceNow:
         """See the port."""
         await self._read("list_by_sys_id")
         return [record for record in self._visible if record.sys_id in set(sys_ids)]
+
+    async def list_closings(
+        self, connection: Connection, table: TicketTable, sys_ids: Sequence[str]
+    ) -> Sequence[RecordClosing]:
+        """See the port."""
+        await self._read("list_closings")
+        visible = {record.sys_id for record in self._visible if record.table == table} & set(sys_ids)
+        return [self.closings.get(sys_id, RecordClosing(sys_id)) for sys_id in sys_ids if sys_id in visible]
 
     async def list_by_correlation(
         self, connection: Connection, *, until: str | None, place: Place, reach: Reach

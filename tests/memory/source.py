@@ -22,6 +22,7 @@ class MemorySource:
     Attributes:
         answers: What the next readings meet; when there are no more, all of them succeed. None: no answer comes.
         points: Points of each control.
+        max_points: Points that each control can have, as the catalogue says.
         past_days: Days of history.
         is_history_complete: Whether all of them can be read.
         has_score: Whether there is a snapshot; a new tenant has none.
@@ -33,6 +34,7 @@ class MemorySource:
         self._step = step
         self.answers: deque[Exception | None] = deque()
         self.points = {"AdminMFAV2": Decimal("7.5"), "mdo_safeattachments": Decimal(0)}
+        self.max_points: Decimal | None = None
         self.is_complete = True
         self.past_days = 3
         self.is_history_complete = True
@@ -54,7 +56,9 @@ class MemorySource:
             source=SourceName.SECURE_SCORE,
             is_complete=self.is_complete,
             actions=[
-                ImprovementAction(tenant.tenant_id, SourceName.SECURE_SCORE, each, each, points=points)
+                ImprovementAction(
+                    tenant.tenant_id, SourceName.SECURE_SCORE, each, each, points=points, max_points=self.max_points
+                )
                 for each, points in self.points.items()
             ],
             snapshot=snapshots[-1] if self.has_score else None,

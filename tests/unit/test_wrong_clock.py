@@ -41,6 +41,7 @@ from tests.memory.servicenow import MemoryServiceNow, WriteFault
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.verification import memory_verification
 from tests.unit.connections.surroundings import INTEGRATION_USER, SECRET_LIFETIME, Surroundings
 from tests.unit.tickets.examples import new_ticket
 
@@ -138,7 +139,10 @@ async def test_tenants_are_read_as_if_it_had_never_run(fails: bool) -> None:
     tenants, store = MemoryTenantStore(Tenant(TENANT_ID, "Contoso", due_at=START)), MemoryRecommendationStore()
     sources = {clock: MemorySource(clock) for clock in (right, wrong)}
     evidence = MemoryEvidenceStore()
-    readings = {clock: TenantReading(tenants, store, source, evidence, clock) for clock, source in sources.items()}
+    readings = {
+        clock: TenantReading(tenants, store, source, evidence, memory_verification(clock), clock)
+        for clock, source in sources.items()
+    }
     if fails:
         sources[wrong].answers.append(ValueError())
     await readings[wrong].read_due(tenants.tenants[TENANT_ID])

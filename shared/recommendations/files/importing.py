@@ -28,6 +28,8 @@ from shared.recommendations.products import product_name
 from shared.recommendations.reading.changes import changes_of
 from shared.recommendations.reading.evidence import evidence_of
 from shared.recommendations.statuses import status_of
+from shared.recommendations.verifying.observations import observed_tenant
+from shared.recommendations.verifying.tenant import TenantVerification
 from shared.service import service
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.ports import TenantStore
@@ -92,6 +94,7 @@ class FileImport:
     tenants: TenantStore
     store: RecommendationStore
     evidence: EvidenceStore
+    verification: TenantVerification
     turn: asyncio.Semaphore
     clock: Clock
 
@@ -117,6 +120,10 @@ class FileImport:
             # It was removed meanwhile, perhaps before anything of the file was stored.
             await self.store.delete_all(tenant.tenant_id)
             raise FixRequest("tenant_not_found", status=404)
+        after = {action.key: action for action in stored} | {action.key: action for action in rows}
+        # The points of a file prove nothing, but a ticket need not wait for what no file can show.
+        observed = observed_tenant(tenant.tenant_id, after.values(), None, None)
+        await self.verification.run(tenant, observed, after.values())
         result = _result(file_format, read, stored, rows, now)
         log_event(
             "file_imported",

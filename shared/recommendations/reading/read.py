@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -18,12 +18,15 @@ from typing import Final
 from shared.clock import Clock, steady_clock_s
 from shared.connections.directory import AT_ONCE
 from shared.connections.ports import RowChanged
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, GraphTimeout, OurBug
+from shared.errors import ConnectorError, FixConfiguration, FixRequest, GraphTimeout, OurBug, StorageUnavailable
 from shared.evidence.ports import EvidenceStore
 from shared.log import log_bug, log_context, log_event
+from shared.recommendations.model import ImprovementAction
 from shared.recommendations.ports import Reading, RecommendationStore, Source
 from shared.recommendations.reading.changes import Changes, changes_of
 from shared.recommendations.reading.evidence import evidence_of
+from shared.recommendations.verifying.observations import ObservedTenant, Reach, observed_tenant
+from shared.recommendations.verifying.tenant import TenantVerification
 from shared.service import service
 from shared.telemetry import span
 from shared.tenants.changes import change_tenant
@@ -39,6 +42,8 @@ ON_DEMAND_S: Final = 20.0
 ROLES_S: Final = 5.0
 """After a refusal, nobody waits longer than this for what the token holds."""
 TRIES: Final = 5
+UNREADABLE_AFTER: Final = timedelta(days=2)
+"""A tenant that was not read for so long counts as unreadable: a short failure says nothing about its tickets."""
 ONE_DAY: Final = timedelta(days=1)
 
 
@@ -54,6 +59,7 @@ class TenantReading:
     store: RecommendationStore
     source: Source
     evidence: EvidenceStore
+    verification: TenantVerification
     clock: Clock
     seconds: Callable[[], float] = steady_clock_s
 
@@ -132,7 +138,7 @@ class TenantReading:
             async with asyncio.timeout(limit_s):
                 reading = await self.source.read(held, with_history=held.history_read_at is None)
                 self._require_time(began_s, limit_s)
-                found = await self._store(held, reading)
+                found, actions = await self._store(held, reading)
         except ConnectorError as error:
             return await self._failed(held, error)
         except TimeoutError:
@@ -140,6 +146,8 @@ class TenantReading:
         except Exception as error:  # noqa: BLE001 - one tenant never holds up another
             log_bug("unexpected_error", error)
             return await self._failed(held, OurBug())
+        # The tickets may take a quarter of the reading's time; they are done before others may read the tenant.
+        await self.verification.run(held, _observed(held, reading, actions), actions, within_s=limit_s / 4)
         read = await self._end(held, lambda current: self._succeeded(current, reading))
         log_event(
             "tenant_read",
@@ -159,14 +167,15 @@ class TenantReading:
         if self.seconds() - began_s >= limit_s:
             raise TimeoutError
 
-    async def _store(self, tenant: Tenant, reading: Reading) -> Changes:
+    async def _store(self, tenant: Tenant, reading: Reading) -> tuple[Changes, Sequence[ImprovementAction]]:
+        """Store what was read; return what changed, and all improvement actions as they are stored now."""
         stored, now = await self.store.list_actions(tenant.tenant_id), self.clock()
         found = changes_of(stored, reading, now)
         # Once the rows are stored, nothing shows any more what they were before.
         await self.evidence.record(evidence_of(found, reading, stored, now))
         snapshots = [*reading.history, *([] if reading.snapshot is None else [reading.snapshot])]
         await self.store.save_reading(tenant.tenant_id, found.rows, reading.texts, snapshots)
-        return found
+        return found, list(({each.key: each for each in stored} | {each.key: each for each in found.rows}).values())
 
     def _succeeded(self, current: Tenant, reading: Reading) -> Tenant:
         now, snapshot = self.clock(), reading.snapshot
@@ -194,7 +203,22 @@ class TenantReading:
             return after if roles is None else replace(after, roles=roles, roles_seen_at=now)
 
         log_not_read(held, error.code, self.clock())
+        await self._verify_unread(held)
         return await self._end(held, failed)
+
+    async def _verify_unread(self, held: Tenant) -> None:
+        """Stop waiting for measurements of a tenant that cannot be read."""
+        now = self.clock()
+        since_at = held.unread_since_at(now)
+        if since_at is None or now - since_at < UNREADABLE_AFTER:
+            return
+        try:
+            actions = await self.store.list_actions(held.tenant_id)
+        except StorageUnavailable as error:
+            log_event("outcomes_not_checked", level=logging.WARNING, code=error.code)
+            return
+        observed = observed_tenant(held.tenant_id, actions, None, None, reach=Reach.UNREADABLE)
+        await self.verification.run(held, observed, actions)
 
     async def _roles(self, tenant: Tenant) -> tuple[str, ...] | None:
         try:
@@ -228,6 +252,14 @@ class TenantReading:
             await self.store.delete_all(held.tenant_id)
             raise FixRequest("tenant_not_found", status=404)
         return stored
+
+
+def _observed(tenant: Tenant, reading: Reading, actions: Sequence[ImprovementAction]) -> ObservedTenant:
+    """Return what is known of a tenant after a reading; the points of an incomplete one may be of another snapshot."""
+    snapshot = reading.snapshot if reading.is_complete else None
+    if snapshot is None:
+        return observed_tenant(tenant.tenant_id, actions, None, None)
+    return observed_tenant(tenant.tenant_id, actions, snapshot.snapshot_id, snapshot.day)
 
 
 def _is_read_from_microsoft(tenant: Tenant) -> bool:

@@ -26,6 +26,8 @@ from shared.recommendations.ticketing.create import connection_id_for, texts_of
 from shared.recommendations.ticketing.filling_in import filled_in, portal_of
 from shared.recommendations.ticketing.ticket_claims import TicketClaims, for_each, open_ticket_refusal
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
+from shared.recommendations.verification import new_verification
+from shared.recommendations.verifying.baselines import known_of
 from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant
@@ -222,7 +224,9 @@ class TicketBatches:
                 ticket = new_ticket(ticket_id, request, requester, connection, batch.requested_at)
                 references = tuple(action.reference for action in free)
                 content = replace(ticket.content, references=references, company=tenant.company)
-                ticket = with_event(replace(ticket, content=content), EventKind.CREATED, batch.requested_at)
+                verification = new_verification(references, [known_of(tenant, free)], batch.requested_at)
+                ticket = replace(ticket, content=content, verification=verification)
+                ticket = with_event(ticket, EventKind.CREATED, batch.requested_at)
                 connected = connection.status is ConnectionStatus.CONNECTED
                 tickets[ticket_id] = ticket if connected else waiting_ticket(ticket, connection)
 

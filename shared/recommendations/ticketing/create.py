@@ -15,6 +15,8 @@ from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.requests import LinkRequest, RecommendedTicketRequest
 from shared.recommendations.ticketing.descriptions import link_of
 from shared.recommendations.ticketing.filling_in import filled_in
+from shared.recommendations.verification import new_verification
+from shared.recommendations.verifying.baselines import known_of
 from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant
@@ -94,17 +96,20 @@ class RecommendationTicketing:
         for action in actions:
             if action.gone_at is not None:
                 raise FixRequest("recommendation_gone", status=409, recommendation_id=action.key)
+        now = self.clock()
         request = filled_in(
             asked.model_copy(update={"connection_id": connection_id_for(tenant, asked.connection_id)}),
             actions,
             await texts_of(self.recommendations, tenant.tenant_id, actions),
             requester,
             portal_url=self.portal_url,
-            now=self.clock(),
+            now=now,
         )
         references = tuple(action.reference for action in actions)
         asked_members = asked.model_dump(mode="json", exclude_unset=True)
-        return Prepared(request, Recommended(references, tenant.company, asked.create_another, asked_members))
+        verification = new_verification(references, [known_of(tenant, actions)], now)
+        recommended = Recommended(references, tenant.company, asked.create_another, asked_members, verification)
+        return Prepared(request, recommended)
 
     def link_of(self, action: ImprovementAction) -> str | None:
         """Return where a person can see an improvement action; None if nobody knows."""

@@ -6,18 +6,31 @@ Each step may be repeated. The claim comes first, as for a new ticket
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from shared.clock import Clock
 from shared.connections.model import Connection
 from shared.errors import FixRequest
+from shared.recommendations.ports import RecommendationStore
 from shared.recommendations.ticketing.claims import is_busy
 from shared.recommendations.ticketing.ticket_claims import TicketClaims, again_if_changed
+from shared.recommendations.verification import with_references
+from shared.recommendations.verifying.baselines import known_before
+from shared.recommendations.verifying.observations import ObservedTenant
 from shared.service import service
+from shared.tenants.ports import TenantStore
+from shared.tickets.closings import closing_of
 from shared.tickets.model import MOST_REFERENCES, EventKind, RecommendationReference, Ticket
+from shared.tickets.outcomes import Verification
 from shared.tickets.ports import TicketStore
 from shared.tickets.search import TicketSearch
 from shared.tickets.timeline import with_event
+
+LOOKED_BACK: Final = timedelta(days=30)
+"""How many days before a ticket are looked through for the last snapshot."""
 
 
 @service
@@ -27,6 +40,8 @@ class TicketLinks:
     claims: TicketClaims
     store: TicketStore
     search: TicketSearch
+    tenants: TenantStore
+    recommendations: RecommendationStore
     clock: Clock
 
     async def link(
@@ -80,10 +95,41 @@ class TicketLinks:
     ) -> Ticket:
         """Store which recommendations a ticket is for. Raises RowChanged."""
         (changed,) = set(references) ^ set(ticket.content.references)
-        after = replace(ticket, content=replace(ticket.content, references=references))
-        return await self.store.update_ticket(
-            ticket, with_event(after, event, self.clock(), source_id=changed.source_id)
+        now = self.clock()
+        verification = await self._verification(ticket, references, changed, now)
+        after = replace(ticket, content=replace(ticket.content, references=references), verification=verification)
+        return await self.store.update_ticket(ticket, with_event(after, event, now, source_id=changed.source_id))
+
+    async def _verification(
+        self,
+        ticket: Ticket,
+        references: tuple[RecommendationReference, ...],
+        changed: RecommendationReference,
+        now: datetime,
+    ) -> Verification | None:
+        """Return what is known of a ticket's recommendations once one is linked or no longer is.
+
+        A ticket for recommendations that a release without verifications has made gets one after the next reading.
+        """
+        known = ticket.verification
+        if not references or (known is None and ticket.content.references):
+            return None
+        if changed not in references:
+            return None if known is None else with_references(known, references, (), now)
+        present = known or Verification(ticket.created_at, closing=closing_of(ticket, now))
+        before = await self._before(changed, ticket.created_at)
+        return with_references(replace(present, is_superseded=False), references, before, now)
+
+    async def _before(self, reference: RecommendationReference, asked_at: datetime) -> Sequence[ObservedTenant]:
+        """Return what was known of a recommendation when a ticket was made."""
+        tenant = await self.tenants.get_tenant(reference.tenant_id)
+        action = await self.recommendations.get_action(reference.tenant_id, reference.key)
+        if tenant is None or action is None:
+            return ()
+        snapshots = await self.recommendations.list_snapshots(
+            reference.tenant_id, since=(asked_at - LOOKED_BACK).date()
         )
+        return [known_before(tenant, [action], snapshots, asked_at)]
 
     async def _by_number(self, connection: Connection, number: str) -> Ticket:
         """Return the ticket with this number. Raises FixRequest."""

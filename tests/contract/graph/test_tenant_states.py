@@ -25,6 +25,7 @@ from tests.contract.graph.conftest import FEW, Reader
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
+from tests.memory.verification import memory_verification
 from tests.sandbox.graph.simulated import OTHER_TENANT, TENANT
 
 ENGLISH = languages()["en"]
@@ -43,7 +44,14 @@ class Tenants:
         self.rows = MemoryTenantStore(*(Tenant(each, each[-1], due_at=AT_ONCE) for each in (TENANT, OTHER_TENANT)))
         self.store = MemoryRecommendationStore()
         self.clock = reader.world.clock.now
-        self.reading = TenantReading(self.rows, self.store, reader.source, MemoryEvidenceStore(), self.clock)
+        self.reading = TenantReading(
+            self.rows,
+            self.store,
+            reader.source,
+            MemoryEvidenceStore(),
+            memory_verification(self.clock),
+            self.clock,
+        )
 
     async def read(self, tenant_id: str = TENANT) -> TenantView:
         """Read a tenant at a person's request, and return what callers see of it afterwards."""

@@ -19,6 +19,7 @@ from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
+from tests.memory.verification import memory_verification
 
 
 def tenant(number: int, **changes: object) -> Tenant:
@@ -36,7 +37,14 @@ class World:
         self.store = MemoryTenantStore(*present, step=self._step)
         self.source = MemorySource(self.clock)
         recommendations = MemoryRecommendationStore(step=self._step)
-        reading = TenantReading(self.store, recommendations, self.source, MemoryEvidenceStore(), self.clock)
+        reading = TenantReading(
+            self.store,
+            recommendations,
+            self.source,
+            MemoryEvidenceStore(),
+            memory_verification(self.clock),
+            self.clock,
+        )
         self.work = TenantWork(self.store, reading, self.clock)
 
     async def _step(self, name: str) -> None:

@@ -31,6 +31,7 @@ from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
+from tests.memory.verification import memory_verification
 
 TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
 ACTIONS = invented_actions(20)
@@ -45,7 +46,14 @@ class Imports:
         self.tenants = MemoryTenantStore(Tenant(TENANT, "Contoso"))
         self.store = MemoryRecommendationStore()
         self.evidence = MemoryEvidenceStore()
-        self.service = FileImport(self.tenants, self.store, self.evidence, asyncio.Semaphore(1), self.clock)
+        self.service = FileImport(
+            self.tenants,
+            self.store,
+            self.evidence,
+            memory_verification(self.clock),
+            asyncio.Semaphore(1),
+            self.clock,
+        )
 
     async def workbook(self, actions: Sequence[Action], switches: Switches | None = None) -> ImportResult:
         self.clock.advance(60)

@@ -23,23 +23,29 @@ from shared.errors import (
     GraphThrottled,
     GraphTimeout,
     GraphUnavailable,
+    StorageUnavailable,
     TenantRefused,
 )
+from shared.recommendations.ports import Claim, ClaimedTicket
 from shared.recommendations.reading import read
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.model import HOLD, Tenant, TenantStatus
 from shared.tenants.requests import TenantRequest
 from shared.tenants.status import FIRST_RETRY_AFTER
+from shared.tickets.model import RecommendationReference
+from shared.tickets.outcomes import Closing, Measurement, Outcome, RecommendationOutcome, Verification
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.evidence_store import MemoryEvidenceStore
-from tests.memory.recommendation_store import MemoryRecommendationStore
+from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
 from tests.memory.source import ROLE, MemorySource
 from tests.memory.steps import Stage, Step, at_once
 from tests.memory.tenant_store import MemoryTenantStore
-from tests.memory.ticket_store import WriteFault
+from tests.memory.ticket_store import MemoryTicketStore, WriteFault
+from tests.memory.verification import memory_verification
 from tests.memory.writes import Writes
+from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket
 
 TENANT_ID = "11111111-aaaa-4bbb-8ccc-000000000001"
 NEW = Tenant(TENANT_ID, "Contoso", due_at=AT_ONCE)
@@ -56,8 +62,15 @@ class World:
         self.store = MemoryRecommendationStore(step=step)
         self.source = MemorySource(self.clock, step=step)
         self.evidence = MemoryEvidenceStore(step)
+        self.verification = memory_verification(self.clock)
         self.reading = TenantReading(
-            self.tenants, self.store, self.source, self.evidence, self.clock, lambda: self.clock.now.timestamp()
+            self.tenants,
+            self.store,
+            self.source,
+            self.evidence,
+            self.verification,
+            self.clock,
+            lambda: self.clock.now.timestamp(),
         )
         self.configuration = TenantConfiguration(self.tenants, MemoryConnectionStore(), self.store, self.clock)
 
@@ -367,7 +380,9 @@ async def test_a_process_that_was_paused_stores_nothing() -> None:
 
     async def pause() -> None:
         world.clock.advance(HOLD.total_seconds() + 60)
-        other = TenantReading(world.tenants, world.store, MemorySource(world.clock), world.evidence, world.clock)
+        other = TenantReading(
+            world.tenants, world.store, MemorySource(world.clock), world.evidence, world.verification, world.clock
+        )
         await other.read_due(world.tenant)
         world.source.points["stale"] = Decimal(1)
 
@@ -466,3 +481,80 @@ def test_in_any_order_one_reads_at_a_time_and_no_change_is_lost(data: st.DataObj
         after = world.tenant
         assert (after.name, after.holder, after.status) == ("Fabrikam", None, TenantStatus.READABLE)
         assert (after.due_at == AT_ONCE) is (after.requested_at is not None)
+
+
+# The tickets that are for the tenant's recommendations
+
+
+def with_ticket(world: World) -> tuple[MemoryTicketStore, str]:
+    """Give the world a ticket for a recommendation whose wait has been over for long."""
+    reference = RecommendationReference(TENANT_ID, "secure_score", "mdo_safeattachments")
+    tickets, claims = MemoryTicketStore(), MemoryClaimStore()
+    ticket = delivered_ticket(world.clock() - timedelta(days=30), references=(reference,))
+    before = Measurement(Decimal(0), Decimal(10), day=ticket.created_at.date())
+    item = RecommendationOutcome(TENANT_ID, reference.key, before=before, outcome=Outcome.WAITING)
+    closing = Closing(noticed_at=ticket.created_at, is_read=True)
+    [stored] = tickets._put([(None, replace(ticket, verification=Verification(ticket.created_at, (item,), closing)))])
+    claimed = ClaimedTicket(CONNECTION_ID, stored.ticket_id, stored.created_at)
+    claims.claims[TENANT_ID, reference.key] = Claim(TENANT_ID, reference.key, (claimed,), etag="1")
+    connections = MemoryConnectionStore(a_connection())
+    verification = memory_verification(world.clock, claims=claims, tickets=tickets, connections=connections)
+    world.reading = replace(world.reading, verification=verification)
+    world.source.max_points = Decimal(10)
+    return tickets, stored.ticket_id
+
+
+def outcome_in(tickets: MemoryTicketStore, ticket_id: str) -> Outcome:
+    verification = tickets.tickets[CONNECTION_ID][ticket_id].verification
+    assert verification is not None
+    return verification.outcome
+
+
+async def test_a_reading_decides_what_became_of_tickets_with_two_requests() -> None:
+    world = World()
+    tickets, ticket_id = with_ticket(world)
+    world.source.points["mdo_safeattachments"] = Decimal(10)
+    await world.read_due()
+    assert outcome_in(tickets, ticket_id) is Outcome.VERIFIED
+    asked: list[str] = []
+
+    async def step(name: str) -> None:
+        asked.append(name)
+
+    tickets._step = step
+    world.reading.verification.claims._step = step  # type: ignore[attr-defined]
+    await world.reading.read_now(world.tenant)
+    assert asked == ["list_claims", "list_watched"]
+
+
+async def test_a_reading_counts_although_its_tickets_could_not_be_looked_at(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    tickets, ticket_id = with_ticket(world)
+    failures: list[Exception] = [StorageUnavailable(), ValueError("a fault of ours")]
+
+    async def step(name: str) -> None:
+        if name == "list_watched" and failures:
+            raise failures.pop()
+
+    tickets._step = step
+    world.source.points["mdo_safeattachments"] = Decimal(10)
+    for _ in range(2):
+        tenant = await world.reading.read_now(world.tenant)
+        assert tenant is not None
+        assert tenant.status is TenantStatus.READABLE
+        assert outcome_in(tickets, ticket_id) is Outcome.WAITING
+    assert "outcomes_not_checked" in caplog.text
+    assert "unexpected_error" in caplog.text
+    await world.reading.read_now(world.tenant)
+    assert outcome_in(tickets, ticket_id) is Outcome.VERIFIED
+
+
+async def test_a_tenant_counts_as_unreadable_after_two_days() -> None:
+    world = World()
+    tickets, ticket_id = with_ticket(world)
+    world.tenants.tenants[TENANT_ID] = replace(world.tenant, read_at=world.clock())
+    for days, outcome in [(1, Outcome.WAITING), (1, Outcome.UNKNOWN)]:
+        world.clock.advance(timedelta(days=days).total_seconds())
+        world.source.answers.append(GraphUnavailable())
+        await world.read_due()
+        assert outcome_in(tickets, ticket_id) is outcome

@@ -19,6 +19,7 @@ from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import WriteFault
+from tests.memory.verification import memory_verification
 
 TENANT = "11111111-aaaa-4bbb-8ccc-000000000001"
 DAY_S = 24 * 3600
@@ -33,7 +34,9 @@ class World:
         self.store = MemoryRecommendationStore()
         self.evidence = MemoryEvidenceStore()
         self.source = MemorySource(self.clock)
-        self.reading = TenantReading(self.tenants, self.store, self.source, self.evidence, self.clock)
+        self.reading = TenantReading(
+            self.tenants, self.store, self.source, self.evidence, memory_verification(self.clock), self.clock
+        )
 
     async def next_day(self) -> Tenant:
         """Read the tenant a day later."""
@@ -116,7 +119,14 @@ async def test_many_changes_are_several_rows() -> None:
 
 async def test_what_a_file_changes_is_recorded() -> None:
     world = World()
-    files = FileImport(world.tenants, world.store, world.evidence, asyncio.Semaphore(1), world.clock)
+    files = FileImport(
+        world.tenants,
+        world.store,
+        world.evidence,
+        memory_verification(world.clock),
+        asyncio.Semaphore(1),
+        world.clock,
+    )
     headings = "Rank,Recommended action,Points achieved,Status,Product\n"
     await files.run(TENANT, (headings + "1,Turn on MFA,3/10,To address,Entra ID\n").encode())
     assert world.events == []

@@ -19,6 +19,8 @@ from shared.recommendations.ticketing.create import RecommendationTicketing
 from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
+from shared.recommendations.verification import new_verification
+from shared.recommendations.verifying.baselines import known_of
 from shared.tenants.model import Tenant
 from shared.tickets.create import Creation, Recommended, TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -86,8 +88,8 @@ class World:
             sleep=lambda seconds: step("sleep"),
         )
         self.resending = TicketResending(self.store, self.delivery, self.claims, turns, self.clock)
-        self.links = TicketLinks(self.claims, self.store, self.search, self.clock)
         self.recommendations = MemoryRecommendationStore(self.claim_store, step=step)
+        self.links = TicketLinks(self.claims, self.store, self.search, self.tenants, self.recommendations, self.clock)
         self.beside = RecommendationTickets(self.claim_store, self.store, self.connections)
         self.lists = RecommendationLists(self.recommendations, self.beside)
         self.ticketing = RecommendationTicketing(
@@ -130,7 +132,11 @@ class World:
         self, *references: RecommendationReference, key: str | None = None, another: bool = False
     ) -> Creation:
         asked: Mapping[str, object] = {"references": [each.source_id for each in references], "another": another}
-        recommended = Recommended(references or (ONE,), "c" * 32, another, asked)
+        references = references or (ONE,)
+        tenant, stored = self.tenants.tenants[TENANT], self.recommendations.actions[TENANT]
+        known = known_of(tenant, [stored[each.key] for each in references if each.key in stored])
+        verification = new_verification(references, [known], self.clock())
+        recommended = Recommended(references, "c" * 32, another, asked, verification)
         return await self.creation.create(
             read_ticket_request(BODY), REQUESTER, caller="caller", idempotency_key=key, recommended=recommended
         )

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recommendations.model import Disposition
-from shared.recommendations.verification import assessed, changed_items, new_verification
+from shared.recommendations.verification import assessed, new_verification
 from shared.recommendations.verifying.observations import Observation, ObservedTenant, Reach
 from shared.tickets.model import RecommendationReference
+from shared.tickets.outcome_events import changed_items
 from shared.tickets.outcomes import Closing, Measurement, Outcome, Verification, closed, reopened
 from shared.value_object import value_object
 from tests.unit.recommendations.strategies import TENANT
