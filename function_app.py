@@ -26,6 +26,8 @@ from shared.triggers import (
     tenants_api,
     ticket_list_pages,
     ticket_pages,
+    ticket_update_pages,
+    ticket_updates_api,
     tickets_api,
 )
 
@@ -44,6 +46,8 @@ for module in (
     recommendation_pages,
     ticket_list_pages,
     ticket_pages,
+    ticket_update_pages,
+    ticket_updates_api,
     provisioning_pages,
     configuration_pages,
     tenants_api,

@@ -31,6 +31,7 @@ from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
+from shared.errors import StorageUnavailable
 from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
 from shared.log import log_event
@@ -74,6 +75,7 @@ from shared.tickets.closings import ClosingReading
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
+from shared.tickets.model import Ticket
 from shared.tickets.ports import StateModel, TicketStore
 from shared.tickets.preview import TicketPreview
 from shared.tickets.reconcile import TicketReconciliation
@@ -82,6 +84,10 @@ from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
+from shared.tickets.updates.live import LiveRecords
+from shared.tickets.updates.model import Update
+from shared.tickets.updates.people import TicketUpdates
+from shared.tickets.updates.send import UpdateDelivery
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
@@ -89,6 +95,14 @@ if TYPE_CHECKING:
     from shared.recommendations.files.importing import FileImport
     from shared.recommendations.ticketing.bulk import TicketBatches
     from shared.recommendations.ticketing.create import RecommendationTicketing
+
+
+class FollowUpsWait:
+    """Implements :class:`shared.tickets.updates.ports.FollowUps` while nothing asks for follow-up tickets."""
+
+    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
+        """See the port: an update of this kind, which only another release can have stored, waits for it."""
+        raise StorageUnavailable()
 
 
 @service
@@ -125,6 +139,8 @@ class Application:
     preview: TicketPreview
     delivery: TicketDelivery
     resending: TicketResending
+    updates: TicketUpdates
+    live_records: LiveRecords
     maintenance: Maintenance
     evidence: EvidenceStore
     rows: RowReader
@@ -254,6 +270,7 @@ class Application:
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
+        update_delivery = UpdateDelivery(tickets, servicenow.record_updates, FollowUpsWait(), delivery.notes, clock)
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
@@ -327,6 +344,8 @@ class Application:
             preview=TicketPreview(creation, record_fields),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
+            updates=TicketUpdates(tickets, update_delivery, reservations, turns, clock),
+            live_records=LiveRecords(servicenow.record_updates),
             evidence=evidence,
             rows=rows,
             resources=resources,

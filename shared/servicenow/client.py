@@ -8,6 +8,7 @@ from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import RecordVisibility, TokenSource, UserDirectory
 from shared.servicenow.authorized import AuthorizedTransport
 from shared.servicenow.catalogue import ServiceNowCatalogue
+from shared.servicenow.record_updates import ServiceNowRecordUpdates
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.states import ServiceNowStates
 from shared.servicenow.table_api import TableApi
@@ -15,6 +16,7 @@ from shared.servicenow.transport import ServiceNowTransport
 from shared.servicenow.users import ServiceNowUsers
 from shared.servicenow.visibility import ServiceNowVisibility
 from shared.tickets.ports import StateModel, TicketRecords
+from shared.tickets.updates.ports import RecordUpdates
 
 if TYPE_CHECKING:
     from shared.check.observations import InstanceProbe
@@ -26,6 +28,7 @@ class ServiceNowClient:
     Attributes:
         users: The user directory.
         records: The tickets' records.
+        record_updates: Changes of those records, and what a page shows of them.
         catalogue: Groups and choice lists.
         visibility: What the integration user sees.
     """
@@ -36,6 +39,7 @@ class ServiceNowClient:
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
         self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
+        self.record_updates: RecordUpdates = ServiceNowRecordUpdates(table_api, self.catalogue)
         self.states: StateModel = ServiceNowStates()
         self.visibility: RecordVisibility = ServiceNowVisibility(table_api)
 

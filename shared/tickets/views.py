@@ -27,6 +27,8 @@ from shared.tickets.outcome_views import VerificationView, verification_view
 from shared.tickets.outcomes import Outcome
 from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.summary import Summary
+from shared.tickets.updates.model import Update
+from shared.tickets.updates.views import UpdateView, update_view
 from shared.tickets.warnings import TicketWarning, WarningCode
 from shared.views import View
 from shared.words.error_words import words_of
@@ -121,6 +123,9 @@ class TicketDetailView(TicketView):
     """A ticket with everything that happened to it."""
 
     timeline: tuple[TimelineEvent, ...]
+    updates: tuple[UpdateView, ...] = Field(
+        description="Changes of the record in ServiceNow that wait or were refused, oldest first."
+    )
 
 
 class TicketListView(View):
@@ -223,10 +228,20 @@ def created_ticket_view(
     return CreatedTicketView(**_members(ticket, connection, now, t), warnings=views)
 
 
-def ticket_detail_view(ticket: Ticket, connection: Connection | None, now: datetime, t: Language) -> TicketDetailView:
-    """Return what callers see of one ticket, in the given language."""
+def ticket_detail_view(
+    ticket: Ticket, connection: Connection | None, now: datetime, t: Language, updates: Sequence[Update] = ()
+) -> TicketDetailView:
+    """Return what callers see of one ticket, in the given language.
+
+    Args:
+        updates: The changes of its record that wait or were refused.
+    """
     timeline = tuple(replace(event, details=_event_details(event, t)) for event in ticket.timeline)
-    return TicketDetailView(**_members(ticket, connection, now, t), timeline=timeline)
+    return TicketDetailView(
+        **_members(ticket, connection, now, t),
+        timeline=timeline,
+        updates=tuple(update_view(each, t) for each in updates),
+    )
 
 
 def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> RetryView:

@@ -17,6 +17,7 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "recommendation_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "batch_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "ticket_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "update_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
 """JSON schema of each parameter of a path."""
 

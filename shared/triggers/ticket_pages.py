@@ -13,13 +13,11 @@ from shared.connections.model import Connection, TicketKind
 from shared.errors import ConfirmationNeeded, ConnectionNotAuthorized, FixRequest, IdempotencyKeyReused
 from shared.texts import utf16_length
 from shared.tickets.create import Creation
-from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, Delivery, Ticket
+from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import read_ticket_request, ticket_content
-from shared.tickets.views import state_names, ticket_view
-from shared.tickets.waiting import WaitsFor, waits_for
-from shared.triggers.front_door import Call, authorize_place, page, redirect
+from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import (
     CONNECTION,
     TICKET_CHOICES,
@@ -34,19 +32,15 @@ from shared.triggers.links import (
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.triggers.recommended_tickets import (
     TicketFor,
-    actions_of,
     asked_of_nothing_else,
     filled_values,
     recommended_request,
-    reference_rows,
     ticket_for,
     usual_kind,
 )
+from shared.triggers.shown_tickets import shown_ticket
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
-from shared.web.outcomes import outcome_card
-from shared.web.timeline import event_words
-from shared.words.error_words import ErrorWords, words_of
-from shared.words.language import Language
+from shared.words.error_words import words_of
 
 blueprint = func.Blueprint()
 
@@ -110,49 +104,7 @@ async def retry_ticket_page(call: Call) -> func.HttpResponse:
 async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
-    done, now = call.query.get("done"), call.application.clock()
-    view = ticket_view(ticket, connection, now, call.language)
-    actions = await actions_of(call, ticket)
-    names = state_names(ticket, connection)
-    waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
-    notice = call.language.get(f"ticket.done.{done}.{view.delivery.status}") if done in {"created", "retried"} else None
-    return call.page(
-        "ticket.html",
-        ticket=view,
-        connection_name=connection.display_name,
-        waiting=waiting,
-        trouble=_trouble(ticket, connection, waiting, call.language),
-        authorize_at=authorize_place(connection.connection_id)
-        if waiting is WaitsFor.AUTHORIZATION and call.may(Role.CONNECTIONS_MANAGE)
-        else None,
-        # A ticket waiting for a previous instance can go to the current one.
-        may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
-        outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
-        zones={connection.connection_id: connection.time_zone},
-        recommendations=reference_rows(ticket, actions),
-        outcome=outcome_card(
-            ticket,
-            actions,
-            now,
-            call.application.waiting_times,
-            call.language,
-            creates=call.may(Role.TICKETS_CREATE),
-            manages=call.may(Role.CONNECTIONS_MANAGE),
-        ),
-        notice=notice,
-        timeline=[
-            (event.at, event_words(event, call.language, state_names=names, time_zone=connection.time_zone))
-            for event in reversed(ticket.timeline)
-        ],
-    )
-
-
-def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t: Language) -> ErrorWords | None:
-    """Return why a ticket is not delivered: the last attempt's error, or what is wrong with the connection now."""
-    failure = ticket.delivery.failure
-    if waiting is WaitsFor.AUTHORIZATION:
-        failure = None if connection.last_error is None else connection.last_error.failure
-    return None if failure is None else words_of(failure, t)
+    return await shown_ticket(call, ticket, connection)
 
 
 async def _recommended_form(call: Call, link: TicketLink) -> func.HttpResponse:

@@ -246,9 +246,9 @@ async def retry_tickets(call: Call) -> JsonAnswer:
 async def show_ticket(call: Call) -> JsonAnswer:
     """Answer with the ticket and everything that happened to it."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
-    return JsonAnswer(
-        ticket_detail_view(ticket, connection, call.application.clock(), call.language), language=call.language
-    )
+    updates = [] if ticket.record is None else await call.application.updates.present(ticket)
+    view = ticket_detail_view(ticket, connection, call.application.clock(), call.language, updates)
+    return JsonAnswer(view, language=call.language)
 
 
 async def _created(call: Call, body: object) -> Creation:

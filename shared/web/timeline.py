@@ -77,10 +77,10 @@ def _update(event: TimelineEvent, details: _Details, t: Language, time_zone: str
     """Yield what happened to a change that somebody, or a policy, asked for."""
     message = "" if event.failure is None else words_of(event.failure, t).message
     what = t.named("update_kind", details["update_kind"])
-    if details["update_kind"] == UpdateKind.DUE_DATE and event.kind is EventKind.UPDATE_ASKED:
-        day = details["due_at"] and _due_date(details["due_at"], t, time_zone)
-        what = t("update_kind.due_date.to", date=day) if day else t("update_kind.due_date.none")
-    yield t(f"event.{event.kind}", who=_who(details, t), what=what, message=message)
+    if event.kind is EventKind.UPDATE_ASKED:
+        what = what_is_asked(details["update_kind"], details["due_at"], t, time_zone)
+    who = who_asked(details["by_id"], details["by_name"], t)
+    yield t(f"event.{event.kind}", who=who, what=what, message=message)
     if details["instead"]:
         yield t("event.update_refused.instead")
     if details["not_read_back"]:
@@ -107,13 +107,27 @@ _TOLD_BY: Final[Mapping[EventKind, Callable[[TimelineEvent, _Details, Language, 
 """What says the events that take several sentences."""
 
 
-def _who(details: _Details, t: Language) -> str:
+def what_is_asked(kind: str, due_at: str | None, t: Language, time_zone: str) -> str:
+    """Return what an update is to change.
+
+    Args:
+        due_at: The wanted due date in ISO 8601, for an update of that kind.
+        time_zone: The connection's, in which a due date ends with its day.
+    """
+    if kind != UpdateKind.DUE_DATE:
+        return t.named("update_kind", kind)
+    return (
+        t("update_kind.due_date.to", date=_due_date(due_at, t, time_zone)) if due_at else t("update_kind.due_date.none")
+    )
+
+
+def who_asked(by_id: str, by_name: str | None, t: Language) -> str:
     """Return who asked: a person's name, or the policy's in the reader's language."""
-    if details["by_name"]:
-        return details["by_name"]
-    if not details["by_id"].startswith(POLICY_PREFIX):
+    if by_name:
+        return by_name
+    if not by_id.startswith(POLICY_PREFIX):
         return t("event.who.somebody")
-    return t.get(f"event.who.{details['by_id'].removeprefix(POLICY_PREFIX)}") or t("event.who.policy")
+    return t.get(f"event.who.{by_id.removeprefix(POLICY_PREFIX)}") or t("event.who.policy")
 
 
 def _points(text: str) -> str:

@@ -206,7 +206,7 @@ class MemoryServiceNow:
         self.requests["create_record"] += 1
         sent_at = self.clock()
         fault = self.write_faults.popleft() if self.write_faults else None
-        error = self._error_of(fault)
+        error = self.error_of(fault)
         if error is None and self.caller_mandatory and requester_sys_id is None:
             error = MandatoryFieldsMissing()
         record: Record | None = None
@@ -228,7 +228,8 @@ class MemoryServiceNow:
             raise OutcomeUnknown()
         return record
 
-    def _error_of(self, fault: WriteFault | None) -> ConnectorError | None:
+    def error_of(self, fault: WriteFault | None) -> ConnectorError | None:
+        """Return the error with which ServiceNow, or something in front of it, refuses a write; None if it does not."""
         match fault:
             case WriteFault.NO_TOKEN:
                 return _no_token()
@@ -267,7 +268,7 @@ class MemoryServiceNow:
         self, connection: Connection, table: str, *, sys_id: str, correlation_id: str
     ) -> Sequence[Record]:
         """See the port."""
-        await self._read("find_records")
+        await self.read("find_records")
         found = [
             record
             for record in self.records
@@ -290,7 +291,7 @@ class MemoryServiceNow:
         reach: Reach,
     ) -> RecordPage:
         """See the port."""
-        await self._read("list_changes", reach)
+        await self.read("list_changes", reach)
         if self.query_refused:
             raise QueryRefused()
         rows = [((record.updated_at_text, record.sys_id), record) for record in self._matching]
@@ -302,7 +303,7 @@ class MemoryServiceNow:
 
     async def list_by_sys_id(self, connection: Connection, sys_ids: Sequence[str]) -> Sequence[Record]:
         """See the port."""
-        await self._read("list_by_sys_id")
+        await self.read("list_by_sys_id")
         return [record for record in self._visible if record.sys_id in set(sys_ids)]
 
     async def list_closings(
@@ -317,7 +318,7 @@ class MemoryServiceNow:
         self, connection: Connection, *, until: str | None, place: Place, reach: Reach
     ) -> RecordPage:
         """See the port."""
-        await self._read("list_by_correlation", reach)
+        await self.read("list_by_correlation", reach)
         rows = [((self._compared(record.correlation_id), record.sys_id), record) for record in self._matching]
         if place.after is not None:
             place = replace(place, after=(self._compared(place.after[0]), place.after[1]))
@@ -345,7 +346,8 @@ class MemoryServiceNow:
     def _compared(self, text: str | None) -> str:
         return (text or "") if self.case_counts else (text or "").lower()
 
-    async def _read(self, operation: str, reach: Reach | None = None) -> None:
+    async def read(self, operation: str, reach: Reach | None = None) -> None:
+        """Count a request that reads, and let its fault happen."""
         self.requests[operation] += 1
         if reach is not None and self.cancels(reach):
             raise self.cancels_by()

@@ -28,12 +28,16 @@ from shared.tickets.model import Delivery, Phase, RecommendationReference, Ticke
 from shared.tickets.requests import read_ticket_request
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
+from shared.tickets.updates.people import TicketUpdates
+from shared.tickets.updates.ports import RecordUpdates
+from shared.tickets.updates.send import UpdateDelivery
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
+from tests.memory.record_updates import MemoryFollowUps
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.steps import Stage, Step, at_once
 from tests.memory.tenant_store import MemoryTenantStore
@@ -109,6 +113,12 @@ class World:
             clock=self.clock,
             portal_url=PORTAL,
         )
+
+    def updates(self, records: RecordUpdates) -> TicketUpdates:
+        """Return what takes people's requests for changes of these records."""
+        notes = self.delivery.notes
+        delivery = UpdateDelivery(self.store, records, MemoryFollowUps(), notes, self.clock, random=lambda: 0.5)
+        return TicketUpdates(self.store, delivery, self.creation.reservations, self.creation.turns, self.clock)
 
     def add(self, *actions: ImprovementAction) -> None:
         """Store improvement actions."""

@@ -12,12 +12,14 @@ import pytest
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.tickets.preview import TicketPreview
+from shared.tickets.updates.live import LiveRecords
 from shared.triggers import front_door
 from shared.triggers.front_door import Call, Handler
 from shared.triggers.principal import Principal, Role
 from shared.triggers.request_bodies import FormBody, read_form
 from shared.triggers.routes import ROUTES, read_query
 from shared.words.language import languages
+from tests.memory.record_updates import MemoryRecordUpdates
 from tests.unit.recommendations.world import World
 from tests.unit.tickets.examples import REQUESTER
 
@@ -37,6 +39,7 @@ class Pages:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.record_updates = MemoryRecordUpdates(world.servicenow)
         self.application = SimpleNamespace(
             clock=world.clock,
             tenants=world.tenants,
@@ -49,6 +52,8 @@ class Pages:
             connection_store=world.connections,
             search=world.search,
             resending=world.resending,
+            updates=world.updates(self.record_updates),
+            live_records=LiveRecords(self.record_updates, limit_s=0.01),
             waiting_times=WaitingTimes(),
         )
 
