@@ -310,7 +310,7 @@ class MemoryServiceNow:
         self, connection: Connection, table: TicketTable, sys_ids: Sequence[str]
     ) -> Sequence[RecordClosing]:
         """See the port."""
-        await self._read("list_closings")
+        await self.read("list_closings")
         visible = {record.sys_id for record in self._visible if record.table == table} & set(sys_ids)
         return [self.closings.get(sys_id, RecordClosing(sys_id)) for sys_id in sys_ids if sys_id in visible]
 
