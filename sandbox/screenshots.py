@@ -143,6 +143,7 @@ PICTURES: Final = (
     Picture("recommendation", lambda stage: stage.followed),
     Picture("bulk", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _choose_several),
     Picture("bulk-progress", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _create_several),
+    Picture("evidence", lambda _: "/evidence"),
     Picture("tenants", lambda _: "/tenants"),
     Picture("tenant", lambda _: f"/tenants/{E5}"),
     Picture("import", lambda _: f"/tenants/{E5}/import", _import),

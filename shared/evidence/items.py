@@ -50,7 +50,7 @@ class RecommendationEvidence:
     unlinked_at: Annotated[datetime | None, Field(description="When somebody said that the ticket is not for it.")]
     before: Annotated[PointsMeasured | None, Field(description="The last measurement before the ticket.")]
     after: Annotated[PointsMeasured | None, Field(description="The last one after it that the evidence knows.")]
-    outcome: Annotated[str, Field(description="`open` until an event says something else.")]
+    outcome: Annotated[str, Field(description="As in a ticket; `unknown` if it ended and no event says more.")]
     reason: Annotated[str | None, Field(description="Why, where the outcome alone does not say it.")]
     outcome_since: datetime | None
     events: Annotated[tuple[EventEvidence, ...], Field(description="Changes that readings found, oldest first.")]

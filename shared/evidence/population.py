@@ -40,6 +40,7 @@ ENDED: Final = frozenset({"resolved", "closed", "canceled", "deleted"})
 _NAMES_THE_RECORD: Final = frozenset({"delivered", "adopted"})
 """Other events can hold the number of another record."""
 _OPEN: Final = "open"
+_UNKNOWN: Final = "unknown"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 type TicketKey = tuple[str, str]
@@ -185,7 +186,7 @@ class Collected:
             unlinked_at=links[-1].at if links and links[-1].kind == UNLINKED else None,
             before=before or _first_before(outcomes),
             after=next((points for event in reversed(measured) if (points := _points(event)) is not None), None),
-            outcome=_OPEN if outcome is None else outcome.details.get("outcome", _OPEN),
+            outcome=_without_outcome(events) if outcome is None else outcome.details.get("outcome", _UNKNOWN),
             reason=None if outcome is None else outcome.details.get("reason"),
             outcome_since=_since(outcomes),
             events=tuple(map(_shown, read)),
@@ -238,6 +239,11 @@ def _closings(states: Sequence[StateEvidence]) -> Iterator[datetime]:
     for before, after in pairwise(states):
         if after.phase in ENDED and before.phase not in ENDED:
             yield after.at
+
+
+def _without_outcome(events: Sequence[EvidenceEvent]) -> str:
+    """Return the outcome of a recommendation of which no event says one: of an ended ticket, nobody knows it."""
+    return _UNKNOWN if _last(events, "phase") in ENDED else _OPEN
 
 
 def _since(outcomes: Sequence[EvidenceEvent]) -> datetime | None:

@@ -28,6 +28,7 @@ ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
     "Recommendations": ("What Microsoft recommends to a tenant.", ("api/recommendations",)),
+    "Evidence": ("What happened, for auditors.", ("api/evidence",)),
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
     "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
@@ -116,7 +117,9 @@ def _operation(operation: Route, references: Mapping[Any, Any]) -> dict[str, obj
         "summary": operation.summary,
         "responses": {
             **{
-                str(status): _response(HTTPStatus(status).phrase, JSON_TYPE, references.get((model, "serialization")))
+                str(status): _response(
+                    HTTPStatus(status).phrase, JSON_TYPE, references.get((model, "serialization")), operation.files
+                )
                 for status, model in operation.answers.items()
             },
             **{
@@ -163,7 +166,10 @@ def _body(body: type[BaseModel] | FormBody, references: Mapping[Any, Any]) -> di
     return {JSON_TYPE: {"schema": references[body, "validation"]}}
 
 
-def _response(description: str, content_type: str, schema: object | None) -> dict[str, object]:
+def _response(
+    description: str, content_type: str, schema: object | None, files: Iterable[str] = ()
+) -> dict[str, object]:
     if schema is None:
         return {"description": description}
-    return {"description": description, "content": {content_type: {"schema": schema}}}
+    content: dict[str, object] = {content_type: {"schema": schema}}
+    return {"description": description, "content": {**content, **{each: {} for each in files}}}

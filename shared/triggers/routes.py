@@ -44,6 +44,7 @@ class Route:
             deals with unknown query parameters; elsewhere they are refused.
         summary: What an operation of the API does, for the OpenAPI document; None for a page that is not in it.
         answers: Model or dataclass of the body by status; None for an answer without a JSON body.
+        files: Other media types of a successful answer, for which a parameter asks.
         body: Model of a JSON body, or a form.
         body_required: Whether a body is required; if not, a missing one counts as an empty object.
         problems: Codes of the problem documents that it can answer with, besides those of every operation.
@@ -61,6 +62,7 @@ class Route:
     html: bool = False
     summary: str | None = None
     answers: Mapping[int, type | None] = field(default_factory=dict)
+    files: Sequence[str] = ()
     body: type[BaseModel] | FormBody | None = None
     body_required: bool = True
     parameters: Sequence[Parameter[object]] = ()

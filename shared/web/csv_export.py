@@ -81,15 +81,15 @@ def safe_cell(text: str) -> str:
 
 def tickets_csv(tickets: Iterable[TicketView]) -> bytes:
     """Return tickets as CSV."""
-    return _csv(COLUMNS, map(_cells, tickets))
+    return csv_table(COLUMNS, map(_cells, tickets))
 
 
 def recommendations_csv(rows: Iterable[ActionRow]) -> bytes:
     """Return improvement actions as CSV, each with the ticket beside it."""
-    return _csv(RECOMMENDATION_COLUMNS, ([*_action_cells(row), *_ticket_cells(row.ticket)] for row in rows))
+    return csv_table(RECOMMENDATION_COLUMNS, ([*_action_cells(row), *_ticket_cells(row.ticket)] for row in rows))
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+def csv_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """Return CSV with a header row, in UTF-8 with the mark that spreadsheets look for."""
     text = io.StringIO()
     writer = csv.writer(text)

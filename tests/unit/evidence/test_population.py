@@ -105,8 +105,8 @@ def test_each_recommendation_has_its_points_before_and_after_and_its_own_outcome
     assert verified.after == PointsMeasured(10.0, 10.0, day(11))
     assert (verified.outcome, verified.outcome_since, verified.source_id) == ("verified", day(12), "Control1")
     assert [event.kind for event in verified.events] == ["points_up"]
-    # The first one was verified in April; the second has no outcome yet.
-    assert [each.outcome for each in second.recommendations] == ["not_fixed", "open"]
+    # The first one was verified in April; of the second, no event says the outcome.
+    assert [each.outcome for each in second.recommendations] == ["not_fixed", "unknown"]
     assert second.recommendations[0].outcome_since == day(14)
 
 

@@ -1,0 +1,75 @@
+"""What the evidence's API and page are asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Final
+
+from shared.errors import FixRequest
+from shared.evidence.requests import (
+    MOST_SAMPLE,
+    SEED_MAX_LENGTH,
+    Basis,
+    EvidenceQuestion,
+    evidence_question,
+)
+from shared.tenants.lookup import checked_tenant_id
+from shared.triggers.parameters import PATH_PARAMETERS, Parameter, choice, count, short_text
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _day(name: str, description: str) -> Parameter[date | None]:
+    """Return a parameter that is a date as RFC 3339 has it."""
+
+    def convert(text: str) -> date:
+        try:
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass  # Refused below, as any other text.
+        raise FixRequest("invalid_parameter", variant="date", parameter=name)
+
+    return Parameter(name, description, {"type": "string", "format": "date"}, convert, default=None)
+
+
+_SINCE: Final = _day("since", "First day of the period, in UTC; 90 days in all if left out.")
+_UNTIL: Final = _day("until", "Last day of the period, in UTC; today if left out.")
+_BASIS: Final = choice("basis", "Tickets that were created in the period, the default, or closed in it.", Basis)
+_TENANT: Final = Parameter(
+    "tenant_id",
+    "Only tickets for recommendations of this tenant, also of one that was removed.",
+    PATH_PARAMETERS["tenant_id"],
+    convert=checked_tenant_id,
+    default=None,
+)
+_SAMPLE: Final = Parameter(
+    "sample",
+    "How many tickets to draw; all if left out.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_SAMPLE},
+    convert=count("sample", "", maximum=MOST_SAMPLE, default=1).convert,
+    default=None,
+)
+_SEED: Final = short_text(
+    "seed", "Any text; the same one draws the same sample. The period if left out.", max_length=SEED_MAX_LENGTH
+)
+EVIDENCE_PARAMETERS: Final = (_SINCE, _UNTIL, _BASIS, _TENANT, _SAMPLE, _SEED)
+
+
+def read_question(query: Mapping[str, str], now: datetime) -> EvidenceQuestion:
+    """Return the question of a query.
+
+    Raises:
+        FixRequest: 400 ``invalid_parameter``, ``invalid_tenant_id`` or ``invalid_period``.
+    """
+    return evidence_question(
+        since=_SINCE.read(query),
+        until=_UNTIL.read(query),
+        basis=_BASIS.read(query),
+        tenant_id=_TENANT.read(query),
+        sample=_SAMPLE.read(query),
+        seed=_SEED.read(query),
+        today=now.date(),
+    )
