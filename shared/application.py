@@ -31,7 +31,6 @@ from shared.connections.ports import ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
-from shared.errors import StorageUnavailable
 from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
 from shared.log import log_event
@@ -43,6 +42,7 @@ from shared.outbound.transport import Transport
 from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.ports import ClaimStore, RecommendationStore
 from shared.recommendations.reading.read import TenantReading
+from shared.recommendations.ticketing.follow_ups import FollowUpTickets
 from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
@@ -75,7 +75,6 @@ from shared.tickets.closings import ClosingReading
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
-from shared.tickets.model import Ticket
 from shared.tickets.ports import StateModel, TicketStore
 from shared.tickets.preview import TicketPreview
 from shared.tickets.reconcile import TicketReconciliation
@@ -85,7 +84,6 @@ from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
 from shared.tickets.sync import TicketSync
 from shared.tickets.updates.live import LiveRecords
-from shared.tickets.updates.model import Update
 from shared.tickets.updates.people import TicketUpdates
 from shared.tickets.updates.send import UpdateDelivery
 
@@ -95,14 +93,6 @@ if TYPE_CHECKING:
     from shared.recommendations.files.importing import FileImport
     from shared.recommendations.ticketing.bulk import TicketBatches
     from shared.recommendations.ticketing.create import RecommendationTicketing
-
-
-class FollowUpsWait:
-    """Implements :class:`shared.tickets.updates.ports.FollowUps` while nothing asks for follow-up tickets."""
-
-    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
-        """See the port: an update of this kind, which only another release can have stored, waits for it."""
-        raise StorageUnavailable()
 
 
 @service
@@ -270,7 +260,6 @@ class Application:
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
-        update_delivery = UpdateDelivery(tickets, servicenow.record_updates, FollowUpsWait(), delivery.notes, clock)
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
@@ -288,6 +277,17 @@ class Application:
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         tickets_beside = RecommendationTickets(claims, tickets, connections)
+        follow_ups = FollowUpTickets(
+            tenants=tenants,
+            recommendations=recommendations,
+            connections=connections,
+            beside=tickets_beside,
+            store=tickets,
+            creation=creation,
+            clock=clock,
+            portal_url=settings.security_portal_url,
+        )
+        update_delivery = UpdateDelivery(tickets, servicenow.record_updates, follow_ups, delivery.notes, clock)
         return cls(
             settings=settings,
             clock=clock,

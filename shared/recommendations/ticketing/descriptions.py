@@ -99,7 +99,7 @@ def ticket_category(action: ImprovementAction) -> RecommendationCategory:
 
 
 def texts_for_one(
-    action: ImprovementAction, texts: Mapping[str, str], portal: str, ticket: TicketContent
+    action: ImprovementAction, texts: Mapping[str, str], portal: str, ticket: TicketContent, *, intro: str = ""
 ) -> TicketTexts:
     """Return the texts of a ticket for one action.
 
@@ -107,6 +107,7 @@ def texts_for_one(
         texts: Raw HTML by hash.
         portal: See :func:`link_of`.
         ticket: What else the ticket says; its own name and description do not count.
+        intro: What the description begins with.
     """
     name = shortened(action.shown_title, NAME_MAX_LENGTH)
     steps, impact = _plain(action.texts.remediation, texts), _plain(action.texts.impact, texts)
@@ -116,6 +117,7 @@ def texts_for_one(
 
     def description(steps: str, impact: str, note: str = "") -> str:
         return _paragraphs(
+            intro,
             action.shown_title if action.shown_title != name else "",
             steps and f"What to do:\n{steps}",
             impact and f"Effect on users, and what to consider for the backout plan:\n{impact}",
@@ -131,7 +133,12 @@ def texts_for_one(
 
 
 def texts_for_all(
-    actions: Sequence[ImprovementAction], texts: Mapping[str, str], portal: str, ticket: TicketContent
+    actions: Sequence[ImprovementAction],
+    texts: Mapping[str, str],
+    portal: str,
+    ticket: TicketContent,
+    *,
+    intro: str = "",
 ) -> TicketTexts:
     """Return the texts of one ticket for several actions, at most :data:`shared.tickets.model.MOST_REFERENCES`.
 
@@ -147,7 +154,7 @@ def texts_for_all(
         note = "" if style is STYLES[0] else _SHORTENED
         left_out = count - len(entries)
         more = f"… and {left_out} more, which the ticket's page in the connector lists." if left_out else ""
-        return _paragraphs(head, gap.join(entries), more, note)
+        return _paragraphs(intro, head, gap.join(entries), more, note)
 
     for style in STYLES:
         entries = [_entry(number, each, texts, portal, style) for number, each in enumerate(actions, 1)]

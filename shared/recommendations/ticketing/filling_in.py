@@ -29,6 +29,7 @@ def filled_in(
     *,
     portal_url: str,
     now: datetime,
+    intro: str = "",
 ) -> TicketRequest:
     """Return the request for one ticket about these actions.
 
@@ -37,6 +38,7 @@ def filled_in(
     Args:
         texts: Raw HTML by hash.
         portal_url: The Defender portal's base address.
+        intro: What the description begins with.
     """
     given = {
         name: value
@@ -63,9 +65,9 @@ def filled_in(
         requester=requester,
     )
     if len(actions) == 1:
-        said = texts_for_one(actions[0], texts, portal_url, content)
+        said = texts_for_one(actions[0], texts, portal_url, content, intro=intro)
     else:
-        said = texts_for_all(actions, texts, portal_url, content)
+        said = texts_for_all(actions, texts, portal_url, content, intro=intro)
     texts_of_ticket = {"name": _printable(said.name) or _UNNAMED, "description": _printable(said.description)}
     missing = {name: text for name, text in texts_of_ticket.items() if name not in given}
     return request.model_copy(update=missing)

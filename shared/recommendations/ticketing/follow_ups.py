@@ -1,0 +1,187 @@
+"""Follow-ups: the ticket that a policy makes after another one, for what is still not fixed.
+
+It is made like a person's ticket: its idempotency key is the update that asked for it, and it takes the claims. So
+there is one, wherever a host stops. It has the kind and the priority of the ticket before, and is due as suggested for
+a new ticket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.lookup import get_known_connection
+from shared.connections.model import Connection
+from shared.connections.ports import ConnectionStore
+from shared.errors import FixRequest, StorageUnavailable
+from shared.recommendations.model import ImprovementAction
+from shared.recommendations.ports import RecommendationStore
+from shared.recommendations.requests import RecommendedTicketRequest
+from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
+from shared.recommendations.verification import new_verification
+from shared.recommendations.verifying.baselines import known_of
+from shared.service import service
+from shared.tenants.model import Tenant
+from shared.tenants.ports import TenantStore
+from shared.tickets.create import Recommended, TicketCreation
+from shared.tickets.identity import new_ticket_id
+from shared.tickets.model import RecommendationReference, Requester, Ticket
+from shared.tickets.outcomes import Outcome
+from shared.tickets.ports import TicketStore
+from shared.tickets.requests import TicketRequest
+from shared.tickets.updates.model import Update
+from shared.tickets.views import record_link
+
+NOT_FIXED: Final = frozenset({Outcome.NOT_FIXED, Outcome.PARTLY, Outcome.REGRESSED})
+"""Outcomes after which somebody has to work again."""
+_REQUESTERS: Final[Mapping[str, str]] = {
+    "policy:not_fixed": "Policy for recommendations that are not fixed",
+    "policy:regressed": "Policy for recommendations that have regressed",
+}
+"""Names of policies, as ServiceNow gets them: English, like the other texts of a record."""
+_REASONS: Final[Mapping[str, str]] = {
+    "policy:not_fixed": "it was closed, but a later measurement by Microsoft does not show the fix.",
+    "policy:regressed": "Microsoft's measurements showed the fix, but points have been lost since.",
+}
+_TAKEN: Final = frozenset({"recommendation_has_open_ticket", "ticket_being_created", "ticket_given_up"})
+
+
+@service
+class FollowUpTickets:
+    """Implements :class:`shared.tickets.updates.ports.FollowUps`.
+
+    Attributes:
+        portal_url: The Defender portal's base address.
+    """
+
+    tenants: TenantStore
+    recommendations: RecommendationStore
+    connections: ConnectionStore
+    beside: RecommendationTickets
+    store: TicketStore
+    creation: TicketCreation
+    clock: Clock
+    portal_url: str
+
+    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
+        """See the port."""
+        requester = requester_of(update)
+        asked = {"follow_up_of": ticket.ticket_id}
+        new_id = new_ticket_id(self.clock(), ticket.connection_id)
+        reserved = await self.creation.reserve(asked, requester, update.asked_by_id, update.update_id, new_id)
+        made = None if reserved == new_id else await self.store.get_ticket(ticket.connection_id, reserved)
+        if made is not None:
+            return made
+        free = [reference for reference in references_not_fixed(ticket) if await self._is_free(reference)]
+        if not free:
+            return None
+        tenants, actions = await self._known(free)
+        connection = await get_known_connection(self.connections, ticket.connection_id)
+        request = await self._request(ticket, update, connection, tenants, actions)
+        references = tuple(action.reference for action in actions)
+        known = [
+            known_of(each, [action for action in actions if action.tenant_id == each.tenant_id]) for each in tenants
+        ]
+        recommended = Recommended(
+            references,
+            tenants[0].company,
+            another=False,
+            asked=asked,
+            verification=new_verification(references, known, self.clock()),
+        )
+        try:
+            creation = await self.creation.create(
+                request,
+                requester,
+                caller=update.asked_by_id,
+                idempotency_key=update.update_id,
+                recommended=recommended,
+            )
+        except FixRequest as error:
+            if error.code in _TAKEN:
+                # Somebody was faster; the next attempt looks again.
+                raise StorageUnavailable(variant="contended") from None
+            raise
+        return creation.ticket
+
+    async def _is_free(self, reference: RecommendationReference) -> bool:
+        """Whether no ticket for a recommendation is open, this one included."""
+        beside = await self.beside.of_one(reference.tenant_id, reference.key)
+        return not any(map(beside.is_open, beside.tickets.get(reference.key, ())))
+
+    async def _known(
+        self, references: Sequence[RecommendationReference]
+    ) -> tuple[Sequence[Tenant], Sequence[ImprovementAction]]:
+        """Return the recommendations that are still there, and their tenants.
+
+        Raises FixRequest: 404 ``tenant_not_found``, or 409 ``recommendation_gone`` if none is there.
+        """
+        ids = dict.fromkeys(reference.tenant_id for reference in references)
+        found = await asyncio.gather(*map(self.tenants.get_tenant, ids))
+        tenants = {tenant.tenant_id: tenant for tenant in found if tenant is not None}
+        if not tenants:
+            raise FixRequest("tenant_not_found", status=404)
+        stored = await asyncio.gather(
+            *(self.recommendations.get_action(each.tenant_id, each.key) for each in references)
+        )
+        actions = [
+            action for action in stored if action is not None and action.gone_at is None and action.tenant_id in tenants
+        ]
+        if not actions:
+            raise FixRequest("recommendation_gone", status=409, recommendation_id=references[0].key)
+        present = dict.fromkeys(action.tenant_id for action in actions)
+        return [tenants[tenant_id] for tenant_id in present], actions
+
+    async def _request(
+        self,
+        ticket: Ticket,
+        update: Update,
+        connection: Connection,
+        tenants: Sequence[Tenant],
+        actions: Sequence[ImprovementAction],
+    ) -> TicketRequest:
+        # Imported here, what reads HTML does not slow down the app's start.
+        from shared.recommendations.ticketing.create import texts_of
+        from shared.recommendations.ticketing.filling_in import filled_in
+
+        asked = RecommendedTicketRequest(
+            connection_id=ticket.connection_id,
+            kind=ticket.content.kind,
+            priority=ticket.content.priority,
+            recommendation_ids=tuple(action.key for action in actions),
+        )
+        parts = [
+            await texts_of(self.recommendations, each.tenant_id, [a for a in actions if a.tenant_id == each.tenant_id])
+            for each in tenants
+        ]
+        return filled_in(
+            asked,
+            actions,
+            {key: text for part in parts for key, text in part.items()},
+            requester_of(update),
+            portal_url=self.portal_url,
+            now=self.clock(),
+            intro=intro_of(ticket, update, connection),
+        )
+
+
+def requester_of(update: Update) -> Requester:
+    """Return who asked for a follow-up: a policy, by its name."""
+    return Requester(update.asked_by_id, _REQUESTERS.get(update.asked_by_id, "Policy for closed tickets"))
+
+
+def references_not_fixed(ticket: Ticket) -> Sequence[RecommendationReference]:
+    """Return the recommendations of a ticket about which somebody has to work again."""
+    items = () if ticket.verification is None else ticket.verification.items
+    wanted = {(item.tenant_id, item.key) for item in items if item.outcome in NOT_FIXED}
+    return [each for each in ticket.content.references if (each.tenant_id, each.key) in wanted]
+
+
+def intro_of(ticket: Ticket, update: Update, connection: Connection) -> str:
+    """Return what the description says about the ticket before, with its number and a link."""
+    number = ticket.ticket_id if ticket.record is None else ticket.record.number
+    reason = _REASONS.get(update.asked_by_id, "it did not lead to the fix.")
+    link = record_link(ticket, connection)
+    return f"This ticket follows {number}: {reason}" + (f"\n{link}" if link else "")
