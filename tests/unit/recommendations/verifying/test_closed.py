@@ -232,3 +232,23 @@ class TestWrongClocks:
         case = Case()
         case.close(30)
         assert case.see(measured(0, 9)) is Outcome.WAITING
+
+
+def test_the_time_in_servicenow_counts_not_when_it_was_noticed() -> None:
+    case = Case()
+    case.close(5)
+    case.with_closing(closed_at=at(1))
+    assert case.see(measured(0, 2), now=5.1) is Outcome.NOT_FIXED
+
+
+def test_what_had_full_points_before_stays_not_done() -> None:
+    case = Case(measured(10, -1))
+    case.close(2, claims_fix=False)
+    assert case.see(measured(10, 1), now=3) is Outcome.NOT_DONE
+
+
+def test_a_control_that_comes_back_after_its_ticket_was_canceled_is_not_done() -> None:
+    case = Case()
+    case.observe(Observation(is_gone=True), at(1))
+    case.close(2, claims_fix=False)
+    assert case.see(measured(0, 20)) is Outcome.NOT_DONE

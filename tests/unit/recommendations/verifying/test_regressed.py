@@ -154,3 +154,19 @@ def test_a_decision_after_a_proof_is_said_and_afterwards_a_loss_still_counts_as_
         assert case.see(measured(0, day)) is Outcome.OPEN
     assert case.see(measured(0, 30)) is Outcome.REGRESSED
     assert case.see(measured(10, 40)) is Outcome.VERIFIED
+
+
+def test_an_older_measurement_with_full_points_does_not_end_a_loss() -> None:
+    case = verified_case(day=1)
+    case.see(measured(0, 20))
+    assert case.see(measured(10, 15), now=20.5) is Outcome.VERIFIED
+    assert case.see(measured(0, 21)) is Outcome.REGRESSED
+
+
+def test_a_loss_before_a_decision_does_not_count_after_it() -> None:
+    case = verified_case(day=1)
+    case.see(measured(0, 10))
+    case.see(measured(10, 11), disposition=Disposition.THIRD_PARTY)
+    case.see(measured(0, 12))
+    assert case.see(measured(0, 30)) is Outcome.OPEN
+    assert case.see(measured(0, 31)) is Outcome.REGRESSED
