@@ -362,7 +362,13 @@ STORIES: Mapping[str, Sequence[Story]] = {
     ),
 }
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "en": {"display_name": "Contoso", "kinds": {"change": {"state_names": {"-4": "Being assessed"}}}},
+    "en": {
+        "display_name": "Contoso",
+        "kinds": {
+            "incident": {"regressed": "reopen"},
+            "change": {"state_names": {"-4": "Being assessed"}, "not_fixed": "new_ticket", "regressed": "new_ticket"},
+        },
+    },
     "ja": {
         "display_name": "Contoso 株式会社",
         "time_zone": "Asia/Tokyo",
@@ -375,7 +381,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
                     "6": "解決済み",
                     "7": "クローズ",
                     "8": "取り消し",
-                }
+                },
+                "regressed": "reopen",
             },
             "change": {
                 "state_names": {
@@ -385,7 +392,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
                     "-2": "予定済み",
                     "-1": "実施中",
                     "0": "レビュー中",
-                }
+                },
+                "not_fixed": "new_ticket",
+                "regressed": "new_ticket",
             },
         },
     },

@@ -50,8 +50,14 @@ class Stage:
 
     def ticket(self, phase: str | None) -> str:
         """Return the address of the newest ticket in a phase; without a phase, of the newest refused ticket."""
-        newest_first = reversed(self.tickets)
-        return next(f"/tickets/{each['ticket_id']}" for each in newest_first if each["phase"] == phase)
+        return self._newest(lambda ticket: ticket["phase"] == phase)
+
+    def ended(self, outcome: str) -> str:
+        """Return the address of the newest ticket with an outcome."""
+        return self._newest(lambda ticket: ticket["verification"] and ticket["verification"]["outcome"] == outcome)
+
+    def _newest(self, is_wanted: Callable[[Mapping[str, Any]], bool]) -> str:
+        return next(f"/tickets/{each['ticket_id']}" for each in reversed(self.tickets) if is_wanted(each))
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Picture:
         narrow: Whether to take it a second time, as on a phone.
         empty: Whether nobody has connected the app yet.
         height: How much of a long page to take, from its top; None for all.
+        part: The part of the page to take, as a CSS selector; None for the page.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Picture:
     narrow: bool = False
     empty: bool = False
     height: int | None = None
+    part: str | None = None
 
 
 def _preview(page: Page, _: Stage) -> None:
@@ -135,11 +143,14 @@ PICTURES: Final = (
     Picture("home", lambda _: "/", narrow=True),
     Picture("tickets", lambda _: "/tickets", narrow=True),
     Picture("ticket", lambda stage: stage.ticket("resolved")),
+    Picture("ticket-verified", lambda stage: stage.ended("verified")),
+    Picture("ticket-not-fixed", lambda stage: stage.ended("not_fixed")),
     Picture("ticket-refused", lambda stage: stage.ticket(None)),
     Picture("new-ticket", _new_ticket, _preview),
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
     Picture("check", lambda _: "/configuration/contoso", _check),
     Picture("configuration", lambda _: "/configuration/contoso"),
+    Picture("policies", lambda _: "/configuration/contoso", part="section[aria-labelledby='after-closing']"),
     Picture("recommendation", lambda stage: stage.followed),
     Picture("bulk", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _choose_several),
     Picture("bulk-progress", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _create_several),
@@ -244,7 +255,10 @@ def _take(
         picture.act(page, stage)
     if picture.height is not None:
         page.set_viewport_size({"width": width, "height": picture.height})
-    page.screenshot(path=file, full_page=picture.height is None)
+    if picture.part is None:
+        page.screenshot(path=file, full_page=picture.height is None)
+    else:
+        page.locator(picture.part).screenshot(path=file)
     context.close()
     print(f"{file.name}  {file.stat().st_size / 1024:.0f} KiB", flush=True)
 
