@@ -100,10 +100,6 @@ def _remove(graph: GraphControl, control: str) -> None:
     graph.remove_control(E5, control)
 
 
-def _raise_maximum(graph: GraphControl, control: str) -> None:
-    graph.change_control(E5, control, max_score=10)
-
-
 @dataclass(frozen=True)
 class Followed:
     """What happens to a recommendation of the tenant.
@@ -120,9 +116,8 @@ class Followed:
     later: Deed = _nothing
 
 
-_WHOLE_CHANGE = (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT)
 FOLLOWED = (
-    Followed("change", _WHOLE_CHANGE, _fix),  # verified
+    Followed("change", (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT), _fix),  # verified
     Followed("incident", (_WORKED_ON,)),
     Followed("incident", (_WORKED_ON, _RESOLVED), _fix, _undo),  # regressed
     Followed("change", (_ASSESSED,)),
@@ -133,7 +128,6 @@ FOLLOWED = (
     Followed("change", (_CANCELED,)),  # not done
     Followed("incident", (_WORKED_ON, _RESOLVED), _leave_to_third_party),  # disposed
     Followed("incident", (_WORKED_ON, _RESOLVED), later=_remove),  # unknown
-    Followed("change", _WHOLE_CHANGE, _fix, _raise_maximum),  # maximum changed
 )
 """What happens to the recommendations with the most points to gain, the first of them first."""
 MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_to_gain&descending=true"
@@ -488,6 +482,7 @@ def _create_followed(
             wanted = {"tenant_id": E5, "kind": followed.kind, "recommendation_ids": [recommendation["id"]]}
             ticket = requester.call("POST", "/api/tickets", wanted)
             _work_on(control, followed.kind, ticket["ticket_id"], followed.steps)
+        requester.call("POST", "/api/connections/contoso/sync")
         recommendations: list[dict[str, Any]] = best
         return recommendations
 
