@@ -386,6 +386,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
                     "-2": "予定済み",
                     "-1": "実施中",
                     "0": "レビュー中",
+                    "3": "クローズ",
+                    "4": "取り消し",
                 },
                 "not_fixed": "new_ticket",
                 "regressed": "new_ticket",

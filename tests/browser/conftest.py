@@ -17,6 +17,7 @@ from sandbox.portal import PortalUser
 from sandbox.processes import free_port
 from sandbox.world import FunctionsHost, World
 from tests.browser.improvements import LIST
+from tests.browser.outcomes import write_outcomes
 from tests.browser.planted import SCRIPT
 from tests.browser.window import Theme, Window
 
@@ -74,14 +75,17 @@ def new_app(chromium: Browser, world: World) -> NewApp:
 
 @pytest.fixture(scope="package")
 def app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with a connection, tickets in every state, and a tenant without permission, with a list from a file."""
-    host = new_app()
+    """An app with tickets in every state and with every outcome, and a tenant without permission that has a list."""
+    account = world.azurite.new_account()
+    host = new_app(account)
     demonstration.connect(host, world.servicenow)
-    demonstration.create_tickets(host, world.servicenow)
+    tickets = demonstration.create_tickets(host, world.servicenow)
     with world.managed_identity.without_roles(), PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
         manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": "Contoso", "connection_id": "contoso"})
         assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "no_permission"
         manager.upload(f"/api/tenants/{TENANT_ID}/import", "list.csv", LIST)
+        recommendations = manager.call("GET", f"/api/recommendations?tenant_id={TENANT_ID}")["recommendations"]
+    write_outcomes(account, world.certificates, tickets, recommendations)
     return host
 
 

@@ -45,6 +45,11 @@ def _open_ticket(name: str) -> Callable[[Page], None]:
     return act
 
 
+def _open_outcomes(page: Page) -> None:
+    _open_ticket("Block legacy")(page)
+    expect(page.locator("td.outcome")).to_have_count(2)
+
+
 def _preview(page: Page) -> None:
     page.locator("#name").fill("Require multifactor authentication")
     page.locator("button[value='preview']").click()
@@ -110,7 +115,7 @@ PLACES = (
     Place("tickets", "/tickets"),
     Place("failed tickets", "/tickets?show=failed"),
     Place("no tickets", "/tickets?text=nothing+is+called+this"),
-    Place("ticket", "/tickets", _open_ticket("Block legacy")),
+    Place("ticket", "/tickets", _open_outcomes),
     Place("refused ticket", "/tickets", _open_ticket("Limit consent")),
     Place("new ticket", "/tickets/new"),
     Place("preview", "/tickets/new", _preview),
