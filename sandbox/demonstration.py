@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -37,6 +37,8 @@ class Story:
         steps: What an agent writes to the record, one write after the other; for `_APPROVED`, an approver approves.
         refused: ServiceNow refuses it when it is created.
         said: What agents then write about it: the column (`comments` or `work_notes`) and the text.
+        answer: The requester's comment after that; empty for none.
+        refused_answer: Another one, which ServiceNow refuses.
     """
 
     kind: str
@@ -50,6 +52,8 @@ class Story:
     steps: Sequence[Mapping[str, str]] = ()
     refused: bool = False
     said: Sequence[tuple[Literal["comments", "work_notes"], str]] = ()
+    answer: str = ""
+    refused_answer: str = ""
     recommendation: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -176,6 +180,8 @@ STORIES: Mapping[str, Sequence[Story]] = {
                 ("work_notes", "Two of the four belong to people who left in June."),
                 ("comments", "Which of the four may stay? We wait for the owners' answers until Thursday."),
             ),
+            answer="The one of the press office may stay. I have asked the owner of the other one.",
+            refused_answer="The owner of the other one no longer needs it.",
         ),
         Story(
             "incident",
@@ -283,6 +289,8 @@ STORIES: Mapping[str, Sequence[Story]] = {
                 ("work_notes", "4 件のうち 2 件は、6 月に退職した社員のものです。"),
                 ("comments", "転送を続けてよいのはどのメールボックスでしょうか。所有者の回答を木曜日まで待ちます。"),
             ),
+            answer="広報部のメールボックスは転送を続けて構いません。もう 1 件は所有者に確認中です。",
+            refused_answer="もう 1 件は、所有者によると転送は不要とのことです。",
         ),
         Story(
             "incident",
@@ -515,12 +523,12 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
     ):
         for story in STORIES[language]:
             if story.refused:
-                _create_refused(control, requester, story)
+                with _refusing(control, story.kind, "insert"), contextlib.suppress(UnexpectedAnswerError):
+                    requester.call("POST", "/api/tickets", _request(story))
             else:
                 ticket = requester.call("POST", "/api/tickets", _request(story))
                 _work_on(control, story.kind, ticket["ticket_id"], story.steps)
-                for column, text in story.said:
-                    control.comment(ticket["servicenow"]["number"], text, column=column, as_user="agent.smith")
+                _talk(control, requester, ticket, story)
         administrator.call("POST", "/api/connections/contoso/sync")
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
         return tickets[::-1]
@@ -535,20 +543,32 @@ def _work_on(control: ControlClient, kind: str, ticket_id: str, steps: Iterable[
             control.change_record(_TABLES[kind], ticket_id, step, as_user="agent.smith")
 
 
-def _create_refused(control: ControlClient, requester: PortalUser, story: Story) -> None:
-    """Create a ticket while a business rule refuses it."""
+def _talk(control: ControlClient, requester: PortalUser, ticket: Mapping[str, Any], story: Story) -> None:
+    """Let agents write about a ticket, and its requester answer."""
+    for column, text in story.said:
+        control.comment(ticket["servicenow"]["number"], text, column=column, as_user="agent.smith")
+    updates = f"/api/tickets/{ticket['ticket_id']}/updates"
+    if story.answer:
+        requester.call("POST", updates, {"comment": story.answer})
+    if story.refused_answer:
+        with _refusing(control, story.kind, "update"):
+            requester.call("POST", updates, {"comment": story.refused_answer})
+
+
+@contextlib.contextmanager
+def _refusing(control: ControlClient, kind: str, operation: Literal["insert", "update"]) -> Iterator[None]:
+    """Have a business rule that refuses what is done to tickets of a kind."""
     rule = {
         "name": "Freeze before the audit",
-        "collection": _TABLES[story.kind],
+        "collection": _TABLES[kind],
         "active": "true",
         "abort_action": "true",
-        "action_insert": "true",
+        f"action_{operation}": "true",
         "filter_condition": "",
     }
     sys_id = control.insert_record("sys_script", rule)["sys_id"]
     try:
-        with contextlib.suppress(UnexpectedAnswerError):
-            requester.call("POST", "/api/tickets", _request(story))
+        yield
     finally:
         control.delete_record("sys_script", sys_id)
 

@@ -145,6 +145,7 @@ PICTURES: Final = (
     Picture("ticket", lambda stage: stage.ticket("resolved")),
     Picture("ticket-verified", lambda stage: stage.ended("verified")),
     Picture("ticket-not-fixed", lambda stage: stage.ended("not_fixed")),
+    Picture("ticket-changes", lambda stage: stage.ticket("on_hold")),
     Picture("ticket-refused", lambda stage: stage.ticket(None)),
     Picture("new-ticket", _new_ticket, _preview),
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
@@ -248,6 +249,8 @@ def _take(
     )
     host = stage.empty if picture.empty else stage.host
     page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(host.public_url + picture.path(stage))
     page.locator(f"button[value='{picture.person.oid}']").click()
     page.wait_for_url(lambda address: "/.auth/" not in address)
@@ -260,6 +263,8 @@ def _take(
     else:
         page.locator(picture.part).screenshot(path=file)
     context.close()
+    if errors:
+        raise SandboxError(f"The script of {file.name} failed: {errors[0]}")
     print(f"{file.name}  {file.stat().st_size / 1024:.0f} KiB", flush=True)
 
 
