@@ -114,6 +114,10 @@ class ConnectionWork:
                 if connection is None or connection.is_removed:
                     turn.due_at, turn.status = None, ConnectionStatus.DISCONNECTED.value
                     run.status = ConnectionStatus.DISCONNECTED
+                    if run.overview is not None and run.overview.has_unrecorded:
+                        # Once nothing is left, the next turn is the last.
+                        turn.due_at = AT_ONCE
+                        await self.recording.run(connection_id, deadline=deadline)
                     return
                 before = turn.begin(connection)
                 try:

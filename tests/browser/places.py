@@ -137,7 +137,6 @@ PLACES = (
     Place("no tenant to recommend to", "/recommendations", host="empty"),
     Place("recommendations", "/recommendations?text=mail&hidden=true&group=status", _open_everything, host="reading"),
     Place("evidence", "/evidence"),
-    Place("evidence of a period that is too long", "/evidence?since=2020-01-01"),
     Place("recommendation", "/recommendations?actionId=AdminMFAV2", _unknown_number, host="reading"),
     Place("error", f"/tickets/{'0' * 32}"),
 )

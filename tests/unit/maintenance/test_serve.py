@@ -22,7 +22,7 @@ from shared.tickets.reconcile import MANY, PATIENCE
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.maintenance import memory_maintenance
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
-from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.ticket_store import MemoryTicketStore, WriteFault
 from tests.unit.connections.surroundings import Surroundings
 from tests.unit.tickets.examples import delivered_ticket, new_ticket
 
@@ -310,6 +310,19 @@ async def test_a_removed_connection_is_left_alone_until_it_comes_back() -> None:
     assert (await asked.in_a_minute())[1] == []
     await world.app.connected()
     assert "save_entry" in (await asked.in_a_minute())[1]
+
+
+async def test_what_happened_before_a_removal_is_in_the_evidence_after_it() -> None:
+    evidence = MemoryEvidenceStore()
+    world = await settled(Surroundings(), evidence=evidence)
+    (ticket,) = await world.tickets(1)
+    await world.app.removal.remove(world.connection.connection_id)
+    evidence.writes.faults.append(WriteFault.NOT_CARRIED_OUT)
+    for _ in range(3):
+        await world.run_after(timedelta(minutes=10))
+    assert ticket.ticket_id in {event.ticket_id for event in evidence.events}
+    assert not world.store.unrecorded[world.connection.connection_id]
+    assert world.app.directory.entries[world.connection.connection_id].due_at is None
 
 
 async def test_a_synchronisation_asked_for_is_done_at_once_or_follows() -> None:
