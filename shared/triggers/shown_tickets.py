@@ -118,7 +118,7 @@ async def shown_ticket(
             for why in dict.fromkeys(reasons.values())
         ],
         typed=typed,
-        values=_values(ticket, connection, typed, t("ticket.change.resolve.suggested") if suggests_resolving else ""),
+        values=_values(ticket, connection, typed, t("ticket.nothing_left") if suggests_resolving else ""),
         opened=typed.change or (UpdateKind.RESOLVE.value if suggests_resolving else ""),
         notes_limit=NOTES_MAX_LENGTH,
         idempotency_key=secrets.token_hex(16),

