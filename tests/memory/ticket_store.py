@@ -221,8 +221,9 @@ class MemoryTicketStore:
         if self._is_update_changed(change):
             raise RowChanged(before.update_id)
         self._change_update(change)
+        stored = self.updates[after.connection_id][after.ticket_id, after.update_id]
         await self._answer("save_update", fault)
-        return self.updates[after.connection_id][after.ticket_id, after.update_id]
+        return stored
 
     def _is_update_changed(self, change: UpdateChange) -> bool:
         update = change.before or change.after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,6 +33,14 @@ def leased(update: Update, now: datetime) -> Update:
 def begin_attempt(update: Update, now: datetime) -> Update:
     """Return the leased update as it must be stored before it is sent."""
     return replace(update, attempts=update.attempts + 1, attempt_started_at=now)
+
+
+def in_order(updates: Iterable[Update]) -> Sequence[Update]:
+    """Return the updates of a ticket in the order in which to send them: what is in doubt goes first, then the oldest.
+
+    An update can be older than one that is in doubt: a host's clock was behind, or a request was repeated later.
+    """
+    return sorted(updates, key=lambda each: (each.attempt_started_at is None, each.update_id))
 
 
 def may_not_overtake(update: Update, other: Update, now: datetime) -> bool:

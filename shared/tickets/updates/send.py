@@ -6,7 +6,8 @@ marker shows whether the note was written. If it does not, another marker is tri
 the note was not written, and it is sent again. Where it cannot, nobody can know: the note is given up, and the timeline
 says so. Everything else can be repeated.
 
-The updates of one ticket are sent in the order in which they were asked for; a refused one does not hold up the others.
+The updates of one ticket are sent one at a time, in the order in which they were asked for; a refused one does not hold
+up the others.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from shared.tickets.updates.progress import (
     as_follow_up,
     attempt_due_at,
     begin_attempt,
+    in_order,
     is_sendable,
     leased,
     made_way,
@@ -109,9 +111,11 @@ class UpdateDelivery:
             The ticket as stored afterwards, and the update if it is still waiting or was refused.
         """
         deadline = self.clock() + timedelta(seconds=AT_ONCE_S)
-        updates = await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
-        first = [each for each in updates if each.update_id <= update.update_id]
-        await self._send_in_order(connection, first, UpdateCounts(), deadline=deadline)
+        updates = in_order(await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id))
+        ids = [each.update_id for each in updates]
+        if update.update_id in ids:
+            until = updates[: ids.index(update.update_id) + 1]
+            await self._send_in_order(connection, until, UpdateCounts(), deadline=deadline)
         stored = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id) or ticket
         left = await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
         return stored, next((each for each in left if each.update_id == update.update_id), None)
@@ -424,7 +428,7 @@ def next_update_at(connection: Connection, updates: Iterable[Update], now: datet
 
 
 def _by_ticket(updates: Iterable[Update]) -> Sequence[Sequence[Update]]:
-    return [list(each) for _, each in groupby(updates, key=lambda update: update.ticket_id)]
+    return [in_order(each) for _, each in groupby(updates, key=lambda update: update.ticket_id)]
 
 
 def _due_at(updates: Sequence[Update], now: datetime) -> datetime:
