@@ -363,6 +363,7 @@ class Application:
                     renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
                     health=health,
                     delivery=delivery,
+                    updates=update_delivery,
                     sync=TicketSync(tickets, servicenow.records, clock),
                     reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
                     closings=ClosingReading(tickets, servicenow.records, clock),

@@ -25,7 +25,7 @@ def due_at(
     """Return when the connection is next due, now at the earliest; None if it was removed.
 
     Args:
-        next_attempt_at: When the next waiting ticket may be delivered; None if none is waiting.
+        next_attempt_at: When the next waiting ticket or change of a record may be sent; None if none is waiting.
     """
     if connection.is_removed:
         return None

@@ -38,6 +38,7 @@ from shared.tickets.ports import Overview, TicketStore
 from shared.tickets.reconcile import TicketReconciliation, is_reconciliation_due
 from shared.tickets.recording import EvidenceRecording
 from shared.tickets.sync import SyncCounts, TicketSync, is_sync_due
+from shared.tickets.updates.send import UpdateCounts, UpdateDelivery, next_update_at
 
 CONNECTION_LIMIT_S: Final = 90.0
 """A turn is cut off after this, below the host's function timeout of two minutes."""
@@ -57,6 +58,7 @@ class ConnectionWork:
     renewal: SecretRenewal
     health: ConnectionHealth
     delivery: TicketDelivery
+    updates: UpdateDelivery
     sync: TicketSync
     reconciliation: TicketReconciliation
     closings: ClosingReading
@@ -151,6 +153,9 @@ class ConnectionWork:
             run.is_idle = False
             run.deliveries = await self.delivery.deliver_pending(connection, deadline=deadline)
             run.connection = connection = await self.connections.get_connection(connection.connection_id) or connection
+        if (run.overview is None or run.overview.has_updates) and self.clock() < deadline:
+            run.updates = await self.updates.send_due(connection, deadline=deadline)
+            run.is_idle = run.is_idle and not run.updates.total
         await self._synchronise(connection, turn, deadline, run)
 
     def _has_to_look_at_the_outbox(self, connection: Connection, run: _Run) -> bool:
@@ -236,12 +241,14 @@ class ConnectionWork:
             pending = (
                 await self.store.list_pending(connection_id, limit=PENDING_PAGE) if overview.may_have_pending else ()
             )
+            updates = await self.updates.all_updates(connection_id) if overview.has_updates else ()
         except ConnectorError as error:
             run.code = run.code or error.code
             return
         now, state = self.clock(), turn.sync.state
         if connection is not None:
-            next_attempt_at = _next_attempt_at(connection, pending, now)
+            times = (_next_attempt_at(connection, pending, now), next_update_at(updates, now))
+            next_attempt_at = min((at for at in times if at is not None), default=None)
             turn.due_at = due_at(connection, state, self.settings, now, next_attempt_at=next_attempt_at)
         run.status = connection.status if connection is not None else ConnectionStatus.DISCONNECTED
         run.pending, run.failed = (overview.summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
@@ -268,6 +275,7 @@ class ConnectionWork:
             consent_days_left=days_left,
             refreshed=run.refreshed,
             **{f"delivery_{name}": count for name, count in asdict(run.deliveries).items()},
+            **({f"updates_{name}": count for name, count in asdict(run.updates).items()} if run.updates.total else {}),
             **({f"sync_{name}": count for name, count in asdict(run.sync).items()} if run.sync else {}),
             lag_s=run.lag_s,
             pending=run.pending,
@@ -301,6 +309,7 @@ class _Run:
         self.code: str | None = None
         self.refreshed = False
         self.deliveries = DeliveryCounts()
+        self.updates = UpdateCounts()
         self.sync: SyncCounts | None = None
         self.status: ConnectionStatus | None = None
         self.pending = 0

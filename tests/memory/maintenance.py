@@ -21,15 +21,18 @@ from shared.settings import Settings
 from shared.tenants.ports import TenantStore
 from shared.tickets.closings import ClosingReading
 from shared.tickets.deliver import TicketDelivery
+from shared.tickets.failing import ConnectionNotes
 from shared.tickets.ports import TicketStore
 from shared.tickets.reconcile import TicketReconciliation
 from shared.tickets.recording import EvidenceRecording
 from shared.tickets.sync import TicketSync
+from shared.tickets.updates.send import UpdateDelivery
 from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.recommendation_store import MemoryRecommendationStore
+from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
@@ -88,6 +91,14 @@ def memory_maintenance(
             renewal=renewal,
             health=health,
             delivery=TicketDelivery(store, servicenow, requesters, health, clock, random=lambda: 0.0),
+            updates=UpdateDelivery(
+                store,
+                MemoryRecordUpdates(servicenow),
+                MemoryFollowUps(),
+                ConnectionNotes(servicenow, health),
+                clock,
+                random=lambda: 0.0,
+            ),
             sync=TicketSync(store, servicenow, clock, page_size),
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
             closings=ClosingReading(store, servicenow, clock),

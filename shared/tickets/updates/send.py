@@ -151,7 +151,7 @@ class UpdateDelivery:
                 attempt = await self._attempt_again(connection, update, counts)
                 if attempt is None:
                     return True
-                if await self.notes.is_failing(connection, attempt.error, update.ticket_id):
+                if await self._is_failing(connection, attempt):
                     return False
                 if not attempt.is_over:
                     return True
@@ -221,7 +221,7 @@ class UpdateDelivery:
             await self._end_uncertain(attempt, counts)
         except (TryLater, Reauthorize, FixConfiguration, FixRequest) as error:
             attempt.error = error
-            await self._note_failure(connection, error)
+            await self._note_failure(connection, update, error)
             await self._end_failed(attempt, error, counts)
         else:
             await self.notes.succeeded(connection)
@@ -345,8 +345,16 @@ class UpdateDelivery:
         UPDATES_REFUSED.record(kind=str(update.kind), code=error.code)
         log_event("ticket_update_refused", kind=str(update.kind), code=error.code)
 
-    async def _note_failure(self, connection: Connection, error: ConnectorError) -> None:
+    async def _is_failing(self, connection: Connection, attempt: _Attempt) -> bool:
+        """Whether the connection fails. A follow-up ticket is only stored, so it says nothing about ServiceNow."""
+        if attempt.leased.kind is UpdateKind.FOLLOW_UP:
+            return False
+        return await self.notes.is_failing(connection, attempt.error, attempt.leased.ticket_id)
+
+    async def _note_failure(self, connection: Connection, update: Update, error: ConnectorError) -> None:
         """Note a failure of the connection; what ServiceNow says about one record is not noted."""
+        if update.kind is UpdateKind.FOLLOW_UP:
+            return
         if isinstance(error, TryLater | Reauthorize | InstanceClosed) and not isinstance(error, OutcomeUnknown):
             await self.notes.failed(connection, error)
 
@@ -421,7 +429,7 @@ class _Attempt:
     instead: Update | None = None
 
 
-def next_update_at(connection: Connection, updates: Iterable[Update], now: datetime) -> datetime | None:
+def next_update_at(updates: Iterable[Update], now: datetime) -> datetime | None:
     """Return when the next attempt may begin, or None if nothing waits."""
     times = (_due_at(each, now) for each in _by_ticket(updates) if any(waits(update) for update in each))
     return min(times, default=None)

@@ -17,8 +17,11 @@ from shared.connections.model import Connection, ConnectionStatus, LastError, Op
 from shared.errors import ServiceNowUnavailable, StorageUnavailable
 from shared.evidence.model import EvidenceBatch
 from shared.maintenance.run import RUN_S
-from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.model import Delivery, EventKind, Phase, Ticket
 from shared.tickets.reconcile import MANY, PATIENCE
+from shared.tickets.updates.ask import asked
+from shared.tickets.updates.model import UpdateKind, UpdateStatus
+from tests.memory import servicenow
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.maintenance import memory_maintenance
 from tests.memory.servicenow import MemoryServiceNow, ReadFault
@@ -257,6 +260,36 @@ async def test_a_ticket_that_waits_is_delivered_in_the_next_minute() -> None:
     await world.app.turns.wake(ticket.connection_id)
     await world.run_after(timedelta(minutes=1))
     assert world.store.tickets[ticket.connection_id][ticket.ticket_id].delivery.status is Delivery.DELIVERED
+
+
+async def test_a_change_of_a_record_is_sent_in_the_next_minute_and_again_when_it_is_due() -> None:
+    world = await settled(Surroundings(), SYNC_INTERVAL_S=3600)
+    [ticket] = await world.tickets(1)
+    note, change = asked(ticket, UpdateKind.WORK_NOTE, by_id="policy:outcome", now=world.app.clock(), text="Verified.")
+    await world.store.update_ticket(ticket, note, [change])
+    await world.app.turns.wake(ticket.connection_id)
+    world.servicenow.write_faults.append(servicenow.WriteFault.ANSWER_LOST)
+    await world.run_after(timedelta(minutes=1))
+    assert len(world.store.updates[ticket.connection_id]) == 1
+    for _ in range(2):
+        await world.run_after(timedelta(minutes=1))
+    assert not world.store.updates[ticket.connection_id]
+    sent = world.store.tickets[ticket.connection_id][ticket.ticket_id]
+    assert [each.kind for each in sent.timeline][-2:] == [EventKind.UPDATE_ASKED, EventKind.UPDATE_SENT]
+
+
+async def test_a_refused_change_costs_an_idle_turn_two_requests_at_most() -> None:
+    world = await settled(Surroundings(), SYNC_INTERVAL_S=60)
+    [ticket] = await world.tickets(1)
+    note, change = asked(ticket, UpdateKind.WORK_NOTE, by_id="policy:outcome", now=world.app.clock(), text="Verified.")
+    await world.store.update_ticket(ticket, note, [change])
+    world.servicenow.write_faults.append(servicenow.WriteFault.VALUES_REFUSED)
+    for _ in range(4):
+        await world.run_after(timedelta(minutes=1))
+    [update] = world.store.updates[ticket.connection_id].values()
+    assert update.status is UpdateStatus.REFUSED
+    _, turn = await Asked(world).in_a_minute()
+    assert turn == sorted([*IDLE_TURN, "list_updates", "list_updates"])
 
 
 async def test_whoever_configures_or_authorizes_a_connection_makes_it_due() -> None:

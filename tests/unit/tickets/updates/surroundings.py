@@ -92,7 +92,7 @@ class Desk:
     def run_until_done(self) -> None:
         """Run the timer whenever something is due, until nothing waits."""
         for _ in range(20):
-            at = next_update_at(self.connection, self.updates, self.clock())
+            at = next_update_at(self.updates, self.clock())
             if at is None:
                 return
             self.clock.advance((at - self.clock()).total_seconds())

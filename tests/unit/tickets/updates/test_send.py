@@ -311,6 +311,7 @@ def test_a_follow_up_that_fails() -> None:
         desk.follow_ups.errors += [FixRequest("kind_not_enabled"), GraphThrottled()]
         desk.run()
         assert desk.events(update) == [EventKind.UPDATE_ASKED]
+        assert not desk.health.failures, "it says nothing about ServiceNow"
         desk.run_until_done()
         assert desk.events(update) == REFUSED
     with a_desk() as desk:
@@ -342,8 +343,9 @@ def test_a_lease_and_a_wait_from_a_wrong_clock_hold_nothing_up() -> None:
         stored = desk.updates[0]
         wrong = desk.clock() + timedelta(days=400)
         key = (update.ticket_id, update.update_id)
-        times = {"leased_until_at": wrong, "next_attempt_at": wrong, "attempt_started_at": wrong}
-        desk.store.updates[CONNECTION_ID][key] = replace(stored, **times)
+        desk.store.updates[CONNECTION_ID][key] = replace(
+            stored, leased_until_at=wrong, next_attempt_at=wrong, attempt_started_at=wrong
+        )
         began = desk.clock()
         desk.run_until_done()
         assert desk.events(update) == SENT
