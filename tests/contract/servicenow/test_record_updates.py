@@ -49,10 +49,13 @@ def entries(control: ControlClient, ticket: Ticket) -> list[tuple[str, str]]:
     return [(each["element"], each["value"]) for each in control.journal(ticket.record.number)]
 
 
-@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
-@pytest.mark.parametrize("by_name", [None, "Ada Lovelace"])
-@pytest.mark.parametrize("ticket_kind", TicketKind)
-@pytest.mark.parametrize("kind", NOTE_FIELDS)
+@pytest.mark.parametrize(
+    ("kind", "ticket_kind", "by_name", "zone"),
+    [
+        (UpdateKind.WORK_NOTE, TicketKind.INCIDENT, None, "Asia/Tokyo"),
+        (UpdateKind.COMMENT, TicketKind.CHANGE, "Ada Lovelace", "America/New_York"),
+    ],
+)
 async def test_a_note_and_its_marker_are_one_request(
     kind: UpdateKind,
     ticket_kind: TicketKind,
@@ -115,8 +118,7 @@ async def test_a_due_date(client: WholeClient, connection: Connection, control: 
     assert control.record("incident", ticket.ticket_id)["due_date"] == ""
 
 
-@pytest.mark.parametrize("codes", ["current", "legacy"])
-@pytest.mark.parametrize("policy", [True, False])
+@pytest.mark.parametrize(("codes", "policy"), [("current", True), ("legacy", True), ("current", False)])
 async def test_an_incident_is_resolved_reopened_and_canceled(
     codes: str, policy: bool, client: WholeClient, connection: Connection, control: ControlClient
 ) -> None:

@@ -2,7 +2,8 @@
 
 Actors (people who ask, retry and discard, the timer, the synchronisation) run concurrently with a store and an instance
 that fail in every possible way. Between any two steps of an actor, the test may let another one go on, let time pass,
-cancel an actor or kill it. Whatever happens, no note gets a second journal entry and none is lost without a word.
+cancel an actor or kill it. Whatever happens, no note gets a second journal entry, and the timeline
+shows how each ended.
 """
 
 from __future__ import annotations
