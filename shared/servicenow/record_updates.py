@@ -195,9 +195,14 @@ def _journal_of(update: Update) -> tuple[str, ...]:
 
 
 def _table(ticket: Ticket) -> Subject:
-    """Return the table of the ticket's kind, or the parent table for a record that was moved to another one."""
-    table = KINDS[ticket.content.kind].table
-    return table if ticket.record is None or ticket.record.table == table else ALL_CLASSES
+    """Return the table of the ticket's kind.
+
+    It is the parent table for a record that was moved to another one, and for a kind that only another release knows.
+    """
+    kind = KINDS.get(ticket.content.kind)
+    if kind is None or (ticket.record is not None and ticket.record.table != kind.table):
+        return ALL_CLASSES
+    return kind.table
 
 
 def _sys_id(ticket: Ticket) -> str:

@@ -57,7 +57,8 @@ async def test_a_changed_connection_keeps_what_it_is_not_asked_about(
     for row in (kept, after):
         row["kinds"] = json.loads(row["kinds"])
         row["portals"] = json.loads(row["portals"])
-    assert after == {**kept, "time_zone": "Europe/Berlin"}
+    new = {"outcome_notes": "work_note", "outcome_policies": "{}"}
+    assert after == {**new, **kept, "time_zone": "Europe/Berlin"}
     state = await connections.get_sync_state("contoso")
     await connections.save_sync_state("contoso", replace(state, requested_at=None))
     row = await tables.connections.get_entity("contoso", "sync")
