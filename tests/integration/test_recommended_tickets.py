@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from sandbox.graph.stage.control.client import ControlClient as GraphControl
 from sandbox.graph.stage.seed.tenants import E5
+from sandbox.servicenow.stage.control.client import ControlClient as ServiceNowControl
 from sandbox.servicenow.stage.seed.people import sys_id_of
+from sandbox.world import World
 from tests.fixtures.whole_app import Connected, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -124,3 +127,31 @@ def test_nothing_of_one_tenant_is_shown_under_another(app: WholeApp, connected: 
         assert [each["code"] for each in batch["recommendations"]] == ["recommendation_not_found"]
     finally:
         assert app.megan.ask("DELETE", f"/api/tenants/{OTHER}").status_code == 204
+
+
+def test_what_became_of_a_ticket_is_said_here_and_in_servicenow(
+    app: WholeApp, connected: Connected, world: World, control: ServiceNowControl
+) -> None:
+    # The risk of a device control is accepted elsewhere.
+    accepted, duplicate = [each for each in best(app, 60) if not each["source_id"].startswith("scid_")][:2]
+    body = {"kind": "incident", "priority": "low"}
+    tickets = [
+        app.adele.call("POST", "/api/tickets", {**body, "recommendation_ids": [each["id"]]})
+        for each in (accepted, duplicate)
+    ]
+    resolved = {"state": "6", "close_code": "Duplicate", "close_notes": "Twice"}
+    control.change_record("incident", tickets[1]["servicenow"]["sys_id"], resolved)
+    with GraphControl(world.graph.url) as graph:
+        graph.decide(E5, accepted["source_id"], "Ignored")
+        try:
+            assert app.adele.call("POST", f"/api/tenants/{E5}/read")["status"] == "readable"
+            app.run_timer()
+        finally:
+            graph.decide(E5, accepted["source_id"], "Default")
+    first, second = map(app.show, tickets)
+    [outcome] = first["verification"]["recommendations"]
+    assert (first["verification"]["outcome"], outcome["reason"]) == ("disposed", "risk_accepted")
+    kinds = [each["kind"] for each in first["timeline"]]
+    assert kinds[kinds.index("outcome") :][:2] == ["outcome", "update_asked"]
+    # The close code says that nothing was done, and so nothing is waited for.
+    assert second["verification"]["outcome"] == "not_done"

@@ -69,3 +69,14 @@ def test_many_requests_at_once_make_one_ticket(app: WholeApp, action: dict[str, 
         list(several.map(ask, range(6)))
     shown = app.adele.get(f"/api/recommendations/{action['id']}?tenant_id={CONTOSO}")
     assert len(shown["tickets"]) == 1
+
+
+def test_a_file_verifies_no_ticket(app: WholeApp, connected: Connected, action: dict[str, Any]) -> None:
+    body = {"tenant_id": CONTOSO, "kind": "incident", "recommendation_ids": [action["id"]], "create_another": True}
+    ticket = app.adele.call("POST", "/api/tickets", body)
+    edited = LIST.replace(b"0/8,To address", b"8/8,Completed")
+    files = {"file": ("export.csv", edited, "text/csv")}
+    assert app.megan.ask("POST", f"/api/tenants/{CONTOSO}/import", files=files).status_code == 200
+    shown = app.adele.get(f"/api/recommendations/{action['id']}?tenant_id={CONTOSO}")
+    assert (shown["points"], shown["status"]) == (8, "completed")
+    assert app.show(ticket)["verification"]["outcome"] == "open"
