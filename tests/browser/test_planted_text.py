@@ -61,7 +61,9 @@ def test_planted_scripts_and_formulas_stay_text(
     assert ticket_id is not None
     control.add_choice("incident", "state", STATE, SCRIPT[:60])
     agent = control.create_user("planted.agent", first_name=SCRIPT[:40], last_name="<b>bold</b>")
-    control.change_record("incident", ticket_id[1], {"state": STATE, "assigned_to": agent["sys_id"]})
+    control.change_record(
+        "incident", ticket_id[1], {"state": STATE, "assigned_to": agent["sys_id"], "comments": SCRIPT}
+    )
     page.goto(f"{host.public_url}/configuration/contoso")
     expect_nothing_but_text(page)
     page.get_by_role("button", name=t("action.sync")).click()
@@ -70,6 +72,7 @@ def test_planted_scripts_and_formulas_stay_text(
     page.goto(address)
     expect(page.locator("h1 + p")).to_have_text(SCRIPT[:60])
     expect(page.get_by_role("region", name=t("ticket.facts"))).to_contain_text("<b>bold</b>")
+    expect(page.get_by_role("region", name=t("ticket.record"), exact=True)).to_contain_text(SCRIPT)
     expect_nothing_but_text(page)
     for path in (
         "/",

@@ -11,17 +11,23 @@ from types import SimpleNamespace
 import pytest
 from markupsafe import escape
 
+from shared.connections.model import TicketKind
 from shared.errors import Failure
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName, recommendation_key
 from shared.recommendations.overview import overview_of
 from shared.tenants.model import Tenant, TenantError
-from shared.triggers.home_pages import ScoreCard
+from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
+from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.views import summary_view
+from shared.triggers.home_pages import Card, ScoreCard
 from shared.triggers.principal import Role
 from shared.web.cards import SHOWN_OUTCOMES
 from shared.web.html import render
 from shared.web.plot import plot
 from shared.web.tenants import NextStep, next_step
 from shared.words.language import languages
+from tests.memory.clock import START
+from tests.unit.tickets.examples import delivered_ticket
 
 
 @pytest.mark.parametrize("code", languages())
@@ -117,3 +123,31 @@ def test_the_words_are_those_of_the_tenants_next_step() -> None:
     html = home_with_score("en", tenant=failed, snapshots=[])
     assert languages()["en"]("home.score.none.grant_permission").split(".")[0] in html
     assert "<polyline" not in html
+
+
+@pytest.mark.parametrize("code", languages())
+def test_a_card_says_what_became_of_tickets_and_leads_to_them(code: str) -> None:
+    ticket = delivered_ticket(START)
+    item = RecommendationOutcome(TENANT.tenant_id, "0" * 32, outcome=Outcome.WAITING)
+    change = SummaryChange.between([(None, replace(ticket, verification=Verification(START, (item,))))])
+    html = {}
+    for summary in (Summary(), Summary().plus([change])):
+        counts = summary_view([summary], START).kinds[TicketKind.INCIDENT]
+        html[bool(summary.cells)] = render(
+            "home.html",
+            languages()[code],
+            call=SimpleNamespace(caller=SimpleNamespace(name="Alex Wilber"), may=lambda role: True),
+            **dict.fromkeys(("address", "here"), "/"),
+            Role=Role,
+            zones={},
+            banners=[],
+            scores=[],
+            connected=True,
+            has_tenant=True,
+            cards=[Card(TicketKind.INCIDENT, enabled=True, counts=counts, segments=(), newest=())],
+            shown_outcomes=SHOWN_OUTCOMES,
+            manage_address="/configuration/contoso",
+        )
+    link = f'href="/tickets?kind=incident&amp;outcome=waiting">{languages()[code]("ticket_outcome.waiting")} <strong>1'
+    assert link in html[True]
+    assert "outcome=" not in html[False], "without such tickets, the line says nothing"
