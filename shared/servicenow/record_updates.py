@@ -172,14 +172,26 @@ def _seen(row: Row, ticket: Ticket, update: Update, *, writing: bool) -> Seen:
         raise unusable_answer(AnswerIncomplete(), writing=writing)
     assert ticket.record is not None, "only a delivered ticket has updates"
     record = record.in_table(ticket.record.table)
-    return Seen(record, is_marker_of(update, row.value(MARKER)), _is_done(row, record, update))
+    is_marked = is_marker_of(update, row.value(MARKER))
+    if update.kind in _JOURNALS:
+        return Seen(record, is_marked, _is_in_journal(row, update, is_marked=is_marked))
+    return Seen(record, is_marked, _is_done(record, update))
 
 
-def _is_done(row: Row, record: Record, update: Update) -> bool | None:
+def _is_in_journal(row: Row, update: Update, *, is_marked: bool) -> bool | None:
+    """Whether the journal shows the note; None if nobody can know.
+
+    Some instances leave out a field that we may not read, others show it empty (ServiceNow §2.6). So an empty journal
+    says something only if the marker is missing, too: then the instance ignored the whole request.
+    """
+    field = _JOURNALS[update.kind]
+    if not row.shows(field) or (is_marked and not row.text(field)):
+        return None
+    return is_in_journal(record_text(update), row.text(field))
+
+
+def _is_done(record: Record, update: Update) -> bool:
     match update.kind:
-        case UpdateKind.WORK_NOTE | UpdateKind.COMMENT:
-            field = _JOURNALS[update.kind]
-            return is_in_journal(record_text(update), row.text(field)) if row.shows(field) else None
         case UpdateKind.DUE_DATE:
             return record.due_at == update.due_at
         case UpdateKind.RESOLVE:

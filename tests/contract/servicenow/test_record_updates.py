@@ -108,6 +108,18 @@ async def test_what_may_not_be_written_or_read(
     assert (await client.record_updates.details(connection, ticket)).work_notes is None
 
 
+async def test_a_journal_that_reads_back_empty_is_no_refusal(
+    client: WholeClient, connection: Connection, control: ControlClient, instance: Instance
+) -> None:
+    ticket = await in_servicenow(client, connection)
+    note = an_update(ticket, UpdateKind.WORK_NOTE, text="Verified.")
+    control.set_properties({"simulator.unreadable_field": "empty"})
+    instance.access.add(AccessRule("incident", "read", ADMIN_ONLY, field="work_notes"))
+    seen = await client.record_updates.change(connection, ticket, note, send_by=ANY_TIME)
+    assert (seen.is_marked, seen.is_done) == (True, None)
+    assert entries(control, ticket) == [("work_notes", "Verified.")]
+
+
 async def test_a_due_date(client: WholeClient, connection: Connection, control: ControlClient) -> None:
     ticket = await in_servicenow(client, connection)
     wanted = datetime(2026, 12, 31, 22, 59, 59, tzinfo=UTC)
