@@ -112,26 +112,28 @@ class Followed:
         steps: As those of a :class:`Story`.
         deed: What somebody does about it in Microsoft 365 on the first day.
         later: What happens there on the day :data:`LATER`.
+        outcome: What measurements say of the ticket in the end.
     """
 
     kind: str
     steps: Sequence[Mapping[str, str]] = ()
     deed: Deed = _nothing
     later: Deed = _nothing
+    outcome: str = "open"
 
 
 FOLLOWED = (
-    Followed("change", (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT), _fix),  # verified
+    Followed("change", (_ASSESSED, _APPROVED, _APPROVED, *_CARRIED_OUT), _fix, outcome="verified"),
     Followed("incident", (_WORKED_ON,)),
-    Followed("incident", (_WORKED_ON, _RESOLVED), _fix, _undo),  # regressed
+    Followed("incident", (_WORKED_ON, _RESOLVED), _fix, _undo, outcome="regressed"),
     Followed("change", (_ASSESSED,)),
     Followed("incident"),
-    Followed("incident", (_WORKED_ON,), _fix),  # verified while it is open
-    Followed("incident", (_WORKED_ON, _RESOLVED)),  # not fixed
-    Followed("incident", (_WORKED_ON, _RESOLVED), _half_fix),  # partly
-    Followed("change", (_CANCELED,)),  # not done
-    Followed("incident", (_WORKED_ON, _RESOLVED), _leave_to_third_party),  # disposed
-    Followed("incident", (_WORKED_ON, _RESOLVED), later=_remove),  # unknown
+    Followed("incident", (_WORKED_ON,), _fix, outcome="verified"),
+    Followed("incident", (_WORKED_ON, _RESOLVED), outcome="not_fixed"),
+    Followed("incident", (_WORKED_ON, _RESOLVED), _half_fix, outcome="partly"),
+    Followed("change", (_CANCELED,), outcome="not_done"),
+    Followed("incident", (_WORKED_ON, _RESOLVED), _leave_to_third_party, outcome="disposed"),
+    Followed("incident", (_WORKED_ON, _RESOLVED), later=_remove, outcome="unknown"),
 )
 """What happens to the recommendations with the most points to gain, the first of them first."""
 MOST_POINTS = f"tenant_id={E5}&source=secure_score&has_ticket=false&sort=points_to_gain&descending=true"
@@ -140,8 +142,8 @@ DAYS = 12
 """How long ago they get their tickets: a lost fix is said after a quiet week."""
 LATER = 3
 """The day on which points have followed what was done on the first one (Microsoft Graph §1.6)."""
-_READING_WAIT_S = 30.0
-_READING_POLL_S = 0.2
+_WAIT_S = 30.0
+_POLL_S = 0.2
 
 STORIES: Mapping[str, Sequence[Story]] = {
     "en": (
@@ -459,14 +461,19 @@ def read_tenant(administrator: PortalUser) -> dict[str, Any]:
     """
     path = f"/api/tenants/{E5}"
     before = administrator.call("GET", path)["read_at"]
-    deadline = time.monotonic() + _READING_WAIT_S
+    deadline = time.monotonic() + _WAIT_S
     tenant = administrator.call("POST", f"{path}/read")
     while not tenant or tenant["read_at"] == before:
         if time.monotonic() > deadline or (tenant and tenant["last_error"]):
             raise UnexpectedAnswerError(f"the tenant was not read: {tenant}")
-        time.sleep(_READING_POLL_S)
+        time.sleep(_POLL_S)
         tenant = administrator.call("GET", path)
     return tenant
+
+
+def run_timer(host: FunctionsHost, operator: PortalUser) -> None:
+    """Let the timer run now instead of at the next full minute, as an operator can; it does not wait for the end."""
+    operator.call("POST", "/admin/functions/maintain", {}, headers={"x-functions-key": host.master_key})
 
 
 def create_recommended_tickets(host: FunctionsHost, servicenow: ServiceNow) -> Sequence[Mapping[str, Any]]:
@@ -498,7 +505,11 @@ def _create_followed(
 
 
 def let_days_pass(world: World, hosts: Collection[FunctionsHost], recommendations: Sequence[Mapping[str, Any]]) -> None:
-    """Do what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day."""
+    """Do what :data:`FOLLOWED` says and let :data:`DAYS` pass everywhere; the apps read the tenant on each day.
+
+    Raises:
+        UnexpectedAnswerError: Measurements say something else of a ticket than :data:`FOLLOWED`.
+    """
     with world.graph.control() as graph:
         for day in range(DAYS):
             for recommendation, followed in zip(recommendations, FOLLOWED, strict=True):
@@ -508,6 +519,29 @@ def let_days_pass(world: World, hosts: Collection[FunctionsHost], recommendation
             for host in hosts:
                 with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
                     read_tenant(administrator)
+                    _send_updates(host, administrator)
+    for host in hosts:
+        with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+            _expect_outcomes(administrator, recommendations)
+
+
+def _send_updates(host: FunctionsHost, administrator: PortalUser) -> None:
+    """Let the timer run until ServiceNow has every change that waits for it."""
+    deadline = time.monotonic() + _WAIT_S
+    waiting = [each["ticket_id"] for each in administrator.call("GET", "/api/tickets")["tickets"]]
+    while waiting := [each for each in waiting if administrator.call("GET", f"/api/tickets/{each}")["updates"]]:
+        if time.monotonic() > deadline:
+            raise UnexpectedAnswerError(f"ServiceNow did not get what waits for it: {waiting}")
+        run_timer(host, administrator)
+        time.sleep(_POLL_S)
+
+
+def _expect_outcomes(administrator: PortalUser, recommendations: Sequence[Mapping[str, Any]]) -> None:
+    tickets = administrator.call("GET", "/api/tickets")["tickets"]
+    oldest = {item["id"]: item["outcome"] for each in tickets for item in each["verification"]["recommendations"]}
+    found = [oldest[each["id"]] for each in recommendations]
+    if found != (wanted := [each.outcome for each in FOLLOWED]):
+        raise UnexpectedAnswerError(f"the outcomes are {found} where {wanted} were expected")
 
 
 def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> list[dict[str, Any]]:

@@ -145,6 +145,7 @@ PICTURES: Final = (
     Picture("ticket", lambda stage: stage.ticket("resolved")),
     Picture("ticket-verified", lambda stage: stage.ended("verified")),
     Picture("ticket-not-fixed", lambda stage: stage.ended("not_fixed")),
+    Picture("ticket-regressed", lambda stage: stage.ended("regressed")),
     Picture("ticket-changes", lambda stage: stage.ticket("on_hold")),
     Picture("ticket-refused", lambda stage: stage.ticket(None)),
     Picture("new-ticket", _new_ticket, _preview),

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.demonstration import run_timer
 from sandbox.functions_host.authentication import Person as PortalPerson
 from sandbox.functions_host.authentication import Tenant
 from sandbox.graph.stage.control.client import ControlError as GraphControlError
@@ -170,7 +171,7 @@ class Walkthrough:
             while (after := _ticket(adele, before))["phase"] != "in_progress":
                 if time.monotonic() > deadline:
                     raise StepFailedError(f"no new state within {_TIMER_WAIT_S:g} seconds: {_state(after)}")
-                self._fire_timer(megan)
+                run_timer(self._host, megan)
                 time.sleep(_TIMER_POLL_S)
             self._story.detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")
         self._show_requests()
@@ -231,10 +232,6 @@ class Walkthrough:
         self._story.expect(
             record["number"], result["state"]["value"], values["state"], result["state"]["display_value"]
         )
-
-    def _fire_timer(self, operator: PortalUser) -> None:
-        """Run the timer now instead of at the next full minute, as an operator can."""
-        operator.call("POST", "/admin/functions/maintain", {}, headers={"x-functions-key": self._host.master_key})
 
     def _show_requests(self) -> None:
         requests = [entry for entry in self._control.requests() if entry["user_agent"] == USER_AGENT]
