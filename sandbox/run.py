@@ -14,8 +14,8 @@ from typing import NoReturn
 from sandbox.compliance_manager.pages import PAGE as COMPLIANCE_PAGE
 from sandbox.functions_host.authentication import Tenant
 from sandbox.narration import StepFailedError
+from sandbox.outcome_story import DAYS
 from sandbox.processes import SandboxError
-from sandbox.score_story import DAYS
 from sandbox.servicenow.stage.seed.people import PEOPLE
 from sandbox.walkthrough import Walkthrough
 from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings

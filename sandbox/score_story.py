@@ -1,42 +1,52 @@
-"""The second half of the walk-through: a recommendation becomes a change, is carried out, and the score shows it."""
+"""The second part of the walk-through: the best recommendation becomes a change, and the change is carried out."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
 from sandbox.demonstration import MOST_POINTS, read_tenant
+from sandbox.graph.stage.control.client import ControlClient as GraphControl
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.narration import Narration
 from sandbox.portal import PortalUser
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.seed.people import group_sys_id
-from sandbox.world import FunctionsHost, World
+from sandbox.world import World
 from shared.outbound.transport import USER_AGENT
 
-DAYS = 4
-"""When they have passed, the points show any change, also of what Microsoft measures late (Microsoft Graph §1.6)."""
 TENANT = f"/api/tenants/{E5}"
 _AGENT = "agent.smith"
-_SHOWN_DAYS = 8
-_BAR_WIDTH = 30
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    """What the story leaves behind, as the API had it.
+
+    Attributes:
+        best: The recommendation that was carried out; Microsoft has not measured it yet.
+        change: Its ticket, which is closed.
+        second: The recommendation with the most points to gain beside it.
+    """
+
+    best: dict[str, Any]
+    change: dict[str, Any]
+    second: dict[str, Any]
 
 
 class ScoreStory:
-    """Follows a recommendation of the simulated Microsoft 365 from the first reading to its points.
+    """Follows a recommendation of the simulated Microsoft 365 from the first reading to the closed change.
 
     Args:
-        world: Its time is :data:`DAYS` ago.
         servicenow: The control client of the instance to which the connection leads.
     """
 
-    def __init__(self, world: World, servicenow: ControlClient, host: FunctionsHost, narration: Narration) -> None:
-        self._time = world.time
+    def __init__(self, world: World, servicenow: ControlClient, narration: Narration) -> None:
         self._graph = world.graph.control()
         self._servicenow = servicenow
-        self._host = host
         self._story = narration
 
     def __enter__(self) -> Self:
@@ -47,7 +57,7 @@ class ScoreStory:
     ) -> None:
         self._graph.close()
 
-    def play(self, megan: PortalUser, adele: PortalUser) -> None:
+    def play(self, megan: PortalUser, adele: PortalUser) -> CarriedOut:
         """Play it.
 
         Raises:
@@ -55,11 +65,10 @@ class ScoreStory:
         """
         self._add_tenant(megan)
         self._read_first(megan)
-        best = self._find_best(adele)
+        best, second, *_ = self._find_best(adele)
         ticket = self._create_change(adele, best)
         self._carry_out(adele, best, ticket)
-        self._let_days_pass(megan, adele, best)
-        self._compare(adele, best)
+        return CarriedOut(best, ticket, second)
 
     def _add_tenant(self, megan: PortalUser) -> None:
         self._story.step("Megan Bowen adds the Microsoft 365 tenant and says where its tickets go")
@@ -72,16 +81,16 @@ class ScoreStory:
         tenant = read_tenant(megan)
         self._story.expect("status", tenant["status"], "readable")
         self._story.detail("snapshot", tenant["snapshot_id"])
-        self._show_requests()
+        show_requests(self._story, self._graph)
 
-    def _find_best(self, adele: PortalUser) -> dict[str, Any]:
+    def _find_best(self, adele: PortalUser) -> list[dict[str, Any]]:
         self._story.step("Adele Vance looks for the recommendation with the most points to gain")
         listed = adele.call("GET", f"/api/recommendations?{MOST_POINTS}&limit=5")
         self._story.detail("recommendations", listed["total"])
         self._story.detail("points to gain", f"{listed['points_to_gain']:g}")
         for each in listed["recommendations"]:
-            self._story.detail(f"  {_points(each)}", each["title"])
-        best: dict[str, Any] = listed["recommendations"][0]
+            self._story.detail(f"  {points_of(each)}", each["title"])
+        best: list[dict[str, Any]] = listed["recommendations"]
         return best
 
     def _create_change(self, adele: PortalUser, best: dict[str, Any]) -> dict[str, Any]:
@@ -117,39 +126,15 @@ class ScoreStory:
         self._story.detail("really in place", f"{control['compliant']} of {control['total']}")
         self._story.detail("Microsoft still says", f"{control['score']:g} of {control['max_score']:g} points")
 
-    def _let_days_pass(self, megan: PortalUser, adele: PortalUser, best: dict[str, Any]) -> None:
-        self._story.step("Days pass; Microsoft 365 measures in its own time, and the app reads the tenant on each")
-        for _ in range(DAYS):
-            self._time.pass_days()
-            read_tenant(megan)
-            shown = _shown(adele, best)
-            self._story.detail(
-                f"  {self._graph.now():%Y-%m-%d}", f"{_points(shown)}, as of {shown['measured_at'][:10]}"
-            )
-        self._show_requests()
 
-    def _compare(self, adele: PortalUser, best: dict[str, Any]) -> None:
-        self._story.step("The points have followed, and the history shows it")
-        listed = adele.call("GET", f"/api/recommendations?{MOST_POINTS}&limit=5")
-        shown = _shown(adele, best)
-        self._story.expect("status", shown["status"], "completed")
-        self._story.expect("points", shown["points"], shown["max_points"], f"{_points(best)} → {_points(shown)}")
-        self._story.detail("points to gain", f"{listed['points_to_gain']:g}")
-        for each in shown["history"][-_SHOWN_DAYS:]:
-            bar = "█" * round(_BAR_WIDTH * each["points"] / shown["max_points"])
-            self._story.detail(f"  {each['day']}", f"{each['points']:4g} {bar}".rstrip())
-        self._story.detail("the same as a plot", f"{self._host.public_url}/recommendations/{best['id']}")
-
-    def _show_requests(self) -> None:
-        requests = [entry for entry in self._graph.requests() if entry["headers"].get("user-agent") == USER_AGENT]
-        self._story.requests("Microsoft Graph", [_shown_request(entry) for entry in requests])
+def show_requests(story: Narration, graph: GraphControl) -> None:
+    """Show the app's requests to Microsoft Graph since the last time."""
+    requests = [entry for entry in graph.requests() if entry["headers"].get("user-agent") == USER_AGENT]
+    story.requests("Microsoft Graph", [_shown_request(entry) for entry in requests])
 
 
-def _shown(adele: PortalUser, recommendation: dict[str, Any]) -> dict[str, Any]:
-    return adele.call("GET", f"/api/recommendations/{recommendation['id']}")
-
-
-def _points(recommendation: dict[str, Any]) -> str:
+def points_of(recommendation: dict[str, Any]) -> str:
+    """Return its points for people."""
     return f"{recommendation['points']:g} of {recommendation['max_points']:g}"
 
 

@@ -67,8 +67,13 @@ def test_the_story_holds_and_a_crash_afterwards_is_reported(tmp_path: Path, runs
         "INC0010001",
         "CHG0010001",
         "In Progress (in_progress) → Resolved (resolved)",
-        "GET /v1.0/security/secureScores?$top=1 200, 4 times",
+        "9 of 9, verified; 0 of 8, not_fixed",
         "0 of 9 → 9 of 9",
+        "CHG0010002                 Verified: 9 of 9 points, measured ",
+        "INC0010002                 Not fixed: 0 of 8 points, measured ",
+        "0 of 9, regressed",
+        "names CHG0010002           yes",
+        "2 of 3 tickets             ",
         "Every step succeeded.",
     ):
         assert line in run.output
