@@ -1,4 +1,5 @@
 import copy
+import pickle
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, FrozenInstanceError, field, fields, replace
 
@@ -60,6 +61,20 @@ def test_a_value_shows_its_fields_but_for_those_that_are_not_shown() -> None:
     assert repr(Named(1)) == "Named(x=1, y=0, name='origin')"
 
 
+def test_a_value_can_look_at_its_fields_once_it_is_made() -> None:
+    @value_object
+    class Even:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number % 2:
+                raise ValueError("odd")
+
+    assert Even(2).number == 2
+    with pytest.raises(ValueError, match="odd"):
+        Even(3)
+
+
 def test_a_method_of_the_class_itself_is_kept() -> None:
     assert repr(Shown("text")) == "Shown(***)"
     assert Shown("text") == Shown("text")
@@ -74,7 +89,15 @@ def test_a_value_does_not_change() -> None:
     with pytest.raises((AttributeError, TypeError)):
         one.added = 1  # type: ignore[attr-defined]
     assert replace(one, y=3) == Point(1, 3)
-    assert copy.copy(one) == one
+
+
+def test_a_copy_has_the_fields_of_the_value_and_does_not_change_either() -> None:
+    one = Named(1, labels={"a": "b"}, name="corner")
+    for copied in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert copied == one
+        assert copied.labels == {"a": "b"}
+        with pytest.raises(FrozenInstanceError):
+            copied.name = "edge"  # type: ignore[misc]
 
 
 def test_the_methods_of_a_value_are_made_when_one_is_first_used() -> None:
@@ -83,6 +106,7 @@ def test_the_methods_of_a_value_are_made_when_one_is_first_used() -> None:
         x: int
 
     assert not callable(vars(Late)["__init__"])
+    assert vars(Late)["__setattr__"] is vars(Point)["__setattr__"], "all classes share the methods that know no field"
     assert [each.name for each in fields(Late)] == ["x"]
     assert Late(1) == Late(1)
     assert callable(vars(Late)["__init__"])
