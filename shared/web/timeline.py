@@ -91,8 +91,12 @@ def _followed_up(event: TimelineEvent, details: _Details, t: Language, time_zone
     """Yield which ticket a policy made, if it made one."""
     if details["number"]:
         yield t("event.followed_up", number=details["number"])
+    elif details["follow_up_id"]:
+        yield t("event.followed_up.later")
+    elif details["open_number"]:
+        yield t("event.followed_up.open_elsewhere.named", number=details["open_number"])
     else:
-        yield t("event.followed_up.later" if details["follow_up_id"] else "event.followed_up.open_elsewhere")
+        yield t("event.followed_up.open_elsewhere" if details["open_id"] else "event.followed_up.not_needed")
 
 
 _TOLD_BY: Final[Mapping[EventKind, Callable[[TimelineEvent, _Details, Language, str], _Sentences]]] = {

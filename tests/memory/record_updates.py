@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.tickets.model import OPEN_PHASES, Phase, Ticket
 from shared.tickets.updates.model import Update, UpdateKind
-from shared.tickets.updates.ports import Seen
+from shared.tickets.updates.ports import FollowUp, Seen
 from shared.tickets.updates.progress import NOTES
 from shared.tickets.updates.record_details import RecordDetails
 from shared.tickets.updates.texts import is_in_journal, is_marker_of, marker_of, record_text, trial_marker_of
@@ -165,15 +165,15 @@ class MemoryFollowUps:
         self.errors: list[ConnectorError] = []
         self.open_elsewhere = False
 
-    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """See the port."""
         await self._step("make")
         if self.errors:
             raise self.errors.pop()
         if self.open_elsewhere:
-            return None
+            return FollowUp(replace(ticket, ticket_id="e" * 32), is_new=False)
         made = self.made.setdefault(
             update.update_id, replace(ticket, ticket_id=update.update_id, record=None, phase=None, timeline=())
         )
         await self._step("make answers")
-        return made
+        return FollowUp(made)

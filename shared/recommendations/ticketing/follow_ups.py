@@ -32,6 +32,7 @@ from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketStore
 from shared.tickets.requests import TicketRequest
 from shared.tickets.updates.model import Update
+from shared.tickets.updates.ports import FollowUp
 from shared.tickets.views import record_link
 
 NOT_FIXED: Final = frozenset({Outcome.NOT_FIXED, Outcome.PARTLY, Outcome.REGRESSED})
@@ -65,7 +66,7 @@ class FollowUpTickets:
     clock: Clock
     portal_url: str
 
-    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """See the port."""
         requester = requester_of(update)
         asked = {"follow_up_of": ticket.ticket_id}
@@ -73,10 +74,13 @@ class FollowUpTickets:
         reserved = await self.creation.reserve(asked, requester, update.asked_by_id, update.update_id, new_id)
         made = None if reserved == new_id else await self.store.get_ticket(ticket.connection_id, reserved)
         if made is not None:
-            return made
-        free = [reference for reference in references_not_fixed(ticket) if await self._is_free(reference)]
+            return FollowUp(made)
+        wanted = references_not_fixed(ticket)
+        taken = await asyncio.gather(*map(self._open_ticket, wanted))
+        free = [reference for reference, other in zip(wanted, taken, strict=True) if other is None]
         if not free:
-            return None
+            other = next(filter(None, taken), None)
+            return None if other is None else FollowUp(other, is_new=False)
         tenants, actions = await self._known(free)
         connection = await get_known_connection(self.connections, ticket.connection_id)
         request = await self._request(ticket, update, connection, tenants, actions)
@@ -104,12 +108,12 @@ class FollowUpTickets:
                 # Somebody was faster; the next attempt looks again.
                 raise StorageUnavailable(variant="contended") from None
             raise
-        return creation.ticket
+        return FollowUp(creation.ticket)
 
-    async def _is_free(self, reference: RecommendationReference) -> bool:
-        """Whether no ticket for a recommendation is open, this one included."""
+    async def _open_ticket(self, reference: RecommendationReference) -> Ticket | None:
+        """Return an open ticket for a recommendation, perhaps the one before; None if there is none."""
         beside = await self.beside.of_one(reference.tenant_id, reference.key)
-        return not any(map(beside.is_open, beside.tickets.get(reference.key, ())))
+        return next(filter(beside.is_open, beside.tickets.get(reference.key, ())), None)
 
     async def _known(
         self, references: Sequence[RecommendationReference]

@@ -68,13 +68,26 @@ class RecordUpdates(Protocol):
         ...
 
 
+@value_object
+class FollowUp:
+    """The ticket that takes care of what is not fixed.
+
+    Attributes:
+        is_new: Whether it was made for this; otherwise it is open anyway.
+    """
+
+    ticket: Ticket
+    is_new: bool = True
+
+
 class FollowUps(Protocol):
     """Makes the ticket that follows another one; implemented in :mod:`shared.recommendations`."""
 
-    async def make(self, ticket: Ticket, update: Update) -> Ticket | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """Make a ticket for the same recommendations that names this one; safe to repeat for the same update.
 
-        Returns None if another open ticket already takes care of them.
+        If another open ticket already takes care of all of them, that one is returned. None means that nothing is left
+        to do.
 
         Raises:
             TryLater: Perhaps it was made, perhaps not.

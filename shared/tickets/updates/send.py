@@ -45,7 +45,7 @@ from shared.tickets.record_effects import is_outdated, with_record
 from shared.tickets.timeline import details_of
 from shared.tickets.updates.ask import with_update_event
 from shared.tickets.updates.model import Update, UpdateKind, UpdateStatus
-from shared.tickets.updates.ports import FollowUps, RecordUpdates, Seen
+from shared.tickets.updates.ports import FollowUp, FollowUps, RecordUpdates, Seen
 from shared.tickets.updates.progress import (
     NOTES,
     STATE_CHANGES,
@@ -274,9 +274,14 @@ class UpdateDelivery:
         UPDATES_SENT.record(kind=str(update.kind))
         log_event("ticket_update_sent", kind=str(update.kind))
 
-    async def _end_followed_up(self, attempt: _Attempt, made: Ticket | None, counts: UpdateCounts) -> None:
+    async def _end_followed_up(self, attempt: _Attempt, found: FollowUp | None, counts: UpdateCounts) -> None:
         update = attempt.leased
-        number = None if made is None or made.record is None else made.record.number
+        named: Mapping[str, str | None] = {}
+        if found is not None:
+            record = found.ticket.record
+            number = None if record is None else record.number
+            names = ("follow_up_id", "number") if found.is_new else ("open_id", "open_number")
+            named = dict(zip(names, (found.ticket.ticket_id, number), strict=True))
         await self._store(
             attempt,
             lambda ticket, now: with_update_event(
@@ -284,9 +289,8 @@ class UpdateDelivery:
                 EventKind.FOLLOWED_UP,
                 update,
                 now,
-                follow_up_id=None if made is None else made.ticket_id,
-                number=number,
                 by_id=update.asked_by_id,
+                **named,
             ),
             None,
         )

@@ -52,8 +52,9 @@ def new_story() -> Story:
 async def test_it_is_for_what_is_not_fixed_and_names_the_ticket_before() -> None:
     story = new_story()
     old, update = await not_fixed(story)
-    made = await follow_ups(story).make(old, update)
-    assert made is not None
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    made = found.ticket
     assert old.record is not None
     content = made.content
     assert content.references == (TWO,)
@@ -78,15 +79,19 @@ async def test_the_same_update_makes_one_ticket() -> None:
     first, second = await service.make(old, update), await service.make(old, update)
     assert first is not None
     assert second is not None
-    assert first.ticket_id == second.ticket_id
+    assert first.ticket.ticket_id == second.ticket.ticket_id
+    assert first.is_new
+    assert second.is_new
     assert len(story.world.tickets) == 2
 
 
 async def test_an_open_ticket_elsewhere_is_enough() -> None:
     story = new_story()
     old, update = await not_fixed(story)
-    await story.ticket(TWO)
-    assert await follow_ups(story).make(old, update) is None
+    other = await story.ticket(TWO)
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    assert (found.ticket.ticket_id, found.is_new) == (other.ticket_id, False)
     assert len(story.world.tickets) == 2
 
 
@@ -94,7 +99,11 @@ async def test_a_ticket_that_was_reopened_meanwhile_is_enough() -> None:
     story = new_story()
     old, update = await not_fixed(story)
     story.change_state(old, "2")
-    assert await follow_ups(story).make(old, update) is None
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    assert (found.ticket.ticket_id, found.is_new) == (old.ticket_id, False)
+    # What the synchronisation has reopened is no longer "not fixed".
+    assert await follow_ups(story).make(story.stored(old), update) is None
 
 
 async def test_what_is_gone_needs_no_ticket() -> None:
@@ -116,8 +125,9 @@ async def test_a_long_description_keeps_its_beginning() -> None:
     action = story.world.recommendations.actions[TENANT][TWO.key]
     story.world.recommendations.texts[TENANT]["steps"] = f"<p>{'Do this. ' * 1000}</p>"
     story.world.add(replace(action, texts=replace(action.texts, remediation="steps")))
-    made = await follow_ups(story).make(old, update)
-    assert made is not None
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    made = found.ticket
     assert made.content.description.startswith("This ticket follows ")
     assert made.content.description.endswith("has the whole text.)")
 

@@ -135,7 +135,9 @@ def test_a_note_that_cannot_be_read_back_says_so() -> None:
 def test_a_follow_up_is_named_by_its_number() -> None:
     assert words(EventKind.FOLLOWED_UP, {"follow_up_id": "1", "number": "INC0010007"}).endswith(": INC0010007.")
     assert "on its way" in words(EventKind.FOLLOWED_UP, {"follow_up_id": "1"})
-    assert "already takes care" in words(EventKind.FOLLOWED_UP, {})
+    assert "because INC0010008 is open" in words(EventKind.FOLLOWED_UP, {"open_id": "1", "open_number": "INC0010008"})
+    assert "another open ticket already takes care" in words(EventKind.FOLLOWED_UP, {"open_id": "1"})
+    assert "nothing is left" in words(EventKind.FOLLOWED_UP, {})
 
 
 @given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted({*MEASURED, "by_id", "due_at"})), st.text()))

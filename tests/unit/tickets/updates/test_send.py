@@ -320,6 +320,7 @@ def test_a_follow_up_that_fails() -> None:
         desk.run()
         assert desk.events(update) == [EventKind.UPDATE_ASKED, EventKind.FOLLOWED_UP]
         assert "follow_up_id" not in desk.ticket.timeline[-1].details
+        assert desk.ticket.timeline[-1].details["open_id"] == "e" * 32
 
 
 # Time
