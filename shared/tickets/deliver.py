@@ -413,7 +413,7 @@ class TicketDelivery:
         assert current is not None, "a ticket that exists is never deleted"
         if current.record is not None or after.record is None:
             return current
-        return await self.store.update_ticket(current, replace(after, kept=current.kept, etag=current.etag))
+        return await self.store.update_ticket(current, _delivered_meanwhile(ticket, after, current))
 
     async def _deliver(self, connection: Connection, attempt: _Attempt) -> Ticket:
         """Send the ticket; if ServiceNow refuses the access token of the write, look it up and send it once more."""
@@ -497,6 +497,22 @@ class TicketDelivery:
         for other in records[1:]:
             adopted = doubled(adopted, other, now)
         return adopted
+
+
+def _delivered_meanwhile(ticket: Ticket, after: Ticket, current: Ticket) -> Ticket:
+    """Return the delivered ticket with what somebody else has changed in it since it was leased.
+
+    Its recommendations are people's to change, also while it is being delivered.
+    """
+    new = (event for event in after.timeline if event not in ticket.timeline)
+    return replace(
+        after,
+        content=replace(after.content, references=current.content.references),
+        verification=current.verification,
+        timeline=(*current.timeline, *new),
+        kept=current.kept,
+        etag=current.etag,
+    )
 
 
 @dataclass(slots=True)

@@ -280,6 +280,20 @@ async def test_whoever_was_passed_over_gets_no_ticket_any_more() -> None:
     assert (await world.create(key="new")).ticket.delivery.status is Delivery.DELIVERED
 
 
+def test_a_ticket_that_is_unlinked_while_it_is_delivered_stays_unlinked() -> None:
+    with staged() as (world, stage):
+        first = stage.start("first", world.create())
+        while not world.tickets:
+            stage.go_on(first.number, 1)
+        [ticket] = world.tickets
+        stage.run(world.links.unlink(ONE, ticket.ticket_id))
+        stage.go_on(first.number, 100)
+        [stored] = world.tickets
+        assert stored.delivery.status is Delivery.DELIVERED
+        assert (stored.content.references, stored.verification) == ((), None)
+        assert [event.kind.value for event in stored.timeline] == ["created", "recommendation_unlinked", "delivered"]
+
+
 # Whatever happens
 
 
