@@ -155,16 +155,17 @@ PICTURES: Final = (
     Picture("policies", lambda _: "/configuration/contoso", part="section[aria-labelledby='after-closing']"),
     Picture("recommendation", lambda stage: stage.followed),
     Picture("bulk", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _choose_several),
-    Picture("bulk-progress", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _create_several),
     Picture("evidence", lambda _: "/evidence"),
     Picture("tenants", lambda _: "/tenants"),
     Picture("tenant", lambda _: f"/tenants/{E5}"),
-    Picture("import", lambda _: f"/tenants/{E5}/import", _import),
     Picture(
         "recommendations", lambda _: f"/recommendations?tenant_id={E5}&source=secure_score", narrow=True, height=1_300
     ),
     Picture("error", lambda _: f"/tickets/{'0' * 32}"),
+    Picture("bulk-progress", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _create_several),
+    Picture("import", lambda _: f"/tenants/{E5}/import", _import),
 )
+"""Those that change what others show are the last."""
 
 
 def main() -> None:
@@ -224,10 +225,9 @@ def _start(world: World) -> FunctionsHost:
 
 
 def _take_all(browser: Browser, stage: Stage, language: str, pictures: Sequence[Picture], directory: Path) -> None:
-    for theme in THEMES:
-        for picture in pictures:
-            _take(browser, stage, language, theme, picture, WIDE, directory / f"{picture.name}.{language}.{theme}.png")
     for picture in pictures:
+        for theme in THEMES:
+            _take(browser, stage, language, theme, picture, WIDE, directory / f"{picture.name}.{language}.{theme}.png")
         if picture.narrow:
             file = directory / f"{picture.name}.{language}.narrow.png"
             _take(browser, stage, language, "light", picture, NARROW, file)
