@@ -471,6 +471,20 @@ def read_tenant(administrator: PortalUser) -> dict[str, Any]:
     return tenant
 
 
+def synchronize(user: PortalUser, connection_id: str = "contoso") -> dict[str, Any]:
+    """Synchronise the tickets, once the timer's own run is over if there is one, and return the counts.
+
+    Raises:
+        UnexpectedAnswerError: The other run does not end.
+    """
+    deadline = time.monotonic() + _WAIT_S
+    while not (counts := user.call("POST", f"/api/connections/{connection_id}/sync")):
+        if time.monotonic() > deadline:
+            raise UnexpectedAnswerError("somebody else keeps on synchronising")
+        time.sleep(_POLL_S)
+    return counts
+
+
 def run_timer(host: FunctionsHost, operator: PortalUser) -> None:
     """Let the timer run now instead of at the next full minute, as an operator can; it does not wait for the end."""
     operator.call("POST", "/admin/functions/maintain", {}, headers={"x-functions-key": host.master_key})
@@ -499,7 +513,7 @@ def _create_followed(
             wanted = {"tenant_id": E5, "kind": followed.kind, "recommendation_ids": [recommendation["id"]]}
             ticket = requester.call("POST", "/api/tickets", wanted)
             _work_on(control, followed.kind, ticket["ticket_id"], followed.steps)
-        requester.call("POST", "/api/connections/contoso/sync")
+        synchronize(requester)
         recommendations: list[dict[str, Any]] = best
         return recommendations
 
@@ -563,7 +577,7 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
                 ticket = requester.call("POST", "/api/tickets", _request(story))
                 _work_on(control, story.kind, ticket["ticket_id"], story.steps)
                 _talk(control, requester, ticket, story)
-        administrator.call("POST", "/api/connections/contoso/sync")
+        synchronize(administrator)
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
         return tickets[::-1]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.demonstration import read_tenant, run_timer
+from sandbox.demonstration import read_tenant, run_timer, synchronize
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.narration import Narration, StepFailedError
 from sandbox.portal import PortalUser
@@ -81,7 +81,7 @@ class OutcomeStory:
         incident = self._adele.call("POST", "/api/tickets", wanted)
         number = incident["servicenow"]["number"]
         self._servicenow.resolve(number, notes="Done.", as_user="agent.smith")
-        self._adele.call("POST", f"/api/connections/{incident['connection_id']}/sync")
+        synchronize(self._adele)
         self._story.expect(number, self._ticket(incident)["phase"], "resolved")
         control = self._graph.controls(E5)[second["source_id"]]
         self._story.detail("really in place", f"{control['compliant']} of {control['total']}")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-from sandbox.demonstration import MOST_POINTS, read_tenant
+from sandbox.demonstration import MOST_POINTS, read_tenant, synchronize
 from sandbox.graph.stage.control.client import ControlClient as GraphControl
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.narration import Narration
@@ -119,7 +119,7 @@ class ScoreStory:
         self._servicenow.change_record("change_request", sys_id, {"state": "0"}, as_user=_AGENT)
         closed = {"state": "3", "close_code": "successful", "close_notes": "Carried out as described."}
         self._servicenow.change_record("change_request", sys_id, closed, as_user=_AGENT)
-        adele.call("POST", f"/api/connections/{ticket['connection_id']}/sync")
+        synchronize(adele)
         ticket = adele.call("GET", f"/api/tickets/{ticket['ticket_id']}")
         self._story.expect(ticket["servicenow"]["number"], ticket["phase"], "closed")
         control = self._graph.controls(E5)[best["source_id"]]
