@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
@@ -21,9 +21,6 @@ from shared.recommendations.requests import (
     read_batch_request,
 )
 from shared.recommendations.statuses import points_to_gain
-from shared.recommendations.ticketing.bulk import BatchItem, BatchProgress
-from shared.recommendations.ticketing.descriptions import is_shortened
-from shared.recommendations.ticketing.filling_in import portal_of
 from shared.recommendations.ticketing.suggestions import Suggestion, suggestion_for
 from shared.recommendations.ticketing.tickets_beside import TicketsBeside
 from shared.tenants.lookup import get_known_tenant
@@ -37,6 +34,9 @@ from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommended_tickets import recommendation_address, usual_kind
 from shared.value_object import value_object
 from shared.words.error_words import ErrorWords, words_of
+
+if TYPE_CHECKING:
+    from shared.recommendations.ticketing.bulk import BatchItem, BatchProgress
 
 blueprint = func.Blueprint()
 
@@ -242,6 +242,8 @@ async def _form(
 def _chosen_row(
     call: Call, action: ImprovementAction, beside: TicketsBeside, connection: Connection | None, now: datetime
 ) -> ChosenRow:
+    from shared.recommendations.ticketing.filling_in import portal_of  # It loads what reads HTML.
+
     t = call.language
     refusal: str | None = None
     if action.gone_at is not None:
@@ -271,6 +273,8 @@ async def _texts_for_all(
     values: Mapping[str, str],
 ) -> Texts | None:
     """Return what one ticket for all would say; None if there can be none."""
+    from shared.recommendations.ticketing.descriptions import is_shortened  # It loads what reads HTML.
+
     free = [each for each in usable if each.open_ticket is None or values["create_another"]] or usable
     if not 1 < len(free) <= MOST_REFERENCES or connection is None:
         return None

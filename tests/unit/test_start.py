@@ -13,6 +13,10 @@ RARELY_NEEDED = {
     "shared.servicenow.probes",
     "shared.graph.source",
     "shared.recommendations.reading.joining",
+    "shared.recommendations.texts.plain_texts",
+    "shared.recommendations.ticketing.bulk",
+    "shared.recommendations.ticketing.create",
+    "html.parser",
 }
 OF_FILES = {
     "shared.recommendations.files.importing",
