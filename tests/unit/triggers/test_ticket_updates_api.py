@@ -53,6 +53,7 @@ async def test_what_is_refused_is_shown_with_the_ticket_until_it_is_sent_or_disc
     pages.world.servicenow.write_faults += [WriteFault.VALUES_REFUSED, WriteFault.VALUES_REFUSED]
     status, first = await asked(pages, ticket, {"comment": "Please look."})
     assert (status, first.result) == (202, UpdateResult.REFUSED)
+    pages.world.clock.advance(1)  # They are in the order of their times.
     _, second = await asked(pages, ticket, {"due_date": "2031-05-01"})
     found = (await shown(pages, ticket)).updates
     assert [each.update_id for each in found] == [first.update_id, second.update_id]
