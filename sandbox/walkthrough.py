@@ -193,7 +193,7 @@ class Walkthrough:
         self._story.step("Adele Vance asks for the present state; the app renews its token on the way")
         before = _ticket(adele, incident)
         counts = synchronize(adele)
-        self._story.detail("tickets changed", counts["applied"])  # None if the timer's run was a moment earlier
+        self._story.detail("tickets changed", counts["applied"])  # 0 if the timer's run was a moment earlier
         after = _ticket(adele, incident)
         self._story.expect("phase", after["phase"], "resolved")
         self._story.detail(after["servicenow"]["number"], f"{_state(before)} → {_state(after)}")

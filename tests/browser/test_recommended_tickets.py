@@ -66,7 +66,7 @@ def test_several_become_one_change_then_each_its_own_and_the_page_fills_by_itsel
     expect(page.get_by_role("link", name=re.compile("^CHG"))).to_be_visible()
     expect(page.get_by_role("button", name=t("bulk.progress.refresh"))).to_have_count(0)
     page.get_by_role("link", name=re.compile("^3 recommendations")).click()
-    expect(page.get_by_role("link", name=TOGETHER[0], exact=True)).to_be_visible()
+    expect(page.get_by_role("table").get_by_role("link", name=TOGETHER[0], exact=True)).to_be_visible()
 
     page.goto(f"{app.public_url}/recommendations")
     choose(page, REFUSED, OTHERS[0])
