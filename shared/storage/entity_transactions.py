@@ -54,6 +54,11 @@ _JSON_HEADER: Final = "Content-Type: application/json\r\n"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
+def text_bytes(text: str) -> int:
+    """Return how many bytes a text takes in a transaction at most, line breaks and quotes aside."""
+    return len(text) if text.isascii() else 6 * len(text)
+
+
 @value_object
 class RowOperation:
     """What a transaction does with one row.

@@ -14,13 +14,13 @@ from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.evidence.model import EvidenceBatch, EvidenceEvent
-from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
+from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation, text_bytes
 from shared.storage.members import Members, Row, members_of, members_row
 from shared.storage.rows import RowReader
 from shared.storage.tables import PAGE_ROWS, storage_errors
 
-ROWS_AT_ONCE: Final = 20
-"""A batch has up to some 30 kB, and a transaction 4 MiB."""
+TRANSACTION_BYTES: Final = 900_000
+"""As for tickets; a transaction with one batch can be larger."""
 MOST_DELETED: Final = 5_000
 """Rows that one call deletes; the next night goes on."""
 STORED_LATER: Final = timedelta(days=1)
@@ -41,7 +41,7 @@ class AzureEvidenceStore:
         """Add batches; one that is already there is written again as it is."""
         rows = sorted(map(_batch_row, batches), key=lambda row: (row["PartitionKey"], row["RowKey"]))
         for _, of_month in groupby(rows, key=lambda row: row["PartitionKey"]):
-            for part in batched(of_month, ROWS_AT_ONCE, strict=False):
+            for part in _transactions(of_month):
                 operations = [RowOperation(TransactionOperation.UPSERT, row) for row in part]
                 with storage_errors():
                     await self._transactions.submit(self._table.table_name, operations)
@@ -93,6 +93,21 @@ class AzureEvidenceStore:
             # Another host deletes, too, or our own answer was lost: the next night looks again.
             if error.status_code != 404:
                 raise
+
+
+def _transactions(rows: Iterable[Row]) -> Sequence[Sequence[Row]]:
+    """Divide rows into transactions that are not too large."""
+    parts: list[list[Row]] = []
+    rows_left = bytes_left = 0
+    for row in rows:
+        size = sum(text_bytes(value) for value in row.values() if isinstance(value, str))
+        if not rows_left or size > bytes_left:
+            parts.append([])
+            rows_left, bytes_left = MOST_ROWS, TRANSACTION_BYTES
+        parts[-1].append(row)
+        rows_left -= 1
+        bytes_left -= size
+    return parts
 
 
 def _is_first(event: EvidenceEvent, seen: set[str]) -> bool:

@@ -27,8 +27,8 @@ from azure.data.tables import TableTransactionError, TransactionOperation, Updat
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.evidence.model import EvidenceBatch
-from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
+from shared.evidence.model import EvidenceBatch, EvidenceEvent
+from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation, text_bytes
 from shared.storage.rows import RowReader
 from shared.storage.tables import get_row, insert_row, is_table_missing, list_rows, save_row, storage_errors
 from shared.storage.ticket_rows import (
@@ -62,7 +62,7 @@ from shared.storage.ticket_rows import (
     watched_prefix,
     watched_row,
 )
-from shared.tickets.evidence import batch_of
+from shared.tickets.evidence import batch_of, events_between
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Verification
 from shared.tickets.ports import (
@@ -83,6 +83,9 @@ ROW_BYTES: Final = 3_000
 """What a row takes in a transaction besides its texts."""
 ROWS_IN_COMMON: Final = 2
 """The summary's change and the events for the evidence."""
+EVENTS_TOGETHER: Final = 300
+"""Events for the evidence are one row of a transaction. It takes 1 MiB, with two bytes for a character, and an event
+that happens to many tickets at once has up to 1,500 characters."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
 """Up to this number, tickets are read one by one; beyond it, in ranges."""
@@ -613,12 +616,14 @@ class _Write:
         before: The version that is replaced; None for a new ticket.
         own: What happens to the ticket's own row.
         beside: What happens in the outbox, among the numbers and so on.
+        events: What the evidence keeps of it.
     """
 
     before: Ticket | None
     after: Ticket
     own: RowOperation
     beside: Sequence[RowOperation]
+    events: Sequence[EvidenceEvent]
 
     @classmethod
     def of_new(cls, ticket: Ticket) -> _Write:
@@ -628,15 +633,15 @@ class _Write:
         if ticket.content.references:
             outcome = _outcome_row(ticket.connection_id, ticket.ticket_id)
             beside.append(RowOperation(TransactionOperation.CREATE, outcome))
-        return _Write(None, ticket, own, beside)
+        return _Write(None, ticket, own, beside, list(events_between(None, ticket)))
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes in a request; a non-ASCII character takes six."""
+        """About how many bytes it takes in a request."""
         row = self.own.row
         copied = (str(row.get(column, "")) for column in _COPIED_COLUMNS)
         texts = "".join([*(value for value in row.values() if isinstance(value, str)), *copied])
-        return ROW_BYTES + (len(texts) if texts.isascii() else 6 * len(texts))
+        return ROW_BYTES + text_bytes(texts)
 
 
 @value_object
@@ -660,7 +665,7 @@ class _Update(_Write):
             changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
             new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
         own = RowOperation(TransactionOperation.UPDATE, new, mode, before.etag)
-        return cls(before, after, own, _side_rows(before, after))
+        return cls(before, after, own, _side_rows(before, after), list(events_between(before, after)))
 
     @property
     def lacks_columns(self) -> bool:
@@ -676,7 +681,7 @@ def _operations(writes: Sequence[_Write]) -> list[RowOperation]:
     operations += beside.values()
     changes = [(write.before, write.after) for write in writes]
     owner = writes[0].after.connection_id
-    return operations + _summary_change(owner, changes) + _unrecorded(owner, changes)
+    return operations + _summary_change(owner, changes) + _unrecorded(owner, writes)
 
 
 def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
@@ -739,9 +744,11 @@ def _update_operation(change: UpdateChange) -> RowOperation:
     return RowOperation(TransactionOperation.UPDATE, update_row(after), UpdateMode.MERGE, before.etag)
 
 
-def _unrecorded(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
-    batch = batch_of(changes)
-    return [] if batch is None else [RowOperation(TransactionOperation.CREATE, unrecorded_row(connection_id, batch))]
+def _unrecorded(connection_id: str, writes: Sequence[_Write]) -> list[RowOperation]:
+    events = [event for write in writes for event in write.events]
+    if not events:
+        return []
+    return [RowOperation(TransactionOperation.CREATE, unrecorded_row(connection_id, batch_of(events)))]
 
 
 def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
@@ -767,15 +774,16 @@ def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, T
 def _transactions[Write: _Write](writes: Sequence[Write]) -> list[list[Write]]:
     """Divide the writes into transactions that are not too large, including the rows that they have in common."""
     parts: list[list[Write]] = []
-    rows_left = bytes_left = 0
+    rows_left = bytes_left = events_left = 0
     for write in writes:
-        rows, size = 1 + len(write.beside), write.size
-        if rows > rows_left or size > bytes_left:
+        rows, size, events = 1 + len(write.beside), write.size, len(write.events)
+        if rows > rows_left or size > bytes_left or events > events_left:
             parts.append([])
-            rows_left, bytes_left = MOST_ROWS - ROWS_IN_COMMON, TRANSACTION_BYTES
+            rows_left, bytes_left, events_left = MOST_ROWS - ROWS_IN_COMMON, TRANSACTION_BYTES, EVENTS_TOGETHER
         parts[-1].append(write)
         rows_left -= rows
         bytes_left -= size
+        events_left -= events
     return parts
 
 

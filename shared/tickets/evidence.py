@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from shared.evidence.model import EvidenceBatch, EvidenceEvent
@@ -16,17 +16,10 @@ from shared.tickets.model import EventKind, RecommendationReference, Ticket, Tic
 from shared.tickets.outcomes import RecommendationOutcome
 
 
-def batch_of(changes: Iterable[tuple[Ticket | None, Ticket]]) -> EvidenceBatch | None:
-    """Return the events that these writes of tickets add, as one batch; None if they add none.
-
-    Args:
-        changes: Each ticket before (None for a new one) and after the write.
-    """
-    events = tuple(event for before, after in changes for event in events_between(before, after))
-    if not events:
-        return None
+def batch_of(events: Sequence[EvidenceEvent]) -> EvidenceBatch:
+    """Return events, of which there is at least one, as a new batch."""
     at = max(event.at for event in events)
-    return EvidenceBatch(f"{_milliseconds(at):012x}{secrets.token_hex(10)}", at, events)
+    return EvidenceBatch(f"{_milliseconds(at):012x}{secrets.token_hex(10)}", at, tuple(events))
 
 
 def events_between(before: Ticket | None, after: Ticket) -> Iterator[EvidenceEvent]:
@@ -58,13 +51,15 @@ def text_hash(content: TicketContent) -> str:
 def _event(ticket: Ticket, event: TimelineEvent, more: Mapping[str, str] | None = None) -> EvidenceEvent:
     references = ticket.content.references
     tenants = {reference.tenant_id for reference in references}
+    # An event that names its recommendation is about no other.
+    key = event.details.get("key")
     return EvidenceEvent(
         kind=event.kind.value,
         at=event.at,
         connection_id=ticket.connection_id,
         ticket_id=ticket.ticket_id,
         tenant_id=next(iter(tenants)) if len(tenants) == 1 else None,
-        keys=tuple(reference.key for reference in references),
+        keys=tuple(reference.key for reference in references) if key is None else (key,),
         details={**event.details, **(more or {})},
     )
 

@@ -13,7 +13,7 @@ from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.evidence.model import EvidenceBatch
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
-from shared.tickets.evidence import batch_of
+from shared.tickets.evidence import batch_of, events_between
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import (
     Overview,
@@ -323,7 +323,8 @@ class MemoryTicketStore:
             self.tickets[after.connection_id][after.ticket_id] = ticket
             self._changes[after.connection_id].append(SummaryChange.between([(before, ticket)]))
             stored.append(ticket)
-            if (batch := batch_of([(before, ticket)])) is not None:
+            if events := list(events_between(before, ticket)):
+                batch = batch_of(events)
                 self.unrecorded[after.connection_id][batch.batch_id] = batch
         return stored
 
