@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shared.clock import Clock
 from shared.connections.model import Connection, ConnectionStatus
@@ -12,13 +13,16 @@ from shared.errors import FixRequest, IdempotencyKeyReused, StorageUnavailable
 from shared.log import log_context, log_event
 from shared.service import service
 from shared.tickets.identity import key_hash, request_hash
-from shared.tickets.model import Requester, Ticket
+from shared.tickets.model import EventKind, Requester, Ticket, TimelineEvent
 from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketStore
 from shared.tickets.updates.ask import asked, asked_again, discarded, raise_unless_possible
 from shared.tickets.updates.model import Update, UpdateStatus, new_update_id
 from shared.tickets.updates.requests import UpdateRequest, wanted_by
 from shared.tickets.updates.send import UpdateDelivery
 from shared.value_object import value_object
+
+TRIES: Final = 5
+"""How often to store a request while others change the ticket."""
 
 
 @value_object
@@ -68,8 +72,8 @@ class TicketUpdates:
             idempotency_key: The caller's key for this request, or None.
 
         Raises:
-            FixRequest: 409 as :func:`raise_unless_possible` and :func:`asked`, or ``update_under_way`` (somebody
-                else has just changed the ticket); 422 ``idempotency_key_reused`` or what :func:`wanted_by` raises.
+            FixRequest: 409 as :func:`raise_unless_possible` and :func:`asked`, or ``update_under_way`` (others change
+                the ticket all the time); 422 ``idempotency_key_reused`` or what :func:`wanted_by` raises.
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         wanted = wanted_by(request, connection)
@@ -78,25 +82,32 @@ class TicketUpdates:
         present = await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
         if update_id != new_id and (replayed := _replayed(ticket, update_id, present)) is not None:
             return replayed
-        raise_unless_possible(ticket, connection, wanted.kind)
-        after, change = asked(
-            ticket,
-            wanted.kind,
-            by_id=requester.id,
-            by_name=requester.name,
-            now=self.clock(),
-            text=wanted.text,
-            due_at=wanted.due_at,
-            present=present,
-            update_id=update_id,
-        )
-        try:
-            stored = await self.store.update_ticket(ticket, after, [change])
-        except RowChanged:
-            raise FixRequest("update_under_way", status=409) from None
-        assert change.after is not None, "a new update was asked for"
-        log_event("ticket_update_asked", kind=wanted.kind.value, ticket_id=ticket.ticket_id)
-        return await self._sent(connection, stored, change.after)
+        for _ in range(TRIES):
+            raise_unless_possible(ticket, connection, wanted.kind)
+            after, change = asked(
+                ticket,
+                wanted.kind,
+                by_id=requester.id,
+                by_name=requester.name,
+                now=self.clock(),
+                text=wanted.text,
+                due_at=wanted.due_at,
+                present=present,
+                update_id=update_id,
+            )
+            try:
+                stored = await self.store.update_ticket(ticket, after, [change])
+            except RowChanged:
+                # Somebody else has changed the ticket, or the answer to our own write was lost.
+                ticket = await self._current(ticket)
+                present = await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
+                if (own := _replayed(ticket, update_id, present)) is None:
+                    continue
+                return own if own.update is None else await self._sent(connection, ticket, own.update)
+            assert change.after is not None, "a new update was asked for"
+            log_event("ticket_update_asked", kind=wanted.kind.value, ticket_id=ticket.ticket_id)
+            return await self._sent(connection, stored, change.after)
+        raise FixRequest("update_under_way", status=409)
 
     async def retry(self, connection: Connection, ticket: Ticket, update_id: str) -> AskedUpdate:
         """Send a refused or waiting update again.
@@ -117,16 +128,23 @@ class TicketUpdates:
 
         Raises FixRequest: 404 ``update_not_found``, 409 ``update_under_way``.
         """
-        update = await self._found(ticket, update_id)
-        after, change = discarded(ticket, update, self.clock(), by_id=requester.id, by_name=requester.name)
-        try:
-            return await self.store.update_ticket(ticket, after, [change])
-        except RowChanged:
-            raise FixRequest("update_under_way", status=409) from None
+        for _ in range(TRIES):
+            update = await self._found(ticket, update_id)
+            after, change = discarded(ticket, update, self.clock(), by_id=requester.id, by_name=requester.name)
+            try:
+                return await self.store.update_ticket(ticket, after, [change])
+            except RowChanged:
+                ticket = await self._current(ticket)
+                if any(_is_discarded(event, update_id) for event in ticket.timeline):
+                    return ticket
+        raise FixRequest("update_under_way", status=409)
 
     async def present(self, ticket: Ticket) -> Sequence[Update]:
         """Return the ticket's updates that are waiting or refused, oldest first. Raises StorageUnavailable."""
         return await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
+
+    async def _current(self, ticket: Ticket) -> Ticket:
+        return await self.store.get_ticket(ticket.connection_id, ticket.ticket_id) or ticket
 
     async def _found(self, ticket: Ticket, update_id: str) -> Update:
         for update in await self.present(ticket):
@@ -172,3 +190,7 @@ def _replayed(ticket: Ticket, update_id: str, present: Sequence[Update]) -> Aske
     if found is None and not any(event.details.get("update_id") == update_id for event in ticket.timeline):
         return None
     return AskedUpdate(ticket, update_id, found, replayed=True)
+
+
+def _is_discarded(event: TimelineEvent, update_id: str) -> bool:
+    return event.kind is EventKind.UPDATE_DISCARDED and event.details.get("update_id") == update_id

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import FixRequest
-from shared.tickets.model import Ticket
+from shared.tickets.model import EventKind, Ticket
+from shared.tickets.timeline import with_event
+from shared.tickets.updates.requests import read_update_request
 from shared.tickets.updates.views import AskedUpdateView, UpdateResult
 from shared.tickets.views import TicketDetailView
 from shared.triggers.ticket_updates_api import ask_for_update, discard_update, retry_update
 from shared.triggers.tickets_api import show_ticket
 from tests.memory.servicenow import WriteFault
+from tests.memory.ticket_store import WriteFault as StoreFault
 from tests.unit.triggers.page_calls import Pages, pages
 
 __all__ = ["pages"]
@@ -80,3 +83,29 @@ async def test_what_waits_says_so_and_a_canceled_record_is_not_canceled_again(pa
     with pytest.raises(FixRequest) as caught:
         await asked(pages, ticket, {"cancel": {}})
     assert caught.value.code == "record_already_closed"
+
+
+async def test_a_request_whose_own_write_was_repeated_is_carried_out_once(pages: Pages, ticket: Ticket) -> None:
+    pages.world.store.faults.append(StoreFault.REPEATED)
+    status, sent = await asked(pages, ticket, {"comment": "Please look."})
+    assert (status, sent.result) == (200, UpdateResult.SENT)
+    assert len(pages.record_updates.journals[ticket.ticket_id]) == 1
+    pages.world.servicenow.write_faults.append(WriteFault.NOT_SENT)
+    _, waiting = await asked(pages, ticket, {"comment": "Never mind."})
+    pages.world.store.faults.append(StoreFault.REPEATED)
+    gone = await pages.ask(discard_update, "DELETE", ticket_id=ticket.ticket_id, update_id=waiting.update_id)
+    assert gone.status == 204
+
+
+async def test_a_request_is_stored_although_somebody_else_has_just_changed_the_ticket(
+    pages: Pages, ticket: Ticket
+) -> None:
+    store, now = pages.world.store, pages.world.clock()
+    await store.update_ticket(ticket, with_event(ticket, EventKind.RETRIED, now))
+    connection = await pages.world.connections.get_connection(ticket.connection_id)
+    assert connection is not None
+    request = read_update_request({"comment": "Please look."})
+    told = await pages.application.updates.ask(connection, ticket, request, ticket.content.requester, caller="caller")
+    assert told.update is None
+    kinds = [event.kind for event in told.ticket.timeline]
+    assert kinds[-3:] == [EventKind.RETRIED, EventKind.UPDATE_ASKED, EventKind.UPDATE_SENT]
