@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shared.texts import one_line
+from shared.texts import one_line, utf16_length
 from shared.tickets.outcome_events import OutcomeChange, figure
 from shared.tickets.outcomes import Measurement, Outcome, OutcomeReason, RecommendationOutcome
+from shared.tickets.updates.model import TEXT_MAX_LENGTH
 
 _NAME_MAX_LENGTH: Final = 100
+_MORE_MAX_LENGTH: Final = 100
 _QUIET_REASONS: Final = frozenset({OutcomeReason.TENANT_UNREADABLE, OutcomeReason.TENANT_REMOVED})
 """They are about the connector: nobody who works on the record can do anything about them."""
 _BY_REASON: Final[Mapping[OutcomeReason, str]] = {
@@ -40,7 +42,18 @@ def note_about(changes: Sequence[OutcomeChange], names: Mapping[str, str], *, is
         if sentence:
             name = one_line(names.get(change.after.key, ""), _NAME_MAX_LENGTH)
             lines.append(sentence if is_only_one or not name else f"{name}: {sentence}")
-    return "\n".join(lines)
+    return _bounded(lines)
+
+
+def _bounded(lines: Sequence[str]) -> str:
+    """Return the lines that fit into a note, and how many there are besides."""
+    text, left = "", len(lines)
+    for line in lines:
+        with_line = f"{text}{line}\n"
+        if utf16_length(with_line) > TEXT_MAX_LENGTH - _MORE_MAX_LENGTH:
+            return f"{text}And {left} more, which the connector shows."
+        text, left = with_line, left - 1
+    return text.rstrip("\n")
 
 
 def sentence_about(item: RecommendationOutcome) -> str:
