@@ -25,7 +25,7 @@ from shared.recommendations.model import ImprovementAction
 from shared.recommendations.ports import Reading, RecommendationStore, Source
 from shared.recommendations.reading.changes import Changes, changes_of
 from shared.recommendations.reading.evidence import evidence_of
-from shared.recommendations.verifying.observations import ObservedTenant, Reach, observed_tenant
+from shared.recommendations.verifying.observations import Reach, observed_after, observed_tenant
 from shared.recommendations.verifying.tenant import TenantVerification
 from shared.service import service
 from shared.telemetry import span
@@ -147,7 +147,9 @@ class TenantReading:
             log_bug("unexpected_error", error)
             return await self._failed(held, OurBug())
         # The tickets may take a quarter of the reading's time; they are done before others may read the tenant.
-        await self.verification.run(held, _observed(held, reading, actions), actions, within_s=limit_s / 4)
+        await self.verification.run(
+            held, observed_after(held.tenant_id, reading, actions), actions, within_s=limit_s / 4
+        )
         read = await self._end(held, lambda current: self._succeeded(current, reading))
         log_event(
             "tenant_read",
@@ -252,14 +254,6 @@ class TenantReading:
             await self.store.delete_all(held.tenant_id)
             raise FixRequest("tenant_not_found", status=404)
         return stored
-
-
-def _observed(tenant: Tenant, reading: Reading, actions: Sequence[ImprovementAction]) -> ObservedTenant:
-    """Return what is known of a tenant after a reading; the points of an incomplete one may be of another snapshot."""
-    snapshot = reading.snapshot if reading.is_complete else None
-    if snapshot is None:
-        return observed_tenant(tenant.tenant_id, actions, None, None)
-    return observed_tenant(tenant.tenant_id, actions, snapshot.snapshot_id, snapshot.day)
 
 
 def _is_read_from_microsoft(tenant: Tenant) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
 from shared.recommendations.model import Disposition, ImprovementAction, Presence, Snapshot, SourceName
+from shared.recommendations.ports import Reading
 from shared.tickets.outcomes import Measurement
 from shared.value_object import value_object
 
@@ -21,6 +22,8 @@ class Observation:
         disposition: What somebody decided in the portal; None if the catalogue, which says it, does not have it.
         decided_at: Since when the disposition is so; None if unknown, or nobody decided anything.
         is_verifiable: Whether its source measures it again and again; a file does not.
+        is_conclusive: Whether the reading had all that is known of it. If not, points and disposition may be of
+            different times, so that nothing follows from them.
     """
 
     measurement: Measurement = Measurement()
@@ -29,6 +32,7 @@ class Observation:
     decided_at: datetime | None = None
     is_gone: bool = False
     is_verifiable: bool = True
+    is_conclusive: bool = True
 
 
 class Reach(StrEnum):
@@ -68,6 +72,30 @@ def observed_tenant(
     """
     by_key = {action.key: observation_of(action, snapshot_id, snapshot_day) for action in actions}
     return ObservedTenant(tenant_id, by_key, reach)
+
+
+def observed_after(tenant_id: str, reading: Reading, actions: Iterable[ImprovementAction]) -> ObservedTenant:
+    """Return what is known of a tenant after a reading of Secure Score.
+
+    Points of an incomplete reading may be of another snapshot. What it lacks is stored as it was before: full points
+    may be there because somebody has decided about the control in the portal, which only the catalogue says.
+
+    Args:
+        tenant_id: The tenant that was read.
+        reading: What was read.
+        actions: As for :func:`observed_tenant`.
+    """
+    if reading.is_complete and reading.snapshot is not None:
+        return observed_tenant(tenant_id, actions, reading.snapshot.snapshot_id, reading.snapshot.day)
+    read = {action.key: action.presence for action in reading.actions}
+    by_key = {
+        action.key: replace(
+            observation_of(action, None, None),
+            is_conclusive=action.source is not reading.source or read.get(action.key) is action.presence,
+        )
+        for action in actions
+    }
+    return ObservedTenant(tenant_id, by_key)
 
 
 def observation_of(action: ImprovementAction, snapshot_id: str | None, snapshot_day: date | None) -> Observation:

@@ -142,6 +142,8 @@ def new_item(
 
 def judged(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
     """Return a recommendation of a ticket after what is known of it; an equal one if nothing changes."""
+    if case.seen is not None and not case.seen.is_conclusive:
+        return item
     item = _with_trust(item, case.seen, case.now)
     if item.outcome is Outcome.NOT_DONE:
         return _full(item, case) if _ends_not_done(item, case) else item
@@ -157,7 +159,8 @@ def judged(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
     if not is_measured(case.measurement) or not _is_trusted(item, case):
         return _undecided(item, case)
     if is_full(case.measurement):
-        return _full(item, case)
+        # Only a reading shows that nobody has decided about it in the portal since.
+        return _undecided(item, case) if case.reach is Reach.UNREADABLE else _full(item, case)
     return _less(item, case) if item.proof is None else _lost(item, item.proof, case)
 
 
@@ -190,7 +193,12 @@ def _is_trusted(item: RecommendationOutcome, case: Case) -> bool:
 
 
 def _ends_not_done(item: RecommendationOutcome, case: Case) -> bool:
-    if not is_full(case.measurement) or _disposition(item, case.seen) is not None or not _is_trusted(item, case):
+    if (
+        case.reach is Reach.UNREADABLE
+        or not is_full(case.measurement)
+        or _disposition(item, case.seen) is not None
+        or not _is_trusted(item, case)
+    ):
         return False
     if not is_measured(item.before) or is_full(item.before):
         return False

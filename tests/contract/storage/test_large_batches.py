@@ -65,7 +65,7 @@ async def test_many_closings_that_claim_no_fix_are_stored_and_reach_the_evidence
     assert not await store.update_tickets([(each, all_not_done(each)) for each in made])
     batches = await store.list_unrecorded(CONNECTION_ID, limit=100)
     for batch in batches:
-        assert len(members_text({"events": [each.details | {"keys": each.keys} for each in batch.events]})) < 300_000
+        assert len(members_text({"events": [{**each.details, "keys": each.keys} for each in batch.events]})) < 300_000
     assert sum(len(each.events) for each in batches) == TICKETS * (2 + 2 * MOST_REFERENCES)
     await evidence.record(batches)
     days = [START - timedelta(days=1), START + timedelta(days=1)]

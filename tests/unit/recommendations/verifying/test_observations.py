@@ -15,7 +15,14 @@ from shared.recommendations.model import (
     Snapshot,
     SourceName,
 )
-from shared.recommendations.verifying.observations import Observation, measurement_in, observation_of, observed_tenant
+from shared.recommendations.ports import Reading
+from shared.recommendations.verifying.observations import (
+    Observation,
+    measurement_in,
+    observation_of,
+    observed_after,
+    observed_tenant,
+)
 from shared.tickets.outcomes import Measurement
 from tests.unit.recommendations.strategies import TENANT
 
@@ -71,3 +78,22 @@ def test_a_past_snapshot_has_points_and_a_day() -> None:
         Decimal(3), Decimal(5), day=date(2026, 11, 1), snapshot_id="t_1"
     )
     assert measurement_in(snapshot, "b") is None
+
+
+@pytest.mark.parametrize(
+    ("read", "is_conclusive"),
+    [([ACTION], True), ([replace(ACTION, presence=Presence.SCORE_ONLY)], False), ([], False)],
+    ids=["both lists", "only the score", "none"],
+)
+def test_nothing_follows_from_what_an_incomplete_reading_lacks(
+    read: list[ImprovementAction], is_conclusive: bool
+) -> None:
+    of_file = replace(ACTION, source=SourceName.COMPLIANCE_MANAGER)
+    snapshot = Snapshot("t_1", TODAY, Decimal(3), Decimal(10), {})
+    reading = Reading(SourceName.SECURE_SCORE, is_complete=False, actions=read, snapshot=snapshot)
+    seen = observed_after(TENANT, reading, [ACTION, of_file]).by_key
+    assert seen[ACTION.key].is_conclusive is is_conclusive
+    assert seen[ACTION.key].measurement == replace(MEASUREMENT, day=None, snapshot_id=None)
+    assert seen[of_file.key].is_conclusive
+    whole = observed_after(TENANT, replace(reading, is_complete=True), [ACTION])
+    assert whole.by_key == {ACTION.key: SEEN}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.recommendations.model import Disposition
+from shared.recommendations.verifying.observations import Observation, Reach
 from shared.tickets.outcomes import Measurement, Outcome, OutcomeReason
 from tests.unit.recommendations.verifying.examples import Case, at, measured, undated
 
@@ -98,3 +99,10 @@ def test_points_of_an_earlier_snapshot_do_not_become_trusted_by_waiting() -> Non
     case.see(measured(10, 1), disposition=Disposition.THIRD_PARTY)
     for now in (2.0, 12.0):
         assert case.see(measured(10, 1.5, day=None, snapshot_id=None), now=now) is Outcome.OPEN
+
+
+def test_full_points_prove_nothing_while_the_catalogue_that_may_explain_them_is_not_read() -> None:
+    case = Case()
+    assert case.see(measured(10, 1), is_conclusive=False) is Outcome.OPEN
+    assert case.observe(Observation(measured(10, 1)), at(2), reach=Reach.UNREADABLE) is Outcome.OPEN
+    assert case.see(measured(10, 1), now=3) is Outcome.VERIFIED
