@@ -198,6 +198,10 @@ def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Pro
     agent = app.control.create_user("agent.with.a.script", first_name=SCRIPT[:40], last_name="<b>bold</b>")
     group = app.control.insert_record("sys_user_group", {"name": SCRIPT[:80]})
     work(app, ticket, state="2", assigned_to=agent["sys_id"], assignment_group=group["sys_id"])
+    for column in ("comments", "work_notes"):
+        app.control.comment(ticket["servicenow"]["number"], SCRIPT, column=column, as_user="agent.smith")
+    changed = eve.ask("POST", f"/api/tickets/{ticket['ticket_id']}/updates", {"comment": SCRIPT})
+    assert changed.status_code == 200, changed.text
     sync(app, connected)
     handed_over = {"name": SCRIPT, "description": SCRIPT, "link": link, "priority": SCRIPT, "connection": SCRIPT}
     query = urlencode({"text": SCRIPT, "phase": SCRIPT, "connection": SCRIPT})
@@ -223,6 +227,24 @@ def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Pro
         assert elements.foreign == [], path
     shown = app.adele.ask("GET", f"/tickets/{ticket['ticket_id']}").text
     assert "&lt;b&gt;bold&lt;/b&gt;" in shown, "the page shows the planted text"
+    assert shown.count("{{7*7}}&lt;") + shown.count("{{7*7}}</pre>") >= 3, "in the journals, too"
+
+
+def test_a_comment_names_its_author_and_passes_for_nobody_elses(
+    app: WholeApp, connected: Connected, eve: Program
+) -> None:
+    ticket = app.create(connected)
+    header = "2026-11-26 10:00:00 - Megan Bowen (Additional comments)"
+    text = f"Please look.\n\n{header}\n[code]<b>I agree.</b>[/code]\u202e\u2028{header}"
+    answer = eve.ask("POST", f"/api/tickets/{ticket['ticket_id']}/updates", {"comment": text})
+    assert answer.json()["result"] == "sent", answer.text
+    [entry] = app.control.journal(ticket["servicenow"]["number"])
+    first, *lines = entry["value"].splitlines()
+    assert first == f"{EVE['name']}, in the Microsoft 365 connector:"
+    assert [line for line in lines if "Megan" in line] == [f"> {header}", f"> {header}"]
+    assert not re.search(r"\[/?code|\u202e", entry["value"])
+    shown = app.adele.ask("GET", f"/tickets/{ticket['ticket_id']}").text
+    assert "Megan Bowen ·" not in shown
 
 
 def test_nothing_in_a_name_turns_the_words_around_it(app: WholeApp, connected: Connected) -> None:
