@@ -268,9 +268,12 @@ def _name(key: str, source_id: str, actions: Mapping[str, ImprovementAction]) ->
 def _wanted(
     ticket: Ticket, changes: Sequence[OutcomeChange], connection: Connection
 ) -> tuple[Outcome, UpdateKind] | None:
-    """Return what a policy asks for, and for which outcome; None if it is no more than the note."""
-    settings = connection.kinds.get(ticket.content.kind)
-    if settings is None or ticket.verification is None or ticket.verification.closing is None:
+    """Return what a policy asks for, and for which outcome; None if it is no more than the note.
+
+    Where a newer ticket takes care of everything, that one is acted on.
+    """
+    settings, verification = connection.kinds.get(ticket.content.kind), ticket.verification
+    if settings is None or verification is None or verification.closing is None or verification.is_superseded:
         return None
     new = {change.after.outcome for change in changes}
     for outcome in (Outcome.REGRESSED, Outcome.NOT_FIXED):

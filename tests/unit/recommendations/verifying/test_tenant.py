@@ -162,6 +162,17 @@ async def test_a_regression_needs_two_measurements_and_is_acted_on_once(policy: 
     assert story.asked()[1:] == [("work_note", "policy:outcome"), (kind, "policy:regressed")]
 
 
+@pytest.mark.parametrize("policy", [REOPEN, NEW_TICKET])
+async def test_a_policy_leaves_a_ticket_alone_if_a_newer_one_takes_care(policy: OutcomePolicy) -> None:
+    story = Story(policy=policy)
+    ticket = await story.ticket()
+    story.change_state(ticket, "6")
+    await story.ticket()
+    await story.read(0, days=3)
+    assert story.outcomes(ticket) == [Outcome.NOT_FIXED]
+    assert [kind for kind, _ in story.asked()] == ["work_note"]
+
+
 async def test_an_open_ticket_is_neither_reopened_nor_followed() -> None:
     story = Story(policy=NEW_TICKET)
     ticket = await story.ticket()
