@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 from collections import Counter
@@ -12,7 +13,7 @@ import httpx
 
 from sandbox.world import table_service_headers
 from tests.faults.schedule import KEYS
-from tests.faults.two_hosts import RECOMMENDED, RECOVERY_S, SMALL, TENANT, TwoHosts
+from tests.faults.two_hosts import RECOVERY_S, SMALL, TENANT, TwoHosts
 
 _PHASES = {
     ("incident", "1"): "new",
@@ -45,6 +46,7 @@ def violations(there: TwoHosts) -> list[str]:
     there.run_timers()
     found += _tickets(there)
     found += _recommendations(there)
+    found += _changes(there)
     found += _rows(there)
     found += _logs(there)
     return found
@@ -123,7 +125,7 @@ def _counts(there: TwoHosts, tickets: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _recommendations(there: TwoHosts) -> Iterator[str]:
-    """The tenant is read again, nothing is gone, and no recommendation has two tickets: nobody asked for another."""
+    """The tenant is read again, nothing is gone, and no recommendation has two open tickets."""
     tenant = there.ask(TENANT)
     if (tenant["status"], tenant["is_being_read"], tenant["last_error"]) != ("readable", False, None):
         yield f"the tenant is not read: {tenant}"
@@ -133,13 +135,123 @@ def _recommendations(there: TwoHosts) -> Iterator[str]:
     for each in listed:
         if each["status"] == "gone":
             yield f"{each['source_id']} is gone since {each['gone_at']}"
+    tickets = there.ask(f"/api/tickets?limit=200&connection={there.connected.connection_id}")["tickets"]
+    phases = {ticket["ticket_id"]: ticket["phase"] for ticket in tickets}
     for key, told in there.recommended.items():
         shown = [ticket["ticket_id"] for ticket in there.ask(f"/api/recommendations/{key}")["tickets"]]
-        if len(shown) > 1 or not set(told) <= set(shown):
+        if not set(told) <= set(shown):
             yield f"the tickets of {key} are {shown}; requests were answered with {told}"
-    tickets = there.ask(f"/api/tickets?limit=200&connection={there.connected.connection_id}")["tickets"]
-    if (count := sum(ticket["name"] == RECOMMENDED for ticket in tickets)) > len(there.recommended):
-        yield f"{count} tickets were made for {len(there.recommended)} recommendations"
+        # A ticket that a policy reopens may have a newer one by then.
+        if there.schedule.policy != "reopen" and sum(phases[each] in _OPEN for each in shown) > 1:
+            yield f"{key} has more than one open ticket: {shown}"
+
+
+type Event = tuple[str, str, dict[str, str]]
+"""Kind, time and details, as stored."""
+
+
+def _changes(there: TwoHosts) -> Iterator[str]:
+    """Each change of a record happened once, each outcome was said once, and the evidence has every event once."""
+    rows = _stored(there, "tickets")
+    for row in rows:
+        if row["RowKey"].startswith(("unread:", "unrecorded:")):
+            yield f"a row of an index is left: {row['RowKey']}"
+        if row["RowKey"].startswith("update:") and _members(row).get("status") != "refused":
+            yield f"a change waits for ever: {row['RowKey']} {_members(row)}"
+    tickets = {row["RowKey"]: row for row in rows if "timeline" in row}
+    timelines = {ticket_id: _events(row) for ticket_id, row in tickets.items()}
+    yield from _journals(there, tickets, timelines)
+    yield from _follow_ups(tickets, timelines)
+    for ticket_id, events in timelines.items():
+        yield from _outcomes(ticket_id, events)
+    yield from _evidence(there, timelines)
+    print(
+        "TEMP",
+        Counter(
+            kind + (":" + details.get("outcome", details.get("update_kind", "")))
+            for each in timelines.values()
+            for kind, _, details in each
+        ),
+    )
+
+
+def _events(row: dict[str, Any]) -> list[Event]:
+    return [
+        (kind, at, details)
+        for column in ("timeline", "later_events")
+        for kind, at, details in json.loads(row.get(column, "[]"))
+    ]
+
+
+def _journals(there: TwoHosts, tickets: dict[str, Any], timelines: dict[str, list[Event]]) -> Iterator[str]:
+    """Every note that was sent has one entry, and what was accepted was sent, or is visible as uncertain or refused."""
+    entries = there.app.control.records("sys_journal_field", f"sys_created_by={there.connected.user_name}", limit=1000)
+    for ticket_id, row in tickets.items():
+        mine = [each for each in entries if each["element_id"] == row.get("sys_id")]
+        for kind, element in (("comment", "comments"), ("work_note", "work_notes")):
+            count = sum(each["element"] == element for each in mine)
+            ends = Counter(name for name, _, details in timelines[ticket_id] if details.get("update_kind") == kind)
+            sent, uncertain = ends["update_sent"], ends["update_uncertain"]
+            if not sent <= count <= sent + uncertain:
+                yield f"ticket {ticket_id} has {count} {element}; {sent} were sent, and {uncertain} perhaps"
+    for key, ticket_id in there.commented.items():
+        texts = [each["value"] for each in entries if there.comment_of(key) in each["value"]]
+        if len(texts) > 1:
+            yield f"comment {key} of ticket {ticket_id} has {len(texts)} entries"
+        if key in there.accepted and not texts:
+            yield f"comment {key} of ticket {ticket_id} was accepted and is lost"
+
+
+def _follow_ups(tickets: dict[str, Any], timelines: dict[str, list[Event]]) -> Iterator[str]:
+    """A follow-up has one event and one ticket."""
+    events = [details for each in timelines.values() for kind, _, details in each if kind == "followed_up"]
+    updates = Counter(details["update_id"] for details in events)
+    if doubled := [update_id for update_id, count in updates.items() if count > 1]:
+        yield f"follow-ups happened twice: {doubled}"
+    named = sorted(details["follow_up_id"] for details in events if "follow_up_id" in details)
+    made = sorted(key for key, row in tickets.items() if str(row.get("requester_id", "")).startswith("policy:"))
+    if named != made:
+        yield f"policies made {made}, and timelines name {named}"
+
+
+def _outcomes(ticket_id: str, events: list[Event]) -> Iterator[str]:
+    """No outcome is said twice in a row."""
+    said: dict[str, tuple[str, str | None]] = {}
+    for kind, at, details in sorted(events, key=lambda event: event[1]):
+        if kind == "outcome":
+            outcome = details["outcome"], details.get("reason")
+            if said.get(details["key"]) == outcome:
+                yield f"ticket {ticket_id} says {outcome} twice, the second time at {at}"
+            said[details["key"]] = outcome
+        elif kind == "state_changed":
+            said.clear()  # Outcomes that follow from the ticket's state have no events.
+
+
+def _evidence(there: TwoHosts, timelines: dict[str, list[Event]]) -> Iterator[str]:
+    kept = Counter(
+        (event["ticket_id"], event["kind"], event["at"], event["details"].get("key"))
+        for row in _stored(there, "evidence")
+        for event in _members(row)["events"]
+        if event.get("ticket_id")
+    )
+    happened = Counter(
+        (ticket_id, kind, at, details.get("key"))
+        for ticket_id, events in timelines.items()
+        for kind, at, details in events
+    )
+    for event, count in happened.items():
+        if kept[event] != count:
+            yield f"{event} happened {count} times, and is in the evidence {kept[event]} times"
+    for event, count in kept.items():
+        if count > 1 and event not in happened:
+            yield f"{event} is in the evidence {count} times"
+
+
+def _members(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row of several text columns says."""
+    texts = [row["members"], *(row[f"members_{number}"] for number in range(1, row.get("parts", 1)))]
+    members: dict[str, Any] = json.loads("".join(texts))
+    return members
 
 
 def _rows(there: TwoHosts) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from tests.faults.gate import Mishap, What
 
 TURNS = 6
+COMMENTS_PER_TURN = 2
+COMMENTS = TURNS * COMMENTS_PER_TURN
 RECOMMENDATIONS = 3
 """Recommendations that get tickets: few, so that requests for the same one meet."""
 KEYS_PER_TURN = 3
@@ -112,6 +114,38 @@ class Recommend:
 
 
 @dataclass(frozen=True)
+class Comment:
+    """A program asks for a comment under a key; ``which``, from 0 to 1, chooses the ticket."""
+
+    host: Host
+    key: int
+    which: float
+
+
+@dataclass(frozen=True)
+class Postpone:
+    """A program asks for another due date."""
+
+    host: Host
+    which: float
+    day: int
+
+
+@dataclass(frozen=True)
+class CloseOnPaper:
+    """An agent resolves the open tickets for a recommendation, whatever was done about it."""
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Somebody carries out a recommendation in Microsoft 365."""
+
+    which: int
+
+
+@dataclass(frozen=True)
 class LeaveOut:
     """Microsoft leaves a product out of the next answers (206)."""
 
@@ -131,6 +165,10 @@ type Action = (
     | Authorize
     | ReadTenant
     | Recommend
+    | Comment
+    | Postpone
+    | CloseOnPaper
+    | Fix
     | LeaveOut
 )
 type Plan = Mapping[int, Mishap]
@@ -147,6 +185,7 @@ class Schedule:
         plans: Mishaps on the way to ``storage``, ``vault``, ``servicenow`` and ``graph``.
         skew_s: How far the second host's clock is ahead of the first one's.
         refresh_token: The effect of a refresh on the refresh token (``simulator.oauth.refresh_token_on_refresh``).
+        policy: What happens to a ticket that was not fixed.
     """
 
     seed: int
@@ -154,6 +193,7 @@ class Schedule:
     plans: Mapping[str, Plan]
     skew_s: float
     refresh_token: str
+    policy: str
 
     def __str__(self) -> str:
         plans = [
@@ -165,7 +205,7 @@ class Schedule:
             for number, turn in enumerate(self.turns, 1)
             for at_s, action in turn
         ]
-        head = f"seed {self.seed}, skew {self.skew_s:+.1f} s, refresh token {self.refresh_token}"
+        head = f"seed {self.seed}, skew {self.skew_s:+.1f} s, refresh token {self.refresh_token}, policy {self.policy}"
         return "\n".join([head, *plans, *turns])
 
 
@@ -189,12 +229,21 @@ def draw(seed: int) -> Schedule:
         if turn > 0:
             actions += [Create(_host(chance), chance.randrange(turn * KEYS_PER_TURN)) for _ in range(2)]
             actions += [Work(chance.random(), chance.randrange(4)) for _ in range(chance.randrange(4))]
+            comments = range(turn * COMMENTS_PER_TURN, (turn + 1) * COMMENTS_PER_TURN)
+            actions += [
+                Comment(_host(chance), key, chance.random())
+                for key in comments
+                for _ in range(chance.choice([1, 1, 2]))
+            ]
+            actions += [Postpone(_host(chance), chance.random(), chance.randrange(1, 28))]
+        actions += [CloseOnPaper(chance.randrange(RECOMMENDATIONS)) for _ in range(chance.choice([0, 1]))]
+        actions += [Fix(chance.randrange(RECOMMENDATIONS)) for _ in range(chance.choice([0, 0, 0, 1]))]
         actions += [Recommend(_host(chance), chance.randrange(RECOMMENDATIONS)) for _ in range(2)]
         actions += [ReadTenant(_host(chance)) for _ in range(chance.choice([0, 1, 2]))]
         if chance.random() < 0.3:
             actions.append(LeaveOut(chance.choice([1, 2, 4])))
         if chance.random() < 0.8:
-            actions.append(PassTime(chance.choice([70.0, 160.0, 700.0, 1300.0, 3700.0])))
+            actions.append(PassTime(chance.choice([70.0, 160.0, 700.0, 1300.0, 3700.0, DAY_S])))
         actions += _incidents(chance, careful=careful)
         timed = [(round(chance.uniform(0, WITHIN_S), 2), action) for action in actions]
         turns.append(sorted(timed, key=lambda pair: pair[0]))
@@ -218,6 +267,7 @@ def draw(seed: int) -> Schedule:
         },
         skew_s=round(chance.uniform(-8, 8), 1),
         refresh_token=refresh_token,
+        policy=chance.choice(["note_only", "reopen", "new_ticket", "new_ticket"]),
     )
 
 

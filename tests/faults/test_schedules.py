@@ -20,7 +20,7 @@ from tests.faults.schedule import Action, draw
 from tests.faults.two_hosts import two_hosts
 from tests.fixtures.whole_app import WholeApp
 
-ALWAYS = 32
+ALWAYS = 218
 """The seed of every run of the tests."""
 LIMIT_S = 0 if os.environ.get("MINUTES") else 300
 """0 is no limit."""

@@ -28,13 +28,17 @@ from tests.faults.schedule import (
     RECOMMENDATIONS,
     Action,
     Authorize,
+    CloseOnPaper,
+    Comment,
     Create,
+    Fix,
     Host,
     KillHost,
     KillWorker,
     LeaveOut,
     PassTime,
     PauseHost,
+    Postpone,
     ReadTenant,
     Recommend,
     Revoke,
@@ -52,10 +56,11 @@ SMALL = next(plan for plan in PLANS if plan.maxima)
 LEFT_OUT = "AzureAD"
 """The product that Microsoft leaves out of partial answers."""
 RECOMMENDED = "A ticket for a recommendation"
+_NOT_CHANGED = {"record_already_closed", "record_gone", "ticket_not_delivered", "too_many_updates", "update_under_way"}
 _REFUSALS = {"recommendation_has_open_ticket", "ticket_being_created", "ticket_given_up"}
 HOUR_S = 3600.0
-RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, HOUR_S)
-"""At the end, the timers run undisturbed after each of these waits in seconds; one of them is a night."""
+RECOVERY_S = (HOUR_S, HOUR_S, DAY_S, DAY_S, HOUR_S, HOUR_S)
+"""At the end, the timers run undisturbed after each of these waits in seconds; two of them are nights."""
 TURN_TAKES_S = 3.0
 """After this time the next turn begins, even if something is still running."""
 _IDLE_WITHIN_S = 5.0
@@ -95,6 +100,9 @@ class TwoHosts:
         ahead_s: How far each host's clock is ahead of the machine's.
         told: The ids in the answers to each key.
         recommended: The ids of some recommendations, and those in the answers to requests for tickets for each.
+        controls: Microsoft's ids of the same recommendations.
+        commented: The ticket that each comment is for.
+        accepted: Comments that are in ServiceNow or will be, as an answer says.
         surprises: Answers that no fault explains.
     """
 
@@ -106,6 +114,9 @@ class TwoHosts:
     ahead_s: list[float]
     told: dict[int, list[str]] = field(default_factory=lambda: {key: [] for key in range(KEYS)})
     recommended: dict[str, list[str]] = field(default_factory=dict)
+    controls: list[str] = field(default_factory=list)
+    commented: dict[int, str] = field(default_factory=dict)
+    accepted: set[int] = field(default_factory=set)
     surprises: list[str] = field(default_factory=list)
     consent: Consent = field(default_factory=Consent)
     _working: Lock = field(default_factory=Lock)
@@ -166,6 +177,16 @@ class TwoHosts:
                 self._read_tenant(host)
             case Recommend(host, which):
                 self._recommend(host, which)
+            case Comment(host, key, which):
+                self._comment(host, key, which)
+            case Postpone(host, which, day):
+                if ticket_id := self._any_ticket(which):
+                    self._change(host, ticket_id, {"due_date": f"2031-05-{day:02}"})
+            case CloseOnPaper(which):
+                self._close_on_paper(which)
+            case Fix(which):
+                with self.app.world.graph.control() as graph:
+                    graph.fix(E5, self.controls[which])
             case LeaveOut(answers):
                 with self.app.world.graph.control() as graph:
                     graph.set_fault("partial", service=LEFT_OUT, remaining=answers)
@@ -200,6 +221,7 @@ class TwoHosts:
             assert megan.call("POST", f"{TENANT}/read")["status"] == "readable"
         listed = self.ask(f"/api/recommendations?sort=points_to_gain&descending=true&limit={RECOMMENDATIONS}")
         self.recommended = {each["id"]: [] for each in listed["recommendations"]}
+        self.controls = [each["source_id"] for each in listed["recommendations"]]
 
     def _read_tenant(self, host: Host) -> None:
         self._send(host, f"{TENANT}/read", None, expected={200, 202})
@@ -213,11 +235,45 @@ class TwoHosts:
         elif answer is not None and answer.status_code == 409 and answer.json()["code"] not in _REFUSALS:
             self.surprises.append(f"a ticket for {key} was answered {answer.text}")
 
-    def _send(self, host: Host, path: str, body: object, *, expected: set[int]) -> httpx.Response | None:
+    def comment_of(self, key: int) -> str:
+        """The text of a comment."""
+        return f"Schedule {self.schedule.seed}, comment {key}."
+
+    def _any_ticket(self, which: float) -> str | None:
+        told = [ids[0] for ids in (*self.told.values(), *self.recommended.values()) if ids]
+        return told[int(which * len(told))] if told else None
+
+    def _comment(self, host: Host, key: int, which: float) -> None:
+        with self._working:
+            ticket_id = self.commented.get(key) or self._any_ticket(which)
+            if ticket_id is None:
+                return
+            self.commented[key] = ticket_id
+        headers = {"Idempotency-Key": f"comment {key}"}
+        answer = self._change(host, ticket_id, {"comment": self.comment_of(key)}, headers=headers)
+        if answer is not None and answer.is_success and answer.json()["result"] in {"sent", "waiting"}:
+            self.accepted.add(key)
+
+    def _change(self, host: Host, ticket_id: str, change: object, **content: Any) -> httpx.Response | None:
+        answer = self._send(host, f"/api/tickets/{ticket_id}/updates", change, expected={200, 202, 409}, **content)
+        if answer is not None and answer.status_code == 409 and answer.json()["code"] not in _NOT_CHANGED:
+            self.surprises.append(f"a change of {ticket_id} was answered {answer.text}")
+        return answer
+
+    def _close_on_paper(self, which: int) -> None:
+        with self._working:
+            for ticket_id in list(self.recommended.values())[which]:
+                for record in self.app.records(ticket_id):
+                    if record["active"] == "true":
+                        self.app.control.change_record("incident", record["sys_id"], _INCIDENT_STEPS[2], as_user=AGENT)
+
+    def _send(
+        self, host: Host, path: str, body: object, *, expected: set[int], **content: Any
+    ) -> httpx.Response | None:
         """Send a program's request; return the answer, or None without one."""
         program = self.app.program(daemon().token, self.hosts[host])
         try:
-            answer = program.ask("POST", path, body)
+            answer = program.ask("POST", path, body, **content)
         except httpx.TransportError:
             return None
         finally:
@@ -233,8 +289,9 @@ class TwoHosts:
 
     def _work(self, which: float, step: int) -> None:
         with self._working:
-            # Those for recommendations stay open, so each recommendation has at most one.
-            if not (records := [each for each in self.records() if each["short_description"] != RECOMMENDED]):
+            # Those for recommendations are never reopened, so each recommendation has at most one that is open.
+            own = f"Schedule {self.schedule.seed}, key "
+            if not (records := [each for each in self.records() if each["short_description"].startswith(own)]):
                 return
             record = records[int(which * len(records))]
             table = record["sys_class_name"]
@@ -371,12 +428,13 @@ def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedu
         graph = stack.enter_context(world.graph.control())
         stack.callback(graph.reset)
         graph.add_tenant(E5, "Contoso", licences=SMALL.licences, maxima=SMALL.maxima, days=5)
-        app = start_app(tables_at=tables_at, vault_at=vault_at, settings={"GRAPH_URL": graph_at})
+        app = start_app(tables_at=tables_at, vault_at=vault_at, settings={"GRAPH_URL": graph_at, "VERIFY_AFTER_H": "1"})
         stack.callback(app.stop)
         app.control.set_properties({"simulator.oauth.refresh_token_on_refresh": schedule.refresh_token})
         ahead_s = [0.0, schedule.skew_s]
         hosts = [app.host, app.another_host(clock_ahead_s=schedule.skew_s)]
-        there = TwoHosts(app, app.connected(instance=instance), hosts, gates, schedule, ahead_s)
+        kinds = {"incident": {"not_fixed": schedule.policy}}
+        there = TwoHosts(app, app.connected(instance=instance, kinds=kinds), hosts, gates, schedule, ahead_s)
         there.add_tenant()
         yield there
 
