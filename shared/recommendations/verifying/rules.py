@@ -20,6 +20,7 @@ What the sources leave open is decided here:
 * *Not fixed* and *partly* follow the newest measurement.
 * A second loss counts from the measurement that decided last: what is *diluted* can regress, too. Both measurements
   have to say the same of the loss. As long as it is verified, it is compared with its newest maximum and counts.
+* An outcome that only another release knows is left to it: otherwise two hosts would change it in turns.
 * No rule trusts a time in the future, and ServiceNow's time of the closing counts only between the ticket's creation
   and when the connector saw the closing.
 """
@@ -142,7 +143,7 @@ def new_item(
 
 def judged(item: RecommendationOutcome, case: Case) -> RecommendationOutcome:
     """Return a recommendation of a ticket after what is known of it; an equal one if nothing changes."""
-    if case.seen is not None and not case.seen.is_conclusive:
+    if item.outcome not in set(Outcome) or (case.seen is not None and not case.seen.is_conclusive):
         return item
     item = _with_trust(item, case.seen, case.now)
     if item.outcome is Outcome.NOT_DONE:

@@ -38,7 +38,7 @@ from shared.tickets.outcomes import Outcome, Verification, with_closing
 from shared.tickets.policies import policy_of
 from shared.tickets.ports import TicketStore, UpdateChange, WatchedTicket
 from shared.tickets.updates.ask import asked
-from shared.tickets.updates.model import UpdateKind, new_update_id
+from shared.tickets.updates.model import MOST_PRESENT, UpdateKind, new_update_id
 
 AT_MOST_S: Final = 20.0
 """The step ends after this: together with the reading it is far below the tenant's hold."""
@@ -184,7 +184,9 @@ class TenantVerification:
         connection = work.connections.get(ticket.connection_id)
         # Nobody asked about a ticket of earlier releases, so its record is left alone.
         if known is not None and connection is not None and _can_be_told(ticket, connection):
-            stored, updates = _with_updates(stored, changes, connection, work.actions, now)
+            present = await self.tickets.list_updates_of(ticket.connection_id, ticket.ticket_id)
+            has_room = len(present) < MOST_PRESENT
+            stored, updates = _with_updates(stored, changes, connection, work.actions, now, has_room=has_room)
         await self.tickets.update_ticket(ticket, stored, updates)
         for change in changes:
             log_event("ticket_outcome", outcome=str(change.after.outcome), reason=change.after.reason)
@@ -239,16 +241,22 @@ def _with_updates(
     connection: Connection,
     actions: Mapping[str, ImprovementAction],
     now: datetime,
+    *,
+    has_room: bool,
 ) -> tuple[Ticket, list[UpdateChange]]:
     """Return the ticket with the note about its new outcomes, and with what the connection's policy asks for.
 
     Only a closed ticket is reopened or followed by another one.
+
+    Args:
+        has_room: Whether one more note may wait. Where ServiceNow refuses every note, they would become more and more;
+            the timeline has what they say.
     """
     updates: list[UpdateChange] = []
     names = {each.key: _name(each.key, each.source_id, actions) for each in ticket.content.references}
     text = note_about(changes, names, is_only_one=len(names) == 1)
     note = _NOTES.get(connection.outcome_notes)
-    if text and note is not None:
+    if text and note is not None and has_room:
         ticket, update = asked(ticket, note, by_id=f"{POLICY}outcome", now=now, text=text)
         updates.append(update)
     wanted = _wanted(ticket, changes, connection)

@@ -13,7 +13,7 @@ from shared.tickets.attempts import is_leased
 from shared.tickets.model import EventKind, Phase, Ticket
 from shared.tickets.ports import UpdateChange
 from shared.tickets.timeline import with_event
-from shared.tickets.updates.model import MOST_WAITING, Update, UpdateKind, UpdateStatus, new_update_id
+from shared.tickets.updates.model import MOST_PRESENT, Update, UpdateKind, UpdateStatus, new_update_id
 from shared.tickets.updates.progress import STATE_CHANGES, waiting_again
 
 _DONE: Final = frozenset({Phase.RESOLVED, Phase.CLOSED, Phase.CANCELED})
@@ -41,7 +41,7 @@ def asked(
         by_name: The person's name; None for a policy.
         text: The note or comment, or the notes of a state change.
         due_at: The wanted due date of a ``DUE_DATE`` update; None removes it.
-        present: The updates that the ticket already has, for the limits.
+        present: The updates that the ticket already has, for the limits; refused ones count, too.
         update_id: The id that the update gets; None for a new one.
 
     Raises:
@@ -49,9 +49,10 @@ def asked(
     """
     if ticket.record is None:
         raise FixRequest("ticket_not_delivered", status=409)
-    waiting = [each for each in present if each.status is UpdateStatus.WAITING]
-    if len(waiting) >= MOST_WAITING:
-        raise FixRequest("too_many_updates", status=409, limit=MOST_WAITING)
+    present = tuple(present)
+    if len(present) >= MOST_PRESENT:
+        raise FixRequest("too_many_updates", status=409, limit=MOST_PRESENT)
+    waiting = (each for each in present if each.status is UpdateStatus.WAITING)
     if kind in STATE_CHANGES and any(each.kind in STATE_CHANGES for each in waiting):
         raise FixRequest("state_change_waiting", status=409)
     update = Update(

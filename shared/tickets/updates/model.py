@@ -14,8 +14,8 @@ from shared.value_object import value_object
 
 TEXT_MAX_LENGTH: Final = 4000
 """UTF-16 code units of a comment or a work note: an instance may cut off more (ServiceNow §5.1)."""
-MOST_WAITING: Final = 20
-"""How many updates of one ticket can wait; a person who wants more has to wait, too."""
+MOST_PRESENT: Final = 20
+"""How many updates of one ticket can wait or be refused; a person who wants more has to wait, too, or discards some."""
 
 
 class UpdateKind(StrEnum):

@@ -7,6 +7,7 @@ import pytest
 from shared.errors import FixRequest
 from shared.tickets.model import EventKind, Ticket
 from shared.tickets.timeline import with_event
+from shared.tickets.updates.model import MOST_PRESENT
 from shared.tickets.updates.requests import read_update_request
 from shared.tickets.updates.views import AskedUpdateView, UpdateResult
 from shared.tickets.views import TicketDetailView
@@ -109,3 +110,15 @@ async def test_a_request_is_stored_although_somebody_else_has_just_changed_the_t
     assert told.update is None
     kinds = [event.kind for event in told.ticket.timeline]
     assert kinds[-3:] == [EventKind.RETRIED, EventKind.UPDATE_ASKED, EventKind.UPDATE_SENT]
+
+
+async def test_waiting_and_refused_changes_of_a_ticket_are_bounded(pages: Pages, ticket: Ticket) -> None:
+    pages.world.servicenow.write_faults += [WriteFault.VALUES_REFUSED] * MOST_PRESENT
+    for number in range(MOST_PRESENT):
+        assert (await asked(pages, ticket, {"comment": f"Comment {number}."}))[1].result is UpdateResult.REFUSED
+    with pytest.raises(FixRequest) as caught:
+        await asked(pages, ticket, {"comment": "One more."})
+    assert (caught.value.code, caught.value.status) == ("too_many_updates", 409)
+    first = (await shown(pages, ticket)).updates[0]
+    await pages.ask(discard_update, "DELETE", ticket_id=ticket.ticket_id, update_id=first.update_id)
+    assert (await asked(pages, ticket, {"comment": "One more."}))[1].result is UpdateResult.SENT

@@ -18,6 +18,7 @@ from shared.recommendations.model import ControlPoints, Disposition, Snapshot
 from shared.recommendations.verifying.observations import ObservedTenant, Reach
 from shared.tickets.model import EventKind
 from shared.tickets.outcomes import Outcome, OutcomeReason
+from shared.tickets.updates.model import MOST_PRESENT
 from tests.memory.steps import Stage
 from tests.memory.ticket_store import WriteFault
 from tests.unit.recommendations.strategies import TENANT
@@ -171,6 +172,19 @@ async def test_a_policy_leaves_a_ticket_alone_if_a_newer_one_takes_care(policy: 
     await story.read(0, days=3)
     assert story.outcomes(ticket) == [Outcome.NOT_FIXED]
     assert [kind for kind, _ in story.asked()] == ["work_note"]
+
+
+async def test_notes_that_are_never_accepted_do_not_become_more_and_more() -> None:
+    story = Story(policy=NEW_TICKET)
+    ticket = await story.ticket()
+    for day in range(2 * MOST_PRESENT):
+        await story.read(0, disposition=Disposition.DEFAULT if day % 2 else Disposition.IGNORED)
+    notes = [("work_note", "policy:outcome")] * MOST_PRESENT
+    assert story.asked() == notes
+    assert len(story.events(ticket)) == 2 * MOST_PRESENT, "the timeline has them all"
+    story.change_state(ticket)
+    await story.read(0, days=12)
+    assert story.asked() == [*notes, ("follow_up", "policy:not_fixed")]
 
 
 async def test_an_open_ticket_is_neither_reopened_nor_followed() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.recommendations.model import Disposition
 from shared.recommendations.verifying.observations import Observation, Reach
+from shared.storage.rows import open_value
 from shared.tickets.outcomes import Measurement, Outcome, OutcomeReason
 from tests.unit.recommendations.verifying.examples import Case, at, measured, undated
 
@@ -106,3 +109,16 @@ def test_full_points_prove_nothing_while_the_catalogue_that_may_explain_them_is_
     assert case.see(measured(10, 1), is_conclusive=False) is Outcome.OPEN
     assert case.observe(Observation(measured(10, 1)), at(2), reach=Reach.UNREADABLE) is Outcome.OPEN
     assert case.see(measured(10, 1), now=3) is Outcome.VERIFIED
+
+
+def test_an_outcome_of_another_release_is_left_to_it() -> None:
+    case = Case()
+    (item,) = case.verification.items
+    later = replace(item, outcome=open_value(Outcome, "exempt"))
+    case.verification = replace(case.verification, items=(later,))
+    for measurement in (measured(10, 1), measured(0, 2)):
+        assert case.see(measurement, is_gone=measurement.points == 0).value == "exempt"
+    case.close(3)
+    case.reopen(4)
+    assert case.item == later
+    assert case.verification.outcome is Outcome.UNKNOWN
