@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
 
 from shared.errors import FixRequest
+from shared.evidence.items import EvidenceItem
 from shared.evidence.requests import MOST_SAMPLE, SEED_MAX_LENGTH, Basis, EvidenceQuestion
 from shared.evidence.views import EvidenceView
 from shared.triggers.evidence_api import Format
@@ -40,6 +42,7 @@ async def evidence_page(call: Call) -> func.HttpResponse:
     except FixRequest as error:
         fault = error
     chosen = _chosen(question or read_question({}, now), asked)
+    shown = () if view is None else view.items[:SHOWN]
     t = call.language
     return call.page(
         "evidence.html",
@@ -47,7 +50,8 @@ async def evidence_page(call: Call) -> func.HttpResponse:
         fault=None if fault is None else words_of(fault, t),
         chosen=chosen,
         view=view,
-        shown=() if view is None else view.items[:SHOWN],
+        shown=shown,
+        titles=await _titles(call, shown, tenants.keys()),
         tenants=tenants,
         bases=[(each.value, t(f"evidence.basis.{each}")) for each in Basis],
         tenant_choices=sorted(tenants.items(), key=lambda each: each[1].casefold()),
@@ -57,6 +61,18 @@ async def evidence_page(call: Call) -> func.HttpResponse:
         seed_max_length=SEED_MAX_LENGTH,
         today=now.date().isoformat(),
     )
+
+
+async def _titles(
+    call: Call, items: Sequence[EvidenceItem], tenant_ids: Collection[str]
+) -> Mapping[tuple[str, str], str]:
+    """Return the titles of the recommendations that the connector still has, by tenant and key.
+
+    A list for each tenant takes fewer requests than asking for each recommendation.
+    """
+    wanted = {each.tenant_id for item in items for each in item.recommendations}.intersection(tenant_ids)
+    lists = await asyncio.gather(*(call.application.recommendations.list_actions(each) for each in sorted(wanted)))
+    return {(action.tenant_id, action.key): action.shown_title for actions in lists for action in actions}
 
 
 def _chosen(question: EvidenceQuestion, asked: Mapping[str, str]) -> Mapping[str, str]:

@@ -82,6 +82,8 @@ async def shown_ticket(
     )
     reasons = {} if not call.may(Role.TICKETS_CREATE) else _reasons_against(ticket, connection, updates, t)
     names = state_names(ticket, connection)
+    rows = reference_rows(ticket, actions)
+    titles = {each.source_id: row.title for each, row in zip(ticket.content.references, rows, strict=True)}
     suggests_resolving = outcome is not None and outcome.next_step is NextStep.RESOLVE
     return call.page(
         "ticket.html",
@@ -99,7 +101,7 @@ async def shown_ticket(
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
         zones={connection.connection_id: connection.time_zone},
-        recommendations=reference_rows(ticket, actions),
+        recommendations=rows,
         outcome=outcome,
         asks_servicenow=asks,
         record=record,
@@ -128,7 +130,7 @@ async def shown_ticket(
         if done in _NOTICES
         else None,
         timeline=[
-            (event.at, event_words(event, t, state_names=names, time_zone=connection.time_zone))
+            (event.at, event_words(event, t, state_names=names, time_zone=connection.time_zone, titles=titles))
             for event in reversed(ticket.timeline)
         ],
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.tickets.outcomes import Outcome
 
-_TONES: Final[Mapping[Outcome, str]] = {
+_TONES: Final[Mapping[str, str]] = {
     Outcome.VERIFIED: "good",
     Outcome.WAITING: "warn",
     Outcome.PARTLY: "warn",
@@ -16,6 +16,6 @@ _TONES: Final[Mapping[Outcome, str]] = {
 }
 
 
-def outcome_tone(outcome: Outcome) -> str:
-    """Return the tone of an outcome's badge; empty for a neutral one."""
+def outcome_tone(outcome: str) -> str:
+    """Return the tone of an outcome's badge; empty for a neutral one, or one that only another release knows."""
     return _TONES.get(outcome, "")

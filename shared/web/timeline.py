@@ -19,14 +19,23 @@ _TEXTS: Final = {"short_description": "ticket.name", "description": "ticket.desc
 """What people call a text, by its field in ServiceNow."""
 
 
-def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, str], time_zone: str) -> str:
+type Titles = Mapping[str, str]
+"""Titles of the recommendations that a ticket is for, by the source's own id."""
+
+
+def event_words(
+    event: TimelineEvent, t: Language, *, state_names: Mapping[str, str], time_zone: str, titles: Titles
+) -> str:
     """Return one line of the timeline.
 
     Args:
         state_names: The connection's own names of states, by raw value.
         time_zone: The connection's, in which a due date ends with its day.
+        titles: An outcome names no recommendation if it is the only one of the ticket.
     """
     details = defaultdict(str, event.details)
+    if event.kind is EventKind.OUTCOME:
+        return " ".join(filter(None, _outcome(details, t, titles)))
     if (said := _TOLD_BY.get(event.kind)) is not None:
         return " ".join(filter(None, said(event, details, t, time_zone)))
     match event.kind:
@@ -50,7 +59,7 @@ def event_words(event: TimelineEvent, t: Language, *, state_names: Mapping[str, 
         after=after,
         message=message,
         lost=lost,
-        recommendation=details["source_id"],
+        recommendation=_recommendation(details, titles),
     )
 
 
@@ -58,10 +67,14 @@ type _Details = Mapping[str, str]
 type _Sentences = Iterable[str | None]
 
 
-def _outcome(event: TimelineEvent, details: _Details, t: Language, time_zone: str) -> _Sentences:
+def _outcome(details: _Details, t: Language, titles: Titles) -> _Sentences:
     """Yield what became of a recommendation, why, and its points now and before the ticket."""
     outcome, reason = details["outcome"], details["reason"]
-    yield t("event.outcome", recommendation=details["source_id"], outcome=t.named("ticket_outcome", outcome))
+    said = t.named("ticket_outcome", outcome)
+    if titles.keys() == {details["source_id"]}:
+        yield t("event.outcome", outcome=said)
+    else:
+        yield t("event.outcome.named", recommendation=_recommendation(details, titles), outcome=said)
     if reason:
         yield t.filled(f"outcome_text.{outcome}.{reason}", {})
     if details["points"]:
@@ -100,7 +113,6 @@ def _followed_up(event: TimelineEvent, details: _Details, t: Language, time_zone
 
 
 _TOLD_BY: Final[Mapping[EventKind, Callable[[TimelineEvent, _Details, Language, str], _Sentences]]] = {
-    EventKind.OUTCOME: _outcome,
     EventKind.UPDATE_ASKED: _update,
     EventKind.UPDATE_SENT: _update,
     EventKind.UPDATE_REFUSED: _update,
@@ -132,6 +144,11 @@ def who_asked(by_id: str, by_name: str | None, t: Language) -> str:
     if not by_id.startswith(POLICY_PREFIX):
         return t("event.who.somebody")
     return t.get(f"event.who.{by_id.removeprefix(POLICY_PREFIX)}") or t("event.who.policy")
+
+
+def _recommendation(details: _Details, titles: Titles) -> str:
+    """Return the title of the recommendation that an event is about; the source's id if its title is not known."""
+    return titles.get(details["source_id"]) or details["source_id"]
 
 
 def _points(text: str) -> str:

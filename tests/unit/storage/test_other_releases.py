@@ -337,7 +337,7 @@ def test_a_ticket_of_the_next_release_is_shown_and_not_sent() -> None:
         view = ticket_detail_view(ticket, None, START, t)
         assert view.model_dump(mode="json")["kind"].startswith("next_")
         assert t.named("kind", view.kind).startswith("next_")
-        words = [event_words(event, t, state_names={}, time_zone="UTC") for event in ticket.timeline]
+        words = [event_words(event, t, state_names={}, time_zone="UTC", titles={}) for event in ticket.timeline]
         assert any("next_event" in line for line in words)
 
 

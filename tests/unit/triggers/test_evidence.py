@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,18 +18,22 @@ import pytest
 from shared.errors import FixRequest
 from shared.evidence.find import EvidenceSearch
 from shared.evidence.model import EvidenceBatch, EvidenceEvent
+from shared.recommendations.model import ImprovementAction, SourceName
 from shared.tenants.model import Tenant
+from shared.tickets.outcomes import Outcome
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.evidence_api import export_evidence
 from shared.triggers.evidence_pages import evidence_page
 from shared.triggers.front_door import Call, Handler
 from shared.triggers.routes import ROUTES, read_query
 from shared.web.evidence_csv import EVIDENCE_COLUMNS
+from shared.web.outcome_tones import outcome_tone
 from shared.words.language import languages
 from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
+from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
-from tests.unit.evidence.examples import TENANT, created, day, moved, of_ticket, story
+from tests.unit.evidence.examples import OTHER_TENANT, TENANT, created, day, decided, moved, of_ticket, story
 from tests.unit.triggers.page_calls import READER, URL
 
 MARCH = "since=2026-03-01&until=2026-03-31"
@@ -57,13 +62,19 @@ class Auditor:
         self.store.batches = {
             str(place): EvidenceBatch(str(place), each.at, (each,)) for place, each in enumerate(events)
         }
+        self.lists = 0
+        self.recommendations = MemoryRecommendationStore(step=self._count)
         self.application = SimpleNamespace(
             clock=clock,
             settings=SimpleNamespace(public_base_url=URL, evidence_retention_days=1095),
             tenants=MemoryTenantStore(Tenant(TENANT, "Contoso")),
+            recommendations=self.recommendations,
             evidence_search=EvidenceSearch(self.store, timedelta(days=1095), asyncio.Semaphore(1), clock),
         )
         monkeypatch.setattr("shared.triggers.front_door.application", lambda: self.application)
+
+    async def _count(self, name: str) -> None:
+        self.lists += name == "list_actions"
 
     async def ask(self, query: str, handler: Handler = export_evidence, language: str = "en") -> Any:
         [route] = [each for each in ROUTES if each.name == handler.__name__]
@@ -209,6 +220,30 @@ async def test_the_page_shows_each_recommendation_and_offers_the_files(auditor: 
         assert shown in text
     address = "/api/evidence?since=2026-03-01&amp;until=2026-03-31&amp;basis=created&amp;format=oscal"
     assert f'href="{address}"' in text
+
+
+async def test_the_page_names_the_recommendations_that_are_still_there_with_one_list_for_each_tenant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    action = ImprovementAction(tenant_id=TENANT, source=SourceName.SECURE_SCORE, source_id="scid_103", title="Use MFA")
+    here = of_ticket(1, "created", day(2), requester_id="megan")
+    here = replace(here, keys=(action.key,))
+    elsewhere = of_ticket(2, "created", day(2), tenant_id=OTHER_TENANT, requester_id="megan")
+    auditor = Auditor(monkeypatch, [here, *created(3, day(2)), elsewhere])
+    auditor.recommendations.actions[TENANT][action.key] = action
+    _, text = await auditor.page(MARCH)
+    assert f'<a href="/recommendations/{action.key}?tenant_id={TENANT}">Use MFA</a>' in text
+    assert "Control1" in text
+    assert auditor.lists == 1, "the other tenant was removed"
+
+
+@pytest.mark.parametrize("outcome", [*Outcome, "of_another_release"])
+async def test_outcomes_have_the_colours_that_they_have_on_tickets(
+    monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    auditor = Auditor(monkeypatch, [*created(1, day(2)), decided(1, day(3), outcome)])
+    _, text = await auditor.page(MARCH)
+    assert f'<span class="badge {outcome_tone(outcome)}">{languages()["en"].named("ticket_outcome", outcome)}' in text
 
 
 async def test_the_page_keeps_a_sample_in_the_addresses_of_its_files(auditor: Auditor) -> None:

@@ -19,9 +19,21 @@ NAMES = {"1": "Neu", "6": "Gelöst", "incident": "no table's name"}
 STATES = {"from": "1", "from_label": "New", "to": "6", "to_label": "Resolved", "phase": "resolved"}
 
 
-def words(kind: EventKind, details: Mapping[str, str], names: Mapping[str, str] = MappingProxyType({})) -> str:
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def words(
+    kind: EventKind,
+    details: Mapping[str, str],
+    names: Mapping[str, str] = NOTHING,
+    titles: Mapping[str, str] = NOTHING,
+) -> str:
     return event_words(
-        TimelineEvent(kind, START, details), languages()["en"], state_names=names, time_zone="Asia/Tokyo"
+        TimelineEvent(kind, START, details),
+        languages()["en"],
+        state_names=names,
+        time_zone="Asia/Tokyo",
+        titles=titles,
     )
 
 
@@ -66,7 +78,7 @@ def test_an_error_is_told_in_the_persons_language_with_the_fields_it_names() -> 
     refused = TimelineEvent(EventKind.DELIVERY_FAILED, START, details)
     for t in languages().values():
         said = t("error.mandatory_fields_missing.named.message", names="Category, Service")
-        assert said in event_words(refused, t, state_names={}, time_zone="UTC")
+        assert said in event_words(refused, t, state_names={}, time_zone="UTC", titles={})
     assert "as stored" in words(EventKind.DELIVERY_FAILED, {"code": "of_another_release", "message": "as stored"})
 
 
@@ -95,8 +107,22 @@ def test_an_outcome_is_said_with_the_points_that_prove_it() -> None:
         name: value for name, value in MEASURED.items() if name in {"source_id", "outcome", "points", "max_points"}
     }
     assert words(EventKind.OUTCOME, undated) == "AdminMFAV2: Verified. 10 of 10 points."
+    both = {"AdminMFAV2": "Ensure MFA for administrators", "scid_103": "Turn on a firewall"}
+    assert words(EventKind.OUTCOME, undated, titles=both).startswith("Ensure MFA for administrators: Verified. 10 ")
     gone = {"source_id": "AdminMFAV2", "outcome": "unknown", "reason": "gone"}
     assert words(EventKind.OUTCOME, gone) == f"AdminMFAV2: Unknown. {ENGLISH('outcome_text.unknown.gone')}"
+
+
+def test_the_outcome_of_the_only_recommendation_does_not_name_it() -> None:
+    assert words(EventKind.OUTCOME, MEASURED, titles={"AdminMFAV2": "Ensure MFA"}).startswith("Verified. 10 of 10 ")
+    # It is about one that the ticket is no longer for.
+    assert words(EventKind.OUTCOME, MEASURED, titles={"scid_103": "Turn on a firewall"}).startswith("AdminMFAV2: ")
+
+
+def test_a_linked_recommendation_is_named_by_its_title() -> None:
+    linked = {"source_id": "AdminMFAV2"}
+    assert words(EventKind.RECOMMENDATION_LINKED, linked, titles={"AdminMFAV2": "Ensure MFA"}).endswith(": Ensure MFA")
+    assert words(EventKind.RECOMMENDATION_UNLINKED, linked).endswith(": AdminMFAV2")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +130,7 @@ def test_an_outcome_is_said_with_the_points_that_prove_it() -> None:
     [
         ({"by_id": "7", "by_name": "Aiko Tanaka"}, "Aiko Tanaka asked for a change in ServiceNow: comment."),
         ({"by_id": "7"}, "Somebody asked for a change in ServiceNow: comment."),
-        ({"by_id": "policy:regressed"}, "The policy for what has regressed asked for a change in ServiceNow: comment."),
+        ({"by_id": "policy:regressed"}, "The policy for regressions asked for a change in ServiceNow: comment."),
         ({"by_id": "policy:of_another_release"}, "The connector asked for a change in ServiceNow: comment."),
     ],
 )
