@@ -152,6 +152,10 @@ def test_what_became_of_a_ticket_is_said_here_and_in_servicenow(
     [outcome] = first["verification"]["recommendations"]
     assert (first["verification"]["outcome"], outcome["reason"]) == ("disposed", "risk_accepted")
     kinds = [each["kind"] for each in first["timeline"]]
-    assert kinds[kinds.index("outcome") :][:2] == ["outcome", "update_asked"]
+    assert kinds[kinds.index("outcome") :][:3] == ["outcome", "update_asked", "update_sent"]
+    journal = control.journal(first["servicenow"]["number"])
+    assert [each["value"] for each in journal if each["element"] == "work_notes"] == [
+        "Not fixed: the risk was accepted in Microsoft's portal."
+    ]
     # The close code says that nothing was done, and so nothing is waited for.
     assert second["verification"]["outcome"] == "not_done"

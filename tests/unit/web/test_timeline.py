@@ -130,7 +130,10 @@ def test_a_linked_recommendation_is_named_by_its_title() -> None:
     [
         ({"by_id": "7", "by_name": "Aiko Tanaka"}, "Aiko Tanaka asked for a change in ServiceNow: comment."),
         ({"by_id": "7"}, "Somebody asked for a change in ServiceNow: comment."),
-        ({"by_id": "policy:regressed"}, "The policy for regressions asked for a change in ServiceNow: comment."),
+        (
+            {"by_id": "policy:regressed"},
+            "The policy for recommendations that have regressed asked for a change in ServiceNow: comment.",
+        ),
         ({"by_id": "policy:of_another_release"}, "The connector asked for a change in ServiceNow: comment."),
     ],
 )
