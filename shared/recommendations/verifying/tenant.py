@@ -32,7 +32,7 @@ from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
 from shared.tenants.model import Tenant
 from shared.tickets.closings import closing_of
-from shared.tickets.model import Phase, Ticket
+from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.outcome_events import OutcomeChange, changed_items, with_verification
 from shared.tickets.outcomes import Outcome, Verification, with_closing
 from shared.tickets.policies import policy_of
@@ -176,7 +176,7 @@ class TenantVerification:
         known = ticket.verification
         before = await self._first(work, ticket, now) if known is None else known
         after = work.after(ticket.ticket_id, before, now)
-        if after == known:
+        if after == known or _is_told_later(ticket, work.observed.reach):
             return
         changes = changed_items(before, after)
         stored = with_verification(replace(ticket, verification=before), after, now)
@@ -227,6 +227,11 @@ def _unknown(claims: Iterable[Claim], watched: Iterable[WatchedTicket]) -> Seque
     known = {each.ticket_id for each in watched}
     newest = (claim.tickets[0] for claim in claims if claim.tickets)
     return list(dict.fromkeys((each.connection_id, each.ticket_id) for each in newest if each.ticket_id not in known))
+
+
+def _is_told_later(ticket: Ticket, reach: Reach) -> bool:
+    """Whether the ticket is on its way: it has no record to write a note in yet, and the next reading says the same."""
+    return ticket.delivery.status is Delivery.PENDING and reach is not Reach.REMOVED
 
 
 def _can_be_told(ticket: Ticket, connection: Connection) -> bool:

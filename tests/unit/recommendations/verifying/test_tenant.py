@@ -19,6 +19,7 @@ from shared.recommendations.verifying.observations import ObservedTenant, Reach
 from shared.tickets.model import EventKind
 from shared.tickets.outcomes import Outcome, OutcomeReason
 from shared.tickets.updates.model import MOST_PRESENT
+from tests.memory.servicenow import WriteFault as ServiceNowFault
 from tests.memory.steps import Stage
 from tests.memory.ticket_store import WriteFault
 from tests.unit.recommendations.strategies import TENANT
@@ -172,6 +173,19 @@ async def test_a_policy_leaves_a_ticket_alone_if_a_newer_one_takes_care(policy: 
     await story.read(0, days=3)
     assert story.outcomes(ticket) == [Outcome.NOT_FIXED]
     assert [kind for kind, _ in story.asked()] == ["work_note"]
+
+
+async def test_the_note_about_a_ticket_that_is_still_on_its_way_comes_once_it_has_arrived() -> None:
+    story = Story()
+    story.world.servicenow.write_faults.append(ServiceNowFault.NOT_SENT)
+    ticket = await story.ticket()
+    await story.read(10)
+    assert story.outcomes(ticket) == [Outcome.OPEN]
+    deadline = story.world.clock() + timedelta(seconds=50)
+    await story.world.delivery.deliver_pending(story.world.connection, deadline=deadline)
+    await story.read(10)
+    assert story.outcomes(ticket) == [Outcome.VERIFIED]
+    assert story.asked() == [("work_note", "policy:outcome")]
 
 
 async def test_notes_that_are_never_accepted_do_not_become_more_and_more() -> None:
