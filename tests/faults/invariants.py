@@ -165,14 +165,6 @@ def _changes(there: TwoHosts) -> Iterator[str]:
     for ticket_id, events in timelines.items():
         yield from _outcomes(ticket_id, events)
     yield from _evidence(there, timelines)
-    print(
-        "TEMP",
-        Counter(
-            kind + (":" + details.get("outcome", details.get("update_kind", "")))
-            for each in timelines.values()
-            for kind, _, details in each
-        ),
-    )
 
 
 def _events(row: dict[str, Any]) -> list[Event]:
