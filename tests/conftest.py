@@ -13,6 +13,10 @@ from sandbox.certificates import ensure_certificates
 assert "aiohttp" not in sys.modules, "aiohttp was imported before SSL_CERT_FILE could be set"
 os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
+# Without bytecode, every process that a test starts would compile the whole app again, and every run all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The time of one example depends more on the machine than on the code; the whole test has its own time limit.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
