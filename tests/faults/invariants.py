@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from sandbox.world import table_service_headers
-from tests.faults.schedule import KEYS
+from tests.faults.schedule import KEYS, RECOMMENDATIONS
 from tests.faults.two_hosts import RECOVERY_S, SMALL, TENANT, TwoHosts
 
 _PHASES = {
@@ -141,7 +141,7 @@ def _recommendations(there: TwoHosts) -> Iterator[str]:
         shown = [ticket["ticket_id"] for ticket in there.ask(f"/api/recommendations/{key}")["tickets"]]
         if not set(told) <= set(shown):
             yield f"the tickets of {key} are {shown}; requests were answered with {told}"
-        # A ticket that a policy reopens may have a newer one by then.
+        # A ticket that a policy reopens may have got a newer one in the meantime.
         if there.schedule.policy != "reopen" and sum(phases[each] in _OPEN for each in shown) > 1:
             yield f"{key} has more than one open ticket: {shown}"
 
@@ -161,6 +161,7 @@ def _changes(there: TwoHosts) -> Iterator[str]:
     tickets = {row["RowKey"]: row for row in rows if "timeline" in row}
     timelines = {ticket_id: _events(row) for ticket_id, row in tickets.items()}
     yield from _journals(there, tickets, timelines)
+    yield from _policy(there, timelines)
     yield from _follow_ups(tickets, timelines)
     for ticket_id, events in timelines.items():
         yield from _outcomes(ticket_id, events)
@@ -192,6 +193,17 @@ def _journals(there: TwoHosts, tickets: dict[str, Any], timelines: dict[str, lis
             yield f"comment {key} of ticket {ticket_id} has {len(texts)} entries"
         if key in there.accepted and not texts:
             yield f"comment {key} of ticket {ticket_id} was accepted and is lost"
+
+
+def _policy(there: TwoHosts, timelines: dict[str, list[Event]]) -> Iterator[str]:
+    """The ticket that was closed on paper is not fixed, and the policy has done its part once."""
+    [first] = list(there.recommended.values())[RECOMMENDATIONS]
+    events = [(kind, details) for kind, _, details in timelines[first]]
+    if sum(kind == "outcome" and details["outcome"] == "not_fixed" for kind, details in events) != 1:
+        yield f"ticket {first} is not said to be not fixed: {events}"
+    wanted = {"note_only": "work_note", "reopen": "reopen", "new_ticket": "follow_up"}[there.schedule.policy]
+    if sum(kind == "update_asked" and details["update_kind"] == wanted for kind, details in events) != 1:
+        yield f"the policy {there.schedule.policy} did not ask once for {wanted}: {events}"
 
 
 def _follow_ups(tickets: dict[str, Any], timelines: dict[str, list[Event]]) -> Iterator[str]:
