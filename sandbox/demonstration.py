@@ -550,6 +550,19 @@ def _send_updates(host: FunctionsHost, administrator: PortalUser) -> None:
         time.sleep(_POLL_S)
 
 
+def _wait_for_evidence(host: FunctionsHost, administrator: PortalUser, tickets: int) -> None:
+    """Let the timer run until the evidence has the creation of each ticket."""
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        found = administrator.call("GET", "/api/evidence")
+        if found["population"] + found["other_tickets"] >= tickets:
+            return
+        if time.monotonic() > deadline:
+            raise UnexpectedAnswerError(f"the evidence does not have all of {tickets} tickets")
+        run_timer(host, administrator)
+        time.sleep(_POLL_S)
+
+
 def _expect_outcomes(administrator: PortalUser, recommendations: Sequence[Mapping[str, Any]]) -> None:
     tickets = administrator.call("GET", "/api/tickets")["tickets"]
     oldest = {item["id"]: item["outcome"] for each in tickets for item in each["verification"]["recommendations"]}
@@ -579,6 +592,7 @@ def create_tickets(host: FunctionsHost, servicenow: ServiceNow, language: str = 
                 _talk(control, requester, ticket, story)
         synchronize(administrator)
         tickets: list[dict[str, Any]] = requester.call("GET", "/api/tickets")["tickets"]
+        _wait_for_evidence(host, administrator, len(tickets))
         return tickets[::-1]
 
 
