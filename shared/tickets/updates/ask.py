@@ -16,6 +16,17 @@ from shared.tickets.timeline import with_event
 from shared.tickets.updates.model import MOST_PRESENT, Update, UpdateKind, UpdateStatus, new_update_id
 from shared.tickets.updates.progress import STATE_CHANGES, waiting_again
 
+_UPDATE_EVENTS: Final = frozenset(
+    {
+        EventKind.UPDATE_ASKED,
+        EventKind.UPDATE_SENT,
+        EventKind.UPDATE_REFUSED,
+        EventKind.UPDATE_UNCERTAIN,
+        EventKind.UPDATE_DISCARDED,
+    }
+)
+_WHOLE_TIMELINE: Final = 25
+"""A timeline with no more events than this has lost none of them, unless updates made it long."""
 _DONE: Final = frozenset({Phase.RESOLVED, Phase.CLOSED, Phase.CANCELED})
 
 
@@ -77,6 +88,12 @@ def asked(
         text_sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() if text else None,
     )
     return after, UpdateChange(None, update)
+
+
+def may_have_updates(ticket: Ticket) -> bool:
+    """Whether an update of the ticket may be waiting or refused: its timeline says so when one is asked for."""
+    is_cut = len(ticket.timeline) > _WHOLE_TIMELINE
+    return is_cut or any(event.kind in _UPDATE_EVENTS for event in ticket.timeline)
 
 
 def raise_unless_possible(ticket: Ticket, connection: Connection, kind: UpdateKind) -> None:

@@ -15,7 +15,7 @@ from shared.service import service
 from shared.tickets.identity import key_hash, request_hash
 from shared.tickets.model import EventKind, Requester, Ticket, TimelineEvent
 from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketStore
-from shared.tickets.updates.ask import asked, asked_again, discarded, raise_unless_possible
+from shared.tickets.updates.ask import asked, asked_again, discarded, may_have_updates, raise_unless_possible
 from shared.tickets.updates.model import Update, UpdateStatus, new_update_id
 from shared.tickets.updates.requests import UpdateRequest, wanted_by
 from shared.tickets.updates.send import UpdateDelivery
@@ -140,7 +140,12 @@ class TicketUpdates:
         raise FixRequest("update_under_way", status=409)
 
     async def present(self, ticket: Ticket) -> Sequence[Update]:
-        """Return the ticket's updates that are waiting or refused, oldest first. Raises StorageUnavailable."""
+        """Return the ticket's updates that are waiting or refused, oldest first. Raises StorageUnavailable.
+
+        Most tickets never have any: then nothing is read.
+        """
+        if not may_have_updates(ticket):
+            return ()
         return await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
 
     async def _current(self, ticket: Ticket) -> Ticket:
