@@ -23,31 +23,22 @@ from shared.connections.configure import ConnectionConfiguration
 from shared.connections.grant.authorize import ConnectionAuthorization
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
-from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import TicketKind
 from shared.connections.options import ConnectionOptions
-from shared.connections.ports import ConnectionStore, SecretStore
+from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
 from shared.log import log_event
-from shared.maintenance.plan import Planner
-from shared.maintenance.run import Maintenance
-from shared.maintenance.serve import ConnectionWork
-from shared.maintenance.tenants import TenantWork
 from shared.outbound.transport import Transport
 from shared.recommendations.lists import RecommendationLists
-from shared.recommendations.ports import ClaimStore, RecommendationStore
-from shared.recommendations.reading.read import TenantReading
-from shared.recommendations.ticketing.follow_ups import FollowUpTickets
+from shared.recommendations.ports import ClaimStore, RecommendationStore, Source
 from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
-from shared.recommendations.verifying.removed import RemovedTenants
-from shared.recommendations.verifying.tenant import TenantVerification
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
 from shared.servicenow.client import ServiceNowClient
@@ -69,30 +60,29 @@ from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
-from shared.tenants.configure import TenantConfiguration
 from shared.tenants.ports import TenantStore
-from shared.tickets.closings import ClosingReading
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
-from shared.tickets.ports import StateModel, TicketStore
+from shared.tickets.ports import IdempotencyStore, StateModel, TicketStore
 from shared.tickets.preview import TicketPreview
-from shared.tickets.reconcile import TicketReconciliation
-from shared.tickets.recording import EvidenceRecording
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
 from shared.tickets.summary import Summary
-from shared.tickets.sync import TicketSync
 from shared.tickets.updates.live import LiveRecords
-from shared.tickets.updates.people import TicketUpdates
-from shared.tickets.updates.send import UpdateDelivery
 
 if TYPE_CHECKING:
     from shared.check.run import ConnectionCheck
     from shared.evidence.find import EvidenceSearch
+    from shared.maintenance.run import Maintenance
     from shared.recommendations.files.importing import FileImport
+    from shared.recommendations.reading.read import TenantReading
     from shared.recommendations.ticketing.bulk import TicketBatches
     from shared.recommendations.ticketing.create import RecommendationTicketing
+    from shared.recommendations.verifying.tenant import TenantVerification
+    from shared.tenants.configure import TenantConfiguration
+    from shared.tickets.updates.people import TicketUpdates
+    from shared.tickets.updates.send import UpdateDelivery
 
 
 @service
@@ -102,20 +92,23 @@ class Application:
     settings: Settings
     clock: Clock
     connection_store: ConnectionStore
+    authorizations: AuthorizationStore
+    directory: ConnectionDirectory
     turns: Turns
+    health: ConnectionHealth
     secret_store: SecretStore
     configuration: ConnectionConfiguration
     authorization: ConnectionAuthorization
     removal: ConnectionRemoval
+    token_lease: Lease
     tokens: AccessTokens
     options: ConnectionOptions
     server: ServiceNowOAuth
     servicenow: ServiceNowClient
     tickets: TicketStore
     tenants: TenantStore
-    tenant_configuration: TenantConfiguration
-    tenant_reading: TenantReading
-    verification: TenantVerification
+    source: Source
+    waiting_times: WaitingTimes
     recommendations: RecommendationStore
     claims: ClaimStore
     links: TicketLinks
@@ -125,13 +118,12 @@ class Application:
     states: StateModel
     creating_roles: Mapping[TicketKind, Sequence[str]]
     search: TicketSearch
+    reservations: IdempotencyStore
     creation: TicketCreation
     preview: TicketPreview
     delivery: TicketDelivery
     resending: TicketResending
-    updates: TicketUpdates
     live_records: LiveRecords
-    maintenance: Maintenance
     evidence: EvidenceStore
     rows: RowReader
     resources: AsyncExitStack
@@ -213,9 +205,107 @@ class Application:
         )
 
     @property
-    def waiting_times(self) -> WaitingTimes:
-        """How long a closed ticket waits for its proof."""
-        return self.verification.waits
+    def maintenance(self) -> Maintenance:
+        """Does what the timer does. It is loaded on first use, because the timer runs on one instance of the app."""
+        from shared.connections.grant.secret_renewal import SecretRenewal
+        from shared.maintenance.plan import Planner
+        from shared.maintenance.run import Maintenance
+        from shared.maintenance.serve import ConnectionWork
+        from shared.maintenance.tenants import TenantWork
+        from shared.tickets.closings import ClosingReading
+        from shared.tickets.reconcile import TicketReconciliation
+        from shared.tickets.recording import EvidenceRecording
+        from shared.tickets.sync import TicketSync
+
+        return Maintenance(
+            settings=self.settings,
+            planner=Planner(self.directory, self.connection_store, self.settings, self.clock),
+            work=ConnectionWork(
+                settings=self.settings,
+                connections=self.connection_store,
+                turns=self.turns,
+                store=self.tickets,
+                tokens=self.tokens,
+                renewal=SecretRenewal(
+                    self.connection_store,
+                    self.secret_store,
+                    self.token_lease,
+                    self.clock,
+                    self.settings.secret_lifetime,
+                ),
+                health=self.health,
+                delivery=self.delivery,
+                updates=self.update_delivery,
+                sync=TicketSync(self.tickets, self.servicenow.records, self.clock),
+                reconciliation=TicketReconciliation(self.tickets, self.servicenow.records, self.clock),
+                closings=ClosingReading(self.tickets, self.servicenow.records, self.clock),
+                recording=EvidenceRecording(self.tickets, self.evidence, self.clock),
+                clock=self.clock,
+            ),
+            tenants=TenantWork(self.tenants, self.tenant_reading, self.clock),
+            authorizations=self.authorizations,
+            reservations=self.reservations,
+            evidence=self.evidence,
+            clock=self.clock,
+        )
+
+    @property
+    def tenant_reading(self) -> TenantReading:
+        """Reads tenants. It is loaded on first use, because hardly any request does."""
+        from shared.recommendations.reading.read import TenantReading
+
+        return TenantReading(
+            self.tenants, self.recommendations, self.source, self.evidence, self.verification, self.clock
+        )
+
+    @property
+    def verification(self) -> TenantVerification:
+        """Decides what became of a tenant's tickets. It is loaded on first use, as what reads tenants is."""
+        from shared.recommendations.verifying.tenant import TenantVerification
+
+        return TenantVerification(
+            claims=self.claims,
+            recommendations=self.recommendations,
+            tickets=self.tickets,
+            connections=self.connection_store,
+            turns=self.turns,
+            waits=self.waiting_times,
+            clock=self.clock,
+        )
+
+    @property
+    def tenant_configuration(self) -> TenantConfiguration:
+        """Adds, changes and removes tenants. It is loaded on first use, because administrators rarely do that."""
+        from shared.recommendations.verifying.removed import RemovedTenants
+        from shared.tenants.configure import TenantConfiguration
+
+        content = RemovedTenants(self.recommendations, self.verification)
+        return TenantConfiguration(self.tenants, self.connection_store, content, self.clock)
+
+    @property
+    def updates(self) -> TicketUpdates:
+        """Takes what people ask of a record. It is loaded on first use, because few requests do."""
+        from shared.tickets.updates.people import TicketUpdates
+
+        return TicketUpdates(self.tickets, self.update_delivery, self.reservations, self.turns, self.clock)
+
+    @property
+    def update_delivery(self) -> UpdateDelivery:
+        """Sends updates to ServiceNow. It is loaded on first use, as the timer and what people ask need it."""
+        from shared.recommendations.ticketing.follow_ups import FollowUpTickets
+        from shared.tickets.updates.send import UpdateDelivery
+
+        follow_ups = FollowUpTickets(
+            tenants=self.tenants,
+            recommendations=self.recommendations,
+            connections=self.connection_store,
+            beside=self.recommendation_tickets,
+            store=self.tickets,
+            creation=self.creation,
+            clock=self.clock,
+            portal_url=self.settings.security_portal_url,
+        )
+        return UpdateDelivery(self.tickets, self.servicenow.record_updates, follow_ups, self.delivery.notes, self.clock)
 
     async def aclose(self) -> None:
         """Close all network connections; only needed in a process that continues without the application."""
@@ -264,35 +354,17 @@ class Application:
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
         source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
         claims = AzureClaimStore(tables.recommendations, rows)
-        verification = TenantVerification(
-            claims=claims,
-            recommendations=recommendations,
-            tickets=tickets,
-            connections=connections,
-            turns=turns,
-            waits=_waiting_times(settings),
-            clock=clock,
-        )
-        reading = TenantReading(tenants, recommendations, source, evidence, verification, clock)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         tickets_beside = RecommendationTickets(claims, tickets, connections)
-        follow_ups = FollowUpTickets(
-            tenants=tenants,
-            recommendations=recommendations,
-            connections=connections,
-            beside=tickets_beside,
-            store=tickets,
-            creation=creation,
-            clock=clock,
-            portal_url=settings.security_portal_url,
-        )
-        update_delivery = UpdateDelivery(tickets, servicenow.record_updates, follow_ups, delivery.notes, clock)
         return cls(
             settings=settings,
             clock=clock,
             connection_store=connections,
+            authorizations=authorizations,
+            directory=directory,
             turns=turns,
+            health=health,
             secret_store=secrets,
             configuration=ConnectionConfiguration(
                 connections=connections,
@@ -320,17 +392,15 @@ class Application:
                 redirect_uri=settings.redirect_uri,
             ),
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
+            token_lease=token_lease,
             tokens=tokens,
             options=ConnectionOptions(tokens, servicenow.catalogue),
             server=server,
             servicenow=servicenow,
             tickets=tickets,
             tenants=tenants,
-            tenant_configuration=TenantConfiguration(
-                tenants, connections, RemovedTenants(recommendations, verification), clock
-            ),
-            tenant_reading=reading,
-            verification=verification,
+            source=source,
+            waiting_times=_waiting_times(settings),
             recommendations=recommendations,
             claims=claims,
             ticket_claims=ticket_claims,
@@ -340,42 +410,17 @@ class Application:
             states=servicenow.states,
             creating_roles=CREATING_ROLES,
             search=search,
+            reservations=reservations,
             creation=creation,
             preview=TicketPreview(creation, record_fields),
             delivery=delivery,
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
-            updates=TicketUpdates(tickets, update_delivery, reservations, turns, clock),
             live_records=LiveRecords(servicenow.record_updates),
             evidence=evidence,
             rows=rows,
             resources=resources,
             file_turn=asyncio.Semaphore(1),
             evidence_turn=asyncio.Semaphore(1),
-            maintenance=Maintenance(
-                settings=settings,
-                planner=Planner(directory, connections, settings, clock),
-                work=ConnectionWork(
-                    settings=settings,
-                    connections=connections,
-                    turns=turns,
-                    store=tickets,
-                    tokens=tokens,
-                    renewal=SecretRenewal(connections, secrets, token_lease, clock, settings.secret_lifetime),
-                    health=health,
-                    delivery=delivery,
-                    updates=update_delivery,
-                    sync=TicketSync(tickets, servicenow.records, clock),
-                    reconciliation=TicketReconciliation(tickets, servicenow.records, clock),
-                    closings=ClosingReading(tickets, servicenow.records, clock),
-                    recording=EvidenceRecording(tickets, evidence, clock),
-                    clock=clock,
-                ),
-                tenants=TenantWork(tenants, reading, clock),
-                authorizations=authorizations,
-                reservations=reservations,
-                evidence=evidence,
-                clock=clock,
-            ),
         )
 
 

@@ -11,9 +11,9 @@ from typing import Any, Final, NoReturn, dataclass_transform
 def value_object[Class](cls: type[Class]) -> type[Class]:
     """Make a class a value object: what a frozen dataclass with slots is.
 
-    The methods that depend on its fields are generated when one of them is first used, and all classes share the
-    others. A frozen dataclass generates its own when it is defined: that took more than half of the time in which the
-    app's own modules are imported at each cold start, and no request needs them all.
+    Each method that depends on its fields is generated when it is first used, and all classes share the others. A
+    frozen dataclass generates its own when it is defined: that took more than half of the time in which the app's own
+    modules are imported at each cold start, and no request needs them all.
     """
     made = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     for name in _GENERATED:
@@ -25,7 +25,7 @@ def value_object[Class](cls: type[Class]) -> type[Class]:
 
 
 class _OnFirstUse:
-    """Takes the place of a method until it is first used; then all such methods of the class are generated."""
+    """Takes the place of a method until it is first used; then the method is generated."""
 
     __slots__ = ("_cls", "_name")
 
@@ -36,10 +36,17 @@ class _OnFirstUse:
         cls = self._cls
         own_fields = [(each.name, each.type, each) for each in fields(cls)]
         kept = {"__post_init__": cls.__post_init__} if hasattr(cls, "__post_init__") else {}
-        frozen = make_dataclass(cls.__name__, own_fields, namespace=kept, frozen=True, module=cls.__module__)
-        for name in _GENERATED:
-            if isinstance(vars(cls)[name], _OnFirstUse):
-                setattr(cls, name, vars(frozen)[name])
+        frozen = make_dataclass(
+            cls.__name__,
+            own_fields,
+            namespace=kept,
+            module=cls.__module__,
+            init=self._name == "__init__",
+            repr=self._name == "__repr__",
+            eq=self._name in ("__eq__", "__hash__"),
+            frozen=True,
+        )
+        setattr(cls, self._name, vars(frozen)[self._name])
         method: Callable[..., Any] = vars(frozen)[self._name].__get__(instance, owner)
         return method
 

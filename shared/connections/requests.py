@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import field, fields, replace
 from operator import attrgetter
 from typing import Annotated, Final
 from zoneinfo import available_timezones
@@ -44,7 +44,7 @@ class KindRequest:
         left_out: Members that the request does not name and that stay as they are.
     """
 
-    settings: KindSettings = KindSettings()
+    settings: KindSettings = field(default_factory=KindSettings)
     left_out: frozenset[str] = _KIND_MEMBERS - _OF_RELEASE_0_1
 
     def settings_after(self, present: KindSettings) -> KindSettings:

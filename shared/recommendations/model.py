@@ -155,7 +155,7 @@ class ImprovementAction:
     implementation_cost: Level = Level.UNKNOWN
     user_impact: Level = Level.UNKNOWN
     threats: tuple[str, ...] = ()
-    texts: ActionTexts = ActionTexts()
+    texts: ActionTexts = field(default_factory=ActionTexts)
     presence: Presence = Presence.BOTH
     is_deprecated: bool = False
     points: Decimal | None = None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import azure.functions as func
 
-from shared.tickets.updates.people import AskedUpdate
 from shared.tickets.updates.requests import UpdateRequest, read_update_request
 from shared.tickets.updates.views import AskedUpdateView, asked_update_view
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import CREATORS
 from shared.triggers.tickets_api import IDEMPOTENCY_KEY
+
+if TYPE_CHECKING:
+    from shared.tickets.updates.people import AskedUpdate
 
 blueprint = func.Blueprint()
 

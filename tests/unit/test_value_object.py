@@ -100,7 +100,7 @@ def test_a_copy_has_the_fields_of_the_value_and_does_not_change_either() -> None
             copied.name = "edge"  # type: ignore[misc]
 
 
-def test_the_methods_of_a_value_are_made_when_one_is_first_used() -> None:
+def test_each_method_of_a_value_is_made_when_it_is_first_used() -> None:
     @value_object
     class Late:
         x: int
@@ -108,5 +108,8 @@ def test_the_methods_of_a_value_are_made_when_one_is_first_used() -> None:
     assert not callable(vars(Late)["__init__"])
     assert vars(Late)["__setattr__"] is vars(Point)["__setattr__"], "all classes share the methods that know no field"
     assert [each.name for each in fields(Late)] == ["x"]
-    assert Late(1) == Late(1)
+    one = Late(1)
     assert callable(vars(Late)["__init__"])
+    assert not callable(vars(Late)["__eq__"])
+    assert one == Late(1)
+    assert callable(vars(Late)["__eq__"])

@@ -26,7 +26,7 @@ class Observation:
             different times, so that nothing follows from them.
     """
 
-    measurement: Measurement = Measurement()
+    measurement: Measurement = field(default_factory=Measurement)
     service: str = ""
     disposition: Disposition | None = Disposition.DEFAULT
     decided_at: datetime | None = None
