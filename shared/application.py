@@ -36,7 +36,6 @@ from shared.log import log_event
 from shared.outbound.transport import Transport
 from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.ports import ClaimStore, RecommendationStore, Source
-from shared.recommendations.ticketing.linking import TicketLinks
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.recommendations.verifying.waiting_times import WaitingTimes
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
     from shared.recommendations.reading.read import TenantReading
     from shared.recommendations.ticketing.bulk import TicketBatches
     from shared.recommendations.ticketing.create import RecommendationTicketing
+    from shared.recommendations.ticketing.linking import TicketLinks
     from shared.recommendations.verifying.tenant import TenantVerification
     from shared.tenants.configure import TenantConfiguration
     from shared.tickets.updates.people import TicketUpdates
@@ -111,7 +111,6 @@ class Application:
     waiting_times: WaitingTimes
     recommendations: RecommendationStore
     claims: ClaimStore
-    links: TicketLinks
     recommendation_tickets: RecommendationTickets
     recommendation_lists: RecommendationLists
     ticket_claims: TicketClaims
@@ -283,6 +282,15 @@ class Application:
         return TenantConfiguration(self.tenants, self.connection_store, content, self.clock)
 
     @property
+    def links(self) -> TicketLinks:
+        """Links tickets to recommendations. It is loaded on first use, because few requests do."""
+        from shared.recommendations.ticketing.linking import TicketLinks
+
+        return TicketLinks(
+            self.ticket_claims, self.tickets, self.search, self.tenants, self.recommendations, self.clock
+        )
+
+    @property
     def updates(self) -> TicketUpdates:
         """Takes what people ask of a record. It is loaded on first use, because few requests do."""
         from shared.tickets.updates.people import TicketUpdates
@@ -404,7 +412,6 @@ class Application:
             recommendations=recommendations,
             claims=claims,
             ticket_claims=ticket_claims,
-            links=TicketLinks(ticket_claims, tickets, search, tenants, recommendations, clock),
             recommendation_tickets=tickets_beside,
             recommendation_lists=RecommendationLists(recommendations, tickets_beside),
             states=servicenow.states,
