@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
@@ -128,6 +129,7 @@ class Application:
     resources: AsyncExitStack
     file_turn: asyncio.Semaphore
     evidence_turn: asyncio.Semaphore
+    made_maintenance: list[Maintenance] = field(default_factory=list)
 
     @property
     def check(self) -> ConnectionCheck:
@@ -205,7 +207,15 @@ class Application:
 
     @property
     def maintenance(self) -> Maintenance:
-        """Does what the timer does. It is loaded on first use, because the timer runs on one instance of the app."""
+        """Does what the timer does. It is made on first use, because the timer runs on one instance of the app.
+
+        From then on it is the same: it remembers when it last listed the connections.
+        """
+        if not self.made_maintenance:
+            self.made_maintenance.append(self._new_maintenance())
+        return self.made_maintenance[0]
+
+    def _new_maintenance(self) -> Maintenance:
         from shared.connections.grant.secret_renewal import SecretRenewal
         from shared.maintenance.plan import Planner
         from shared.maintenance.run import Maintenance
