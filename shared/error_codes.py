@@ -54,6 +54,7 @@ type Code = Literal[
     "recommendation_not_found",
     "record_already_closed",
     "record_gone",
+    "request_forgotten",
     "request_too_large",
     "requested_by_not_allowed",
     "role_missing",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from shared.clock import CLOCKS_DIFFER
 from shared.errors import Failure
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 
@@ -23,6 +24,11 @@ def with_event(ticket: Ticket, kind: EventKind, at: datetime, **details: str | N
     if len(timeline) > MAX_EVENTS:
         timeline = (timeline[0], *timeline[-(MAX_EVENTS - 1) :])
     return replace(ticket, timeline=timeline)
+
+
+def reaches_back_to(ticket: Ticket, at: datetime) -> bool:
+    """Whether the timeline still has every event since a time, however the clocks of the app's instances differ."""
+    return len(ticket.timeline) < MAX_EVENTS or ticket.timeline[1].at < at - CLOCKS_DIFFER
 
 
 def details_of(failure: Failure) -> Mapping[str, str]:

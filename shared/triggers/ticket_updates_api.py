@@ -34,6 +34,7 @@ blueprint = func.Blueprint()
         409: (
             "record_already_closed",
             "record_gone",
+            "request_forgotten",
             "state_change_waiting",
             "ticket_dormant",
             "ticket_not_delivered",

@@ -15,6 +15,7 @@ from shared.service import service
 from shared.tickets.identity import key_hash, request_hash
 from shared.tickets.model import EventKind, Requester, Ticket, TimelineEvent
 from shared.tickets.ports import IdempotencyReservation, IdempotencyStore, TicketStore
+from shared.tickets.timeline import reaches_back_to
 from shared.tickets.updates.ask import asked, asked_again, discarded, may_have_updates, raise_unless_possible
 from shared.tickets.updates.model import Update, UpdateStatus, new_update_id
 from shared.tickets.updates.requests import UpdateRequest, wanted_by
@@ -73,15 +74,20 @@ class TicketUpdates:
 
         Raises:
             FixRequest: 409 as :func:`raise_unless_possible` and :func:`asked`, or ``update_under_way`` (others change
-                the ticket all the time); 422 ``idempotency_key_reused`` or what :func:`wanted_by` raises.
+                the ticket all the time), or ``request_forgotten`` (the key was used so long ago that nobody can tell
+                what became of its update); 422 ``idempotency_key_reused`` or what :func:`wanted_by` raises.
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         wanted = wanted_by(request, connection)
         new_id = new_update_id(self.clock())
-        update_id = await self._reserved(new_id, ticket, request, caller, idempotency_key)
+        reservation = await self._reserved(new_id, ticket, request, caller, idempotency_key)
+        update_id = new_id if reservation is None else reservation.ticket_id
         present = await self.store.list_updates_of(ticket.connection_id, ticket.ticket_id)
-        if update_id != new_id and (replayed := _replayed(ticket, update_id, present)) is not None:
-            return replayed
+        if reservation is not None and update_id != new_id:
+            if (replayed := _replayed(ticket, update_id, present)) is not None:
+                return replayed
+            if not reaches_back_to(ticket, reservation.reserved_at):
+                raise FixRequest("request_forgotten", status=409)
         for _ in range(TRIES):
             raise_unless_possible(ticket, connection, wanted.kind)
             after, change = asked(
@@ -159,10 +165,10 @@ class TicketUpdates:
 
     async def _reserved(
         self, new_id: str, ticket: Ticket, request: UpdateRequest, caller: str, idempotency_key: str | None
-    ) -> str:
-        """Return the update id that the key stands for: the given id unless the key was used before."""
+    ) -> IdempotencyReservation | None:
+        """Return what the key stands for, None without a key: the given update id unless the key was used before."""
         if idempotency_key is None:
-            return new_id
+            return None
         asked_for = request.model_dump(mode="json", exclude_unset=True)
         wanted = IdempotencyReservation(
             key_hash=key_hash(caller, idempotency_key),
@@ -173,7 +179,7 @@ class TicketUpdates:
         stored = await self.reservations.reserve(wanted)
         if stored.request_hash != wanted.request_hash:
             raise IdempotencyKeyReused()
-        return stored.ticket_id
+        return stored
 
     async def _sent(self, connection: Connection, ticket: Ticket, update: Update) -> AskedUpdate:
         """Send a stored update if the connection works; whatever happens, it is stored, and the timer goes on."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import FixRequest
+from shared.errors import FixRequest, StorageUnavailable
 from shared.tickets.model import EventKind, Ticket
-from shared.tickets.timeline import with_event
+from shared.tickets.timeline import MAX_EVENTS, with_event
 from shared.tickets.updates.model import MOST_PRESENT
 from shared.tickets.updates.requests import read_update_request
 from shared.tickets.updates.views import AskedUpdateView, UpdateResult
@@ -49,6 +49,45 @@ async def test_a_repeated_request_comments_once_and_says_so(pages: Pages, ticket
     with pytest.raises(FixRequest) as caught:
         await asked(pages, ticket, {"comment": "Something else."}, "one")
     assert caught.value.code == "idempotency_key_reused"
+
+
+async def test_a_repeated_request_whose_end_the_timeline_no_longer_shows_is_refused(
+    pages: Pages, ticket: Ticket
+) -> None:
+    await asked(pages, ticket, {"comment": "Please look."}, "old")
+    for number in range(MAX_EVENTS):
+        pages.world.clock.advance(3600)
+        await changed(pages, ticket)
+        if number == 40:
+            await asked(pages, ticket, {"comment": "Please look again."}, "newer")
+    with pytest.raises(FixRequest) as caught:
+        await asked(pages, ticket, {"comment": "Please look."}, "old")
+    assert (caught.value.code, caught.value.status) == ("request_forgotten", 409)
+    assert (await asked(pages, ticket, {"comment": "Please look again."}, "newer"))[1].result is UpdateResult.SENT
+    assert len(pages.record_updates.journals[ticket.ticket_id]) == 2
+
+
+async def test_an_interrupted_request_is_carried_out_later_if_the_timeline_shows_that_it_was_not(
+    pages: Pages, ticket: Ticket
+) -> None:
+    for _ in range(MAX_EVENTS):
+        await changed(pages, ticket)
+    pages.world.clock.advance(3600)
+    pages.world.store.faults.append(StoreFault.NOT_CARRIED_OUT)
+    with pytest.raises(StorageUnavailable):
+        await asked(pages, ticket, {"comment": "Please look."}, "one")
+    pages.world.clock.advance(3600)
+    await changed(pages, ticket)
+    assert (await asked(pages, ticket, {"comment": "Please look."}, "one"))[1].result is UpdateResult.SENT
+    assert len(pages.record_updates.journals[ticket.ticket_id]) == 1
+
+
+async def changed(pages: Pages, ticket: Ticket) -> None:
+    """Let one more event happen to the ticket."""
+    store = pages.world.store
+    stored = await store.get_ticket(ticket.connection_id, ticket.ticket_id)
+    assert stored is not None
+    await store.update_ticket(stored, with_event(stored, EventKind.STATE_CHANGED, pages.world.clock()))
 
 
 async def test_what_is_refused_is_shown_with_the_ticket_until_it_is_sent_or_discarded(
