@@ -1,6 +1,6 @@
 """Follow-ups: the ticket that a policy makes after another one, for what is still not fixed.
 
-It is made like a person's ticket: its idempotency key is the update that asked for it, and it takes the claims. So
+It is made like a person's ticket: the update that asked for it gives its idempotency key, and it takes the claims. So
 there is one, wherever a host stops. It has the kind and the priority of the ticket before, and is due as suggested for
 a new ticket.
 """
@@ -68,13 +68,10 @@ class FollowUpTickets:
 
     async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """See the port."""
-        requester = requester_of(update)
         asked = {"follow_up_of": ticket.ticket_id}
-        new_id = new_ticket_id(self.clock(), ticket.connection_id)
-        reserved = await self.creation.reserve(asked, requester, update.asked_by_id, update.update_id, new_id)
-        made = None if reserved == new_id else await self.store.get_ticket(ticket.connection_id, reserved)
-        if made is not None:
-            return FollowUp(made)
+        reserved = await self._reserved(ticket, update, asked)
+        if isinstance(reserved, Ticket):
+            return FollowUp(reserved)
         wanted = references_not_fixed(ticket)
         taken = await asyncio.gather(*map(self._open_ticket, wanted))
         free = [reference for reference, other in zip(wanted, taken, strict=True) if other is None]
@@ -98,9 +95,9 @@ class FollowUpTickets:
         try:
             creation = await self.creation.create(
                 request,
-                requester,
+                requester_of(update),
                 caller=update.asked_by_id,
-                idempotency_key=update.update_id,
+                idempotency_key=reserved,
                 recommended=recommended,
             )
         except FixRequest as error:
@@ -109,6 +106,24 @@ class FollowUpTickets:
                 raise StorageUnavailable(variant="contended") from None
             raise
         return FollowUp(creation.ticket)
+
+    async def _reserved(self, ticket: Ticket, update: Update, asked: Mapping[str, object]) -> Ticket | str:
+        """Return the ticket that an earlier attempt has made, or a new idempotency key to make it with.
+
+        The id that an earlier attempt left unused may be given up by now, because somebody has passed over it. So it is
+        given up in any case, and the next key of the update stands for another id. At most one of them is stored.
+        """
+        requester = requester_of(update)
+        interrupted = 0
+        while True:
+            key = f"{update.update_id}:{interrupted}" if interrupted else update.update_id
+            new_id = new_ticket_id(self.clock(), ticket.connection_id)
+            reserved = await self.creation.reserve(asked, requester, update.asked_by_id, key, new_id)
+            if reserved == new_id:
+                return key
+            if (made := await self.store.give_up(ticket.connection_id, reserved)) is not None:
+                return made
+            interrupted += 1
 
     async def _open_ticket(self, reference: RecommendationReference) -> Ticket | None:
         """Return an open ticket for a recommendation, perhaps the one before; None if there is none."""

@@ -17,6 +17,7 @@ from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.updates.model import Update, UpdateKind
 from tests.memory.steps import Stage
+from tests.memory.ticket_store import WriteFault
 from tests.unit.recommendations.strategies import TENANT
 from tests.unit.recommendations.verifying.story import Story
 from tests.unit.recommendations.world import GRACE_S, ONE, PORTAL, TWO
@@ -130,6 +131,26 @@ async def test_a_long_description_keeps_its_beginning() -> None:
     made = found.ticket
     assert made.content.description.startswith("This ticket follows ")
     assert made.content.description.endswith("has the whole text.)")
+
+
+async def test_a_follow_up_whose_id_was_given_up_gets_another_one() -> None:
+    """Its maker was killed; somebody made a ticket instead, and closed it before the next attempt."""
+    story = new_story()
+    old, update = await not_fixed(story)
+    story.world.store.faults.append(WriteFault.NOT_CARRIED_OUT)
+    with pytest.raises(StorageUnavailable):
+        await follow_ups(story).make(old, update)
+    story.world.clock.advance(GRACE_S)
+    own = await story.ticket(TWO)
+    story.change_state(own)
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    assert found.is_new
+    assert story.world.open_tickets(TWO) == [found.ticket]
+    again = await follow_ups(story).make(old, update)
+    assert again is not None
+    assert again.ticket.ticket_id == found.ticket.ticket_id
+    assert len(story.world.tickets) == 3
 
 
 @contextmanager
