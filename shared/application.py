@@ -323,7 +323,14 @@ class Application:
             clock=self.clock,
             portal_url=self.settings.security_portal_url,
         )
-        return UpdateDelivery(self.tickets, self.servicenow.record_updates, follow_ups, self.delivery.notes, self.clock)
+        return UpdateDelivery(
+            store=self.tickets,
+            records=self.servicenow.record_updates,
+            follow_ups=follow_ups,
+            claims=self.ticket_claims,
+            notes=self.delivery.notes,
+            clock=self.clock,
+        )
 
     async def aclose(self) -> None:
         """Close all network connections; only needed in a process that continues without the application."""

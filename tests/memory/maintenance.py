@@ -17,6 +17,7 @@ from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
 from shared.recommendations.ports import Source
 from shared.recommendations.reading.read import TenantReading
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.settings import Settings
 from shared.tenants.ports import TenantStore
 from shared.tickets.closings import ClosingReading
@@ -31,7 +32,7 @@ from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
-from tests.memory.recommendation_store import MemoryRecommendationStore
+from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
 from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.source import MemorySource
@@ -95,6 +96,7 @@ def memory_maintenance(
                 store,
                 MemoryRecordUpdates(servicenow),
                 MemoryFollowUps(),
+                TicketClaims(MemoryClaimStore(), store, connections, clock),
                 ConnectionNotes(servicenow, health),
                 clock,
                 random=lambda: 0.0,

@@ -1,8 +1,9 @@
 """What a recommendation's tickets mean for the next one: pure rules.
 
 A recommendation has one open ticket at a time unless somebody deliberately creates another. Its claim names the
-tickets; whether one of them is open is only in the ticket's own row. So whoever makes a ticket an open one (creates it,
-links it, sends a failed one again) writes the claim first and then the ticket's row, in the version read before.
+tickets; whether one of them is open is only in the ticket's own row, and while it is being reopened, in the update that
+does so. Whoever makes a ticket an open one (creates it, links it, sends a failed one again, reopens a resolved one)
+writes the claim first and then the ticket's row, in the version read before.
 Whoever passes over a ticket first changes that row, or ensures that it will never be written.
 """
 
@@ -16,7 +17,7 @@ from typing import Final
 from shared.clock import believed
 from shared.connections.model import Connection
 from shared.recommendations.ports import Claim, ClaimedTicket
-from shared.tickets.model import OPEN_PHASES, Delivery, RecommendationReference, Ticket
+from shared.tickets.model import OPEN_PHASES, Delivery, Phase, RecommendationReference, Ticket
 
 HELD_WITHOUT_TICKET: Final = timedelta(seconds=60)
 """How long a claim waits for its ticket to be stored or linked: a host that was not interrupted needs a second."""
@@ -37,6 +38,8 @@ class Standing(Enum):
     """It is not for this recommendation: it never was linked, or no longer is."""
     FAILED = "failed"
     """ServiceNow refused it; somebody may send it again."""
+    RESOLVED = "resolved"
+    """Nobody has to work on it; a policy may reopen it, or is doing so."""
     DONE = "done"
     """Nobody has to work on it, or nothing happens to it any more."""
 
@@ -61,7 +64,10 @@ def standing_of(
         return Standing.NEVER_MADE if ticket is None else Standing.NOT_LINKED
     if is_busy(ticket, connection):
         return Standing.OPEN
-    return Standing.FAILED if ticket.delivery.status is Delivery.FAILED else Standing.DONE
+    if ticket.delivery.status is Delivery.FAILED:
+        return Standing.FAILED
+    is_reopenable = ticket.phase is Phase.RESOLVED and _is_followed(ticket, connection)
+    return Standing.RESOLVED if is_reopenable else Standing.DONE
 
 
 def is_busy(ticket: Ticket, connection: Connection | None) -> bool:
@@ -76,7 +82,11 @@ def is_busy(ticket: Ticket, connection: Connection | None) -> bool:
             return True
         case Delivery.FAILED:
             return False
-    return ticket.is_of(connection) and (ticket.phase is None or ticket.phase in OPEN_PHASES)
+    return _is_followed(ticket, connection) and (ticket.phase is None or ticket.phase in OPEN_PHASES)
+
+
+def _is_followed(ticket: Ticket, connection: Connection | None) -> bool:
+    return connection is not None and not connection.is_removed and ticket.is_of(connection)
 
 
 def with_ticket(claim: Claim, claimed: ClaimedTicket, without: Iterable[str] = ()) -> tuple[ClaimedTicket, ...]:

@@ -15,6 +15,7 @@ from shared.recommendations.ticketing.claims import Standing, standing_of, with_
 from shared.service import service
 from shared.tickets.model import RecommendationReference, Ticket
 from shared.tickets.ports import TicketStore
+from shared.tickets.updates.progress import is_reopening
 
 AT_ONCE: Final = 8
 """How many claims are taken at the same time."""
@@ -99,13 +100,18 @@ class TicketClaims:
                     raise open_ticket_refusal(reference.key, ticket)
                 case Standing.NEVER_MADE:
                     dropped.append(each.ticket_id)
-                case Standing.NOT_LINKED | Standing.FAILED:
+                case Standing.NOT_LINKED | Standing.FAILED | Standing.RESOLVED:
                     assert ticket is not None, "only a stored ticket has this standing"
-                    # Whoever is about to link it, or to send it again, has to look again.
+                    if standing is Standing.RESOLVED and await self._is_being_reopened(ticket):
+                        raise open_ticket_refusal(reference.key, ticket)
+                    # Whoever is about to link it, to send it again or to reopen it has to look again.
                     await self.tickets.update_ticket(ticket, ticket)
                     if standing is Standing.NOT_LINKED:
                         dropped.append(each.ticket_id)
         return claim, dropped
+
+    async def _is_being_reopened(self, ticket: Ticket) -> bool:
+        return any(map(is_reopening, await self.tickets.list_updates_of(ticket.connection_id, ticket.ticket_id)))
 
     async def _tickets(self, claimed: Iterable[ClaimedTicket]) -> Mapping[str, Ticket]:
         by_connection: dict[str, list[str]] = {}

@@ -72,6 +72,11 @@ def waits(update: Update) -> bool:
     return update.status is UpdateStatus.WAITING and update.kind in set(UpdateKind)
 
 
+def is_reopening(update: Update) -> bool:
+    """Whether it is reopening its ticket, or may have done so."""
+    return update.kind is UpdateKind.REOPEN and waits(update) and update.attempt_started_at is not None
+
+
 def attempt_due_at(update: Update, now: datetime) -> datetime | None:
     """Return when the next attempt may begin, or None if this release makes none."""
     return next_attempt_at(update, now) if waits(update) else None

@@ -39,8 +39,8 @@ from shared.service import service
 from shared.telemetry import UPDATES_REFUSED, UPDATES_SENT, span
 from shared.tickets.attempts import LEFT_PATIENCE_S, is_leased, send_by, without_wrong_times
 from shared.tickets.failing import ConnectionNotes
-from shared.tickets.model import EventKind, Ticket
-from shared.tickets.ports import TicketStore, UpdateChange
+from shared.tickets.model import OPEN_PHASES, EventKind, Phase, Ticket
+from shared.tickets.ports import RecommendationClaims, TicketStore, UpdateChange
 from shared.tickets.record_effects import is_outdated, with_record
 from shared.tickets.timeline import details_of
 from shared.tickets.updates.ask import with_update_event
@@ -91,6 +91,7 @@ class UpdateDelivery:
     store: TicketStore
     records: RecordUpdates
     follow_ups: FollowUps
+    claims: RecommendationClaims
     notes: ConnectionNotes
     clock: Clock
     random: Callable[[], float] = field(default=random.random)
@@ -171,17 +172,16 @@ class UpdateDelivery:
         ):
             if not ticket.is_of(connection):
                 return await self._left_behind(connection, ticket, update, counts)
-            begun = await self._begun(update)
-            if begun is None:
+            attempt = await self._begun(ticket, update)
+            if attempt is None:
                 return None
-            attempt = _Attempt(ticket, begun, may_exist=update.attempt_started_at is not None)
             with span("ticket_update") as measured:
                 await self._attempt(connection, attempt, counts)
                 if attempt.error is not None:
                     measured.failed(attempt.error.code)
             return attempt
 
-    async def _begun(self, update: Update) -> Update | None:
+    async def _begun(self, ticket: Ticket, update: Update) -> _Attempt | None:
         """Take the lease and begin an attempt; None if somebody else has it, or another update has to go first.
 
         The lease is stored before the other updates are read. So of two that begin at the same time, at least one sees
@@ -195,7 +195,41 @@ class UpdateDelivery:
         if any(each.update_id != update.update_id and may_not_overtake(update, each, now) for each in others):
             await self._saved(taken, made_way(taken, now))
             return None
-        return await self._saved(taken, begin_attempt(taken, now))
+        may_exist = taken.attempt_started_at is not None
+        if taken.kind is UpdateKind.REOPEN and not may_exist:
+            return await self._begun_reopening(ticket, taken)
+        begun = await self._saved(taken, begin_attempt(taken, now))
+        return None if begun is None else _Attempt(ticket, begun, may_exist)
+
+    async def _begun_reopening(self, ticket: Ticket, taken: Update) -> _Attempt | None:
+        """Begin to reopen a ticket; None if it cannot begin now.
+
+        Reopening makes the ticket an open one. So it takes the claims first, and then writes the ticket's row in the
+        version that was read before. Until the outcome is known, the update that has begun keeps the claims. If a
+        recommendation has another open ticket, a follow-up takes the place of reopening: it finds that ticket.
+        """
+        try:
+            await self.claims.take(ticket)
+        except FixRequest as error:
+            now = self.clock()
+            if error.code == "ticket_being_created":
+                await self._saved(taken, made_way(taken, now))
+                return None
+            follow_up = leased(as_follow_up(taken), now)
+            begun = await self._saved(taken, begin_attempt(follow_up, now))
+            return None if begun is None else _Attempt(ticket, begun)
+        now = self.clock()
+        begun = begin_attempt(taken, now)
+        try:
+            claiming = await self.store.update_ticket(ticket, ticket, [UpdateChange(taken, begun)])
+        except RowChanged:
+            # Perhaps somebody has passed over this ticket.
+            await self._saved(taken, made_way(taken, now))
+            return None
+        stored = await self._present(begun)
+        if stored is None or stored.attempts != begun.attempts:
+            return None
+        return _Attempt(claiming, stored)
 
     async def _left_behind(
         self, connection: Connection, ticket: Ticket, update: Update, counts: UpdateCounts
@@ -229,7 +263,7 @@ class UpdateDelivery:
 
     async def _carried_out(self, connection: Connection, attempt: _Attempt) -> Seen:
         """Carry out the update; if ServiceNow refuses the access token of the write, look, and send it once more."""
-        if attempt.leased.kind is UpdateKind.REOPEN and attempt.ticket.content.kind is not TicketKind.INCIDENT:
+        if attempt.leased.kind is UpdateKind.REOPEN and not _is_reopenable(attempt.ticket):
             raise FixConfiguration("reopening_not_possible")
         try:
             return await self._looked_up_and_sent(connection, attempt)
@@ -447,6 +481,14 @@ def _due_at(updates: Sequence[Update], now: datetime) -> datetime:
     """Return when the first update of a ticket that waits is due."""
     first = next((each for each in updates if waits(each)), None)
     return (None if first is None else attempt_due_at(first, now)) or now
+
+
+def _is_reopenable(ticket: Ticket) -> bool:
+    """Whether a ticket may be reopened. Nobody looks for a reopening of one that is known to be closed."""
+    phase = ticket.phase
+    return ticket.content.kind is TicketKind.INCIDENT and (
+        phase is None or phase is Phase.RESOLVED or phase in OPEN_PHASES
+    )
 
 
 def _with_seen(ticket: Ticket, seen: Seen, now: datetime) -> Ticket:

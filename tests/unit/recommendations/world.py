@@ -29,7 +29,7 @@ from shared.tickets.requests import read_ticket_request
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
 from shared.tickets.updates.people import TicketUpdates
-from shared.tickets.updates.ports import RecordUpdates
+from shared.tickets.updates.ports import FollowUps, RecordUpdates
 from shared.tickets.updates.send import UpdateDelivery
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
@@ -114,10 +114,14 @@ class World:
             portal_url=PORTAL,
         )
 
+    def sender(self, records: RecordUpdates, follow_ups: FollowUps) -> UpdateDelivery:
+        """Return what sends changes of these records."""
+        notes = self.delivery.notes
+        return UpdateDelivery(self.store, records, follow_ups, self.claims, notes, self.clock, random=lambda: 0.5)
+
     def updates(self, records: RecordUpdates) -> TicketUpdates:
         """Return what takes people's requests for changes of these records."""
-        notes = self.delivery.notes
-        delivery = UpdateDelivery(self.store, records, MemoryFollowUps(), notes, self.clock, random=lambda: 0.5)
+        delivery = self.sender(records, MemoryFollowUps())
         return TicketUpdates(self.store, delivery, self.creation.reservations, self.creation.turns, self.clock)
 
     def add(self, *actions: ImprovementAction) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.connections.directory import SyncState
 from shared.connections.model import Connection
 from shared.connections.turns import OpenSyncState
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.tickets.failing import ConnectionNotes
 from shared.tickets.model import EventKind, Ticket
 from shared.tickets.sync import TicketSync
@@ -15,7 +16,9 @@ from shared.tickets.updates.ask import asked
 from shared.tickets.updates.model import Update, UpdateKind
 from shared.tickets.updates.send import UpdateCounts, UpdateDelivery, next_update_at
 from tests.memory.clock import ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.instance import MemoryInstanceHealth
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.steps import Actor, Stage
@@ -36,10 +39,12 @@ class Desk:
         self.follow_ups = MemoryFollowUps(step)
         self.health = MemoryInstanceHealth(step)
         self.connection: Connection = a_connection()
+        connections = MemoryConnectionStore(self.connection, step=step)
         self.delivery = UpdateDelivery(
             store=self.store,
             records=self.records,
             follow_ups=self.follow_ups,
+            claims=TicketClaims(MemoryClaimStore(step), self.store, connections, self.clock),
             notes=ConnectionNotes(self.servicenow, self.health),
             clock=self.clock,
             random=lambda: 0.0,

@@ -29,6 +29,7 @@ from shared.connections.model import Connection
 from shared.connections.ports import RowChanged
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
+from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.tickets.attempts import LEASE_S
 from shared.tickets.failing import ConnectionNotes
 from shared.tickets.model import EventKind, Ticket
@@ -45,6 +46,7 @@ from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth
+from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
 from tests.memory.steps import Actor, Stage
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection, delivered_ticket
@@ -97,6 +99,7 @@ class World(RuleBasedStateMachine):
             store=self.store,
             records=self.records,
             follow_ups=MemoryFollowUps(step),
+            claims=TicketClaims(MemoryClaimStore(step), self.store, self.connections, self.clock),
             notes=ConnectionNotes(self.servicenow, MemoryInstanceHealth(step)),
             clock=self.clock,
             random=lambda: 0.5,
