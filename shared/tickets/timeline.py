@@ -13,6 +13,8 @@ from shared.tickets.model import EventKind, Ticket, TimelineEvent
 
 MAX_EVENTS: Final = 100
 """Keep this many events: the first one and the newest."""
+DISPLACING_EVENTS: Final = 10
+"""A stored timeline always has room for this many events, even with long details."""
 MAX_DETAIL_LENGTH: Final = 500
 """Characters of one detail; longer ones are shortened."""
 
@@ -27,8 +29,11 @@ def with_event(ticket: Ticket, kind: EventKind, at: datetime, **details: str | N
 
 
 def reaches_back_to(ticket: Ticket, at: datetime) -> bool:
-    """Whether the timeline still has every event since a time, however the clocks of the app's instances differ."""
-    return len(ticket.timeline) < MAX_EVENTS or ticket.timeline[1].at < at - CLOCKS_DIFFER
+    """Whether the timeline still has every event since a time, however the clocks of the app's instances differ.
+
+    Only newer events displace one, whether there are too many of them or they are too long to be stored.
+    """
+    return sum(event.at >= at - CLOCKS_DIFFER for event in ticket.timeline) < DISPLACING_EVENTS
 
 
 def details_of(failure: Failure) -> Mapping[str, str]:
