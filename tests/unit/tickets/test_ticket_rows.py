@@ -23,7 +23,7 @@ from shared.storage.ticket_rows import (
 from shared.tickets.identity import new_ticket_id
 from shared.tickets.model import EventKind, Ticket, TimelineEvent
 from shared.tickets.summary import Summary, SummaryChange
-from shared.tickets.timeline import MAX_DETAIL_LENGTH, MAX_EVENTS, with_event
+from shared.tickets.timeline import MAX_DETAIL_LENGTH, MAX_EVENTS, reaches_back_to, with_event
 from tests.memory.clock import START
 from tests.unit.tickets.examples import delivered_ticket, new_ticket
 from tests.unit.tickets.strategies import texts, tickets
@@ -83,6 +83,21 @@ def test_timeline_always_fits_and_keeps_its_ends(happened: list[tuple[EventKind,
     assert restored[0] == ticket.timeline[0]
     assert restored[-1] == ticket.timeline[-1]
     assert restored[1:] == ticket.timeline[len(ticket.timeline) - len(restored) + 1 :]
+
+
+def test_a_stored_timeline_that_has_lost_an_event_does_not_reach_back_to_it() -> None:
+    """It is cut by its length, too: of long events there are few, of short ones many."""
+    for length in (30, MAX_DETAIL_LENGTH):
+        ticket = with_event(delivered_ticket(START), EventKind.UPDATE_ASKED, START, update_id="before")
+        ticket = with_event(ticket, EventKind.UPDATE_ASKED, START + timedelta(hours=1), update_id="asked")
+        for number in range(MAX_EVENTS):
+            at = START + timedelta(hours=2 + number)
+            ticket = with_event(ticket, EventKind.UPDATE_REFUSED, at, code="access_refused", one="x" * length)
+            ticket = ticket_of(ticket_row(ticket), None)
+            is_kept = any(event.details.get("update_id") == "asked" for event in ticket.timeline)
+            assert is_kept or not reaches_back_to(ticket, START + timedelta(hours=1))
+        assert not is_kept
+        assert reaches_back_to(ticket, at)
 
 
 def test_the_longest_timeline() -> None:
