@@ -98,7 +98,7 @@ def reading_app(new_app: NewApp, world: World) -> FunctionsHost:
         graph.add_control(TENANT_ID, PLANTED, title=SCRIPT, service="MDO")
         graph.change_control(TENANT_ID, PLANTED, remediation=SCRIPT, remediation_impact=SCRIPT)
         manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": SCRIPT[:100], "connection_id": "contoso"})
-        assert manager.call("POST", f"/api/tenants/{TENANT_ID}/read")["status"] == "readable"
+        assert demonstration.read_tenant(manager)["status"] == "readable"
         graph.remove_control(TENANT_ID, PLANTED)
     return host
 

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.compliance_manager.actions import invented_actions
 from sandbox.compliance_manager.workbook import export_workbook
+from sandbox.demonstration import read_tenant
 from sandbox.graph.stage.control.client import ControlClient
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.world import World
@@ -63,7 +64,7 @@ def _read(app: WholeApp) -> WholeApp:
     assert "There is no tenant yet" in page(app, "/recommendations")
     app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso"})
     assert "has not been read yet" in page(app, "/recommendations")
-    assert app.megan.call("POST", f"/api/tenants/{E5}/read")["status"] == "readable"
+    assert read_tenant(app.megan)["status"] == "readable"
     return app
 
 

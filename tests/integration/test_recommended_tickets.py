@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.demonstration import read_tenant
 from sandbox.graph.stage.control.client import ControlClient as GraphControl
 from sandbox.graph.stage.seed.tenants import E5
 from sandbox.servicenow.stage.control.client import ControlClient as ServiceNowControl
@@ -24,7 +25,7 @@ def connected(app: WholeApp) -> Connected:
     connected = app.connected()
     tenant = {"name": "Contoso", "connection_id": connected.connection_id, "company": COMPANY}
     assert app.megan.ask("PUT", f"/api/tenants/{E5}", tenant).status_code == 201
-    assert app.adele.call("POST", f"/api/tenants/{E5}/read")["status"] == "readable"
+    assert read_tenant(app.adele)["status"] == "readable"
     return connected
 
 
@@ -144,7 +145,7 @@ def test_what_became_of_a_ticket_is_said_here_and_in_servicenow(
     with GraphControl(world.graph.url) as graph:
         graph.decide(E5, accepted["source_id"], "Ignored")
         try:
-            assert app.adele.call("POST", f"/api/tenants/{E5}/read")["status"] == "readable"
+            assert read_tenant(app.adele)["status"] == "readable"
             app.run_timer()
         finally:
             graph.decide(E5, accepted["source_id"], "Default")
