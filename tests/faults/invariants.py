@@ -68,6 +68,10 @@ def _consent(there: TwoHosts) -> Iterator[str]:
         elif (status := there.status()) != "connected":
             yield f"the connection is {status} after it has been authorized"
         there.run_timers()
+        # Only now is it known which tickets were closed, so their outcomes need readings after this.
+        for seconds in RECOVERY_S:
+            there.pass_time(seconds)
+            there.run_timers()
 
 
 def _tickets(there: TwoHosts) -> Iterator[str]:
