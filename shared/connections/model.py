@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
+from shared.connections.fixed_fields import MOST_FIXED_FIELDS, FixedField
 from shared.errors import Failure
 from shared.request_texts import Name, SysId
 from shared.texts import ascii_lower
@@ -33,6 +34,15 @@ class Portal(StrEnum):
 
     SECURITY = "security"
     COMPLIANCE = "compliance"
+
+
+class Grant(StrEnum):
+    """How the connector gets access tokens (ServiceNow §1.4)."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+    """Somebody consents in a browser as the integration user; the consent ends."""
+    CLIENT_CREDENTIALS = "client_credentials"
+    """ServiceNow gives tokens for the user that its administrator entered in the OAuth client; nothing ends."""
 
 
 class ConnectionStatus(StrEnum):
@@ -108,6 +118,10 @@ class KindSettings:
             description="Close codes that claim no fix: such a ticket is not done. Null means the kind's usual ones.",
         ),
     ] = None
+    fixed_fields: Annotated[
+        tuple[FixedField, ...],
+        Field(max_length=MOST_FIXED_FIELDS, description="Further fields that new tickets get, and their values."),
+    ] = ()
 
 
 class Operation(StrEnum):
@@ -146,11 +160,15 @@ class Connection:
         former_instances: Former addresses of this connection's instances, each with the instance's present address.
         renamed_from: The former address that an administrator claims for the instance; None if nobody claims one or it
             has been proved (see :mod:`shared.connections.renaming`).
-        integration_user: The only ServiceNow ``user_name`` whose consent is accepted.
+        integration_user: The only ServiceNow ``user_name`` whose consent, or whose token, is accepted.
+        grant: How the connector gets access tokens.
+        second_factor_holder: Who has the integration user's second factor, for people; None if nobody is named.
+        shares_requester: Whether a ticket gives ServiceNow its requester's e-mail address and object id.
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
-        consented_at: When the present consent was given; None before the first one.
-        consent_ends_at: When the refresh token expires unless somebody consents again.
+        consented_at: When the present consent was given; None before the first one. With client credentials, when the
+            connector last proved whose token it gets.
+        consent_ends_at: When the refresh token expires unless somebody consents again; None with client credentials.
         access_token_issued_at: When the access token was requested; None if a release that did not store it wrote the
             row.
         access_token_expires_at: When the access token expires.
@@ -178,6 +196,9 @@ class Connection:
         default_factory=lambda: {kind: KindSettings() for kind in TicketKind}
     )
     outcome_notes: OutcomeNotes = OutcomeNotes.WORK_NOTE
+    grant: Grant = Grant.AUTHORIZATION_CODE
+    second_factor_holder: str | None = None
+    shares_requester: bool = True
     time_zone: str = "UTC"
     consent_lifetime_s: int = DEFAULT_CONSENT_LIFETIME_S
     status: ConnectionStatus = ConnectionStatus.NOT_CONFIGURED
@@ -203,6 +224,11 @@ class Connection:
     def ever_consented(self) -> bool:
         """Whether somebody has consented since the connection was configured or last removed."""
         return self.consented_at is not None
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether the connector has proved whose tokens it gets, and has not given them up since."""
+        return self.integration_user_sys_id is not None
 
     @property
     def is_removed(self) -> bool:

@@ -21,7 +21,8 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
     """
     content = ticket.content
     record_kind = RECORD_KINDS[content.kind]
-    fields = {
+    fields = {each.column: each.value for each in kind_settings.fixed_fields}
+    fields |= {
         "sys_id": ticket.ticket_id,
         "correlation_id": ticket.correlation_id,
         "correlation_display": CORRELATION_DISPLAY,
@@ -32,8 +33,12 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
         fields["due_date"] = date_time_text(content.due_at)
     if caller := requester_sys_id or kind_settings.default_caller:
         fields[record_kind.requester_field] = caller
-    if kind_settings.assignment_group:
-        fields["assignment_group"] = kind_settings.assignment_group
+    if group := content.assignment_group or kind_settings.assignment_group:
+        fields["assignment_group"] = group
+    if content.assigned_to:
+        fields["assigned_to"] = content.assigned_to
+    if content.configuration_item:
+        fields["cmdb_ci"] = content.configuration_item
     if kind_settings.category:
         fields["category"] = kind_settings.category
     if content.company:

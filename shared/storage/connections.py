@@ -19,10 +19,12 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.connections.directory import Place, SyncState
+from shared.connections.fixed_fields import FixedField
 from shared.connections.model import (
     DEFAULT_CONSENT_LIFETIME_S,
     Connection,
     ConnectionStatus,
+    Grant,
     KindSettings,
     LastError,
     Operation,
@@ -138,7 +140,11 @@ def connection_row(connection: Connection) -> Row:
             **_kind_columns(connection),
             "default_callers": _default_callers_text(connection),
             "outcome_policies": _outcome_policies_text(connection),
+            "fixed_fields": _fixed_fields_text(connection),
             "outcome_notes": connection.outcome_notes.value,
+            "grant": connection.grant.value,
+            "second_factor_holder": connection.second_factor_holder,
+            "shares_requester": connection.shares_requester,
             "former_instances": json.dumps(dict(connection.former_instances)) if connection.former_instances else None,
             "renamed_from": connection.renamed_from,
             "time_zone": connection.time_zone,
@@ -173,6 +179,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
     settings = json_object(get("kinds")) | json_object(get("later_kinds"))
     portals, default_callers = get("portals"), json_object(get("default_callers"))
     policies = json_object(get("outcome_policies"))
+    fixed_fields = json_object(get("fixed_fields"))
     return Connection(
         connection_id=columns["PartitionKey"],
         display_name=get("display_name", columns["PartitionKey"]),
@@ -184,11 +191,15 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
             kind: replace(
                 _kind_settings(settings.get(kind)),
                 default_caller=default_callers.get(kind),
+                fixed_fields=_fixed_fields(fixed_fields.get(kind, [])),
                 **_outcome_policies(policies.get(kind, {})),
             )
             for kind in TicketKind
         },
         outcome_notes=open_value(OutcomeNotes, get("outcome_notes", OutcomeNotes.WORK_NOTE)),
+        grant=open_value(Grant, get("grant", Grant.AUTHORIZATION_CODE)),
+        second_factor_holder=get("second_factor_holder"),
+        shares_requester=get("shares_requester", True),
         time_zone=get("time_zone", "UTC"),
         consent_lifetime_s=get("consent_lifetime_s", DEFAULT_CONSENT_LIFETIME_S),
         status=open_value(ConnectionStatus, get("status", ConnectionStatus.NOT_CONFIGURED)),
@@ -208,7 +219,12 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         former_instances=json_object(get("former_instances")),
         renamed_from=get("renamed_from"),
         kept=columns.unknown
-        | {"kinds": json.dumps(settings), "portals": portals, "outcome_policies": json.dumps(policies)},
+        | {
+            "kinds": json.dumps(settings),
+            "portals": portals,
+            "outcome_policies": json.dumps(policies),
+            "fixed_fields": json.dumps(fixed_fields),
+        },
         etag=_etag(row),
     )
 
@@ -306,6 +322,23 @@ def _outcome_policies(stored: Mapping[str, Any]) -> dict[str, Any]:
     policies = {name: open_value(OutcomePolicy, stored[name]) for name in ("not_fixed", "regressed") if name in stored}
     codes = stored.get("not_done_codes")
     return policies | {"not_done_codes": None if codes is None else tuple(codes)}
+
+
+def _fixed_fields_text(connection: Connection) -> str:
+    """Return the fixed fields by kind as JSON; kinds and members of another release are unchanged."""
+    by_kind = json_object(connection.kept.get("fixed_fields"))
+    for kind, settings in connection.kinds.items():
+        foreign = {each["column"]: each for each in by_kind.get(kind, [])}
+        by_kind[kind.value] = [
+            foreign.get(each.column, {}) | {"column": each.column, "value": each.value, "label": each.label}
+            for each in settings.fixed_fields
+        ]
+    return json.dumps({kind: members for kind, members in by_kind.items() if members}, ensure_ascii=False)
+
+
+def _fixed_fields(stored: Sequence[Mapping[str, Any]]) -> tuple[FixedField, ...]:
+    """Return the fixed fields of one kind."""
+    return tuple(FixedField(each["column"], each["value"], each.get("label")) for each in stored)
 
 
 def _kind_settings(value: Mapping[str, Any] | None) -> KindSettings:

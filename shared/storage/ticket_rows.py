@@ -160,6 +160,10 @@ def ticket_row(ticket: Ticket) -> Row:
         "requester_email": content.requester.email,
         "references": _references_text(content.references) if content.references else None,
         "company": content.company,
+        "chosen_group": content.assignment_group,
+        "chosen_assignee": content.assigned_to,
+        "chosen_item": content.configuration_item,
+        "shares_requester": None if content.shares_requester else False,
         "delivery": progress.status.value,
         "attempts": progress.attempts,
         "attempt_started_at": progress.attempt_started_at,
@@ -223,6 +227,10 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         requester=Requester(id=get("requester_id", ""), name=get("requester_name", ""), email=get("requester_email")),
         references=_references_of(get("references")),
         company=get("company"),
+        assignment_group=get("chosen_group"),
+        assigned_to=get("chosen_assignee"),
+        configuration_item=get("chosen_item"),
+        shares_requester=get("shares_requester", True),
     )
     delivery = DeliveryProgress(
         status=open_value(Delivery, get("delivery", Delivery.PENDING if record is None else Delivery.DELIVERED)),

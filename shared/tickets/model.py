@@ -160,6 +160,9 @@ class TicketContent:
     Attributes:
         references: The stored recommendations that it is for; a person can change them later.
         company: ``sys_id`` of the ServiceNow company that it belongs to, or None.
+        assignment_group, assigned_to, configuration_item: ``sys_id`` of the group, the user and the configuration item
+            that somebody chose for this ticket, or None.
+        shares_requester: Whether ServiceNow may learn the requester's e-mail address and object id.
     """
 
     kind: TicketKind
@@ -172,6 +175,10 @@ class TicketContent:
     requester: Requester
     references: tuple[RecommendationReference, ...] = ()
     company: str | None = None
+    assignment_group: str | None = None
+    assigned_to: str | None = None
+    configuration_item: str | None = None
+    shares_requester: bool = True
 
 
 @value_object

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connections.fixed_fields import FixedField
 from shared.connections.model import KindSettings, TicketKind
 from shared.servicenow.fields import date_time_of, date_time_text, record_fields
 from shared.tickets.model import Priority
@@ -86,3 +87,13 @@ def test_the_default_caller_stands_in_for_a_requester_who_is_not_found(kind: Tic
     settings = KindSettings(default_caller="d" * 32)
     assert record_fields(ticket(kind=kind), settings, None)[field] == "d" * 32
     assert record_fields(ticket(kind=kind), settings, "b" * 32)[field] == "b" * 32
+
+
+@pytest.mark.parametrize("kind", TicketKind)
+def test_what_was_chosen_for_the_ticket_wins_over_the_settings_of_its_kind(kind: TicketKind) -> None:
+    settings = KindSettings(assignment_group="a" * 32, fixed_fields=(FixedField("cmdb_ci", "b" * 32),))
+    usual = record_fields(ticket(kind=kind), settings, None)
+    assert (usual["assignment_group"], usual["cmdb_ci"]) == ("a" * 32, "b" * 32)
+    chosen = ticket(kind=kind, assignment_group="c" * 32, configuration_item="d" * 32, assigned_to="e" * 32)
+    fields = record_fields(chosen, settings, None)
+    assert (fields["assignment_group"], fields["cmdb_ci"], fields["assigned_to"]) == ("c" * 32, "d" * 32, "e" * 32)

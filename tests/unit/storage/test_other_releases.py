@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
+from shared.connections.fixed_fields import FixedField
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
+    Grant,
     KindSettings,
     LastError,
     OutcomeNotes,
@@ -200,6 +202,10 @@ kind_settings = st.builds(
     not_fixed=st.sampled_from(OutcomePolicy),
     regressed=st.sampled_from(OutcomePolicy),
     not_done_codes=st.none() | st.lists(texts).map(tuple),
+    fixed_fields=st.lists(
+        st.builds(FixedField, st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True), texts, st.none() | texts),
+        unique_by=lambda each: each.column,
+    ).map(tuple),
 )
 connections = st.builds(
     Connection,
@@ -211,6 +217,9 @@ connections = st.builds(
     portals=st.lists(st.sampled_from(Portal), unique=True).map(tuple),
     kinds=st.fixed_dictionaries(dict.fromkeys(TicketKind, kind_settings)),
     outcome_notes=st.sampled_from(OutcomeNotes),
+    grant=st.sampled_from(Grant),
+    second_factor_holder=st.none() | texts,
+    shares_requester=st.booleans(),
     time_zone=words,
     status=st.sampled_from(ConnectionStatus),
     consented_at=st.none() | moments,
@@ -232,7 +241,15 @@ def test_the_release_before_reads_any_connection(connection: Connection) -> None
     assert [portal.value for portal in old.portals] == [portal.value for portal in connection.portals]
     assert set(old.kinds) == set(OldKind)
     read = connection_of(row)
-    assert (read.kinds, read.outcome_notes) == (connection.kinds, connection.outcome_notes)
+    assert replace(read, kept={}, last_error=None) == replace(connection, last_error=None)
+
+
+def test_fixed_fields_that_were_removed_do_not_come_back() -> None:
+    row = next(row for _, row, decode in READ if decode is connection_of)
+    fixed = {TicketKind.INCIDENT: KindSettings(fixed_fields=(FixedField("cmdb_ci", "a" * 32),))}
+    stored = connection_of(StoredRow(connection_row(replace(connection_of(row), kinds=fixed))))
+    without = replace(stored, kinds={TicketKind.INCIDENT: KindSettings()})
+    assert connection_of(StoredRow(connection_row(without))).kinds[TicketKind.INCIDENT].fixed_fields == ()
 
 
 def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know() -> None:

@@ -73,6 +73,10 @@ contents = st.builds(
     requester=requesters,
     references=st.lists(references, max_size=3).map(tuple),
     company=st.none() | words,
+    assignment_group=st.none() | words,
+    assigned_to=st.none() | words,
+    configuration_item=st.none() | words,
+    shares_requester=st.booleans(),
 )
 states = st.sampled_from(["1", "2", "3", "6", "7", "8", "-5", "-1", "0", "4", "17", "new"])
 records = st.builds(
