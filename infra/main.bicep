@@ -37,6 +37,9 @@ param callerClientIds string[] = []
 @description('E-mail addresses for alerts. Without any, the rules raise alerts only in the portal.')
 param alertEmailAddresses string[] = []
 
+@description('Which alert rules are made: none, those after which tickets no longer get through, or all. Azure bills each rule.')
+param alertLevel 'none' | 'essential' | 'all' = 'all'
+
 @description('ServiceNow hosts outside service-now.com and servicenowservices.com that connections may use.')
 param allowedServiceNowHosts string[] = []
 
@@ -394,13 +397,14 @@ module privateEndpoint 'modules/private-endpoint.bicep' = [
   }
 ]
 
-module alerts 'modules/alerts.bicep' = {
+module alerts 'modules/alerts.bicep' = if (alertLevel != 'none') {
   params: {
     name: name
     location: location
     tags: allTags
     applicationInsightsName: applicationInsightsName
     emailAddresses: alertEmailAddresses
+    essentialOnly: alertLevel == 'essential'
     consentWarningDays: consentWarningDays
     pendingWarningAgeS: pendingWarningAgeS
     syncLagWarningS: max(900, 4 * syncIntervalS)

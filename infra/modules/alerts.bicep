@@ -6,6 +6,9 @@ param tags object
 param applicationInsightsName string
 param emailAddresses string[]
 
+@description('Whether only those rules are made after which tickets no longer get through in one of the two directions.')
+param essentialOnly bool
+
 @description('Days before the end of a consent when warnings begin.')
 param consentWarningDays int
 
@@ -18,6 +21,7 @@ param syncLagWarningS int
 var rules rule[] = [
   {
     name: 'consent-ending'
+    essential: true
     description: 'The consent of a connection ends soon; after that nothing is delivered or synchronised until somebody consents again.'
     query: loadTextContent('../queries/alerts/consent-ending.kql')
     severity: 2
@@ -31,6 +35,7 @@ var rules rule[] = [
   }
   {
     name: 'authorization-required'
+    essential: true
     description: 'ServiceNow no longer accepts the consent of a connection; an administrator has to authorize it again.'
     query: loadTextContent('../queries/alerts/authorization-required.kql')
     severity: 1
@@ -44,6 +49,7 @@ var rules rule[] = [
   }
   {
     name: 'connection-unavailable'
+    essential: false
     description: 'ServiceNow has not answered a connection for half an hour; tickets are kept and delivered when it is back.'
     query: loadTextContent('../queries/alerts/connection-unavailable.kql')
     severity: 2
@@ -57,6 +63,7 @@ var rules rule[] = [
   }
   {
     name: 'deliveries-failing'
+    essential: true
     description: 'ServiceNow refused tickets for good; each says why and can be retried once that is corrected.'
     query: loadTextContent('../queries/alerts/deliveries-failing.kql')
     severity: 2
@@ -70,6 +77,7 @@ var rules rule[] = [
   }
   {
     name: 'deliveries-waiting'
+    essential: true
     description: 'A ticket has been waiting for ServiceNow for too long.'
     query: loadTextContent('../queries/alerts/deliveries-waiting.kql')
     severity: 2
@@ -83,6 +91,7 @@ var rules rule[] = [
   }
   {
     name: 'sync-lag'
+    essential: true
     description: 'Ticket states are further behind ServiceNow than they may be.'
     query: loadTextContent('../queries/alerts/sync-lag.kql')
     severity: 3
@@ -96,6 +105,7 @@ var rules rule[] = [
   }
   {
     name: 'maintenance-stopped'
+    essential: true
     description: 'The timer has not completed a run; nothing is delivered later, synchronised or refreshed.'
     query: loadTextContent('../queries/alerts/maintenance-stopped.kql')
     severity: 1
@@ -109,6 +119,7 @@ var rules rule[] = [
   }
   {
     name: 'connection-not-served'
+    essential: false
     description: 'There are more connections than the timer gets through: the turn of this one has not come for a quarter of an hour.'
     query: loadTextContent('../queries/alerts/connection-not-served.kql')
     severity: 2
@@ -122,6 +133,7 @@ var rules rule[] = [
   }
   {
     name: 'tenant-not-read'
+    essential: false
     description: 'A Microsoft 365 tenant has not been read for two days; its recommendations are that old.'
     query: loadTextContent('../queries/alerts/tenant-not-read.kql')
     severity: 2
@@ -135,6 +147,7 @@ var rules rule[] = [
   }
   {
     name: 'server-errors'
+    essential: false
     description: 'Requests are answered with 5xx.'
     query: loadTextContent('../queries/alerts/server-errors.kql')
     severity: 2
@@ -148,6 +161,7 @@ var rules rule[] = [
   }
   {
     name: 'throttled'
+    essential: false
     description: 'ServiceNow keeps asking to slow down; a rate limit rule there may be too tight.'
     query: loadTextContent('../queries/alerts/throttled.kql')
     severity: 3
@@ -161,6 +175,7 @@ var rules rule[] = [
   }
   {
     name: 'token-requests-failing'
+    essential: false
     description: 'Requests for an access token fail; a connection stops working when its present token ends, within half an hour.'
     query: loadTextContent('../queries/alerts/token-requests-failing.kql')
     severity: 2
@@ -176,6 +191,8 @@ var rules rule[] = [
 
 type rule = {
   name: string
+  @description('Whether tickets no longer get through to ServiceNow, or changes from it, until somebody acts.')
+  essential: bool
   description: string
   query: string
   @description('0 critical, 1 error, 2 warning, 3 informational.')
@@ -211,7 +228,7 @@ resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(em
 }
 
 resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
-  for rule in rules: {
+  for rule in filter(rules, rule => rule.essential || !essentialOnly): {
     name: '${name}-${rule.name}'
     location: location
     tags: tags

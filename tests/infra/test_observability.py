@@ -43,6 +43,15 @@ RULES: Final = {
     "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", "connection_id"),
     "token-requests-failing": (2, "failures", "Total", "GreaterThan", 2, "PT5M", "PT30M", "connection_id"),
 }
+ESSENTIAL: Final = {
+    "consent-ending",
+    "authorization-required",
+    "deliveries-failing",
+    "deliveries-waiting",
+    "sync-lag",
+    "maintenance-stopped",
+}
+"""Rules about tickets that no longer get through to ServiceNow, or changes that no longer come from it."""
 
 
 def compile_queries(queries: dict[str, str]) -> dict[str, Json]:
@@ -160,6 +169,14 @@ class TestAlerts:
         # Four times the synchronisation interval of that deployment.
         assert thresholds["sync-lag"] == 2400
 
+    def test_a_deployment_can_do_with_what_is_essential(self, every_choice: Expansion) -> None:
+        assert self.rules(every_choice).keys() == ESSENTIAL
+
+    def test_a_deployment_can_do_without_alerts(self, template: Json) -> None:
+        """None of their resources is outside the module, so none is left over."""
+        modules = [each for each in deployments(template) if "scheduledQueryRules" in json.dumps(each)]
+        assert [each["condition"] for each in modules] == ["[not(equals(parameters('alertLevel'), 'none'))]"]
+
     def test_mail_goes_to_every_address(self, fixed_egress: Expansion) -> None:
         group = fixed_egress.one("Microsoft.Insights/actionGroups")
         receivers = group["properties"]["emailReceivers"]
@@ -191,6 +208,17 @@ class TestWorkbook:
             assert chart["content"]["visualization"] in ("table", "timechart")
             assert chart["content"]["title"]
         assert len({chart["name"] for chart in charts}) == len(charts)
+
+
+def deployments(template: Json) -> list[Json]:
+    """Return the template's modules."""
+    resources = template["resources"]
+    modules: list[Json] = [
+        each
+        for each in (resources.values() if isinstance(resources, dict) else resources)
+        if each["type"] == "Microsoft.Resources/deployments"
+    ]
+    return modules
 
 
 def events_of(query: str) -> set[str]:

@@ -9,6 +9,7 @@ param customHostName = 'tickets.contoso.com'
 param existingClientId = '99999999-9999-9999-9999-999999999999'
 param callerClientIds = ['88888888-8888-8888-8888-888888888888']
 param alertEmailAddresses = ['operations@contoso.com']
+param alertLevel = 'essential'
 param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
 param microsoft365Cloud = 'usGovernment'
 param grantSecureScoreReading = true
