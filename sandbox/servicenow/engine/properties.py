@@ -94,6 +94,20 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         False,
         "NOT FOUND §1.4: the client-credentials answer carries a refresh token.",
     ),
+    _flag(
+        "simulator.mfa.enforced",
+        False,
+        "1.9: policy *Enforce MFA for non-SSO logins*, which is on from Yokohama on: a local password needs a second "
+        "factor.",
+    ),
+    _number(
+        "glide.authenticate.multifactor.self_enrolment_period",
+        30,
+        "1.9: days after a user's first login in which the set-up may be postponed; 0 is not at all.",
+    ),
+    _number("glide.authenticate.multifactor.setup.bypass.count", 3, "1.9: how often the set-up may be postponed."),
+    _flag("glide.authenticate.multifactor.remember.browser.enable", True, "1.9: a browser may be remembered."),
+    _number("glide.authenticate.multifactor.browser.fingerprint.validity", 8, "1.9: hours that it is remembered."),
     _text(
         "simulator.single_sign_on.user",
         "",

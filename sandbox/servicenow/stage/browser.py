@@ -1,12 +1,15 @@
 """A person with a browser: opens the pages of an instance, signs in, and consents. Synchronous; runs no scripts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Literal, Self
 from urllib.parse import urljoin
 
 import httpx
+
+from sandbox.servicenow.engine.second_factor import one_time_code
 
 type Decision = Literal["allow", "deny"]
 
@@ -145,34 +148,74 @@ class Browser:
         raise WalkError(f"redirected {_MAXIMUM_HOPS} times, last to {url}")
 
 
-def sign_in(browser: Browser, page: Page, user_name: str, password: str) -> Page:
-    """Log in if `page` asks for it, avoiding single sign-on if needed. Raises WalkError if the instance refuses."""
+@dataclass
+class AuthenticatorApp:
+    """The app on a person's phone.
+
+    Attributes:
+        now: The phone's time; a simulated instance may have another than ours.
+        secret: The key that was added to it (base32), or empty.
+    """
+
+    now: Callable[[], datetime]
+    secret: str = ""
+
+    def code(self) -> str:
+        """Return the six digits that it shows."""
+        return one_time_code(self.secret, self.now())
+
+
+def sign_in(browser: Browser, page: Page, user_name: str, password: str, phone: AuthenticatorApp | None = None) -> Page:
+    """Log in if `page` asks for it, avoiding single sign-on if needed. Raises WalkError if the instance refuses.
+
+    A second factor is taken from `phone`. Without one, its set-up is postponed as often as the instance lets us.
+    """
     if page.form("single_sign_on") is not None:
         page = browser.follow(page, "local_sign_in")
     page = browser.submit(page, "login", {"user_name": user_name, "user_password": password})
-    if page.form("login") is not None:
+    if page.form("second_factor_setup") is not None:
+        page = _set_up_second_factor(browser, page, phone)
+    elif page.form("second_factor") is not None and phone is not None:
+        page = browser.submit(page, "second_factor", {"txtResponse": phone.code()})
+    if any(page.form(unfinished) is not None for unfinished in ("login", "second_factor", "second_factor_setup")):
         raise WalkError(page.text)
     return page
 
 
+def _set_up_second_factor(browser: Browser, page: Page, phone: AuthenticatorApp | None) -> Page:
+    form = page.form("second_factor_setup")
+    if phone is None or form is None:
+        return browser.submit(page, "second_factor_setup", button="sysverb_postpone_mfa_setup")
+    phone.secret = form.fields["secret"]
+    given = {"txtResponse": phone.code()}
+    return browser.submit(page, "second_factor_setup", given, button="sysverb_validate_mfa_code")
+
+
 def sign_in_and_consent(
-    authorize_url: str, user_name: str, password: str, decision: Decision = "allow", *, browser: Browser | None = None
+    authorize_url: str,
+    user_name: str,
+    password: str,
+    decision: Decision = "allow",
+    *,
+    browser: Browser | None = None,
+    phone: AuthenticatorApp | None = None,
 ) -> str:
     """Authorize as a person does: open the page, log in, decide. Return the callback URL of the final redirect.
 
-    If somebody else is still logged in to the `browser`, the person clicks "Not you?" first.
+    If somebody else is still logged in to the `browser`, the person clicks "Not you?" first. If the instance asks for a
+    second factor, it comes from the `phone`.
 
     Raises:
         WalkError: The walk ended on a page of the instance; the text is what it shows.
     """
     if browser is None:
         with Browser() as fresh:
-            return sign_in_and_consent(authorize_url, user_name, password, decision, browser=fresh)
+            return sign_in_and_consent(authorize_url, user_name, password, decision, browser=fresh, phone=phone)
     page = browser.open(authorize_url)
     if page.form("consent") is not None and f"({user_name})" not in page.text:
         page = browser.follow(page, "other_user")
     if page.form("login") is not None or page.form("single_sign_on") is not None:
-        page = sign_in(browser, page, user_name, password)
+        page = sign_in(browser, page, user_name, password, phone)
     if not page.left_to:
         if page.form("consent") is None:
             raise WalkError(page.text)

@@ -37,6 +37,9 @@ class Session:
         id: Value of the cookie `JSESSIONID`.
         user_sys_id: The logged-in user, or empty.
         interactive: The user logged in on a page, not with the credentials of an API call.
+        half_signed_in: Whose password was right, but whose second factor is missing; empty if nobody's.
+        offered_secret: The secret for an authenticator app that the set-up page of this session shows, or empty.
+        target: The path to go on to once the second factor is right.
         access_token: The bearer token of the API call that logged in the session, or `None`.
         check_token: The value that forms of this session must send back as `sysparm_ck`.
         consents: Authorization requests (by their query) that the user has just allowed; each is used once.
@@ -48,6 +51,9 @@ class Session:
     id: str
     user_sys_id: str = ""
     interactive: bool = False
+    half_signed_in: str = ""
+    offered_secret: str = ""
+    target: str = "/"
     access_token: str | None = None
     check_token: str = field(default_factory=lambda: secrets.token_hex(36))
     consents: set[str] = field(default_factory=set)
@@ -89,6 +95,22 @@ class Sessions:
         self._sessions.move_to_end(session.id)
         while len(self._sessions) > _MAXIMUM:
             self._sessions.popitem(last=False)
+
+    def sign_in(self, connection: HTTPConnection, user_sys_id: str) -> None:
+        """Answer this request with a new session, in which the user is signed in on pages."""
+        session = self._afresh(connection)
+        session.user_sys_id, session.interactive = user_sys_id, True
+
+    def await_second_factor(self, connection: HTTPConnection, user_sys_id: str, target: str) -> None:
+        """Answer this request with a new session, in which the user has given the password only."""
+        session = self._afresh(connection)
+        session.half_signed_in, session.target = user_sys_id, target
+
+    def _afresh(self, connection: HTTPConnection) -> Session:
+        self.end(session_of(connection))
+        session = self.new()
+        replace_session(connection, session)
+        return session
 
     def end(self, session: Session) -> None:
         """Log out."""

@@ -18,7 +18,7 @@ from sandbox.in_process import InProcessTransport
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import SYSTEM, Instance
-from sandbox.servicenow.stage.browser import Browser, Decision, sign_in_and_consent
+from sandbox.servicenow.stage.browser import AuthenticatorApp, Browser, Decision, sign_in_and_consent
 
 CLIENT_ID = "0123456789abcdef0123456789abcdef"
 CLIENT_SECRET = "client-secret"
@@ -76,11 +76,17 @@ class Simulated:
         decision: Decision = "allow",
         *,
         browser: Browser | None = None,
+        phone: AuthenticatorApp | None = None,
         **changes: Any,
     ) -> dict[str, str]:
         """Go through the pages and return the query of the callback."""
         callback = sign_in_and_consent(
-            self.authorize_url(**changes), user_name, PASSWORD, decision, browser=browser or self.browser()
+            self.authorize_url(**changes),
+            user_name,
+            PASSWORD,
+            decision,
+            browser=browser or self.browser(),
+            phone=phone,
         )
         return {name: values[0] for name, values in parse_qs(urlsplit(callback).query).items()}
 

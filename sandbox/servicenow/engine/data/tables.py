@@ -275,6 +275,16 @@ TABLES: tuple[Table, ...] = (
     USER,
     OAUTH_ENTITY,
     OAUTH_CREDENTIAL,
+    Table(
+        "user_multifactor_auth",
+        "User Multi-factor Authentication",
+        (
+            *_references("sys_user", "user"),
+            Column("multi_factor_secret", "password", "Secret", 255),
+            *_flags("validated"),
+            Column("postponed", "integer", default="0"),
+        ),
+    ),
     _named("sys_user_role", "Role", *_strings(1000, "description"), *_flags("elevated_privilege", "grantable")),
     Table(
         "sys_user_has_role",

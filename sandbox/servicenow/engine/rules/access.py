@@ -92,6 +92,7 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
             "sys_api_access_scope",
             "oauth_entity_auth_scope_mapping",
             "sys_attachment_doc",
+            "user_multifactor_auth",
         )
         for rule in _rules(table, ("read",), *ADMIN_ONLY)
     ),

@@ -117,6 +117,10 @@ class ControlClient:
         changes: dict[str, Any] = dict(columns) | ({} if roles is None else {"roles": list(roles)})
         return dict(self._ask("PATCH", f"/users/{user_name}", changes))
 
+    def enrol_second_factor(self, user_name: str) -> str:
+        """Set up a second factor for a user; return its secret, which an authenticator app keeps (base32)."""
+        return str(self._ask("POST", f"/users/{user_name}/second-factor")["secret"])
+
     def create_oauth_client(self, name: str, redirect_uri: str, **columns: str | bool) -> dict[str, str]:
         """Register an OAuth client; returns the row with `client_id` and `client_secret`."""
         return dict(self._ask("POST", "/oauth-clients", {"name": name, "redirect_url": redirect_uri, **columns}))

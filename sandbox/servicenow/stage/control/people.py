@@ -7,6 +7,7 @@ from starlette.requests import Request
 from sandbox.servicenow.engine.caller import SYSTEM
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.engine.second_factor import SecondFactors
 from sandbox.servicenow.engine.tokens import Tokens
 from sandbox.servicenow.stage.control.handling import (
     ControlProblemError,
@@ -31,6 +32,7 @@ class PeopleControl:
         return {
             ("POST", "/users"): self._create_user,
             ("PATCH", "/users/{user_name}"): self._change_user,
+            ("POST", "/users/{user_name}/second-factor"): self._enrol_second_factor,
             ("POST", "/oauth-clients"): self._create_client,
             ("PATCH", "/oauth-clients/{client_id}"): self._change_client,
             ("POST", "/oauth-clients/{client_id}/rotate-secret"): self._rotate_secret,
@@ -53,6 +55,10 @@ class PeopleControl:
         return self._instance.operations.update(
             "sys_user", user["sys_id"], raw_columns(self._instance, "sys_user", body), SYSTEM
         )
+
+    def _enrol_second_factor(self, request: Request, _: Json) -> object:
+        user = user_named(self._instance, request.path_params["user_name"])
+        return {"secret": SecondFactors(self._instance).enrol(user)}
 
     def _create_client(self, _: Request, body: Json) -> object:
         generated = {"client_id": secrets.token_hex(16), "client_secret": secrets.token_urlsafe(24)}

@@ -2,6 +2,7 @@
 
 from sandbox.servicenow.engine.data.choice_lists import CHOICE_LISTS
 from sandbox.servicenow.engine.instance import Instance
+from sandbox.servicenow.engine.second_factor import EXEMPTED_GROUP
 from sandbox.servicenow.stage.seed.people import GROUPS, PEOPLE, ROLES, add_person, group_sys_id, role_sys_id, sys_id_of
 
 
@@ -98,7 +99,7 @@ def _plant_roles_and_groups(instance: Instance) -> None:
                 "name": group,
                 "description": f"{group} team",
             }
-            for group in GROUPS
+            for group in (*GROUPS, EXEMPTED_GROUP)
         ),
     )
     records.insert_many(

@@ -27,6 +27,7 @@ ROLES = (
     "personalize_dictionary",
     "snc_platform_rest_api_access",
     "snc_internal",
+    "snc_external",
     "query_no_domain_table_api",
 )
 GROUPS = (

@@ -1,4 +1,7 @@
-"""Pages for signing in and out: the instance's login form, and single sign-on before it (ServiceNow §1.2, §1.3)."""
+"""Pages for signing in and out: the instance's login form, and single sign-on before it (ServiceNow §1.2, §1.3).
+
+A password alone may not be enough: the page for the second factor comes next (ServiceNow §1.9).
+"""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -8,10 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.servicenow.engine.accounts import find_user, may_sign_in, user_with_password
-from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.wire.forms import form_of
 from sandbox.servicenow.wire.pages.page import message_page, page
+from sandbox.servicenow.wire.pages.second_factor import CODE_PAGE, SecondFactorPages
 from sandbox.servicenow.wire.sessions import Sessions, replace_session, session_of
 
 _REFUSED = "User name or password invalid"
@@ -27,6 +30,7 @@ class LoginPages:
     def __init__(self, instance: Instance, sessions: Sessions) -> None:
         self._instance = instance
         self._sessions = sessions
+        self._second_factor = SecondFactorPages(instance, sessions)
 
     def routes(self) -> list[Route]:
         """Return the login and logout pages."""
@@ -37,6 +41,7 @@ class LoginPages:
             Route("/logout.do", self._log_out, methods=["GET"]),
             Route("/identity_provider/sign_in", self._identity_provider, methods=["GET"]),
             Route("/identity_provider/sign_in", self._assert_identity, methods=["POST"]),
+            *self._second_factor.routes(),
         ]
 
     def sign_in_address(self, target: str) -> str:
@@ -65,7 +70,11 @@ class LoginPages:
             return _form(target, _REFUSED, form)
         if user["password_needs_reset"] == "true":
             return message_page("Password expired", "Your password needs to be reset. Ask your administrator.")
-        return self._enter(request, user, target)
+        if self._second_factor.is_needed(request, user):
+            self._sessions.await_second_factor(request, user["sys_id"], target)
+            return RedirectResponse(CODE_PAGE, 302)
+        self._sessions.sign_in(request, user["sys_id"])
+        return RedirectResponse(target, 302)
 
     async def _log_out(self, request: Request) -> Response:
         self._sessions.end(session_of(request))
@@ -85,14 +94,8 @@ class LoginPages:
         user = find_user(self._instance, self._instance.properties["simulator.single_sign_on.user"])
         if user is None or not may_sign_in(user):
             return message_page("Identity provider", "This account may not use the instance.", 403)
-        return self._enter(request, user, _own_path(form.get("return_to", "/")))
-
-    def _enter(self, request: Request, user: Row, target: str) -> Response:
-        self._sessions.end(session_of(request))
-        session = self._sessions.new()
-        session.user_sys_id, session.interactive = user["sys_id"], True
-        replace_session(request, session)
-        return RedirectResponse(target, 302)
+        self._sessions.sign_in(request, user["sys_id"])
+        return RedirectResponse(_own_path(form.get("return_to", "/")), 302)
 
 
 def _form(target: str, message: str = "", form: Mapping[str, str] | None = None) -> Response:

@@ -14,7 +14,7 @@ from sandbox.clock import Clock
 from sandbox.in_process import InProcessTransport
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.stage.browser import sign_in_and_consent
+from sandbox.servicenow.stage.browser import AuthenticatorApp, sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from tests.sandbox.servicenow.simulator import CLIENT_ID, PASSWORD, START, Simulated, simulated
@@ -82,6 +82,12 @@ def test_users(simulator: Simulated, control: ControlClient) -> None:
         control.change_user("nobody", active=False)
     with pytest.raises(ControlError, match="unknown: shoe_size"):
         control.create_user("other", shoe_size="42")
+
+
+def test_a_second_factor(simulator: Simulated, control: ControlClient) -> None:
+    control.set_properties({"simulator.mfa.enforced": True})
+    phone = AuthenticatorApp(control.now, control.enrol_second_factor("integration"))
+    assert simulator.consent(phone=phone)["code"]
 
 
 def test_oauth_clients(simulator: Simulated, control: ControlClient) -> None:
