@@ -57,7 +57,13 @@ async def test_a_changed_connection_keeps_what_it_is_not_asked_about(
     for row in (kept, after):
         row["kinds"] = json.loads(row["kinds"])
         row["portals"] = json.loads(row["portals"])
-    new = {"outcome_notes": "work_note", "outcome_policies": "{}"}
+    new = {
+        "outcome_notes": "work_note",
+        "outcome_policies": "{}",
+        "fixed_fields": "{}",
+        "grant": "authorization_code",
+        "shares_requester": True,
+    }
     assert after == {**new, **kept, "time_zone": "Europe/Berlin"}
     state = await connections.get_sync_state("contoso")
     await connections.save_sync_state("contoso", replace(state, requested_at=None))
