@@ -81,8 +81,8 @@ class ConnectionConfiguration:
     async def put(self, connection_id: str, request: ConnectionRequest) -> Configured:
         """Create the connection or change it as requested; its tickets stay as they are.
 
-        A changed instance, client, client secret or integration user needs a new authorization; the old tokens are
-        revoked and removed.
+        A changed instance, client, client secret, integration user or grant needs a new authorization; the old tokens
+        are revoked and removed.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections``, 422 ``instance_not_allowed``,
@@ -149,6 +149,8 @@ class ConnectionConfiguration:
             return True
         if not is_same_user(before.integration_user, request.integration_user):
             return True
+        if request.grant not in {None, before.grant}:
+            return True
         client_secret = _secret(request)
         return client_secret is not None and client_secret != await self.secrets.get_secret(
             client_secret_name(before.connection_id)
@@ -203,6 +205,10 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
             for kind, wanted in request.kinds.items()
         },
         outcome_notes=request.outcome_notes or connection.outcome_notes,
+        grant=request.grant or connection.grant,
+        second_factor_holder=connection.second_factor_holder
+        if request.second_factor_holder is None
+        else request.second_factor_holder or None,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,
     )

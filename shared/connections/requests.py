@@ -21,9 +21,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, KindSettings, OutcomeNotes, Portal, TicketKind
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Grant, KindSettings, OutcomeNotes, Portal, TicketKind
 from shared.request_faults import fault, read_body
-from shared.request_texts import Name
+from shared.request_texts import Line, Name
 from shared.value_object import value_object
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
@@ -124,7 +124,17 @@ class ConnectionRequest(BaseModel):
         description="Client secret of the OAuth client; if left out, the present one stays. It is never shown again.",
     )
     integration_user: Annotated[Name, Field(max_length=40)] = Field(
-        description="User name of the only ServiceNow user whose consent is accepted."
+        description="User name of the only ServiceNow user whose consent, or whose token, is accepted."
+    )
+    grant: Grant | None = Field(
+        default=None,
+        description="How the connector gets access tokens. If left out, it stays as it is; a new connection uses the "
+        "authorization code.",
+    )
+    second_factor_holder: Annotated[Line, Field(max_length=200)] | None = Field(
+        default=None,
+        description="Who has the integration user's second factor, for people. An empty text means nobody; if left "
+        "out, it stays as it is.",
     )
     portals: Annotated[tuple[Portal, ...], Field(min_length=1, max_length=10), AfterValidator(_without_repeats)] = (
         Field(default=tuple(Portal), description="Portals whose recommendations may become tickets.")

@@ -11,6 +11,7 @@ from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
+    Grant,
     KindSettings,
     LastError,
     OutcomeNotes,
@@ -42,6 +43,8 @@ class ConnectionView(View):
     renamed_from: str | None = Field(description="Its claimed former address, until that is proved.")
     client_id: str
     integration_user: str
+    grant: Grant = Field(description="How the connector gets access tokens.")
+    second_factor_holder: str | None = Field(description="Who has the integration user's second factor.")
     portals: tuple[Portal, ...]
     kinds: Mapping[TicketKind, KindSettings]
     outcome_notes: OutcomeNotes = Field(
@@ -88,6 +91,8 @@ def connection_view(
         renamed_from=connection.renamed_from,
         client_id=connection.client_id,
         integration_user=connection.integration_user,
+        grant=connection.grant,
+        second_factor_holder=connection.second_factor_holder,
         portals=connection.portals,
         kinds=connection.kinds,
         outcome_notes=connection.outcome_notes,

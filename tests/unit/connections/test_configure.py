@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.connections.directory import SyncState
 from shared.connections.model import (
     ConnectionStatus,
+    Grant,
     KindSettings,
     OutcomeNotes,
     OutcomePolicy,
@@ -51,6 +52,23 @@ async def test_the_same_request_again_changes_nothing(app: Surroundings) -> None
     assert not outcome.created
     assert outcome.connection.etag == connected.etag
     assert len(app.secrets.versions[CLIENT_SECRET_NAME]) == 1
+
+
+async def test_who_has_the_second_factor_is_kept_until_somebody_else_is_named(app: Surroundings) -> None:
+    await app.connected()
+    named = await app.configured(client_secret=..., second_factor_holder="  Ada Lovelace ")
+    assert (named.second_factor_holder, named.status) == ("Ada Lovelace", ConnectionStatus.CONNECTED)
+    assert (await app.configured(client_secret=...)).second_factor_holder == "Ada Lovelace"
+    assert (await app.configured(client_secret=..., second_factor_holder="")).second_factor_holder is None
+
+
+async def test_another_grant_starts_over(app: Surroundings) -> None:
+    await app.connected()
+    assert (await app.configured(client_secret=..., grant="authorization_code")).status is ConnectionStatus.CONNECTED
+    changed = await app.configured(client_secret=..., grant="client_credentials")
+    assert (changed.grant, changed.status) == (Grant.CLIENT_CREDENTIALS, ConnectionStatus.REAUTHORIZATION_REQUIRED)
+    assert app.secrets.current == {CLIENT_SECRET}
+    assert (await app.configured(client_secret=...)).grant is Grant.CLIENT_CREDENTIALS
 
 
 async def test_details_change_without_a_new_authorization(app: Surroundings) -> None:
