@@ -12,12 +12,19 @@ param location string = resourceGroup().location
 How the app reaches ServiceNow and its own storage:
 public - by the platform's own addresses, which change;
 fixedEgress - through a virtual network with one fixed address to allow in ServiceNow, storage and Key Vault closed to all others;
-private - as fixedEgress, and the app, storage, Key Vault and telemetry are reachable through private endpoints only.
+privateData - as fixedEgress, and storage and Key Vault are reachable through private endpoints only;
+private - as privateData, and the app and telemetry are reachable through private endpoints only, too.
 ''')
-param networkMode 'public' | 'fixedEgress' | 'private' = 'public'
+param networkMode 'public' | 'fixedEgress' | 'privateData' | 'private' = 'public'
 
 @description('Address range of the virtual network, /25 or larger. Not used in public mode.')
 param networkAddressPrefix string = '10.80.0.0/24'
+
+@description('Id of the route table for both subnets, such as one that leads to a company firewall. Not used in public mode.')
+param routeTableId string = ''
+
+@description('Id of the DDoS protection plan of the virtual network. Whoever deploys needs the right to join it. Not used in public mode.')
+param ddosProtectionPlanId string = ''
 
 @description('Custom host name that people use, already bound to the app; empty for the name Azure gives it.')
 param customHostName string = ''
@@ -101,6 +108,9 @@ param pendingWarningAgeS int = 1800
 @description('Redundancy of the ticket mappings: three zones, Standard_LRS where the region has no zones, or a second region.')
 param mappingStorageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
 
+@description('Whether storage is encrypted twice, and tables and queues with the key of their account. Set to false for storage accounts made without it: Azure takes both only when an account is created.')
+param infrastructureEncryption bool = true
+
 @description('Maximum number of instances of the web functions. The default is the smallest value Azure accepts. It limits neither the load nor the cost of a flood.')
 @minValue(40)
 @maxValue(1000)
@@ -140,12 +150,13 @@ var functionAppName = 'func-${name}'
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var isPrivate = networkMode == 'private'
+var isDataPrivate = networkMode == 'privateData' || isPrivate
 var publicNetworkAccess = isPrivate ? 'Disabled' : 'Enabled'
 var packageContainerName = 'packages'
 var applicationSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'application')
 var privateEndpointSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'private-endpoints')
 var dataAccess = {
-  publicNetworkAccess: publicNetworkAccess
+  publicNetworkAccess: isDataPrivate ? 'Disabled' : 'Enabled'
   subnetId: networkMode == 'fixedEgress' ? applicationSubnetId : null
 }
 
@@ -160,7 +171,9 @@ module network 'modules/network.bicep' = if (networkMode != 'public') {
     location: location
     tags: allTags
     addressPrefix: networkAddressPrefix
-    serviceEndpoints: !isPrivate
+    serviceEndpoints: !isDataPrivate
+    routeTableId: routeTableId
+    ddosProtectionPlanId: ddosProtectionPlanId
   }
 }
 
@@ -183,6 +196,7 @@ module hostStorage 'modules/storage-account.bicep' = {
     // Holds the package and the timers' leases; the next publish creates both again.
     sku: 'Standard_LRS'
     access: dataAccess
+    infrastructureEncryption: infrastructureEncryption
     containerNames: [packageContainerName]
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -196,6 +210,7 @@ module mappingStorage 'modules/storage-account.bicep' = {
     tags: allTags
     sku: mappingStorageSku
     access: dataAccess
+    infrastructureEncryption: infrastructureEncryption
     workspaceId: monitoring.outputs.workspaceId
     tableNames: [
       'connections'
@@ -326,7 +341,7 @@ var blobZone = 'privatelink.blob.core.windows.net'
 // As above.
 #disable-next-line no-hardcoded-env-urls
 var tableZone = 'privatelink.table.core.windows.net'
-var privateEndpoints = [
+var dataEndpoints = [
   {
     name: 'host-storage'
     targetId: resourceId('Microsoft.Storage/storageAccounts', hostStorageName)
@@ -345,6 +360,8 @@ var privateEndpoints = [
     groupId: 'vault'
     zoneNames: ['privatelink.vaultcore.azure.net']
   }
+]
+var appEndpoints = [
   {
     name: 'function-app'
     targetId: resourceId('Microsoft.Web/sites', functionAppName)
@@ -364,8 +381,9 @@ var privateEndpoints = [
     ]
   }
 ]
+var privateEndpoints = concat(isDataPrivate ? dataEndpoints : [], isPrivate ? appEndpoints : [])
 
-module privateDnsZones 'modules/private-dns-zones.bicep' = if (isPrivate) {
+module privateDnsZones 'modules/private-dns-zones.bicep' = if (isDataPrivate) {
   params: {
     zoneNames: union(flatten(map(privateEndpoints, endpoint => endpoint.zoneNames)), [])
     networkName: networkName
@@ -375,7 +393,7 @@ module privateDnsZones 'modules/private-dns-zones.bicep' = if (isPrivate) {
 }
 
 module privateEndpoint 'modules/private-endpoint.bicep' = [
-  for endpoint in privateEndpoints: if (isPrivate) {
+  for endpoint in privateEndpoints: {
     params: {
       name: 'pe-${name}-${endpoint.name}'
       location: location

@@ -23,7 +23,11 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
-  tags: union(tags, { 'azd-service-name': 'connector' })
+  tags: union(tags, {
+    'azd-service-name': 'connector'
+    // A policy can change publicNetworkAccess silently; scripts/verify-deployment.sh compares it with this.
+    'wanted-public-network-access': publicNetworkAccess
+  })
   kind: 'functionapp,linux'
   identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
   properties: {

@@ -18,7 +18,8 @@ param workspaceId string
 resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   name: name
   location: location
-  tags: tags
+  // A policy can change publicNetworkAccess silently; scripts/verify-deployment.sh compares it with this.
+  tags: union(tags, { 'wanted-public-network-access': access.publicNetworkAccess })
   properties: {
     createMode: createMode
     tenantId: tenant().tenantId

@@ -12,6 +12,14 @@ param addressPrefix string
 @description('Whether the app reaches storage and Key Vault by service endpoints; not needed if they have private endpoints.')
 param serviceEndpoints bool
 
+@description('Route table of both subnets; empty for none.')
+param routeTableId string
+
+@description('DDoS protection plan of the network; empty for none.')
+param ddosProtectionPlanId string
+
+var routeTable = empty(routeTableId) ? null : { id: routeTableId }
+
 resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = {
   name: 'pip-${name}'
   location: location
@@ -131,6 +139,8 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: [addressPrefix] }
+    enableDdosProtection: !empty(ddosProtectionPlanId)
+    ddosProtectionPlan: empty(ddosProtectionPlanId) ? null : { id: ddosProtectionPlanId }
     // Defined inside the network's own resource: every deployment would remove child resources and add them again.
     subnets: [
       {
@@ -143,6 +153,8 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
           ]
           natGateway: { id: natGateway.id }
           networkSecurityGroup: { id: applicationRules.id }
+          routeTable: routeTable
+          privateEndpointNetworkPolicies: 'Enabled'
           serviceEndpoints: serviceEndpoints
             ? [{ service: 'Microsoft.Storage' }, { service: 'Microsoft.KeyVault' }]
             : []
@@ -154,6 +166,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
           addressPrefix: cidrSubnet(addressPrefix, 26, 1)
           defaultOutboundAccess: false
           networkSecurityGroup: { id: privateEndpointRules.id }
+          routeTable: routeTable
           privateEndpointNetworkPolicies: 'Enabled'
         }
       }

@@ -10,25 +10,42 @@ param tags object
 param sku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS'
 param access networkAccess
 
+@description('Whether data is encrypted twice, and tables and queues with the account\'s key. Azure takes both only when the account is created.')
+param infrastructureEncryption bool
+
 @description('Resource id of the Log Analytics workspace that records who read and wrote tables.')
 param workspaceId string
 param containerNames string[] = []
 param tableNames string[] = []
 
+var encrypted = { enabled: true, keyType: 'Account' }
+
 resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   name: name
   location: location
-  tags: tags
+  // A policy can change publicNetworkAccess silently; scripts/verify-deployment.sh compares it with this.
+  tags: union(tags, { 'wanted-public-network-access': access.publicNetworkAccess })
   kind: 'StorageV2'
   sku: { name: sku }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false
     allowCrossTenantReplication: false
+    allowedCopyScope: 'AAD'
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
+    encryption: {
+      keySource: 'Microsoft.Storage'
+      requireInfrastructureEncryption: infrastructureEncryption ? true : null
+      services: union(
+        { blob: encrypted, file: encrypted },
+        infrastructureEncryption ? { queue: encrypted, table: encrypted } : {}
+      )
+    }
+    // Shared keys are off, so nobody can sign such an address; policies ask for the limit nevertheless.
+    sasPolicy: { expirationAction: 'Block', sasExpirationPeriod: '07.00:00:00' }
     publicNetworkAccess: access.publicNetworkAccess
     networkAcls: {
       bypass: 'None'

@@ -25,7 +25,7 @@ REPOSITORY: Final = Path(__file__).parent.parent.parent
 TEMPLATES: Final = REPOSITORY / "infra"
 PARAMETERS: Final = Path(__file__).parent / "parameters"
 EXPANDED: Final = REPOSITORY / ".sandbox" / "infra"
-MODES: Final = ("public", "fixed-egress", "private")
+MODES: Final = ("public", "fixed-egress", "private-data", "private")
 """Names of the parameter files, one for each network mode."""
 SUBSCRIPTION_ID: Final = "22222222-2222-2222-2222-222222222222"
 TENANT_ID: Final = "33333333-3333-3333-3333-333333333333"

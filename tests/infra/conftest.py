@@ -53,6 +53,12 @@ def fixed_egress(expanded: Path) -> Expansion:
 
 
 @pytest.fixture
+def private_data(expanded: Path) -> Expansion:
+    """What privateData mode deploys."""
+    return _read(expanded, "private-data")
+
+
+@pytest.fixture
 def private(expanded: Path) -> Expansion:
     """What private mode deploys."""
     return _read(expanded, "private")

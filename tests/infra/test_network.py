@@ -14,6 +14,27 @@ DATA_SERVICES = [
     ("Microsoft.Storage/storageAccounts", "stmap"),
     ("Microsoft.KeyVault/vaults", "kv-"),
 ]
+type Endpoint = tuple[str, str, str, str, list[str]]
+ENDPOINTS: list[Endpoint] = [
+    ("host-storage", "Microsoft.Storage/storageAccounts", "sthost", "blob", ["privatelink.blob.core.windows.net"]),
+    ("mapping-storage", "Microsoft.Storage/storageAccounts", "stmap", "table", ["privatelink.table.core.windows.net"]),
+    ("key-vault", "Microsoft.KeyVault/vaults", "kv-", "vault", ["privatelink.vaultcore.azure.net"]),
+    ("function-app", "Microsoft.Web/sites", "func-", "sites", ["privatelink.azurewebsites.net"]),
+    (
+        "monitoring",
+        "Microsoft.Insights/privateLinkScopes",
+        "ampls-",
+        "azuremonitor",
+        [
+            "privatelink.monitor.azure.com",
+            "privatelink.oms.opinsights.azure.com",
+            "privatelink.ods.opinsights.azure.com",
+            "privatelink.agentsvc.azure-automation.net",
+            "privatelink.blob.core.windows.net",
+        ],
+    ),
+]
+"""Name, the service's type and name, its sub-resource, and the DNS zones. The first three are those of data."""
 data_services = pytest.mark.parametrize(("kind", "name"), DATA_SERVICES, ids=[name for _, name in DATA_SERVICES])
 
 
@@ -37,6 +58,19 @@ def rules(mode: Expansion, group: str) -> list[tuple[str, str, str, str, str]]:
         )
         for each in contents
     ]
+
+
+def leads_to_its_service(mode: Expansion, endpoint: Endpoint) -> None:
+    """Assert that a private endpoint is in its subnet, leads to its service, and is in its DNS zones."""
+    endpoint_name, kind, name, group, zones = endpoint
+    properties = mode.one("Microsoft.Network/privateEndpoints", endpoint_name)["properties"]
+    network = mode.one("Microsoft.Network/virtualNetworks")["id"]
+    assert properties["subnet"] == {"id": f"{network}/subnets/private-endpoints"}
+    connection = properties["privateLinkServiceConnections"][0]["properties"]
+    assert connection == {"privateLinkServiceId": mode.one(kind, name)["id"], "groupIds": [group]}
+    entered = mode.one("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", endpoint_name)["properties"]
+    entered_ids = [each["properties"]["privateDnsZoneId"] for each in entered["privateDnsZoneConfigs"]]
+    assert entered_ids == [mode.one("Microsoft.Network/privateDnsZones", zone)["id"] for zone in zones]
 
 
 class TestPublic:
@@ -72,7 +106,7 @@ class TestFixedEgress:
         assert fixed_egress.one("Microsoft.Web/sites")["properties"]["publicNetworkAccess"] == "Enabled"
 
 
-@pytest.mark.parametrize("mode", ["fixed_egress", "private"])
+@pytest.mark.parametrize("mode", ["fixed_egress", "private_data", "private"])
 class TestNetwork:
     @pytest.fixture
     def network(self, mode: str, request: pytest.FixtureRequest) -> Expansion:
@@ -130,8 +164,9 @@ class TestNetwork:
         endpoints = subnet(network, "private-endpoints")
         group = network.one("Microsoft.Network/networkSecurityGroups", "-private-endpoints")
         assert endpoints["networkSecurityGroup"] == {"id": group["id"]}
-        # Without this, the rules would not apply to private endpoints.
-        assert endpoints["privateEndpointNetworkPolicies"] == "Enabled"
+        # Without this, the rules would not apply to private endpoints. Policies ask for it on every subnet.
+        for each in (endpoints, subnet(network, "application")):
+            assert each["privateEndpointNetworkPolicies"] == "Enabled"
 
     def test_the_address_is_shown_to_administrators(self, network: Expansion) -> None:
         settings = network.one("Microsoft.Web/sites/config", "appsettings")["properties"]
@@ -142,15 +177,47 @@ class TestNetwork:
         )
 
 
-class TestPrivate:
+@pytest.mark.parametrize("mode", ["private_data", "private"])
+class TestPrivateData:
+    @pytest.fixture
+    def closed(self, mode: str, request: pytest.FixtureRequest) -> Expansion:
+        found: Expansion = request.getfixturevalue(mode)
+        return found
+
     @data_services
-    def test_the_public_door_is_shut(self, private: Expansion, kind: str, name: str) -> None:
-        service = private.one(kind, name)["properties"]
+    def test_the_public_door_is_shut(self, closed: Expansion, kind: str, name: str) -> None:
+        service = closed.one(kind, name)["properties"]
         assert service["publicNetworkAccess"] == "Disabled"
         assert service["networkAcls"]["defaultAction"] == "Deny"
         assert service["networkAcls"]["bypass"] == "None"
         assert service["networkAcls"]["virtualNetworkRules"] == []
 
+    @pytest.mark.parametrize("endpoint", ENDPOINTS[:3], ids=[each[0] for each in ENDPOINTS[:3]])
+    def test_each_endpoint_leads_to_its_service(self, closed: Expansion, endpoint: Endpoint) -> None:
+        leads_to_its_service(closed, endpoint)
+
+    def test_every_zone_is_linked_to_the_network(self, closed: Expansion) -> None:
+        network = closed.one("Microsoft.Network/virtualNetworks")["id"]
+        zones = {each["name"] for each in closed.all("Microsoft.Network/privateDnsZones")}
+        links = closed.all("Microsoft.Network/privateDnsZones/virtualNetworkLinks")
+        assert {link["name"].partition("/")[0] for link in links} == zones
+        for link in links:
+            assert link["properties"] == {"registrationEnabled": False, "virtualNetwork": {"id": network}}
+
+    def test_no_service_endpoint_goes_round_the_private_ones(self, closed: Expansion) -> None:
+        assert subnet(closed, "application")["serviceEndpoints"] == []
+
+
+class TestPrivateDataAlone:
+    def test_people_reach_the_app(self, private_data: Expansion) -> None:
+        assert private_data.one("Microsoft.Web/sites")["properties"]["publicNetworkAccess"] == "Enabled"
+
+    def test_telemetry_is_accepted_from_the_internet_with_an_identity(self, private_data: Expansion) -> None:
+        for kind in ("Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"):
+            assert private_data.one(kind)["properties"]["publicNetworkAccessForIngestion"] == "Enabled"
+
+
+class TestPrivate:
     def test_the_app_and_telemetry_too(self, private: Expansion) -> None:
         assert private.one("Microsoft.Web/sites")["properties"]["publicNetworkAccess"] == "Disabled"
         for kind in ("Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"):
@@ -168,60 +235,25 @@ class TestPrivate:
             private.one("Microsoft.Insights/components")["id"],
         }
 
-    @pytest.mark.parametrize(
-        ("endpoint", "kind", "name", "group", "zones"),
-        [
-            (
-                "host-storage",
-                "Microsoft.Storage/storageAccounts",
-                "sthost",
-                "blob",
-                ["privatelink.blob.core.windows.net"],
-            ),
-            (
-                "mapping-storage",
-                "Microsoft.Storage/storageAccounts",
-                "stmap",
-                "table",
-                ["privatelink.table.core.windows.net"],
-            ),
-            ("key-vault", "Microsoft.KeyVault/vaults", "kv-", "vault", ["privatelink.vaultcore.azure.net"]),
-            ("function-app", "Microsoft.Web/sites", "func-", "sites", ["privatelink.azurewebsites.net"]),
-            (
-                "monitoring",
-                "Microsoft.Insights/privateLinkScopes",
-                "ampls-",
-                "azuremonitor",
-                [
-                    "privatelink.monitor.azure.com",
-                    "privatelink.oms.opinsights.azure.com",
-                    "privatelink.ods.opinsights.azure.com",
-                    "privatelink.agentsvc.azure-automation.net",
-                    "privatelink.blob.core.windows.net",
-                ],
-            ),
-        ],
-        ids=["host-storage", "mapping-storage", "key-vault", "function-app", "monitoring"],
-    )
-    def test_each_endpoint_leads_to_its_service(
-        self, private: Expansion, endpoint: str, kind: str, name: str, group: str, zones: list[str]
+    @pytest.mark.parametrize("endpoint", ENDPOINTS[3:], ids=[each[0] for each in ENDPOINTS[3:]])
+    def test_each_endpoint_leads_to_its_service(self, private: Expansion, endpoint: Endpoint) -> None:
+        leads_to_its_service(private, endpoint)
+
+
+class TestTheCompanysNetwork:
+    """Every-choice is in fixedEgress mode; the public mode has no network."""
+
+    @pytest.mark.parametrize("name", ["application", "private-endpoints"])
+    def test_its_route_table_leads_every_subnet(
+        self, every_choice: Expansion, fixed_egress: Expansion, name: str
     ) -> None:
-        properties = private.one("Microsoft.Network/privateEndpoints", endpoint)["properties"]
-        network = private.one("Microsoft.Network/virtualNetworks")["id"]
-        assert properties["subnet"] == {"id": f"{network}/subnets/private-endpoints"}
-        connection = properties["privateLinkServiceConnections"][0]["properties"]
-        assert connection == {"privateLinkServiceId": private.one(kind, name)["id"], "groupIds": [group]}
-        entered = private.one("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", endpoint)["properties"]
-        entered_ids = [each["properties"]["privateDnsZoneId"] for each in entered["privateDnsZoneConfigs"]]
-        assert entered_ids == [private.one("Microsoft.Network/privateDnsZones", zone)["id"] for zone in zones]
+        assert subnet(every_choice, name)["routeTable"]["id"].endswith("/routeTables/firewall")
+        assert subnet(fixed_egress, name)["routeTable"] is None
 
-    def test_every_zone_is_linked_to_the_network(self, private: Expansion) -> None:
-        network = private.one("Microsoft.Network/virtualNetworks")["id"]
-        zones = {each["name"] for each in private.all("Microsoft.Network/privateDnsZones")}
-        links = private.all("Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-        assert {link["name"].partition("/")[0] for link in links} == zones
-        for link in links:
-            assert link["properties"] == {"registrationEnabled": False, "virtualNetwork": {"id": network}}
-
-    def test_no_service_endpoint_goes_round_the_private_ones(self, private: Expansion) -> None:
-        assert subnet(private, "application")["serviceEndpoints"] == []
+    def test_its_ddos_plan_protects_the_network(self, every_choice: Expansion, fixed_egress: Expansion) -> None:
+        network = every_choice.one("Microsoft.Network/virtualNetworks")["properties"]
+        assert network["enableDdosProtection"] is True
+        assert network["ddosProtectionPlan"]["id"].endswith("/ddosProtectionPlans/company")
+        network = fixed_egress.one("Microsoft.Network/virtualNetworks")["properties"]
+        assert network["enableDdosProtection"] is False
+        assert network["ddosProtectionPlan"] is None

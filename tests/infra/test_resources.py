@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,18 +73,35 @@ ZONES = (
     "privatelink.ods.opinsights.azure.com",
     "privatelink.agentsvc.azure-automation.net",
 )
-ENDPOINTS = ("host-storage", "mapping-storage", "key-vault", "function-app", "monitoring")
+DATA_ENDPOINTS = ("host-storage", "mapping-storage", "key-vault")
+ENDPOINTS = (*DATA_ENDPOINTS, "function-app", "monitoring")
+
+
+def private_endpoints(endpoints: Iterable[str], zones: Iterable[str]) -> set[tuple[str, str]]:
+    """The resources of these private endpoints and DNS zones."""
+    return {
+        (kind, name)
+        for zone in zones
+        for kind, name in (
+            ("Microsoft.Network/privateDnsZones", zone),
+            ("Microsoft.Network/privateDnsZones/virtualNetworkLinks", f"{zone}/vnet-contoso-*"),
+        )
+    } | {
+        (kind, name)
+        for endpoint in endpoints
+        for kind, name in (
+            ("Microsoft.Network/privateEndpoints", f"pe-contoso-*-{endpoint}"),
+            ("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", f"pe-contoso-*-{endpoint}/default"),
+        )
+    }
+
+
+PRIVATE_DATA = private_endpoints(DATA_ENDPOINTS, ZONES[:3])
 PRIVATE = {
     ("Microsoft.Insights/privateLinkScopes", "ampls-contoso-*"),
     ("Microsoft.Insights/privateLinkScopes/scopedResources", "ampls-contoso-*/workspace"),
     ("Microsoft.Insights/privateLinkScopes/scopedResources", "ampls-contoso-*/application-insights"),
-    *(("Microsoft.Network/privateDnsZones", zone) for zone in ZONES),
-    *(("Microsoft.Network/privateDnsZones/virtualNetworkLinks", f"{zone}/vnet-contoso-*") for zone in ZONES),
-    *(("Microsoft.Network/privateEndpoints", f"pe-contoso-*-{endpoint}") for endpoint in ENDPOINTS),
-    *(
-        ("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", f"pe-contoso-*-{endpoint}/default")
-        for endpoint in ENDPOINTS
-    ),
+    *private_endpoints(ENDPOINTS, ZONES),
 }
 
 
@@ -93,6 +111,10 @@ def test_public_mode_has_no_network(public: Expansion) -> None:
 
 def test_fixed_egress_mode_adds_a_network(fixed_egress: Expansion) -> None:
     assert fixed_egress.names() == EVERYWHERE | RECIPIENTS | NETWORK
+
+
+def test_private_data_mode_adds_endpoints_of_data(private_data: Expansion) -> None:
+    assert private_data.names() == EVERYWHERE | RECIPIENTS | NETWORK | PRIVATE_DATA
 
 
 def test_private_mode_adds_endpoints(private: Expansion) -> None:
@@ -112,6 +134,18 @@ def test_every_resource_carries_the_tags_and_location(every_choice: Expansion) -
         if "location" in each:
             assert each["location"] in ("japaneast", "global"), each["name"]
             assert each["tags"].items() >= {"department": "security", "azd-env-name": "contoso"}.items(), each["name"]
+
+
+def test_what_a_policy_can_close_says_what_was_wanted(deployed: Expansion) -> None:
+    """The site, the vault and both storage accounts."""
+    tagged = [each for each in deployed.resources if "wanted-public-network-access" in each.get("tags", {})]
+    assert [each["tags"]["wanted-public-network-access"] for each in tagged] == [
+        each["properties"]["publicNetworkAccess"] for each in tagged
+    ]
+    assert {each["type"] for each in tagged} == {
+        each["type"] for each in deployed.resources if "publicNetworkAccess" in each.get("properties", {})
+    }
+    assert len(tagged) == 4
 
 
 def is_audited(setting: Json, deployed: Expansion) -> bool:
@@ -136,6 +170,26 @@ class TestStorage:
     def test_only_over_tls(self, account: Json) -> None:
         assert account["supportsHttpsTrafficOnly"] is True
         assert account["minimumTlsVersion"] == "TLS1_2"
+
+    def test_copies_and_signatures_stay_in_the_tenant_and_short(self, account: Json) -> None:
+        assert account["allowedCopyScope"] == "AAD"
+        assert account["sasPolicy"] == {"expirationAction": "Block", "sasExpirationPeriod": "07.00:00:00"}
+
+    def test_everything_is_encrypted_twice(self, account: Json) -> None:
+        with_the_accounts_key = {"enabled": True, "keyType": "Account"}
+        assert account["encryption"] == {
+            "keySource": "Microsoft.Storage",
+            "requireInfrastructureEncryption": True,
+            "services": dict.fromkeys(("blob", "file", "queue", "table"), with_the_accounts_key),
+        }
+
+    @pytest.mark.parametrize("name", ["sthost", "stmap"])
+    def test_an_existing_account_is_not_asked_for_what_only_creation_takes(
+        self, name: str, every_choice: Expansion
+    ) -> None:
+        encryption = every_choice.one("Microsoft.Storage/storageAccounts", name)["properties"]["encryption"]
+        assert encryption["requireInfrastructureEncryption"] is None
+        assert encryption["services"].keys() == {"blob", "file"}
 
     def test_mappings_are_kept_in_three_zones_by_default(self, deployed: Expansion, every_choice: Expansion) -> None:
         assert deployed.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_ZRS"}
