@@ -12,7 +12,7 @@ MINUTES ?= 10
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-sandbox faults check bench screenshots openapi help setup lint types imports policies
+.PHONY: run test test-sandbox faults check bench screenshots package template lock openapi help setup lint types imports policies
 
 run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: exit after the job)
 	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
@@ -33,6 +33,15 @@ bench: setup ## Measure the figures that the design promises
 
 screenshots: setup ## Take pictures of the pages for docs/images (needs Chromium)
 	@$(PYTHON) -m sandbox.screenshots
+
+package: ## Build the package that installs itself, build/released-package.zip, and its checksum
+	@python=$$(sandbox/find-python.sh) && "$$python" -m release.package
+
+template: ## Compile the templates to build/azuredeploy.json, for Terraform and others (needs Bicep)
+	@python=$$(sandbox/find-python.sh) && "$$python" -m release.template
+
+lock: ## Renew the hashes of the package's wheels, release/wheels.txt, after a change of requirements.txt
+	@python=$$(sandbox/find-python.sh) && "$$python" -m release.wheels
 
 openapi: setup ## Renew docs/openapi.json
 	@$(PYTHON) -m sandbox.openapi_file

@@ -10,7 +10,7 @@ from typing import Final
 
 from benchmarks.report import Figure, at_most
 from benchmarks.requirements import ROOT, files_of, runtime_packages
-from tests.packaging.core_tools import published_files
+from release.core_tools import published_files
 
 INSTALLED_IN: Final = ".python_packages/lib/site-packages"
 MB: Final = 1_000_000

@@ -144,7 +144,7 @@ class World:
         Raises:
             SandboxError: It did not start.
         """
-        _create_tables(account, self.certificates)
+        create_tables(account, self.certificates)
         port = port or free_port()
         url = f"http://{LOOPBACK}:{port}"
         public_url = public_url or url
@@ -176,7 +176,7 @@ class World:
         return FunctionsHost(process, url, public_url, storage, clock)
 
 
-def _create_tables(account: StorageAccount, certificates: Certificates) -> None:
+def create_tables(account: StorageAccount, certificates: Certificates) -> None:
     """Create the product's missing tables, as the deployment does."""
     trusted = ssl.create_default_context(cafile=certificates.authority)
     headers = table_service_headers(certificates)

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from release.core_tools import published_files
 from tests.infra.compiler import REPOSITORY, Json
-from tests.packaging.core_tools import published_files
 
 FOLDER: Final = REPOSITORY / ".github" / "workflows"
 PINNED_ACTION: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")

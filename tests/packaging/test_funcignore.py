@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from release.core_tools import FuncIgnore, published_files
 from tests.packaging.azd import packaged_files
-from tests.packaging.core_tools import FuncIgnore, published_files
 
 ROOT = Path(__file__).parent.parent.parent
 

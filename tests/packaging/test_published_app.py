@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from release.core_tools import published_files
 from shared.triggers.routes import operations
-from tests.packaging.core_tools import published_files
 from tests.registered import functions
 
 ROOT = Path(__file__).parent.parent.parent
