@@ -1,6 +1,10 @@
 metadata name = 'ServiceNow tickets for Microsoft 365'
 metadata description = 'Everything the connector needs in one resource group. docs/deployment.md leads through it.'
 
+import { forwardProxyHeaders } from 'modules/configuration.bicep'
+import { resourceNames } from 'modules/resource-names.bicep'
+import { accessControl } from 'modules/service-now-access-control.bicep'
+
 @description('Short name of this deployment; part of every resource name.')
 @minLength(2)
 @maxLength(20)
@@ -137,50 +141,127 @@ param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
 
 param tags object = {}
 
+@description('Names of your own for single resources. Each resource that is left out gets a name from environmentName and nameSuffix.')
+param names resourceNames = {}
+
+@description('Resource id of a user-assigned identity for the app. If empty, this deployment makes one.')
+param existingIdentityId string = ''
+
+@description('Whether this deployment gives the app\'s identity its roles. If not, somebody assigns what the output neededRoles lists.')
+param assignRoles bool = true
+
+@description('Resource id of a subnet for the app\'s outbound traffic, delegated to Microsoft.App/environments. With it, this deployment makes no network.')
+param existingApplicationSubnetId string = ''
+
+@description('Resource id of a subnet for private endpoints. Goes with existingApplicationSubnetId.')
+param existingPrivateEndpointSubnetId string = ''
+
+@description('Whether this deployment makes the private DNS zones that privateDnsZoneIds does not name, and links them to the network.')
+param createDnsZones bool = true
+
+@description('Resource ids of private DNS zones that exist, such as those of a hub, by the name of the zone.')
+param privateDnsZoneIds { *: string } = {}
+
+@description('Resource id of a Log Analytics workspace for logs, metrics and traces. If empty, this deployment makes one.')
+param existingWorkspaceId string = ''
+
+@description('Resource id of a key vault that holds nothing else. If empty, this deployment makes one.')
+param existingKeyVaultId string = ''
+
+@description('Addresses, or ranges such as 203.0.113.8/29, of a company firewall through which the app leaves. With them, this deployment makes no NAT gateway and no public address.')
+param egressAddresses string[] = []
+
+@description('The headers in which a gateway in front of the app, such as Azure Front Door, passes on the host name that people use.')
+param forwardProxy forwardProxyHeaders = { convention: 'NoProxy' }
+
+@description('What App Service Authentication proves itself with: the managed identity through a federated credential, or a client secret in the key vault.')
+param signInCredential 'managedIdentity' | 'keyVaultSecret' = 'managedIdentity'
+
+@description('Name of the secret in the key vault that holds the client secret of the app registration. Used only with keyVaultSecret.')
+@minLength(1)
+@maxLength(127)
+param signInSecretName string = 'sign-in-client-secret'
+
 var name = '${environmentName}-${nameSuffix}'
-var identityName = 'id-${name}'
-var networkName = 'vnet-${name}'
-var workspaceName = 'log-${name}'
-var applicationInsightsName = 'appi-${name}'
-var monitoringScopeName = 'ampls-${name}'
-var hostStorageName = 'sthost${nameSuffix}'
-var mappingStorageName = 'stmap${nameSuffix}'
-var keyVaultName = 'kv-${nameSuffix}'
-var functionAppName = 'func-${name}'
+var functionAppName = names.?functionApp ?? 'func-${name}'
+var resourceName = {
+  identity: names.?identity ?? 'id-${name}'
+  network: names.?network ?? 'vnet-${name}'
+  publicIpAddress: names.?publicIpAddress ?? 'pip-${name}'
+  natGateway: names.?natGateway ?? 'ng-${name}'
+  applicationSubnet: names.?applicationSubnet ?? 'application'
+  applicationSecurityGroup: names.?applicationSecurityGroup ?? 'nsg-${name}-application'
+  privateEndpointSubnet: names.?privateEndpointSubnet ?? 'private-endpoints'
+  privateEndpointSecurityGroup: names.?privateEndpointSecurityGroup ?? 'nsg-${name}-private-endpoints'
+  workspace: names.?workspace ?? 'log-${name}'
+  applicationInsights: names.?applicationInsights ?? 'appi-${name}'
+  privateLinkScope: names.?privateLinkScope ?? 'ampls-${name}'
+  hostStorage: names.?hostStorage ?? 'sthost${nameSuffix}'
+  mappingStorage: names.?mappingStorage ?? 'stmap${nameSuffix}'
+  keyVault: empty(existingKeyVaultId) ? names.?keyVault ?? 'kv-${nameSuffix}' : last(split(existingKeyVaultId, '/'))
+  plan: names.?plan ?? 'plan-${functionAppName}'
+  actionGroup: names.?actionGroup ?? 'ag-${name}'
+  alertRulePrefix: names.?alertRulePrefix ?? name
+}
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var isPrivate = networkMode == 'private'
 var isDataPrivate = networkMode == 'privateData' || isPrivate
 var publicNetworkAccess = isPrivate ? 'Disabled' : 'Enabled'
 var packageContainerName = 'packages'
-var applicationSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'application')
-var privateEndpointSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'private-endpoints')
+var hasNetwork = networkMode != 'public'
+  ? true
+  : empty(existingApplicationSubnetId) && empty(egressAddresses)
+      ? false
+      : fail('In public mode the app uses no network: existingApplicationSubnetId and egressAddresses need another networkMode.')
+var makesNetwork = hasNetwork && empty(existingApplicationSubnetId)
+var networkId = makesNetwork
+  ? resourceId('Microsoft.Network/virtualNetworks', resourceName.network)
+  : split(existingApplicationSubnetId, '/subnets/')[0]
+var applicationSubnetId = makesNetwork
+  ? '${networkId}/subnets/${resourceName.applicationSubnet}'
+  : existingApplicationSubnetId
+var privateEndpointSubnetId = makesNetwork
+  ? '${networkId}/subnets/${resourceName.privateEndpointSubnet}'
+  : isDataPrivate && empty(existingPrivateEndpointSubnetId)
+      ? fail('This network mode needs existingPrivateEndpointSubnetId beside existingApplicationSubnetId.')
+      : existingPrivateEndpointSubnetId
 var dataAccess = {
   publicNetworkAccess: isDataPrivate ? 'Disabled' : 'Enabled'
   subnetId: networkMode == 'fixedEgress' ? applicationSubnetId : null
 }
+var keyVaultId = empty(existingKeyVaultId)
+  ? resourceId('Microsoft.KeyVault/vaults', resourceName.keyVault)
+  : existingKeyVaultId
+var identityId = empty(existingIdentityId)
+  ? resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', resourceName.identity)
+  : existingIdentityId
+var peopleSeeHostName = forwardProxy.convention != 'NoProxy' && empty(customHostName)
+  ? fail('forwardProxy needs customHostName: the name that people use in front of the gateway.')
+  : customHostName
 
 module identity 'modules/identity.bicep' = {
-  params: { name: identityName, location: location, tags: allTags }
+  params: { name: resourceName.identity, existingId: existingIdentityId, location: location, tags: allTags }
 }
 
-module network 'modules/network.bicep' = if (networkMode != 'public') {
+module network 'modules/network.bicep' = if (makesNetwork) {
   params: {
-    name: name
-    networkName: networkName
+    names: resourceName
     location: location
     tags: allTags
     addressPrefix: networkAddressPrefix
     serviceEndpoints: !isDataPrivate
     routeTableId: routeTableId
     ddosProtectionPlanId: ddosProtectionPlanId
+    natGateway: empty(egressAddresses)
   }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
   params: {
-    workspaceName: workspaceName
-    applicationInsightsName: applicationInsightsName
+    workspaceName: resourceName.workspace
+    existingWorkspaceId: existingWorkspaceId
+    applicationInsightsName: resourceName.applicationInsights
     location: location
     tags: allTags
     retentionInDays: logRetentionDays
@@ -190,7 +271,7 @@ module monitoring 'modules/monitoring.bicep' = {
 
 module hostStorage 'modules/storage-account.bicep' = {
   params: {
-    name: hostStorageName
+    name: resourceName.hostStorage
     location: location
     tags: allTags
     // Holds the package and the timers' leases; the next publish creates both again.
@@ -205,7 +286,7 @@ module hostStorage 'modules/storage-account.bicep' = {
 
 module mappingStorage 'modules/storage-account.bicep' = {
   params: {
-    name: mappingStorageName
+    name: resourceName.mappingStorage
     location: location
     tags: allTags
     sku: mappingStorageSku
@@ -226,9 +307,9 @@ module mappingStorage 'modules/storage-account.bicep' = {
   dependsOn: [network]
 }
 
-module keyVault 'modules/key-vault.bicep' = {
+module keyVault 'modules/key-vault.bicep' = if (empty(existingKeyVaultId)) {
   params: {
-    name: keyVaultName
+    name: resourceName.keyVault
     location: location
     tags: allTags
     access: dataAccess
@@ -240,12 +321,13 @@ module keyVault 'modules/key-vault.bicep' = {
 
 module roles 'modules/roles.bicep' = {
   params: {
-    identityName: identityName
-    hostStorageName: hostStorageName
-    mappingStorageName: mappingStorageName
-    keyVaultName: keyVaultName
+    assign: assignRoles
+    identityId: identityId
+    hostStorageName: resourceName.hostStorage
+    mappingStorageName: resourceName.mappingStorage
+    keyVaultId: keyVaultId
     keyVaultRoleId: keyVaultRoleId
-    applicationInsightsName: applicationInsightsName
+    applicationInsightsName: resourceName.applicationInsights
   }
   dependsOn: [identity, hostStorage, mappingStorage, keyVault, monitoring]
 }
@@ -255,11 +337,13 @@ module functionApp 'modules/function-app.bicep' = {
     name: functionAppName
     location: location
     tags: allTags
-    identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+    planName: resourceName.plan
+    identityId: identityId
+    readsKeyVaultReferences: signInCredential == 'keyVaultSecret'
     packageContainerUrl: '${hostStorage.outputs.blobUrl}${packageContainerName}'
     maximumInstanceCount: maximumInstanceCount
     publicNetworkAccess: publicNetworkAccess
-    subnetId: networkMode == 'public' ? null : applicationSubnetId
+    subnetId: hasNetwork ? applicationSubnetId : null
   }
   // The app reads its package and its timers' leases as soon as it starts.
   dependsOn: [roles, network]
@@ -268,7 +352,10 @@ module functionApp 'modules/function-app.bicep' = {
 module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
   params: {
     uniqueName: applicationUniqueName
-    hostNames: empty(customHostName) ? [functionApp.outputs.hostName] : [functionApp.outputs.hostName, customHostName]
+    hostNames: empty(peopleSeeHostName)
+      ? [functionApp.outputs.hostName]
+      : [functionApp.outputs.hostName, peopleSeeHostName]
+    federatedCredential: signInCredential == 'managedIdentity'
     identityPrincipalId: identity.outputs.principalId
     administratorObjectIds: administratorObjectIds
   }
@@ -290,14 +377,23 @@ var openTelemetrySettings = {
   AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
 }
 
+var keyVaultUrl = keyVault.?outputs.url ?? 'https://${resourceName.keyVault}${environment().suffixes.keyvaultDns}/'
+var knownEgressAddresses = empty(egressAddresses) ? network.?outputs.egressAddress ?? '' : join(egressAddresses, ',')
+var signInSettingNames = {
+  managedIdentity: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+  keyVaultSecret: 'MICROSOFT_PROVIDER_AUTHENTICATION_SECRET'
+}
+
 module configuration 'modules/configuration.bicep' = {
   params: {
     functionAppName: functionAppName
     clientId: signIn.?outputs.clientId ?? existingClientId
+    credentialSettingName: signInSettingNames[signInCredential]
     callerClientIds: callerClientIds
+    forwardProxy: forwardProxy
     settings: union(openTelemetry ? openTelemetrySettings : {}, {
-      PUBLIC_BASE_URL: 'https://${empty(customHostName) ? functionApp.outputs.hostName : customHostName}'
-      KEY_VAULT_URL: keyVault.outputs.url
+      PUBLIC_BASE_URL: 'https://${empty(peopleSeeHostName) ? functionApp.outputs.hostName : peopleSeeHostName}'
+      KEY_VAULT_URL: keyVaultUrl
       TABLES_URL: mappingStorage.outputs.tableUrl
       AZURE_CLIENT_ID: identity.outputs.clientId
       MAINTAIN_SCHEDULE: maintainSchedule
@@ -313,7 +409,7 @@ module configuration 'modules/configuration.bicep' = {
       ALLOW_LOOPBACK_HTTP: 'false'
       GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph
       SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal
-      EGRESS_ADDRESSES: network.?outputs.egressAddress ?? ''
+      EGRESS_ADDRESSES: knownEgressAddresses
       // Else pydantic reads the description of every installed package, at each start, in search of plugins.
       PYDANTIC_DISABLE_PLUGINS: '__all__'
       AzureWebJobsStorage__credential: 'managedidentity'
@@ -321,14 +417,16 @@ module configuration 'modules/configuration.bicep' = {
       AzureWebJobsStorage__blobServiceUri: hostStorage.outputs.blobUrl
       APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
-      OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: identity.outputs.clientId
+      '${signInSettingNames[signInCredential]}': signInCredential == 'managedIdentity'
+        ? identity.outputs.clientId
+        : '@Microsoft.KeyVault(SecretUri=${keyVaultUrl}secrets/${signInSecretName})'
     })
   }
 }
 
 module monitoringPrivateLink 'modules/monitoring-private-link.bicep' = if (isPrivate) {
   params: {
-    name: monitoringScopeName
+    name: resourceName.privateLinkScope
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
     applicationInsightsId: monitoring.outputs.applicationInsightsId
@@ -343,34 +441,34 @@ var blobZone = 'privatelink.blob.core.windows.net'
 var tableZone = 'privatelink.table.core.windows.net'
 var dataEndpoints = [
   {
-    name: 'host-storage'
-    targetId: resourceId('Microsoft.Storage/storageAccounts', hostStorageName)
+    name: names.?hostStoragePrivateEndpoint ?? 'pe-${name}-host-storage'
+    targetId: resourceId('Microsoft.Storage/storageAccounts', resourceName.hostStorage)
     groupId: 'blob'
     zoneNames: [blobZone]
   }
   {
-    name: 'mapping-storage'
-    targetId: resourceId('Microsoft.Storage/storageAccounts', mappingStorageName)
+    name: names.?mappingStoragePrivateEndpoint ?? 'pe-${name}-mapping-storage'
+    targetId: resourceId('Microsoft.Storage/storageAccounts', resourceName.mappingStorage)
     groupId: 'table'
     zoneNames: [tableZone]
   }
   {
-    name: 'key-vault'
-    targetId: resourceId('Microsoft.KeyVault/vaults', keyVaultName)
+    name: names.?keyVaultPrivateEndpoint ?? 'pe-${name}-key-vault'
+    targetId: keyVaultId
     groupId: 'vault'
     zoneNames: ['privatelink.vaultcore.azure.net']
   }
 ]
 var appEndpoints = [
   {
-    name: 'function-app'
+    name: names.?functionAppPrivateEndpoint ?? 'pe-${name}-function-app'
     targetId: resourceId('Microsoft.Web/sites', functionAppName)
     groupId: 'sites'
     zoneNames: ['privatelink.azurewebsites.net']
   }
   {
-    name: 'monitoring'
-    targetId: resourceId('Microsoft.Insights/privateLinkScopes', monitoringScopeName)
+    name: names.?monitoringPrivateEndpoint ?? 'pe-${name}-monitoring'
+    targetId: resourceId('Microsoft.Insights/privateLinkScopes', resourceName.privateLinkScope)
     groupId: 'azuremonitor'
     zoneNames: [
       'privatelink.monitor.azure.com'
@@ -383,10 +481,17 @@ var appEndpoints = [
 ]
 var privateEndpoints = concat(isDataPrivate ? dataEndpoints : [], isPrivate ? appEndpoints : [])
 
-module privateDnsZones 'modules/private-dns-zones.bicep' = if (isDataPrivate) {
+var zoneNames = union(flatten(map(privateEndpoints, endpoint => endpoint.zoneNames)), [])
+var ownZoneNames = createDnsZones ? filter(zoneNames, zoneName => !contains(privateDnsZoneIds, zoneName)) : []
+var zoneIds = union(
+  toObject(ownZoneNames, zoneName => zoneName, zoneName => resourceId('Microsoft.Network/privateDnsZones', zoneName)),
+  privateDnsZoneIds
+)
+
+module privateDnsZones 'modules/private-dns-zones.bicep' = if (!empty(ownZoneNames)) {
   params: {
-    zoneNames: union(flatten(map(privateEndpoints, endpoint => endpoint.zoneNames)), [])
-    networkName: networkName
+    zoneNames: ownZoneNames
+    networkId: networkId
     tags: allTags
   }
   dependsOn: [network]
@@ -395,13 +500,13 @@ module privateDnsZones 'modules/private-dns-zones.bicep' = if (isDataPrivate) {
 module privateEndpoint 'modules/private-endpoint.bicep' = [
   for endpoint in privateEndpoints: {
     params: {
-      name: 'pe-${name}-${endpoint.name}'
+      name: endpoint.name
       location: location
       tags: allTags
       subnetId: privateEndpointSubnetId
       targetId: endpoint.targetId
       groupId: endpoint.groupId
-      zoneNames: endpoint.zoneNames
+      zoneIds: map(filter(endpoint.zoneNames, zoneName => contains(zoneIds, zoneName)), zoneName => zoneIds[zoneName])
     }
     dependsOn: [
       network
@@ -417,10 +522,11 @@ module privateEndpoint 'modules/private-endpoint.bicep' = [
 
 module alerts 'modules/alerts.bicep' = if (alertLevel != 'none') {
   params: {
-    name: name
+    actionGroupName: resourceName.actionGroup
+    rulePrefix: resourceName.alertRulePrefix
     location: location
     tags: allTags
-    applicationInsightsName: applicationInsightsName
+    applicationInsightsName: resourceName.applicationInsights
     emailAddresses: alertEmailAddresses
     essentialOnly: alertLevel == 'essential'
     consentWarningDays: consentWarningDays
@@ -434,7 +540,7 @@ module workbook 'modules/workbook.bicep' = {
   params: {
     location: location
     tags: allTags
-    applicationInsightsName: applicationInsightsName
+    applicationInsightsName: resourceName.applicationInsights
   }
   dependsOn: [monitoring]
 }
@@ -457,13 +563,22 @@ output clientId string = signIn.?outputs.clientId ?? existingClientId
 @description('Enter as redirect URL in ServiceNow\'s OAuth client.')
 output serviceNowRedirectUrl string = '${configuration.outputs.baseUrl}/api/oauth/callback'
 
-@description('The address from which the app calls ServiceNow; empty if it is not fixed.')
-output egressAddress string = network.?outputs.egressAddress ?? ''
+@description('The addresses from which the app calls ServiceNow, separated by commas; empty if they are not fixed or not known here.')
+output egressAddress string = knownEgressAddresses
 
 @description('What to enter in ServiceNow under System Security > IP Address Access Control.')
-output serviceNowAccessControl string = network.?outputs.accessControlRule ?? 'No fixed address in this network mode: ServiceNow cannot be closed to all but this app.'
+output serviceNowAccessControl string = !hasNetwork
+  ? 'No fixed address in this network mode: ServiceNow cannot be closed to all but this app.'
+  : !empty(egressAddresses)
+      ? accessControl(egressAddresses)
+      : makesNetwork
+          ? network!.outputs.accessControlRule
+          : 'The network of your own decides from which address the app calls. Name the addresses in egressAddresses.'
 
-output keyVaultName string = keyVault.outputs.name
+@description('Every role that the app\'s identity needs. If assignRoles is false, assign them before you publish.')
+output neededRoles array = roles.outputs.needed
+
+output keyVaultName string = resourceName.keyVault
 output mappingStorageName string = mappingStorage.outputs.name
 output hostStorageName string = hostStorage.outputs.name
 output workbookId string = workbook.outputs.id

@@ -1,6 +1,7 @@
 metadata description = 'Alert rules over the structured log, and who hears of them. docs/operations.md says what to do about each.'
 
-param name string
+param actionGroupName string
+param rulePrefix string
 param location string
 param tags object
 param applicationInsightsName string
@@ -211,7 +212,7 @@ type rule = {
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = { name: applicationInsightsName }
 
 resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(emailAddresses)) {
-  name: 'ag-${name}'
+  name: actionGroupName
   location: 'global'
   tags: tags
   properties: {
@@ -229,7 +230,7 @@ resource recipients 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(em
 
 resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in filter(rules, rule => rule.essential || !essentialOnly): {
-    name: '${name}-${rule.name}'
+    name: '${rulePrefix}-${rule.name}'
     location: location
     tags: tags
     kind: 'LogAlert'

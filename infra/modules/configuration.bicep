@@ -4,8 +4,25 @@ param functionAppName string
 param settings object
 param clientId string
 
+@description('The app setting that App Service Authentication proves itself with.')
+param credentialSettingName string
+
 @description('Client ids of other applications, such as a portal or a script, that may call the API.')
 param callerClientIds string[]
+param forwardProxy forwardProxyHeaders
+
+@export()
+@description('None; X-Forwarded-Host and X-Forwarded-Proto; or headers of other names.')
+@discriminator('convention')
+type forwardProxyHeaders = noHeaders | standardHeaders | customHeaders
+
+type noHeaders = { convention: 'NoProxy' }
+type standardHeaders = { convention: 'Standard' }
+type customHeaders = {
+  convention: 'Custom'
+  customHostHeaderName: string
+  customProtoHeaderName: string?
+}
 
 resource app 'Microsoft.Web/sites@2025-03-01' existing = { name: functionAppName }
 
@@ -29,7 +46,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
     }
     httpSettings: {
       requireHttps: true
-      forwardProxy: { convention: 'NoProxy' }
+      forwardProxy: forwardProxy
       routes: { apiPrefix: '/.auth' }
     }
     identityProviders: {
@@ -38,7 +55,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
         registration: {
           clientId: clientId
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
-          clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+          clientSecretSettingName: credentialSettingName
         }
         login: { loginParameters: ['scope=openid profile email'] }
         validation: {

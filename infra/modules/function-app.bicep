@@ -1,9 +1,13 @@
 metadata description = 'The function app and its Flex Consumption plan.'
 
 param name string
+param planName string
 param location string
 param tags object
 param identityId string
+
+@description('Whether settings refer to secrets in a key vault, which the identity then reads.')
+param readsKeyVaultReferences bool
 param packageContainerUrl string
 param maximumInstanceCount int
 param publicNetworkAccess 'Enabled' | 'Disabled'
@@ -12,7 +16,7 @@ param publicNetworkAccess 'Enabled' | 'Disabled'
 param subnetId string?
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  name: 'plan-${name}'
+  name: planName
   location: location
   tags: tags
   kind: 'functionapp'
@@ -36,6 +40,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     clientAffinityEnabled: false
     publicNetworkAccess: publicNetworkAccess
     virtualNetworkSubnetId: subnetId
+    keyVaultReferenceIdentity: readsKeyVaultReferences ? identityId : null
     functionAppConfig: {
       runtime: { name: 'python', version: '3.13' }
       deployment: {

@@ -1,6 +1,9 @@
 metadata description = 'Where logs, metrics and traces go. Nothing is accepted without a Microsoft Entra ID identity.'
 
 param workspaceName string
+
+@description('Resource id of a workspace that exists, whose settings are left as they are; empty to make one.')
+param existingWorkspaceId string
 param applicationInsightsName string
 param location string
 param tags object
@@ -9,7 +12,7 @@ param retentionInDays int
 @description('Whether telemetry is accepted from the internet or only through the private link scope.')
 param publicNetworkAccessForIngestion 'Enabled' | 'Disabled'
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = if (empty(existingWorkspaceId)) {
   name: workspaceName
   location: location
   tags: tags
@@ -23,6 +26,8 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   }
 }
 
+var workspaceId = empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId
+
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   name: applicationInsightsName
   location: location
@@ -30,7 +35,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   kind: 'web'
   properties: {
     Application_Type: 'web'
-    WorkspaceResourceId: workspace.id
+    WorkspaceResourceId: workspaceId
     IngestionMode: 'LogAnalytics'
     DisableLocalAuth: true
     publicNetworkAccessForIngestion: publicNetworkAccessForIngestion
@@ -38,6 +43,6 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-output workspaceId string = workspace.id
+output workspaceId string = workspaceId
 output applicationInsightsId string = applicationInsights.id
 output connectionString string = applicationInsights.properties.ConnectionString

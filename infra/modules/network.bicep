@@ -1,8 +1,6 @@
-metadata description = 'A virtual network whose traffic to the internet leaves from one fixed address.'
+metadata description = 'A virtual network whose traffic to the internet leaves from one fixed address, its own or that of a company firewall.'
 
-@description('Part of the name of every resource here except the network.')
-param name string
-param networkName string
+param names networkNames
 param location string
 param tags object
 
@@ -18,10 +16,24 @@ param routeTableId string
 @description('DDoS protection plan of the network; empty for none.')
 param ddosProtectionPlanId string
 
+@description('Whether the network has an address of its own to the internet; not needed if a firewall of yours has one.')
+param natGateway bool
+
+type networkNames = {
+  network: string
+  applicationSubnet: string
+  applicationSecurityGroup: string
+  privateEndpointSubnet: string
+  privateEndpointSecurityGroup: string
+  publicIpAddress: string
+  natGateway: string
+  *: string
+}
+
 var routeTable = empty(routeTableId) ? null : { id: routeTableId }
 
-resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = {
-  name: 'pip-${name}'
+resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = if (natGateway) {
+  name: names.publicIpAddress
   location: location
   tags: tags
   sku: { name: 'Standard' }
@@ -31,8 +43,8 @@ resource egressAddress 'Microsoft.Network/publicIPAddresses@2026-03-01' = {
   }
 }
 
-resource natGateway 'Microsoft.Network/natGateways@2026-03-01' = {
-  name: 'ng-${name}'
+resource gateway 'Microsoft.Network/natGateways@2026-03-01' = if (natGateway) {
+  name: names.natGateway
   location: location
   tags: tags
   sku: { name: 'Standard' }
@@ -44,7 +56,7 @@ resource natGateway 'Microsoft.Network/natGateways@2026-03-01' = {
 
 // ServiceNow, Microsoft Entra ID, Microsoft Graph and Azure are all reached over HTTPS; Azure's own DNS is not subject to these rules.
 resource applicationRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
-  name: 'nsg-${name}-application'
+  name: names.applicationSecurityGroup
   location: location
   tags: tags
   properties: {
@@ -96,7 +108,7 @@ resource applicationRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' =
 }
 
 resource privateEndpointRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
-  name: 'nsg-${name}-private-endpoints'
+  name: names.privateEndpointSecurityGroup
   location: location
   tags: tags
   properties: {
@@ -134,7 +146,7 @@ resource privateEndpointRules 'Microsoft.Network/networkSecurityGroups@2026-03-0
 }
 
 resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
-  name: networkName
+  name: names.network
   location: location
   tags: tags
   properties: {
@@ -144,14 +156,14 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
     // Defined inside the network's own resource: every deployment would remove child resources and add them again.
     subnets: [
       {
-        name: 'application'
+        name: names.applicationSubnet
         properties: {
           addressPrefix: cidrSubnet(addressPrefix, 26, 0)
           defaultOutboundAccess: false
           delegations: [
             { name: 'flex-consumption', properties: { serviceName: 'Microsoft.App/environments' } }
           ]
-          natGateway: { id: natGateway.id }
+          natGateway: natGateway ? { id: gateway.id } : null
           networkSecurityGroup: { id: applicationRules.id }
           routeTable: routeTable
           privateEndpointNetworkPolicies: 'Enabled'
@@ -161,7 +173,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
         }
       }
       {
-        name: 'private-endpoints'
+        name: names.privateEndpointSubnet
         properties: {
           addressPrefix: cidrSubnet(addressPrefix, 26, 1)
           defaultOutboundAccess: false
@@ -174,5 +186,8 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   }
 }
 
-output egressAddress string = egressAddress.properties.ipAddress
-output accessControlRule string = 'Type: Allow, Range start: ${egressAddress.properties.ipAddress}, Range end: ${egressAddress.properties.ipAddress}, Active: true'
+@description('Empty if the network has no address of its own.')
+output egressAddress string = natGateway ? egressAddress!.properties.ipAddress : ''
+output accessControlRule string = natGateway
+  ? 'Type: Allow, Range start: ${egressAddress!.properties.ipAddress}, Range end: ${egressAddress!.properties.ipAddress}, Active: true'
+  : ''

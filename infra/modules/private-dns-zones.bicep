@@ -1,10 +1,10 @@
 metadata description = 'The DNS zones that make the names of Azure services resolve to private endpoints inside the network.'
 
 param zoneNames string[]
-param networkName string
-param tags object
 
-resource network 'Microsoft.Network/virtualNetworks@2026-03-01' existing = { name: networkName }
+@description('Resource id of the network in which the names resolve; it may be in another resource group.')
+param networkId string
+param tags object
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
   for zoneName in zoneNames: {
@@ -17,12 +17,12 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
   for (zoneName, index) in zoneNames: {
     parent: zones[index]
-    name: networkName
+    name: last(split(networkId, '/'))
     location: 'global'
     tags: tags
     properties: {
       registrationEnabled: false
-      virtualNetwork: { id: network.id }
+      virtualNetwork: { id: networkId }
     }
   }
 ]

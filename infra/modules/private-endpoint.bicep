@@ -10,7 +10,9 @@ param targetId string
 
 @description('Its sub-resource, such as blob or vault.')
 param groupId string
-param zoneNames string[]
+
+@description('Resource ids of the DNS zones in which the endpoint is entered; empty where a policy or a person enters it.')
+param zoneIds string[]
 
 resource privateEndpoint 'Microsoft.Network/privateEndpoints@2026-03-01' = {
   name: name
@@ -30,13 +32,13 @@ resource privateEndpoint 'Microsoft.Network/privateEndpoints@2026-03-01' = {
     ]
   }
 
-  resource zoneGroup 'privateDnsZoneGroups' = {
+  resource zoneGroup 'privateDnsZoneGroups' = if (!empty(zoneIds)) {
     name: 'default'
     properties: {
       privateDnsZoneConfigs: [
-        for zoneName in zoneNames: {
-          name: replace(zoneName, '.', '-')
-          properties: { privateDnsZoneId: resourceId('Microsoft.Network/privateDnsZones', zoneName) }
+        for (zoneId, index) in zoneIds: {
+          name: replace(last(split(zoneId, '/')), '.', '-')
+          properties: { privateDnsZoneId: zoneIds[index] }
         }
       ]
     }

@@ -11,6 +11,9 @@ param hostNames string[]
 @description('Principal id of the managed identity whose tokens replace a client secret.')
 param identityPrincipalId string
 
+@description('Whether the managed identity proves the app; if not, a client secret does.')
+param federatedCredential bool
+
 @description('Object ids of people who get every app role.')
 param administratorObjectIds string[]
 
@@ -33,7 +36,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
     }
   }
 
-  resource managedIdentity 'federatedIdentityCredentials' = {
+  resource managedIdentity 'federatedIdentityCredentials' = if (federatedCredential) {
     name: '${uniqueName}/managed-identity'
     audiences: ['api://AzureADTokenExchange']
     issuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'

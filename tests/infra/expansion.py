@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, Final
 
 from tests.infra.compiler import RESOURCE_GROUP, SUBSCRIPTION_ID, Json
@@ -50,8 +51,8 @@ def expansion(snapshot: Json) -> Expansion:
     """Read a snapshot. Refuse one with a warning, because then something was not expanded."""
     assert snapshot["diagnostics"] == [], snapshot["diagnostics"]
     resources = tuple(_readable(each) for each in snapshot["predictedResources"])
-    vault = next(each for each in resources if each["type"] == "Microsoft.KeyVault/vaults")
-    return Expansion(resources, _readable(snapshot["outputs"]), vault["name"].removeprefix("kv-"))
+    plan = next(each for each in resources if each["type"] == "Microsoft.Web/serverfarms")
+    return Expansion(resources, _readable(snapshot["outputs"]), plan["name"].rpartition("-")[2])
 
 
 def _readable(value: Any) -> Any:
@@ -73,7 +74,7 @@ class _Expression:
         self.tokens = [found.groups() for found in _TOKEN.finditer(text)]
         self.position = 0
 
-    def value(self) -> str | None:
+    def value(self) -> Any:
         literal, word, number, _ = self._next()
         if literal is not None:
             return str(literal).replace("''", "'").replace(_GROUP, "")
@@ -90,14 +91,18 @@ class _Expression:
                 return f"<{resource.rpartition('/')[2]}.{properties}>"
             case "environment", []:
                 return f"<environment.{properties}>"
-            case "parameters", [str(name)]:
-                return f"<parameter {name}>"
+            case "parameters" | "variables" as kind, [str(name)]:
+                return f"<{kind.removesuffix('s')} {'.'.join(filter(None, (name, properties)))}>"
+            case "createArray", _:
+                return arguments
+            case "createObject", _:
+                return dict(batched(arguments, 2, strict=True))
             case _:
                 raise AssertionError(f"an expression that nothing here expects: {word}{arguments}")
 
-    def _arguments(self) -> list[str | None]:
+    def _arguments(self) -> list[Any]:
         self._expect("(")
-        arguments: list[str | None] = []
+        arguments: list[Any] = []
         while self.tokens[self.position][3] != ")":
             if arguments:
                 self._expect(",")
