@@ -41,6 +41,7 @@ class Instance:
             access=self.access,
             clock=self.clock,
             scripts_of=self.scripts_of,
+            label_of=self.label_of,
         )
         self.properties.when_changed(self._keep_property)
         self.properties.when_changed(self._compare_text)
@@ -96,6 +97,18 @@ class Instance:
             user.get("time_format") or self.properties["glide.sys.time_format"],
             user.get("preferred_language") or "en",
         )
+
+    def label_of(self, caller: Caller, table: str, column: str) -> str:
+        """Return what the caller's language calls a column: the nearest class with a translation decides."""
+        language = self.format_of(caller).language
+        if language != "en":
+            for name in self.dictionary.lineage(table):
+                translated = self.records.first(
+                    "sys_documentation", f"name={name}^element={column}^language={language}"
+                )
+                if translated is not None:
+                    return translated["label"]
+        return self.dictionary.columns(table)[column].display_label
 
     def has_web_service_access(self, table: str) -> bool:
         """Say whether the REST APIs serve a table: it exists and *Allow access via web services* is on."""

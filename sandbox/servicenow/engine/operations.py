@@ -17,6 +17,7 @@ from sandbox.servicenow.engine.properties import Properties, UnknownPropertyErro
 from sandbox.servicenow.engine.rules.access import AccessControl, Operation
 from sandbox.servicenow.engine.rules.approvals import Approvals
 from sandbox.servicenow.engine.rules.business import BusinessRules
+from sandbox.servicenow.engine.rules.data_policies import DataPolicies
 from sandbox.servicenow.engine.rules.families import IncidentFamilies
 from sandbox.servicenow.engine.rules.tickets import Write, run_before_rules
 
@@ -43,8 +44,13 @@ class Operations:
         access: AccessControl,
         clock: Clock,
         scripts_of: Callable[[Caller], ScriptContext],
+        label_of: Callable[[Caller, str, str], str],
     ) -> None:
-        """Write to `records`; `scripts_of` gives the context of an encoded query's functions for a caller."""
+        """Write to `records`.
+
+        `scripts_of` gives the context of an encoded query's functions for a caller, `label_of` what a caller's language
+        calls a column of a table.
+        """
         self._records = records
         self._dictionary = dictionary
         self._properties = properties
@@ -52,7 +58,9 @@ class Operations:
         self._access = access
         self._clock = clock
         self._scripts_of = scripts_of
+        self._label_of = label_of
         self.business_rules = BusinessRules(records, dictionary)
+        self.data_policies = DataPolicies(records, dictionary, choices)
         self.approvals = Approvals(records, properties)
         self._families = IncidentFamilies(records, properties)
 
@@ -76,8 +84,9 @@ class Operations:
             except DuplicateSysIdError as error:
                 raise errors.duplicate_key(table, after["sys_id"]) from error
             self._append_journals(table, row["sys_id"], journals, caller)
+            self._enforce_data_policies(table, self._defaults(table), row, set(given), journals, caller)
             row = self._after_rules(table, None, row)
-            self._apply_property(table, row)
+            self._apply_settings(table, row)
         return row
 
     def update(
@@ -104,8 +113,9 @@ class Operations:
             row = self._records.update(table, sys_id, changes, by=caller.user_name)
             assert row is not None
             self._append_journals(table, sys_id, journals, caller)
+            self._enforce_data_policies(table, before, row, set(given), journals, caller)
             row = self._after_rules(table, before, row)
-            self._apply_property(table, row)
+            self._apply_settings(table, row)
         return row
 
     def delete(self, table: str, sys_id: str, caller: Caller) -> None:
@@ -221,7 +231,7 @@ class Operations:
                     caller=caller,
                     now=self._clock.now(),
                     properties=self._properties,
-                    label=lambda column: self._dictionary.columns(table)[column].display_label,
+                    label=lambda column: self._label_of(caller, table, column),
                     choices=lambda column: self._choices.values(table, column),
                     template_fields=self._template_fields(table),
                     awaits_approval=table == "change_request" and bool(self.approvals.open(after["sys_id"])),
@@ -292,7 +302,22 @@ class Operations:
                 by=caller.user_name,
             )
 
-    def _apply_property(self, table: str, row: Row) -> None:
+    def _enforce_data_policies(
+        self, table: str, before: Row, row: Row, given: set[str], journals: Mapping[str, str], caller: Caller
+    ) -> None:
+        self.data_policies.enforce(
+            table,
+            before=before,
+            row=row,
+            given=given,
+            journals=journals,
+            label=lambda column: self._label_of(caller, table, column),
+        )
+
+    def _apply_settings(self, table: str, row: Row) -> None:
+        """Let a row that describes the instance take effect."""
+        if table == "sys_dictionary" and row["element"] and row["name"] in self._dictionary:
+            self._records.define_column(row["name"], Column.described(row))
         if table == "sys_properties" and row["name"]:
             try:
                 self._properties[row["name"]] = row["value"]

@@ -262,6 +262,17 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         "forbidden",
         "empty",
     ),
+    _flag(
+        "simulator.metadata_apis",
+        True,
+        "§13: the instance serves `ui/meta` and `doc/table/schema`; old instances answer 404.",
+    ),
+    _flag(
+        "simulator.ui_meta.shows_ui_policies",
+        True,
+        "NOT FOUND §13: `ui/meta` calls a column mandatory that a UI policy without conditions makes so, not only one "
+        "that the dictionary does.",
+    ),
     _flag("simulator.acl.sys_choice_for_admin_only", False, "5.3: sys_choice is refused to ordinary users."),
     _flag("simulator.acl.sys_user_has_role_for_admin_only", True, "6: role memberships are refused to ordinary users."),
     _text(

@@ -17,7 +17,7 @@ class Column:
     """A dictionary entry.
 
     `length` counts characters; `default` is a raw value; `reference` names a table; `shown_empty` is the display value
-    of a column without a value.
+    of a column without a value. Forms insist on a `mandatory` column, the APIs do not (ServiceNow §2.5).
     """
 
     name: str
@@ -28,12 +28,80 @@ class Column:
     reference: str = ""
     read_only: bool = False
     has_choices: bool = False
+    mandatory: bool = False
     shown_empty: str = ""
 
     @property
     def display_label(self) -> str:
         """The label that people see, and that data policies name."""
         return self.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def internal_type(self) -> str:
+        """ServiceNow's name of the kind (ServiceNow §13)."""
+        return _TYPES_OF_COLUMNS.get(self.name) or _INTERNAL_TYPES.get(self.kind, self.kind)
+
+    def entry(self, table: str) -> dict[str, str]:
+        """Return the row of `sys_dictionary` that describes the column of a table."""
+        return {
+            "name": table,
+            "element": self.name,
+            "internal_type": self.internal_type,
+            "reference": self.reference,
+            "column_label": self.display_label,
+            "max_length": str(self.length),
+            "default_value": self.default,
+            "mandatory": "true" if self.mandatory else "false",
+            "read_only": "true" if self.read_only else "false",
+            "choice": "1" if self.has_choices else "0",
+        }
+
+    @classmethod
+    def described(cls, entry: Mapping[str, str]) -> "Column":
+        """Return the column that a row of `sys_dictionary` describes."""
+        internal_type = entry["internal_type"]
+        return cls(
+            name=entry["element"],
+            kind=_KINDS.get(internal_type, "string"),
+            label=entry["column_label"],
+            length=int(entry["max_length"] or 40),
+            default=entry["default_value"],
+            reference=entry["reference"],
+            read_only=entry["read_only"] == "true",
+            has_choices=internal_type == "choice" or entry["choice"] not in ("", "0"),
+            mandatory=entry["mandatory"] == "true",
+        )
+
+
+_INTERNAL_TYPES: Mapping[str, str] = {
+    "date_time": "glide_date_time",
+    "date": "glide_date",
+    "duration": "glide_duration",
+    "journal": "journal_input",
+    "guid": "GUID",
+    "password": "password2",
+}
+_TYPES_OF_COLUMNS: Mapping[str, str] = {
+    "comments_and_work_notes": "journal_list",
+    "sys_domain": "domain_id",
+    "activity_due": "due_date",
+    "sla_due": "due_date",
+}
+_KINDS: Mapping[str, ColumnKind] = {
+    "integer": "integer",
+    "boolean": "boolean",
+    "reference": "reference",
+    "glide_date": "date",
+    "glide_date_time": "date_time",
+    "due_date": "date_time",
+    "glide_duration": "duration",
+    "journal": "journal",
+    "journal_input": "journal",
+    "GUID": "guid",
+    "password2": "password",
+    "domain_id": "reference",
+}
+"""Kinds by internal type; every other type is a string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +139,15 @@ class Dictionary:
         """Return to the columns of a new instance."""
         self._use(self._own_tables)
 
+    def define(self, table: str, column: Column) -> None:
+        """Add a column to a table and those that extend it, or change it there; KeyError for an unknown table."""
+        others = tuple(own for own in self.tables[table].columns if own.name != column.name)
+        changed_table = replace(self.tables[table], columns=(*others, column))
+        self._use((self.tables | {table: changed_table}).values())
+
     def set_length(self, table: str, column: str, length: int) -> None:
         """Change the length of a column in a table and those that extend it. Raises KeyError for an unknown one."""
-        changed = replace(self._columns[table][column], length=length)
-        others = tuple(own for own in self.tables[table].columns if own.name != column)
-        changed_table = replace(self.tables[table], columns=(*others, changed))
-        self._use((self.tables | {table: changed_table}).values())
+        self.define(table, replace(self._columns[table][column], length=length))
 
     def _use(self, tables: Iterable[Table]) -> None:
         self.tables: dict[str, Table] = {table.name: table for table in tables}

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from sandbox.clock import Clock
-from sandbox.servicenow.engine.data.dictionary import Dictionary
+from sandbox.servicenow.engine.data.dictionary import Column, Dictionary
 from sandbox.servicenow.engine.data.encoded_query import parse
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
 from sandbox.servicenow.engine.data.query_sql import CompiledQuery, QueryCompiler, ResolvedField, date_part
@@ -133,6 +133,16 @@ class Records:
         )
         return [sys_id for (sys_id,) in rows]
 
+    def matches(self, table: str, sys_id: str, condition: str) -> bool:
+        """Say whether a row matches an encoded query."""
+        query = self.compile(table, condition)
+        return bool(
+            self.execute(
+                f'SELECT 1 FROM "{self.dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
+                (sys_id, *query.parameters),
+            )
+        )
+
     def count(self, table: str, query: str | CompiledQuery = "") -> int:
         """Return the number of matching rows."""
         compiled = self.compile(table, query) if isinstance(query, str) else query
@@ -246,6 +256,14 @@ class Records:
             (*(value or None for value in values.values()), *query.parameters),
         )
         return self.get(table, sys_id)
+
+    def define_column(self, table: str, column: Column) -> None:
+        """Add a column to a table, or change it; stored values stay as they are."""
+        self.dictionary.define(table, column)
+        root = self.dictionary.root(table)
+        stored = {name for _, name, *_ in self.execute(f'PRAGMA table_info("{root}")')}
+        if column.name not in stored:
+            self.execute(f'ALTER TABLE "{root}" ADD COLUMN {_declared(column)}')
 
     def delete(self, table: str, sys_id: str) -> bool:
         """Remove a row; say whether there was one."""
@@ -400,12 +418,7 @@ class Records:
 
     def _create_tables(self) -> None:
         for root in {self.dictionary.root(name) for name in self.dictionary.tables}:
-            columns = ", ".join(
-                f'"{column.name}" {"INTEGER" if column.kind == "integer" else "TEXT"}'
-                f"{' COLLATE NOCASE' if column.kind == 'string' else ''}"
-                f"{' NOT NULL UNIQUE' if column.name == 'sys_id' else ''}"
-                for column in self.dictionary.stored_columns(root).values()
-            )
+            columns = ", ".join(map(_declared, self.dictionary.stored_columns(root).values()))
             self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{root}" ({columns})')
         self._create_indexes("NOCASE")
 
@@ -421,6 +434,14 @@ class Records:
                 )
                 name = f"{root}_{'_'.join(index)}{_COLLATIONS[collation] if is_text[0] else ''}"
                 self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}" ON "{root}" ({keys})')
+
+
+def _declared(column: Column) -> str:
+    return (
+        f'"{column.name}" {"INTEGER" if column.kind == "integer" else "TEXT"}'
+        f"{' COLLATE NOCASE' if column.kind == 'string' else ''}"
+        f"{' NOT NULL UNIQUE' if column.name == 'sys_id' else ''}"
+    )
 
 
 def _count_up(values: Mapping[str, str]) -> str:

@@ -370,6 +370,58 @@ TABLES: tuple[Table, ...] = (
         ),
         display="column_label",
     ),
+    Table(
+        "sys_documentation",
+        "Field Label",
+        (*_strings(80, "name", "element", "label"), Column("language", default="en")),
+        display="label",
+    ),
+    Table(
+        "sys_data_policy2",
+        "Data Policy",
+        (
+            *_strings(80, "model_table"),
+            Column("short_description", length=100),
+            Column("conditions", length=4000),
+            *_flags("active", "inherit", "apply_import_set", "apply_soap", default="true"),
+            *_flags("reverse_if_false", default="true"),
+            *_flags("enforce_ui"),
+        ),
+        display="short_description",
+    ),
+    Table(
+        "sys_data_policy_rule",
+        "Data Policy Rule",
+        (
+            *_references("sys_data_policy2", "sys_data_policy"),
+            *_strings(80, "table", "field"),
+            Column("mandatory", default="ignore"),
+            Column("disabled", default="ignore"),
+        ),
+        display="field",
+    ),
+    Table(
+        "sys_ui_policy",
+        "UI Policy",
+        (
+            *_strings(80, "table"),
+            Column("short_description", length=100),
+            Column("conditions", length=4000),
+            *_flags("active", "global", "on_load", "reverse_if_false", default="true"),
+            *_flags("inherit"),
+        ),
+        display="short_description",
+    ),
+    Table(
+        "sys_ui_policy_action",
+        "UI Policy Action",
+        (
+            *_references("sys_ui_policy", "ui_policy"),
+            *_strings(80, "table", "field"),
+            *(Column(name, default="ignore") for name in ("mandatory", "disabled", "visible")),
+        ),
+        display="field",
+    ),
     _named(
         "sys_script",
         "Business Rule",

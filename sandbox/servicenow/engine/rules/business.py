@@ -31,7 +31,7 @@ class BusinessRules:
             lineage,
         )
         for name, rule_sys_id, condition, aborts, when, template in rules:
-            if not self._matches(table, sys_id, condition or ""):
+            if not self._records.matches(table, sys_id, condition or ""):
                 continue
             if aborts == "true":
                 raise errors.aborted_by_business_rule(table, name, rule_sys_id)
@@ -49,15 +49,6 @@ class BusinessRules:
         """Run the pending asynchronous rules; return the number of changed records."""
         waiting, self._waiting = self._waiting, []
         return sum(self._records.update(*update) is not None for update in waiting)
-
-    def _matches(self, table: str, sys_id: str, condition: str) -> bool:
-        query = self._records.compile(table, condition)
-        return bool(
-            self._records.execute(
-                f'SELECT 1 FROM "{self._dictionary.root(table)}" AS t WHERE t."sys_id" = ? AND {query.where}',
-                (sys_id, *query.parameters),
-            )
-        )
 
     def _values(self, table: str, template: str) -> Row:
         assignments = (part.partition("=") for part in template.split("^") if part not in ("", "EQ"))

@@ -75,6 +75,7 @@ class InstanceControl:
             simulator.plant(self._instance)
         else:
             self._records.execute('DELETE FROM "oauth_credential"')
+            self._records.execute('DELETE FROM "sys_dictionary" WHERE "element" GLOB \'u_*\'')
         return {}
 
     def _auto_close(self, _: Request, __: Json) -> object:

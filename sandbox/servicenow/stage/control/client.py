@@ -296,6 +296,42 @@ class ControlClient:
         """Change the length of a column in the dictionary, as customers do; stored values stay whole."""
         self._ask("PUT", f"/column-lengths/{table}/{column}", {"length": length})
 
+    def define_column(self, table: str, column: str, **entry: str | bool | int) -> dict[str, str]:
+        """Add a column to a table, or change it, as customers do; `entry` are columns of `sys_dictionary`.
+
+        Names of new columns begin with `u_`. Returns the row of `sys_dictionary`.
+        """
+        return dict(self._ask("PUT", f"/columns/{table}/{column}", entry))
+
+    def translate_label(self, table: str, column: str, language: str, label: str) -> None:
+        """Give a column a label in another language; users see it by their `preferred_language`."""
+        row = {"name": table, "element": column, "language": language, "label": label}
+        self.insert_record("sys_documentation", row)
+
+    def add_data_policy(
+        self,
+        table: str,
+        *,
+        mandatory: Sequence[str] = (),
+        read_only: Sequence[str] = (),
+        conditions: str = "",
+        **policy: str | bool,
+    ) -> dict[str, str]:
+        """Add a data policy, which every write has to obey; `policy` are further columns of `sys_data_policy2`.
+
+        Returns the row; delete it to end the policy.
+        """
+        rules = _policy_rules(mandatory, read_only)
+        body = {"policy": {"conditions": conditions, **policy}, "rules": rules}
+        return dict(self._ask("POST", f"/policies/data/{table}", body))
+
+    def add_ui_policy(
+        self, table: str, *, mandatory: Sequence[str] = (), read_only: Sequence[str] = (), **policy: str | bool
+    ) -> dict[str, str]:
+        """Add a UI policy, which only forms obey; `policy` are further columns of `sys_ui_policy`. Returns the row."""
+        body = {"policy": policy, "rules": _policy_rules(mandatory, read_only)}
+        return dict(self._ask("POST", f"/policies/ui/{table}", body))
+
     def bulk_insert(
         self, table: str, count: int, values: Mapping[str, str] | None = None, *, correlation_prefix: str = ""
     ) -> int:
@@ -335,3 +371,10 @@ class ControlClient:
         if response.is_error:
             raise ControlError(f"{method} {path}: {answer['error']}")
         return answer
+
+
+def _policy_rules(mandatory: Sequence[str], read_only: Sequence[str]) -> list[dict[str, str]]:
+    return [
+        *({"field": field, "mandatory": "true"} for field in mandatory),
+        *({"field": field, "disabled": "true"} for field in read_only),
+    ]

@@ -1,12 +1,15 @@
 """The control API's handlers for records."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from sandbox.servicenow.engine import record_events
+from sandbox.servicenow.engine.caller import SYSTEM
 from sandbox.servicenow.engine.cloning import PRESERVED, clone_over, stored_tables
 from sandbox.servicenow.engine.data import domains
+from sandbox.servicenow.engine.data.dictionary import Column
 from sandbox.servicenow.engine.data.records import Row, new_sys_id
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.control.handling import (
@@ -17,6 +20,22 @@ from sandbox.servicenow.stage.control.handling import (
     raw_columns,
     require_known,
 )
+
+
+@dataclass(frozen=True)
+class _PolicyTables:
+    """Where policies of one sort and their rules are kept, and the columns that connect them to table and policy."""
+
+    policy: str
+    of: str
+    rule: str
+    parent: str
+
+
+_POLICY_TABLES = {
+    "data": _PolicyTables("sys_data_policy2", "model_table", "sys_data_policy_rule", "sys_data_policy"),
+    "ui": _PolicyTables("sys_ui_policy", "table", "sys_ui_policy_action", "ui_policy"),
+}
 
 
 class RecordsControl:
@@ -43,7 +62,9 @@ class RecordsControl:
             ("POST", "/domains"): self._create_domain,
             ("POST", "/changes/{sys_id}/decision"): self._decide_change,
             ("POST", "/choices"): self._add_choice,
+            ("PUT", "/columns/{table}/{column}"): self._define_column,
             ("PUT", "/column-lengths/{table}/{column}"): self._set_column_length,
+            ("POST", "/policies/{sort}/{table}"): self._add_policy,
             ("POST", "/bulk/insert"): self._bulk_insert,
             ("POST", "/bulk/touch"): self._bulk_touch,
             ("GET", "/stored-tables"): self._list_stored_tables,
@@ -124,6 +145,27 @@ class RecordsControl:
     def _add_choice(self, _: Request, body: Json) -> object:
         require_known(body, {"name", "element", "value", "label"})
         return self._instance.choices.add(body["name"], body["element"], body["value"], body["label"])
+
+    def _define_column(self, request: Request, body: Json) -> object:
+        table, element = self._table(request), request.path_params["column"]
+        column = self._instance.dictionary.columns(table).get(element, Column(element))
+        entry = column.entry(table) | raw_columns(self._instance, "sys_dictionary", body)
+        known = self._records.first("sys_dictionary", f"name={table}^element={element}")
+        if known is not None:
+            return self._instance.operations.update("sys_dictionary", known["sys_id"], entry, SYSTEM)
+        return self._instance.operations.insert("sys_dictionary", entry, SYSTEM)
+
+    def _add_policy(self, request: Request, body: Json) -> object:
+        require_known(body, {"policy", "rules"})
+        tables = _POLICY_TABLES[request.path_params["sort"]]
+        table = self._table(request)
+        insert = self._instance.operations.insert
+        values = raw_columns(self._instance, tables.policy, body["policy"])
+        policy = insert(tables.policy, {tables.of: table} | values, SYSTEM)
+        for rule in body["rules"]:
+            values = raw_columns(self._instance, tables.rule, rule)
+            insert(tables.rule, {tables.parent: policy["sys_id"], "table": table} | values, SYSTEM)
+        return policy
 
     def _set_column_length(self, request: Request, body: Json) -> object:
         require_known(body, {"length"})

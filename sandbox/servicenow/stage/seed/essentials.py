@@ -1,6 +1,5 @@
 """What every instance needs: its dictionary, choices, properties, roles and groups, and the sandbox's people."""
 
-from sandbox.servicenow.engine.data.choice_lists import CHOICE_LISTS
 from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.second_factor import EXEMPTED_GROUP
 from sandbox.servicenow.stage.seed.people import GROUPS, PEOPLE, ROLES, add_person, group_sys_id, role_sys_id, sys_id_of
@@ -54,18 +53,7 @@ def _plant_dictionary(instance: Instance) -> None:
     records.insert_many(
         "sys_dictionary",
         (
-            {
-                "name": table.name,
-                "element": column.name,
-                "internal_type": "glide_date_time" if column.kind == "date_time" else column.kind,
-                "reference": column.reference,
-                "column_label": column.display_label,
-                "max_length": str(column.length),
-                "default_value": column.default,
-                "read_only": "true" if column.read_only else "false",
-                "display": "true" if column.name == table.display else "false",
-                "choice": "1" if (table.name, column.name) in CHOICE_LISTS else "0",
-            }
+            column.entry(table.name) | {"display": "true" if column.name == table.display else "false"}
             for table in tables.values()
             for column in table.columns
         ),

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.wire.rest import aggregate, attachments, change, user
+from sandbox.servicenow.wire.rest import aggregate, attachments, change, metadata, user
 from sandbox.servicenow.wire.rest.batch import BatchApi
 from sandbox.servicenow.wire.rest.dispatcher import Authenticate, RestDispatcher
 from sandbox.servicenow.wire.rest.table import TableApi
@@ -30,6 +30,7 @@ def rest_routes(instance: Instance, authenticate: Authenticate) -> list[Route]:
             *aggregate.RESOURCES,
             *attachments.RESOURCES,
             *change.RESOURCES,
+            *metadata.RESOURCES,
             *user.RESOURCES,
         ),
     )

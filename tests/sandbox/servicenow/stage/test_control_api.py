@@ -184,6 +184,32 @@ def test_a_shorter_column(simulator: Simulated, control: ControlClient) -> None:
     assert control.insert_record("incident", {"description": "123456"})["description"] == "123456"
 
 
+def test_columns_labels_and_policies_of_a_customer(simulator: Simulated, control: ControlClient) -> None:
+    control.define_column("incident", "u_cost_center", column_label="Cost center", max_length=3)
+    assert control.insert_record("incident", {"u_cost_center": "12345"})["u_cost_center"] == "123"
+    entry = control.define_column("incident", "short_description", max_length=5)
+    assert (entry["column_label"], entry["internal_type"]) == ("Short description", "string")
+    control.define_column("incident", "u_cost_center", max_length=4)
+    assert control.insert_record("incident", {"u_cost_center": "12345"})["u_cost_center"] == "1234"
+    control.translate_label("incident", "u_cost_center", "ja", "原価センター")
+    control.change_user("agent", preferred_language="ja")
+    control.add_ui_policy("incident", mandatory=["cmdb_ci"])
+    policy = control.add_data_policy(
+        "incident", mandatory=["u_cost_center"], read_only=["urgency"], conditions="impact=3"
+    )
+    with pytest.raises(ControlError, match="mandatory: 原価センター"):
+        control.insert_record("incident", {}, as_user="agent")
+    with pytest.raises(ControlError, match="read only: Urgency"):
+        control.insert_record("incident", {"u_cost_center": "1", "urgency": "1"}, as_user="agent")
+    control.delete_record("sys_data_policy2", policy["sys_id"])
+    assert control.insert_record("incident", {}, as_user="agent")
+    control.reset()
+    with pytest.raises(ControlError, match="unknown: u_cost_center"):
+        control.insert_record("incident", {"u_cost_center": "1"})
+    control.define_column("incident", "u_cost_center", max_length=2)
+    assert control.insert_record("incident", {"u_cost_center": "123"})["u_cost_center"] == "12"
+
+
 def test_many_records_at_once(simulator: Simulated, control: ControlClient) -> None:
     assert control.bulk_insert("incident", 1000, {"short_description": "x"}, correlation_prefix="m365:") == 1000
     rows = control.records("incident", "correlation_idSTARTSWITHm365:", limit=2000)
