@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.connections.columns import InstanceColumns
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import RecordVisibility, TokenSource, UserDirectory
 from shared.servicenow.authorized import AuthorizedTransport
 from shared.servicenow.catalogue import ServiceNowCatalogue
+from shared.servicenow.columns import ServiceNowColumns
 from shared.servicenow.record_updates import ServiceNowRecordUpdates
 from shared.servicenow.records import ServiceNowRecords
 from shared.servicenow.states import ServiceNowStates
@@ -30,6 +32,7 @@ class ServiceNowClient:
         records: The tickets' records.
         record_updates: Changes of those records, and what a page shows of them.
         catalogue: Groups and choice lists.
+        columns: The columns of the tickets' tables.
         visibility: What the integration user sees.
     """
 
@@ -39,6 +42,7 @@ class ServiceNowClient:
         self.users: UserDirectory = ServiceNowUsers(table_api)
         self.records: TicketRecords = ServiceNowRecords(table_api)
         self.catalogue: InstanceCatalogue = ServiceNowCatalogue(table_api)
+        self.columns: InstanceColumns = ServiceNowColumns(table_api)
         self.record_updates: RecordUpdates = ServiceNowRecordUpdates(table_api, self.catalogue)
         self.states: StateModel = ServiceNowStates()
         self.visibility: RecordVisibility = ServiceNowVisibility(table_api)

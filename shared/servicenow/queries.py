@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from shared.errors import OurBug
@@ -31,6 +31,11 @@ def is_safe_value(value: str) -> bool:
     return bool(value) and _RESERVED.search(value) is None and _EVALUATED.match(value) is None
 
 
+def safe_parts(text: str) -> Sequence[str]:
+    """Return the parts of a text that can each be a value in an encoded query."""
+    return [part for part in map(str.strip, _RESERVED.split(text)) if is_safe_value(part)]
+
+
 def condition(field: str, operator: str, value: str) -> str:
     """Return one condition. Raises OurBug when the value does not stand for itself."""
     return f"{field}{operator}{_checked(field, value)}"
@@ -44,6 +49,11 @@ def one_of(field: str, values: Iterable[str]) -> str:
 def all_of(*conditions: str) -> str:
     """Join conditions that must all hold."""
     return "^".join(conditions)
+
+
+def either(*conditions: str) -> str:
+    """Join conditions one of which must hold; conditions joined to them by :func:`all_of` must hold, too."""
+    return "^OR".join(conditions)
 
 
 def any_of(*groups: str) -> str:

@@ -127,6 +127,30 @@ class TableApi:
             offset: Rows to skip.
             counted: Whether to have the rows counted; this costs the instance a query.
         """
+        return await self.list_records(
+            connection,
+            table,
+            subject=table,
+            query=query,
+            fields=fields,
+            limit=limit,
+            offset=offset,
+            counted=counted,
+        )
+
+    async def list_records(
+        self,
+        connection: Connection,
+        table: str,
+        *,
+        subject: Subject,
+        query: str,
+        fields: Sequence[str],
+        limit: int,
+        offset: int = 0,
+        counted: bool = True,
+    ) -> Page:
+        """Return rows as :meth:`list_rows` does, of a table whose name comes from outside and appears in no log."""
         parameters = {
             "sysparm_query": query,
             "sysparm_fields": ",".join(fields),
@@ -141,7 +165,7 @@ class TableApi:
         request = ServiceNowRequest(
             method="GET",
             url=table_url(connection.instance, table),
-            subject=table,
+            subject=subject,
             parameters=parameters,
         )
         return await self.transport.read(connection, request, self._page)
