@@ -33,7 +33,7 @@ param ddosProtectionPlanId string = ''
 @description('Custom host name that people use, already bound to the app; empty for the name Azure gives it.')
 param customHostName string = ''
 
-@description('Client id of an app registration made with scripts/register-application.sh. If empty, this deployment makes one.')
+@description('Client id of an app registration made with scripts/register_application.py. If empty, this deployment makes one.')
 param existingClientId string = ''
 
 @description('Name by which a later deployment finds the app registration; unique in the tenant. Deleting the registration does not free the name.')
@@ -551,10 +551,10 @@ output functionAppName string = functionApp.outputs.name
 @description('Where people open the pages and clients call the API.')
 output baseUrl string = configuration.outputs.baseUrl
 
-@description('Host name for scripts/register-application.sh.')
+@description('Host name for scripts/register_application.py.')
 output hostName string = functionApp.outputs.hostName
 
-@description('Principal id for scripts/register-application.sh.')
+@description('Principal id for scripts/register_application.py.')
 output identityPrincipalId string = identity.outputs.principalId
 
 @description('Client id of the app registration, for which clients request tokens.')

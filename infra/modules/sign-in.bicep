@@ -1,4 +1,4 @@
-metadata description = 'The app registration that people and clients sign in to; scripts/register-application.sh makes the same one.'
+metadata description = 'The app registration that people and clients sign in to; scripts/register_application.py makes the same one.'
 
 extension microsoftGraphV1
 

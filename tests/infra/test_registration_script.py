@@ -1,153 +1,295 @@
-"""The script makes the same app registration as the deployment; here it runs with a stand-in for the Azure CLI."""
+"""The script makes the same app registration as the deployment, in a tenant that behaves like Microsoft's."""
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import os
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
 
-from tests.infra.compiler import TEMPLATES, TENANT_ID, Json
+from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+from tests.infra.entra import IDENTITY_ID, MICROSOFT_GRAPH, Entra
 from tests.infra.expansion import Expansion
 
-SCRIPT: Final = TEMPLATES / "scripts" / "register-application.sh"
-CLIENT_ID: Final = "55555555-5555-5555-5555-555555555555"
-PRINCIPAL_ID: Final = "66666666-6666-6666-6666-666666666666"
-IDENTITY_ID: Final = "77777777-7777-7777-7777-777777777777"
+SCRIPT: Final = TEMPLATES / "scripts" / "register_application.py"
 ADMINISTRATOR_ID: Final = "11111111-1111-1111-1111-111111111111"
-GRAPH: Final = "https://graph.microsoft.com/v1.0"
-APPLICATION: Final = f"{GRAPH}/applications(uniqueName='tickets')"
+GROUP_ID: Final = "22222222-2222-2222-2222-222222222222"
+PAGE: Final = (REPOSITORY / "docs" / "identity-team.md").read_text()
 
-AZ: Final = f'''#!{sys.executable} -ES
-"""Stands in for the Azure CLI: a Microsoft Graph that keeps what it is sent, in one file."""
-import json, pathlib, sys
-
-store = pathlib.Path(__file__).with_name("graph.json")
-state = json.loads(store.read_text()) if store.exists() else {{"objects": {{}}, "assignments": [], "requests": []}}
-words = sys.argv[1:]
-options = dict(zip(words[1:], words[2:]))
-if words[:2] == ["cloud", "show"]:
-    graph = options["--query"] == "endpoints.microsoftGraphResourceId"
-    print("https://graph.microsoft.com/" if graph else "https://login.microsoftonline.com")
-elif words[:2] == ["account", "show"]:
-    print("{TENANT_ID}")
-elif words[0] == "rest":
-    url, _, _ = options["--url"].partition("?")
-    body = options.get("--body")
-    if body and body.startswith("@"):
-        body = pathlib.Path(body[1:]).read_text()
-    content = json.loads(body) if body else None
-    start = words.index("--headers") + 1 if "--headers" in words else len(words)
-    state["requests"].append([options["--method"], url, words[start : start + 2]])
-    if options["--method"] == "PATCH":
-        state["objects"].setdefault(url, {{}}).update(content)
-    elif options["--method"] == "POST":
-        state["assignments"].append(content)
-    elif options["--query"] == "appId":
-        print("{CLIENT_ID}")
-    elif options["--query"] == "id":
-        print("{PRINCIPAL_ID}")
-    elif options["--query"] == "appRoles[].id":
-        print("\\n".join(role["id"] for role in state["objects"][url]["appRoles"]))
-    else:
-        wanted = options["--query"].split("'")[1]
-        print("\\n".join(each["appRoleId"] for each in state["assignments"] if each["principalId"] == wanted))
-    store.write_text(json.dumps(state))
-else:
-    sys.exit(f"unexpected: {{words}}")
-'''
-
-
-class Directory:
-    """A directory with the script's stand-in for az on its PATH."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        (place / "az").write_text(AZ)
-        (place / "az").chmod(stat.S_IRWXU)
-
-    def register(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": f"{self.place}{os.pathsep}{os.environ['PATH']}"}
-        return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, env=environment)
-
-    def state(self) -> Json:
-        content: Json = json.loads((self.place / "graph.json").read_text())
-        return content
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Directory:
-    """An empty directory."""
-    return Directory(tmp_path)
-
-
+NAME: Final = ("--unique-name", "tickets")
 COMPLETE: Final = (
-    *("--unique-name", "tickets"),
+    *NAME,
     *("--host-name", "func-contoso.azurewebsites.net", "--host-name", "tickets.contoso.com"),
     *("--identity-principal-id", IDENTITY_ID),
     *("--administrator", ADMINISTRATOR_ID),
 )
+EVERYTHING: Final = (*COMPLETE, "--assign", f"Tickets.Read={GROUP_ID}", "--consent", "--grant-secure-score")
 
 
-def test_before_the_deployment_it_prints_the_client_id(directory: Directory) -> None:
-    outcome = directory.register("--unique-name", "tickets")
-    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, f"{CLIENT_ID}\n", "")
-    assert directory.state()["objects"].keys() == {APPLICATION, f"{GRAPH}/servicePrincipals(appId='{CLIENT_ID}')"}
+def load() -> ModuleType:
+    """Import the script, which is no module of the app."""
+    specification = importlib.util.spec_from_file_location("register_application", SCRIPT)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
 
 
-def test_it_makes_what_the_deployment_makes(directory: Directory, public: Expansion) -> None:
-    assert directory.register(*COMPLETE).returncode == 0
-    made = directory.state()["objects"]
+script: Final = load()
 
-    application = dict(public.one("Microsoft.Graph/applications")["properties"])
-    assert application.pop("uniqueName")
-    own_host = application["web"]["redirectUris"][0].removeprefix("https://").partition("/")[0]
-    application["web"]["redirectUris"] = [
-        application["web"]["redirectUris"][0].replace(own_host, host)
+
+@pytest.fixture
+def entra() -> Entra:
+    """A tenant with nothing of the connector in it but its managed identity."""
+    return Entra()
+
+
+def register(entra: Entra, *arguments: str) -> int:
+    """Run the script; return its exit code."""
+    code: int = script.main(arguments, run=entra.az, sleep=entra.sleep)
+    return code
+
+
+def test_before_the_deployment_it_needs_only_a_name(entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+    assert register(entra, *NAME) == 0
+    (application,) = entra.applications.values()
+    printed = capsys.readouterr().out
+    assert f"param existingClientId = '{application['appId']}'" in printed
+    assert "// Run it again with --host-name" in printed
+    assert "// Run it again with --identity-principal-id" in printed
+
+
+def test_it_makes_what_the_deployment_makes(entra: Entra, public: Expansion) -> None:
+    assert register(entra, *COMPLETE) == 0
+    (made,) = entra.applications.values()
+
+    wanted = dict(public.one("Microsoft.Graph/applications")["properties"])
+    assert wanted.pop("uniqueName")
+    own_host = wanted["web"]["redirectUris"][0].removeprefix("https://").partition("/")[0]
+    wanted["web"]["redirectUris"] = [
+        wanted["web"]["redirectUris"][0].replace(own_host, host)
         for host in ("func-contoso.azurewebsites.net", "tickets.contoso.com")
     ]
-    assert made[APPLICATION] == application
+    assert script.differences(wanted, made) == []
+    assert made.keys() - wanted.keys() == {"appId", "uniqueName", "passwordCredentials", "tags"}
 
     principal = dict(public.one("Microsoft.Graph/servicePrincipals")["properties"])
     assert principal.pop("appId")
-    assert made[f"{GRAPH}/servicePrincipals(appId='{CLIENT_ID}')"] == principal
+    assert script.differences(principal, entra.principals[made["appId"]]) == []
 
     credential = dict(public.one("Microsoft.Graph/applications/federatedIdentityCredentials")["properties"])
-    assert credential.pop("name").endswith("/managed-identity")
+    credential["name"] = credential["name"].rpartition("/")[2]
     credential["subject"] = IDENTITY_ID
-    issuer = credential["issuer"].replace(
+    credential["issuer"] = credential["issuer"].replace(
         "<environment.authentication.loginEndpoint>", "https://login.microsoftonline.com/"
     )
-    assert made[f"{APPLICATION}/federatedIdentityCredentials(name='managed-identity')"] == credential | {
-        "issuer": issuer
-    }
+    (trust,) = entra.credentials[made["appId"]]
+    assert {name: value for name, value in trust.items() if name != "id"} == credential
 
-    given = [(each["principalId"], each["appRoleId"]) for each in directory.state()["assignments"]]
-    wanted = [each["properties"] for each in public.all("Microsoft.Graph/appRoleAssignedTo")]
-    assert given == [(each["principalId"], each["appRoleId"]) for each in wanted]
-    assert {each["resourceId"] for each in directory.state()["assignments"]} == {PRINCIPAL_ID}
-
-
-def test_everything_is_created_if_it_is_missing(directory: Directory) -> None:
-    directory.register(*COMPLETE)
-    changes = [request for request in directory.state()["requests"] if request[0] == "PATCH"]
-    assert len(changes) == 4
-    for _, _, headers in changes:
-        assert headers == ["Content-Type=application/json", "Prefer=create-if-missing"]
+    given = [(each["principalId"], each["appRoleId"]) for each in entra.assignments]
+    assigned = [each["properties"] for each in public.all("Microsoft.Graph/appRoleAssignedTo")]
+    assert given == [(each["principalId"], each["appRoleId"]) for each in assigned]
+    assert {each["resourceId"] for each in entra.assignments} == {entra.principals[made["appId"]]["id"]}
 
 
-def test_again_changes_nothing(directory: Directory) -> None:
-    directory.register(*COMPLETE)
-    first = directory.state()
-    assert directory.register(*COMPLETE).returncode == 0
-    second = directory.state()
-    assert second["objects"] == first["objects"]
-    assert second["assignments"] == first["assignments"]
+def test_the_permission_is_the_one_that_the_deployment_grants(entra: Entra, private: Expansion) -> None:
+    assert register(entra, *NAME, "--identity-principal-id", IDENTITY_ID, "--grant-secure-score") == 0
+    (wanted,) = [each["properties"] for each in private.all("Microsoft.Graph/appRoleAssignedTo")]
+    resource_id = entra.principals[MICROSOFT_GRAPH]["id"]
+    assert entra.assignments == [
+        {"principalId": IDENTITY_ID, "resourceId": resource_id, "appRoleId": wanted["appRoleId"]}
+    ]
+
+
+def test_one_role_for_a_group_and_the_consent_for_everybody(entra: Entra) -> None:
+    assert register(entra, *NAME, "--assign", f"Tickets.Read={GROUP_ID}", "--consent") == 0
+    (given,) = entra.assignments
+    (application,) = entra.applications.values()
+    (role,) = [each for each in application["appRoles"] if each["id"] == given["appRoleId"]]
+    assert (given["principalId"], role["value"]) == (GROUP_ID, "Tickets.Read")
+    (grant,) = entra.grants
+    assert grant["consentType"] == "AllPrincipals"
+    assert grant["scope"] == "openid profile email"
+    assert grant["resourceId"] == entra.principals[MICROSOFT_GRAPH]["id"]
+
+
+def test_again_changes_nothing(entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+    assert register(entra, *EVERYTHING) == 0
+    entra.requests.clear()
+    first = capsys.readouterr()
+    assert register(entra, *EVERYTHING) == 0
+    second = capsys.readouterr()
+    assert entra.changes == []
+    assert second.out == first.out
+    assert re.findall(r"^\w+(?=: )", second.err, re.MULTILINE) == ["unchanged"] * 9
+
+
+def test_what_somebody_changed_is_set_right_and_named(entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+    register(entra, *EVERYTHING)
+    (application,) = entra.applications.values()
+    application["web"]["redirectUris"].append("https://old.contoso.com/.auth/login/aad/callback")
+    application["signInAudience"] = "AzureADMultipleOrgs"
+    entra.principals[application["appId"]]["appRoleAssignmentRequired"] = False
+    entra.grants[0]["scope"] = "openid User.Read"
+    entra.credentials[application["appId"]][0]["subject"] = "another identity"
+    capsys.readouterr()
+    assert register(entra, *EVERYTHING) == 0
+    said = capsys.readouterr().err
+    assert "web.redirectUris: without https://old.contoso.com/.auth/login/aad/callback" in said
+    assert "signInAudience: 'AzureADMyOrg' instead of 'AzureADMultipleOrgs'" in said
+    assert "appRoleAssignmentRequired: True instead of False" in said
+    assert f"subject: '{IDENTITY_ID}' instead of 'another identity'" in said
+    assert entra.grants[0]["scope"] == "openid User.Read profile email"
+    entra.requests.clear()
+    register(entra, *EVERYTHING)
+    assert entra.changes == []
+
+
+def test_a_trust_that_has_another_name_is_enough(entra: Entra) -> None:
+    register(entra, *COMPLETE)
+    (application,) = entra.applications.values()
+    entra.credentials[application["appId"]][0]["name"] = "made-by-hand"
+    entra.requests.clear()
+    assert register(entra, *COMPLETE) == 0
+    assert entra.changes == []
+
+
+@pytest.mark.parametrize("before", [(), NAME, COMPLETE], ids=["nothing", "registered", "complete"])
+def test_a_dry_run_says_what_the_run_then_does(
+    entra: Entra, capsys: pytest.CaptureFixture[str], before: tuple[str, ...]
+) -> None:
+    if before:
+        register(entra, *before)
+    entra.requests.clear()
+    capsys.readouterr()
+    assert register(entra, *EVERYTHING, "--dry-run") == 0
+    foretold = capsys.readouterr()
+    assert entra.changes == []
+    assert foretold.out == ""
+    assert register(entra, *EVERYTHING) == 0
+    assert foretold.err.replace("would be ", "") == capsys.readouterr().err
+
+
+class TestClientSecret:
+    """Where a tenant allows no federated credential."""
+
+    ARGUMENTS: Final = (*NAME, "--host-name", "func-contoso.azurewebsites.net", "--secret-vault", "kv-contoso")
+
+    def test_goes_into_the_vault_and_nowhere_else(self, entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+        assert register(entra, *self.ARGUMENTS) == 0
+        (name,) = entra.secrets
+        stored = entra.secrets[name]
+        assert stored["value"].startswith("secret-")
+        assert stored["contentType"]
+        assert not stored["file"].exists()
+        (application,) = entra.applications.values()
+        assert [each["endDateTime"] for each in application["passwordCredentials"]] == [stored["expires"]]
+        printed = capsys.readouterr()
+        assert "param signInCredential = 'keyVaultSecret'" in printed.out
+        assert stored["value"] not in "".join([*printed, *entra.arguments])
+        assert entra.credentials == {}
+
+    def test_is_renewed_only_when_it_ends_soon(self, entra: Entra) -> None:
+        register(entra, *self.ARGUMENTS)
+        (first,) = [each["keyId"] for each in entra.secrets.values()]
+        register(entra, *self.ARGUMENTS)
+        (application,) = entra.applications.values()
+        assert [each["keyId"] for each in application["passwordCredentials"]] == [first]
+        application["passwordCredentials"][0]["endDateTime"] = "2020-01-01T00:00:00Z"
+        register(entra, *self.ARGUMENTS)
+        (second,) = [each["keyId"] for each in entra.secrets.values()]
+        # The app uses the old one until it reads the vault again.
+        assert [each["keyId"] for each in application["passwordCredentials"]] == [first, second]
+
+    @pytest.mark.parametrize("code", ["ForbiddenByRbac", "ForbiddenByConnection"])
+    def test_is_taken_back_if_it_cannot_be_stored(
+        self, entra: Entra, capsys: pytest.CaptureFixture[str], code: str
+    ) -> None:
+        entra.vault_refusal = code
+        assert register(entra, *self.ARGUMENTS) == 1
+        (application,) = entra.applications.values()
+        assert application["passwordCredentials"] == []
+        said = capsys.readouterr().err
+        assert "NOT DONE: client secret" in said
+        assert code in said
+
+    def test_is_what_the_template_reads(self, template: Json) -> None:
+        assert template["parameters"]["signInSecretName"]["defaultValue"] == script.SECRET_NAME
+
+
+class TestTroubles:
+    """What Microsoft Graph does to scripts."""
+
+    @pytest.mark.parametrize(
+        ("forbidden", "not_done", "needs", "done"),
+        [
+            ("POST .*/appRoleAssignments", "SecurityEvents.Read.All", "Privileged Role Administrator", 4),
+            ("POST oauth2PermissionGrants", "consent", "Cloud Application Administrator", 5),
+            ("POST .*/appRoleAssignedTo", "people and groups", "Cloud Application Administrator", 1),
+            ("PATCH .*/federated", "federated credential", "Application Developer", 5),
+        ],
+    )
+    def test_a_missing_right_stops_only_its_own_step(
+        self, entra: Entra, capsys: pytest.CaptureFixture[str], forbidden: str, not_done: str, needs: str, done: int
+    ) -> None:
+        entra.forbidden = forbidden
+        assert register(entra, *EVERYTHING) == 1
+        said = capsys.readouterr()
+        (line,) = [line for line in said.err.splitlines() if line.startswith("NOT DONE")]
+        assert line.startswith(f"NOT DONE: {not_done}: refused. It needs: ")
+        assert needs in line
+        assert "Authorization_RequestDenied" in line
+        assert "param existingClientId" in said.out
+        assert len(entra.assignments) == done
+        entra.forbidden = ""
+        assert register(entra, *EVERYTHING) == 0
+        assert len(entra.assignments) == 5
+
+    def test_nothing_goes_on_without_a_registration(self, entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+        entra.forbidden = "PATCH applications"
+        assert register(entra, *COMPLETE) == 1
+        said = capsys.readouterr()
+        assert "NOT DONE: app registration: refused. It needs: Application Developer" in said.err
+        assert said.out == ""
+        assert len(entra.changes) == 1
+
+    def test_it_waits_when_it_is_asked_to(self, entra: Entra) -> None:
+        entra.busy = 3
+        assert register(entra, *EVERYTHING) == 0
+        assert entra.waits_s == [2, 4, 8]
+
+    def test_it_does_not_wait_for_ever(self, entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
+        entra.busy = 1000
+        assert register(entra, *NAME) == 1
+        assert "Too Many Requests" in capsys.readouterr().err
+        assert sum(entra.waits_s) < 300
+
+    def test_what_was_just_made_may_be_unknown_for_a_while(self, entra: Entra) -> None:
+        entra.slow = 2
+        assert register(entra, *EVERYTHING) == 0
+        assert len(entra.assignments) == 5
+
+    def test_it_trusts_nothing_but_a_managed_identity(self, entra: Entra) -> None:
+        for wrong in (entra.principals[MICROSOFT_GRAPH]["id"], "99999999-9999-9999-9999-999999999999"):
+            with pytest.raises(SystemExit, match="Nothing was changed"):
+                register(entra, *NAME, "--identity-principal-id", wrong, "--grant-secure-score")
+        assert entra.changes == []
+
+    def test_an_assignment_that_another_run_just_made_is_as_good(self, entra: Entra) -> None:
+        register(entra, *EVERYTHING)
+        given = list(entra.assignments)
+        registration = script.Registration(script.Azure(entra.az, entra.sleep), script.parse(EVERYTHING))
+        registration.give("a role", f"servicePrincipals/{given[0]['resourceId']}/appRoleAssignedTo", given[0])
+        assert entra.assignments == given
 
 
 @pytest.mark.parametrize(
@@ -156,22 +298,45 @@ def test_again_changes_nothing(directory: Directory) -> None:
         (),
         ("--unique-name",),
         ("--unique-name", "a'b"),
-        ("--unique-name", "tickets", "--identity-principal-id", "me"),
-        ("--unique-name", "tickets", "--host-name", 'evil.example/"'),
-        ("--unique-name", "tickets", "--administrator", "x' or '1'=='1"),
+        (*NAME, "--identity-principal-id", "me"),
+        (*NAME, "--host-name", 'evil.example/"'),
+        (*NAME, "--administrator", "x' or '1'=='1"),
+        (*NAME, "--assign", f"Everything={GROUP_ID}"),
+        (*NAME, "--assign", "Tickets.Read=all"),
+        (*NAME, "--secret-vault", "kv;rm"),
+        (*NAME, "--secret-days", "3"),
+        (*NAME, "--grant-secure-score"),
         ("--unknown", "x"),
     ],
 )
-def test_what_it_does_not_understand_it_does_not_send(directory: Directory, arguments: tuple[str, ...]) -> None:
-    outcome = directory.register(*arguments)
-    assert outcome.returncode == 2
-    assert "--unique-name NAME" in outcome.stderr
-    assert not (directory.place / "graph.json").exists()
+def test_what_it_does_not_understand_it_does_not_send(entra: Entra, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        register(entra, *arguments)
+    assert stopped.value.code == 2
+    assert entra.arguments == []
 
 
-def test_a_refusal_by_graph_ends_it(directory: Directory) -> None:
-    (directory.place / "az").write_text("#!/bin/sh\necho Forbidden >&2\nexit 1\n")
-    outcome = directory.register(*COMPLETE)
+def test_it_runs_the_azure_cli_and_passes_on_its_refusal(tmp_path: Path) -> None:
+    (tmp_path / "az").write_text("#!/bin/sh\necho ERROR: Please run az login to setup account. >&2\nexit 1\n")
+    (tmp_path / "az").chmod(stat.S_IRWXU)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    outcome = subprocess.run([SCRIPT, *NAME], capture_output=True, text=True, check=False, env=environment)
     assert outcome.returncode == 1
-    assert "Forbidden" in outcome.stderr
+    assert outcome.stderr.startswith("Azure refused: Please run az login")
     assert outcome.stdout == ""
+
+
+def test_its_output_is_the_other_part(entra: Entra, capsys: pytest.CaptureFixture[str], template: Json) -> None:
+    register(entra, *EVERYTHING)
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("//")]
+    given = dict(line.removeprefix("param ").split(" = ") for line in lines)
+    assert given.keys() <= template["parameters"].keys()
+    assert given["grantSecureScoreReading"] == "false"
+
+
+def test_the_page_names_every_option_and_every_right() -> None:
+    options = set(re.findall(r'add\(\s*"(--[\w-]+)"', SCRIPT.read_text()))
+    assert len(options) == 10
+    assert options <= set(re.findall(r"--[\w-]+", PAGE))
+    for role in ("Application Developer", "Cloud Application Administrator", "Privileged Role Administrator"):
+        assert role in PAGE
