@@ -9,10 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shared.connections.model import Portal, TicketKind
 from shared.request_faults import read_body
-from shared.request_texts import Line, Text
+from shared.request_texts import Line, SysId, Text
 from shared.tenants.lookup import TENANT_ID
 from shared.tickets.model import MOST_REFERENCES, Priority, Recommendation, Requester
-from shared.tickets.requests import ConnectionId, DueDate, TicketName, TicketRequest
+from shared.tickets.requests import (
+    ASSIGNED_TO,
+    ASSIGNMENT_GROUP,
+    CONFIGURATION_ITEM,
+    ConnectionId,
+    DueDate,
+    TicketName,
+    TicketRequest,
+)
 
 MOST_AT_ONCE: Final = 100
 """How many recommendations one request may make tickets for."""
@@ -37,6 +45,9 @@ class _OfRecommendations(BaseModel):
     due_date: DueDate = Field(
         default=None, description=f"{_SUGGESTED}; null for none. Otherwise as for a ticket without recommendations."
     )
+    assignment_group: SysId | None = Field(default=None, description=ASSIGNMENT_GROUP)
+    assigned_to: SysId | None = Field(default=None, description=ASSIGNED_TO)
+    configuration_item: SysId | None = Field(default=None, description=CONFIGURATION_ITEM)
     create_another: bool = Field(default=False, description=_ANOTHER)
     requested_by: Requester | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."

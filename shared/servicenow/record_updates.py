@@ -48,7 +48,7 @@ class ServiceNowRecordUpdates:
         """See the port."""
         match update.kind:
             case UpdateKind.WORK_NOTE | UpdateKind.COMMENT:
-                changes = {_JOURNALS[update.kind]: record_text(update)}
+                changes = {_JOURNALS[update.kind]: _text(connection, update)}
             case UpdateKind.DUE_DATE:
                 changes = {"due_date": "" if update.due_at is None else date_time_text(update.due_at)}
             case _:
@@ -142,8 +142,8 @@ class ServiceNowRecordUpdates:
                 raise FixConfiguration("state_not_offered", status=409)
         codes = [choice.value for choice in await self.catalogue.choices(connection, kind, "close_code") or ()]
         if closing:
-            return ways_to_resolve(kind, codes, record_text(update) or _NO_NOTES)
-        ways = ways_to_cancel(kind, codes, record_text(update) or _NO_NOTES)
+            return ways_to_resolve(kind, codes, _text(connection, update) or _NO_NOTES)
+        ways = ways_to_cancel(kind, codes, _text(connection, update) or _NO_NOTES)
         return tuple(reversed(ways)) if update.text else ways
 
     async def _next_states(self, connection: Connection, sys_id: str) -> frozenset[str] | None:
@@ -164,6 +164,10 @@ class ServiceNowRecordUpdates:
         if not isinstance(states, list):
             return None
         return frozenset(str(state) for state in states)
+
+
+def _text(connection: Connection, update: Update) -> str:
+    return record_text(update, shares_requester=connection.shares_requester)
 
 
 def _seen(row: Row, ticket: Ticket, update: Update, *, writing: bool) -> Seen:
@@ -187,7 +191,7 @@ def _is_in_journal(row: Row, update: Update, *, is_marked: bool) -> bool | None:
     field = _JOURNALS[update.kind]
     if not row.shows(field) or (is_marked and not row.text(field)):
         return None
-    return is_in_journal(record_text(update), row.text(field))
+    return is_in_journal(update, row.text(field))
 
 
 def _is_done(record: Record, update: Update) -> bool:

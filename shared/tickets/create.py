@@ -51,6 +51,7 @@ from shared.value_object import value_object
 WAIT_FOR_TWIN_S: Final = 10.0
 """How long a repeated request waits for the first one to end."""
 POLL_S: Final = 0.25
+_LATER_MEMBERS: Final = frozenset({"assignment_group", "assigned_to", "configuration_item"})
 LOOKED_AT: Final = 3
 """How many of the newest tickets with the same recommendation id, link or name are checked for an open one."""
 
@@ -128,7 +129,7 @@ class TicketCreation:
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
-        asked = request.model_dump(mode="json") if recommended is None else recommended.asked
+        asked = hashed_members(request) if recommended is None else recommended.asked
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
@@ -280,6 +281,16 @@ class TicketCreation:
             waited += POLL_S
             twin = await self.store.get_ticket(twin.connection_id, twin.ticket_id) or twin
         return twin
+
+
+def hashed_members(request: TicketRequest) -> Mapping[str, object]:
+    """Return what an idempotency key stands for.
+
+    Members that earlier code does not know count only when they are given: a request that was answered before they
+    existed is still the same.
+    """
+    members = request.model_dump(mode="json")
+    return {name: value for name, value in members.items() if name not in _LATER_MEMBERS or value is not None}
 
 
 def note_creation(ticket: Ticket) -> None:

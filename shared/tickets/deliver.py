@@ -73,6 +73,13 @@ def begin_attempt(ticket: Ticket, now: datetime) -> Ticket:
     )
 
 
+def as_shared(ticket: Ticket, connection: Connection) -> Ticket:
+    """Return the ticket as it may be sent now: what its connection no longer shares is left out from now on."""
+    if connection.shares_requester or not ticket.content.shares_requester:
+        return ticket
+    return replace(ticket, content=replace(ticket.content, shares_requester=False))
+
+
 def is_deliverable(ticket: Ticket, now: datetime) -> bool:
     """Whether an attempt may begin now: the ticket is pending, due, known to this release and not leased."""
     progress = ticket.delivery
@@ -265,7 +272,7 @@ class TicketDelivery:
         """Take the lease and attempt the delivery; if somebody else has the lease, leave the ticket as it is."""
         may_exist = ticket.delivery.attempt_started_at is not None
         try:
-            leased = await self.store.update_ticket(ticket, begin_attempt(ticket, self.clock()))
+            leased = await self.store.update_ticket(ticket, begin_attempt(as_shared(ticket, connection), self.clock()))
         except RowChanged:
             current = await self.store.get_ticket(ticket.connection_id, ticket.ticket_id)
             return _Attempt(current or ticket)
@@ -316,7 +323,7 @@ class TicketDelivery:
         self.raise_unless_retriable(connection, ticket, although_outcome_unknown=although_outcome_unknown)
         again = put_back(ticket, connection, now)
         try:
-            leased = await self.store.update_ticket(ticket, begin_attempt(again, now))
+            leased = await self.store.update_ticket(ticket, begin_attempt(as_shared(again, connection), now))
         except RowChanged:
             raise FixRequest("delivery_under_way", status=409) from None
         may_exist = again.delivery.attempt_started_at is not None
@@ -443,13 +450,14 @@ class TicketDelivery:
         return delivered(ticket, record, self.clock())
 
     async def _created(self, connection: Connection, ticket: Ticket) -> Record:
-        """Insert the record in the requester's name.
+        """Insert the record in the requester's name, unless ServiceNow must not learn who that is.
 
         If nobody in ServiceNow has the requester's address, that is remembered for a while. It is checked again when a
         person asks for the attempt, or when ServiceNow refuses the record for a mandatory field: somebody may have
         added the user since.
         """
-        email = real_address(ticket.content.requester.email or "")
+        # Asking who has an address would tell ServiceNow the address.
+        email = real_address(ticket.content.requester.email or "") if ticket.content.shares_requester else ""
         settings = connection.kinds[ticket.content.kind]
         asked_for = bool(ticket.timeline) and ticket.timeline[-1].kind is EventKind.RETRIED
         requester = None

@@ -27,7 +27,7 @@ def delivered(ticket: Ticket, record: Record, now: datetime, *, found: bool = Fa
         verification=_verification_in(ticket.verification, record.phase, now),
     )
     after = with_event(after, EventKind.DELIVERED, now, number=record.number, found="true" if found else None)
-    if lost := _lost(ticket, record):
+    if lost := _lost(ticket, record, found=found):
         after = with_event(after, EventKind.SHORTENED, now, **lost)
     if record.due_at != ticket.content.due_at:
         after = _due_date_changed(after, record, now)
@@ -157,12 +157,19 @@ def _due_date_changed(ticket: Ticket, record: Record, now: datetime) -> Ticket:
     return with_event(ticket, EventKind.DUE_DATE_CHANGED, now, to=to)
 
 
-def _lost(ticket: Ticket, record: Record) -> dict[str, str]:
-    """Return how many characters of each text ServiceNow lost."""
+def _lost(ticket: Ticket, record: Record, *, found: bool) -> dict[str, str]:
+    """Return how many characters of each text ServiceNow lost.
+
+    An earlier attempt may have sent the requester's address, which this one leaves out.
+    """
     if record.texts is None:
         return {}
-    lost = {
-        field: lost_characters(sent, record.texts.get(field, ""))
-        for field, sent in record_texts(ticket.content).items()
-    }
+    sent = [ticket.content]
+    if found and not ticket.content.shares_requester:
+        sent.append(replace(ticket.content, shares_requester=True))
+    by_content = [
+        {field: lost_characters(text, record.texts.get(field, "")) for field, text in record_texts(content).items()}
+        for content in sent
+    ]
+    lost = min(by_content, key=lambda each: sum(each.values()))
     return {field: str(count) for field, count in lost.items() if count}

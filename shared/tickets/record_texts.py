@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.texts import one_line, skeleton, utf16_length, without_code_tags, without_direction
 from shared.tickets.model import CORRELATION_DISPLAY, DESCRIPTION_MAX_LENGTH, TicketContent
+from shared.tickets.shared_names import shared_name
 
 BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
 """First line of the block, by which people and scripts find it."""
@@ -28,10 +29,9 @@ _COLONS: Final = dict.fromkeys(map(ord, "：﹕︓꞉∶ː˸׃։፡⁚܃"), ":")
 
 def description_with_block(content: TicketContent) -> str:
     """Return the block (requester, portal, source, category, recommendation and link), then the description."""
-    requester, recommendation = content.requester, content.recommendation
+    recommendation = content.recommendation
     values = (
-        f"{requester.name} <{requester.email}>" if requester.email else requester.name,
-        requester.id,
+        *_requester(content),
         content.portal.value,
         recommendation.source.value,
         recommendation.category.value,
@@ -66,6 +66,14 @@ def lost_characters(sent: str, kept: str) -> int:
     start = _common_length(sent, kept)
     end = _common_length(reversed(sent[start:]), reversed(kept[start:]))
     return len(sent) - start - end
+
+
+def _requester(content: TicketContent) -> tuple[str | None, str | None]:
+    """Return what the block says about who asked: name and address, and object id; None for what it leaves out."""
+    requester = content.requester
+    if not content.shares_requester:
+        return shared_name(requester.name, requester.id), None
+    return f"{requester.name} <{requester.email}>" if requester.email else requester.name, requester.id
 
 
 def _quoted(line: str) -> str:

@@ -20,7 +20,7 @@ from pydantic import (
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.request_faults import fault, read_body
-from shared.request_texts import Line, Text
+from shared.request_texts import Line, SysId, Text
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
@@ -33,6 +33,9 @@ from shared.tickets.model import (
 )
 from shared.tickets.record_texts import description_overflow
 
+ASSIGNMENT_GROUP: Final = "sys_id of the group that the ticket gets; if left out, the one of the connection's kind."
+ASSIGNED_TO: Final = "sys_id of the user who gets the ticket."
+CONFIGURATION_ITEM: Final = "sys_id of the configuration item that the ticket is about."
 MAX_RETRIED: Final = 200
 """How many tickets one request may send again."""
 
@@ -88,6 +91,9 @@ class TicketRequest(BaseModel):
         "the connection's time zone.",
     )
     recommendation: Recommendation
+    assignment_group: SysId | None = Field(default=None, description=ASSIGNMENT_GROUP)
+    assigned_to: SysId | None = Field(default=None, description=ASSIGNED_TO)
+    configuration_item: SysId | None = Field(default=None, description=CONFIGURATION_ITEM)
     requested_by: Requester | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."
     )
@@ -204,6 +210,10 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
         due_at=due,
         recommendation=request.recommendation,
         requester=requester,
+        assignment_group=request.assignment_group,
+        assigned_to=request.assigned_to,
+        configuration_item=request.configuration_item,
+        shares_requester=connection.shares_requester,
     )
     if (overflow := description_overflow(content)) > 0:
         raise FixRequest("description_too_long", status=422, too_long_by=overflow)

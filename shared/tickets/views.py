@@ -88,6 +88,9 @@ class TicketView(View):
         description="The recommendations read from Microsoft, or from a file, that it is for; usually one or none."
     )
     company: str | None = Field(description="sys_id of the ServiceNow company that it belongs to.")
+    assignment_group: str | None = Field(description="sys_id of the group that somebody chose for it.")
+    assigned_to: str | None = Field(description="sys_id of the user whom somebody chose for it.")
+    configuration_item: str | None = Field(description="sys_id of the configuration item that somebody chose for it.")
     requester: Requester
     created_at: datetime
     phase: Phase | None = Field(description="Null until the ticket is in ServiceNow.")
@@ -312,6 +315,9 @@ def _members(ticket: Ticket, connection: Connection | None, now: datetime, t: La
             for each in content.references
         ),
         "company": content.company,
+        "assignment_group": content.assignment_group,
+        "assigned_to": content.assigned_to,
+        "configuration_item": content.configuration_item,
         "requester": content.requester,
         "created_at": ticket.created_at,
         "phase": ticket.phase,

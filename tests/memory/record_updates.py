@@ -92,7 +92,9 @@ class MemoryRecordUpdates:
 
     def entries(self, update: Update) -> int:
         """Return how many journal entries an update has made, or will have made."""
-        return sum(each.text == record_text(update) for each in self.journals.get(update.ticket_id, []))
+        return sum(
+            each.text == record_text(update, shares_requester=True) for each in self.journals.get(update.ticket_id, [])
+        )
 
     async def _written(
         self, operation: str, ticket: Ticket, update: Update | None, marker: str, send_by: datetime
@@ -126,7 +128,9 @@ class MemoryRecordUpdates:
             self._markers.setdefault(ticket.ticket_id, []).append(Written(at, marker))
         values: dict[str, object] = {}
         if update is not None and update.kind in NOTES and self.notes_writable:
-            self.journals.setdefault(ticket.ticket_id, []).append(Written(at, record_text(update)))
+            self.journals.setdefault(ticket.ticket_id, []).append(
+                Written(at, record_text(update, shares_requester=True))
+            )
         elif update is not None and update.kind is UpdateKind.DUE_DATE:
             values["due_at"] = update.due_at
         elif update is not None and update.kind in WANTED:
@@ -148,7 +152,7 @@ class MemoryRecordUpdates:
         if update.kind in NOTES:
             now = self.servicenow.clock()
             journal = [each.text for each in self.journals.get(ticket.ticket_id, []) if each.committed_at <= now]
-            done = is_in_journal(record_text(update), "\n\n".join(journal)) if self.notes_readable else None
+            done = is_in_journal(update, "\n\n".join(journal)) if self.notes_readable else None
         elif update.kind is UpdateKind.DUE_DATE:
             done = record.due_at == update.due_at
         else:

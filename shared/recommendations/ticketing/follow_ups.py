@@ -1,8 +1,8 @@
 """Follow-ups: the ticket that a policy makes after another one, for what is still not fixed.
 
 It is made like a person's ticket: the update that asked for it gives its idempotency key, and it takes the claims. So
-there is one, wherever a host stops. It has the kind and the priority of the ticket before, and is due as suggested for
-a new ticket.
+there is one, wherever a host stops. It has the kind and the priority of the ticket before, and the group, the assignee
+and the configuration item that somebody chose for it; it is due as suggested for a new ticket.
 """
 
 from __future__ import annotations
@@ -169,6 +169,9 @@ class FollowUpTickets:
             connection_id=ticket.connection_id,
             kind=ticket.content.kind,
             priority=ticket.content.priority,
+            assignment_group=ticket.content.assignment_group,
+            assigned_to=ticket.content.assigned_to,
+            configuration_item=ticket.content.configuration_item,
             recommendation_ids=tuple(action.key for action in actions),
         )
         parts = [

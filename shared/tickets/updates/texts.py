@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from shared.texts import one_line, without_code_tags, without_direction
 from shared.tickets.model import CORRELATION_DISPLAY
+from shared.tickets.shared_names import shared_name
 from shared.tickets.updates.model import Update
 from shared.tickets.updates.record_details import looks_like_header
 
 QUOTE = "> "
 """Goes before a line that looks like the beginning of another entry."""
 POLICY_PREFIX = "policy:"
+NAMELESS = "A user"
+"""Stands for a person whose name would give away an address or an object id."""
 
 
 def marker_of(update: Update) -> str:
@@ -27,21 +30,30 @@ def is_marker_of(update: Update, correlation_display: str) -> bool:
     return correlation_display.strip().endswith(update.update_id)
 
 
-def record_text(update: Update) -> str:
+def record_text(update: Update, *, shares_requester: bool) -> str:
     """Return an update's text as ServiceNow gets it.
 
     In ServiceNow the integration user is the author, so the text names the person. It has no ``[code]`` tags, which
     ServiceNow would show as HTML, and no line that a reader could take for the beginning of somebody else's entry.
+
+    Args:
+        update: The update.
+        shares_requester: Whether ServiceNow may learn a person's e-mail address and object id.
     """
     lines = [_quoted(line) for line in without_direction(update.text).strip().splitlines()]
     if lines and update.asked_by_name is not None:
-        lines.insert(0, f"{one_line(update.asked_by_name)}, in the Microsoft 365 connector:")
+        name = update.asked_by_name if shares_requester else shared_name(update.asked_by_name, update.asked_by_id)
+        lines.insert(0, f"{one_line(name or NAMELESS)}, in the Microsoft 365 connector:")
     return without_code_tags("\n".join(lines))
 
 
-def is_in_journal(text: str, journal: str) -> bool:
-    """Whether a journal has this text, whatever ServiceNow did to its line breaks and blanks."""
-    return "".join(text.split()) in "".join(journal.split())
+def is_in_journal(update: Update, journal: str) -> bool:
+    """Whether a journal has the update's text, whatever ServiceNow did to its line breaks and blanks.
+
+    What may be shared can have changed since the update was sent.
+    """
+    shown = "".join(journal.split())
+    return any("".join(record_text(update, shares_requester=each).split()) in shown for each in (True, False))
 
 
 def _quoted(line: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.storage.ticket_rows import pending_key, ticket_id_of_pending_key
+from shared.tickets.create import hashed_members
 from shared.tickets.identity import (
     connection_digits,
     connection_digits_of,
@@ -20,6 +21,7 @@ from shared.tickets.identity import (
     ticket_id_of,
 )
 from shared.tickets.model import CORRELATION_PREFIX
+from shared.tickets.requests import read_ticket_request
 from tests.unit.tickets.strategies import ticket_ids
 
 times = st.datetimes(
@@ -106,3 +108,20 @@ def test_request_hash_is_about_meaning(request: dict[str, object]) -> None:
 def test_keys_of_different_callers_never_meet(one: str, other: str, key: str, other_key: str) -> None:
     same = (one, key) == (other, other_key)
     assert (key_hash(one, key) == key_hash(other, other_key)) == same
+
+
+def test_a_request_without_later_members_has_the_hash_that_was_stored_before_they_existed() -> None:
+    asked: dict[str, object] = {
+        "connection_id": "contoso",
+        "kind": "change",
+        "portal": "compliance",
+        "name": "Turn on audit log search",
+        "priority": "high",
+        "recommendation": {"source": "microsoft", "category": "data", "id": "audit-1"},
+    }
+    plain = hashed_members(read_ticket_request(asked))
+    assert request_hash(plain) == "00f9626fd6f56f9a06b07499373f6a1a573b4c05b07e9603fdf375e4940d9f01"
+    assert plain == hashed_members(read_ticket_request({**asked, "assignment_group": None}))
+    for member in ("assignment_group", "assigned_to", "configuration_item"):
+        chosen = hashed_members(read_ticket_request({**asked, member: "a" * 32}))
+        assert request_hash(chosen) != request_hash(plain), member
