@@ -183,8 +183,14 @@ type Code = Literal[
 """Codes of errors, in the order of ``docs/api.md``."""
 
 type OwnFaultCode = Literal[
+    "column_reserved",
+    "column_twice",
     "control_characters",
+    "name_ambiguous",
+    "name_ambiguous",
+    "name_not_found",
     "no_kind_enabled",
+    "not_a_choice",
     "not_a_date",
     "not_a_line",
     "not_a_text",
@@ -195,6 +201,7 @@ type OwnFaultCode = Literal[
     "not_points",
     "not_unique",
     "outside_calendar",
+    "sys_id_needed",
     "too_long_for_servicenow",
     "unknown_time_zone",
 ]

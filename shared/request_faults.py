@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
@@ -57,6 +57,11 @@ def _refused(code: Code, error: ValidationError) -> FixRequest:
         }
         for each in error.errors(include_url=False, include_input=False)
     ]
+    return refused(code, faults)
+
+
+def refused(code: Code, faults: Sequence[Fault]) -> FixRequest:
+    """Return the refusal (422) of a body with these faults."""
     return FixRequest(code, status=422, count=len(faults), errors=faults[:MAX_FAULTS])
 
 

@@ -209,6 +209,7 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
         second_factor_holder=connection.second_factor_holder
         if request.second_factor_holder is None
         else request.second_factor_holder or None,
+        shares_requester=connection.shares_requester if request.shares_requester is None else request.shares_requester,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,
     )

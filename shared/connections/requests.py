@@ -21,8 +21,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from shared.connections.fixed_fields import reservation
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Grant, KindSettings, OutcomeNotes, Portal, TicketKind
-from shared.request_faults import fault, read_body
+from shared.errors import Fault
+from shared.request_faults import fault, read_body, refused
 from shared.request_texts import Line, Name
 from shared.value_object import value_object
 
@@ -142,7 +144,14 @@ class ConnectionRequest(BaseModel):
     kinds: Annotated[dict[TicketKind, KindRequest], AfterValidator(_every_kind)] = Field(
         default_factory=lambda: {kind: KindRequest() for kind in TicketKind},
         description="How tickets are created, by kind, and what happens after they are closed. A kind that is left out "
-        "is enabled. default_caller, not_fixed, regressed and not_done_codes stay as they are if they are left out.",
+        "is enabled. default_caller, not_fixed, regressed, not_done_codes and fixed_fields stay as they are if they "
+        "are left out.",
+    )
+    shares_requester: Annotated[bool, Field(strict=True)] | None = Field(
+        default=None,
+        description="Whether ServiceNow gets a requester's e-mail address and object id. If false, no text has them, "
+        "nobody is looked up by an address, and the default caller is used. If left out, it stays as it is; a new "
+        "connection shares them.",
     )
     outcome_notes: OutcomeNotes | None = Field(
         default=None,
@@ -164,4 +173,27 @@ def read_connection_request(body: object) -> ConnectionRequest:
     Raises:
         FixRequest: 422 ``invalid_connection`` with one entry per fault, which does not repeat the value.
     """
-    return read_body("invalid_connection", ConnectionRequest, body)
+    request = read_body("invalid_connection", ConnectionRequest, body)
+    if faults := _fixed_field_faults(request):
+        raise refused("invalid_connection", faults)
+    return request
+
+
+def fixed_field_pointer(kind: TicketKind, number: int, member: str) -> str:
+    """Return where a request says something about a fixed field (RFC 6901)."""
+    return f"/kinds/{kind}/fixed_fields/{number}/{member}"
+
+
+def _fixed_field_faults(request: ConnectionRequest) -> list[Fault]:
+    """Return a fault for each fixed field that the connector sets itself, or that is there twice."""
+    faults: list[Fault] = []
+    for kind, wanted in request.kinds.items():
+        seen: set[str] = set()
+        for number, each in enumerate(wanted.settings.fixed_fields):
+            place = fixed_field_pointer(kind, number, "column")
+            if instead := reservation(kind, each.column):
+                faults.append({"pointer": place, "code": "column_reserved", "values": {"instead": instead}})
+            elif each.column in seen:
+                faults.append({"pointer": place, "code": "column_twice", "values": {}})
+            seen.add(each.column)
+    return faults

@@ -50,6 +50,7 @@ class ConnectionView(View):
     outcome_notes: OutcomeNotes = Field(
         description="Where ServiceNow's record says what became of its recommendations."
     )
+    shares_requester: bool = Field(description="Whether ServiceNow gets a requester's e-mail address and object id.")
     time_zone: str
     consent_lifetime_s: int
     status: ConnectionStatus
@@ -96,6 +97,7 @@ def connection_view(
         portals=connection.portals,
         kinds=connection.kinds,
         outcome_notes=connection.outcome_notes,
+        shares_requester=connection.shares_requester,
         time_zone=connection.time_zone,
         consent_lifetime_s=connection.consent_lifetime_s,
         status=connection.status,

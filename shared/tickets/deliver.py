@@ -456,7 +456,7 @@ class TicketDelivery:
         person asks for the attempt, or when ServiceNow refuses the record for a mandatory field: somebody may have
         added the user since.
         """
-        # Asking who has an address would tell ServiceNow the address.
+        # Asking who has an address would give ServiceNow the address.
         email = real_address(ticket.content.requester.email or "") if ticket.content.shares_requester else ""
         settings = connection.kinds[ticket.content.kind]
         asked_for = bool(ticket.timeline) and ticket.timeline[-1].kind is EventKind.RETRIED

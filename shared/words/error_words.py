@@ -44,7 +44,10 @@ def words_of(error: ConnectorError | Failure, t: Language) -> ErrorWords:
 
 def fault_words(fault: Fault, t: Language) -> str:
     """Return what is wrong with a value of a request's body."""
-    return t.filled(f"fault.code.{fault['code']}", fault["values"]) or t("fault.code.other")
+    values = {
+        name: t.named("instead", str(value)) if name == "instead" else value for name, value in fault["values"].items()
+    }
+    return t.filled(f"fault.code.{fault['code']}", values) or t("fault.code.other")
 
 
 def _part(code: str, part: str, values: Mapping[str, object], t: Language) -> str | None:
