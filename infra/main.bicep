@@ -338,6 +338,7 @@ module functionApp 'modules/function-app.bicep' = {
     location: location
     tags: allTags
     planName: resourceName.plan
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
     identityId: identityId
     readsKeyVaultReferences: signInCredential == 'keyVaultSecret'
     packageContainerUrl: '${hostStorage.outputs.blobUrl}${packageContainerName}'

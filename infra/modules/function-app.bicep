@@ -2,6 +2,7 @@ metadata description = 'The function app and its Flex Consumption plan.'
 
 param name string
 param planName string
+param applicationInsightsId string
 param location string
 param tags object
 param identityId string
@@ -29,6 +30,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   location: location
   tags: union(tags, {
     'azd-service-name': 'connector'
+    // By this the portal, and scripts/verify-deployment.sh, find the telemetry of the app.
+    'hidden-link: /app-insights-resource-id': applicationInsightsId
     // A policy can change publicNetworkAccess silently; scripts/verify-deployment.sh compares it with this.
     'wanted-public-network-access': publicNetworkAccess
   })

@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-[[ $resource_group =~ ^[A-Za-z0-9_.()-]{1,90}$ && $app =~ ^func-[A-Za-z0-9-]{1,55}$ ]] || usage
+[[ $resource_group =~ ^[A-Za-z0-9_.()-]{1,90}$ && $app =~ ^[A-Za-z0-9-]{2,60}$ ]] || usage
 [[ $wait_s =~ ^(0|[1-9][0-9]{0,4})$ && $every_s =~ ^(0|[1-9][0-9]{0,2})$ ]] || usage
 
 insights="https://api.applicationinsights.io"
@@ -96,9 +96,10 @@ grep -qE '(^|/)maintain$' <<<"$functions" || failed \
     "Its schedule is missing or malformed: check maintainSchedule and deploy the infrastructure again."
 ok "$(wc -l <<<"$functions") functions are listed, the timer among them"
 
-component=$(ask resource show --resource-group "$resource_group" --name "appi-${app#func-}" \
-    --resource-type Microsoft.Insights/components --query properties.AppId --output tsv) || failed \
-    "Application Insights appi-${app#func-} is not in $resource_group, or you may not see it." \
+# The deployment and the portal note in this tag which Application Insights belongs to the app.
+component_id=$(ask functionapp show "${about_app[@]}" --query 'tags."hidden-link: /app-insights-resource-id"' --output tsv) || component_id=""
+[ -n "$component_id" ] && component=$(ask resource show --ids "$component_id" --query properties.AppId --output tsv) || failed \
+    "Application Insights of $app is not found, or you may not see it." \
     "Deploy the infrastructure again, or get the role Reader on the resource group."
 query="requests | where timestamp >= datetime($began_at) and name =~ 'maintain' | summarize countif(tobool(success)), countif(not(tobool(success)))"
 while true; do

@@ -70,5 +70,17 @@ def every_choice(expanded: Path) -> Expansion:
     return _read(expanded, "every-choice")
 
 
+@pytest.fixture
+def existing_resources(expanded: Path) -> Expansion:
+    """What a deployment makes around an identity, a network, a workspace and a vault that exist."""
+    return _read(expanded, "existing-resources")
+
+
+@pytest.fixture
+def own_names(expanded: Path) -> Expansion:
+    """What a deployment makes with the company's own name for everything."""
+    return _read(expanded, "own-names")
+
+
 def _read(expanded: Path, name: str) -> Expansion:
     return expansion(json.loads((expanded / f"{name}.json").read_text()))

@@ -93,6 +93,8 @@ class _Expression:
                 return f"<environment.{properties}>"
             case "parameters" | "variables" as kind, [str(name)]:
                 return f"<{kind.removesuffix('s')} {'.'.join(filter(None, (name, properties)))}>"
+            case "null", []:
+                return None
             case "createArray", _:
                 return arguments
             case "createObject", _:

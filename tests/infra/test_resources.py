@@ -299,6 +299,10 @@ class TestFunctionApp:
         service = deployed.one("Microsoft.Web/sites")["tags"]["azd-service-name"]
         assert f"\n  {service}:\n" in (REPOSITORY / "azure.yaml").read_text()
 
+    def test_the_portal_and_the_script_find_its_telemetry(self, deployed: Expansion) -> None:
+        tags = deployed.one("Microsoft.Web/sites")["tags"]
+        assert tags["hidden-link: /app-insights-resource-id"] == deployed.one("Microsoft.Insights/components")["id"]
+
 
 class TestRoles:
     NEEDED: ClassVar = {

@@ -30,7 +30,7 @@ if words[:2] == ["functionapp", "show"]:
     question = options["--query"]
 elif words[:3] == ["functionapp", "function", "list"]:
     question = "functions"
-elif words[:2] == ["resource", "show"]:
+elif words[:2] == ["resource", "show"] and options["--ids"] == "/subscriptions/s/the-component-id":
     question = "component"
 elif words[0] == "rest" and "/syncfunctiontriggers?" in url:
     question = "sync"
@@ -54,6 +54,7 @@ WELL: Final[dict[str, list[str | None]]] = {
     "state": ["Running"],
     "sync": [""],
     "functions": [FUNCTIONS],
+    'tags."hidden-link: /app-insights-resource-id"': ["/subscriptions/s/the-component-id"],
     "component": ["the-component"],
     "runs": ["1\t0"],
 }
@@ -124,7 +125,8 @@ def test_it_waits_for_what_comes_late(azure: Azure) -> None:
         ({"functions": [None]}, "No function is listed", "Publish again"),
         ({"functions": ["func-tickets-a1b2c/get_health"]}, "maintain is not listed", "check maintainSchedule"),
         ({"functions": ["func-tickets-a1b2c/maintain_not"]}, "maintain is not listed", "check maintainSchedule"),
-        ({"component": [None]}, "is not in", "Reader"),
+        ({"component": [None]}, "is not found", "Reader"),
+        ({'tags."hidden-link: /app-insights-resource-id"': [""]}, "is not found", "Deploy the infrastructure again"),
         ({"runs": [None]}, "does not answer", "Reader"),
         ({"runs": ["0\t0"]}, "No run of the timer", "Monitoring Metrics Publisher"),
         ({"runs": [""]}, "No run of the timer", "Monitoring Metrics Publisher"),
