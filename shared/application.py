@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
@@ -21,9 +22,12 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from shared.clock import Clock, system_clock
 from shared.connections.configure import ConnectionConfiguration
+from shared.connections.grant.acceptance import TokenAcceptance
 from shared.connections.grant.authorize import ConnectionAuthorization
+from shared.connections.grant.client_credentials import ClientCredentialsGrant
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
+from shared.connections.grant.token_requests import TokenRequests
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import TicketKind
 from shared.connections.options import ConnectionOptions
@@ -41,7 +45,7 @@ from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
-from shared.servicenow.client import ServiceNowClient
+from shared.servicenow.client import ServiceNowClient, users_with
 from shared.servicenow.fields import record_fields
 from shared.servicenow.kinds import CREATING_ROLES
 from shared.servicenow.oauth import ServiceNowOAuth
@@ -100,6 +104,7 @@ class Application:
     secret_store: SecretStore
     configuration: ConnectionConfiguration
     authorization: ConnectionAuthorization
+    client_credentials: ClientCredentialsGrant
     removal: ConnectionRemoval
     token_lease: Lease
     tokens: AccessTokens
@@ -367,11 +372,26 @@ class Application:
             connections=connections,
             lease=token_lease,
             secrets=secrets,
-            server=server,
+            requests=TokenRequests(
+                secrets=secrets,
+                server=server,
+                users_with=partial(users_with, transport),
+                revocation=revocation,
+                clock=clock,
+            ),
             health=health,
             clock=clock,
         )
         servicenow = ServiceNowClient(transport, tokens)
+        acceptance = TokenAcceptance(
+            connections=connections,
+            secrets=secrets,
+            users=servicenow.users,
+            visibility=servicenow.visibility,
+            records=TicketsKnownRecords(tickets),
+            revocation=revocation,
+            clock=clock,
+        )
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
@@ -405,17 +425,14 @@ class Application:
             authorization=ConnectionAuthorization(
                 connections=connections,
                 authorizations=authorizations,
-                secrets=secrets,
                 server=server,
-                users=servicenow.users,
-                visibility=servicenow.visibility,
-                records=TicketsKnownRecords(tickets),
-                revocation=revocation,
+                acceptance=acceptance,
                 lease=token_lease,
                 turns=turns,
                 clock=clock,
                 redirect_uri=settings.redirect_uri,
             ),
+            client_credentials=ClientCredentialsGrant(connections, server, acceptance, token_lease, turns, clock),
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
             token_lease=token_lease,
             tokens=tokens,

@@ -100,10 +100,12 @@ type Code = Literal[
     "authorization_waiting",
     "authorization_wrong_user",
     "current_user_unknown",
+    "other_grant",
     # The connection
     "access_scope_missing",
     "api_not_available",
     "business_rule_refused",
+    "client_credentials_refused",
     "configuration_changed",
     "connection_removed",
     "consent_ended",

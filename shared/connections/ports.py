@@ -68,6 +68,11 @@ class TokenSet:
     refresh_token: Secret | None
     expires_in_s: int
 
+    @property
+    def every(self) -> Sequence[Secret]:
+        """The refresh token, if there is one, and the access token."""
+        return [token for token in (self.refresh_token, self.access_token) if token is not None]
+
 
 @value_object
 class ServiceNowUser:
@@ -240,6 +245,13 @@ class AuthorizationServer(Protocol):
 
     async def refresh(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
         """Get a new access token. Raises Reauthorize (the one generic 401), TryLater or FixConfiguration."""
+        ...
+
+    async def client_credentials(self, connection: Connection, client_secret: Secret) -> TokenSet:
+        """Get an access token of the user that ServiceNow's administrator entered in the OAuth client.
+
+        Raises Reauthorize (the one generic 401), TryLater or FixConfiguration.
+        """
         ...
 
     async def revoke(self, connection: Connection, token: Secret) -> None:

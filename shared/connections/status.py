@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.changes import change_connection
-from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
+from shared.connections.model import Connection, ConnectionStatus, Grant, LastError, Operation
 from shared.connections.ports import ConnectionStore
 from shared.errors import (
     AccessTokenRefused,
@@ -162,7 +162,7 @@ def may_refresh_at(connection: Connection, now: datetime) -> datetime | None:
     """Return the earliest time to ask the token endpoint, or None if only a person can make that possible.
 
     That is now while the connection is in use; after a refusal it is the time to ask again. A row from a release that
-    did not ask again has no such time, so we ask at once.
+    did not ask again has no such time, so we ask at once. A consent ends; client credentials do not.
     """
     if connection.status in _IN_USE:
         return now
@@ -171,6 +171,8 @@ def may_refresh_at(connection: Connection, now: datetime) -> datetime | None:
     if connection.last_error is not None and connection.last_error.code in _NEEDS_A_PERSON:
         return None
     again_at = max(now, believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY) or now)
+    if connection.grant is Grant.CLIENT_CREDENTIALS:
+        return again_at if connection.is_granted else None
     ends_at = connection.consent_ends_at
     return None if ends_at is None or ends_at <= again_at else again_at
 
@@ -263,13 +265,14 @@ class ConnectionHealth:
 
 
 def is_same_grant(one: Connection, other: Connection) -> bool:
-    """Whether both have the same consent: what we learn about one consent says nothing about another.
+    """Whether both have the same grant: what we learn about one says nothing about another.
 
-    Once a consent and its tokens are given up, the connection has no ``consent_ends_at``.
+    ``consented_at`` stays when a grant and its tokens are given up, so that is compared, too.
     """
-    return (one.instance, one.client_id, one.consented_at, one.consent_ends_at is None) == (
+    return (one.instance, one.client_id, one.grant, one.consented_at, one.is_granted) == (
         other.instance,
         other.client_id,
+        other.grant,
         other.consented_at,
-        other.consent_ends_at is None,
+        other.is_granted,
     )

@@ -59,7 +59,9 @@ class ConnectionView(View):
     last_error: LastErrorView | None = Field(description="Null when nothing is wrong.")
     access_token_expires_at: datetime | None
     consented_at: datetime | None
-    consent_ends_at: datetime | None = Field(description="Somebody has to authorize the connection again before this.")
+    consent_ends_at: datetime | None = Field(
+        description="Somebody has to authorize the connection again before this. Null with client credentials."
+    )
     consent_days_left: int | None
     last_sync_at: datetime | None = Field(description="Start of the last synchronisation that read everything.")
     lag_s: float | None = Field(description="How far these data can be behind ServiceNow, in seconds.")

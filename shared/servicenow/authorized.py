@@ -35,7 +35,7 @@ class AuthorizedTransport:
 
     def with_token(self, token: Secret) -> AuthorizedTransport:
         """Return a transport that sends this token instead of the connection's. Its refusal is final."""
-        return replace(self, tokens=_GivenToken(token))
+        return replace(self, tokens=GivenToken(token))
 
     async def read[Result](
         self, connection: Connection, request: ServiceNowRequest, interpret: Callable[[Answer], Result]
@@ -89,7 +89,7 @@ class AuthorizedTransport:
 
 
 @service
-class _GivenToken:
+class GivenToken:
     """Implements :class:`shared.connections.ports.TokenSource` with one token."""
 
     token: Secret

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from shared.connections.columns import InstanceColumns
 from shared.connections.options import InstanceCatalogue
 from shared.connections.ports import RecordVisibility, TokenSource, UserDirectory
-from shared.servicenow.authorized import AuthorizedTransport
+from shared.secret import Secret
+from shared.servicenow.authorized import AuthorizedTransport, GivenToken
 from shared.servicenow.catalogue import ServiceNowCatalogue
 from shared.servicenow.columns import ServiceNowColumns
 from shared.servicenow.record_updates import ServiceNowRecordUpdates
@@ -22,6 +23,11 @@ from shared.tickets.updates.ports import RecordUpdates
 
 if TYPE_CHECKING:
     from shared.check.observations import InstanceProbe
+
+
+def users_with(transport: ServiceNowTransport, token: Secret) -> UserDirectory:
+    """Return the user directory as seen with an access token, for whoever has no source of tokens yet."""
+    return ServiceNowUsers(TableApi(AuthorizedTransport(transport, GivenToken(token))))
 
 
 class ServiceNowClient:

@@ -93,6 +93,18 @@ class ServiceNowOAuth:
         form = _token_request("refresh_token", connection, client_secret, {"refresh_token": refresh_token.reveal()})
         return await self._tokens(connection, form, "refresh_token_refused")
 
+    async def client_credentials(self, connection: Connection, client_secret: Secret) -> TokenSet:
+        """Get an access token of the user that ServiceNow's administrator entered in the OAuth client.
+
+        No scope is asked for: the client's own scopes apply in any case (ServiceNow §1.7).
+
+        Raises:
+            Reauthorize: Code ``client_credentials_refused``: the token endpoint itself refuses.
+            TryLater, FixConfiguration: No token endpoint answered.
+        """
+        form = _token_request("client_credentials", connection, client_secret, {})
+        return await self._tokens(connection, form, "client_credentials_refused")
+
     async def revoke(self, connection: Connection, token: Secret) -> None:
         """Revoke an access or refresh token; both known paths are tried.
 
@@ -143,7 +155,7 @@ class ServiceNowOAuth:
 def _token_request(
     grant_type: str, connection: Connection, client_secret: Secret, granted: Mapping[str, str]
 ) -> Secret:
-    """Return the form that asks for tokens (RFC 6749, 4.1.3 and 6; the secret in the body: 2.3.1)."""
+    """Return the form that asks for tokens (RFC 6749, 4.1.3, 4.4.2 and 6; the secret in the body: 2.3.1)."""
     client = {"client_id": connection.client_id, "client_secret": client_secret.reveal()}
     return Secret(urlencode({"grant_type": grant_type, **client, **granted}))
 

@@ -53,7 +53,7 @@ _BEGIN_PARAMETERS: Final = (
     problems={
         400: ("invalid_connection_id",),
         404: ("connection_not_found",),
-        409: ("connection_not_configured",),
+        409: ("connection_not_configured", "other_grant"),
     },
 )
 async def begin_authorization(call: Call) -> func.HttpResponse:
@@ -124,7 +124,12 @@ async def begin_authorization(call: Call) -> func.HttpResponse:
             "authorization_read_refused",
         ),
         404: ("connection_not_found",),
-        409: ("connection_not_configured", "authorization_superseded", "authorization_other_instance"),
+        409: (
+            "connection_not_configured",
+            "other_grant",
+            "authorization_superseded",
+            "authorization_other_instance",
+        ),
         502: (
             "authorization_code_refused",
             "authorization_incomplete",

@@ -172,6 +172,35 @@ async def delete_connection(call: Call) -> JsonAnswer:
 @route(
     blueprint,
     "POST",
+    "api/connections/{connection_id}/connect",
+    summary="Connect with client credentials: ask for tokens, and keep them if they are the integration user's",
+    roles=MANAGERS,
+    answers={200: ConnectionView},
+    problems={
+        **_KNOWN,
+        403: (
+            "authorization_wrong_user",
+            "authorization_user_inactive",
+            "authorization_user_locked",
+            "authorization_create_refused",
+            "authorization_read_refused",
+        ),
+        409: ("connection_not_configured", "other_grant", "authorization_superseded", "authorization_other_instance"),
+        502: ("client_credentials_refused", "current_user_unknown", "ip_address_blocked", "access_scope_missing"),
+        503: ("connection_busy", "lease_lost", "servicenow_unavailable", "servicenow_throttled"),
+    },
+)
+async def connect_connection(call: Call) -> JsonAnswer:
+    """Answer with the connection, which then delivers its tickets; after a refusal it is as it was."""
+    connected = await call.application.client_credentials.connect(
+        call.path_parameter("connection_id"), started_by=call.principal.object_id
+    )
+    return JsonAnswer(await _view(call, connected), language=call.language)
+
+
+@route(
+    blueprint,
+    "POST",
     "api/connections/{connection_id}/check",
     summary="Check everything that a connection needs, and say how to fix what is missing",
     roles=MANAGERS,
@@ -203,7 +232,7 @@ async def check_connection(call: Call) -> JsonAnswer:
     problems={
         400: ("invalid_connection_id",),
         404: ("connection_not_found",),
-        409: ("connection_not_authorized", "refresh_token_refused", "consent_ended"),
+        409: ("connection_not_authorized", "refresh_token_refused", "client_credentials_refused", "consent_ended"),
         502: ("servicenow_access_refused", "insufficient_rights", "ip_address_blocked"),
         503: ("servicenow_unavailable", "servicenow_throttled", "new_access_token_refused"),
     },

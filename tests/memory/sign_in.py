@@ -70,6 +70,10 @@ class MemoryServiceNowSignIn:
         faults: Faults for the next calls to the token and revocation endpoints, one each.
         user_faults: Faults for the next calls to the user directory, one each.
         refreshes: Number of requested refreshes.
+        credentials_enabled: The instance allows the client-credentials grant.
+        application_users: The OAuth application users of clients, by client id.
+        extends: Asking again for a living token makes it last longer.
+        credentials_with_refresh_token: The answer to client credentials has a refresh token.
     """
 
     clock: Clock
@@ -82,6 +86,10 @@ class MemoryServiceNowSignIn:
     faults: deque[ConnectorError] = field(default_factory=deque)
     user_faults: deque[ConnectorError] = field(default_factory=deque)
     refreshes: int = 0
+    credentials_enabled: bool = True
+    application_users: dict[str, str] = field(default_factory=dict)
+    extends: bool = True
+    credentials_with_refresh_token: bool = False
     revocations: list[str] = field(default_factory=list)
     codes: dict[str, Code] = field(default_factory=dict)
     access_tokens: dict[str, Token] = field(default_factory=dict)
@@ -151,7 +159,8 @@ class MemoryServiceNowSignIn:
             or known.ends_at <= self.clock()
         ):
             raise refused()
-        access, refresh = self._shared(self.access_tokens, known), self._shared(self.refresh_tokens, known)
+        owner = (known.client_id, known.user_name)
+        access, refresh = self._shared(self.access_tokens, *owner), self._shared(self.refresh_tokens, *owner)
         await self.step("exchange_code answers")
         return self._token_set(access, None if self.omits_at_consent else refresh)
 
@@ -161,7 +170,12 @@ class MemoryServiceNowSignIn:
         await self._begin("refresh")
         old = self._living(self.refresh_tokens, refresh_token.reveal())
         right_client = self.clients.get(connection.client_id) == client_secret.reveal()
-        if old is None or not right_client or old.client_id != connection.client_id or not self._may_sign_in(old):
+        if (
+            old is None
+            or not right_client
+            or old.client_id != connection.client_id
+            or not self._may_call(old.user_name)
+        ):
             raise refused()
         self.access_tokens = {
             text: token
@@ -174,6 +188,21 @@ class MemoryServiceNowSignIn:
             refresh = self._issue(self.refresh_tokens, old.client_id, old.user_name, REFRESH_LIFE_S)
         await self.step("refresh answers")
         return self._token_set(access, None if self.omits else refresh)
+
+    async def client_credentials(self, connection: Connection, client_secret: Secret) -> TokenSet:
+        """See the port."""
+        self.refreshes += 1
+        await self._begin("refresh")
+        client_id, user_name = connection.client_id, self.application_users.get(connection.client_id)
+        right_client = self.clients.get(client_id) == client_secret.reveal()
+        if not self.credentials_enabled or not right_client or user_name is None or not self._may_call(user_name):
+            raise Reauthorize("client_credentials_refused")
+        access = self._shared(self.access_tokens, client_id, user_name)
+        refresh = (
+            self._shared(self.refresh_tokens, client_id, user_name) if self.credentials_with_refresh_token else None
+        )
+        await self.step("refresh answers")
+        return self._token_set(access, refresh)
 
     async def revoke(self, connection: Connection, token: Secret) -> None:
         """See the port."""
@@ -218,22 +247,23 @@ class MemoryServiceNowSignIn:
             raise AccessTokenRefused()
         return self.people[token.user_name]
 
-    def _may_sign_in(self, token: Token) -> bool:
-        user = self.people[token.user_name].user
+    def _may_call(self, user_name: str) -> bool:
+        user = self.people[user_name].user
         return user.active is not False and not user.locked_out
 
     def _living(self, tokens: dict[str, Token], text: str) -> Token | None:
         token = tokens.get(text)
         return token if token is not None and token.ends_at > self.clock() else None
 
-    def _shared(self, tokens: dict[str, Token], code: Code) -> Token:
+    def _shared(self, tokens: dict[str, Token], client_id: str, user_name: str) -> Token:
         """Return the live token of that user and client with a new expiry, or a new token."""
         life_s = ACCESS_LIFE_S if tokens is self.access_tokens else REFRESH_LIFE_S
         for token in tokens.values():
-            if (token.client_id, token.user_name) == (code.client_id, code.user_name) and token.ends_at > self.clock():
-                tokens[token.text] = replace(token, ends_at=self.clock() + timedelta(seconds=life_s))
+            if (token.client_id, token.user_name) == (client_id, user_name) and token.ends_at > self.clock():
+                if self.extends:
+                    tokens[token.text] = replace(token, ends_at=self.clock() + timedelta(seconds=life_s))
                 return tokens[token.text]
-        return self._issue(tokens, code.client_id, code.user_name, life_s)
+        return self._issue(tokens, client_id, user_name, life_s)
 
     def _issue(self, tokens: dict[str, Token], client_id: str, user_name: str, life_s: float) -> Token:
         what = "access" if tokens is self.access_tokens else "refresh"

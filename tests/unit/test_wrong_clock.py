@@ -180,10 +180,9 @@ class Hosts:
             connections=app.store,
             lease=token_lease,
             secrets=app.secrets,
-            server=app.servicenow,
+            requests=replace(app.requests, clock=clock),
             health=health,
             clock=clock,
-            sleep=app.sleep,
         )
         return memory_maintenance(
             connections=app.store,

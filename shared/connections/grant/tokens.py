@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import CLOCKS_DIFFER, Clock, believed
 from shared.connections.grant.lease import Lease
-from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.secret_names import access_token_name
+from shared.connections.grant.token_requests import LEAST_S, TokenRequests
 from shared.connections.grant.unstored_tokens import UnstoredTokens
 from shared.connections.held_lease import HeldLease
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.ports import (
-    AuthorizationServer,
-    ConnectionStore,
-    SecretStore,
-    TokenSet,
-)
+from shared.connections.ports import ConnectionStore, SecretStore, TokenSet
 from shared.connections.status import (
     FIRST_REFRESH_AFTER,
     ConnectionHealth,
@@ -35,7 +29,6 @@ from shared.connections.status import (
 )
 from shared.errors import (
     ConnectorError,
-    FixConfiguration,
     Reauthorize,
     ServiceNowUnavailable,
     StorageUnavailable,
@@ -47,10 +40,6 @@ from shared.telemetry import TOKENS_REFRESHED
 
 EARLY_S: Final = 60.0
 """A token is refreshed this long before it expires, so that it does not expire on its way."""
-LEAST_S: Final = 5.0
-"""A token that lasts for less than this is no longer used."""
-SECOND_TRY_AFTER_S: Final = 1.0
-"""A refusal is believed only when it comes twice (ServiceNow §1.6, §9: intermittent 401)."""
 
 
 def with_access_token(connection: Connection, tokens: TokenSet, version: str | None, issued_at: datetime) -> Connection:
@@ -129,18 +118,16 @@ class AccessTokens:
         connections: ConnectionStore,
         lease: Lease,
         secrets: SecretStore,
-        server: AuthorizationServer,
+        requests: TokenRequests,
         health: ConnectionHealth,
         clock: Clock,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._connections = connections
         self._lease = lease
         self._secrets = secrets
-        self._server = server
+        self._requests = requests
         self._health = health
         self._clock = clock
-        self._sleep = sleep
         self._remembered: dict[str, tuple[str, Secret]] = {}
         # Versions of refused access tokens that were renewed: calls that began before still hold the old connection.
         self._replaced: dict[str, str] = {}
@@ -230,24 +217,14 @@ class AccessTokens:
         return replace(connection, refresh_again_at=self._clock() + FIRST_REFRESH_AFTER)
 
     async def _refresh(self, connection: Connection, lease: HeldLease) -> Connection:
-        client_secret, refresh_token = await asyncio.gather(
-            self._secrets.get_secret(client_secret_name(connection.connection_id)),
-            self._secrets.get_secret(refresh_token_name(connection.connection_id)),
-        )
         unstored = self._unstored_of(connection)
         newest = unstored.tokens.refresh_token if unstored is not None else None
-        refresh_token = newest or refresh_token
-        if client_secret is None or refresh_token is None:
-            missing = "client_secret" if client_secret is None else "refresh_token"
-            raise Reauthorize("secret_missing", variant=missing)
         issued_at = self._clock()
         last_issued_at = believed(connection.access_token_issued_at, issued_at)
         if last_issued_at is not None and last_issued_at >= issued_at:
             # Clocks differ a little; newer tokens must still have the later time.
             issued_at = last_issued_at + timedelta.resolution
-        tokens = await self._ask(connection, client_secret, refresh_token)
-        rotated = tokens.refresh_token not in {None, refresh_token}
-        tokens = replace(tokens, refresh_token=tokens.refresh_token if rotated else newest)
+        tokens = await self._requests.ask(connection, newest)
         # In memory first: whatever happens next, the only working refresh token is not lost.
         self._unstored[connection.connection_id] = UnstoredTokens(connection, tokens, issued_at, issued_at)
 
@@ -257,7 +234,7 @@ class AccessTokens:
             "access_token_refreshed",
             connection_id=connection.connection_id,
             expires_in_s=tokens.expires_in_s,
-            refresh_token_rotated=rotated,
+            refresh_token_rotated=tokens.refresh_token not in {None, newest},
         )
         return stored
 
@@ -346,22 +323,6 @@ class AccessTokens:
             del self._unstored[connection.connection_id]
             return None
         return unstored
-
-    async def _ask(self, connection: Connection, client_secret: Secret, refresh_token: Secret) -> TokenSet:
-        try:
-            try:
-                return await self._server.refresh(connection, client_secret, refresh_token)
-            except Reauthorize:
-                await self._sleep(SECOND_TRY_AFTER_S)
-                return await self._server.refresh(connection, client_secret, refresh_token)
-        except Reauthorize:
-            ends_at = connection.consent_ends_at
-            if ends_at is not None and ends_at <= self._clock():
-                raise Reauthorize("consent_ended", variant="dated", ended_on=f"{ends_at:%Y-%m-%d}") from None
-            raise
-        except FixConfiguration as error:
-            # For a call to the instance, a token endpoint that refuses us is as good as one that does not answer.
-            raise ServiceNowUnavailable.of(error.failure) from None
 
     async def _current(self, connection: Connection) -> Connection:
         """Return the connection as stored now, if it still points to the same instance."""

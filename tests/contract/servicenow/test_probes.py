@@ -23,7 +23,9 @@ from shared.check.findings import CheckName, Finding, Outcome
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.directory import SyncState
 from shared.connections.grant.lease import TOKENS, Lease
+from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
+from shared.connections.grant.token_requests import TokenRequests
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection, ConnectionStatus, KindSettings, TicketKind
 from shared.connections.status import ConnectionHealth
@@ -107,10 +109,16 @@ class Checking:
             connections=self.store,
             lease=Lease(MemoryLeaseStore(now), TOKENS),
             secrets=self.secrets,
-            server=servicenow.oauth,
+            requests=TokenRequests(
+                secrets=self.secrets,
+                server=servicenow.oauth,
+                users_with=servicenow.users.with_token,
+                revocation=TokenRevocation(self.store, self.secrets, servicenow.oauth),
+                clock=now,
+                sleep=lambda _: asyncio.sleep(0),
+            ),
             health=health,
             clock=now,
-            sleep=lambda _: asyncio.sleep(0),
         )
         check = ConnectionCheck(
             connections=self.store,

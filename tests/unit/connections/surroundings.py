@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from shared.connections.configure import ConnectionConfiguration
+from shared.connections.grant.acceptance import TokenAcceptance
 from shared.connections.grant.authorize import AuthorizationStart, ConnectionAuthorization
+from shared.connections.grant.client_credentials import ClientCredentialsGrant
 from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_renewal import SecretRenewal
+from shared.connections.grant.token_requests import TokenRequests
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import Connection
 from shared.connections.remove import ConnectionRemoval
@@ -70,25 +73,36 @@ class Surroundings:
         self.known_records = MemoryKnownRecords()
         self.health = ConnectionHealth(self.store, self.clock)
         revocation = TokenRevocation(self.store, self.secrets, self.servicenow)
+        self.requests = TokenRequests(
+            self.secrets, self.servicenow, self.servicenow.with_token, revocation, self.clock, self.sleep
+        )
         self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
         self.configuration = ConnectionConfiguration(
             self.store, self.secrets, revocation, self.lease, self.turns, self.clock, SECRET_LIFETIME
         )
         self.renewal = SecretRenewal(self.store, self.secrets, self.lease, self.clock, SECRET_LIFETIME)
         self.removal = ConnectionRemoval(self.store, self.secrets, revocation, self.lease, self.clock)
-        self.authorization = ConnectionAuthorization(
+        acceptance = TokenAcceptance(
             connections=self.store,
-            authorizations=self.authorizations,
             secrets=self.secrets,
-            server=self.servicenow,
             users=self.servicenow,
             visibility=self.probe,
             records=self.known_records,
             revocation=revocation,
+            clock=self.clock,
+        )
+        self.authorization = ConnectionAuthorization(
+            connections=self.store,
+            authorizations=self.authorizations,
+            server=self.servicenow,
+            acceptance=acceptance,
             lease=self.lease,
             turns=self.turns,
             clock=self.clock,
             redirect_uri=self.redirect_uri,
+        )
+        self.client_credentials = ClientCredentialsGrant(
+            self.store, self.servicenow, acceptance, self.lease, self.turns, self.clock, self.sleep
         )
         self.tokens = self.new_app_instance()
 
@@ -103,10 +117,9 @@ class Surroundings:
             connections=self.store,
             lease=self.lease,
             secrets=self.secrets,
-            server=self.servicenow,
+            requests=self.requests,
             health=self.health,
             clock=self.clock,
-            sleep=self.sleep,
         )
 
     def stored(self, connection_id: str = "contoso") -> Connection:
@@ -126,6 +139,11 @@ class Surroundings:
         """Authorize the connection."""
         start, cookies = await self.begun(connection_id)
         return await self.authorization.complete(self.servicenow.consent(start.location, user_name), cookies)
+
+    async def connected_by_credentials(self, connection_id: str = "contoso", **changes: Any) -> Connection:
+        """Configure with client credentials, and connect."""
+        await self.configured(connection_id, grant="client_credentials", **changes)
+        return await self.client_credentials.connect(connection_id, started_by=ADMINISTRATOR)
 
     async def connected(self, connection_id: str = "contoso", **changes: Any) -> Connection:
         """Configure and authorize."""

@@ -44,6 +44,24 @@ async def refresh(peer: Instance) -> TokenSet:
     return await peer.client().oauth.refresh(CONNECTION, CLIENT_SECRET, Secret("canary-refresh"))
 
 
+async def test_client_credentials_send_the_secret_in_the_body_and_ask_for_no_scope() -> None:
+    peer = instance(json_reply({name: value for name, value in GRANTED.items() if name != "refresh_token"}))
+    tokens = await peer.client().oauth.client_credentials(CONNECTION, CLIENT_SECRET)
+    assert (tokens.refresh_token, tokens.expires_in_s) == (None, 1799)
+    assert peer.form() == {
+        "grant_type": "client_credentials",
+        "client_id": "c" * 32,
+        "client_secret": CLIENT_SECRET.reveal(),
+    }
+
+
+async def test_refused_client_credentials_have_their_own_code() -> None:
+    peer = instance(GENERIC_401)
+    with pytest.raises(Reauthorize) as caught:
+        await peer.client().oauth.client_credentials(CONNECTION, CLIENT_SECRET)
+    assert caught.value.code == "client_credentials_refused"
+
+
 def test_authorization_url() -> None:
     oauth = instance().client().oauth
     url = oauth.authorization_url(CONNECTION, redirect_uri=REDIRECT, state="5" * 32, code_challenge="x-_")

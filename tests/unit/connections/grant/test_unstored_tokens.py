@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.connections.grant.tokens import LEAST_S, is_refresh_due
+from shared.connections.grant.token_requests import LEAST_S
+from shared.connections.grant.tokens import is_refresh_due
 from shared.connections.held_lease import LEASE_S
 from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.status import HANDS_OFF, NOT_STORED, after_success
