@@ -2,7 +2,8 @@
 """Everything that the connector needs in Microsoft Entra ID: docs/identity-team.md says what, why, and how to undo it.
 
 Makes the same app registration as infra/modules/sign-in.bicep, from the same definitions (infra/sign-in), for companies
-where a deployment may not use Microsoft Graph. Needs Python and the Azure CLI, signed in; Azure Cloud Shell has both.
+where a deployment may not use Microsoft Graph. Needs Python 3.9 or newer and the Azure CLI, signed in. Azure Cloud
+Shell has both.
 
 Safe to run again: it reads what is there, changes what differs, and says so. What it has done goes to standard error,
 the parameters of the deployment go to standard output. It never prints a secret.
