@@ -128,6 +128,10 @@ param logRetentionDays int = 90
 @description('Whether OpenTelemetry records metrics and traces. Requires the packages of requirements-telemetry.txt to be published.')
 param openTelemetry bool = false
 
+@description('HTTPS address of a release\'s released-package.zip, which the deployment installs; with a signature if the file is not public. Empty to publish yourself.')
+@secure()
+param packageUrl string = ''
+
 @description('Id of the app\'s role on the key vault: Key Vault Secrets Officer, or your own role made from infra/roles.')
 param keyVaultRoleId string = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
@@ -520,6 +524,12 @@ module privateEndpoint 'modules/private-endpoint.bicep' = [
     ]
   }
 ]
+
+module package 'modules/package.bicep' = if (!empty(packageUrl)) {
+  params: { functionAppName: functionAppName, packageUrl: packageUrl }
+  // The package goes into the host's storage, and the app starts from there at once, with its settings.
+  dependsOn: [configuration, privateEndpoint]
+}
 
 module alerts 'modules/alerts.bicep' = if (alertLevel != 'none') {
   params: {

@@ -5,3 +5,7 @@ param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'tickets')
 param networkMode = 'public'
 param alertEmailAddresses = []
 param administratorObjectIds = []
+
+// A release's package for the deployment to install, such as
+// PACKAGE_URL='https://github.com/<owner>/<repository>/releases/download/<tag>/released-package.zip'
+param packageUrl = readEnvironmentVariable('PACKAGE_URL', '')

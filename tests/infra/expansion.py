@@ -99,6 +99,8 @@ class _Expression:
                 return arguments
             case "createObject", _:
                 return dict(batched(arguments, 2, strict=True))
+            case "empty" | "not", [str(argument)]:
+                return f"<{word} {argument}>"
             case _:
                 raise AssertionError(f"an expression that nothing here expects: {word}{arguments}")
 

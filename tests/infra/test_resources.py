@@ -304,6 +304,33 @@ class TestFunctionApp:
         assert tags["hidden-link: /app-insights-resource-id"] == deployed.one("Microsoft.Insights/components")["id"]
 
 
+class TestPackage:
+    """A release's package, which Azure's deployment service fetches."""
+
+    def test_it_is_installed_as_it_is(self, every_choice: Expansion) -> None:
+        installed = every_choice.one("Microsoft.Web/sites/extensions")
+        assert installed["name"] == f"{every_choice.one('Microsoft.Web/sites')['name']}/onedeploy"
+        assert installed["properties"] == {"packageUri": "<parameter packageUrl>", "remoteBuild": False}
+        assert installed["condition"] == "<not <empty <parameter packageUrl>>>"
+
+    def test_nothing_is_installed_without_an_address(self, deployed: Expansion) -> None:
+        assert deployed.all("Microsoft.Web/sites/extensions") == []
+
+    def test_it_comes_after_the_settings_and_the_roles(self, template: Json) -> None:
+        """Azure writes it into the app's storage with the app's identity, and starts the app from it."""
+        needed, found = {"package"}, set[str]()
+        while needed:
+            found |= needed
+            needed = {each for name in needed for each in template["resources"][name].get("dependsOn", ())} - found
+        assert found >= {"configuration", "functionApp", "roles", "hostStorage", "network", "privateEndpoint"}
+
+    def test_the_address_is_kept_out_of_the_deployments_history(self, template: Json) -> None:
+        """With a signature in it, it opens the file to whoever reads it."""
+        module = template["resources"]["package"]["properties"]
+        assert module["template"]["parameters"]["packageUrl"]["type"] == "securestring"
+        assert module["parameters"]["packageUrl"] == {"value": "[parameters('packageUrl')]"}
+
+
 class TestRoles:
     NEEDED: ClassVar = {
         ("Microsoft.Storage/storageAccounts/sthost*", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
@@ -414,6 +441,7 @@ class TestOrder:
         "mappingStorage": {"network"},
         "keyVault": {"network", "monitoring"},
         "configuration": {"functionApp"},
+        "package": {"configuration", "privateEndpoint"},
         "alerts": {"monitoring"},
         "workbook": {"monitoring"},
         "privateDnsZones": {"network"},
@@ -458,9 +486,9 @@ def test_outputs(deployed: Expansion) -> None:
     }
 
 
-def test_every_parameter_is_described_and_none_holds_a_secret(template: Json) -> None:
+def test_every_parameter_is_described_and_only_an_address_may_hold_a_secret(template: Json) -> None:
     for name, parameter in template["parameters"].items():
-        assert not parameter.get("type", "object").lower().startswith("secure"), name
+        assert parameter.get("type", "object").lower().startswith("secure") is (name == "packageUrl"), name
         if name not in ("location", "tags"):
             assert parameter["metadata"]["description"], name
 

@@ -31,6 +31,7 @@ param infrastructureEncryption = false
 param maximumInstanceCount = 60
 param logRetentionDays = 365
 param openTelemetry = true
+param packageUrl = 'https://packages.contoso.com/1.2.0/released-package.zip?sig=signature'
 param keyVaultRoleId = '77777777-7777-7777-7777-777777777777'
 param keyVaultCreateMode = 'recover'
 param nameSuffix = 'second'
