@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from release import package, template
 from release.core_tools import published_files
 from tests.infra.compiler import REPOSITORY, Json
 
@@ -22,8 +23,8 @@ def read(name: str) -> Json:
     return {"on" if key is True else key: value for key, value in content.items()}
 
 
-def test_there_are_two() -> None:
-    assert NAMES == ["check.yml", "deploy.yml"]
+def test_there_are_three() -> None:
+    assert NAMES == ["check.yml", "deploy.yml", "release.yml"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +56,7 @@ class TestEvery:
     def test_tools_have_one_version(self, name: str) -> None:
         text = (FOLDER / name).read_text()
         assert re.search(r"az bicep install --version v\d+\.\d+\.\d+\n", text)
+        assert "latest" not in text
 
     def test_a_job_has_no_right_that_it_does_not_name(self, name: str) -> None:
         workflow = read(name)
@@ -75,7 +77,7 @@ class TestEvery:
             assert job["timeout-minutes"] <= 60
 
 
-def test_both_use_one_compiler() -> None:
+def test_all_use_one_compiler() -> None:
     versions = {re.findall(r"az bicep install --version (\S+)", (FOLDER / name).read_text())[0] for name in NAMES}
     assert len(versions) == 1
 
@@ -129,3 +131,42 @@ def test_after_publishing_one_script_looks_whether_it_runs() -> None:
     command = 'infra/scripts/verify-deployment.sh --resource-group "$GROUP" --app "$APP"'
     assert command in (FOLDER / "deploy.yml").read_text().replace("$RESOURCE_GROUP", "$GROUP")
     assert command in (REPOSITORY / "docs" / "deployment.md").read_text()
+
+
+class TestRelease:
+    """A tag makes a release; no job can do more than its part."""
+
+    def test_only_a_tag_starts_it(self) -> None:
+        assert read("release.yml")["on"] == {"push": {"tags": ["v*"]}}
+
+    def test_each_job_has_the_rights_of_its_part(self) -> None:
+        """What builds cannot sign or publish, and what signs or publishes runs nothing of the repository."""
+        jobs = read("release.yml")["jobs"]
+        assert {name: job["permissions"] for name, job in jobs.items()} == {
+            "build": {"actions": "read", "contents": "read"},
+            "attest": {"attestations": "write", "id-token": "write"},
+            "publish": {"contents": "write"},
+        }
+        assert [jobs["attest"]["needs"], jobs["publish"]["needs"]] == ["build", "attest"]
+        for job in (jobs["attest"], jobs["publish"]):
+            uses = {step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step}
+            assert uses <= {"actions/download-artifact", "actions/attest-build-provenance"}
+            commands = "".join(step.get("run", "") for step in job["steps"])
+            assert not re.search(r"\b(make|python|npm|npx|pip|az|apt-get|curl)\b", commands)
+
+    def test_it_builds_what_make_builds_and_publishes_exactly_that(self) -> None:
+        jobs = read("release.yml")["jobs"]
+        assert "make package template" in [step.get("run") for step in jobs["build"]["steps"]]
+        (record,) = [step["with"]["subject-path"] for step in jobs["attest"]["steps"] if "subject-path" in step["with"]]
+        assert record.split() == [f"build/{package.NAME}", f"build/{template.NAME}"]
+        commands = jobs["publish"]["steps"][-1]["run"]
+        assets = commands.rpartition("'")[2].split()[1:]
+        assert assets == [name for asset in (package.NAME, template.NAME) for name in (asset, f"{asset}.sha256")]
+
+    def test_only_a_checked_commit_of_that_version_is_released(self) -> None:
+        commands = [step.get("run", "") for step in read("release.yml")["jobs"]["build"]["steps"]]
+        before = commands[: commands.index("make package template")]
+        assert any(
+            'version = \\"${GITHUB_REF_NAME#v}\\"' in command and "pyproject.toml" in command for command in before
+        )
+        assert any("--workflow check.yml" in command and "--status success" in command for command in before)
