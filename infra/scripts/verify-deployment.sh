@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks after a publish that the app runs: Azure knows its triggers, its functions are listed, and the timer has completed
-# a run since. /api/health says nothing about the timer. Needs the Azure CLI without extensions, signed in as the person
-# who deployed.
+# Checks after a publish that the app runs: no policy has changed who reaches it, its storage and its key vault, Azure knows
+# its triggers, its functions are listed, and the timer has completed a run since. /api/health says nothing about the timer.
+# Needs the Azure CLI without extensions, signed in as the person who deployed.
 #
 #   verify-deployment.sh --resource-group GROUP --app NAME [--wait-s SECONDS] [--every-s SECONDS]
 #       NAME is the output functionAppName. The script asks again every 15 seconds, for at most 15 minutes: after a
@@ -71,6 +71,35 @@ state=$(ask functionapp show "${about_app[@]}" --query state --output tsv) || st
     "The function app is not running; its state is '$state'." \
     "az functionapp start --resource-group $resource_group --name $app"
 ok "the app is running"
+
+# The deployment notes in this tag what it asked for, because a policy can change it and let the deployment succeed.
+tag='tags."wanted-public-network-access"'
+noted=$(ask resource list --resource-group "$resource_group" --query "[?$tag].[$tag, id]" --output tsv) || failed \
+    "The resources in $resource_group cannot be listed." \
+    "Get the role Reader on the resource group, or ask somebody who has it to run this."
+[ -n "$noted" ] || failed \
+    "No resource in $resource_group says which public network access was wanted." \
+    "Deploy the infrastructure again: an earlier version, or nothing, is deployed here."
+closed=""
+opened=""
+while IFS=$'\t' read -r -u 3 wanted id; do
+    real=$(ask resource show --ids "$id" --query properties.publicNetworkAccess --output tsv) || failed \
+        "The public network access of ${id##*/} cannot be read." \
+        "Get the role Reader on the resource group, or ask somebody who has it to run this."
+    grep -qixF -- "$wanted" <<<"$real" && continue
+    if [ "$wanted" = Enabled ]; then
+        closed="$closed ${id##*/}"
+    else
+        opened="$opened ${id##*/}"
+    fi
+done 3<<<"$noted"
+[ -z "$closed" ] || failed \
+    "The deployment opened to public networks, and now is not:$closed." \
+    "A policy with the effect Modify closes it silently, at each deployment (docs/deployment.md, Azure Policy; portal: Policy > Compliance). Get an exemption, or deploy in the network mode that your policies allow: privateData or private."
+[ -z "$opened" ] || failed \
+    "The deployment closed to public networks, and now is open:$opened." \
+    "Deploy the infrastructure again. If it opens again, find out who or which policy opens it (Activity log of the resource)."
+ok "public network access is as it was deployed"
 
 until ask rest --method POST --url "$site/syncfunctiontriggers?api-version=2025-03-01" --output none; do
     again || failed \

@@ -89,14 +89,28 @@ def test_a_network_without_a_plan_gets_that_of_the_landing_zones(fixed_egress: E
     assert evaluate(private.resources, ALL, LANDING_ZONES["Online"]).changed == ()
 
 
-def test_the_hubs_zones_are_for_endpoints_without_a_group(private: Expansion) -> None:
+def test_the_hubs_zones_are_for_endpoints_without_a_group(private: Expansion, existing_resources: Expansion) -> None:
     assert evaluate(private.resources, ALL, LANDING_ZONES["Corp"]).added == ()
-    bare = [each for each in private.resources if not each["type"].endswith("/privateDnsZoneGroups")]
-    added = evaluate(bare, ALL, LANDING_ZONES["Corp"]).added
+    endpoints = existing_resources.all("Microsoft.Network/privateEndpoints")
+    with_a_group = {
+        each["name"].partition("/")[0]
+        for each in existing_resources.all("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+    }
+    assert with_a_group
+    added = evaluate(existing_resources.resources, ALL, LANDING_ZONES["Corp"]).added
     assert numbers(added) == {42}
     assert {finding.resource for finding in added} == {
-        each["id"] for each in private.all("Microsoft.Network/privateEndpoints")
+        each["id"] for each in endpoints if each["name"] not in with_a_group
     }
+
+
+def test_bringing_your_own_is_refused_by_nothing(existing_resources: Expansion, own_names: Expansion) -> None:
+    for deployed in (existing_resources, own_names):
+        assert evaluate(deployed.resources, ALL, LANDING_ZONES["Corp"]).refused == ()
+    scopes = LANDING_ZONES["Corp, guardrails on"]
+    assert evaluate(existing_resources.resources, ALL, scopes).refused == ()
+    # It has a network, and no route table.
+    assert numbers(evaluate(own_names.resources, ALL, scopes).refused) == {37}
 
 
 @pytest.mark.parametrize(

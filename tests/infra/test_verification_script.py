@@ -32,6 +32,10 @@ elif words[:3] == ["functionapp", "function", "list"]:
     question = "functions"
 elif words[:2] == ["resource", "show"] and options["--ids"] == "/subscriptions/s/the-component-id":
     question = "component"
+elif words[:2] == ["resource", "show"] and options["--query"] == "properties.publicNetworkAccess":
+    question = options["--ids"].rpartition("/")[2]
+elif words[:2] == ["resource", "list"]:
+    question = "wanted"
 elif words[0] == "rest" and "/syncfunctiontriggers?" in url:
     question = "sync"
 elif words[0] == "rest" and url == "https://api.applicationinsights.io/v1/apps/the-component/query":
@@ -52,6 +56,10 @@ FUNCTIONS: Final = "func-tickets-a1b2c/get_health\nfunc-tickets-a1b2c/maintain"
 WELL: Final[dict[str, list[str | None]]] = {
     "id": ["/subscriptions/s/resourceGroups/tickets/providers/Microsoft.Web/sites/func-tickets-a1b2c"],
     "state": ["Running"],
+    "wanted": ["Disabled\t/subscriptions/s/sthost\nDisabled\t/subscriptions/s/kv\nEnabled\t/subscriptions/s/func"],
+    "sthost": ["Disabled"],
+    "kv": ["disabled"],
+    "func": ["Enabled"],
     "sync": [""],
     "functions": [FUNCTIONS],
     'tags."hidden-link: /app-insights-resource-id"': ["/subscriptions/s/the-component-id"],
@@ -89,8 +97,18 @@ def test_a_deployment_that_works(azure: Azure) -> None:
     assert (outcome.returncode, outcome.stderr) == (0, "")
     *steps, last = outcome.stdout.splitlines()
     assert all(step.startswith("ok: ") for step in steps)
-    assert len(steps) == 4
+    assert len(steps) == 5
     assert last == "The deployment works."
+
+
+def test_it_compares_what_the_deployment_noted(azure: Azure) -> None:
+    """The tag's name is the template's."""
+    azure.verify(*ABOUT, "--wait-s", "0")
+    (words,) = azure.asked("wanted")
+    query = words[words.index("--query") + 1]
+    assert query == '[?tags."wanted-public-network-access"].[tags."wanted-public-network-access", id]'
+    for module in ("storage-account", "key-vault", "function-app"):
+        assert "'wanted-public-network-access':" in (TEMPLATES / "modules" / f"{module}.bicep").read_text(), module
 
 
 def test_only_a_run_since_the_publish_counts(azure: Azure) -> None:
@@ -120,6 +138,13 @@ def test_it_waits_for_what_comes_late(azure: Azure) -> None:
     [
         ({"id": [None]}, "The function app", "az account set"),
         ({"state": ["Stopped"]}, "its state is 'Stopped'", "az functionapp start"),
+        ({"wanted": [None]}, "cannot be listed", "Reader"),
+        ({"wanted": [""]}, "which public network access was wanted", "Deploy the infrastructure again"),
+        ({"kv": [None]}, "of kv cannot be read", "Reader"),
+        ({"func": ["Disabled"]}, "now is not: func.", "A policy with the effect Modify"),
+        ({"func": [""]}, "now is not: func.", "docs/deployment.md, Azure Policy"),
+        ({"sthost": ["Enabled"], "kv": ["Enabled"]}, "now is open: sthost kv.", "Deploy the infrastructure again"),
+        ({"sthost": ["SecuredByPerimeter"]}, "now is open: sthost.", "which policy opens it"),
         ({"sync": [None]}, "its host does not start", "wait ten minutes for the roles"),
         ({"functions": [""]}, "No function is listed", "Publish again"),
         ({"functions": [None]}, "No function is listed", "Publish again"),
@@ -167,5 +192,7 @@ def test_what_it_does_not_understand_it_does_not_ask(azure: Azure, arguments: tu
 
 def test_what_it_sends_people_to_is_there() -> None:
     text = SCRIPT.read_text()
+    assert "docs/deployment.md, Azure Policy" in text
+    assert "\n### Azure Policy\n" in (REPOSITORY / "docs" / "deployment.md").read_text()
     assert "docs/operations.md, maintenance-stopped" in text
     assert "\n### maintenance-stopped\n" in (REPOSITORY / "docs" / "operations.md").read_text()
