@@ -32,7 +32,6 @@ DEFINITIONS = Path(__file__).resolve().parent.parent / "sign-in"
 GRAPH_CLIENT_ID = "00000003-0000-0000-c000-000000000000"
 READ_SECURITY_EVENTS = "bf394140-e372-4bf9-a898-299cfc7564e5"
 SIGN_IN_SCOPES = "openid profile email"
-SECRET_NAME = "sign-in-client-secret"  # noqa: S105 - the name of a secret
 RENEW_BEFORE_DAYS = 30
 WAITS_S = (2, 4, 8, 16, 32, 60)
 """Seconds between two tries, while Microsoft Graph asks to wait or does not know yet what was made a moment ago."""
@@ -47,6 +46,7 @@ ALREADY_THERE = "Permission being assigned already exists"
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 HOST_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 UNIQUE_NAME = re.compile(r"[A-Za-z0-9-]{1,120}")
+SECRET_NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
 VAULT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]")
 
 REGISTERING = "Application Developer, for an application that they registered, or Cloud Application Administrator"
@@ -245,19 +245,19 @@ class Registration:
 
     def client_secret(self) -> None:
         """A client secret, straight into the key vault, where tenants do not allow federated credentials."""
-        vault = self.options.secret_vault
+        vault, name = self.options.secret_vault, self.options.secret_name
         path = f"applications(appId='{self.client_id}')"
         limit = _timestamp(RENEW_BEFORE_DAYS)
         application = {} if self.made_application else self.azure.call("GET", f"{path}?$select=passwordCredentials")
         valid = {each["keyId"] for each in application.get("passwordCredentials", []) if each["endDateTime"] > limit}
-        query = f"[?name=='{SECRET_NAME}'].tags.keyId | [0]"
+        query = f"[?name=='{name}'].tags.keyId | [0]"
         if self.azure.ask("keyvault", "secret", "list", "--vault-name", vault, "--query", query) in valid:
-            return self.unchanged(f"client secret {SECRET_NAME} in {vault}")
-        what = f"client secret for {self.options.secret_days} days, as {SECRET_NAME} in {vault}"
-        self.change("created", what, lambda: self.make_secret(path, vault))
+            return self.unchanged(f"client secret {name} in {vault}")
+        what = f"client secret for {self.options.secret_days} days, as {name} in {vault}"
+        self.change("created", what, lambda: self.make_secret(path, vault, name))
         return None
 
-    def make_secret(self, path: str, vault: str) -> Json:
+    def make_secret(self, path: str, vault: str, name: str) -> Json:
         """Make a client secret and store it; take it back if it cannot be stored."""
         end = _timestamp(self.options.secret_days)
         wanted = {"passwordCredential": {"displayName": f"Key vault {vault}", "endDateTime": end}}
@@ -268,7 +268,7 @@ class Registration:
             with os.fdopen(handle, "w", encoding="utf-8") as content:
                 content.write(made["secretText"])
             self.azure.ask(
-                *("keyvault", "secret", "set", "--vault-name", vault, "--name", SECRET_NAME, "--file", file),
+                *("keyvault", "secret", "set", "--vault-name", vault, "--name", name, "--file", file),
                 *("--content-type", "client secret", "--expires", end, "--tags", f"keyId={made['keyId']}"),
                 output="none",
             )
@@ -388,12 +388,17 @@ class Registration:
             lines.append(
                 "// Run it again with --identity-principal-id after the deployment; until then nobody can sign in."
             )
-        credential = "keyVaultSecret" if self.options.secret_vault else "managedIdentity"
+        credential = ["param signInCredential = 'managedIdentity'"]
+        if self.options.secret_vault:
+            credential = [
+                "param signInCredential = 'keyVaultSecret'",
+                f"param signInSecretName = '{self.options.secret_name}'",
+            ]
         return "\n".join(
             [
                 *lines,
                 f"param existingClientId = '{self.client_id}'",
-                f"param signInCredential = '{credential}'",
+                *credential,
                 "param administratorObjectIds = []",
                 "param grantSecureScoreReading = false",
             ]
@@ -461,6 +466,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=None,
         type=_matching(VAULT_NAME, "the name of a key vault"),
         help="makes a client secret and stores it there, instead of a federated credential",
+    )
+    add(
+        "--secret-name",
+        default="sign-in-client-secret",
+        type=_matching(SECRET_NAME, "a name of letters, digits and hyphens"),
+        help="of the secret in the vault",
     )
     add(
         "--secret-days",

@@ -185,7 +185,7 @@ class TestClientSecret:
     ARGUMENTS: Final = (*NAME, "--host-name", "func-contoso.azurewebsites.net", "--secret-vault", "kv-contoso")
 
     def test_goes_into_the_vault_and_nowhere_else(self, entra: Entra, capsys: pytest.CaptureFixture[str]) -> None:
-        assert register(entra, *self.ARGUMENTS) == 0
+        assert register(entra, *self.ARGUMENTS, "--secret-name", "entra-tickets") == 0
         (name,) = entra.secrets
         stored = entra.secrets[name]
         assert stored["value"].startswith("secret-")
@@ -194,7 +194,7 @@ class TestClientSecret:
         (application,) = entra.applications.values()
         assert [each["endDateTime"] for each in application["passwordCredentials"]] == [stored["expires"]]
         printed = capsys.readouterr()
-        assert "param signInCredential = 'keyVaultSecret'" in printed.out
+        assert "param signInCredential = 'keyVaultSecret'\nparam signInSecretName = 'entra-tickets'\n" in printed.out
         assert stored["value"] not in "".join([*printed, *entra.arguments])
         assert entra.credentials == {}
 
@@ -223,7 +223,7 @@ class TestClientSecret:
         assert code in said
 
     def test_is_what_the_template_reads(self, template: Json) -> None:
-        assert template["parameters"]["signInSecretName"]["defaultValue"] == script.SECRET_NAME
+        assert template["parameters"]["signInSecretName"]["defaultValue"] == script.parse(self.ARGUMENTS).secret_name
 
 
 class TestTroubles:
@@ -305,6 +305,7 @@ class TestTroubles:
         (*NAME, "--assign", "Tickets.Read=all"),
         (*NAME, "--secret-vault", "kv;rm"),
         (*NAME, "--secret-days", "3"),
+        (*NAME, "--secret-name", "a/b"),
         (*NAME, "--grant-secure-score"),
         ("--unknown", "x"),
     ],
@@ -327,7 +328,7 @@ def test_it_runs_the_azure_cli_and_passes_on_its_refusal(tmp_path: Path) -> None
 
 
 def test_its_output_is_the_other_part(entra: Entra, capsys: pytest.CaptureFixture[str], template: Json) -> None:
-    register(entra, *EVERYTHING)
+    register(entra, *EVERYTHING, "--secret-vault", "kv-contoso")
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("//")]
     given = dict(line.removeprefix("param ").split(" = ") for line in lines)
     assert given.keys() <= template["parameters"].keys()
@@ -336,7 +337,7 @@ def test_its_output_is_the_other_part(entra: Entra, capsys: pytest.CaptureFixtur
 
 def test_the_page_names_every_option_and_every_right() -> None:
     options = set(re.findall(r'add\(\s*"(--[\w-]+)"', SCRIPT.read_text()))
-    assert len(options) == 10
+    assert len(options) == 11
     assert options <= set(re.findall(r"--[\w-]+", PAGE))
     for role in ("Application Developer", "Cloud Application Administrator", "Privileged Role Administrator"):
         assert role in PAGE

@@ -1,6 +1,7 @@
 using '../../../infra/main.bicep'
 
-// Everything that a company may have already, each in a group of its own; the gateway in front passes on the host name.
+// Everything that a company may have already, each in a group of its own; the gateway in front passes on the host name,
+// and the company watches the log with tools of its own.
 param environmentName = 'contoso'
 param networkMode = 'private'
 param tags = { department: 'security' }
@@ -16,4 +17,5 @@ param privateDnsZoneIds = {
   'privatelink.vaultcore.azure.net': '/subscriptions/55555555-5555-5555-5555-555555555555/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.vaultcore.azure.net'
 }
 param signInCredential = 'keyVaultSecret'
+param alertLevel = 'none'
 param signInSecretName = 'entra-tickets'
