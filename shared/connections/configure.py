@@ -19,11 +19,13 @@ from shared.connections.grant.lease import Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.grant.secret_renewal import renewal_after
+from shared.connections.grant.target import has_same_target
 from shared.connections.instance_address import normalise_instance
-from shared.connections.lookup import checked_connection_id
+from shared.connections.lookup import checked_connection_id, get_known_connection
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
+    Grant,
     KindSettings,
     LastError,
     consent_end,
@@ -43,6 +45,7 @@ from shared.value_object import value_object
 MAX_CONNECTIONS: Final = 1_000
 """A limit, because the work of the timer and the pages grows with the number of connections. Removed ones count, since
 their rows and tickets stay."""
+_CHANGED: Final = "configuration_changed"
 _UNUSED: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.DISCONNECTED})
 
 
@@ -107,7 +110,7 @@ class ConnectionConfiguration:
             after = await self._start_over(before, request, instance, client_secret)
         else:
             after = await change_connection(
-                self.connections, before, lambda current: with_details(current, request, instance)
+                self.connections, before, lambda current: with_details(_unchanged(current, before), request, instance)
             )
         log_event(
             "connection_created" if created else "connection_configured",
@@ -161,12 +164,20 @@ class ConnectionConfiguration:
     ) -> Connection:
         connection_id = before.connection_id
         async with self.lease.held(connection_id) as lease:
+            # Somebody else may have started over while we waited; then secret and tokens are not those of `before`.
+            before = _unchanged(await get_known_connection(self.connections, connection_id), before)
+            keeps_secret = (
+                client_secret is None and _has_secret(before) and not _is_other_client(before, request, instance)
+            )
             old_tokens = await self.revocation.stored_tokens(connection_id)
 
             def unconfigured(current: Connection) -> Connection:
                 now = self.clock()
-                stripped = without_tokens(with_details(current, request, instance))
-                return replace(stripped.with_status(ConnectionStatus.NOT_CONFIGURED, now), last_error=None)
+                stripped = without_tokens(with_details(_unchanged(current, before), request, instance))
+                return replace(
+                    stripped.with_status(ConnectionStatus.NOT_CONFIGURED, now),
+                    last_error=_changed(stripped, now) if keeps_secret else None,
+                )
 
             current = await change_connection(self.connections, before, unconfigured)
             lease.require()
@@ -179,7 +190,6 @@ class ConnectionConfiguration:
             if proved_address(current) != proved_address(before):
                 # For hosts of release 0.1 only: in the directory, a state names its instance.
                 await change_sync_state(self.connections, connection_id, lambda state: SyncState(etag=state.etag))
-            keeps_secret = before.status not in _UNUSED
             if client_secret is None and not keeps_secret:
                 return current
             renew_at = current.secrets_renew_at
@@ -224,8 +234,32 @@ def configured(connection: Connection, now: datetime) -> Connection:
         return connection.with_status(ConnectionStatus.AWAITING_AUTHORIZATION, now)
     return replace(
         connection.with_status(ConnectionStatus.REAUTHORIZATION_REQUIRED, now),
-        last_error=LastError(Failure("configuration_changed"), now),
+        last_error=_changed(connection, now),
     )
+
+
+def _changed(connection: Connection, now: datetime) -> LastError:
+    variant = {"variant": connection.grant.value} if connection.grant is Grant.CLIENT_CREDENTIALS else {}
+    return LastError(Failure(_CHANGED, variant), now)
+
+
+def _has_secret(connection: Connection) -> bool:
+    """Whether Key Vault has the secret of the connection's client.
+
+    While a connection starts over with the secret that it has, its row says so: if that is interrupted, the request can
+    be sent again without the secret.
+    """
+    if connection.status not in _UNUSED:
+        return True
+    error = connection.last_error
+    return connection.status is ConnectionStatus.NOT_CONFIGURED and error is not None and error.code == _CHANGED
+
+
+def _unchanged(current: Connection, before: Connection) -> Connection:
+    """Return the present connection. Raises TryLater if what was decided about the one before does not apply to it."""
+    if not has_same_target(current, before):
+        raise TryLater("connection_changed")
+    return current
 
 
 def _is_other_client(connection: Connection, request: ConnectionRequest, instance: str) -> bool:

@@ -15,7 +15,7 @@ from shared.clock import Clock
 from shared.connections.changes import change_connection
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
-from shared.connections.grant.target import has_same_target, wrong_user
+from shared.connections.grant.target import has_same_target, way_back, wrong_user
 from shared.connections.grant.tokens import with_access_token
 from shared.connections.held_lease import HeldLease
 from shared.connections.lookup import get_known_connection
@@ -101,19 +101,15 @@ class TokenAcceptance:
             raise FixConfiguration(
                 "authorization_user_inactive",
                 status=403,
-                variant=connection.grant.value,
                 user=user.user_name,
-                connection_id=connection.connection_id,
-                log_out_first=True,
+                **way_back(connection, log_out_first=True),
             )
         if user.locked_out:
             raise FixConfiguration(
                 "authorization_user_locked",
                 status=403,
-                variant=connection.grant.value,
                 user=user.user_name,
-                connection_id=connection.connection_id,
-                log_out_first=True,
+                **way_back(connection, log_out_first=True),
             )
         await self._require_rights(connection, users, user)
         await self._require_same_instance(connection, tokens.access_token)
@@ -126,18 +122,16 @@ class TokenAcceptance:
             raise FixConfiguration(
                 "authorization_create_refused",
                 status=403,
-                variant=connection.grant.value,
                 kinds=missing,
                 wanted=roles.wanted(missing),
-                connection_id=connection.connection_id,
+                **way_back(connection),
             )
         if unreadable := [kind for kind in enabled if not await users.may_read(connection, kind)]:
             raise FixConfiguration(
                 "authorization_read_refused",
                 status=403,
-                variant=connection.grant.value,
                 kinds=unreadable,
-                connection_id=connection.connection_id,
+                **way_back(connection),
             )
 
     async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
@@ -153,10 +147,9 @@ class TokenAcceptance:
             raise FixConfiguration(
                 "authorization_other_instance",
                 status=409,
-                variant=connection.grant.value,
                 instance=connection.instance,
                 former_instance=connection.renamed_from,
-                connection_id=connection.connection_id,
+                **way_back(connection),
             )
 
     async def _keep(
@@ -217,7 +210,7 @@ class TokenAcceptance:
         if tokens.refresh_token is not None:
             await self.secrets.set_secret(name, tokens.refresh_token, expires_at=consent_ends_at)
         elif old is None:
-            raise FixConfiguration("authorization_incomplete", connection_id=connection.connection_id)
+            raise FixConfiguration("authorization_incomplete", **way_back(connection))
         return [] if old is None or tokens.refresh_token in {None, old} else [old], consent_ends_at
 
 
@@ -240,12 +233,12 @@ def not_configured() -> FixRequest:
     return FixRequest("connection_not_configured", status=409)
 
 
-def superseded(connection_id: str) -> FixRequest:
+def superseded(connection: Connection) -> FixRequest:
     """Return the error for tokens that were asked for before the connection was changed."""
-    return FixRequest("authorization_superseded", status=409, connection_id=connection_id)
+    return FixRequest("authorization_superseded", status=409, **way_back(connection))
 
 
 def _require_unchanged(current: Connection, begun: Connection) -> None:
     """Refuse tokens for a connection that now has another instance, client, user or grant."""
     if current.status in _NOT_CONFIGURED or not has_same_target(current, begun):
-        raise superseded(begun.connection_id)
+        raise superseded(begun)

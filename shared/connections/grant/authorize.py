@@ -163,7 +163,7 @@ class ConnectionAuthorization:
             except TryLater as error:
                 raise _still_good(error) from None
             if pending.target is None or not is_same_target(target_of(connection), pending.target):
-                raise superseded(connection.connection_id)
+                raise superseded(connection)
             # The state is used up only now, so that the browser can try again after an earlier failure.
             if await self.authorizations.take_authorization(pending.state_hash) is None:
                 raise _unknown()

@@ -70,12 +70,7 @@ class ClientCredentialsGrant:
                 tokens = await by_client_credentials(self.server, connection, client_secret, self.sleep)
             except Reauthorize as error:
                 log_event("authorization_refused", code=error.code)
-                raise FixConfiguration(
-                    "client_credentials_refused",
-                    user=connection.integration_user,
-                    instance=connection.instance,
-                    connection_id=connection_id,
-                ) from None
+                raise FixConfiguration("client_credentials_refused") from None
             return await self.acceptance.accept(connection, tokens, issued_at, lease)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.connections.model import Connection, is_same_user
+from typing import TypedDict
+
+from shared.connections.model import Connection, Grant, is_same_user
 from shared.connections.ports import AuthorizationTarget, ServiceNowUser
 from shared.errors import FixConfiguration
 
@@ -28,14 +30,33 @@ def has_same_target(one: Connection, other: Connection) -> bool:
     )
 
 
+class WayBack(TypedDict, total=False):
+    """Those of :class:`shared.errors.Values` that say how to try again."""
+
+    variant: str
+    connection_id: str
+    log_out_first: bool
+
+
+def way_back(connection: Connection, *, log_out_first: bool = False) -> WayBack:
+    """Return what an error says about trying again: which authorization begins again, or that nobody has to consent.
+
+    Args:
+        connection: The connection whose tokens are refused.
+        log_out_first: Whether ServiceNow should first sign out the browser's present user.
+    """
+    if connection.grant is Grant.CLIENT_CREDENTIALS:
+        return {"variant": connection.grant.value}
+    again: WayBack = {"connection_id": connection.connection_id}
+    return {**again, "log_out_first": True} if log_out_first else again
+
+
 def wrong_user(connection: Connection, user: ServiceNowUser) -> FixConfiguration:
     """Return the error for tokens that are somebody else's."""
     return FixConfiguration(
         "authorization_wrong_user",
         status=403,
-        variant=connection.grant.value,
         signed_in_user=user.user_name,
         integration_user=connection.integration_user,
-        connection_id=connection.connection_id,
-        log_out_first=True,
+        **way_back(connection, log_out_first=True),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
 from shared.connections.model import (
+    Connection,
     ConnectionStatus,
     Grant,
     KindSettings,
@@ -25,7 +28,14 @@ from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest, StorageUnavailable, TryLater
 from tests.english import ENGLISH
 from tests.memory.sign_in import UNAVAILABLE
-from tests.unit.connections.surroundings import CLIENT_SECRET, INSTANCE, Surroundings, request
+from tests.unit.connections.surroundings import (
+    ADMINISTRATOR,
+    CLIENT_SECRET,
+    INSTANCE,
+    INTEGRATION_USER,
+    Surroundings,
+    request,
+)
 
 CLIENT_SECRET_NAME = "servicenow-contoso-client-secret"
 
@@ -239,6 +249,75 @@ async def test_a_change_that_breaks_off_is_finished_by_sending_it_again(app: Sur
         if not step.failed:
             break
     assert broken >= 5
+
+
+@pytest.mark.parametrize("to", list(Grant))
+async def test_a_switch_of_the_grant_that_breaks_off_anywhere_loses_nothing(to: Grant) -> None:
+    broken = 0
+    for calls_before in range(1, 60):
+        app = Surroundings()
+        app.servicenow.application_users["client"] = INTEGRATION_USER
+        if to is Grant.CLIENT_CREDENTIALS:
+            await app.connected()
+        else:
+            await app.connected_by_credentials()
+        step = _FailingStep(app, calls_before)
+        app.secrets.step = app.store._step = app.servicenow.step = step
+        with contextlib.suppress(StorageUnavailable):
+            await app.configured(grant=to, client_secret=...)
+        app.secrets.step = app.store._step = app.servicenow.step = app.step
+        app.clock.advance(600)
+        broken += step.failed
+        switched = await app.configured(grant=to, client_secret=...)
+        assert (switched.grant, switched.status) == (to, ConnectionStatus.REAUTHORIZATION_REQUIRED)
+        assert app.secrets.current == {CLIENT_SECRET}, "and nothing of the grant before"
+        assert not app.servicenow.living or step.failed, "a revocation that fails is not repeated"
+        again = await (app.authorized() if to is Grant.AUTHORIZATION_CODE else connect(app))
+        assert again.status is ConnectionStatus.CONNECTED
+        if not step.failed:
+            break
+    assert broken >= 8
+
+
+async def connect(app: Surroundings) -> Connection:
+    return await app.client_credentials.connect("contoso", started_by=ADMINISTRATOR)
+
+
+async def test_somebody_who_starts_over_meanwhile_gets_their_secret_sent_nowhere_else(app: Surroundings) -> None:
+    """The second administrator saw the connection as it was before the first pointed it elsewhere."""
+    before = await app.connected()
+    await app.configured(instance="fabrikam", client_secret="fabrikam's")
+    store = app.store
+
+    class LateReader(type(store)):  # type: ignore[misc]
+        reads = 0
+
+        async def get_connection(self, connection_id: str) -> object:
+            self.reads += 1
+            return before if self.reads == 1 else await super().get_connection(connection_id)
+
+    for changes in ({"integration_user": "other"}, {"display_name": "Other"}):
+        late = LateReader()
+        late.connections, late.sync_states = store.connections, store.sync_states
+        with pytest.raises(TryLater) as caught:
+            await replace(app.configuration, connections=late).put("contoso", request(client_secret=..., **changes))
+        assert caught.value.code in {"connection_changed", "connection_busy"}
+        assert app.stored().instance == "https://fabrikam.service-now.com"
+        assert app.secrets.current == {"fabrikam's"}
+
+
+async def test_two_switches_at_once_end_in_one_grant(app: Surroundings) -> None:
+    app.servicenow.application_users["client"] = INTEGRATION_USER
+    await app.connected()
+    outcomes = await asyncio.gather(
+        app.configured(grant="client_credentials", client_secret=...),
+        app.configured(grant="client_credentials", client_secret=..., display_name="Other"),
+        return_exceptions=True,
+    )
+    assert all(isinstance(each, Connection | TryLater) for each in outcomes)
+    assert app.stored().grant is Grant.CLIENT_CREDENTIALS
+    assert app.secrets.current == {CLIENT_SECRET}
+    assert (await connect(app)).status is ConnectionStatus.CONNECTED
 
 
 class _FailingStep:

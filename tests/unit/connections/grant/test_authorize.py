@@ -262,7 +262,6 @@ async def test_somebody_else_is_refused_and_told_how_to_sign_out(app: Surroundin
     assert "Not you?" in told(error)
     assert error.values == {
         "connection_id": "contoso",
-        "variant": "authorization_code",
         "log_out_first": True,
         "signed_in_user": "abel.tuter",
         "integration_user": INTEGRATION_USER,

@@ -10,6 +10,7 @@ from shared.connections.grant.lease import TOKENS
 from shared.connections.grant.secret_names import access_token_name, refresh_token_name
 from shared.connections.model import Connection, ConnectionStatus, Grant
 from shared.errors import ConnectorError, StorageUnavailable
+from shared.triggers.addresses import way_to_authorize
 from tests.english import told
 from tests.memory.sign_in import UNAVAILABLE, MemoryServiceNowSignIn
 from tests.unit.connections.grant.test_authorize import REFUSED_CONSENTS
@@ -36,6 +37,7 @@ async def refusal(app: Surroundings) -> ConnectorError:
     assert app.store.connections == before
     assert app.secrets.readable == secrets
     assert CLIENT_SECRET not in str(caught.value)
+    assert way_to_authorize(caught.value) is None, "there is nothing to consent to"
     return caught.value
 
 
