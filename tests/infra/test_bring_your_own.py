@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, Compiler, Json
+from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, TEMPLATES, Compiler, Json
 from tests.infra.expansion import Expansion
 
 ELSEWHERE: Final = "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups"
@@ -292,10 +293,22 @@ class TestClientSecretInKeyVault:
         assert secure == ["packageUrl"]
         assert existing_resources.all("Microsoft.KeyVault/vaults/secrets") == []
 
+    def test_it_is_looked_for_where_the_identity_team_puts_it(self, template: Json) -> None:
+        script = (TEMPLATES / "scripts" / "register_application.py").read_text()
+        assert f'SECRET_NAME = "{template["parameters"]["signInSecretName"]["defaultValue"]}"' in script
+
     def test_an_identity_is_trusted_otherwise(self, own_names: Expansion) -> None:
         credential = own_names.one("Microsoft.Graph/applications/federatedIdentityCredentials")
         assert credential["properties"]["subject"] == "<own-identity.principalId>"
         assert own_names.one("Microsoft.Web/sites")["properties"]["keyVaultReferenceIdentity"] is None
+
+
+def test_the_page_explains_every_parameter_that_the_examples_set() -> None:
+    page = (REPOSITORY / "docs" / "bring-your-own.md").read_text()
+    examples = "".join((PARAMETERS / f"{name}.bicepparam").read_text() for name in ("existing-resources", "own-names"))
+    about_more_than_this = {"environmentName", "tags", "alertEmailAddresses"}
+    for name in set(re.findall(r"^param (\w+)", examples, re.MULTILINE)) - about_more_than_this:
+        assert f"`{name}" in page, name
 
 
 CONTRADICTIONS: Final = {
