@@ -25,6 +25,7 @@ class CheckName(StrEnum):
     APPLICATION_REGISTRY = "application_registry"
     CONSENT = "consent"
     SINGLE_SIGN_ON = "single_sign_on"
+    MULTIFACTOR = "multifactor"
     SIGNED_IN_USER = "signed_in_user"
     USER_ACCOUNT = "user_account"
     USER_ROLES = "user_roles"
@@ -101,6 +102,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "oauth_client": {
         "passed": _PASSED,
         "works": _PASSED,
+        "known": _PASSED,
         "inactive": _FAILED,
         "unknown_client": _FAILED,
         "redirect_missing": _FAILED,
@@ -121,6 +123,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "in_the_way": _FAILED,
         "no_sign_in_page": _UNKNOWN,
     },
+    "multifactor": {"not_needed": _PASSED, "exempted": _PASSED, "named": _PASSED, "nobody_named": _UNKNOWN},
     "signed_in_user": {"passed": _PASSED, "wrong_user": _FAILED, "not_told": _UNKNOWN},
     "user_account": {
         "passed": _PASSED,
@@ -157,7 +160,13 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "texts_kept": {"passed": _PASSED, "shortened": _FAILED, "dry_run_needed": _UNKNOWN},
     "clock": {"passed": _PASSED, "differs": _FAILED, "not_told": _UNKNOWN},
     "rate_limits": {"none": _PASSED, "enough": _PASSED, "too_low": _FAILED, "reached": _FAILED},
-    "release": {"passed": _PASSED, "too_old": _FAILED, "unreadable": _UNKNOWN},
+    "release": {
+        "passed": _PASSED,
+        "by_grant": _PASSED,
+        "by_tickets": _PASSED,
+        "too_old": _FAILED,
+        "unreadable": _UNKNOWN,
+    },
     "tickets_arrive": {
         "passed": _PASSED,
         "some_refused": _PASSED,

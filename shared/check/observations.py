@@ -6,12 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.connections.ports import RecordVisibility
 from shared.secret import Secret
 from shared.value_object import value_object
+
+EXEMPTED_GROUP: Final = "MFA Exempted User Group"
+"""Its members need no second factor (ServiceNow §1.9)."""
 
 
 class Reach(StrEnum):
@@ -185,6 +188,10 @@ class InstanceProbe(RecordVisibility, Protocol):
 
     async def account(self, connection: Connection, user_sys_id: str) -> Account | None:
         """Return the account's own record, or None if it is not shown."""
+        ...
+
+    async def is_seen_exempted(self, connection: Connection, user_sys_id: str) -> bool:
+        """Return whether the user is seen to need no second factor; False also if that is not shown."""
         ...
 
     async def query_by_time(self, connection: Connection) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.check.findings import CheckName, Finding, finding
+from shared.check.findings import CheckName, Finding, Outcome, finding
 from shared.check.observations import (
+    EXEMPTED_GROUP,
     Account,
     ClientRecord,
     Delivered,
@@ -21,7 +22,7 @@ from shared.check.observations import (
     SignInPage,
     TicketFacts,
 )
-from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left, is_same_user
+from shared.connections.model import Connection, ConnectionStatus, Grant, TicketKind, consent_days_left, is_same_user
 from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import (
     AccessScopeMissing,
@@ -48,6 +49,11 @@ OLD_RELEASES: Final = frozenset(
 )
 """Releases before Kingston. ServiceNow uses the alphabet more than once, so the first letter is not enough."""
 
+CLIENT_CREDENTIALS_SINCE: Final = "Washington DC"
+"""The first release that gives tokens for client credentials (ServiceNow §1.4)."""
+
+_CREATED: Final = frozenset({"created", "left_open", "by_tickets"})
+"""Reasons for which somebody saw that a record was created; a role alone does not show it."""
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
 
 
@@ -164,23 +170,28 @@ def oauth_client(
     """
     name = CheckName.OAUTH_CLIENT
     leads_to = page.leads_to if isinstance(page, SignInPage) else None
+    is_consent = connection.grant is Grant.AUTHORIZATION_CODE
     if isinstance(record, ClientRecord):
         if record.active is False:
             return finding(name, "inactive")
-        if record.redirect_uris and redirect_uri not in record.redirect_uris:
+        if is_consent and record.redirect_uris and redirect_uri not in record.redirect_uris:
             return finding(name, "redirect_missing", redirect_uri=redirect_uri)
     if leads_to is SignIn.CLIENT_UNKNOWN and not token_given:
         return finding(name, "unknown_client", client_id=connection.client_id)
-    if leads_to is SignIn.REDIRECT_REFUSED:
+    if is_consent and leads_to is SignIn.REDIRECT_REFUSED:
         return finding(name, "redirect_missing", redirect_uri=redirect_uri)
     if isinstance(record, ClientRecord):
         lifespan_s = record.refresh_token_lifespan_s
-        if lifespan_s is not None and lifespan_s != connection.consent_lifetime_s:
+        if is_consent and lifespan_s is not None and lifespan_s != connection.consent_lifetime_s:
             return finding(
                 name, "lifespan_differs", seconds=lifespan_s, configured_seconds=connection.consent_lifetime_s
             )
         return finding(name, "passed")
-    return finding(name, "works" if token_given else "unreadable")
+    if token_given:
+        return finding(name, "works")
+    # An identity provider's page says nothing: an instance may send people there before it looks at the client.
+    is_known = leads_to in {SignIn.LOGIN_FORM, SignIn.REDIRECT_REFUSED}
+    return finding(name, "known" if is_known else "unreadable", client_id=connection.client_id)
 
 
 def application_registry(table: Observed[RegistryTable | None]) -> Finding:
@@ -224,6 +235,22 @@ def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Findin
             is_connected = connection.status is ConnectionStatus.CONNECTED
             return finding(name, "connected" if is_connected else "in_the_way", address=page.address)
     return finding(name, "no_sign_in_page", address=page.address)
+
+
+def multifactor(connection: Connection, exempted: Observed[bool] | None) -> Finding:
+    """Whether a second factor can prevent that the consent is renewed (ServiceNow §1.9).
+
+    Args:
+        exempted: Whether the integration user is seen to need none; None if nobody could look.
+    """
+    name = CheckName.MULTIFACTOR
+    if connection.grant is not Grant.AUTHORIZATION_CODE:
+        return finding(name, "not_needed")
+    if exempted is True:
+        return finding(name, "exempted", user=connection.integration_user, group=EXEMPTED_GROUP)
+    if connection.second_factor_holder is not None:
+        return finding(name, "named", holder=connection.second_factor_holder)
+    return finding(name, "nobody_named", user=connection.integration_user, group=EXEMPTED_GROUP)
 
 
 def signed_in_user(user: Observed[ServiceNowUser], connection: Connection) -> Finding:
@@ -413,15 +440,33 @@ def rate_limits(limit: Observed[RateLimit], sync_interval_s: int) -> Finding:
     return finding(name, reason, limit=limit.per_hour, needed=needed)
 
 
-def release(found: Observed[str | None]) -> Finding:
-    """Whether the release is Kingston or later."""
+def release(found: Observed[str | None], connection: Connection, *, token_given: bool, works: bool) -> Finding:
+    """Whether the release is Kingston or later: it says so, or what needs such a release was seen to work.
+
+    Args:
+        token_given: Whether the token endpoint has just issued a token.
+        works: Whether everything else that the connector does was seen to work.
+    """
     name = CheckName.RELEASE
-    match found:
-        case str():
-            return finding(name, "too_old" if found in OLD_RELEASES else "passed", release=found.capitalize())
-        case Unobserved(error=error) if not isinstance(error, FixConfiguration):
-            return unobserved(name, found)
+    if isinstance(found, str):
+        return finding(name, "too_old" if found in OLD_RELEASES else "passed", release=found.capitalize())
+    if token_given and connection.grant is Grant.CLIENT_CREDENTIALS:
+        return finding(name, "by_grant", release=CLIENT_CREDENTIALS_SINCE)
+    if token_given and works:
+        return finding(name, "by_tickets")
+    if isinstance(found, Unobserved) and not isinstance(found.error, FixConfiguration):
+        return unobserved(name, found)
     return finding(name, "unreadable")
+
+
+def works(findings: Collection[Finding], connection: Connection) -> bool:
+    """Whether the findings of a check show that records of every enabled kind are created, read and queried."""
+    kinds = enabled_kinds(connection)
+    seen = {each.check: each.reason for each in findings if each.outcome is Outcome.PASSED}
+    done = {CheckName.SIGNED_IN_USER, CheckName.REST_ACCESS, CheckName.QUERY_TASK, CheckName.OWN_TICKETS}
+    done |= {CheckName.about("read", kind) for kind in kinds}
+    created = [seen.get(CheckName.about("create", kind)) for kind in kinds]
+    return bool(kinds) and done <= seen.keys() and all(reason in _CREATED for reason in created)
 
 
 def tickets_arrive(

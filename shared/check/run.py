@@ -35,7 +35,7 @@ from shared.clock import Clock
 from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.lookup import get_known_connection
-from shared.connections.model import Connection, TicketKind
+from shared.connections.model import Connection, Grant, TicketKind
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
@@ -146,6 +146,7 @@ class ConnectionCheck:
             is_blocked = greeting.reach is Reach.ADDRESS_BLOCKED
             blocker = CheckName.IP_FILTERING if is_blocked else CheckName.REACHABLE
             findings += [rules.blocked(name, blocker) for name in (*_NEEDS_ANSWERS, *_NEEDS_ACCESS)]
+            findings.append(rules.multifactor(connection, None))
         # Read it again: the check has noted a refused refresh, or a real answer, on the connection.
         connection = await self.connections.get_connection(connection_id) or connection
         now = self.clock()
@@ -171,7 +172,11 @@ class ConnectionCheck:
         if greeting.reach is not Reach.API:
             return findings
         page = await _observe(lambda: self._sign_in_page(connection), PREFLIGHT_S)
-        return [*findings, self._oauth_client(None, page, connection), rules.single_sign_on(page, connection)]
+        return [
+            *findings,
+            self._oauth_client(None, page, connection),
+            *([rules.single_sign_on(page, connection)] if connection.grant is Grant.AUTHORIZATION_CODE else []),
+        ]
 
     async def _ask(
         self, connection: Connection, facts: Observed[TicketFacts], *, dry_run: bool
@@ -186,6 +191,7 @@ class ConnectionCheck:
                 rules.token_endpoint(None, serves),
                 self._oauth_client(None, page, connection),
                 rules.single_sign_on(page, connection),
+                rules.multifactor(connection, None),
                 *(finding(name, "not_authorized") for name in _NEEDS_ACCESS),
             ]
             return findings, {}
@@ -198,6 +204,7 @@ class ConnectionCheck:
         # If the consent is refused, an older access token says nothing about it.
         if isinstance(token, Unobserved) or rules.is_consent_refused(refreshed):
             findings += [rules.blocked(name, CheckName.TOKEN_ENDPOINT) for name in _NEEDS_ACCESS]
+            findings.append(rules.multifactor(connection, None))
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
         delivered = () if isinstance(facts, Unobserved) else facts.delivered
         looks = await self._look(token, connection, delivered)
@@ -235,6 +242,7 @@ class ConnectionCheck:
             client = look(lambda: probe.client_record(connection, connection.client_id))
             registry = look(lambda: probe.registry_table(connection))
             release = look(lambda: probe.release(connection))
+            exempted = look(lambda: _is_seen_exempted(probe, connection))
         return _Looks(
             limit=limit.result(),
             user=user.result(),
@@ -247,6 +255,7 @@ class ConnectionCheck:
             client=client.result(),
             registry=registry.result(),
             release=release.result(),
+            exempted=exempted.result(),
         )
 
     def _meaning(
@@ -258,7 +267,8 @@ class ConnectionCheck:
         *,
         token_given: bool,
     ) -> list[Finding]:
-        return [
+        findings = [
+            rules.multifactor(connection, looks.exempted),
             rules.application_registry(looks.registry),
             rules.signed_in_user(looks.user, connection),
             rules.user_account(looks.account, connection),
@@ -272,8 +282,9 @@ class ConnectionCheck:
             rules.client_sys_id(delivered, dry_runs.values()),
             rules.texts_kept(delivered, dry_runs.values()),
             rules.rate_limits(looks.limit, self.sync_interval_s),
-            rules.release(looks.release),
         ]
+        works = rules.works(findings, connection)
+        return [*findings, rules.release(looks.release, connection, token_given=token_given, works=works)]
 
     async def _ticket_facts(self, connection: Connection) -> TicketFacts:
         connection_id = connection.connection_id
@@ -346,6 +357,7 @@ class _Looks:
     client: Observed[ClientRecord | None]
     registry: Observed[RegistryTable | None]
     release: Observed[str | None]
+    exempted: Observed[bool]
 
 
 async def _dry_runs(probe: InstanceProbe, connection: Connection) -> Mapping[TicketKind, DryRun]:
@@ -379,6 +391,11 @@ async def _dry_run(probe: InstanceProbe, connection: Connection, kind: TicketKin
 async def _account(probe: InstanceProbe, connection: Connection) -> Account | None:
     user_sys_id = connection.integration_user_sys_id
     return None if user_sys_id is None else await probe.account(connection, user_sys_id)
+
+
+async def _is_seen_exempted(probe: InstanceProbe, connection: Connection) -> bool:
+    user_sys_id = connection.integration_user_sys_id
+    return user_sys_id is not None and await probe.is_seen_exempted(connection, user_sys_id)
 
 
 async def _roles(users: UserDirectory, connection: Connection) -> UserRoles | None:

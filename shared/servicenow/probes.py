@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.check.observations import (
+    EXEMPTED_GROUP,
     Account,
     ClientRecord,
     Greeting,
@@ -201,6 +202,21 @@ class ServiceNowProbe:
             _boolean(row.value(flag)) for flag in flags
         )
         return Account(active, locked_out, web_service_access_only, password_needs_reset)
+
+    async def is_seen_exempted(self, connection: Connection, user_sys_id: str) -> bool:
+        """See the port: members of one group need none (ServiceNow §1.9). A dropped condition shows others' rows."""
+        page = await self.table_api.list_rows(
+            connection,
+            "sys_user_grmember",
+            query=all_of(condition("user", "=", user_sys_id), condition("group.name", "=", EXEMPTED_GROUP)),
+            fields=("user", "group.name"),
+            limit=1,
+            counted=False,
+        )
+        return any(
+            row.value("user") == user_sys_id and row.value("group.name").casefold() == EXEMPTED_GROUP.casefold()
+            for row in page.rows
+        )
 
     async def query_by_time(self, connection: Connection) -> None:
         """See the port. A condition that ServiceNow drops brings somebody else's records (ServiceNow §2.3)."""

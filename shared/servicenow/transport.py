@@ -45,6 +45,7 @@ type Subject = (
         "sys_user_group",
         "core_company",
         "sys_user_has_role",
+        "sys_user_grmember",
         "sys_choice",
         "sys_dictionary",
         "sys_properties",

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, KindSettings, Portal, TicketKind
+from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Grant, KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.policies import not_done_codes, possible_policy, spelling
 from shared.triggers.form_faults import Shown, fault_texts
 from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
-"""The fields of the provisioning page."""
+"""The fields of the provisioning page that every request has."""
+OPTIONAL_ACCOUNT_FIELDS: Final = ("grant", "second_factor_holder")
+"""Its other fields: what a request leaves out stays as it is."""
 STATE_FIELD: Final = "{kind}_state_{value}"
 CODE_FIELD: Final = "{kind}_code_{value}"
 
@@ -59,13 +61,16 @@ def connection_body(connection: Connection) -> dict[str, object]:
 
 def account_values(connection: Connection | None) -> dict[str, str]:
     """Return the current fields of the provisioning page; the client secret is never shown again."""
-    values = dict.fromkeys((*ACCOUNT_FIELDS, "same_instance"), "")
+    values = dict.fromkeys((*ACCOUNT_FIELDS, *OPTIONAL_ACCOUNT_FIELDS, "same_instance"), "")
+    values["grant"] = Grant.AUTHORIZATION_CODE
     if connection is not None:
         values |= {
             "display_name": connection.display_name,
             "instance": connection.instance,
             "client_id": connection.client_id,
             "integration_user": connection.integration_user,
+            "grant": connection.grant,
+            "second_factor_holder": connection.second_factor_holder or "",
             "same_instance": "on" if connection.renamed_from is not None else "",
         }
     return values
@@ -75,6 +80,7 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
     """Return the request that the provisioning page's fields mean; what it does not show is unchanged."""
     values = {name: form.get(name, "").strip() for name in ACCOUNT_FIELDS}
     given: dict[str, object] = {name: text for name, text in values.items() if name != "client_secret"}
+    given |= {name: form[name].strip() for name in OPTIONAL_ACCOUNT_FIELDS if name in form}
     if connection is not None:
         given["same_instance"] = bool(form.get("same_instance"))
     if values["client_secret"]:

@@ -10,7 +10,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.connections.lookup import list_present_connections
-from shared.connections.model import Connection, ConnectionStatus, TicketKind, consent_days_left
+from shared.connections.model import Connection, ConnectionStatus, Grant, TicketKind, consent_days_left
 from shared.recommendations.overview import SHOWN_DAYS, Overview, overview_of
 from shared.tenants.model import Tenant
 from shared.tickets.ports import TicketFilter
@@ -21,6 +21,7 @@ from shared.value_object import value_object
 from shared.web.cards import SHOWN_OUTCOMES, Segment, segments
 from shared.web.plot import Plot, edges_around, plot
 from shared.web.tenants import NextStep, next_step
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -164,7 +165,8 @@ def _connection_banners(call: Call, connection: Connection, now: datetime) -> li
     authorize = authorize_place(connection.connection_id)
     match connection.status:
         case ConnectionStatus.REAUTHORIZATION_REQUIRED:
-            return [Banner("bad", t("banner.reauthorize", name=name), _if(manages, t("action.authorize")), authorize)]
+            text = _with_second_factor(t("banner.reauthorize", name=name), connection, t)
+            return [Banner("bad", text, _if(manages, t("action.authorize")), authorize)]
         case ConnectionStatus.UNAVAILABLE:
             configuration = f"/configuration/{connection.connection_id}"
             return [Banner("warn", t("banner.unavailable", name=name), _if(manages, t("action.check")), configuration)]
@@ -174,8 +176,17 @@ def _connection_banners(call: Call, connection: Connection, now: datetime) -> li
     for limit, tone in CONSENT_WARNING_DAYS:
         if connection.consent_ends_at is not None and days is not None and days <= limit:
             text = t("banner.consent", name=name, date=connection.consent_ends_at.date().isoformat(), days=days)
+            text = _with_second_factor(text, connection, t)
             return [Banner(tone, text, _if(manages, t("action.renew_consent")), authorize)]
     return []
+
+
+def _with_second_factor(text: str, connection: Connection, t: Language) -> str:
+    """Add who has the second factor, without which nobody can renew the consent."""
+    holder = connection.second_factor_holder
+    if holder is None or connection.grant is not Grant.AUTHORIZATION_CODE:
+        return text
+    return f"{text} {t('banner.second_factor', holder=holder)}"
 
 
 def _if(condition: bool, text: str) -> str | None:

@@ -1,12 +1,16 @@
-"""The installation checklist: which of its steps are done, and which one is next."""
+"""The installation checklist: which of its steps are done, and which one is next.
+
+A step is done once something has shown it: a check, or the token that everything else leads to. What was only entered
+has not been checked yet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from shared.check.findings import CheckName
+from shared.check.findings import CheckName, Finding, Outcome
 from shared.connections.model import Connection, ConnectionStatus
 from shared.value_object import value_object
 
@@ -27,6 +31,8 @@ class Progress(StrEnum):
 
     DONE = "done"
     NOW = "now"
+    UNCHECKED = "unchecked"
+    """Its result was entered here, but nothing has shown that it is right."""
     LATER = "later"
 
 
@@ -39,41 +45,59 @@ class StepState:
 
 
 PROVEN: Final = frozenset({ConnectionStatus.CONNECTED, ConnectionStatus.UNAVAILABLE})
-"""There is a consent, which proves every step."""
+"""The connector has proved whose tokens it gets, which proves every step."""
 PROVEN_BY: Final[Mapping[Step, Collection[CheckName]]] = {
     Step.CLIENT: (CheckName.OAUTH_CLIENT,),
     Step.ADDRESSES: (CheckName.IP_FILTERING,),
     Step.ENTER: (CheckName.REACHABLE,),
     Step.AUTHORIZE: (CheckName.SINGLE_SIGN_ON,),
 }
-"""The checks that show whether a step is done before anybody has consented."""
+"""The checks that show whether a step is done before the connector has a token."""
 
 
-def checklist(
-    connection: Connection | None, passed: Collection[CheckName] = (), failed: Collection[CheckName] = ()
-) -> tuple[StepState, ...]:
-    """Return the steps, as far as the connection's status and the checks prove them.
+def field_at_fault(finding: Finding) -> str | None:
+    """Return the field whose value a finding is about, or None if the fault is elsewhere."""
+    if finding.outcome is not Outcome.FAILED:
+        return None
+    if finding.check is CheckName.REACHABLE:
+        return "instance"
+    return "client_id" if finding.reason == "unknown_client" else None
 
-    A step in ServiceNow counts as done once its result has been entered here; a consent proves it.
+
+def checklist(connection: Connection | None, findings: Sequence[Finding] = ()) -> tuple[StepState, ...]:
+    """Return the steps, as far as the connection's status and the findings of the checks show them.
 
     Args:
         connection: None if there is no connection yet.
-        passed: Checks that passed.
-        failed: Checks that failed.
+        findings: What the checks of :data:`PROVEN_BY` found; not needed once everything is proved.
     """
+    if connection is not None and connection.status in PROVEN:
+        return tuple(StepState(step, Progress.DONE) for step in Step)
     configured = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
-    authorized = connection is not None and connection.status in PROVEN
-    consented = connection is not None and connection.ever_consented
-    done = {
-        Step.CLIENT: configured and CheckName.OAUTH_CLIENT not in failed,
-        Step.USER: configured,
-        Step.ADDRESSES: consented or CheckName.IP_FILTERING in passed,
-        Step.ENTER: configured and CheckName.REACHABLE not in failed,
-        Step.AUTHORIZE: authorized,
-        Step.FINISHED: authorized,
-    }
-    following = Step.AUTHORIZE if done[Step.ENTER] else Step.ENTER
-    return tuple(
-        StepState(step, Progress.DONE if done[step] else Progress.NOW if step is following else Progress.LATER)
-        for step in Step
-    )
+    following = _following(findings) if configured else Step.ENTER
+    passed = {each.check for each in findings if each.outcome is Outcome.PASSED}
+    failed = {each.check for each in findings if each.outcome is Outcome.FAILED}
+
+    def progress(step: Step) -> Progress:
+        if step is following:
+            return Progress.NOW
+        if step in _SHOWN_BY_CHECKS and passed.issuperset(PROVEN_BY[step]):
+            return Progress.DONE
+        is_open = step in _ENTERED and failed.isdisjoint(PROVEN_BY.get(step, ()))
+        return Progress.UNCHECKED if configured and is_open else Progress.LATER
+
+    return tuple(StepState(step, progress(step)) for step in Step)
+
+
+_SHOWN_BY_CHECKS: Final = frozenset({Step.CLIENT, Step.ADDRESSES})
+"""Steps that a check shows completely."""
+_ENTERED: Final = frozenset({Step.CLIENT, Step.USER, Step.ADDRESSES, Step.ENTER})
+
+
+def _following(findings: Sequence[Finding]) -> Step:
+    """Return the first step that a check found undone: what was entered, or something in ServiceNow."""
+    failed = [each for each in findings if each.outcome is Outcome.FAILED]
+    if any(field_at_fault(each) for each in failed):
+        return Step.ENTER
+    failed_checks = {each.check for each in failed}
+    return next((step for step, checks in PROVEN_BY.items() if failed_checks.intersection(checks)), Step.AUTHORIZE)

@@ -15,6 +15,12 @@ def log_in(page: Page, user_name: str) -> None:
     page.locator("#sysverb_login").click()
 
 
+def enter_code(page: Page, code: str) -> None:
+    """Show a second factor, or set one up."""
+    page.locator("#txtResponse").fill(code)
+    page.locator("button[type='submit']").first.click()
+
+
 def decide(page: Page, decision: str) -> None:
     """Answer whether ServiceNow may let the app connect: ``authorize`` or ``deny``."""
     page.locator(f"#consent button[value='{decision}']").click()

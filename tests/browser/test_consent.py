@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -14,10 +15,12 @@ from sandbox import demonstration
 from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
 from sandbox.demonstration import ADMINISTRATOR, INTEGRATION_USER
+from sandbox.servicenow.stage.browser import AuthenticatorApp
+from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.world import FunctionsHost, World, table_service_headers
 from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
-from tests.browser.servicenow import decide, log_in
+from tests.browser.servicenow import decide, enter_code, log_in
 
 t = languages()["en"]
 BEGIN = "/ticketProvisioning?connection_id=contoso"
@@ -42,6 +45,13 @@ def configured(new_app: NewApp, world: World) -> Configured:
 def authorize(page: Page) -> None:
     """Press the button that leads to ServiceNow."""
     page.get_by_role("link", name=t("action.authorize"), exact=True).click()
+
+
+@pytest.fixture
+def second_factor_enforced(control: ControlClient) -> Iterator[None]:
+    control.set_properties({"simulator.mfa.enforced": True})
+    yield
+    control.set_properties({"simulator.mfa.enforced": False})
 
 
 def expect_error(page: Page, code: str) -> None:
@@ -113,6 +123,28 @@ def test_two_tabs_authorize_side_by_side(configured: Configured, open_window: Op
     expect(first.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
     decide(second, "authorize")
     expect(second.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+
+
+def test_the_second_factor_is_set_up_and_shown_on_the_way(
+    configured: Configured, control: ControlClient, second_factor_enforced: None, open_window: OpenWindow
+) -> None:
+    page = open_window(configured.host).sign_in(ADMINISTRATOR, BEGIN)
+    authorize(page)
+    log_in(page, INTEGRATION_USER.user_name)
+    expect(page.locator("#second_factor_setup")).to_contain_text("Postpone setup (3 left)")
+    phone = AuthenticatorApp(control.now, page.locator("#secret").input_value())
+    enter_code(page, "set up")
+    expect(page.get_by_role("alert")).to_have_text("Your 6-digit verification code is incorrect")
+    enter_code(page, phone.code())
+    decide(page, "authorize")
+    expect(page.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+
+    page = open_window(configured.host).sign_in(ADMINISTRATOR, BEGIN)
+    page.get_by_role("link", name=t("action.renew_consent"), exact=True).click()
+    log_in(page, INTEGRATION_USER.user_name)
+    enter_code(page, phone.code())
+    decide(page, "authorize")
+    expect(page.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
 
 
 def let_authorizations_expire(account: StorageAccount, certificates: Certificates) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.servicenow.stage.browser import Browser, sign_in_and_consent
+from sandbox.servicenow.stage.browser import AuthenticatorApp, Browser, WalkError, sign_in_and_consent
 from tests.fixtures.whole_app import PASSWORD, WholeApp, refused
 
 pytestmark = pytest.mark.usefixtures("calm")
@@ -40,6 +40,17 @@ def test_the_integration_users_consent_connects(app: WholeApp) -> None:
     [access_token], [refresh_token] = app.tokens(connected, "access_token"), app.tokens(connected, "refresh_token")
     assert access_token not in str(after)
     assert refresh_token not in str(after)
+
+
+def test_the_second_factor_comes_before_the_consent(app: WholeApp) -> None:
+    app.control.set_properties({"simulator.mfa.enforced": True})
+    connected = app.configured()
+    phone = AuthenticatorApp(app.control.now, app.control.enrol_second_factor(connected.user_name))
+    with pytest.raises(WalkError, match="verification code"):
+        app.consent(connected)
+    assert app.authorize(connected, phone=phone).status_code == 303
+    assert app.status(connected) == "connected"
+    assert app.create(connected)["delivery"]["status"] == "delivered", "calls of the API ask for no second factor"
 
 
 def test_a_person_who_is_signed_in_as_somebody_else_gets_through_by_not_you(app: WholeApp) -> None:

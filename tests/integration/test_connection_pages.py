@@ -62,7 +62,7 @@ def test_the_checklist_leads_from_nothing_to_a_connection(app: WholeApp) -> None
     assert f"{app.host.public_url}/api/oauth/callback" in empty
     connected, connection_id = provisioned(app)
     saved = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
-    assert step_classes(saved) == ["done", "done", "done", "done", "now", ""]
+    assert step_classes(saved) == ["done", "unchecked", "done", "unchecked", "now", ""], "only what was seen is done"
     assert connected.client_secret not in saved
     assert f'href="/api/oauth/authorize?connection_id={connection_id}"' in saved
     back = app.authorize(connected)
@@ -97,11 +97,75 @@ def test_steps_check_themselves(app: WholeApp) -> None:
     registered = app.registered()
     answer = post(app, "/ticketProvisioning", form_of(registered, client_id="f" * 32))
     unknown = shown(app, answer.headers["Location"].partition("#")[0])
-    assert step_classes(unknown)[0] == ""
+    assert step_classes(unknown) == ["", "unchecked", "done", "now", "", ""]
     assert f"does not know the client ID {'f' * 32}" in unknown
+    assert 'id="client_id-fault"' in unknown, "it is shown at its field"
     app.control.set_fault("address_blocked", remaining=None)
     blocked = shown(app, answer.headers["Location"].partition("#")[0], "ja")
     assert "ServiceNow がコネクタのアドレスを拒否しました" in blocked
+
+
+def test_a_dead_instance_is_found_when_it_is_saved(app: WholeApp) -> None:
+    answer = post(app, "/ticketProvisioning", form_of(app.registered(), instance="http://127.0.0.1:9"))
+    dead = shown(app, answer.headers["Location"].partition("#")[0])
+    assert step_classes(dead)[3] == "now"
+    assert 'id="instance-fault"' in dead
+
+
+def test_client_credentials_connect_when_they_are_saved(app: WholeApp) -> None:
+    property_name = "glide.oauth.inbound.client.credential.grant_type.enabled"
+    registered = app.registered()
+    [user] = app.control.records("sys_user", f"user_name={registered.user_name}")
+    app.control.change_oauth_client(registered.client_id, user=user["sys_id"])
+    form = form_of(registered, grant="client_credentials")
+    refused = post(app, "/ticketProvisioning", form)
+    assert refused.status_code == 502
+    assert property_name in unescape(refused.text), "the refusal says what to look at"
+    connection_id = next(each for each in re.findall(r'name="connection_id" value="([^"]+)"', refused.text))
+    assert step_classes(refused.text)[4] == "now", "it is saved, and connecting is the next step"
+    assert f'action="/configuration/{connection_id}/connect"' in refused.text
+    assert "Authorization code" in refused.text
+    assert "MFA Exempted" in refused.text, "without :has() in a browser, both grants are explained"
+
+    app.control.set_properties({property_name: True})
+    path = f"/configuration/{connection_id}/connect"
+    connected = post(app, path, {})
+    assert (connected.status_code, connected.headers["Location"]) == (
+        303,
+        f"/ticketProvisioning?connection_id={connection_id}&done=authorized",
+    )
+    assert step_classes(shown(app, connected.headers["Location"])) == ["done"] * 6
+    again = post(app, "/ticketProvisioning", {**form, "client_secret": "", "connection_id": connection_id})
+    assert again.headers["Location"].endswith("&done=saved#authorize"), "nothing changed, so it stays connected"
+
+
+def test_somebody_elses_client_credentials_are_refused_at_the_field(app: WholeApp) -> None:
+    app.control.set_properties({"glide.oauth.inbound.client.credential.grant_type.enabled": True})
+    registered = app.registered()
+    [user] = app.control.records("sys_user", "user_name=adele.vance")
+    app.control.change_oauth_client(registered.client_id, user=user["sys_id"])
+    refused = post(app, "/ticketProvisioning", form_of(registered, grant="client_credentials"))
+    assert refused.status_code == 403
+    assert "adele.vance" in refused.text
+    assert 'id="integration_user-fault"' in refused.text
+
+
+def test_who_has_the_second_factor_is_asked_for_and_shown(app: WholeApp) -> None:
+    connected, connection_id = provisioned(app, second_factor_holder="Security <Operations>")
+    checklist = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
+    assert "ServiceNow asks for a second factor: Security <Operations>." in checklist
+    assert f"sys_user_list.do?sysparm_query=user_name%3D{connected.user_name}" in checklist
+    kept = post(app, "/ticketProvisioning", form_of(connected, client_secret="", connection_id=connection_id))
+    assert kept.status_code == 303
+    assert app.megan.get(connected.path)["second_factor_holder"] == "Security <Operations>", "not in the form: it stays"
+
+
+def test_the_instructions_for_an_administrator_can_be_read_without_scripts(app: WholeApp) -> None:
+    page = shown(app, "/ticketProvisioning?new=true", "ja")
+    for grant in ("authorization_code", "client_credentials"):
+        [text] = re.findall(f'<pre class="preview" id="instructions-{grant}"[^>]*>(.*?)</pre>', page, re.DOTALL)
+        assert "m365.connector" in text
+        assert ("/api/oauth/callback" in text) == (grant == "authorization_code")
 
 
 def test_several_connections_are_to_choose_from(app: WholeApp, connected: Connected) -> None:

@@ -82,6 +82,11 @@ class MemoryProbe:
         await self._look("account")
         return Account(True, False, False, False)
 
+    async def is_seen_exempted(self, connection: Connection, user_sys_id: str) -> bool:
+        """See the port."""
+        await self._look("is_seen_exempted")
+        return False
+
     async def query_by_time(self, connection: Connection) -> None:
         """See the port."""
         await self._look("query_by_time")

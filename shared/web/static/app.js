@@ -76,8 +76,10 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
   const action = new URL(form.action);
   const key = `typed:${action.pathname}`;
   const fields = () => [...form.elements].filter((each) => each.name && !["password", "submit"].includes(each.type));
+  const isBox = (field) => ["checkbox", "radio"].includes(field.type);
+  const nameOf = (field) => (field.type === "radio" ? `${field.name}=${field.value}` : field.name);
   form.addEventListener("submit", () => {
-    const typed = fields().map((each) => [each.name, each.type === "checkbox" ? each.checked : each.value]);
+    const typed = fields().map((each) => [nameOf(each), isBox(each) ? each.checked : each.value]);
     const pages = [pageOf(action), pageOf(location)];
     sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), pages, typed }));
   });
@@ -86,8 +88,8 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
   if (!kept || form.dataset.keep === "typed" || !kept.pages.includes(pageOf(location))) continue;
   if (Date.now() - kept.at > KEPT_MS) continue;
   const typed = new Map(kept.typed);
-  for (const field of fields().filter((each) => typed.has(each.name))) {
-    if (field.type === "checkbox") field.checked = typed.get(field.name);
+  for (const field of fields().filter((each) => typed.has(nameOf(each)))) {
+    if (isBox(field)) field.checked = typed.get(nameOf(field));
     else field.value = typed.get(field.name);
     field.dispatchEvent(new Event("input"));
   }

@@ -17,7 +17,8 @@ import pytest
 
 from sandbox.certificates import ensure_certificates
 from sandbox.servicenow.engine.instance import Instance
-from sandbox.servicenow.engine.rules.access import AccessRule
+from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
+from sandbox.servicenow.engine.second_factor import EXEMPTED_GROUP
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.findings import CheckName, Finding, Outcome
 from shared.check.run import CheckReport, ConnectionCheck
@@ -166,6 +167,13 @@ def open_to_the_user(control: ControlClient) -> None:
     control.change_user(USER, roles=("admin",))
 
 
+def exempt(control: ControlClient) -> None:
+    """Make the integration user a member of the group that needs no second factor."""
+    group = control.insert_record("sys_user_group", {"name": EXEMPTED_GROUP})
+    [user] = control.records("sys_user", f"user_name={USER}")
+    control.insert_record("sys_user_grmember", {"user": user["sys_id"], "group": group["sys_id"]})
+
+
 # Nothing is wrong
 
 
@@ -182,6 +190,7 @@ async def test_an_administrator_as_integration_user_leaves_little_unknown(
 ) -> None:
     open_to_the_user(control)
     control.set_properties({"glide.buildtag": "glide-xanadu-07-02-2024__patch4-11-15-2024"})
+    exempt(control)
     report = await checking.run(dry_run=True)
     assert not [each for each in report.findings if each.outcome is not Outcome.PASSED], report.findings
     assert found(report, CheckName.RELEASE).values["release"] == "Xanadu"
@@ -378,7 +387,7 @@ async def test_before_anybody_has_consented(unauthorized: Checking) -> None:
     unauthorized.change(status=ConnectionStatus.AWAITING_AUTHORIZATION)
     report = await unauthorized.run()
     assert found(report, CheckName.TOKEN_ENDPOINT).reason == "answers"
-    assert found(report, CheckName.OAUTH_CLIENT).reason == "unreadable"
+    assert found(report, CheckName.OAUTH_CLIENT).reason == "known"
     assert found(report, CheckName.SINGLE_SIGN_ON).reason == "passed"
     assert found(report, CheckName.CONSENT).reason == "missing"
     assert found(report, CheckName.REST_ACCESS).reason == "not_authorized"
@@ -630,6 +639,34 @@ async def test_an_old_release(checking: Checking, control: ControlClient) -> Non
     control.set_properties({"glide.buildtag": "glide-jakarta-05-03-2017__patch9-06-04-2018"})
     old = await checking.finding(CheckName.RELEASE)
     assert (old.reason, old.values["release"]) == ("too_old", "Jakarta")
+
+
+async def test_a_hidden_release_is_shown_by_what_works(checking: Checking) -> None:
+    assert (await checking.finding(CheckName.RELEASE)).reason == "unreadable"
+    assert (await checking.finding(CheckName.RELEASE, dry_run=True)).reason == "by_tickets"
+
+
+# The second factor
+
+
+async def test_the_second_factor(checking: Checking, control: ControlClient) -> None:
+    assert (await checking.finding(CheckName.MULTIFACTOR)).reason == "nobody_named"
+    checking.change(second_factor_holder="Ada")
+    named = await checking.finding(CheckName.MULTIFACTOR)
+    assert (named.reason, named.values["holder"]) == ("named", "Ada")
+    exempt(control)
+    assert (await checking.finding(CheckName.MULTIFACTOR)).reason == "exempted"
+
+
+async def test_another_member_of_the_group_exempts_nobody_else(
+    checking: Checking, control: ControlClient, instance: Instance
+) -> None:
+    """If ServiceNow drops the condition on the group, it answers with another group's member (ServiceNow §2.3)."""
+    group = control.insert_record("sys_user_group", {"name": "Service Desk"})
+    [user] = control.records("sys_user", f"user_name={USER}")
+    control.insert_record("sys_user_grmember", {"user": user["sys_id"], "group": group["sys_id"]})
+    instance.access.add(AccessRule("sys_user_group", "read", ADMIN_ONLY))
+    assert (await checking.finding(CheckName.MULTIFACTOR)).reason == "nobody_named"
 
 
 # Our own tickets

@@ -24,7 +24,7 @@ from shared.check.observations import (
     TicketFacts,
 )
 from shared.check.rules import DryRun, Unobserved
-from shared.connections.model import Connection, ConnectionStatus, KindSettings, LastError, TicketKind
+from shared.connections.model import Connection, ConnectionStatus, Grant, KindSettings, LastError, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import (
     AccessScopeMissing,
@@ -133,7 +133,7 @@ RECORD = ClientRecord(active=True, redirect_uris=[REDIRECT], refresh_token_lifes
         (replace(RECORD, refresh_token_lifespan_s=60), SignIn.LOGIN_FORM, True, "lifespan_differs"),
         (ClientRecord(None, (), None), SignIn.LOGIN_FORM, True, "passed"),
         (None, SignIn.LOGIN_FORM, True, "works"),
-        (None, SignIn.LOGIN_FORM, False, "unreadable"),
+        (None, SignIn.LOGIN_FORM, False, "known"),
         (REFUSED, SignIn.ELSEWHERE, False, "unreadable"),
         (None, SignIn.CLIENT_UNKNOWN, False, "unknown_client"),
         (None, SignIn.CLIENT_UNKNOWN, True, "works"),
@@ -145,6 +145,41 @@ def test_the_oauth_client(record: Any, leads_to: SignIn | None, token_given: boo
     page = SLOW if leads_to is None else SignInPage(leads_to, "https://contoso.service-now.com/oauth_auth.do")
     found = rules.oauth_client(record, page, token_given=token_given, connection=CONNECTION, redirect_uri=REDIRECT)
     assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("record", "leads_to", "reason"),
+    [
+        (None, SignIn.REDIRECT_REFUSED, "known"),
+        (None, SignIn.CLIENT_UNKNOWN, "unknown_client"),
+        (replace(RECORD, redirect_uris=["https://other.example"]), SignIn.REDIRECT_REFUSED, "passed"),
+        (replace(RECORD, refresh_token_lifespan_s=60), SignIn.REDIRECT_REFUSED, "passed"),
+    ],
+)
+def test_client_credentials_need_neither_a_redirect_address_nor_a_refresh_token(
+    record: Any, leads_to: SignIn, reason: str
+) -> None:
+    page = SignInPage(leads_to, "https://contoso.service-now.com/oauth_auth.do")
+    asking = connection(grant=Grant.CLIENT_CREDENTIALS)
+    found = rules.oauth_client(record, page, token_given=False, connection=asking, redirect_uri=REDIRECT)
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "exempted", "reason"),
+    [
+        ({}, None, "nobody_named"),
+        ({}, False, "nobody_named"),
+        ({}, REFUSED, "nobody_named"),
+        ({}, True, "exempted"),
+        ({"second_factor_holder": "Ada"}, True, "exempted"),
+        ({"second_factor_holder": "Ada"}, False, "named"),
+        ({"second_factor_holder": "Ada"}, SLOW, "named"),
+        ({"grant": Grant.CLIENT_CREDENTIALS}, None, "not_needed"),
+    ],
+)
+def test_the_second_factor(changes: Any, exempted: Any, reason: str) -> None:
+    assert rules.multifactor(connection(**changes), exempted).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -393,7 +428,48 @@ def test_rate_limits(limit: Any, reason: str) -> None:
     ],
 )
 def test_releases(release: Any, reason: str) -> None:
-    assert rules.release(release).reason == reason
+    assert rules.release(release, CONNECTION, token_given=True, works=False).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("release", "grant", "token_given", "works", "reason"),
+    [
+        (None, Grant.AUTHORIZATION_CODE, True, True, "by_tickets"),
+        (SLOW, Grant.AUTHORIZATION_CODE, True, True, "by_tickets"),
+        (REFUSED, Grant.AUTHORIZATION_CODE, False, True, "unreadable"),
+        (None, Grant.CLIENT_CREDENTIALS, True, False, "by_grant"),
+        (None, Grant.CLIENT_CREDENTIALS, False, False, "unreadable"),
+        ("jakarta", Grant.AUTHORIZATION_CODE, True, True, "too_old"),
+    ],
+)
+def test_a_release_that_nobody_sees_is_shown_by_what_works(
+    release: Any, grant: Grant, token_given: bool, works: bool, reason: str
+) -> None:
+    assert rules.release(release, connection(grant=grant), token_given=token_given, works=works).reason == reason
+
+
+def worked(*, but: CheckName | None = None, creation: str = "by_tickets") -> list[Finding]:
+    reasons = {
+        CheckName.SIGNED_IN_USER: "passed",
+        CheckName.REST_ACCESS: "passed",
+        CheckName.QUERY_TASK: "passed",
+        CheckName.READ_INCIDENT: "passed",
+        CheckName.READ_CHANGE: "passed",
+        CheckName.CREATE_INCIDENT: "created",
+        CheckName.CREATE_CHANGE: creation,
+        CheckName.OWN_TICKETS: "passed",
+    }
+    return [finding(check, "too_slow" if check is but else reason) for check, reason in reasons.items()]
+
+
+@pytest.mark.parametrize("missing", [finding.check for finding in worked()])
+def test_everything_works_only_if_all_of_it_was_seen(missing: CheckName) -> None:
+    assert rules.works(worked(), CONNECTION)
+    assert not rules.works(worked(but=missing), CONNECTION)
+    assert not rules.works(worked(creation="by_roles"), CONNECTION), "a role is no ticket"
+    only_incidents = {TicketKind.INCIDENT: KindSettings(), TicketKind.CHANGE: KindSettings(enabled=False)}
+    incidents = [each for each in worked() if each.check.kind is not TicketKind.CHANGE]
+    assert rules.works(incidents, connection(kinds=only_incidents))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ LOOKS = (
     "visible",
     "may_read_choices",
     "release",
+    "is_seen_exempted",
 )
 
 
@@ -194,7 +195,7 @@ async def test_a_consent_that_was_revoked(app: Surroundings, check: ConnectionCh
         CheckName.TICKETS_ARRIVE: "reauthorize",
     }
     unknown = {(each.reason, each.values.get("blocker")) for each in report.findings if each.outcome is Outcome.UNKNOWN}
-    assert unknown == {("not_checked", CheckName.TOKEN_ENDPOINT), ("unreadable", None)}
+    assert unknown == {("not_checked", CheckName.TOKEN_ENDPOINT), ("nobody_named", None)}
     assert set(probe.asked) == {"greet", "sign_in_page"}
 
 
