@@ -30,10 +30,12 @@ from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.token_requests import TokenRequests
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.model import TicketKind
+from shared.connections.named_values import NamedValues
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
+from shared.connections.suggestions import Suggestions, suggestions
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
@@ -109,6 +111,8 @@ class Application:
     token_lease: Lease
     tokens: AccessTokens
     options: ConnectionOptions
+    named_values: NamedValues
+    suggestions: Suggestions
     server: ServiceNowOAuth
     servicenow: ServiceNowClient
     tickets: TicketStore
@@ -392,6 +396,7 @@ class Application:
             revocation=revocation,
             clock=clock,
         )
+        named_values = NamedValues(connections, tokens, servicenow.columns)
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
@@ -437,6 +442,8 @@ class Application:
             token_lease=token_lease,
             tokens=tokens,
             options=ConnectionOptions(tokens, servicenow.catalogue),
+            named_values=named_values,
+            suggestions=suggestions(named_values, clock),
             server=server,
             servicenow=servicenow,
             tickets=tickets,

@@ -12,9 +12,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from shared.connections.columns import Column, InstanceColumns
 from shared.connections.fixed_fields import REFERENCES, FixedField
+from shared.connections.lookup import checked_connection_id
 from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.connections.options import READ_S, Choice
 from shared.connections.ports import ConnectionStore, TokenSource
@@ -67,6 +69,10 @@ class NamedValues:
             return found[0]
         return Unusable("name_ambiguous", _listed(found)) if found else Unusable("name_not_found")
 
+    async def records(self, connection: Connection, table: str, text: str) -> Sequence[Choice] | None:
+        """Return active records whose name contains a text; None if they cannot be found out within a few seconds."""
+        return await self._asked(connection, lambda: self.columns.search(connection, table, text))
+
     async def known_columns(self, connection: Connection, kind: TicketKind) -> Mapping[str, Column] | None:
         """Return the columns of a kind's table; None if they cannot be found out within a few seconds."""
         return await self._asked(connection, lambda: self.columns.columns(connection, kind))
@@ -75,9 +81,15 @@ class NamedValues:
         """Return a request whose fixed fields have ServiceNow's values. What is stored already is not asked again.
 
         Raises:
-            FixRequest: 422 ``invalid_connection`` with an entry for each value that nothing stands for.
+            FixRequest: 400 ``invalid_connection_id``, or 422 ``invalid_connection`` with an entry for each value that
+                nothing stands for.
         """
-        present = await self.connections.get_connection(connection_id)
+        if not any(wanted.settings.fixed_fields for wanted in request.kinds.values()):
+            return request
+        present = await self.connections.get_connection(checked_connection_id(connection_id))
+        if present is not None and not _is_at(present, request.instance):
+            # The names are those of another instance, of which nothing is known yet.
+            present = None
         faults: list[Fault] = []
         kinds = {
             kind: await self._resolved_kind(present, kind, wanted, faults) for kind, wanted in request.kinds.items()
@@ -133,6 +145,12 @@ class NamedValues:
                     return await ask()
         except (ConnectorError, TimeoutError):
             return None
+
+
+def _is_at(connection: Connection, address: str) -> bool:
+    """Whether a request's address is certainly that of the connection's instance, in any of the usual spellings."""
+    host = urlsplit(connection.instance).netloc
+    return re.sub(r"^[a-z]+://|/.*$", "", address.strip().lower()) in {host, host.partition(".")[0]}
 
 
 def _choice(choices: Sequence[Choice], text: str) -> Choice | Unusable:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 from zoneinfo import available_timezones
 
 import azure.functions as func
 
+from shared.application import Application
 from shared.check.findings import Outcome
+from shared.connections.columns import Column
+from shared.connections.fixed_fields import MOST_FIXED_FIELDS, SUGGESTED_COLUMNS, reservation
 from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
 from shared.connections.model import (
     Connection,
@@ -29,14 +33,18 @@ from shared.tickets.ports import StateModel
 from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import (
     CODE_FIELD,
+    EMPTY_ROWS,
     STATE_FIELD,
     CodeChoice,
     chosen_codes,
     configuration_body,
     configuration_values,
     connection_faults,
+    fixed_rows,
+    fixed_values,
 )
 from shared.triggers.front_door import Call, page, redirect
+from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import MANAGERS
 from shared.value_object import value_object
 from shared.web.checklist import PROVEN
@@ -44,6 +52,14 @@ from shared.web.findings import FindingWords, alike, finding_words
 
 blueprint = func.Blueprint()
 
+LONG_VALUE: Final = 100
+"""Characters above which a value gets several lines."""
+_REQUESTER_COLUMNS: Final = {TicketKind.INCIDENT: "caller_id", TicketKind.CHANGE: "requested_by"}
+_NAMED: Final = {
+    f"/kinds/{kind}/{member}": table
+    for kind in TicketKind
+    for member, table in (("assignment_group", "sys_user_group"), ("default_caller", "sys_user"))
+}
 NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
 
 
@@ -86,6 +102,10 @@ class KindForm:
         usual_codes: Close codes that claim no fix unless an administrator chooses others.
         codes: The instance's close codes; None if they cannot be read, so that somebody has to type them.
         typed_codes: Those that are chosen, one on each line.
+        requester_column: The column of the person in whose name a ticket is made.
+        fixed: The fixed fields, and empty rows for more.
+        columns: The columns that can have a fixed value, the usual ones first.
+        columns_known: Whether the instance shows its columns.
     """
 
     kind: TicketKind
@@ -95,6 +115,29 @@ class KindForm:
     usual_codes: Sequence[str]
     codes: Sequence[CodeBox] | None
     typed_codes: str
+    requester_column: str
+    fixed: Sequence[FixedRow]
+    columns: Sequence[Choice]
+    columns_known: bool
+
+
+@value_object
+class FixedRow:
+    """A fixed field in the form.
+
+    Attributes:
+        number: Its place in the form.
+        label: What the instance calls the column; empty if nobody knows.
+        choices: What the instance offers; empty if it offers no list.
+        is_long: Whether the value needs several lines.
+    """
+
+    number: int
+    column: str
+    value: str
+    label: str = ""
+    choices: Sequence[Choice] = ()
+    is_long: bool = False
 
 
 @page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
@@ -176,8 +219,12 @@ async def configuration_save(call: Call) -> func.HttpResponse:
     if call.form.get("step") == "preview":
         return await _form(call, connection, values, {})
     try:
-        request = read_connection_request(configuration_body(call.form, connection))
-        await call.application.configuration.put(connection.connection_id, request)
+        app = call.application
+        body = await with_sys_ids(
+            app, connection, "invalid_connection", configuration_body(call.form, connection), _NAMED
+        )
+        request = await app.named_values.resolved(connection.connection_id, read_connection_request(body))
+        await app.configuration.put(connection.connection_id, request)
     except FixRequest as error:
         return await _form(call, connection, values, connection_faults(call.language, error), status=error.status)
     return redirect(f"/configuration/{connection.connection_id}?done=saved")
@@ -221,7 +268,46 @@ def sent_values(form: Mapping[str, str], connection: Connection) -> Mapping[str,
         if other := values[f"{kind}_other_value"].strip():
             values[STATE_FIELD.format(kind=kind, value=other)] = values[f"{kind}_other_name"]
             values[f"{kind}_other_value"] = values[f"{kind}_other_name"] = ""
+        # The rows move up, as in the request, so that a fault is shown where it belongs.
+        rows = fixed_rows(values, kind)
+        for name in [name for name in values if name.startswith(f"{kind}_fixed_")]:
+            del values[name]
+        values |= fixed_values(kind, rows)
     return values
+
+
+def fixed_form_rows(
+    values: Mapping[str, str], kind: TicketKind, columns: Mapping[str, Column] | None
+) -> Sequence[FixedRow]:
+    """Return the rows of a kind's fixed fields, and some empty ones."""
+    rows = []
+    for number, (column, value) in enumerate(fixed_rows(values, kind)):
+        known = (columns or {}).get(column)
+        rows.append(
+            FixedRow(
+                number,
+                column,
+                value,
+                label="" if known is None or known.label == column else known.label,
+                choices=() if known is None else known.choices or (),
+                is_long="\n" in value or len(value) > LONG_VALUE,
+            )
+        )
+    more = min(EMPTY_ROWS, MOST_FIXED_FIELDS - len(rows))
+    return [*rows, *(FixedRow(len(rows) + number, "", "") for number in range(more))]
+
+
+def offered_columns(kind: TicketKind, columns: Mapping[str, Column] | None) -> Sequence[Choice]:
+    """Return the columns that can have a fixed value: the usual ones, then the instance's others by their names."""
+    if columns is None:
+        return [Choice(column, column) for column in SUGGESTED_COLUMNS[kind]]
+    usual = [columns[column] for column in SUGGESTED_COLUMNS[kind] if column in columns]
+    others = sorted((each for each in columns.values() if each not in usual), key=lambda each: each.label.casefold())
+    return [
+        Choice(each.name, each.label)
+        for each in (*usual, *others)
+        if not each.read_only and reservation(kind, each.name) is None
+    ]
 
 
 async def _form(
@@ -233,7 +319,7 @@ async def _form(
     status: int = 200,
 ) -> func.HttpResponse:
     app = call.application
-    options = await app.options.read(connection)
+    options, columns = await asyncio.gather(app.options.read(connection), _columns(app, connection))
     sync_state = await app.turns.sync_state(connection)
     done = call.query.get("done")
     return call.page(
@@ -245,7 +331,7 @@ async def _form(
         values=values,
         faults=faults,
         groups=options.assignment_groups,
-        kinds=_kind_forms(call, connection, options, values),
+        kinds=_kind_forms(call, connection, options, columns, values),
         notes=[Choice(each, call.language.named("outcome_notes", each)) for each in OutcomeNotes],
         portals=tuple(Portal),
         time_zones=sorted(available_timezones()),
@@ -258,8 +344,17 @@ async def _form(
     )
 
 
+async def _columns(app: Application, connection: Connection) -> Mapping[TicketKind, Mapping[str, Column] | None]:
+    found = await asyncio.gather(*(app.suggestions.columns(connection, kind) for kind in TicketKind))
+    return dict(zip(TicketKind, found, strict=True))
+
+
 def _kind_forms(
-    call: Call, connection: Connection, options: InstanceOptions, values: Mapping[str, str]
+    call: Call,
+    connection: Connection,
+    options: InstanceOptions,
+    columns: Mapping[TicketKind, Mapping[str, Column] | None],
+    values: Mapping[str, str],
 ) -> Sequence[KindForm]:
     forms = []
     for kind in TicketKind:
@@ -280,6 +375,10 @@ def _kind_forms(
                 not_done_codes(kind, KindSettings()),
                 None if offered.close_codes is None else code_boxes(offered.close_codes, kind, values),
                 "\n".join(chosen_codes(values, kind)),
+                _REQUESTER_COLUMNS[kind],
+                fixed_form_rows(values, kind, columns[kind]),
+                offered_columns(kind, columns[kind]),
+                columns[kind] is not None,
             )
         )
     return forms

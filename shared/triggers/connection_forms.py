@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from shared.connections.fixed_fields import MOST_FIXED_FIELDS
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Grant, KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.policies import not_done_codes, possible_policy, spelling
@@ -19,6 +20,9 @@ OPTIONAL_ACCOUNT_FIELDS: Final = ("grant", "second_factor_holder")
 """Its other fields: what a request leaves out stays as it is."""
 STATE_FIELD: Final = "{kind}_state_{value}"
 CODE_FIELD: Final = "{kind}_code_{value}"
+FIXED_FIELD: Final = "{kind}_fixed_{number}_{member}"
+EMPTY_ROWS: Final = 3
+"""How many further fixed fields the form has room for; saved or previewed, it has room for more."""
 
 
 class CodeChoice(StrEnum):
@@ -97,6 +101,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
         "time_zone": connection.time_zone,
         "consent_lifetime_s": str(connection.consent_lifetime_s),
         "outcome_notes": connection.outcome_notes.value,
+        "shares_requester": "true" if connection.shares_requester else "false",
     }
     values |= {f"portal_{portal}": "on" if portal in connection.portals else "" for portal in Portal}
     for kind, settings in connection.kinds.items():
@@ -108,6 +113,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
             f"{kind}_other_value": "",
             f"{kind}_other_name": "",
             **_policy_values(kind, settings),
+            **fixed_values(kind, [(each.column, each.label or each.value) for each in settings.fixed_fields]),
         }
         values |= {STATE_FIELD.format(kind=kind, value=state): name for state, name in settings.state_names.items()}
     return values
@@ -117,14 +123,37 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
     """Return the request that the configuration page's fields mean; what it does not show is unchanged."""
     lifetime = form.get("consent_lifetime_s", "").strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     shown = configuration_values(connection)
-    notes = form.get("outcome_notes", "")
+    notes, shares = form.get("outcome_notes", ""), form.get("shares_requester", "")
     return connection_body(connection) | {
         **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),
+        **({"shares_requester": shares == "true"} if shares in {"true", "false"} else {}),
         "display_name": form.get("display_name", ""),
         "time_zone": form.get("time_zone", "").strip(),
         "consent_lifetime_s": int(lifetime) if lifetime.isdecimal() and len(lifetime) < 12 else lifetime,
         "portals": [portal.value for portal in Portal if form.get(f"portal_{portal}")],
         "kinds": {kind.value: _kind_body(form, kind) | _policies_body(form, kind, shown) for kind in TicketKind},
+    }
+
+
+def fixed_rows(values: Mapping[str, str], kind: TicketKind) -> Sequence[tuple[str, str]]:
+    """Return column and value of each fixed field in a form, without those that are empty or to be removed."""
+    rows = []
+    for number in range(MOST_FIXED_FIELDS + EMPTY_ROWS):
+        column, value, removed = (
+            values.get(FIXED_FIELD.format(kind=kind, number=number, member=member), "").strip()
+            for member in ("column", "value", "remove")
+        )
+        if (column or value) and not removed:
+            rows.append((column, value))
+    return rows
+
+
+def fixed_values(kind: TicketKind, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the form's fields for fixed fields, each with its column and value."""
+    return {
+        FIXED_FIELD.format(kind=kind, number=number, member=member): text
+        for number, row in enumerate(rows)
+        for member, text in zip(("column", "value"), row, strict=True)
     }
 
 
@@ -170,7 +199,16 @@ def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
         "category": form.get(f"{kind}_category", "").strip() or None,
         "default_caller": form.get(f"{kind}_default_caller", "").strip() or None,
         "state_names": {value: name for value, name in names.items() if value and name},
+        **_fixed_body(form, kind),
     }
+
+
+def _fixed_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
+    """Return the fixed fields; nothing if the form does not show any, so that they stay."""
+    prefix = f"{kind}_fixed_"
+    if not any(name.startswith(prefix) for name in form):
+        return {}
+    return {"fixed_fields": [{"column": column, "value": value} for column, value in fixed_rows(form, kind)]}
 
 
 def connection_faults(t: Language, error: FixRequest) -> dict[str, str]:
@@ -182,6 +220,9 @@ def _shown(pointer: Sequence[str]) -> Shown:
     match pointer:
         case ["kinds"]:
             return Shown(f"{TicketKind.INCIDENT}_enabled", "fault.connection.enabled")
+        case ["kinds", kind, "fixed_fields", number, member, *_]:
+            field = FIXED_FIELD.format(kind=kind, number=number, member=member)
+            return Shown(field, f"fault.connection.fixed_{member}")
         case ["kinds", kind, member, *_]:
             name = _FIELD_OF_MEMBER.get(member, member)
             return Shown(f"{kind}_{name}", f"fault.connection.{name}")

@@ -10,16 +10,22 @@ import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.check.findings import CheckName, Outcome
+from shared.connections.fixed_fields import COLUMN
 from shared.connections.lookup import get_known_connection
-from shared.connections.model import Connection
+from shared.connections.model import Connection, TicketKind
+from shared.connections.options import Choice
 from shared.connections.requests import ConnectionRequest, read_connection_request
+from shared.connections.suggestions import CHOSEN_FOR_A_TICKET, TEXT_MAX_LENGTH
 from shared.connections.views import ConnectionListView, ConnectionView, connection_view
+from shared.errors import FixRequest
 from shared.request_faults import read_body
 from shared.tickets.sync import SyncCounts
 from shared.triggers.addresses import authorize_path
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
-from shared.triggers.principal import ANY_ROLE, MANAGERS
+from shared.triggers.parameters import as_sent, choice, short_text
+from shared.triggers.principal import ANY_ROLE, CREATORS, MANAGERS, Role
+from shared.views import View
 from shared.web.findings import finding_words
 from shared.words.language import Language
 
@@ -29,6 +35,11 @@ if TYPE_CHECKING:
 blueprint = func.Blueprint()
 
 _KNOWN: Final = {400: ("invalid_connection_id",), 404: ("connection_not_found",)}
+_KIND: Final = choice("kind", "The kind of ticket.", TicketKind, required=True)
+_COLUMN: Final = as_sent(
+    "column", "Name of the column in ServiceNow.", {"type": "string", "pattern": COLUMN}, required=True
+)
+_PART: Final = short_text("text", "Part of the name; records need two letters or digits.", max_length=TEXT_MAX_LENGTH)
 _BUSY: Final = {503: ("connection_busy", "storage_access_refused", "secret_refused_by_policy")}
 
 
@@ -54,6 +65,13 @@ class FindingView(BaseModel):
     seen: str = Field(description="What was seen.")
     meaning: str | None = Field(description="What it means.")
     fix: str | None = Field(description="How to fix it.")
+
+
+class SuggestionsView(View):
+    """Values to choose from."""
+
+    known: bool = Field(description="false: the instance does not show them, so a sys_id or a raw value is needed.")
+    suggestions: tuple[Choice, ...] = Field(description="At most 20: what to send, and what people call it.")
 
 
 class CheckView(BaseModel):
@@ -117,8 +135,9 @@ class CheckView(BaseModel):
 )
 async def put_connection(call: Call) -> JsonAnswer:
     """Answer 201 if the connection is new."""
-    request = read_connection_request(call.json())
-    outcome = await call.application.configuration.put(call.path_parameter("connection_id"), request)
+    app, connection_id = call.application, call.path_parameter("connection_id")
+    request = await app.named_values.resolved(connection_id, read_connection_request(call.json()))
+    outcome = await app.configuration.put(connection_id, request)
     return JsonAnswer(
         await _view(call, outcome.connection), status=201 if outcome.created else 200, language=call.language
     )
@@ -243,6 +262,34 @@ async def sync_connection(call: Call) -> JsonAnswer:
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     counts = await app.maintenance.work.sync_now(connection)
     return JsonAnswer(status=202) if counts is None else JsonAnswer(counts)
+
+
+@route(
+    blueprint,
+    "GET",
+    "api/connections/{connection_id}/suggestions",
+    summary="Suggest values for a field of new tickets, from what ServiceNow shows the integration user",
+    roles=CREATORS | MANAGERS,
+    answers={200: SuggestionsView},
+    parameters=(_KIND, _COLUMN, _PART),
+    problems={
+        400: ("unknown_parameter", "invalid_parameter", "invalid_connection_id"),
+        404: ("connection_not_found",),
+    },
+)
+async def suggest_values(call: Call) -> JsonAnswer:
+    """Answer with values; who manages no connections may ask only about what can be chosen for a ticket."""
+    app = call.application
+    kind, column = _KIND.read(call.query), _COLUMN.read(call.query) or ""
+    if kind is None:
+        raise FixRequest("invalid_parameter", variant="choice", parameter=_KIND.name, choices=list(TicketKind))
+    if column not in CHOSEN_FOR_A_TICKET and not call.may(Role.CONNECTIONS_MANAGE):
+        raise FixRequest(
+            "invalid_parameter", variant="choice", parameter=_COLUMN.name, choices=list(CHOSEN_FOR_A_TICKET)
+        )
+    connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
+    found = await app.suggestions.suggest(connection, kind, column, _PART.read(call.query) or "")
+    return JsonAnswer(SuggestionsView(known=found is not None, suggestions=tuple(found or ())))
 
 
 async def _view(call: Call, connection: Connection) -> ConnectionView:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shared.errors import FixRequest
 from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
+
+_SAYS_MORE: Final[frozenset[str]] = frozenset(
+    {"column_reserved", "column_twice", "name_ambiguous", "name_not_found", "not_a_choice", "sys_id_needed"}
+)
+"""Faults whose own words say more than a form's words for the field."""
 
 
 class Shown(NamedTuple):
@@ -41,5 +46,6 @@ def fault_texts(
     faults: dict[str, str] = {}
     for fault in errors:
         place = shown(fault["pointer"].strip("/").split("/"))
-        faults[place.field] = t.get(place.words) or fault_words(fault, t)
+        own_words = None if fault["code"] in _SAYS_MORE else t.get(place.words)
+        faults[place.field] = own_words or fault_words(fault, t)
     return faults

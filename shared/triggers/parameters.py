@@ -68,14 +68,17 @@ def short_text(name: str, description: str, *, max_length: int) -> Parameter[str
     return Parameter(name, description, {"type": "string", "maxLength": max_length}, convert, default=None)
 
 
-def choice[Choice: StrEnum](name: str, description: str, choices: type[Choice]) -> Parameter[Choice | None]:
+def choice[Choice: StrEnum](
+    name: str, description: str, choices: type[Choice], *, required: bool = False
+) -> Parameter[Choice | None]:
     """Return a parameter that is one of a few values."""
     values = {each.value: each for each in choices}
 
     def convert(text: str) -> Choice | None:
         return _one_of(values, name, text)
 
-    return Parameter(name, description, {"type": "string", "enum": list(values)}, convert, default=None)
+    schema = {"type": "string", "enum": list(values)}
+    return Parameter(name, description, schema, convert, default=None, required=required)
 
 
 _TRUE_OR_FALSE: Final = {"true": True, "false": False}

@@ -96,6 +96,35 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
   document.querySelector("[data-restored]").hidden = false;
 }
 
+// <input data-suggests data-connection="contoso" data-kind="incident" data-column="cmdb_ci" list="…"> suggests values from
+// ServiceNow while somebody types. With data-kind-from="field", the value comes from the field with that id.
+const SUGGEST_MS = 300;
+for (const input of document.querySelectorAll("input[data-suggests]")) {
+  const read = (name) => input.dataset[name] ?? document.getElementById(input.dataset[`${name}From`])?.value.trim();
+  let timer = 0;
+  let asked = "";
+  const suggest = async () => {
+    const connection = read("connection");
+    const wanted = { kind: read("kind"), column: read("column"), text: input.value.trim().slice(0, 100) };
+    const query = new URLSearchParams(wanted).toString();
+    if (!connection || !wanted.column || asked === `${connection}?${query}`) return;
+    asked = `${connection}?${query}`;
+    const answer = await fetch(`/api/connections/${encodeURIComponent(connection)}/suggestions?${query}`).catch(() => null);
+    if (!answer?.ok || asked !== `${connection}?${query}`) return;
+    const { suggestions } = await answer.json();
+    const options = suggestions.map(({ value, label }) => {
+      const shared = suggestions.filter((each) => each.label === label).length > 1;
+      const option = document.createElement("option");
+      option.value = shared ? value : label;
+      if (shared) option.label = label;
+      return option;
+    });
+    input.list.replaceChildren(...options);
+  };
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(suggest, SUGGEST_MS); });
+  input.addEventListener("focus", suggest);
+}
+
 // Times are written in UTC; here they are shown as people around this browser read them.
 const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[data-local]")) {

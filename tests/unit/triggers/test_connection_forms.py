@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.connections.columns import Column
 from shared.connections.configure import with_details
+from shared.connections.fixed_fields import FixedField
 from shared.connections.model import Connection, KindSettings, OutcomeNotes, OutcomePolicy, Portal, TicketKind
 from shared.connections.options import Choice
 from shared.connections.requests import read_connection_request
@@ -17,7 +20,15 @@ from shared.servicenow.states import ServiceNowStates
 from shared.storage.rows import open_value
 from shared.tickets.model import Phase
 from shared.tickets.policies import not_done_codes
-from shared.triggers.configuration_pages import CodeBox, code_boxes, sent_values, state_rows, with_present
+from shared.triggers.configuration_pages import (
+    CodeBox,
+    code_boxes,
+    fixed_form_rows,
+    offered_columns,
+    sent_values,
+    state_rows,
+    with_present,
+)
 from shared.triggers.connection_forms import (
     account_body,
     account_values,
@@ -241,3 +252,68 @@ def test_the_account_form_says_whether_a_changed_address_is_the_same_instance() 
     claimed = replace(CONNECTION, renamed_from="https://contoso-old.service-now.com")
     assert account_values(claimed)["same_instance"] == "on"
     assert "same_instance" not in connection_body(claimed), "the configuration page leaves it as it is"
+
+
+FIXED = replace(
+    CONNECTION,
+    shares_requester=False,
+    kinds={
+        **CONNECTION.kinds,
+        TicketKind.CHANGE: KindSettings(
+            fixed_fields=(FixedField("risk", "3", "Moderate"), FixedField("u_text", "two\nlines"))
+        ),
+    },
+)
+
+
+def change_fields(form: dict[str, str]) -> object:
+    kinds: Any = configuration_body(form, FIXED)["kinds"]
+    return kinds["change"]["fixed_fields"]
+
+
+def test_fixed_fields_show_what_people_call_their_values() -> None:
+    values = configuration_values(FIXED)
+    assert (values["change_fixed_0_column"], values["change_fixed_0_value"]) == ("risk", "Moderate")
+    assert values["shares_requester"] == "false"
+    assert saved(configuration_body({**values, "shares_requester": "true"}, FIXED), FIXED).shares_requester
+
+
+def test_a_row_is_removed_by_its_box_or_by_emptying_it() -> None:
+    form = {**configuration_values(FIXED), "change_fixed_0_remove": "on", "change_fixed_4_column": "type"}
+    form |= {"change_fixed_4_value": "normal", "change_fixed_1_column": "", "change_fixed_1_value": " "}
+    assert change_fields(form) == [{"column": "type", "value": "normal"}]
+    shown = sent_values(form, FIXED)
+    rows = fixed_form_rows(shown, TicketKind.CHANGE, None)
+    assert [(row.number, row.column) for row in rows] == [(0, "type"), (1, ""), (2, ""), (3, "")]
+    assert change_fields({**form, "change_fixed_4_remove": "on"}) == []
+
+
+def test_a_form_that_does_not_show_fixed_fields_leaves_them() -> None:
+    form = {name: value for name, value in configuration_values(FIXED).items() if "_fixed_" not in name}
+    kept = saved(configuration_body(form, FIXED), FIXED)
+    assert kept.kinds[TicketKind.CHANGE].fixed_fields == FIXED.kinds[TicketKind.CHANGE].fixed_fields
+
+
+def test_a_fault_of_a_fixed_field_is_shown_in_its_row() -> None:
+    form = {**configuration_values(CONNECTION), "incident_fixed_0_column": "caller_id", "incident_fixed_0_value": "x"}
+    form |= {"incident_fixed_2_value": "without a column"}
+    found = faults(configuration_body(form, CONNECTION))
+    assert found.keys() == {"incident_fixed_1_column"}, "empty rows are left out, so it is the second"
+    form |= {"incident_fixed_2_column": "u_x"}
+    assert "Default caller" in faults(configuration_body(form, CONNECTION))["incident_fixed_0_column"]
+
+
+def test_usual_columns_are_offered_first_and_reserved_ones_never() -> None:
+    columns = {
+        name: Column(name, label, read_only=read_only)
+        for name, label, read_only in (
+            ("u_zone", "Zone", False),
+            ("u_area", "area", None),
+            ("opened_at", "Opened", True),
+            ("description", "Description", False),
+            ("contact_type", "Channel", False),
+        )
+    }
+    offered = [each.value for each in offered_columns(TicketKind.INCIDENT, columns)]
+    assert offered == ["contact_type", "u_area", "u_zone"]
+    assert [each.value for each in offered_columns(TicketKind.CHANGE, None)][:2] == ["cmdb_ci", "business_service"]

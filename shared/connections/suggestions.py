@@ -1,0 +1,105 @@
+"""Suggestions while somebody types a value for a field of ServiceNow.
+
+A call asks ServiceNow at most once for records; the columns of a table are read when they are first needed, and both
+are remembered for a while. So neither a fast typist nor a script costs the instance much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.clock import Clock
+from shared.connections.columns import MOST_SUGGESTIONS, Column
+from shared.connections.fixed_fields import REFERENCES
+from shared.connections.model import Connection, TicketKind
+from shared.connections.named_values import NamedValues
+from shared.connections.options import Choice
+from shared.service import service
+
+CHOSEN_FOR_A_TICKET: Final = ("assignment_group", "assigned_to", "cmdb_ci")
+"""The columns that a person can choose for a ticket."""
+TEXT_MAX_LENGTH: Final = 100
+KEEP_COLUMNS: Final = timedelta(minutes=5)
+KEEP_RECORDS: Final = timedelta(minutes=1)
+MOST_KEPT: Final = 1000
+AT_ONCE: Final = 2
+"""How many questions of all people together are with ServiceNow; it has few threads for all integrations
+(ServiceNow §3)."""
+
+
+class Remembered[Value]:
+    """Values that are used again for a while."""
+
+    def __init__(self, keep: timedelta, clock: Clock) -> None:
+        self._keep = keep
+        self._clock = clock
+        self._values: dict[tuple[str, ...], tuple[datetime, Value]] = {}
+
+    def get(self, key: tuple[str, ...]) -> Value | None:
+        """Return a value that is not too old, or None."""
+        until_at, value = self._values.get(key, (None, None))
+        return value if until_at is not None and self._clock() < until_at <= self._clock() + self._keep else None
+
+    def put(self, key: tuple[str, ...], value: Value) -> None:
+        """Remember a value; too many at once are all forgotten."""
+        if len(self._values) >= MOST_KEPT:
+            self._values.clear()
+        self._values[key] = self._clock() + self._keep, value
+
+
+@service
+class Suggestions:
+    """Suggests values; see the module's description."""
+
+    values: NamedValues
+    remembered_columns: Remembered[Mapping[str, Column]]
+    remembered_records: Remembered[Sequence[Choice]]
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def columns(self, connection: Connection, kind: TicketKind) -> Mapping[str, Column] | None:
+        """Return the columns of a kind's table; None if they cannot be found out within a few seconds."""
+        key = connection.connection_id, connection.instance, kind.value
+        known = self.remembered_columns.get(key)
+        if known is None:
+            known = await self.values.known_columns(connection, kind)
+            if known is not None:
+                self.remembered_columns.put(key, known)
+        return known
+
+    async def suggest(
+        self, connection: Connection, kind: TicketKind, column: str, text: str
+    ) -> Sequence[Choice] | None:
+        """Return up to 20 values whose names contain a text; None if the instance does not show any.
+
+        Choices are suggested without a text, too; records only for two letters or digits.
+        """
+        wanted = " ".join(text.split())[:TEXT_MAX_LENGTH].casefold()
+        table = REFERENCES.get(column) if column in CHOSEN_FOR_A_TICKET else None
+        if table is None:
+            described = (await self.columns(connection, kind) or {}).get(column)
+            if described is not None and described.choices:
+                fitting = [each for each in described.choices if wanted in each.label.casefold()]
+                return fitting[:MOST_SUGGESTIONS]
+            table = REFERENCES.get(column) if described is None else described.reference
+        return None if table is None else await self._records(connection, table, wanted)
+
+    async def _records(self, connection: Connection, table: str, wanted: str) -> Sequence[Choice] | None:
+        if sum(character.isalnum() for character in wanted) < (2 if wanted.isascii() else 1):
+            return ()
+        key = connection.connection_id, connection.instance, table, wanted
+        known = self.remembered_records.get(key)
+        if known is None:
+            async with self.turn:
+                known = await self.values.records(connection, table, wanted)
+            if known is not None:
+                self.remembered_records.put(key, known)
+        return known
+
+
+def suggestions(values: NamedValues, clock: Clock) -> Suggestions:
+    """Return the service with nothing remembered."""
+    return Suggestions(values, Remembered(KEEP_COLUMNS, clock), Remembered(KEEP_RECORDS, clock))
