@@ -173,6 +173,7 @@ async def _checklist(
         steps=checklist(shown, findings),
         findings={step: [each for each in words if each.check in checks] for step, checks in PROVEN_BY.items()},
         values=values or account_values(shown),
+        is_answer=not call.is_safe,
         is_refused=faults is not None,
         refusal=None if refusal is None else words_of(refusal, t),
         faults=faults if faults is not None else _faults_found(findings, refusal, t),

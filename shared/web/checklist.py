@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.check.findings import CheckName, Finding, Outcome
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.model import Connection, ConnectionStatus, Grant
 from shared.value_object import value_object
 
 
@@ -75,13 +75,16 @@ def checklist(connection: Connection | None, findings: Sequence[Finding] = ()) -
         return tuple(StepState(step, Progress.DONE) for step in Step)
     configured = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
     following = _following(findings) if configured else Step.ENTER
+    # For client credentials, a known client is half of the step: only a token shows its user and the property.
+    is_consent = connection is not None and connection.grant is Grant.AUTHORIZATION_CODE
+    shown_by_checks = {Step.CLIENT, Step.ADDRESSES} if is_consent else {Step.ADDRESSES}
     passed = {each.check for each in findings if each.outcome is Outcome.PASSED}
     failed = {each.check for each in findings if each.outcome is Outcome.FAILED}
 
     def progress(step: Step) -> Progress:
         if step is following:
             return Progress.NOW
-        if step in _SHOWN_BY_CHECKS and passed.issuperset(PROVEN_BY[step]):
+        if step in shown_by_checks and passed.issuperset(PROVEN_BY[step]):
             return Progress.DONE
         is_open = step in _ENTERED and failed.isdisjoint(PROVEN_BY.get(step, ()))
         return Progress.UNCHECKED if configured and is_open else Progress.LATER
@@ -89,8 +92,6 @@ def checklist(connection: Connection | None, findings: Sequence[Finding] = ()) -
     return tuple(StepState(step, progress(step)) for step in Step)
 
 
-_SHOWN_BY_CHECKS: Final = frozenset({Step.CLIENT, Step.ADDRESSES})
-"""Steps that a check shows completely."""
 _ENTERED: Final = frozenset({Step.CLIENT, Step.USER, Step.ADDRESSES, Step.ENTER})
 
 

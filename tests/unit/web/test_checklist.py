@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from shared.check.findings import CheckName, Finding, finding
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.model import Connection, ConnectionStatus, Grant
 from shared.web.checklist import Progress, Step, checklist, field_at_fault
 
 GOOD = (
@@ -60,6 +61,11 @@ def test_nothing_is_done_because_it_was_entered() -> None:
 
 def test_an_identity_provider_hides_whether_the_client_is_known() -> None:
     assert shown(WAITING, but(finding(CheckName.OAUTH_CLIENT, "unreadable")))[0] == "unchecked"
+
+
+def test_with_client_credentials_only_a_token_shows_that_the_client_is_set_up() -> None:
+    asking = replace(WAITING, grant=Grant.CLIENT_CREDENTIALS)
+    assert shown(asking, GOOD) == ["unchecked", "unchecked", "done", "unchecked", "now", "later"]
 
 
 def test_what_failed_is_not_unchecked() -> None:
