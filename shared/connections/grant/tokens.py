@@ -39,7 +39,15 @@ from shared.secret import Secret
 from shared.telemetry import TOKENS_REFRESHED
 
 EARLY_S: Final = 60.0
-"""A token is refreshed this long before it expires, so that it does not expire on its way."""
+"""A token is refreshed this long before it expires, so that it does not expire on its way; see :func:`early_s`."""
+
+
+def early_s(life: timedelta) -> float:
+    """Return how long before it expires a token is refreshed: a short-lived one is not refreshed for every call.
+
+    With client credentials that can be the rest of the life of a token that was issued before (ServiceNow §1.5).
+    """
+    return min(EARLY_S, life.total_seconds() / 3)
 
 
 def with_access_token(connection: Connection, tokens: TokenSet, version: str | None, issued_at: datetime) -> Connection:
@@ -85,6 +93,12 @@ def access_from(connection: Connection, now: datetime) -> datetime | None:
         return now
     times = (may_refresh_at(connection, now), _believed_from(connection, now))
     return min((at for at in times if at is not None), default=None)
+
+
+def _lasts_long_enough(connection: Connection, now: datetime) -> bool:
+    """Whether the access token need not be refreshed before it is used."""
+    issued_at, ends_at = connection.access_token_issued_at, connection.access_token_expires_at
+    return _lasts(connection, EARLY_S if issued_at is None or ends_at is None else early_s(ends_at - issued_at), now)
 
 
 def _believed_from(connection: Connection, now: datetime) -> datetime | None:
@@ -144,15 +158,15 @@ class AccessTokens:
             TryLater: ServiceNow, Table Storage or Key Vault does not answer.
         """
         connection = await self._offer_unstored(connection)
-        if (found := await self._usable(connection, EARLY_S)) is not None:
+        if (found := await self._usable(connection, early=True)) is not None:
             return found
         current = await self._current(connection)
-        if (found := await self._usable(current, EARLY_S)) is not None:
+        if (found := await self._usable(current, early=True)) is not None:
             return found
         try:
             refreshed = await self.refresh(current)
         except (Reauthorize, TryLater):
-            if (found := await self._usable(current, LEAST_S)) is not None:
+            if (found := await self._usable(current)) is not None:
                 return found
             raise
         return await self._fresh(refreshed)
@@ -163,7 +177,7 @@ class AccessTokens:
         Raises what :meth:`access_token` raises.
         """
         current = await self._current(connection)
-        found = await self._usable(current, LEAST_S)
+        found = await self._usable(current)
         if found is None or found == refused:
             found = await self._fresh(await self.refresh(current))
         if connection.access_token_version is not None:
@@ -191,7 +205,7 @@ class AccessTokens:
             if lease.waited:
                 _raise_failure_since(current, began_at, self._clock())
             renewed_meanwhile = current.access_token_version != connection.access_token_version
-            if renewed_meanwhile and _lasts(current, EARLY_S, self._clock()):
+            if renewed_meanwhile and _lasts_long_enough(current, self._clock()):
                 return current
             unstored = self._unstored_of(current)
             if unstored is not None and unstored.issued_at > began_at:
@@ -335,14 +349,20 @@ class AccessTokens:
             raise _changed_meanwhile()
         return current
 
-    async def _usable(self, connection: Connection, lasting_s: float) -> Secret | None:
-        """Return the connection's access token if it is available and lasts this long."""
-        unstored = self._unstored.get(connection.connection_id)
+    async def _usable(self, connection: Connection, *, early: bool = False) -> Secret | None:
+        """Return the connection's access token if it is available and lasts.
+
+        Args:
+            early: Whether it must not be time to refresh it.
+        """
+        unstored, now = self._unstored.get(connection.connection_id), self._clock()
         if unstored is not None and unstored.are_newest_of(connection):
-            lasts = unstored.ends_at - self._clock() > timedelta(seconds=lasting_s)
+            life = timedelta(seconds=unstored.tokens.expires_in_s)
+            lasts = unstored.ends_at - now > timedelta(seconds=early_s(life) if early else LEAST_S)
             return unstored.tokens.access_token if lasts else None
         version = connection.access_token_version
-        if version is None or connection.is_removed or not _lasts(connection, lasting_s, self._clock()):
+        lasts = _lasts_long_enough(connection, now) if early else _lasts(connection, LEAST_S, now)
+        if version is None or connection.is_removed or not lasts:
             return None
         if version == self._replaced.get(connection.connection_id):
             return None
@@ -356,7 +376,7 @@ class AccessTokens:
         return token
 
     async def _fresh(self, connection: Connection) -> Secret:
-        found = await self._usable(connection, LEAST_S)
+        found = await self._usable(connection)
         if found is None:
             raise StorageUnavailable()
         return found

@@ -6,6 +6,7 @@ any order, kills some, and makes ServiceNow fail. Whatever happens:
 * two instances never refresh at the same time,
 * callers get a token for the connection's own instance, or an error that says what to do,
 * a consent is lost only if something outside ended it,
+* nothing of a grant stays when the connection is switched to the other,
 * in the end the connection works, or correctly says that it does not; after a removal nothing of it is left.
 """
 
@@ -23,12 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from shared.connections.grant.secret_names import refresh_token_name
 from shared.connections.held_lease import LEASE_S
-from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.model import Connection, ConnectionStatus, Grant
 from shared.errors import ConnectorError, Reauthorize
 from shared.secret import Secret
 from tests.memory.sign_in import UNAVAILABLE, refused
 from tests.memory.steps import Stage
-from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings
+from tests.unit.connections.surroundings import ADMINISTRATOR, CLIENT_SECRET, INTEGRATION_USER, Surroundings
 
 pytestmark = pytest.mark.timeout(420)
 """Hypothesis takes up to 300 s to shorten a failing example; without the example, a failure says nothing."""
@@ -58,10 +59,23 @@ class Lifecycle(RuleBasedStateMachine):
         self.left_undone = False
         """An actor died or lost the lease while it was cleaning up."""
 
-    @initialize(outside_takes_consents=st.booleans(), instances_die=st.booleans())
-    def connect(self, outside_takes_consents: bool, instances_die: bool) -> None:
+    @initialize(
+        grant=st.sampled_from(Grant),
+        extends=st.booleans(),
+        outside_takes_consents=st.booleans(),
+        instances_die=st.booleans(),
+    )
+    def connect(self, grant: Grant, extends: bool, outside_takes_consents: bool, instances_die: bool) -> None:
         self.outside_takes_consents, self.instances_die = outside_takes_consents, instances_die
-        self.seen.append(self.stage.run(self.app.connected()))
+        self.app.servicenow.application_users["client"] = INTEGRATION_USER
+        self.app.servicenow.extends = extends
+        self.stage.run(self.app.configured(grant=grant))
+        self.seen.append(self.stage.run(self._authorized()))
+
+    async def _authorized(self) -> Connection:
+        if self.app.stored().grant is Grant.AUTHORIZATION_CODE:
+            return await self.app.authorized()
+        return await self.app.client_credentials.connect("contoso", started_by=ADMINISTRATOR)
 
     def teardown(self) -> None:
         try:
@@ -157,7 +171,7 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self._room and not self.app.secrets.refused_writes)
     @rule()
     def authorize(self) -> None:
-        self._start("authorize", self.app.authorized())
+        self._start("authorize", self._authorized())
 
     @precondition(lambda self: self._room)
     @rule()
@@ -165,6 +179,13 @@ class Lifecycle(RuleBasedStateMachine):
         """Change a name, or connect a removed connection again."""
         client_secret = self.app.servicenow.clients["client"]
         self._start("configure", self.app.configured(client_secret=client_secret, display_name="Contoso Ltd"))
+
+    @precondition(lambda self: self._room and self.outside_takes_consents)
+    @rule(grant=st.sampled_from(Grant))
+    def switch_the_grant(self, grant: Grant) -> None:
+        client_secret = self.app.servicenow.clients["client"]
+        self.consent_taken = self.consent_taken or grant is not self.app.stored().grant
+        self._start("configure", self.app.configured(client_secret=client_secret, grant=grant))
 
     @precondition(lambda self: self._room and self.outside_takes_consents)
     @rule()
@@ -209,9 +230,12 @@ class Lifecycle(RuleBasedStateMachine):
         # A refusal that nobody has met yet still belongs to the next refresh.
         self.refused_lately = any(isinstance(fault, Reauthorize) for fault in self.app.servicenow.faults)
         stored = self.app.stored()
-        if stored.consent_ends_at is None and not self.left_undone:
-            tokens = {text for text in self.app.secrets.readable if " token " in text}
+        readable = self.app.secrets.readable
+        if not stored.is_granted and not self.left_undone:
+            tokens = {text for text in readable if " token " in text}
             assert not tokens, f"a connection that is {stored.status} has kept tokens"
+        if stored.grant is Grant.CLIENT_CREDENTIALS and not self.left_undone:
+            assert not {text for text in readable if text.startswith("refresh token")}
 
     @rule(seconds=st.sampled_from([1, 100, 1200, 1740, 1800]))
     def time_passes(self, seconds: int) -> None:
@@ -271,8 +295,10 @@ class Lifecycle(RuleBasedStateMachine):
         if stored is not None and stored.status in WORKING:
             versions = self.app.secrets.versions["servicenow-contoso-access-token"]
             assert stored.access_token_version in {each.version for each in versions}
-            assert self.app.secrets.versions[refresh_token_name("contoso")]
-            assert stored.consent_ends_at is not None
+            assert stored.is_granted
+            if stored.grant is Grant.AUTHORIZATION_CODE:
+                assert self.app.secrets.versions[refresh_token_name("contoso")]
+            assert (stored.consent_ends_at is None) is (stored.grant is Grant.CLIENT_CREDENTIALS)
 
     @invariant()
     def no_secret_stands_in_a_row(self) -> None:

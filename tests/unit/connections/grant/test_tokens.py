@@ -340,3 +340,135 @@ async def test_a_user_who_was_locked_out_comes_back_by_authorizing_again(
         await app.tokens.refresh(connected)
     app.servicenow.add(INTEGRATION_USER, locked_out=False)
     assert (await app.authorized()).status is ConnectionStatus.CONNECTED
+
+
+@pytest.fixture
+async def by_credentials(app: Surroundings) -> Connection:
+    app.servicenow.application_users["client"] = INTEGRATION_USER
+    return await app.connected_by_credentials()
+
+
+async def test_with_client_credentials_a_refresh_asks_again(app: Surroundings, by_credentials: Connection) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    assert app.servicenow.accepts(await app.tokens.access_token(by_credentials))
+    stored = app.stored()
+    assert stored.status is ConnectionStatus.CONNECTED
+    assert (stored.consented_at, stored.consent_ends_at) == (by_credentials.consented_at, None)
+    assert not app.servicenow.refresh_tokens
+    assert app.secrets.current == {CLIENT_SECRET, (await app.tokens.access_token(stored)).reveal()}
+
+
+async def test_a_refresh_token_beside_client_credentials_is_ignored(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    app.servicenow.credentials_with_refresh_token = True
+    refreshed = await app.tokens.refresh(by_credentials)
+    assert not any("refresh token" in text for text in app.secrets.readable)
+    assert refreshed.refresh_token_outdated_until_at is None
+
+
+async def test_whose_token_it_is_is_asked_at_each_refresh(app: Surroundings, by_credentials: Connection) -> None:
+    """ServiceNow's administrator can change the user of the OAuth client at any time."""
+    app.servicenow.add("abel.tuter", roles=frozenset({"admin"}))
+    app.servicenow.application_users["client"] = "abel.tuter"
+    present = await app.tokens.access_token(by_credentials)
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.refresh(by_credentials)
+    assert caught.value.code == "authorization_wrong_user"
+    assert "OAuth Application User" in told(caught.value)
+    assert app.servicenow.living == [present.reveal()], "theirs is revoked"
+    assert app.secrets.current == {CLIENT_SECRET, present.reveal()}
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert await app.tokens.access_token(app.stored()) == present, "ours is still good"
+    app.servicenow.application_users["client"] = INTEGRATION_USER
+    app.clock.advance(900)
+    assert (await app.tokens.refresh(app.stored())).status is ConnectionStatus.CONNECTED
+
+
+async def test_a_user_that_was_renamed_is_the_same_user(app: Surroundings, by_credentials: Connection) -> None:
+    person = app.servicenow.people[INTEGRATION_USER]
+    app.servicenow.people[INTEGRATION_USER] = replace(person, user=replace(person.user, user_name="m365.renamed"))
+    assert (await app.tokens.refresh(by_credentials)).status is ConnectionStatus.CONNECTED
+
+
+async def test_a_token_whose_user_cannot_be_found_out_is_not_used(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    app.clock.advance(ACCESS_LIFE_S)
+    app.servicenow.user_faults.append(AccessRefused("current_user_unknown"))
+    with pytest.raises(ServiceNowUnavailable) as caught:
+        await app.tokens.access_token(by_credentials)
+    assert caught.value.code == "current_user_unknown"
+    assert app.stored().status is ConnectionStatus.UNAVAILABLE
+    assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
+    assert app.stored().status is ConnectionStatus.CONNECTED
+
+
+async def test_refused_client_credentials_are_asked_for_again_without_an_end(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    app.servicenow.credentials_enabled = False
+    app.clock.advance(ACCESS_LIFE_S)
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.access_token(by_credentials)
+    assert (caught.value.code, app.servicenow.refreshes) == ("client_credentials_refused", 1 + 2)
+    for minutes in (15, 60, 60, 400 * 24 * 60):
+        app.clock.advance(minutes * 60 - 1)
+        assert minutes > 60 or not is_refresh_due(app.stored(), app.clock.now)
+        app.clock.advance(1)
+        assert is_refresh_due(app.stored(), app.clock.now)
+        with pytest.raises(Reauthorize):
+            await app.tokens.refresh(app.stored())
+    app.servicenow.credentials_enabled = True
+    app.clock.advance(3600)
+    assert (await app.tokens.refresh(app.stored())).status is ConnectionStatus.CONNECTED
+
+
+async def test_without_its_secret_only_a_person_can_help(app: Surroundings, by_credentials: Connection) -> None:
+    await app.secrets.remove_secret("servicenow-contoso-client-secret")
+    with pytest.raises(Reauthorize) as caught:
+        await app.tokens.refresh(by_credentials)
+    assert caught.value.code == "secret_missing"
+    app.clock.advance(86_400)
+    assert not is_refresh_due(app.stored(), app.clock.now)
+
+
+async def test_a_token_that_servicenow_issues_again_to_its_end_is_not_asked_for_all_the_time(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    """ServiceNow §1.5: while a token lives, the same one is issued; whether it then lasts longer is not certain."""
+    app.servicenow.extends = False
+    began_at, asked = app.clock.now, app.servicenow.refreshes
+    while (app.clock.now - began_at).total_seconds() < 2 * ACCESS_LIFE_S:
+        assert app.servicenow.accepts(await app.tokens.access_token(app.stored()))
+        app.clock.advance(1)
+    assert app.servicenow.refreshes - asked < 30
+
+
+async def test_two_connections_share_a_token_and_one_is_removed(app: Surroundings, by_credentials: Connection) -> None:
+    second = await app.connected_by_credentials("second")
+    token = await app.tokens.access_token(second)
+    assert token == await app.tokens.access_token(by_credentials)
+    await app.removal.remove("contoso")
+    assert app.servicenow.accepts(await app.new_app_instance().access_token(second))
+    await app.removal.remove("second")
+    assert not app.servicenow.living
+
+
+async def test_what_an_old_grant_was_told_says_nothing_about_the_new_one(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    """A refresh that began before the switch ends after it."""
+
+    async def switch(name: str) -> None:
+        if name == "refresh answers":
+            app.servicenow.step = app.step
+            app.clock.advance(60)
+            await app.configured(grant="authorization_code", client_secret=...)
+
+    app.servicenow.step = switch
+    with pytest.raises(TryLater):
+        await app.tokens.refresh(by_credentials)
+    assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
+    assert app.secrets.current == {CLIENT_SECRET}
+    assert (await app.authorized()).status is ConnectionStatus.CONNECTED
