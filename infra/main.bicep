@@ -527,7 +527,7 @@ module privateEndpoint 'modules/private-endpoint.bicep' = [
 
 module package 'modules/package.bicep' = if (!empty(packageUrl)) {
   params: { functionAppName: functionAppName, packageUrl: packageUrl }
-  // The package goes into the host's storage, and the app starts from there at once, with its settings.
+  // The package goes into the host's storage, and the app starts from there at once, with its settings (Flex Consumption §D8).
   dependsOn: [configuration, privateEndpoint]
 }
 

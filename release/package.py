@@ -1,7 +1,8 @@
 """Build the package that Azure installs as it is, without a build there: ``python -m release.package``.
 
 It holds what any other way of publishing takes (``.funcignore`` says what), the dependencies where the Functions host
-looks for them, and byte code. The same commit, Python release and zlib always give the same bytes.
+looks for them (Flex Consumption §D6), and byte code. The same commit, Python release and zlib always give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from release.core_tools import published_files
 from release.wheels import KEPT, ROOT, WheelsMissingError, wheels
 
 NAME: Final = "released-package.zip"
-"""The name that Azure's documentation asks for. Other names are known to work, but nothing promises that."""
+"""The name that Azure's documentation asks for, though others are known to work (Flex Consumption §D5)."""
 SITE_PACKAGES: Final = Path(".python_packages", "lib", "site-packages")
 PYTHON: Final = (3, 13)
 """The app's version in Azure: byte code of another is of no use there."""

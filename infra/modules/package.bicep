@@ -8,6 +8,7 @@ param packageUrl string
 
 resource app 'Microsoft.Web/sites@2025-03-01' existing = { name: functionAppName }
 
+// Flex Consumption §D1, §D9
 resource package 'Microsoft.Web/sites/extensions@2025-03-01' = {
   parent: app
   name: 'onedeploy'
@@ -15,7 +16,7 @@ resource package 'Microsoft.Web/sites/extensions@2025-03-01' = {
   #disable-next-line BCP187
   properties: {
     packageUri: packageUrl
-    // The package holds its dependencies. A build would need a package registry, and is cut off after a minute.
+    // The package holds its dependencies (Flex Consumption §D6). A build would need a package registry, and time.
     remoteBuild: false
   }
 }

@@ -13,10 +13,11 @@ DOCUMENTS = {
     "ServiceNow": ROOT / "docs" / "reference" / "servicenow-on-the-wire.md",
     "Functions host": ROOT / "docs" / "reference" / "functions-host-on-the-wire.md",
     "Microsoft Graph": ROOT / "docs" / "reference" / "microsoft-graph.md",
+    "Flex Consumption": ROOT / "docs" / "reference" / "flex-consumption.md",
 }
 """Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
 CITATION = re.compile(
-    r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)"
+    r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|Flex\s+Consumption|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)"
 )
 GOES_ON = {"to", "and", "or", "of", "FOUND", "CONFLICT", "INFERRED"}
 """After one of these words, a section belongs to the document that was named before."""
@@ -25,7 +26,11 @@ NO_DOCUMENT = re.compile(
 )
 """Names from before the documents were in the repository."""
 CITING = [
-    *(file for folder in ("shared", "sandbox", "tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")),
+    *(
+        file
+        for folder in ("shared", "sandbox", "tests", "benchmarks", "release")
+        for file in (ROOT / folder).rglob("*.py")
+    ),
     *(ROOT / "docs").glob("*.md"),
     *(ROOT / "infra").rglob("*.bicep"),
 ]
