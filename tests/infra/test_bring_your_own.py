@@ -294,7 +294,7 @@ class TestClientSecretInKeyVault:
 
     def test_it_is_looked_for_where_the_identity_team_puts_it(self, template: Json) -> None:
         script = (TEMPLATES / "scripts" / "register_application.py").read_text()
-        assert f'SECRET_NAME = "{template["parameters"]["signInSecretName"]["defaultValue"]}"' in script
+        assert f'default="{template["parameters"]["signInSecretName"]["defaultValue"]}",' in script
 
     def test_an_identity_is_trusted_otherwise(self, own_names: Expansion) -> None:
         credential = own_names.one("Microsoft.Graph/applications/federatedIdentityCredentials")
