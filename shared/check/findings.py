@@ -112,6 +112,8 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "application_registry": {"passed": _PASSED, "closed": _FAILED, "refused": _FAILED, "unreadable": _UNKNOWN},
     "consent": {
         "passed": _PASSED,
+        "not_needed": _PASSED,
+        "not_connected": _FAILED,
         "ends_soon": _FAILED,
         "ended": _FAILED,
         "refused": _FAILED,
@@ -120,6 +122,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "single_sign_on": {
         "passed": _PASSED,
         "connected": _PASSED,
+        "not_needed": _PASSED,
         "in_the_way": _FAILED,
         "no_sign_in_page": _UNKNOWN,
     },

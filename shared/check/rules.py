@@ -210,8 +210,11 @@ def application_registry(table: Observed[RegistryTable | None]) -> Finding:
 
 
 def consent(connection: Connection, now: datetime) -> Finding:
-    """Whether the consent is accepted, and how long it lasts."""
+    """Whether the consent is accepted, and how long it lasts; with client credentials, whether there are tokens."""
     name = CheckName.CONSENT
+    if connection.grant is Grant.CLIENT_CREDENTIALS:
+        is_connected = connection.is_granted and connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED
+        return finding(name, "not_needed" if is_connected else "not_connected")
     days = consent_days_left(connection, now)
     if days is None or connection.consent_ends_at is None:
         return finding(name, "missing")
@@ -226,6 +229,8 @@ def consent(connection: Connection, now: datetime) -> Finding:
 def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Finding:
     """Whether single sign-on prevents a person from signing in as the integration user."""
     name = CheckName.SINGLE_SIGN_ON
+    if connection.grant is Grant.CLIENT_CREDENTIALS:
+        return finding(name, "not_needed")
     if isinstance(page, Unobserved):
         return unobserved(name, page)
     match page.leads_to:
@@ -278,7 +283,7 @@ def user_account(account: Observed[Account | None], connection: Connection) -> F
             return finding(name, "locked_out", user=user)
         case Account(password_needs_reset=True):
             return finding(name, "password_reset", user=user)
-        case Account(web_service_access_only=True):
+        case Account(web_service_access_only=True) if connection.grant is Grant.AUTHORIZATION_CODE:
             return finding(name, "web_service_only", user=user)
         case Account(active=True):
             return finding(name, "passed", user=user)

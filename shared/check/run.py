@@ -35,7 +35,7 @@ from shared.clock import Clock
 from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.lookup import get_known_connection
-from shared.connections.model import Connection, Grant, TicketKind
+from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import (
     AuthorizationServer,
     ConnectionStore,
@@ -175,7 +175,7 @@ class ConnectionCheck:
         return [
             *findings,
             self._oauth_client(None, page, connection),
-            *([rules.single_sign_on(page, connection)] if connection.grant is Grant.AUTHORIZATION_CODE else []),
+            rules.single_sign_on(page, connection),
         ]
 
     async def _ask(

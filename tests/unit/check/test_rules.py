@@ -206,6 +206,28 @@ def test_the_consent_clock(days: float, reason: str) -> None:
     assert rules.consent(connection(consent_ends_at=NOW + timedelta(days=days)), NOW).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"integration_user_sys_id": "a" * 32}, "not_needed"),
+        ({"integration_user_sys_id": "a" * 32, "status": ConnectionStatus.UNAVAILABLE}, "not_needed"),
+        ({"integration_user_sys_id": "a" * 32, "status": ConnectionStatus.REAUTHORIZATION_REQUIRED}, "not_connected"),
+        ({"status": ConnectionStatus.AWAITING_AUTHORIZATION}, "not_connected"),
+    ],
+)
+def test_client_credentials_have_no_consent_that_ends(changes: Any, reason: str) -> None:
+    asking = connection(grant=Grant.CLIENT_CREDENTIALS, consent_ends_at=None, **changes)
+    assert rules.consent(asking, NOW).reason == reason
+
+
+def test_with_client_credentials_nobody_signs_in() -> None:
+    asking = connection(grant=Grant.CLIENT_CREDENTIALS)
+    assert rules.single_sign_on(SignInPage(SignIn.ELSEWHERE, "https://idp.example"), asking).reason == "not_needed"
+    machine = Account(active=True, locked_out=False, web_service_access_only=True, password_needs_reset=False)
+    assert rules.user_account(machine, asking).reason == "passed"
+    assert rules.user_account(machine, CONNECTION).reason == "web_service_only"
+
+
 def test_a_consent_that_is_refused_does_not_last() -> None:
     lasting = {"status": ConnectionStatus.REAUTHORIZATION_REQUIRED, "consent_ends_at": NOW + timedelta(days=50)}
     assert rules.consent(connection(**lasting), NOW).reason == "refused"
