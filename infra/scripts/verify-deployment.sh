@@ -95,7 +95,7 @@ while IFS=$'\t' read -r -u 3 wanted id; do
 done 3<<<"$noted"
 [ -z "$closed" ] || failed \
     "The deployment opened to public networks, and now is not:$closed." \
-    "A policy with the effect Modify closes it silently, at each deployment (docs/deployment.md, Azure Policy; portal: Policy > Compliance). Get an exemption, or deploy in the network mode that your policies allow: privateData or private."
+    "A policy with the effect Modify closes it silently, at each deployment (docs/azure-policy.md; portal: Policy > Compliance). Get an exemption, or deploy in the network mode that your policies allow: privateData or private."
 [ -z "$opened" ] || failed \
     "The deployment closed to public networks, and now is open:$opened." \
     "Deploy the infrastructure again. If it opens again, find out who or which policy opens it (Activity log of the resource)."

@@ -1,4 +1,4 @@
-# Deploys a release's compiled template, azuredeploy.json, which belongs beside this file. docs/deployment.md explains it.
+# Deploys a release's compiled template, azuredeploy.json, which belongs beside this file. docs/releases.md explains it.
 
 terraform {
   required_version = ">= 1.11"

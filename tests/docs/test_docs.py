@@ -75,11 +75,20 @@ def test_every_make_target() -> None:
         assert f"`{target}`" in EVERYTHING or f"make {target}" in EVERYTHING, target
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if "://" not in link:
-            assert (page.parent / link).exists(), link
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        if "://" not in path:
+            target = page.parent / path if path else page
+            assert target.exists(), path
+            if anchor:
+                assert anchor in anchors(target), f"{path}#{anchor}"
 
 
 def test_the_readme_begins_with_what_it_is_a_picture_and_the_two_commands() -> None:

@@ -1,4 +1,4 @@
-"""Print the tables of docs/deployment.md about Azure policies: ``python -m tests.infra.policy_table``."""
+"""Print the tables of docs/azure-policy.md: ``python -m tests.infra.policy_table``."""
 
 from __future__ import annotations
 

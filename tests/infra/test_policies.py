@@ -50,7 +50,7 @@ def test_what_no_template_writes_has_its_own_test() -> None:
 
 def test_the_documentation_shows_what_they_do(expanded: Path) -> None:
     modes = expanded_modes(expanded)
-    page = (REPOSITORY / "docs" / "deployment.md").read_text()
+    page = (REPOSITORY / "docs" / "azure-policy.md").read_text()
     for table in (outcomes(modes), legend(modes)):
         print(table)
         assert f"\n{table}\n" in page, "run python -m tests.infra.policy_table and copy its tables"

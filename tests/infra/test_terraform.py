@@ -70,7 +70,7 @@ def test_its_parameters_and_outputs_exist(example: Json, template: Json) -> None
 
 
 def test_the_page_sets_every_variable(example: Json) -> None:
-    page = (REPOSITORY / "docs" / "deployment.md").read_text()
+    page = (REPOSITORY / "docs" / "releases.md").read_text()
     variables = {name for each in example["variable"] for name in each}
     assert set(re.findall(r"-var ['\"](\w+)=", page)) == variables
 

@@ -142,7 +142,7 @@ def test_it_waits_for_what_comes_late(azure: Azure) -> None:
         ({"wanted": [""]}, "which public network access was wanted", "Deploy the infrastructure again"),
         ({"kv": [None]}, "of kv cannot be read", "Reader"),
         ({"func": ["Disabled"]}, "now is not: func.", "A policy with the effect Modify"),
-        ({"func": [""]}, "now is not: func.", "docs/deployment.md, Azure Policy"),
+        ({"func": [""]}, "now is not: func.", "docs/azure-policy.md"),
         ({"sthost": ["Enabled"], "kv": ["Enabled"]}, "now is open: sthost kv.", "Deploy the infrastructure again"),
         ({"sthost": ["SecuredByPerimeter"]}, "now is open: sthost.", "which policy opens it"),
         ({"sync": [None]}, "its host does not start", "wait ten minutes for the roles"),
@@ -192,7 +192,7 @@ def test_what_it_does_not_understand_it_does_not_ask(azure: Azure, arguments: tu
 
 def test_what_it_sends_people_to_is_there() -> None:
     text = SCRIPT.read_text()
-    assert "docs/deployment.md, Azure Policy" in text
-    assert "\n### Azure Policy\n" in (REPOSITORY / "docs" / "deployment.md").read_text()
+    assert "docs/azure-policy.md" in text
+    assert (REPOSITORY / "docs" / "azure-policy.md").exists()
     assert "docs/operations.md, maintenance-stopped" in text
     assert "\n### maintenance-stopped\n" in (REPOSITORY / "docs" / "operations.md").read_text()

@@ -114,7 +114,7 @@ PUBLISHING: Final = (
 
 
 def test_publishing_is_what_the_page_says() -> None:
-    page = (REPOSITORY / "docs" / "deployment.md").read_text()
+    page = (REPOSITORY / "docs" / "releases.md").read_text()
     workflow = (FOLDER / "deploy.yml").read_text().replace("$RESOURCE_GROUP", "$GROUP")
     for command in PUBLISHING:
         assert command in workflow
