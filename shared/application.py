@@ -66,11 +66,12 @@ from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
+from shared.storage.trials import AzureTrialStore
 from shared.tenants.ports import TenantStore
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
-from shared.tickets.ports import IdempotencyStore, StateModel, TicketStore
+from shared.tickets.ports import IdempotencyStore, RequesterDirectory, StateModel, TicketStore
 from shared.tickets.preview import TicketPreview
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
@@ -78,6 +79,8 @@ from shared.tickets.summary import Summary
 from shared.tickets.updates.live import LiveRecords
 
 if TYPE_CHECKING:
+    from shared.check.preflight.ports import TrialStore
+    from shared.check.preflight.run import Preflight
     from shared.check.run import ConnectionCheck
     from shared.evidence.find import EvidenceSearch
     from shared.maintenance.run import Maintenance
@@ -115,6 +118,8 @@ class Application:
     suggestions: Suggestions
     server: ServiceNowOAuth
     servicenow: ServiceNowClient
+    requesters: RequesterDirectory
+    trials: TrialStore
     tickets: TicketStore
     tenants: TenantStore
     source: Source
@@ -153,10 +158,25 @@ class Application:
             users=self.servicenow.users,
             probe=self.servicenow.probe,
             tickets=self.tickets,
+            preflight=self.preflight,
             clock=self.clock,
             redirect_uri=self.settings.redirect_uri,
             egress_addresses=self.settings.egress_addresses,
             sync_interval_s=self.settings.sync_interval_s,
+        )
+
+    @property
+    def preflight(self) -> Preflight:
+        """Says what an instance will do with tickets. It is loaded on first use, because few requests need it."""
+        from shared.check.preflight.run import Preflight
+
+        return Preflight(
+            columns=self.servicenow.columns,
+            tickets=self.tickets,
+            requesters=self.requesters,
+            trials=self.trials,
+            record_fields=record_fields,
+            clock=self.clock,
         )
 
     @property
@@ -446,6 +466,8 @@ class Application:
             suggestions=suggestions(named_values, clock),
             server=server,
             servicenow=servicenow,
+            requesters=requesters,
+            trials=AzureTrialStore(tables.connections, rows),
             tickets=tickets,
             tenants=tenants,
             source=source,

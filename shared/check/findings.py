@@ -35,6 +35,8 @@ class CheckName(StrEnum):
     READ_CHANGE = "read_change"
     CREATE_INCIDENT = "create_incident"
     CREATE_CHANGE = "create_change"
+    FIELDS_INCIDENT = "fields_incident"
+    FIELDS_CHANGE = "fields_change"
     OWN_TICKETS = "own_tickets"
     CHOICE_LABELS = "choice_labels"
     CLIENT_SYS_ID = "client_sys_id"
@@ -155,6 +157,14 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "role_missing": _FAILED,
         "refused": _FAILED,
         "outcome_unknown": _UNKNOWN,
+        "dry_run_needed": _UNKNOWN,
+    },
+    "fields": {
+        "tried": _PASSED,
+        "by_tickets": _PASSED,
+        "foreseen": _PASSED,
+        "refused": _FAILED,
+        "lost": _FAILED,
         "dry_run_needed": _UNKNOWN,
     },
     "own_tickets": {"passed": _PASSED, "hidden": _FAILED, "none_yet": _UNKNOWN},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
-from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.check.preflight.model import DataPolicy
+from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import RecordVisibility
 from shared.secret import Secret
 from shared.value_object import value_object
@@ -114,12 +115,12 @@ class MarkedRecord:
     """A record made by a dry run.
 
     Attributes:
-        texts_kept: Whether it has the texts that were sent; None if we did not see them.
+        values: Its raw values by column, as far as the integration user sees them.
     """
 
     sys_id: str
     number: str
-    texts_kept: bool | None = None
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @value_object
@@ -210,18 +211,33 @@ class InstanceProbe(RecordVisibility, Protocol):
         """Return the name of the release in lower case, such as ``xanadu``; None if it is not shown."""
         ...
 
+    async def data_policies(
+        self, connection: Connection, kind: TicketKind, sent: Mapping[str, str]
+    ) -> Sequence[DataPolicy] | None:
+        """Return the data policies for new records of a kind, as they concern one with these fields.
+
+        None if the integration user may not read them.
+        """
+        ...
+
     async def create_marked(
-        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
+        self, connection: Connection, kind: TicketKind, sys_id: str, fields: Mapping[str, str]
     ) -> MarkedRecord:
-        """Create a record that is marked as a dry run's and that the synchronisation ignores.
+        """Create a record with these fields that is marked as a dry run's, so that the synchronisation ignores it.
 
         Raises:
             OutcomeUnknown: It may or may not have been written.
         """
         ...
 
-    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
-        """Return the dry run's record for which this sys_id was proposed, or None if we see none."""
+    async def find_marked(
+        self, connection: Connection, kind: TicketKind, sys_id: str, columns: Collection[str]
+    ) -> MarkedRecord | None:
+        """Return the dry run's record for which this sys_id was proposed, or None if we see none.
+
+        Args:
+            columns: Those whose values to return.
+        """
         ...
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:

@@ -22,12 +22,15 @@ from shared.check.observations import (
     SignInPage,
     TicketFacts,
 )
+from shared.check.observe import Observed, Unobserved
+from shared.check.preflight.model import LOSSES, REFUSALS, Fate, FieldOutlook, KindOutlook, TrialOutcome
+from shared.check.preflight.rules import TEXTS, Knowledge, seen_fields
+from shared.check.preflight.run import DryRun, name_of
 from shared.connections.model import Connection, ConnectionStatus, Grant, TicketKind, consent_days_left, is_same_user
 from shared.connections.ports import ServiceNowUser, UserRoles
 from shared.errors import (
     AccessScopeMissing,
     AccessTokenRefused,
-    ConnectorError,
     CrossScopeRefused,
     FixConfiguration,
     InsufficientRights,
@@ -35,7 +38,6 @@ from shared.errors import (
     ServiceNowThrottled,
     TableNotAvailable,
 )
-from shared.value_object import value_object
 
 CONSENT_ENDS_SOON_DAYS: Final = 14
 CLOCK_TOLERANCE_S: Final = 120.0
@@ -54,39 +56,9 @@ CLIENT_CREDENTIALS_SINCE: Final = "Washington DC"
 
 _CREATED: Final = frozenset({"created", "left_open", "by_tickets"})
 """Reasons for which somebody saw that a record was created; a role alone does not show it."""
+_NAMES_SHOWN: Final = 10
+
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
-
-
-@value_object
-class Unobserved:
-    """Why something could not be observed.
-
-    Attributes:
-        reason: One of :data:`shared.check.findings.ANY_CHECK`.
-        error: The answer of ServiceNow or our storage; None if there was none.
-    """
-
-    reason: str
-    error: ConnectorError | None = None
-
-
-type Observed[Value] = Value | Unobserved
-
-
-@value_object
-class DryRun:
-    """The result of a dry run for one kind.
-
-    Attributes:
-        created: The record; None if nobody knows whether it was created.
-        seen: Whether the integration user sees the record through the parent table.
-        closed: Whether the record is certainly closed again.
-    """
-
-    proposed_sys_id: str
-    created: Observed[MarkedRecord | None]
-    seen: Observed[bool] = Unobserved("not_checked")
-    closed: bool = False
 
 
 def awaits_consent(connection: Connection) -> bool:
@@ -423,11 +395,40 @@ def texts_kept(delivered: Sequence[Delivered], dry_runs: Collection[DryRun]) -> 
     """Whether the instance keeps texts as they are sent."""
     name = CheckName.TEXTS_KEPT
     seen = [each.texts_kept for each in delivered]
-    made = [each.created for each in dry_runs if isinstance(each.created, MarkedRecord)]
-    seen += [record.texts_kept for record in made if record.texts_kept is not None]
+    seen += [kept for each in dry_runs if (kept := _kept_texts(each)) is not None]
     if not seen:
         return finding(name, "dry_run_needed")
     return finding(name, "passed" if all(seen) else "shortened")
+
+
+def _kept_texts(dry_run: DryRun) -> bool | None:
+    """Whether the record of a dry run has the texts that were sent; None if we did not see them."""
+    if not isinstance(dry_run.created, MarkedRecord) or dry_run.sent is None:
+        return None
+    texts = {column: value for column, value in dry_run.sent.items() if column in TEXTS}
+    fates = {each.fate for each in seen_fields(texts, dry_run.created.values, Knowledge())}
+    return None if fates <= {Fate.NOT_KNOWN} else fates <= {Fate.FINE, Fate.NOT_KNOWN}
+
+
+def fields(seen: KindOutlook) -> Finding:
+    """Whether ServiceNow accepts and keeps the fields of tickets of a kind, as far as can be seen."""
+    name = CheckName.about("fields", seen.kind)
+    if refused := seen.with_fate(REFUSALS):
+        return finding(name, "refused", names=_named(refused))
+    if lost := seen.with_fate(LOSSES):
+        return finding(name, "lost", names=_named(lost))
+    trial = seen.present_trial
+    if trial is not None and trial.outcome is TrialOutcome.ACCEPTED:
+        return finding(name, "tried", at=f"{trial.tried_at:%Y-%m-%d}")
+    if seen.has_delivered:
+        return finding(name, "by_tickets")
+    if seen.columns_readable:
+        return finding(name, "foreseen")
+    return finding(name, "dry_run_needed")
+
+
+def _named(outlooks: Sequence[FieldOutlook]) -> str:
+    return ", ".join(name_of(each) for each in outlooks[:_NAMES_SHOWN])
 
 
 def rate_limits(limit: Observed[RateLimit], sync_interval_s: int) -> Finding:

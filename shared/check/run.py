@@ -30,7 +30,10 @@ from shared.check.observations import (
     SignInPage,
     TicketFacts,
 )
-from shared.check.rules import DryRun, Observed, Unobserved
+from shared.check.observe import Observed, Unobserved, observe
+from shared.check.preflight.model import KindOutlook
+from shared.check.preflight.run import DryRun, Preflight
+from shared.check.preflight.trial import NOBODY
 from shared.clock import Clock
 from shared.connections.grant.pkce import code_challenge, new_code_verifier
 from shared.connections.grant.tokens import AccessTokens
@@ -44,11 +47,10 @@ from shared.connections.ports import (
     UserRoles,
 )
 from shared.connections.turns import Turns
-from shared.errors import ConnectorError
-from shared.log import log_bug, log_event
+from shared.log import log_event
 from shared.secret import Secret
 from shared.service import service
-from shared.tickets.model import Delivery, EventKind, Phase
+from shared.tickets.model import Delivery, EventKind, Phase, Requester
 from shared.tickets.ports import TicketFilter, TicketStore
 from shared.value_object import value_object
 
@@ -59,12 +61,9 @@ TOKENS_S: Final = 15.0
 LOOKS_S: Final = 20.0
 """Limit for all looks at the instance together."""
 CONCURRENT_LOOKS: Final = 6
-CREATING_S: Final = 15.0
-READING_BACK_S: Final = 8.0
-CANCELING_S: Final = 15.0
 UNBROKEN_S: Final = 120.0
 """Longer than refreshing a token can take."""
-PREFLIGHT_S: Final = 5.0
+BEFORE_CONSENT_S: Final = 5.0
 """A person waits for the page that shows the result."""
 
 _NEEDS_ACCESS: Final = (
@@ -74,7 +73,7 @@ _NEEDS_ACCESS: Final = (
     CheckName.USER_ROLES,
     CheckName.REST_ACCESS,
     CheckName.QUERY_TASK,
-    *(CheckName.about(topic, kind) for topic in ("read", "create") for kind in TicketKind),
+    *(CheckName.about(topic, kind) for topic in ("read", "create", "fields") for kind in TicketKind),
     CheckName.OWN_TICKETS,
     CheckName.CHOICE_LABELS,
     CheckName.CLIENT_SYS_ID,
@@ -117,17 +116,19 @@ class ConnectionCheck:
     users: UserDirectory
     probe: InstanceProbe
     tickets: TicketStore
+    preflight: Preflight
     clock: Clock
     redirect_uri: str
     egress_addresses: Sequence[str]
     sync_interval_s: int
 
-    async def run(self, connection_id: str, *, dry_run: bool) -> CheckReport:
+    async def run(self, connection_id: str, *, dry_run: bool, requester: Requester = NOBODY) -> CheckReport:
         """Check a connection.
 
         Args:
             connection_id: Id of the connection.
-            dry_run: Whether to create and cancel one marked record for each enabled kind.
+            dry_run: Whether to create and cancel a test ticket of each enabled kind.
+            requester: In whose name test tickets are made.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 404 ``connection_not_found``.
@@ -135,12 +136,12 @@ class ConnectionCheck:
         """
         connection = await get_known_connection(self.connections, connection_id)
         greeting, facts = await asyncio.gather(
-            self._greet(connection, GREETING_S), _observe(lambda: self._ticket_facts(connection), GREETING_S)
+            self._greet(connection, GREETING_S), observe(lambda: self._ticket_facts(connection), GREETING_S)
         )
         findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
         dry_runs: Mapping[TicketKind, DryRun] = {}
         if greeting.reach is Reach.API:
-            asked, dry_runs = await self._ask(connection, facts, dry_run=dry_run)
+            asked, dry_runs = await self._ask(connection, facts, requester, dry_run=dry_run)
             findings += [rules.clock(greeting), *asked]
         else:
             is_blocked = greeting.reach is Reach.ADDRESS_BLOCKED
@@ -165,13 +166,13 @@ class ConnectionCheck:
         _log(report)
         return report
 
-    async def preflight(self, connection: Connection) -> Sequence[Finding]:
+    async def before_consent(self, connection: Connection) -> Sequence[Finding]:
         """Return what can be found out within a few seconds, before anybody has consented."""
-        greeting = await self._greet(connection, PREFLIGHT_S)
+        greeting = await self._greet(connection, BEFORE_CONSENT_S)
         findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
         if greeting.reach is not Reach.API:
             return findings
-        page = await _observe(lambda: self._sign_in_page(connection), PREFLIGHT_S)
+        page = await observe(lambda: self._sign_in_page(connection), BEFORE_CONSENT_S)
         return [
             *findings,
             self._oauth_client(None, page, connection),
@@ -179,13 +180,13 @@ class ConnectionCheck:
         ]
 
     async def _ask(
-        self, connection: Connection, facts: Observed[TicketFacts], *, dry_run: bool
+        self, connection: Connection, facts: Observed[TicketFacts], requester: Requester, *, dry_run: bool
     ) -> tuple[list[Finding], Mapping[TicketKind, DryRun]]:
         """Ask an instance that answers."""
-        page_look = _observe(lambda: self._sign_in_page(connection), LOOKS_S)
+        page_look = observe(lambda: self._sign_in_page(connection), LOOKS_S)
         if rules.awaits_consent(connection):
             page, serves = await asyncio.gather(
-                page_look, _observe(lambda: self.probe.serves_tokens(connection.instance), LOOKS_S)
+                page_look, observe(lambda: self.probe.serves_tokens(connection.instance), LOOKS_S)
             )
             findings = [
                 rules.token_endpoint(None, serves),
@@ -208,12 +209,30 @@ class ConnectionCheck:
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
         delivered = () if isinstance(facts, Unobserved) else facts.delivered
         looks = await self._look(token, connection, delivered)
-        dry_runs = await _dry_runs(self.probe.with_token(token), connection) if dry_run else {}
+        probe = self.probe.with_token(token)
+        dry_runs = await self._dry_runs(probe, connection, requester) if dry_run else {}
+        outlooks = await observe(lambda: self.preflight.look(connection, probe, requester), LOOKS_S)
         findings += [
             self._oauth_client(looks.client, page, connection, token_given=given),
             *self._meaning(looks, connection, delivered, dry_runs, token_given=given),
+            *_fields(outlooks, connection),
         ]
         return findings, dry_runs
+
+    async def _dry_runs(
+        self, probe: InstanceProbe, connection: Connection, requester: Requester
+    ) -> Mapping[TicketKind, DryRun]:
+        kinds = rules.enabled_kinds(connection)
+        done = await asyncio.gather(*(self._dry_run(probe, connection, kind, requester) for kind in kinds))
+        return dict(zip(kinds, done, strict=True))
+
+    async def _dry_run(
+        self, probe: InstanceProbe, connection: Connection, kind: TicketKind, requester: Requester
+    ) -> DryRun:
+        """Make a test ticket. If it cannot be remembered, the report has what was seen, and says what storage lacks."""
+        done = await self.preflight.try_out(connection, kind, probe, requester)
+        await observe(lambda: self.preflight.remember(connection, kind, done), LOOKS_S)
+        return done
 
     async def _look(self, token: Secret, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
         """Look at everything that an access token lets us see."""
@@ -229,7 +248,7 @@ class ConnectionCheck:
                     async with turn:
                         return await call()
 
-                return group.create_task(_observe(in_turn, LOOKS_S))
+                return group.create_task(observe(in_turn, LOOKS_S))
 
             limit = look(lambda: probe.rate_limit(connection))
             user = look(lambda: users.current_user(connection))
@@ -329,7 +348,7 @@ class ConnectionCheck:
         )
 
     async def _greet(self, connection: Connection, limit_s: float) -> Greeting:
-        greeting = await _observe(lambda: self.probe.greet(connection.instance), limit_s)
+        greeting = await observe(lambda: self.probe.greet(connection.instance), limit_s)
         return Greeting(Reach.TIMEOUT) if isinstance(greeting, Unobserved) else greeting
 
     async def _sign_in_page(self, connection: Connection) -> SignInPage:
@@ -360,32 +379,11 @@ class _Looks:
     exempted: Observed[bool]
 
 
-async def _dry_runs(probe: InstanceProbe, connection: Connection) -> Mapping[TicketKind, DryRun]:
-    kinds = rules.enabled_kinds(connection)
-    done = await asyncio.gather(*(_dry_run(probe, connection, kind) for kind in kinds))
-    return dict(zip(kinds, done, strict=True))
-
-
-async def _dry_run(probe: InstanceProbe, connection: Connection, kind: TicketKind) -> DryRun:
-    """Create a marked record, check whether we see it, and cancel it."""
-    proposed = secrets.token_hex(16)
-    settings = connection.kinds[kind]
-    created: Observed[MarkedRecord | None] = await _observe(
-        lambda: probe.create_marked(connection, kind, settings, proposed), CREATING_S
-    )
-    if isinstance(created, Unobserved):
-        certainly_not = created.error is not None and not created.error.may_be_written
-        if certainly_not:
-            return DryRun(proposed, created)
-        created = await _observe(lambda: probe.find_marked(connection, kind, proposed), READING_BACK_S)
-        if not isinstance(created, MarkedRecord):
-            return DryRun(proposed, None)
-    record = created
-    assert record is not None, "a created record is one"
-    visible = await _observe(lambda: probe.visible(connection, [record.sys_id]), READING_BACK_S)
-    seen = visible if isinstance(visible, Unobserved) else record.sys_id in visible
-    closed = await _observe(lambda: probe.cancel_marked(connection, kind, record), CANCELING_S)
-    return DryRun(proposed, record, seen=seen, closed=closed is True)
+def _fields(outlooks: Observed[Sequence[KindOutlook]], connection: Connection) -> Sequence[Finding]:
+    if isinstance(outlooks, Unobserved):
+        names = [CheckName.about("fields", kind) for kind in rules.enabled_kinds(connection)]
+        return [rules.unobserved(name, outlooks) for name in names]
+    return [rules.fields(each) for each in outlooks]
 
 
 async def _account(probe: InstanceProbe, connection: Connection) -> Account | None:
@@ -403,27 +401,13 @@ async def _roles(users: UserDirectory, connection: Connection) -> UserRoles | No
     return None if user_sys_id is None else await users.roles_of(connection, user_sys_id)
 
 
-async def _observe[Value](look: Callable[[], Awaitable[Value]], limit_s: float) -> Observed[Value]:
-    """Return what was observed, or why nothing was."""
-    try:
-        async with asyncio.timeout(limit_s):
-            return await look()
-    except ConnectorError as error:
-        return Unobserved("no_answer", error)
-    except TimeoutError:
-        return Unobserved("too_slow")
-    except Exception as error:  # noqa: BLE001 - one failed look must not spoil the others
-        log_bug("unexpected_error", error)
-        return Unobserved("unexpected")
-
-
 _unfinished: Final[set[asyncio.Task[object]]] = set()
 """Tasks that continue although nobody waits for them: an event loop keeps no strong reference to its tasks."""
 
 
 async def _observe_to_the_end[Value](work: Coroutine[object, object, Value], limit_s: float) -> Observed[Value]:
     """Observe work that must not be interrupted: once a refresh token is exchanged, the new one has to be stored."""
-    task = asyncio.create_task(_observe(lambda: work, UNBROKEN_S))
+    task = asyncio.create_task(observe(lambda: work, UNBROKEN_S))
     _unfinished.add(task)
     task.add_done_callback(_unfinished.discard)
     done, _ = await asyncio.wait({task}, timeout=limit_s)

@@ -165,8 +165,8 @@ def _forbidden(answer: Answer, message: str, detail: str) -> ConnectorError:
         return QueryRefused()
     if mandatory := re.search(r"following fields are mandatory:\s*(.*)", detail):
         return MandatoryFieldsMissing(**_named(answer, mandatory[1]))
-    if "Data Policy Exception" in detail:
-        return ValuesRefused("data_policy_refused")
+    if policy := re.search(r"Data Policy Exception:(?:[^:]*:\s*(.*))?", detail):
+        return ValuesRefused("data_policy_refused", **_named(answer, policy[1] or ""))
     if rule := re.search(r"aborted by Business Rule '([^'^]*)", detail):
         return ValuesRefused("business_rule_refused", **_named(answer, rule[1]))
     if "ACL" in detail or "Not Authorized" in message or "security constraints" in detail:

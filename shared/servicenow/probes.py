@@ -20,7 +20,8 @@ from shared.check.observations import (
     SignIn,
     SignInPage,
 )
-from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.check.preflight.model import DataPolicy
+from shared.connections.model import Connection, TicketKind
 from shared.connections.options import InstanceCatalogue
 from shared.errors import (
     AnswerEncoded,
@@ -41,7 +42,7 @@ from shared.secret import Secret
 from shared.service import service
 from shared.servicenow.answers import common_error, result_of
 from shared.servicenow.catalogue import ServiceNowCatalogue
-from shared.servicenow.kinds import RECORD_KINDS
+from shared.servicenow.data_policies import ServiceNowDataPolicies
 from shared.servicenow.queries import (
     ANY_RECORD,
     OURS,
@@ -60,18 +61,10 @@ from shared.servicenow.transport import NotReached, ServiceNowRequest, ServiceNo
 from shared.servicenow.visibility import ServiceNowVisibility
 from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
-from shared.tickets.model import CORRELATION_DISPLAY, Priority
-from shared.tickets.record_texts import lost_characters
 
 MARK: Final = "m365check:"
 """Prefix of the ``correlation_id`` of a dry run's record. It differs from the prefix of
 tickets, so the synchronisation does not ask for such records."""
-MARKED_NAME: Final = "Connection check of the Microsoft 365 connector: please ignore"
-MARKED_DESCRIPTION: Final = (
-    "An administrator tried out whether the connector may create and cancel records. "
-    "The connector cancels this record by itself; if it is still open, it can be canceled. "
-    "These characters show whether texts arrive whole: é 漢 😀."
-)
 CLOSE_NOTES: Final = "Made by a connection check and canceled by it."
 
 _GREETING_S: Final = 8.0
@@ -263,47 +256,36 @@ class ServiceNowProbe:
                 return match[1]
         return None
 
-    async def create_marked(
-        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
-    ) -> MarkedRecord:
-        """See the port. The record has the fields of every ticket, so that whatever refuses tickets refuses it."""
-        record_kind = RECORD_KINDS[kind]
-        defaults = {
-            "assignment_group": settings.assignment_group,
-            "category": settings.category,
-            record_kind.requester_field: settings.default_caller,
-        }
-        texts = {"short_description": MARKED_NAME, "description": MARKED_DESCRIPTION}
-        row = await self.table_api.insert(
-            connection,
-            KINDS[kind].table,
-            {
-                "sys_id": sys_id,
-                "correlation_id": f"{MARK}{sys_id}",
-                "correlation_display": CORRELATION_DISPLAY,
-                **texts,
-                **record_kind.urgency[Priority.PLANNING],
-                **{name: value for name, value in defaults.items() if value},
-            },
-            fields=("sys_id", "number", *texts),
-        )
-        shown = any(row.value(field) for field in texts)
-        kept = not any(lost_characters(sent, row.value(field)) for field, sent in texts.items())
-        return MarkedRecord(row.sys_id or sys_id, row.line("number"), texts_kept=kept if shown else None)
+    async def data_policies(
+        self, connection: Connection, kind: TicketKind, sent: Mapping[str, str]
+    ) -> Sequence[DataPolicy] | None:
+        """See the port."""
+        return await ServiceNowDataPolicies(self.table_api).policies(connection, kind, sent)
 
-    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+    async def create_marked(
+        self, connection: Connection, kind: TicketKind, sys_id: str, fields: Mapping[str, str]
+    ) -> MarkedRecord:
+        """See the port."""
+        record = {**fields, "sys_id": sys_id, "correlation_id": f"{MARK}{sys_id}"}
+        columns = ("sys_id", "number", *(name for name in fields if name != "sys_id"))
+        row = await self.table_api.insert(connection, KINDS[kind].table, record, fields=columns)
+        return _marked(row, sys_id, columns)
+
+    async def find_marked(
+        self, connection: Connection, kind: TicketKind, sys_id: str, columns: Collection[str]
+    ) -> MarkedRecord | None:
         """See the port."""
         page = await self.table_api.list_rows(
             connection,
             KINDS[kind].table,
             query=any_of(condition("sys_id", "=", sys_id), condition("correlation_id", "=", f"{MARK}{sys_id}")),
-            fields=("sys_id", "number", "correlation_id"),
+            fields=tuple(dict.fromkeys(("sys_id", "number", "correlation_id", *columns))),
             limit=1,
             counted=False,
         )
         for row in page.rows:
             if row.value("correlation_id") == f"{MARK}{sys_id}":
-                return MarkedRecord(row.sys_id, row.line("number"))
+                return _marked(row, sys_id, columns)
         return None
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
@@ -356,6 +338,12 @@ class ServiceNowProbe:
             connection, table, query=all_of(condition(name, "=", value)), fields=(name, *fields), limit=1, counted=False
         )
         return next((row for row in page.rows if row.value(name) == value), None)
+
+
+def _marked(row: Row, proposed: str, columns: Collection[str]) -> MarkedRecord:
+    values = {column: row.value(column) for column in columns if row.shows(column)}
+    # An instance may show a field that may not be read as an empty one (ServiceNow §2.6).
+    return MarkedRecord(row.sys_id or proposed, row.line("number"), values if any(values.values()) else {})
 
 
 def _reach(answer: Answer) -> Reach:

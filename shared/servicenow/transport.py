@@ -48,6 +48,8 @@ type Subject = (
         "sys_user_grmember",
         "sys_choice",
         "sys_dictionary",
+        "sys_data_policy2",
+        "sys_data_policy_rule",
         "sys_properties",
         "sys_db_object",
         "oauth_entity",

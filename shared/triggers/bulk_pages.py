@@ -32,6 +32,7 @@ from shared.triggers.bulk_forms import batch_body, batch_faults, sent_values
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommended_tickets import recommendation_address, usual_kind
+from shared.triggers.ticket_hints import ticket_hint
 from shared.value_object import value_object
 from shared.words.error_words import ErrorWords, words_of
 
@@ -225,6 +226,7 @@ async def _form(
         most_together=MOST_REFERENCES,
         texts=await _texts_for_all(call, tenant, usable, connection, values),
         values=values,
+        hint=await ticket_hint(call, connection, values["kind"]),
         faults=faults,
         idempotency_key=idempotency_key,
         kinds=[

@@ -189,7 +189,9 @@ async def configuration_sync(call: Call) -> func.HttpResponse:
 async def configuration_check(call: Call) -> func.HttpResponse:
     """Check the connection and show what was found. Nothing is stored, so this answer is the page."""
     report = await call.application.check.run(
-        (await _present(call)).connection_id, dry_run=call.form.get("dry_run") == "true"
+        (await _present(call)).connection_id,
+        dry_run=call.form.get("dry_run") == "true",
+        requester=call.principal.requester,
     )
     findings = sorted((finding_words(each, call.language) for each in report.findings), key=_worst_first)
     return call.page(

@@ -49,7 +49,7 @@ class CheckRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     dry_run: Annotated[bool, Field(strict=True)] = Field(
-        default=False, description="true: create one marked record of each enabled kind in ServiceNow, and cancel it."
+        default=False, description="true: create a test ticket of each enabled kind in ServiceNow, and cancel it."
     )
 
 
@@ -237,7 +237,9 @@ async def connect_connection(call: Call) -> JsonAnswer:
 async def check_connection(call: Call) -> JsonAnswer:
     """Answer with every finding; problems of the connection are findings, too."""
     request = read_body("invalid_check", CheckRequest, call.json())
-    report = await call.application.check.run(call.path_parameter("connection_id"), dry_run=request.dry_run)
+    report = await call.application.check.run(
+        call.path_parameter("connection_id"), dry_run=request.dry_run, requester=call.principal.requester
+    )
     return JsonAnswer(CheckView.of(report, call.language), language=call.language)
 
 

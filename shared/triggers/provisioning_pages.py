@@ -139,7 +139,7 @@ async def _preflight(call: Call, connection: Connection | None) -> Sequence[Find
     """Return what the checks of the steps found; none are needed once a token proves everything."""
     if connection is None or connection.status in PROVEN | {ConnectionStatus.NOT_CONFIGURED}:
         return ()
-    return await call.application.check.preflight(connection)
+    return await call.application.check.before_consent(connection)
 
 
 async def _checklist(

@@ -10,6 +10,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.check.preflight.model import VALUES_REFUSED
 from shared.connections.model import Connection
 from shared.errors import FixRequest
 from shared.tickets.model import Delivery, Ticket
@@ -97,6 +98,7 @@ async def shown_ticket(
         authorize_at=authorize_place(connection.connection_id)
         if waiting is WaitsFor.AUTHORIZATION and call.may(Role.CONNECTIONS_MANAGE)
         else None,
+        fields_at=_fields_at(ticket, connection) if call.may(Role.CONNECTIONS_MANAGE) else None,
         # A ticket waiting for a previous instance can go to the current one.
         may_retry=not connection.is_removed and ticket.is_sendable and waiting is not WaitsFor.AUTHORIZATION,
         outcome_unknown_elsewhere=not ticket.is_of(connection) and ticket.delivery.attempt_started_at is not None,
@@ -178,6 +180,14 @@ def _day(at: datetime) -> str:
 def _what(update: Update, connection: Connection, t: Language) -> str:
     due_at = None if update.due_at is None else update.due_at.isoformat()
     return what_is_asked(update.kind, due_at, t, connection.time_zone)
+
+
+def _fields_at(ticket: Ticket, connection: Connection) -> str | None:
+    """Return the page that says what to do about the values that ServiceNow refuses; None if it refuses none."""
+    failure = ticket.delivery.failure
+    if failure is None or failure.code not in VALUES_REFUSED or connection.is_removed:
+        return None
+    return f"/configuration/{connection.connection_id}/preflight#kind-{ticket.content.kind}"
 
 
 def _trouble(ticket: Ticket, connection: Connection, waiting: WaitsFor | None, t: Language) -> ErrorWords | None:

@@ -40,6 +40,7 @@ from shared.triggers.recommended_tickets import (
 )
 from shared.triggers.shown_tickets import shown_ticket
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
+from shared.triggers.ticket_hints import ticket_hint
 from shared.words.error_words import words_of
 
 blueprint = func.Blueprint()
@@ -186,11 +187,9 @@ async def _form(
 ) -> func.HttpResponse:
     t = call.language
     fixed = None if found is None else found.tenant.connection_id
-    connections = [
-        (each.connection_id, each.display_name)
-        for each in await _consented_connections(call)
-        if fixed in {None, each.connection_id}
-    ]
+    usable = [each for each in await _consented_connections(call) if fixed in {None, each.connection_id}]
+    connections = [(each.connection_id, each.display_name) for each in usable]
+    chosen = next((each for each in usable if each.connection_id == values["connection_id"]), None)
     choices = {
         name: [(choice.value, t(f"{name}.{choice}")) for choice in choices] for name, choices in TICKET_CHOICES.items()
     }
@@ -201,6 +200,7 @@ async def _form(
         found=found,
         faults=faults,
         preview=preview,
+        hint=await ticket_hint(call, chosen, values["kind"]),
         idempotency_key=idempotency_key,
         is_answer=not call.is_safe,
         connections=connections,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -18,7 +18,8 @@ from shared.check.observations import (
     SignIn,
     SignInPage,
 )
-from shared.connections.model import Connection, KindSettings, TicketKind
+from shared.check.preflight.model import DataPolicy
+from shared.connections.model import Connection, TicketKind
 from shared.secret import Secret
 
 HANGS = "hangs"
@@ -34,6 +35,9 @@ class MemoryProbe:
         records: Records of dry runs; True after they are closed.
         numbers: Numbers of other records, by sys_id.
         hidden: Records that cannot be seen.
+        policies: Its data policies; None if nobody may read them.
+        changes: What its rules make of the fields of a new record.
+        found: The records of dry runs, as they read.
     """
 
     mishaps: dict[str, Exception | str] = field(default_factory=dict)
@@ -42,6 +46,9 @@ class MemoryProbe:
     loses_answers: bool = False
     numbers: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
+    policies: Sequence[DataPolicy] | None = None
+    changes: Mapping[str, str] = field(default_factory=dict)
+    found: dict[str, MarkedRecord] = field(default_factory=dict)
 
     def with_token(self, token: Secret) -> Self:
         """See the port: every token sees the same."""
@@ -110,26 +117,40 @@ class MemoryProbe:
         await self._look("release")
         return None
 
+    async def data_policies(
+        self, connection: Connection, kind: TicketKind, sent: Mapping[str, str]
+    ) -> Sequence[DataPolicy] | None:
+        """See the port."""
+        await self._look("data_policies")
+        return self.policies
+
     async def create_marked(
-        self, connection: Connection, kind: TicketKind, settings: KindSettings, sys_id: str
+        self, connection: Connection, kind: TicketKind, sys_id: str, fields: Mapping[str, str]
     ) -> MarkedRecord:
         """See the port."""
         if self.loses_answers:
-            self.records[sys_id] = False
+            self._keep(kind, sys_id, fields)
         await self._look("create_marked")
-        self.records[sys_id] = False
-        return MarkedRecord(sys_id, f"{kind}-{len(self.records)}")
+        self._keep(kind, sys_id, fields)
+        return self.found[sys_id]
 
-    async def find_marked(self, connection: Connection, kind: TicketKind, sys_id: str) -> MarkedRecord | None:
+    async def find_marked(
+        self, connection: Connection, kind: TicketKind, sys_id: str, columns: Collection[str]
+    ) -> MarkedRecord | None:
         """See the port."""
         await self._look("find_marked")
-        return MarkedRecord(sys_id, f"{kind}-found") if sys_id in self.records else None
+        return self.found.get(sys_id)
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """See the port."""
         await self._look("cancel_marked")
         self.records[record.sys_id] = True
         return True
+
+    def _keep(self, kind: TicketKind, sys_id: str, fields: Mapping[str, str]) -> None:
+        self.records[sys_id] = False
+        number = f"{kind}-{len(self.records)}"
+        self.found[sys_id] = MarkedRecord(sys_id, number, {**fields, **self.changes})
 
     async def _look(self, name: str) -> None:
         self.asked.append(name)

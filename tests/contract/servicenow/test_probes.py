@@ -21,6 +21,7 @@ from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
 from sandbox.servicenow.engine.second_factor import EXEMPTED_GROUP
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.findings import CheckName, Finding, Outcome
+from shared.check.preflight.run import Preflight
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.directory import SyncState
 from shared.connections.grant.lease import TOKENS, Lease
@@ -34,6 +35,7 @@ from shared.connections.turns import Turns
 from shared.errors import CrossScopeRefused
 from shared.outbound.transport import Transport
 from shared.secret import Secret
+from shared.servicenow.fields import record_fields
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
 from shared.tickets.deliver import begin_attempt
@@ -42,9 +44,11 @@ from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, 
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.directory import MemoryDirectory
+from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
 from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.tickets.examples import new_ticket, record_for
 
 EGRESS = ("20.50.60.70", "20.50.60.71")
@@ -65,6 +69,8 @@ class Checking:
         self.secrets = MemorySecretStore()
         self.store.sync_states["main"] = SyncState(last_completed_at=now())
         self.tickets = MemoryTicketStore()
+        self.trials = MemoryTrialStore()
+        self.access_token = Secret("none yet")
 
     async def consent(self) -> None:
         """Get tokens by the password grant, which is fastest, and keep them as a consent does."""
@@ -81,6 +87,7 @@ class Checking:
                 },
             )
         tokens = answer.json()
+        self.access_token = Secret(tokens["access_token"])
         name = connection.connection_id
         await self.secrets.set_secret(client_secret_name(name), self.registered.client_secret)
         await self.secrets.set_secret(refresh_token_name(name), Secret(tokens["refresh_token"]))
@@ -129,12 +136,25 @@ class Checking:
             users=servicenow.users,
             probe=servicenow.probe,
             tickets=self.tickets,
+            preflight=self.preflight(servicenow),
             clock=now,
             redirect_uri=REDIRECT,
             egress_addresses=egress,
             sync_interval_s=300,
         )
         return await check.run("main", dry_run=dry_run)
+
+    def preflight(self, servicenow: WholeClient) -> Preflight:
+        """Return the pre-flight, with the tokens of the consent."""
+        servicenow.tokens.token = self.access_token
+        return Preflight(
+            columns=servicenow.columns,
+            tickets=self.tickets,
+            requesters=MemoryRequesterDirectory(),
+            trials=self.trials,
+            record_fields=record_fields,
+            clock=now,
+        )
 
     async def finding(self, name: CheckName, **options: Any) -> Finding:
         """Run the check and return one finding."""

@@ -23,7 +23,8 @@ from shared.check.observations import (
     SignInPage,
     TicketFacts,
 )
-from shared.check.rules import DryRun, Unobserved
+from shared.check.observe import Unobserved
+from shared.check.preflight.run import DryRun
 from shared.connections.model import Connection, ConnectionStatus, Grant, KindSettings, LastError, TicketKind
 from shared.connections.ports import ServiceNowUser
 from shared.errors import (
@@ -412,8 +413,10 @@ def test_texts_that_are_kept() -> None:
     assert rules.texts_kept([], [DryRun("a" * 32, MADE)]).reason == "dry_run_needed"
     assert rules.texts_kept([DELIVERED], []).reason == "passed"
     assert rules.texts_kept([DELIVERED, cut], []).reason == "shortened"
-    assert rules.texts_kept([], [DryRun("a" * 32, replace(MADE, texts_kept=True))]).reason == "passed"
-    assert rules.texts_kept([DELIVERED], [DryRun("a" * 32, replace(MADE, texts_kept=False))]).reason == "shortened"
+    sent = {"description": "whole", "urgency": "3"}
+    for kept, reason in (({"description": "whole"}, "passed"), ({"description": "who", "urgency": "3"}, "shortened")):
+        dry_run = DryRun("a" * 32, replace(MADE, values=kept), sent=sent)
+        assert rules.texts_kept([], [dry_run]).reason == reason
 
 
 def test_choice_labels() -> None:

@@ -9,7 +9,10 @@ import pytest
 
 from shared.check import run as course
 from shared.check.findings import CheckName, Outcome
+from shared.check.preflight import run as trying
+from shared.check.preflight.run import Preflight
 from shared.check.run import CheckReport, ConnectionCheck
+from shared.connections.columns import Column
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
     AccessTokenRefused,
@@ -20,8 +23,12 @@ from shared.errors import (
     ServiceNowUnavailable,
     StorageUnavailable,
 )
+from shared.servicenow.fields import record_fields
+from tests.memory.columns import MemoryColumns
+from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.probe import HANGS, MemoryProbe
 from tests.memory.ticket_store import MemoryTicketStore
+from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.connections.surroundings import REDIRECT_URI, Surroundings
 
 LOOKS = (
@@ -37,6 +44,7 @@ LOOKS = (
     "may_read_choices",
     "release",
     "is_seen_exempted",
+    "data_policies",
 )
 
 
@@ -51,7 +59,14 @@ def tickets() -> MemoryTicketStore:
 
 
 @pytest.fixture
-def check(app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore) -> ConnectionCheck:
+def trials() -> MemoryTrialStore:
+    return MemoryTrialStore()
+
+
+@pytest.fixture
+def check(
+    app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore, trials: MemoryTrialStore
+) -> ConnectionCheck:
     return ConnectionCheck(
         connections=app.store,
         turns=app.turns,
@@ -60,6 +75,14 @@ def check(app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore) -> 
         users=app.servicenow,
         probe=probe,
         tickets=tickets,
+        preflight=Preflight(
+            columns=MemoryColumns({"description": Column("description", "Description")}),
+            tickets=tickets,
+            requesters=MemoryRequesterDirectory(),
+            trials=trials,
+            record_fields=record_fields,
+            clock=app.clock,
+        ),
         clock=app.clock,
         redirect_uri=REDIRECT_URI,
         egress_addresses=(),
@@ -69,8 +92,10 @@ def check(app: Surroundings, probe: MemoryProbe, tickets: MemoryTicketStore) -> 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GREETING_S", "TOKENS_S", "LOOKS_S", "CREATING_S", "READING_BACK_S", "CANCELING_S"):
+    for name in ("GREETING_S", "TOKENS_S", "LOOKS_S"):
         monkeypatch.setattr(course, name, 0.05)
+    for name in ("LOOK_S", "CREATING_S", "READING_BACK_S", "CANCELING_S"):
+        monkeypatch.setattr(trying, name, 0.05)
 
 
 def reason(report: CheckReport, name: CheckName) -> str:
@@ -206,11 +231,11 @@ async def test_a_removed_connection(app: Surroundings, check: ConnectionCheck) -
     assert reason(report, CheckName.TICKETS_ARRIVE) == "not_configured"
 
 
-async def test_preflight_asks_nothing_that_needs_a_consent(
+async def test_before_the_consent_nothing_is_asked_that_needs_one(
     app: Surroundings, check: ConnectionCheck, probe: MemoryProbe
 ) -> None:
     connection = await app.configured()
-    findings = await check.preflight(connection)
+    findings = await check.before_consent(connection)
     assert {each.check for each in findings} == {
         CheckName.REACHABLE,
         CheckName.IP_FILTERING,

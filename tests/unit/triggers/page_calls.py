@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 import pytest
 
+from shared.check.preflight.run import Preflight
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.tickets.preview import TicketPreview
@@ -21,7 +22,11 @@ from shared.triggers.principal import Principal, Role
 from shared.triggers.request_bodies import FormBody, read_form
 from shared.triggers.routes import ROUTES, read_query
 from shared.words.language import languages
+from tests.memory.columns import MemoryColumns
+from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.probe import MemoryProbe
 from tests.memory.record_updates import MemoryRecordUpdates
+from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.recommendations.world import World
 from tests.unit.tickets.examples import REQUESTER
 
@@ -33,6 +38,9 @@ CREATOR = Principal(
     frozenset({Role.TICKETS_CREATE, Role.TICKETS_READ}),
     is_application=False,
 )
+MANAGER = Principal(
+    REQUESTER.id, REQUESTER.name, REQUESTER.email, frozenset({Role.CONNECTIONS_MANAGE, *CREATOR.roles}), False
+)
 READER = Principal(REQUESTER.id, REQUESTER.name, REQUESTER.email, frozenset({Role.TICKETS_READ}), is_application=False)
 
 
@@ -42,6 +50,17 @@ class Pages:
     def __init__(self, world: World) -> None:
         self.world = world
         self.record_updates = MemoryRecordUpdates(world.servicenow)
+        self.columns = MemoryColumns()
+        self.trials = MemoryTrialStore()
+        self.probe = MemoryProbe()
+        self.preflight = Preflight(
+            columns=self.columns,
+            tickets=world.store,
+            requesters=MemoryRequesterDirectory(),
+            trials=self.trials,
+            record_fields=record_fields,
+            clock=world.clock,
+        )
         self.application = SimpleNamespace(
             clock=world.clock,
             tenants=world.tenants,
@@ -57,6 +76,8 @@ class Pages:
             updates=world.updates(self.record_updates),
             live_records=LiveRecords(self.record_updates, limit_s=0.01),
             waiting_times=WaitingTimes(),
+            preflight=self.preflight,
+            servicenow=SimpleNamespace(probe=self.probe),
         )
 
     async def get(

@@ -1,0 +1,1 @@
+"""Whether ServiceNow will accept a connection's tickets: what can be seen in advance, and the test ticket."""

@@ -1,0 +1,83 @@
+"""The words of a pre-flight, in a person's language: what becomes of each field, and what to do about it.
+
+The keys are ``preflight.fate.<fate>`` and ``preflight.fix.<fate>``; a refusal has other words for a field that is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.check.preflight.model import LOSSES, REFUSALS, Fate, FieldOutlook, KindOutlook, TrialOutcome
+from shared.value_object import value_object
+from shared.words.language import Language
+
+_TONES: Final = {
+    "refused": "bad",
+    "may_be_refused": "warn",
+    "lost": "warn",
+    "accepted": "good",
+    "foreseen": "good",
+    "not_known": "",
+}
+_NOTHING_TO_DO: Final = frozenset({Fate.FINE, Fate.NOT_KNOWN})
+
+
+@value_object
+class FieldWords:
+    """What becomes of a field, in words.
+
+    Attributes:
+        seen: What happens.
+        source: How we know.
+        fix: What to do; empty if there is nothing to do.
+    """
+
+    field: FieldOutlook
+    seen: str
+    source: str
+    fix: str
+
+    @property
+    def tone(self) -> str:
+        """How bad it is, as a class of the style sheet."""
+        if self.field.fate is Fate.REFUSED:
+            return "bad"
+        return "warn" if self.field.fate in REFUSALS | LOSSES else ""
+
+
+def field_words(field: FieldOutlook, t: Language) -> FieldWords:
+    """Return what becomes of a field in the words of a language."""
+    variant = f"{field.fate}.sent" if field.fate in REFUSALS and field.is_sent else f"{field.fate}"
+    named = field.policy or t("preflight.policy_without_name")
+    return FieldWords(
+        field=field,
+        seen=t(f"preflight.fate.{variant}", value=field.value, limit=field.limit or 0),
+        source="" if field.fate is Fate.NOT_KNOWN else t(f"preflight.source.{field.source}", policy=named),
+        fix="" if field.fate in _NOTHING_TO_DO else t(f"preflight.fix.{variant}"),
+    )
+
+
+def state_of(outlook: KindOutlook) -> str:
+    """Return in one name what is known about a kind: the end of ``preflight.state.<name>``."""
+    trial = outlook.present_trial
+    outcome = None if trial is None else trial.outcome
+    if outlook.with_fate({Fate.REFUSED}) or outcome is TrialOutcome.REFUSED:
+        return "refused"
+    if outlook.with_fate(REFUSALS):
+        return "may_be_refused"
+    if outlook.with_fate(LOSSES):
+        return "lost"
+    if outlook.has_delivered or outcome is TrialOutcome.ACCEPTED:
+        return "accepted"
+    return "foreseen" if outlook.columns_readable else "not_known"
+
+
+def tone_of(outlook: KindOutlook) -> str:
+    """Return the class of the style sheet for what is known about a kind."""
+    return _TONES[state_of(outlook)]
+
+
+def troubles(outlook: KindOutlook, t: Language) -> Sequence[FieldWords]:
+    """Return the fields that need a look, in words, the worst first."""
+    return [field_words(each, t) for each in outlook.fields if each.fate not in _NOTHING_TO_DO]
