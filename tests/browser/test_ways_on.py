@@ -82,6 +82,7 @@ def test_where_only_forms_are_sent_to_leads_to_their_page(
     for path, place in {
         "/configuration/contoso/check": "/configuration/contoso",
         "/configuration/contoso/sync": "/configuration/contoso",
+        "/configuration/contoso/connect": "/ticketProvisioning?connection_id=contoso",
         f"{waiting}/retry": waiting,
         f"{waiting}/updates": waiting,
         f"{waiting}/updates/{'0' * 32}/discard": waiting,
@@ -111,10 +112,29 @@ def test_a_ticket_outlives_the_session(app: FunctionsHost, open_window: OpenWind
     expect(page.locator("#name")).to_have_value("")
 
 
+def test_the_instructions_follow_the_chosen_grant_with_the_keyboard_and_without_scripts(
+    app: FunctionsHost, open_window: OpenWindow
+) -> None:
+    page = open_window(app, scripts=False).sign_in(ADMINISTRATOR, "/ticketProvisioning?new=true")
+    consent, credentials = page.locator("#redirect-uri"), page.get_by_text("OAuth - Client credentials grant").last
+    expect(consent).to_be_visible()
+    expect(credentials).to_be_hidden()
+    page.locator("#grant-authorization_code").focus()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("radio", name=t("grant.client_credentials"))).to_be_checked()
+    expect(consent).to_be_hidden()
+    expect(credentials).to_be_visible()
+    page.get_by_text(t("instructions.title")).click()
+    handed_over = page.get_by_role("region", name=t("instructions.action"))
+    expect(handed_over).to_have_count(1)
+    expect(handed_over).to_contain_text("OAuth Application User")
+
+
 def test_a_connection_outlives_the_session_but_its_secret_does_not(app: FunctionsHost, open_window: OpenWindow) -> None:
     window = open_window(app)
     page = window.sign_in(ADMINISTRATOR, "/ticketProvisioning?connection_id=contoso")
     page.locator("#integration_user").fill("m365.another")
+    page.locator("#grant-client_credentials").check()
     page.locator("#client_secret").fill("do not keep me")
     end_session(window)
     page.get_by_role("button", name=t("action.save")).click()
@@ -122,6 +142,8 @@ def test_a_connection_outlives_the_session_but_its_secret_does_not(app: Function
     sign_in_again(page, ADMINISTRATOR.oid)
     expect(page.get_by_text(t("form.restored"))).to_be_visible()
     expect(page.locator("#integration_user")).to_have_value("m365.another")
+    expect(page.locator("#grant-client_credentials")).to_be_checked()
+    expect(page.locator("#grant-authorization_code")).to_have_value("authorization_code")
     expect(page.locator("#client_secret")).to_have_value("")
 
     page.goto(f"{app.public_url}/configuration/contoso")
