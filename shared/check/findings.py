@@ -99,6 +99,7 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
         "passed": _PASSED,
         "answers": _PASSED,
         "refused": _FAILED,
+        "credentials_refused": _FAILED,
         "not_served": _FAILED,
     },
     "oauth_client": {
@@ -124,11 +125,10 @@ REASONS: Final[Mapping[str, Mapping[str, Outcome]]] = {
     "single_sign_on": {
         "passed": _PASSED,
         "connected": _PASSED,
-        "not_needed": _PASSED,
         "in_the_way": _FAILED,
         "no_sign_in_page": _UNKNOWN,
     },
-    "multifactor": {"not_needed": _PASSED, "exempted": _PASSED, "named": _PASSED, "nobody_named": _UNKNOWN},
+    "multifactor": {"exempted": _PASSED, "named": _PASSED, "nobody_named": _UNKNOWN},
     "signed_in_user": {"passed": _PASSED, "wrong_user": _FAILED, "not_told": _UNKNOWN},
     "user_account": {
         "passed": _PASSED,

@@ -56,6 +56,7 @@ CLIENT_CREDENTIALS_SINCE: Final = "Washington DC"
 
 _CREATED: Final = frozenset({"created", "left_open", "by_tickets"})
 """Reasons for which somebody saw that a record was created; a role alone does not show it."""
+_FOR_A_BROWSER: Final = frozenset({CheckName.SINGLE_SIGN_ON, CheckName.MULTIFACTOR})
 _NAMES_SHOWN: Final = 10
 
 _NEEDS_CONSENT_FOR: Final = frozenset({"configuration_changed"})
@@ -66,6 +67,11 @@ def awaits_consent(connection: Connection) -> bool:
     if connection.last_error is not None and connection.last_error.code in _NEEDS_CONSENT_FOR:
         return True
     return not connection.ever_consented or connection.is_removed
+
+
+def applies(check: CheckName, connection: Connection) -> bool:
+    """Whether a check says anything about the connection: with client credentials, nobody signs in anywhere."""
+    return connection.grant is Grant.AUTHORIZATION_CODE or check not in _FOR_A_BROWSER
 
 
 def enabled_kinds(connection: Connection) -> Sequence[TicketKind]:
@@ -100,7 +106,9 @@ def clock(greeting: Greeting) -> Finding:
     return finding(CheckName.CLOCK, reason, seconds=round(greeting.ahead_s))
 
 
-def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | None) -> Finding:
+def token_endpoint(
+    refreshed: Observed[object] | None, serves: Observed[bool] | None, connection: Connection
+) -> Finding:
     """Whether the token endpoint works.
 
     Args:
@@ -110,7 +118,8 @@ def token_endpoint(refreshed: Observed[object] | None, serves: Observed[bool] | 
     name = CheckName.TOKEN_ENDPOINT
     match refreshed:
         case Unobserved(error=Reauthorize() as error):
-            return finding(name, "refused", problem=error)
+            is_consent = connection.grant is Grant.AUTHORIZATION_CODE
+            return finding(name, "refused" if is_consent else "credentials_refused", problem=error)
         case Unobserved():
             return unobserved(name, refreshed)
         case None if isinstance(serves, Unobserved):
@@ -201,8 +210,6 @@ def consent(connection: Connection, now: datetime) -> Finding:
 def single_sign_on(page: Observed[SignInPage], connection: Connection) -> Finding:
     """Whether single sign-on prevents a person from signing in as the integration user."""
     name = CheckName.SINGLE_SIGN_ON
-    if connection.grant is Grant.CLIENT_CREDENTIALS:
-        return finding(name, "not_needed")
     if isinstance(page, Unobserved):
         return unobserved(name, page)
     match page.leads_to:
@@ -221,8 +228,6 @@ def multifactor(connection: Connection, exempted: Observed[bool] | None) -> Find
         exempted: Whether the integration user is seen to need none; None if nobody could look.
     """
     name = CheckName.MULTIFACTOR
-    if connection.grant is not Grant.AUTHORIZATION_CODE:
-        return finding(name, "not_needed")
     if exempted is True:
         return finding(name, "exempted", user=connection.integration_user, group=EXEMPTED_GROUP)
     if connection.second_factor_holder is not None:

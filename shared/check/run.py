@@ -173,11 +173,8 @@ class ConnectionCheck:
         if greeting.reach is not Reach.API:
             return findings
         page = await observe(lambda: self._sign_in_page(connection), BEFORE_CONSENT_S)
-        return [
-            *findings,
-            self._oauth_client(None, page, connection),
-            rules.single_sign_on(page, connection),
-        ]
+        findings += [self._oauth_client(None, page, connection), rules.single_sign_on(page, connection)]
+        return _shown(findings, connection)
 
     async def _ask(
         self, connection: Connection, facts: Observed[TicketFacts], requester: Requester, *, dry_run: bool
@@ -189,7 +186,7 @@ class ConnectionCheck:
                 page_look, observe(lambda: self.probe.serves_tokens(connection.instance), LOOKS_S)
             )
             findings = [
-                rules.token_endpoint(None, serves),
+                rules.token_endpoint(None, serves, connection),
                 self._oauth_client(None, page, connection),
                 rules.single_sign_on(page, connection),
                 rules.multifactor(connection, None),
@@ -200,7 +197,7 @@ class ConnectionCheck:
             page_look, _observe_to_the_end(self.tokens.refresh(connection), TOKENS_S)
         )
         token = await _observe_to_the_end(self.tokens.access_token(connection), TOKENS_S)
-        findings = [rules.token_endpoint(refreshed, None), rules.single_sign_on(page, connection)]
+        findings = [rules.token_endpoint(refreshed, None, connection), rules.single_sign_on(page, connection)]
         given = not isinstance(refreshed, Unobserved)
         # If the consent is refused, an older access token says nothing about it.
         if isinstance(token, Unobserved) or rules.is_consent_refused(refreshed):
@@ -417,7 +414,11 @@ async def _observe_to_the_end[Value](work: Coroutine[object, object, Value], lim
 def _shown(findings: Sequence[Finding], connection: Connection) -> Sequence[Finding]:
     enabled = rules.enabled_kinds(connection)
     order = list(CheckName)
-    wanted = [each for each in findings if each.check.kind is None or each.check.kind in enabled]
+    wanted = [
+        each
+        for each in findings
+        if (each.check.kind is None or each.check.kind in enabled) and rules.applies(each.check, connection)
+    ]
     return sorted(wanted, key=lambda each: order.index(each.check))
 
 

@@ -164,6 +164,8 @@ def _connection_banners(call: Call, connection: Connection, now: datetime) -> li
     manages = call.may(Role.CONNECTIONS_MANAGE)
     authorize = authorize_place(connection.connection_id)
     match connection.status:
+        case ConnectionStatus.REAUTHORIZATION_REQUIRED if connection.grant is Grant.CLIENT_CREDENTIALS:
+            return [Banner("bad", t("banner.reconnect", name=name), _if(manages, t("step.connect")), authorize)]
         case ConnectionStatus.REAUTHORIZATION_REQUIRED:
             text = _with_second_factor(t("banner.reauthorize", name=name), connection, t)
             return [Banner("bad", text, _if(manages, t("action.authorize")), authorize)]

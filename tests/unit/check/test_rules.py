@@ -27,6 +27,7 @@ from shared.check.observe import Unobserved
 from shared.check.preflight.run import DryRun
 from shared.connections.model import Connection, ConnectionStatus, Grant, KindSettings, LastError, TicketKind
 from shared.connections.ports import ServiceNowUser
+from shared.error_codes import Code
 from shared.errors import (
     AccessScopeMissing,
     AccessTokenRefused,
@@ -119,7 +120,7 @@ def test_clocks(ahead_s: float | None, reason: str) -> None:
     ],
 )
 def test_the_token_endpoint(refreshed: Any, serves: Any, reason: str) -> None:
-    assert rules.token_endpoint(refreshed, serves).reason == reason
+    assert rules.token_endpoint(refreshed, serves, connection()).reason == reason
 
 
 RECORD = ClientRecord(active=True, redirect_uris=[REDIRECT], refresh_token_lifespan_s=8_640_000)
@@ -176,7 +177,6 @@ def test_client_credentials_need_neither_a_redirect_address_nor_a_refresh_token(
         ({"second_factor_holder": "Ada"}, True, "exempted"),
         ({"second_factor_holder": "Ada"}, False, "named"),
         ({"second_factor_holder": "Ada"}, SLOW, "named"),
-        ({"grant": Grant.CLIENT_CREDENTIALS}, None, "not_needed"),
     ],
 )
 def test_the_second_factor(changes: Any, exempted: Any, reason: str) -> None:
@@ -223,7 +223,9 @@ def test_client_credentials_have_no_consent_that_ends(changes: Any, reason: str)
 
 def test_with_client_credentials_nobody_signs_in() -> None:
     asking = connection(grant=Grant.CLIENT_CREDENTIALS)
-    assert rules.single_sign_on(SignInPage(SignIn.ELSEWHERE, "https://idp.example"), asking).reason == "not_needed"
+    for_a_browser = {check for check in CheckName if not rules.applies(check, asking)}
+    assert for_a_browser == {CheckName.SINGLE_SIGN_ON, CheckName.MULTIFACTOR}
+    assert all(rules.applies(check, CONNECTION) for check in CheckName)
     machine = Account(active=True, locked_out=False, web_service_access_only=True, password_needs_reset=False)
     assert rules.user_account(machine, asking).reason == "passed"
     assert rules.user_account(machine, CONNECTION).reason == "web_service_only"
@@ -539,3 +541,10 @@ def test_an_unobserved_check_names_the_problem() -> None:
     found: Finding = rules.unobserved(CheckName.RELEASE, SILENT)
     assert found.problem == Failure("servicenow_unavailable")
     assert rules.unobserved(CheckName.RELEASE, SLOW).problem is None
+
+
+@pytest.mark.parametrize("code", ["client_credentials_refused", "authorization_wrong_user"])
+def test_refused_client_credentials_say_what_to_check(code: Code) -> None:
+    by_credentials = connection(grant=Grant.CLIENT_CREDENTIALS)
+    refused = Unobserved("no_answer", Reauthorize(code))
+    assert rules.token_endpoint(refused, None, by_credentials).reason == "credentials_refused"

@@ -24,12 +24,14 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.servicenow.fields import record_fields
+from shared.web.findings import finding_words
+from tests.english import ENGLISH
 from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.probe import HANGS, MemoryProbe
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
-from tests.unit.connections.surroundings import REDIRECT_URI, Surroundings
+from tests.unit.connections.surroundings import ADMINISTRATOR, INTEGRATION_USER, REDIRECT_URI, Surroundings
 
 LOOKS = (
     "greet",
@@ -309,3 +311,24 @@ async def test_a_record_that_may_still_be_open_is_named(
     report = await check.run("contoso", dry_run=True)
     assert sorted(report.left_open) == ["change-2", "incident-1"]
     assert reason(report, CheckName.CREATE_INCIDENT) == "left_open"
+
+
+async def test_with_client_credentials_what_needs_a_browser_is_said_once(
+    app: Surroundings, check: ConnectionCheck, probe: MemoryProbe
+) -> None:
+    app.servicenow.application_users["client"] = INTEGRATION_USER
+    await app.configured(grant="client_credentials")
+    before = await check.run("contoso", dry_run=False)
+    await app.client_credentials.connect("contoso", started_by=ADMINISTRATOR)
+    after = await check.run("contoso", dry_run=False)
+    app.servicenow.credentials_enabled = False
+    refused = await check.run("contoso", dry_run=False)
+    assert reason(before, CheckName.TICKETS_ARRIVE) == "authorize_missing"
+    assert reason(after, CheckName.TOKEN_ENDPOINT) == "passed"
+    assert reason(refused, CheckName.TOKEN_ENDPOINT) == "credentials_refused"
+    assert reason(before, CheckName.CONSENT) == reason(refused, CheckName.CONSENT) == "not_connected"
+    assert reason(after, CheckName.CONSENT) == "not_needed"
+    for report in (before, after, refused):
+        assert not {CheckName.SINGLE_SIGN_ON, CheckName.MULTIFACTOR} & {each.check for each in report.findings}
+    words = [finding_words(each, ENGLISH) for each in refused.findings if each.check is CheckName.TOKEN_ENDPOINT]
+    assert "OAuth Application User" in words[0].fix
