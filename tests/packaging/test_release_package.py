@@ -38,7 +38,7 @@ UNCHECKED: Final = (1).to_bytes(4, "little")
 """The flags of byte code that is valid whatever has become of its source."""
 WORKER: Final = ("azure-functions-runtime", "azurefunctions-extensions-base")
 """What the platform adds to a package: the worker's own libraries."""
-pytestmark = pytest.mark.packaging
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
