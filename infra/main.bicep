@@ -217,7 +217,7 @@ var hasNetwork = networkMode != 'public'
   ? true
   : empty(existingApplicationSubnetId) && empty(egressAddresses)
       ? false
-      : fail('In public mode the app uses no network: existingApplicationSubnetId and egressAddresses need another networkMode.')
+      : fail('In public mode the app uses no network: existingApplicationSubnetId and egressAddresses need another networkMode')
 var makesNetwork = hasNetwork && empty(existingApplicationSubnetId)
 var networkId = makesNetwork
   ? resourceId('Microsoft.Network/virtualNetworks', resourceName.network)
@@ -225,11 +225,9 @@ var networkId = makesNetwork
 var applicationSubnetId = makesNetwork
   ? '${networkId}/subnets/${resourceName.applicationSubnet}'
   : existingApplicationSubnetId
-var privateEndpointSubnetId = makesNetwork
-  ? '${networkId}/subnets/${resourceName.privateEndpointSubnet}'
-  : isDataPrivate && empty(existingPrivateEndpointSubnetId)
-      ? fail('This network mode needs existingPrivateEndpointSubnetId beside existingApplicationSubnetId.')
-      : existingPrivateEndpointSubnetId
+var privateEndpointSubnetId = isDataPrivate && empty(existingApplicationSubnetId) != empty(existingPrivateEndpointSubnetId)
+  ? fail('With private endpoints, existingApplicationSubnetId and existingPrivateEndpointSubnetId go together')
+  : makesNetwork ? '${networkId}/subnets/${resourceName.privateEndpointSubnet}' : existingPrivateEndpointSubnetId
 var dataAccess = {
   publicNetworkAccess: isDataPrivate ? 'Disabled' : 'Enabled'
   subnetId: networkMode == 'fixedEgress' ? applicationSubnetId : null
@@ -240,8 +238,8 @@ var keyVaultId = empty(existingKeyVaultId)
 var identityId = empty(existingIdentityId)
   ? resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', resourceName.identity)
   : existingIdentityId
-var peopleSeeHostName = forwardProxy.convention != 'NoProxy' && empty(customHostName)
-  ? fail('forwardProxy needs customHostName: the name that people use in front of the gateway.')
+var publicHostName = forwardProxy.convention != 'NoProxy' && empty(customHostName)
+  ? fail('forwardProxy needs customHostName: the name that people use in front of the gateway')
   : customHostName
 
 module identity 'modules/identity.bicep' = {
@@ -357,9 +355,7 @@ module functionApp 'modules/function-app.bicep' = {
 module signIn 'modules/sign-in.bicep' = if (empty(existingClientId)) {
   params: {
     uniqueName: applicationUniqueName
-    hostNames: empty(peopleSeeHostName)
-      ? [functionApp.outputs.hostName]
-      : [functionApp.outputs.hostName, peopleSeeHostName]
+    hostNames: empty(publicHostName) ? [functionApp.outputs.hostName] : [functionApp.outputs.hostName, publicHostName]
     federatedCredential: signInCredential == 'managedIdentity'
     identityPrincipalId: identity.outputs.principalId
     administratorObjectIds: administratorObjectIds
@@ -397,7 +393,7 @@ module configuration 'modules/configuration.bicep' = {
     callerClientIds: callerClientIds
     forwardProxy: forwardProxy
     settings: union(openTelemetry ? openTelemetrySettings : {}, {
-      PUBLIC_BASE_URL: 'https://${empty(peopleSeeHostName) ? functionApp.outputs.hostName : peopleSeeHostName}'
+      PUBLIC_BASE_URL: 'https://${empty(publicHostName) ? functionApp.outputs.hostName : publicHostName}'
       KEY_VAULT_URL: keyVaultUrl
       TABLES_URL: mappingStorage.outputs.tableUrl
       AZURE_CLIENT_ID: identity.outputs.clientId

@@ -1,5 +1,7 @@
 metadata description = 'A virtual network whose traffic to the internet leaves from one fixed address, its own or that of a company firewall.'
 
+import { accessControlRule } from 'service-now-access-control.bicep'
+
 param names networkNames
 param location string
 param tags object
@@ -189,5 +191,5 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
 @description('Empty if the network has no address of its own.')
 output egressAddress string = natGateway ? egressAddress!.properties.ipAddress : ''
 output accessControlRule string = natGateway
-  ? 'Type: Allow, Range start: ${egressAddress!.properties.ipAddress}, Range end: ${egressAddress!.properties.ipAddress}, Active: true'
+  ? accessControlRule(egressAddress!.properties.ipAddress, egressAddress!.properties.ipAddress)
   : ''

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, TEMPLATES, Compiler, Json
+from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, Compiler, Json
 from tests.infra.expansion import Expansion
 
 ELSEWHERE: Final = "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups"
@@ -292,10 +292,6 @@ class TestClientSecretInKeyVault:
         assert secure == ["packageUrl"]
         assert existing_resources.all("Microsoft.KeyVault/vaults/secrets") == []
 
-    def test_it_is_looked_for_where_the_identity_team_puts_it(self, template: Json) -> None:
-        script = (TEMPLATES / "scripts" / "register_application.py").read_text()
-        assert f'default="{template["parameters"]["signInSecretName"]["defaultValue"]}",' in script
-
     def test_an_identity_is_trusted_otherwise(self, own_names: Expansion) -> None:
         credential = own_names.one("Microsoft.Graph/applications/federatedIdentityCredentials")
         assert credential["properties"]["subject"] == "<own-identity.principalId>"
@@ -328,9 +324,7 @@ def test_the_page_explains_every_parameter(name: str, template: Json) -> None:
 CONTRADICTIONS: Final = {
     "networkMode = 'public'\nparam egressAddresses = ['198.51.100.7']": "need another networkMode",
     "networkMode = 'public'\nparam forwardProxy = { convention: 'Standard' }": "needs customHostName",
-    f"networkMode = 'private'\nparam existingApplicationSubnetId = '{NETWORK}/subnets/snet-app'": (
-        "needs existingPrivateEndpointSubnetId"
-    ),
+    f"networkMode = 'private'\nparam existingApplicationSubnetId = '{NETWORK}/subnets/snet-app'": "go together",
 }
 
 
