@@ -94,6 +94,11 @@ def _check(page: Page, _: Stage) -> None:
     page.locator("ul.findings").wait_for()
 
 
+def _try_out(page: Page, _: Stage) -> None:
+    page.locator("form[action$='/preflight'] button").first.click()
+    page.wait_for_url("**/preflight?done=tried*")
+
+
 def _choose_several(page: Page, _: Stage) -> None:
     for number in range(_CHOSEN):
         page.locator("input[name='key']").nth(number).check()
@@ -151,6 +156,7 @@ PICTURES: Final = (
     Picture("new-ticket", _new_ticket, _preview),
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
     Picture("check", lambda _: "/configuration/contoso", _check),
+    Picture("preflight", lambda _: "/configuration/contoso/preflight", _try_out, narrow=True),
     Picture("configuration", lambda _: "/configuration/contoso"),
     Picture("policies", lambda _: "/configuration/contoso", part="section[aria-labelledby='after-closing']"),
     Picture("recommendation", lambda stage: stage.followed),

@@ -36,6 +36,11 @@ class KindCard:
     fine: Sequence[str]
     problem: ErrorWords | None
 
+    @property
+    def is_about_settings(self) -> bool:
+        """Whether a setting of the kind helps with a field."""
+        return any(each.is_about_settings for each in self.troubles)
+
 
 @page(blueprint, "GET", "configuration/{connection_id}/preflight", roles=MANAGERS)
 async def preflight_page(call: Call) -> func.HttpResponse:

@@ -17,9 +17,10 @@ _TONES: Final = {
     "may_be_refused": "warn",
     "lost": "warn",
     "accepted": "good",
-    "foreseen": "good",
+    "foreseen": "",
     "not_known": "",
 }
+_ABOUT_SETTINGS: Final = REFUSALS | {Fate.NOT_A_CHOICE, Fate.NO_COLUMN, Fate.DROPPED, Fate.FORMS_ONLY}
 _NOTHING_TO_DO: Final = frozenset({Fate.FINE, Fate.NOT_KNOWN})
 
 
@@ -39,11 +40,14 @@ class FieldWords:
     fix: str
 
     @property
-    def tone(self) -> str:
-        """How bad it is, as a class of the style sheet."""
-        if self.field.fate is Fate.REFUSED:
-            return "bad"
-        return "warn" if self.field.fate in REFUSALS | LOSSES else ""
+    def refuses(self) -> bool:
+        """Whether ServiceNow refuses tickets because of the field."""
+        return self.field.fate is Fate.REFUSED
+
+    @property
+    def is_about_settings(self) -> bool:
+        """Whether a setting of the kind helps."""
+        return self.field.fate in _ABOUT_SETTINGS
 
 
 def field_words(field: FieldOutlook, t: Language) -> FieldWords:

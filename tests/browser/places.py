@@ -128,6 +128,7 @@ PLACES = (
     Place("provisioning, connected", "/ticketProvisioning", _open_everything),
     Place("configuration", "/configuration/contoso"),
     Place("check", "/configuration/contoso", _check),
+    Place("before the first ticket", "/configuration/contoso/preflight", _open_everything),
     Place("remove connection", "/configuration/contoso/remove"),
     Place("no tenants", "/tenants", host="empty"),
     Place("tenants", "/tenants"),

@@ -252,9 +252,9 @@ def test_the_check_as_a_page(app: WholeApp, connected: Connected) -> None:
     path = f"/configuration/{connected.connection_id}/check"
     page = post(app, path, {})
     assert page.status_code == 200
-    assert "Check with a dry run" in page.text
+    assert "Check with a test ticket" in page.text
     tried = unescape(post(app, path, {"dry_run": "true"}, **{"Accept-Language": "ja"}).text)
-    assert re.search(r"テスト実行で INC\d+ を作成し、キャンセルしました", tried)
+    assert re.search(r"テスト チケット INC\d+ を作成し、キャンセルしました", tried)
 
 
 def test_the_check_as_an_operation(app: WholeApp, connected: Connected) -> None:
@@ -274,6 +274,22 @@ def test_the_check_as_an_operation(app: WholeApp, connected: Connected) -> None:
 
 def test_a_dry_run_is_no_ticket(app: WholeApp, connected: Connected) -> None:
     app.megan.ask("POST", f"{connected.path}/check", {"dry_run": True})
+    assert app.megan.ask("POST", f"{connected.path}/sync").status_code == 200
+    assert app.adele.get(f"/api/tickets?connection={connected.connection_id}")["tickets"] == []
+
+
+def test_before_the_first_ticket(app: WholeApp, connected: Connected) -> None:
+    place = f"/configuration/{connected.connection_id}/preflight"
+    before = app.megan.ask("GET", f"{connected.path}/preflight").json()
+    assert [each["test_ticket"] for each in before["kinds"]] == [None, None]
+    tried = app.megan.ask("POST", f"{connected.path}/preflight", {"kind": "incident"})
+    assert tried.status_code == 200, tried.text
+    incident, change = app.megan.ask("GET", f"{connected.path}/preflight").json()["kinds"]
+    assert (incident["test_ticket"]["outcome"], change["test_ticket"]) == ("accepted", None)
+    assert {each["outcome"] for each in incident["fields"]} == {"fine"}
+    assert post(app, place, {"kind": "change"}).status_code == 303
+    page = app.megan.ask("GET", place, headers=PAGE)
+    assert page.text.count("and the connector canceled it") == 2
     assert app.megan.ask("POST", f"{connected.path}/sync").status_code == 200
     assert app.adele.get(f"/api/tickets?connection={connected.connection_id}")["tickets"] == []
 

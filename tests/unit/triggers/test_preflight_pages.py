@@ -117,7 +117,8 @@ class TestNewTicket:
         await tried(pages)
         html = await new_ticket(pages)
         assert t("hint.refused.names", names="Configuration item (cmdb_ci)") in html
-        assert t("hint.refused.ask") in html
+        assert t("hint.ask.refused") in html
+        assert t("hint.ask.refused") not in await new_ticket(pages, MANAGER), "a manager can do it"
 
     async def test_a_hint_blocks_nothing_and_the_first_delivered_ticket_ends_it(self, pages: Pages) -> None:
         fields = {"step": "send", "connection_id": CONNECTION_ID, "kind": "incident", "name": "x", "portal": "security"}
