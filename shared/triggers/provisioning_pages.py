@@ -82,7 +82,7 @@ async def provisioning_save(call: Call) -> func.HttpResponse:
         )
     if saved.grant is Grant.CLIENT_CREDENTIALS and saved.status in _CONNECTABLE - PROVEN:
         return await _connect(call, saved)
-    return redirect(f"/{PATH}?connection_id={saved.connection_id}&done=saved#authorize")
+    return redirect(f"/{PATH}?connection_id={saved.connection_id}&done=saved#next")
 
 
 @page(
@@ -176,6 +176,7 @@ async def _checklist(
         is_answer=not call.is_safe,
         is_refused=faults is not None,
         refusal=None if refusal is None else words_of(refusal, t),
+        may_be_in_servicenow=refusal is not None and refusal.code == "client_credentials_refused",
         faults=faults if faults is not None else _faults_found(findings, refusal, t),
         notice=call.query.get("done") if call.query.get("done") in {"saved", "authorized"} else None,
         set_up=set_up,

@@ -34,7 +34,7 @@ def shown(app: WholeApp, path: str, language: str = "en") -> str:
 
 
 def step_classes(html: str) -> list[str]:
-    return re.findall(r'<li class="(\w*)" aria-labelledby="step-', html)
+    return re.findall(r'<li class="(\w*)"(?: id="next")? aria-labelledby="step-', html)
 
 
 def provisioned(app: WholeApp, **changes: str) -> tuple[Connected, str]:
@@ -42,9 +42,7 @@ def provisioned(app: WholeApp, **changes: str) -> tuple[Connected, str]:
     registered = app.registered()
     answer = post(app, "/ticketProvisioning", form_of(registered, **changes))
     assert answer.status_code == 303, answer.text
-    match = re.match(
-        r"/ticketProvisioning\?connection_id=([a-z0-9-]+)&done=saved#authorize", answer.headers["Location"]
-    )
+    match = re.match(r"/ticketProvisioning\?connection_id=([a-z0-9-]+)&done=saved#next", answer.headers["Location"])
     assert match is not None, answer.headers["Location"]
     return Connected(
         match[1], registered.client_id, registered.client_secret, registered.user_name, registered.request
@@ -121,6 +119,8 @@ def test_client_credentials_connect_when_they_are_saved(app: WholeApp) -> None:
     refused = post(app, "/ticketProvisioning", form)
     assert refused.status_code == 502
     assert property_name in unescape(refused.text), "the refusal says what to look at"
+    banner = refused.text.split('role="alert"', 1)[1].split("</div>", 1)[0]
+    assert banner.count("_list.do?sysparm_query=") == 3, "and where: property, client and user"
     connection_id = next(each for each in re.findall(r'name="connection_id" value="([^"]+)"', refused.text))
     assert step_classes(refused.text)[4] == "now", "it is saved, and connecting is the next step"
     assert f'action="/configuration/{connection_id}/connect"' in refused.text
@@ -136,7 +136,7 @@ def test_client_credentials_connect_when_they_are_saved(app: WholeApp) -> None:
     )
     assert step_classes(shown(app, connected.headers["Location"])) == ["done"] * 6
     again = post(app, "/ticketProvisioning", {**form, "client_secret": "", "connection_id": connection_id})
-    assert again.headers["Location"].endswith("&done=saved#authorize"), "nothing changed, so it stays connected"
+    assert again.headers["Location"].endswith("&done=saved#next"), "nothing changed, so it stays connected"
 
 
 def test_somebody_elses_client_credentials_are_refused_at_the_field(app: WholeApp) -> None:
@@ -158,6 +158,21 @@ def test_who_has_the_second_factor_is_asked_for_and_shown(app: WholeApp) -> None
     kept = post(app, "/ticketProvisioning", form_of(connected, client_secret="", connection_id=connection_id))
     assert kept.status_code == 303
     assert app.megan.get(connected.path)["second_factor_holder"] == "Security <Operations>", "not in the form: it stays"
+
+
+def test_the_warning_of_an_ending_consent_names_who_has_the_second_factor(app: WholeApp) -> None:
+    connected = app.connected(consent_lifetime_s=7200, second_factor_holder="Vault entry 12")
+    warning = f"“{connected.request['display_name']}” ends on"
+    [line] = [each for each in shown(app, "/").splitlines() if warning in each]
+    assert "Second factor: Vault entry 12." in line
+    assert "Vault entry 12" in shown(app, f"/configuration/{connected.connection_id}")
+    app.control.revoke_tokens(user_name=connected.user_name)
+    app.control.change_user(connected.user_name, active=False)
+    app.megan.ask("POST", f"{connected.path}/check", {})
+    assert app.status(connected) == "reauthorization_required"
+    warning = f"“{connected.request['display_name']}” needs a new authorization"
+    [line] = [each for each in shown(app, "/").splitlines() if warning in each]
+    assert "Second factor: Vault entry 12." in line
 
 
 def test_the_instructions_for_an_administrator_can_be_read_without_scripts(app: WholeApp) -> None:
