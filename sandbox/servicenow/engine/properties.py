@@ -92,7 +92,29 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
     _flag(
         "simulator.oauth.client_credentials_refresh_token",
         False,
-        "NOT FOUND §1.4: the client-credentials answer carries a refresh token.",
+        "§1.4: the client-credentials answer carries a refresh token, unlike the documented one.",
+    ),
+    _text(
+        "simulator.oauth.client_credentials_profile",
+        "complete",
+        "§1.4: without an OAuth entity profile for client credentials, or without its entity scope, the grant is "
+        "refused (reported once).",
+        "complete",
+        "profile_missing",
+        "scope_missing",
+    ),
+    _text(
+        "simulator.oauth.client_credentials_refusal",
+        "generic",
+        "NOT FOUND §1.4: the body of a refusal. Observed is the generic one; the documents only say that the request "
+        "is not passed, which RFC 6749 has a code for.",
+        "generic",
+        "rfc_6749",
+    ),
+    _flag(
+        "simulator.oauth.shared_token_extended",
+        True,
+        "§1.5: issuing a live access token again pushes its expiry forward; only one article says so.",
     ),
     _flag(
         "simulator.mfa.enforced",

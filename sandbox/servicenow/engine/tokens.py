@@ -3,6 +3,7 @@
 All requests for the same user and client share one access token and one refresh token (ServiceNow §1.5).
 """
 
+import math
 import re
 import secrets
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ class Tokens:
         """Give a token its full lifespan again."""
         expires_at = self._instance.clock.now() + _lifespan(token.client, token.type)
         self._records.update("oauth_credential", token.sys_id, {"expires": to_glide(expires_at)})
+
+    def seconds_left(self, token: Token) -> int:
+        """Return how long a live token still lasts, rounded up."""
+        row = self._records.get("oauth_credential", token.sys_id)
+        assert row is not None, "a live token has a row"
+        left = _expires_at(row, token.client, token.type) - self._instance.clock.now()
+        return math.ceil(left.total_seconds())
 
     def revoke(self, text: str) -> bool:
         """Mark the token with that text, of either type, as expired; say whether it existed."""

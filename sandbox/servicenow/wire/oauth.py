@@ -47,7 +47,15 @@ class InvalidRequestError(Exception):
 
 
 class TokenRefusedError(Exception):
-    """A token request that gets the generic 401; the text is the true reason, for the instance's log."""
+    """A token request that gets a 401, the generic one by default; the text is the true reason, for the log."""
+
+    body = GENERIC_REFUSAL
+
+
+class ClientNotAuthorizedError(TokenRefusedError):
+    """A refusal of client credentials, in the words of RFC 6749 (5.2)."""
+
+    body = '{"error":"unauthorized_client"}'
 
 
 @dataclass(frozen=True)
@@ -201,7 +209,7 @@ class AuthorizationServer:
             answer = self._grant(await self._token_parameters(request))
         except TokenRefusedError as error:
             self._log(f"Exception on token flow - {error}")
-            return _json(GENERIC_REFUSAL, 401)
+            return _json(error.body, 401)
         return _json(json.dumps(answer, separators=(",", ":")), 200)
 
     def _grant(self, parameters: Mapping[str, str]) -> dict[str, object]:
@@ -277,12 +285,17 @@ class AuthorizationServer:
         return self._tokens_for(client, user["sys_id"], parameters.get("scope", ""))
 
     def _by_client_credentials(self, parameters: Mapping[str, str]) -> dict[str, object]:
+        by_rfc = self._properties["simulator.oauth.client_credentials_refusal"] == "rfc_6749"
+        refused = ClientNotAuthorizedError if by_rfc else TokenRefusedError
         if not self._properties.flag("glide.oauth.inbound.client.credential.grant_type.enabled"):
-            raise TokenRefusedError("the client-credentials grant is not enabled")
+            raise refused("the client-credentials grant is not enabled")
         client = self._known_client(parameters)
         _require_secret(client, parameters)
         if not client["user"]:
-            raise TokenRefusedError("the client has no OAuth application user")
+            raise refused("the client has no OAuth application user")
+        profile = self._properties["simulator.oauth.client_credentials_profile"]
+        if profile != "complete":
+            raise refused(f"invalid_scope: {profile}")
         with_refresh = self._properties.flag("simulator.oauth.client_credentials_refresh_token")
         return self._tokens_for(client, client["user"], parameters.get("scope", ""), with_refresh_token=with_refresh)
 
@@ -302,19 +315,24 @@ class AuthorizationServer:
         self, client: Row, user_sys_id: str, scope: str, *, with_refresh_token: bool = True
     ) -> dict[str, object]:
         user = self._user_for_tokens(user_sys_id)
-        access = self._shared(self._tokens.current("access_token", client, user))
+        access = self._tokens.current("access_token", client, user)
+        extended = self._properties.flag("simulator.oauth.shared_token_extended")
+        seconds_left = None if access is None or extended else self._tokens.seconds_left(access)
+        if extended:
+            access = self._shared(access)
         access = access or self._tokens.issue("access_token", client, user, scope)
         if not with_refresh_token:
-            return self._answer(access, None)
+            return self._answer(access, None, seconds_left)
         refresh = self._shared(self._tokens.current("refresh_token", client, user))
-        return self._answer(access, refresh or self._tokens.issue("refresh_token", client, user, scope))
+        refresh = refresh or self._tokens.issue("refresh_token", client, user, scope)
+        return self._answer(access, refresh, seconds_left)
 
     def _shared(self, token: Token | None) -> Token | None:
         if token is not None:
             self._tokens.extend(token)
         return token
 
-    def _answer(self, access: Token, refresh: Token | None) -> dict[str, object]:
+    def _answer(self, access: Token, refresh: Token | None, seconds_left: int | None = None) -> dict[str, object]:
         answer: dict[str, object] = {"access_token": access.text}
         if refresh is not None:
             answer["refresh_token"] = refresh.text
@@ -322,7 +340,7 @@ class AuthorizationServer:
         return answer | {
             "scope": access.scope or self._properties["simulator.oauth.scope"],
             "token_type": "Bearer",
-            "expires_in": int(access.client["access_token_lifespan"]) - shortfall,
+            "expires_in": (seconds_left or int(access.client["access_token_lifespan"])) - shortfall,
         }
 
     def _log(self, message: str) -> None:

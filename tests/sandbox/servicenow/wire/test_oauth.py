@@ -31,6 +31,12 @@ def assert_refused(response: httpx.Response) -> None:
     assert response.headers["content-type"] == "application/json;charset=UTF-8"
 
 
+def by_credentials(simulator: Simulated) -> None:
+    """Let the client get tokens of the integration user."""
+    simulator.instance.properties["glide.oauth.inbound.client.credential.grant_type.enabled"] = True
+    simulator.change_client(user=simulator.users["integration"]["sys_id"])
+
+
 class TestItem1AuthorizationEndpoint:
     def test_login_consent_and_code(self, simulator: Simulated) -> None:
         answer = simulator.consent(state="c2FmZS1zdGF0ZQ")
@@ -348,8 +354,41 @@ class TestItem2TokenEndpoint:
         assert "refresh_token" not in answer
         who = simulator.api(answer["access_token"], "/api/now/ui/user/current_user").json()["result"]
         assert who["user_name"] == "integration"
+        assert (answer["scope"], answer["token_type"], answer["expires_in"]) == ("useraccount", "Bearer", 1799)
         simulator.instance.properties["simulator.oauth.client_credentials_refresh_token"] = True
         assert "refresh_token" in simulator.token("client_credentials").json()
+
+    @pytest.mark.parametrize("missing", ["profile_missing", "scope_missing"])
+    def test_client_credentials_without_a_profile_or_scope_are_refused(
+        self, simulator: Simulated, missing: str
+    ) -> None:
+        by_credentials(simulator)
+        simulator.instance.properties["simulator.oauth.client_credentials_profile"] = missing
+        assert_refused(simulator.token("client_credentials"))
+        simulator.instance.properties["simulator.oauth.client_credentials_refusal"] = "rfc_6749"
+        refused = simulator.token("client_credentials")
+        assert (refused.status_code, refused.json()) == (401, {"error": "unauthorized_client"})
+
+    def test_a_machine_may_be_the_application_user_and_nobody_who_is_locked_out(self, simulator: Simulated) -> None:
+        by_credentials(simulator)
+        simulator.change_user("integration", web_service_access_only="true", enable_multifactor_authn="true")
+        assert simulator.token("client_credentials").status_code == 200
+        simulator.change_user("integration", locked_out="true")
+        assert_refused(simulator.token("client_credentials"))
+
+    @pytest.mark.parametrize("extended", [True, False])
+    def test_a_live_access_token_is_issued_again(self, simulator: Simulated, extended: bool) -> None:
+        by_credentials(simulator)
+        simulator.instance.properties["simulator.oauth.shared_token_extended"] = extended
+        first = simulator.token("client_credentials").json()
+        simulator.instance.clock.advance(1000)
+        second = simulator.token("client_credentials").json()
+        assert second["access_token"] == first["access_token"]
+        assert second["expires_in"] in ({1799} if extended else {798, 799})
+        simulator.instance.clock.advance(900)
+        third = simulator.token("client_credentials").json()
+        assert (third["access_token"] == first["access_token"]) is extended
+        assert third["expires_in"] == 1799
 
     def test_users_without_rights_on_oauth_credential_get_no_token(self, simulator: Simulated) -> None:
         simulator.instance.properties["simulator.acl.oauth_credential_for_users"] = False
