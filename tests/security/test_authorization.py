@@ -40,6 +40,31 @@ def test_another_users_consent_is_refused_and_its_tokens_revoked(app: WholeApp) 
     assert app.status(connected) == "awaiting_authorization"
 
 
+def test_a_token_of_another_user_of_the_client_is_refused_and_revoked(app: WholeApp) -> None:
+    connected = app.configured_with_credentials(application_user="adele.vance")
+    problem = refused(app.megan.ask("POST", f"{connected.path}/connect"), 403, "authorization_wrong_user")
+    assert "adele.vance" in problem["detail"]
+    assert "OAuth Application User" in problem["next_step"]
+    assert "authorize_path" not in problem
+    assert app.tokens(connected) == []
+    assert len(app.tokens(connected, live=False)) == 1
+    assert app.status(connected) == "awaiting_authorization"
+
+
+def test_a_client_that_is_given_another_user_gets_no_further(app: WholeApp) -> None:
+    """Who may write oauth_entity in ServiceNow could otherwise let the connector work as an administrator."""
+    connected = app.configured_with_credentials()
+    assert app.megan.ask("POST", f"{connected.path}/connect").status_code == 200
+    [ours] = app.tokens(connected)
+    app.let_act_as(connected, "adele.vance")
+    checked = app.megan.ask("POST", f"{connected.path}/check").json()
+    [found] = [each for each in checked["findings"] if each["name"] == "token_endpoint"]
+    assert found["reason"] == "credentials_refused"
+    assert "adele.vance" in found["seen"]
+    assert app.status(connected) == "reauthorization_required"
+    assert app.tokens(connected) == [ours], "theirs is revoked"
+
+
 def test_a_state_works_once(app: WholeApp) -> None:
     connected = app.configured()
     callback = app.consent(connected)

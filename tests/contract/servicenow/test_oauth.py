@@ -72,6 +72,22 @@ def refresh_token(tokens: TokenSet) -> Secret:
     return tokens.refresh_token
 
 
+@pytest.mark.parametrize("body", ["generic", "rfc_6749"])
+async def test_client_credentials_give_tokens_of_the_clients_user(
+    client: WholeClient, registered: Registered, control: ControlClient, body: str
+) -> None:
+    connection, secret = registered.connection, registered.client_secret
+    control.set_properties({"simulator.oauth.client_credentials_refusal": body})
+    with pytest.raises(Reauthorize) as caught:
+        await client.oauth.client_credentials(connection, secret)
+    assert caught.value.code == "client_credentials_refused"
+    control.set_properties({"glide.oauth.inbound.client.credential.grant_type.enabled": True})
+    control.change_oauth_client(connection.client_id, user=registered.user_sys_id)
+    tokens = await client.oauth.client_credentials(connection, secret)
+    assert (tokens.refresh_token, tokens.expires_in_s) == (None, 1799)
+    assert (await owner_of(client, registered, tokens)).user_name == USER
+
+
 async def test_consent_gives_tokens_of_the_integration_user(client: WholeClient, registered: Registered) -> None:
     callback = consent(client, registered)
     assert callback["state"] == "5" * 32
