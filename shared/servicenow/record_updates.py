@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Final
 
 from shared.connections.model import Connection
-from shared.connections.options import InstanceCatalogue
+from shared.connections.options import Choice, InstanceCatalogue
+from shared.connections.suggestions import CHOSEN_FOR_A_TICKET as CHOSEN
 from shared.errors import AccessRefused, AnswerIncomplete, AnswerTooLarge, FixConfiguration, ValuesRefused
 from shared.outbound.answers import Answer
 from shared.service import service
@@ -73,12 +74,17 @@ class ServiceNowRecordUpdates:
 
     async def details(self, connection: Connection, ticket: Ticket) -> RecordDetails:
         """See the port."""
-        row = await self._row(connection, ticket, ("close_code", "close_notes", "comments", "work_notes"))
+        row = await self._row(connection, ticket, ("close_code", "close_notes", "comments", "work_notes", *CHOSEN))
         return RecordDetails(
             close_code=row.label("close_code") or None,
             close_notes=row.text("close_notes")[:_NOTES_SHOWN] or None,
             comments=journal_entries(row.text("comments")) if row.shows("comments") else None,
             work_notes=journal_entries(row.text("work_notes")) if row.shows("work_notes") else None,
+            assigned={
+                column: Choice(row.value(column), row.label(column) or row.value(column))
+                for column in CHOSEN
+                if row.value(column)
+            },
         )
 
     async def _row(self, connection: Connection, ticket: Ticket, fields: Sequence[str]) -> Row:

@@ -10,7 +10,8 @@ from shared.recommendations.requests import Mode
 from shared.triggers.form_faults import Shown, fault_texts
 from shared.words.language import Language
 
-FIELDS: Final = ("connection_id", "mode", "kind", "priority", "due_date", "create_another")
+_CHOSEN: Final = ("assignment_group", "assigned_to", "configuration_item")
+FIELDS: Final = ("connection_id", "mode", "kind", "priority", "due_date", "create_another", *_CHOSEN)
 _FIELD_OF_CODE: Final = {
     "kind_not_enabled": "kind",
     "too_many_recommendations": "mode",
@@ -28,7 +29,7 @@ def sent_values(form: Mapping[str, str]) -> dict[str, str]:
 
 def batch_body(tenant_id: str, keys: Sequence[str], values: Mapping[str, str]) -> dict[str, object]:
     """Return the request that the form means; what it leaves empty is suggested by each recommendation."""
-    chosen = {name: values[name] for name in ("connection_id", "priority", "due_date") if values[name]}
+    chosen = {name: values[name] for name in ("connection_id", "priority", "due_date", *_CHOSEN) if values[name]}
     return {
         "tenant_id": tenant_id,
         "recommendation_ids": list(keys),

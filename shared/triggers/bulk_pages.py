@@ -30,8 +30,10 @@ from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.bulk_forms import batch_body, batch_faults, sent_values
 from shared.triggers.front_door import Call, page, redirect
+from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommended_tickets import recommendation_address, usual_kind
+from shared.triggers.ticket_forms import NAMED
 from shared.triggers.ticket_hints import ticket_hint
 from shared.value_object import value_object
 from shared.words.error_words import ErrorWords, words_of
@@ -119,8 +121,12 @@ async def bulk_tickets_page(call: Call) -> func.HttpResponse:
     if call.form.get("step") != "create":
         return await _form(call, tenant, keys, values, {}, idempotency_key)
     try:
+        sent = values
+        if any(values[pointer.strip("/")] for pointer in NAMED):
+            connection = await app.creation.usable_connection(tenant.connection_id or values["connection_id"] or None)
+            sent = await with_sys_ids(app, connection, "invalid_batch", dict(values), NAMED)
         progress = await app.batches.create(
-            read_batch_request(batch_body(tenant.tenant_id, keys, values)),
+            read_batch_request(batch_body(tenant.tenant_id, keys, sent)),
             call.principal.requester,
             caller=call.principal.object_id,
             idempotency_key=f"form:{idempotency_key}",

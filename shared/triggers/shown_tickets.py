@@ -21,7 +21,7 @@ from shared.tickets.updates.progress import STATE_CHANGES
 from shared.tickets.updates.record_details import RecordDetails
 from shared.tickets.updates.requests import NOTES_MAX_LENGTH
 from shared.tickets.updates.views import update_view
-from shared.tickets.views import state_names, ticket_view
+from shared.tickets.views import TicketView, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, authorize_place
 from shared.triggers.principal import Role
@@ -53,6 +53,21 @@ class TypedChange:
     values: Mapping[str, str]
     faults: Mapping[str, str]
     status: int
+
+
+@value_object
+class Assigned:
+    """A group, an assignee or a configuration item.
+
+    Attributes:
+        name: Of the ticket's member.
+        shown: What ServiceNow calls the one that the record has; None if there is none or nobody knows.
+        asked: ``sys_id`` of the one that somebody chose, if the record may have another.
+    """
+
+    name: str
+    shown: str | None
+    asked: str | None
 
 
 NOTHING_TYPED: Final = TypedChange("", {}, {}, 200)
@@ -107,6 +122,7 @@ async def shown_ticket(
         outcome=outcome,
         asks_servicenow=asks,
         record=record,
+        assigned=assigned_rows(view, record),
         updates=[
             (update_view(each, t), who_asked(each.asked_by_id, each.asked_by_name, t), _what(each, connection, t))
             for each in updates
@@ -136,6 +152,23 @@ async def shown_ticket(
             for event in reversed(ticket.timeline)
         ],
     )
+
+
+def assigned_rows(ticket: TicketView, record: RecordDetails | None) -> Sequence[Assigned]:
+    """Return group, assignee and configuration item, as asked for and as ServiceNow has them."""
+    seen = ticket.servicenow
+    rows = []
+    for name, column, asked, followed in (
+        ("assignment_group", "assignment_group", ticket.assignment_group, seen and seen.assignment_group),
+        ("assigned_to", "assigned_to", ticket.assigned_to, seen and seen.assigned_to),
+        ("configuration_item", "cmdb_ci", ticket.configuration_item, None),
+    ):
+        live = None if record is None else record.assigned.get(column)
+        shown = followed if live is None else live.label
+        differs = asked if live is None or live.value != asked else None
+        if shown or differs:
+            rows.append(Assigned(name, shown or None, differs))
+    return rows
 
 
 async def _updates_of(call: Call, ticket: Ticket) -> Sequence[Update]:

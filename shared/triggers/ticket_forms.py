@@ -25,7 +25,12 @@ FIELDS: Final = (
     "tenant_id",
     "recommendation",
     "create_another",
+    "assignment_group",
+    "assigned_to",
+    "configuration_item",
 )
+NAMED: Final = {"/assignment_group": "sys_user_group", "/assigned_to": "sys_user", "/configuration_item": "cmdb_ci"}
+"""The tables of the fields in which people type a name or a ``sys_id``."""
 FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
 """The form's field for each parameter of a link that the form may not understand."""
 _HIDDEN_FIELDS: Final = frozenset({"recommendation_id", "tenant_id", "recommendation"})
@@ -59,6 +64,9 @@ def ticket_body(values: Mapping[str, str]) -> dict[str, object]:
         "priority": values["priority"],
         "due_date": values["due_date"] or None,
         "recommendation": recommendation,
+        "assignment_group": values["assignment_group"].strip() or None,
+        "assigned_to": values["assigned_to"].strip() or None,
+        "configuration_item": values["configuration_item"].strip() or None,
     }
 
 

@@ -29,6 +29,7 @@ from shared.triggers.links import (
     read_ticket_link,
     unknown_connection,
 )
+from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.triggers.recommended_tickets import (
     TicketFor,
@@ -39,7 +40,7 @@ from shared.triggers.recommended_tickets import (
     usual_kind,
 )
 from shared.triggers.shown_tickets import shown_ticket
-from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, ticket_body, ticket_faults
+from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, NAMED, ticket_body, ticket_faults
 from shared.triggers.ticket_hints import ticket_hint
 from shared.words.error_words import words_of
 
@@ -62,7 +63,7 @@ async def new_ticket_form(call: Call) -> func.HttpResponse:
         exists = await call.application.connection_store.get_connection(connection_id) is not None
         not_understood.append(unknown_connection(CONNECTION, connection_id, exists=exists))
         connection_id = None
-    values = {**link.values, "connection_id": connection_id or ""}
+    values = {**dict.fromkeys(FIELDS, ""), **link.values, "connection_id": connection_id or ""}
     return await _form(call, values, {}, secrets.token_hex(16), not_understood=not_understood)
 
 
@@ -149,6 +150,7 @@ def _refusal(call: Call, tenant_id: str, error: FixRequest) -> func.HttpResponse
 async def _create(call: Call, values: Mapping[str, str], found: TicketFor | None, key: str) -> Creation:
     """Create the ticket that the form asks for. Raises FixRequest."""
     app, requester, caller = call.application, call.principal.requester, call.principal.object_id
+    values = await _with_sys_ids(call, values)
     accepted = call.form.get("accepted", "").split()
     if found is None:
         request = read_ticket_request(ticket_body(values))
@@ -162,11 +164,21 @@ async def _create(call: Call, values: Mapping[str, str], found: TicketFor | None
 async def _preview(call: Call, values: Mapping[str, str], found: TicketFor | None) -> Preview:
     """Return what the form would send. Raises FixRequest."""
     app, requester = call.application, call.principal.requester
+    values = await _with_sys_ids(call, values)
     if found is None:
         return await app.preview.show(read_ticket_request(ticket_body(values)), requester)
     ready = await app.recommendation_ticketing.prepared(recommended_request(values), requester)
     preview = await app.preview.show(ready.request, requester)
     return replace(preview, warnings=[each for each in preview.warnings if not each.keys <= set(found.accepted)])
+
+
+async def _with_sys_ids(call: Call, values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the form's fields with a ``sys_id`` wherever somebody typed a name. Raises FixRequest."""
+    app = call.application
+    if not any(values[pointer.strip("/")].strip() for pointer in NAMED):
+        return values
+    connection = await app.creation.usable_connection(values["connection_id"] or None)
+    return await with_sys_ids(app, connection, "invalid_ticket", dict(values), NAMED)
 
 
 async def _consented_connections(call: Call) -> Sequence[Connection]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from itertools import islice
 from typing import Final
 
+from shared.connections.options import Choice
 from shared.texts import one_line, without_direction
 from shared.value_object import value_object
 
@@ -50,12 +52,15 @@ class RecordDetails:
         close_code: ServiceNow's label; None if the record has none or the integration user may not see it.
         close_notes: As ``close_code``.
         comments, work_notes: Newest first; None if the integration user may not see them.
+        assigned: Group, assignee and configuration item by ServiceNow's field, without those that it has not or does
+            not show.
     """
 
     close_code: str | None = None
     close_notes: str | None = None
     comments: Sequence[JournalEntry] | None = None
     work_notes: Sequence[JournalEntry] | None = None
+    assigned: Mapping[str, Choice] = field(default_factory=dict)
 
 
 def journal_entries(journal: str) -> Sequence[JournalEntry]:
