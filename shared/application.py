@@ -14,7 +14,8 @@ from contextlib import AsyncExitStack
 from dataclasses import field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Self, get_args
 from weakref import WeakKeyDictionary
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -35,7 +36,7 @@ from shared.connections.options import ConnectionOptions
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.status import ConnectionHealth
-from shared.connections.suggestions import Suggestions, suggestions
+from shared.connections.suggestions import KEEP_RECORDS, Suggestions, suggestions
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
 from shared.graph.home_tenant import HomeTenantSource
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from shared.recommendations.ticketing.linking import TicketLinks
     from shared.recommendations.verifying.tenant import TenantVerification
     from shared.tenants.configure import TenantConfiguration
+    from shared.tickets.data_exchange import DataExchange
     from shared.tickets.updates.people import TicketUpdates
     from shared.tickets.updates.send import UpdateDelivery
 
@@ -191,6 +193,37 @@ class Application:
             verification=self.verification,
             turn=self.file_turn,
             clock=self.clock,
+        )
+
+    @property
+    def data_exchange(self) -> DataExchange:
+        """Says what is exchanged and kept. It is loaded on first use, because few people ask."""
+        from shared.graph.lists import list_address
+        from shared.graph.transport import ListName
+        from shared.maintenance.run import KEEP_AUTHORIZATIONS, KEEP_RESERVATIONS
+        from shared.servicenow.record_updates import DETAILS
+        from shared.servicenow.records import CLOSING_FIELDS, FIELDS, TEXTS
+        from shared.storage.requesters import KEEP_FOUND
+        from shared.tickets.data_exchange import DataExchange, Kept
+
+        lists = get_args(ListName.__value__)
+        return DataExchange(
+            record_fields=record_fields,
+            read=list(dict.fromkeys((*FIELDS, *TEXTS, *chain.from_iterable(CLOSING_FIELDS.values()), *DETAILS))),
+            kept=(
+                Kept("tickets", "tickets"),
+                Kept("connections", "connections"),
+                Kept("evidence", "evidence", self.settings.evidence_retention),
+                Kept("idempotency", "idempotency", KEEP_RESERVATIONS),
+                Kept("requesters", "directory", KEEP_FOUND),
+                Kept("authorizations", "authorizations", KEEP_AUTHORIZATIONS),
+                Kept("tenants", "tenants"),
+                Kept("recommendations", "recommendations"),
+                Kept("names", "memory", KEEP_RECORDS),
+                Kept("secrets", "Key Vault", self.settings.secret_lifetime),
+                Kept("logs", "Application Insights"),
+            ),
+            microsoft=[list_address(self.settings.graph_url, each) for each in lists],
         )
 
     @property

@@ -139,7 +139,7 @@ class GraphLists:
         return await self.transport.read(replace(request, access_token=token.secret), interpret)
 
     def _address(self, list_name: ListName) -> str:
-        return f"{self.graph_url}/v1.0/security/{list_name}"
+        return list_address(self.graph_url, list_name)
 
     def _checked(self, link: object) -> str:
         """Return where the list goes on, if a request to it goes to Microsoft Graph, however the address is parsed."""
@@ -155,3 +155,8 @@ class _LinkExpired(Exception):
     def __init__(self, rejected: GraphRequestRejected) -> None:
         super().__init__()
         self.rejected = rejected
+
+
+def list_address(graph_url: str, list_name: ListName) -> str:
+    """Return where Microsoft Graph has a list."""
+    return f"{graph_url}/v1.0/security/{list_name}"

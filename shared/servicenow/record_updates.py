@@ -32,6 +32,8 @@ from shared.tickets.updates.texts import is_in_journal, is_marker_of, marker_of,
 
 MARKER: Final = "correlation_display"
 _JOURNALS: Final[Mapping[UpdateKind, str]] = {UpdateKind.WORK_NOTE: "work_notes", UpdateKind.COMMENT: "comments"}
+DETAILS: Final = ("close_code", "close_notes", "comments", "work_notes", *CHOSEN)
+"""Read while somebody looks at a ticket's page."""
 _RESOLVED: Final = frozenset({Phase.RESOLVED, Phase.CLOSED})
 _NO_NOTES: Final = "Changed with the Microsoft 365 connector."
 _NOTES_SHOWN: Final = 4000
@@ -74,7 +76,7 @@ class ServiceNowRecordUpdates:
 
     async def details(self, connection: Connection, ticket: Ticket) -> RecordDetails:
         """See the port."""
-        row = await self._row(connection, ticket, ("close_code", "close_notes", "comments", "work_notes", *CHOSEN))
+        row = await self._row(connection, ticket, DETAILS)
         return RecordDetails(
             close_code=row.label("close_code") or None,
             close_notes=row.text("close_notes")[:_NOTES_SHOWN] or None,
