@@ -13,6 +13,7 @@ from sandbox.clock import Clock
 from sandbox.servicenow.wire.authentication import USER_NAME_KEY
 
 _KEPT = 20_000
+_BODY_KEPT = 100_000
 _SYS_ID = re.compile(r"(?<=/)[0-9a-f]{32}(?=/|$)")
 
 
@@ -26,6 +27,7 @@ class LoggedRequest:
         path: Path as it arrived.
         path_class: Path with every sys_id replaced by `{sys_id}`.
         query: Query string as it arrived, still encoded.
+        body: What a call of the API sent, as text; empty for the pages and for OAuth, where it has secrets.
         status: Status of the answer; 0 if the connection was cut instead.
         user_name: The authenticated caller, or empty.
         had_cookies: Whether the caller sent cookies, which an API client should not.
@@ -38,6 +40,7 @@ class LoggedRequest:
     path: str
     path_class: str
     query: str
+    body: str
     status: int
     user_name: str
     had_cookies: bool
@@ -91,6 +94,15 @@ class RequestLogMiddleware:
         at, started = self._log.now(), time.perf_counter()
         status, elapsed_ms = 0, 0.0
 
+        body = bytearray()
+        is_api = scope["path"].startswith("/api/")
+
+        async def receive_and_note() -> Message:
+            message = await receive()
+            if is_api and message["type"] == "http.request":
+                body.extend(message.get("body", b""))
+            return message
+
         async def send_and_note(message: Message) -> None:
             nonlocal status, elapsed_ms
             if message["type"] == "http.response.start":
@@ -99,7 +111,7 @@ class RequestLogMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_note)
+            await self._app(scope, receive_and_note, send_and_note)
         finally:
             headers = Headers(scope=scope)
             path = Request(scope).url.path
@@ -110,6 +122,7 @@ class RequestLogMiddleware:
                     path=path,
                     path_class=_SYS_ID.sub("{sys_id}", path),
                     query=scope["query_string"].decode("latin-1"),
+                    body=body[:_BODY_KEPT].decode(errors="replace"),
                     status=status,
                     user_name=scope.get(USER_NAME_KEY, ""),
                     had_cookies="cookie" in headers,

@@ -39,6 +39,7 @@ def test_the_example_shows_what_is_left_out(kind: TicketKind) -> None:
     caller = "caller_id" if kind is TicketKind.INCIDENT else "requested_by"
     assert {each.column: each.value for each in shared.fields}[caller] is None, "looked up"
     assert {each.column: each.value for each in kept.fields}[caller] == "d" * 32
+    assert REQUESTER.email is not None
     assert REQUESTER.email in str(shared.fields)
     assert not any(secret in str(kept.fields) for secret in (REQUESTER.email, REQUESTER.id))
 
