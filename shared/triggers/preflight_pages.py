@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import azure.functions as func
 
@@ -16,6 +17,9 @@ from shared.web.preflight import FieldWords, state_of, tone_of, troubles
 from shared.words.error_words import ErrorWords, words_of
 
 blueprint = func.Blueprint()
+
+_USUAL: Final = frozenset({"assignment_group", "category", "caller_id", "requested_by"})
+"""Columns with a setting of their own."""
 
 
 @value_object
@@ -35,6 +39,12 @@ class KindCard:
     troubles: Sequence[FieldWords]
     fine: Sequence[str]
     problem: ErrorWords | None
+
+    @property
+    def settings(self) -> str:
+        """The part of the configuration page that helps, without the kind: further fields, or the usual ones."""
+        further = [each for each in self.troubles if each.is_about_settings and each.field.column not in _USUAL]
+        return "fixed" if further else "kind"
 
     @property
     def is_about_settings(self) -> bool:

@@ -30,9 +30,10 @@ from shared.errors import ConnectionNotAuthorized, ConnectorError, Failure, RowU
 from shared.log import log_event
 from shared.service import service
 from shared.tickets.addresses import real_address
-from shared.tickets.model import Delivery, Requester, Ticket
+from shared.tickets.model import Delivery, Requester
 from shared.tickets.ports import RequesterDirectory, TicketFilter, TicketStore
 from shared.tickets.preview import RecordFields
+from shared.tickets.summary import Summary
 from shared.value_object import value_object
 
 LOOK_S: Final = 10.0
@@ -127,10 +128,13 @@ class Preflight:
 
         Raises StorageUnavailable.
         """
-        if await self._has_delivered(connection, kind):
+        counts, trial = await asyncio.gather(
+            self.tickets.get_summary(connection.connection_id), self._trial(connection, kind)
+        )
+        if _has_delivered(counts, kind):
             return None
-        trial, refusals = await asyncio.gather(self._trial(connection, kind), self._refusals(connection, kind))
         if trial is None:
+            refusals = await self._refusals(connection, kind, counts)
             names = [name for failure in refusals[:1] for name in names_in(failure)]
             return TicketHint(kind, Hint.REFUSED if names else Hint.UNTRIED, names)
         if trial.settings != settings_of(connection, kind):
@@ -146,12 +150,12 @@ class Preflight:
     ) -> KindOutlook:
         sent = await self._fields(connection, kind, requester)
         asks = connection.ever_consented and not connection.is_removed
-        columns, policies, trial, refusals, has_delivered = await asyncio.gather(
+        counts = await self.tickets.get_summary(connection.connection_id)
+        columns, policies, trial, refusals = await asyncio.gather(
             self._columns(connection, kind),
             observe(lambda: probe.data_policies(connection, kind, sent), LOOK_S) if asks else _nothing(),
             self._trial(connection, kind),
-            self._refusals(connection, kind),
-            self._has_delivered(connection, kind),
+            self._refusals(connection, kind, counts),
         )
         readable = None if isinstance(policies, Unobserved) else policies
         is_older = trial is not None and trial.settings != settings_of(connection, kind)
@@ -163,7 +167,7 @@ class Preflight:
             is_trial_older=is_older,
             columns_readable=columns is not None,
             policies_readable=readable is not None,
-            has_delivered=has_delivered,
+            has_delivered=_has_delivered(counts, kind),
         )
 
     async def _fields(self, connection: Connection, kind: TicketKind, requester: Requester) -> Mapping[str, str]:
@@ -188,19 +192,14 @@ class Preflight:
             # Another release wrote it; a new test ticket replaces it.
             return None
 
-    async def _refusals(self, connection: Connection, kind: TicketKind) -> Sequence[Failure]:
-        failed = await self._newest(connection, kind, Delivery.FAILED, REFUSALS_READ)
-        return [each.delivery.failure for each in failed if each.delivery.failure is not None]
-
-    async def _has_delivered(self, connection: Connection, kind: TicketKind) -> bool:
-        return bool(await self._newest(connection, kind, Delivery.DELIVERED, 1))
-
-    async def _newest(
-        self, connection: Connection, kind: TicketKind, delivery: Delivery, most: int
-    ) -> Sequence[Ticket]:
-        wanted = TicketFilter(kind=kind, delivery=delivery)
-        found = await self.tickets.list_tickets([connection.connection_id], wanted, limit=most)
-        return [each for each in found if each.is_of(connection)]
+    async def _refusals(self, connection: Connection, kind: TicketKind, counts: Summary) -> Sequence[Failure]:
+        """Return why ServiceNow refused tickets of a kind, newest first."""
+        if not counts.delivery_count(kind, Delivery.FAILED):
+            return ()
+        wanted = TicketFilter(kind=kind, delivery=Delivery.FAILED)
+        failed = await self.tickets.list_tickets([connection.connection_id], wanted, limit=REFUSALS_READ)
+        found = [each.delivery.failure for each in failed if each.is_of(connection)]
+        return [failure for failure in found if failure is not None]
 
     def _trial_of(
         self, done: DryRun, connection: Connection, kind: TicketKind, columns: Mapping[str, Column] | None
@@ -246,6 +245,11 @@ def name_of(field: SeenField | FieldOutlook) -> str:
     """Return the label of a field, with its column in brackets where that says more."""
     same = field.column in {"", field.label}
     return field.label or field.column if same or not field.label else f"{field.label} ({field.column})"
+
+
+def _has_delivered(counts: Summary, kind: TicketKind) -> bool:
+    """Whether a ticket of a kind was delivered. Counting is cheap however many tickets there are."""
+    return any(counts.phase_counts(kind).values())
 
 
 async def _nothing() -> None:

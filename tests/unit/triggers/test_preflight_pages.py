@@ -77,7 +77,7 @@ async def test_a_test_ticket_that_is_refused_names_the_column(pages: Pages) -> N
     html = await shown(pages)
     assert t("preflight.test_ticket.refused") in html
     assert "Configuration item <code>cmdb_ci</code>" in html
-    assert f'href="/configuration/{CONNECTION_ID}#kind-incident"' in html
+    assert f'href="/configuration/{CONNECTION_ID}#fixed-incident"' in html
 
 
 async def test_the_api_says_the_same(pages: Pages) -> None:
