@@ -162,6 +162,17 @@ def test_no_cookie_of_servicenow_is_ever_sent_back(app: WholeApp) -> None:
     assert not [each["path"] for each in ours if each["had_cookies"]]
 
 
+def test_nothing_of_a_grant_can_be_used_after_a_switch_to_the_other(app: WholeApp) -> None:
+    connected = app.connected()
+    kept = {name: value for name, value in connected.request.items() if name != "client_secret"}
+    assert app.megan.ask("PUT", connected.path, kept | {"grant": "client_credentials"}).status_code == 200
+    assert app.tokens(connected) == []
+    for name in (refresh_token_name, access_token_name):
+        versions = secret_versions(app, name(connected.connection_id))
+        assert versions
+        assert not any(version["attributes"]["enabled"] for version in versions)
+
+
 def test_nothing_of_a_removed_connections_secrets_can_be_read(app: WholeApp) -> None:
     connected = app.connected()
     app.authorize(connected)
