@@ -14,6 +14,9 @@ from shared.connections.model import TicketKind
 from shared.errors import ConnectorError, Failure
 from shared.value_object import value_object
 
+EXEMPTED_GROUP: Final = "MFA Exempted User Group"
+"""Its members need no second factor (ServiceNow §1.9)."""
+
 
 class CheckName(StrEnum):
     """The checks, in the order in which they are shown."""

@@ -6,16 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from shared.check.preflight.model import DataPolicy
 from shared.connections.model import Connection, TicketKind
 from shared.connections.ports import RecordVisibility
 from shared.secret import Secret
 from shared.value_object import value_object
-
-EXEMPTED_GROUP: Final = "MFA Exempted User Group"
-"""Its members need no second factor (ServiceNow §1.9)."""
 
 
 class Reach(StrEnum):

@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.check.findings import CheckName, Finding, Outcome, finding
+from shared.check.findings import EXEMPTED_GROUP, CheckName, Finding, Outcome, finding
 from shared.check.observations import (
-    EXEMPTED_GROUP,
     Account,
     ClientRecord,
     Delivered,

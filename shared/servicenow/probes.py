@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
+from shared.check.findings import EXEMPTED_GROUP
 from shared.check.observations import (
-    EXEMPTED_GROUP,
     Account,
     ClientRecord,
     Greeting,

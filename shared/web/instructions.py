@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from shared.check.observations import EXEMPTED_GROUP
+from shared.check.findings import EXEMPTED_GROUP
 from shared.connections.model import Grant, TicketKind
 from shared.value_object import value_object
 from shared.web.servicenow_links import GRANT_PROPERTY

@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from shared.check.observations import EXEMPTED_GROUP
+from shared.check.findings import EXEMPTED_GROUP
 from shared.connections.model import Connection
 from shared.value_object import value_object
 
