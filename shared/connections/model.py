@@ -167,7 +167,7 @@ class Connection:
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
         consented_at: When the present consent was given; None before the first one. With client credentials, when the
-            connector last proved whose token it gets.
+            connection was last connected. It stays when consent and tokens are given up.
         consent_ends_at: When the refresh token expires unless somebody consents again; None with client credentials.
         access_token_issued_at: When the access token was requested; None if a release that did not store it wrote the
             row.

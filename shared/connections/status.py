@@ -168,13 +168,24 @@ def may_refresh_at(connection: Connection, now: datetime) -> datetime | None:
         return now
     if connection.status is not ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return None
-    if connection.last_error is not None and connection.last_error.code in _NEEDS_A_PERSON:
+    if _needs_a_person(connection):
         return None
     again_at = max(now, believed(connection.refresh_again_at, now, ahead=REFRESH_EVERY) or now)
     if connection.grant is Grant.CLIENT_CREDENTIALS:
         return again_at if connection.is_granted else None
     ends_at = connection.consent_ends_at
     return None if ends_at is None or ends_at <= again_at else again_at
+
+
+def _needs_a_person(connection: Connection) -> bool:
+    """Whether asking again is pointless.
+
+    With client credentials a missing secret is looked for again: a host of release 0.1, which does not know that grant,
+    says the same because there is no refresh token.
+    """
+    code = None if connection.last_error is None else connection.last_error.code
+    is_of_release_0_1 = connection.grant is Grant.CLIENT_CREDENTIALS and code == "secret_missing"
+    return code in _NEEDS_A_PERSON and not is_of_release_0_1
 
 
 def may_refresh(connection: Connection, now: datetime) -> bool:

@@ -186,6 +186,7 @@ class Schedule:
         skew_s: How far the second host's clock is ahead of the first one's.
         refresh_token: The effect of a refresh on the refresh token (``simulator.oauth.refresh_token_on_refresh``).
         policy: What happens to a ticket that was not fixed.
+        grant: How the connector gets its tokens.
     """
 
     seed: int
@@ -194,6 +195,7 @@ class Schedule:
     skew_s: float
     refresh_token: str
     policy: str
+    grant: str
 
     def __str__(self) -> str:
         plans = [
@@ -205,7 +207,10 @@ class Schedule:
             for number, turn in enumerate(self.turns, 1)
             for at_s, action in turn
         ]
-        head = f"seed {self.seed}, skew {self.skew_s:+.1f} s, refresh token {self.refresh_token}, policy {self.policy}"
+        head = (
+            f"seed {self.seed}, skew {self.skew_s:+.1f} s, {self.grant}, refresh token {self.refresh_token}, "
+            f"policy {self.policy}"
+        )
         return "\n".join([head, *plans, *turns])
 
 
@@ -268,6 +273,7 @@ def draw(seed: int) -> Schedule:
         skew_s=round(chance.uniform(-8, 8), 1),
         refresh_token=refresh_token,
         policy=chance.choice(["note_only", "reopen", "new_ticket", "new_ticket"]),
+        grant=chance.choice(["authorization_code", "authorization_code", "client_credentials"]),
     )
 
 

@@ -339,7 +339,8 @@ class TwoHosts:
         with self._consenting:
             kind = "" if everything else "access_token"
             self.app.control.revoke_tokens(user_name=self.connected.user_name, token_type=kind)
-            if everything:
+            # With client credentials, the next request for a token gets a new one.
+            if everything and self.schedule.grant == "authorization_code":
                 self.consent = Consent(lives=False, may_live=False)
 
     def _run_timer(self, host: Host) -> None:
@@ -390,6 +391,8 @@ class TwoHosts:
 
     def _authorized(self, host: FunctionsHost) -> bool:
         with self.app.visitor("Megan Bowen", host) as megan:
+            if self.schedule.grant == "client_credentials":
+                return megan.ask("POST", f"{self.connected.path}/connect").status_code == httpx.codes.OK
             start = megan.visit(f"/api/oauth/authorize?connection_id={self.connected.connection_id}")
             if start.status_code != httpx.codes.FOUND:
                 return False
@@ -445,7 +448,9 @@ def two_hosts(world: World, start_app: Callable[..., WholeApp], schedule: Schedu
         ahead_s = [0.0, schedule.skew_s]
         hosts = [app.host, app.another_host(clock_ahead_s=schedule.skew_s)]
         kinds = {"incident": {"not_fixed": schedule.policy}}
-        there = TwoHosts(app, app.connected(instance=instance, kinds=kinds), hosts, gates, schedule, ahead_s)
+        by_credentials = schedule.grant == "client_credentials"
+        connect = app.connected_with_credentials if by_credentials else app.connected
+        there = TwoHosts(app, connect(instance=instance, kinds=kinds), hosts, gates, schedule, ahead_s)
         there.add_tenant()
         yield there
 

@@ -53,8 +53,7 @@ def test_a_token_of_another_user_of_the_client_is_refused_and_revoked(app: Whole
 
 def test_a_client_that_is_given_another_user_gets_no_further(app: WholeApp) -> None:
     """Who may write oauth_entity in ServiceNow could otherwise let the connector work as an administrator."""
-    connected = app.configured_with_credentials()
-    assert app.megan.ask("POST", f"{connected.path}/connect").status_code == 200
+    connected = app.connected_with_credentials()
     [ours] = app.tokens(connected)
     app.let_act_as(connected, "adele.vance")
     checked = app.megan.ask("POST", f"{connected.path}/check").json()

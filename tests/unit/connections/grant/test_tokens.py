@@ -9,10 +9,11 @@ import pytest
 
 from shared.connections.grant.tokens import is_refresh_due
 from shared.connections.model import Connection, ConnectionStatus
+from shared.connections.status import after_refusal
 from shared.errors import AccessRefused, Reauthorize, ServiceNowUnavailable, TryLater
 from tests.english import told
 from tests.memory.sign_in import ACCESS_LIFE_S, UNAVAILABLE, refused
-from tests.unit.connections.surroundings import CLIENT_SECRET, INTEGRATION_USER, Surroundings
+from tests.unit.connections.surroundings import ADMINISTRATOR, CLIENT_SECRET, INTEGRATION_USER, Surroundings
 
 
 @pytest.fixture
@@ -424,13 +425,27 @@ async def test_refused_client_credentials_are_asked_for_again_without_an_end(
     assert (await app.tokens.refresh(app.stored())).status is ConnectionStatus.CONNECTED
 
 
-async def test_without_its_secret_only_a_person_can_help(app: Surroundings, by_credentials: Connection) -> None:
+async def test_without_its_secret_nothing_is_asked_until_it_is_back(
+    app: Surroundings, by_credentials: Connection
+) -> None:
     await app.secrets.remove_secret("servicenow-contoso-client-secret")
+    asked = app.servicenow.refreshes
     with pytest.raises(Reauthorize) as caught:
         await app.tokens.refresh(by_credentials)
-    assert caught.value.code == "secret_missing"
-    app.clock.advance(86_400)
-    assert not is_refresh_due(app.stored(), app.clock.now)
+    assert (caught.value.code, app.servicenow.refreshes) == ("secret_missing", asked)
+    await app.configured(client_secret=CLIENT_SECRET)
+    assert (await app.client_credentials.connect("contoso", started_by=ADMINISTRATOR)).last_error is None
+
+
+async def test_a_host_of_release_0_1_that_misses_a_refresh_token_stops_nothing_for_long(
+    app: Surroundings, by_credentials: Connection
+) -> None:
+    """After a rollback such a host says that a secret is missing; it knows no other grant."""
+    refused = Reauthorize("secret_missing", variant="refresh_token")
+    await app.health.changed(by_credentials, lambda row: after_refusal(row, refused, app.clock.now))
+    app.clock.advance(900)
+    assert is_refresh_due(app.stored(), app.clock.now)
+    assert (await app.tokens.refresh(app.stored())).status is ConnectionStatus.CONNECTED
 
 
 async def test_a_token_that_servicenow_issues_again_to_its_end_is_not_asked_for_all_the_time(
