@@ -56,7 +56,7 @@ async def test_numbers_and_flags_may_be_texts() -> None:
 
 
 @given(result=json_values | st.fixed_dictionaries({"columns": st.dictionaries(st.sampled_from("ab"), cells)}))
-@settings(max_examples=60)
+@settings(max_examples=30)
 async def test_whatever_the_answer_is(result: object) -> None:
     columns = await instance(json_reply({"result": result}), CLOSED).client().columns.columns(CONNECTION, INCIDENT)
     for name, column in (columns or {}).items():
