@@ -166,9 +166,7 @@ def test_the_warning_of_an_ending_consent_names_who_has_the_second_factor(app: W
     [line] = [each for each in shown(app, "/").splitlines() if warning in each]
     assert "Second factor: Vault entry 12." in line
     assert "Vault entry 12" in shown(app, f"/configuration/{connected.connection_id}")
-    app.control.revoke_tokens(user_name=connected.user_name)
-    app.control.change_user(connected.user_name, active=False)
-    app.megan.ask("POST", f"{connected.path}/check", {})
+    app.megan.ask("PUT", connected.path, {**connected.request, "client_secret": "another"})
     assert app.status(connected) == "reauthorization_required"
     warning = f"“{connected.request['display_name']}” needs a new authorization"
     [line] = [each for each in shown(app, "/").splitlines() if warning in each]
