@@ -11,6 +11,7 @@ from sandbox.servicenow.stage.faults.middleware import FaultMiddleware
 from sandbox.servicenow.stage.request_log import RequestLogMiddleware
 from sandbox.servicenow.stage.seed.demonstration import plant as plant_demonstration_data
 from sandbox.servicenow.stage.simulator import Simulator
+from sandbox.servicenow.wire.address_filter import AddressFilter
 from sandbox.servicenow.wire.authentication import Authenticator
 from sandbox.servicenow.wire.oauth import AuthorizationServer
 from sandbox.servicenow.wire.pages.login import LoginPages
@@ -39,6 +40,7 @@ def create_app(instance: Instance, plant: Callable[[Instance], None] = plant_dem
         middleware=[
             Middleware(RequestLogMiddleware, log=simulator.log),
             Middleware(FaultMiddleware, faults=simulator.faults, held=simulator.held),
+            Middleware(AddressFilter, records=instance.records),
             Middleware(SessionMiddleware, sessions=simulator.sessions, properties=instance.properties),
         ],
     )

@@ -5,6 +5,9 @@ import hmac
 from sandbox.servicenow.engine.data.records import Row
 from sandbox.servicenow.engine.instance import Instance
 
+INTERNAL_ROLE = "snc_internal"
+"""With the explicit roles plug-in, everybody who works in the instance needs it (ServiceNow §6)."""
+
 
 def find_user(instance: Instance, user_name: str) -> Row | None:
     """Return the `sys_user` row of that name."""
@@ -43,8 +46,11 @@ def may_hold_tokens(instance: Instance, user: Row) -> bool:
     if not may_call(user) or user["password_needs_reset"] == "true":
         return False
     caller = instance.caller_of(user["sys_id"])
-    allowed = instance.properties.flag("simulator.acl.oauth_credential_for_users")
-    return allowed or (caller is not None and caller.is_admin)
+    if caller is None or caller.is_admin:
+        return caller is not None
+    if instance.properties.flag("simulator.explicit_roles.active") and INTERNAL_ROLE not in caller.roles:
+        return False
+    return instance.properties.flag("simulator.acl.oauth_credential_for_users")
 
 
 def _find(instance: Instance, table: str, column: str, value: str) -> Row | None:

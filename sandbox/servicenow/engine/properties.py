@@ -88,6 +88,11 @@ DEFINITIONS: tuple[PropertyDefinition, ...] = (
         True,
         "1.3: users may read and write oauth_credential; on hardened instances only administrators get tokens.",
     ),
+    _flag(
+        "simulator.explicit_roles.active",
+        False,
+        "1.3, 6: the explicit roles plug-in is active: only users with the role snc_internal get tokens.",
+    ),
     _flag("simulator.oauth.public_client_may_refresh", True, "1.4: refused to public clients until Zurich patch 4."),
     _flag(
         "simulator.oauth.client_credentials_refresh_token",

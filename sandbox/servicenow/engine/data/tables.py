@@ -434,7 +434,10 @@ TABLES: tuple[Table, ...] = (
         Column("order", "integer", default="100"),
     ),
     _named(
-        "ip_access", "IP Address Access Control", *_strings(40, "type", "range_start", "range_end"), *_flags("active")
+        "ip_access",
+        "IP Address Access Control",
+        *_strings(40, "type", "range_start", "range_end"),
+        *_flags("active", default="true"),
     ),
     _named(
         "sys_api_access_policy",

@@ -29,6 +29,7 @@ from sandbox.servicenow.engine.errors import (
 )
 from sandbox.servicenow.stage.faults.call import Answer, Call
 from sandbox.servicenow.stage.faults.fault import Fault
+from sandbox.servicenow.wire.address_filter import REFUSAL
 from sandbox.servicenow.wire.oauth import GENERIC_REFUSAL
 from sandbox.servicenow.wire.server import TRANSPORT_KEY
 
@@ -103,11 +104,7 @@ async def _bad_gateway(call: Call) -> Response:
 
 
 async def _address_blocked(_: Call) -> Response:
-    return HTMLResponse(
-        "<html><head><title>Access restricted</title></head>"
-        "<body><h1>Access to this instance is restricted</h1></body></html>",
-        403,
-    )
+    return HTMLResponse(REFUSAL, 403)
 
 
 async def _slow(call: Call) -> Response | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.sandbox.servicenow.simulator import Simulated, simulated
@@ -29,6 +30,35 @@ def protect(simulator: Simulated, scope: str, **resource: str) -> None:
         "sys_auth_scope", {"name": scope}
     )
     simulator.instance.records.insert("sys_api_access_scope", {"auth_scope": row["sys_id"], **resource})
+
+
+class TestAddresses:
+    """IP Address Access Control (§7)."""
+
+    def ask(self, simulator: Simulated, path: str, forwarded: str) -> httpx.Response:
+        return simulator.send("GET", path, headers={"X-Forwarded-For": forwarded})
+
+    @pytest.mark.parametrize("path", [TABLE, "/login.do", "/oauth_auth.do"])
+    def test_a_denied_address_gets_a_page_everywhere(self, simulator: Simulated, path: str) -> None:
+        rule = {"type": "deny", "range_start": "192.0.2.0", "range_end": "192.0.2.255"}
+        simulator.instance.records.insert("ip_access", rule)
+        for chain in ("192.0.2.7", "198.51.100.1, 192.0.2.7"):
+            refused = self.ask(simulator, path, chain)
+            assert (refused.status_code, refused.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
+            assert "Set-Cookie" not in refused.headers, "no session"
+        assert self.ask(simulator, path, "198.51.100.1").status_code != 403
+
+    def test_an_allowed_address_beats_a_denied_one(self, simulator: Simulated) -> None:
+        for kind, last in (("deny", "192.0.2.255"), ("allow", "192.0.2.7")):
+            rule = {"type": kind, "range_start": "192.0.2.0", "range_end": last}
+            simulator.instance.records.insert("ip_access", rule)
+        assert self.ask(simulator, TABLE, "192.0.2.7").status_code == 401
+        assert self.ask(simulator, TABLE, "192.0.2.8").status_code == 403
+
+    def test_an_inactive_rule_denies_nobody(self, simulator: Simulated) -> None:
+        rule = {"type": "deny", "range_start": "0.0.0.0", "range_end": "255.255.255.255", "active": "false"}
+        simulator.instance.records.insert("ip_access", rule)
+        assert self.ask(simulator, TABLE, "192.0.2.7").status_code == 401
 
 
 class TestCredentials:

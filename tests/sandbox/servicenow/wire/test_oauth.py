@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.servicenow.engine.tokens import Tokens
 from sandbox.servicenow.stage.browser import WalkError, sign_in
+from sandbox.servicenow.stage.control.client import ControlClient
 from tests.sandbox.servicenow.simulator import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -393,6 +394,14 @@ class TestItem2TokenEndpoint:
     def test_users_without_rights_on_oauth_credential_get_no_token(self, simulator: Simulated) -> None:
         simulator.instance.properties["simulator.acl.oauth_credential_for_users"] = False
         assert_refused(simulator.code_grant(simulator.consent()["code"]))
+        assert simulator.code_grant(simulator.consent("administrator")["code"]).status_code == 200
+
+    def test_with_explicit_roles_only_internal_users_get_tokens(self, simulator: Simulated) -> None:
+        simulator.instance.properties["simulator.explicit_roles.active"] = True
+        assert_refused(simulator.code_grant(simulator.consent()["code"]))
+        with ControlClient(simulator.url, transport=simulator.transport) as control:
+            control.change_user("integration", roles=["snc_internal"])
+        assert simulator.code_grant(simulator.consent()["code"]).status_code == 200
         assert simulator.code_grant(simulator.consent("administrator")["code"]).status_code == 200
 
     @pytest.mark.parametrize("column", ["locked_out", "active", "password_needs_reset"])
