@@ -94,6 +94,7 @@ type Code = Literal[
     "authorization_read_refused",
     "authorization_state_invalid",
     "authorization_superseded",
+    "authorization_token_refused",
     "authorization_unknown",
     "authorization_user_inactive",
     "authorization_user_locked",

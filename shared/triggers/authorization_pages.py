@@ -133,6 +133,7 @@ async def begin_authorization(call: Call) -> func.HttpResponse:
         502: (
             "authorization_code_refused",
             "authorization_incomplete",
+            "authorization_token_refused",
             "current_user_unknown",
             "ip_address_blocked",
             "access_scope_missing",

@@ -27,9 +27,9 @@ from shared.connections.options import Choice, InstanceOptions
 from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
-from shared.tickets.model import Phase
+from shared.tickets.model import Delivery, Phase
 from shared.tickets.policies import not_done_codes, possible_policy, spelling
-from shared.tickets.ports import StateModel
+from shared.tickets.ports import StateModel, TicketFilter
 from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import (
     CODE_FIELD,
@@ -45,7 +45,7 @@ from shared.triggers.connection_forms import (
 )
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.named_fields import with_sys_ids
-from shared.triggers.principal import MANAGERS
+from shared.triggers.principal import MANAGERS, Role
 from shared.value_object import value_object
 from shared.web.checklist import PROVEN
 from shared.web.findings import FindingWords, alike, finding_words
@@ -61,6 +61,14 @@ _NAMED: Final = {
     for member, table in (("assignment_group", "sys_user_group"), ("default_caller", "sys_user"))
 }
 NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
+
+
+@value_object
+class FailedTickets:
+    """Tickets that ServiceNow refused: how many can be sent again at once, and whether there are more."""
+
+    count: int
+    are_more: bool
 
 
 @value_object
@@ -342,8 +350,18 @@ async def _form(
         authorize_path=authorize_path(connection.connection_id),
         in_use=connection.status in PROVEN,
         notice=done if done in NOTICES else None,
+        failed=await _failed(call, connection) if done == "saved" else None,
         is_answer=not call.is_safe,
     )
+
+
+async def _failed(call: Call, connection: Connection) -> FailedTickets | None:
+    """Return the refused tickets that the person can send again now that the settings have changed."""
+    if not call.may(Role.TICKETS_CREATE):
+        return None
+    refused = TicketFilter(delivery=Delivery.FAILED)
+    tickets, are_more = await call.application.resending.failed_tickets([connection.connection_id], refused)
+    return FailedTickets(len(tickets), are_more) if tickets else None
 
 
 async def _columns(app: Application, connection: Connection) -> Mapping[TicketKind, Mapping[str, Column] | None]:

@@ -205,7 +205,13 @@ async def delete_connection(call: Call) -> JsonAnswer:
             "authorization_read_refused",
         ),
         409: ("connection_not_configured", "other_grant", "authorization_superseded", "authorization_other_instance"),
-        502: ("client_credentials_refused", "current_user_unknown", "ip_address_blocked", "access_scope_missing"),
+        502: (
+            "client_credentials_refused",
+            "authorization_token_refused",
+            "current_user_unknown",
+            "ip_address_blocked",
+            "access_scope_missing",
+        ),
         503: ("connection_busy", "lease_lost", "servicenow_unavailable", "servicenow_throttled"),
     },
 )

@@ -30,7 +30,7 @@ from shared.connections.ports import (
     UserDirectory,
 )
 from shared.connections.renaming import renamed
-from shared.errors import ConnectorError, FixConfiguration, FixRequest
+from shared.errors import AccessTokenRefused, ConnectorError, FixConfiguration, FixRequest
 from shared.log import log_event
 from shared.secret import Secret
 from shared.service import service
@@ -74,13 +74,16 @@ class TokenAcceptance:
         Raises:
             FixConfiguration: The tokens are refused: ``authorization_wrong_user``, ``authorization_user_inactive``,
                 ``authorization_user_locked``, ``authorization_read_refused``, ``authorization_create_refused``,
-                ``authorization_other_instance``, ``authorization_incomplete``, or the reason why ServiceNow does not
-                say whose tokens they are.
+                ``authorization_other_instance``, ``authorization_incomplete``, ``authorization_token_refused``, or the
+                reason why ServiceNow does not say whose tokens they are.
             FixRequest: 409 ``authorization_superseded``: the connection was changed meanwhile.
             TryLater: ServiceNow or storage did not answer, or the lease is lost.
         """
         try:
-            user = await self._acceptable_user(connection, tokens)
+            try:
+                user = await self._acceptable_user(connection, tokens)
+            except AccessTokenRefused:
+                raise FixConfiguration("authorization_token_refused", **way_back(connection)) from None
             connected, replaced = await self._keep(connection, tokens, user, issued_at, lease)
         except Exception as error:
             await self.revocation.revoke(connection, tokens.every, spare_own=True)

@@ -16,7 +16,16 @@ from shared.connections.grant.lease import TOKENS
 from shared.connections.grant.pkce import code_challenge
 from shared.connections.model import ConnectionStatus, TicketKind
 from shared.connections.ports import ServiceNowUser
-from shared.errors import ConnectorError, FixConfiguration, FixRequest, ServiceNowUnavailable, StorageUnavailable
+from shared.errors import (
+    AccessTokenRefused,
+    ConnectorError,
+    FixConfiguration,
+    FixRequest,
+    ServiceNowUnavailable,
+    StorageUnavailable,
+)
+from shared.words.error_words import words_of
+from shared.words.language import languages
 from tests.english import told
 from tests.memory.sign_in import NOT_TOLD, UNAVAILABLE, MemoryServiceNowSignIn
 from tests.unit.connections.surroundings import (
@@ -334,6 +343,16 @@ async def test_without_a_refresh_token_there_is_no_connection(app: Surroundings)
     error = await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
     assert error.code == "authorization_incomplete"
     assert not app.servicenow.access_tokens
+
+
+async def test_a_new_token_that_the_api_does_not_accept_names_the_access_policies(app: Surroundings) -> None:
+    await app.configured()
+    app.servicenow.user_faults.append(AccessTokenRefused())
+    start, cookies = await app.begun()
+    error = await refusal(app, app.servicenow.consent(start.location, INTEGRATION_USER), cookies)
+    assert (error.code, error.status) == ("authorization_token_refused", 502)
+    assert "REST API Access Policies" in words_of(error, languages()["en"]).next_step
+    assert not app.servicenow.access_tokens, "nothing says that the token works elsewhere, so it is revoked"
 
 
 async def test_a_live_connection_keeps_its_refresh_token_when_no_new_one_comes(app: Surroundings) -> None:
