@@ -14,8 +14,8 @@ WORKERS ?= auto
 .DEFAULT_GOAL := help
 .PHONY: run test test-sandbox faults check bench screenshots package template lock openapi help setup lint types imports policies
 
-run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: exit after the job)
-	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once)
+run: setup ## Start the sandbox, do the main job once, stay up until Ctrl-C (ONCE=1: exit after the job; HARDENED=mfa)
+	@exec $(PYTHON) -m sandbox.run $(if $(ONCE),--once) $(if $(HARDENED),--hardened $(HARDENED))
 
 test: setup ## Run the tests (TESTS="tests/unit -k priority" for some of them)
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadscope $(TESTS)

@@ -16,6 +16,8 @@ from sandbox.functions_host.authentication import Tenant
 from sandbox.narration import StepFailedError
 from sandbox.outcome_story import DAYS
 from sandbox.processes import SandboxError
+from sandbox.servicenow.stage.control.client import ControlClient
+from sandbox.servicenow.stage.hardened import EGRESS_ADDRESS, HARDENED, harden
 from sandbox.servicenow.stage.seed.people import PEOPLE
 from sandbox.walkthrough import Walkthrough
 from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
@@ -35,11 +37,17 @@ def main() -> None:
         metavar="DIRECTORY",
         help="run beside another sandbox: on free ports, with logs and other files in this directory",
     )
+    parser.add_argument(
+        "--hardened",
+        choices=HARDENED,
+        metavar="NAME",
+        help=f"start an empty connector with a hardened instance, without the walk-through: {', '.join(HARDENED)}",
+    )
     arguments = parser.parse_args()
     directory, ports = (arguments.beside, ANY_PORTS) if arguments.beside else (DIRECTORY, Ports())
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _run(directory, ports, once=arguments.once)
+        _run(directory, ports, once=arguments.once, hardened=arguments.hardened)
     except SandboxError as error:
         sys.exit(f"\nThe sandbox cannot run. {error}")
     except StepFailedError as error:
@@ -48,23 +56,27 @@ def main() -> None:
         print("\nEverything is stopped.")
 
 
-def _run(directory: Path, ports: Ports, *, once: bool) -> None:
+def _run(directory: Path, ports: Ports, *, once: bool, hardened: str | None) -> None:
     # Nothing else outlives a run, so a past run's timer locks must not either.
     shutil.rmtree(directory, ignore_errors=True)
     print(
         "Starting ServiceNow, storage, Key Vault, Microsoft Graph, managed identity and the Functions host ...",
         flush=True,
     )
-    with running_world(directory, ports, days_ago=DAYS) as world:
+    with running_world(directory, ports, days_ago=0 if hardened else DAYS) as world:
         host = world.start_host(
             account=world.azurite.account(ACCOUNT),
             vault_url=world.key_vaults.new_vault(),
             port=ports.functions_host,
             public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
+            settings={"EGRESS_ADDRESSES": EGRESS_ADDRESS} if hardened else None,
         )
-        Walkthrough(world, host, lambda line: print(line, flush=True)).run()
+        if hardened:
+            _hand_over(world, host, hardened)
+        else:
+            Walkthrough(world, host, lambda line: print(line, flush=True)).run()
+            print("\nEvery step succeeded.", flush=True)
         if once:
-            print("\nEvery step held.")
             return
         _show_around(world, host)
         while True:
@@ -72,11 +84,30 @@ def _run(directory: Path, ports: Ports, *, once: bool) -> None:
             time.sleep(_WATCH_S)
 
 
+def _hand_over(world: World, host: FunctionsHost, hardened: str) -> None:
+    with ControlClient(world.servicenow.url) as control:
+        given = harden(control, hardened, f"{host.public_url}/api/oauth/callback")
+    lines = [
+        "",
+        f"Hardened: {HARDENED[hardened].demands}",
+        "",
+        "What ServiceNow's administrator hands over",
+        f"  ServiceNow instance    {given.instance}",
+        f"  Client ID              {given.client_id}",
+        f"  Client secret          {given.client_secret}",
+        f"  Registered for         {given.grant.replace('_', ' ')}",
+        f"  Integration user       {given.integration_user}",
+        f"  Its sign-in            {given.sign_in_name}, {given.password or 'no password: nobody signs in as it'}",
+        *(f"  {field:22} {value}" for field, value in given.knows.items()),
+    ]
+    print("\n".join(lines), flush=True)
+
+
 def _show_around(world: World, host: FunctionsHost) -> None:
     tenant = Tenant.read(PEOPLE_FILE)
     lines = [
         "",
-        "Every step succeeded. The sandbox stays up; Ctrl-C ends it.",
+        "The sandbox stays up; Ctrl-C ends it.",
         "",
         "Addresses",
         f"  Portal pages           {host.public_url}/",

@@ -205,12 +205,18 @@ def sample_settings() -> dict[str, str]:
 
 
 def start_servicenow(
-    processes: Processes, *, port: int = 0, database: Path | None = None, days_ago: int = 0
+    processes: Processes,
+    *,
+    name: str = "ServiceNow",
+    port: int = 0,
+    database: Path | None = None,
+    days_ago: int = 0,
 ) -> ServiceNow:
     """Start a ServiceNow instance and return it when it listens.
 
     Args:
         processes: Receives its process.
+        name: Its name for people.
         port: 0 takes a free one.
         database: A file for the instance's records; without it, they are in memory.
         days_ago: How many days in the past its clock begins.
@@ -222,7 +228,7 @@ def start_servicenow(
     command = [sys.executable, "-m", "sandbox.servicenow", "--port", str(port), "--days-ago", str(days_ago)]
     if database is not None:
         command += ["--database", str(database)]
-    process = processes.start("ServiceNow", command)
+    process = processes.start(name, command)
     processes.wait_for_port(process, port)
     return ServiceNow(process, f"http://{LOOPBACK}:{port}")
 

@@ -13,7 +13,9 @@ from sandbox.servicenow.stage.seed.people import PEOPLE
 type Grant = Literal["authorization_code", "client_credentials"]
 
 _INTEGRATION_USER: Final = next(each for each in PEOPLE if each.user_name == "m365.connector")
-_EVERYBODY: Final = {"range_start": "0.0.0.0", "range_end": "255.255.255.255"}  # noqa: S104 - an address range
+EGRESS_ADDRESS: Final = "127.0.0.1"
+"""The address that the connector calls from in the sandbox."""
+_EVERYBODY: Final = {"range_start": "0.0.0.0", "range_end": "255.255.255.255"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Hardened:
         domain: The domain of the integration user; empty is global.
         user: Columns of the integration user.
         grant: The grant for which its administrator has registered the OAuth client.
-        spelling: The integration user's name as people write it.
+        spelling: The integration user's name as people write it in a message.
         knows: What a person of the company would fill in where the pages ask for it, by the name of the field.
     """
 
@@ -125,10 +127,12 @@ HARDENED: Final[Mapping[str, Hardened]] = {
 
 @dataclass(frozen=True)
 class HandOver:
-    """What the administrator of an instance tells the administrator of the connector.
+    """What the administrator of an instance gives to the administrator of the connector.
 
     Attributes:
-        password: The integration user's; empty if nobody signs in as it.
+        integration_user: Its name as people write it in a message.
+        sign_in_name: Its name to sign in with, as the vault has it.
+        password: Its password; empty if nobody signs in as it.
         knows: As in :class:`Hardened`.
     """
 
@@ -137,6 +141,7 @@ class HandOver:
     client_secret: str
     grant: Grant
     integration_user: str
+    sign_in_name: str
     password: str
     knows: Mapping[str, str]
 
@@ -167,6 +172,7 @@ def harden(control: ControlClient, name: str, redirect_uri: str) -> HandOver:
         client_secret=client["client_secret"],
         grant=hardened.grant,
         integration_user=hardened.spelling,
+        sign_in_name=_INTEGRATION_USER.user_name,
         password=hardened.user.get("user_password", _INTEGRATION_USER.password),
         knows=hardened.knows,
     )

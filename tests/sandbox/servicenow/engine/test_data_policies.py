@@ -30,7 +30,7 @@ MISSING = "Data Policy Exception: \n\tThe following fields are mandatory: "
 
 def test_missing_fields_are_named_by_their_labels(rest: RestClient) -> None:
     add_policy(rest, "incident", CI, {"field": "subcategory", "mandatory": "true"})
-    assert write(rest, {"short_description": "x"}) == (403, f"{MISSING}Cmdb ci, Subcategory")
+    assert write(rest, {"short_description": "x"}) == (403, f"{MISSING}Configuration item, Subcategory")
     assert not rest.rows("incident")
     ci = rest.instance.records.insert("cmdb_ci", {"name": "Mail"})["sys_id"]
     assert write(rest, {"cmdb_ci": ci, "subcategory": "email"})[0] == 201
