@@ -201,7 +201,7 @@ class Application:
         from shared.graph.lists import list_address
         from shared.graph.transport import ListName
         from shared.maintenance.run import KEEP_AUTHORIZATIONS, KEEP_RESERVATIONS
-        from shared.servicenow.record_updates import DETAILS
+        from shared.servicenow.record_updates import DETAILS, MARKER
         from shared.servicenow.records import CLOSING_FIELDS, FIELDS, TEXTS
         from shared.storage.requesters import KEEP_FOUND
         from shared.tickets.data_exchange import DataExchange, Kept
@@ -209,7 +209,9 @@ class Application:
         lists = get_args(ListName.__value__)
         return DataExchange(
             record_fields=record_fields,
-            read=list(dict.fromkeys((*FIELDS, *TEXTS, *chain.from_iterable(CLOSING_FIELDS.values()), *DETAILS))),
+            read=list(
+                dict.fromkeys((*FIELDS, *TEXTS, *chain.from_iterable(CLOSING_FIELDS.values()), *DETAILS, MARKER))
+            ),
             kept=(
                 Kept("tickets", "tickets"),
                 Kept("connections", "connections"),

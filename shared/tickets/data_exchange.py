@@ -50,12 +50,14 @@ class SentField:
 
     Attributes:
         value: In the example; None for what ServiceNow is asked for first.
+        label: What people call the value of a fixed field; empty if nobody knows.
         source: Where the value comes from, as a key of words.
     """
 
     column: str
     value: str | None
     source: str
+    label: str = ""
 
 
 @value_object
@@ -124,10 +126,16 @@ class DataExchange:
             created_at=now,
             delivery=DeliveryProgress(),
         )
+        labels = {each.column: each.label for each in settings.fixed_fields}
         looked_up = bool(content.shares_requester and requester.email)
         values = self.record_fields(ticket, settings, _SOMEBODY if looked_up else None)
         fields = [
-            SentField(column, None if value == _SOMEBODY else value, reservation(kind, column) or "fixed")
+            SentField(
+                column,
+                None if value == _SOMEBODY else value,
+                reservation(kind, column) or "fixed",
+                labels.get(column) or "",
+            )
             for column, value in values.items()
         ]
         later = [column for column, words in RESERVED_COLUMNS[kind].items() if words in _OF_UPDATES]

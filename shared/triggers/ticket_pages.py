@@ -216,6 +216,7 @@ async def _form(
         idempotency_key=idempotency_key,
         is_answer=not call.is_safe,
         connections=connections,
+        shares_requester=chosen is None or chosen.shares_requester,
         connection_name=dict(connections).get(values["connection_id"]),
         # A single connection needs no choice, unless another one was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],

@@ -117,6 +117,7 @@ PLACES = (
     Place("no tickets", "/tickets?text=nothing+is+called+this"),
     Place("ticket", "/tickets", _open_outcomes),
     Place("refused ticket", "/tickets", _open_ticket("Limit consent")),
+    Place("data exchange", "/configuration/contoso/data"),
     Place("new ticket", "/tickets/new"),
     Place("preview", "/tickets/new", _preview),
     Place("faults", "/tickets/new", _faults),
