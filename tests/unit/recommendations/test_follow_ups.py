@@ -73,6 +73,18 @@ async def test_it_is_for_what_is_not_fixed_and_names_the_ticket_before() -> None
     assert story.world.claimed(TWO)[0] == made.ticket_id
 
 
+async def test_it_has_what_somebody_chose_for_the_ticket_before() -> None:
+    story = new_story()
+    old, update = await not_fixed(story)
+    group, assignee, item = ("1" * 32, "2" * 32, "3" * 32)
+    chosen = replace(old.content, assignment_group=group, assigned_to=assignee, configuration_item=item)
+    old = replace(old, content=chosen)
+    found = await follow_ups(story).make(old, update)
+    assert found is not None
+    content = found.ticket.content
+    assert (content.assignment_group, content.assigned_to, content.configuration_item) == (group, assignee, item)
+
+
 async def test_the_same_update_makes_one_ticket() -> None:
     story = new_story()
     old, update = await not_fixed(story)
