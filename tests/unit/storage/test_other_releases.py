@@ -160,7 +160,7 @@ def test_the_release_before_shows_in_english_why_a_ticket_was_refused() -> None:
     old = old_tickets.ticket_of(row, None)
     said = "A data policy in ServiceNow requires fields that the ticket does not have: “Category”."
     assert (old.delivery.error_message, old.timeline[-1].details["message"]) == (said, said)
-    assert (old.delivery.next_step or "").startswith("Set a default")
+    assert (old.delivery.next_step or "").startswith("Give them a value")
     read = ticket_of(row, None)
     assert (read.delivery.failure, read.timeline[-1].failure) == (named.failure, named.failure)
     for language in languages().values():
