@@ -112,8 +112,8 @@ param pendingWarningAgeS int = 1800
 @description('Redundancy of the ticket mappings: three zones, Standard_LRS where the region has no zones, or a second region.')
 param mappingStorageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
 
-@description('Whether storage is encrypted twice, and tables and queues with the key of their account. Set to false for storage accounts made without it: Azure takes both only when an account is created.')
-param infrastructureEncryption bool = true
+@description('Whether storage is encrypted twice, and tables and queues with the key of their account. Only for storage accounts that are created with it: Azure refuses to add it later.')
+param infrastructureEncryption bool = false
 
 @description('Maximum number of instances of the web functions. The default is the smallest value Azure accepts. It limits neither the load nor the cost of a flood.')
 @minValue(40)

@@ -36,14 +36,14 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    encryption: {
-      keySource: 'Microsoft.Storage'
-      requireInfrastructureEncryption: infrastructureEncryption ? true : null
-      services: union(
-        { blob: encrypted, file: encrypted },
-        infrastructureEncryption ? { queue: encrypted, table: encrypted } : {}
-      )
-    }
+    // An account that was made without it keeps the encryption it has.
+    encryption: infrastructureEncryption
+      ? {
+          keySource: 'Microsoft.Storage'
+          requireInfrastructureEncryption: true
+          services: { blob: encrypted, file: encrypted, queue: encrypted, table: encrypted }
+        }
+      : null
     // Shared keys are off, so nobody can sign such an address; policies ask for the limit nevertheless.
     sasPolicy: { expirationAction: 'Block', sasExpirationPeriod: '07.00:00:00' }
     publicNetworkAccess: access.publicNetworkAccess

@@ -37,8 +37,9 @@ variable "parameters" {
 
 locals {
   parameters = merge({
-    environmentName = "tickets"
-    networkMode     = "fixedEgress"
+    environmentName          = "tickets"
+    networkMode              = "fixedEgress"
+    infrastructureEncryption = true
   }, var.parameters)
 }
 

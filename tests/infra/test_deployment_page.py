@@ -13,8 +13,6 @@ from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
 PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
 PARAMETERS: Final = (REPOSITORY / "docs" / "parameters.md").read_text()
 RELEASES: Final = (REPOSITORY / "docs" / "releases.md").read_text()
-ACCEPTANCE: Final = (REPOSITORY / "docs" / "acceptance.md").read_text()
-IDENTITY_TEAM: Final = (REPOSITORY / "docs" / "identity-team.md").read_text()
 
 
 def section(title: str, page: str = PAGE) -> str:
@@ -44,8 +42,9 @@ def test_every_parameter_with_its_default(template: Json) -> None:
 def test_every_output(template: Json) -> None:
     named = set(re.findall(r"^\| (`.*?`) \|", section("Every output", PARAMETERS), re.MULTILINE))
     assert {name for cell in named for name in re.findall(r"`(\w+)`", cell)} == template["outputs"].keys()
-    for used in re.findall(r"\$\(output (\w+)\)", PAGE + RELEASES + ACCEPTANCE):
-        assert used in template["outputs"], used
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        for used in re.findall(r"\$\(output (\w+)\)", page.read_text()):
+            assert used in template["outputs"], f"{page.name}: {used}"
 
 
 def test_every_app_role() -> None:
@@ -70,16 +69,32 @@ def test_every_workflow_variable() -> None:
         assert f"`{variable}`" in section("From GitHub", RELEASES), variable
 
 
-@pytest.mark.parametrize("pages", [PAGE + RELEASES + ACCEPTANCE, IDENTITY_TEAM], ids=["deployment", "identity team"])
-def test_every_variable_is_set_before_it_is_used(pages: str) -> None:
-    commands = "\n".join(code_of(pages))
+COMPANIONS: Final = ("acceptance", "bring-your-own", "releases")
+"""Pages whose commands use the names of the first one."""
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_a_page_says_where_its_names_come_from(name: str) -> None:
+    page = (REPOSITORY / "docs" / f"{name}.md").read_text()
+    (said,) = [line for line in page.splitlines() if "commands use the names" in line]
+    assert "](deployment.md" in said
+    assert page.index(said) <= min(
+        page.index("$GROUP"), *(found.start() for found in re.finditer(r"\$\(output ", page))
+    )
+
+
+@pytest.mark.parametrize("name", ["deployment", *COMPANIONS, "identity-team"])
+def test_every_variable_is_set_before_it_is_used(name: str) -> None:
+    commands = "\n".join(code_of((REPOSITORY / "docs" / f"{name}.md").read_text()))
+    if name in COMPANIONS:
+        commands = f"GROUP= APP=\n{commands}"
     set_at: dict[str, int] = {}
     for found in re.finditer(r"\b([A-Z][A-Z_]+)=", commands):
         set_at.setdefault(found[1], found.start())
     used = [(found[1], found.start()) for found in re.finditer(r"\$\{?([A-Z][A-Z_]+)", commands)]
-    assert len({name for name, _ in used}) > 4
-    for name, place in used:
-        assert set_at.get(name, place) < place, f"${name} is not set where it is first used"
+    assert used
+    for variable, place in used:
+        assert set_at.get(variable, place) < place, f"${variable} is not set where it is first used"
 
 
 def code_of(page: str) -> list[str]:

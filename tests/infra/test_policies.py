@@ -78,12 +78,6 @@ def test_guardrails_need_a_route_table(private: Expansion) -> None:
     assert numbers(evaluate(resources, ALL, LANDING_ZONES["Corp, guardrails on"]).refused) == {37}
 
 
-def test_guardrails_refuse_accounts_that_were_made_without_their_encryption(every_choice: Expansion) -> None:
-    refused = numbers(evaluate(every_choice.resources, ALL, LANDING_ZONES["Online, guardrails on"]).refused)
-    # The last one refuses every deployment in fixedEgress mode.
-    assert refused == {19, 21, 23}
-
-
 def test_a_network_without_a_plan_gets_that_of_the_landing_zones(fixed_egress: Expansion, private: Expansion) -> None:
     assert numbers(evaluate(fixed_egress.resources, ALL, LANDING_ZONES["Online"]).changed) == {40}
     assert evaluate(private.resources, ALL, LANDING_ZONES["Online"]).changed == ()
@@ -109,8 +103,8 @@ def test_bringing_your_own_is_refused_by_nothing(existing_resources: Expansion, 
         assert evaluate(deployed.resources, ALL, LANDING_ZONES["Corp"]).refused == ()
     scopes = LANDING_ZONES["Corp, guardrails on"]
     assert evaluate(existing_resources.resources, ALL, scopes).refused == ()
-    # It has a network, and no route table.
-    assert numbers(evaluate(own_names.resources, ALL, scopes).refused) == {37}
+    # Its storage was made without double encryption, and its network has no route table.
+    assert numbers(evaluate(own_names.resources, ALL, scopes).refused) == {19, 21, 37}
 
 
 @pytest.mark.parametrize(

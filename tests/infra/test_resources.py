@@ -183,13 +183,16 @@ class TestStorage:
             "services": dict.fromkeys(("blob", "file", "queue", "table"), with_the_accounts_key),
         }
 
-    @pytest.mark.parametrize("name", ["sthost", "stmap"])
+    def test_a_new_deployment_asks_for_it(self) -> None:
+        assert "\nparam infrastructureEncryption = true\n" in (TEMPLATES / "main.bicepparam").read_text()
+        assert re.search(r"infrastructureEncryption += true", (TEMPLATES / "terraform" / "main.tf").read_text())
+
+    @pytest.mark.parametrize("name", ["ownhoststorage", "ownmappingstorage"])
     def test_an_existing_account_is_not_asked_for_what_only_creation_takes(
-        self, name: str, every_choice: Expansion
+        self, name: str, own_names: Expansion
     ) -> None:
-        encryption = every_choice.one("Microsoft.Storage/storageAccounts", name)["properties"]["encryption"]
-        assert encryption["requireInfrastructureEncryption"] is None
-        assert encryption["services"].keys() == {"blob", "file"}
+        """Its parameters, those of an earlier release, do not name the encryption."""
+        assert own_names.one("Microsoft.Storage/storageAccounts", name)["properties"]["encryption"] is None
 
     def test_mappings_are_kept_in_three_zones_by_default(self, deployed: Expansion, every_choice: Expansion) -> None:
         assert deployed.one("Microsoft.Storage/storageAccounts", "stmap")["sku"] == {"name": "Standard_ZRS"}

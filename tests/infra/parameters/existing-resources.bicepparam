@@ -16,6 +16,7 @@ param createDnsZones = false
 param privateDnsZoneIds = {
   'privatelink.vaultcore.azure.net': '/subscriptions/55555555-5555-5555-5555-555555555555/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.vaultcore.azure.net'
 }
+param infrastructureEncryption = true
 param signInCredential = 'keyVaultSecret'
 param alertLevel = 'none'
 param signInSecretName = 'entra-tickets'

@@ -4,3 +4,4 @@ param environmentName = 'contoso'
 param networkMode = 'fixedEgress'
 param alertEmailAddresses = ['operations@contoso.com', 'security@contoso.com']
 param administratorObjectIds = []
+param infrastructureEncryption = true
