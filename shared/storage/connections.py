@@ -35,7 +35,7 @@ from shared.connections.model import (
 )
 from shared.connections.ports import RowChanged
 from shared.storage.failures import english, failure_of, values_text
-from shared.storage.rows import Columns, RowReader, json_object, open_value, plain_time
+from shared.storage.rows import Columns, RowReader, json_object, long_text_columns, open_value, plain_time
 from shared.storage.tables import get_row, insert_row, is_table_missing, storage_errors
 
 type Row = dict[str, Any]
@@ -140,7 +140,7 @@ def connection_row(connection: Connection) -> Row:
             **_kind_columns(connection),
             "default_callers": _default_callers_text(connection),
             "outcome_policies": _outcome_policies_text(connection),
-            "fixed_fields": _fixed_fields_text(connection),
+            **long_text_columns("fixed_fields", _fixed_fields_text(connection)),
             "outcome_notes": connection.outcome_notes.value,
             "grant": connection.grant.value,
             "second_factor_holder": connection.second_factor_holder,
@@ -179,7 +179,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
     settings = json_object(get("kinds")) | json_object(get("later_kinds"))
     portals, default_callers = get("portals"), json_object(get("default_callers"))
     policies = json_object(get("outcome_policies"))
-    fixed_fields = json_object(get("fixed_fields"))
+    fixed_fields = json_object(columns.long_text("fixed_fields"))
     return Connection(
         connection_id=columns["PartitionKey"],
         display_name=get("display_name", columns["PartitionKey"]),

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from shared.storage.rows import json_object, open_value
+from shared.storage.rows import json_object, open_value, parts_of
 from shared.value_object import value_object
 
 type Row = dict[str, Any]
@@ -25,8 +25,6 @@ type Row = dict[str, Any]
 KEPT: Final = "kept"
 """Field for what only another release knows."""
 _BESIDE: Final = frozenset({KEPT, "etag"})
-PART_CHARACTERS: Final = 16_000
-"""A text property holds 32,768 UTF-16 code units, and a character is up to two."""
 TEXT_COLUMNS: Final = ("members", "parts")
 """All that a row whose text has one part consists of, besides its keys."""
 
@@ -174,8 +172,7 @@ def members_text(members: Mapping[str, Any]) -> str:
 
 def members_row(partition_key: str, row_key: str, members: Mapping[str, Any]) -> Row:
     """Return a row with these members; a long text has more than one part."""
-    text = members_text(members)
-    first, *more = (text[start : start + PART_CHARACTERS] for start in range(0, len(text), PART_CHARACTERS))
+    first, *more = parts_of(members_text(members))
     return {
         "PartitionKey": partition_key,
         "RowKey": row_key,

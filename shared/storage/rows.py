@@ -24,6 +24,8 @@ from shared.value_object import value_object
 
 type Row = Mapping[str, Any]
 
+PART_CHARACTERS: Final = 16_000
+"""A text property holds 32,768 UTF-16 code units, and a character is up to two."""
 SHOWN_MOST: Final = 100
 """Unreadable rows that an instance of the app remembers."""
 KEYS: Final = frozenset({"PartitionKey", "RowKey"})
@@ -108,6 +110,17 @@ def open_value[Value: StrEnum](kind: type[Value], text: str) -> Value:
         return value
 
 
+def parts_of(text: str) -> Sequence[str]:
+    """Return the parts of a text that each fit into a column; at least one."""
+    return [text[start : start + PART_CHARACTERS] for start in range(0, len(text), PART_CHARACTERS)] or [text]
+
+
+def long_text_columns(name: str, text: str) -> dict[str, str]:
+    """Return the columns of a text that may be too long for one, in a row that is always replaced."""
+    first, *more = parts_of(text)
+    return {name: first, **{f"{name}_{number}": part for number, part in enumerate(more, 1)}}
+
+
 class Columns:
     """The columns of a row; those not asked for are unknown to this release.
 
@@ -129,6 +142,15 @@ class Columns:
         """Return a column, or the default if it is missing."""
         self._asked.add(name)
         return self._row.get(name, default)
+
+    def long_text(self, name: str) -> str | None:
+        """Return a text that :func:`long_text_columns` wrote; None if it is missing."""
+        text: str | None = self.get(name)
+        number = 1
+        while text is not None and (part := self.get(f"{name}_{number}")) is not None:
+            text += part
+            number += 1
+        return text
 
     def time(self, name: str) -> datetime | None:
         """Return a time; None if it is missing. Raises AttributeError if the column contains something else."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.directory import SyncState
-from shared.connections.fixed_fields import FixedField
+from shared.connections.fixed_fields import MOST_FIXED_FIELDS, FixedField
 from shared.connections.model import (
     Connection,
     ConnectionStatus,
@@ -250,6 +250,23 @@ def test_fixed_fields_that_were_removed_do_not_come_back() -> None:
     stored = connection_of(StoredRow(connection_row(replace(connection_of(row), kinds=fixed))))
     without = replace(stored, kinds={TicketKind.INCIDENT: KindSettings()})
     assert connection_of(StoredRow(connection_row(without))).kinds[TicketKind.INCIDENT].fixed_fields == ()
+
+
+def test_a_row_holds_as_many_and_as_long_fixed_fields_as_a_request_may_have() -> None:
+    row = next(row for _, row, decode in READ if decode is connection_of)
+    values = ("x" * 4000, "\n" * 4000, "😀" * 4000)
+    fields = tuple(FixedField(f"u_{number}", values[number % 3], "名" * 200) for number in range(MOST_FIXED_FIELDS))
+    wanted = replace(
+        connection_of(row), kinds={kind: KindSettings(enabled=False, fixed_fields=fields) for kind in TicketKind}
+    )
+    written = connection_row(wanted)
+    lengths = [len(text.encode("utf-16-le")) // 2 for text in written.values() if isinstance(text, str)]
+    assert max(lengths) <= 32_768, "what a property can hold"
+    assert sum(lengths) * 2 < 1_000_000, "what a row can hold"
+    assert connection_of(StoredRow(written)).kinds == wanted.kinds
+    none = replace(connection_of(StoredRow(written)), kinds={kind: KindSettings() for kind in TicketKind})
+    assert not [name for name in connection_row(none) if name.startswith("fixed_fields_")]
+    assert old_connections.connection_of(StoredRow(written)).display_name == wanted.display_name
 
 
 def test_the_release_before_reads_a_connection_with_a_kind_that_it_does_not_know() -> None:

@@ -28,7 +28,7 @@ from shared.recommendations.model import (
     text_hash,
 )
 from shared.recommendations.ports import Batch, Claim, ClaimedTicket
-from shared.storage.members import PART_CHARACTERS, Members, members_row
+from shared.storage.members import Members, members_row
 from shared.storage.recommendation_rows import (
     CHUNK_BYTES,
     TEXT_MOST_CHARACTERS,
@@ -43,7 +43,7 @@ from shared.storage.recommendation_rows import (
     text_of,
     text_row,
 )
-from shared.storage.rows import RowReader
+from shared.storage.rows import PART_CHARACTERS, RowReader
 from shared.storage.tenants import tenant_of, tenant_row
 from shared.tenants.model import Tenant, TenantError, TenantStatus
 from tests.memory.clock import START, ManualClock
