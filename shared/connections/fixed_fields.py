@@ -11,6 +11,7 @@ from shared.request_texts import Line, Text
 from shared.value_object import value_object
 
 MOST_FIXED_FIELDS: Final = 20
+LABEL_MAX_LENGTH: Final = 200
 COLUMN: Final = r"^[a-z][a-z0-9_]{0,79}$"
 """A column's name; those that a customer added begin with ``u_``."""
 
@@ -68,7 +69,7 @@ class FixedField:
         ),
     ]
     label: Annotated[
-        Annotated[Line, Field(max_length=200)] | None, Field(description="What people call the value.")
+        Annotated[Line, Field(max_length=LABEL_MAX_LENGTH)] | None, Field(description="What people call the value.")
     ] = None
 
 

@@ -7,7 +7,8 @@ are remembered for a while. So neither a fast typist nor a script costs the inst
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,7 +18,7 @@ from shared.connections.columns import MOST_SUGGESTIONS, Column
 from shared.connections.fixed_fields import REFERENCES
 from shared.connections.model import Connection, TicketKind
 from shared.connections.named_values import NamedValues
-from shared.connections.options import Choice
+from shared.connections.options import READ_S, Choice
 from shared.service import service
 
 CHOSEN_FOR_A_TICKET: Final = ("assignment_group", "assigned_to", "cmdb_ci")
@@ -27,7 +28,7 @@ KEEP_COLUMNS: Final = timedelta(minutes=5)
 KEEP_RECORDS: Final = timedelta(minutes=1)
 MOST_KEPT: Final = 1000
 AT_ONCE: Final = 2
-"""How many questions of all people together are with ServiceNow; it has few threads for all integrations
+"""How many questions of all people together are with an instance; it has few threads for all integrations
 (ServiceNow §3)."""
 
 
@@ -58,17 +59,14 @@ class Suggestions:
     values: NamedValues
     remembered_columns: Remembered[Mapping[str, Column]]
     remembered_records: Remembered[Sequence[Choice]]
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    turns: Mapping[str, asyncio.Semaphore] = field(default_factory=lambda: defaultdict(_turn))
 
     async def columns(self, connection: Connection, kind: TicketKind) -> Mapping[str, Column] | None:
         """Return the columns of a kind's table; None if they cannot be found out within a few seconds."""
         key = connection.connection_id, connection.instance, kind.value
-        known = self.remembered_columns.get(key)
-        if known is None:
-            known = await self.values.known_columns(connection, kind)
-            if known is not None:
-                self.remembered_columns.put(key, known)
-        return known
+        return await self._remembered(
+            self.remembered_columns, key, connection, lambda: self.values.known_columns(connection, kind)
+        )
 
     async def suggest(
         self, connection: Connection, kind: TicketKind, column: str, text: str
@@ -91,13 +89,34 @@ class Suggestions:
         if sum(character.isalnum() for character in wanted) < (2 if wanted.isascii() else 1):
             return ()
         key = connection.connection_id, connection.instance, table, wanted
-        known = self.remembered_records.get(key)
-        if known is None:
-            async with self.turn:
-                known = await self.values.records(connection, table, wanted)
-            if known is not None:
-                self.remembered_records.put(key, known)
+        return await self._remembered(
+            self.remembered_records, key, connection, lambda: self.values.records(connection, table, wanted)
+        )
+
+    async def _remembered[Value](
+        self,
+        remembered: Remembered[Value],
+        key: tuple[str, ...],
+        connection: Connection,
+        ask: Callable[[], Awaitable[Value | None]],
+    ) -> Value | None:
+        """Return what is remembered, or ask when it is our turn; None if that takes too long."""
+        known = remembered.get(key)
+        if known is not None:
+            return known
+        try:
+            async with asyncio.timeout(READ_S), self.turns[connection.instance]:
+                # Somebody may have asked the same while we waited.
+                known = remembered.get(key)
+                if known is None and (known := await ask()) is not None:
+                    remembered.put(key, known)
+        except TimeoutError:
+            return None
         return known
+
+
+def _turn() -> asyncio.Semaphore:
+    return asyncio.Semaphore(AT_ONCE)
 
 
 def suggestions(values: NamedValues, clock: Clock) -> Suggestions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from shared.request_faults import refused
 async def with_sys_ids(
     app: Application, connection: Connection, refusal: Code, body: dict[str, Any], tables: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return a request's JSON value with a ``sys_id`` wherever it has a name.
+    """Return a request's JSON value with a ``sys_id`` wherever it has a name; the names are asked for at once.
 
     Args:
         app: The application.
@@ -29,7 +30,8 @@ async def with_sys_ids(
         FixRequest: 422 with this code, and an entry for each name that does not belong to exactly one record.
     """
     faults: list[Fault] = []
-    for pointer, table in tables.items():
+
+    async def resolve(pointer: str, table: str) -> None:
         *path, member = pointer.strip("/").split("/")
         place = body
         for name in path:
@@ -40,6 +42,8 @@ async def with_sys_ids(
                 faults.append(found.at(pointer))
             else:
                 place[member] = found.value
+
+    await asyncio.gather(*(resolve(pointer, table) for pointer, table in tables.items()))
     if faults:
         raise refused(refusal, faults)
     return body

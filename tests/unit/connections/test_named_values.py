@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from shared.connections import named_values
+from shared.connections import suggestions as suggesting
 from shared.connections.columns import Column
-from shared.connections.fixed_fields import FixedField
+from shared.connections.fixed_fields import LABEL_MAX_LENGTH, MOST_FIXED_FIELDS, FixedField
 from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.connections.named_values import NamedValues
 from shared.connections.options import Choice
 from shared.connections.requests import ConnectionRequest, read_connection_request
-from shared.connections.suggestions import KEEP_COLUMNS, KEEP_RECORDS, Suggestions, suggestions
+from shared.connections.suggestions import AT_ONCE, KEEP_COLUMNS, KEEP_RECORDS, Suggestions, suggestions
 from shared.errors import FixRequest, InsufficientRights, ServiceNowUnavailable
 from tests.memory.clock import ManualClock
 from tests.memory.columns import MemoryColumns
@@ -40,6 +44,7 @@ class Counting(MemoryColumns):
     """Counts what the instance is asked."""
 
     asked: list[str] = field(default_factory=list)
+    slow: bool = False
 
     async def columns(self, connection: Connection, kind: TicketKind) -> Any:
         self.asked.append(f"columns {kind}")
@@ -47,6 +52,8 @@ class Counting(MemoryColumns):
 
     async def search(self, connection: Connection, table: str, text: str, *, exact: bool = False) -> Any:
         self.asked.append(f"{table} {text}")
+        if self.slow:
+            await asyncio.sleep(1)
         return await super().search(connection, table, text, exact=exact)
 
 
@@ -136,6 +143,29 @@ async def test_what_is_stored_is_not_asked_again_and_its_label_stands_for_it() -
     assert world.instance.asked == []
 
 
+async def test_a_label_is_as_long_as_it_may_be_sent_again() -> None:
+    world = World(records={"cmdb_ci": [Choice(MAIL, "Mail" * 100)]})
+    saved = await world.saved("cmdb_ci", "Mail" * 100)
+    assert saved.label is not None
+    assert len(saved.label) <= LABEL_MAX_LENGTH
+    assert request({"column": saved.column, "value": saved.value, "label": saved.label})
+
+
+async def test_however_many_names_a_slow_instance_is_asked_about_nobody_waits_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(named_values, "READ_S", 0.05)
+    world = World(slow=True)
+    names = [{"column": f"u_{number}", "value": "Ada"} for number in range(MOST_FIXED_FIELDS - 1)]
+    world.instance.found = {each["column"]: Column(each["column"], "Owner", reference="sys_user") for each in names}
+    kinds = {kind: {"fixed_fields": names} for kind in TicketKind}
+    begun = time.monotonic()
+    with pytest.raises(FixRequest) as caught:
+        await world.values.resolved(CONNECTION_ID, request(kinds=kinds))
+    assert time.monotonic() - begun < 0.05 * 4
+    assert caught.value.values["count"] == 2 * len(names)
+
+
 async def test_the_address_may_be_written_in_any_of_the_usual_ways() -> None:
     for instance in ("contoso", "Contoso.service-now.com", "https://contoso.service-now.com/"):
         assert (await World().saved("cmdb_ci", "Mail server", instance=instance)).value == MAIL
@@ -162,6 +192,27 @@ async def test_a_text_that_says_nothing_asks_for_nothing(text: str) -> None:
     world = World()
     assert await suggested(world, "cmdb_ci", text) == []
     assert world.instance.asked == []
+
+
+async def test_an_instance_that_does_not_answer_keeps_nobody_waiting_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suggesting, "READ_S", 0.05)
+    world = World(slow=True)
+    slow = [asyncio.create_task(suggested(world, "cmdb_ci", f"mail {number}")) for number in range(10)]
+    await asyncio.sleep(0)
+    world.instance.slow = False
+    other = replace(CONNECTION, connection_id="fabrikam", instance="https://fabrikam.service-now.com")
+    async with asyncio.timeout(0.04):
+        found = await world.suggestions.suggest(other, TicketKind.INCIDENT, "cmdb_ci", "mail")
+    assert found
+    assert await asyncio.gather(*slow) == [None] * 10
+
+
+async def test_several_who_type_the_same_use_the_first_answers() -> None:
+    world = World()
+    assert await asyncio.gather(*(suggested(world, "cmdb_ci", "mail") for _ in range(5))) == [["Mail server"]] * 5
+    assert len(world.instance.asked) <= AT_ONCE
 
 
 async def test_typing_costs_one_question_and_repeating_it_none() -> None:
