@@ -1,4 +1,4 @@
-"""The size of the package: the published files, and the packages that the remote build installs."""
+"""The size of the package of a release."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.report import Figure, at_most
-from benchmarks.requirements import ROOT, files_of, runtime_packages
-from release.core_tools import published_files
+from benchmarks.requirements import ROOT
+from release.package import NAME, SITE_PACKAGES, build
+from release.wheels import kept_wheels
 
-INSTALLED_IN: Final = ".python_packages/lib/site-packages"
 MB: Final = 1_000_000
 
 
 def measure() -> Iterator[Figure]:
-    """Measure the unpacked package without bytecode, and as an archive."""
-    files = {place: ROOT / place for place in published_files(ROOT)}
-    app = sum(file.stat().st_size for file in files.values())
-    for package in runtime_packages():
-        files |= {f"{INSTALLED_IN}/{place}": file for place, file in files_of(package)}
-    yield Figure(
-        "package, unpacked", sum(file.stat().st_size for file in files.values()) / MB, "MB", digits=1, goal=at_most(65)
+    """Build the package; measure what is in it, its byte code apart, and the archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder, NAME)
+        build(ROOT, kept_wheels(), package)
+        with zipfile.ZipFile(package) as archive:
+            sizes = {Path(each.filename): each.file_size for each in archive.infolist()}
+        zipped = package.stat().st_size
+    byte_code = sum(size for file, size in sizes.items() if file.suffix == ".pyc")
+    connector = sum(
+        size for file, size in sizes.items() if file.suffix != ".pyc" and not file.is_relative_to(SITE_PACKAGES)
     )
-    yield Figure("  of that, the connector itself", app / MB, "MB", digits=1)
-    yield Figure("  as a zip archive", _zipped_size(files) / MB, "MB", digits=1)
-
-
-def _zipped_size(files: dict[str, Path]) -> int:
-    with tempfile.TemporaryFile() as archive:
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-            for place, file in files.items():
-                writer.write(file, place)
-        return archive.tell()
+    yield Figure(
+        "package, unpacked without byte code", (sum(sizes.values()) - byte_code) / MB, "MB", digits=1, goal=at_most(65)
+    )
+    yield Figure("  of that, the connector itself", connector / MB, "MB", digits=1)
+    yield Figure("  its byte code", byte_code / MB, "MB", digits=1)
+    yield Figure("  the ZIP with both", zipped / MB, "MB", digits=1)

@@ -18,7 +18,7 @@ from typing import Final
 
 from release.checksum import write_checksum
 from release.core_tools import published_files
-from release.wheels import KEPT, ROOT, WheelsMissingError, wheels
+from release.wheels import ROOT, WheelsMissingError, kept_wheels
 
 NAME: Final = "released-package.zip"
 """The name that Azure's documentation asks for, though others are known to work (Flex Consumption §D5)."""
@@ -80,9 +80,8 @@ def main() -> None:
     if sys.version_info[:2] != PYTHON:
         raise SystemExit(f"The package needs byte code of Python {PYTHON[0]}.{PYTHON[1]}: build it with that version.")
     output.mkdir(parents=True, exist_ok=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
     try:
-        dependencies = wheels(KEPT)
+        dependencies = kept_wheels()
     except WheelsMissingError as error:
         raise SystemExit(f"The wheels of the package could not be downloaded.\n{error}") from None
     package = output / NAME

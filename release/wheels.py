@@ -43,6 +43,16 @@ def locked() -> dict[str, str]:
     return dict(re.findall(r"^(\S+==\S+) --hash=sha256:([0-9a-f]{64})$", LOCK.read_text(), re.MULTILINE))
 
 
+def kept_wheels() -> list[Path]:
+    """Return the locked wheels from the folder where they are kept for the next build.
+
+    Raises:
+        WheelsMissingError: pip could not get one, or got one with another hash.
+    """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return wheels(KEPT)
+
+
 def wheels(folder: Path) -> list[Path]:
     """Return the locked wheels, sorted by name; pip downloads them unless the folder has them all.
 

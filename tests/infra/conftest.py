@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from release.bicep import Compiler, find_compiler
 from tests.infra.availability import unavailable
-from tests.infra.compiler import MODES, Compiler, Json, expanded_templates, find_compiler
+from tests.infra.compiler import MODES, Json, expanded_templates
 from tests.infra.expansion import Expansion, expansion
 
 

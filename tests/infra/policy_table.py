@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.infra.compiler import MODES, expanded_templates, find_compiler
+from release.bicep import find_compiler
+from tests.infra.compiler import MODES, expanded_templates
 from tests.infra.expansion import Expansion, expansion
 from tests.infra.policy import Finding, Policy, evaluate, policies
 

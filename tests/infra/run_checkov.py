@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.infra.compiler import MODES, REPOSITORY, Json, expanded_templates, find_compiler
+from release.bicep import find_compiler
+from tests.infra.compiler import MODES, REPOSITORY, Json, expanded_templates
 
 FOLDER: Final = Path(__file__).parent / "checkov"
 REQUIREMENTS: Final = FOLDER / "requirements.txt"

@@ -9,7 +9,8 @@ from typing import Final
 
 import pytest
 
-from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, Compiler, Json
+from release.bicep import Compiler
+from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, Json, copy_of_templates
 from tests.infra.expansion import Expansion
 
 ELSEWHERE: Final = "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups"
@@ -329,7 +330,7 @@ CONTRADICTIONS: Final = {
 
 
 def test_parameters_that_contradict_each_other_are_refused(compiler: Compiler, tmp_path: Path) -> None:
-    compiler.copy_of_templates(tmp_path)
+    copy_of_templates(compiler, tmp_path)
     folder = tmp_path / PARAMETERS.relative_to(REPOSITORY)
 
     def answer(number: int, parameters: str) -> str:

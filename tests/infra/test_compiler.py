@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from release.bicep import OFFLINE_EXTENSION, find_compiler
 from tests.infra import run_checkov
 from tests.infra.availability import unavailable
-from tests.infra.compiler import OFFLINE_EXTENSION, find_compiler
 
 
 def program(place: Path) -> Path:

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
+from release.bicep import TEMPLATES
 from shared.triggers.provisioning_pages import PATH as PROVISIONING
-from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+from tests.infra.compiler import REPOSITORY, Json
 
 PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
 PARAMETERS: Final = (REPOSITORY / "docs" / "parameters.md").read_text()

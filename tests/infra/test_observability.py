@@ -15,10 +15,11 @@ from typing import Final
 
 import pytest
 
+from release.bicep import TEMPLATES
 from shared.tickets.deliver import DeliveryCounts
 from shared.tickets.sync import SyncCounts
 from tests.infra.availability import unavailable
-from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+from tests.infra.compiler import REPOSITORY, Json
 from tests.infra.expansion import Expansion
 
 QUERIES: Final = {

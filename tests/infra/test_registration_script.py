@@ -14,7 +14,8 @@ from typing import Final
 
 import pytest
 
-from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+from release.bicep import TEMPLATES
+from tests.infra.compiler import REPOSITORY, Json
 from tests.infra.entra import IDENTITY_ID, MICROSOFT_GRAPH, Entra
 from tests.infra.expansion import Expansion
 

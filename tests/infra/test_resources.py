@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.infra.compiler import PARAMETERS, REPOSITORY, TEMPLATES, Compiler, Json
+from release.bicep import TEMPLATES, Compiler
+from tests.infra.compiler import PARAMETERS, REPOSITORY, Json, copy_of_templates, snapshot
 from tests.infra.expansion import Expansion, expansion
 
 ALERTS = (
@@ -410,9 +411,9 @@ class TestRoles:
 class TestDeployingAgain:
     def test_gives_the_same_resources(self, compiler: Compiler, expanded: Path, tmp_path: Path) -> None:
         """Another deployment name changes no names or settings."""
-        compiler.copy_of_templates(tmp_path)
+        copy_of_templates(compiler, tmp_path)
         parameters = tmp_path / PARAMETERS.relative_to(REPOSITORY) / "public.bicepparam"
-        again = expansion(compiler.snapshot(parameters, deployment_name="another"))
+        again = expansion(snapshot(compiler, parameters, deployment_name="another"))
         first = expansion(json.loads((expanded / "public.json").read_text()))
         assert again.resources == first.resources
         assert again.outputs == first.outputs

@@ -10,8 +10,9 @@ from typing import Final
 
 import pytest
 
+from release.bicep import TEMPLATES
 from tests.infra.availability import unavailable
-from tests.infra.compiler import REPOSITORY, TEMPLATES, Json
+from tests.infra.compiler import REPOSITORY, Json
 from tests.infra.run_checkov import ENVIRONMENT
 
 EXAMPLE: Final = TEMPLATES / "terraform" / "main.tf"

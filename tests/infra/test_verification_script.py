@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.infra.compiler import REPOSITORY, TEMPLATES
+from release.bicep import TEMPLATES
+from tests.infra.compiler import REPOSITORY
 
 SCRIPT: Final = TEMPLATES / "scripts" / "verify-deployment.sh"
 ABOUT: Final = ("--resource-group", "tickets", "--app", "func-tickets-a1b2c")

@@ -20,7 +20,7 @@ import pytest
 from release.checksum import sha256, write_checksum
 from release.core_tools import published_files
 from release.package import NAME, SITE_PACKAGES, build
-from release.wheels import KEPT, WheelsMissingError, locked, wheels
+from release.wheels import KEPT, WheelsMissingError, kept_wheels, locked, wheels
 from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
 from sandbox.functions_host.authentication import Tenant, person_principal
@@ -44,9 +44,8 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of this folder."""
-    KEPT.mkdir(parents=True, exist_ok=True)
     try:
-        dependencies = wheels(KEPT)
+        dependencies = kept_wheels()
     except WheelsMissingError as error:
         unavailable(f"the package's wheels are not in {KEPT}, and pip cannot download them: {error}")
     built = tmp_path_factory.mktemp("release") / NAME
