@@ -121,6 +121,7 @@ type Code = Literal[
     "note_not_kept",
     "query_refused",
     "reauthorization_required",
+    "record_hidden",
     "record_not_found",
     "records_not_visible",
     "refresh_token_refused",

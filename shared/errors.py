@@ -422,6 +422,13 @@ class RecordsHidden(AccessRefused):
     default_code: ClassVar[Code | None] = "records_not_visible"
 
 
+class RecordHidden(FixConfiguration):
+    """ServiceNow wrote the record, but does not show it to the integration user: a rule has moved it elsewhere."""
+
+    default_code: ClassVar[Code | None] = "record_hidden"
+    may_be_written = True
+
+
 class ValuesRefused(FixConfiguration):
     """ServiceNow does not accept the values of this record: a data policy or a business rule."""
 

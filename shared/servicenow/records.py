@@ -13,16 +13,15 @@ from shared.connections.directory import Place
 from shared.connections.model import Connection, KindSettings
 from shared.errors import (
     AccessRefused,
-    AnswerIncomplete,
     InstanceClosed,
     InsufficientRights,
     QueryRefused,
     QuotaExceeded,
+    RecordHidden,
     RecordsHidden,
 )
 from shared.outbound.answers import whole_number
 from shared.service import service
-from shared.servicenow.answers import unusable_answer
 from shared.servicenow.fields import date_time_of, record_fields, time_text_of
 from shared.servicenow.queries import (
     all_by,
@@ -103,7 +102,7 @@ class ServiceNowRecords:
         )
         record = record_of(row, table)
         if record is None:
-            raise unusable_answer(AnswerIncomplete(), writing=True)
+            raise RecordHidden(correlation_id=ticket.correlation_id)
         return record
 
     async def find_records(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 
 from shared.connections.model import Connection
@@ -206,7 +207,7 @@ class TableApi:
             record=record,
             is_write=True,
         )
-        return await self.transport.send(connection, request, self._written, send_by=send_by)
+        return await self.transport.send(connection, request, self._inserted, send_by=send_by)
 
     async def update(
         self,
@@ -251,6 +252,13 @@ class TableApi:
         if not isinstance(result, dict):
             raise AnswerIncomplete()
         return Row(result)
+
+    def _inserted(self, answer: Answer) -> Row:
+        """Return the new record; a row without columns if ServiceNow has created it (201) and does not show it."""
+        row = self._written(answer)
+        if not row.sys_id and answer.status != HTTPStatus.CREATED:
+            raise unusable_answer(AnswerIncomplete(), writing=True)
+        return row
 
     def _written(self, answer: Answer) -> Row:
         result = result_of(answer, writing=True, now=self.transport.clock())

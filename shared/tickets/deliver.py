@@ -30,6 +30,8 @@ from shared.errors import (
     MandatoryFieldsMissing,
     OutcomeUnknown,
     Reauthorize,
+    RecordHidden,
+    RecordsHidden,
     RowUnreadable,
     ServiceNowUnavailable,
     TryLater,
@@ -170,11 +172,16 @@ def left_behind(ticket: Ticket, now: datetime) -> Ticket:
     return failed(ticket, error, now, unknown=unknown)
 
 
+def has_hidden_record(ticket: Ticket) -> bool:
+    """Whether ServiceNow has the ticket's record for certain, without showing it to the integration user."""
+    return ticket.delivery.error_code == RecordHidden.default_code
+
+
 def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
     """Return a failed or waiting ticket as it goes back into the outbox at a person's request.
 
     A ticket of an instance that the connection has left goes to the present one; an unknown outcome at the former
-    instance no longer matters then.
+    instance no longer matters then. A record that the instance hides stays known: it must not be made again.
     """
     progress = ticket.delivery
     stays = ticket.is_of(connection)
@@ -182,7 +189,9 @@ def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
         ticket,
         instance=ticket.instance if stays else connection.instance,
         delivery=DeliveryProgress(
-            attempts=progress.attempts, attempt_started_at=progress.attempt_started_at if stays else None
+            attempts=progress.attempts,
+            attempt_started_at=progress.attempt_started_at if stays else None,
+            failure=progress.failure if stays and has_hidden_record(ticket) else None,
         ),
     )
     return with_event(again, EventKind.RETRIED, now)
@@ -435,6 +444,8 @@ class TicketDelivery:
 
     async def _looked_up_and_sent(self, connection: Connection, attempt: _Attempt) -> Ticket:
         ticket = attempt.ticket
+        if has_hidden_record(ticket):
+            return self._adopted(ticket, await self._look_up_hidden(connection, ticket))
         if attempt.may_exist and (records := await self._look_up(connection, ticket)):
             return self._adopted(ticket, records)
         try:
@@ -490,6 +501,16 @@ class TicketDelivery:
             raise
         except ServiceNowUnavailable as error:
             raise OutcomeUnknown(**error.as_reason) from None
+
+    async def _look_up_hidden(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
+        """Return the records of a ticket that certainly has one. Raises RecordHidden if none is shown."""
+        try:
+            records = await self._look_up(connection, ticket)
+        except RecordsHidden:
+            records = ()
+        if not records:
+            raise RecordHidden(correlation_id=ticket.correlation_id)
+        return records
 
     async def _look_up_after_refusal(self, connection: Connection, ticket: Ticket) -> Sequence[Record]:
         try:

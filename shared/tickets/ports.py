@@ -352,6 +352,7 @@ class TicketRecords(Protocol):
                 The look-up gets another token.
             InstanceClosed: No request reaches the API; ``may_be_written`` says whether this one may have.
             AccessRefused: The integration user may not write it. A sys_id in use may be refused like this, too.
+            RecordHidden: ServiceNow has written it, but does not show it to the integration user.
             ValuesRefused, FixConfiguration: ServiceNow does not accept the record.
         """
         ...

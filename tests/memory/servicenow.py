@@ -23,6 +23,7 @@ from shared.errors import (
     QueryRefused,
     QuotaExceeded,
     Reauthorize,
+    RecordHidden,
     RecordsHidden,
     ServiceNowThrottled,
     ServiceNowUnavailable,
@@ -108,6 +109,7 @@ class MemoryServiceNow:
         callers: The caller of each record, by sys_id.
         query_refused: Whether query rules forbid range and sort on ``sys_updated_on``.
         hidden: sys_ids that access controls hide.
+        hides_new: Whether a rule moves each new record out of our sight.
         case_counts: Whether the instance distinguishes case when it compares text.
         cancels: Which reads by time and by correlation id are too expensive.
         cancels_by: The error of such a read.
@@ -131,6 +133,7 @@ class MemoryServiceNow:
         self.caller_mandatory = False
         self.callers: dict[str, str | None] = {}
         self.hidden: set[str] = set()
+        self.hides_new = False
         self.case_counts = False
         self.cancels: Callable[[Reach], bool] = lambda reach: False
         self.cancels_by: type[ServiceNowUnavailable] = QuotaExceeded
@@ -226,6 +229,9 @@ class MemoryServiceNow:
         too_late = self.clock() > sent_at + timedelta(seconds=WRITE_MAY_TAKE_S)
         if record is None or fault is not None or too_late:
             raise OutcomeUnknown()
+        if self.hides_new:
+            self.hidden.add(record.sys_id)
+            raise RecordHidden(correlation_id=ticket.correlation_id)
         return record
 
     def error_of(self, fault: WriteFault | None) -> ConnectorError | None:

@@ -9,7 +9,7 @@ class Caller:
 
     `time_zone` is an IANA name; empty means the instance's own (`glide.sys.default.tz`). `client_id` is the OAuth
     client of the token, `None` for basic authentication or a session cookie. `domain` and `domain_path` are the user's
-    own (see :mod:`sandbox.servicenow.engine.data.domains`).
+    own, `visible_paths` those of the user's visibility domains (see :mod:`sandbox.servicenow.engine.data.domains`).
     """
 
     user_sys_id: str
@@ -19,6 +19,7 @@ class Caller:
     client_id: str | None = None
     domain: str = "global"
     domain_path: str = "/"
+    visible_paths: tuple[str, ...] = ()
 
     @property
     def is_admin(self) -> bool:

@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sandbox.clock import Clock
 from sandbox.servicenow.engine.caller import SYSTEM, Caller
+from sandbox.servicenow.engine.data import domains
 from sandbox.servicenow.engine.data.choices import Choices
 from sandbox.servicenow.engine.data.dictionary import Dictionary
 from sandbox.servicenow.engine.data.glide_script import ScriptContext
@@ -73,6 +74,7 @@ class Instance:
             client_id,
             user["sys_domain"],
             user["sys_domain_path"],
+            domains.visible_paths(self.records, user_sys_id) if self.properties.flag(domains.SWITCH) else (),
         )
 
     def time_zone_of(self, caller: Caller) -> ZoneInfo:

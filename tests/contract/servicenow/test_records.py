@@ -13,7 +13,15 @@ from sandbox.servicenow.engine.rules.access import AccessRule
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.connections.directory import Place
 from shared.connections.model import Connection, KindSettings, TicketKind
-from shared.errors import AccessRefused, AccessTokenRefused, QueryRefused, ServiceNowThrottled, ValuesRefused
+from shared.errors import (
+    AccessRefused,
+    AccessTokenRefused,
+    QueryRefused,
+    RecordHidden,
+    RecordsHidden,
+    ServiceNowThrottled,
+    ValuesRefused,
+)
 from shared.tickets.kinds import KINDS
 from shared.tickets.model import EventKind, Priority, Record
 from shared.tickets.ports import RecordPage
@@ -68,6 +76,31 @@ async def test_the_seven_data_stand_in_the_record(
     assert stored["caller_id" if kind is TicketKind.INCIDENT else "requested_by"] == requester
     assert (stored["assignment_group"], stored["category"]) == (group, "software")
     assert stored["correlation_display"] == "Microsoft 365 recommendation"
+
+
+async def test_a_record_that_a_rule_moves_out_of_sight(
+    client: WholeClient, connection: Connection, control: ControlClient
+) -> None:
+    [user] = control.records("sys_user", f"user_name={USER}")
+    control.move_to_domain("sys_user", user["sys_id"], control.create_domain("ACME"))
+    other = control.create_domain("Service desk")
+    control.add_business_rule("incident", {"sys_domain": other, "sys_domain_path": f"!!{other[:8]}/"})
+    ticket = new_ticket()
+    with pytest.raises(RecordHidden):
+        await client.records.create_record(connection, ticket, KIND_SETTINGS, None, send_by=ANY_TIME)
+    find = partial(
+        client.records.find_records,
+        connection,
+        "incident",
+        sys_id=ticket.ticket_id,
+        correlation_id=ticket.correlation_id,
+    )
+    with pytest.raises(RecordsHidden):
+        await find()
+    control.set_properties({"simulator.total_count.respects_acl": True})
+    assert await find() == [], "without a true count, nothing says that there is one"
+    control.insert_record("sys_user_visibility", {"user": user["sys_id"], "domain": other})
+    assert [each.correlation_id for each in await find()] == [ticket.correlation_id]
 
 
 @pytest.mark.parametrize(("stores", "lost"), [("kept", None), ("cut", 26), ("replaced", 1)])

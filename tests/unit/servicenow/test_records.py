@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.connections.directory import Place
 from shared.connections.model import TicketKind
-from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused
+from shared.errors import AccessRefused, OutcomeUnknown, QueryRefused, RecordHidden
 from shared.outbound.bodies import ANSWER_LIMIT
 from shared.outbound.transport import Transport
 from shared.servicenow.records import FIELDS, TEXTS
@@ -88,10 +88,11 @@ async def test_a_missing_key_reads_like_an_empty_one() -> None:
         )
 
 
-async def test_an_answer_that_names_no_record_is_an_unknown_outcome() -> None:
-    with pytest.raises(OutcomeUnknown):
+@pytest.mark.parametrize(("status", "error"), [(200, OutcomeUnknown), (201, RecordHidden)])
+async def test_an_answer_that_names_no_record(status: int, error: type[Exception]) -> None:
+    with pytest.raises(error):
         await (
-            instance(json_reply({"result": {}}, 201))
+            instance(json_reply({"result": {}}, status))
             .client()
             .records.create_record(CONNECTION, ticket(), KIND_SETTINGS, None, send_by=ANY_TIME)
         )

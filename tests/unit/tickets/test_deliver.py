@@ -74,6 +74,23 @@ class World:
         return len(self.servicenow.records_of(ticket.ticket_id))
 
 
+@pytest.mark.parametrize("honours_sys_id", [True, False])
+async def test_a_record_that_the_instance_hides_is_made_once_and_found_when_it_is_shown(honours_sys_id: bool) -> None:
+    world = World(honours_sys_id=honours_sys_id)
+    world.servicenow.hides_new = True
+    ticket = await world.create()
+    assert (ticket.delivery.status, ticket.delivery.error_code) == (Delivery.FAILED, "record_hidden")
+    for _ in range(2):
+        ticket = await world.delivery.retry(world.connection, ticket)
+        assert (ticket.delivery.status, ticket.delivery.error_code) == (Delivery.FAILED, "record_hidden")
+    assert world.servicenow.requests["create_record"] == 1, "it certainly exists, so it is only looked for"
+
+    world.servicenow.hidden.clear()
+    ticket = await world.delivery.retry(world.connection, ticket)
+    assert ticket.delivery.status is Delivery.DELIVERED
+    assert world.records(ticket) == 1
+
+
 async def test_happy_path_is_one_request() -> None:
     world = World()
     ticket = await world.create()

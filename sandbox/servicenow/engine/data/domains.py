@@ -4,7 +4,7 @@ A domain is a row of `sys_user_group` (each instance chooses its table). A recor
 `sys_id` in `sys_domain` and the path down to it in `sys_domain_path`. Everybody sees the records of `global`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sandbox.servicenow.engine.data.records import Records, Row
 
@@ -27,14 +27,20 @@ def inherited(user: Mapping[str, str]) -> Row:
     return {name: user[name] for name in ("sys_domain", "sys_domain_path")}
 
 
-def condition(user_domain: str, user_path: str, *, global_sees_everything: bool) -> str:
-    """Return the encoded query for the records that a user sees: of their domain, those below it, and `global`.
+def visible_paths(records: Records, user_sys_id: str) -> tuple[str, ...]:
+    """Return the paths of a user's visibility domains, whose records the user sees besides those of the own domain."""
+    return tuple(_path(records, row["domain"]) for row in records.query("sys_user_visibility", f"user={user_sys_id}"))
+
+
+def condition(user_domain: str, paths: Sequence[str], *, global_sees_everything: bool) -> str:
+    """Return the encoded query for the records that a user sees: of `global`, of some domains and those below them.
 
     Empty if the user sees all records.
     """
-    if user_domain in ("", GLOBAL):
-        return "" if global_sees_everything else f"sys_domain={GLOBAL}"
-    return f"sys_domain={GLOBAL}^ORsys_domain_pathSTARTSWITH{user_path}"
+    is_global = user_domain in ("", GLOBAL)
+    if is_global and global_sees_everything:
+        return ""
+    return "^OR".join((f"sys_domain={GLOBAL}", *(f"sys_domain_pathSTARTSWITH{path}" for path in paths)))
 
 
 def _path(records: Records, domain: str) -> str:

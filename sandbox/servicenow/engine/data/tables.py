@@ -316,6 +316,11 @@ TABLES: tuple[Table, ...] = (
         (*_references("sys_user", "user"), *_references("sys_user_group", "group")),
     ),
     Table(
+        "sys_user_visibility",
+        "Visibility Domain",
+        (*_references("sys_user", "user"), *_references("sys_user_group", "domain")),
+    ),
+    Table(
         "sys_choice",
         "Choice",
         (

@@ -71,6 +71,7 @@ STANDARD_RULES: tuple[AccessRule, ...] = (
     *_rules("sys_user_has_role", ("write", "create", "delete"), "user_admin"),
     *_rules("sys_user_group", ("write", "create", "delete"), "user_admin"),
     *_rules("sys_user_grmember", ("write", "create", "delete"), "user_admin"),
+    *_rules("sys_user_visibility", ("read", "write", "create", "delete"), "user_admin"),
     *(AccessRule("task", "read", _WORKERS, field=column) for column in ("work_notes", "comments_and_work_notes")),
     *_rules("sys_journal_field", ("read",), "itil", "sn_incident_read", "sn_incident_write", "sn_change_write"),
     *_rules("sys_dictionary", ("read",), "personalize_dictionary"),
@@ -155,7 +156,7 @@ class AccessControl:
             return ""
         return domains.condition(
             caller.domain,
-            caller.domain_path,
+            (*(() if caller.domain in ("", domains.GLOBAL) else (caller.domain_path,)), *caller.visible_paths),
             global_sees_everything=self._properties["simulator.domain_separation.global_user_sees"] == "everything",
         )
 

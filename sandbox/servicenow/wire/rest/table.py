@@ -101,8 +101,9 @@ class TableApi:
         return without_body(204)
 
     def _row(self, call: RestCall, table: str, sys_id: str) -> Json:
+        """Return a row that was just written; without columns if a rule has moved it out of the caller's sight."""
         query = CompiledQuery('t."sys_id" = ?', (sys_id,), "", (), (), frozenset())
-        return rendered_rows(call, RowSelection(table, query, 1, 0), order_by="")[0]
+        return next(iter(rendered_rows(call, RowSelection(table, query, 1, 0), order_by="")), {})
 
     def _rows(self, call: RestCall, selection: RowSelection) -> list[Json]:
         order_by = selection.query.order_by

@@ -96,3 +96,19 @@ def test_a_reference_to_an_unseen_domain_has_a_value_and_no_name(tree: Tree) -> 
     assert shown["sys_domain"] == {"display_value": "Acme", "value": tree.domains["acme"]}
     whole = tree.read("administrator", row["sys_id"], display_value="true", exclude_reference_link="true")
     assert whole["assigned_to"] == "initech"
+
+
+def test_a_visibility_domain_is_seen_with_those_below_it(tree: Tree) -> None:
+    row = tree.control.insert_record("incident", {}, as_user="berlin")
+    assert tree.read("initech", row["sys_id"]) is None
+    visible = {"user": tree.user("initech"), "domain": tree.domains["acme"]}
+    tree.control.insert_record("sys_user_visibility", visible)
+    assert tree.read("initech", row["sys_id"]) is not None
+
+
+def test_a_rule_that_moves_a_new_ticket_out_of_sight_leaves_nothing_to_answer(tree: Tree) -> None:
+    domain = tree.domains["initech"]
+    tree.control.add_business_rule("incident", {"sys_domain": domain, "sys_domain_path": f"!!{domain[:8]}/"})
+    answer = tree.simulator.send("POST", "/api/now/table/incident", json={}, auth=("acme", PASSWORD))
+    assert (answer.status_code, answer.json()) == (201, {"result": {}})
+    assert tree.control.records("incident", f"sys_id={answer.headers['Location'].rpartition('/')[2]}")
