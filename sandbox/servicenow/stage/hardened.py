@@ -38,6 +38,7 @@ class Hardened:
         columns: Columns that it adds to incidents, with their entries in the dictionary.
         policies: Its data policies.
         domain: The domain of the integration user; empty is global.
+        moved_to_domain: Another domain, to which a rule moves each new incident; empty if none does.
         user: Columns of the integration user.
         grant: The grant for which its administrator has registered the OAuth client.
         spelling: The integration user's name as people write it in a message.
@@ -50,6 +51,7 @@ class Hardened:
     columns: Mapping[str, Mapping[str, str | bool | int]] = field(default_factory=dict)
     policies: Sequence[DataPolicy] = ()
     domain: str = ""
+    moved_to_domain: str = ""
     user: Mapping[str, str] = field(default_factory=dict)
     grant: Grant = "authorization_code"
     spelling: str = _INTEGRATION_USER.user_name
@@ -100,8 +102,9 @@ HARDENED: Final[Mapping[str, Hardened]] = {
         knows={"Cost center": "4711", "Contact type": "Self-service"},
     ),
     "domain_separation": Hardened(
-        "Domains are separated, and the integration user belongs to one of them.",
+        "Domains are separated, and a rule moves each new incident out of the integration user’s domain.",
         domain="ACME",
+        moved_to_domain="Service desk",
     ),
     "case_sensitive": Hardened(
         "The database distinguishes upper and lower case.",
@@ -157,6 +160,10 @@ def harden(control: ControlClient, name: str, redirect_uri: str) -> HandOver:
     user = control.change_user(_INTEGRATION_USER.user_name, **hardened.user)
     if hardened.domain:
         control.move_to_domain("sys_user", user["sys_id"], control.create_domain(hardened.domain))
+    if hardened.moved_to_domain:
+        other = control.create_domain(hardened.moved_to_domain)
+        # The path is that of a domain without one above it.
+        control.add_business_rule("incident", {"sys_domain": other, "sys_domain_path": f"!!{other[:8]}/"})
     for column, entry in hardened.columns.items():
         control.define_column("incident", column, **entry)
     for policy in hardened.policies:
