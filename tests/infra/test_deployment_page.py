@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from release.bicep import TEMPLATES
 from shared.triggers.provisioning_pages import PATH as PROVISIONING
+from tests.infra.availability import unavailable
 from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.run_checkov import ENVIRONMENT
 
 PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
 PARAMETERS: Final = (REPOSITORY / "docs" / "parameters.md").read_text()
@@ -46,6 +52,50 @@ def test_every_output(template: Json) -> None:
     for page in (REPOSITORY / "docs").glob("*.md"):
         for used in re.findall(r"\$\(output (\w+)\)", page.read_text()):
             assert used in template["outputs"], f"{page.name}: {used}"
+
+
+OUTPUT: Final = re.compile(r"^output\(\) \{.*\}$", re.MULTILINE)
+DEPLOYMENTS: Final = [
+    {"properties": {"timestamp": "2026-11-03", "outputs": None}},
+    {"properties": {"timestamp": "2026-11-03", "outputs": {"needed": {"value": []}}}},
+    {
+        "properties": {
+            "timestamp": "2026-11-02",
+            "outputs": {
+                "functionAppName": {"value": "func-new"},
+                "neededRoles": {"value": [{"scope": "s", "roleDefinitionId": "r", "principalId": "p", "why": "w"}]},
+            },
+        }
+    },
+    {"properties": {"timestamp": "2026-11-01", "outputs": {"functionAppName": {"value": "func-old"}}}},
+]
+"""A deployment that failed, a module, the newest deployment, and an older one."""
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("functionAppName", "func-new"),
+        ("neededRoles '[].[scope, roleDefinitionId, principalId]'", [["s", "r", "p"]]),
+    ],
+)
+def test_an_output_is_read_from_the_newest_deployment(output: str, expected: object, tmp_path: Path) -> None:
+    """A shell reads the command; the query goes through the library of the Azure CLI, which comes with checkov."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        unavailable("no JMESPath: `make policies` installs it with checkov")
+    assert f"output {output}" in PAGE + (REPOSITORY / "docs" / "bring-your-own.md").read_text()
+    (tmp_path / "az").write_text('#!/bin/sh\nfor last; do :; done; printf %s "$last"\n')
+    (tmp_path / "az").chmod(0o700)
+    (function,) = OUTPUT.findall(PAGE)
+    shell = ["sh", "-c", f"{function}\noutput {output}"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GROUP": "tickets"}
+    query = subprocess.run(shell, env=environment, check=True, capture_output=True, text=True).stdout
+    evaluate = "import jmespath, json, sys; print(json.dumps(jmespath.search(sys.argv[1], json.load(sys.stdin))))"
+    found = subprocess.run(
+        [python, "-c", evaluate, query], input=json.dumps(DEPLOYMENTS), check=True, capture_output=True, text=True
+    )
+    assert json.loads(found.stdout) == expected
 
 
 def test_every_app_role() -> None:
