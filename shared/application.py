@@ -170,7 +170,7 @@ class Application:
     @property
     def preflight(self) -> Preflight:
         """Says what an instance will do with tickets. It is loaded on first use, because few requests need it."""
-        from shared.check.preflight.run import Preflight
+        from shared.check.preflight.run import TEST_TICKETS, Preflight
 
         return Preflight(
             columns=self.servicenow.columns,
@@ -178,6 +178,7 @@ class Application:
             requesters=self.requesters,
             trials=self.trials,
             record_fields=record_fields,
+            lease=Lease(self.token_lease.leases, TEST_TICKETS),
             clock=self.clock,
         )
 

@@ -47,6 +47,7 @@ from shared.connections.ports import (
     UserRoles,
 )
 from shared.connections.turns import Turns
+from shared.errors import TryLater
 from shared.log import log_event
 from shared.secret import Secret
 from shared.service import service
@@ -219,17 +220,12 @@ class ConnectionCheck:
     async def _dry_runs(
         self, probe: InstanceProbe, connection: Connection, requester: Requester
     ) -> Mapping[TicketKind, DryRun]:
+        """Make test tickets; what was seen of them is in the report even if it cannot be remembered."""
         kinds = rules.enabled_kinds(connection)
-        done = await asyncio.gather(*(self._dry_run(probe, connection, kind, requester) for kind in kinds))
-        return dict(zip(kinds, done, strict=True))
-
-    async def _dry_run(
-        self, probe: InstanceProbe, connection: Connection, kind: TicketKind, requester: Requester
-    ) -> DryRun:
-        """Make a test ticket. If it cannot be remembered, the report has what was seen, and says what storage lacks."""
-        done = await self.preflight.try_out(connection, kind, probe, requester)
-        await observe(lambda: self.preflight.remember(connection, kind, done), LOOKS_S)
-        return done
+        try:
+            return await self.preflight.try_out(connection, kinds, probe, requester)
+        except TryLater as error:
+            return {kind: DryRun("", Unobserved("no_answer", error)) for kind in kinds}
 
     async def _look(self, token: Secret, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
         """Look at everything that an access token lets us see."""

@@ -284,7 +284,8 @@ class ServiceNowProbe:
             counted=False,
         )
         for row in page.rows:
-            if row.value("correlation_id") == f"{MARK}{sys_id}":
+            # Rules of the instance can replace either of them.
+            if row.sys_id == sys_id or row.value("correlation_id") == f"{MARK}{sys_id}":
                 return _marked(row, sys_id, columns)
         return None
 

@@ -55,6 +55,7 @@ class TestTicketView(BaseModel):
     outcome: TrialOutcome = Field(description="unknown: nobody knows whether it was created.")
     number: str | None
     left_open: bool = Field(description="It was created and could not be canceled; cancel it in ServiceNow.")
+    left_behind: tuple[str, ...] = Field(description="Earlier ones that may still be open, by number or sys_id.")
     older_settings: bool = Field(description="The settings of the kind have changed since.")
     problem: str | None = Field(description="Why it was not created.")
 
@@ -119,6 +120,7 @@ def _test_ticket_view(trial: Trial, is_older: bool, t: Language) -> TestTicketVi
         outcome=trial.outcome,
         number=trial.number or None,
         left_open=trial.is_left_open,
+        left_behind=tuple(each.name for each in trial.left_behind),
         older_settings=is_older,
         problem=None if trial.problem is None else words_of(trial.problem, t).message,
     )
@@ -156,6 +158,7 @@ async def get_preflight(call: Call) -> JsonAnswer:
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: ("invalid_check",),
+        503: ("connection_busy", "lease_lost"),
     },
 )
 async def post_preflight(call: Call) -> JsonAnswer:
@@ -164,7 +167,7 @@ async def post_preflight(call: Call) -> JsonAnswer:
     request = read_body("invalid_check", TestTicketRequest, call.json())
     connection = await get_known_connection(app.connection_store, call.path_parameter("connection_id"))
     kinds = [kind for kind in TicketKind if connection.kinds[kind].enabled and request.kind in {None, kind}]
-    await app.preflight.try_out_and_remember(connection, kinds, app.servicenow.probe, call.principal.requester)
+    await app.preflight.try_out_unless_just_done(connection, kinds, app.servicenow.probe, call.principal.requester)
     return JsonAnswer(await _preflight(call, connection), language=call.language)
 
 

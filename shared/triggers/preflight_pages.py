@@ -77,7 +77,7 @@ async def preflight_try(call: Call) -> func.HttpResponse:
     """Create a test ticket of the chosen kind, or of each enabled one, and show what was seen."""
     connection, app = await _present(call), call.application
     wanted = call.form.get("kind")
-    await app.preflight.try_out_and_remember(
+    await app.preflight.try_out_unless_just_done(
         connection,
         [kind for kind in TicketKind if connection.kinds[kind].enabled and wanted in {None, kind.value}],
         app.servicenow.probe,

@@ -38,6 +38,7 @@ class MemoryProbe:
         policies: Its data policies; None if nobody may read them.
         changes: What its rules make of the fields of a new record.
         found: The records of dry runs, as they read.
+        closed_by_people: Those that somebody has closed in the instance.
     """
 
     mishaps: dict[str, Exception | str] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class MemoryProbe:
     policies: Sequence[DataPolicy] | None = None
     changes: Mapping[str, str] = field(default_factory=dict)
     found: dict[str, MarkedRecord] = field(default_factory=dict)
+    closed_by_people: set[str] = field(default_factory=set)
 
     def with_token(self, token: Secret) -> Self:
         """See the port: every token sees the same."""
@@ -139,7 +141,11 @@ class MemoryProbe:
     ) -> MarkedRecord | None:
         """See the port."""
         await self._look("find_marked")
-        return self.found.get(sys_id)
+        found = self.found.get(sys_id)
+        if found is None or "active" not in columns:
+            return found
+        is_closed = self.records[sys_id] or sys_id in self.closed_by_people
+        return MarkedRecord(found.sys_id, found.number, {"active": "false" if is_closed else "true"})
 
     async def cancel_marked(self, connection: Connection, kind: TicketKind, record: MarkedRecord) -> bool:
         """See the port."""

@@ -120,15 +120,38 @@ class SeenField:
 
 
 @value_object
+class LeftBehind:
+    """A test ticket that may still be open.
+
+    Attributes:
+        sys_id: The id that it was to have.
+        instance: Where it was to be created.
+        number: ServiceNow's number; empty if nobody knows whether it was created.
+    """
+
+    sys_id: str
+    tried_at: datetime
+    instance: str = ""
+    number: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to look for in ServiceNow."""
+        return self.number or f"sys_id {self.sys_id}"
+
+
+@value_object
 class Trial:
-    """The newest test ticket of a kind.
+    """The newest test ticket of a kind. It is remembered before it is created, as one of which nobody knows anything.
 
     Attributes:
         settings: What distinguishes the settings that it was made with.
         number: ServiceNow's number; empty if it was not created.
-        sys_id: The id under which it may exist.
+        sys_id: The id that it was to have.
+        instance: Where it was to be created; empty if a release that did not store it wrote the row.
         is_canceled: Whether it is certainly closed again.
         problem: Why it was not created.
+        left_behind: Earlier ones that may still be open, the newest first.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
     """
 
@@ -138,15 +161,24 @@ class Trial:
     outcome: TrialOutcome
     number: str = ""
     sys_id: str = ""
+    instance: str = ""
     is_canceled: bool = False
     problem: Failure | None = None
     fields: tuple[SeenField, ...] = ()
+    left_behind: tuple[LeftBehind, ...] = ()
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_left_open(self) -> bool:
         """Whether somebody has to cancel it in ServiceNow."""
         return bool(self.number) and not self.is_canceled
+
+    @property
+    def may_be_open(self) -> Sequence[LeftBehind]:
+        """Every test ticket that nobody knows to be closed, the newest first."""
+        if self.is_canceled or self.outcome in {TrialOutcome.REFUSED, TrialOutcome.FAILED} or not self.sys_id:
+            return self.left_behind
+        return LeftBehind(self.sys_id, self.tried_at, self.instance, self.number), *self.left_behind
 
     @property
     def refused(self) -> Sequence[SeenField]:

@@ -1,4 +1,8 @@
-"""The pre-flight: looks at what an instance will do with tickets, and tries it out with a test ticket."""
+"""The pre-flight: looks at what an instance will do with tickets, and tries it out with a test ticket.
+
+A test ticket is remembered before it is created. So wherever its making is interrupted, it is named, and the next one
+begins with canceling it. A connection's test ticket is made by one person at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from shared.check.observations import InstanceProbe, MarkedRecord
@@ -15,6 +20,7 @@ from shared.check.preflight.model import (
     FieldOutlook,
     Hint,
     KindOutlook,
+    LeftBehind,
     SeenField,
     TicketHint,
     Trial,
@@ -25,11 +31,21 @@ from shared.check.preflight.rules import MADE_BY_US, Knowledge, names_in, outloo
 from shared.check.preflight.trial import NOBODY, example_ticket, settings_of
 from shared.clock import Clock
 from shared.connections.columns import Column, InstanceColumns
+from shared.connections.grant.lease import Lease
+from shared.connections.held_lease import HeldLease
 from shared.connections.model import Connection, TicketKind
-from shared.errors import ConnectionNotAuthorized, ConnectorError, Failure, RowUnreadable, ValuesRefused
+from shared.errors import (
+    ConnectionNotAuthorized,
+    ConnectorError,
+    Failure,
+    RowUnreadable,
+    StorageUnavailable,
+    ValuesRefused,
+)
 from shared.log import log_event
 from shared.service import service
 from shared.tickets.addresses import real_address
+from shared.tickets.attempts import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Requester
 from shared.tickets.ports import RequesterDirectory, TicketFilter, TicketStore
 from shared.tickets.preview import RecordFields
@@ -41,6 +57,11 @@ LOOK_S: Final = 10.0
 CREATING_S: Final = 15.0
 READING_BACK_S: Final = 8.0
 CANCELING_S: Final = 15.0
+TEST_TICKETS: Final = "test_ticket"
+"""Purpose of the lease for making test tickets of a connection."""
+MOST_LEFT_BEHIND: Final = 10
+MAY_APPEAR: Final = timedelta(seconds=CREATING_S + COMMIT_MAY_TAKE_S)
+"""A test ticket whose answer was lost can appear for this long."""
 REFUSALS_READ: Final = 5
 """Failed tickets of a kind that are asked why."""
 
@@ -54,6 +75,7 @@ class DryRun:
         seen: Whether the integration user sees the record through the parent table.
         closed: Whether the record is certainly closed again.
         sent: The fields that were sent.
+        not_remembered: Why it could not be stored what was seen.
     """
 
     proposed_sys_id: str
@@ -61,6 +83,7 @@ class DryRun:
     seen: Observed[bool] = Unobserved("not_checked")
     closed: bool = False
     sent: Mapping[str, str] | None = None
+    not_remembered: StorageUnavailable | None = None
 
 
 @service
@@ -72,6 +95,7 @@ class Preflight:
     requesters: RequesterDirectory
     trials: TrialStore
     record_fields: RecordFields
+    lease: Lease
     clock: Clock
 
     async def look(
@@ -91,37 +115,117 @@ class Preflight:
         return await asyncio.gather(*(self._look_at(connection, kind, probe, requester) for kind in kinds))
 
     async def try_out(
-        self, connection: Connection, kind: TicketKind, probe: InstanceProbe, requester: Requester = NOBODY
-    ) -> DryRun:
-        """Create a test ticket with the fields of a real one, read it back and cancel it.
+        self, connection: Connection, kinds: Sequence[TicketKind], probe: InstanceProbe, requester: Requester = NOBODY
+    ) -> Mapping[TicketKind, DryRun]:
+        """Create test tickets with the fields of real ones, read them back, cancel them, and remember what was seen.
 
         Args:
             connection: A connection with a consent.
-            kind: Kind of the ticket.
+            kinds: Kinds of the tickets, which are made at the same time.
             probe: Looks at the instance.
-            requester: In whose name it is made.
-        """
-        return await _dry_run(probe, connection, kind, await self._fields(connection, kind, requester))
+            requester: In whose name they are made.
 
-    async def try_out_and_remember(
+        Raises:
+            TryLater: 503 ``connection_busy``: somebody else is making test tickets. Or storage does not answer, and
+                a test ticket that cannot be remembered is not made.
+        """
+        async with self.lease.held(connection.connection_id) as lease:
+            return await self._made(connection, kinds, probe, requester, lease)
+
+    async def try_out_unless_just_done(
         self, connection: Connection, kinds: Sequence[TicketKind], probe: InstanceProbe, requester: Requester
     ) -> None:
-        """Create a test ticket of each of these kinds at the same time, and remember what was seen.
+        """Create test tickets as :meth:`try_out` does, except those that somebody else has made while we waited.
 
         Raises:
             ConnectionNotAuthorized: Nobody has consented yet.
-            StorageUnavailable: What was seen cannot be remembered.
+            TryLater: As :meth:`try_out`, or what was seen cannot be remembered.
         """
         if not connection.ever_consented or connection.is_removed:
             raise ConnectionNotAuthorized()
-        done = await asyncio.gather(*(self.try_out(connection, kind, probe, requester) for kind in kinds))
-        for kind, each in zip(kinds, done, strict=True):
-            await self.remember(connection, kind, each)
+        before = {kind: await self._trial(connection, kind) for kind in kinds}
+        async with self.lease.held(connection.connection_id) as lease:
+            wanted = kinds
+            if lease.waited:
+                wanted = [kind for kind in kinds if not await self._was_tried_since(before[kind], connection, kind)]
+            done = await self._made(connection, wanted, probe, requester, lease)
+        for each in done.values():
+            if each.not_remembered is not None:
+                raise each.not_remembered
 
-    async def remember(self, connection: Connection, kind: TicketKind, done: DryRun) -> None:
-        """Remember what was seen of a test ticket. Raises StorageUnavailable."""
-        columns = await self._columns(connection, kind)
-        await self.trials.save(connection.connection_id, self._trial_of(done, connection, kind, columns))
+    async def _was_tried_since(self, before: Trial | None, connection: Connection, kind: TicketKind) -> bool:
+        """Whether there is a newer result for the present settings."""
+        now = await self._trial(connection, kind)
+        if now is None or now == before or now.outcome is TrialOutcome.UNKNOWN:
+            return False
+        return now.settings == settings_of(connection, kind)
+
+    async def _made(
+        self,
+        connection: Connection,
+        kinds: Sequence[TicketKind],
+        probe: InstanceProbe,
+        requester: Requester,
+        lease: HeldLease,
+    ) -> Mapping[TicketKind, DryRun]:
+        done = await asyncio.gather(
+            *(self._try_out(connection, kind, probe, requester, lease) for kind in kinds), return_exceptions=True
+        )
+        # Only now: whatever went wrong with one kind, the others are made under the lease.
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return dict(zip(kinds, (each for each in done if isinstance(each, DryRun)), strict=True))
+
+    async def _try_out(
+        self, connection: Connection, kind: TicketKind, probe: InstanceProbe, requester: Requester, lease: HeldLease
+    ) -> DryRun:
+        before, fields = await asyncio.gather(self._trial(connection, kind), self._fields(connection, kind, requester))
+        left_behind = await self._canceled(connection, kind, probe, () if before is None else before.may_be_open)
+        begun = Trial(
+            kind=kind,
+            tried_at=self.clock(),
+            settings=settings_of(connection, kind),
+            outcome=TrialOutcome.UNKNOWN,
+            sys_id=secrets.token_hex(16),
+            instance=connection.instance,
+            left_behind=left_behind,
+        )
+        lease.require()
+        await self.trials.save(connection.connection_id, begun)
+        done = await _dry_run(probe, connection, kind, begun.sys_id, fields)
+        trial = _after(begun, done, Knowledge(await self._columns(connection, kind)))
+        _log(trial, connection)
+        try:
+            await self.trials.save(connection.connection_id, trial)
+        except StorageUnavailable as error:
+            return replace(done, not_remembered=error)
+        return done
+
+    async def _canceled(
+        self, connection: Connection, kind: TicketKind, probe: InstanceProbe, possibly_open: Sequence[LeftBehind]
+    ) -> tuple[LeftBehind, ...]:
+        """Cancel earlier test tickets; return those that may be open nevertheless."""
+        after = [await self._left(connection, kind, probe, each) for each in possibly_open]
+        return tuple(each for each in after if each is not None)[:MOST_LEFT_BEHIND]
+
+    async def _left(
+        self, connection: Connection, kind: TicketKind, probe: InstanceProbe, left: LeftBehind
+    ) -> LeftBehind | None:
+        """Return what may be left of an earlier test ticket after canceling it; None if it is certainly not open."""
+        if left.instance not in {"", connection.instance}:
+            return left
+        found = await observe(lambda: probe.find_marked(connection, kind, left.sys_id, ("active",)), READING_BACK_S)
+        if found is None:
+            may_appear = not left.number and self.clock() - left.tried_at < MAY_APPEAR
+            return left if may_appear else None
+        if isinstance(found, Unobserved):
+            return left
+        if found.values.get("active") == "false":
+            return None
+        record = found
+        closed = await observe(lambda: probe.cancel_marked(connection, kind, record), CANCELING_S)
+        return None if closed is True else replace(left, number=record.number or record.sys_id)
 
     async def hint(self, connection: Connection, kind: TicketKind) -> TicketHint | None:
         """Return what to say before the first ticket of a kind is sent; None if nothing. Asks ServiceNow nothing.
@@ -201,44 +305,37 @@ class Preflight:
         found = [each.delivery.failure for each in failed if each.is_of(connection)]
         return [failure for failure in found if failure is not None]
 
-    def _trial_of(
-        self, done: DryRun, connection: Connection, kind: TicketKind, columns: Mapping[str, Column] | None
-    ) -> Trial:
-        """Return what to remember of a test ticket."""
-        sent = done.sent or {}
-        known = Knowledge(columns)
-        trial = Trial(
-            kind=kind,
-            tried_at=self.clock(),
-            settings=settings_of(connection, kind),
-            outcome=TrialOutcome.UNKNOWN,
-            sys_id=done.proposed_sys_id,
-        )
-        match done.created:
-            case MarkedRecord() as record:
-                trial = replace(
-                    trial,
-                    outcome=TrialOutcome.ACCEPTED,
-                    number=record.number or record.sys_id,
-                    sys_id=record.sys_id,
-                    is_canceled=done.closed,
-                    fields=seen_fields(sent, record.values, known),
-                )
-            case Unobserved(error=ValuesRefused() as error):
-                fields = refused_fields(error.failure, sent, known)
-                trial = replace(trial, outcome=TrialOutcome.REFUSED, problem=error.failure, fields=fields)
-            case Unobserved(error=ConnectorError() as error):
-                trial = replace(trial, outcome=TrialOutcome.FAILED, problem=error.failure)
-        lost = sum(each.fate not in {Fate.FINE, Fate.NOT_KNOWN} for each in trial.fields)
-        log_event(
-            "test_ticket_made",
-            connection_id=connection.connection_id,
-            kind=kind.value,
-            outcome=trial.outcome.value,
-            left_open=trial.is_left_open,
-            fields_not_kept=lost,
-        )
-        return trial
+
+def _after(begun: Trial, done: DryRun, known: Knowledge) -> Trial:
+    """Return what to remember of a test ticket."""
+    sent = done.sent or {}
+    match done.created:
+        case MarkedRecord() as record:
+            return replace(
+                begun,
+                outcome=TrialOutcome.ACCEPTED,
+                number=record.number or record.sys_id,
+                is_canceled=done.closed,
+                fields=seen_fields(sent, record.values, known),
+            )
+        case Unobserved(error=ValuesRefused() as error):
+            fields = refused_fields(error.failure, sent, known)
+            return replace(begun, outcome=TrialOutcome.REFUSED, problem=error.failure, fields=fields)
+        case Unobserved(error=ConnectorError() as error):
+            return replace(begun, outcome=TrialOutcome.FAILED, problem=error.failure)
+    return begun
+
+
+def _log(trial: Trial, connection: Connection) -> None:
+    lost = sum(each.fate not in {Fate.FINE, Fate.NOT_KNOWN} for each in trial.fields)
+    log_event(
+        "test_ticket_made",
+        connection_id=connection.connection_id,
+        kind=trial.kind.value,
+        outcome=trial.outcome.value,
+        left_open=trial.is_left_open,
+        fields_not_kept=lost,
+    )
 
 
 def name_of(field: SeenField | FieldOutlook) -> str:
@@ -256,9 +353,10 @@ async def _nothing() -> None:
     """Stands for a look at an instance that does not let us in."""
 
 
-async def _dry_run(probe: InstanceProbe, connection: Connection, kind: TicketKind, fields: Mapping[str, str]) -> DryRun:
+async def _dry_run(
+    probe: InstanceProbe, connection: Connection, kind: TicketKind, proposed: str, fields: Mapping[str, str]
+) -> DryRun:
     """Create a marked record, read it back, check whether we see it, and cancel it."""
-    proposed = secrets.token_hex(16)
     sent = {column: value for column, value in fields.items() if column not in MADE_BY_US}
     created: Observed[MarkedRecord | None] = await observe(
         lambda: probe.create_marked(connection, kind, proposed, sent), CREATING_S

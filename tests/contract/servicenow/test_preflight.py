@@ -10,16 +10,19 @@ from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.preflight.model import Fate, KindOutlook, Source, TrialOutcome
-from shared.check.preflight.run import Preflight
+from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.connections.fixed_fields import FixedField
+from shared.connections.grant.lease import Lease
 from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.servicenow.fields import record_fields
+from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
 from shared.tickets.model import Requester
 from tests.contract.servicenow.conftest import USER
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.clock import START, ManualClock
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 
@@ -43,6 +46,7 @@ class Trying:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            lease=Lease(MemoryLeaseStore(ManualClock()), TEST_TICKETS),
             clock=ManualClock(),
         )
 
@@ -55,7 +59,7 @@ class Trying:
         return outlook
 
     async def try_out(self) -> KindOutlook:
-        await self.preflight.try_out_and_remember(self.connection, [TicketKind.INCIDENT], self.client.probe, PERSON)
+        await self.preflight.try_out_unless_just_done(self.connection, [TicketKind.INCIDENT], self.client.probe, PERSON)
         return await self.look()
 
     async def fates(self) -> dict[str, tuple[Fate, Source]]:
@@ -196,3 +200,16 @@ async def test_read_only_fields_of_a_data_policy_are_named(trying: Trying, contr
     control.add_data_policy("incident", read_only=["category"])
     refused = (await trying.try_out()).with_fate({Fate.REFUSED})
     assert [(each.column, each.is_sent) for each in refused] == [("category", True)]
+
+
+async def test_a_test_ticket_is_found_by_either_of_its_ids(trying: Trying, control: ControlClient) -> None:
+    """Rules of the instance can replace either of them, and then it must still be canceled."""
+    texts = {"short_description": "Test ticket"}
+    proposed = "a" * 32
+    own_id = control.insert_record("incident", texts | {"correlation_id": f"{MARK}{proposed}"})["sys_id"]
+    own_mark = control.insert_record("incident", texts | {"correlation_id": "replaced"})["sys_id"]
+    for sys_id, wanted in ((proposed, own_id), (own_mark, own_mark)):
+        found = await trying.client.probe.find_marked(trying.connection, TicketKind.INCIDENT, sys_id, ("active",))
+        assert found is not None
+        assert (found.sys_id, found.values) == (wanted, {"active": "true"})
+        assert await trying.client.probe.cancel_marked(trying.connection, TicketKind.INCIDENT, found)

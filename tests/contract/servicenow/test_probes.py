@@ -21,7 +21,7 @@ from sandbox.servicenow.engine.rules.access import ADMIN_ONLY, AccessRule
 from sandbox.servicenow.engine.second_factor import EXEMPTED_GROUP
 from sandbox.servicenow.stage.control.client import ControlClient
 from shared.check.findings import CheckName, Finding, Outcome
-from shared.check.preflight.run import Preflight
+from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.directory import SyncState
 from shared.connections.grant.lease import TOKENS, Lease
@@ -153,6 +153,7 @@ class Checking:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            lease=Lease(MemoryLeaseStore(now), TEST_TICKETS),
             clock=now,
         )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from shared.check.preflight.model import Fate, Hint, Trial, TrialOutcome
-from shared.check.preflight.run import Preflight
+from shared.check.preflight.run import MAY_APPEAR, MOST_LEFT_BEHIND, TEST_TICKETS, Preflight
 from shared.check.preflight.trial import settings_of
 from shared.connections.columns import Column
 from shared.connections.fixed_fields import FixedField
+from shared.connections.grant.lease import Lease
 from shared.connections.model import Connection, ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
     ConnectionNotAuthorized,
@@ -18,6 +20,7 @@ from shared.errors import (
     MandatoryFieldsMissing,
     OutcomeUnknown,
     StorageUnavailable,
+    TryLater,
 )
 from shared.servicenow.fields import record_fields
 from shared.tickets.deliver import begin_attempt, failed
@@ -25,7 +28,8 @@ from shared.tickets.model import Requester
 from tests.memory.clock import START, ManualClock
 from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
-from tests.memory.probe import MemoryProbe
+from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.probe import HANGS, MemoryProbe
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
@@ -44,6 +48,8 @@ class Surrounded:
     """A pre-flight and everything that it asks."""
 
     def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.leases = MemoryLeaseStore(self.clock)
         self.columns = MemoryColumns({"cmdb_ci": Column("cmdb_ci", "Configuration item")})
         self.tickets = MemoryTicketStore()
         self.requesters = MemoryRequesterDirectory()
@@ -55,11 +61,16 @@ class Surrounded:
             requesters=self.requesters,
             trials=self.trials,
             record_fields=record_fields,
-            clock=ManualClock(),
+            lease=Lease(self.leases, TEST_TICKETS, sleep=self.wait),
+            clock=self.clock,
         )
 
+    async def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        await asyncio.sleep(0)
+
     async def try_out(self, connection: Connection) -> Trial:
-        await self.preflight.try_out_and_remember(connection, [INCIDENT], self.probe, PERSON)
+        await self.preflight.try_out_unless_just_done(connection, [INCIDENT], self.probe, PERSON)
         return self.trials.trials[connection.connection_id, INCIDENT]
 
 
@@ -122,6 +133,106 @@ async def test_an_instance_that_does_not_answer_is_not_known(world: Surrounded, 
     world.trials.error = StorageUnavailable()
     with pytest.raises(StorageUnavailable):
         await world.preflight.look(connection, world.probe, PERSON)
+
+
+class TestInterrupted:
+    """Wherever the making of a test ticket is interrupted, it is named, and the next one begins with canceling it."""
+
+    @pytest.mark.parametrize("step", ["create_marked", "find_marked", "visible", "cancel_marked"])
+    async def test_a_test_ticket_that_was_interrupted_is_named_and_canceled_by_the_next(
+        self, world: Surrounded, connection: Connection, step: str
+    ) -> None:
+        world.probe.loses_answers = True
+        world.probe.mishaps[step] = HANGS
+        making = asyncio.create_task(world.try_out(connection))
+        while step not in world.probe.asked:
+            await asyncio.sleep(0)
+        making.cancel()
+        await asyncio.wait({making})
+        [left] = world.probe.records
+        trial = world.trials.trials[connection.connection_id, INCIDENT]
+        assert [each.sys_id for each in trial.may_be_open] == [left]
+        world.probe.mishaps.clear()
+        world.probe.loses_answers = False
+        after = await world.try_out(connection)
+        assert list(world.probe.records.values()) == [True, True]
+        assert (after.outcome, after.may_be_open) == (TrialOutcome.ACCEPTED, ())
+
+    async def test_one_that_cannot_be_canceled_is_named_until_it_is_closed(
+        self, world: Surrounded, connection: Connection
+    ) -> None:
+        world.probe.mishaps["cancel_marked"] = InsufficientRights()
+        first = await world.try_out(connection)
+        second = await world.try_out(connection)
+        assert [each.number for each in second.may_be_open] == [second.number, first.number]
+        world.probe.closed_by_people.update(world.probe.records)
+        third = await world.try_out(connection)
+        assert [each.number for each in third.may_be_open] == [third.number]
+        del world.probe.found[third.sys_id]
+        world.probe.mishaps.clear()
+        assert (await world.try_out(connection)).may_be_open == ()
+
+    async def test_one_that_a_person_has_closed_is_left_alone(self, world: Surrounded, connection: Connection) -> None:
+        world.probe.mishaps["cancel_marked"] = InsufficientRights()
+        first = await world.try_out(connection)
+        world.probe.mishaps.clear()
+        world.probe.closed_by_people.add(first.sys_id)
+        await world.try_out(connection)
+        assert world.probe.records[first.sys_id] is False, "nobody has canceled it again"
+
+    async def test_one_that_may_still_appear_is_not_forgotten(self, world: Surrounded, connection: Connection) -> None:
+        world.probe.mishaps["create_marked"] = OutcomeUnknown()
+        first = await world.try_out(connection)
+        world.probe.mishaps.clear()
+        second = await world.try_out(connection)
+        assert [each.sys_id for each in second.may_be_open] == [first.sys_id]
+        world.clock.advance(MAY_APPEAR.total_seconds())
+        assert (await world.try_out(connection)).may_be_open == ()
+
+    async def test_one_on_another_instance_is_neither_looked_for_nor_forgotten(
+        self, world: Surrounded, connection: Connection
+    ) -> None:
+        world.probe.mishaps["cancel_marked"] = InsufficientRights()
+        first = await world.try_out(connection)
+        world.probe.mishaps.clear()
+        second = await world.try_out(replace(connection, instance="https://fabrikam.service-now.com"))
+        assert [each.number for each in second.may_be_open] == [first.number]
+
+    async def test_how_many_are_named_is_bounded(self, world: Surrounded, connection: Connection) -> None:
+        world.probe.mishaps["cancel_marked"] = InsufficientRights()
+        for _ in range(MOST_LEFT_BEHIND + 3):
+            trial = await world.try_out(connection)
+        assert len(trial.left_behind) == MOST_LEFT_BEHIND
+
+    async def test_one_that_cannot_be_remembered_is_not_created(
+        self, world: Surrounded, connection: Connection
+    ) -> None:
+        world.trials.unwritable = True
+        with pytest.raises(StorageUnavailable):
+            await world.try_out(connection)
+        assert world.probe.records == {}
+
+
+class TestSeveralPeople:
+    """Two people who press the button at once get one test ticket."""
+
+    async def test_two_at_once_make_one(self, world: Surrounded, connection: Connection) -> None:
+        await asyncio.gather(world.try_out(connection), world.try_out(connection))
+        assert list(world.probe.records.values()) == [True]
+        await world.try_out(connection)
+        assert len(world.probe.records) == 2, "one after the other, each gets one"
+
+    async def test_whoever_waited_for_a_host_that_died_makes_one(
+        self, world: Surrounded, connection: Connection
+    ) -> None:
+        await world.leases.acquire_lease(connection.connection_id, TEST_TICKETS, duration_s=10)
+        assert (await world.try_out(connection)).outcome is TrialOutcome.ACCEPTED
+
+    async def test_whoever_waited_too_long_is_told(self, world: Surrounded, connection: Connection) -> None:
+        await world.leases.acquire_lease(connection.connection_id, TEST_TICKETS, duration_s=30)
+        with pytest.raises(TryLater) as caught:
+            await world.try_out(connection)
+        assert caught.value.code == "connection_busy"
 
 
 class TestHints:

@@ -10,9 +10,10 @@ import pytest
 from shared.check import run as course
 from shared.check.findings import CheckName, Outcome
 from shared.check.preflight import run as trying
-from shared.check.preflight.run import Preflight
+from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.check.run import CheckReport, ConnectionCheck
 from shared.connections.columns import Column
+from shared.connections.grant.lease import Lease
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.errors import (
     AccessTokenRefused,
@@ -28,6 +29,7 @@ from shared.web.findings import finding_words
 from tests.english import ENGLISH
 from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import HANGS, MemoryProbe
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
@@ -83,6 +85,7 @@ def check(
             requesters=MemoryRequesterDirectory(),
             trials=trials,
             record_fields=record_fields,
+            lease=Lease(MemoryLeaseStore(app.clock), TEST_TICKETS),
             clock=app.clock,
         ),
         clock=app.clock,

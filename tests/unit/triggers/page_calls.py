@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 import azure.functions as func
 import pytest
 
-from shared.check.preflight.run import Preflight
+from shared.check.preflight.run import TEST_TICKETS, Preflight
+from shared.connections.grant.lease import Lease
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.tickets.preview import TicketPreview
@@ -24,6 +25,7 @@ from shared.triggers.routes import ROUTES, read_query
 from shared.words.language import languages
 from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import MemoryProbe
 from tests.memory.record_updates import MemoryRecordUpdates
 from tests.memory.trial_store import MemoryTrialStore
@@ -59,6 +61,7 @@ class Pages:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            lease=Lease(MemoryLeaseStore(world.clock), TEST_TICKETS),
             clock=world.clock,
         )
         self.application = SimpleNamespace(

@@ -6,8 +6,9 @@ import json
 from html import unescape
 
 from shared.connections.columns import Column
+from shared.connections.model import TicketKind
 from shared.connections.options import Choice
-from shared.errors import MandatoryFieldsMissing
+from shared.errors import InsufficientRights, MandatoryFieldsMissing, OutcomeUnknown
 from shared.triggers.bulk_pages import bulk_tickets_page
 from shared.triggers.preflight_api import PreflightView, get_preflight, post_preflight
 from shared.triggers.preflight_pages import preflight_page, preflight_try
@@ -60,6 +61,21 @@ async def test_each_field_says_what_happens_and_what_to_do(pages: Pages) -> None
     assert t("preflight.fate.shortened", limit=40) in html
     assert t("preflight.fix.shortened") in html
     assert "<code>urgency</code>" in html
+
+
+async def test_earlier_test_tickets_that_may_be_open_are_named(pages: Pages) -> None:
+    pages.probe.mishaps["cancel_marked"] = InsufficientRights()
+    await tried(pages)
+    pages.probe.mishaps = {"create_marked": OutcomeUnknown(), "cancel_marked": InsufficientRights()}
+    await tried(pages)
+    await tried(pages)
+    trial = pages.trials.trials[CONNECTION_ID, TicketKind.INCIDENT]
+    names = f"sys_id {trial.left_behind[0].sys_id}, incident-1"
+    assert t("preflight.test_ticket.left_behind", names=names) in await shown(pages)
+    answer = await pages.ask(get_preflight, "GET", caller=MANAGER, connection_id=CONNECTION_ID)
+    assert isinstance(answer.body, PreflightView)
+    assert answer.body.kinds[0].test_ticket is not None
+    assert answer.body.kinds[0].test_ticket.left_behind == tuple(names.split(", "))
 
 
 async def test_a_test_ticket_that_is_accepted(pages: Pages) -> None:
