@@ -202,6 +202,7 @@ async def configuration_check(call: Call) -> func.HttpResponse:
         requester=call.principal.requester,
     )
     findings = sorted((finding_words(each, call.language) for each in report.findings), key=_worst_first)
+    counts = {outcome.value: sum(each.outcome is outcome for each in findings) for outcome in Outcome}
     return call.page(
         "check.html",
         here=f"/configuration/{report.connection.connection_id}",
@@ -209,7 +210,8 @@ async def configuration_check(call: Call) -> func.HttpResponse:
         checked_at=report.checked_at,
         to_do=alike([each for each in findings if each.outcome is not Outcome.PASSED]),
         passed=[each for each in findings if each.outcome is Outcome.PASSED],
-        counts={outcome.value: sum(each.outcome is outcome for each in findings) for outcome in Outcome},
+        counts=counts,
+        needs_test_ticket=not counts[Outcome.FAILED] and any(each.reason == "dry_run_needed" for each in findings),
         left_open=report.left_open,
     )
 

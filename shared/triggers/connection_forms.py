@@ -64,9 +64,12 @@ def connection_body(connection: Connection) -> dict[str, object]:
 
 
 def account_values(connection: Connection | None) -> dict[str, str]:
-    """Return the current fields of the provisioning page; the client secret is never shown again."""
+    """Return the current fields of the provisioning page; the client secret is never shown again.
+
+    A new connection begins with the grant that the page recommends.
+    """
     values = dict.fromkeys((*ACCOUNT_FIELDS, *OPTIONAL_ACCOUNT_FIELDS, "same_instance"), "")
-    values["grant"] = Grant.AUTHORIZATION_CODE
+    values["grant"] = Grant.CLIENT_CREDENTIALS
     if connection is not None:
         values |= {
             "display_name": connection.display_name,
@@ -121,8 +124,8 @@ def configuration_values(connection: Connection) -> dict[str, str]:
 
 def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[str, object]:
     """Return the request that the configuration page's fields mean; what it does not show is unchanged."""
-    lifetime = form.get("consent_lifetime_s", "").strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     shown = configuration_values(connection)
+    lifetime = form.get("consent_lifetime_s", shown["consent_lifetime_s"]).strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     notes, shares = form.get("outcome_notes", ""), form.get("shares_requester", "")
     return connection_body(connection) | {
         **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),

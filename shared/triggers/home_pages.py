@@ -88,6 +88,7 @@ async def home_page(call: Call) -> func.HttpResponse:
     return call.page(
         "home.html",
         connected=bool(authorized),
+        has_begun=bool(connections),
         cards=cards,
         scores=await asyncio.gather(*(_score_card(call, tenant, now) for tenant in shown)),
         more_tenants=len(tenants) > MOST_SCORES,

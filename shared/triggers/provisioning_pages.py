@@ -157,6 +157,7 @@ async def _checklist(
     findings = await _preflight(call, shown)
     words = [finding_words(each, t) for each in findings]
     may_connect = shown is not None and shown.status is not ConnectionStatus.NOT_CONFIGURED
+    values = values or account_values(shown)
     set_up = SetUp(
         redirect_uri=app.settings.redirect_uri,
         instance=None if shown is None else shown.instance,
@@ -172,7 +173,7 @@ async def _checklist(
         place=f"/{PATH}?connection_id=",
         steps=checklist(shown, findings),
         findings={step: [each for each in words if each.check in checks] for step, checks in PROVEN_BY.items()},
-        values=values or account_values(shown),
+        values=values,
         is_answer=not call.is_safe,
         is_refused=faults is not None,
         refusal=None if refusal is None else words_of(refusal, t),
@@ -181,7 +182,7 @@ async def _checklist(
         notice=call.query.get("done") if call.query.get("done") in {"saved", "authorized"} else None,
         set_up=set_up,
         grants=GRANTS,
-        is_consent=shown is None or shown.grant is Grant.AUTHORIZATION_CODE,
+        is_consent=shown is not None and shown.grant is Grant.AUTHORIZATION_CODE,
         console_steps=CONSOLE,
         registry_steps=REGISTRY,
         user_steps=USER,

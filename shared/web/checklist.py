@@ -18,8 +18,8 @@ from shared.value_object import value_object
 class Step(StrEnum):
     """The steps of the installation checklist, in their order."""
 
-    CLIENT = "client"
     USER = "user"
+    CLIENT = "client"
     ADDRESSES = "addresses"
     ENTER = "enter"
     AUTHORIZE = "authorize"

@@ -19,6 +19,7 @@ CONSOLE: Final[Mapping[Grant, Sequence[str]]] = {
         "step.client.console.4",
     ),
     Grant.CLIENT_CREDENTIALS: (
+        "step.client.property",
         "step.client.console.credentials.1",
         "step.client.console.credentials.2",
         "step.client.console.3",
@@ -29,7 +30,7 @@ CONSOLE: Final[Mapping[Grant, Sequence[str]]] = {
 REGISTRY: Final[Mapping[Grant, Sequence[str]]] = {
     Grant.AUTHORIZATION_CODE: ("step.client.registry.1", "step.client.registry.2", "step.client.registry.3"),
     Grant.CLIENT_CREDENTIALS: (
-        "step.client.registry.credentials.1",
+        "step.client.property",
         "step.client.registry.1",
         "step.client.registry.credentials.2",
         "step.client.registry.credentials.3",
@@ -99,6 +100,6 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         f"3. {t('step.addresses')}",
         f"   {', '.join(set_up.egress_addresses) or t('step.addresses.unknown')}",
         "",
-        f"4. {t('instructions.answer')}",
+        f"4. {t(f'instructions.answer.{grant}')}",
     ]
     return "\n".join(lines)

@@ -35,6 +35,7 @@ def test_from_nothing_to_a_closed_ticket(
 
     expect(page.get_by_role("heading", name=t("home.connect.title"))).to_be_visible()
     page.get_by_role("link", name=t("home.connect.action")).click()
+    page.locator("#grant-authorization_code").check()
     client = control.create_oauth_client("Microsoft 365 tickets", page.locator("#redirect-uri").inner_text())
     entered = {
         "instance": world.servicenow.url,

@@ -117,17 +117,17 @@ def test_the_instructions_follow_the_chosen_grant_with_the_keyboard_and_without_
 ) -> None:
     page = open_window(app, scripts=False).sign_in(ADMINISTRATOR, "/ticketProvisioning?new=true")
     consent, credentials = page.locator("#redirect-uri"), page.get_by_text("OAuth - Client credentials grant").last
-    expect(consent).to_be_visible()
-    expect(credentials).to_be_hidden()
-    page.locator("#grant-authorization_code").focus()
-    page.keyboard.press("ArrowUp")
-    expect(page.get_by_role("radio", name=t("grant.client_credentials"))).to_be_checked()
     expect(consent).to_be_hidden()
     expect(credentials).to_be_visible()
+    page.locator("#grant-client_credentials").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name=t("grant.authorization_code"))).to_be_checked()
+    expect(consent).to_be_visible()
+    expect(credentials).to_be_hidden()
     page.get_by_text(t("instructions.title")).click()
     handed_over = page.get_by_role("region", name=t("instructions.action"))
     expect(handed_over).to_have_count(1)
-    expect(handed_over).to_contain_text("OAuth Application User")
+    expect(handed_over).to_contain_text("MFA Exempted User Group")
 
 
 def test_a_connection_outlives_the_session_but_its_secret_does_not(app: FunctionsHost, open_window: OpenWindow) -> None:

@@ -59,14 +59,20 @@ def test_the_checklist_leads_from_nothing_to_a_connection(app: WholeApp) -> None
     empty = shown(app, "/ticketProvisioning?new=true")
     assert step_classes(empty) == ["", "", "", "now", "", ""]
     assert f"{app.host.public_url}/api/oauth/callback" in empty
+    assert re.search(r'value="client_credentials"[^>]* checked', empty), "what is recommended is chosen"
+    assert empty.count("First, in ServiceNow") == 3
     connected, connection_id = provisioned(app)
     saved = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
-    assert step_classes(saved) == ["done", "unchecked", "done", "unchecked", "now", ""], "only what was seen is done"
+    assert step_classes(saved) == ["unchecked", "done", "done", "unchecked", "now", ""], "only what was seen is done"
     assert connected.client_secret not in saved
     assert f'href="/api/oauth/authorize?connection_id={connection_id}"' in saved
     back = app.authorize(connected)
     assert back.headers["Location"] == f"/ticketProvisioning?connection_id={connection_id}&done=authorized"
-    assert step_classes(shown(app, back.headers["Location"])) == ["done"] * 6
+    finished = shown(app, back.headers["Location"])
+    assert step_classes(finished) == ["done"] * 6
+    assert finished.count("Show this step") == 3, "what is done is folded"
+    assert re.findall(r'<a class="button primary" href="([^"]+)"', finished) == ["/"], "one next step"
+    assert f'href="/configuration/{connection_id}/preflight"' in finished
 
 
 def test_saving_twice_makes_one_connection(app: WholeApp) -> None:
@@ -96,7 +102,7 @@ def test_steps_check_themselves(app: WholeApp) -> None:
     registered = app.registered()
     answer = post(app, "/ticketProvisioning", form_of(registered, client_id="f" * 32))
     unknown = shown(app, answer.headers["Location"].partition("#")[0])
-    assert step_classes(unknown) == ["", "unchecked", "done", "now", "", ""]
+    assert step_classes(unknown) == ["unchecked", "", "done", "now", "", ""]
     assert f"does not know the client ID {'f' * 32}" in unknown
     assert 'id="client_id-fault"' in unknown, "it is shown at its field"
     app.control.set_fault("address_blocked", remaining=None)
@@ -267,6 +273,9 @@ def test_the_check_as_a_page(app: WholeApp, connected: Connected) -> None:
     page = post(app, path, {})
     assert page.status_code == 200
     assert "Check with a test ticket" in page.text
+    primary = re.findall(r'<button class="button primary"[^>]*>([^<]+)', page.text)
+    assert primary == ["Check with a test ticket"], "what several findings ask for is the next step"
+    assert page.text.index("Test tickets") < page.text.index("Nothing to do")
     tried = unescape(post(app, path, {"dry_run": "true"}, **{"Accept-Language": "ja"}).text)
     assert re.search(r"テスト チケット INC\d+ を作成し、キャンセルしました", tried)
 

@@ -19,7 +19,7 @@ from shared.tenants.model import Tenant, TenantError
 from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
 from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.views import summary_view
-from shared.triggers.home_pages import Card, ScoreCard
+from shared.triggers.home_pages import Banner, Card, ScoreCard
 from shared.triggers.principal import Role
 from shared.web.cards import SHOWN_OUTCOMES
 from shared.web.html import render
@@ -41,9 +41,13 @@ def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> 
     assert t("home.no_role") in html
     assert "/configuration/contoso" in html
     assert t("home.connect.title") not in html
-    before = render("home.html", t, connected=False, manage_address="/ticketProvisioning", **values)
+    before = render("home.html", t, connected=False, has_begun=False, manage_address="/ticketProvisioning", **values)
     assert t("home.connect.title") in before
     assert t("home.no_role") not in before
+    values["banners"] = [Banner("info", "Half set up", "Go on", "/ticketProvisioning")]
+    begun = render("home.html", t, connected=False, has_begun=True, manage_address="/ticketProvisioning", **values)
+    assert begun.count('href="/ticketProvisioning"') == 2, "in the navigation, and one way to go on"
+    assert '<a class="button primary" href="/ticketProvisioning">Go on</a>' in begun
 
 
 TENANT = Tenant(tenant_id="11111111-aaaa-4bbb-8ccc-000000000001", name="Contoso", connection_id="contoso")

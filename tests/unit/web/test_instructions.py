@@ -28,6 +28,7 @@ def test_a_consent_needs_a_redirect_address_and_a_second_factor() -> None:
         assert needed is not None
         assert needed in text
     assert PROPERTY not in text
+    assert "the user’s password" in text, "somebody has to sign in with it"
 
 
 def test_client_credentials_need_a_property_and_a_user_of_the_client() -> None:
@@ -36,6 +37,8 @@ def test_client_credentials_need_a_property_and_a_user_of_the_client() -> None:
         assert needed is not None
         assert needed in text
     assert SET_UP.redirect_uri not in text
+    assert text.count(PROPERTY) == 2, "whichever page registers the client"
+    assert "password" not in text
     assert "MFA Exempted User Group" not in text
 
 
