@@ -52,6 +52,26 @@ REFERENCES: Final[Mapping[str, str]] = {
     "service_offering": "service_offering",
 }
 """The tables that standard columns refer to (ServiceNow §5.1), for instances that do not show their columns."""
+STANDARD_LABELS: Final[Mapping[str, Sequence[str]]] = {
+    "assigned to": ("assigned_to",),
+    "assignment group": ("assignment_group",),
+    "business service": ("business_service",),
+    "caller": ("caller_id",),
+    "category": ("category",),
+    "channel": ("contact_type",),
+    "company": ("company",),
+    "configuration item": ("cmdb_ci",),
+    "contact type": ("contact_type",),
+    "justification": ("justification",),
+    "location": ("location",),
+    "requested by": ("requested_by",),
+    "risk": ("risk",),
+    "service": ("business_service",),
+    "service offering": ("service_offering",),
+    "subcategory": ("subcategory",),
+    "type": ("type",),
+}
+"""What ServiceNow's English forms call columns that companies require, in lower case, for the same instances."""
 
 
 @value_object

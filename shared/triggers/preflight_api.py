@@ -89,7 +89,7 @@ class PreflightView(BaseModel):
             kinds=tuple(
                 KindPreflightView(
                     kind=each.kind,
-                    fields=tuple(_field_view(field_words(one, t)) for one in each.fields),
+                    fields=tuple(_field_view(field_words(one, each.kind, t)) for one in each.fields),
                     test_ticket=None if each.trial is None else _test_ticket_view(each.trial, each.is_trial_older, t),
                     columns_readable=each.columns_readable,
                     policies_readable=each.policies_readable,

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.check.preflight.model import LOSSES, REFUSALS, Fate, FieldOutlook, KindOutlook, TrialOutcome
+from shared.connections.fixed_fields import reservation
+from shared.connections.model import TicketKind
 from shared.value_object import value_object
 from shared.words.language import Language
 
@@ -50,16 +52,26 @@ class FieldWords:
         return self.field.fate in _ABOUT_SETTINGS
 
 
-def field_words(field: FieldOutlook, t: Language) -> FieldWords:
-    """Return what becomes of a field in the words of a language."""
+def field_words(field: FieldOutlook, kind: TicketKind, t: Language) -> FieldWords:
+    """Return what becomes of a field of tickets of a kind in the words of a language."""
     variant = f"{field.fate}.sent" if field.fate in REFUSALS and field.is_sent else f"{field.fate}"
     named = field.policy or t("preflight.policy_without_name")
     return FieldWords(
         field=field,
         seen=t(f"preflight.fate.{variant}", value=field.value, limit=field.limit or 0),
         source="" if field.fate is Fate.NOT_KNOWN else t(f"preflight.source.{field.source}", policy=named),
-        fix="" if field.fate in _NOTHING_TO_DO else t(f"preflight.fix.{variant}"),
+        fix="" if field.fate in _NOTHING_TO_DO else _fix(field, kind, variant, t),
     )
+
+
+def _fix(field: FieldOutlook, kind: TicketKind, variant: str, t: Language) -> str:
+    """Return what to do; a field that the connector fills in itself has a setting of its own."""
+    if field.fate is Fate.REFUSED and not field.is_sent:
+        if not field.column:
+            return t("preflight.fix.refused.unknown_column")
+        if (instead := reservation(kind, field.column)) is not None:
+            return t("preflight.fix.refused.reserved", instead=t(f"instead.{instead}"))
+    return t(f"preflight.fix.{variant}")
 
 
 def state_of(outlook: KindOutlook) -> str:
@@ -84,4 +96,4 @@ def tone_of(outlook: KindOutlook) -> str:
 
 def troubles(outlook: KindOutlook, t: Language) -> Sequence[FieldWords]:
     """Return the fields that need a look, in words, the worst first."""
-    return [field_words(each, t) for each in outlook.fields if each.fate not in _NOTHING_TO_DO]
+    return [field_words(each, outlook.kind, t) for each in outlook.fields if each.fate not in _NOTHING_TO_DO]

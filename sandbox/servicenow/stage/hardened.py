@@ -107,8 +107,11 @@ HARDENED: Final[Mapping[str, Hardened]] = {
         moved_to_domain="Service desk",
     ),
     "case_sensitive": Hardened(
-        "The database distinguishes upper and lower case.",
+        "The database distinguishes case, addresses have capitals, and a data policy requires a caller.",
         properties={"simulator.query.text_comparison": "case_sensitive"},
+        records=(("sys_user", {"user_name": "MBowen", "name": "Megan Bowen", "email": "Megan.Bowen@contoso.example"}),),
+        policies=(DataPolicy(("caller_id",), short_description="Every incident has a caller"),),
+        knows={"Caller": "Megan Bowen"},
         spelling="M365.Connector",
     ),
     "replaced_sys_id": Hardened(
@@ -116,8 +119,10 @@ HARDENED: Final[Mapping[str, Hardened]] = {
         properties={"simulator.supplied_sys_id": "replaced"},
     ),
     "no_choice_rights": Hardened(
-        "The integration user may not read choice lists, and the instance does not describe its columns.",
+        "The integration user may read neither choice lists nor columns, and a data policy requires a choice.",
         properties={"simulator.acl.sys_choice_for_admin_only": True, "simulator.metadata_apis": False},
+        policies=(DataPolicy(("contact_type",), short_description="Every incident has a contact type"),),
+        knows={"Contact type": "self-service"},
     ),
     "client_credentials": Hardened(
         "The integration user is a machine: nobody can sign in as it.",

@@ -15,6 +15,7 @@ from shared.check.preflight.model import (
     TrialOutcome,
 )
 from shared.connections.columns import Column
+from shared.connections.fixed_fields import STANDARD_LABELS
 from shared.errors import Failure
 from shared.texts import one_line, utf16_length
 from shared.tickets.record_texts import lost_characters
@@ -86,8 +87,11 @@ def seen_fields(sent: Mapping[str, str], kept: Mapping[str, str], known: Knowled
 
 
 def refused_fields(problem: Failure, sent: Mapping[str, str], known: Knowledge) -> tuple[SeenField, ...]:
-    """Return the fields that a refusal names, with their columns where the instance shows which ones they are."""
-    labels = {} if known.columns is None else _columns_by_label(known.columns)
+    """Return the fields that a refusal names, with their columns where the instance shows which ones they are.
+
+    For an instance that shows no columns, ServiceNow's own labels name its own columns.
+    """
+    labels = STANDARD_LABELS if known.columns is None else _columns_by_label(known.columns)
     fields = []
     for name in names_in(problem, labels):
         columns = labels.get(name.casefold(), ())

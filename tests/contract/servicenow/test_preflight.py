@@ -184,7 +184,7 @@ async def test_an_instance_that_says_nothing(trying: Trying, control: ControlCli
     assert {each.fate for each in outlook.fields} == {Fate.NOT_KNOWN}
     control.add_data_policy("incident", mandatory=["cmdb_ci"])
     refused = (await trying.try_out()).with_fate({Fate.REFUSED})
-    assert [(each.column, each.label) for each in refused] == [("", "Configuration item")]
+    assert [(each.column, each.label) for each in refused] == [("cmdb_ci", "Configuration item")]
 
 
 async def test_labels_of_another_language_are_mapped_to_columns(trying: Trying, control: ControlClient) -> None:

@@ -98,7 +98,9 @@ def test_a_refusal_of_the_past() -> None:
     known = Knowledge(COLUMNS, refusals=[MISSING])
     assert fates(known)["cmdb_ci"] is Fate.REFUSED
     assert fates(known, {**SENT, "cmdb_ci": "b" * 32})["cmdb_ci"] is Fate.FINE, "it was added since"
-    assert fates(Knowledge(refusals=[MISSING]))["Configuration item"] is Fate.REFUSED, "the column is not known"
+    assert fates(Knowledge(refusals=[MISSING]))["cmdb_ci"] is Fate.REFUSED, "its label names it"
+    own = Failure("mandatory_fields_missing", {"names": "Cost center"})
+    assert fates(Knowledge(refusals=[own]))["Cost center"] is Fate.REFUSED, "the column is not known"
     proven = Knowledge(COLUMNS, refusals=[MISSING], trial=trial(TrialOutcome.ACCEPTED))
     assert "cmdb_ci" not in fates(proven)
 

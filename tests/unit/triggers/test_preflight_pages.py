@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from html import unescape
 
+import pytest
+
 from shared.connections.columns import Column
 from shared.connections.model import TicketKind
 from shared.connections.options import Choice
@@ -94,6 +96,22 @@ async def test_a_test_ticket_that_is_refused_names_the_column(pages: Pages) -> N
     assert t("preflight.test_ticket.refused") in html
     assert "Configuration item <code>cmdb_ci</code>" in html
     assert f'href="/configuration/{CONNECTION_ID}#fixed-incident"' in html
+
+
+@pytest.mark.parametrize(
+    ("label", "column", "fix"),
+    [
+        ("Caller", "caller_id", t("preflight.fix.refused.reserved", instead=t("instead.default_caller"))),
+        ("Contact type", "contact_type", t("preflight.fix.refused")),
+        ("Cost center", "", t("preflight.fix.refused.unknown_column")),
+    ],
+)
+async def test_what_to_do_where_the_instance_shows_no_columns(pages: Pages, label: str, column: str, fix: str) -> None:
+    pages.probe.mishaps["create_marked"] = MandatoryFieldsMissing(variant="named", names=label)
+    await tried(pages)
+    html = await shown(pages)
+    assert fix in html
+    assert (f"{label} <code>{column}</code>" in html) == bool(column)
 
 
 async def test_the_api_says_the_same(pages: Pages) -> None:
