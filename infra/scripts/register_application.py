@@ -272,7 +272,7 @@ class Registration:
                 *("--content-type", "client secret", "--expires", end, "--tags", f"keyId={made['keyId']}"),
                 output="none",
             )
-        except RefusedError:
+        except BaseException:
             self.azure.call("POST", f"{path}/removePassword", {"keyId": made["keyId"]}, just_made=True)
             raise
         finally:

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -222,6 +223,17 @@ class TestClientSecret:
         said = capsys.readouterr().err
         assert "NOT DONE: client secret" in said
         assert code in said
+
+    def test_is_taken_back_if_somebody_interrupts(self, entra: Entra) -> None:
+        def interrupted(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+            if words[:3] == ["keyvault", "secret", "set"]:
+                raise KeyboardInterrupt
+            return entra.az(words)
+
+        with pytest.raises(KeyboardInterrupt):
+            script.main(self.ARGUMENTS, run=interrupted, sleep=entra.sleep)
+        (application,) = entra.applications.values()
+        assert application["passwordCredentials"] == []
 
     def test_is_what_the_template_reads(self, template: Json) -> None:
         assert template["parameters"]["signInSecretName"]["defaultValue"] == script.parse(self.ARGUMENTS).secret_name
