@@ -31,10 +31,16 @@ class Compiler:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command; the caller checks its output, because warnings do not change the exit status."""
+        return subprocess.run(
+            [self.program, *arguments], capture_output=True, text=True, check=False, env=self.environment()
+        )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Return the variables for the program."""
         # Not every machine has ICU, and nothing here depends on a culture. A run of a few seconds gains nothing from
         # profiling and optimisation.
-        environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_TieredPGO": "0"}
-        return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False, env=environment)
+        return {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_TieredPGO": "0"}
 
     def version(self) -> str:
         """Return the version, such as ``0.49.2``."""

@@ -8,28 +8,26 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from release import bicep, template
 from release.bicep import TEMPLATES, Compiler
+from release.template import compile_templates
+from tests.infra.snapshots import Json, snapshots
 
 REPOSITORY: Final = Path(__file__).parent.parent.parent
 PARAMETERS: Final = Path(__file__).parent / "parameters"
 EXPANDED: Final = REPOSITORY / ".sandbox" / "infra"
 MODES: Final = ("public", "fixed-egress", "private-data", "private")
 """Names of the parameter files, one for each network mode."""
-SUBSCRIPTION_ID: Final = "22222222-2222-2222-2222-222222222222"
-TENANT_ID: Final = "33333333-3333-3333-3333-333333333333"
-RESOURCE_GROUP: Final = "tickets"
-LOCATION: Final = "westeurope"
+AGAIN: Final = "again"
+"""Name of a second snapshot of the first mode, in which only the name of the deployment differs."""
 
-MAKERS: Final = tuple(Path(str(file)) for file in (__file__, bicep.__file__, template.__file__))
+MAKERS: Final = (
+    *(Path(__file__).with_name(name) for name in ("compiler.py", "snapshots.py")),
+    *(REPOSITORY / "release" / name for name in ("bicep.py", "template.py")),
+)
 """The code that makes what is here."""
-
-type Json = dict[str, Any]
 
 
 def copy_of_templates(compiler: Compiler, place: Path) -> Path:
@@ -47,18 +45,6 @@ def diagnostics(compiler: Compiler, pattern: Path) -> list[str]:
     reports = _documents(outcome.stdout + outcome.stderr)
     assert reports, f"no file matches {pattern}"
     return [_sentence(result) for report in reports for run in report["runs"] for result in run["results"]]
-
-
-def snapshot(compiler: Compiler, parameters: Path, *, deployment_name: str = "main") -> Json:
-    """Return all resources and outputs that a parameter file deploys, with modules and conditions expanded."""
-    outcome = compiler.run(
-        *("snapshot", parameters, "--mode", "overwrite", "--deployment-name", deployment_name),
-        *("--subscription-id", SUBSCRIPTION_ID, "--tenant-id", TENANT_ID),
-        *("--resource-group", RESOURCE_GROUP, "--location", LOCATION),
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    expanded: Json = json.loads(parameters.with_suffix(".snapshot.json").read_text())
-    return expanded
 
 
 def expanded_templates(compiler: Compiler) -> Path:
@@ -83,12 +69,15 @@ def expanded_templates(compiler: Compiler) -> Path:
 def _expand(compiler: Compiler, place: Path) -> Path:
     made = place / "made"
     made.mkdir()
-    template.compile_templates(compiler, made / "main.json")
+    compile_templates(compiler, made / "main.json")
     templates = copy_of_templates(compiler, place / "sources")
     sources = sorted((templates.parent / PARAMETERS.relative_to(REPOSITORY)).glob("*.bicepparam"))
-    with ThreadPoolExecutor() as side_by_side:
-        for source, content in zip(sources, side_by_side.map(partial(snapshot, compiler), sources), strict=True):
-            (made / f"{source.stem}.json").write_text(json.dumps(content, indent=1))
+    with snapshots(compiler) as taken:
+        for source in sources:
+            (made / f"{source.stem}.json").write_text(json.dumps(taken.of(source), indent=1))
+            if source.stem == MODES[0]:
+                again = taken.of(source, deployment_name="another")
+                (made / f"{AGAIN}.json").write_text(json.dumps(again, indent=1))
     return made
 
 

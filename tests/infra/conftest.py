@@ -9,8 +9,9 @@ import pytest
 
 from release.bicep import Compiler, find_compiler
 from tests.infra.availability import unavailable
-from tests.infra.compiler import MODES, Json, expanded_templates
+from tests.infra.compiler import MODES, expanded_templates
 from tests.infra.expansion import Expansion, expansion
+from tests.infra.snapshots import Json
 
 
 @pytest.fixture(scope="session")

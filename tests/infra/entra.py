@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from tests.infra.compiler import TENANT_ID, Json
+from tests.infra.snapshots import TENANT_ID, Json
 
 GRAPH: Final = "https://graph.microsoft.com/v1.0/"
 MICROSOFT_GRAPH: Final = "00000003-0000-0000-c000-000000000000"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Final
 
-from tests.infra.compiler import RESOURCE_GROUP, SUBSCRIPTION_ID, Json
+from tests.infra.snapshots import RESOURCE_GROUP, SUBSCRIPTION_ID, Json
 
 _TOKEN: Final = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_]\w*)|(\d+)|([().,]))")
 _NAMED_BY_GUID: Final = ("Microsoft.Graph/", "Microsoft.Authorization/", "Microsoft.Insights/workbooks")

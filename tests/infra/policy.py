@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.infra.compiler import Json
+from tests.infra.snapshots import Json
 
 POLICIES: Final = Path(__file__).parent / "policies"
 SCOPES: Final = ("root", "landing_zones", "corp", "guardrails", "offered", "customer")

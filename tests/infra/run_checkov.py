@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from release.bicep import find_compiler
-from tests.infra.compiler import MODES, REPOSITORY, Json, expanded_templates
+from tests.infra.compiler import MODES, REPOSITORY, expanded_templates
+from tests.infra.snapshots import Json
 
 FOLDER: Final = Path(__file__).parent / "checkov"
 REQUIREMENTS: Final = FOLDER / "requirements.txt"

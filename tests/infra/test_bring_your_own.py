@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from release.bicep import Compiler
-from tests.infra.compiler import PARAMETERS, REPOSITORY, SUBSCRIPTION_ID, Json, copy_of_templates
+from tests.infra.compiler import PARAMETERS, REPOSITORY, copy_of_templates
 from tests.infra.expansion import Expansion
+from tests.infra.snapshots import SUBSCRIPTION_ID, Json, SnapshotError, snapshots
 
 ELSEWHERE: Final = "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups"
 IDENTITY: Final = f"{ELSEWHERE}/identities/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-tickets"
@@ -333,12 +333,11 @@ def test_parameters_that_contradict_each_other_are_refused(compiler: Compiler, t
     copy_of_templates(compiler, tmp_path)
     folder = tmp_path / PARAMETERS.relative_to(REPOSITORY)
 
-    def answer(number: int, parameters: str) -> str:
-        file = folder / f"contradiction-{number}.bicepparam"
-        file.write_text(f"using '../../../infra/main.bicep'\n\nparam environmentName = 'contoso'\nparam {parameters}\n")
-        return compiler.run("snapshot", file, "--mode", "overwrite", *("--subscription-id", SUBSCRIPTION_ID)).stderr
-
-    with ThreadPoolExecutor() as side_by_side:
-        answers = list(side_by_side.map(answer, range(len(CONTRADICTIONS)), CONTRADICTIONS))
-    for said, expected in zip(answers, CONTRADICTIONS.values(), strict=True):
-        assert expected in said
+    with snapshots(compiler) as taken:
+        for parameters, expected in CONTRADICTIONS.items():
+            file = folder / f"{expected}.bicepparam"
+            file.write_text(
+                f"using '../../../infra/main.bicep'\n\nparam environmentName = 'contoso'\nparam {parameters}\n"
+            )
+            with pytest.raises(SnapshotError, match=expected):
+                taken.of(file)

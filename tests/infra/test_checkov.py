@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.compiler import MODES, Json
+from tests.infra.compiler import MODES
 from tests.infra.run_checkov import (
     ACCEPTED,
     REQUIREMENTS,
@@ -18,6 +18,7 @@ from tests.infra.run_checkov import (
     disagreements,
     resource_type,
 )
+from tests.infra.snapshots import Json
 
 FOUND = Finding("CKV_AZURE_1", "Microsoft.Web/sites", "public")
 

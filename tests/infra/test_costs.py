@@ -10,8 +10,9 @@ from typing import Final
 
 import pytest
 
-from tests.infra.compiler import MODES, REPOSITORY, Json
+from tests.infra.compiler import MODES, REPOSITORY
 from tests.infra.expansion import expansion
+from tests.infra.snapshots import Json
 from tests.infra.test_observability import ESSENTIAL, RULES
 
 PAGE: Final = (REPOSITORY / "docs" / "costs.md").read_text()

@@ -14,8 +14,9 @@ import pytest
 from release.bicep import TEMPLATES
 from shared.triggers.provisioning_pages import PATH as PROVISIONING
 from tests.infra.availability import unavailable
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
 from tests.infra.run_checkov import ENVIRONMENT
+from tests.infra.snapshots import Json
 
 PAGE: Final = (REPOSITORY / "docs" / "deployment.md").read_text()
 PARAMETERS: Final = (REPOSITORY / "docs" / "parameters.md").read_text()

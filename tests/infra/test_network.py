@@ -6,8 +6,8 @@ import ipaddress
 
 import pytest
 
-from tests.infra.compiler import Json
 from tests.infra.expansion import Expansion
+from tests.infra.snapshots import Json
 
 DATA_SERVICES = [
     ("Microsoft.Storage/storageAccounts", "sthost"),

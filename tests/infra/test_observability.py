@@ -19,8 +19,9 @@ from release.bicep import TEMPLATES
 from shared.tickets.deliver import DeliveryCounts
 from shared.tickets.sync import SyncCounts
 from tests.infra.availability import unavailable
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
 from tests.infra.expansion import Expansion
+from tests.infra.snapshots import Json
 
 QUERIES: Final = {
     path.relative_to(TEMPLATES / "queries").as_posix(): path.read_text() for path in TEMPLATES.rglob("queries/**/*.kql")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
 from tests.infra.expansion import Expansion
 from tests.infra.policy import SCOPES, Finding, evaluate, policies, write
 from tests.infra.policy_table import LANDING_ZONES, expanded_modes, legend, outcomes
+from tests.infra.snapshots import Json
 
 ALL = policies()
 NETWORKS = "Microsoft.Network/virtualNetworks"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.infra.compiler import Json
 from tests.infra.policy import Policy, condition, evaluate, policies, read, write
+from tests.infra.snapshots import Json
 
 VALUES = (
     st.none() | st.booleans() | st.sampled_from(["Disabled", "disabled", "ENABLED", "", "none"]) | st.integers(0, 9)

@@ -16,9 +16,10 @@ from typing import Final
 import pytest
 
 from release.bicep import TEMPLATES
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
 from tests.infra.entra import IDENTITY_ID, MICROSOFT_GRAPH, Entra
 from tests.infra.expansion import Expansion
+from tests.infra.snapshots import Json
 
 SCRIPT: Final = TEMPLATES / "scripts" / "register_application.py"
 ADMINISTRATOR_ID: Final = "11111111-1111-1111-1111-111111111111"

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from release.bicep import TEMPLATES, Compiler
-from tests.infra.compiler import PARAMETERS, REPOSITORY, Json, copy_of_templates, snapshot
+from release.bicep import TEMPLATES
+from tests.infra.compiler import AGAIN, MODES, PARAMETERS, REPOSITORY
 from tests.infra.expansion import Expansion, expansion
+from tests.infra.snapshots import Json
 
 ALERTS = (
     "authorization-required",
@@ -409,12 +410,9 @@ class TestRoles:
 
 
 class TestDeployingAgain:
-    def test_gives_the_same_resources(self, compiler: Compiler, expanded: Path, tmp_path: Path) -> None:
+    def test_gives_the_same_resources(self, expanded: Path) -> None:
         """Another deployment name changes no names or settings."""
-        copy_of_templates(compiler, tmp_path)
-        parameters = tmp_path / PARAMETERS.relative_to(REPOSITORY) / "public.bicepparam"
-        again = expansion(snapshot(compiler, parameters, deployment_name="another"))
-        first = expansion(json.loads((expanded / "public.json").read_text()))
+        first, again = (expansion(json.loads((expanded / f"{name}.json").read_text())) for name in (MODES[0], AGAIN))
         assert again.resources == first.resources
         assert again.outputs == first.outputs
 

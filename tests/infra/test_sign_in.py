@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.infra.compiler import TENANT_ID, Json
 from tests.infra.expansion import Expansion
+from tests.infra.snapshots import TENANT_ID, Json
 
 ISSUER = f"<environment.authentication.loginEndpoint>{TENANT_ID}/v2.0"
 ANONYMOUS = {"/api/oauth/callback", "/api/health"}

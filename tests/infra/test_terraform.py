@@ -12,8 +12,9 @@ import pytest
 
 from release.bicep import TEMPLATES
 from tests.infra.availability import unavailable
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
 from tests.infra.run_checkov import ENVIRONMENT
+from tests.infra.snapshots import Json
 
 EXAMPLE: Final = TEMPLATES / "terraform" / "main.tf"
 READ: Final = "import hcl2, json, sys; print(json.dumps(hcl2.load(sys.stdin)))"

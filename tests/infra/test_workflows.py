@@ -10,7 +10,8 @@ import yaml  # type: ignore[import-untyped]
 
 from release import package, template
 from release.core_tools import published_files
-from tests.infra.compiler import REPOSITORY, Json
+from tests.infra.compiler import REPOSITORY
+from tests.infra.snapshots import Json
 
 FOLDER: Final = REPOSITORY / ".github" / "workflows"
 PINNED_ACTION: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
