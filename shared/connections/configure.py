@@ -167,7 +167,7 @@ class ConnectionConfiguration:
             # Somebody else may have started over while we waited; then secret and tokens are not those of `before`.
             before = _unchanged(await get_known_connection(self.connections, connection_id), before)
             keeps_secret = (
-                client_secret is None and _has_secret(before) and not _is_other_client(before, request, instance)
+                client_secret is None and has_secret(before) and not _is_other_client(before, request, instance)
             )
             old_tokens = await self.revocation.stored_tokens(connection_id)
 
@@ -243,7 +243,7 @@ def _changed(connection: Connection, now: datetime) -> LastError:
     return LastError(Failure(_CHANGED, variant), now)
 
 
-def _has_secret(connection: Connection) -> bool:
+def has_secret(connection: Connection) -> bool:
     """Whether Key Vault has the secret of the connection's client.
 
     While a connection starts over with the secret that it has, its row says so: if that is interrupted, the request can

@@ -129,7 +129,7 @@ class TicketCreation:
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
-        asked = hashed_members(request) if recommended is None else recommended.asked
+        asked = hashed_members(request.model_dump(mode="json")) if recommended is None else recommended.asked
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
@@ -283,14 +283,13 @@ class TicketCreation:
         return twin
 
 
-def hashed_members(request: TicketRequest) -> Mapping[str, object]:
-    """Return what an idempotency key stands for.
+def hashed_members(asked: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what an idempotency key stands for, from the members of a request.
 
     Members that earlier code does not know count only when they are given: a request that was answered before they
     existed is still the same.
     """
-    members = request.model_dump(mode="json")
-    return {name: value for name, value in members.items() if name not in _LATER_MEMBERS or value is not None}
+    return {name: value for name, value in asked.items() if name not in _LATER_MEMBERS or value is not None}
 
 
 def note_creation(ticket: Ticket) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.check.findings import Finding
+from shared.connections.configure import has_secret
 from shared.connections.instance_address import normalise_instance
 from shared.connections.lookup import get_known_connection, list_present_connections
 from shared.connections.model import Connection, ConnectionStatus, Grant, consent_days_left
@@ -116,8 +117,7 @@ async def _save(call: Call, connection: Connection | None) -> Connection:
     """Save what was entered, as a new connection if there is none yet. Raises FixRequest."""
     app = call.application
     request = read_connection_request(account_body(call.form, connection))
-    has_secret = connection is not None and connection.status is not ConnectionStatus.NOT_CONFIGURED
-    if request.client_secret is None and not has_secret:
+    if request.client_secret is None and (connection is None or not has_secret(connection)):
         raise FixRequest("client_secret_required", status=422)
     if connection is not None:
         return (await app.configuration.put(connection.connection_id, request)).connection

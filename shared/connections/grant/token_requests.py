@@ -107,11 +107,15 @@ async def by_client_credentials(
         Reauthorize: ``client_credentials_refused``, twice.
         TryLater, FixConfiguration: No token endpoint answered.
     """
-    tokens = await asked_twice(lambda: server.client_credentials(connection, client_secret), sleep)
+
+    async def ask() -> TokenSet:
+        return await asked_twice(lambda: server.client_credentials(connection, client_secret), sleep)
+
+    tokens = await ask()
     if tokens.expires_in_s > LEAST_S:
         return tokens
     await sleep(tokens.expires_in_s + SECOND_TRY_AFTER_S)
-    return await server.client_credentials(connection, client_secret)
+    return await ask()
 
 
 async def asked_twice(ask: Callable[[], Awaitable[TokenSet]], sleep: Sleep) -> TokenSet:

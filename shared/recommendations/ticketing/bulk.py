@@ -32,7 +32,7 @@ from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore
-from shared.tickets.create import TicketCreation, new_ticket, note_creation, waiting_ticket
+from shared.tickets.create import TicketCreation, hashed_members, new_ticket, note_creation, waiting_ticket
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery
 from shared.tickets.identity import connection_digits, connection_digits_of, is_ticket_id, new_ticket_id
 from shared.tickets.model import MOST_REFERENCES, Delivery, EventKind, Requester, Ticket
@@ -119,7 +119,7 @@ class TicketBatches:
             raise FixRequest("too_many_recommendations", status=422, variant="at_once", limit=MOST_REFERENCES)
         tenant = await chosen_tenant(self.tenants, asked.tenant_id)
         batch_id = new_ticket_id(self.clock(), tenant.tenant_id)
-        asked_members = asked.model_dump(mode="json", exclude_unset=True)
+        asked_members = hashed_members(asked.model_dump(mode="json", exclude_unset=True))
         reserved = await self.creation.reserve(asked_members, requester, caller, idempotency_key, batch_id)
         batch = await self.batches.get_batch(tenant.tenant_id, reserved) if reserved != batch_id else None
         replayed = batch is not None

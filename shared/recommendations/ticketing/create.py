@@ -21,7 +21,7 @@ from shared.service import service
 from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore
-from shared.tickets.create import Creation, Recommended, TicketCreation
+from shared.tickets.create import Creation, Recommended, TicketCreation, hashed_members
 from shared.tickets.model import RecommendationReference, Requester
 from shared.tickets.requests import TicketRequest
 from shared.value_object import value_object
@@ -69,7 +69,7 @@ class RecommendationTicketing:
             ready = await self.prepared(asked, requester)
         except FixRequest:
             # The same key finds its ticket, even if its recommendation is gone now.
-            asked_members = asked.model_dump(mode="json", exclude_unset=True)
+            asked_members = hashed_members(asked.model_dump(mode="json", exclude_unset=True))
             made = await self.creation.made_before(asked_members, requester, caller, idempotency_key)
             if made is None:
                 raise
@@ -106,7 +106,7 @@ class RecommendationTicketing:
             now=now,
         )
         references = tuple(action.reference for action in actions)
-        asked_members = asked.model_dump(mode="json", exclude_unset=True)
+        asked_members = hashed_members(asked.model_dump(mode="json", exclude_unset=True))
         verification = new_verification(references, [known_of(tenant, actions)], now)
         recommended = Recommended(references, tenant.company, asked.create_another, asked_members, verification)
         return Prepared(request, recommended)

@@ -104,6 +104,16 @@ async def test_one_ticket_for_several_lists_them_and_is_as_urgent_as_the_most_ur
     assert OTHER.title in ticket.content.description
 
 
+async def test_a_form_of_the_release_before_may_be_sent_again() -> None:
+    """It has no field for the group, the assignee and the configuration item; later forms send them empty."""
+    world = world_with()
+    first = await create(world, key="form:1", priority="low")
+    again = await create(
+        world, key="form:1", priority="low", assignment_group=None, assigned_to=None, configuration_item=None
+    )
+    assert (again.replayed, again.ticket.ticket_id) == (True, first.ticket.ticket_id)
+
+
 async def test_actions_of_compliance_manager_are_in_the_compliance_portal() -> None:
     assert (await create(world_with(COMPLIANCE), COMPLIANCE)).ticket.content.portal is Portal.COMPLIANCE
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from shared.connections.grant.lease import TOKENS
 from shared.connections.grant.secret_names import access_token_name, refresh_token_name
 from shared.connections.model import Connection, ConnectionStatus, Grant
-from shared.errors import ConnectorError, StorageUnavailable
+from shared.connections.ports import TokenSet
+from shared.errors import ConnectorError, Reauthorize, StorageUnavailable
+from shared.secret import Secret
 from shared.triggers.addresses import way_to_authorize
 from tests.english import told
 from tests.memory.sign_in import UNAVAILABLE, MemoryServiceNowSignIn
@@ -169,3 +172,21 @@ async def test_a_connection_changed_meanwhile_takes_no_tokens(app: Surroundings,
     assert app.secrets.current == {CLIENT_SECRET}
     assert not app.servicenow.living
     assert app.stored().grant is Grant.AUTHORIZATION_CODE
+
+
+async def test_a_refusal_while_waiting_for_the_next_token_is_believed_only_when_it_comes_twice(
+    app: Surroundings, configured: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = app.servicenow.client_credentials
+    answers = iter(("ends", "refused", "issued"))
+
+    async def intermittent(connection: Connection, client_secret: Secret) -> TokenSet:
+        match next(answers):
+            case "ends":
+                return replace(await ask(connection, client_secret), expires_in_s=2)
+            case "refused":
+                raise Reauthorize("client_credentials_refused")
+        return await ask(connection, client_secret)
+
+    monkeypatch.setattr(app.servicenow, "client_credentials", intermittent)
+    assert (await connect(app)).status is ConnectionStatus.CONNECTED
