@@ -188,6 +188,7 @@ class TestStorage:
     def test_a_new_deployment_asks_for_it(self) -> None:
         assert "\nparam infrastructureEncryption = true\n" in (TEMPLATES / "main.bicepparam").read_text()
         assert re.search(r"infrastructureEncryption += true", (TEMPLATES / "terraform" / "main.tf").read_text())
+        assert "infrastructureEncryption=true" in (REPOSITORY / "docs" / "releases.md").read_text()
 
     @pytest.mark.parametrize("name", ["ownhoststorage", "ownmappingstorage"])
     def test_an_existing_account_is_not_asked_for_what_only_creation_takes(
