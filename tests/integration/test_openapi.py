@@ -38,7 +38,14 @@ CHECKS = [
 ]
 CALLBACK = "/api/oauth/callback"
 EVIDENCE = "/api/evidence"
-schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+# Every worker collects this module, and one runs it: the cases, which take seconds to think up, are made when it runs.
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@pytest.fixture(scope="module")
+def described() -> schemathesis.BaseSchema:
+    """The description whose operations are called."""
+    return schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,7 @@ def session(app: WholeApp) -> Iterator[requests.Session]:
         yield browser
 
 
-@schema.parametrize()
+@pytest.mark.timeout(300)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -69,7 +76,8 @@ def session(app: WholeApp) -> Iterator[requests.Session]:
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_an_operation_answers_as_described(
+@schema.parametrize()
+def test_every_operation_answers_as_described(
     case: Any, app: WholeApp, session: requests.Session, connected: Connected, ticket_id: str
 ) -> None:
     use_what_there_is(case, connected, ticket_id)

@@ -20,17 +20,6 @@ from shared.words.language import FOLDER, languages
 CODES: Final = frozenset(get_args(Code.__value__))
 OWN_FAULTS: Final = frozenset(get_args(OwnFaultCode.__value__))
 TEXTS: Final = languages()["en"].texts
-TREES: Final = [
-    ast.parse(file.read_text(encoding="utf-8"))
-    for file in FOLDER.parent.parent.rglob("*.py")
-    if file.name != "error_codes.py"
-]
-QUOTED: Final = {
-    node.value
-    for tree in TREES
-    for node in ast.walk(tree)
-    if isinstance(node, ast.Constant) and isinstance(node.value, str)
-}
 CLASSES: Final = {
     name: value
     for name, value in vars(shared.errors).items()
@@ -74,9 +63,35 @@ def variants_of(code: str) -> frozenset[str]:
     return frozenset(parts[2] for key in TEXTS if (parts := key.split("."))[:2] == ["error", code] and len(parts) == 4)
 
 
-def sites() -> Iterator[Site]:
-    """Return every place in the source that gives an error a literal code, or leaves it to the class."""
-    for tree in TREES:
+@pytest.fixture(scope="module")
+def trees() -> list[ast.Module]:
+    """The source."""
+    return [
+        ast.parse(file.read_text(encoding="utf-8"))
+        for file in FOLDER.parent.parent.rglob("*.py")
+        if file.name != "error_codes.py"
+    ]
+
+
+@pytest.fixture(scope="module")
+def quoted(trees: list[ast.Module]) -> set[str]:
+    """Every text in the source."""
+    return {
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@pytest.fixture(scope="module")
+def sites(trees: list[ast.Module]) -> list[Site]:
+    """Every place in the source that gives an error a literal code, or leaves it to the class."""
+    return list(sites_in(trees))
+
+
+def sites_in(trees: list[ast.Module]) -> Iterator[Site]:
+    for tree in trees:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in GIVEN_BY:
                 continue
@@ -100,17 +115,14 @@ def sites() -> Iterator[Site]:
             yield Site(code, ast.unparse(node), names, handed_on, variants)
 
 
-SITES: Final = list(sites())
-
-
 def used(code: str, variant: str | None, part: str) -> str:
     """Return the shown text for a variant of a code, or an empty text."""
     return TEXTS.get(f"error.{code}.{variant}.{part}") or TEXTS.get(f"error.{code}.{part}", "")
 
 
-def test_most_places_are_found() -> None:
-    assert len(SITES) > 110
-    assert {site.code for site in SITES} >= {"internal_error", "delivery_refused", "mandatory_fields_missing"}
+def test_most_places_are_found(sites: list[Site]) -> None:
+    assert len(sites) > 110
+    assert {site.code for site in sites} >= {"internal_error", "delivery_refused", "mandatory_fields_missing"}
 
 
 def test_every_code_has_words() -> None:
@@ -118,31 +130,44 @@ def test_every_code_has_words() -> None:
     assert {code for code in OWN_FAULTS if f"fault.code.{code}" not in TEXTS} == set()
 
 
-def test_every_code_is_given_somewhere() -> None:
-    assert {site.code for site in SITES} <= CODES
-    assert set() == (CODES | OWN_FAULTS) - QUOTED
+def test_every_code_is_given_somewhere(sites: list[Site], quoted: set[str]) -> None:
+    assert {site.code for site in sites} <= CODES
+    assert set() == (CODES | OWN_FAULTS) - quoted
 
 
-def test_no_words_without_a_code() -> None:
+def test_no_words_without_a_code(quoted: set[str]) -> None:
     codes = {
         key.split(".")[1] for key in TEXTS if re.fullmatch(r"error\.[a-z_]+\.(\w+\.)?(message|next_step|title)", key)
     }
     assert codes <= CODES
-    assert {variant for code in CODES for variant in variants_of(code)} <= QUOTED
+    assert {variant for code in CODES for variant in variants_of(code)} <= quoted
 
 
-@pytest.mark.parametrize("site", SITES, ids=lambda site: site.line)
-def test_every_value_that_the_words_need_is_given(site: Site) -> None:
-    for variant in site.variants:
-        assert variant is None or used(site.code, variant, "message")
-        for part in ("message", "next_step"):
-            needed = placeholders(used(site.code, variant, part)) - {"reason", "remedy"}
-            assert site.handed_on or needed <= site.values, f"{site.code}, {variant}: {part}"
+def test_every_variant_that_is_given_has_words(sites: list[Site]) -> None:
+    wordless = [
+        site.line
+        for site in sites
+        for variant in site.variants
+        if variant is not None and not used(site.code, variant, "message")
+    ]
+    assert wordless == []
 
 
-def test_what_is_handed_on_fills_every_variant() -> None:
+def test_every_value_that_the_words_need_is_given(sites: list[Site]) -> None:
+    missing = [
+        f"{site.line} as {variant} does not give its {part}: {', '.join(sorted(not_given))}"
+        for site in sites
+        if not site.handed_on
+        for variant in site.variants
+        for part in ("message", "next_step")
+        if (not_given := placeholders(used(site.code, variant, part)) - {"reason", "remedy"} - site.values)
+    ]
+    assert missing == []
+
+
+def test_what_is_handed_on_fills_every_variant(sites: list[Site]) -> None:
     """Values that are passed on are those of the code itself, or names from ServiceNow."""
-    for site in SITES:
+    for site in sites:
         if site.handed_on:
             for variant in site.variants:
                 needed = placeholders(used(site.code, variant, "message"))
