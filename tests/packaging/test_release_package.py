@@ -20,14 +20,13 @@ import pytest
 from release.checksum import sha256, write_checksum
 from release.core_tools import published_files
 from release.package import NAME, SITE_PACKAGES, build
-from release.wheels import KEPT, WheelsMissingError, kept_wheels, locked, wheels
+from release.wheels import KEPT, WheelsMissingError, locked, wheels
 from sandbox.azurite import StorageAccount
 from sandbox.certificates import Certificates
 from sandbox.functions_host.authentication import Tenant, person_principal
 from sandbox.managed_identity.process import ManagedIdentityEndpoint
 from sandbox.world import PEOPLE, create_tables, sample_settings
 from shared.triggers.routes import operations
-from tests.infra.availability import unavailable
 from tests.packaging.test_requirements import pinned
 from tests.registered import functions
 
@@ -42,12 +41,8 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(dependencies: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of this folder."""
-    try:
-        dependencies = kept_wheels()
-    except WheelsMissingError as error:
-        unavailable(f"the package's wheels are not in {KEPT}, and pip cannot download them: {error}")
     built = tmp_path_factory.mktemp("release") / NAME
     build(ROOT, dependencies, built)
     return built
