@@ -11,6 +11,8 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -25,7 +27,14 @@ from shared.triggers.openapi import openapi_document, problems_of
 from shared.triggers.routes import operations
 from tests.fixtures.whole_app import Connected, WholeApp, described_problem
 
-EXAMPLES = 15
+SETTINGS = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
 DOCUMENT = json.loads(json.dumps(openapi_document(operations(), "http://127.0.0.1")))
 CODES = {each.name: problems_of(each) for each in operations()}
 # The session identifies the caller; the platform would refuse any random token.
@@ -38,12 +47,10 @@ CHECKS = [
 ]
 CALLBACK = "/api/oauth/callback"
 EVIDENCE = "/api/evidence"
-# Every worker collects this module, and one runs it: the cases, which take seconds to think up, are made when it runs.
-schema = schemathesis.pytest.from_fixture("described")
 
 
 @pytest.fixture(scope="module")
-def described() -> schemathesis.BaseSchema:
+def schema() -> schemathesis.BaseSchema:
     """The description whose operations are called."""
     return schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
@@ -67,19 +74,27 @@ def session(app: WholeApp) -> Iterator[requests.Session]:
         yield browser
 
 
-@pytest.mark.timeout(300)
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
-@schema.parametrize()
-def test_every_operation_answers_as_described(
+@pytest.mark.parametrize("operation_id", CODES)
+def test_an_operation_answers_as_described(
+    operation_id: str,
+    schema: schemathesis.BaseSchema,
+    app: WholeApp,
+    session: requests.Session,
+    connected: Connected,
+    ticket_id: str,
+) -> None:
+    """Schemathesis's own decorator would think up the cases, for seconds, in every worker that collects this module."""
+    operation = schema.include(operation_id=operation_id)
+    [made] = get_all_tests(schema=operation, test_func=answers_as_described, settings=SETTINGS, given_kwargs={})
+    assert isinstance(made, Ok)
+    _, attack = made.ok()
+    attack(app=app, session=session, connected=connected, ticket_id=ticket_id)
+
+
+def answers_as_described(
     case: Any, app: WholeApp, session: requests.Session, connected: Connected, ticket_id: str
 ) -> None:
+    """Send what was thought up and check the answer."""
     use_what_there_is(case, connected, ticket_id)
     answer = case.call(base_url=app.host.url, session=session, allow_redirects=False)
     app.canary.answers.append(answer.text)
