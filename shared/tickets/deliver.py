@@ -177,6 +177,13 @@ def has_hidden_record(ticket: Ticket) -> bool:
     return ticket.delivery.error_code == RecordHidden.default_code
 
 
+def _as_known(before: Ticket, after: Ticket) -> Ticket:
+    """Return a ticket after an attempt that did not succeed: that its record is hidden outlasts any other error."""
+    if not has_hidden_record(before):
+        return after
+    return replace(after, delivery=replace(after.delivery, failure=before.delivery.failure))
+
+
 def put_back(ticket: Ticket, connection: Connection, now: datetime) -> Ticket:
     """Return a failed or waiting ticket as it goes back into the outbox at a person's request.
 
@@ -398,11 +405,12 @@ class TicketDelivery:
             unknown = attempt.may_exist or error.may_be_written
             match error:
                 case TryLater() | Reauthorize() | InstanceClosed():
-                    return postponed(attempt.ticket, error, now, jitter=self.random(), unknown=unknown)
+                    after = postponed(attempt.ticket, error, now, jitter=self.random(), unknown=unknown)
                 case AccessRefused():
-                    return refused(attempt.ticket, error, now, unknown=unknown)
+                    after = refused(attempt.ticket, error, now, unknown=unknown)
                 case _:
-                    return failed(attempt.ticket, error, now, unknown=unknown)
+                    after = failed(attempt.ticket, error, now, unknown=unknown)
+            return _as_known(attempt.ticket, after)
 
     async def _note(self, connection: Connection, after: Ticket, error: ConnectorError | None) -> None:
         """Record on the connection how the call went."""

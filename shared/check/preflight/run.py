@@ -62,6 +62,8 @@ TEST_TICKETS: Final = "test_ticket"
 MOST_LEFT_BEHIND: Final = 10
 MAY_APPEAR: Final = timedelta(seconds=CREATING_S + COMMIT_MAY_TAKE_S)
 """A test ticket whose answer was lost can appear for this long."""
+NAMED_FOR: Final = timedelta(days=30)
+"""How long a test ticket is named that was created and can no longer be found."""
 REFUSALS_READ: Final = 5
 """Failed tickets of a kind that are asked why."""
 
@@ -217,8 +219,9 @@ class Preflight:
             return left
         found = await observe(lambda: probe.find_marked(connection, kind, left.sys_id, ("active",)), READING_BACK_S)
         if found is None:
-            may_appear = not left.number and self.clock() - left.tried_at < MAY_APPEAR
-            return left if may_appear else None
+            # It was deleted, or a rule hides it: nobody knows.
+            lasts = NAMED_FOR if left.number else MAY_APPEAR
+            return left if self.clock() - left.tried_at < lasts else None
         if isinstance(found, Unobserved):
             return left
         if found.values.get("active") == "false":

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.check.preflight.model import Fate, Hint, Trial, TrialOutcome
-from shared.check.preflight.run import MAY_APPEAR, MOST_LEFT_BEHIND, TEST_TICKETS, Preflight
+from shared.check.preflight.run import MAY_APPEAR, MOST_LEFT_BEHIND, NAMED_FOR, TEST_TICKETS, Preflight
 from shared.check.preflight.trial import settings_of
 from shared.connections.columns import Column
 from shared.connections.fixed_fields import FixedField
@@ -168,8 +168,18 @@ class TestInterrupted:
         world.probe.closed_by_people.update(world.probe.records)
         third = await world.try_out(connection)
         assert [each.number for each in third.may_be_open] == [third.number]
-        del world.probe.found[third.sys_id]
         world.probe.mishaps.clear()
+        assert (await world.try_out(connection)).may_be_open == ()
+
+    async def test_one_that_the_instance_hides_is_named_for_a_while(
+        self, world: Surrounded, connection: Connection
+    ) -> None:
+        world.probe.mishaps["cancel_marked"] = InsufficientRights()
+        first = await world.try_out(connection)
+        world.probe.mishaps.clear()
+        del world.probe.found[first.sys_id]
+        assert [each.number for each in (await world.try_out(connection)).may_be_open] == [first.number]
+        world.clock.advance(NAMED_FOR.total_seconds())
         assert (await world.try_out(connection)).may_be_open == ()
 
     async def test_one_that_a_person_has_closed_is_left_alone(self, world: Surrounded, connection: Connection) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from shared.errors import (
     FixRequest,
     InstanceClosed,
     OutcomeUnknown,
+    RecordsHidden,
     ServiceNowThrottled,
     ServiceNowUnavailable,
     StorageUnavailable,
@@ -28,7 +31,7 @@ from shared.tickets.attempts import (
     backoff_s,
 )
 from shared.tickets.deliver import DeliveryCounts, TicketDelivery, begin_attempt, is_deliverable, postponed, refused
-from shared.tickets.model import Delivery, EventKind, Ticket
+from shared.tickets.model import Delivery, EventKind, Record, Ticket
 from tests.english import told
 from tests.memory import ticket_store
 from tests.memory.clock import START, ManualClock
@@ -89,6 +92,34 @@ async def test_a_record_that_the_instance_hides_is_made_once_and_found_when_it_i
     ticket = await world.delivery.retry(world.connection, ticket)
     assert ticket.delivery.status is Delivery.DELIVERED
     assert world.records(ticket) == 1
+
+
+@pytest.mark.parametrize("fault", list(ReadFault))
+async def test_a_look_up_that_fails_does_not_forget_that_there_is_a_hidden_record(
+    fault: ReadFault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where domains are separated, not even the count of a query shows it."""
+    world = World(honours_sys_id=False)
+    world.servicenow.hides_new = True
+    ticket = await world.create()
+    find = world.servicenow.find_records
+
+    async def uncounted(*args: Any, **kwargs: Any) -> Sequence[Record]:
+        try:
+            return await find(*args, **kwargs)
+        except RecordsHidden:
+            return ()
+
+    monkeypatch.setattr(world.servicenow, "find_records", uncounted)
+    world.servicenow.read_faults += [fault, fault]
+    ticket = await world.delivery.retry(world.connection, ticket)
+    for _ in range(4):
+        world.clock.advance(4000)
+        await world.run()
+    assert world.stored(ticket).delivery.error_code == "record_hidden"
+    assert world.servicenow.requests["create_record"] == 1
+    world.servicenow.hidden.clear()
+    assert (await world.delivery.retry(world.connection, world.stored(ticket))).delivery.status is Delivery.DELIVERED
 
 
 async def test_happy_path_is_one_request() -> None:
