@@ -89,6 +89,10 @@ def _preview(page: Page, _: Stage) -> None:
     page.locator("button[value='send']").wait_for()
 
 
+def _instructions(page: Page, _: Stage) -> None:
+    page.locator("details.hand-over summary").click()
+
+
 def _check(page: Page, _: Stage) -> None:
     page.locator("form[action$='/check'] button").click()
     page.locator("ul.findings").wait_for()
@@ -155,10 +159,12 @@ PICTURES: Final = (
     Picture("ticket-refused", lambda stage: stage.ticket(None)),
     Picture("new-ticket", _new_ticket, _preview),
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
+    Picture("instructions", lambda _: "/ticketProvisioning", _instructions, empty=True, part="details.hand-over"),
     Picture("check", lambda _: "/configuration/contoso", _check),
     Picture("preflight", lambda _: "/configuration/contoso/preflight", _try_out, narrow=True),
     Picture("configuration", lambda _: "/configuration/contoso"),
     Picture("policies", lambda _: "/configuration/contoso", part="section[aria-labelledby='after-closing']"),
+    Picture("data", lambda _: "/configuration/contoso/data"),
     Picture("recommendation", lambda stage: stage.followed),
     Picture("bulk", lambda _: f"/recommendations?{_SCORED}&has_ticket=false", _choose_several),
     Picture("evidence", lambda _: "/evidence"),

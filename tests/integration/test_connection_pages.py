@@ -313,6 +313,7 @@ def test_before_the_first_ticket(app: WholeApp, connected: Connected) -> None:
     assert post(app, place, {"kind": "change"}).status_code == 303
     page = app.megan.ask("GET", place, headers=PAGE)
     assert page.text.count("and the connector canceled it") == 2
+    assert '<a class="button primary" href="/">' in page.text, "nothing is left to do here"
     assert app.megan.ask("POST", f"{connected.path}/sync").status_code == 200
     assert app.adele.get(f"/api/tickets?connection={connected.connection_id}")["tickets"] == []
 
