@@ -442,6 +442,21 @@ def connect(
                 raise UnexpectedAnswerError(f"the callback answered {answer.status_code}: {answer.text}")
 
 
+def set_further_fields(host: FunctionsHost, servicenow: ServiceNow, language: str = "en") -> None:
+    """Give incidents further fields with a fixed value, by names that ServiceNow shows since the consent."""
+    further = [{"column": "cmdb_ci", "value": "Exchange Online"}, {"column": "contact_type", "value": "Monitoring"}]
+    settings = SETTINGS[language]
+    body = {
+        **settings,
+        "instance": servicenow.url,
+        "integration_user": INTEGRATION_USER.user_name,
+        "kinds": settings["kinds"] | {"incident": settings["kinds"]["incident"] | {"fixed_fields": further}},
+    }
+    with PortalUser(ADMINISTRATOR, host.public_url) as administrator:
+        body["client_id"] = administrator.call("GET", "/api/connections/contoso")["client_id"]
+        administrator.call("PUT", "/api/connections/contoso", body)
+
+
 def add_tenants(host: FunctionsHost, language: str = "en") -> None:
     """Add the tenant of the app, read it and import a workbook of Compliance Manager; add one that nobody permits."""
     with PortalUser(ADMINISTRATOR, host.public_url) as administrator:

@@ -210,6 +210,7 @@ def _stages(world: World) -> Mapping[str, Stage]:
     hosts = {language: _start(world) for language in LOCALES}
     for language, host in hosts.items():
         demonstration.connect(host, world.servicenow, **demonstration.SETTINGS[language])
+        demonstration.set_further_fields(host, world.servicenow, language)
         demonstration.add_tenants(host, language)
         recommendations = demonstration.create_recommended_tickets(host, world.servicenow)
     # The same in each language, since all have the same tenant.
