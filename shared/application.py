@@ -30,6 +30,7 @@ from shared.connections.grant.lease import TOKENS, Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.token_requests import TokenRequests
 from shared.connections.grant.tokens import AccessTokens
+from shared.connections.grant.unbroken_tokens import UnbrokenTokens
 from shared.connections.model import TicketKind
 from shared.connections.named_values import NamedValues
 from shared.connections.options import ConnectionOptions
@@ -442,7 +443,8 @@ class Application:
             health=health,
             clock=clock,
         )
-        servicenow = ServiceNowClient(transport, tokens)
+        unbroken = UnbrokenTokens(tokens)
+        servicenow = ServiceNowClient(transport, unbroken)
         acceptance = TokenAcceptance(
             connections=connections,
             secrets=secrets,
@@ -452,7 +454,7 @@ class Application:
             revocation=revocation,
             clock=clock,
         )
-        named_values = NamedValues(connections, tokens, servicenow.columns)
+        named_values = NamedValues(connections, unbroken, servicenow.columns)
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
@@ -497,7 +499,7 @@ class Application:
             removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
             token_lease=token_lease,
             tokens=tokens,
-            options=ConnectionOptions(tokens, servicenow.catalogue),
+            options=ConnectionOptions(unbroken, servicenow.catalogue),
             named_values=named_values,
             suggestions=suggestions(named_values, clock),
             server=server,

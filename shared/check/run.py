@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from shared.background import begun
 from shared.check import rules as rules
 from shared.check.findings import CheckName, Finding, Outcome, finding
 from shared.check.observations import (
@@ -394,15 +395,9 @@ async def _roles(users: UserDirectory, connection: Connection) -> UserRoles | No
     return None if user_sys_id is None else await users.roles_of(connection, user_sys_id)
 
 
-_unfinished: Final[set[asyncio.Task[object]]] = set()
-"""Tasks that continue although nobody waits for them: an event loop keeps no strong reference to its tasks."""
-
-
 async def _observe_to_the_end[Value](work: Coroutine[object, object, Value], limit_s: float) -> Observed[Value]:
     """Observe work that must not be interrupted: once a refresh token is exchanged, the new one has to be stored."""
-    task = asyncio.create_task(observe(lambda: work, UNBROKEN_S))
-    _unfinished.add(task)
-    task.add_done_callback(_unfinished.discard)
+    task = begun(observe(lambda: work, UNBROKEN_S))
     done, _ = await asyncio.wait({task}, timeout=limit_s)
     return task.result() if done else Unobserved("too_slow")
 
