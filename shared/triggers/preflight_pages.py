@@ -7,7 +7,7 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.check.preflight.model import Fate, KindOutlook
+from shared.check.preflight.model import Fate, KindOutlook, TrialOutcome
 from shared.connections.lookup import get_present_connection
 from shared.connections.model import Connection, TicketKind
 from shared.triggers.front_door import Call, page, redirect
@@ -39,6 +39,17 @@ class KindCard:
     troubles: Sequence[FieldWords]
     fine: Sequence[str]
     problem: ErrorWords | None
+
+    @property
+    def test_ticket(self) -> str:
+        """What became of the test ticket, as the end of ``preflight.test_ticket.<name>``."""
+        trial = self.outlook.trial
+        if trial is None:
+            return "none"
+        if trial.is_left_open:
+            return "left_open"
+        # A later release may know other outcomes.
+        return trial.outcome if trial.outcome in set(TrialOutcome) else TrialOutcome.UNKNOWN
 
     @property
     def settings(self) -> str:

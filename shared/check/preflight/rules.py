@@ -31,6 +31,7 @@ _ADDED: Final = ("u_", "x_")
 """Names of columns that customers and applications added."""
 _NAMING: Final = frozenset({"mandatory_fields_missing", "data_policy_refused"})
 """Codes of refusals whose values name fields."""
+_SEEN: Final = frozenset(Fate) - {Fate.NOT_KNOWN}
 _LABELS_JOINED: Final = 5
 """A label may hold the separator itself; no label holds it more often."""
 
@@ -128,7 +129,8 @@ def _seen(column: str, known: Knowledge) -> FieldOutlook | None:
     if known.trial is None:
         return None
     for each in known.trial.fields:
-        if each.column == column and each.fate is not Fate.NOT_KNOWN:
+        # A later release may know other fates.
+        if each.column == column and each.fate in _SEEN:
             return _outlook_of(each, known, is_sent=True)
     return None
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
+from shared.check.preflight.model import Fate, TrialOutcome
 from shared.connections.columns import Column
 from shared.connections.model import TicketKind
 from shared.connections.options import Choice
 from shared.errors import InsufficientRights, MandatoryFieldsMissing, OutcomeUnknown
+from shared.storage.rows import open_value
 from shared.triggers.bulk_pages import bulk_tickets_page
 from shared.triggers.preflight_api import PreflightView, get_preflight, post_preflight
 from shared.triggers.preflight_pages import preflight_page, preflight_try
@@ -78,6 +81,18 @@ async def test_earlier_test_tickets_that_may_be_open_are_named(pages: Pages) -> 
     assert isinstance(answer.body, PreflightView)
     assert answer.body.kinds[0].test_ticket is not None
     assert answer.body.kinds[0].test_ticket.left_behind == tuple(names.split(", "))
+
+
+async def test_an_outcome_and_a_fate_of_a_later_release(pages: Pages) -> None:
+    await tried(pages)
+    key = CONNECTION_ID, TicketKind.INCIDENT
+    trial = pages.trials.trials[key]
+    fields = tuple(replace(each, fate=open_value(Fate, "frozen")) for each in trial.fields)
+    pages.trials.trials[key] = replace(
+        trial, outcome=open_value(TrialOutcome, "postponed"), number="", is_canceled=False, fields=fields
+    )
+    assert t("preflight.test_ticket.unknown", sys_id=trial.sys_id) in await shown(pages)
+    assert t("hint.untried") in await new_ticket(pages)
 
 
 async def test_a_test_ticket_that_is_accepted(pages: Pages) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
+from shared.check.findings import Finding
 from shared.connections.model import Connection, ConnectionStatus, Grant
-from shared.triggers.provisioning_pages import PATH, provisioning_save
+from shared.storage.rows import open_value
+from shared.triggers.provisioning_pages import PATH, provisioning_page, provisioning_save
 from tests.unit.connections.surroundings import CLIENT_SECRET, Surroundings
 from tests.unit.triggers.page_calls import MANAGER, Pages, pages
 
@@ -48,3 +54,27 @@ async def test_after_an_interrupted_switch_nobody_types_the_secret_again(
     assert answer.headers.get("Location") == f"/{PATH}?connection_id=contoso&done=saved#next"
     assert app.stored().status is ConnectionStatus.REAUTHORIZATION_REQUIRED
     assert app.secrets.current == {CLIENT_SECRET}
+
+
+async def nothing_found(connection: Connection) -> Sequence[Finding]:
+    return ()
+
+
+@pytest.mark.parametrize("stored", ["authorization_code", "client_credentials", "of_a_later_release"])
+@pytest.mark.parametrize("sent", ["", "made_up"])
+async def test_a_grant_that_nobody_knows_is_a_fault_or_stays(pages: Pages, stored: str, sent: str) -> None:
+    app = Surroundings()
+    configured = await app.configured()
+    await app.store.update_connection(replace(configured, grant=open_value(Grant, stored)))
+    pages.application.connection_store = app.store
+    pages.application.configuration = app.configuration
+    pages.application.check = SimpleNamespace(before_consent=nothing_found)
+    pages.application.settings = SimpleNamespace(redirect_uri="https://connector/", egress_addresses=())
+    pages.application.creating_roles = {}
+    path = f"/{PATH}?connection_id=contoso"
+    shown = await pages.get(provisioning_page, path, caller=MANAGER)
+    assert shown.status_code == 200
+    fields = {"connection_id": "contoso", "instance": "contoso", "grant": sent, "display_name": ""}
+    answer = await pages.post(provisioning_save, path, list(fields.items()), caller=MANAGER)
+    assert answer.status_code == 422
+    assert app.stored().grant.value == stored
