@@ -164,6 +164,7 @@ async def _checklist(
         integration_user=None if shown is None else shown.integration_user,
         creating_roles=app.creating_roles,
         egress_addresses=app.settings.egress_addresses,
+        links=None if shown is None else servicenow_links(shown),
     )
     return call.page(
         "provisioning.html",
@@ -188,7 +189,7 @@ async def _checklist(
         user_steps=USER,
         step_values=values_of_steps(),
         instructions={grant: administrator_instructions(t, grant, set_up) for grant in GRANTS},
-        links=None if shown is None else servicenow_links(shown),
+        links=set_up.links,
         consent_days_left=None if shown is None else consent_days_left(shown, app.clock()),
         may_connect=may_connect,
         authorize_path=authorize_path(shown.connection_id) if shown is not None else None,

@@ -8,7 +8,7 @@ from typing import Final
 from shared.check.findings import EXEMPTED_GROUP
 from shared.connections.model import Grant, TicketKind
 from shared.value_object import value_object
-from shared.web.servicenow_links import GRANT_PROPERTY
+from shared.web.servicenow_links import GRANT_PROPERTY, ServiceNowLinks
 from shared.words.language import Language
 
 CONSOLE: Final[Mapping[Grant, Sequence[str]]] = {
@@ -55,6 +55,7 @@ class SetUp:
         integration_user: Its user name; None if it has not been entered.
         creating_roles: Roles that let a user create each kind of ticket; one of them is enough.
         egress_addresses: Where the connector's requests come from; empty if the operator has not listed them.
+        links: Addresses of lists and forms in the instance; None if it has not been entered.
     """
 
     redirect_uri: str
@@ -62,6 +63,7 @@ class SetUp:
     integration_user: str | None
     creating_roles: Mapping[TicketKind, Collection[str]]
     egress_addresses: Sequence[str]
+    links: ServiceNowLinks | None = None
 
 
 def values_of_steps() -> Mapping[str, str]:
@@ -75,13 +77,18 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
     def steps(keys: Sequence[str]) -> list[str]:
         return [f"   - {t(key, **values_of_steps())}" for key in keys]
 
+    def place(words: str, address: str | None) -> list[str]:
+        return [f"   {t(words)}: {address}"] if address else []
+
     is_consent = grant is Grant.AUTHORIZATION_CODE
+    links = set_up.links
     lines = [
         t("instructions.intro", instance=set_up.instance or t("instructions.instance")),
         "",
         f"1. {t('step.user')}",
         f"   {t('step.user.text')}",
         f"   User ID: {set_up.integration_user or _SUGGESTED_USER}",
+        *place("link.new_user", links and links.new_user),
         *(
             f"   - {t('step.user.roles', kind=t(f'kind.{kind}'))} {f' {t("step.user.roles.or")} '.join(roles)}"
             for kind, roles in set_up.creating_roles.items()
@@ -92,6 +99,7 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         "",
         f"2. {t('step.client')} ({t(f'grant.{grant}')})",
         *([f"   Redirect URL: {set_up.redirect_uri}"] if is_consent else []),
+        *place("link.new_grant_property", None if is_consent else links and links.new_grant_property),
         f"   {t('step.client.console')}",
         *steps(CONSOLE[grant]),
         f"   {t('step.client.registry')}",
@@ -99,6 +107,7 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         "",
         f"3. {t('step.addresses')}",
         f"   {', '.join(set_up.egress_addresses) or t('step.addresses.unknown')}",
+        *place("link.addresses", links and links.addresses),
         "",
         f"4. {t(f'instructions.answer.{grant}')}",
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from shared.connections.model import Grant, TicketKind
+from shared.connections.model import Connection, Grant, TicketKind
 from shared.web.instructions import SetUp, administrator_instructions
+from shared.web.servicenow_links import servicenow_links
 from shared.words.language import languages
 from tests.english import ENGLISH
 
@@ -48,6 +50,16 @@ def test_before_anything_is_entered_it_suggests_a_user() -> None:
     assert "User ID: m365.connector" in text
     assert "None" not in text
     assert "EGRESS_ADDRESSES" in text
+
+
+def test_once_the_instance_is_known_the_text_leads_to_its_forms() -> None:
+    connection = Connection("contoso", "Contoso", "https://contoso.service-now.com", "client", "svc.m365")
+    known = replace(SET_UP, links=servicenow_links(connection))
+    text = administrator_instructions(ENGLISH, Grant.CLIENT_CREDENTIALS, known)
+    assert "https://contoso.service-now.com/sys_user.do?sys_id=-1" in text
+    assert "https://contoso.service-now.com/sys_properties.do?sys_id=-1" in text
+    assert "https://contoso.service-now.com/ip_access_list.do" in text
+    assert "sys_properties" not in administrator_instructions(ENGLISH, Grant.AUTHORIZATION_CODE, known)
 
 
 @pytest.mark.parametrize("grant", list(Grant))
