@@ -1,6 +1,6 @@
 """The columns of a kind's table as the instance describes them to the integration user, and the records to choose from.
 
-An instance may refuse every source of this (ServiceNow §5.3), so "not known" is a normal answer.
+An instance may refuse every source (ServiceNow §5.3), so "not known" is a normal answer.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ RESERVED_COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The columns that the connector writes itself, for each kind, with the words that say what to use instead.
 
-The assignee and the configuration item are not among them: a fixed one is what a ticket gets that names no other.
+The assignee and the configuration item are not among them: a ticket that names none gets the fixed one.
 """
 _OF_SERVICENOW: Final = frozenset({"number", "active", "comments_and_work_notes", "approval_history"})
 _SETTABLE_OF_SYSTEM: Final = frozenset({"sys_domain"})
@@ -94,7 +94,7 @@ class FixedField:
 
 
 def reservation(kind: str, column: str) -> str | None:
-    """Return which words say what to use instead of a fixed value for a column; None if it can have one."""
+    """Return the key of the words that say what to use instead of a fixed value; None if the column can have one."""
     if instead := RESERVED_COLUMNS[kind].get(column):
         return instead
     is_system = column.startswith("sys_") and column not in _SETTABLE_OF_SYSTEM

@@ -31,7 +31,7 @@ from shared.texts import one_line
 from shared.value_object import value_object
 
 ASKED_AT_ONCE: Final = 6
-"""How many names of one request ServiceNow is asked about at the same time (ServiceNow §3)."""
+"""How many names of one request are looked up in ServiceNow at the same time (ServiceNow §3)."""
 SHOWN: Final = 5
 """How many of several records with the same name, or of a column's choices, a refusal lists."""
 _SYS_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -44,7 +44,7 @@ def is_sys_id(text: str) -> bool:
 
 @value_object
 class Unusable:
-    """Why a text stands for no value of ServiceNow."""
+    """Why a text is no value of ServiceNow."""
 
     code: OwnFaultCode
     found: str = ""
@@ -82,17 +82,17 @@ class NamedValues:
         return await self._asked(connection, lambda: self.columns.columns(connection, kind))
 
     async def resolved(self, connection_id: str, request: ConnectionRequest) -> ConnectionRequest:
-        """Return a request whose fixed fields have ServiceNow's values. What is stored already is not asked again.
+        """Return a request whose fixed fields have ServiceNow's values. Stored values are not looked up again.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, or 422 ``invalid_connection`` with an entry for each value that
-                nothing stands for.
+                was not found.
         """
         if not any(wanted.settings.fixed_fields for wanted in request.kinds.values()):
             return request
         present = await self.connections.get_connection(checked_connection_id(connection_id))
         if present is not None and not _is_at(present, request.instance):
-            # The names are those of another instance, of which nothing is known yet.
+            # The names are those of another instance, about which nothing is known yet.
             present = None
         turn = asyncio.Semaphore(ASKED_AT_ONCE)
         found = await asyncio.gather(
@@ -106,7 +106,7 @@ class NamedValues:
     async def _resolved_kind(
         self, connection: Connection | None, kind: TicketKind, wanted: KindRequest, turn: asyncio.Semaphore
     ) -> tuple[KindRequest, Sequence[Fault]]:
-        """Return what a request wants for a kind, in ServiceNow's values, and a fault for each that it has not.
+        """Return a kind's part of a request with ServiceNow's values, and a fault for each value that was not found.
 
         However slow the instance is, this takes twice as long as one question may.
         """
@@ -152,7 +152,7 @@ class NamedValues:
         return replace(field, value=found.value, label=one_line(found.label, LABEL_MAX_LENGTH))
 
     async def _asked[Found](self, connection: Connection, ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
-        """Ask the instance, if somebody has consented; any failure only means that it is not known."""
+        """Ask the instance, if somebody has consented; after any failure, the answer is not known."""
         if not connection.is_granted or connection.is_removed:
             return None
         try:

@@ -1,7 +1,7 @@
 """Suggestions while somebody types a value for a field of ServiceNow.
 
-A call asks ServiceNow at most once for records; the columns of a table are read when they are first needed, and both
-are remembered for a while. So neither a fast typist nor a script costs the instance much.
+A call asks ServiceNow for records at most once. The columns of a table are read when they are first needed. Both are
+remembered for a while, so neither a fast typist nor a script costs the instance much.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEEP_COLUMNS: Final = timedelta(minutes=5)
 KEEP_RECORDS: Final = timedelta(minutes=1)
 MOST_KEPT: Final = 1000
 AT_ONCE: Final = 2
-"""How many questions of all people together are with an instance; it has few threads for all integrations
+"""How many requests of all people together an instance gets at a time; it has few threads for all integrations
 (ServiceNow §3)."""
 
 
@@ -46,7 +46,7 @@ class Remembered[Value]:
         return value if until_at is not None and self._clock() < until_at <= self._clock() + self._keep else None
 
     def put(self, key: tuple[str, ...], value: Value) -> None:
-        """Remember a value; too many at once are all forgotten."""
+        """Remember a value; when there are too many, forget all."""
         if len(self._values) >= MOST_KEPT:
             self._values.clear()
         self._values[key] = self._clock() + self._keep, value

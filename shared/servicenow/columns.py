@@ -40,11 +40,11 @@ COLUMNS_S: Final = 8.0
 """Limit for all requests together: a person waits for what depends on them."""
 MOST_COLUMNS: Final = 1000
 MOST_CHOICES_OF_COLUMN: Final = 200
-"""A longer list is not shown, and a value that it seems to lack is no news."""
+"""A longer list is not shown, and a value that it seems to lack is not reported."""
 MOST_CHOICES: Final = 3000
 SEARCHED_MAX_LENGTH: Final = 100
 _ROWS_SEARCHED: Final = 100
-"""Some rows are dropped here, for the query can lose conditions on the way (ServiceNow §2.3)."""
+"""Some rows are dropped here, because the query can lose conditions on the way (ServiceNow §2.3)."""
 _LANGUAGE: Final = "en"
 _COLUMN: Final = re.compile(COLUMN)
 _TYPE: Final = re.compile(r"[A-Za-z0-9_]{1,80}")
@@ -81,7 +81,7 @@ class ServiceNowColumns:
     async def search(
         self, connection: Connection, table: str, text: str, *, exact: bool = False
     ) -> Sequence[Choice] | None:
-        """See the port. A text that no query can hold is looked for by its longest part that one can."""
+        """See the port. A text that a query cannot contain is searched for by its longest part that fits."""
         wanted = one_line(text).strip()[:SEARCHED_MAX_LENGTH]
         asked = max(safe_parts(_IN_BRACKETS.sub("", wanted)), key=len, default="")
         if not asked or not _COLUMN.fullmatch(table):

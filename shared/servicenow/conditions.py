@@ -1,6 +1,6 @@
-"""What can be said about a condition of an instance before a record exists (ServiceNow §2.3): pure.
+"""Whether a condition of an instance will be true, as far as that is known before a record exists (ServiceNow §2.3).
 
-The record will have the values that we send, and others that the instance gives it: nobody can foresee those.
+Pure. The record will have the values that we send, and others that the instance sets, which cannot be foreseen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 type Truth = bool | None
-"""None: it depends on what nobody can foresee."""
+"""None: it cannot be foreseen."""
 
 _TERM: Final = re.compile(
     r"(?P<field>[a-z][a-z0-9_]*)"
@@ -47,7 +47,7 @@ def _term(text: str, sent: Mapping[str, str]) -> Truth:
     if parts is None or parts["field"] not in sent or _EVALUATED.match(parts["value"]):
         return None
     compare = _OPERATORS[parts["operator"]]
-    # Most instances ignore case; where that makes a difference, nobody knows.
+    # Most instances ignore case, but not all: where case decides, the answer is not known.
     exact = compare(sent[parts["field"]], parts["value"])
     folded = compare(sent[parts["field"]].casefold(), parts["value"].casefold())
     return exact if exact == folded else None

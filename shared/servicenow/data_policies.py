@@ -1,4 +1,4 @@
-"""The instance's data policies, for an integration user that may read them (ServiceNow §13)."""
+"""The instance's data policies, if the integration user may read them (ServiceNow §13)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _concerns(row: Row, table: str) -> bool:
 
 
 def _wanted(row: Row) -> Sequence[bool]:
-    """Return the truths of the condition that have an effect: where it is false, rules may be reversed."""
+    """Return the results of the condition that have an effect: where it is false, rules may be reversed."""
     return (True, False) if row.value("reverse_if_false") == "true" else (True,)
 
 

@@ -1,4 +1,4 @@
-"""What a connection sends, reads and keeps: made from what the code does, for people who have to decide about it."""
+"""What a connection sends, reads and keeps, taken from what the code does, for people who have to decide about it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SentField:
     """A field of a new record.
 
     Attributes:
-        value: In the example; None for what ServiceNow is asked for first.
+        value: In the example; None for what is looked up in ServiceNow first.
         label: What people call the value of a fixed field; empty if nobody knows.
         source: Where the value comes from, as a key of words.
     """

@@ -1,4 +1,4 @@
-"""Which name of a person ServiceNow gets if it must learn neither the person's e-mail address nor the object id."""
+"""Which name of a person ServiceNow gets if it must not get the person's e-mail address and object id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page: what a connection sends to ServiceNow, reads there and at Microsoft, and keeps."""
+"""Page: what a connection sends to ServiceNow, reads from ServiceNow and Microsoft, and keeps."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from shared.request_faults import refused
 async def with_sys_ids(
     app: Application, connection: Connection, refusal: Code, body: dict[str, Any], tables: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return a request's JSON value with a ``sys_id`` wherever it has a name; the names are asked for at once.
+    """Return a request's JSON value with a ``sys_id`` wherever it has a name; all names are looked up at once.
 
     Args:
         app: The application.

@@ -75,7 +75,7 @@ def _fix(field: FieldOutlook, kind: TicketKind, variant: str, t: Language) -> st
 
 
 def state_of(outlook: KindOutlook) -> str:
-    """Return in one name what is known about a kind: the end of ``preflight.state.<name>``."""
+    """Return what is known about a kind as one name: the end of ``preflight.state.<name>``."""
     trial = outlook.present_trial
     outcome = None if trial is None else trial.outcome
     if outlook.with_fate({Fate.REFUSED}) or outcome is TrialOutcome.REFUSED:

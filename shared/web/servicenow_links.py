@@ -16,7 +16,7 @@ from shared.value_object import value_object
 GRANT_PROPERTY: Final = "glide.oauth.inbound.client.credential.grant_type.enabled"
 """Without it, an instance refuses every request with client credentials (ServiceNow §1.4)."""
 _STANDS_FOR_ITSELF: Final = re.compile(r"[\w.@+-][\w.@+ -]*")
-"""The grammar has no escape; a colon would let a value be a script."""
+"""The grammar has no escape; with a colon, a value could be a script."""
 
 
 @value_object

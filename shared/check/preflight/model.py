@@ -14,19 +14,19 @@ from shared.value_object import value_object
 
 
 class Fate(StrEnum):
-    """What becomes of a field when a ticket is created, in the order in which people have to care."""
+    """What becomes of a field when a ticket is created, the worst first."""
 
     REFUSED = "refused"
     """ServiceNow refuses the ticket because of it."""
     MAY_BE_REFUSED = "may_be_refused"
-    """A data policy asks for it under conditions that nobody can foresee."""
+    """A data policy requires it under conditions that cannot be foreseen."""
     NOT_A_CHOICE = "not_a_choice"
     NO_COLUMN = "no_column"
     READ_ONLY = "read_only"
     DROPPED = "dropped"
     """ServiceNow did not keep the value."""
     CHANGED = "changed"
-    """ServiceNow has another value than the one sent: a rule of the instance has set it."""
+    """ServiceNow has a value other than the one sent: a rule of the instance set it."""
     SHORTENED = "shortened"
     NOT_KNOWN = "not_known"
     FORMS_ONLY = "forms_only"
@@ -85,8 +85,8 @@ class DataPolicy:
     """A data policy of the kind's table, as far as it can be foreseen (ServiceNow §13).
 
     Attributes:
-        applies: Whether it applies to the ticket; None if that depends on what nobody can foresee.
-        mandatory: Columns that it asks for, by what the condition's truth makes of its rules.
+        applies: Whether it applies to the ticket; None if that cannot be foreseen.
+        mandatory: Columns that it requires, once the condition is taken into account.
         read_only: Columns that it protects.
     """
 
@@ -142,10 +142,10 @@ class LeftBehind:
 
 @value_object
 class Trial:
-    """The newest test ticket of a kind. It is remembered before it is created, as one of which nobody knows anything.
+    """The newest test ticket of a kind. It is stored before it is created, with an unknown outcome.
 
     Attributes:
-        settings: What distinguishes the settings that it was made with.
+        settings: A fingerprint of the settings that it was made with.
         number: ServiceNow's number; empty if it was not created.
         sys_id: The id that it was to have.
         instance: Where it was to be created; empty if a release that did not store it wrote the row.
@@ -175,14 +175,14 @@ class Trial:
 
     @property
     def may_be_open(self) -> Sequence[LeftBehind]:
-        """Every test ticket that nobody knows to be closed, the newest first."""
+        """Every test ticket that may still be open, the newest first."""
         if self.is_canceled or self.outcome in {TrialOutcome.REFUSED, TrialOutcome.FAILED} or not self.sys_id:
             return self.left_behind
         return LeftBehind(self.sys_id, self.tried_at, self.instance, self.number), *self.left_behind
 
     @property
     def refused(self) -> Sequence[SeenField]:
-        """The fields that it was refused for, as far as ServiceNow named them."""
+        """The fields for which it was refused, as far as ServiceNow named them."""
         return [each for each in self.fields if each.fate is Fate.REFUSED]
 
 

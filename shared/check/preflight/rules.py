@@ -24,7 +24,7 @@ from shared.value_object import value_object
 MADE_BY_US: Final = frozenset({"sys_id", "correlation_id"})
 """They identify the record, and differ between a test ticket and a real one."""
 TEXTS: Final = frozenset({"short_description", "description"})
-"""Their values are nobody's business but the ticket's."""
+"""Their values are shown only with the ticket."""
 VALUE_MAX_LENGTH: Final = 60
 MOST_FIELDS: Final = 60
 _ADDED: Final = ("u_", "x_")
@@ -33,7 +33,7 @@ _NAMING: Final = frozenset({"mandatory_fields_missing", "data_policy_refused"})
 """Codes of refusals whose values name fields."""
 _SEEN: Final = frozenset(Fate) - {Fate.NOT_KNOWN}
 _LABELS_JOINED: Final = 5
-"""A label may hold the separator itself; no label holds it more often."""
+"""A label may contain the separator, at most this often."""
 
 
 @value_object
@@ -59,9 +59,9 @@ class Knowledge:
 
 
 def outlook(sent: Mapping[str, str], known: Knowledge) -> Sequence[FieldOutlook]:
-    """Return what becomes of each field that a ticket sends and of each that it should send, the worst first.
+    """Return what becomes of each field that a ticket sends or should send, the worst first.
 
-    A test ticket made with the present settings knows best. What it does not show is foreseen.
+    A test ticket made with the present settings is the best source. What it does not show is predicted.
     """
     found: dict[str, FieldOutlook] = {}
     for each in _not_sent(sent, known):
@@ -79,7 +79,7 @@ def seen_fields(sent: Mapping[str, str], kept: Mapping[str, str], known: Knowled
 
     Args:
         sent: Its fields.
-        kept: Those that the integration user sees; one that is missing cannot be judged.
+        kept: Those that the integration user sees; nothing is known about a missing one.
     """
     fields = [
         _compared(column, value, kept.get(column), known) for column, value in sent.items() if column not in MADE_BY_US
@@ -106,7 +106,7 @@ def names_in(problem: Failure, labels: Collection[str] = ()) -> Sequence[str]:
     """Return the labels that a refusal names, separated by commas (ServiceNow §2.8).
 
     Args:
-        labels: Known labels, casefolded: one of them may hold a comma.
+        labels: Known labels, casefolded: a label may contain a comma.
     """
     names = problem.values.get("names") if problem.code in _NAMING else None
     pieces = [piece for piece in str(names or "").split(", ") if piece.strip()]
@@ -188,7 +188,7 @@ def _not_sent(sent: Mapping[str, str], known: Knowledge) -> Iterable[FieldOutloo
                         yield _by_policy(column, policy, known, is_sent=False)
         for problem in known.refusals:
             for each in refused_fields(problem, sent, known):
-                # A field that is sent by now was added because of the refusal, unless it must not be sent.
+                # A field that is now sent was added because of the refusal, unless it must not be sent.
                 if each.column not in sent or problem.code == "data_policy_refused":
                     yield FieldOutlook(
                         each.column, each.label, Fate.REFUSED, Source.PAST_TICKET, is_sent=each.column in sent

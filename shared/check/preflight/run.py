@@ -1,7 +1,7 @@
 """The pre-flight: looks at what an instance will do with tickets, and tries it out with a test ticket.
 
-A test ticket is remembered before it is created. So wherever its making is interrupted, it is named, and the next one
-begins with canceling it. A connection's test ticket is made by one person at a time.
+A test ticket is stored before it is created. If making it is interrupted, it is still named, and the next attempt first
+cancels it. Only one person at a time makes test tickets of a connection.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ MOST_LEFT_BEHIND: Final = 10
 MAY_APPEAR: Final = timedelta(seconds=CREATING_S + COMMIT_MAY_TAKE_S)
 """A test ticket whose answer was lost can appear for this long."""
 NAMED_FOR: Final = timedelta(days=30)
-"""How long a test ticket is named that was created and can no longer be found."""
+"""How long a test ticket is named after it was created and can no longer be found."""
 REFUSALS_READ: Final = 5
-"""Failed tickets of a kind that are asked why."""
+"""How many failed tickets of a kind are read for their reasons."""
 
 
 @value_object
@@ -77,7 +77,7 @@ class DryRun:
         seen: Whether the integration user sees the record through the parent table.
         closed: Whether the record is certainly closed again.
         sent: The fields that were sent.
-        not_remembered: Why it could not be stored what was seen.
+        not_remembered: Why the result could not be stored.
     """
 
     proposed_sys_id: str
@@ -173,7 +173,7 @@ class Preflight:
         done = await asyncio.gather(
             *(self._try_out(connection, kind, probe, requester, lease) for kind in kinds), return_exceptions=True
         )
-        # Only now: whatever went wrong with one kind, the others are made under the lease.
+        # Only now: even if one kind fails, the others are made under the lease.
         for each in done:
             if isinstance(each, BaseException):
                 raise each
@@ -207,19 +207,19 @@ class Preflight:
     async def _canceled(
         self, connection: Connection, kind: TicketKind, probe: InstanceProbe, possibly_open: Sequence[LeftBehind]
     ) -> tuple[LeftBehind, ...]:
-        """Cancel earlier test tickets; return those that may be open nevertheless."""
+        """Cancel earlier test tickets; return those that may still be open."""
         after = [await self._left(connection, kind, probe, each) for each in possibly_open]
         return tuple(each for each in after if each is not None)[:MOST_LEFT_BEHIND]
 
     async def _left(
         self, connection: Connection, kind: TicketKind, probe: InstanceProbe, left: LeftBehind
     ) -> LeftBehind | None:
-        """Return what may be left of an earlier test ticket after canceling it; None if it is certainly not open."""
+        """Cancel an earlier test ticket; return it if it may still be open, otherwise None."""
         if left.instance not in {"", connection.instance}:
             return left
         found = await observe(lambda: probe.find_marked(connection, kind, left.sys_id, ("active",)), READING_BACK_S)
         if found is None:
-            # It was deleted, or a rule hides it: nobody knows.
+            # It was deleted, or a rule hides it.
             lasts = NAMED_FOR if left.number else MAY_APPEAR
             return left if self.clock() - left.tried_at < lasts else None
         if isinstance(found, Unobserved):
@@ -278,7 +278,7 @@ class Preflight:
         )
 
     async def _fields(self, connection: Connection, kind: TicketKind, requester: Requester) -> Mapping[str, str]:
-        """Return what a real ticket would send, as its delivery finds it out."""
+        """Return what a real ticket would send, found out as at its delivery."""
         email = real_address(requester.email or "") if connection.shares_requester else ""
         caller: Observed[str | None] = None
         if email and connection.ever_consented and not connection.is_removed:
@@ -353,7 +353,7 @@ def _has_delivered(counts: Summary, kind: TicketKind) -> bool:
 
 
 async def _nothing() -> None:
-    """Stands for a look at an instance that does not let us in."""
+    """Take the place of a look at an instance that does not let us in."""
 
 
 async def _dry_run(

@@ -28,13 +28,13 @@ DESCRIPTION: Final = (
 )
 DUE_IN: Final = timedelta(days=30)
 NOBODY: Final = Requester(id="00000000-0000-0000-0000-000000000000", name="Connection check")
-"""Asks for a test ticket if no person does."""
+"""The requester of a test ticket that no person asked for."""
 
 
 def example_ticket(
     connection: Connection, kind: TicketKind, requester: Requester, sys_id: str, now: datetime
 ) -> Ticket:
-    """Return the ticket that tries it out. It is never stored, so nothing follows it."""
+    """Return the test ticket. It is never stored, so it is never synchronised."""
     return Ticket(
         ticket_id=sys_id,
         connection_id=connection.connection_id,
@@ -56,7 +56,7 @@ def example_ticket(
 
 
 def settings_of(connection: Connection, kind: TicketKind) -> str:
-    """Return what distinguishes the settings that decide whether ServiceNow accepts tickets of a kind."""
+    """Return a fingerprint of the settings that decide whether ServiceNow accepts tickets of a kind."""
     settings: KindSettings = connection.kinds[kind]
     deciding = [
         connection.instance,

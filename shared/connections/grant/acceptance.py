@@ -1,6 +1,6 @@
-"""Acceptance: new tokens are kept only if they are the integration user's, and the user may do what it must.
+"""Acceptance: new tokens are kept only if they are the integration user's, and the user has the rights it needs.
 
-It does not matter how ServiceNow was asked for them. After a refusal, nothing is kept: the new tokens are revoked, and
+The grant does not matter. After a refusal, nothing is kept: the new tokens are revoked, and
 a connection that works keeps its own tokens.
 """
 
@@ -76,7 +76,7 @@ class TokenAcceptance:
                 ``authorization_user_locked``, ``authorization_read_refused``, ``authorization_create_refused``,
                 ``authorization_other_instance``, ``authorization_incomplete``, ``authorization_token_refused``, or the
                 reason why ServiceNow does not say whose tokens they are.
-            FixRequest: 409 ``authorization_superseded``: the connection was changed meanwhile.
+            FixRequest: 409 ``authorization_superseded``: the connection was changed in the meantime.
             TryLater: ServiceNow or storage did not answer, or the lease is lost.
         """
         try:
@@ -138,7 +138,7 @@ class TokenAcceptance:
             )
 
     async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
-        """Refuse an instance that is claimed to be the former one at a new address, unless it has its records.
+        """Refuse an instance that is said to be the former one at a new address, unless it has that one's records.
 
         A record is recognised by two values that the instance chooses itself: ``sys_id`` and number.
         """

@@ -1,7 +1,7 @@
 """Connecting with client credentials: ServiceNow issues tokens for the client's own secret (ServiceNow §1.4).
 
-Nobody consents and nothing ends. Whose tokens there are, ServiceNow's administrator decides in the OAuth client, so
-they are accepted under the same conditions as those of a consent (:mod:`shared.connections.grant.acceptance`).
+Nobody consents and nothing ends. ServiceNow's administrator decides in the OAuth client whose tokens these are, so they
+are accepted under the same conditions as those of a consent (:mod:`shared.connections.grant.acceptance`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ClientCredentialsGrant:
     async def connect(self, connection_id: str, *, started_by: str) -> Connection:
         """Ask for tokens, and accept them if they are the integration user's and the user has all its rights.
 
-        It may be repeated at any time: a connection that works keeps its tokens if the new ones are refused.
+        This can be repeated at any time: a connection that works keeps its tokens if the new ones are refused.
 
         Args:
             connection_id: The connection; it may work already.

@@ -1,7 +1,7 @@
-"""Asking ServiceNow for another access token, in the way of the connection's grant (ServiceNow §1.4).
+"""Asking ServiceNow for another access token, as the connection's grant requires (ServiceNow §1.4).
 
 A refresh token always gives tokens of the user who consented. With client credentials, ServiceNow's administrator
-decides at any time whose tokens there are. So each answer is checked before its token is used.
+can change at any time whose tokens are issued. So each answer is checked before its token is used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TokenRequests:
     sleep: Sleep = asyncio.sleep
 
     async def ask(self, connection: Connection, newest: Secret | None) -> TokenSet:
-        """Return new tokens; they have a refresh token only if it is one that Key Vault does not have.
+        """Return new tokens, with a refresh token only if Key Vault does not have it yet.
 
         Args:
             newest: A refresh token that is newer than the one in Key Vault.
@@ -59,7 +59,7 @@ class TokenRequests:
                 return await self._by_client_credentials(connection)
             return await self._by_refresh_token(connection, newest)
         except FixConfiguration as error:
-            # For a call to the instance, a token endpoint that refuses us is as good as one that does not answer.
+            # For a call to the instance, a token endpoint that refuses us is like one that does not answer.
             raise ServiceNowUnavailable.of(error.failure) from None
 
     async def _by_refresh_token(self, connection: Connection, newest: Secret | None) -> TokenSet:
