@@ -88,7 +88,7 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         f"1. {t('step.user')}",
         f"   {t('step.user.text')}",
         f"   User ID: {set_up.integration_user or _SUGGESTED_USER}",
-        *place("link.new_user", links and links.new_user),
+        *place("link.new_user", links.new_user if links else None),
         *(
             f"   - {t('step.user.roles', kind=t(f'kind.{kind}'))} {f' {t("step.user.roles.or")} '.join(roles)}"
             for kind, roles in set_up.creating_roles.items()
@@ -99,7 +99,7 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         "",
         f"2. {t('step.client')} ({t(f'grant.{grant}')})",
         *([f"   Redirect URL: {set_up.redirect_uri}"] if is_consent else []),
-        *place("link.new_grant_property", None if is_consent else links and links.new_grant_property),
+        *place("link.new_grant_property", links.new_grant_property if links and not is_consent else None),
         f"   {t('step.client.console')}",
         *steps(CONSOLE[grant]),
         f"   {t('step.client.registry')}",
@@ -107,7 +107,7 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         "",
         f"3. {t('step.addresses')}",
         f"   {', '.join(set_up.egress_addresses) or t('step.addresses.unknown')}",
-        *place("link.addresses", links and links.addresses),
+        *place("link.addresses", links.addresses if links else None),
         "",
         f"4. {t(f'instructions.answer.{grant}')}",
     ]
