@@ -138,7 +138,7 @@ class TokenAcceptance:
             )
 
     async def _require_same_instance(self, connection: Connection, token: Secret) -> None:
-        """Refuse an instance that is said to be the former one at a new address, unless it has that one's records.
+        """Refuse an instance that is claimed to be the old one at a new address, unless it has its records.
 
         A record is recognised by two values that the instance chooses itself: ``sys_id`` and number.
         """
