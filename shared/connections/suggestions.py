@@ -63,7 +63,7 @@ class Suggestions:
 
     async def columns(self, connection: Connection, kind: TicketKind) -> Mapping[str, Column] | None:
         """Return the columns of a kind's table; None if they cannot be found out within a few seconds."""
-        key = connection.connection_id, connection.instance, kind.value
+        key = *_whose_rights(connection), kind.value
         return await self._remembered(
             self.remembered_columns, key, connection, lambda: self.values.known_columns(connection, kind)
         )
@@ -88,7 +88,7 @@ class Suggestions:
     async def _records(self, connection: Connection, table: str, wanted: str) -> Sequence[Choice] | None:
         if sum(character.isalnum() for character in wanted) < (2 if wanted.isascii() else 1):
             return ()
-        key = connection.connection_id, connection.instance, table, wanted
+        key = *_whose_rights(connection), table, wanted
         return await self._remembered(
             self.remembered_records, key, connection, lambda: self.values.records(connection, table, wanted)
         )
@@ -113,6 +113,11 @@ class Suggestions:
         except TimeoutError:
             return None
         return known
+
+
+def _whose_rights(connection: Connection) -> tuple[str, ...]:
+    """Return what distinguishes those whose rights decide what an instance shows."""
+    return connection.connection_id, connection.instance, connection.integration_user_sys_id or ""
 
 
 def _turn() -> asyncio.Semaphore:

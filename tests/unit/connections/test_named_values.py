@@ -215,6 +215,15 @@ async def test_several_who_type_the_same_use_the_first_answers() -> None:
     assert len(world.instance.asked) <= AT_ONCE
 
 
+async def test_what_one_integration_user_may_see_is_not_remembered_for_another() -> None:
+    world = World()
+    assert await suggested(world, "cmdb_ci", "mail") == ["Mail server"]
+    world.instance.found, world.instance.records = {}, {"cmdb_ci": []}
+    another = replace(CONNECTION, integration_user_sys_id="f" * 32)
+    assert await world.suggestions.suggest(another, TicketKind.INCIDENT, "cmdb_ci", "mail") == []
+    assert await world.suggestions.columns(another, TicketKind.INCIDENT) == {}
+
+
 async def test_typing_costs_one_question_and_repeating_it_none() -> None:
     world = World()
     for text in ("mail", "Mail", " mail ", "mail"):
