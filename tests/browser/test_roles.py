@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from playwright.sync_api import expect
 
 from sandbox.chromium import SIGN_IN_PAGE
@@ -40,16 +39,15 @@ def test_reader_sees_tickets_and_is_refused_to_create_one(app: FunctionsHost, op
     assert sent.status == 403
 
 
-@pytest.mark.parametrize("path", ["/ticketProvisioning", "/configuration/contoso", "/configuration/contoso/remove"])
-def test_requester_is_refused_to_manage_connections(app: FunctionsHost, open_window: OpenWindow, path: str) -> None:
-    window = open_window(app)
-    page = window.sign_in(REQUESTER)
+def test_requester_is_refused_to_manage_connections(app: FunctionsHost, open_window: OpenWindow) -> None:
+    page = open_window(app).sign_in(REQUESTER)
     expect(page.get_by_role("link", name=t("action.manage_configuration"))).to_have_count(0)
-    answer = page.goto(app.public_url + path)
-    assert answer is not None
-    assert answer.status == 403
-    expect(page.get_by_role("heading", level=1)).to_have_text(t("error.role_missing.title"))
-    expect(page.get_by_role("main")).to_contain_text(t("error.role_missing.next_step", roles="Connections.Manage"))
+    for path in ("/ticketProvisioning", "/configuration/contoso", "/configuration/contoso/remove"):
+        answer = page.goto(app.public_url + path)
+        assert answer is not None
+        assert answer.status == 403, path
+        expect(page.get_by_role("heading", level=1)).to_have_text(t("error.role_missing.title"))
+        expect(page.get_by_role("main")).to_contain_text(t("error.role_missing.next_step", roles="Connections.Manage"))
 
 
 def test_person_without_a_role_is_told_whom_to_ask(app: FunctionsHost, open_window: OpenWindow) -> None:
