@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import field
 from datetime import timedelta
@@ -68,7 +68,6 @@ from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
-from shared.storage.trials import AzureTrialStore
 from shared.tenants.ports import TenantStore
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -81,6 +80,8 @@ from shared.tickets.summary import Summary
 from shared.tickets.updates.live import LiveRecords
 
 if TYPE_CHECKING:
+    from azure.data.tables.aio import TableClient
+
     from shared.check.preflight.ports import TrialStore
     from shared.check.preflight.run import Preflight
     from shared.check.run import ConnectionCheck
@@ -122,7 +123,7 @@ class Application:
     server: ServiceNowOAuth
     servicenow: ServiceNowClient
     requesters: RequesterDirectory
-    trials: TrialStore
+    open_trials: Callable[[], TrialStore]
     tickets: TicketStore
     tenants: TenantStore
     source: Source
@@ -177,7 +178,7 @@ class Application:
             columns=self.servicenow.columns,
             tickets=self.tickets,
             requesters=self.requesters,
-            trials=self.trials,
+            trials=self.open_trials(),
             record_fields=record_fields,
             lease=Lease(self.token_lease.leases, TEST_TICKETS),
             clock=self.clock,
@@ -505,7 +506,7 @@ class Application:
             server=server,
             servicenow=servicenow,
             requesters=requesters,
-            trials=AzureTrialStore(tables.connections, rows),
+            open_trials=partial(_open_trials, tables.connections, rows),
             tickets=tickets,
             tenants=tenants,
             source=source,
@@ -530,6 +531,13 @@ class Application:
             file_turn=asyncio.Semaphore(1),
             evidence_turn=asyncio.Semaphore(1),
         )
+
+
+def _open_trials(table: TableClient, rows: RowReader) -> TrialStore:
+    """Return the store of test tickets. It is loaded on first use, because few requests need it."""
+    from shared.storage.trials import AzureTrialStore
+
+    return AzureTrialStore(table, rows)
 
 
 def _waiting_times(settings: Settings) -> WaitingTimes:

@@ -21,8 +21,7 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
     """
     content = ticket.content
     record_kind = RECORD_KINDS[content.kind]
-    fields = {each.column: each.value for each in kind_settings.fixed_fields}
-    fields |= {
+    fields = {
         "sys_id": ticket.ticket_id,
         "correlation_id": ticket.correlation_id,
         "correlation_display": CORRELATION_DISPLAY,
@@ -43,7 +42,7 @@ def record_fields(ticket: Ticket, kind_settings: KindSettings, requester_sys_id:
         fields["category"] = kind_settings.category
     if content.company:
         fields["company"] = content.company
-    return fields
+    return fields | {each.column: each.value for each in kind_settings.fixed_fields if each.column not in fields}
 
 
 def date_time_text(at: datetime) -> str:

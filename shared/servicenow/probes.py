@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.check.findings import EXEMPTED_GROUP
@@ -20,7 +20,6 @@ from shared.check.observations import (
     SignIn,
     SignInPage,
 )
-from shared.check.preflight.model import DataPolicy
 from shared.connections.model import Connection, TicketKind
 from shared.connections.options import InstanceCatalogue
 from shared.errors import (
@@ -61,6 +60,9 @@ from shared.servicenow.transport import NotReached, ServiceNowRequest, ServiceNo
 from shared.servicenow.visibility import ServiceNowVisibility
 from shared.texts import one_line, printable_line
 from shared.tickets.kinds import KINDS
+
+if TYPE_CHECKING:
+    from shared.check.preflight.model import DataPolicy
 
 MARK: Final = "m365check:"
 """Prefix of the ``correlation_id`` of a dry run's record. It differs from the prefix of

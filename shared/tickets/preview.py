@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from typing import Final
 
 from shared.connections.model import KindSettings
@@ -22,10 +23,15 @@ type RecordFields = Callable[[Ticket, KindSettings, str | None], Mapping[str, st
 
 @value_object
 class Preview:
-    """What will be sent, by ServiceNow's field names, and possible mistakes in it."""
+    """What will be sent, by ServiceNow's field names, and possible mistakes in it.
+
+    Attributes:
+        labels: What people call a value, by field, where the connection's settings say so.
+    """
 
     fields: Sequence[tuple[str, str]]
     warnings: Sequence[TicketWarning]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> str:
@@ -46,6 +52,12 @@ class TicketPreview:
         Raises what :meth:`shared.tickets.create.TicketCreation.create` raises if the request cannot become a ticket.
         """
         ticket, connection = await self.creation.draft(request, requester)
-        fields = self.record_fields(ticket, connection.kinds[ticket.content.kind], None)
+        settings = connection.kinds[ticket.content.kind]
+        fields = self.record_fields(ticket, settings, None)
         shown = [(name, value) for name, value in fields.items() if name not in MADE_WHEN_SENT]
-        return Preview(shown, await self.creation.warnings(ticket))
+        labels = {
+            each.column: each.label
+            for each in settings.fixed_fields
+            if each.label and fields.get(each.column) == each.value
+        }
+        return Preview(shown, await self.creation.warnings(ticket), labels)

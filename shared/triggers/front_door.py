@@ -137,7 +137,7 @@ def route(
     roles: frozenset[Role] | None,
     html: bool = False,
     summary: str | None = None,
-    answers: Mapping[int, type | None] | None = None,
+    answers: Mapping[int, type | Callable[[], type] | None] | None = None,
     files: Sequence[str] = (),
     body: type[BaseModel] | FormBody | None = None,
     body_required: bool = True,

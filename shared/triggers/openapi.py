@@ -63,7 +63,7 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
     for each in operations:
         if isinstance(each.body, type):
             models[each.body, "validation"] = None
-        for answer in each.answers.values():
+        for answer in each.answer_models.values():
             if answer is not None:
                 models[answer, "serialization"] = None
     references, definitions = TypeAdapter.json_schemas(
@@ -120,7 +120,7 @@ def _operation(operation: Route, references: Mapping[Any, Any]) -> dict[str, obj
                 str(status): _response(
                     HTTPStatus(status).phrase, JSON_TYPE, references.get((model, "serialization")), operation.files
                 )
-                for status, model in operation.answers.items()
+                for status, model in operation.answer_models.items()
             },
             **{
                 str(status): _response(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.check.preflight.model import Fate, KindOutlook, Source, Trial, TrialOutcome
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, TicketKind
 from shared.request_faults import read_body
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import MANAGERS
-from shared.web.preflight import FieldWords, field_words
-from shared.words.error_words import words_of
-from shared.words.language import Language
+
+if TYPE_CHECKING:
+    from shared.web.preflight_views import PreflightView
 
 blueprint = func.Blueprint()
 
@@ -31,99 +28,11 @@ class TestTicketRequest(BaseModel):
     kind: TicketKind | None = Field(default=None, description="Kind of the ticket; left out: one of each enabled kind.")
 
 
-class FieldOutlookView(BaseModel):
-    """What becomes of one field."""
+def preflight_view() -> type[PreflightView]:
+    """Return the model of the answers. It is loaded on first use, because few requests need it."""
+    from shared.web.preflight_views import PreflightView
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    column: str = Field(description="Its name; empty if ServiceNow named a label that no column has.")
-    label: str
-    outcome: Fate = Field(description="Stable name of what happens.")
-    source: Source = Field(description="How the connector knows.")
-    is_sent: bool = Field(description="Whether a ticket gives it a value.")
-    limit: int | None = Field(description="Characters that ServiceNow keeps of a shortened value.")
-    seen: str = Field(description="What happens.")
-    fix: str | None = Field(description="What to do.")
-
-
-class TestTicketView(BaseModel):
-    """The newest test ticket of a kind."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    tried_at: datetime
-    outcome: TrialOutcome = Field(description="unknown: nobody knows whether it was created.")
-    number: str | None
-    left_open: bool = Field(description="It was created and could not be canceled; cancel it in ServiceNow.")
-    left_behind: tuple[str, ...] = Field(description="Earlier ones that may still be open, by number or sys_id.")
-    older_settings: bool = Field(description="The settings of the kind have changed since.")
-    problem: str | None = Field(description="Why it was not created.")
-
-
-class KindPreflightView(BaseModel):
-    """What is known about the tickets of one kind."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    kind: TicketKind
-    fields: tuple[FieldOutlookView, ...] = Field(description="The worst first.")
-    test_ticket: TestTicketView | None
-    columns_readable: bool = Field(description="Whether the instance shows its columns to the integration user.")
-    policies_readable: bool = Field(description="Whether the integration user may read data policies.")
-    has_delivered: bool = Field(description="Whether tickets of this kind have been delivered.")
-
-
-class PreflightView(BaseModel):
-    """What ServiceNow will do with the fields of new tickets."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    connection_id: str
-    kinds: tuple[KindPreflightView, ...]
-
-    @classmethod
-    def of(cls, connection: Connection, outlooks: Sequence[KindOutlook], t: Language) -> Self:
-        """Return outlooks in the words of a language."""
-        return cls(
-            connection_id=connection.connection_id,
-            kinds=tuple(
-                KindPreflightView(
-                    kind=each.kind,
-                    fields=tuple(_field_view(field_words(one, each.kind, t)) for one in each.fields),
-                    test_ticket=None if each.trial is None else _test_ticket_view(each.trial, each.is_trial_older, t),
-                    columns_readable=each.columns_readable,
-                    policies_readable=each.policies_readable,
-                    has_delivered=each.has_delivered,
-                )
-                for each in outlooks
-            ),
-        )
-
-
-def _field_view(words: FieldWords) -> FieldOutlookView:
-    field = words.field
-    return FieldOutlookView(
-        column=field.column,
-        label=field.label,
-        outcome=field.fate,
-        source=field.source,
-        is_sent=field.is_sent,
-        limit=field.limit,
-        seen=words.seen,
-        fix=words.fix or None,
-    )
-
-
-def _test_ticket_view(trial: Trial, is_older: bool, t: Language) -> TestTicketView:
-    return TestTicketView(
-        tried_at=trial.tried_at,
-        outcome=trial.outcome,
-        number=trial.number or None,
-        left_open=trial.is_left_open,
-        left_behind=tuple(each.name for each in trial.left_behind),
-        older_settings=is_older,
-        problem=None if trial.problem is None else words_of(trial.problem, t).message,
-    )
+    return PreflightView
 
 
 @route(
@@ -132,7 +41,7 @@ def _test_ticket_view(trial: Trial, is_older: bool, t: Language) -> TestTicketVi
     "api/connections/{connection_id}/preflight",
     summary="Show what ServiceNow will do with the fields of new tickets",
     roles=MANAGERS,
-    answers={200: PreflightView},
+    answers={200: preflight_view},
     problems={400: ("invalid_connection_id",), 404: ("connection_not_found",)},
 )
 async def get_preflight(call: Call) -> JsonAnswer:
@@ -150,7 +59,7 @@ async def get_preflight(call: Call) -> JsonAnswer:
     roles=MANAGERS,
     body=TestTicketRequest,
     body_required=False,
-    answers={200: PreflightView},
+    answers={200: preflight_view},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         404: ("connection_not_found",),
@@ -174,4 +83,4 @@ async def post_preflight(call: Call) -> JsonAnswer:
 async def _preflight(call: Call, connection: Connection) -> PreflightView:
     app = call.application
     outlooks = await app.preflight.look(connection, app.servicenow.probe, call.principal.requester)
-    return PreflightView.of(connection, outlooks, call.language)
+    return preflight_view().of(connection, outlooks, call.language)

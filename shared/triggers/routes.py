@@ -10,7 +10,7 @@ whose name sorts last, takes what no other route takes (§R1, §R9, §R55).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from functools import cache
 from typing import Final
@@ -43,7 +43,8 @@ class Route:
         html: Whether browsers come here. Then errors are pages for clients that ask for ``text/html``, and the handler
             deals with unknown query parameters; elsewhere they are refused.
         summary: What an operation of the API does, for the OpenAPI document; None for a page that is not in it.
-        answers: Model or dataclass of the body by status; None for an answer without a JSON body.
+        answers: Model or dataclass of the body by status, or what loads it if few requests need it; None for an answer
+            without a JSON body.
         files: Other media types of a successful answer, for which a parameter asks.
         body: Model of a JSON body, or a form.
         body_required: Whether a body is required; if not, a missing one counts as an empty object.
@@ -61,7 +62,7 @@ class Route:
     roles: frozenset[Role] | None
     html: bool = False
     summary: str | None = None
-    answers: Mapping[int, type | None] = field(default_factory=dict)
+    answers: Mapping[int, type | Callable[[], type] | None] = field(default_factory=dict)
     files: Sequence[str] = ()
     body: type[BaseModel] | FormBody | None = None
     body_required: bool = True
@@ -76,6 +77,14 @@ class Route:
         if self.method == ANY_METHOD:
             return None
         return ["GET", "HEAD"] if self.method == "GET" else [self.method]
+
+    @property
+    def answer_models(self) -> Mapping[int, type | None]:
+        """The models of the answers by status, loaded."""
+        return {
+            status: model if model is None or isinstance(model, type) else model()
+            for status, model in self.answers.items()
+        }
 
     @property
     def max_body_bytes(self) -> int:

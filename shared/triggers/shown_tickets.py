@@ -10,7 +10,6 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.check.preflight.model import VALUES_REFUSED
 from shared.connections.model import Connection
 from shared.errors import FixRequest
 from shared.tickets.model import Delivery, Ticket
@@ -35,6 +34,10 @@ from shared.words.language import Language
 
 CHANGES: Final = (UpdateKind.COMMENT, UpdateKind.DUE_DATE, UpdateKind.RESOLVE, UpdateKind.CANCEL)
 """What people can ask for, in the order in which the page offers it."""
+_VALUES_REFUSED: Final = frozenset(
+    {"mandatory_fields_missing", "data_policy_refused", "business_rule_refused", "servicenow_values_refused"}
+)
+"""Codes of tickets that ServiceNow refused for their values."""
 _NOTICES: Final = frozenset({"sent", "waiting", "refused", "uncertain", "discarded", "over"})
 
 
@@ -218,7 +221,7 @@ def _what(update: Update, connection: Connection, t: Language) -> str:
 def _fields_at(ticket: Ticket, connection: Connection) -> str | None:
     """Return the page that says what to do about the values that ServiceNow refuses; None if it refuses none."""
     failure = ticket.delivery.failure
-    if failure is None or failure.code not in VALUES_REFUSED or connection.is_removed:
+    if failure is None or failure.code not in _VALUES_REFUSED or connection.is_removed:
         return None
     return f"/configuration/{connection.connection_id}/preflight#kind-{ticket.content.kind}"
 

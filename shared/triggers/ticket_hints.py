@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from shared.check.preflight.model import TicketHint
+from typing import TYPE_CHECKING
+
 from shared.connections.model import Connection, TicketKind
 from shared.triggers.front_door import Call
+
+if TYPE_CHECKING:
+    from shared.check.preflight.model import TicketHint
 
 
 async def ticket_hint(call: Call, connection: Connection | None, kind: str) -> TicketHint | None:

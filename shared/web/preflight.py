@@ -12,6 +12,7 @@ from shared.check.preflight.model import LOSSES, REFUSALS, Fate, FieldOutlook, K
 from shared.connections.fixed_fields import reservation
 from shared.connections.model import TicketKind
 from shared.value_object import value_object
+from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import Language
 
 _TONES: Final = {
@@ -23,6 +24,8 @@ _TONES: Final = {
     "not_known": "",
 }
 _ABOUT_SETTINGS: Final = REFUSALS | {Fate.NOT_A_CHOICE, Fate.NO_COLUMN, Fate.DROPPED, Fate.FORMS_ONLY}
+_USUAL: Final = frozenset({"assignment_group", "category", "caller_id", "requested_by"})
+"""Columns with a setting of their own."""
 _NOTHING_TO_DO: Final = frozenset({Fate.FINE, Fate.NOT_KNOWN})
 
 
@@ -97,3 +100,57 @@ def tone_of(outlook: KindOutlook) -> str:
 def troubles(outlook: KindOutlook, t: Language) -> Sequence[FieldWords]:
     """Return the fields that need a look, in words, the worst first."""
     return [field_words(each, outlook.kind, t) for each in outlook.fields if each.fate not in _NOTHING_TO_DO]
+
+
+@value_object
+class KindCard:
+    """What is known about one kind.
+
+    Attributes:
+        state: The end of ``preflight.state.<name>``.
+        troubles: The fields that need a look.
+        fine: The labels of those that need none.
+        problem: Why the test ticket was not created.
+    """
+
+    outlook: KindOutlook
+    state: str
+    tone: str
+    troubles: Sequence[FieldWords]
+    fine: Sequence[str]
+    problem: ErrorWords | None
+
+    @property
+    def test_ticket(self) -> str:
+        """What became of the test ticket, as the end of ``preflight.test_ticket.<name>``."""
+        trial = self.outlook.trial
+        if trial is None:
+            return "none"
+        if trial.is_left_open:
+            return "left_open"
+        # A later release may know other outcomes.
+        return trial.outcome if trial.outcome in set(TrialOutcome) else TrialOutcome.UNKNOWN
+
+    @property
+    def settings(self) -> str:
+        """The part of the configuration page that helps, without the kind: further fields, or the usual ones."""
+        further = [each for each in self.troubles if each.is_about_settings and each.field.column not in _USUAL]
+        return "fixed" if further else "kind"
+
+    @property
+    def is_about_settings(self) -> bool:
+        """Whether a setting of the kind helps with a field."""
+        return any(each.is_about_settings for each in self.troubles)
+
+
+def kind_card(outlook: KindOutlook, t: Language) -> KindCard:
+    """Return what is known about a kind in the words of a language."""
+    problem = None if outlook.trial is None else outlook.trial.problem
+    return KindCard(
+        outlook=outlook,
+        state=state_of(outlook),
+        tone=tone_of(outlook),
+        troubles=troubles(outlook, t),
+        fine=[each.label for each in outlook.fields if each.fate is Fate.FINE],
+        problem=None if problem is None else words_of(problem, t),
+    )

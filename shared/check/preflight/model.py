@@ -40,12 +40,6 @@ LOSSES: Final = frozenset(
 )
 
 
-VALUES_REFUSED: Final = frozenset(
-    {"mandatory_fields_missing", "data_policy_refused", "business_rule_refused", "servicenow_values_refused"}
-)
-"""Codes of tickets that ServiceNow refused for their values."""
-
-
 class Source(StrEnum):
     """How we know what becomes of a field."""
 

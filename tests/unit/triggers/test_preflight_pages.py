@@ -15,12 +15,14 @@ from shared.connections.options import Choice
 from shared.errors import InsufficientRights, MandatoryFieldsMissing, OutcomeUnknown
 from shared.storage.rows import open_value
 from shared.triggers.bulk_pages import bulk_tickets_page
-from shared.triggers.preflight_api import PreflightView, get_preflight, post_preflight
+from shared.triggers.preflight_api import get_preflight, post_preflight
 from shared.triggers.preflight_pages import preflight_page, preflight_try
 from shared.triggers.ticket_pages import new_ticket_form, new_ticket_send, ticket_page
+from shared.web.preflight_views import PreflightView
 from shared.words.language import languages
+from tests.memory.clock import START
 from tests.memory.servicenow import WriteFault
-from tests.unit.tickets.examples import CONNECTION_ID
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket
 from tests.unit.triggers.page_calls import CREATOR, MANAGER, Pages, pages, text_of
 from tests.unit.triggers.test_bulk_pages import ACTIONS, PATH, form
 
@@ -198,3 +200,12 @@ async def test_a_refused_ticket_leads_to_the_fields(pages: Pages) -> None:
     place = f'href="{PAGE}#kind-{ticket.content.kind}"'
     assert place in text_of(await pages.get(ticket_page, path, caller=MANAGER, ticket_id=ticket.ticket_id))
     assert place not in text_of(await pages.get(ticket_page, path, ticket_id=ticket.ticket_id))
+
+
+async def test_a_kind_that_servicenow_accepts_needs_no_test_ticket(pages: Pages) -> None:
+    assert 'class="button primary" type="submit"' in await shown(pages)
+    for kind in TicketKind:
+        await pages.world.store.create_ticket(delivered_ticket(START, kind=kind))
+    html = await shown(pages)
+    assert t("preflight.test_ticket.none_needed") in html
+    assert 'class="button primary" type="submit"' not in html
