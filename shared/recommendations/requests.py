@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import Portal, TicketKind
 from shared.request_faults import read_body
@@ -19,7 +19,6 @@ from shared.tickets.requests import (
     ConnectionId,
     DueDate,
     TicketName,
-    TicketRequest,
 )
 
 MOST_AT_ONCE: Final = 100
@@ -62,16 +61,6 @@ class RecommendedTicketRequest(_OfRecommendations):
     name: TicketName | None = None
     description: Text | None = None
     recommendation: Recommendation | None = None
-
-
-class _OneOf[Models](RootModel[Models]):
-    """Builds the union, too, only when it is first used; ``RootModel`` itself builds it at import."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-
-class TicketBody(_OneOf[TicketRequest | RecommendedTicketRequest]):
-    """A ticket to create; with recommendation_ids, the recommendations fill in what is left out."""
 
 
 class Mode(StrEnum):

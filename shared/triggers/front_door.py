@@ -139,7 +139,7 @@ def route(
     summary: str | None = None,
     answers: Mapping[int, type | Callable[[], type] | None] | None = None,
     files: Sequence[str] = (),
-    body: type[BaseModel] | FormBody | None = None,
+    body: type[BaseModel] | tuple[type[BaseModel], ...] | FormBody | None = None,
     body_required: bool = True,
     parameters: Sequence[Parameter[object]] = (),
     problems: Mapping[int, tuple[str, ...]] | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from shared.triggers.answers import PROBLEM_TYPE, ProblemView
@@ -61,8 +61,8 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
     operations = sorted(operations, key=_place)
     models: dict[tuple[type, JsonSchemaMode], None] = {(ProblemView, "serialization"): None}
     for each in operations:
-        if isinstance(each.body, type):
-            models[each.body, "validation"] = None
+        for model in each.body_models:
+            models[model, "validation"] = None
         for answer in each.answer_models.values():
             if answer is not None:
                 models[answer, "serialization"] = None
@@ -154,16 +154,17 @@ def _operation(operation: Route, references: Mapping[Any, Any]) -> dict[str, obj
     if operation.body is not None:
         document["requestBody"] = {
             "required": operation.body_required,
-            "content": _body(operation.body, references),
+            "content": _body(operation, references),
         }
     return document
 
 
-def _body(body: type[BaseModel] | FormBody, references: Mapping[Any, Any]) -> dict[str, object]:
-    if isinstance(body, FormBody):
-        files = {name: {"type": "string", "format": "binary"} for name in sorted(body.files)}
+def _body(operation: Route, references: Mapping[Any, Any]) -> dict[str, object]:
+    if isinstance(operation.body, FormBody):
+        files = {name: {"type": "string", "format": "binary"} for name in sorted(operation.body.files)}
         return {MULTIPART_TYPE: {"schema": {"type": "object", "properties": files, "required": list(files)}}}
-    return {JSON_TYPE: {"schema": references[body, "validation"]}}
+    first, *others = (references[model, "validation"] for model in operation.body_models)
+    return {JSON_TYPE: {"schema": {"anyOf": [first, *others]} if others else first}}
 
 
 def _response(

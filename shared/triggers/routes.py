@@ -46,7 +46,7 @@ class Route:
         answers: Model or dataclass of the body by status, or what loads it if few requests need it; None for an answer
             without a JSON body.
         files: Other media types of a successful answer, for which a parameter asks.
-        body: Model of a JSON body, or a form.
+        body: Model of a JSON body, several of which it is one, or a form.
         body_required: Whether a body is required; if not, a missing one counts as an empty object.
         problems: Codes of the problem documents that it can answer with, besides those of every operation.
         kept: Query parameters that a change of language and the sign-in keep; they drop all others, which can be
@@ -64,7 +64,7 @@ class Route:
     summary: str | None = None
     answers: Mapping[int, type | Callable[[], type] | None] = field(default_factory=dict)
     files: Sequence[str] = ()
-    body: type[BaseModel] | FormBody | None = None
+    body: type[BaseModel] | tuple[type[BaseModel], ...] | FormBody | None = None
     body_required: bool = True
     parameters: Sequence[Parameter[object]] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -77,6 +77,13 @@ class Route:
         if self.method == ANY_METHOD:
             return None
         return ["GET", "HEAD"] if self.method == "GET" else [self.method]
+
+    @property
+    def body_models(self) -> Sequence[type[BaseModel]]:
+        """The models of which a JSON body is one; none for a form, or without a body."""
+        if self.body is None or isinstance(self.body, FormBody):
+            return ()
+        return self.body if isinstance(self.body, tuple) else (self.body,)
 
     @property
     def answer_models(self) -> Mapping[int, type | None]:

@@ -11,13 +11,13 @@ import azure.functions as func
 from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
 from shared.errors import FixRequest, Values
-from shared.recommendations.requests import TicketBody, read_recommended_ticket_request
+from shared.recommendations.requests import RecommendedTicketRequest, read_recommended_ticket_request
 from shared.tickets.addresses import real_address
 from shared.tickets.create import Creation
 from shared.tickets.identity import decode_cursor, encode_cursor
 from shared.tickets.model import Delivery, Requester, Ticket
 from shared.tickets.ports import TicketFilter
-from shared.tickets.requests import RetryRequest, read_retry_request, read_ticket_request
+from shared.tickets.requests import RetryRequest, TicketRequest, read_retry_request, read_ticket_request
 from shared.tickets.views import (
     CreatedTicketView,
     RetryView,
@@ -86,7 +86,7 @@ _ALTHOUGH_OUTCOME_UNKNOWN: Final = flag(
     "api/tickets",
     summary="Create a ticket and deliver it to ServiceNow",
     roles=CREATORS,
-    body=TicketBody,
+    body=(TicketRequest, RecommendedTicketRequest),
     answers={201: CreatedTicketView, 202: CreatedTicketView},
     parameters=(IDEMPOTENCY_KEY,),
     problems={
