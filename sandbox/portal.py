@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from sandbox.functions_host.authentication import LOGIN_PATH, Person
+from sandbox.trust import usual_trust
 
 _TIMEOUT_S = 30.0
 
@@ -29,7 +30,7 @@ class PortalUser:
         self.person = person
         self._cookies: dict[str, str] = {}
         self._client = httpx.Client(
-            base_url=base_url, headers={"Origin": base_url}, timeout=_TIMEOUT_S, trust_env=False
+            base_url=base_url, headers={"Origin": base_url}, timeout=_TIMEOUT_S, trust_env=False, verify=usual_trust()
         )
 
     def __enter__(self) -> Self:

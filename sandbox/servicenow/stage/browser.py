@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 import httpx
 
 from sandbox.servicenow.engine.second_factor import one_time_code
+from sandbox.trust import usual_trust
 
 type Decision = Literal["allow", "deny"]
 
@@ -103,7 +104,7 @@ class Browser:
     """
 
     def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=transport)
+        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False, transport=transport, verify=usual_trust())
 
     def __enter__(self) -> Self:
         return self

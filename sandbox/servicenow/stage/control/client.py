@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from sandbox.trust import usual_trust
+
 _TIMEOUT_S = 60.0
 
 
@@ -24,7 +26,11 @@ class ControlClient:
     def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self.base_url = base_url.rstrip("/")
         self._client = httpx.Client(
-            base_url=f"{self.base_url}/control", timeout=_TIMEOUT_S, trust_env=False, transport=transport
+            base_url=f"{self.base_url}/control",
+            timeout=_TIMEOUT_S,
+            trust_env=False,
+            transport=transport,
+            verify=usual_trust(),
         )
 
     def __enter__(self) -> Self:
