@@ -64,7 +64,7 @@ async def provisioning_page(call: Call) -> func.HttpResponse:
 
 @page(blueprint, "POST", PATH, roles=MANAGERS)
 async def provisioning_save(call: Call) -> func.HttpResponse:
-    """Save what was entered. Then connect, or go on to the authorization: what can be found wrong now, is."""
+    """Save what was entered, then connect or go on to the authorization; show at once what is found wrong."""
     connection_id = call.form.get("connection_id", "")
     connection = await _known(call, connection_id) if connection_id else None
     try:

@@ -1,4 +1,4 @@
-"""Access tokens for callers who do not wait for ever.
+"""Access tokens for callers with a time limit.
 
 Once a refresh token is exchanged, the new one has to be stored: where refresh tokens rotate, the old one is worth
 nothing any more (ServiceNow §1.5). So a caller's time limit ends the wait, and not the refresh.
