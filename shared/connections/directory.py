@@ -91,6 +91,7 @@ class DirectoryEntry:
         requested_at: When somebody asked for a synchronisation at once; None if nobody is waiting.
         status: The connection's status at the end of the last turn.
         pending, failed: How many tickets were pending, and how many had failed, at the end of the last turn.
+        counts: What its tickets needed from people at the end of the last turn, by what it is, such as ``overdue``.
         holder: Whose turn it is; None if it is nobody's.
         held_until_at: When that turn ends unless it is renewed.
         sync: How far the synchronisation has come, without ``requested_at``; None if only release 0.1 has stored that.
@@ -104,6 +105,7 @@ class DirectoryEntry:
     status: str | None = None
     pending: int = 0
     failed: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
     holder: str | None = None
     held_until_at: datetime | None = None
     sync: SyncState | None = None

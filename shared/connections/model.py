@@ -163,6 +163,7 @@ class Connection:
         integration_user: The only ServiceNow ``user_name`` whose consent, or whose token, is accepted.
         grant: How the connector gets access tokens.
         second_factor_holder: Who has the integration user's second factor, for people; None if nobody is named.
+        language: Code of the language in which the connector writes to people of the instance.
         shares_requester: Whether a ticket gives ServiceNow its requester's e-mail address and object id.
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
@@ -199,6 +200,7 @@ class Connection:
     grant: Grant = Grant.AUTHORIZATION_CODE
     second_factor_holder: str | None = None
     shares_requester: bool = True
+    language: str = "en"
     time_zone: str = "UTC"
     consent_lifetime_s: int = DEFAULT_CONSENT_LIFETIME_S
     status: ConnectionStatus = ConnectionStatus.NOT_CONFIGURED

@@ -26,7 +26,7 @@ PAGE_ROWS: Final = 1000
 _NOT_SET: Final = ""
 """Means None: a merge cannot remove a column."""
 _COLUMNS: Final = (
-    *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed"),
+    *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed", "counts"),
     *("holder", "held_until_at", "sync"),
 )
 _TIMES: Final = frozenset(
@@ -93,6 +93,7 @@ def entry_row(entry: DirectoryEntry) -> Row:
         "status": entry.status or _NOT_SET,
         "pending": entry.pending,
         "failed": entry.failed,
+        "counts": json.dumps(dict(entry.counts), separators=(",", ":")),
         "holder": entry.holder or _NOT_SET,
         "held_until_at": _text(entry.held_until_at),
     }
@@ -110,6 +111,7 @@ def entry_of(row: Any) -> DirectoryEntry:
         status=row.get("status") or None,
         pending=row.get("pending", 0),
         failed=row.get("failed", 0),
+        counts=json_object(row.get("counts") or "{}"),
         holder=row.get("holder") or None,
         held_until_at=_time(row.get("held_until_at")),
         sync=None if sync is None else _sync_state(json_object(sync)),

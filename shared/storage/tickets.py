@@ -63,6 +63,7 @@ from shared.storage.ticket_rows import (
     watched_row,
 )
 from shared.tickets.evidence import batch_of, events_between
+from shared.tickets.listed import CurrentTickets, ListedTicket, listed
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Verification
 from shared.tickets.ports import (
@@ -309,6 +310,25 @@ class AzureTicketStore:
                     found += self._tickets([row])
                     if len(found) == limit:
                         break
+        return found
+
+    async def list_current(self, connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
+        """Return, for each of these connections, its current tickets, and the counts of all its tickets."""
+
+        async def current(connection_id: str) -> CurrentTickets:
+            summary, tickets = await asyncio.gather(self.get_summary(connection_id), self.list_every([connection_id]))
+            return CurrentTickets(connection_id, summary, [ticket for ticket in tickets if ticket.is_current])
+
+        return await asyncio.gather(*(current(connection_id) for connection_id in connection_ids))
+
+    async def list_every(self, connection_ids: Sequence[str]) -> Sequence[ListedTicket]:
+        """Return all tickets of these connections, current and finished ones."""
+        found: list[ListedTicket] = []
+        for connection_id in connection_ids:
+            query, parameters = _query(connection_id, TicketFilter(), None)
+            with storage_errors():
+                rows = [row async for row in self._table.query_entities(query, parameters=parameters)]
+            found += map(listed, self._tickets(rows))
         return found
 
     async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:

@@ -14,6 +14,7 @@ from shared.connections.model import Connection, KindSettings, Operation, Portal
 from shared.errors import ConnectorError
 from shared.evidence.model import EvidenceBatch
 from shared.tickets.kinds import TicketTable
+from shared.tickets.listed import CurrentTickets, ListedTicket
 from shared.tickets.model import Delivery, Phase, Record, Ticket
 from shared.tickets.outcomes import Outcome, Verification
 from shared.tickets.reach import Reach
@@ -152,6 +153,17 @@ class TicketStore(Protocol):
         self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
     ) -> Sequence[Ticket]:
         """Return up to ``limit`` tickets, newest first, older than the ticket id ``after``."""
+        ...
+
+    async def list_current(self, connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
+        """Return, for each of these connections, its current tickets in any order, and the counts of all its tickets.
+
+        It takes one request for a connection of usual size, however many finished tickets it has.
+        """
+        ...
+
+    async def list_every(self, connection_ids: Sequence[str]) -> Sequence[ListedTicket]:
+        """Return all tickets of these connections in any order, current and finished ones."""
         ...
 
     def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:

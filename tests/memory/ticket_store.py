@@ -14,6 +14,7 @@ from shared.errors import StorageUnavailable
 from shared.evidence.model import EvidenceBatch
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
 from shared.tickets.evidence import batch_of, events_between
+from shared.tickets.listed import CurrentTickets, ListedTicket, listed
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import (
     Overview,
@@ -145,6 +146,23 @@ class MemoryTicketStore:
             if (after is None or ticket.ticket_id > after) and _is_wanted(ticket, wanted)
         ]
         return sorted(found, key=lambda ticket: ticket.ticket_id)[:limit]
+
+    async def list_current(self, connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
+        """See the port."""
+        await self._step("list_current")
+        return [
+            CurrentTickets(
+                connection_id,
+                self._folded.get(connection_id, Summary()).plus(self._changes[connection_id]),
+                [each for each in map(listed, self.tickets[connection_id].values()) if each.is_current],
+            )
+            for connection_id in connection_ids
+        ]
+
+    async def list_every(self, connection_ids: Sequence[str]) -> Sequence[ListedTicket]:
+        """See the port."""
+        await self._step("list_every")
+        return [listed(each) for connection_id in connection_ids for each in self.tickets[connection_id].values()]
 
     def _candidates(self, connection_id: str, text: str | None) -> list[Ticket]:
         present = self.tickets[connection_id]
