@@ -63,6 +63,7 @@ async def test_a_changed_connection_keeps_what_it_is_not_asked_about(
         "fixed_fields": "{}",
         "grant": "authorization_code",
         "shares_requester": True,
+        "language": "en",
     }
     assert after == {**new, **kept, "time_zone": "Europe/Berlin"}
     state = await connections.get_sync_state("contoso")
