@@ -20,6 +20,8 @@ MAX_STATE_NAMES: Final = 50
 MAX_NOT_DONE_CODES: Final = 20
 DEFAULT_CONSENT_LIFETIME_S: Final = 8_640_000
 """ServiceNow's default refresh token lifespan, 100 days, counted from the consent (ServiceNow §1.5)."""
+CONSENT_WARNING_DAYS: Final = (30, 14, 3)
+"""With this many days left, a consent is mentioned, more urgently each time."""
 
 
 class TicketKind(StrEnum):

@@ -10,7 +10,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.connections.lookup import list_present_connections
-from shared.connections.model import Connection, ConnectionStatus, Grant, TicketKind, consent_days_left
+from shared.connections.model import Connection, ConnectionStatus, Grant, TicketKind
 from shared.recommendations.overview import SHOWN_DAYS, Overview, overview_of
 from shared.tenants.model import Tenant
 from shared.tickets.ports import TicketFilter
@@ -18,8 +18,8 @@ from shared.tickets.views import KindSummaryView, TicketView, summary_view, tick
 from shared.triggers.front_door import Call, authorize_place, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.value_object import value_object
-from shared.web.cards import SHOWN_OUTCOMES, Segment, segments
-from shared.web.plot import Plot, edges_around, plot
+from shared.web.cards import SHOWN_OUTCOMES
+from shared.web.charts import Line, PlacedPart, consent_countdown, edges_around, line, phase_parts, stacked
 from shared.web.tenants import NextStep, next_step
 from shared.words.language import Language
 
@@ -30,7 +30,6 @@ MOST_SCORES: Final = 2
 """Every tenant whose score is shown takes a few reads; the page of tenants lists all of them."""
 PERCENT_STEP: Final = 5
 """The curve's edges are multiples of this."""
-CONSENT_WARNING_DAYS: Final = ((3, "bad"), (14, "warn"), (30, "info"))
 
 
 @value_object
@@ -40,7 +39,7 @@ class Card:
     kind: TicketKind
     enabled: bool
     counts: KindSummaryView
-    segments: tuple[Segment, ...]
+    phases: Sequence[PlacedPart]
     newest: Sequence[TicketView]
 
 
@@ -49,13 +48,13 @@ class ScoreCard:
     """The Secure Score of a tenant.
 
     Attributes:
-        plot: Percent by day; None before the first snapshot.
+        percent: By day; None before the first snapshot.
         next_step: What an administrator does next about the tenant.
     """
 
     tenant: Tenant
     overview: Overview
-    plot: Plot | None
+    percent: Line | None
     next_step: NextStep
 
 
@@ -116,7 +115,7 @@ async def _cards(call: Call, connections: Sequence[Connection], now: datetime) -
             kind=kind,
             enabled=any(each.kinds[kind].enabled for each in connections),
             counts=counts[kind],
-            segments=segments(counts[kind].phases),
+            phases=stacked(phase_parts(counts[kind].phases, f"/tickets?kind={kind}", call.language)),
             newest=[ticket_view(ticket, by_id[ticket.connection_id], now, call.language) for ticket in tickets],
         )
         for kind, tickets in zip(TicketKind, newest, strict=True)
@@ -136,7 +135,7 @@ async def _score_card(call: Call, tenant: Tenant, now: datetime) -> ScoreCard:
     return ScoreCard(
         tenant=tenant,
         overview=overview,
-        plot=plot(overview.percent_by_day, bottom=bottom, top=top),
+        percent=line(overview.percent_by_day, bottom=bottom, top=top),
         next_step=next_step(tenant),
     )
 
@@ -175,13 +174,12 @@ def _connection_banners(call: Call, connection: Connection, now: datetime) -> li
             return [Banner("warn", t("banner.unavailable", name=name), _if(manages, t("action.check")), configuration)]
         case ConnectionStatus.NOT_CONFIGURED | ConnectionStatus.AWAITING_AUTHORIZATION if manages:
             return [Banner("info", t("banner.unfinished", name=name), t("banner.unfinished.action"), authorize)]
-    days = consent_days_left(connection, now)
-    for limit, tone in CONSENT_WARNING_DAYS:
-        if connection.consent_ends_at is not None and days is not None and days <= limit:
-            text = t("banner.consent", name=name, date=connection.consent_ends_at.date().isoformat(), days=days)
-            text = _with_second_factor(text, connection, t)
-            return [Banner(tone, text, _if(manages, t("action.renew_consent")), authorize)]
-    return []
+    consent = consent_countdown(connection, now)
+    if consent is None or consent.tone == "good":
+        return []
+    text = t("banner.consent", name=name, date=consent.ends_at.date().isoformat(), days=consent.days_left)
+    text = _with_second_factor(text, connection, t)
+    return [Banner(consent.tone, text, _if(manages, t("action.renew_consent")), authorize)]
 
 
 def _with_second_factor(text: str, connection: Connection, t: Language) -> str:

@@ -24,7 +24,7 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommendation_links import TENANT
 from shared.triggers.recommendation_list_pages import query_of
-from shared.web.plot import Mark, Plot, plot
+from shared.web.charts import Line, Mark, line
 from shared.web.recommendations import action_row, shown_html
 from shared.words.error_words import words_of
 
@@ -125,7 +125,7 @@ async def _page(
         is_quick_win=is_quick_win(action),
         portal_link=app.recommendation_ticketing.link_of(action),
         action_link=https_link(action.link),
-        plot=_plot(action, snapshots, tickets),
+        points=_points(action, snapshots, tickets),
         tickets=views,
         has_open_ticket=has_open_ticket,
         needs_ticket=not has_open_ticket and status_of(action) in OPEN_STATUSES,
@@ -153,13 +153,13 @@ async def _texts(call: Call, action: ImprovementAction) -> Mapping[str, str]:
     return {name: html if html.striptags() else "" for name, html in shown.items()}
 
 
-def _plot(action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: Sequence[Ticket]) -> Plot | None:
+def _points(action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: Sequence[Ticket]) -> Line | None:
     """Return the points over time with the days on which the tickets were created."""
     if action.source is not SourceName.SECURE_SCORE:
         return None
     points = [(each.day, each.controls[action.source_id]) for each in snapshots if action.source_id in each.controls]
     highest = [action.max_points, *(each.max_points for _, each in points)]
-    return plot(
+    return line(
         [(day, each.points) for day, each in points],
         top=max((each for each in highest if each is not None), default=Decimal(0)),
         marks=[

@@ -22,8 +22,8 @@ from shared.tickets.views import summary_view
 from shared.triggers.home_pages import Banner, Card, ScoreCard
 from shared.triggers.principal import Role
 from shared.web.cards import SHOWN_OUTCOMES
+from shared.web.charts import line
 from shared.web.html import render
-from shared.web.plot import plot
 from shared.web.tenants import NextStep, next_step
 from shared.words.language import languages
 from tests.memory.clock import START
@@ -76,7 +76,7 @@ def home_with_score(
         max_points=Decimal("8.5"),
     )
     overview = overview_of(snapshots, [action], ())
-    drawn = plot(overview.percent_by_day, top=Decimal(100))
+    drawn = line(overview.percent_by_day, top=Decimal(100))
     return render(
         "home.html",
         languages()[code],
@@ -148,7 +148,7 @@ def test_a_card_says_what_became_of_tickets_and_leads_to_them(code: str) -> None
             scores=[],
             connected=True,
             has_tenant=True,
-            cards=[Card(TicketKind.INCIDENT, enabled=True, counts=counts, segments=(), newest=())],
+            cards=[Card(TicketKind.INCIDENT, enabled=True, counts=counts, phases=(), newest=())],
             shown_outcomes=SHOWN_OUTCOMES,
             manage_address="/configuration/contoso",
         )
