@@ -34,6 +34,7 @@ class ListedTicket:
         recommendation_ids: The sources' ids of the recommendations that it is for.
         error_code: Why it is not delivered.
         closed_at: When the connector saw that it was resolved, closed or canceled; None while it is open.
+        is_superseded: It is closed, and newer tickets take care of all its recommendations.
         revision: How many times this release has written the ticket; of two entries the higher one is the newer.
     """
 
@@ -61,6 +62,7 @@ class ListedTicket:
     recommendation_ids: tuple[str, ...] = ()
     outcome: Outcome | None = None
     closed_at: datetime | None = None
+    is_superseded: bool = False
     revision: int = field(default=0, compare=False)
 
     @property
@@ -69,9 +71,14 @@ class ListedTicket:
         return self.phase in OPEN_PHASES
 
     @property
+    def is_unsettled(self) -> bool:
+        """Whether somebody may still have to do something about its outcome, and no newer ticket takes care of that."""
+        return self.outcome in UNSETTLED_OUTCOMES and not self.is_superseded
+
+    @property
     def is_current(self) -> bool:
         """Whether somebody may still have to do something about it."""
-        return self.is_open or self.delivery is not Delivery.DELIVERED or self.outcome in UNSETTLED_OUTCOMES
+        return self.is_open or self.delivery is not Delivery.DELIVERED or self.is_unsettled
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it is still open after its due date."""
@@ -123,6 +130,7 @@ def listed(ticket: Ticket) -> ListedTicket:
         ),
         outcome=None if ticket.verification is None else ticket.verification.outcome,
         closed_at=_closed_at(ticket),
+        is_superseded=ticket.verification is not None and ticket.verification.is_superseded,
     )
 
 

@@ -25,9 +25,11 @@ FOLD_AFTER: Final = timedelta(days=2)
 """How long after a minute has passed it is merged: even with a wrong clock, no ticket is overdue too early."""
 
 _OUTCOME: Final = "outcome:"
+_SUPERSEDED: Final = "superseded:"
 
 type Cell = tuple[str, str]
-"""Kind and what is counted: a phase, ``pending``, ``failed``, or ``outcome:…``, which release 0.1 keeps unread."""
+"""Kind and what is counted: a phase, ``pending``, ``failed``, or ``outcome:…`` and ``superseded:…``, which
+release 0.1 keeps unread."""
 type DueCell = tuple[str, str]
 """Kind and due minute, as ``YYYY-MM-DDTHH:MM`` (UTC); tickets are overdue once the minute is over."""
 
@@ -67,7 +69,8 @@ class Summary:
     """The number of tickets of each kind by phase, pending, failed, by outcome, and by due time.
 
     Attributes:
-        cells: Counts by kind and phase (or ``pending``, ``failed``), and by kind and outcome.
+        cells: Counts by kind and phase (or ``pending``, ``failed``), and by kind and outcome: all tickets, and the
+            superseded ones among them.
         due: Open tickets with a due date, by kind and due minute.
         folded_until: Buckets before this minute have been merged into ``overdue``; empty before the first fold.
     """
@@ -109,6 +112,13 @@ class Summary:
         """Return the number of tickets of that kind with every outcome, zeros included."""
         return {outcome: self.cells.get((kind, f"{_OUTCOME}{outcome}"), 0) for outcome in Outcome}
 
+    def unsettled_count(self, outcome: Outcome) -> int:
+        """Return the number of tickets of every kind with that outcome of which no newer ticket takes care."""
+        return sum(
+            self.cells.get((kind, f"{_OUTCOME}{outcome}"), 0) - self.cells.get((kind, f"{_SUPERSEDED}{outcome}"), 0)
+            for kind in TicketKind
+        )
+
     def total(self, delivery: Delivery) -> int:
         """Return the number of tickets of every kind that are pending or failed."""
         return sum(self.delivery_count(kind, delivery) for kind in TicketKind)
@@ -127,7 +137,10 @@ def _cells(ticket: Ticket) -> Iterator[Cell]:
     kind, counted = ticket.content.kind.value, ticket.phase if ticket.phase is not None else ticket.delivery.status
     yield kind, counted.value
     if ticket.verification is not None:
-        yield kind, f"{_OUTCOME}{ticket.verification.outcome.value}"
+        outcome = ticket.verification.outcome.value
+        yield kind, f"{_OUTCOME}{outcome}"
+        if ticket.verification.is_superseded:
+            yield kind, f"{_SUPERSEDED}{outcome}"
 
 
 def _without_zeros[Key](counts: Mapping[Key, int]) -> dict[Key, int]:

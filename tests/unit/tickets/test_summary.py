@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.model import TicketKind
+from shared.tickets.listed import listed
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
 from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
 from shared.tickets.summary import Summary, SummaryChange
@@ -29,7 +30,7 @@ def versions(draw: st.DrawFn) -> Ticket:
     status = draw(st.sampled_from(Delivery))
     outcome = draw(st.none() | st.sampled_from(Outcome))
     items = () if outcome is None else (RecommendationOutcome(TENANT, "0" * 32, outcome=outcome),)
-    verification = None if outcome is None else Verification(START, items)
+    verification = None if outcome is None else Verification(START, items, is_superseded=draw(st.booleans()))
     if status is Delivery.DELIVERED:
         ticket = delivered_ticket(START, kind=kind, due_at=due_at)
         return replace(ticket, phase=draw(st.sampled_from(Phase)), verification=verification)
@@ -39,6 +40,10 @@ def versions(draw: st.DrawFn) -> Ticket:
 
 def assert_counted(summary: Summary, tickets: list[Ticket], now: datetime) -> None:
     minute = now.replace(second=0, microsecond=0)
+    unsettled = [each.outcome for each in map(listed, tickets) if not each.is_superseded]
+    assert {each: summary.unsettled_count(each) for each in Outcome} == {
+        each: unsettled.count(each) for each in Outcome
+    }
     for kind in TicketKind:
         of_kind = [ticket for ticket in tickets if ticket.content.kind is kind]
         assert summary.phase_counts(kind) == {
