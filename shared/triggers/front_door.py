@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
@@ -67,6 +68,11 @@ class Call:
     def application(self) -> Application:
         """Everything that a handler can call. Raises SettingsInvalid."""
         return application()
+
+    @property
+    def now(self) -> datetime:
+        """The time, for templates."""
+        return self.application.clock()
 
     @property
     def principal(self) -> Principal:

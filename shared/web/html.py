@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.recommendations.statuses import points_to_gain
+from shared.tickets.model import OPEN_PHASES
 from shared.web.outcome_tones import outcome_tone
+from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
@@ -41,6 +43,8 @@ def environment() -> Environment:
     templates.globals["static"] = static_address
     templates.globals["languages"] = languages()
     templates.globals["words_of"] = words_of
+    templates.globals["relative_due"] = relative_due
+    templates.globals["OPEN_PHASES"] = OPEN_PHASES
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["outcome_tone"] = outcome_tone
