@@ -137,9 +137,7 @@ def _member(hint: Any, default: object) -> _Member:
         return _Member(default)
     if get_origin(hint) is tuple:
         item = _member(get_args(hint)[0], default)
-        if item.objects is None and item.decode is not None:
-            raise TypeError(f"A list of {get_args(hint)[0]} is not a member that can be read.")
-        return replace(item, decode=tuple, is_list=True)
+        return replace(item, decode=tuple if item.decode is None else partial(_each, item.decode), is_list=True)
     if decode := _DECODE.get(hint):
         return _Member(default, decode)
     if isinstance(hint, type) and is_dataclass(hint):
@@ -147,6 +145,10 @@ def _member(hint: Any, default: object) -> _Member:
     if issubclass(hint, StrEnum):
         return _Member(default, partial(open_value, hint))
     raise TypeError(f"{hint} is not a member that can be read.")
+
+
+def _each(decode: Callable[[Any], Any], values: Any) -> tuple[Any, ...]:
+    return tuple(map(decode, values))
 
 
 _AS_THEY_ARE: Final = frozenset({str, int, bool})
