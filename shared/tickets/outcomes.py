@@ -158,7 +158,7 @@ class Verification:
     def outcome(self) -> Outcome:
         """The outcome of the whole ticket: verified when all are, otherwise the one that most needs somebody."""
         outcomes = {item.outcome for item in self.items}
-        return next((outcome for outcome in _MOST_URGENT_FIRST if outcome in outcomes), Outcome.UNKNOWN)
+        return next((outcome for outcome in MOST_URGENT_FIRST if outcome in outcomes), Outcome.UNKNOWN)
 
     @property
     def needs_no_work(self) -> bool:
@@ -176,7 +176,7 @@ class Verification:
         return bool(self.items) and not self.is_superseded
 
 
-_MOST_URGENT_FIRST: Final = (
+MOST_URGENT_FIRST: Final = (
     Outcome.REGRESSED,
     Outcome.NOT_FIXED,
     Outcome.PARTLY,

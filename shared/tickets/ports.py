@@ -15,7 +15,7 @@ from shared.errors import ConnectorError
 from shared.evidence.model import EvidenceBatch
 from shared.tickets.kinds import TicketTable
 from shared.tickets.listed import CurrentTickets, ListedTicket
-from shared.tickets.model import Delivery, Phase, Record, Ticket
+from shared.tickets.model import Delivery, Phase, Priority, Record, Ticket
 from shared.tickets.outcomes import Outcome, Verification
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
@@ -54,8 +54,10 @@ class TicketFilter:
     Attributes:
         open_only: Only tickets in an open phase.
         overdue_at: Only open tickets due before this time.
-        text: Part of the name, or a whole ticket number, ignoring case.
+        text: Words of a search (:func:`shared.tickets.lists.matches_text`).
         outcome: Of the whole ticket.
+        due_before: Only tickets with a due date before this time, open or not.
+        assigned_to, assignment_group: ServiceNow's names for people, ignoring case and width.
     """
 
     kind: TicketKind | None = None
@@ -66,6 +68,10 @@ class TicketFilter:
     overdue_at: datetime | None = None
     text: str | None = None
     outcome: Outcome | None = None
+    priority: Priority | None = None
+    due_before: datetime | None = None
+    assigned_to: str | None = None
+    assignment_group: str | None = None
 
 
 @value_object

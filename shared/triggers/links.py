@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from shared.connections.model import Portal, TicketKind
 from shared.tickets.kinds import KINDS
-from shared.tickets.model import Delivery, Phase, Priority, RecommendationCategory, RecommendedBy
+from shared.tickets.lists import Order, Show, SortColumn
+from shared.tickets.model import Phase, Priority, RecommendationCategory, RecommendedBy
 from shared.tickets.outcomes import Outcome
 from shared.value_object import value_object
 from shared.words.language import Language, languages
@@ -152,50 +154,74 @@ class ListLink:
     """What the address of the ticket list asks for.
 
     Attributes:
-        chosen: Every filter's value by name; empty if unused, as sent if not understood.
+        chosen: Every parameter's value by name; empty if unused, as sent if not understood.
     """
 
     chosen: Mapping[str, str]
     not_understood: tuple[NotUnderstood, ...]
 
 
+SHOWS: Final = tuple(Show)
+"""The parts of the list that ``show`` opens."""
 LIST_CHOICES: Final[Mapping[str, type[StrEnum]]] = {
+    "show": Show,
     "kind": TicketKind,
     "phase": Phase,
     "outcome": Outcome,
     "portal": Portal,
+    "priority": Priority,
+    "sort": SortColumn,
+    "order": Order,
 }
-GROUPS_OF_WORDS: Final = {"outcome": "ticket_outcome"}
+GROUPS_OF_WORDS: Final = {
+    "show": "filter.show",
+    "outcome": "ticket_outcome",
+    "sort": "ticket_column",
+    "order": "order",
+}
 """The choices' groups of translations, where they are not named like the parameter."""
-SHOWS: Final[Mapping[str, Mapping[str, str]]] = {
-    "open": {"open": "true"},
-    "overdue": {"overdue": "true"},
-    **{each.value: {"delivery": each.value} for each in (Delivery.PENDING, Delivery.FAILED)},
-}
-"""What can be shown, with the parameters by which the API is asked for it."""
+LIST_TEXTS: Final = ("text", "assigned_to", "assignment_group")
+LIST_PLACE: Final = ("sort", "order", "page")
+"""The parameters that say in which order the list is and where in it; the others are filters."""
+LIST_FILTERS: Final = (*LIST_TEXTS, *(name for name in LIST_CHOICES if name not in LIST_PLACE), CONNECTION)
+LIST_PARAMETERS: Final = (*LIST_FILTERS, *LIST_PLACE)
 
-LIST_FILTERS: Final = ("text", *LIST_CHOICES, "show", CONNECTION)
+_PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+
+
+def list_address(path: str = "/tickets", **chosen: str) -> str:
+    """Return the address of the list of tickets, or of what it exports, with these parameters; empty ones are left out.
+
+    Args:
+        chosen: Values by the names of ``LIST_PARAMETERS``.
+    """
+    unknown = chosen.keys() - set(LIST_PARAMETERS)
+    if unknown:
+        raise ValueError(f"the list has no {', '.join(sorted(unknown))}")
+    given = [(name, value) for name in LIST_PARAMETERS if (value := chosen.get(name, ""))]
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
 def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], others: Collection[str]) -> ListLink:
-    """Read the filters of the list of tickets.
+    """Read the parameters of the list of tickets.
 
     Args:
         connection_ids: The existing connections.
-        others: Names of the page's parameters that are not filters.
+        others: Names of the page's further parameters.
     """
-    chosen = {name: query.get(name, "").strip() for name in LIST_FILTERS}
+    chosen = {name: query.get(name, "").strip() for name in LIST_PARAMETERS}
     not_understood = []
     for name, choices in LIST_CHOICES.items():
         if asked := chosen[name]:
             choice = read_choice(choices, GROUPS_OF_WORDS.get(name, name), asked)
             chosen[name] = asked if choice is None else choice.value
             not_understood += [misunderstood(name, asked)] if choice is None else []
-    for name, known in (("show", SHOWS), (CONNECTION, connection_ids)):
-        if chosen[name] and (plain := chosen[name].lower()) in known:
-            chosen[name] = plain
-        elif chosen[name]:
-            not_understood.append(misunderstood(name, chosen[name]))
+    if (asked := chosen[CONNECTION]) and (plain := asked.lower()) in connection_ids:
+        chosen[CONNECTION] = plain
+    elif asked:
+        not_understood.append(misunderstood(CONNECTION, asked))
+    if chosen["page"] and not _PAGE.fullmatch(chosen["page"]):
+        not_understood.append(misunderstood("page", chosen["page"]))
     not_understood += [
         misunderstood(name, value, "parameter")
         for name, value in query.items()
@@ -230,6 +256,9 @@ _LABELS: Final = {
     "phase": "filter.phase",
     "outcome": "filter.outcome",
     "show": "filter.show",
+    "page": "tickets.page",
+    "assigned_to": "ticket.assigned_to",
+    "assignment_group": "ticket.assignment_group",
     "tenant_id": "recommendations.tenant",
     "actionId": "ticket.recommendation_id",
     "status": "recommendations.status",

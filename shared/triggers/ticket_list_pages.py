@@ -14,6 +14,7 @@ from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.identity import decode_cursor, encode_cursor
+from shared.tickets.lists import Order, SortColumn
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketFilter
@@ -21,7 +22,7 @@ from shared.tickets.resend import Resent, ResentTicket
 from shared.tickets.views import TicketView, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, page, redirect
-from shared.triggers.links import LIST_CHOICES, LIST_FILTERS, SHOWS, ListLink, NotUnderstood, link_words, read_list_link
+from shared.triggers.links import LIST_FILTERS, ListLink, NotUnderstood, link_words, read_list_link
 from shared.triggers.principal import CREATORS, READERS, Role
 from shared.triggers.ticket_filters import read_ticket_filter
 from shared.web.csv_export import tickets_csv
@@ -31,6 +32,11 @@ blueprint = func.Blueprint()
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PAGE: Final = 1000
+_SHOWS: Final[Mapping[str, Mapping[str, str]]] = {
+    "open": {"open": "true"},
+    "overdue": {"overdue": "true"},
+    **{each.value: {"delivery": each.value} for each in (Delivery.PENDING, Delivery.FAILED)},
+}
 BECAME: Final = (
     Resent.DELIVERED.value,
     *(f"{Resent.WAITING}_{each}" for each in WaitsFor),
@@ -81,7 +87,9 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
         outcomes=[(outcome, t(f"ticket_outcome.{outcome}")) for outcome in Outcome],
         portals=[(portal, t(f"portal.{portal}")) for portal in Portal],
-        shows=[(show, t(f"filter.show.{show}")) for show in SHOWS],
+        sorts=[(column, t(f"ticket_column.{column}")) for column in SortColumn],
+        orders=[(order, t(f"order.{order}")) for order in Order],
+        shows=[(show, t(f"filter.show.{show}")) for show in _SHOWS],
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
     )
 
@@ -178,7 +186,8 @@ def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Con
 
 
 def _filter(call: Call, chosen: Mapping[str, str]) -> TicketFilter:
-    asked = {**{name: chosen[name] for name in LIST_CHOICES if chosen[name]}, **SHOWS.get(chosen["show"], {})}
+    filters = {name: chosen[name] for name in ("kind", "phase", "outcome", "portal") if chosen[name]}
+    asked = {**filters, **_SHOWS.get(chosen["show"], {})}
     # The API refuses a text that is longer than any name; the page just lists nothing.
     return replace(read_ticket_filter(asked, call.application.clock()), text=chosen["text"] or None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +12,13 @@ from shared.triggers.links import (
     ALIASES,
     GROUPS_OF_WORDS,
     LIST_CHOICES,
+    LIST_TEXTS,
     SHOWN_MAX_LENGTH,
     TICKET_CHOICES,
     TICKET_DEFAULTS,
     TICKET_TEXTS,
     link_words,
+    list_address,
     read_choice,
     read_list_link,
     read_ticket_link,
@@ -128,11 +132,41 @@ def test_filters_of_the_list() -> None:
         ("show", "everything"),
         ("connection", "fabrikam"),
         ("delivery", "failed"),
+        ("priority", "urgent"),
+        ("sort", "colour"),
+        ("order", "random"),
+        ("page", "0"),
+        ("page", "last"),
     ],
 )
 def test_a_filter_that_is_not_understood_is_said(parameter: str, value: str) -> None:
     link = read_list_link({parameter: value}, {"contoso"}, ())
     assert [(each.parameter, each.value) for each in link.not_understood] == [(parameter, value)]
+
+
+@given(
+    st.dictionaries(st.sampled_from(LIST_TEXTS), st.text(min_size=1).filter(lambda each: each == each.strip())),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(choices) for name, choices in LIST_CHOICES.items()}),
+    st.sampled_from(["", "1", "27"]),
+)
+def test_the_list_understands_every_address_of_its_own(
+    texts: dict[str, str], choices: dict[str, str], page: str
+) -> None:
+    chosen = {**texts, **choices, "page": page}
+    path, _, query = list_address(**chosen).partition("?")
+    link = read_list_link(dict(parse_qsl(query)), {"contoso"}, ())
+    assert path == "/tickets"
+    assert not link.not_understood
+    assert {name: value for name, value in link.chosen.items() if value} == {
+        name: value for name, value in chosen.items() if value
+    }
+
+
+def test_the_list_has_no_address_for_what_it_does_not_know() -> None:
+    assert list_address() == "/tickets"
+    assert list_address("/tickets.csv", text="a&b", show="overdue") == "/tickets.csv?text=a%26b&show=overdue"
+    with pytest.raises(ValueError, match="delivery"):
+        list_address(delivery="failed")
 
 
 def test_every_parameter_and_alias_is_documented() -> None:
