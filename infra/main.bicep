@@ -132,6 +132,13 @@ param openTelemetry bool = false
 @secure()
 param packageUrl string = ''
 
+@description('Name of this environment, such as Test, which pages show beside the product\'s name. Empty for the only one.')
+@maxLength(40)
+param shownEnvironmentName string = ''
+
+@description('HTTPS address of the documentation of what runs here, for the link on every page: the folder docs of a tag or a commit. Empty for no link.')
+param documentationUrl string = ''
+
 @description('Id of the app\'s role on the key vault: Key Vault Secrets Officer, or your own role made from infra/roles.')
 param keyVaultRoleId string = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
@@ -411,6 +418,8 @@ module configuration 'modules/configuration.bicep' = {
       GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph
       SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal
       EGRESS_ADDRESSES: knownEgressAddresses
+      ENVIRONMENT_NAME: shownEnvironmentName
+      DOCUMENTATION_URL: documentationUrl
       // Else pydantic reads the description of every installed package, at each start, in search of plugins.
       PYDANTIC_DISABLE_PLUGINS: '__all__'
       AzureWebJobsStorage__credential: 'managedidentity'

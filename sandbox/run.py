@@ -69,7 +69,7 @@ def _run(directory: Path, ports: Ports, *, once: bool, hardened: str | None) -> 
             vault_url=world.key_vaults.new_vault(),
             port=ports.functions_host,
             public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
-            settings={"EGRESS_ADDRESSES": EGRESS_ADDRESS} if hardened else None,
+            settings={"ENVIRONMENT_NAME": "Sandbox"} | ({"EGRESS_ADDRESSES": EGRESS_ADDRESS} if hardened else {}),
         )
         if hardened:
             _hand_over(world, host, hardened)

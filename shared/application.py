@@ -552,6 +552,14 @@ def _waiting_times(settings: Settings) -> WaitingTimes:
 _applications: WeakKeyDictionary[asyncio.AbstractEventLoop, Application] = WeakKeyDictionary()
 
 
+def usable_settings() -> Settings | None:
+    """Return the settings, for what every page shows; None if they cannot be used, which a page then says."""
+    try:
+        return Settings.from_environment(os.environ)
+    except SettingsInvalid:
+        return None
+
+
 def application() -> Application:
     """Return the application of the running event loop; the first call builds it from the environment.
 

@@ -69,6 +69,8 @@ class Settings(BaseModel):
         default="https://security.microsoft.com", alias="SECURITY_PORTAL_URL", pattern=_ORIGIN
     )
     egress_addresses: CommaList = Field(default=(), alias="EGRESS_ADDRESSES")
+    environment_name: str = Field(default="", max_length=40, alias="ENVIRONMENT_NAME")
+    documentation_url: str = Field(default="", alias="DOCUMENTATION_URL", pattern=r"^(https://[^\s<>\"]+)?$")
     authentication_enabled: bool = Field(default=False, alias="WEBSITE_AUTH_ENABLED")
 
     @classmethod

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid5
 
+from shared import product
 from shared.evidence.items import EventEvidence, EvidenceItem, PointsMeasured, RecommendationEvidence
 from shared.evidence.requests import EvidenceQuestion
 from shared.evidence.views import EvidenceView
@@ -134,7 +135,7 @@ def _local_definitions(items: Iterable[EvidenceItem]) -> Json:
                 {
                     "uuid": _TOOL,
                     "type": "software",
-                    "title": "ServiceNow tickets for Microsoft 365",
+                    "title": product.NAME,
                     "description": "Makes tickets of recommendations and compares measurements.",
                     "status": {"state": "operational"},
                 }

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 import azure.functions as func
 from pydantic import BaseModel
 
-from shared.application import Application, application
+from shared.application import Application, application, usable_settings
 from shared.errors import (
     ConnectionNotAuthorized,
     ConnectorError,
@@ -109,7 +109,15 @@ class Call:
     def page(self, template: str, *, status: int = 200, **values: object) -> func.HttpResponse:
         """Return a rendered page; a value ``here`` says where a change of language leads, if not to its address."""
         parts = urlsplit(self.request.url)
-        known = {"call": self, "Role": Role, "address": parts.path, "here": _place_to_return_to(parts)}
+        settings = usable_settings()
+        known = {
+            "call": self,
+            "Role": Role,
+            "address": parts.path,
+            "here": _place_to_return_to(parts),
+            "environment_name": settings.environment_name if settings else "",
+            "documentation_url": settings.documentation_url if settings else "",
+        }
         html = render(template, self.language, **(known | values))
         return func.HttpResponse(
             html.encode(),

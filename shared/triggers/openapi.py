@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from shared import product
 from shared.triggers.answers import PROBLEM_TYPE, ProblemView
 from shared.triggers.parameters import PATH_PARAMETERS
 from shared.triggers.request_bodies import JSON_TYPE, MULTIPART_TYPE, FormBody
@@ -76,7 +77,7 @@ def openapi_document(operations: Iterable[Route], server: str) -> dict[str, obje
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "ServiceNow tickets for Microsoft 365",
+            "title": product.NAME,
             "version": VERSION,
             "description": "Creates ServiceNow tickets from Microsoft 365 security "
             "recommendations and shows where they stand. HEAD answers as GET does, without a body. A method that a "

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared import product
 from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import OPEN_PHASES
 from shared.web.outcome_tones import outcome_tone
@@ -45,6 +46,9 @@ def environment() -> Environment:
     templates.globals["words_of"] = words_of
     templates.globals["relative_due"] = relative_due
     templates.globals["OPEN_PHASES"] = OPEN_PHASES
+    templates.globals["product"] = product.NAME
+    templates.globals["version"] = product.VERSION
+    templates.globals |= {"environment_name": "", "documentation_url": ""}  # where nothing is set
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["outcome_tone"] = outcome_tone

@@ -110,6 +110,8 @@ class TestSettings:
                 "ALLOWED_SERVICENOW_HOSTS": "servicenow.contoso.com,itsm.contoso.com",
                 "GRAPH_URL": "https://graph.microsoft.us",
                 "SECURITY_PORTAL_URL": "https://security.microsoft.us",
+                "ENVIRONMENT_NAME": "Test",
+                "DOCUMENTATION_URL": "https://github.com/contoso/tickets/tree/v1.2.0/docs",
             }.items()
         )
 

@@ -168,6 +168,7 @@ class TestRelease:
         commands = [step.get("run", "") for step in read("release.yml")["jobs"]["build"]["steps"]]
         before = commands[: commands.index("make package template")]
         assert any(
-            'version = \\"${GITHUB_REF_NAME#v}\\"' in command and "pyproject.toml" in command for command in before
+            'VERSION: Final = \\"${GITHUB_REF_NAME#v}\\"' in command and "shared/product.py" in command
+            for command in before
         )
         assert any("--workflow check.yml" in command and "--status success" in command for command in before)

@@ -31,6 +31,8 @@ param infrastructureEncryption = true
 param maximumInstanceCount = 60
 param logRetentionDays = 365
 param openTelemetry = true
+param shownEnvironmentName = 'Test'
+param documentationUrl = 'https://github.com/contoso/tickets/tree/v1.2.0/docs'
 param packageUrl = 'https://packages.contoso.com/1.2.0/released-package.zip?sig=signature'
 param keyVaultRoleId = '77777777-7777-7777-7777-777777777777'
 param keyVaultCreateMode = 'recover'
