@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import re
-import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 from azure.core.async_paging import AsyncPageIterator
 from azure.core.exceptions import ResourceExistsError
@@ -27,14 +25,12 @@ from azure.data.tables import TableTransactionError, TransactionOperation, Updat
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
-from shared.evidence.model import EvidenceBatch, EvidenceEvent
-from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation, text_bytes
+from shared.evidence.model import EvidenceBatch
+from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.rows import RowReader
 from shared.storage.tables import get_row, insert_row, is_table_missing, list_rows, save_row, storage_errors
 from shared.storage.ticket_rows import (
     CHANGING_COLUMNS,
-    NUMBER_PREFIX,
-    OUTCOME_PREFIX,
     PENDING_PREFIX,
     SUMMARY_KEY,
     TICKET_KEYS_END,
@@ -47,12 +43,10 @@ from shared.storage.ticket_rows import (
     pending_key,
     recommendation_prefixes,
     summary_change_of,
-    summary_change_row,
     summary_of,
     summary_row,
     ticket_id_of_pending_key,
     ticket_of,
-    ticket_row,
     unrecorded_of,
     unrecorded_row,
     update_key,
@@ -60,12 +54,19 @@ from shared.storage.ticket_rows import (
     update_row,
     watched_of,
     watched_prefix,
-    watched_row,
 )
-from shared.tickets.evidence import batch_of, events_between
+from shared.storage.ticket_writes import (
+    CREATION_ID,
+    TicketUpdate,
+    TicketWrite,
+    number_key,
+    operations_of,
+    outcome_row,
+    transactions_of,
+    update_operation,
+)
 from shared.tickets.listed import CurrentTickets, ListedTicket, listed
 from shared.tickets.model import Delivery, Ticket
-from shared.tickets.outcomes import Verification
 from shared.tickets.ports import (
     Overview,
     TicketExists,
@@ -78,27 +79,10 @@ from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.updates.model import Update
 from shared.value_object import value_object
 
-TRANSACTION_BYTES: Final = 900_000
-"""Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
-ROW_BYTES: Final = 3_000
-"""What a row takes in a transaction besides its texts."""
-ROWS_IN_COMMON: Final = 2
-"""The summary's change and the events for the evidence."""
-EVENTS_TOGETHER: Final = 300
-"""Events for the evidence are one row of a transaction. It takes 1 MiB, with two bytes for a character, and an event
-that happens to many tickets at once has up to 1,500 characters."""
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
 """Up to this number, tickets are read one by one; beyond it, in ranges."""
 PAGE_ROWS: Final = 1000
-
-CREATION_ID: Final = "creation_id"
-"""Column that distinguishes a ticket's first write from that of a twin."""
-
-_COPIED_COLUMNS: Final = ("name", "timeline", "later_events", "verification")
-"""Columns whose texts other rows of the same transaction may repeat: the events, and the index of watched tickets."""
-
-_NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 
 
 class AzureTicketStore:
@@ -111,13 +95,13 @@ class AzureTicketStore:
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """Store a new ticket. Raises TicketExists, TicketGivenUp or StorageUnavailable."""
-        return await self._create(_Write.of_new(ticket))
+        return await self._create(TicketWrite.of_new(ticket))
 
     async def create_tickets(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]:
         """Store new tickets of one connection; return those that are stored, in the same order."""
         turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
 
-        async def create(part: Sequence[_Write]) -> Sequence[Ticket]:
+        async def create(part: Sequence[TicketWrite]) -> Sequence[Ticket]:
             async with turn:
                 if (stored := await self._created(part)) is not None:
                     return stored
@@ -127,21 +111,21 @@ class AzureTicketStore:
                     one_by_one.append(await self._create(write))
             return one_by_one
 
-        parts = _transactions([_Write.of_new(ticket) for ticket in tickets])
+        parts = transactions_of([TicketWrite.of_new(ticket) for ticket in tickets])
         return [ticket for part in await asyncio.gather(*map(create, parts)) for ticket in part]
 
-    async def _created(self, writes: Sequence[_Write]) -> Sequence[Ticket] | None:
+    async def _created(self, writes: Sequence[TicketWrite]) -> Sequence[Ticket] | None:
         """Store all of these new tickets, or none if the id of any is taken or given up."""
         with storage_errors():
             try:
-                etags = await self._submit(_operations(writes))
+                etags = await self._submit(operations_of(writes))
             except TableTransactionError as error:
                 if error.status_code != 409:
                     raise
                 return None
         return [replace(write.after, etag=etag) for write, etag in zip(writes, etags, strict=False)]
 
-    async def _create(self, write: _Write) -> Ticket:
+    async def _create(self, write: TicketWrite) -> Ticket:
         if (stored := await self._created([write])) is not None:
             return stored[0]
         ticket = write.after
@@ -156,7 +140,7 @@ class AzureTicketStore:
     async def give_up(self, connection_id: str, ticket_id: str) -> Ticket | None:
         """Ensure that a ticket is either stored by now or never will be; return it if it is stored."""
         with suppress(ResourceExistsError):
-            await insert_row(self._table, _outcome_row(connection_id, ticket_id))
+            await insert_row(self._table, outcome_row(connection_id, ticket_id))
         return await self.get_ticket(connection_id, ticket_id)
 
     async def get_ticket(self, connection_id: str, ticket_id: str) -> Ticket | None:
@@ -188,8 +172,8 @@ class AzureTicketStore:
             raise RowChanged(before.ticket_id)
         return await self._update(changes[0], updates)
 
-    async def _update(self, update: _Update, updates: Sequence[UpdateChange] = ()) -> Ticket:
-        operations = [*_operations([update]), *map(_update_operation, updates)]
+    async def _update(self, update: TicketUpdate, updates: Sequence[UpdateChange] = ()) -> Ticket:
+        operations = [*operations_of([update]), *map(update_operation, updates)]
         while True:
             with storage_errors():
                 try:
@@ -207,11 +191,11 @@ class AzureTicketStore:
         """Replace many tickets of one connection; return those that somebody else has changed."""
         turn = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
 
-        async def submit(part: Sequence[_Update]) -> Sequence[tuple[Ticket, Ticket]]:
+        async def submit(part: Sequence[TicketUpdate]) -> Sequence[tuple[Ticket, Ticket]]:
             async with turn:
                 try:
                     with storage_errors():
-                        await self._submit(_operations(part))
+                        await self._submit(operations_of(part))
                 except TableTransactionError as error:
                     if error.status_code not in {404, 412}:
                         raise
@@ -220,10 +204,10 @@ class AzureTicketStore:
             return await self._update_one_by_one(part)
 
         updates, changed = await self._updates(changes)
-        conflicts = await asyncio.gather(*(submit(part) for part in _transactions(updates)))
+        conflicts = await asyncio.gather(*(submit(part) for part in transactions_of(updates)))
         return [*changed, *(change for part in conflicts for change in part)]
 
-    async def _update_one_by_one(self, updates: Sequence[_Update]) -> Sequence[tuple[Ticket, Ticket]]:
+    async def _update_one_by_one(self, updates: Sequence[TicketUpdate]) -> Sequence[tuple[Ticket, Ticket]]:
         conflicts = []
         for update in updates:
             try:
@@ -234,13 +218,13 @@ class AzureTicketStore:
 
     async def _updates(
         self, changes: Sequence[tuple[Ticket, Ticket]]
-    ) -> tuple[list[_Update], list[tuple[Ticket, Ticket]]]:
+    ) -> tuple[list[TicketUpdate], list[tuple[Ticket, Ticket]]]:
         """Return how to make the changes, and which come too late.
 
         Only a whole row can lose a column, so a partly read ticket is read again for that. It is left out if the rest
         makes no sense.
         """
-        updates = [_Update.between(before, after) for before, after in changes]
+        updates = [TicketUpdate.between(before, after) for before, after in changes]
         lacking = [update.after.ticket_id for update in updates if update.lacks_columns]
         if not lacking:
             return updates, []
@@ -251,7 +235,7 @@ class AzureTicketStore:
                 ready.append(update)
             elif (before := whole.get(update.after.ticket_id)) is not None:
                 if before.etag == update.before.etag:
-                    ready.append(_Update.between(before, update.after.made_whole(before)))
+                    ready.append(TicketUpdate.between(before, update.after.made_whole(before)))
                 else:
                     changed.append((update.before, update.after))
         return ready, changed
@@ -333,7 +317,7 @@ class AzureTicketStore:
 
     async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:
         """Return the ticket whose record has this number, or None."""
-        key = _number_key(number)
+        key = number_key(number)
         row = None if key is None else await get_row(self._table, connection_id, key)
         ticket_id = None if row is None else row.get("ticket_id")
         return None if ticket_id is None else await self.get_ticket(connection_id, ticket_id)
@@ -605,12 +589,6 @@ def _etag(row: Any | None) -> str | None:
     return None if row is None else row.metadata["etag"]
 
 
-def _number_key(number: str) -> str | None:
-    """Return the row key of a ticket number; None if the text cannot be a key (some characters are not allowed)."""
-    plain = number.strip().upper()
-    return f"{NUMBER_PREFIX}{plain}" if _NUMBER.fullmatch(plain) else None
-
-
 @value_object
 class _Following:
     """Which kinds of rows follow the summary in a partition.
@@ -626,185 +604,6 @@ class _Following:
     def may_have(self, prefix: str) -> bool:
         """Whether there may be rows of this kind."""
         return prefix in self.prefixes or not self.is_all
-
-
-@value_object
-class _Write:
-    """The operations that store a ticket.
-
-    Attributes:
-        before: The version that is replaced; None for a new ticket.
-        own: What happens to the ticket's own row.
-        beside: What happens in the outbox, among the numbers and so on.
-        events: What the evidence keeps of it.
-    """
-
-    before: Ticket | None
-    after: Ticket
-    own: RowOperation
-    beside: Sequence[RowOperation]
-    events: Sequence[EvidenceEvent]
-
-    @classmethod
-    def of_new(cls, ticket: Ticket) -> _Write:
-        """Return the write of a new ticket."""
-        own = RowOperation(TransactionOperation.CREATE, ticket_row(ticket) | {CREATION_ID: secrets.token_hex(16)})
-        beside = [*_side_rows(None, ticket), *_recommendation_rows(ticket)]
-        if ticket.content.references:
-            outcome = _outcome_row(ticket.connection_id, ticket.ticket_id)
-            beside.append(RowOperation(TransactionOperation.CREATE, outcome))
-        return _Write(None, ticket, own, beside, list(events_between(None, ticket)))
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes in a request."""
-        row = self.own.row
-        copied = (str(row.get(column, "")) for column in _COPIED_COLUMNS)
-        texts = "".join([*(value for value in row.values() if isinstance(value, str)), *copied])
-        return ROW_BYTES + text_bytes(texts)
-
-
-@value_object
-class _Update(_Write):
-    """The operations that replace one version of a ticket by another."""
-
-    before: Ticket
-
-    @classmethod
-    def between(cls, before: Ticket, after: Ticket) -> Self:
-        """Return the update that sends only what changed, unless a value has to be removed.
-
-        Most updates come from the synchronisation and change a few of some forty columns; a description may be long.
-        """
-        assert before.etag is not None, "only a stored ticket can be replaced"
-        assert before.is_whole or before.delivery == after.delivery, "only what was read can be changed"
-        old, new = ticket_row(before), ticket_row(after)
-        mode = UpdateMode.REPLACE
-        if old.keys() <= new.keys():
-            mode = UpdateMode.MERGE
-            changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
-            new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
-        own = RowOperation(TransactionOperation.UPDATE, new, mode, before.etag)
-        return cls(before, after, own, _side_rows(before, after), list(events_between(before, after)))
-
-    @property
-    def lacks_columns(self) -> bool:
-        """Whether the row is replaced although not all of it was read."""
-        return self.own.mode is UpdateMode.REPLACE and not self.before.is_whole
-
-
-def _operations(writes: Sequence[_Write]) -> list[RowOperation]:
-    """Return the transaction that stores the tickets; their own rows come first, in order."""
-    operations = [write.own for write in writes]
-    # ServiceNow does not ensure unique numbers, but a transaction can write a row only once.
-    beside = {operation.row["RowKey"]: operation for write in writes for operation in write.beside}
-    operations += beside.values()
-    changes = [(write.before, write.after) for write in writes]
-    owner = writes[0].after.connection_id
-    return operations + _summary_change(owner, changes) + _unrecorded(owner, writes)
-
-
-def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
-    """Return what has to change in the outbox and among the numbers."""
-    operations: list[RowOperation] = []
-    was_pending = before is not None and before.delivery.status is Delivery.PENDING
-    is_pending = after.delivery.status is Delivery.PENDING
-    outbox_row = {"PartitionKey": after.connection_id, "RowKey": pending_key(after.ticket_id)}
-    if is_pending and not was_pending:
-        operations.append(RowOperation(TransactionOperation.UPSERT, outbox_row))
-    if was_pending and not is_pending:
-        operations.append(RowOperation(TransactionOperation.DELETE, outbox_row))
-    was_followed = before is not None and before.is_followed_by_sys_id
-    if after.is_followed_by_sys_id != was_followed:
-        row = {"PartitionKey": after.connection_id, "RowKey": f"{UNLINKED_PREFIX}{after.ticket_id}"}
-        kind = TransactionOperation.DELETE if was_followed else TransactionOperation.UPSERT
-        operations.append(RowOperation(kind, row))
-    old_number = before.record.number if before is not None and before.record is not None else None
-    if after.record is not None and after.record.number != old_number:
-        key = _number_key(after.record.number)
-        if key is not None:
-            row = {"PartitionKey": after.connection_id, "RowKey": key, "ticket_id": after.ticket_id}
-            operations.append(RowOperation(TransactionOperation.UPSERT, row))
-    return operations + _verification_rows(before, after)
-
-
-def _verification_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
-    """Return what has to change in the indexes of a ticket for stored recommendations."""
-    old, new = None if before is None else before.verification, after.verification
-    operations: list[RowOperation] = []
-    was_unread, is_unread = (each is not None and each.has_unread_closing for each in (old, new))
-    if was_unread != is_unread:
-        row = {"PartitionKey": after.connection_id, "RowKey": f"{UNREAD_PREFIX}{after.ticket_id}"}
-        operations.append(RowOperation(TransactionOperation.UPSERT if is_unread else TransactionOperation.DELETE, row))
-    if new == old:
-        return operations
-    watched_before, watched = _watching_tenants(old), _watching_tenants(new)
-    operations += [RowOperation(TransactionOperation.UPSERT, watched_row(after, each)) for each in watched]
-    for tenant_id in watched_before:
-        if tenant_id not in watched:
-            row = {"PartitionKey": after.connection_id, "RowKey": f"{watched_prefix(tenant_id)}{after.ticket_id}"}
-            operations.append(RowOperation(TransactionOperation.DELETE, row))
-    return operations
-
-
-def _watching_tenants(verification: Verification | None) -> Sequence[str]:
-    """Return the tenants whose readings look at a ticket."""
-    if verification is None or not verification.is_watched:
-        return ()
-    return tuple(dict.fromkeys(item.tenant_id for item in verification.items))
-
-
-def _update_operation(change: UpdateChange) -> RowOperation:
-    before, after = change.before, change.after
-    if before is None:
-        assert after is not None, "a change has a before or an after"
-        return RowOperation(TransactionOperation.CREATE, update_row(after))
-    if after is None:
-        return RowOperation(TransactionOperation.DELETE, update_row(before), etag=before.etag)
-    return RowOperation(TransactionOperation.UPDATE, update_row(after), UpdateMode.MERGE, before.etag)
-
-
-def _unrecorded(connection_id: str, writes: Sequence[_Write]) -> list[RowOperation]:
-    events = [event for write in writes for event in write.events]
-    if not events:
-        return []
-    return [RowOperation(TransactionOperation.CREATE, unrecorded_row(connection_id, batch_of(events)))]
-
-
-def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:
-    """Return the operation that lists a new ticket under its recommendation; it never changes later."""
-    keys = {"PartitionKey": ticket.connection_id}
-    return [
-        RowOperation(TransactionOperation.UPSERT, keys | {"RowKey": f"{prefix}{ticket.ticket_id}"})
-        for prefix in recommendation_prefixes(ticket)
-    ]
-
-
-def _outcome_row(connection_id: str, ticket_id: str) -> Row:
-    return {"PartitionKey": connection_id, "RowKey": f"{OUTCOME_PREFIX}{ticket_id}"}
-
-
-def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
-    change = SummaryChange.between(changes)
-    if not change:
-        return []
-    return [RowOperation(TransactionOperation.CREATE, summary_change_row(connection_id, secrets.token_hex(12), change))]
-
-
-def _transactions[Write: _Write](writes: Sequence[Write]) -> list[list[Write]]:
-    """Divide the writes into transactions that are not too large, including the rows that they have in common."""
-    parts: list[list[Write]] = []
-    rows_left = bytes_left = events_left = 0
-    for write in writes:
-        rows, size, events = 1 + len(write.beside), write.size, len(write.events)
-        if rows > rows_left or size > bytes_left or events > events_left:
-            parts.append([])
-            rows_left, bytes_left, events_left = MOST_ROWS - ROWS_IN_COMMON, TRANSACTION_BYTES, EVENTS_TOGETHER
-        parts[-1].append(write)
-        rows_left -= rows
-        bytes_left -= size
-        events_left -= events
-    return parts
 
 
 def _absent_index_row(error: TableTransactionError, operations: Sequence[RowOperation]) -> RowOperation | None:

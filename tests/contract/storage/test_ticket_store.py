@@ -15,6 +15,7 @@ from azure.data.tables import TransactionOperation
 from shared.connections.model import Portal, TicketKind
 from shared.connections.ports import RowChanged
 from shared.errors import Failure, StorageUnavailable
+from shared.storage import ticket_writes
 from shared.storage import tickets as azure_tickets
 from shared.storage.entity_transactions import RowOperation
 from shared.storage.tables import Tables
@@ -71,8 +72,8 @@ async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[
     assert isinstance(store, AzureTicketStore)
     operations = [RowOperation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
     for ticket in tickets:
-        operations += azure_tickets._side_rows(None, ticket)
-    operations += azure_tickets._summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])
+        operations += ticket_writes._side_rows(None, ticket)
+    operations += ticket_writes._summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])
     etags = await store._submit(operations)
     return [replace(ticket, etag=etag) for ticket, etag in zip(tickets, etags, strict=False)]
 
