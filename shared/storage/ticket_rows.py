@@ -84,6 +84,7 @@ CHANGING_COLUMNS: Final = (
     "sn_priority",
     "assigned_to",
     "assignment_group",
+    "counted",
 )
 """What can still change in the row of a delivered ticket, and what decides how it changes."""
 
@@ -178,6 +179,7 @@ def ticket_row(ticket: Ticket) -> Row:
         "unlinked": ticket.is_unlinked or None,
         **({} if ticket.verification is None else _verification_columns(ticket.verification)),
         "due_at": ticket.due_at,
+        "counted": " ".join(ticket.counted) or None,
         "timeline": _timeline_text(known),
         "later_events": _timeline_text(later) if later else None,
     }
@@ -260,6 +262,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         ),
         is_unlinked=get("unlinked", False),
         verification=None if verification is None else _VERIFICATION.read(json_object(verification)),
+        counted=tuple(get("counted", "").split()),
         kept=columns.unknown,
         is_whole=is_whole,
         etag=etag,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Self
 
 from azure.data.tables import TransactionOperation, UpdateMode
@@ -26,6 +27,7 @@ from shared.storage.ticket_rows import (
     watched_prefix,
     watched_row,
 )
+from shared.tickets.counted import counted_under
 from shared.tickets.evidence import batch_of, events_between
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Verification
@@ -71,6 +73,7 @@ class TicketWrite:
     @classmethod
     def of_new(cls, ticket: Ticket) -> TicketWrite:
         """Return the write of a new ticket."""
+        ticket = replace(ticket, counted=counted_under(ticket))
         own = RowOperation(TransactionOperation.CREATE, ticket_row(ticket) | {CREATION_ID: secrets.token_hex(16)})
         beside = [*_side_rows(None, ticket), *_recommendation_rows(ticket)]
         if ticket.content.references:
@@ -101,6 +104,7 @@ class TicketUpdate(TicketWrite):
         """
         assert before.etag is not None, "only a stored ticket can be replaced"
         assert before.is_whole or before.delivery == after.delivery, "only what was read can be changed"
+        after = replace(after, counted=counted_under(after, before.counted))
         old, new = ticket_row(before), ticket_row(after)
         mode = UpdateMode.REPLACE
         if old.keys() <= new.keys():

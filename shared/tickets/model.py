@@ -327,6 +327,8 @@ class Ticket:
         due_at: The current due date: ServiceNow's once it is delivered, the requested one before.
         is_unlinked: Its record does not carry our correlation id exactly as we write it.
         verification: What became of the stored recommendations that it is for; None if it is for none.
+        counted: Under which weeks and durations the stored ticket is counted
+            (:func:`shared.tickets.counted.counted_under`); only the store sets it.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
         is_whole: False when the parts that no longer change in a delivered ticket were not read: ``content`` except
             its kind and references, ``created_at`` (which is then the id's time), ``delivery`` except its status, and
@@ -345,6 +347,7 @@ class Ticket:
     timeline: tuple[TimelineEvent, ...] = ()
     is_unlinked: bool = False
     verification: Verification | None = None
+    counted: tuple[str, ...] = field(default=(), compare=False, repr=False)
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     is_whole: bool = field(default=True, compare=False)
     etag: str | None = field(default=None, compare=False)

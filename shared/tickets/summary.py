@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from shared.connections.model import TicketKind
+from shared.tickets.counted import is_past
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.value_object import value_object
@@ -29,7 +30,7 @@ _SUPERSEDED: Final = "superseded:"
 
 type Cell = tuple[str, str]
 """Kind and what is counted: a phase, ``pending``, ``failed``, or ``outcome:…`` and ``superseded:…``, which
-release 0.1 keeps unread."""
+release 0.1 keeps unread; or a week or duration of :mod:`shared.tickets.counted`."""
 type DueCell = tuple[str, str]
 """Kind and due minute, as ``YYYY-MM-DDTHH:MM`` (UTC); tickets are overdue once the minute is over."""
 
@@ -89,12 +90,13 @@ class Summary:
         return Summary(_without_zeros(cells), _without_zeros(due), self.folded_until)
 
     def folded(self, now: datetime) -> Summary:
-        """Return the same counts with every bucket that is overdue now merged into one."""
+        """Return the same counts with every bucket that is overdue now merged into one, without weeks long past."""
         until = max(self.folded_until, _minute(now - FOLD_AFTER))
         due: Counter[DueCell] = Counter()
         for (kind, minute), count in self.due.items():
             due[kind, OVERDUE if minute < until else minute] += count
-        return Summary(self.cells, _without_zeros(due), until)
+        cells = {cell: count for cell, count in self.cells.items() if not is_past(cell[1], now)}
+        return Summary(cells, _without_zeros(due), until)
 
     def phase_counts(self, kind: TicketKind) -> dict[Phase, int]:
         """Return the number of delivered tickets of that kind in every phase, zeros included."""
@@ -111,6 +113,14 @@ class Summary:
     def outcome_counts(self, kind: TicketKind) -> dict[Outcome, int]:
         """Return the number of tickets of that kind with every outcome, zeros included."""
         return {outcome: self.cells.get((kind, f"{_OUTCOME}{outcome}"), 0) for outcome in Outcome}
+
+    def counts_under(self, prefix: str, kind: TicketKind) -> dict[str, int]:
+        """Return what was counted of that kind under a prefix of :mod:`shared.tickets.counted`, by week or days."""
+        return {
+            counted.removeprefix(prefix): count
+            for (of_kind, counted), count in self.cells.items()
+            if of_kind == kind and counted.startswith(prefix)
+        }
 
     def unsettled_count(self, outcome: Outcome) -> int:
         """Return the number of tickets of every kind with that outcome of which no newer ticket takes care."""
@@ -141,6 +151,8 @@ def _cells(ticket: Ticket) -> Iterator[Cell]:
         yield kind, f"{_OUTCOME}{outcome}"
         if ticket.verification.is_superseded:
             yield kind, f"{_SUPERSEDED}{outcome}"
+    for each in ticket.counted:
+        yield kind, each
 
 
 def _without_zeros[Key](counts: Mapping[Key, int]) -> dict[Key, int]:

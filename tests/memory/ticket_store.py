@@ -13,6 +13,7 @@ from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from shared.evidence.model import EvidenceBatch
 from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
+from shared.tickets.counted import counted_under
 from shared.tickets.evidence import batch_of, events_between
 from shared.tickets.listed import CurrentTickets, ListedTicket, listed
 from shared.tickets.model import Delivery, Ticket
@@ -337,7 +338,8 @@ class MemoryTicketStore:
             if before is not None and not before.is_whole:
                 assert before.delivery == after.delivery, "only what was read can be changed"
                 after = after.made_whole(self.tickets[after.connection_id][after.ticket_id])
-            ticket = replace(after, record=record, etag=next(self._etags))
+            counted = counted_under(after, () if before is None else before.counted)
+            ticket = replace(after, record=record, counted=counted, etag=next(self._etags))
             self.tickets[after.connection_id][after.ticket_id] = ticket
             self._changes[after.connection_id].append(SummaryChange.between([(before, ticket)]))
             stored.append(ticket)
