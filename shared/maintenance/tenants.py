@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from shared.clock import Clock
@@ -15,12 +15,10 @@ from shared.errors import StorageUnavailable
 from shared.log import log_event
 from shared.recommendations.reading.read import TenantReading, log_not_read
 from shared.service import service
-from shared.tenants.model import Tenant
+from shared.tenants.model import NOT_READ_AFTER, Tenant
 from shared.tenants.ports import TenantStore
 
 CONCURRENT_TENANTS: Final = 4
-NOT_READ_AFTER: Final = timedelta(days=2)
-"""If a tenant has waited this long for a run with time for it, log it; the alert ``tenant-not-read`` reads that."""
 
 
 @service
@@ -52,6 +50,7 @@ class TenantWork:
         await asyncio.gather(*(read(each) for each in sorted(due, key=lambda each: each.due_at or now)))
 
     def _report_not_read(self, tenant: Tenant) -> None:
+        """Log a tenant that has waited long for a run with time for it; the alert ``tenant-not-read`` reads that."""
         now = self.clock()
         since_at = tenant.unread_since_at(now)
         if since_at is not None and now - since_at >= NOT_READ_AFTER:

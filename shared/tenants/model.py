@@ -17,6 +17,8 @@ HOLD: Final = timedelta(minutes=3)
 renews it; after a host has died, the next reading waits this long."""
 LATEST_DUE: Final = timedelta(hours=6)
 """No reading is planned further ahead than this."""
+NOT_READ_AFTER: Final = timedelta(days=2)
+"""A tenant that is to be read and has not been for this long needs attention."""
 
 
 class TenantStatus(StrEnum):
@@ -83,6 +85,11 @@ class Tenant:
     held_until_at: datetime | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
+
+    @property
+    def lacks_permission(self) -> bool:
+        """Whether the access token for the tenant was without the role that reading needs."""
+        return self.error is not None and self.error.failure.code == "graph_permission_missing"
 
     def is_held(self, now: datetime) -> bool:
         """Whether somebody is reading it. A hold that lasts too long, because of a wrong clock, counts as over."""

@@ -16,7 +16,7 @@ from shared.tenants.views import next_reading_at
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.triggers.tenant_forms import FIELDS, sent_values, tenant_body, tenant_faults, tenant_values
-from shared.web.tenants import lacks_permission, next_step, snapshot_age
+from shared.web.tenants import next_step, snapshot_age
 
 blueprint = func.Blueprint()
 
@@ -135,7 +135,7 @@ async def _form(
         age="" if tenant is None else snapshot_age(tenant, now, call.language),
         next_reading_at=None if tenant is None else next_reading_at(tenant, now),
         is_being_read=tenant is not None and tenant.is_held(now),
-        lacks_permission=tenant is not None and lacks_permission(tenant),
+        lacks_permission=tenant is not None and tenant.lacks_permission,
         identity=app.settings.managed_identity_client_id,
         graph=app.settings.graph_url,
         notice=done if done in NOTICES else None,

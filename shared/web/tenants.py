@@ -23,18 +23,13 @@ class NextStep(StrEnum):
 
 def next_step(tenant: Tenant) -> NextStep:
     """Return the one thing to do next about a tenant."""
-    if lacks_permission(tenant):
+    if tenant.lacks_permission:
         return NextStep.GRANT_PERMISSION
     if tenant.error is not None:
         return NextStep.LOOK_AT_ERROR
     if tenant.connection_id is None:
         return NextStep.CHOOSE_CONNECTION
     return NextStep.WAIT if tenant.status is None and tenant.due_at is not None else NextStep.NONE
-
-
-def lacks_permission(tenant: Tenant) -> bool:
-    """Whether the access token for the tenant was without the role that reading needs."""
-    return tenant.error is not None and tenant.error.failure.code == "graph_permission_missing"
 
 
 def snapshot_age(tenant: Tenant, now: datetime, t: Language) -> str:

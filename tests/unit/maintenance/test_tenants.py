@@ -11,9 +11,9 @@ import pytest
 from shared.connections.directory import AT_ONCE
 from shared.errors import StorageUnavailable
 from shared.maintenance import tenants
-from shared.maintenance.tenants import NOT_READ_AFTER, TenantWork
+from shared.maintenance.tenants import TenantWork
 from shared.recommendations.reading.read import TenantReading
-from shared.tenants.model import Tenant, TenantStatus
+from shared.tenants.model import NOT_READ_AFTER, Tenant, TenantStatus
 from tests.memory.clock import START, ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore

@@ -1,0 +1,97 @@
+"""What a connection's tickets need from people: from its summary, from its current tickets, and from its last turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from shared.attention.model import Cause, TicketNeeds
+from shared.connections.directory import DirectoryEntry
+from shared.connections.model import TicketKind
+from shared.tickets.listed import CurrentTickets, ListedTicket
+from shared.tickets.model import Delivery
+from shared.tickets.outcomes import Outcome
+from shared.tickets.summary import Summary
+from shared.tickets.updates.model import Update, UpdateStatus
+
+_STORED: Final = ("overdue", "waiting", "not_fixed", "regressed", "refused_changes")
+"""What a turn stores in the directory; it stores ``failed`` in a column of its own."""
+
+
+def needs_of_summary(summary: Summary, now: datetime, updates: Iterable[Update] = ()) -> TicketNeeds:
+    """Return what exact counts say.
+
+    Args:
+        updates: Changes of records that are not carried out.
+    """
+    return TicketNeeds(
+        failed=summary.total(Delivery.FAILED),
+        overdue=sum(summary.overdue_count(kind, now) for kind in TicketKind),
+        waiting=summary.unsettled_count(Outcome.WAITING),
+        not_fixed=summary.unsettled_count(Outcome.NOT_FIXED),
+        regressed=summary.unsettled_count(Outcome.REGRESSED),
+        refused_changes=sum(each.status is UpdateStatus.REFUSED for each in updates),
+    )
+
+
+def needs_of_turn(entry: DirectoryEntry) -> TicketNeeds:
+    """Return what a connection's tickets needed at the end of its last turn."""
+    counts = entry.counts
+    return TicketNeeds(
+        failed=entry.failed,
+        overdue=counts.get("overdue", 0),
+        waiting=counts.get("waiting", 0),
+        not_fixed=counts.get("not_fixed", 0),
+        regressed=counts.get("regressed", 0),
+        refused_changes=counts.get("refused_changes", 0),
+    )
+
+
+def stored_counts(needs: TicketNeeds) -> Mapping[str, int]:
+    """Return what a turn stores in the directory, without zeros."""
+    return {name: count for name in _STORED if (count := getattr(needs, name))}
+
+
+def needs_of_tickets(current: CurrentTickets, entry: DirectoryEntry, now: datetime) -> TicketNeeds:
+    """Return what the counts say now, with the times that the tickets know.
+
+    Args:
+        entry: The connection's last turn, which alone knows of refused changes.
+    """
+    needs = needs_of_summary(current.summary, now)
+    return replace(
+        needs, refused_changes=needs_of_turn(entry).refused_changes, since_at=_since_at(current.tickets, now)
+    )
+
+
+def with_refused_changes(needs: TicketNeeds, updates: Sequence[Update]) -> TicketNeeds:
+    """Return the needs with the changes that are refused now, and the ticket of the oldest one."""
+    refused = [each for each in updates if each.status is UpdateStatus.REFUSED]
+    if not refused:
+        return replace(needs, refused_changes=0)
+    oldest = min(refused, key=lambda each: each.asked_at)
+    return replace(
+        needs,
+        refused_changes=len(refused),
+        refused_change_of=oldest.ticket_id,
+        since_at={**needs.since_at, Cause.CHANGES_REFUSED: oldest.asked_at},
+    )
+
+
+def _since_at(tickets: Iterable[ListedTicket], now: datetime) -> Mapping[Cause, datetime]:
+    """Return since when the tickets need somebody: the oldest one of each cause. Nobody knows when one regressed."""
+    since_at: dict[Cause, datetime] = {}
+    for ticket in tickets:
+        for cause, at in (
+            (Cause.TICKETS_REFUSED, ticket.created_at if ticket.delivery is Delivery.FAILED else None),
+            (Cause.TICKETS_OVERDUE, ticket.due_at if ticket.is_overdue(now) else None),
+            (
+                Cause.TICKETS_NOT_FIXED,
+                ticket.closed_at if ticket.outcome is Outcome.NOT_FIXED and ticket.is_unsettled else None,
+            ),
+        ):
+            if at is not None:
+                since_at[cause] = min(at, since_at.get(cause, at))
+    return since_at

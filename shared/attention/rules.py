@@ -1,0 +1,264 @@
+"""Which items the list has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.attention.model import (
+    Action,
+    AttentionItem,
+    Audience,
+    Cause,
+    Severity,
+    Subject,
+    SubjectKind,
+    TicketNeeds,
+)
+from shared.connections.model import Connection, ConnectionStatus, Grant, consent_days_left
+from shared.tenants.model import NOT_READ_AFTER, Tenant
+from shared.value_object import value_object
+
+CONSENT_DAYS: Final = ((3, Severity.CRITICAL), (14, Severity.WARNING), (30, Severity.INFORMATION))
+"""From how many whole days before its end a consent needs attention, and how much."""
+SYNCHRONISED_WITHIN: Final = timedelta(hours=1)
+"""A connection that works is late after this time, or after five of its intervals if they are longer."""
+INTERVALS: Final = 5
+RENEWED_WITHIN: Final = timedelta(days=7)
+"""Secrets are due for renewal long before their versions expire; after this time it has failed again and again."""
+
+_BEGUN: Final = frozenset({ConnectionStatus.NOT_CONFIGURED, ConnectionStatus.AWAITING_AUTHORIZATION})
+_SEVERITIES: Final = tuple(Severity)
+
+
+@value_object
+class WatchedConnection:
+    """A connection and what is known of its tickets.
+
+    Attributes:
+        synchronised_at: When the last complete synchronisation began; None before the first.
+        is_listed: Whether the lists show all its tickets.
+    """
+
+    connection: Connection
+    needs: TicketNeeds
+    synchronised_at: datetime | None = None
+    is_listed: bool = True
+
+
+def attention_items(
+    connections: Iterable[WatchedConnection],
+    tenants: Iterable[Tenant],
+    now: datetime,
+    *,
+    sync_interval: timedelta,
+    unreadable_rows: int = 0,
+) -> Sequence[AttentionItem]:
+    """Return what needs attention, the worst first, and of that the oldest first.
+
+    Args:
+        connections: Those that are not removed.
+        sync_interval: How often a connection is synchronised.
+        unreadable_rows: How many stored rows this release cannot read.
+    """
+    watched = list(connections)
+    present = {each.connection.connection_id for each in watched}
+    items = [
+        *(item for each in watched for item in connection_items(each, now, sync_interval=sync_interval)),
+        *(item for tenant in tenants for item in tenant_items(tenant, present, now)),
+    ]
+    if unreadable_rows:
+        items.append(
+            AttentionItem(
+                Severity.CRITICAL,
+                Cause.ROWS_UNREADABLE,
+                Action.SHOW_ROWS,
+                "/api/status",
+                values={"count": unreadable_rows},
+                seen_by=Audience.MANAGERS,
+            )
+        )
+    return sorted(items, key=_order)
+
+
+def connection_items(watched: WatchedConnection, now: datetime, *, sync_interval: timedelta) -> Iterator[AttentionItem]:
+    """Yield what needs attention on a connection."""
+    yield from _status_items(watched, now, sync_interval)
+    yield from _consent_items(watched.connection, now)
+    yield from _ticket_items(watched)
+
+
+def _status_items(watched: WatchedConnection, now: datetime, sync_interval: timedelta) -> Iterator[AttentionItem]:
+    connection = watched.connection
+    about, page, since_at = _about(connection), _page(connection), connection.status_since_at
+    match connection.status:
+        case ConnectionStatus.REAUTHORIZATION_REQUIRED if connection.grant is Grant.CLIENT_CREDENTIALS:
+            yield AttentionItem(
+                Severity.CRITICAL, Cause.RECONNECTION_REQUIRED, Action.CONNECT, f"{page}#authorize", about, since_at
+            )
+        case ConnectionStatus.REAUTHORIZATION_REQUIRED:
+            yield AttentionItem(
+                Severity.CRITICAL,
+                Cause.REAUTHORIZATION_REQUIRED,
+                Action.AUTHORIZE,
+                f"{page}#authorize",
+                about,
+                since_at,
+                _second_factor(connection),
+            )
+        case ConnectionStatus.UNAVAILABLE:
+            yield AttentionItem(Severity.WARNING, Cause.UNAVAILABLE, Action.OPEN_CONNECTION, page, about, since_at)
+        case status if status in _BEGUN:
+            yield AttentionItem(
+                Severity.INFORMATION,
+                Cause.SETUP_UNFINISHED,
+                Action.CONTINUE_SETUP,
+                f"/ticketProvisioning?connection_id={connection.connection_id}",
+                about,
+                since_at,
+                seen_by=Audience.MANAGERS,
+            )
+        case ConnectionStatus.CONNECTED:
+            if connection.last_error is not None:
+                yield AttentionItem(
+                    Severity.WARNING,
+                    Cause.CONNECTION_ERROR,
+                    Action.OPEN_CONNECTION,
+                    page,
+                    about,
+                    connection.last_error.at,
+                    failure=connection.last_error.failure,
+                )
+            seen_at = max(filter(None, (watched.synchronised_at, connection.consented_at)), default=None)
+            if seen_at is not None and now - seen_at > max(SYNCHRONISED_WITHIN, INTERVALS * sync_interval):
+                yield AttentionItem(
+                    Severity.WARNING, Cause.NOT_SYNCHRONISED, Action.OPEN_CONNECTION, page, about, seen_at
+                )
+    renew_at = connection.secrets_renew_at
+    if connection.status is not ConnectionStatus.NOT_CONFIGURED and renew_at and now - renew_at > RENEWED_WITHIN:
+        yield AttentionItem(Severity.WARNING, Cause.SECRETS_NOT_RENEWED, Action.OPEN_CONNECTION, page, about, renew_at)
+
+
+def _consent_items(connection: Connection, now: datetime) -> Iterator[AttentionItem]:
+    days_left = consent_days_left(connection, now)
+    if days_left is None or connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+        return
+    assert connection.consent_ends_at is not None
+    for days, severity in CONSENT_DAYS:
+        if days_left <= days:
+            ends: Mapping[str, str | int] = {
+                "date": connection.consent_ends_at.date().isoformat(),
+                "days": days_left,
+            }
+            yield AttentionItem(
+                severity,
+                Cause.CONSENT_ENDS,
+                Action.RENEW_CONSENT,
+                f"{_page(connection)}#authorize",
+                _about(connection),
+                connection.consent_ends_at - timedelta(days=CONSENT_DAYS[-1][0] + 1),
+                {**ends, **_second_factor(connection)},
+            )
+            return
+
+
+def _ticket_items(watched: WatchedConnection) -> Iterator[AttentionItem]:
+    connection, needs = watched.connection, watched.needs
+    for count, severity, cause, show in (
+        (needs.failed, Severity.CRITICAL, Cause.TICKETS_REFUSED, "failed"),
+        (needs.regressed, Severity.WARNING, Cause.TICKETS_REGRESSED, "regressed"),
+        (needs.not_fixed, Severity.WARNING, Cause.TICKETS_NOT_FIXED, "not_fixed"),
+        (needs.overdue, Severity.WARNING, Cause.TICKETS_OVERDUE, "overdue"),
+    ):
+        if count:
+            yield AttentionItem(
+                severity,
+                cause,
+                Action.SHOW_TICKETS,
+                f"/tickets?show={show}&connection={connection.connection_id}",
+                _about(connection),
+                needs.since_at.get(cause),
+                {"count": count},
+                seen_by=Audience.READERS,
+                done_by=Audience.READERS,
+            )
+    if needs.refused_changes:
+        ticket_id = needs.refused_change_of
+        yield AttentionItem(
+            Severity.WARNING,
+            Cause.CHANGES_REFUSED,
+            Action.SHOW_TICKETS if ticket_id is None else Action.SHOW_TICKET,
+            f"/tickets?connection={connection.connection_id}" if ticket_id is None else f"/tickets/{ticket_id}",
+            _about(connection),
+            needs.since_at.get(Cause.CHANGES_REFUSED),
+            {"count": needs.refused_changes},
+            seen_by=Audience.READERS,
+            done_by=Audience.READERS,
+        )
+    if not watched.is_listed:
+        yield AttentionItem(
+            Severity.INFORMATION,
+            Cause.LISTS_INCOMPLETE,
+            Action.SHOW_TICKETS,
+            f"/tickets?connection={connection.connection_id}",
+            _about(connection),
+            seen_by=Audience.READERS,
+            done_by=Audience.READERS,
+        )
+
+
+def tenant_items(tenant: Tenant, connection_ids: Iterable[str], now: datetime) -> Iterator[AttentionItem]:
+    """Yield what needs attention about a tenant.
+
+    Args:
+        connection_ids: The connections that are not removed.
+    """
+    about = Subject(SubjectKind.TENANT, tenant.tenant_id, tenant.name)
+    page, since_at = f"/tenants/{tenant.tenant_id}", tenant.unread_since_at(now)
+    is_late = tenant.due_at is not None and since_at is not None and now - since_at > NOT_READ_AFTER
+    if tenant.lacks_permission:
+        yield AttentionItem(Severity.CRITICAL, Cause.TENANT_NO_PERMISSION, Action.OPEN_TENANT, page, about, since_at)
+    elif tenant.error is not None:
+        yield AttentionItem(
+            Severity.WARNING,
+            Cause.TENANT_UNREADABLE,
+            Action.OPEN_TENANT,
+            page,
+            about,
+            since_at,
+            failure=tenant.error.failure,
+        )
+    elif is_late:
+        yield AttentionItem(Severity.WARNING, Cause.TENANT_NOT_READ, Action.OPEN_TENANT, page, about, since_at)
+    if tenant.connection_id not in set(connection_ids):
+        yield AttentionItem(
+            Severity.INFORMATION,
+            Cause.TENANT_WITHOUT_CONNECTION,
+            Action.OPEN_TENANT,
+            page,
+            about,
+            tenant.added_at,
+            seen_by=Audience.MANAGERS,
+        )
+
+
+def _order(item: AttentionItem) -> tuple[object, ...]:
+    """Return the place of an item: by severity, then by age; items without an age come last."""
+    age = (item.since_at is None, item.since_at.timestamp() if item.since_at is not None else 0.0)
+    name = "" if item.about is None else item.about.name.casefold()
+    return (_SEVERITIES.index(item.severity), *age, name, "" if item.about is None else item.about.id, item.cause)
+
+
+def _about(connection: Connection) -> Subject:
+    return Subject(SubjectKind.CONNECTION, connection.connection_id, connection.display_name)
+
+
+def _page(connection: Connection) -> str:
+    return f"/configuration/{connection.connection_id}"
+
+
+def _second_factor(connection: Connection) -> Mapping[str, str | int]:
+    """Return who has the second factor, without which nobody can renew the consent."""
+    holder = connection.second_factor_holder
+    return {} if holder is None or connection.grant is not Grant.AUTHORIZATION_CODE else {"holder": holder}
