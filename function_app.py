@@ -9,9 +9,12 @@ gc.disable()
 import azure.functions as func
 
 from shared.triggers import (
+    account_pages,
     authorization_pages,
     bulk_pages,
+    check_pages,
     configuration_pages,
+    connection_pages,
     connections_api,
     data_pages,
     evidence_api,
@@ -56,7 +59,10 @@ for module in (
     ticket_update_pages,
     ticket_updates_api,
     provisioning_pages,
+    connection_pages,
+    account_pages,
     configuration_pages,
+    check_pages,
     preflight_api,
     preflight_pages,
     data_pages,

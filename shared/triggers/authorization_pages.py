@@ -157,7 +157,7 @@ async def complete_authorization(call: Call) -> func.HttpResponse:
     if verifier is None or answer is None:
         raise unknown_browser()
     connection = await authorization.complete(_unpacked(answer), {cookie: verifier})
-    response = redirect(f"/ticketProvisioning?connection_id={connection.connection_id}&done=authorized")
+    response = redirect(f"/configuration/{connection.connection_id}?done=authorized")
     for name in (cookie, cookie + _ANSWER_SUFFIX):
         set_cookie(response, name, "", max_age_s=0, secure=name.startswith("__Host-"))
     return response

@@ -1,4 +1,4 @@
-"""Pages: the configuration of a connection."""
+"""Page: the settings of a connection."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from zoneinfo import available_timezones
 import azure.functions as func
 
 from shared.application import Application
-from shared.check.findings import Outcome
 from shared.connections.columns import Column
 from shared.connections.fixed_fields import MOST_FIXED_FIELDS, SUGGESTED_COLUMNS, reservation
-from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
+from shared.connections.lookup import get_present_connection
 from shared.connections.model import (
     Connection,
     KindSettings,
@@ -21,16 +20,13 @@ from shared.connections.model import (
     OutcomePolicy,
     Portal,
     TicketKind,
-    consent_days_left,
 )
 from shared.connections.options import Choice, InstanceOptions
-from shared.connections.remove import NOT_REVOKED
 from shared.connections.requests import read_connection_request
 from shared.errors import FixRequest
 from shared.tickets.model import Delivery, Phase
 from shared.tickets.policies import not_done_codes, possible_policy, spelling
 from shared.tickets.ports import StateModel, TicketFilter
-from shared.triggers.addresses import authorize_path
 from shared.triggers.connection_forms import (
     CODE_FIELD,
     EMPTY_ROWS,
@@ -47,8 +43,6 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import MANAGERS, Role
 from shared.value_object import value_object
-from shared.web.checklist import PROVEN
-from shared.web.findings import FindingWords, alike, finding_words
 
 blueprint = func.Blueprint()
 
@@ -60,7 +54,6 @@ _NAMED: Final = {
     for kind in TicketKind
     for member, table in (("assignment_group", "sys_user_group"), ("default_caller", "sys_user"))
 }
-NOTICES: Final = frozenset({"saved", "synchronised", "sync_started"})
 
 
 @value_object
@@ -79,12 +72,14 @@ class StateRow:
         value: ServiceNow's raw value.
         label: ServiceNow's own name.
         field: Name of the form's field.
+        is_named: Whether the connection has a name of its own for it.
     """
 
     value: str
     label: str
     phase: Phase
     field: str
+    is_named: bool
 
 
 @value_object
@@ -148,84 +143,20 @@ class FixedRow:
     is_long: bool = False
 
 
-@page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
-async def configuration_remove_form(call: Call) -> func.HttpResponse:
-    """Ask whether to remove the connection, and say what is kept."""
-    connection = await _present(call)
-    return call.page("remove_connection.html", connection=connection)
-
-
-@page(blueprint, "POST", "configuration/{connection_id}/remove", roles=MANAGERS)
-async def configuration_remove(call: Call) -> func.HttpResponse:
-    """Remove the connection."""
-    removed = await call.application.removal.remove((await _known(call)).connection_id)
-    return redirect(f"/configuration/{removed.connection_id}/removed")
-
-
-@page(blueprint, "GET", "configuration/{connection_id}/removed", roles=MANAGERS)
-async def configuration_removed_page(call: Call) -> func.HttpResponse:
-    """Say that the connection was removed, and what could not be done."""
-    connection = await _known(call)
-    if not connection.is_removed:
-        return redirect(f"/configuration/{connection.connection_id}")
-    not_revoked = connection.last_error is not None and connection.last_error.code == NOT_REVOKED
-    return call.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
-
-
-@page(
-    blueprint,
-    "POST",
-    "configuration/{connection_id}/sync",
-    roles=MANAGERS,
-    belongs_to="/configuration/{connection_id}",
-)
-async def configuration_sync(call: Call) -> func.HttpResponse:
-    """Synchronise now."""
-    connection = await _present(call)
-    counts = await call.application.maintenance.work.sync_now(connection)
-    done = "sync_started" if counts is None else "synchronised"
-    return redirect(f"/configuration/{connection.connection_id}?done={done}")
-
-
-@page(
-    blueprint,
-    "POST",
-    "configuration/{connection_id}/check",
-    roles=MANAGERS,
-    belongs_to="/configuration/{connection_id}",
-)
-async def configuration_check(call: Call) -> func.HttpResponse:
-    """Check the connection and show what was found. Nothing is stored, so this answer is the page."""
-    report = await call.application.check.run(
-        (await _present(call)).connection_id,
-        dry_run=call.form.get("dry_run") == "true",
-        requester=call.principal.requester,
-    )
-    findings = sorted((finding_words(each, call.language) for each in report.findings), key=_worst_first)
-    counts = {outcome.value: sum(each.outcome is outcome for each in findings) for outcome in Outcome}
-    return call.page(
-        "check.html",
-        here=f"/configuration/{report.connection.connection_id}",
-        connection=report.connection,
-        checked_at=report.checked_at,
-        to_do=alike([each for each in findings if each.outcome is not Outcome.PASSED]),
-        passed=[each for each in findings if each.outcome is Outcome.PASSED],
-        counts=counts,
-        needs_test_ticket=not counts[Outcome.FAILED] and any(each.reason == "dry_run_needed" for each in findings),
-        left_open=report.left_open,
-    )
-
-
-@page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
+@page(blueprint, "GET", "configuration/{connection_id}/settings", roles=MANAGERS)
 async def configuration_page(call: Call) -> func.HttpResponse:
-    """Show the configuration."""
+    """Show the settings."""
     connection = await _present(call)
     return await _form(call, connection, configuration_values(connection), {})
 
 
-@page(blueprint, "POST", "configuration/{connection_id}", roles=MANAGERS)
+@page(blueprint, "POST", "configuration/{connection_id}/settings", roles=MANAGERS)
 async def configuration_save(call: Call) -> func.HttpResponse:
-    """Save the configuration, or show it again as a preview."""
+    """Save the settings, or show them again as a preview."""
+    return await _save(call)
+
+
+async def _save(call: Call) -> func.HttpResponse:
     connection = await _present(call)
     values = sent_values(call.form, connection)
     if call.form.get("step") == "preview":
@@ -239,7 +170,13 @@ async def configuration_save(call: Call) -> func.HttpResponse:
         await app.configuration.put(connection.connection_id, request)
     except FixRequest as error:
         return await _form(call, connection, values, connection_faults(call.language, error), status=error.status)
-    return redirect(f"/configuration/{connection.connection_id}?done=saved")
+    return redirect(f"/configuration/{connection.connection_id}/settings?done=saved")
+
+
+@page(blueprint, "POST", "configuration/{connection_id}", roles=MANAGERS)
+async def configuration_save_here(call: Call) -> func.HttpResponse:
+    """Save the settings from a page that the release before has sent: its form has the connection's own address."""
+    return await _save(call)
 
 
 def state_rows(
@@ -249,7 +186,7 @@ def state_rows(
     labels = dict(states.usual(kind)) if offered is None else {each.value: each.label for each in offered}
     labels |= {value: value for value in named if value not in labels}
     return [
-        StateRow(value, label, states.phase(kind, value), STATE_FIELD.format(kind=kind, value=value))
+        StateRow(value, label, states.phase(kind, value), STATE_FIELD.format(kind=kind, value=value), value in named)
         for value, label in labels.items()
     ]
 
@@ -332,14 +269,12 @@ async def _form(
 ) -> func.HttpResponse:
     app = call.application
     options, columns = await asyncio.gather(app.options.read(connection), _columns(app, connection))
-    sync_state = await app.turns.sync_state(connection)
-    done = call.query.get("done")
+    is_saved = call.query.get("done") == "saved"
     return call.page(
-        "configuration.html",
+        "connection_settings.html",
         status=status,
         offered=with_present,
         connection=connection,
-        connections=await list_present_connections(call.application.connection_store),
         values=values,
         faults=faults,
         groups=options.assignment_groups,
@@ -347,12 +282,8 @@ async def _form(
         notes=[Choice(each, call.language.named("outcome_notes", each)) for each in OutcomeNotes],
         portals=tuple(Portal),
         time_zones=sorted(available_timezones()),
-        last_sync_at=sync_state.last_completed_at,
-        consent_days_left=consent_days_left(connection, app.clock()),
-        authorize_path=authorize_path(connection.connection_id),
-        in_use=connection.status in PROVEN,
-        notice=done if done in NOTICES else None,
-        failed=await _failed(call, connection) if done == "saved" else None,
+        is_saved=is_saved,
+        failed=await _failed(call, connection) if is_saved else None,
         is_answer=not call.is_safe,
     )
 
@@ -404,14 +335,6 @@ def _kind_forms(
             )
         )
     return forms
-
-
-def _worst_first(words: FindingWords) -> int:
-    return (Outcome.FAILED, Outcome.UNKNOWN, Outcome.PASSED).index(words.outcome)
-
-
-async def _known(call: Call) -> Connection:
-    return await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
 
 
 async def _present(call: Call) -> Connection:

@@ -347,4 +347,4 @@ def _page_of(call: Call) -> str:
 
 def authorize_place(connection_id: str) -> str:
     """Return the address of the page's part on which a person authorizes the connection."""
-    return f"/ticketProvisioning?connection_id={connection_id}#authorize"
+    return f"/configuration/{connection_id}#authorize"

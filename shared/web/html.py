@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shared import product
 from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import OPEN_PHASES
+from shared.web.ago import ago
+from shared.web.connections import status_tone, status_words
 from shared.web.outcome_tones import outcome_tone
 from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
@@ -49,6 +51,9 @@ def environment() -> Environment:
     templates.globals["product"] = product.NAME
     templates.globals["version"] = product.VERSION
     templates.globals |= {"environment_name": "", "documentation_url": ""}  # where nothing is set
+    templates.globals["status_words"] = status_words
+    templates.globals["status_tone"] = status_tone
+    templates.filters["ago"] = ago
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["outcome_tone"] = outcome_tone

@@ -23,7 +23,8 @@ from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.servicenow import decide, enter_code, log_in
 
 t = languages()["en"]
-BEGIN = "/ticketProvisioning?connection_id=contoso"
+AUTHORIZED = t("connection.done.authorized", user=INTEGRATION_USER.user_name)
+BEGIN = "/configuration/contoso"
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,20 @@ def test_two_tabs_authorize_side_by_side(configured: Configured, open_window: Op
     authorize(second)
     expect(second.locator("#consent")).to_be_visible()
     decide(first, "authorize")
-    expect(first.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+    expect(first.get_by_role("status").first).to_contain_text(
+        t("connection.done.authorized", user=INTEGRATION_USER.user_name)
+    )
     decide(second, "authorize")
-    expect(second.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+    expect(second.get_by_role("status").first).to_contain_text(
+        t("connection.done.authorized", user=INTEGRATION_USER.user_name)
+    )
 
 
 def test_the_second_factor_is_set_up_on_the_way(
     configured: Configured, control: ControlClient, second_factor_enforced: None, open_window: OpenWindow
 ) -> None:
     page = open_window(configured.host).sign_in(ADMINISTRATOR, BEGIN)
-    page.locator("#authorize .actions a").first.click()
+    page.get_by_role("link", name=t("action.renew_consent")).click()
     log_in(page, INTEGRATION_USER.user_name)
     expect(page.locator("#second_factor_setup")).to_contain_text("Postpone setup (3 left)")
     phone = AuthenticatorApp(control.now, page.locator("#secret").input_value())
@@ -137,7 +142,9 @@ def test_the_second_factor_is_set_up_on_the_way(
     expect(page.get_by_role("alert")).to_have_text("Your 6-digit verification code is incorrect")
     enter_code(page, phone.code())
     decide(page, "authorize")
-    expect(page.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
+    expect(page.get_by_role("status").first).to_contain_text(
+        t("connection.done.authorized", user=INTEGRATION_USER.user_name)
+    )
 
 
 def let_authorizations_expire(account: StorageAccount, certificates: Certificates) -> None:

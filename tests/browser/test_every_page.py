@@ -171,7 +171,7 @@ def test_times_are_local(app: FunctionsHost, open_window: OpenWindow) -> None:
 
 
 def test_without_script_no_button_is_dead(app: FunctionsHost, open_window: OpenWindow) -> None:
-    page = open_window(app, scripts=False).sign_in(ADMINISTRATOR, "/ticketProvisioning")
+    page = open_window(app, scripts=False).sign_in(ADMINISTRATOR, "/ticketProvisioning?new=true")
     buttons = page.locator("button[type='button']")
     expect(buttons).not_to_have_count(0)
     expect(buttons.locator("visible=true")).to_have_count(0)

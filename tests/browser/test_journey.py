@@ -14,6 +14,7 @@ from tests.browser.conftest import NewApp, OpenWindow
 from tests.browser.servicenow import decide, log_in, resolve_and_close
 
 t = languages()["en"]
+AUTHORIZED = t("connection.done.authorized", user=INTEGRATION_USER.user_name)
 SHARED = {
     "name": "Require multifactor authentication for administrators",
     "description": "Three administrators can still sign in with a password alone.",
@@ -53,8 +54,10 @@ def test_from_nothing_to_a_closed_ticket(
     page.get_by_role("link", name=t("action.authorize"), exact=True).click()
     log_in(page, INTEGRATION_USER.user_name)
     decide(page, "authorize")
-    expect(page.get_by_role("status").first).to_contain_text(t("provisioning.authorized", name="Contoso"))
-    page.get_by_role("link", name=t("error.home")).first.click()
+    expect(page.get_by_role("status").first).to_contain_text(
+        t("connection.done.authorized", user=INTEGRATION_USER.user_name)
+    )
+    page.get_by_role("link", name=t("nav.home"), exact=True).click()
     expect(page.get_by_role("heading", name=t("home.card.incident"))).to_be_visible()
     expect(page.get_by_role("heading", name=t("home.card.change"))).to_be_visible()
 
@@ -83,7 +86,7 @@ def test_from_nothing_to_a_closed_ticket(
     page.goto(host.public_url)
     page.get_by_role("link", name=t("action.manage_configuration")).first.click()
     page.get_by_role("button", name=t("action.sync")).click()
-    expect(page.get_by_role("status")).to_contain_text(t("configuration.synchronised"))
+    expect(page.get_by_role("status")).to_contain_text(t("connection.done.synchronised"))
     page.goto(ticket_address)
     expect(page.locator("h1 + p")).to_have_text("Closed")
     expect(page.get_by_role("listitem").first).to_contain_text(t("event.state_changed", before="New", after="Closed"))

@@ -67,7 +67,7 @@ def test_planted_scripts_and_formulas_stay_text(
     page.goto(f"{host.public_url}/configuration/contoso")
     expect_nothing_but_text(page)
     page.get_by_role("button", name=t("action.sync")).click()
-    expect(page.get_by_role("status")).to_contain_text(t("configuration.synchronised"))
+    expect(page.get_by_role("status")).to_contain_text(t("connection.done.synchronised"))
 
     page.goto(address)
     expect(page.locator("h1 + p")).to_have_text(SCRIPT[:60])
@@ -78,7 +78,9 @@ def test_planted_scripts_and_formulas_stay_text(
         "/",
         "/tickets",
         f"/tickets?{urlencode({'text': SCRIPT[:20]})}",
-        "/ticketProvisioning",
+        "/ticketProvisioning?connection_id=contoso",
+        "/configuration",
+        "/configuration/contoso/settings",
         "/configuration/contoso/remove",
     ):
         page.goto(host.public_url + path)

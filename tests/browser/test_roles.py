@@ -28,7 +28,7 @@ def test_reader_sees_tickets_and_is_refused_to_create_one(app: FunctionsHost, op
         page.goto(app.public_url + path)
         expect(page.get_by_role("link", name=t("action.create_ticket"))).to_have_count(0)
         expect(page.get_by_role("link", name=t("action.manage_configuration"))).to_have_count(0)
-        expect(page.get_by_role("link", name=t("nav.provisioning"))).to_have_count(0)
+        expect(page.get_by_role("link", name=t("nav.connections"))).to_have_count(0)
     page.get_by_role("link", name="Limit consent").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Limit consent")
     expect(page.get_by_role("button", name=t("action.retry"))).to_have_count(0)
@@ -42,7 +42,7 @@ def test_reader_sees_tickets_and_is_refused_to_create_one(app: FunctionsHost, op
 def test_requester_is_refused_to_manage_connections(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER)
     expect(page.get_by_role("link", name=t("action.manage_configuration"))).to_have_count(0)
-    for path in ("/ticketProvisioning", "/configuration/contoso", "/configuration/contoso/remove"):
+    for path in ("/ticketProvisioning", "/configuration", "/configuration/contoso", "/configuration/contoso/remove"):
         answer = page.goto(app.public_url + path)
         assert answer is not None
         assert answer.status == 403, path

@@ -82,7 +82,7 @@ def test_where_only_forms_are_sent_to_leads_to_their_page(
     for path, place in {
         "/configuration/contoso/check": "/configuration/contoso",
         "/configuration/contoso/sync": "/configuration/contoso",
-        "/configuration/contoso/connect": "/ticketProvisioning?connection_id=contoso",
+        "/configuration/contoso/connect": "/configuration/contoso",
         f"{waiting}/retry": waiting,
         f"{waiting}/updates": waiting,
         f"{waiting}/updates/{'0' * 32}/discard": waiting,
@@ -132,7 +132,7 @@ def test_the_instructions_follow_the_chosen_grant_with_the_keyboard_and_without_
 
 def test_a_connection_outlives_the_session_but_its_secret_does_not(app: FunctionsHost, open_window: OpenWindow) -> None:
     window = open_window(app)
-    page = window.sign_in(ADMINISTRATOR, "/ticketProvisioning?connection_id=contoso")
+    page = window.sign_in(ADMINISTRATOR, "/configuration/contoso/account")
     page.locator("#integration_user").fill("m365.another")
     page.locator("#grant-client_credentials").check()
     page.locator("#client_secret").fill("do not keep me")
@@ -146,7 +146,7 @@ def test_a_connection_outlives_the_session_but_its_secret_does_not(app: Function
     expect(page.locator("#grant-authorization_code")).to_have_value("authorization_code")
     expect(page.locator("#client_secret")).to_have_value("")
 
-    page.goto(f"{app.public_url}/configuration/contoso")
+    page.goto(f"{app.public_url}/configuration/contoso/settings")
     page.locator("#display_name").fill("Contoso Ltd")
     page.locator("input[name='change_enabled']").uncheck()
     codes = page.locator("#incident_typed_codes")
@@ -166,7 +166,9 @@ def test_a_connection_outlives_the_session_but_its_secret_does_not(app: Function
     assert page.evaluate("sessionStorage.length") == 0
 
 
-@pytest.mark.parametrize(("path", "field"), [("/tickets/new", "name"), ("/configuration/contoso", "display_name")])
+@pytest.mark.parametrize(
+    ("path", "field"), [("/tickets/new", "name"), ("/configuration/contoso/settings", "display_name")]
+)
 def test_without_scripts_the_back_button_brings_back_what_was_typed(
     app: FunctionsHost, open_window: OpenWindow, path: str, field: str
 ) -> None:

@@ -59,7 +59,7 @@ def test_the_checklist_leads_from_nothing_to_a_connection(app: WholeApp) -> None
     empty = shown(app, "/ticketProvisioning?new=true")
     assert step_classes(empty) == ["", "", "", "now", "", ""]
     assert f"{app.host.public_url}/api/oauth/callback" in empty
-    assert re.search(r'value="client_credentials"[^>]* checked', empty), "what is recommended is chosen"
+    assert re.search(r'value="client_credentials"[^>]* checked', empty), "what is recomfixed is chosen"
     assert empty.count("First, in ServiceNow") == 3
     connected, connection_id = provisioned(app)
     saved = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
@@ -67,12 +67,15 @@ def test_the_checklist_leads_from_nothing_to_a_connection(app: WholeApp) -> None
     assert connected.client_secret not in saved
     assert f'href="/api/oauth/authorize?connection_id={connection_id}"' in saved
     back = app.authorize(connected)
-    assert back.headers["Location"] == f"/ticketProvisioning?connection_id={connection_id}&done=authorized"
-    finished = shown(app, back.headers["Location"])
+    assert back.headers["Location"] == f"/configuration/{connection_id}?done=authorized"
+    landed = shown(app, back.headers["Location"])
+    assert f"ServiceNow issues tokens for “{connected.user_name}”" in landed, "what was achieved"
+    assert "The consent lasts until" in landed
+    assert f'href="/configuration/{connection_id}/preflight"' in landed
+    finished = shown(app, f"/ticketProvisioning?connection_id={connection_id}")
     assert step_classes(finished) == ["done"] * 6
-    assert finished.count("Show this step") == 3, "what is done is folded"
+    assert f"Client ID: {connected.client_id}</span></summary>" in finished, "what is done is one line"
     assert re.findall(r'<a class="button primary" href="([^"]+)"', finished) == ["/"], "one next step"
-    assert f'href="/configuration/{connection_id}/preflight"' in finished
 
 
 def test_saving_twice_makes_one_connection(app: WholeApp) -> None:
@@ -103,7 +106,7 @@ def test_steps_check_themselves(app: WholeApp) -> None:
     answer = post(app, "/ticketProvisioning", form_of(registered, client_id="f" * 32))
     unknown = shown(app, answer.headers["Location"].partition("#")[0])
     assert step_classes(unknown) == ["unchecked", "", "done", "now", "", ""]
-    assert f"does not know the client ID {'f' * 32}" in unknown
+    assert unknown.count(f"does not know the client ID {'f' * 32}") == 1
     assert 'id="client_id-fault"' in unknown, "it is shown at its field"
     app.control.set_fault("address_blocked", remaining=None)
     blocked = shown(app, answer.headers["Location"].partition("#")[0], "ja")
@@ -127,7 +130,7 @@ def test_client_credentials_connect_when_they_are_saved(app: WholeApp) -> None:
     assert refused.status_code == 502
     assert property_name in unescape(refused.text), "the refusal says what to look at"
     banner = refused.text.split('role="alert"', 1)[1].split("</div>", 1)[0]
-    assert banner.count("_list.do?sysparm_query=") == 3, "and where: property, client and user"
+    assert banner.count("_list.do?sysparm_query=") == banner.count("<li>") == 3, "and where: property, client and user"
     connection_id = next(each for each in re.findall(r'name="connection_id" value="([^"]+)"', refused.text))
     assert step_classes(refused.text)[4] == "now", "it is saved, and connecting is the next step"
     assert f'action="/configuration/{connection_id}/connect"' in refused.text
@@ -137,11 +140,10 @@ def test_client_credentials_connect_when_they_are_saved(app: WholeApp) -> None:
     app.control.set_properties({property_name: True})
     path = f"/configuration/{connection_id}/connect"
     connected = post(app, path, {})
-    assert (connected.status_code, connected.headers["Location"]) == (
-        303,
-        f"/ticketProvisioning?connection_id={connection_id}&done=authorized",
-    )
-    assert step_classes(shown(app, connected.headers["Location"])) == ["done"] * 6
+    landed = f"/configuration/{connection_id}?done=authorized"
+    assert (connected.status_code, connected.headers["Location"]) == (303, landed)
+    assert "Client credentials: nothing to renew" in shown(app, landed)
+    assert step_classes(shown(app, f"/ticketProvisioning?connection_id={connection_id}")) == ["done"] * 6
     again = post(app, "/ticketProvisioning", {**form, "client_secret": "", "connection_id": connection_id})
     assert again.headers["Location"].endswith("&done=saved#next"), "nothing changed, so it stays connected"
 
@@ -190,10 +192,35 @@ def test_the_instructions_for_an_administrator_can_be_read_without_scripts(app: 
 
 def test_several_connections_are_to_choose_from(app: WholeApp, connected: Connected) -> None:
     app.connected()
-    choices = shown(app, "/ticketProvisioning")
-    assert f"/ticketProvisioning?connection_id={connected.connection_id}" in choices
-    assert "/ticketProvisioning?new=true" in choices
-    assert not step_classes(choices)
+    choices = app.megan.ask("GET", "/ticketProvisioning", headers=PAGE)
+    assert (choices.status_code, choices.headers["Location"]) == (303, "/configuration")
+    page = shown(app, "/configuration")
+    assert f'href="/configuration/{connected.connection_id}"' in page
+    assert "/ticketProvisioning?new=true" in page
+
+
+def test_a_repair_begins_and_ends_on_the_connections_page(app: WholeApp) -> None:
+    property_name = "glide.oauth.inbound.client.credential.grant_type.enabled"
+    app.control.set_properties({property_name: True})
+    registered = app.registered()
+    [user] = app.control.records("sys_user", f"user_name={registered.user_name}")
+    app.control.change_oauth_client(registered.client_id, user=user["sys_id"])
+    place = post(app, "/ticketProvisioning", form_of(registered, grant="client_credentials")).headers["Location"]
+    path = place.partition("?")[0]
+    assert path.startswith("/configuration/")
+    broken = form_of(registered, client_secret="no longer right", grant="client_credentials")
+    wrong = post(app, f"{path}/account", broken)
+    assert wrong.status_code == 502
+    assert wrong.text.count("_list.do?sysparm_query=") == 3, "it says what to look at, and where"
+    assert 'id="step-' not in wrong.text, "it is not the checklist"
+    page = shown(app, path)
+    assert "No token from ServiceNow" in page
+    assert "Authorization needed" not in page
+    assert re.findall(r'<button class="button primary"[^>]*>([^<]+)', page) == ["Connect"]
+    refused_again = post(app, f"{path}/connect", {})
+    assert (refused_again.status_code, 'id="step-' in refused_again.text) == (502, False)
+    fixed = post(app, f"{path}/account", broken | {"client_secret": registered.client_secret})
+    assert (fixed.status_code, fixed.headers["Location"]) == (303, f"{path}?done=authorized")
 
 
 def test_a_changed_account_needs_a_new_authorization(app: WholeApp, connected: Connected) -> None:
@@ -205,7 +232,7 @@ def test_a_changed_account_needs_a_new_authorization(app: WholeApp, connected: C
 
 
 def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected: Connected) -> None:
-    path = f"/configuration/{connected.connection_id}"
+    path = f"/configuration/{connected.connection_id}/settings"
     page = shown(app, path)
     assert "Security Operations" in page, "groups of the instance"
     assert "Inquiry / Help" in page, "categories of the instance"
@@ -243,7 +270,7 @@ def test_the_configuration_is_shown_previewed_and_saved(app: WholeApp, connected
 
 def test_groups_that_cannot_be_listed_are_entered(app: WholeApp, connected: Connected) -> None:
     app.control.set_fault("bad_gateway", path="^/api/now/table/(sys_user_group|sys_choice)", remaining=None)
-    page = shown(app, f"/configuration/{connected.connection_id}")
+    page = shown(app, f"/configuration/{connected.connection_id}/settings")
     assert '<input type="text" id="incident_group"' in page
     assert '<textarea id="incident_typed_codes"' in page
     assert "In Progress" in page, "the usual states"
@@ -340,8 +367,14 @@ def test_only_managers_get_in(app: WholeApp, connected: Connected) -> None:
     for method, address in (
         ("GET", "/ticketProvisioning"),
         ("POST", "/ticketProvisioning"),
+        ("GET", "/configuration"),
         ("GET", path),
         ("POST", path),
+        ("GET", f"{path}/settings"),
+        ("POST", f"{path}/settings"),
+        ("GET", f"{path}/account"),
+        ("POST", f"{path}/account"),
+        ("POST", f"{path}/connect"),
         ("POST", f"{path}/check"),
         ("POST", f"{path}/sync"),
         ("GET", f"{path}/remove"),
@@ -356,7 +389,15 @@ def test_only_managers_get_in(app: WholeApp, connected: Connected) -> None:
 
 def test_other_sites_change_nothing(app: WholeApp, connected: Connected) -> None:
     path = f"/configuration/{connected.connection_id}"
-    for address in ("/ticketProvisioning", path, f"{path}/remove", f"{path}/check", f"{path}/sync"):
+    for address in (
+        "/ticketProvisioning",
+        path,
+        f"{path}/settings",
+        f"{path}/account",
+        f"{path}/remove",
+        f"{path}/check",
+        f"{path}/sync",
+    ):
         answer = post(app, address, {}, **{"Sec-Fetch-Site": "cross-site"})
         assert answer.status_code == 403, address
     assert app.megan.get(connected.path)["status"] == "connected"
@@ -411,7 +452,7 @@ def field(html: str, name: str) -> str:
 def test_the_page_saves_names_and_shows_them_again_without_a_script(
     app: WholeApp, connected: Connected, mail_server: str
 ) -> None:
-    path = f"/configuration/{connected.connection_id}"
+    path = f"/configuration/{connected.connection_id}/settings"
     form = {
         "display_name": "Contoso",
         "time_zone": "UTC",

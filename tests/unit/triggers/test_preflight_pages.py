@@ -112,7 +112,7 @@ async def test_a_test_ticket_that_is_refused_names_the_column(pages: Pages) -> N
     html = await shown(pages)
     assert t("preflight.test_ticket.refused") in html
     assert "Configuration item <code>cmdb_ci</code>" in html
-    assert f'href="/configuration/{CONNECTION_ID}#fixed-incident"' in html
+    assert f'href="/configuration/{CONNECTION_ID}/settings#fixed-incident"' in html
 
 
 @pytest.mark.parametrize(

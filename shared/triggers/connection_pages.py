@@ -1,0 +1,170 @@
+"""Pages: the list of connections, and one connection: its status, the next step, and what leads on from there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import azure.functions as func
+
+from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
+from shared.connections.model import Connection, Grant
+from shared.connections.remove import NOT_REVOKED
+from shared.errors import ConnectorError, FixConfiguration, TryLater
+from shared.tickets.model import Delivery
+from shared.triggers.addresses import authorize_path
+from shared.triggers.front_door import Call, page, redirect
+from shared.triggers.principal import MANAGERS, Role
+from shared.triggers.provisioning_pages import FROM, show_checklist
+from shared.value_object import value_object
+from shared.web.charts import Countdown, consent_countdown
+from shared.web.checklist import PROVEN
+from shared.web.connections import NextStep, next_step, problem_of, status_key
+from shared.web.servicenow_links import servicenow_links
+
+blueprint = func.Blueprint()
+
+NOTICES: Final = frozenset({"authorized", "account_saved", "synchronised", "sync_started"})
+
+
+@value_object
+class ConnectionRow:
+    """A connection in the list.
+
+    Attributes:
+        consent: None if there is none, or none is needed.
+        step: What a person does next about it.
+    """
+
+    connection: Connection
+    last_sync_at: datetime | None
+    consent: Countdown | None
+    step: NextStep
+
+
+@page(blueprint, "GET", "configuration", roles=MANAGERS)
+async def connections_page(call: Call) -> func.HttpResponse:
+    """Show every connection with its status and the next step about it."""
+    app, now = call.application, call.application.clock()
+    connections, entries = await asyncio.gather(
+        list_present_connections(app.connection_store), app.directory.list_entries()
+    )
+    states = {each.connection_id: each.sync for each in entries}
+    rows: Sequence[ConnectionRow] = [
+        ConnectionRow(
+            each,
+            None if (state := states.get(each.connection_id)) is None else state.last_completed_at,
+            consent_countdown(each, now),
+            next_step(each, now),
+        )
+        for each in connections
+    ]
+    return call.page("connections.html", rows=rows, now=now, may_create=call.may(Role.TICKETS_CREATE))
+
+
+@page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
+async def connection_page(call: Call) -> func.HttpResponse:
+    """Show a connection."""
+    return await _show(call, await _present(call))
+
+
+@page(
+    blueprint,
+    "POST",
+    "configuration/{connection_id}/connect",
+    roles=MANAGERS,
+    belongs_to="/configuration/{connection_id}",
+)
+async def connection_connect(call: Call) -> func.HttpResponse:
+    """Connect with client credentials; a refusal is shown where the button was."""
+    connection_id = (await _known(call)).connection_id
+    try:
+        await call.application.client_credentials.connect(connection_id, started_by=call.principal.object_id)
+    except (FixConfiguration, TryLater) as error:
+        connection = await _known(call)
+        if call.form.get("from") == FROM:
+            return await show_checklist(call, connection, refusal=error)
+        return await _show(call, connection, refusal=error)
+    return redirect(f"/configuration/{connection_id}?done=authorized")
+
+
+@page(
+    blueprint,
+    "POST",
+    "configuration/{connection_id}/sync",
+    roles=MANAGERS,
+    belongs_to="/configuration/{connection_id}",
+)
+async def connection_sync(call: Call) -> func.HttpResponse:
+    """Synchronise now."""
+    connection = await _present(call)
+    counts = await call.application.maintenance.work.sync_now(connection)
+    done = "sync_started" if counts is None else "synchronised"
+    return redirect(f"/configuration/{connection.connection_id}?done={done}")
+
+
+@page(blueprint, "GET", "configuration/{connection_id}/remove", roles=MANAGERS)
+async def connection_remove_form(call: Call) -> func.HttpResponse:
+    """Ask whether to remove the connection, and say what is kept."""
+    connection = await _present(call)
+    return call.page("remove_connection.html", connection=connection)
+
+
+@page(blueprint, "POST", "configuration/{connection_id}/remove", roles=MANAGERS)
+async def connection_remove(call: Call) -> func.HttpResponse:
+    """Remove the connection."""
+    removed = await call.application.removal.remove((await _known(call)).connection_id)
+    return redirect(f"/configuration/{removed.connection_id}/removed")
+
+
+@page(blueprint, "GET", "configuration/{connection_id}/removed", roles=MANAGERS)
+async def connection_removed_page(call: Call) -> func.HttpResponse:
+    """Say that the connection was removed, and what could not be done."""
+    connection = await _known(call)
+    if not connection.is_removed:
+        return redirect(f"/configuration/{connection.connection_id}")
+    not_revoked = connection.last_error is not None and connection.last_error.code == NOT_REVOKED
+    return call.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
+
+
+async def _show(call: Call, connection: Connection, *, refusal: ConnectorError | None = None) -> func.HttpResponse:
+    app, t, now = call.application, call.language, call.application.clock()
+    done = call.query.get("done")
+    notice = done if done in NOTICES else None
+    sync_state = await app.turns.sync_state(connection)
+    error = connection.last_error
+    return call.page(
+        "connection.html",
+        status=200 if refusal is None else refusal.status,
+        connection=connection,
+        now=now,
+        notice=notice,
+        waiting=await _waiting(call, connection) if notice == "authorized" else 0,
+        refusal=None if refusal is None else problem_of(refusal, t),
+        problem=None if error is None else problem_of(error.failure, t),
+        links=servicenow_links(connection),
+        says=status_key(connection).removeprefix("status."),
+        step=next_step(connection, now),
+        consent=consent_countdown(connection, now) if connection.grant is Grant.AUTHORIZATION_CODE else None,
+        last_sync_at=sync_state.last_completed_at,
+        in_use=connection.status in PROVEN,
+        may_create=call.may(Role.TICKETS_CREATE),
+        authorize_path=authorize_path(connection.connection_id),
+        log_out_path=authorize_path(connection.connection_id, log_out_first=True),
+    )
+
+
+async def _waiting(call: Call, connection: Connection) -> int:
+    """Return how many tickets have waited for the connection to work."""
+    [summary] = await call.application.summaries([connection.connection_id])
+    return summary.total(Delivery.PENDING)
+
+
+async def _known(call: Call) -> Connection:
+    return await get_known_connection(call.application.connection_store, call.path_parameter("connection_id"))
+
+
+async def _present(call: Call) -> Connection:
+    return await get_present_connection(call.application.connection_store, call.path_parameter("connection_id"))
