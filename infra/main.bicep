@@ -54,6 +54,9 @@ param alertLevel 'none' | 'essential' | 'all' = 'all'
 @description('ServiceNow hosts outside service-now.com and servicenowservices.com that connections may use.')
 param allowedServiceNowHosts string[] = []
 
+@description('Hosts in private networks to which reminders may be sent.')
+param allowedWebhookHosts string[] = []
+
 @description('Microsoft\'s cloud for governments or the global one, GCC included. China has no Secure Score.')
 param microsoft365Cloud 'global' | 'usGovernment' | 'usGovernmentDoD' = 'global'
 
@@ -414,6 +417,7 @@ module configuration 'modules/configuration.bicep' = {
       REGRESSION_QUIET_DAYS: string(regressionQuietDays)
       EVIDENCE_RETENTION_DAYS: string(evidenceRetentionDays)
       ALLOWED_SERVICENOW_HOSTS: join(allowedServiceNowHosts, ',')
+      ALLOWED_WEBHOOK_HOSTS: join(allowedWebhookHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'
       GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph
       SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal

@@ -93,6 +93,10 @@ if TYPE_CHECKING:
     from shared.recommendations.ticketing.create import RecommendationTicketing
     from shared.recommendations.ticketing.linking import TicketLinks
     from shared.recommendations.verifying.tenant import TenantVerification
+    from shared.reminders.configure import ReminderConfiguration
+    from shared.reminders.ports import ReminderStore
+    from shared.reminders.turn import ReminderTurn
+    from shared.storage.entity_transactions import EntityTransactions
     from shared.tenants.configure import TenantConfiguration
     from shared.tickets.data_exchange import DataExchange
     from shared.tickets.updates.people import TicketUpdates
@@ -124,6 +128,8 @@ class Application:
     servicenow: ServiceNowClient
     requesters: RequesterDirectory
     open_trials: Callable[[], TrialStore]
+    open_reminders: Callable[[], ReminderStore]
+    outbound: Transport
     tickets: TicketStore
     tenants: TenantStore
     source: Source
@@ -182,6 +188,41 @@ class Application:
             record_fields=record_fields,
             lease=Lease(self.token_lease.leases, TEST_TICKETS),
             clock=self.clock,
+        )
+
+    @property
+    def reminder_configuration(self) -> ReminderConfiguration:
+        """Changes reminders. It is loaded on first use, because administrators rarely do that."""
+        from shared.reminders.configure import ReminderConfiguration
+
+        return ReminderConfiguration(
+            connections=self.connection_store,
+            store=self.open_reminders(),
+            secrets=self.secret_store,
+            turns=self.turns,
+            clock=self.clock,
+            secret_lifetime=self.settings.secret_lifetime,
+        )
+
+    @property
+    def reminder_turn(self) -> ReminderTurn:
+        """Makes and sends reminders. It is loaded on first use, because few requests do."""
+        from shared.recommendations.points import ConnectionPoints
+        from shared.reminders.links import Links
+        from shared.reminders.turn import ReminderTurn
+        from shared.webhooks.sender import WebhookSender
+
+        sender = WebhookSender(
+            self.outbound, Links(self.settings.public_base_url), self.clock, self.settings.allowed_webhook_hosts
+        )
+        return ReminderTurn(
+            store=self.open_reminders(),
+            secrets=self.secret_store,
+            sender=sender,
+            tickets=self.tickets,
+            points=ConnectionPoints(self.tenants, self.recommendations),
+            clock=self.clock,
+            secret_lifetime=self.settings.secret_lifetime,
         )
 
     @property
@@ -316,6 +357,7 @@ class Application:
                 reconciliation=TicketReconciliation(self.tickets, self.servicenow.records, self.clock),
                 closings=ClosingReading(self.tickets, self.servicenow.records, self.clock),
                 recording=EvidenceRecording(self.tickets, self.evidence, self.clock),
+                reminders=self.reminder_turn,
                 clock=self.clock,
             ),
             tenants=TenantWork(self.tenants, self.tenant_reading, self.clock),
@@ -466,6 +508,7 @@ class Application:
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         tickets_beside = RecommendationTickets(claims, tickets, connections)
+        open_reminders = partial(_open_reminders, tables.connections, tables.transactions, rows)
         return cls(
             settings=settings,
             clock=clock,
@@ -497,7 +540,14 @@ class Application:
                 redirect_uri=settings.redirect_uri,
             ),
             client_credentials=ClientCredentialsGrant(connections, server, acceptance, token_lease, turns, clock),
-            removal=ConnectionRemoval(connections, secrets, revocation, token_lease, clock),
+            removal=ConnectionRemoval(
+                connections,
+                secrets,
+                revocation,
+                token_lease,
+                clock,
+                partial(_forget_reminders, open_reminders, secrets),
+            ),
             token_lease=token_lease,
             tokens=tokens,
             options=ConnectionOptions(unbroken, servicenow.catalogue),
@@ -507,6 +557,8 @@ class Application:
             servicenow=servicenow,
             requesters=requesters,
             open_trials=partial(_open_trials, tables.connections, rows),
+            open_reminders=open_reminders,
+            outbound=outbound,
             tickets=tickets,
             tenants=tenants,
             source=source,
@@ -538,6 +590,22 @@ def _open_trials(table: TableClient, rows: RowReader) -> TrialStore:
     from shared.storage.trials import AzureTrialStore
 
     return AzureTrialStore(table, rows)
+
+
+def _open_reminders(table: TableClient, transactions: EntityTransactions, rows: RowReader) -> ReminderStore:
+    """Return the store of reminders. It is loaded on first use, because few requests need it."""
+    from shared.storage.reminders import AzureReminderStore
+
+    return AzureReminderStore(table, transactions, rows)
+
+
+async def _forget_reminders(
+    open_reminders: Callable[[], ReminderStore], secrets: SecretStore, connection_id: str
+) -> None:
+    """Remove what belongs to the reminders of a connection. Raises StorageUnavailable."""
+    from shared.reminders.configure import forget_reminders
+
+    await forget_reminders(open_reminders(), secrets, connection_id)
 
 
 def _waiting_times(settings: Settings) -> WaitingTimes:

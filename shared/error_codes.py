@@ -38,6 +38,7 @@ type Code = Literal[
     "invalid_parameter",
     "invalid_period",
     "invalid_query",
+    "invalid_reminders",
     "invalid_retry",
     "invalid_tenant",
     "invalid_tenant_id",
@@ -187,6 +188,8 @@ type Code = Literal[
 """Codes of errors, in the order of ``docs/api.md``."""
 
 type OwnFaultCode = Literal[
+    "address_not_public",
+    "address_with_credentials",
     "column_reserved",
     "column_twice",
     "control_characters",
@@ -197,7 +200,9 @@ type OwnFaultCode = Literal[
     "not_a_choice",
     "not_a_date",
     "not_a_line",
+    "not_a_signing_secret",
     "not_a_text",
+    "not_an_address",
     "not_ascii",
     "not_month_day_year",
     "not_one_change",
@@ -205,6 +210,8 @@ type OwnFaultCode = Literal[
     "not_points",
     "not_unique",
     "outside_calendar",
+    "quiet_hours_equal",
+    "signing_secret_without_address",
     "sys_id_needed",
     "too_long_for_servicenow",
     "unknown_time_zone",

@@ -63,6 +63,7 @@ class Settings(BaseModel):
     regression_quiet_days: int = Field(default=7, ge=0, le=90, alias="REGRESSION_QUIET_DAYS")
     evidence_retention_days: int = Field(default=1095, ge=30, le=3650, alias="EVIDENCE_RETENTION_DAYS")
     allowed_servicenow_hosts: CommaList = Field(default=(), alias="ALLOWED_SERVICENOW_HOSTS")
+    allowed_webhook_hosts: CommaList = Field(default=(), alias="ALLOWED_WEBHOOK_HOSTS")
     allow_loopback_http: bool = Field(default=False, alias="ALLOW_LOOPBACK_HTTP")
     graph_url: str = Field(default="https://graph.microsoft.com", alias="GRAPH_URL", pattern=_ORIGIN)
     security_portal_url: str = Field(

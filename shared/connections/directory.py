@@ -91,6 +91,8 @@ class DirectoryEntry:
         requested_at: When somebody asked for a synchronisation at once; None if nobody is waiting.
         status: The connection's status at the end of the last turn.
         pending, failed: How many tickets were pending, and how many had failed, at the end of the last turn.
+        reminder_due_at: When its reminders are due; None if nobody knows.
+        reminder_seen: What was true when its reminders were last looked at, as a text.
         counts: What its tickets needed from people at the end of the last turn, by what it is, such as ``overdue``.
         holder: Whose turn it is; None if it is nobody's.
         held_until_at: When that turn ends unless it is renewed.
@@ -106,6 +108,8 @@ class DirectoryEntry:
     pending: int = 0
     failed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    reminder_due_at: datetime | None = None
+    reminder_seen: str = ""
     holder: str | None = None
     held_until_at: datetime | None = None
     sync: SyncState | None = None

@@ -156,11 +156,12 @@ class ConnectionDirectory(Protocol):
         """
         ...
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
         """Make the connection due at once, even if somebody has its turn.
 
         Args:
             requested_at: When somebody asked for a synchronisation.
+            reminders: Whether its reminders have changed.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -22,13 +23,18 @@ NOT_REVOKED: Final = "revocation_failed"
 
 @service
 class ConnectionRemoval:
-    """Removes connections."""
+    """Removes connections.
+
+    Attributes:
+        forget: Removes what else belongs to a connection, its secrets included; raises StorageUnavailable.
+    """
 
     connections: ConnectionStore
     secrets: SecretStore
     revocation: TokenRevocation
     lease: Lease
     clock: Clock
+    forget: Callable[[str], Awaitable[None]]
 
     async def remove(self, connection_id: str) -> Connection:
         """Remove the connection and return what is left of it; a second removal finishes what the first left undone.
@@ -45,6 +51,7 @@ class ConnectionRemoval:
             removed = await change_connection(self.connections, connection, self._removed)
             revoked = await self.revocation.revoke(connection, tokens, spare_own=False)
             lease.require()
+            await self.forget(connection_id)
             # Access tokens last: they have thousands of versions, and none lives longer than half an hour.
             for name in (refresh_token_name, client_secret_name, access_token_name):
                 await self.secrets.remove_secret(name(connection_id))

@@ -44,7 +44,7 @@ class Turn:
         entry: The row as stored.
         lease: Says whether this holder still has the turn.
         sync: The synchronisation state, stored at the end of the turn.
-        due_at, status, pending, failed: What the end of the turn stores.
+        due_at, status, pending, failed, reminder_due_at, reminder_seen: What the end of the turn stores.
     """
 
     def __init__(self, entry: DirectoryEntry, lease: HeldLease) -> None:
@@ -54,7 +54,9 @@ class Turn:
         self.due_at = entry.due_at
         self.status = entry.status
         self.pending, self.failed = entry.pending, entry.failed
+        self.reminder_due_at, self.reminder_seen = entry.reminder_due_at, entry.reminder_seen
         self.taken_requested_at = entry.requested_at
+        self.taken_reminder_due_at = entry.reminder_due_at
         self.is_woken = False
 
     def begin(self, connection: Connection) -> SyncState:
@@ -106,10 +108,10 @@ class Turns:
         entry = await self._completed(await self.directory.get_entry(connection.connection_id))
         return sync_state_of(connection, _state(entry))
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
         """Make the connection due at once. A failure is only logged: the connection gets a turn soon in any case."""
         try:
-            await self.directory.wake(connection_id, requested_at=requested_at)
+            await self.directory.wake(connection_id, requested_at=requested_at, reminders=reminders)
         except StorageUnavailable as error:
             log_event("connection_not_woken", level=logging.WARNING, connection_id=connection_id, code=error.code)
 
@@ -173,6 +175,7 @@ class Turns:
         def end(stored: DirectoryEntry) -> DirectoryEntry:
             state = turn.sync.state
             is_asked_again = stored.requested_at != turn.taken_requested_at
+            are_changed = stored.reminder_due_at != turn.taken_reminder_due_at
             return replace(
                 stored,
                 due_at=AT_ONCE if turn.is_woken else turn.due_at,
@@ -181,6 +184,8 @@ class Turns:
                 status=turn.status,
                 pending=turn.pending,
                 failed=turn.failed,
+                reminder_due_at=stored.reminder_due_at if are_changed else turn.reminder_due_at,
+                reminder_seen=turn.reminder_seen,
                 holder=None,
                 held_until_at=None,
                 sync=replace(state, requested_at=None),

@@ -145,7 +145,7 @@ class GraphTransport:
 
 def _error_without_answer(reason: Reason) -> GraphUnavailable:
     match reason:
-        case Reason.HOST_UNKNOWN | Reason.CERTIFICATE_REFUSED | Reason.NO_CONNECTION:
+        case Reason.HOST_UNKNOWN | Reason.ADDRESS_NOT_PUBLIC | Reason.CERTIFICATE_REFUSED | Reason.NO_CONNECTION:
             return GraphUnavailable()
         case Reason.NO_TURN | Reason.NO_ROOM:
             return GraphBusy()

@@ -4,7 +4,7 @@ A failure stays within its turn, and one line of the log reports it. So a connec
 up the others.
 
 An idle turn needs four requests to storage: take the turn, read the connection, read what its tickets need, and end the
-turn.
+turn. Whether reminders are due is known from these.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.clock import Clock
+from shared.clock import Clock, believed
 from shared.connections.directory import AT_ONCE, DirectoryEntry
 from shared.connections.grant.secret_renewal import SecretRenewal, is_renewal_due
 from shared.connections.grant.tokens import AccessTokens, is_refresh_due
@@ -28,6 +28,8 @@ from shared.connections.turns import Turn, Turns
 from shared.errors import ConnectionNotAuthorized, ConnectorError, FixConfiguration
 from shared.log import log_bug, log_context, log_event
 from shared.maintenance.due import due_at
+from shared.reminders.rules import LOOK_EVERY as REMINDERS_EVERY
+from shared.reminders.turn import ReminderTurn
 from shared.service import service
 from shared.settings import Settings
 from shared.telemetry import CONSENT_DAYS_LEFT, SYNC_LAG, Span, span
@@ -42,6 +44,8 @@ from shared.tickets.updates.send import UpdateCounts, UpdateDelivery, next_updat
 
 CONNECTION_LIMIT_S: Final = 90.0
 """A turn is cut off after this, below the host's function timeout of two minutes."""
+REMINDERS_AGAIN: Final = timedelta(minutes=15)
+"""After an unexpected error, reminders are looked at again after this time."""
 ON_DEMAND_S: Final = 20.0
 """A synchronisation that somebody waits for stops after this; the timer does the rest."""
 
@@ -63,6 +67,7 @@ class ConnectionWork:
     reconciliation: TicketReconciliation
     closings: ClosingReading
     recording: EvidenceRecording
+    reminders: ReminderTurn
     clock: Clock
 
     async def serve(self, entry: DirectoryEntry, deadline: datetime) -> None:
@@ -137,6 +142,7 @@ class ConnectionWork:
         if run.overview is not None and (run.overview.has_unrecorded or not run.is_idle):
             await self.recording.run(connection_id, deadline=deadline)
         await self._measure(turn, run)
+        await self._remind(turn, run, deadline)
 
     async def _work(self, connection: Connection, turn: Turn, deadline: datetime, run: _Run) -> None:
         run.connection = connection
@@ -257,6 +263,26 @@ class ConnectionWork:
             run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
         if state.last_completed_at is not None:
             run.lag_s = max(0.0, (now - state.last_completed_at).total_seconds())
+
+    async def _remind(self, turn: Turn, run: _Run, deadline: datetime) -> None:
+        """Make and send reminders if they are due, whatever became of the rest of the turn."""
+        if run.connection is None or run.overview is None or turn.lease.is_lost:
+            return
+        connection, summary, now = run.connection, run.overview.summary, self.clock()
+        due_at = believed(turn.reminder_due_at, now, ahead=REMINDERS_EVERY)
+        if due_at is None or due_at <= now or turn.reminder_seen != self.reminders.seen(connection, summary):
+            try:
+                look = await self.reminders.look(connection, summary, deadline)
+            except ConnectorError as error:
+                log_event("reminders_not_looked_at", level=logging.WARNING, code=error.code)
+                turn.reminder_due_at = now
+            except Exception as error:  # noqa: BLE001 - reminders never hold up anything else
+                log_bug("unexpected_error", error)
+                turn.reminder_due_at = now + REMINDERS_AGAIN
+            else:
+                turn.reminder_due_at, turn.reminder_seen = look.due_at, look.seen
+        if turn.due_at is not None and turn.reminder_due_at is not None:
+            turn.due_at = min(turn.due_at, turn.reminder_due_at)
 
     def _log(self, run: _Run, part: Span) -> None:
         """Log in one line what the turn did."""

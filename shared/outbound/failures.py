@@ -9,6 +9,8 @@ class Reason(StrEnum):
     """Why there is no usable answer."""
 
     HOST_UNKNOWN = "host_unknown"
+    ADDRESS_NOT_PUBLIC = "address_not_public"
+    """The host's name leads into a network that the request may not reach."""
     CERTIFICATE_REFUSED = "certificate_refused"
     NO_CONNECTION = "no_connection"
     NO_TURN = "no_turn"

@@ -309,15 +309,17 @@ class Said:
     """A message in words.
 
     Attributes:
+        paragraphs: What it is about.
         facts: Names and values.
-        lines: The tickets.
-        links: Where to go on, each with its words.
+        tickets_title: What :attr:`tickets` are; empty without any.
+        tickets: The tickets.
+        links: Where to go on.
     """
 
     language: str
     title: str
-    lead: str
+    paragraphs: tuple[SaidLine, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
-    lines_title: str = ""
-    lines: tuple[SaidLine, ...] = ()
+    tickets_title: str = ""
+    tickets: tuple[SaidLine, ...] = ()
     links: tuple[SaidLine, ...] = ()

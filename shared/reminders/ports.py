@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.reminders.model import Message, Reminders, ReminderSettings, ReminderState, Result, Said
+from shared.reminders.model import Message, Reminders, ReminderSettings, ReminderState, Result
 from shared.secret import Secret
 
 
@@ -42,11 +42,10 @@ class ReminderStore(Protocol):
 class MessageSender(Protocol):
     """The way to the receivers."""
 
-    async def send(self, message: Message, said: Said, address: Secret, signing_secret: Secret | None) -> Result:
+    async def send(self, message: Message, address: Secret, signing_secret: Secret | None) -> Result:
         """Send a message once, and return what became of it.
 
         Args:
-            said: The message in words.
             address: The receiver's address.
             signing_secret: What the message is signed with, for a receiver that checks that.
         """

@@ -27,6 +27,7 @@ _NOT_SET: Final = ""
 """Means None: a merge cannot remove a column."""
 _COLUMNS: Final = (
     *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed", "counts"),
+    *("reminder_due_at", "reminder_seen"),
     *("holder", "held_until_at", "sync"),
 )
 _TIMES: Final = frozenset(
@@ -73,11 +74,13 @@ class AzureConnectionDirectory:
         """Store the entry if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
         return replace(entry, etag=await save_row(self._table, entry_row(entry), entry.etag))
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
         """Make the connection due at once, even during somebody's turn."""
         row: Row = {"PartitionKey": PARTITION, "RowKey": connection_id, "due_at": _text(AT_ONCE)}
         if requested_at is not None:
             row["requested_at"] = _text(requested_at)
+        if reminders:
+            row["reminder_due_at"] = _text(AT_ONCE)
         with storage_errors():
             await self._table.upsert_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
@@ -94,6 +97,8 @@ def entry_row(entry: DirectoryEntry) -> Row:
         "pending": entry.pending,
         "failed": entry.failed,
         "counts": json.dumps(dict(entry.counts), separators=(",", ":")),
+        "reminder_due_at": _text(entry.reminder_due_at),
+        "reminder_seen": entry.reminder_seen,
         "holder": entry.holder or _NOT_SET,
         "held_until_at": _text(entry.held_until_at),
     }
@@ -112,6 +117,8 @@ def entry_of(row: Any) -> DirectoryEntry:
         pending=row.get("pending", 0),
         failed=row.get("failed", 0),
         counts=json_object(row.get("counts") or "{}"),
+        reminder_due_at=_time(row.get("reminder_due_at")),
+        reminder_seen=row.get("reminder_seen", ""),
         holder=row.get("holder") or None,
         held_until_at=_time(row.get("held_until_at")),
         sync=None if sync is None else _sync_state(json_object(sync)),

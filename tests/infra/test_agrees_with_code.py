@@ -108,6 +108,7 @@ class TestSettings:
                 "REGRESSION_QUIET_DAYS": "14",
                 "EVIDENCE_RETENTION_DAYS": "2555",
                 "ALLOWED_SERVICENOW_HOSTS": "servicenow.contoso.com,itsm.contoso.com",
+                "ALLOWED_WEBHOOK_HOSTS": "hooks.contoso.local",
                 "GRAPH_URL": "https://graph.microsoft.us",
                 "SECURITY_PORTAL_URL": "https://security.microsoft.us",
                 "ENVIRONMENT_NAME": "Test",

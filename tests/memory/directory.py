@@ -40,11 +40,13 @@ class MemoryDirectory:
         await self._step("save_entry answers")
         return saved
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None) -> None:
+    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
         """See the port."""
         await self._step("wake")
         entry = self.entries.get(connection_id, DirectoryEntry(connection_id))
-        self._put(replace(entry, due_at=AT_ONCE, requested_at=requested_at or entry.requested_at))
+        reminder_due_at = AT_ONCE if reminders else entry.reminder_due_at
+        requested_at = requested_at or entry.requested_at
+        self._put(replace(entry, due_at=AT_ONCE, requested_at=requested_at, reminder_due_at=reminder_due_at))
 
     def state(self, connection_id: str) -> SyncState:
         """The stored progress of a connection's synchronisation."""

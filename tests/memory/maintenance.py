@@ -18,6 +18,7 @@ from shared.maintenance.tenants import TenantWork
 from shared.recommendations.ports import Source
 from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.reminders.turn import ReminderTurn
 from shared.settings import Settings
 from shared.tenants.ports import TenantStore
 from shared.tickets.closings import ClosingReading
@@ -32,8 +33,11 @@ from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.message_sender import MemorySender, no_points
 from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
 from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
+from tests.memory.reminder_store import MemoryReminderStore
+from tests.memory.secret_store import MemorySecretStore
 from tests.memory.servicenow import MemoryServiceNow
 from tests.memory.source import MemorySource
 from tests.memory.tenant_store import MemoryTenantStore
@@ -65,6 +69,7 @@ def memory_maintenance(
     tenants: TenantStore | None = None,
     source: Source | None = None,
     evidence: EvidenceStore | None = None,
+    reminders: ReminderTurn | None = None,
     page_size: int = 100,
     **changes: Any,
 ) -> Maintenance:
@@ -105,6 +110,16 @@ def memory_maintenance(
             reconciliation=TicketReconciliation(store, servicenow, clock, page_size),
             closings=ClosingReading(store, servicenow, clock),
             recording=EvidenceRecording(store, evidence, clock),
+            reminders=reminders
+            or ReminderTurn(
+                store=MemoryReminderStore(),
+                secrets=MemorySecretStore(),
+                sender=MemorySender(),
+                tickets=store,
+                points=no_points,
+                clock=clock,
+                secret_lifetime=chosen.secret_lifetime,
+            ),
             clock=clock,
         ),
         tenants=TenantWork(tenants, reading, clock),

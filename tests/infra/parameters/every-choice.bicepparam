@@ -13,6 +13,7 @@ param callerClientIds = ['88888888-8888-8888-8888-888888888888']
 param alertEmailAddresses = ['operations@contoso.com']
 param alertLevel = 'essential'
 param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
+param allowedWebhookHosts = ['hooks.contoso.local']
 param microsoft365Cloud = 'usGovernment'
 param grantSecureScoreReading = true
 param maintainSchedule = '30 */2 * * * *'

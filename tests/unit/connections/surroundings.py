@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from shared.connections.configure import ConnectionConfiguration
@@ -20,6 +21,7 @@ from shared.connections.remove import ConnectionRemoval
 from shared.connections.requests import ConnectionRequest
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
+from shared.reminders.configure import forget_reminders
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
@@ -27,6 +29,7 @@ from tests.memory.directory import MemoryDirectory
 from tests.memory.known_records import MemoryKnownRecords
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import MemoryProbe
+from tests.memory.reminder_store import MemoryReminderStore
 from tests.memory.secret_store import MemorySecretStore
 from tests.memory.sign_in import MemoryServiceNowSignIn
 from tests.memory.steps import Step, at_once
@@ -65,6 +68,7 @@ class Surroundings:
         self.directory = MemoryDirectory(self.step)
         self.turns = Turns(self.directory, self.store, self.clock)
         self.secrets = MemorySecretStore(self.step)
+        self.reminders = MemoryReminderStore(self.step)
         self.leases = MemoryLeaseStore(self.clock, self.step)
         self.authorizations = MemoryAuthorizationStore(self.step)
         self.servicenow = MemoryServiceNowSignIn(self.clock, self.step)
@@ -81,7 +85,14 @@ class Surroundings:
             self.store, self.secrets, revocation, self.lease, self.turns, self.clock, SECRET_LIFETIME
         )
         self.renewal = SecretRenewal(self.store, self.secrets, self.lease, self.clock, SECRET_LIFETIME)
-        self.removal = ConnectionRemoval(self.store, self.secrets, revocation, self.lease, self.clock)
+        self.removal = ConnectionRemoval(
+            self.store,
+            self.secrets,
+            revocation,
+            self.lease,
+            self.clock,
+            partial(forget_reminders, self.reminders, self.secrets),
+        )
         acceptance = TokenAcceptance(
             connections=self.store,
             secrets=self.secrets,
