@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from shared.connections import named_values
-from shared.connections import suggestions as suggesting
 from shared.connections.columns import Column
 from shared.connections.fixed_fields import LABEL_MAX_LENGTH, MOST_FIXED_FIELDS, FixedField
 from shared.connections.model import Connection, KindSettings, TicketKind
@@ -150,10 +149,8 @@ async def test_a_label_is_as_long_as_it_may_be_sent_again() -> None:
     assert request({"column": saved.column, "value": saved.value, "label": saved.label})
 
 
-async def test_however_many_names_a_slow_instance_is_asked_about_nobody_waits_longer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(named_values, "READ_S", 0.05)
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_however_many_names_a_slow_instance_is_asked_about_nobody_waits_longer() -> None:
     world = World(hanging=CONNECTION.instance)
     names = [{"column": f"u_{number}", "value": "Ada"} for number in range(MOST_FIXED_FIELDS - 1)]
     world.instance.found = {each["column"]: Column(each["column"], "Owner", reference="sys_user") for each in names}
@@ -207,8 +204,8 @@ async def test_an_instance_that_does_not_answer_keeps_nobody_waiting_for_another
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_who_waits_too_long_for_an_instance_gets_no_suggestions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggesting, "READ_S", 0.01)
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_who_waits_too_long_for_an_instance_gets_no_suggestions() -> None:
     world = World(hanging=CONNECTION.instance)
     asked = (suggested(world, "cmdb_ci", f"mail {number}") for number in range(10))
     assert await asyncio.gather(*asked) == [None] * 10

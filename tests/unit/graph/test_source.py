@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from shared.errors import GraphUnavailable, TenantRefused
-from shared.graph import source as module
 from shared.graph.source import HISTORY_DAYS, HISTORY_PART, SecureScoreSource
 from shared.outbound.bodies import ANSWER_LIMIT
 from shared.recommendations.model import Presence, SourceName
@@ -222,13 +221,13 @@ class TestHistory:
         with pytest.raises(TenantRefused):
             await graph(page(profile()), NEWEST, error_reply(403)).source().read(TENANT, with_history=True)
 
-    async def test_the_past_ends_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.usefixtures("waits_end_at_once")
+    async def test_the_past_ends_in_time(self) -> None:
         async def hang_on_the_past(request: httpx.Request) -> httpx.Response:
             if "skip" in str(request.url):
                 await asyncio.Event().wait()
             return httpx.Response(200, json={"value": [profile() if "Profiles" in request.url.path else score()]})
 
-        monkeypatch.setattr(module, "HISTORY_S", 0.02)
         reading = await SecureScoreSource(lists_over(hang_on_the_past), ScriptedTokens()).read(
             TENANT, with_history=True
         )

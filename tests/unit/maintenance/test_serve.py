@@ -383,9 +383,9 @@ async def test_a_synchronisation_asked_for_that_fails_is_tried_again_by_the_time
     assert world.app.directory.state(world.connection.connection_id).requested_at is None
 
 
-async def test_a_turn_that_is_cut_off_keeps_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_a_turn_that_is_cut_off_keeps_what_it_found() -> None:
     world = await settled(Surroundings(), SYNC_INTERVAL_S=60)
-    monkeypatch.setattr("shared.maintenance.serve.CONNECTION_LIMIT_S", 0.01)
 
     async def hangs(name: str) -> None:
         if name == "list_changes":

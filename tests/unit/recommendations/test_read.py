@@ -27,7 +27,6 @@ from shared.errors import (
     TenantRefused,
 )
 from shared.recommendations.ports import Claim, ClaimedTicket
-from shared.recommendations.reading import read
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.model import HOLD, Tenant, TenantStatus
@@ -352,8 +351,8 @@ async def read_once() -> Result:
     return await world.result()
 
 
-async def test_a_reading_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "READING_S", 0.01)
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_a_reading_that_takes_too_long_is_cut_off() -> None:
     world = World()
     world.source.answers.append(None)
     after = await world.read_due()
@@ -362,8 +361,8 @@ async def test_a_reading_that_takes_too_long_is_cut_off(monkeypatch: pytest.Monk
     assert (after.status, after.holder) == (TenantStatus.UNREADABLE, None)
 
 
-async def test_nobody_waits_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "ON_DEMAND_S", 0.01)
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_nobody_waits_longer_than_a_request_may_take() -> None:
     world = World()
     world.source.answers.append(None)
     assert await world.reading.read_now(world.tenant) is None

@@ -234,13 +234,14 @@ async def test_what_servicenow_shows_is_text_and_hidden_journals_say_so(
     assert t("ticket.record.hidden") in html
 
 
+@pytest.mark.usefixtures("waits_end_at_once")
 @pytest.mark.parametrize("hangs", [True, False])
 async def test_the_page_does_not_wait_for_servicenow(
     pages: Pages, ticket: Ticket, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     async def details(*_: object) -> RecordDetails:
         if hangs:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         raise ServiceNowUnavailable()
 
     monkeypatch.setattr(pages.record_updates, "details", details)
