@@ -260,6 +260,7 @@ _LABELS: Final = {
     "assigned_to": "ticket.assigned_to",
     "assignment_group": "ticket.assignment_group",
     "tenant_id": "recommendations.tenant",
+    "weeks": "reports.period",
     "actionId": "ticket.recommendation_id",
     "status": "recommendations.status",
     "has_ticket": "recommendations.ticket",

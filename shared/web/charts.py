@@ -252,3 +252,80 @@ def consent_countdown(connection: Connection, now: datetime) -> Countdown | None
         left=round(WHOLE * min(max(left, 0.0), 1.0), 1),
         tone=reached[-1] if reached else "good",
     )
+
+
+@value_object
+class Column:
+    """One column and its place in the drawing."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    style: str
+    title: str
+
+
+@value_object
+class Columns:
+    """Columns side by side for each step of time.
+
+    Attributes:
+        top: The count at the upper edge.
+        first, last: Names of the steps at the left and the right edge.
+    """
+
+    columns: Sequence[Column]
+    top: int
+    first: str
+    last: str
+
+
+SLOT: Final = 0.8
+"""How much of a step's width its columns take; the rest keeps the steps apart."""
+
+
+def columns(steps: Sequence[tuple[str, Sequence[Part]]]) -> Columns:
+    """Return columns that begin at the lower edge.
+
+    Args:
+        steps: Name and counts of each step, oldest first; at least one.
+    """
+    top = max([part.count for _, parts in steps for part in parts], default=0)
+    step = WIDTH / len(steps)
+    drawn = []
+    for number, (name, parts) in enumerate(steps):
+        width = step * SLOT / len(parts)
+        for place, part in enumerate(parts):
+            height = HEIGHT * part.count / top if top else 0.0
+            drawn.append(
+                Column(
+                    x=round(step * (number + (1 - SLOT) / 2) + place * width, 2),
+                    y=round(HEIGHT - height, 2),
+                    width=round(width, 2),
+                    height=round(height, 2),
+                    style=part.style,
+                    title=f"{name} · {part.name}: {part.count}",
+                )
+            )
+    return Columns(drawn, top, steps[0][0], steps[-1][0])
+
+
+@value_object
+class Row:
+    """One bar of several below each other, whose widths can be compared.
+
+    Attributes:
+        count: Of all its parts.
+    """
+
+    name: str
+    parts: Sequence[PlacedPart]
+    count: int
+
+
+def rows(named: Sequence[tuple[str, Sequence[Part]]]) -> Sequence[Row]:
+    """Return bars below each other; the longest one fills the width."""
+    totals = [sum(part.count for part in parts) for _, parts in named]
+    longest = max(totals, default=0)
+    return [Row(name, stacked(parts, whole=longest), total) for (name, parts), total in zip(named, totals, strict=True)]

@@ -142,6 +142,7 @@ PLACES = (
     Place("no tenant to recommend to", "/recommendations", host="empty"),
     Place("recommendations", "/recommendations?text=mail&hidden=true&group=status", _open_everything, host="reading"),
     Place("evidence", "/evidence"),
+    Place("reports", "/reports", _open_everything),
     Place("recommendation", "/recommendations?actionId=AdminMFAV2", _unknown_number, host="reading"),
     Place("error", f"/tickets/{'0' * 32}"),
 )

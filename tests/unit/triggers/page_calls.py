@@ -74,6 +74,7 @@ class Pages:
             creation=world.creation,
             preview=TicketPreview(world.creation, record_fields),
             connection_store=world.connections,
+            tickets=world.store,
             search=world.search,
             resending=world.resending,
             updates=world.updates(self.record_updates),
