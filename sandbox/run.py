@@ -20,6 +20,7 @@ from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.hardened import EGRESS_ADDRESS, HARDENED, harden
 from sandbox.servicenow.stage.seed.people import PEOPLE
 from sandbox.walkthrough import Walkthrough
+from sandbox.webhooks.process import WebhookReceivers, start_webhook_receivers
 from sandbox.world import ACCOUNT, ANY_PORTS, ROOT, FunctionsHost, Ports, World, running_world, sample_settings
 from sandbox.world import PEOPLE as PEOPLE_FILE
 
@@ -71,14 +72,16 @@ def _run(directory: Path, ports: Ports, *, once: bool, hardened: str | None) -> 
             public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
             settings={"ENVIRONMENT_NAME": "Sandbox"} | ({"EGRESS_ADDRESSES": EGRESS_ADDRESS} if hardened else {}),
         )
+        receivers: WebhookReceivers | None = None
         if hardened:
             _hand_over(world, host, hardened)
         else:
-            Walkthrough(world, host, lambda line: print(line, flush=True)).run()
+            receivers = start_webhook_receivers(world.processes, port=ports.webhooks)
+            Walkthrough(world, host, receivers, lambda line: print(line, flush=True)).run()
             print("\nEvery step succeeded.", flush=True)
         if once:
             return
-        _show_around(world, host)
+        _show_around(world, host, receivers)
         while True:
             world.processes.raise_if_any_ended()
             time.sleep(_WATCH_S)
@@ -103,7 +106,7 @@ def _hand_over(world: World, host: FunctionsHost, hardened: str) -> None:
     print("\n".join(lines), flush=True)
 
 
-def _show_around(world: World, host: FunctionsHost) -> None:
+def _show_around(world: World, host: FunctionsHost, receivers: WebhookReceivers | None) -> None:
     tenant = Tenant.read(PEOPLE_FILE)
     lines = [
         "",
@@ -114,6 +117,7 @@ def _show_around(world: World, host: FunctionsHost) -> None:
         f"  ServiceNow             {world.servicenow.url}/",
         f"  Secure Score           {world.graph.url}/securescore?viewid=actions",
         f"  Compliance Manager     {world.graph.url}{COMPLIANCE_PAGE}",
+        *([f"  Received reminders     {receivers.url}/"] if receivers else []),
         f"  HTTP API description   {host.public_url}/api/openapi.json",
         f"  Key Vault              {world.key_vaults.urls[0]}",
         f"  Microsoft Graph        {world.graph.url}",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -19,6 +22,7 @@ from sandbox.score_story import ScoreStory
 from sandbox.servicenow.stage.browser import WalkError, sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient, ControlError
 from sandbox.servicenow.stage.seed.people import PEOPLE, Person, group_sys_id, user_sys_id
+from sandbox.webhooks.process import WebhookReceivers
 from sandbox.world import PEOPLE as PEOPLE_FILE
 from sandbox.world import FunctionsHost, World
 from shared.outbound.transport import USER_AGENT
@@ -59,13 +63,21 @@ class Walkthrough:
     Args:
         world: Where it happens, at least :data:`sandbox.outcome_story.DAYS` ago.
         host: A Functions host with the app in it.
+        receivers: Receive reminders.
         show: Receives each line of the story.
     """
 
-    def __init__(self, world: World, host: FunctionsHost, show: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        world: World,
+        host: FunctionsHost,
+        receivers: WebhookReceivers,
+        show: Callable[[str], None] = print,
+    ) -> None:
         self._world = world
         self._servicenow = world.servicenow
         self._host = host
+        self._receivers = receivers
         self._story = Narration(show)
 
     def run(self) -> None:
@@ -95,6 +107,7 @@ class Walkthrough:
                     carried_out = score.play(megan, adele)
                 with OutcomeStory(self._world, self._control, self._host, self._story, megan, adele) as outcome:
                     outcome.play(carried_out)
+                self._remind(megan)
                 self._summarise(adele)
         except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:
             raise StepFailedError(str(error)) from error
@@ -205,6 +218,31 @@ class Walkthrough:
         for event in after["timeline"]:
             details = ", ".join(f"{name} {value}" for name, value in event["details"].items())
             self._story.detail(f"  {event['at'][:19]}Z", f"{event['kind']:14} {details}".rstrip())
+
+    def _remind(self, megan: PortalUser) -> None:
+        self._story.step("Megan Bowen has reminders sent to a Teams channel and to a program")
+        path = f"{CONNECTION}/reminders"
+        with httpx.Client(
+            base_url=self._receivers.url, verify=ssl.create_default_context(cafile=self._world.certificates.authority)
+        ) as receivers:
+            flow = receivers.post("/sandbox/flows", json={}).raise_for_status().json()["path"]
+            zone = ZoneInfo(megan.call("GET", path)["time_zone"])
+            soon = datetime.now(zone) + timedelta(seconds=self._world.time.ahead_s + 60)
+            stored = megan.call(
+                "PUT",
+                path,
+                {
+                    "teams_address": f"{self._receivers.url}{flow}",
+                    "webhook_address": f"{self._receivers.url}/hooks/contoso",
+                    "digest": {"weekday": soon.isoweekday(), "at": f"{soon:%H:%M}"},
+                },
+            )
+            receivers.put("/sandbox/hooks/contoso", json={"secret": stored["new_signing_secret"]}).raise_for_status()
+            for message in megan.call("POST", f"{path}/test")["messages"]:
+                self._story.expect(f"test message to {message['receiver']}", message["state"], "delivered")
+            arrived = receivers.get("/sandbox/arrived").raise_for_status().json()
+            self._story.expect("arrived", [each["receiver"] for each in arrived], ["teams", "webhook"])
+        self._story.detail("digest", f"at {soon:%H:%M}; what arrives is shown at {self._receivers.url}/")
 
     def _summarise(self, adele: PortalUser) -> None:
         self._story.step("Adele Vance looks at the counts")

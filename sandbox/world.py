@@ -46,6 +46,7 @@ class Ports:
     queue: int = 10001
     table: int = 10002
     graph: int = 8444
+    webhooks: int = 8445
 
     def require_free(self) -> None:
         """Raise SandboxError if something else listens on one of them."""
@@ -54,7 +55,7 @@ class Ports:
                 require_free_port(port, name.replace("_", " "))
 
 
-ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0, 0)
+ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ PLACES = (
     Place("settings", "/configuration/contoso/settings", _open_everything),
     Place("check", "/configuration/contoso", _check),
     Place("before the first ticket", "/configuration/contoso/preflight", _open_everything),
+    Place("reminders", "/configuration/contoso/reminders"),
     Place("remove connection", "/configuration/contoso/remove"),
     Place("no tenants", "/tenants", host="empty"),
     Place("tenants", "/tenants"),
