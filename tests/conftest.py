@@ -21,4 +21,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` starts: one more than processors, as tests often wait for other processes."""
+    return (os.process_cpu_count() or 1) + 1
+
+
 pytest_plugins = ["tests.fixtures.azure", "tests.fixtures.world", "tests.fixtures.whole_app"]
