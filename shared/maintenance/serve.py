@@ -125,6 +125,7 @@ class ConnectionWork:
                         # Once nothing is left, the next turn is the last.
                         turn.due_at = AT_ONCE
                         await self.recording.run(connection_id, deadline=deadline)
+                    await self._check_lists(turn, deadline, run)
                     return
                 before = turn.begin(connection)
                 try:
@@ -143,6 +144,19 @@ class ConnectionWork:
             await self.recording.run(connection_id, deadline=deadline)
         await self._measure(turn, run)
         await self._remind(turn, run, deadline)
+        await self._check_lists(turn, deadline, run)
+
+    async def _check_lists(self, turn: Turn, deadline: datetime, run: _Run) -> None:
+        """Go on comparing the tickets with the lists if that is due; the next turn continues at once."""
+        if run.overview is None or not run.overview.is_check_due(self.clock()):
+            return
+        try:
+            while not await self.store.check_lists(turn.entry.connection_id, self.clock()):
+                if self.clock() >= deadline:
+                    turn.due_at = AT_ONCE
+                    return
+        except ConnectorError as error:
+            run.code = run.code or error.code
 
     async def _work(self, connection: Connection, turn: Turn, deadline: datetime, run: _Run) -> None:
         run.connection = connection

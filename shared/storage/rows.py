@@ -81,6 +81,10 @@ class RowReader:
                 continue
         return values
 
+    def forget(self, table: str, row: Row) -> None:
+        """Forget a row that is no longer stored."""
+        self._unreadable.pop((table, row["PartitionKey"], row["RowKey"]), None)
+
     def _remember(self, place: tuple[str, str, str], error: Exception) -> None:
         if place in self._unreadable or len(self._unreadable) >= SHOWN_MOST:
             return

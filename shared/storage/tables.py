@@ -211,6 +211,16 @@ async def list_rows(
         return [row async for row in found]
 
 
+def etag_of(row: Any | None) -> str | None:
+    """Return the version of a row that was read; None if there is no row."""
+    return None if row is None else row.metadata["etag"]
+
+
+def keys_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return only the keys of a row: all that a deletion sends."""
+    return {name: row[name] for name in ("PartitionKey", "RowKey")}
+
+
 def is_table_missing(error: HttpResponseError) -> bool:
     """Whether a 404 is about the whole table and not about one of its rows."""
     response_code: str | None = getattr(error.response, "headers", {}).get("x-ms-error-code")

@@ -17,11 +17,12 @@ from shared.errors import Failure
 from shared.evidence.model import EvidenceBatch
 from shared.storage.failures import details_with_words, details_without_words, english, failure_of, values_text
 from shared.storage.members import Members, members_of, members_row, members_text
-from shared.storage.rows import Columns, json_object, open_value
+from shared.storage.rows import Columns, json_object, open_value, plain_time
 from shared.tickets.identity import creation_time_of
 from shared.tickets.kinds import table_of
 from shared.tickets.model import (
     CORRELATION_PREFIX,
+    EARLIEST,
     Delivery,
     DeliveryProgress,
     EventKind,
@@ -85,6 +86,7 @@ CHANGING_COLUMNS: Final = (
     "assigned_to",
     "assignment_group",
     "counted",
+    "revision",
 )
 """What can still change in the row of a delivered ticket, and what decides how it changes."""
 
@@ -180,6 +182,7 @@ def ticket_row(ticket: Ticket) -> Row:
         **({} if ticket.verification is None else _verification_columns(ticket.verification)),
         "due_at": ticket.due_at,
         "counted": " ".join(ticket.counted) or None,
+        "revision": ticket.revision or None,
         "timeline": _timeline_text(known),
         "later_events": _timeline_text(later) if later else None,
     }
@@ -265,6 +268,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         counted=tuple(get("counted", "").split()),
         kept=columns.unknown,
         is_whole=is_whole,
+        revision=get("revision", 0),
         etag=etag,
     )
 
@@ -365,6 +369,36 @@ def summary_row(connection_id: str, summary: Summary, *, beside: Mapping[str, An
         "due_chunks": len(chunks),
         **{f"due_{index}": chunk for index, chunk in enumerate(chunks)},
     }
+
+
+def lists_checked_at(summary: Mapping[str, Any] | None) -> datetime | None:
+    """Return when all tickets were last compared with the lists, as the summary's row says.
+
+    Release 0.1 writes the row without it, so the tickets that it has changed are compared again.
+    """
+    value = None if summary is None else summary.get("lists_checked_at")
+    return plain_time(value) if isinstance(value, datetime) else None
+
+
+def were_lists_checked(summary: Mapping[str, Any] | None) -> bool:
+    """Whether the lists are known to lack no ticket."""
+    checked_at = lists_checked_at(summary)
+    return checked_at is not None and checked_at > EARLIEST
+
+
+def lists_place(summary: Mapping[str, Any]) -> str:
+    """Return the ticket id up to which the present comparison with the lists has come; empty at its beginning."""
+    return str(summary.get("lists_place") or "")
+
+
+def checked_columns(place: str, checked_at: datetime | None = None) -> Row:
+    """Return the columns of the summary's row that say how far the tickets are compared with the lists.
+
+    Args:
+        place: As :func:`lists_place`.
+        checked_at: When all were compared, :data:`EARLIEST` if that no longer counts; None leaves it as it is.
+    """
+    return {"lists_place": place, "lists_checked_at": checked_at}
 
 
 def summary_of(row: Mapping[str, Any]) -> Summary:

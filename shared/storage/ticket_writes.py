@@ -12,6 +12,7 @@ from azure.data.tables import TransactionOperation, UpdateMode
 
 from shared.evidence.model import EvidenceEvent
 from shared.storage.entity_transactions import MOST_ROWS, RowOperation, text_bytes
+from shared.storage.listed_rows import Entry, change_row, entry_of
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     OUTCOME_PREFIX,
@@ -39,16 +40,17 @@ TRANSACTION_BYTES: Final = 900_000
 """Table Storage takes 4 MiB; a body of more than 1 MiB would hold up the event loop."""
 ROW_BYTES: Final = 3_000
 """What a row takes in a transaction besides its texts."""
-ROWS_IN_COMMON: Final = 2
-"""The summary's change and the events for the evidence."""
+ROWS_IN_COMMON: Final = 3
+"""The changes of the summary and of the lists, and the events for the evidence."""
 EVENTS_TOGETHER: Final = 300
 """Events for the evidence are one row of a transaction. It takes 1 MiB, with two bytes for a character, and an event
 that happens to many tickets at once has up to 1,500 characters."""
 CREATION_ID: Final = "creation_id"
 """Column that distinguishes a ticket's first write from that of a twin."""
 
-_COPIED_COLUMNS: Final = ("name", "timeline", "later_events", "verification")
-"""Columns whose texts other rows of the same transaction may repeat: the events, and the index of watched tickets."""
+_COPIED_COLUMNS: Final = ("name", "references", "timeline", "later_events", "verification")
+"""Columns whose texts other rows of the same transaction may repeat: the events, the lists, and the index of watched
+tickets."""
 
 _NUMBER: Final = re.compile(r"[A-Z0-9._-]{1,40}")
 
@@ -62,6 +64,7 @@ class TicketWrite:
         own: What happens to the ticket's own row.
         beside: What happens in the outbox, among the numbers and so on.
         events: What the evidence keeps of it.
+        entry: What lists know of it from now on; None if that does not change.
     """
 
     before: Ticket | None
@@ -69,17 +72,18 @@ class TicketWrite:
     own: RowOperation
     beside: Sequence[RowOperation]
     events: Sequence[EvidenceEvent]
+    entry: Entry | None
 
     @classmethod
     def of_new(cls, ticket: Ticket) -> TicketWrite:
         """Return the write of a new ticket."""
-        ticket = replace(ticket, counted=counted_under(ticket))
+        ticket = replace(ticket, counted=counted_under(ticket), revision=1)
         own = RowOperation(TransactionOperation.CREATE, ticket_row(ticket) | {CREATION_ID: secrets.token_hex(16)})
         beside = [*_side_rows(None, ticket), *_recommendation_rows(ticket)]
         if ticket.content.references:
             outcome = outcome_row(ticket.connection_id, ticket.ticket_id)
             beside.append(RowOperation(TransactionOperation.CREATE, outcome))
-        return TicketWrite(None, ticket, own, beside, list(events_between(None, ticket)))
+        return TicketWrite(None, ticket, own, beside, list(events_between(None, ticket)), entry_of(ticket))
 
     @property
     def size(self) -> int:
@@ -104,7 +108,11 @@ class TicketUpdate(TicketWrite):
         """
         assert before.etag is not None, "only a stored ticket can be replaced"
         assert before.is_whole or before.delivery == after.delivery, "only what was read can be changed"
-        after = replace(after, counted=counted_under(after, before.counted))
+        known, entry = entry_of(before), entry_of(replace(after, revision=before.revision))
+        is_listed_anew = entry != known
+        if is_listed_anew:
+            entry = entry._replace(revision=before.revision + 1)
+        after = replace(after, counted=counted_under(after, before.counted), revision=entry.revision)
         old, new = ticket_row(before), ticket_row(after)
         mode = UpdateMode.REPLACE
         if old.keys() <= new.keys():
@@ -112,12 +120,19 @@ class TicketUpdate(TicketWrite):
             changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
             new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
         own = RowOperation(TransactionOperation.UPDATE, new, mode, before.etag)
-        return cls(before, after, own, _side_rows(before, after), list(events_between(before, after)))
+        beside, events = _side_rows(before, after), list(events_between(before, after))
+        return cls(before, after, own, beside, events, entry if is_listed_anew else None)
 
     @property
-    def lacks_columns(self) -> bool:
-        """Whether the row is replaced although not all of it was read."""
-        return self.own.mode is UpdateMode.REPLACE and not self.before.is_whole
+    def has_to_be_whole(self) -> bool:
+        """Whether it needs more of the ticket than was read.
+
+        The row is replaced, or the ticket is current again: then lists of current tickets need its whole entry.
+        """
+        if self.before.is_whole:
+            return False
+        is_current_again = self.entry is not None and self.entry.is_current and not entry_of(self.before).is_current
+        return is_current_again or self.own.mode is UpdateMode.REPLACE
 
 
 def operations_of(writes: Sequence[TicketWrite]) -> list[RowOperation]:
@@ -128,7 +143,12 @@ def operations_of(writes: Sequence[TicketWrite]) -> list[RowOperation]:
     operations += beside.values()
     changes = [(write.before, write.after) for write in writes]
     owner = writes[0].after.connection_id
-    return operations + _summary_change(owner, changes) + _unrecorded(owner, writes)
+    return [
+        *operations,
+        *_summary_change(owner, changes),
+        *_unrecorded(owner, writes),
+        *_list_change(owner, [write.entry for write in writes if write.entry is not None]),
+    ]
 
 
 def _side_rows(before: Ticket | None, after: Ticket) -> list[RowOperation]:
@@ -197,6 +217,12 @@ def _unrecorded(connection_id: str, writes: Sequence[TicketWrite]) -> list[RowOp
     if not events:
         return []
     return [RowOperation(TransactionOperation.CREATE, unrecorded_row(connection_id, batch_of(events)))]
+
+
+def _list_change(connection_id: str, entries: Sequence[Entry]) -> list[RowOperation]:
+    if not entries:
+        return []
+    return [RowOperation(TransactionOperation.CREATE, change_row(connection_id, secrets.token_hex(12), entries))]
 
 
 def _recommendation_rows(ticket: Ticket) -> list[RowOperation]:

@@ -17,34 +17,30 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from azure.core.async_paging import AsyncPageIterator
 from azure.core.exceptions import ResourceExistsError
-from azure.data.tables import TableTransactionError, TransactionOperation, UpdateMode
+from azure.data.tables import TableTransactionError, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from shared.connections.ports import RowChanged
 from shared.evidence.model import EvidenceBatch
 from shared.storage.entity_transactions import MOST_ROWS, EntityTransactions, RowOperation
 from shared.storage.rows import RowReader
-from shared.storage.tables import get_row, insert_row, is_table_missing, list_rows, save_row, storage_errors
+from shared.storage.tables import etag_of, get_row, insert_row, is_table_missing, list_rows, save_row, storage_errors
+from shared.storage.ticket_counts import TicketCounts
+from shared.storage.ticket_lists import TicketLists
 from shared.storage.ticket_rows import (
     CHANGING_COLUMNS,
     PENDING_PREFIX,
-    SUMMARY_KEY,
     TICKET_KEYS_END,
     UNLINKED_PREFIX,
     UNREAD_PREFIX,
     UNRECORDED_PREFIX,
     UPDATE_PREFIX,
     Row,
-    is_summary_change_known,
     pending_key,
     recommendation_prefixes,
-    summary_change_of,
-    summary_of,
-    summary_row,
     ticket_id_of_pending_key,
     ticket_of,
     unrecorded_of,
@@ -66,6 +62,7 @@ from shared.storage.ticket_writes import (
     update_operation,
 )
 from shared.tickets.listed import CurrentTickets, ListedTicket, listed
+from shared.tickets.lists import is_wanted
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import (
     Overview,
@@ -75,9 +72,8 @@ from shared.tickets.ports import (
     UpdateChange,
     WatchedTicket,
 )
-from shared.tickets.summary import Summary, SummaryChange
+from shared.tickets.summary import Summary
 from shared.tickets.updates.model import Update
-from shared.value_object import value_object
 
 CONCURRENT_TRANSACTIONS: Final = 4
 POINT_READS: Final = 40
@@ -92,6 +88,8 @@ class AzureTicketStore:
         self._table = table
         self._transactions = transactions
         self._reader = reader or RowReader()
+        self._counts = TicketCounts(table, transactions, self._reader)
+        self._lists = TicketLists(table, transactions, self._reader, self._counts)
 
     async def create_ticket(self, ticket: Ticket) -> Ticket:
         """Store a new ticket. Raises TicketExists, TicketGivenUp or StorageUnavailable."""
@@ -225,13 +223,13 @@ class AzureTicketStore:
         makes no sense.
         """
         updates = [TicketUpdate.between(before, after) for before, after in changes]
-        lacking = [update.after.ticket_id for update in updates if update.lacks_columns]
+        lacking = [update.after.ticket_id for update in updates if update.has_to_be_whole]
         if not lacking:
             return updates, []
         whole = await self.get_tickets(updates[0].after.connection_id, lacking)
         ready, changed = [], []
         for update in updates:
-            if not update.lacks_columns:
+            if not update.has_to_be_whole:
                 ready.append(update)
             elif (before := whole.get(update.after.ticket_id)) is not None:
                 if before.etag == update.before.etag:
@@ -281,39 +279,45 @@ class AzureTicketStore:
         return list(heapq.merge(*pages, key=lambda ticket: ticket.ticket_id))[:limit]
 
     async def _list_of(self, connection_id: str, wanted: TicketFilter, limit: int, after: str | None) -> list[Ticket]:
-        text = wanted.text.casefold() if wanted.text else None
+        if wanted == TicketFilter():
+            return await self._newest(connection_id, limit, after)
         if wanted.text and (ticket := await self.find_by_number(connection_id, wanted.text)) is not None:
-            past = after is not None and ticket.ticket_id <= after
-            return [] if past or not matches(ticket, wanted) else [ticket]
-        query, parameters = _query(connection_id, wanted, after)
-        page_rows = min(limit, PAGE_ROWS) if text is None else PAGE_ROWS
+            is_past = after is not None and ticket.ticket_id <= after
+            others = replace(wanted, text=None)
+            return [] if is_past or not is_wanted(others)(listed(ticket)) else [ticket]
+        found: list[Ticket] = []
+        while len(found) < limit:
+            lacking = limit - len(found)
+            ids = await self._lists.find(connection_id, wanted, limit=lacking, after=after)
+            tickets = await self.get_tickets(connection_id, ids)
+            found += [tickets[each] for each in ids if each in tickets]
+            if len(ids) < lacking:
+                break
+            after = ids[-1]
+        return found
+
+    async def _newest(self, connection_id: str, limit: int, after: str | None) -> list[Ticket]:
         found: list[Ticket] = []
         with storage_errors():
-            async for row in self._table.query_entities(query, parameters=parameters, results_per_page=page_rows):
-                if text is None or text in str(row.get("name", "")).casefold():
-                    found += self._tickets([row])
-                    if len(found) == limit:
-                        break
+            async for row in self._table.query_entities(
+                _TICKETS_AFTER, parameters=_after(connection_id, after), results_per_page=min(limit, PAGE_ROWS)
+            ):
+                found += self._tickets([row])
+                if len(found) == limit:
+                    break
         return found
 
     async def list_current(self, connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
         """Return, for each of these connections, its current tickets, and the counts of all its tickets."""
-
-        async def current(connection_id: str) -> CurrentTickets:
-            summary, tickets = await asyncio.gather(self.get_summary(connection_id), self.list_every([connection_id]))
-            return CurrentTickets(connection_id, summary, [ticket for ticket in tickets if ticket.is_current])
-
-        return await asyncio.gather(*(current(connection_id) for connection_id in connection_ids))
+        return await asyncio.gather(*map(self._lists.list_current, connection_ids))
 
     async def list_every(self, connection_ids: Sequence[str]) -> Sequence[ListedTicket]:
         """Return all tickets of these connections, current and finished ones."""
-        found: list[ListedTicket] = []
-        for connection_id in connection_ids:
-            query, parameters = _query(connection_id, TicketFilter(), None)
-            with storage_errors():
-                rows = [row async for row in self._table.query_entities(query, parameters=parameters)]
-            found += map(listed, self._tickets(rows))
-        return found
+        return [ticket for connection_id in connection_ids for ticket in await self._lists.list_every(connection_id)]
+
+    async def check_lists(self, connection_id: str, now: datetime) -> bool:
+        """Compare a page of tickets with the lists, and correct the lists; return whether the end was reached."""
+        return await self._lists.check(connection_id, now)
 
     async def find_by_number(self, connection_id: str, number: str) -> Ticket | None:
         """Return the ticket whose record has this number, or None."""
@@ -325,8 +329,8 @@ class AzureTicketStore:
     async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
         """Go through all tickets of a connection in order of their ids, page by page."""
         while True:
-            query, parameters = _query(connection_id, TicketFilter(), after)
-            rows = await self._rows(query, parameters, PAGE_ROWS, list(CHANGING_COLUMNS))
+            parameters = _after(connection_id, after)
+            rows = await self._rows(_TICKETS_AFTER, parameters, PAGE_ROWS, list(CHANGING_COLUMNS))
             if rows:
                 yield await self._read(connection_id, rows, whole=False)
                 after = rows[-1]["RowKey"]
@@ -431,92 +435,16 @@ class AzureTicketStore:
 
     async def get_summary(self, connection_id: str) -> Summary:
         """Return the exact counts of a connection's readable rows."""
-        summary, changes = await self._summary_rows(connection_id)
-        return self._summary(summary).plus(self._changes(changes))
-
-    def _summary(self, row: Any | None) -> Summary:
-        rows = [] if row is None else [row]
-        return next(iter(self._reader.readable(self._table.table_name, rows, summary_of)), Summary())
-
-    def _changes(self, rows: Iterable[Any]) -> list[SummaryChange]:
-        return self._reader.readable(self._table.table_name, rows, summary_change_of)
-
-    async def compact_summary(self, connection_id: str, now: datetime) -> None:
-        """Fold the changes into the summary row, unless somebody else is doing so."""
-        while True:
-            summary, rows = await self._summary_rows(connection_id)
-            # Another release may count more: only a release that can read all of a change folds it.
-            changes = [row for row in rows if is_summary_change_known(row)]
-            if not changes or (summary is not None and not self._is_readable(summary)):
-                return
-            part = changes[: MOST_ROWS - 1]
-            total = self._summary(summary).plus(self._changes(part)).folded(now)
-            folded = summary_row(connection_id, total, beside=summary)
-            operations: list[RowOperation] = [
-                RowOperation(TransactionOperation.CREATE, folded)
-                if summary is None
-                else RowOperation(TransactionOperation.UPDATE, folded, UpdateMode.REPLACE, _etag(summary))
-            ]
-            operations += [RowOperation(TransactionOperation.DELETE, row) for row in part]
-            try:
-                with storage_errors():
-                    await self._submit(operations)
-            except TableTransactionError as error:
-                if error.status_code not in {404, 409, 412}:
-                    raise
-                return
-            if len(part) == len(changes):
-                return
+        return await self._counts.get_summary(connection_id)
 
     async def get_overview(self, connection_id: str) -> Overview:
         """Return what the rows beside the tickets say, in one request: their keys are consecutive."""
-        summary, changes, follow = await self._rows_beside_tickets(connection_id, UPDATE_PREFIX + "~")
-        total = self._summary(summary).plus(self._changes(changes))
-        is_readable = (summary is None or self._is_readable(summary)) and all(map(is_summary_change_known, changes))
-        return Overview(
-            summary=total,
-            is_folded=not changes,
-            may_have_pending=not is_readable or total.total(Delivery.PENDING) > 0,
-            has_unlinked=follow.may_have(UNLINKED_PREFIX),
-            has_unread_closings=follow.may_have(UNREAD_PREFIX),
-            has_unrecorded=follow.may_have(UNRECORDED_PREFIX),
-            has_updates=follow.may_have(UPDATE_PREFIX),
-        )
+        return await self._counts.get_overview(connection_id)
 
-    def _is_readable(self, summary: Any) -> bool:
-        return bool(self._reader.readable(self._table.table_name, [summary], summary_of))
-
-    async def _summary_rows(self, connection_id: str) -> tuple[Any | None, list[Any]]:
-        """Return the folded summary and the changes that it does not contain yet."""
-        summary, changes, _ = await self._rows_beside_tickets(connection_id, SUMMARY_KEY + "~")
-        return summary, changes
-
-    async def _rows_beside_tickets(self, connection_id: str, last: str) -> tuple[Any | None, list[Any], _Following]:
-        """Return the folded summary, the changes that it does not contain yet, and what follows them.
-
-        One answer shows one moment. Several answers do not: changes folded in between would be missing. So they count
-        only if the summary is unchanged afterwards.
-        """
-        parameters = {"connection": connection_id, "first": SUMMARY_KEY, "last": last}
-        query = "RowKey ge @first and RowKey lt @last and PartitionKey eq @connection"
-        while True:
-            rows: list[Any] = []
-            number, follow = 0, _Following(frozenset(), is_all=True)
-            with storage_errors():
-                found = self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS)
-                pages = cast(AsyncPageIterator[Any], found.by_page())
-                async for page in pages:
-                    number += 1
-                    of_page = [row async for row in page]
-                    of_summary = [row for row in of_page if row["RowKey"] < SUMMARY_KEY + "~"]
-                    rows += of_summary
-                    if others := of_page[len(of_summary) :]:
-                        prefixes = frozenset(row["RowKey"].partition(":")[0] + ":" for row in others)
-                        follow = _Following(prefixes, is_all=pages.continuation_token is None)
-                        break
-            summary = rows.pop(0) if rows and rows[0]["RowKey"] == SUMMARY_KEY else None
-            if number <= 1 or _etag(summary) == _etag(await get_row(self._table, connection_id, SUMMARY_KEY)):
-                return summary, rows, follow
+    async def compact_summary(self, connection_id: str, now: datetime) -> None:
+        """Fold the changes of the counts and of the lists, unless somebody else is doing so."""
+        await self._counts.fold(connection_id, now)
+        await self._lists.fold(connection_id)
 
     async def _submit(self, operations: Sequence[RowOperation]) -> Sequence[str | None]:
         return await self._transactions.submit(self._table.table_name, operations)
@@ -537,73 +465,21 @@ class AzureTicketStore:
         return rows
 
 
-def matches(ticket: Ticket, wanted: TicketFilter) -> bool:
-    """Whether a ticket is wanted, apart from its text."""
-    return (
-        wanted.kind in {None, ticket.content.kind}
-        and wanted.phase in {None, ticket.phase}
-        and wanted.portal in {None, ticket.content.portal}
-        and wanted.delivery in {None, ticket.delivery.status}
-        and (
-            wanted.outcome is None
-            or (ticket.verification is not None and ticket.verification.outcome is wanted.outcome)
-        )
-        and (ticket.is_open or not wanted.open_only)
-        and (wanted.overdue_at is None or ticket.is_overdue(wanted.overdue_at))
-    )
+_TICKETS_AFTER: Final = "PartitionKey eq @connection and RowKey gt @after and RowKey lt @end"
 
 
-def _query(connection_id: str, wanted: TicketFilter, after: str | None) -> tuple[str, dict[str, Any]]:
-    terms = ["PartitionKey eq @connection", "RowKey gt @after", "RowKey lt @end"]
-    parameters: dict[str, Any] = {"connection": connection_id, "after": after or "", "end": TICKET_KEYS_END}
-    equal = {
-        "kind": wanted.kind,
-        "phase": wanted.phase,
-        "portal": wanted.portal,
-        "delivery": wanted.delivery,
-        "outcome": wanted.outcome,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            terms.append(f"{column} eq @{column}")
-            parameters[column] = value.value
-    if wanted.open_only or wanted.overdue_at is not None:
-        terms.append("open eq true")
-    if wanted.overdue_at is not None:
-        terms.append("due_at lt @overdue_at")
-        parameters["overdue_at"] = wanted.overdue_at
-    return " and ".join(terms), parameters
+def _after(connection_id: str, after: str | None) -> dict[str, Any]:
+    return {"connection": connection_id, "after": after or "", "end": TICKET_KEYS_END}
 
 
 def _decoded(row: Any) -> Ticket:
-    return ticket_of(row, _etag(row))
+    return ticket_of(row, etag_of(row))
 
 
 def _decoded_in_part(row: Any) -> Ticket:
     # Requested columns that are missing come as null.
     present = {name: value for name, value in row.items() if value is not None}
-    return ticket_of(present, _etag(row), is_whole=False)
-
-
-def _etag(row: Any | None) -> str | None:
-    return None if row is None else row.metadata["etag"]
-
-
-@value_object
-class _Following:
-    """Which kinds of rows follow the summary in a partition.
-
-    Attributes:
-        prefixes: Those that were seen.
-        is_all: Whether there are no others.
-    """
-
-    prefixes: frozenset[str]
-    is_all: bool
-
-    def may_have(self, prefix: str) -> bool:
-        """Whether there may be rows of this kind."""
-        return prefix in self.prefixes or not self.is_all
+    return ticket_of(present, etag_of(row), is_whole=False)
 
 
 def _absent_index_row(error: TableTransactionError, operations: Sequence[RowOperation]) -> RowOperation | None:

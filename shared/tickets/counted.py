@@ -47,8 +47,8 @@ def _counted_under(ticket: Ticket, before: Sequence[str]) -> Iterator[str]:
     opened = next((each.removeprefix(OPENED) for each in before if each.startswith(OPENED)), week_of(ticket.created_at))
     yield f"{OPENED}{opened}"
     if ticket.phase not in OPEN_PHASES:
-        closed_at = _closed_at(ticket)
-        yield f"{CLOSED}{opened if closed_at is None else max(opened, week_of(closed_at))}"
+        at = closed_at(ticket)
+        yield f"{CLOSED}{opened if at is None else max(opened, week_of(at))}"
     if (days := _days_until_proof(ticket.verification)) is not None:
         yield f"{VERIFIED_DAYS}{days}"
 
@@ -96,7 +96,7 @@ def _days_until_proof(verification: Verification | None) -> int | None:
     return min(days - (days - EXACT_DAYS - 1) % STEP_DAYS, LONGEST_DAYS)
 
 
-def _closed_at(ticket: Ticket) -> datetime | None:
+def closed_at(ticket: Ticket) -> datetime | None:
     """Return when a ticket was first closed since it was last open, as well as we know; None if nothing says it.
 
     A ticket whose record was never seen open counts as closed when it was delivered.
@@ -104,13 +104,13 @@ def _closed_at(ticket: Ticket) -> datetime | None:
     closing = None if ticket.verification is None else ticket.verification.closing
     if closing is not None:
         return min(closing.at, closing.noticed_at)
-    closed_at = None
+    first_at = None
     for event in reversed(ticket.timeline):
         match event.kind:
             case EventKind.STATE_CHANGED if event.details.get("phase") in OPEN_PHASES:
                 break
             case EventKind.STATE_CHANGED | EventKind.DELETED:
-                closed_at = event.at
+                first_at = event.at
             case EventKind.DELIVERED:
-                return closed_at or event.at
-    return closed_at
+                return first_at or event.at
+    return first_at

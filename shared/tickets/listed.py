@@ -6,12 +6,13 @@ It is kept apart from the tickets, so that a list of many tickets reads few rows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from shared.connections.model import Portal, TicketKind
+from shared.tickets.counted import closed_at
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.summary import Summary
@@ -33,9 +34,8 @@ class ListedTicket:
         assigned_to, assignment_group: ServiceNow's names for people, as last seen.
         recommendation_ids: The sources' ids of the recommendations that it is for.
         error_code: Why it is not delivered.
-        closed_at: When the connector saw that it was resolved, closed or canceled; None while it is open.
+        closed_at: When it was resolved, closed, canceled or deleted, as well as we know; None while it is open.
         is_superseded: It is closed, and newer tickets take care of all its recommendations.
-        revision: How many times this release has written the ticket; of two entries the higher one is the newer.
     """
 
     ticket_id: str
@@ -63,7 +63,6 @@ class ListedTicket:
     outcome: Outcome | None = None
     closed_at: datetime | None = None
     is_superseded: bool = False
-    revision: int = field(default=0, compare=False)
 
     @property
     def is_open(self) -> bool:
@@ -73,12 +72,12 @@ class ListedTicket:
     @property
     def is_unsettled(self) -> bool:
         """Whether somebody may still have to do something about its outcome, and no newer ticket takes care of that."""
-        return self.outcome in UNSETTLED_OUTCOMES and not self.is_superseded
+        return _is_unsettled(self.outcome, is_superseded=self.is_superseded)
 
     @property
     def is_current(self) -> bool:
         """Whether somebody may still have to do something about it."""
-        return self.is_open or self.delivery is not Delivery.DELIVERED or self.is_unsettled
+        return is_current(self.phase, self.delivery, self.outcome, is_superseded=self.is_superseded)
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it is still open after its due date."""
@@ -99,10 +98,36 @@ class CurrentTickets:
     is_complete: bool = True
 
 
+def is_current(phase: str | None, delivery: str, outcome: str | None, *, is_superseded: bool) -> bool:
+    """Whether somebody may still have to do something about a ticket in these states."""
+    return phase in OPEN_PHASES or delivery != Delivery.DELIVERED or _is_unsettled(outcome, is_superseded=is_superseded)
+
+
+def _is_unsettled(outcome: str | None, *, is_superseded: bool) -> bool:
+    return outcome in UNSETTLED_OUTCOMES and not is_superseded
+
+
+def agree(summary: Summary, tickets: Iterable[ListedTicket], *, are_all: bool) -> bool:
+    """Whether these are as many tickets as the counts say, by kind and phase.
+
+    Args:
+        are_all: Whether these ought to be all tickets, or all current ones.
+    """
+    phases = frozenset(Phase) if are_all else OPEN_PHASES
+    names = {*phases, Delivery.PENDING, Delivery.FAILED}
+    found = Counter((each.kind, each.phase or each.delivery) for each in tickets)
+    wanted = {cell: count for cell, count in summary.cells.items() if cell[1] in names}
+    return wanted == {cell: count for cell, count in found.items() if cell[1] in names}
+
+
+def recommendation_ids(linked: Iterable[str], free_id: str | None) -> tuple[str, ...]:
+    """Return the ids of a ticket's recommendations: of those that it is linked to, and the one that somebody typed."""
+    return tuple(dict.fromkeys([*linked, *([free_id] if free_id else [])]))
+
+
 def listed(ticket: Ticket) -> ListedTicket:
-    """Return a whole ticket as lists know it."""
+    """Return a ticket as lists know it; of a partly read one, only what can still change is right."""
     content, record = ticket.content, ticket.record
-    free_id = content.recommendation.id
     return ListedTicket(
         ticket_id=ticket.ticket_id,
         connection_id=ticket.connection_id,
@@ -116,7 +141,7 @@ def listed(ticket: Ticket) -> ListedTicket:
         requester_name=content.requester.name,
         due_at=ticket.due_at,
         delivery=ticket.delivery.status,
-        error_code=ticket.delivery.error_code,
+        error_code=None if ticket.delivery.status is Delivery.DELIVERED else ticket.delivery.error_code,
         phase=ticket.phase,
         number="" if record is None else record.number,
         sys_id="" if record is None else record.sys_id,
@@ -125,15 +150,10 @@ def listed(ticket: Ticket) -> ListedTicket:
         state_label=None if record is None else record.state_label,
         assigned_to=None if record is None else record.assigned_to,
         assignment_group=None if record is None else record.assignment_group,
-        recommendation_ids=tuple(
-            dict.fromkeys([*(each.source_id for each in content.references), *([free_id] if free_id else [])])
+        recommendation_ids=recommendation_ids(
+            (each.source_id for each in content.references), content.recommendation.id
         ),
         outcome=None if ticket.verification is None else ticket.verification.outcome,
-        closed_at=_closed_at(ticket),
+        closed_at=None if ticket.phase is None or ticket.is_open else closed_at(ticket),
         is_superseded=ticket.verification is not None and ticket.verification.is_superseded,
     )
-
-
-def _closed_at(ticket: Ticket) -> datetime | None:
-    closing = None if ticket.verification is None else ticket.verification.closing
-    return None if ticket.is_open or closing is None else closing.noticed_at

@@ -333,6 +333,7 @@ class Ticket:
         is_whole: False when the parts that no longer change in a delivered ticket were not read: ``content`` except
             its kind and references, ``created_at`` (which is then the id's time), ``delivery`` except its status, and
             ``kept``.
+        revision: How many times this release has changed what lists show of it; only the store sets it.
         etag: Version of the stored row.
     """
 
@@ -350,6 +351,7 @@ class Ticket:
     counted: tuple[str, ...] = field(default=(), compare=False, repr=False)
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     is_whole: bool = field(default=True, compare=False)
+    revision: int = field(default=0, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
     @property

@@ -6,9 +6,10 @@ Verbs mean what they mean in the Azure SDK (see :mod:`shared.connections.ports`)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from shared.clock import believed
 from shared.connections.directory import Place
 from shared.connections.model import Connection, KindSettings, Operation, Portal, TicketKind
 from shared.errors import ConnectorError
@@ -21,6 +22,9 @@ from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
 from shared.tickets.updates.model import Update
 from shared.value_object import value_object
+
+LISTS_CHECKED_EVERY: Final = timedelta(days=1)
+"""How often to look for tickets that a release without lists has written."""
 
 
 class TicketExists(Exception):
@@ -83,6 +87,8 @@ class Overview:
         may_have_pending: Whether a ticket is pending; also True if another release's counts cannot be read.
         has_unlinked: Whether any tickets are followed by ``sys_id``.
         has_unread_closings, has_unrecorded, has_updates: Whether the lists of the same names have entries.
+        lists_checked_at: When :meth:`TicketStore.check_lists` last came to the end; None if never, or if a release
+            without lists has written since.
     """
 
     summary: Summary
@@ -92,6 +98,12 @@ class Overview:
     has_unread_closings: bool = False
     has_unrecorded: bool = False
     has_updates: bool = False
+    lists_checked_at: datetime | None = None
+
+    def is_check_due(self, now: datetime) -> bool:
+        """Whether it is time to compare the tickets with the lists."""
+        at = believed(self.lists_checked_at, now)
+        return bool(self.summary.cells) and (at is None or now - at >= LISTS_CHECKED_EVERY)
 
 
 class TicketStore(Protocol):
@@ -158,7 +170,10 @@ class TicketStore(Protocol):
     async def list_tickets(
         self, connection_ids: Sequence[str], wanted: TicketFilter, *, limit: int, after: str | None = None
     ) -> Sequence[Ticket]:
-        """Return up to ``limit`` tickets, newest first, older than the ticket id ``after``."""
+        """Return up to ``limit`` tickets, newest first, older than the ticket id ``after``.
+
+        A filter reads the lists, and then only these tickets.
+        """
         ...
 
     async def list_current(self, connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
@@ -251,7 +266,15 @@ class TicketStore(Protocol):
         ...
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
-        """Fold the changes since the last time into one row, so that reading the summary stays fast."""
+        """Fold the changes since the last time into the counts and the lists, so that reading them stays fast."""
+        ...
+
+    async def check_lists(self, connection_id: str, now: datetime) -> bool:
+        """Compare a page of tickets with the lists, from where the last call stopped, and correct the lists.
+
+        This is how the lists are made after an upgrade, and repaired after a release without them has written. Returns
+        whether the end was reached.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from shared.storage.ticket_rows import CHANGING_COLUMNS, ticket_of, ticket_row
 from shared.tickets.counted import counted_under
 from shared.tickets.evidence import batch_of, events_between
 from shared.tickets.listed import CurrentTickets, ListedTicket, listed
+from shared.tickets.lists import is_wanted
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.ports import (
     Overview,
@@ -51,6 +52,7 @@ class MemoryTicketStore:
         self._numbers: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._folded: dict[str, Summary] = {}
         self._changes: defaultdict[str, list[SummaryChange]] = defaultdict(list)
+        self._checked_at: dict[str, datetime] = {}
         self._given_up: set[tuple[str, str]] = set()
         self.updates: defaultdict[str, dict[tuple[str, str], Update]] = defaultdict(dict)
         self.unrecorded: defaultdict[str, dict[str, EvidenceBatch]] = defaultdict(dict)
@@ -143,8 +145,8 @@ class MemoryTicketStore:
         found = [
             ticket
             for connection_id in connection_ids
-            for ticket in self._candidates(connection_id, wanted.text)
-            if (after is None or ticket.ticket_id > after) and _is_wanted(ticket, wanted)
+            for ticket in self._wanted(connection_id, wanted)
+            if after is None or ticket.ticket_id > after
         ]
         return sorted(found, key=lambda ticket: ticket.ticket_id)[:limit]
 
@@ -165,13 +167,11 @@ class MemoryTicketStore:
         await self._step("list_every")
         return [listed(each) for connection_id in connection_ids for each in self.tickets[connection_id].values()]
 
-    def _candidates(self, connection_id: str, text: str | None) -> list[Ticket]:
-        present = self.tickets[connection_id]
-        if text is None:
-            return list(present.values())
-        if (ticket_id := self._numbers[connection_id].get(text.strip().upper())) is not None:
-            return [present[ticket_id]]
-        return [ticket for ticket in present.values() if text.casefold() in ticket.content.name.casefold()]
+    def _wanted(self, connection_id: str, wanted: TicketFilter) -> list[Ticket]:
+        candidates = list(self.tickets[connection_id].values())
+        if (ticket_id := self._numbers[connection_id].get((wanted.text or "").strip().upper())) is not None:
+            candidates, wanted = [self.tickets[connection_id][ticket_id]], replace(wanted, text=None)
+        return [ticket for ticket in candidates if is_wanted(wanted)(listed(ticket))]
 
     async def scan_tickets(self, connection_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[Ticket]]:
         """See the port."""
@@ -303,6 +303,7 @@ class MemoryTicketStore:
             ),
             has_unrecorded=bool(self.unrecorded[connection_id]),
             has_updates=bool(self.updates[connection_id]),
+            lists_checked_at=self._checked_at.get(connection_id),
         )
 
     async def compact_summary(self, connection_id: str, now: datetime) -> None:
@@ -311,6 +312,12 @@ class MemoryTicketStore:
         changes = self._changes.pop(connection_id, [])
         if changes:
             self._folded[connection_id] = self._folded.get(connection_id, Summary()).plus(changes).folded(now)
+
+    async def check_lists(self, connection_id: str, now: datetime) -> bool:
+        """See the port."""
+        await self._step("check_lists")
+        self._checked_at[connection_id] = now
+        return True
 
     def _fault(self) -> WriteFault | None:
         fault = self.faults.popleft() if self.faults else None
@@ -355,21 +362,3 @@ def _without_the_rest(ticket: Ticket) -> Ticket:
         return ticket
     row = {name: value for name, value in ticket_row(ticket).items() if name in CHANGING_COLUMNS}
     return ticket_of(row, ticket.etag, is_whole=False)
-
-
-def _is_wanted(ticket: Ticket, wanted: TicketFilter) -> bool:
-    if wanted.kind is not None and ticket.content.kind is not wanted.kind:
-        return False
-    if wanted.phase is not None and ticket.phase is not wanted.phase:
-        return False
-    if wanted.portal is not None and ticket.content.portal is not wanted.portal:
-        return False
-    if wanted.delivery is not None and ticket.delivery.status is not wanted.delivery:
-        return False
-    if wanted.overdue_at is not None and not ticket.is_overdue(wanted.overdue_at):
-        return False
-    if wanted.outcome is not None and (
-        ticket.verification is None or ticket.verification.outcome is not wanted.outcome
-    ):
-        return False
-    return ticket.is_open or not wanted.open_only

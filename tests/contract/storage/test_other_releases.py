@@ -97,7 +97,7 @@ async def test_a_ticket_that_was_read_in_part_keeps_the_rest(tickets: AzureTicke
         assert await tickets.update_tickets([(merged, replaced)]) == []
         row = await tables.tickets.get_entity("contoso", part.ticket_id)
         before.pop("assigned_to", None)
-        assert row == {**before, "state": "7", "state_label": "Closed"}
+        assert row == {**before, "state": "7", "state_label": "Closed", "revision": 2}
 
 
 async def test_a_ticket_whose_rest_makes_no_sense_holds_up_no_other(tickets: AzureTicketStore, tables: Tables) -> None:
