@@ -111,7 +111,7 @@ def agree(summary: Summary, tickets: Iterable[ListedTicket], *, are_all: bool) -
     """Whether these are as many tickets as the counts say, by kind and phase.
 
     Args:
-        are_all: Whether these ought to be all tickets, or all current ones.
+        are_all: Whether all tickets are compared, or only the current ones.
     """
     phases = frozenset(Phase) if are_all else OPEN_PHASES
     names = {*phases, Delivery.PENDING, Delivery.FAILED}
