@@ -95,7 +95,7 @@ def _instructions(page: Page, _: Stage) -> None:
 
 def _check(page: Page, _: Stage) -> None:
     page.locator("form[action$='/check'] button").click()
-    page.locator("ul.findings").wait_for()
+    page.locator("#check-next form").first.wait_for()
 
 
 def _try_out(page: Page, _: Stage) -> None:

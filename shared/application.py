@@ -82,6 +82,7 @@ from shared.tickets.updates.live import LiveRecords
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
+    from shared.check.course import CheckCourse, CheckStore
     from shared.check.preflight.ports import TrialStore
     from shared.check.preflight.run import Preflight
     from shared.check.run import ConnectionCheck
@@ -130,6 +131,7 @@ class Application:
     open_trials: Callable[[], TrialStore]
     open_reminders: Callable[[], ReminderStore]
     outbound: Transport
+    open_checks: Callable[[], CheckStore]
     tickets: TicketStore
     tenants: TenantStore
     source: Source
@@ -174,6 +176,13 @@ class Application:
             egress_addresses=self.settings.egress_addresses,
             sync_interval_s=self.settings.sync_interval_s,
         )
+
+    @property
+    def checks(self) -> CheckCourse:
+        """Checks connections in the background, and keeps what was found; loaded on first use, like the check."""
+        from shared.check.course import CheckCourse
+
+        return CheckCourse(check=self.check, store=self.open_checks(), clock=self.clock)
 
     @property
     def preflight(self) -> Preflight:
@@ -559,6 +568,7 @@ class Application:
             open_trials=partial(_open_trials, tables.connections, rows),
             open_reminders=open_reminders,
             outbound=outbound,
+            open_checks=partial(_open_checks, tables.connections, rows),
             tickets=tickets,
             tenants=tenants,
             source=source,
@@ -606,6 +616,13 @@ async def _forget_reminders(
     from shared.reminders.configure import forget_reminders
 
     await forget_reminders(open_reminders(), secrets, connection_id)
+
+
+def _open_checks(table: TableClient, rows: RowReader) -> CheckStore:
+    # Loaded on first use, because few requests need it.
+    from shared.storage.checks import AzureCheckStore
+
+    return AzureCheckStore(table, rows)
 
 
 def _waiting_times(settings: Settings) -> WaitingTimes:

@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -86,6 +87,13 @@ _NEEDS_ACCESS: Final = (
 _NEEDS_ANSWERS: Final = (CheckName.CLOCK, CheckName.SINGLE_SIGN_ON, CheckName.TOKEN_ENDPOINT, CheckName.OAUTH_CLIENT)
 
 
+type Note = Callable[[Sequence[Finding]], None]
+
+
+def _nobody_looks(_: Sequence[Finding]) -> None:
+    """Note nothing: the caller waits for the report."""
+
+
 @value_object
 class CheckReport:
     """What a check found.
@@ -124,13 +132,20 @@ class ConnectionCheck:
     egress_addresses: Sequence[str]
     sync_interval_s: int
 
-    async def run(self, connection_id: str, *, dry_run: bool, requester: Requester = NOBODY) -> CheckReport:
+    def total(self, connection: Connection) -> int:
+        """Return how many findings a check of the connection has."""
+        return len(_shown([finding(name, "not_checked") for name in CheckName], connection))
+
+    async def run(
+        self, connection_id: str, *, dry_run: bool, requester: Requester = NOBODY, note: Note = _nobody_looks
+    ) -> CheckReport:
         """Check a connection.
 
         Args:
             connection_id: Id of the connection.
             dry_run: Whether to create and cancel a test ticket of each enabled kind.
             requester: In whose name test tickets are made.
+            note: Called with all that has been found so far, each time there is more.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 404 ``connection_not_found``.
@@ -141,10 +156,12 @@ class ConnectionCheck:
             self._greet(connection, GREETING_S), observe(lambda: self._ticket_facts(connection), GREETING_S)
         )
         findings = [rules.reachable(greeting, connection), rules.ip_filtering(greeting, self.egress_addresses)]
+        noted = _Noted(connection, note, findings)
         dry_runs: Mapping[TicketKind, DryRun] = {}
         if greeting.reach is Reach.API:
-            asked, dry_runs = await self._ask(connection, facts, requester, dry_run=dry_run)
-            findings += [rules.clock(greeting), *asked]
+            findings.append(rules.clock(greeting))
+            asked, dry_runs = await self._ask(connection, facts, requester, noted, dry_run=dry_run)
+            findings += asked
         else:
             is_blocked = greeting.reach is Reach.ADDRESS_BLOCKED
             blocker = CheckName.IP_FILTERING if is_blocked else CheckName.REACHABLE
@@ -179,9 +196,16 @@ class ConnectionCheck:
         return _shown(findings, connection)
 
     async def _ask(
-        self, connection: Connection, facts: Observed[TicketFacts], requester: Requester, *, dry_run: bool
+        self,
+        connection: Connection,
+        facts: Observed[TicketFacts],
+        requester: Requester,
+        noted: _Noted,
+        *,
+        dry_run: bool,
     ) -> tuple[list[Finding], Mapping[TicketKind, DryRun]]:
         """Ask an instance that answers."""
+        noted.so_far([])
         page_look = observe(lambda: self._sign_in_page(connection), LOOKS_S)
         if rules.awaits_consent(connection):
             page, serves = await asyncio.gather(
@@ -200,6 +224,7 @@ class ConnectionCheck:
         )
         token = await _observe_to_the_end(self.tokens.access_token(connection), TOKENS_S)
         findings = [rules.token_endpoint(refreshed, None, connection), rules.single_sign_on(page, connection)]
+        noted.so_far(findings)
         given = not isinstance(refreshed, Unobserved)
         # If the consent is refused, an older access token says nothing about it.
         if isinstance(token, Unobserved) or rules.is_consent_refused(refreshed):
@@ -207,13 +232,23 @@ class ConnectionCheck:
             findings.append(rules.multifactor(connection, None))
             return [*findings, self._oauth_client(None, page, connection, token_given=given)], {}
         delivered = () if isinstance(facts, Unobserved) else facts.delivered
-        looks = await self._look(token, connection, delivered)
+
+        def found(looks: _Looks) -> Sequence[Finding]:
+            return [
+                *findings,
+                *_if_seen(looks.client, lambda seen: self._oauth_client(seen, page, connection, token_given=given)),
+                *self._meaning(looks, connection, delivered, None if dry_run else {}, token_given=given),
+            ]
+
+        looks = await self._look(token, connection, delivered, lambda looks: noted.so_far(found(looks)))
         probe = self.probe.with_token(token)
         dry_runs = await self._dry_runs(probe, connection, requester) if dry_run else {}
+        whole = self._whole(looks, connection, delivered, dry_runs, token_given=given)
+        noted.so_far([*findings, self._oauth_client(looks.client, page, connection, token_given=given), *whole])
         outlooks = await observe(lambda: self.preflight.look(connection, probe, requester), LOOKS_S)
         findings += [
             self._oauth_client(looks.client, page, connection, token_given=given),
-            *self._meaning(looks, connection, delivered, dry_runs, token_given=given),
+            *whole,
             *_fields(outlooks, connection),
         ]
         return findings, dry_runs
@@ -228,50 +263,91 @@ class ConnectionCheck:
         except TryLater as error:
             return {kind: DryRun("", Unobserved("no_answer", error)) for kind in kinds}
 
-    async def _look(self, token: Secret, connection: Connection, delivered: Sequence[Delivered]) -> _Looks:
-        """Look at everything that an access token lets us see."""
+    async def _look(
+        self,
+        token: Secret,
+        connection: Connection,
+        delivered: Sequence[Delivered],
+        seen: Callable[[_Looks], None],
+    ) -> _Looks:
+        """Look at everything that an access token lets us see; ``seen`` is called after each look."""
         # Use this token for all calls: the findings must be about the token that was just issued.
         probe, users = self.probe.with_token(token), self.users.with_token(token)
         turn = asyncio.Semaphore(CONCURRENT_LOOKS)
         kinds = rules.enabled_kinds(connection)
+        looks = _Looks(kinds)
 
         async with asyncio.TaskGroup() as group:
 
-            def look[Value](call: Callable[[], Awaitable[Value]]) -> asyncio.Task[Observed[Value]]:
+            def look[Value](call: Callable[[], Awaitable[Value]], keep: Callable[[Observed[Value]], None]) -> None:
                 async def in_turn() -> Value:
                     async with turn:
                         return await call()
 
-                return group.create_task(observe(in_turn, LOOKS_S))
+                async def kept() -> None:
+                    keep(await observe(in_turn, LOOKS_S))
+                    seen(looks)
 
-            limit = look(lambda: probe.rate_limit(connection))
-            user = look(lambda: users.current_user(connection))
-            account = look(lambda: _account(probe, connection))
-            roles = look(lambda: _roles(users, connection))
-            by_time = look(lambda: probe.query_by_time(connection))
-            reads = {kind: look(partial(probe.read_kind, connection, kind)) for kind in kinds}
-            visible = look(lambda: probe.visible(connection, [each.sys_id for each in delivered]))
-            choices = [look(partial(probe.may_read_choices, connection, kind)) for kind in kinds]
-            client = look(lambda: probe.client_record(connection, connection.client_id))
-            registry = look(lambda: probe.registry_table(connection))
-            release = look(lambda: probe.release(connection))
-            exempted = look(lambda: _is_seen_exempted(probe, connection))
-        return _Looks(
-            limit=limit.result(),
-            user=user.result(),
-            account=account.result(),
-            roles=roles.result(),
-            by_time=by_time.result(),
-            reads={kind: task.result() for kind, task in reads.items()},
-            visible=visible.result(),
-            choices=[task.result() for task in choices],
-            client=client.result(),
-            registry=registry.result(),
-            release=release.result(),
-            exempted=exempted.result(),
-        )
+                group.create_task(kept())
+
+            def into(name: str) -> Callable[[object], None]:
+                return partial(setattr, looks, name)
+
+            look(lambda: probe.rate_limit(connection), into("limit"))
+            look(lambda: users.current_user(connection), into("user"))
+            look(lambda: _account(probe, connection), into("account"))
+            look(lambda: _roles(users, connection), into("roles"))
+            look(lambda: probe.query_by_time(connection), into("by_time"))
+            for kind in kinds:
+                look(partial(probe.read_kind, connection, kind), partial(looks.reads.__setitem__, kind))
+            look(lambda: probe.visible(connection, [each.sys_id for each in delivered]), into("visible"))
+            for kind in kinds:
+                look(partial(probe.may_read_choices, connection, kind), looks.choices.append)
+            look(lambda: probe.client_record(connection, connection.client_id), into("client"))
+            look(lambda: probe.registry_table(connection), into("registry"))
+            look(lambda: probe.release(connection), into("release"))
+            look(lambda: _is_seen_exempted(probe, connection), into("exempted"))
+        return looks
 
     def _meaning(
+        self,
+        looks: _Looks,
+        connection: Connection,
+        delivered: Sequence[Delivered],
+        dry_runs: Mapping[TicketKind, DryRun] | None,
+        *,
+        token_given: bool,
+    ) -> list[Finding]:
+        """Return what has been found so far.
+
+        Args:
+            dry_runs: None while test tickets are still to be made: what they will show is not said yet.
+        """
+        exempted, roles, visible = looks.exempted, looks.roles, looks.visible
+        findings = [
+            *_if_seen(exempted, lambda seen: rules.multifactor(connection, seen)),
+            *_if_seen(looks.registry, rules.application_registry),
+            *_if_seen(looks.user, lambda seen: rules.signed_in_user(seen, connection)),
+            *_if_seen(looks.account, lambda seen: rules.user_account(seen, connection)),
+            *_if_seen(looks.limit, lambda seen: rules.rest_access(seen, token_given=token_given)),
+            *_if_seen(looks.by_time, lambda seen: rules.asked(CheckName.QUERY_TASK, seen)),
+            *(rules.asked(CheckName.about("read", kind), answer) for kind, answer in looks.reads.items()),
+            *([rules.choice_labels(looks.choices)] if len(looks.choices) == len(looks.kinds) else []),
+            *_if_seen(looks.limit, lambda seen: rules.rate_limits(seen, self.sync_interval_s)),
+        ]
+        if dry_runs is None:
+            return findings
+        if roles is not _NOT_SEEN:
+            findings.append(rules.user_roles(roles, connection, delivered, dry_runs))
+            findings += [rules.create(kind, dry_runs.get(kind), delivered, roles) for kind in looks.kinds]
+        return [
+            *findings,
+            *_if_seen(visible, lambda seen: rules.own_tickets(seen, delivered, dry_runs.values())),
+            rules.client_sys_id(delivered, dry_runs.values()),
+            rules.texts_kept(delivered, dry_runs.values()),
+        ]
+
+    def _whole(
         self,
         looks: _Looks,
         connection: Connection,
@@ -280,22 +356,8 @@ class ConnectionCheck:
         *,
         token_given: bool,
     ) -> list[Finding]:
-        findings = [
-            rules.multifactor(connection, looks.exempted),
-            rules.application_registry(looks.registry),
-            rules.signed_in_user(looks.user, connection),
-            rules.user_account(looks.account, connection),
-            rules.user_roles(looks.roles, connection, delivered, dry_runs),
-            rules.rest_access(looks.limit, token_given=token_given),
-            rules.asked(CheckName.QUERY_TASK, looks.by_time),
-            *(rules.asked(CheckName.about("read", kind), answer) for kind, answer in looks.reads.items()),
-            *(rules.create(kind, dry_runs.get(kind), delivered, looks.roles) for kind in looks.reads),
-            rules.own_tickets(looks.visible, delivered, dry_runs.values()),
-            rules.choice_labels(looks.choices),
-            rules.client_sys_id(delivered, dry_runs.values()),
-            rules.texts_kept(delivered, dry_runs.values()),
-            rules.rate_limits(looks.limit, self.sync_interval_s),
-        ]
+        """Return what all looks together mean."""
+        findings = self._meaning(looks, connection, delivered, dry_runs, token_given=token_given)
         works = rules.works(findings, connection)
         return [*findings, rules.release(looks.release, connection, token_given=token_given, works=works)]
 
@@ -355,22 +417,44 @@ class ConnectionCheck:
         return await self.probe.sign_in_page(url)
 
 
-@value_object
-class _Looks:
-    """What an access token lets us see."""
+_NOT_SEEN: Final = Unobserved("not_checked")
+"""Nobody has looked yet."""
 
-    limit: Observed[RateLimit]
-    user: Observed[ServiceNowUser]
-    account: Observed[Account | None]
-    roles: Observed[UserRoles | None]
-    by_time: Observed[None]
-    reads: Mapping[TicketKind, Observed[None]]
-    visible: Observed[Mapping[str, str]]
-    choices: Sequence[Observed[bool]]
-    client: Observed[ClientRecord | None]
-    registry: Observed[RegistryTable | None]
-    release: Observed[str | None]
-    exempted: Observed[bool]
+
+@dataclass
+class _Looks:
+    """What an access token lets us see, as far as somebody has looked."""
+
+    kinds: Sequence[TicketKind]
+    limit: Observed[RateLimit] = _NOT_SEEN
+    user: Observed[ServiceNowUser] = _NOT_SEEN
+    account: Observed[Account | None] = _NOT_SEEN
+    roles: Observed[UserRoles | None] = _NOT_SEEN
+    by_time: Observed[None] = _NOT_SEEN
+    reads: dict[TicketKind, Observed[None]] = field(default_factory=dict)
+    visible: Observed[Mapping[str, str]] = _NOT_SEEN
+    choices: list[Observed[bool]] = field(default_factory=list)
+    client: Observed[ClientRecord | None] = _NOT_SEEN
+    registry: Observed[RegistryTable | None] = _NOT_SEEN
+    release: Observed[str | None] = _NOT_SEEN
+    exempted: Observed[bool] = _NOT_SEEN
+
+
+class _Noted:
+    """Says what has been found so far, as it is shown."""
+
+    def __init__(self, connection: Connection, note: Note, first: Sequence[Finding]) -> None:
+        self._connection = connection
+        self._note = note
+        self._first = first
+
+    def so_far(self, findings: Sequence[Finding]) -> None:
+        """Note what was found besides the first findings."""
+        self._note(_shown([*self._first, *findings], self._connection))
+
+
+def _if_seen[Value](seen: Observed[Value], rule: Callable[[Observed[Value]], Finding]) -> Sequence[Finding]:
+    return () if seen is _NOT_SEEN else (rule(seen),)
 
 
 def _fields(outlooks: Observed[Sequence[KindOutlook]], connection: Connection) -> Sequence[Finding]:

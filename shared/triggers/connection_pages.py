@@ -9,6 +9,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.check.findings import Outcome
 from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
 from shared.connections.model import Connection, Grant
 from shared.connections.remove import NOT_REVOKED
@@ -133,7 +134,9 @@ async def _show(call: Call, connection: Connection, *, refusal: ConnectorError |
     app, t, now = call.application, call.language, call.application.clock()
     done = call.query.get("done")
     notice = done if done in NOTICES else None
-    sync_state = await app.turns.sync_state(connection)
+    sync_state, last_check = await asyncio.gather(
+        app.turns.sync_state(connection), app.checks.store.get(connection.connection_id)
+    )
     error = connection.last_error
     return call.page(
         "connection.html",
@@ -149,6 +152,9 @@ async def _show(call: Call, connection: Connection, *, refusal: ConnectorError |
         step=next_step(connection, now),
         consent=consent_countdown(connection, now) if connection.grant is Grant.AUTHORIZATION_CODE else None,
         last_sync_at=sync_state.last_completed_at,
+        last_check=last_check,
+        is_checking=last_check is not None and last_check.is_running(now),
+        check_counts=[] if last_check is None else [last_check.count(each) for each in Outcome],
         in_use=connection.status in PROVEN,
         may_create=call.may(Role.TICKETS_CREATE),
         authorize_path=authorize_path(connection.connection_id),

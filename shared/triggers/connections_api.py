@@ -246,6 +246,7 @@ async def check_connection(call: Call) -> JsonAnswer:
     report = await call.application.check.run(
         call.path_parameter("connection_id"), dry_run=request.dry_run, requester=call.principal.requester
     )
+    await call.application.checks.keep(report)
     return JsonAnswer(CheckView.of(report, call.language), language=call.language)
 
 

@@ -80,7 +80,6 @@ def test_where_only_forms_are_sent_to_leads_to_their_page(
 ) -> None:
     page = open_window(app).sign_in(ADMINISTRATOR)
     for path, place in {
-        "/configuration/contoso/check": "/configuration/contoso",
         "/configuration/contoso/sync": "/configuration/contoso",
         "/configuration/contoso/connect": "/configuration/contoso",
         f"{waiting}/retry": waiting,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from html import unescape
 from typing import Any
@@ -48,6 +49,17 @@ def provisioned(app: WholeApp, **changes: str) -> tuple[Connected, str]:
     return Connected(
         match[1], registered.client_id, registered.client_secret, registered.user_name, registered.request
     ), match[1]
+
+
+def checked(app: WholeApp, path: str, language: str = "en") -> str:
+    """The page of a check that has ended; while it runs, it loads itself again without a script."""
+    deadline = time.monotonic() + 20
+    while "data-poll" in (page := shown(app, path, language)):
+        assert '<noscript><meta http-equiv="refresh"' in page
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert 'http-equiv="refresh"' not in page
+    return page
 
 
 @pytest.fixture
@@ -297,14 +309,28 @@ def test_removal_asks_first_and_says_what_is_kept(app: WholeApp, connected: Conn
 
 def test_the_check_as_a_page(app: WholeApp, connected: Connected) -> None:
     path = f"/configuration/{connected.connection_id}/check"
-    page = post(app, path, {})
-    assert page.status_code == 200
-    assert "Check with a test ticket" in page.text
-    primary = re.findall(r'<button class="button primary"[^>]*>([^<]+)', page.text)
+    assert "Nobody has checked" in shown(app, path)
+    started = post(app, path, {})
+    assert (started.status_code, started.headers["Location"]) == (303, path)
+    page = checked(app, path)
+    primary = re.findall(r'<button class="button primary"[^>]*>([^<]+)', page)
     assert primary == ["Check with a test ticket"], "what several findings ask for is the next step"
-    assert page.text.index("Test tickets") < page.text.index("Nothing to do")
-    tried = unescape(post(app, path, {"dry_run": "true"}, **{"Accept-Language": "ja"}).text)
+    assert re.search(r"<summary>\d\d checks passed</summary>", page)
+    assert re.search(r"\d\d passed, 0 failed", shown(app, path.removesuffix("/check"))), "the last check"
+    post(app, path, {"dry_run": "true"})
+    tried = checked(app, path, "ja")
     assert re.search(r"テスト チケット INC\d+ を作成し、キャンセルしました", tried)
+
+
+def test_the_check_names_the_cause_once_with_its_button(app: WholeApp, connected: Connected) -> None:
+    app.megan.ask("PUT", connected.path, {**connected.request, "client_secret": "another"})
+    path = f"/configuration/{connected.connection_id}/check"
+    post(app, path, {})
+    page = checked(app, path)
+    authorize = f"/api/oauth/authorize?connection_id={connected.connection_id}"
+    assert re.findall(r'<a class="button primary" href="([^"]+)"', page) == [authorize]
+    assert re.search(r"<summary>\d\d checks wait for this</summary>", page)
+    assert page.partition("checks wait for this")[0].count('class="badge bad"') == 1
 
 
 def test_the_check_as_an_operation(app: WholeApp, connected: Connected) -> None:
