@@ -10,6 +10,8 @@ import azure.functions as func
 
 from shared.triggers import (
     account_pages,
+    attention_api,
+    attention_pages,
     authorization_pages,
     bulk_pages,
     check_pages,
@@ -28,6 +30,7 @@ from shared.triggers import (
     recommendation_list_pages,
     recommendation_pages,
     recommendations_api,
+    refresh,
     reminder_pages,
     reminders_api,
     report_pages,
@@ -58,6 +61,9 @@ for module in (
     bulk_pages,
     service_api,
     home_pages,
+    attention_api,
+    attention_pages,
+    refresh,
     recommendation_list_pages,
     recommendation_pages,
     ticket_list_pages,

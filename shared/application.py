@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ManagedIdentityCredential
 
+from shared.attention.board import AttentionBoard
 from shared.clock import Clock, system_clock
 from shared.connections.configure import ConnectionConfiguration
 from shared.connections.grant.acceptance import TokenAcceptance
@@ -151,6 +152,7 @@ class Application:
     resending: TicketResending
     live_records: LiveRecords
     evidence: EvidenceStore
+    attention: AttentionBoard
     rows: RowReader
     resources: AsyncExitStack
     file_turn: asyncio.Semaphore
@@ -588,6 +590,15 @@ class Application:
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
             live_records=LiveRecords(servicenow.record_updates),
             evidence=evidence,
+            attention=AttentionBoard(
+                connections=connections,
+                directory=directory,
+                tenants=tenants,
+                tickets=tickets,
+                unreadable_rows=lambda: len(rows.unreadable),
+                sync_interval=timedelta(seconds=settings.sync_interval_s),
+                clock=clock,
+            ),
             rows=rows,
             resources=resources,
             file_turn=asyncio.Semaphore(1),

@@ -16,11 +16,13 @@ from shared.attention.model import (
     SubjectKind,
     TicketNeeds,
 )
-from shared.connections.model import Connection, ConnectionStatus, Grant, consent_days_left
+from shared.connections.model import CONSENT_WARNING_DAYS, Connection, ConnectionStatus, Grant, consent_days_left
 from shared.tenants.model import NOT_READ_AFTER, Tenant
 from shared.value_object import value_object
 
-CONSENT_DAYS: Final = ((3, Severity.CRITICAL), (14, Severity.WARNING), (30, Severity.INFORMATION))
+_CONSENT: Final = tuple(
+    zip(reversed(CONSENT_WARNING_DAYS), (Severity.CRITICAL, Severity.WARNING, Severity.INFORMATION), strict=True)
+)
 """From how many whole days before its end a consent needs attention, and how much."""
 SYNCHRONISED_WITHIN: Final = timedelta(hours=1)
 """A connection that works is late after this time, or after five of its intervals if they are longer."""
@@ -145,7 +147,7 @@ def _consent_items(connection: Connection, now: datetime) -> Iterator[AttentionI
     if days_left is None or connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return
     assert connection.consent_ends_at is not None
-    for days, severity in CONSENT_DAYS:
+    for days, severity in _CONSENT:
         if days_left <= days:
             ends: Mapping[str, str | int] = {
                 "date": connection.consent_ends_at.date().isoformat(),
@@ -157,7 +159,7 @@ def _consent_items(connection: Connection, now: datetime) -> Iterator[AttentionI
                 Action.RENEW_CONSENT,
                 f"{_page(connection)}#authorize",
                 _about(connection),
-                connection.consent_ends_at - timedelta(days=CONSENT_DAYS[-1][0] + 1),
+                connection.consent_ends_at - timedelta(days=max(CONSENT_WARNING_DAYS) + 1),
                 {**ends, **_second_factor(connection)},
             )
             return

@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.attention.needs import needs_of_summary, stored_counts
 from shared.clock import Clock, believed
 from shared.connections.directory import AT_ONCE, DirectoryEntry
 from shared.connections.grant.secret_renewal import SecretRenewal, is_renewal_due
@@ -273,6 +274,7 @@ class ConnectionWork:
         run.status = connection.status if connection is not None else ConnectionStatus.DISCONNECTED
         run.pending, run.failed = (overview.summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
         turn.status, turn.pending, turn.failed = run.status.value, run.pending, run.failed
+        turn.counts = stored_counts(needs_of_summary(overview.summary, now, updates))
         if pending:
             run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
         if state.last_completed_at is not None:

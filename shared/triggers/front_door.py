@@ -32,6 +32,7 @@ from shared.request_faults import MAX_NAME_SHOWN
 from shared.telemetry import span
 from shared.triggers.addresses import way_to_authorize
 from shared.triggers.answers import JsonAnswer, problem, problem_headers
+from shared.triggers.attention import attention_count
 from shared.triggers.cookies import cookie_value
 from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
@@ -54,6 +55,7 @@ class Call:
         caller: The signed-in caller; None on a route that anybody may use.
         query: Query parameters as sent, blank ones included.
         content: Fields and files of a form.
+        attention_count: How many things that the caller may see need attention, for the navigation; None if unknown.
     """
 
     route: Route
@@ -63,6 +65,7 @@ class Call:
     caller: Principal | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     content: FormContent = field(default_factory=FormContent)
+    attention_count: int | None = None
 
     @property
     def application(self) -> Application:
@@ -115,6 +118,7 @@ class Call:
             "Role": Role,
             "address": parts.path,
             "here": _place_to_return_to(parts),
+            "attention_count": self.attention_count,
             "environment_name": settings.environment_name if settings else "",
             "documentation_url": settings.documentation_url if settings else "",
         }
@@ -224,7 +228,8 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
     with log_context(request_id=request_id), span(declared.name) as answering:
         try:
             call = _identified(call)
-            answered = await handler(_checked(call))
+            call = await _counted(_checked(call))
+            answered = await handler(call)
             response = answered.to_response() if isinstance(answered, JsonAnswer) else answered
         except ConnectorError as error:
             code, response = error.code, _error_answer(call, error)
@@ -270,6 +275,13 @@ def _checked(call: Call) -> Call:
         _refuse_unknown(query, declared.query_names)
     content = read_form(request, declared.body) if isinstance(declared.body, FormBody) else FormContent()
     return replace(call, query=query, content=content)
+
+
+async def _counted(call: Call) -> Call:
+    """Return the call with the count that pages show in their navigation."""
+    if not call.route.html or call.caller is None:
+        return call
+    return replace(call, attention_count=await attention_count(call.application.attention, call.caller))
 
 
 def _refuse_unknown(query: Mapping[str, str], names: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
     "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
-    "Service": ("The service itself.", ("api/health", "api/status", "api/openapi.json")),
+    "Service": ("The service itself.", ("api/attention", "api/health", "api/status", "api/openapi.json")),
 }
 """What each tag stands for, and how the paths of its operations begin."""
 

@@ -17,6 +17,7 @@ from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import OPEN_PHASES
 from shared.web.ago import ago
 from shared.web.connections import status_tone, status_words
+from shared.web.freshness import ago_words
 from shared.web.outcome_tones import outcome_tone
 from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
@@ -47,10 +48,15 @@ def environment() -> Environment:
     templates.globals["languages"] = languages()
     templates.globals["words_of"] = words_of
     templates.globals["relative_due"] = relative_due
+    templates.globals["ago_words"] = ago_words
     templates.globals["OPEN_PHASES"] = OPEN_PHASES
     templates.globals["product"] = product.NAME
     templates.globals["version"] = product.VERSION
-    templates.globals |= {"environment_name": "", "documentation_url": ""}  # where nothing is set
+    templates.globals |= {
+        "environment_name": "",
+        "documentation_url": "",
+        "attention_count": None,
+    }  # where nothing is set
     templates.globals["status_words"] = status_words
     templates.globals["status_tone"] = status_tone
     templates.filters["ago"] = ago

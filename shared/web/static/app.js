@@ -127,10 +127,13 @@ for (const input of document.querySelectorAll("input[data-suggests]")) {
 
 // Times are written in UTC; here they are shown as people around this browser read them.
 const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-for (const time of document.querySelectorAll("time[data-local]")) {
-  time.title = time.textContent;
-  time.textContent = format.format(new Date(time.dateTime));
-}
+const showLocalTimes = (root) => {
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    time.title = time.textContent;
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+};
+showLocalTimes(document);
 
 // <form data-poll> is sent again and again, while the answers have such a form, too. What has changed in elements with
 // data-live is replaced; the rest of the page stays, and so does the focus. While nothing happens, it is sent less often.
@@ -154,3 +157,74 @@ const poll = async (pause) => {
   setTimeout(poll, next, next);
 };
 setTimeout(poll, POLL_MS, POLL_MS);
+
+// <main data-refresh="60"> refreshes itself each 60 seconds: only what differs is replaced, so the page does not flicker,
+// and scroll, focus and opened details stay. It waits while somebody types, has the focus in a form or has selected text,
+// and while nobody sees the page. It ends when an answer is not the page any more, as after a sign-out, and after hours,
+// so that a forgotten page does not ask for ever.
+const REFRESH_FOR_MS = 8 * 3600_000;
+const openedAt = Date.now();
+const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], datalist";
+const isTouched = (field) =>
+  field.matches("select")
+    ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((each) => each.defaultSelected))
+    : field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+const isInUse = (main) =>
+  document.hidden
+  || !getSelection().isCollapsed
+  || document.activeElement?.closest("main form, dialog") != null
+  || main.querySelector("form[data-sent], dialog[open]") != null
+  || [...main.querySelectorAll("input:not([type='hidden']), select, textarea")].some(isTouched);
+const replaceContent = (shown, fresh) => {
+  const focused = shown.contains(document.activeElement) ? document.activeElement : null;
+  shown.replaceChildren(...fresh.childNodes);
+  if (!focused) return;
+  const same = focused.id ? document.getElementById(focused.id)
+    : [...shown.querySelectorAll(focused.tagName)].find((each) => each.textContent === focused.textContent);
+  same?.focus({ preventScroll: true });
+};
+const freshen = (shown, fresh) => {
+  if (shown.nodeName === "DETAILS") fresh.open = shown.open;
+  if (shown.isEqualNode(fresh) || (shown.matches?.(SCRIPTED) ?? false)) return;
+  if (shown.nodeType !== Node.ELEMENT_NODE || shown.nodeName !== fresh.nodeName) {
+    shown.replaceWith(fresh);
+    return;
+  }
+  for (const { name } of [...shown.attributes]) if (!fresh.hasAttribute(name)) shown.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+  const before = [...shown.childNodes];
+  const after = [...fresh.childNodes];
+  if (before.length !== after.length || before.some((each, at) => each.nodeName !== after[at].nodeName)) {
+    const open = [...shown.querySelectorAll("details[open] > summary")].map((each) => each.textContent);
+    for (const summary of fresh.querySelectorAll("details > summary")) {
+      if (open.includes(summary.textContent)) summary.parentElement.open = true;
+    }
+    replaceContent(shown, fresh);
+    return;
+  }
+  before.forEach((each, at) => freshen(each, after[at]));
+};
+const refresh = async () => {
+  const main = document.querySelector("main[data-refresh]");
+  const again = () => setTimeout(refresh, Number(main.dataset.refresh) * 1000);
+  if (isInUse(main)) return again();
+  const answer = Date.now() - openedAt < REFRESH_FOR_MS
+    ? await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null) : null;
+  const page = answer?.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+  const fresh = page?.querySelector("main[data-refresh]");
+  if (!fresh) {
+    main.querySelector("[data-refresh-stopped]")?.removeAttribute("hidden");
+    return undefined;
+  }
+  if (!isInUse(main)) {
+    showLocalTimes(fresh);
+    freshen(main, fresh);
+    const [shown, now] = [document, page].map((each) => each.getElementById("places"));
+    if (shown && now) freshen(shown, now);
+  }
+  return again();
+};
+{
+  const main = document.querySelector("main[data-refresh]");
+  if (main) setTimeout(refresh, Number(main.dataset.refresh) * 1000);
+}

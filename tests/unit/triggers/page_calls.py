@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import azure.functions as func
 import pytest
 
+from shared.attention.board import AttentionBoard
 from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.connections.grant.lease import Lease
 from shared.recommendations.verifying.waiting_times import WaitingTimes
@@ -51,6 +53,7 @@ class Pages:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.unreadable_rows = 0
         self.record_updates = MemoryRecordUpdates(world.servicenow)
         self.columns = MemoryColumns()
         self.trials = MemoryTrialStore()
@@ -74,7 +77,19 @@ class Pages:
             creation=world.creation,
             preview=TicketPreview(world.creation, record_fields),
             connection_store=world.connections,
+            directory=world.directory,
+            turns=world.creation.turns,
+            settings=SimpleNamespace(public_base_url=URL),
             tickets=world.store,
+            attention=AttentionBoard(
+                connections=world.connections,
+                directory=world.directory,
+                tenants=world.tenants,
+                tickets=world.store,
+                unreadable_rows=lambda: self.unreadable_rows,
+                sync_interval=timedelta(minutes=1),
+                clock=world.clock,
+            ),
             search=world.search,
             resending=world.resending,
             updates=world.updates(self.record_updates),

@@ -11,23 +11,20 @@ from types import SimpleNamespace
 import pytest
 from markupsafe import escape
 
-from shared.connections.model import TicketKind
+from shared.attention.model import Cause
 from shared.errors import Failure
 from shared.recommendations.model import ImprovementAction, Snapshot, SourceName, recommendation_key
 from shared.recommendations.overview import overview_of
 from shared.tenants.model import Tenant, TenantError
-from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
-from shared.tickets.summary import Summary, SummaryChange
-from shared.tickets.views import summary_view
-from shared.triggers.home_pages import Banner, Card, ScoreCard
+from shared.triggers.attention import ShownItem
+from shared.triggers.home_pages import ScoreCard
 from shared.triggers.principal import Role
-from shared.web.cards import SHOWN_OUTCOMES
 from shared.web.charts import line
 from shared.web.html import render
 from shared.web.tenants import NextStep, next_step
 from shared.words.language import languages
 from tests.memory.clock import START
-from tests.unit.tickets.examples import delivered_ticket
+from tests.unit.attention.test_rules import SITUATIONS
 
 
 @pytest.mark.parametrize("code", languages())
@@ -35,7 +32,16 @@ def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> 
     t = languages()[code]
     caller = SimpleNamespace(name="Alex Wilber")
     call = SimpleNamespace(caller=caller, may=lambda role: role is Role.CONNECTIONS_MANAGE)
-    values = {"call": call, "Role": Role, "address": "/", "here": "/", "zones": {}, "banners": [], "cards": []}
+    values = {
+        "call": call,
+        "Role": Role,
+        "address": "/",
+        "here": "/",
+        "freshness": None,
+        "now": START,
+        "items": [],
+        "cards": [],
+    }
     values |= {"scores": [], "has_tenant": True}
     html = render("home.html", t, connected=True, manage_address="/configuration/contoso", **values)
     assert t("home.no_role") in html
@@ -44,10 +50,11 @@ def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> 
     before = render("home.html", t, connected=False, has_begun=False, manage_address="/ticketProvisioning", **values)
     assert t("home.connect.title") in before
     assert t("home.no_role") not in before
-    values["banners"] = [Banner("info", "Half set up", "Go on", "/ticketProvisioning")]
+    [item] = SITUATIONS[Cause.SETUP_UNFINISHED]
+    values |= {"items": [ShownItem(item, "Half set up", "Go on")], "attention_count": 1}
     begun = render("home.html", t, connected=False, has_begun=True, manage_address="/ticketProvisioning", **values)
-    assert begun.count('href="/ticketProvisioning"') == 1, "one way to go on"
-    assert '<a class="button primary" href="/ticketProvisioning">Go on</a>' in begun
+    assert t("home.connect.title") not in begun
+    assert f'<a class="button primary" href="{item.address}">Go on' in begun
 
 
 TENANT = Tenant(tenant_id="11111111-aaaa-4bbb-8ccc-000000000001", name="Contoso", connection_id="contoso")
@@ -84,13 +91,13 @@ def home_with_score(
         Role=Role,
         address="/",
         here="/",
-        zones={},
-        banners=[],
+        freshness=None,
+        now=START,
+        items=[],
         cards=[],
         connected=True,
         manage_address="/configuration/contoso",
         days=90,
-        shown_outcomes=SHOWN_OUTCOMES,
         scores=[ScoreCard(tenant, overview, drawn, step or next_step(tenant))],
         has_tenant=True,
         more_tenants=False,
@@ -127,31 +134,3 @@ def test_the_words_are_those_of_the_tenants_next_step() -> None:
     html = home_with_score("en", tenant=failed, snapshots=[])
     assert languages()["en"]("home.score.none.grant_permission").split(".")[0] in html
     assert "<polyline" not in html
-
-
-@pytest.mark.parametrize("code", languages())
-def test_a_card_says_what_became_of_tickets_and_leads_to_them(code: str) -> None:
-    ticket = delivered_ticket(START)
-    item = RecommendationOutcome(TENANT.tenant_id, "0" * 32, outcome=Outcome.WAITING)
-    change = SummaryChange.between([(None, replace(ticket, verification=Verification(START, (item,))))])
-    html = {}
-    for summary in (Summary(), Summary().plus([change])):
-        counts = summary_view([summary], START).kinds[TicketKind.INCIDENT]
-        html[bool(summary.cells)] = render(
-            "home.html",
-            languages()[code],
-            call=SimpleNamespace(caller=SimpleNamespace(name="Alex Wilber"), may=lambda role: True),
-            **dict.fromkeys(("address", "here"), "/"),
-            Role=Role,
-            zones={},
-            banners=[],
-            scores=[],
-            connected=True,
-            has_tenant=True,
-            cards=[Card(TicketKind.INCIDENT, enabled=True, counts=counts, phases=(), newest=())],
-            shown_outcomes=SHOWN_OUTCOMES,
-            manage_address="/configuration/contoso",
-        )
-    link = f'href="/tickets?kind=incident&amp;outcome=waiting">{languages()[code]("ticket_outcome.waiting")} <strong>1'
-    assert link in html[True]
-    assert "outcome=" not in html[False], "without such tickets, the line says nothing"

@@ -1,0 +1,104 @@
+"""The list is read exactly where it is shown; elsewhere it is remembered, and costs three requests a minute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from shared.attention.board import REMEMBERED_FOR, AttentionBoard
+from shared.attention.model import Cause
+from shared.connections.directory import DirectoryEntry, SyncState
+from shared.errors import StorageUnavailable
+from shared.tickets.model import Delivery, Ticket
+from shared.tickets.updates.ask import asked
+from shared.tickets.updates.model import UpdateKind, UpdateStatus
+from tests.unit.recommendations.world import World
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket
+
+
+class Board:
+    """The list over an app in memory; it counts the requests to storage, which can fail."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.fails = False
+        self.world = World(self._step)
+        self.last_turn()
+        self.board = AttentionBoard(
+            connections=self.world.connections,
+            directory=self.world.directory,
+            tenants=self.world.tenants,
+            tickets=self.world.store,
+            unreadable_rows=lambda: 0,
+            sync_interval=timedelta(minutes=1),
+            clock=self.world.clock,
+        )
+
+    async def _step(self, name: str) -> None:
+        self.requests[name] += 1
+        if self.fails:
+            raise StorageUnavailable()
+
+    def last_turn(self, **found: Any) -> None:
+        entry = DirectoryEntry(CONNECTION_ID, sync=SyncState(last_completed_at=self.world.clock()))
+        self.world.directory.entries[CONNECTION_ID] = replace(entry, **found)
+
+    async def refused(self) -> Ticket:
+        ticket = new_ticket(self.world.clock())
+        delivery = replace(ticket.delivery, status=Delivery.FAILED)
+        return await self.world.store.create_ticket(replace(ticket, delivery=delivery))
+
+    async def exact(self) -> list[Cause]:
+        around = await self.board.surroundings()
+        current = await self.world.store.list_current([each.connection_id for each in around.connections])
+        return [each.cause for each in await self.board.items(around, current)]
+
+    async def remembered(self) -> list[Cause] | None:
+        items = await self.board.remembered_items()
+        return None if items is None else [each.cause for each in items]
+
+
+async def test_a_page_counts_from_memory_and_reads_no_tickets() -> None:
+    board = Board()
+    board.last_turn(failed=2, counts={"overdue": 1})
+    for _ in range(3):
+        assert await board.remembered() == [Cause.TICKETS_REFUSED, Cause.TICKETS_OVERDUE]
+    assert board.requests == {"list_connections": 1, "list_entries": 1, "list_tenants": 1}
+    board.last_turn()
+    board.world.clock.advance(REMEMBERED_FOR.total_seconds())
+    assert await board.remembered() == []
+
+
+async def test_what_a_page_has_just_shown_is_what_the_next_one_counts() -> None:
+    board = Board()
+    assert await board.remembered() == []
+    await board.refused()
+    assert await board.exact() == [Cause.TICKETS_REFUSED]
+    assert await board.remembered() == [Cause.TICKETS_REFUSED]
+
+
+async def test_while_storage_does_not_answer_nobody_waits_for_it_again_and_again() -> None:
+    board = Board()
+    board.fails = True
+    for _ in range(3):
+        assert await board.remembered() is None
+    assert board.requests["list_connections"] == 1
+    board.fails = False
+    board.world.clock.advance(REMEMBERED_FOR.total_seconds())
+    assert await board.remembered() == []
+
+
+async def test_a_refused_change_that_somebody_has_discarded_since_the_last_turn_needs_nobody() -> None:
+    board = Board()
+    store = board.world.store
+    ticket = await store.create_ticket(delivered_ticket(board.world.clock()))
+    board.last_turn(counts={"refused_changes": 1})
+    assert await board.exact() == []
+    after, change = asked(ticket, UpdateKind.COMMENT, by_id="me", now=board.world.clock(), text="Please.")
+    assert change.after is not None
+    refused = replace(change.after, status=UpdateStatus.REFUSED)
+    await store.update_ticket(ticket, after, [replace(change, after=refused)])
+    assert await board.exact() == [Cause.CHANGES_REFUSED]
+    assert board.requests["list_updates"] == 2

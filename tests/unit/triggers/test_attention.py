@@ -1,0 +1,111 @@
+"""Whoever looks at what needs attention sees only what is for them, and buttons that they may press."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from markupsafe import escape
+
+import function_app  # noqa: F401 - declares every route
+from shared.attention.model import Action, Cause
+from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.model import ConnectionStatus
+from shared.tickets.model import Delivery
+from shared.triggers.attention import item_words, may_act, shown_items, visible_items
+from shared.triggers.attention_api import AttentionListView, list_attention
+from shared.triggers.attention_pages import attention_page
+from shared.triggers.links import read_list_link
+from shared.triggers.principal import Principal, Role
+from shared.triggers.routes import own_address, read_query
+from shared.words.language import languages
+from tests.unit.attention.test_rules import SITUATIONS
+from tests.unit.tickets.examples import CONNECTION_ID, new_ticket
+from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages
+
+__all__ = ["pages"]
+
+ONLY_MANAGER = replace(MANAGER, roles=frozenset({Role.CONNECTIONS_MANAGE}))
+
+
+@pytest.mark.parametrize("code", languages())
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_words_and_a_button_that_leads_to_a_page(cause: Cause, code: str) -> None:
+    [item] = SITUATIONS[cause]
+    t = languages()[code]
+    assert item_words(item, t)
+    assert t.named("attention.action", item.action) != item.action
+    path = item.address.partition("#")[0]
+    assert path == "/api/status" or own_address(path).partition("?")[0] == path.partition("?")[0] != "/"
+    if item.action is Action.SHOW_TICKETS:
+        assert read_list_link(read_query(URL + path), {CONNECTION_ID}, ()).not_understood == ()
+
+
+@pytest.mark.parametrize("caller", [MANAGER, ONLY_MANAGER, READER], ids=["both", "manager", "reader"])
+def test_nobody_sees_what_is_not_for_them_or_a_button_that_does_not_work(caller: Principal) -> None:
+    reads, manages = (role in caller.roles for role in (Role.TICKETS_READ, Role.CONNECTIONS_MANAGE))
+    for cause, [item] in SITUATIONS.items():
+        about_tickets = cause.startswith(("tickets_", "changes_", "lists_"))
+        shown = shown_items([item], caller, languages()["en"])
+        assert not shown or reads or not about_tickets
+        if shown:
+            assert (shown[0].button is not None) is (reads if about_tickets else manages)
+        if manages and not about_tickets:
+            assert shown
+        assert may_act(item, caller) or not shown or shown[0].button is None
+    assert len(visible_items((each for [each] in SITUATIONS.values()), MANAGER)) == len(Cause)
+
+
+@pytest.mark.parametrize("code", languages())
+async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code: str) -> None:
+    world, t = pages.world, languages()[code]
+    connection = replace(world.connection, display_name="Contoso <EU>", status=ConnectionStatus.UNAVAILABLE)
+    world.connections.connections[CONNECTION_ID] = connection
+    refused = new_ticket(world.clock())
+    delivery = replace(refused.delivery, status=Delivery.FAILED)
+    await world.store.create_ticket(replace(refused, delivery=delivery))
+    html = (await pages.get(attention_page, "/attention", caller=MANAGER, language=code)).get_body().decode()
+    causes = [Cause.TICKETS_REFUSED, Cause.UNAVAILABLE]
+    places = [html.index(str(escape(t(f"attention.what.{cause}", count=1)))) for cause in causes]
+    assert places == sorted(places)
+    assert html.count("Contoso &lt;EU&gt;") >= 2
+    assert '<span class="count" id="attention-count">2</span>' in html
+    assert f'href="/tickets?show=failed&amp;connection={CONNECTION_ID}"' in html
+    for severity in ("critical", "warning"):
+        assert re.search(rf'class="severity {severity}"><svg.*</svg>{t(f"attention.severity.{severity}")}', html)
+    reader = (await pages.get(attention_page, "/attention", caller=READER, language=code)).get_body().decode()
+    assert f'href="/configuration/{CONNECTION_ID}"' not in reader
+    assert t("attention.ask") in reader
+    manager = (await pages.get(attention_page, "/attention", caller=ONLY_MANAGER)).get_body().decode()
+    assert "show=failed" not in manager
+
+
+async def test_where_nothing_needs_attention_the_page_says_so_and_when(pages: Pages) -> None:
+    sync = SyncState(last_completed_at=pages.world.clock())
+    pages.world.directory.entries[CONNECTION_ID] = DirectoryEntry(CONNECTION_ID, sync=sync)
+    html = (await pages.get(attention_page, "/attention")).get_body().decode()
+    t = languages()["en"]
+    assert t("attention.none") in html
+    assert f"{pages.world.clock():%Y-%m-%d %H:%M} UTC" in html
+    assert "attention-count" not in html
+
+
+async def test_the_api_says_the_same_and_gives_no_address_to_those_who_may_not_act(pages: Pages) -> None:
+    world = pages.world
+    pages.unreadable_rows = 2
+    world.connections.connections[CONNECTION_ID] = replace(world.connection, status=ConnectionStatus.UNAVAILABLE)
+    world.directory.entries[CONNECTION_ID] = DirectoryEntry(CONNECTION_ID)
+
+    async def asked(caller: Principal) -> AttentionListView:
+        body = (await pages.ask(list_attention, "GET", caller=caller)).body
+        assert isinstance(body, AttentionListView)
+        return body
+
+    manager, reader = await asked(MANAGER), await asked(READER)
+    assert [each.cause for each in manager.items] == [Cause.ROWS_UNREADABLE, Cause.UNAVAILABLE]
+    assert [each.count for each in manager.items] == [2, None]
+    assert manager.items[1].url == f"{URL}/configuration/{CONNECTION_ID}"
+    [item] = reader.items
+    assert (item.cause, item.action, item.url) == (Cause.UNAVAILABLE, None, None)
+    assert (item.connection_id, item.tenant_id, item.name) == (CONNECTION_ID, None, "Contoso")

@@ -1,0 +1,118 @@
+"""The home page: what needs attention first, counts that lead to exactly what they count, the most urgent tickets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+
+import pytest
+
+from shared.connections.model import ConnectionStatus, TicketKind
+from shared.tickets.listed import listed
+from shared.tickets.lists import Reader, Show, filtered, is_in
+from shared.tickets.model import Delivery, Phase, Ticket
+from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
+from shared.tickets.ports import TicketFilter
+from shared.triggers.home_pages import FIRST_ITEMS, home_page
+from shared.triggers.links import read_list_link
+from shared.triggers.principal import Role
+from shared.triggers.routes import read_query
+from shared.words.language import languages
+from tests.memory.clock import START
+from tests.unit.recommendations.strategies import TENANT
+from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
+from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages, text_of
+
+__all__ = ["pages"]
+
+DAY = timedelta(days=1)
+LINK = re.compile(
+    r'<a href="(/tickets\?kind=[^"&]+&(?:show|phase|outcome)=[^"]+)"[^>]*>(.*?)</a>(?: <strong>(\d+)</strong>)?',
+    re.DOTALL,
+)
+
+
+def _closed(outcome: Outcome, *, superseded: bool = False) -> Ticket:
+    items = (RecommendationOutcome(TENANT, "0" * 32, outcome=outcome),)
+    verification = Verification(START, items, is_superseded=superseded)
+    return replace(delivered_ticket(START), phase=Phase.CLOSED, verification=verification)
+
+
+async def _filled(pages: Pages) -> list[Ticket]:
+    refused = new_ticket(START)
+    tickets = [
+        replace(refused, delivery=replace(refused.delivery, status=Delivery.FAILED)),
+        new_ticket(START),
+        *(delivered_ticket(START, due_at=START - days * DAY) for days in range(1, 4)),
+        *(delivered_ticket(START, kind=TicketKind.CHANGE, due_at=START + days * DAY) for days in range(1, 9)),
+        _closed(Outcome.WAITING),
+        _closed(Outcome.VERIFIED),
+        _closed(Outcome.NOT_FIXED),
+        _closed(Outcome.NOT_FIXED, superseded=True),
+        _closed(Outcome.REGRESSED),
+    ]
+    for ticket in tickets:
+        await pages.world.store.create_ticket(ticket)
+    return tickets
+
+
+async def test_each_number_leads_to_exactly_the_tickets_that_it_counts(pages: Pages) -> None:
+    """The address is read as the list reads it, and its rules are asked which tickets it shows."""
+    tickets = [listed(each) for each in await _filled(pages)]
+    html = unescape(text_of(await pages.get(home_page, "/", caller=READER)))
+    followed = 0
+    for address, inside, beside in LINK.findall(html):
+        chosen = read_list_link(read_query(URL + address), {CONNECTION_ID}, ())
+        assert chosen.not_understood == ()
+        values = chosen.chosen
+        wanted = TicketFilter(
+            kind=TicketKind(values["kind"]),
+            phase=Phase(values["phase"]) if values["phase"] else None,
+            outcome=Outcome(values["outcome"]) if values["outcome"] else None,
+        )
+        shown = [
+            each
+            for each in filtered(tickets, wanted)
+            if not values["show"] or is_in(each, Show(values["show"]), START, Reader("", ""))
+        ]
+        number = beside or re.findall(r"\d+", re.sub(r"<[^>]*>", "", inside))[0]
+        assert number == str(len(shown)), address
+        followed += 1
+    assert followed >= 2 * 4 + 4 + 3, "four tiles of each kind, four outcomes and the phases"
+
+
+@pytest.mark.parametrize("code", languages())
+async def test_a_card_shows_the_most_urgent_tickets(pages: Pages, code: str) -> None:
+    tickets = await _filled(pages)
+    t = languages()[code]
+    html = text_of(await pages.get(home_page, "/", caller=READER, language=code))
+    shown = re.findall(r'data-label="[^"]*"><a href="/tickets/([0-9a-f]{32})"', html)
+    assert shown[:4] == [tickets[0].ticket_id, *(tickets[at].ticket_id for at in (4, 3, 2))]
+    assert shown[5:] == [each.ticket_id for each in tickets[5:10]], "those due soonest"
+    assert t("relative_due.late_days", days=3) in html
+
+
+async def test_what_needs_attention_comes_first_and_the_rest_is_one_click_away(pages: Pages) -> None:
+    world, t = pages.world, languages()["en"]
+    for number in range(FIRST_ITEMS + 2):
+        name = f"c-{number}"
+        since_at = START - (number + 2) * DAY
+        world.connections.connections[name] = a_connection(
+            connection_id=name, status=ConnectionStatus.UNAVAILABLE, status_since_at=since_at
+        )
+    html = text_of(await pages.get(home_page, "/", caller=MANAGER))
+    assert html.count(t("attention.what.unavailable")) == FIRST_ITEMS
+    assert html.index(t("attention.what.unavailable")) < html.index(t("home.score"))
+    count = int(re.findall(r'id="attention-count">(\d+)<', html)[0])
+    assert count >= FIRST_ITEMS + 2
+    assert f'<a href="/attention">{t("attention.all", count=count)}</a>' in html
+
+
+async def test_a_manager_who_may_not_see_tickets_sees_no_counts_of_them(pages: Pages) -> None:
+    await _filled(pages)
+    only_manager = replace(MANAGER, roles=frozenset({Role.CONNECTIONS_MANAGE}))
+    html = text_of(await pages.get(home_page, "/", caller=only_manager))
+    assert "/tickets" not in html
+    assert languages()["en"]("home.no_role") in html

@@ -1,0 +1,77 @@
+"""A page says how old its data are, and names what is behind."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.model import ConnectionStatus
+from shared.web.freshness import LATE_BY, WAITED_FOR, ago_words, freshness
+from shared.words.language import languages
+from tests.memory.clock import START
+from tests.unit.tickets.examples import a_connection
+
+MINUTE = timedelta(minutes=1)
+
+
+def entry(name: str, at: datetime | None, asked_at: datetime | None = None) -> DirectoryEntry:
+    return DirectoryEntry(name, requested_at=asked_at, sync=SyncState(last_completed_at=at))
+
+
+def test_the_oldest_counts_and_who_is_behind_is_named() -> None:
+    names = ["a", "b", "c"]
+    connections = [a_connection(connection_id=each, display_name=each.upper()) for each in names]
+    rows = {
+        "a": entry("a", START - MINUTE),
+        "b": entry("b", START - MINUTE - LATE_BY),
+        "c": entry("c", START - 2 * MINUTE - LATE_BY),
+    }
+    shown = freshness(connections, rows, START)
+    assert shown is not None
+    assert (shown.as_of, shown.late, shown.connection_id) == (START - 2 * MINUTE - LATE_BY, ["C"], "")
+    never = freshness(connections, {**rows, "c": DirectoryEntry("c")}, START)
+    assert never is not None
+    assert (never.as_of, never.late) == (None, ["C"])
+    one = freshness(connections[:1], rows, START)
+    assert one is not None
+    assert (one.as_of, one.late, one.connection_id, one.again_s) == (START - MINUTE, [], "a", 60)
+
+
+def test_what_is_never_synchronised_has_no_age() -> None:
+    unfinished = a_connection(consented_at=None)
+    removed = a_connection(status=ConnectionStatus.DISCONNECTED)
+    assert freshness([unfinished, removed], {}, START) is None
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "waits"),
+    [(None, False), (START, True), (START - WAITED_FOR, False), (START + 5 * MINUTE, False)],
+)
+def test_a_page_says_that_somebody_waits_for_newer_data_and_then_looks_sooner(
+    asked_at: datetime | None, waits: bool
+) -> None:
+    shown = freshness([a_connection()], {"contoso": entry("contoso", START, asked_at)}, START)
+    assert shown is not None
+    assert shown.is_refreshing is waits
+    assert shown.again_s == (10 if waits else 60)
+
+
+@pytest.mark.parametrize("code", languages())
+@pytest.mark.parametrize(
+    ("seconds", "key", "count"),
+    [
+        (-5, "now", 0),
+        (59, "now", 0),
+        (60, "minute", 1),
+        (119, "minute", 1),
+        (120, "minutes", 2),
+        (3600, "hour", 1),
+        (7200, "hours", 2),
+        (172_800, "days", 2),
+    ],
+)
+def test_an_age_is_said_in_the_largest_unit_that_says_enough(code: str, seconds: int, key: str, count: int) -> None:
+    t = languages()[code]
+    assert ago_words(START - timedelta(seconds=seconds), START, t) == t(f"ago.{key}", count=count)
