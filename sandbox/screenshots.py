@@ -150,6 +150,7 @@ _SCORED = f"tenant_id={E5}&source=secure_score"
 PICTURES: Final = (
     Picture("connect", lambda _: "/", empty=True),
     Picture("home", lambda _: "/", narrow=True),
+    Picture("attention", lambda _: "/attention", narrow=True),
     Picture("tickets", lambda _: "/tickets", narrow=True),
     Picture("ticket", lambda stage: stage.ticket("resolved")),
     Picture("ticket-verified", lambda stage: stage.ended("verified")),

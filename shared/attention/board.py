@@ -99,7 +99,7 @@ class AttentionBoard:
     async def remembered_items(self) -> Sequence[AttentionItem] | None:
         """Return what needed attention at most :data:`REMEMBERED_FOR` ago, without reading any tickets.
 
-        It is None while storage does not answer; that is remembered as well, so that no page waits for it in vain.
+        It is None while storage does not answer; that is remembered as well, so that not every page waits for it.
         """
         async with self._reading:
             if self._remembered:

@@ -113,6 +113,7 @@ def _unknown_number(page: Page) -> None:
 PLACES = (
     Place("connect", "/", host="empty"),
     Place("home", "/"),
+    Place("attention", "/attention"),
     Place("tickets", "/tickets"),
     Place("failed tickets", "/tickets?show=failed"),
     Place("no tickets", "/tickets?text=nothing+is+called+this"),

@@ -39,9 +39,16 @@ def test_rows_of_another_release_stop_nothing(app: WholeApp) -> None:
         timeline='[["escalated", "2026-03-02T09:30:00+00:00", {"to": "b"}]]',
     )
 
-    for path in ("/", "/tickets", f"/tickets/{ticket_of_newer['ticket_id']}", "/tickets.csv", "/ticketProvisioning"):
+    for path in (
+        "/",
+        "/attention",
+        "/tickets",
+        f"/tickets/{ticket_of_newer['ticket_id']}",
+        "/tickets.csv",
+        "/ticketProvisioning",
+    ):
         assert app.megan.visit(path).status_code == 200, path
-    assert languages()["en"]("banner.unreadable", count=1) in app.megan.visit("/").text
+    assert languages()["en"]("attention.what.rows_unreadable", count=1) in app.megan.visit("/").text
     page = app.adele.visit(f"/tickets/{ticket_of_newer['ticket_id']}").text
     assert "problem" in page
     assert "escalated" in page

@@ -382,3 +382,17 @@ def test_a_fixed_field_never_replaces_what_the_connector_writes(app: WholeApp) -
         )
         assert [each["code"] for each in problem["errors"]] == ["column_reserved"], column
     assert app.megan.get(connected.path)["kinds"]["incident"]["fixed_fields"] == []
+
+
+def test_whoever_asks_for_newer_data_again_and_again_makes_the_connector_work_once(
+    app: WholeApp, connected: Connected, eve: Program
+) -> None:
+    app.create(connected)
+    app.run_timer()
+    app.control.clear_requests()
+    for _ in range(5):
+        answer = eve.ask("POST", "/refresh", data={"connection": connected.connection_id, "return_to": "/"})
+        assert answer.status_code == 303, answer.text
+    assert app.control.requests() == [], "the page waits for nothing"
+    app.run_timer()
+    assert len(app.control.requests("/table/")) <= 1, "what the timer does anyway"

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from shared.attention.model import TicketNeeds
+from shared.attention.needs import needs_of_turn
 from shared.connections.directory import AT_ONCE, LOOK_EVERY
 from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.grant.secret_renewal import SecretRenewal
@@ -412,3 +414,28 @@ async def test_a_mistake_of_ours_beside_the_connections_is_not_swallowed(monkeyp
         await world.maintenance.run()
     stored = world.store.tickets[world.connection.connection_id][ticket.ticket_id]
     assert stored.delivery.status is Delivery.DELIVERED, "the connections were served all the same"
+
+
+async def test_the_end_of_a_turn_says_what_the_tickets_need_without_another_request() -> None:
+    app = Surroundings()
+    world = World(app, await app.connected())
+    connection_id = world.connection.connection_id
+    refused = new_ticket(app.clock())
+    refused = replace(refused, delivery=replace(refused.delivery, status=Delivery.FAILED))
+    late, in_time = (delivered_ticket(app.clock(), due_at=app.clock() + timedelta(days=days)) for days in (1, 30))
+    for ticket in (refused, late, in_time):
+        await world.store.create_ticket(_of(replace(ticket, connection_id=connection_id), world.connection))
+        if ticket.record is not None:
+            world.servicenow.insert(ticket.record)
+    await world.run_after(timedelta(minutes=1))
+    assert needs_of_turn(app.directory.entries[connection_id]) == TicketNeeds(failed=1)
+    requests: list[str] = []
+
+    async def noted(name: str) -> None:
+        requests.append(name)
+
+    world.store._step = noted
+    await world.run_after(timedelta(days=1, minutes=5))
+    assert needs_of_turn(app.directory.entries[connection_id]) == TicketNeeds(failed=1, overdue=1)
+    assert "list_current" not in requests
+    assert "list_tickets" not in requests
