@@ -214,6 +214,7 @@ type OwnFaultCode = Literal[
     "signing_secret_without_address",
     "sys_id_needed",
     "too_long_for_servicenow",
+    "unknown_language",
     "unknown_time_zone",
 ]
 """Faults that our own rules find in a value; all other faults have pydantic's codes."""

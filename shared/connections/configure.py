@@ -220,6 +220,7 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
         if request.second_factor_holder is None
         else request.second_factor_holder or None,
         shares_requester=connection.shares_requester if request.shares_requester is None else request.shares_requester,
+        language=request.language or connection.language,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,
     )

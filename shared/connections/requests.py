@@ -27,6 +27,7 @@ from shared.errors import Fault
 from shared.request_faults import fault, read_body, refused
 from shared.request_texts import Line, Name
 from shared.value_object import value_object
+from shared.words.language import languages
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
@@ -71,6 +72,12 @@ def _time_zone(name: str) -> str:
     if name not in available_timezones():
         raise fault("unknown_time_zone")
     return name
+
+
+def _language(code: str) -> str:
+    if code not in languages():
+        raise fault("unknown_language")
+    return code
 
 
 def _without_repeats(portals: tuple[Portal, ...]) -> tuple[Portal, ...]:
@@ -157,6 +164,11 @@ class ConnectionRequest(BaseModel):
         default=None,
         description="Where ServiceNow's record says what became of its recommendations. If left out, it stays as it "
         "is; a new connection writes work notes.",
+    )
+    language: Annotated[str, Field(max_length=20), AfterValidator(_language)] | None = Field(
+        default=None,
+        description="Code of the language in which the connector writes to people of the instance: what it adds to "
+        "descriptions, notes and files. If left out, it stays as it is; a new connection has en.",
     )
     time_zone: Annotated[str, Field(max_length=60), AfterValidator(_time_zone)] = Field(
         default="UTC", description="IANA name; a due date without a time ends at the end of that day in this zone."

@@ -51,6 +51,7 @@ class ConnectionView(View):
         description="Where ServiceNow's record says what became of its recommendations."
     )
     shares_requester: bool = Field(description="Whether ServiceNow gets a requester's e-mail address and object id.")
+    language: str = Field(description="Code of the language in which the connector writes to people of the instance.")
     time_zone: str
     consent_lifetime_s: int
     status: ConnectionStatus
@@ -100,6 +101,7 @@ def connection_view(
         kinds=connection.kinds,
         outcome_notes=connection.outcome_notes,
         shares_requester=connection.shares_requester,
+        language=connection.language,
         time_zone=connection.time_zone,
         consent_lifetime_s=connection.consent_lifetime_s,
         status=connection.status,

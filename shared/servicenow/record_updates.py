@@ -28,14 +28,20 @@ from shared.tickets.model import OPEN_PHASES, Phase, Record, Ticket
 from shared.tickets.updates.model import Update, UpdateKind
 from shared.tickets.updates.ports import Seen
 from shared.tickets.updates.record_details import RecordDetails, journal_entries
-from shared.tickets.updates.texts import is_in_journal, is_marker_of, marker_of, record_text, trial_marker_of
+from shared.tickets.updates.texts import (
+    is_in_journal,
+    is_marker_of,
+    marker_of,
+    notes_without_text,
+    record_text,
+    trial_marker_of,
+)
 
 MARKER: Final = "correlation_display"
 _JOURNALS: Final[Mapping[UpdateKind, str]] = {UpdateKind.WORK_NOTE: "work_notes", UpdateKind.COMMENT: "comments"}
 DETAILS: Final = ("close_code", "close_notes", "comments", "work_notes", *CHOSEN)
 """Read while somebody looks at a ticket's page."""
 _RESOLVED: Final = frozenset({Phase.RESOLVED, Phase.CLOSED})
-_NO_NOTES: Final = "Changed with the Microsoft 365 connector."
 _NOTES_SHOWN: Final = 4000
 """Characters of the close notes: the length of ServiceNow's column (ServiceNow §5.1)."""
 
@@ -149,9 +155,10 @@ class ServiceNowRecordUpdates:
             if closing if offered is None else wanted not in offered:
                 raise FixConfiguration("state_not_offered", status=409)
         codes = [choice.value for choice in await self.catalogue.choices(connection, kind, "close_code") or ()]
+        notes = _text(connection, update) or notes_without_text(connection.language)
         if closing:
-            return ways_to_resolve(kind, codes, _text(connection, update) or _NO_NOTES)
-        ways = ways_to_cancel(kind, codes, _text(connection, update) or _NO_NOTES)
+            return ways_to_resolve(kind, codes, notes)
+        ways = ways_to_cancel(kind, codes, notes)
         return tuple(reversed(ways)) if update.text else ways
 
     async def _next_states(self, connection: Connection, sys_id: str) -> frozenset[str] | None:
@@ -175,7 +182,7 @@ class ServiceNowRecordUpdates:
 
 
 def _text(connection: Connection, update: Update) -> str:
-    return record_text(update, shares_requester=connection.shares_requester)
+    return record_text(update, shares_requester=connection.shares_requester, language=connection.language)
 
 
 def _seen(row: Row, ticket: Ticket, update: Update, *, writing: bool) -> Seen:

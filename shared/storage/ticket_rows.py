@@ -23,6 +23,7 @@ from shared.tickets.kinds import table_of
 from shared.tickets.model import (
     CORRELATION_PREFIX,
     EARLIEST,
+    USUAL_LANGUAGE,
     Delivery,
     DeliveryProgress,
     EventKind,
@@ -167,6 +168,7 @@ def ticket_row(ticket: Ticket) -> Row:
         "chosen_assignee": content.assigned_to,
         "chosen_item": content.configuration_item,
         "shares_requester": None if content.shares_requester else False,
+        "language": None if content.language == USUAL_LANGUAGE else content.language,
         "delivery": progress.status.value,
         "attempts": progress.attempts,
         "attempt_started_at": progress.attempt_started_at,
@@ -236,6 +238,7 @@ def ticket_of(row: Mapping[str, Any], etag: str | None, *, is_whole: bool = True
         assigned_to=get("chosen_assignee"),
         configuration_item=get("chosen_item"),
         shares_requester=get("shares_requester", True),
+        language=get("language", USUAL_LANGUAGE),
     )
     delivery = DeliveryProgress(
         status=open_value(Delivery, get("delivery", Delivery.PENDING if record is None else Delivery.DELIVERED)),

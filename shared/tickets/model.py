@@ -18,6 +18,8 @@ from shared.tickets.outcomes import Verification
 from shared.value_object import value_object
 
 CORRELATION_PREFIX: Final = "m365:"
+USUAL_LANGUAGE: Final = "en"
+"""Of records whose connection has chosen none, and of all that release 0.1 writes."""
 CORRELATION_DISPLAY: Final = "Microsoft 365 recommendation"
 
 NAME_MAX_LENGTH: Final = 160
@@ -163,6 +165,8 @@ class TicketContent:
         assignment_group, assigned_to, configuration_item: ``sys_id`` of the group, the user and the configuration item
             that somebody chose for this ticket, or None.
         shares_requester: Whether ServiceNow may learn the requester's e-mail address and object id.
+        language: Code of the language of the connection when the ticket was made: its record is written in it, whatever
+            the connection's language is later.
     """
 
     kind: TicketKind
@@ -179,6 +183,7 @@ class TicketContent:
     assigned_to: str | None = None
     configuration_item: str | None = None
     shares_requester: bool = True
+    language: str = USUAL_LANGUAGE
 
 
 @value_object

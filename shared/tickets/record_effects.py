@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from shared.tickets.model import OPEN_PHASES, Delivery, DeliveryProgress, EventKind, Phase, Record, Ticket
+from shared.tickets.model import (
+    OPEN_PHASES,
+    USUAL_LANGUAGE,
+    Delivery,
+    DeliveryProgress,
+    EventKind,
+    Phase,
+    Record,
+    Ticket,
+)
 from shared.tickets.outcomes import Verification, closed, reopened
 from shared.tickets.record_texts import lost_characters, record_texts
 from shared.tickets.timeline import with_event
@@ -160,13 +169,16 @@ def _due_date_changed(ticket: Ticket, record: Record, now: datetime) -> Ticket:
 def _lost(ticket: Ticket, record: Record, *, found: bool) -> dict[str, str]:
     """Return how many characters of each text ServiceNow lost.
 
-    An earlier attempt may have sent the requester's address, which this one leaves out.
+    An earlier attempt may have sent the requester's address, which this one leaves out. Release 0.1 writes every record
+    in English.
     """
     if record.texts is None:
         return {}
     sent = [ticket.content]
     if found and not ticket.content.shares_requester:
         sent.append(replace(ticket.content, shares_requester=True))
+    if found and ticket.content.language != USUAL_LANGUAGE:
+        sent += [replace(each, language=USUAL_LANGUAGE) for each in sent]
     by_content = [
         {field: lost_characters(text, record.texts.get(field, "")) for field, text in record_texts(content).items()}
         for content in sent

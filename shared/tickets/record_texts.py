@@ -8,12 +8,14 @@ No text has ``[code]`` tags, since a workflow of the instance may copy it into a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import takewhile
 from typing import Final
 
 from shared.texts import one_line, skeleton, utf16_length, without_code_tags, without_direction
 from shared.tickets.model import CORRELATION_DISPLAY, DESCRIPTION_MAX_LENGTH, TicketContent
 from shared.tickets.shared_names import shared_name
+from shared.words.language import language_of, languages
 
 BLOCK_TITLE: Final = f"-- {CORRELATION_DISPLAY} --"
 """First line of the block, by which people and scripts find it."""
@@ -21,24 +23,37 @@ QUOTE: Final = "> "
 """Goes before a user's line that looks like part of the block."""
 SEPARATOR: Final = "\n\n"
 
-_LABELS: Final = ("Requested by", "User id", "Portal", "Source", "Category", "Recommendation", "Link")
+_LABELS: Final = (
+    "record.requested_by",
+    "record.user_id",
+    "record.portal",
+    "record.source",
+    "record.category",
+    "record.recommendation",
+    "record.link",
+)
+"""Keys of the particulars' names. The title is the same in every language: scripts look for it."""
 _TITLE_SKELETON: Final = skeleton(CORRELATION_DISPLAY)
-_LABEL_SKELETONS: Final = frozenset(skeleton(label) for label in _LABELS)
 _COLONS: Final = dict.fromkeys(map(ord, "：﹕︓꞉∶ː˸׃։፡⁚܃"), ":")
 
 
 def description_with_block(content: TicketContent) -> str:
     """Return the block (requester, portal, source, category, recommendation and link), then the description."""
+    t = language_of(content.language)
     recommendation = content.recommendation
     values = (
         *_requester(content),
-        content.portal.value,
-        recommendation.source.value,
-        recommendation.category.value,
+        t.named("record_value", content.portal),
+        t.named("record_value", recommendation.source),
+        t.named("record_value", recommendation.category),
         recommendation.id,
         recommendation.link,
     )
-    particulars = [f"{label}: {one_line(value)}" for label, value in zip(_LABELS, values, strict=True) if value]
+    particulars = [
+        t.plain("record.line", label=t.plain(key), value=one_line(value))
+        for key, value in zip(_LABELS, values, strict=True)
+        if value
+    ]
     block = "\n".join([BLOCK_TITLE, *particulars])
     text = "\n".join(map(_quoted, without_direction(content.description).splitlines()))
     return without_code_tags(f"{block}{SEPARATOR}{text}" if text.strip() else block)
@@ -76,10 +91,16 @@ def _requester(content: TicketContent) -> tuple[str | None, str | None]:
     return f"{requester.name} <{requester.email}>" if requester.email else requester.name, requester.id
 
 
+@cache
+def _label_skeletons() -> frozenset[str]:
+    """Return how the names of particulars look, in every language: a reader may know a record in another one."""
+    return frozenset(skeleton(t.plain(key)) for t in languages().values() for key in _LABELS)
+
+
 def _quoted(line: str) -> str:
     """Return a user's line, quoted if a reader could take it for part of the block."""
     label, colon, _ = line.translate(_COLONS).partition(":")
-    looks_like_ours = skeleton(line).startswith(_TITLE_SKELETON) or (colon and skeleton(label) in _LABEL_SKELETONS)
+    looks_like_ours = skeleton(line).startswith(_TITLE_SKELETON) or (colon and skeleton(label) in _label_skeletons())
     return f"{QUOTE}{line}" if looks_like_ours else line
 
 

@@ -214,6 +214,7 @@ def ticket_content(request: TicketRequest, requester: Requester, connection: Con
         assigned_to=request.assigned_to,
         configuration_item=request.configuration_item,
         shares_requester=connection.shares_requester,
+        language=connection.language,
     )
     if (overflow := description_overflow(content)) > 0:
         raise FixRequest("description_too_long", status=422, too_long_by=overflow)

@@ -43,6 +43,7 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import MANAGERS, Role
 from shared.value_object import value_object
+from shared.words.language import languages
 
 blueprint = func.Blueprint()
 
@@ -279,6 +280,7 @@ async def _form(
         faults=faults,
         groups=options.assignment_groups,
         kinds=_kind_forms(call, connection, options, columns, values),
+        tongues=[Choice(code, each("language.name")) for code, each in languages().items()],
         notes=[Choice(each, call.language.named("outcome_notes", each)) for each in OutcomeNotes],
         portals=tuple(Portal),
         time_zones=sorted(available_timezones()),

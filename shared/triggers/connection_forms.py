@@ -105,6 +105,7 @@ def configuration_values(connection: Connection) -> dict[str, str]:
         "consent_lifetime_s": str(connection.consent_lifetime_s),
         "outcome_notes": connection.outcome_notes.value,
         "shares_requester": "true" if connection.shares_requester else "false",
+        "language": connection.language,
     }
     values |= {f"portal_{portal}": "on" if portal in connection.portals else "" for portal in Portal}
     for kind, settings in connection.kinds.items():
@@ -127,7 +128,9 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
     shown = configuration_values(connection)
     lifetime = form.get("consent_lifetime_s", shown["consent_lifetime_s"]).strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     notes, shares = form.get("outcome_notes", ""), form.get("shares_requester", "")
+    language = form.get("language", "")
     return connection_body(connection) | {
+        **({"language": language} if language not in {"", shown["language"]} else {}),
         **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),
         **({"shares_requester": shares == "true"} if shares in {"true", "false"} else {}),
         "display_name": form.get("display_name", ""),

@@ -13,7 +13,7 @@ from shared.connections.model import Connection, TicketKind
 from shared.errors import ConfirmationNeeded, ConnectionNotAuthorized, FixRequest, IdempotencyKeyReused
 from shared.texts import utf16_length
 from shared.tickets.create import Creation
-from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
+from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, USUAL_LANGUAGE
 from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import read_ticket_request, ticket_content
@@ -225,7 +225,7 @@ async def _form(
             for each in not_understood
         ],
         name_limit=NAME_MAX_LENGTH,
-        description_limit=_description_limit(call, values),
+        description_limit=_description_limit(call, values, USUAL_LANGUAGE if chosen is None else chosen.language),
         choices=choices,
     )
     # Without its own copy of the answer to a POST, a browser shows an error when somebody goes back to it.
@@ -238,12 +238,12 @@ def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[st
     return dict(choices.get(each.parameter, ())).get(values.get(each.parameter, ""), "")
 
 
-def _description_limit(call: Call, values: Mapping[str, str]) -> int:
+def _description_limit(call: Call, values: Mapping[str, str], language: str) -> int:
     """Return how long the description may be, given the block made from the form."""
     try:
         request = read_ticket_request(ticket_body({**values, "name": "x", "description": "", "due_date": ""}))
     except FixRequest:
         request = read_ticket_request(ticket_body({**dict.fromkeys(FIELDS, ""), **TICKET_DEFAULTS, "name": "x"}))
     unbound = Connection(connection_id="", display_name="", instance="", client_id="", integration_user="")
-    content = ticket_content(request, call.principal.requester, unbound)
+    content = ticket_content(request, call.principal.requester, replace(unbound, language=language))
     return DESCRIPTION_MAX_LENGTH - utf16_length(description_with_block(content) + SEPARATOR)

@@ -33,6 +33,10 @@ class Language:
         text = self.texts[key]
         return Words(text.format_map({name: _isolated(value) for name, value in values.items()}))
 
+    def plain(self, key: str, **values: object) -> str:
+        """Return the same for a text that leaves our pages: values are filled in as they are, without isolates."""
+        return self.texts[key].format_map(values)
+
     def get(self, key: str, **values: object) -> Words | None:
         """Return the text of a key, or None when there is none."""
         return self(key, **values) if key in self.texts else None
@@ -58,6 +62,12 @@ def languages() -> Mapping[str, Language]:
     """Return every language that has a file, by code."""
     files = sorted(FOLDER.glob("*.json"))
     return {file.stem: Language(file.stem, json.loads(file.read_text(encoding="utf-8"))) for file in files}
+
+
+def language_of(code: str) -> Language:
+    """Return the language with a stored code; English for one that only another release has."""
+    known = languages()
+    return known.get(code, known[FALLBACK])
 
 
 def choose_language(cookie: str | None, accept_language: str | None) -> Language:

@@ -32,6 +32,11 @@ WANTED = {
 NOTHING_WRITTEN = {WriteFault.LOST_ON_THE_WAY, WriteFault.PAGE_INSTEAD}
 
 
+def as_written(update: Update) -> str:
+    """Return an update's text of a connection that shares names and writes English."""
+    return record_text(update, shares_requester=True, language="en")
+
+
 @dataclass(frozen=True)
 class Written:
     """A value from the time when its transaction is committed."""
@@ -92,9 +97,7 @@ class MemoryRecordUpdates:
 
     def entries(self, update: Update) -> int:
         """Return how many journal entries an update has made, or will have made."""
-        return sum(
-            each.text == record_text(update, shares_requester=True) for each in self.journals.get(update.ticket_id, [])
-        )
+        return sum(each.text == as_written(update) for each in self.journals.get(update.ticket_id, []))
 
     async def _written(
         self, operation: str, ticket: Ticket, update: Update | None, marker: str, send_by: datetime
@@ -128,9 +131,7 @@ class MemoryRecordUpdates:
             self._markers.setdefault(ticket.ticket_id, []).append(Written(at, marker))
         values: dict[str, object] = {}
         if update is not None and update.kind in NOTES and self.notes_writable:
-            self.journals.setdefault(ticket.ticket_id, []).append(
-                Written(at, record_text(update, shares_requester=True))
-            )
+            self.journals.setdefault(ticket.ticket_id, []).append(Written(at, as_written(update)))
         elif update is not None and update.kind is UpdateKind.DUE_DATE:
             values["due_at"] = update.due_at
         elif update is not None and update.kind in WANTED:

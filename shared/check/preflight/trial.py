@@ -19,13 +19,8 @@ from shared.tickets.model import (
     Ticket,
     TicketContent,
 )
+from shared.words.language import language_of
 
-NAME: Final = "Connection check of the Microsoft 365 connector: please ignore"
-DESCRIPTION: Final = (
-    "An administrator tried out whether the connector may create and cancel records. "
-    "The connector cancels this record by itself; if it is still open, it can be canceled. "
-    "These characters show whether texts arrive whole: é 漢 😀."
-)
 DUE_IN: Final = timedelta(days=30)
 NOBODY: Final = Requester(id="00000000-0000-0000-0000-000000000000", name="Connection check")
 """The requester of a test ticket that no person asked for."""
@@ -35,6 +30,7 @@ def example_ticket(
     connection: Connection, kind: TicketKind, requester: Requester, sys_id: str, now: datetime
 ) -> Ticket:
     """Return the test ticket. It is never stored, so it is never synchronised."""
+    t = language_of(connection.language)
     return Ticket(
         ticket_id=sys_id,
         connection_id=connection.connection_id,
@@ -42,13 +38,14 @@ def example_ticket(
         content=TicketContent(
             kind=kind,
             portal=next(iter(connection.portals), Portal.SECURITY),
-            name=NAME,
-            description=DESCRIPTION,
+            name=t.plain("record.trial.name"),
+            description=t.plain("record.trial.description"),
             priority=Priority.PLANNING,
             due_at=now.replace(microsecond=0) + DUE_IN,
             recommendation=Recommendation(RecommendedBy.USER, RecommendationCategory.APPS),
             requester=requester,
             shares_requester=connection.shares_requester,
+            language=connection.language,
         ),
         created_at=now,
         delivery=DeliveryProgress(Delivery.PENDING),

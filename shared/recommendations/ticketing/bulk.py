@@ -220,7 +220,15 @@ class TicketBatches:
         async def claim(ticket_id: str) -> None:
             free = await self._claimed(batch.connection_id, ticket_id, missing[ticket_id], asked.create_another)
             if free:
-                request = filled_in(asked, free, texts, requester, portal_url=self.portal_url, now=batch.requested_at)
+                request = filled_in(
+                    asked,
+                    free,
+                    texts,
+                    requester,
+                    portal_url=self.portal_url,
+                    now=batch.requested_at,
+                    language=connection.language,
+                )
                 ticket = new_ticket(ticket_id, request, requester, connection, batch.requested_at)
                 references = tuple(action.reference for action in free)
                 content = replace(ticket.content, references=references, company=tenant.company)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from shared.clock import Clock
-from shared.connections.lookup import get_present_connection
+from shared.connections.lookup import get_present_connection, list_present_connections
 from shared.connections.model import Connection
 from shared.connections.ports import ConnectionStore
 from shared.errors import FixRequest
@@ -22,7 +22,7 @@ from shared.tenants.lookup import chosen_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore
 from shared.tickets.create import Creation, Recommended, TicketCreation, hashed_members
-from shared.tickets.model import RecommendationReference, Requester
+from shared.tickets.model import USUAL_LANGUAGE, RecommendationReference, Requester
 from shared.tickets.requests import TicketRequest
 from shared.value_object import value_object
 
@@ -97,19 +97,32 @@ class RecommendationTicketing:
             if action.gone_at is not None:
                 raise FixRequest("recommendation_gone", status=409, recommendation_id=action.key)
         now = self.clock()
+        connection_id = connection_id_for(tenant, asked.connection_id)
+        texts, language = await asyncio.gather(
+            texts_of(self.recommendations, tenant.tenant_id, actions), self._language_of(connection_id)
+        )
         request = filled_in(
-            asked.model_copy(update={"connection_id": connection_id_for(tenant, asked.connection_id)}),
+            asked.model_copy(update={"connection_id": connection_id}),
             actions,
-            await texts_of(self.recommendations, tenant.tenant_id, actions),
+            texts,
             requester,
             portal_url=self.portal_url,
             now=now,
+            language=language,
         )
         references = tuple(action.reference for action in actions)
         asked_members = hashed_members(asked.model_dump(mode="json", exclude_unset=True))
         verification = new_verification(references, [known_of(tenant, actions)], now)
         recommended = Recommended(references, tenant.company, asked.create_another, asked_members, verification)
         return Prepared(request, recommended)
+
+    async def _language_of(self, connection_id: str | None) -> str:
+        """Return the code of a connection's language; without an id, of the only connection."""
+        if connection_id is not None:
+            found = [await self.connections.get_connection(connection_id)]
+        else:
+            found = [*await list_present_connections(self.connections)]
+        return found[0].language if len(found) == 1 and found[0] is not None else USUAL_LANGUAGE
 
     def link_of(self, action: ImprovementAction) -> str | None:
         """Return where a person can see an improvement action; None if nobody knows."""

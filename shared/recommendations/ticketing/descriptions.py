@@ -1,6 +1,7 @@
 """What a recommendation's ticket says: its name and its description.
 
-They are English, like the block that the connector writes before a description (:mod:`shared.tickets.record_texts`).
+Our own words are in the ticket's language, like the block that the connector writes before a description
+(:mod:`shared.tickets.record_texts`); titles and steps are Microsoft's.
 Block and description have to fit into ServiceNow's column together, so a description is shortened, and says so:
 
 - Of one action, first the effect on users is left out, then the steps are cut. Points, id and link are always there.
@@ -25,8 +26,8 @@ from shared.texts import one_line
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, RecommendationCategory, TicketContent
 from shared.tickets.record_texts import description_overflow
 from shared.value_object import value_object
+from shared.words.language import Language, language_of, languages
 
-_SHORTENED: Final = "(Shortened to fit. Microsoft's portal has the whole text.)"
 _CATEGORIES: Final = {
     "apps": RecommendationCategory.APPS,
     "data": RecommendationCategory.DATA,
@@ -88,7 +89,7 @@ def link_of(action: ImprovementAction, portal: str) -> str | None:
 
 def is_shortened(description: str) -> bool:
     """Whether a description says that it leaves something out."""
-    return description.endswith(_SHORTENED)
+    return description.endswith(tuple(t.plain("record.shortened") for t in languages().values()))
 
 
 def ticket_category(action: ImprovementAction) -> RecommendationCategory:
@@ -109,18 +110,19 @@ def texts_for_one(
         ticket: What else the ticket says; its own name and description do not count.
         intro: What the description begins with.
     """
+    t = language_of(ticket.language)
     name = shortened(action.shown_title, NAME_MAX_LENGTH)
     steps, impact = _plain(action.texts.remediation, texts), _plain(action.texts.impact, texts)
     particulars = "\n".join(
-        filter(None, (f"{_points(action)}{_product(action)}", _id(action), link_of(action, portal)))
+        filter(None, (_points(action, t, with_product=True), _id(action, t), link_of(action, portal)))
     )
 
     def description(steps: str, impact: str, note: str = "") -> str:
         return _paragraphs(
             intro,
             action.shown_title if action.shown_title != name else "",
-            steps and f"What to do:\n{steps}",
-            impact and f"Effect on users, and what to consider for the backout plan:\n{impact}",
+            steps and f"{t.plain('record.steps')}\n{steps}",
+            impact and f"{t.plain('record.impact')}\n{impact}",
             particulars,
             note,
         )
@@ -128,8 +130,9 @@ def texts_for_one(
     whole = description(steps, impact)
     if _fits(ticket, whole):
         return TicketTexts(name, whole, is_shortened=False)
-    cut = _longest(steps, lambda part: _fits(ticket, description(part, "", _SHORTENED)))
-    return TicketTexts(name, description(cut, "", _SHORTENED), is_shortened=True)
+    note = t.plain("record.shortened")
+    cut = _longest(steps, lambda part: _fits(ticket, description(part, "", note)))
+    return TicketTexts(name, description(cut, "", note), is_shortened=True)
 
 
 def texts_for_all(
@@ -144,20 +147,22 @@ def texts_for_all(
 
     See :func:`texts_for_one` for the arguments.
     """
+    t = language_of(ticket.language)
     count = len(actions)
-    name = shortened(f"{count} recommendations: {'; '.join(action.shown_title for action in actions)}", NAME_MAX_LENGTH)
+    titles = t.plain("record.separator").join(action.shown_title for action in actions)
+    name = shortened(t.plain("record.several.name", count=count, titles=titles), NAME_MAX_LENGTH)
     gain = sum(filter(None, map(points_to_gain, actions)), Decimal(0))
-    head = f"{count} recommendations, {_number(gain)} points to gain"
+    head = t.plain("record.several.gain", count=count, points=_number(gain))
 
     def description(style: Style, entries: Sequence[str]) -> str:
         gap = "\n\n" if style.has_steps else "\n"
-        note = "" if style is STYLES[0] else _SHORTENED
+        note = "" if style is STYLES[0] else t.plain("record.shortened")
         left_out = count - len(entries)
-        more = f"… and {left_out} more, which the ticket's page in the connector lists." if left_out else ""
+        more = t.plain("record.several.more", count=left_out) if left_out else ""
         return _paragraphs(intro, head, gap.join(entries), more, note)
 
     for style in STYLES:
-        entries = [_entry(number, each, texts, portal, style) for number, each in enumerate(actions, 1)]
+        entries = [_entry(number, each, texts, portal, style, t) for number, each in enumerate(actions, 1)]
         text = description(style, entries)
         if _fits(ticket, text):
             return TicketTexts(name, text, is_shortened=style is not STYLES[0])
@@ -165,13 +170,16 @@ def texts_for_all(
     return TicketTexts(name, description(style, entries[:kept]), is_shortened=True)
 
 
-def _entry(number: int, action: ImprovementAction, texts: Mapping[str, str], portal: str, style: Style) -> str:
+def _entry(
+    number: int, action: ImprovementAction, texts: Mapping[str, str], portal: str, style: Style, t: Language
+) -> str:
     """Return the lines about one of several actions; a link to the action itself contains its id."""
     has_link = style.has_links and _is_in_defender(action)
-    title = f"{shortened(action.shown_title, style.title_length)}: " if style.title_length else ""
+    points = _points(action, t, with_product=style.has_product)
+    title = shortened(action.shown_title, style.title_length) if style.title_length else ""
     lines = [
-        f"{number}. {title}{_points(action)}{_product(action) if style.has_product else ''}",
-        action_link(portal, action.source_id) if has_link else _id(action),
+        f"{number}. {t.plain('record.line', label=title, value=points) if title else points}",
+        action_link(portal, action.source_id) if has_link else _id(action, t),
         *(_plain(action.texts.remediation, texts).splitlines() if style.has_steps else ()),
     ]
     return "\n   ".join(lines)
@@ -182,20 +190,20 @@ def _is_in_defender(action: ImprovementAction) -> bool:
     return action.source is SourceName.SECURE_SCORE and not action.is_of_file
 
 
-def _id(action: ImprovementAction) -> str:
-    return f"Id: {one_line(action.source_id)}"
+def _id(action: ImprovementAction, t: Language) -> str:
+    return t.plain("record.line", label=t.plain("record.id"), value=one_line(action.source_id))
 
 
-def _product(action: ImprovementAction) -> str:
-    product = one_line(product_name(action.service))
-    return f", {product}" if product else ""
-
-
-def _points(action: ImprovementAction) -> str:
+def _points(action: ImprovementAction, t: Language, *, with_product: bool) -> str:
+    """Return the points to gain and, if wanted, the product that gives them."""
     missing = points_to_gain(action)
     if action.points is None or action.max_points is None or missing is None:
-        return "points not known"
-    return f"{_number(missing)} points to gain ({_number(action.points)} of {_number(action.max_points)})"
+        points = t.plain("record.points_unknown")
+    else:
+        figures = {"gain": _number(missing), "points": _number(action.points), "max": _number(action.max_points)}
+        points = t.plain("record.points", **figures)
+    product = one_line(product_name(action.service)) if with_product else ""
+    return t.plain("record.points.product", points=points, product=product) if product else points
 
 
 def _number(figure: Decimal) -> str:

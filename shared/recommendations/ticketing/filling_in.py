@@ -29,6 +29,7 @@ def filled_in(
     *,
     portal_url: str,
     now: datetime,
+    language: str,
     intro: str = "",
 ) -> TicketRequest:
     """Return the request for one ticket about these actions.
@@ -38,6 +39,7 @@ def filled_in(
     Args:
         texts: Raw HTML by hash.
         portal_url: The Defender portal's base address.
+        language: Code of the language in which the ticket is written: its connection's.
         intro: What the description begins with.
     """
     given = {
@@ -63,6 +65,7 @@ def filled_in(
         due_at=None,
         recommendation=request.recommendation,
         requester=requester,
+        language=language,
     )
     if len(actions) == 1:
         said = texts_for_one(actions[0], texts, portal_url, content, intro=intro)

@@ -33,19 +33,14 @@ from shared.tickets.ports import TicketStore
 from shared.tickets.requests import TicketRequest
 from shared.tickets.updates.model import Update
 from shared.tickets.updates.ports import FollowUp
+from shared.tickets.updates.texts import POLICY_PREFIX
 from shared.tickets.views import record_link
+from shared.words.language import language_of
 
 NOT_FIXED: Final = frozenset({Outcome.NOT_FIXED, Outcome.PARTLY, Outcome.REGRESSED})
 """Outcomes after which somebody has to work again."""
-_REQUESTERS: Final[Mapping[str, str]] = {
-    "policy:not_fixed": "Policy for recommendations that are not fixed",
-    "policy:regressed": "Policy for recommendations that have regressed",
-}
-"""Names of policies, as ServiceNow gets them: English, like the other texts of a record."""
-_REASONS: Final[Mapping[str, str]] = {
-    "policy:not_fixed": "it was closed, but a later measurement by Microsoft does not show the fix.",
-    "policy:regressed": "Microsoft's measurements showed the fix, but points have been lost since.",
-}
+_POLICIES: Final = frozenset({"not_fixed", "regressed"})
+"""Those that have a name and a reason of their own."""
 _TAKEN: Final = frozenset({"recommendation_has_open_ticket", "ticket_being_created", "ticket_given_up"})
 
 
@@ -69,7 +64,8 @@ class FollowUpTickets:
     async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """See the port."""
         asked = {"follow_up_of": ticket.ticket_id}
-        reserved = await self._reserved(ticket, update, asked)
+        connection = await get_known_connection(self.connections, ticket.connection_id)
+        reserved = await self._reserved(ticket, requester_of(update, connection), update, asked)
         if isinstance(reserved, Ticket):
             return FollowUp(reserved)
         wanted = references_not_fixed(ticket)
@@ -79,7 +75,6 @@ class FollowUpTickets:
             other = next(filter(None, taken), None)
             return None if other is None else FollowUp(other, is_new=False)
         tenants, actions = await self._known(free)
-        connection = await get_known_connection(self.connections, ticket.connection_id)
         request = await self._request(ticket, update, connection, tenants, actions)
         references = tuple(action.reference for action in actions)
         known = [
@@ -95,7 +90,7 @@ class FollowUpTickets:
         try:
             creation = await self.creation.create(
                 request,
-                requester_of(update),
+                requester_of(update, connection),
                 caller=update.asked_by_id,
                 idempotency_key=reserved,
                 recommended=recommended,
@@ -107,13 +102,14 @@ class FollowUpTickets:
             raise
         return FollowUp(creation.ticket)
 
-    async def _reserved(self, ticket: Ticket, update: Update, asked: Mapping[str, object]) -> Ticket | str:
+    async def _reserved(
+        self, ticket: Ticket, requester: Requester, update: Update, asked: Mapping[str, object]
+    ) -> Ticket | str:
         """Return the ticket that an earlier attempt has made, or a new idempotency key to make it with.
 
         The id that an earlier attempt left unused may be given up by now, because somebody has passed over it. So it is
         given up in any case, and the next key of the update stands for another id. At most one of them is stored.
         """
-        requester = requester_of(update)
         interrupted = 0
         while True:
             key = f"{update.update_id}:{interrupted}" if interrupted else update.update_id
@@ -182,16 +178,20 @@ class FollowUpTickets:
             asked,
             actions,
             {key: text for part in parts for key, text in part.items()},
-            requester_of(update),
+            requester_of(update, connection),
             portal_url=self.portal_url,
             now=self.clock(),
+            language=connection.language,
             intro=intro_of(ticket, update, connection),
         )
 
 
-def requester_of(update: Update) -> Requester:
-    """Return who asked for a follow-up: a policy, by its name."""
-    return Requester(update.asked_by_id, _REQUESTERS.get(update.asked_by_id, "Policy for closed tickets"))
+def requester_of(update: Update, connection: Connection) -> Requester:
+    """Return who asked for a follow-up: a policy, by its name in the connection's language."""
+    t = language_of(connection.language)
+    policy = update.asked_by_id.removeprefix(POLICY_PREFIX)
+    name = t.plain(f"record.policy.{policy}") if policy in _POLICIES else t.plain("record.policy")
+    return Requester(update.asked_by_id, name)
 
 
 def references_not_fixed(ticket: Ticket) -> Sequence[RecommendationReference]:
@@ -204,6 +204,8 @@ def references_not_fixed(ticket: Ticket) -> Sequence[RecommendationReference]:
 def intro_of(ticket: Ticket, update: Update, connection: Connection) -> str:
     """Return what the description says about the ticket before, with its number and a link."""
     number = ticket.ticket_id if ticket.record is None else ticket.record.number
-    reason = _REASONS.get(update.asked_by_id, "it did not lead to the fix.")
+    t = language_of(connection.language)
+    policy = update.asked_by_id.removeprefix(POLICY_PREFIX)
+    follows = t.plain(f"record.follows.{policy}" if policy in _POLICIES else "record.follows", number=number)
     link = record_link(ticket, connection)
-    return f"This ticket follows {number}: {reason}" + (f"\n{link}" if link else "")
+    return follows + (f"\n{link}" if link else "")

@@ -259,7 +259,7 @@ def _with_updates(
     """
     updates: list[UpdateChange] = []
     names = {each.key: _name(each.key, each.source_id, actions) for each in ticket.content.references}
-    text = note_about(changes, names, is_only_one=len(names) == 1)
+    text = note_about(changes, names, connection.language, is_only_one=len(names) == 1)
     note = _NOTES.get(connection.outcome_notes)
     if text and note is not None and has_room:
         ticket, update = asked(ticket, note, by_id=f"{POLICY}outcome", now=now, text=text)

@@ -220,6 +220,7 @@ connections = st.builds(
     grant=st.sampled_from(Grant),
     second_factor_holder=st.none() | texts,
     shares_requester=st.booleans(),
+    language=st.sampled_from([*languages(), "a language of another release"]),
     time_zone=words,
     status=st.sampled_from(ConnectionStatus),
     consented_at=st.none() | moments,

@@ -317,3 +317,10 @@ def test_usual_columns_are_offered_first_and_reserved_ones_never() -> None:
     offered = [each.value for each in offered_columns(TicketKind.INCIDENT, columns)]
     assert offered == ["contact_type", "u_area", "u_zone"]
     assert [each.value for each in offered_columns(TicketKind.CHANGE, None)][:2] == ["cmdb_ci", "business_service"]
+
+
+def test_a_language_of_another_release_stays_until_somebody_chooses_one() -> None:
+    connection = replace(CONNECTION, language="eo")
+    values = configuration_values(connection)
+    assert saved(configuration_body(values, connection), connection).language == "eo"
+    assert saved(configuration_body({**values, "language": "ja"}, connection), connection).language == "ja"

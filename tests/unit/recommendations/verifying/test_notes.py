@@ -24,7 +24,7 @@ def changes(count: int) -> list[OutcomeChange]:
 @pytest.mark.parametrize("letter", ["x", "漢", "🔑"])
 def test_a_note_about_many_recommendations_fits_into_its_column_and_says_what_is_left_out(letter: str) -> None:
     names = {f"{number}": letter * 500 for number in range(MOST_REFERENCES)}
-    text = note_about(changes(MOST_REFERENCES), names, is_only_one=False)
+    text = note_about(changes(MOST_REFERENCES), names, "en", is_only_one=False)
     assert utf16_length(text) <= TEXT_MAX_LENGTH
     *lines, last = text.splitlines()
     assert last == f"And {MOST_REFERENCES - len(lines)} more, which the connector shows."
@@ -32,7 +32,7 @@ def test_a_note_about_many_recommendations_fits_into_its_column_and_says_what_is
 
 
 def test_a_short_note_is_whole() -> None:
-    text = note_about(changes(2), {"0": "MFA", "1": "Safe Links"}, is_only_one=False)
+    text = note_about(changes(2), {"0": "MFA", "1": "Safe Links"}, "en", is_only_one=False)
     sentence = "Full points, but cannot be verified: it was not measured before this ticket."
     assert text == f"MFA: {sentence}\nSafe Links: {sentence}"
-    assert note_about([], {}, is_only_one=True) == ""
+    assert note_about([], {}, "en", is_only_one=True) == ""

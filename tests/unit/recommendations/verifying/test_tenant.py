@@ -62,7 +62,7 @@ async def test_a_closed_ticket_waits_and_is_verified() -> None:
         "max_points_before": "10",
     }
     assert story.asked() == [("work_note", "policy:outcome")]
-    assert story.updates[0].text == "Verified: 10 of 10 points, measured 4 Mar 2026."
+    assert story.updates[0].text == "Verified: 10 of 10 points, measured 2026-03-04."
     assert story.world.directory.entries[CONNECTION_ID].due_at is not None, "the connection has a turn soon"
 
 
@@ -85,8 +85,8 @@ async def test_a_ticket_closed_on_paper_is_not_fixed_after_the_wait(points: int,
     await story.read(points, days=2)
     assert story.outcomes(ticket) == [outcome]
     expected = {
-        Outcome.NOT_FIXED: "Not fixed: 0 of 10 points, measured 5 Mar 2026.",
-        Outcome.PARTLY: "Partly fixed: 4 of 10 points, measured 5 Mar 2026; 0 before this ticket.",
+        Outcome.NOT_FIXED: "Not fixed: 0 of 10 points, measured 2026-03-05.",
+        Outcome.PARTLY: "Partly fixed: 4 of 10 points, measured 2026-03-05; 0 before this ticket.",
     }
     assert [update.text for update in story.updates] == [expected[outcome]]
 
@@ -108,8 +108,8 @@ async def test_each_recommendation_of_a_ticket_has_its_own_outcome_and_is_named(
     assert story.outcomes(ticket) == [Outcome.VERIFIED, Outcome.NOT_FIXED]
     assert [event["outcome"] for event in story.events(ticket)] == ["verified", "not_fixed"]
     assert story.updates[0].text == (
-        "Turn on Safe Attachments in block mode: Verified: 10 of 10 points, measured 5 Mar 2026.\n"
-        "Require MFA for administrative roles: Not fixed: 0 of 10 points, measured 5 Mar 2026."
+        "Turn on Safe Attachments in block mode: Verified: 10 of 10 points, measured 2026-03-05.\n"
+        "Require MFA for administrative roles: Not fixed: 0 of 10 points, measured 2026-03-05."
     )
     assert len(story.updates) == 1
 
