@@ -199,6 +199,18 @@ def matches_text(ticket: ListedTicket, words: Sequence[str]) -> bool:
     return all(word in searched or (word in number and _is_of_number(word, number)) for word in words)
 
 
+def usual_sort(show: Show | None) -> tuple[SortColumn, Order]:
+    """Return the order of a list for which nobody has chosen one: the newest, or what is due first, at the top."""
+    if show in {Show.OVERDUE, Show.DUE_SOON}:
+        return SortColumn.DUE, Order.ASCENDING
+    return SortColumn.CREATED, Order.DESCENDING
+
+
+def first_order(column: SortColumn) -> Order:
+    """Return the direction in which people first want to see a column."""
+    return Order.DESCENDING if column is SortColumn.CREATED else Order.ASCENDING
+
+
 def ordered(
     tickets: Iterable[ListedTicket], column: SortColumn, order: Order, customers: Mapping[str, str]
 ) -> list[ListedTicket]:

@@ -110,6 +110,11 @@ class Summary:
         """Return the number of tickets of that kind that are pending or failed."""
         return self.cells.get((kind, delivery), 0)
 
+    def ticket_count(self, kind: TicketKind) -> int:
+        """Return the number of all tickets of that kind."""
+        undelivered = (Delivery.PENDING, Delivery.FAILED)
+        return sum(self.phase_counts(kind).values()) + sum(self.delivery_count(kind, each) for each in undelivered)
+
     def outcome_counts(self, kind: TicketKind) -> dict[Outcome, int]:
         """Return the number of tickets of that kind with every outcome, zeros included."""
         return {outcome: self.cells.get((kind, f"{_OUTCOME}{outcome}"), 0) for outcome in Outcome}

@@ -185,16 +185,29 @@ def record_link(ticket: Ticket, connection: Connection | None) -> str | None:
     """Return the URL that opens the record in ServiceNow, or None while it has no record."""
     if ticket.record is None:
         return None
-    instance = connection.instance if connection is not None and ticket.is_of(connection) else ticket.instance
-    return f"{instance}/nav_to.do?uri={quote(f'{ticket.record.table}.do?sys_id={ticket.record.sys_id}', safe='')}"
+    return record_address(ticket.instance, ticket.record.table, ticket.record.sys_id, connection)
+
+
+def record_address(instance: str, table: str, sys_id: str, connection: Connection | None) -> str:
+    """Return the URL that opens a record.
+
+    Args:
+        instance: Base URL, as the ticket knows it; the connection's spelling of it wins.
+    """
+    if connection is not None and connection.is_at(instance):
+        instance = connection.instance
+    return f"{instance}/nav_to.do?uri={quote(f'{table}.do?sys_id={sys_id}', safe='')}"
 
 
 def state_names(ticket: Ticket, connection: Connection | None) -> Mapping[str, str]:
     """Return the connection's own names for the states of the ticket's record, by raw value."""
-    settings = connection.kinds.get(ticket.content.kind) if connection is not None else None
-    if settings is None or ticket.record is None or ticket.record.table != table_of(ticket.content.kind):
-        return {}
-    return settings.state_names
+    return {} if ticket.record is None else own_state_names(ticket.content.kind, ticket.record.table, connection)
+
+
+def own_state_names(kind: TicketKind, table: str, connection: Connection | None) -> Mapping[str, str]:
+    """Return the connection's own names for the states of a kind's records in a table, by raw value."""
+    settings = connection.kinds.get(kind) if connection is not None else None
+    return {} if settings is None or table != table_of(kind) else settings.state_names
 
 
 def state_name(ticket: Ticket, connection: Connection | None) -> str | None:

@@ -244,21 +244,27 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", text).casefold()).strip("_")
 
 
-_LABELS: Final = {
+FILTER_LABELS: Final = {
+    "text": "tickets.search",
+    "assigned_to": "ticket.assigned_to",
+    "assignment_group": "ticket.assignment_group",
+    "show": "filter.show",
     "kind": "ticket.kind",
+    "phase": "filter.phase",
+    "outcome": "filter.outcome",
     "portal": "ticket.portal",
     "priority": "ticket.priority",
+    "connection": "ticket_column.customer",
+}
+"""What people call the filters of the list."""
+_LABELS: Final = {
+    **FILTER_LABELS,
     "source": "ticket.source",
     "category": "ticket.category",
     "due_date": "ticket.due",
     "connection": "ticket.connection",
     "connection_id": "ticket.connection",
-    "phase": "filter.phase",
-    "outcome": "filter.outcome",
-    "show": "filter.show",
     "page": "tickets.page",
-    "assigned_to": "ticket.assigned_to",
-    "assignment_group": "ticket.assignment_group",
     "tenant_id": "recommendations.tenant",
     "weeks": "reports.period",
     "actionId": "ticket.recommendation_id",

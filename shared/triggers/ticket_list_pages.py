@@ -2,136 +2,187 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import azure.functions as func
 
 from shared.connections.lookup import connections_by_id
-from shared.connections.model import Connection, Portal, TicketKind
-from shared.errors import FixRequest
-from shared.tickets.identity import decode_cursor, encode_cursor
-from shared.tickets.lists import Order, SortColumn
-from shared.tickets.model import Delivery, Phase, Ticket
-from shared.tickets.outcomes import Outcome
-from shared.tickets.ports import TicketFilter
-from shared.tickets.resend import Resent, ResentTicket
-from shared.tickets.views import TicketView, ticket_view
-from shared.tickets.waiting import WaitsFor, waits_for
+from shared.connections.model import Connection
+from shared.tickets.identity import decode_cursor
+from shared.tickets.lists import Order, Show, SortColumn, first_order, page_of, plain
+from shared.tickets.model import Delivery
+from shared.tickets.requests import MAX_RETRIED
+from shared.tickets.views import ticket_view
 from shared.triggers.front_door import Call, page, redirect
-from shared.triggers.links import LIST_FILTERS, ListLink, NotUnderstood, link_words, read_list_link
-from shared.triggers.principal import CREATORS, READERS, Role
-from shared.triggers.ticket_filters import read_ticket_filter
+from shared.triggers.links import (
+    CONNECTION,
+    FILTER_LABELS,
+    GROUPS_OF_WORDS,
+    LIST_CHOICES,
+    LIST_FILTERS,
+    LIST_PARAMETERS,
+    NotUnderstood,
+    link_words,
+    list_address,
+    read_list_link,
+)
+from shared.triggers.principal import READERS, Role
+from shared.triggers.ticket_lists import (
+    RESULTS,
+    SELECTED,
+    TABS,
+    FoundTickets,
+    find_tickets,
+    list_with_result,
+    result_words,
+    selected_tickets,
+    understood,
+)
+from shared.value_object import value_object
 from shared.web.csv_export import tickets_csv
+from shared.web.ticket_rows import ticket_rows
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
-EXPORT_PAGE: Final = 1000
-_SHOWS: Final[Mapping[str, Mapping[str, str]]] = {
-    "open": {"open": "true"},
-    "overdue": {"overdue": "true"},
-    **{each.value: {"delivery": each.value} for each in (Delivery.PENDING, Delivery.FAILED)},
-}
-BECAME: Final = (
-    Resent.DELIVERED.value,
-    *(f"{Resent.WAITING}_{each}" for each in WaitsFor),
-    Resent.REFUSED.value,
-    Resent.NOT_SENT.value,
-)
-"""What can become of a ticket that was sent again; for a waiting one, with what it waits for."""
-OTHER_PARAMETERS: Final = frozenset({"cursor", "done", "reason", *BECAME})
-"""What the list's address contains besides the filters."""
+EXPORT_PART: Final = 1000
+OTHER_PARAMETERS: Final = frozenset({"cursor", *RESULTS})
+"""What the list's address contains besides its own parameters. ``cursor`` is in addresses of earlier releases."""
+RETRIED_SHOWS: Final = frozenset({Show.FAILED.value, Show.NOT_DELIVERED.value})
+"""The parts of the list on which a button sends all failed tickets again."""
+NEIGHBOURS: Final = 2
+"""How many pages on each side of the present one the page links to, besides the first and the last."""
 
 
-@page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_FILTERS, "cursor"))
+@value_object
+class Tab:
+    """A part of the list that one can open.
+
+    Attributes:
+        show: Its value in the address; empty for the whole list.
+        count: How many tickets it has; None if that is not known.
+    """
+
+    show: str
+    name: str
+    count: int | None
+    address: str
+    is_current: bool
+
+
+@value_object
+class Chip:
+    """A filter that is used.
+
+    Attributes:
+        address: The list without it.
+    """
+
+    label: str
+    value: str
+    address: str
+
+
+@value_object
+class Heading:
+    """A column's heading, which sorts the list.
+
+    Attributes:
+        sorted: The list's direction if it is sorted by this column.
+        address: The list sorted by it, or by it in the other direction.
+    """
+
+    name: str
+    sorted: str | None
+    address: str
+
+
+@page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_PARAMETERS, "cursor"))
 async def ticket_list_page(call: Call) -> func.HttpResponse:
-    """Show one page of tickets, newest first; if the address is not understood, the page lists nothing and says so."""
-    connections = await connections_by_id(call.application.connection_store)
+    """Show one page of tickets; if the address is not understood, the page lists nothing and says so."""
+    app, t = call.application, call.language
+    connections = await connections_by_id(app.connection_store)
     link = read_list_link(call.query, connections, OTHER_PARAMETERS)
-    chosen, cursor = link.chosen, call.query.get("cursor", "")
+    cursor = call.query.get("cursor", "")
     after = decode_cursor(cursor) if cursor else None
     not_understood = [*link.not_understood, *([NotUnderstood("cursor", cursor)] if cursor and after is None else [])]
-    found = (
-        []
-        if not_understood
-        else await call.application.tickets.list_tickets(
-            _chosen_connections(chosen, connections), _filter(call, chosen), limit=PAGE_TICKETS + 1, after=after
-        )
-    )
-    now = call.application.clock()
-    shown = found[:PAGE_TICKETS]
-    filters = {name: value for name, value in chosen.items() if value}
-    failed, more_failed = ((), False) if not_understood else await _failed(call, chosen, connections)
-    older = {**filters, "cursor": encode_cursor(shown[-1].ticket_id)} if len(found) > PAGE_TICKETS else None
-    t = call.language
+    if not_understood:
+        return call.page("tickets.html", status=400, not_understood=[link_words(each, t) for each in not_understood])
+    chosen = link.chosen
+    found = await find_tickets(call, chosen, connections)
+    shown = page_of(found.tickets, _page_number(chosen, found, after), PAGE_TICKETS)
+    here = list_address(**{**chosen, "page": str(shown.number) if shown.number > 1 else ""})
+    has_customers = len(connections) > 1
+    tenants = await app.tenants.list_tenants() if has_customers else ()
+    failed_count = 0
+    if chosen["show"] in RETRIED_SHOWS and call.may(Role.TICKETS_CREATE):
+        failed_count = sum(ticket.delivery is Delivery.FAILED for ticket in found.tickets)
     return call.page(
         "tickets.html",
-        status=400 if not_understood else 200,
-        not_understood=[link_words(each, t) for each in not_understood],
-        tickets=[ticket_view(ticket, connections.get(ticket.connection_id), now, call.language) for ticket in shown],
+        not_understood=(),
+        rows=ticket_rows(shown.items, connections, tenants),
+        found=found,
+        shown=shown,
+        page_numbers=_page_numbers(shown.number, shown.pages),
+        page_address=lambda number: list_address(**{**chosen, "page": str(number) if number > 1 else ""}),
         chosen=chosen,
-        cursor=cursor,
-        zones={each.connection_id: each.time_zone for each in connections.values()},
-        filter_query=_query(filters),
-        filters=filters,
-        failed_count=len(failed),
-        more_failed=more_failed,
-        notice=_notice(call),
-        next_query=_query(older) if older else None,
-        kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],
-        phases=[(phase, t(f"phase.{phase}")) for phase in Phase],
-        outcomes=[(outcome, t(f"ticket_outcome.{outcome}")) for outcome in Outcome],
-        portals=[(portal, t(f"portal.{portal}")) for portal in Portal],
-        sorts=[(column, t(f"ticket_column.{column}")) for column in SortColumn],
-        orders=[(order, t(f"order.{order}")) for order in Order],
-        shows=[(show, t(f"filter.show.{show}")) for show in _SHOWS],
+        from_query=f"?from={quote(here, safe='')}",
+        tabs=[_tab(tab, chosen, found.counts[tab], t) for tab in TABS],
+        chips=_chips(chosen, connections, t),
+        cleared_address=list_address(show=chosen["show"]),
+        headings={column.value: _heading(column, chosen, found, t) for column in SortColumn},
+        sorts=[each for each in _choices("sort", t) if has_customers or each[0] != SortColumn.CUSTOMER],
+        has_customers=has_customers,
+        has_outcomes=any(ticket.outcome is not None for ticket in shown.items),
+        notice=result_words(call),
+        failed_count=failed_count,
+        most_retried=MAX_RETRIED,
+        export_address=list_address("/tickets.csv", **{**chosen, "page": ""}),
+        most_exported=EXPORT_TICKETS,
+        choices={name: _choices(name, t) for name in LIST_CHOICES},
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
+        people=_names(chosen["assigned_to"], (each.assigned_to for each in found.tickets)),
+        groups=_names(chosen["assignment_group"], (each.assignment_group for each in found.tickets)),
     )
 
 
-@page(blueprint, "POST", "tickets/retry", roles=CREATORS, belongs_to="/tickets")
-async def retry_tickets_page(call: Call) -> func.HttpResponse:
-    """Send the failed tickets of a filter again, and say on the list what became of them."""
-    connections = await connections_by_id(call.application.connection_store)
-    chosen = {**_understood(read_list_link(call.form, connections, ())), "show": Delivery.FAILED.value}
-    failed, _ = await _failed(call, chosen, connections)
-    resent = await call.application.resending.resend(connections, failed)
-    by_id = {ticket.ticket_id: ticket for ticket in failed}
-    present = await connections_by_id(call.application.connection_store)  # Sending shows whether a connection works.
-    counts = Counter(_became(each, by_id[each.ticket_id], present) for each in resent)
-    reasons = Counter(
-        each.failure.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.failure
-    )
-    result = {became: str(count) for became, count in counts.items()}
-    if reasons:
-        result["reason"] = reasons.most_common(1)[0][0]
-    filters = {name: value for name, value in chosen.items() if value}
-    return redirect(f"/tickets{_query({**filters, 'done': 'retried', **result})}")
-
-
-@page(blueprint, "GET", "tickets.csv", roles=READERS, kept=LIST_FILTERS)
+@page(blueprint, "GET", "tickets.csv", roles=READERS, kept=LIST_PARAMETERS)
 async def export_tickets(call: Call) -> func.HttpResponse:
-    """Answer with the newest tickets of the same filter as a file."""
+    """Answer with the first tickets of the same list as a file."""
     connections = await connections_by_id(call.application.connection_store)
-    chosen = _understood(read_list_link(call.query, connections, ()))
+    chosen = understood(read_list_link(call.query, connections, ()))
+    found = await find_tickets(call, chosen, connections)
+    return await _csv(call, connections, [each.ticket_id for each in found.tickets[:EXPORT_TICKETS]])
+
+
+@page(blueprint, "POST", "tickets/export-selected", roles=READERS, belongs_to="/tickets")
+async def export_selected_tickets(call: Call) -> func.HttpResponse:
+    """Answer with the selected tickets as a file, in the order of the list."""
+    connections = await connections_by_id(call.application.connection_store)
+    chosen = understood(read_list_link(call.form, connections, {SELECTED}))
+    selected = selected_tickets(call)
+    if not selected:
+        return redirect(list_with_result(chosen, {"done": "nothing_selected"}))
+    return await _csv(call, connections, selected)
+
+
+async def _csv(call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]) -> func.HttpResponse:
     now = call.application.clock()
-    views: list[TicketView] = []
-    after: str | None = None
-    while len(views) < EXPORT_TICKETS:
-        tickets = await call.application.tickets.list_tickets(
-            _chosen_connections(chosen, connections), _filter(call, chosen), limit=EXPORT_PAGE, after=after
-        )
-        views += [ticket_view(ticket, connections.get(ticket.connection_id), now, call.language) for ticket in tickets]
-        if len(tickets) < EXPORT_PAGE:
-            break
-        after = tickets[-1].ticket_id
+    views = []
+    for part in itertools.batched(ticket_ids, EXPORT_PART, strict=False):
+        tickets = await call.application.search.find_all(connections, part)
+        views += [
+            ticket_view(tickets[each], connections.get(tickets[each].connection_id), now, call.language)
+            for each in part
+            if each in tickets
+        ]
     return func.HttpResponse(
-        tickets_csv(views),
+        tickets_csv(views, {each.connection_id: each.display_name for each in connections.values()}),
         headers={
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": 'attachment; filename="tickets.csv"',
@@ -140,57 +191,74 @@ async def export_tickets(call: Call) -> func.HttpResponse:
     )
 
 
-def _became(resent: ResentTicket, ticket: Ticket, connections: Mapping[str, Connection]) -> str:
-    """Return what became of a ticket that was sent again: one of BECAME."""
-    if resent.outcome is not Resent.WAITING:
-        return resent.outcome.value
-    return f"{resent.outcome}_{waits_for(ticket, connections[ticket.connection_id])}"
+def _page_number(chosen: Mapping[str, str], found: FoundTickets, after: str | None) -> int:
+    """Return the page that an address asks for.
+
+    Args:
+        after: The ticket after which an earlier release's page began, when lists could only be the newest first.
+    """
+    if chosen["page"] or after is None:
+        return int(chosen["page"] or 1)
+    return sum(ticket.ticket_id <= after for ticket in found.tickets) // PAGE_TICKETS + 1
 
 
-def _understood(link: ListLink) -> Mapping[str, str]:
-    """Return the filters. Raises FixRequest if one is not understood: it must not mean all tickets."""
-    if link.not_understood:
-        raise FixRequest("invalid_parameter", variant="filter", parameter=link.not_understood[0].parameter)
-    return link.chosen
+def _page_numbers(present: int, pages: int) -> Sequence[int | None]:
+    """Return the numbers that the page links to; None where some are left out."""
+    near = range(max(1, present - NEIGHBOURS), min(pages, present + NEIGHBOURS) + 1)
+    numbers = sorted({1, *near, pages})
+    shown: list[int | None] = []
+    for number in numbers:
+        if shown and shown[-1] != number - 1:
+            shown.append(None)
+        shown.append(number)
+    return shown
 
 
-async def _failed(
-    call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection]
-) -> tuple[Sequence[Ticket], bool]:
-    """Return the failed tickets that this list can send again, and whether there are more; none on other lists."""
-    if chosen["show"] != Delivery.FAILED or not call.may(Role.TICKETS_CREATE):
-        return (), False
-    return await call.application.resending.failed_tickets(
-        _chosen_connections(chosen, connections), _filter(call, chosen)
+def _tab(tab: Show | None, chosen: Mapping[str, str], count: int | None, t: Language) -> Tab:
+    show = "" if tab is None else tab.value
+    # Each part has its usual order until somebody chooses one there.
+    address = list_address(**{**chosen, "show": show, "sort": "", "order": "", "page": ""})
+    return Tab(show, t(f"filter.show.{show or 'all'}"), count, address, is_current=chosen["show"] == show)
+
+
+def _chips(chosen: Mapping[str, str], connections: Mapping[str, Connection], t: Language) -> Sequence[Chip]:
+    """Return a chip for each filter that no tab shows."""
+    tabs = {tab.value for tab in TABS if tab is not None}
+    return [
+        Chip(
+            label=t(FILTER_LABELS[name]),
+            value=_value_words(name, chosen[name], connections, t),
+            address=list_address(**{**chosen, name: "", "page": ""}),
+        )
+        for name in LIST_FILTERS
+        if chosen[name] and not (name == "show" and chosen[name] in tabs)
+    ]
+
+
+def _value_words(name: str, value: str, connections: Mapping[str, Connection], t: Language) -> str:
+    if name == CONNECTION:
+        return connections[value].display_name
+    return t(f"{GROUPS_OF_WORDS.get(name, name)}.{value}") if name in LIST_CHOICES else value
+
+
+def _heading(column: SortColumn, chosen: Mapping[str, str], found: FoundTickets, t: Language) -> Heading:
+    is_sorted = column is found.column
+    order = first_order(column)
+    if is_sorted:
+        order = Order.ASCENDING if found.order is Order.DESCENDING else Order.DESCENDING
+    return Heading(
+        name=t(f"ticket_column.{column}"),
+        sorted=found.order.value if is_sorted else None,
+        address=list_address(**{**chosen, "sort": column.value, "order": order.value, "page": ""}),
     )
 
 
-def _notice(call: Call) -> str | None:
-    """Return what became of the tickets that were sent again, as the address says."""
-    if call.query.get("done") != "retried":
-        return None
-    t = call.language
-    counts = {became: call.query.get(became, "") for became in BECAME}
-    said = [
-        t(f"tickets.retried.{became}", count=count)
-        for became, count in counts.items()
-        if count.isascii() and count.isdigit() and len(count) < 4
-    ]
-    reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
-    return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
+def _choices(name: str, t: Language) -> Sequence[tuple[str, str]]:
+    group = GROUPS_OF_WORDS.get(name, name)
+    return [(each.value, t(f"{group}.{each}")) for each in LIST_CHOICES[name]]
 
 
-def _chosen_connections(chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> Sequence[str]:
-    wanted = chosen["connection"]
-    return [wanted] if wanted else list(connections)
-
-
-def _filter(call: Call, chosen: Mapping[str, str]) -> TicketFilter:
-    filters = {name: chosen[name] for name in ("kind", "phase", "outcome", "portal") if chosen[name]}
-    asked = {**filters, **_SHOWS.get(chosen["show"], {})}
-    # The API refuses a text that is longer than any name; the page just lists nothing.
-    return replace(read_ticket_filter(asked, call.application.clock()), text=chosen["text"] or None)
-
-
-def _query(parameters: Mapping[str, str]) -> str:
-    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
+def _names(chosen: str, names: Iterable[str | None]) -> Sequence[tuple[str, str]]:
+    """Return the names that a filter offers: those in the list, and the one that is chosen."""
+    by_plain = {plain(name): name for name in (chosen, *names) if name and plain(name)}
+    return [(by_plain[key], by_plain[key]) for key in sorted(by_plain)]

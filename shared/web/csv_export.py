@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -32,6 +32,9 @@ COLUMNS: Final = (
     "created_at",
     "link",
     "ticket_id",
+    "connection",
+    "assigned_to",
+    "assignment_group",
 )
 RECOMMENDATION_COLUMNS: Final = (
     "id",
@@ -79,9 +82,13 @@ def safe_cell(text: str) -> str:
     return _FORMULA.sub(r"\1'", text)
 
 
-def tickets_csv(tickets: Iterable[TicketView]) -> bytes:
-    """Return tickets as CSV."""
-    return csv_table(COLUMNS, map(_cells, tickets))
+def tickets_csv(tickets: Iterable[TicketView], customers: Mapping[str, str]) -> bytes:
+    """Return tickets as CSV.
+
+    Args:
+        customers: Names of the connections by id.
+    """
+    return csv_table(COLUMNS, (_cells(ticket, customers) for ticket in tickets))
 
 
 def recommendations_csv(rows: Iterable[ActionRow]) -> bytes:
@@ -99,7 +106,7 @@ def csv_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _cells(ticket: TicketView) -> Sequence[str]:
+def _cells(ticket: TicketView, customers: Mapping[str, str]) -> Sequence[str]:
     record = ticket.servicenow
     return (
         record.number if record else "",
@@ -119,6 +126,9 @@ def _cells(ticket: TicketView) -> Sequence[str]:
         ticket.created_at.isoformat(),
         record.link if record else "",
         ticket.ticket_id,
+        customers.get(ticket.connection_id, ""),
+        (record.assigned_to or "") if record else "",
+        (record.assignment_group or "") if record else "",
     )
 
 

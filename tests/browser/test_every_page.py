@@ -180,6 +180,7 @@ def test_without_script_no_button_is_dead(app: FunctionsHost, open_window: OpenW
 def test_arrow_keys_go_through_a_filter_and_enter_applies_it(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(ADMINISTRATOR, "/tickets")
     loads: list[str] = []
+    page.get_by_text(languages()["en"]("tickets.filters")).click()
     page.on("framenavigated", lambda frame: loads.append(frame.url))
     page.locator("#kind").focus()
     page.keyboard.press("ArrowDown")

@@ -84,6 +84,7 @@ def test_a_filter_that_is_not_known_lists_nothing_and_is_said(app: FunctionsHost
 def test_after_back_the_filters_are_those_of_the_rows(app: FunctionsHost, open_window: OpenWindow) -> None:
     page = open_window(app).sign_in(REQUESTER, "/tickets")
     page.locator("#text").fill("inc")
+    page.get_by_text(t("tickets.filters")).click()
     page.locator("#kind").select_option("incident")
     page.get_by_role("button", name=t("filter.apply")).click()
     page.wait_for_url("**/tickets?*kind=incident*")

@@ -4,7 +4,7 @@
 // A form is sent once, however often somebody clicks. Its buttons stay enabled: a disabled one would not be sent along.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post") return;
+  if (form.method !== "post" || event.submitter?.matches("[data-download]")) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "true";
 });
@@ -51,7 +51,7 @@ for (const shown of document.querySelectorAll("[data-preview-of]")) {
 for (const form of document.querySelectorAll("form[data-auto-submit]")) {
   const place = `focus in ${form.action}`;
   let chosen = false;
-  form.addEventListener("pointerdown", () => { chosen = true; });
+  form.addEventListener("pointerdown", (event) => { chosen = event.target.closest("select") !== null; });
   form.addEventListener("keydown", (event) => {
     chosen = event.key === "Enter";
     // An open list takes the choice over after this event.
@@ -61,8 +61,27 @@ for (const form of document.querySelectorAll("form[data-auto-submit]")) {
     if (chosen && event.target.matches("select")) form.requestSubmit();
   });
   form.addEventListener("submit", () => sessionStorage.setItem(place, document.activeElement.id));
-  document.getElementById(sessionStorage.getItem(place))?.focus();
+  const before = document.getElementById(sessionStorage.getItem(place));
+  if (before?.closest("details")) before.closest("details").open = true;
+  before?.focus();
   sessionStorage.removeItem(place);
+}
+
+// <form data-selection>: one box selects all rows of the page, and the page says how many are selected.
+for (const form of document.querySelectorAll("form[data-selection]")) {
+  const all = form.querySelector("[data-select-all]");
+  const said = form.querySelector("[data-selected]");
+  const boxes = [...form.querySelectorAll("td.pick input")];
+  const show = () => {
+    const count = boxes.filter((box) => box.checked).length;
+    all.checked = count === boxes.length;
+    all.indeterminate = count > 0 && count < boxes.length;
+    said.textContent = count ? said.dataset.selected.replace("{count}", count) : "";
+  };
+  all.closest("[hidden]").hidden = false;
+  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+  form.addEventListener("change", show);
+  window.addEventListener("pageshow", show);
 }
 
 // <form data-keep> outlives a session that ends while somebody types. What is sent is kept in this tab, secrets aside,

@@ -41,7 +41,7 @@ def cells_of(content: bytes, reader: dict[str, Any]) -> list[list[str]]:
 def test_no_spreadsheet_finds_a_formula_wherever_it_splits(name: str, requester: str) -> None:
     view = ticket_view(new_ticket(START), None, START, ENGLISH)
     planted = view.model_copy(update={"name": name, "requester": replace(view.requester, name=requester)})
-    content = tickets_csv([planted, planted])
+    content = tickets_csv([planted, planted], {planted.connection_id: requester})
     for reader in READERS:
         for row in cells_of(content, reader):
             for cell in row:

@@ -1,0 +1,199 @@
+"""The tickets that an address of the list asks for: for the page, for what it exports, and for what it sends again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+from shared.connections.model import Connection, Portal, TicketKind
+from shared.errors import FixRequest
+from shared.tickets.identity import is_ticket_id
+from shared.tickets.listed import ListedTicket
+from shared.tickets.lists import (
+    Order,
+    Reader,
+    Show,
+    SortColumn,
+    filtered,
+    first_order,
+    is_about_current,
+    is_in,
+    ordered,
+    usual_sort,
+)
+from shared.tickets.model import Phase, Priority
+from shared.tickets.outcomes import Outcome
+from shared.tickets.ports import TicketFilter
+from shared.tickets.requests import MAX_RETRIED
+from shared.tickets.resend import Resent
+from shared.tickets.waiting import WaitsFor
+from shared.triggers.front_door import Call
+from shared.triggers.links import CONNECTION, LIST_FILTERS, LIST_PARAMETERS, ListLink, list_address
+from shared.value_object import value_object
+
+TABS: Final = (
+    Show.OPEN,
+    Show.MINE,
+    Show.OVERDUE,
+    Show.DUE_SOON,
+    Show.NOT_DELIVERED,
+    Show.WAITING_FOR_PROOF,
+    Show.NOT_FIXED,
+    Show.REGRESSED,
+    None,
+)
+"""The parts of the list that the page offers; None stands for the whole list."""
+SELECTED: Final = "ticket"
+"""The field of a row's checkbox."""
+NOT_FAILED: Final = "not_failed"
+RESULTS_OF_SENDING: Final = (
+    Resent.DELIVERED.value,
+    *(f"{Resent.WAITING}_{each}" for each in WaitsFor),
+    Resent.REFUSED.value,
+    Resent.NOT_SENT.value,
+    NOT_FAILED,
+)
+"""What can become of a ticket that was to be sent again; for a waiting one, with what it waits for."""
+RESULTS: Final = frozenset({"done", "reason", *RESULTS_OF_SENDING})
+"""What an address of the list says about a form that was sent from it."""
+_SUMMARIZED: Final = frozenset({"show", "kind", CONNECTION})
+"""Parameters beside which the summaries know how many tickets the whole list has."""
+
+
+@value_object
+class FoundTickets:
+    """The tickets that an address asks for.
+
+    Attributes:
+        tickets: In the list's order.
+        column, order: That order.
+        counts: How many tickets each of TABS has with the same filters; None if only reading all of them would show it.
+        is_complete: False while a new release is still collecting the tickets for its lists.
+        total, open_total: How many tickets the chosen connections have, whatever the filters; exact even then.
+    """
+
+    tickets: Sequence[ListedTicket]
+    column: SortColumn
+    order: Order
+    counts: Mapping[Show | None, int | None]
+    is_complete: bool
+    total: int
+    open_total: int
+
+
+async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection]) -> FoundTickets:
+    """Return the tickets that a list shows.
+
+    Args:
+        chosen: Parameters that are understood (:func:`shared.triggers.links.read_list_link`).
+        connections: All of them, by id.
+    """
+    now = call.application.clock()
+    reader = Reader(call.principal.object_id, call.principal.name)
+    show = Show(chosen["show"]) if chosen["show"] else None
+    wanted = _filter(chosen)
+    ids = [chosen[CONNECTION]] if chosen[CONNECTION] else list(connections)
+    reads_all = not is_about_current(wanted, show)
+    current, every = await asyncio.gather(
+        call.application.tickets.list_current(ids), _every(call, ids) if reads_all else _nothing()
+    )
+    candidates = filtered((ticket for each in current for ticket in each.tickets), wanted)
+    counts: dict[Show | None, int | None] = {
+        tab: sum(is_in(ticket, tab, now, reader) for ticket in candidates) for tab in TABS if tab is not None
+    }
+    summaries = [each.summary for each in current]
+    kinds = [TicketKind(chosen["kind"])] if chosen["kind"] else list(TicketKind)
+    is_summarized = not any(chosen[name] for name in LIST_FILTERS if name not in _SUMMARIZED)
+    if show is not None:
+        tickets = [ticket for ticket in candidates if is_in(ticket, show, now, reader)]
+        counts[None] = (
+            sum(summary.ticket_count(kind) for summary in summaries for kind in kinds) if is_summarized else None
+        )
+    else:
+        tickets = filtered(every, wanted) if reads_all else candidates
+        counts[None] = len(tickets)
+    column, order = _sort(chosen, show)
+    customers = {each.connection_id: each.display_name for each in connections.values()}
+    return FoundTickets(
+        tickets=ordered(tickets, column, order, customers),
+        column=column,
+        order=order,
+        counts=counts,
+        is_complete=all(each.is_complete for each in current),
+        total=sum(summary.ticket_count(kind) for summary in summaries for kind in TicketKind),
+        open_total=sum(summary.open_count(kind) for summary in summaries for kind in TicketKind),
+    )
+
+
+def understood(link: ListLink) -> Mapping[str, str]:
+    """Return the parameters. Raises FixRequest if one is not understood: it must not mean all tickets."""
+    if link.not_understood:
+        raise FixRequest("invalid_parameter", variant="filter", parameter=link.not_understood[0].parameter)
+    return link.chosen
+
+
+def selected_tickets(call: Call) -> Sequence[str]:
+    """Return the ids of the tickets that a person selected on the list, in its order.
+
+    Raises:
+        FixRequest: 400 ``invalid_parameter``.
+    """
+    selected = [each.strip().lower() for each in call.content.values_of(SELECTED)]
+    if len(selected) > MAX_RETRIED:
+        raise FixRequest("invalid_parameter", variant="selection", parameter=SELECTED, limit=MAX_RETRIED)
+    return [each for each in selected if is_ticket_id(each)]
+
+
+def list_with_result(chosen: Mapping[str, str], result: Mapping[str, str]) -> str:
+    """Return the address of the list, with what became of a form that was sent from it."""
+    address = list_address(**{name: chosen[name] for name in LIST_PARAMETERS})
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(result)}"
+
+
+def result_words(call: Call) -> str | None:
+    """Return what became of a form that was sent from the list, as the address says."""
+    t = call.language
+    match call.query.get("done"):
+        case "nothing_selected":
+            return t("tickets.nothing_selected")
+        case "retried":
+            counts = {result: call.query.get(result, "") for result in RESULTS_OF_SENDING}
+            said = [
+                t(f"tickets.retried.{result}", count=count)
+                for result, count in counts.items()
+                if count.isascii() and count.isdigit() and len(count) < 4
+            ]
+            reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
+            return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
+    return None
+
+
+def _filter(chosen: Mapping[str, str]) -> TicketFilter:
+    return TicketFilter(
+        text=chosen["text"] or None,
+        kind=TicketKind(chosen["kind"]) if chosen["kind"] else None,
+        phase=Phase(chosen["phase"]) if chosen["phase"] else None,
+        outcome=Outcome(chosen["outcome"]) if chosen["outcome"] else None,
+        portal=Portal(chosen["portal"]) if chosen["portal"] else None,
+        priority=Priority(chosen["priority"]) if chosen["priority"] else None,
+        assigned_to=chosen["assigned_to"] or None,
+        assignment_group=chosen["assignment_group"] or None,
+    )
+
+
+def _sort(chosen: Mapping[str, str], show: Show | None) -> tuple[SortColumn, Order]:
+    column, order = usual_sort(show)
+    if chosen["sort"]:
+        column = SortColumn(chosen["sort"])
+        order = first_order(column)
+    return column, Order(chosen["order"]) if chosen["order"] else order
+
+
+async def _every(call: Call, connection_ids: Sequence[str]) -> Sequence[ListedTicket]:
+    return await call.application.tickets.list_every(connection_ids)
+
+
+async def _nothing() -> Sequence[ListedTicket]:
+    return ()

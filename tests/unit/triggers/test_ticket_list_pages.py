@@ -1,0 +1,238 @@
+"""The list of tickets: what its address asks for, and what a selection becomes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from shared.connections.model import TicketKind
+from shared.errors import Failure, FixRequest
+from shared.tickets.identity import encode_cursor
+from shared.tickets.listed import CurrentTickets
+from shared.tickets.model import Delivery, Phase, Priority, Ticket
+from shared.tickets.record_effects import delivered
+from shared.tickets.requests import MAX_RETRIED
+from shared.triggers.ticket_list_pages import PAGE_TICKETS, export_selected_tickets, export_tickets, ticket_list_page
+from shared.triggers.ticket_resend_pages import retry_selected_tickets, retry_tickets_page
+from shared.words.language import languages
+from tests.memory.clock import START
+from tests.unit.tickets.examples import INSTANCE, a_connection, new_ticket, record_for
+from tests.unit.triggers.page_calls import MANAGER, READER, Pages, pages, text_of
+
+__all__ = ["pages"]
+
+t = languages()["en"]
+
+
+def a_ticket(place: int, **asked: Any) -> Ticket:
+    """A ticket that is delivered and open; a higher place is older."""
+    ticket = new_ticket(START - timedelta(minutes=place), ticket_id=f"{place:032x}", **asked)
+    return delivered(ticket, record_for(ticket, number=f"INC{place:07}"), ticket.created_at)
+
+
+def a_failed_ticket(place: int, **asked: Any) -> Ticket:
+    ticket = new_ticket(START - timedelta(minutes=place), ticket_id=f"{place:032x}", **asked)
+    failure = Failure("business_rule_refused", {}, "")
+    return replace(ticket, delivery=replace(ticket.delivery, status=Delivery.FAILED, failure=failure, error_status=422))
+
+
+async def stored(pages: Pages, *tickets: Ticket) -> None:
+    for ticket in tickets:
+        await pages.world.store.create_ticket(ticket)
+
+
+async def shown(pages: Pages, query: str = "", **options: object) -> str:
+    answer = await pages.get(ticket_list_page, f"/tickets{query}", **options)  # type: ignore[arg-type]
+    assert answer.status_code == 200, text_of(answer)
+    return unescape(text_of(answer))
+
+
+def ids_in(html: str) -> list[int]:
+    """Return the places of the tickets whose names link to them."""
+    return [int(each, 16) for each in re.findall(r'<td class="name"[^>]*><a href="/tickets/([0-9a-f]{32})', html)]
+
+
+def count_of(html: str, name: str) -> str | None:
+    found = re.search(rf">{re.escape(name)} <span class=\"count[^>]*>(\d+)<", html)
+    return None if found is None else found[1]
+
+
+async def test_every_ticket_is_on_exactly_one_page(pages: Pages) -> None:
+    total = 2 * PAGE_TICKETS + 1
+    await stored(pages, *map(a_ticket, range(total)))
+    first = await shown(pages)
+    assert t("tickets.range", total=total, first=1, last=PAGE_TICKETS) in first
+    assert t("tickets.page_number", number=3) in first
+    found = [ids_in(await shown(pages, f"?page={number}")) for number in (1, 2, 3)]
+    assert [place for page in found for place in page] == list(range(total))
+    assert ids_in(await shown(pages, "?page=9")) == found[2]
+
+
+async def test_an_address_of_an_earlier_release_shows_the_page_that_it_meant(pages: Pages) -> None:
+    await stored(pages, *map(a_ticket, range(PAGE_TICKETS + 1)))
+    cursor = encode_cursor(f"{PAGE_TICKETS - 1:032x}")
+    assert ids_in(await shown(pages, f"?cursor={cursor}")) == [PAGE_TICKETS]
+    assert (await pages.get(ticket_list_page, "/tickets?cursor=x")).status_code == 400
+
+
+async def test_a_heading_sorts_and_sorts_the_other_way_round_and_keeps_the_filters(pages: Pages) -> None:
+    await stored(pages, a_ticket(1, name="beta"), a_ticket(2, name="Alpha"), a_ticket(3, name="gamma"))
+    html = await shown(pages, "?show=open&page=1")
+    [address] = re.findall(r'<a href="(/tickets\?[^"]*sort=name[^"]*)"', html)
+    assert address == "/tickets?show=open&sort=name&order=ascending"
+    html = await shown(pages, address.removeprefix("/tickets"))
+    assert ids_in(html) == [2, 1, 3]
+    assert '<th scope="col" aria-sort="ascending">' in html
+    [address] = re.findall(r'<a href="(/tickets\?[^"]*sort=name[^"]*)" class="ascending"', html)
+    assert ids_in(await shown(pages, address.removeprefix("/tickets"))) == [3, 1, 2]
+
+
+async def test_every_part_of_the_list_says_how_many_tickets_it_has(pages: Pages) -> None:
+    late = START - timedelta(days=1)
+    closed = replace(a_ticket(4), phase=Phase.CLOSED)
+    await stored(pages, a_ticket(1, due_at=late), a_ticket(2), a_failed_ticket(3, kind=TicketKind.CHANGE), closed)
+    html = await shown(pages, "?show=overdue")
+    assert ids_in(html) == [1]
+    counts = {name: count_of(html, t(f"filter.show.{name}")) for name in ("open", "overdue", "not_delivered", "all")}
+    assert counts == {"open": "2", "overdue": "1", "not_delivered": "1", "all": "4"}
+    assert count_of(await shown(pages, "?show=open&kind=change"), t("filter.show.all")) == "1"
+    # Finished tickets that match a text are not read for a part of the list that cannot have them.
+    assert count_of(await shown(pages, "?show=open&text=multi"), t("filter.show.all")) is None
+    assert count_of(await shown(pages, "?text=multi"), t("filter.show.all")) == "4"
+    assert ids_in(await shown(pages)) == [1, 2, 3, 4], "an address without parameters means all tickets"
+
+
+async def test_only_the_whole_list_reads_finished_tickets(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(connection_ids: object) -> None:
+        raise AssertionError("finished tickets are read")
+
+    await stored(pages, a_ticket(1, name="open"))
+    monkeypatch.setattr(pages.world.store, "list_every", refuse)
+    for query in ("?show=open", "?show=mine&text=open", "?phase=new"):
+        assert ids_in(await shown(pages, query)) == [1]
+    with pytest.raises(AssertionError, match="finished"):
+        await shown(pages, "?kind=incident")
+
+
+async def test_a_chip_leads_to_the_list_without_its_filter(pages: Pages) -> None:
+    await stored(pages, a_ticket(1, priority=Priority.LOW), a_ticket(2, name="a&b", priority=Priority.HIGH))
+    html = await shown(pages, "?show=open&text=a%26b&priority=high&sort=name&page=1")
+    chips = re.findall(r'<li><a href="([^"]*)"><span class="hidden-text">', html)
+    assert chips == ["/tickets?show=open&priority=high&sort=name", "/tickets?text=a%26b&show=open&sort=name"]
+    assert f'<a class="clear" href="/tickets?show=open">{t("tickets.clear_filters")}' in html
+    assert ids_in(html) == [2]
+
+
+async def test_a_name_leads_to_the_ticket_and_back_to_the_list_and_a_number_to_servicenow(pages: Pages) -> None:
+    await stored(pages, a_ticket(1))
+    html = await shown(pages, "?show=open&text=multi&sort=due")
+    back = quote("/tickets?text=multi&show=open&sort=due", safe="")
+    assert f'<a href="/tickets/{1:032x}?from={back}">' in html
+    assert f'<a href="{INSTANCE}/nav_to.do?uri=' in html
+
+
+async def test_with_several_customers_the_list_says_whose_a_ticket_is(pages: Pages) -> None:
+    assert t("ticket_column.customer") not in await shown(pages)
+    await stored(pages, a_ticket(1), a_ticket(2, connection_id="fabrikam"))
+    await pages.world.connections.create_connection(
+        a_connection(connection_id="fabrikam", display_name="Adatum", instance="https://adatum.service-now.com")
+    )
+    html = await shown(pages, "?sort=customer")
+    assert ids_in(html) == [2, 1]
+    assert ids_in(await shown(pages, "?connection=fabrikam")) == [2]
+
+
+async def test_while_tickets_are_collected_the_list_says_how_many_there_are(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(pages, a_ticket(1), replace(a_ticket(2), phase=Phase.CLOSED))
+    [present] = await pages.world.store.list_current([a_connection().connection_id])
+
+    async def incomplete(connection_ids: object) -> list[CurrentTickets]:
+        return [replace(present, is_complete=False)]
+
+    words = t("tickets.incomplete", total=2, open=1)
+    assert words not in await shown(pages, "?show=open")
+    monkeypatch.setattr(pages.world.store, "list_current", incomplete)
+    assert words in await shown(pages, "?show=open")
+
+
+async def sent_again(pages: Pages, *selected: object, **fields: str) -> dict[str, list[str]]:
+    form = [*(("ticket", str(each)) for each in selected), *fields.items()]
+    answer = await pages.post(retry_selected_tickets, "/tickets/retry-selected", form)
+    assert answer.status_code == 303
+    return parse_qs(urlsplit(answer.headers["Location"]).query)
+
+
+async def test_only_the_failed_ones_of_a_selection_are_sent_again(pages: Pages) -> None:
+    await stored(pages, a_ticket(1), a_failed_ticket(2), a_failed_ticket(3))
+    said = await sent_again(pages, f"{1:032x}", f"{2:032x}", "nothing", f"{9:032x}", show="open", sort="due", page="2")
+    assert said == {
+        "show": ["open"],
+        "sort": ["due"],
+        "page": ["2"],
+        "done": ["retried"],
+        "delivered": ["1"],
+        "not_failed": ["1"],
+    }
+    statuses = [each.delivery.status for each in sorted(pages.world.tickets, key=lambda each: each.ticket_id)]
+    assert statuses == [Delivery.DELIVERED, Delivery.DELIVERED, Delivery.FAILED]
+    html = await shown(pages, "?done=retried&delivered=1&not_failed=1")
+    assert t("tickets.retried.delivered", count=1) in html
+    assert t("tickets.retried.not_failed", count=1) in html
+
+
+async def test_without_a_selection_nothing_is_done_and_the_list_says_so(pages: Pages) -> None:
+    await stored(pages, a_failed_ticket(1))
+    assert await sent_again(pages, show="failed") == {"show": ["failed"], "done": ["nothing_selected"]}
+    assert pages.world.tickets[0].delivery.status is Delivery.FAILED
+    answer = await pages.post(export_selected_tickets, "/tickets/export-selected", [])
+    assert answer.headers["Location"] == "/tickets?done=nothing_selected"
+    assert t("tickets.nothing_selected") in await shown(pages, "?done=nothing_selected")
+
+
+async def test_a_selection_has_a_limit(pages: Pages) -> None:
+    with pytest.raises(FixRequest) as refused:
+        await sent_again(pages, *(f"{place:032x}" for place in range(MAX_RETRIED + 1)))
+    assert (refused.value.code, refused.value.values["limit"]) == ("invalid_parameter", MAX_RETRIED)
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+async def test_a_selection_is_exported_in_the_order_of_the_list(pages: Pages) -> None:
+    await stored(pages, *map(a_ticket, range(3)))
+    form = [("ticket", f"{2:032x}"), ("ticket", f"{0:032x}"), ("sort", "number")]
+    answer = await pages.post(export_selected_tickets, "/tickets/export-selected", form, caller=READER)
+    assert [each["number"] for each in rows_of(answer.get_body())] == ["INC0000002", "INC0000000"]
+
+
+async def test_the_file_has_the_whole_list_in_its_order(pages: Pages) -> None:
+    await stored(pages, *map(a_ticket, range(PAGE_TICKETS + 1)), a_failed_ticket(99))
+    answer = await pages.get(export_tickets, "/tickets.csv?show=open&sort=number&order=descending")
+    rows = rows_of(answer.get_body())
+    assert [each["number"] for each in rows] == [f"INC{place:07}" for place in reversed(range(PAGE_TICKETS + 1))]
+    assert {each["connection"] for each in rows} == {"Contoso"}
+    with pytest.raises(FixRequest):
+        await pages.get(export_tickets, "/tickets.csv?show=everything")
+
+
+async def test_one_button_sends_the_failed_tickets_of_the_list_again(pages: Pages) -> None:
+    await stored(pages, a_failed_ticket(1, name="one"), a_failed_ticket(2, name="two"), a_ticket(3))
+    for show in ("failed", "not_delivered"):
+        assert t("action.retry_all", count=1) in await shown(pages, f"?show={show}&text=one")
+    assert t("action.retry_all", count=2) not in await shown(pages)
+    assert t("action.retry_all", count=2) not in await shown(pages, "?show=failed", caller=READER)
+    answer = await pages.post(retry_tickets_page, "/tickets/retry", [("text", "one"), ("show", "not_delivered")])
+    assert answer.headers["Location"] == "/tickets?text=one&show=not_delivered&done=retried&delivered=1"
+    answer = await pages.post(retry_tickets_page, "/tickets/retry", [("connection", "contoso")], caller=MANAGER)
+    assert answer.headers["Location"] == "/tickets?show=failed&connection=contoso&done=retried&delivered=1"
