@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.connections.model import ConnectionStatus, Portal, TicketKind
-from shared.tickets.model import Delivery, Phase, Priority
+from shared.tickets.lists import Order, Show, SortColumn
+from shared.tickets.model import Phase, Priority
 from tests.docs.test_docs import API, EVERYTHING, ROOT
 
 QUERIES = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "infra" / "queries").rglob("*.kql"))
@@ -78,7 +79,8 @@ def test_the_links_to_the_form_name_every_value(parameter: str, values: type[Str
     assert set(re.findall(r"(?:^|, )`([a-z_]+)`", re.sub(r"\([^)]*\)", "", row[1]).replace(" ,", ","))) == set(values)
 
 
-def test_deliveries_are_named_as_they_are() -> None:
-    shown = re.search(r"`show` \(([^)]*)\)", API)
-    assert shown is not None
-    assert set(re.findall(r"`([a-z_]+)`", shown[1])) - {"open", "overdue"} < set(Delivery)
+@pytest.mark.parametrize(("parameter", "values"), [("show", Show), ("sort", SortColumn), ("order", Order)])
+def test_the_addresses_of_the_list_name_every_value(parameter: str, values: type[StrEnum]) -> None:
+    row = re.search(rf"^\| `{parameter}` \| (.*) \|$", API, re.MULTILINE)
+    assert row is not None
+    assert set(re.findall(r"`([a-z_]+)`", row[1])) == set(values)
