@@ -91,7 +91,6 @@ class Pages:
                 clock=world.clock,
             ),
             search=world.search,
-            tickets=world.store,
             resending=world.resending,
             updates=world.updates(self.record_updates),
             live_records=LiveRecords(self.record_updates, limit_s=0.01),
