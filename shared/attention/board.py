@@ -142,4 +142,5 @@ def _watched(
         needs or needs_of_turn(entry),
         None if entry.sync is None else entry.sync.last_completed_at,
         current is None or current.is_complete,
+        entry.reminder_failed_at,
     )

@@ -43,6 +43,8 @@ class Cause(StrEnum):
     TICKETS_REGRESSED = "tickets_regressed"
     CHANGES_REFUSED = "changes_refused"
     """ServiceNow refused changes of records."""
+    REMINDERS_NOT_TAKEN = "reminders_not_taken"
+    """A receiver of reminders has taken none for a day."""
     LISTS_INCOMPLETE = "lists_incomplete"
     """A new release is still collecting the tickets of lists."""
     TENANT_NO_PERMISSION = "tenant_no_permission"
@@ -73,6 +75,7 @@ class Action(StrEnum):
     CONTINUE_SETUP = "continue_setup"
     SHOW_TICKETS = "show_tickets"
     SHOW_TICKET = "show_ticket"
+    OPEN_REMINDERS = "open_reminders"
     OPEN_TENANT = "open_tenant"
     SHOW_ROWS = "show_rows"
 

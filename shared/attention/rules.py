@@ -41,12 +41,14 @@ class WatchedConnection:
     Attributes:
         synchronised_at: When the last complete synchronisation began; None before the first.
         is_listed: Whether the lists show all its tickets.
+        reminders_failed_at: Since when a receiver of its reminders takes none; None if each takes them.
     """
 
     connection: Connection
     needs: TicketNeeds
     synchronised_at: datetime | None = None
     is_listed: bool = True
+    reminders_failed_at: datetime | None = None
 
 
 def attention_items(
@@ -89,6 +91,16 @@ def connection_items(watched: WatchedConnection, now: datetime, *, sync_interval
     yield from _status_items(watched, now, sync_interval)
     yield from _consent_items(watched.connection, now)
     yield from _ticket_items(watched)
+    if watched.reminders_failed_at is not None:
+        yield AttentionItem(
+            Severity.WARNING,
+            Cause.REMINDERS_NOT_TAKEN,
+            Action.OPEN_REMINDERS,
+            f"{_page(watched.connection)}/reminders#messages",
+            _about(watched.connection),
+            watched.reminders_failed_at,
+            seen_by=Audience.MANAGERS,
+        )
 
 
 def _status_items(watched: WatchedConnection, now: datetime, sync_interval: timedelta) -> Iterator[AttentionItem]:

@@ -92,6 +92,7 @@ class DirectoryEntry:
         status: The connection's status at the end of the last turn.
         pending, failed: How many tickets were pending, and how many had failed, at the end of the last turn.
         reminder_due_at: When its reminders are due; None if nobody knows.
+        reminder_failed_at: Since when a receiver of reminders takes none; None if each takes them.
         reminder_seen: What was true when its reminders were last looked at, as a text.
         counts: What its tickets needed from people at the end of the last turn, by what it is, such as ``overdue``.
         holder: Whose turn it is; None if it is nobody's.
@@ -110,6 +111,7 @@ class DirectoryEntry:
     counts: Mapping[str, int] = field(default_factory=dict)
     reminder_due_at: datetime | None = None
     reminder_seen: str = ""
+    reminder_failed_at: datetime | None = None
     holder: str | None = None
     held_until_at: datetime | None = None
     sync: SyncState | None = None

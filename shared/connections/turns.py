@@ -44,7 +44,8 @@ class Turn:
         entry: The row as stored.
         lease: Says whether this holder still has the turn.
         sync: The synchronisation state, stored at the end of the turn.
-        due_at, status, pending, failed, counts, reminder_due_at, reminder_seen: What the end of the turn stores.
+        due_at, status, pending, failed, counts, reminder_due_at, reminder_seen, reminder_failed_at: What the end of
+            the turn stores.
     """
 
     def __init__(self, entry: DirectoryEntry, lease: HeldLease) -> None:
@@ -55,6 +56,7 @@ class Turn:
         self.status = entry.status
         self.pending, self.failed, self.counts = entry.pending, entry.failed, entry.counts
         self.reminder_due_at, self.reminder_seen = entry.reminder_due_at, entry.reminder_seen
+        self.reminder_failed_at = entry.reminder_failed_at
         self.taken_requested_at = entry.requested_at
         self.taken_reminder_due_at = entry.reminder_due_at
         self.is_woken = False
@@ -187,6 +189,7 @@ class Turns:
                 reminder_due_at=stored.reminder_due_at if are_changed else turn.reminder_due_at,
                 reminder_seen=turn.reminder_seen,
                 counts=turn.counts,
+                reminder_failed_at=turn.reminder_failed_at,
                 holder=None,
                 held_until_at=None,
                 sync=replace(state, requested_at=None),

@@ -297,6 +297,7 @@ class ConnectionWork:
                 turn.reminder_due_at = now + REMINDERS_AGAIN
             else:
                 turn.reminder_due_at, turn.reminder_seen = look.due_at, look.seen
+                turn.reminder_failed_at = look.failed_at
         if turn.due_at is not None and turn.reminder_due_at is not None:
             turn.due_at = min(turn.due_at, turn.reminder_due_at)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from shared.attention.needs import needs_of_summary
 from shared.connections.model import Connection, ConnectionStatus, TicketKind
 from shared.reminders.model import Cause, CauseLine, Content, Figures, MessageKind, TicketLine, Why
 from shared.tickets.listed import ListedTicket
@@ -37,16 +38,16 @@ type Points = tuple[Decimal | None, Decimal | None]
 
 def figures_of(summary: Summary, now: datetime, points: Points = (None, None)) -> Figures:
     """Return the numbers in the exact counts of a connection's tickets."""
-    outcomes = [summary.outcome_counts(kind) for kind in TicketKind]
+    needs = needs_of_summary(summary, now)
     phases = [summary.phase_counts(kind) for kind in TicketKind]
     undelivered = sum(summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
     return Figures(
         open=sum(summary.open_count(kind) for kind in TicketKind),
-        overdue=sum(summary.overdue_count(kind, now) for kind in TicketKind),
-        refused=summary.total(Delivery.FAILED),
-        waiting=sum(each[Outcome.WAITING] for each in outcomes),
-        not_fixed=sum(each[Outcome.NOT_FIXED] for each in outcomes),
-        regressed=sum(each[Outcome.REGRESSED] for each in outcomes),
+        overdue=needs.overdue,
+        refused=needs.failed,
+        waiting=needs.waiting,
+        not_fixed=needs.not_fixed,
+        regressed=needs.regressed,
         created=undelivered + sum(sum(each.values()) for each in phases),
         finished=sum(each[phase] for each in phases for phase in _FINISHED),
         points=points[0],
@@ -120,9 +121,9 @@ def why_urgent(ticket: ListedTicket, now: datetime) -> Why | None:
     """Return the most urgent reason to look at a ticket; None if there is none."""
     if ticket.delivery is Delivery.FAILED:
         return Why.REFUSED
-    if ticket.outcome is Outcome.REGRESSED:
+    if ticket.is_unsettled and ticket.outcome is Outcome.REGRESSED:
         return Why.REGRESSED
-    if ticket.outcome is Outcome.NOT_FIXED:
+    if ticket.is_unsettled and ticket.outcome is Outcome.NOT_FIXED:
         return Why.NOT_FIXED
     if ticket.is_overdue(now):
         return Why.OVERDUE

@@ -6,14 +6,24 @@ stores their result together with the messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.clock import believed
 from shared.connections.model import Connection, ConnectionStatus
-from shared.reminders.model import MESSAGE_LIFE_S, Cause, Figures, Message, ReminderSettings, ReminderState, Reported
+from shared.reminders.model import (
+    MESSAGE_LIFE_S,
+    Cause,
+    Figures,
+    Message,
+    MessageKind,
+    MessageState,
+    ReminderSettings,
+    ReminderState,
+    Reported,
+)
 from shared.value_object import value_object
 
 DAY: Final = timedelta(days=1)
@@ -214,6 +224,24 @@ def is_given_up(message: Message, now: datetime) -> bool:
     """Whether a message that could not be delivered is not tried any more."""
     created_at = believed(message.content.created_at, now)
     return created_at is not None and (now - created_at).total_seconds() >= MESSAGE_LIFE_S
+
+
+def failed_since_at(messages: Sequence[Message]) -> datetime | None:
+    """Return when the message was made that a receiver did not take, if it has taken none since; None otherwise.
+
+    A test message that is refused is no news: whoever sent it has seen that.
+
+    Args:
+        messages: Those of one connection, oldest first.
+    """
+    newest = {
+        each.receiver: each
+        for each in messages
+        if each.state is MessageState.DELIVERED
+        or (each.state is MessageState.GIVEN_UP and each.content.kind is not MessageKind.TEST)
+    }
+    failed = (each.content.created_at for each in newest.values() if each.state is MessageState.GIVEN_UP)
+    return min(failed, default=None)
 
 
 def is_attempt_due(message: Message, now: datetime) -> bool:

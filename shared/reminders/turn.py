@@ -37,6 +37,7 @@ from shared.reminders.ports import MessageSender, ReminderStore
 from shared.reminders.rules import (
     LOOK_EVERY,
     Plan,
+    failed_since_at,
     is_attempt_due,
     is_given_up,
     levels,
@@ -72,11 +73,13 @@ class Look:
         due_at: When to look again.
         seen: What was true, as a text.
         sent: Messages that were sent.
+        failed_at: Since when a receiver takes no messages; None if each takes them.
     """
 
     due_at: datetime
     seen: str
     sent: int = 0
+    failed_at: datetime | None = None
 
 
 @service
@@ -112,12 +115,14 @@ class ReminderTurn:
         messages = await self._make(connection, summary, stored, made, now)
         quiet_until = quiet_until_at(stored.settings, zone, now)
         if quiet_until is not None:
-            return Look(min(made.look_at, quiet_until), seen(present))
+            return Look(min(made.look_at, quiet_until), seen(present), failed_at=failed_since_at(stored.messages))
         messages, sent = await self._send(connection.connection_id, messages, deadline)
+        after = await self.store.get(connection.connection_id) if sent else stored
         return Look(
             min(made.look_at, *(each.next_attempt_at or now for each in messages), now + LOOK_EVERY),
             seen(present),
             sent,
+            failed_since_at(after.messages),
         )
 
     async def test(self, connection: Connection) -> Sequence[Message]:

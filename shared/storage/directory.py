@@ -27,7 +27,7 @@ _NOT_SET: Final = ""
 """Means None: a merge cannot remove a column."""
 _COLUMNS: Final = (
     *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed", "counts"),
-    *("reminder_due_at", "reminder_seen"),
+    *("reminder_due_at", "reminder_seen", "reminder_failed_at"),
     *("holder", "held_until_at", "sync"),
 )
 _TIMES: Final = frozenset(
@@ -99,6 +99,7 @@ def entry_row(entry: DirectoryEntry) -> Row:
         "counts": json.dumps(dict(entry.counts), separators=(",", ":")),
         "reminder_due_at": _text(entry.reminder_due_at),
         "reminder_seen": entry.reminder_seen,
+        "reminder_failed_at": _text(entry.reminder_failed_at),
         "holder": entry.holder or _NOT_SET,
         "held_until_at": _text(entry.held_until_at),
     }
@@ -119,6 +120,7 @@ def entry_of(row: Any) -> DirectoryEntry:
         counts=json_object(row.get("counts") or "{}"),
         reminder_due_at=_time(row.get("reminder_due_at")),
         reminder_seen=row.get("reminder_seen", ""),
+        reminder_failed_at=_time(row.get("reminder_failed_at")),
         holder=row.get("holder") or None,
         held_until_at=_time(row.get("held_until_at")),
         sync=None if sync is None else _sync_state(json_object(sync)),

@@ -61,8 +61,9 @@ async def reminders_save(call: Call) -> func.HttpResponse:
 )
 async def reminders_test(call: Call) -> func.HttpResponse:
     """Send a test message to each receiver; the page shows what each answered."""
-    connection = await _present(call)
-    await call.application.reminder_turn.test(connection)
+    connection, app = await _present(call), call.application
+    await app.reminder_turn.test(connection)
+    await app.turns.wake(connection.connection_id, reminders=True)
     return redirect(f"/configuration/{connection.connection_id}/reminders?done=tested#messages")
 
 

@@ -69,7 +69,9 @@ async def put_reminders(call: Call) -> JsonAnswer:
 )
 async def send_test_messages(call: Call) -> JsonAnswer:
     """Answer with what became of each message; that a receiver refuses it is no error."""
-    sent = await call.application.reminder_turn.test(await _present(call))
+    app, connection = call.application, await _present(call)
+    sent = await app.reminder_turn.test(connection)
+    await app.turns.wake(connection.connection_id, reminders=True)
     return JsonAnswer(TestMessagesView(messages=tuple(map(ReceiverView.of, sent))))
 
 

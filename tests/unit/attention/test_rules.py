@@ -68,6 +68,7 @@ SITUATIONS: Final[Mapping[Cause, list[AttentionItem]]] = {
     Cause.TICKETS_NOT_FIXED: items(watched(TicketNeeds(not_fixed=3))),
     Cause.TICKETS_REGRESSED: items(watched(TicketNeeds(regressed=3))),
     Cause.CHANGES_REFUSED: items(watched(TicketNeeds(refused_changes=3))),
+    Cause.REMINDERS_NOT_TAKEN: items(replace(watched(), reminders_failed_at=START - DAY)),
     Cause.LISTS_INCOMPLETE: items(replace(watched(), is_listed=False)),
     Cause.TENANT_NO_PERMISSION: items(
         watched(), tenants=(tenant(error=TenantError(Failure("graph_permission_missing"), START)),)
@@ -115,7 +116,12 @@ def test_a_slow_interval_is_not_late() -> None:
 def test_about_tickets_only_readers_are_told_and_about_settings_only_managers() -> None:
     found = {cause: made[0] for cause, made in SITUATIONS.items()}
     tickets = {cause for cause in Cause if cause.startswith(("tickets_", "changes_", "lists_"))}
-    managed = {Cause.SETUP_UNFINISHED, Cause.TENANT_WITHOUT_CONNECTION, Cause.ROWS_UNREADABLE}
+    managed = {
+        Cause.SETUP_UNFINISHED,
+        Cause.TENANT_WITHOUT_CONNECTION,
+        Cause.ROWS_UNREADABLE,
+        Cause.REMINDERS_NOT_TAKEN,
+    }
     for cause, item in found.items():
         seen_by = (
             Audience.READERS if cause in tickets else Audience.MANAGERS if cause in managed else Audience.EVERYBODY

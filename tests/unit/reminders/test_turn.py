@@ -118,7 +118,7 @@ async def test_a_digest_comes_each_week_with_what_changed() -> None:
     assert second.figures.created == 1
 
 
-@pytest.mark.parametrize("kill_after", range(16))
+@pytest.mark.parametrize("kill_after", range(17))
 def test_a_host_that_dies_at_any_step_loses_nothing_and_repeats_with_the_same_id(kill_after: int) -> None:
     stage = Stage()
     setting = Setting(stage.step)
@@ -137,9 +137,9 @@ def test_a_host_that_dies_at_any_step_loses_nothing_and_repeats_with_the_same_id
 def test_a_dying_host_is_killed_at_every_step() -> None:
     stage = Stage()
     actor = stage.start("host", Setting(stage.step).look())
-    stage.go_on(actor.number, 14)
+    stage.go_on(actor.number, 16)
     assert not actor.task.done()
-    stage.go_on(actor.number, 2)
+    stage.go_on(actor.number, 1)
     assert actor.task.done()
     stage.close()
 
@@ -178,6 +178,10 @@ async def test_a_message_that_nobody_takes_is_given_up_after_a_day_with_its_reas
         (MessageState.GIVEN_UP, ResultCode.GONE, 410)
     }
     assert all(10 <= each.attempts <= 25 for each in messages)
+    assert (await setting.look()).failed_at == NOW
+    setting.sender.results.clear()
+    await setting.turn().test(CONNECTION)
+    assert (await setting.look()).failed_at is None
 
 
 async def test_a_message_whose_address_is_gone_is_given_up_at_once() -> None:

@@ -50,11 +50,12 @@ class Reminding:
         app = pages.application
         app.settings = SimpleNamespace(allowed_webhook_hosts=("10.1.2.3",))
         app.open_reminders = lambda: self.store
+        app.turns = Turns(self.directory, world.connections, clock)
         app.reminder_configuration = ReminderConfiguration(
             world.connections,
             self.store,
             self.secrets,
-            Turns(self.directory, world.connections, clock),
+            app.turns,
             clock,
             timedelta(days=90),
         )
