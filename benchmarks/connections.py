@@ -41,6 +41,7 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
         idle = await _maintain(connector)
         assert idle.servicenow_requests == 0, "a connection was due"
         home = [await visit(connector, "home_page", "/") for _ in range(VISITS)]
+        reports = [await visit(connector, "reports_page", "/reports?weeks=26") for _ in range(VISITS)]
         card_ms = await _counted_ms(connector, connection, counted)
 
     idle_each = (idle.table_requests.total() - idle_alone.table_requests.total()) / (many - 1)
@@ -61,6 +62,9 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
         ),
         Figure("  processor time", median_ms(home, lambda each: each.processor_s), "ms"),
         Figure("  table requests", home[-1].table_requests.total()),
+        Figure(f"page of reports, {many:,} connections: time", median_ms(reports, lambda each: each.wall_s), "ms"),
+        Figure("  processor time", median_ms(reports, lambda each: each.processor_s), "ms"),
+        Figure("  table requests", reports[-1].table_requests.total()),
         Figure(f"counts of a card, {counted:,} tickets: time", card_ms, "ms", digits=1, goal=at_most(100)),
     ]
 

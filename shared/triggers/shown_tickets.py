@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote, urlencode
 
 import azure.functions as func
 
-from shared.connections.model import Connection
+from shared.connections.model import Connection, TicketKind
 from shared.errors import FixRequest
-from shared.tickets.model import Delivery, Ticket
+from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.updates.ask import raise_unless_possible
 from shared.tickets.updates.live import has_live_record
 from shared.tickets.updates.model import Update, UpdateKind, UpdateStatus
@@ -20,14 +21,16 @@ from shared.tickets.updates.progress import STATE_CHANGES
 from shared.tickets.updates.record_details import RecordDetails
 from shared.tickets.updates.requests import NOTES_MAX_LENGTH
 from shared.tickets.updates.views import update_view
-from shared.tickets.views import TicketView, state_names, ticket_view
+from shared.tickets.views import TicketView, state_name, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
 from shared.triggers.front_door import Call, authorize_place
 from shared.triggers.principal import Role
 from shared.triggers.recommended_tickets import actions_of, reference_rows
+from shared.triggers.routes import own_address
 from shared.value_object import value_object
 from shared.web.html import last_day
 from shared.web.outcomes import NextStep, outcome_card
+from shared.web.stepper import steps
 from shared.web.timeline import event_words, what_is_asked, who_asked
 from shared.words.error_words import ErrorWords, words_of
 from shared.words.language import Language
@@ -88,6 +91,7 @@ async def shown_ticket(
         _record_of(call, connection, ticket, asks=asks),
     )
     view = ticket_view(ticket, connection, now, t)
+    back = _way_back(call) or "/tickets"
     done = call.query.get("done")
     waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
     outcome = outcome_card(
@@ -108,7 +112,11 @@ async def shown_ticket(
         "ticket.html",
         status=typed.status,
         # After a form, a change of language leads back to the page.
-        **({} if call.is_safe else {"here": f"/tickets/{ticket.ticket_id}"}),
+        **({} if call.is_safe else {"here": ticket_place(call, ticket.ticket_id)}),
+        steps=steps(ticket, state_name(ticket, connection), _phases_of(call, ticket), t),
+        back_address=back,
+        back_name=t(_back_label(back)),
+        from_query=from_query(call),
         ticket=view,
         connection_name=connection.display_name,
         waiting=waiting,
@@ -155,6 +163,61 @@ async def shown_ticket(
             for event in reversed(ticket.timeline)
         ],
     )
+
+
+FROM: Final = "from"
+"""The parameter of a ticket's address that says which list leads there, as that list was."""
+_BACK: Final = {
+    "/": "nav.home",
+    "/evidence": "nav.evidence",
+    "/recommendations": "nav.recommendations",
+    "/tickets": "nav.tickets",
+}
+"""The pages to which a ticket's page leads back, with their names."""
+
+
+def from_query(call: Call) -> str:
+    """Return the part of a ticket's address that keeps the way back; empty if there is none."""
+    back = _way_back(call)
+    return f"?{FROM}={quote(back, safe='')}" if back else ""
+
+
+def ticket_place(call: Call, ticket_id: str, done: str = "") -> str:
+    """Return a ticket's address with the way back that this one has.
+
+    Args:
+        done: What the page says was done.
+    """
+    given = {"done": done, FROM: _way_back(call)}
+    query = urlencode({name: value for name, value in given.items() if value}, quote_via=quote)
+    return f"/tickets/{ticket_id}?{query}" if query else f"/tickets/{ticket_id}"
+
+
+def _way_back(call: Call) -> str:
+    """Return the list that leads here, if it is one of ours; empty for anything else."""
+    asked = call.query.get(FROM, "")
+    address = own_address(asked)
+    if address == "/" and asked != "/":
+        return ""
+    return address if _page_of(address) in _BACK else ""
+
+
+def _back_label(address: str) -> str:
+    return _BACK[_page_of(address)]
+
+
+def _page_of(address: str) -> str:
+    """Return the page of an address; one recommendation belongs to their list."""
+    path = address.partition("?")[0]
+    return "/recommendations" if path.startswith("/recommendations/") else path
+
+
+def _phases_of(call: Call, ticket: Ticket) -> Collection[Phase]:
+    """Return the phases through which records of the ticket's kind go, in an unchanged instance."""
+    kind, states = ticket.content.kind, call.application.states
+    if kind not in set(TicketKind):
+        return set(Phase)
+    return {states.phase(kind, state) for state in states.usual(kind)}
 
 
 def assigned_rows(ticket: TicketView, record: RecordDetails | None) -> Sequence[Assigned]:

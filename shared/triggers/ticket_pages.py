@@ -39,7 +39,7 @@ from shared.triggers.recommended_tickets import (
     ticket_for,
     usual_kind,
 )
-from shared.triggers.shown_tickets import shown_ticket
+from shared.triggers.shown_tickets import FROM, shown_ticket, ticket_place
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, NAMED, ticket_body, ticket_faults
 from shared.triggers.ticket_hints import ticket_hint
 from shared.words.error_words import words_of
@@ -99,10 +99,10 @@ async def retry_ticket_page(call: Call) -> func.HttpResponse:
     await call.application.resending.retry(
         connection, ticket, although_outcome_unknown=call.form.get("although_outcome_unknown") == "true"
     )
-    return redirect(f"/tickets/{ticket.ticket_id}?done=retried")
+    return redirect(ticket_place(call, ticket.ticket_id, "retried"))
 
 
-@page(blueprint, "GET", "tickets/{ticket_id}", roles=READERS)
+@page(blueprint, "GET", "tickets/{ticket_id}", roles=READERS, kept=(FROM,))
 async def ticket_page(call: Call) -> func.HttpResponse:
     """Show a ticket and everything that happened to it."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))

@@ -14,7 +14,7 @@ from shared.tickets.updates.views import result_of
 from shared.triggers.form_faults import Shown, fault_texts
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS
-from shared.triggers.shown_tickets import TypedChange, shown_ticket
+from shared.triggers.shown_tickets import TypedChange, shown_ticket, ticket_place
 from shared.words.language import Language
 
 blueprint = func.Blueprint()
@@ -47,7 +47,7 @@ async def ticket_change_page(call: Call) -> func.HttpResponse:
         except FixRequest as error:
             faults, status = fault_texts(t, error, field_of_code={}, shown=_shown), error.status
         else:
-            return redirect(f"/tickets/{ticket.ticket_id}?done={result_of(asked)}")
+            return redirect(ticket_place(call, ticket.ticket_id, result_of(asked)))
     return await shown_ticket(call, ticket, connection, TypedChange(change, values, faults, status))
 
 
@@ -56,7 +56,7 @@ async def retry_ticket_change_page(call: Call) -> func.HttpResponse:
     """Send a refused or waiting change now, and show the ticket."""
     ticket, connection = await call.application.search.get_known(call.path_parameter("ticket_id"))
     asked = await call.application.updates.retry(connection, ticket, call.path_parameter("update_id"))
-    return redirect(f"/tickets/{ticket.ticket_id}?done={result_of(asked)}")
+    return redirect(ticket_place(call, ticket.ticket_id, result_of(asked)))
 
 
 @page(blueprint, "POST", "tickets/{ticket_id}/updates/{update_id}/discard", roles=CREATORS, belongs_to=_PAGE)
@@ -64,7 +64,7 @@ async def discard_ticket_change_page(call: Call) -> func.HttpResponse:
     """Discard a refused or waiting change, and show the ticket."""
     ticket, _ = await call.application.search.get_known(call.path_parameter("ticket_id"))
     await call.application.updates.discard(ticket, call.path_parameter("update_id"), call.principal.requester)
-    return redirect(f"/tickets/{ticket.ticket_id}?done=discarded")
+    return redirect(ticket_place(call, ticket.ticket_id, "discarded"))
 
 
 def _body(change: str, values: dict[str, str]) -> object:

@@ -16,6 +16,7 @@ from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.connections.grant.lease import Lease
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
+from shared.servicenow.states import ServiceNowStates
 from shared.tickets.preview import TicketPreview
 from shared.tickets.updates.live import LiveRecords
 from shared.triggers import front_door
@@ -90,6 +91,7 @@ class Pages:
                 sync_interval=timedelta(minutes=1),
                 clock=world.clock,
             ),
+            states=ServiceNowStates(),
             search=world.search,
             resending=world.resending,
             updates=world.updates(self.record_updates),
