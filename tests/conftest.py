@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -25,6 +26,12 @@ settings.load_profile("project")
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` starts: one more than processors, as tests often wait for other processes."""
     return (os.process_cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, seldom, and never again among the modules and the tests themselves."""
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 50)
 
 
 pytest_plugins = ["tests.fixtures.azure", "tests.fixtures.world", "tests.fixtures.whole_app"]

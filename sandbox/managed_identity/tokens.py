@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,12 +89,9 @@ class TokenSigner:
 
     key_file: Path
 
-    @cached_property
+    @property
     def _key(self) -> RSAPrivateKey:
-        key = load_pem_private_key(self.key_file.read_bytes(), password=None)
-        if not isinstance(key, RSAPrivateKey):
-            raise TypeError(f"{self.key_file} does not hold an RSA key")
-        return key
+        return _read_key(self.key_file.read_bytes())
 
     def issue(
         self,
@@ -174,3 +171,12 @@ class TokenSigner:
         if claims["aud"] != audience:
             raise InvalidAudienceError(str(claims["aud"]))
         return str(claims["oid"])
+
+
+@cache
+def _read_key(pem: bytes) -> RSAPrivateKey:
+    """Return the key; checking its numbers takes as long as a hundred signatures."""
+    key = load_pem_private_key(pem, password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("the file does not hold an RSA key")
+    return key
