@@ -12,6 +12,7 @@ from shared.value_object import value_object
 from shared.words.bidirectional import Words
 from shared.words.error_words import words_of
 from shared.words.language import Language
+from shared.words.sentences import sentences
 
 ROLES: Final[Mapping[Audience, frozenset[Role]]] = {
     Audience.EVERYBODY: ANY_ROLE,
@@ -59,7 +60,7 @@ def item_words(item: AttentionItem, t: Language) -> Words:
         parts.append(words_of(item.failure, t).message)
     if "holder" in item.values:
         parts.append(t("attention.second_factor", holder=item.values["holder"]))
-    return Words(" ".join(parts))
+    return sentences(*parts)
 
 
 async def exact_items(board: AttentionBoard, around: Surroundings, caller: Principal) -> Sequence[AttentionItem]:

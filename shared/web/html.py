@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
+from shared.words.sentences import sentences
 
 FOLDER: Final = Path(__file__).parent
 END_OF_DAY: Final = time(23, 59, 59)
@@ -50,6 +51,7 @@ def environment() -> Environment:
     templates.globals["relative_due"] = relative_due
     templates.globals["ago_words"] = ago_words
     templates.globals["OPEN_PHASES"] = OPEN_PHASES
+    templates.globals["sentences"] = sentences
     templates.globals["product"] = product.NAME
     templates.globals["version"] = product.VERSION
     templates.globals |= {
@@ -60,6 +62,7 @@ def environment() -> Environment:
     templates.globals["status_words"] = status_words
     templates.globals["status_tone"] = status_tone
     templates.filters["ago"] = ago
+    templates.filters["day"] = day
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["outcome_tone"] = outcome_tone
@@ -76,7 +79,12 @@ def render(template: str, language: Language, **values: object) -> str:
 
 def moment(value: datetime | None) -> str:
     """Return a time as people read it in every language: ISO date and minute, UTC."""
-    return "" if value is None else value.strftime("%Y-%m-%d %H:%M UTC")
+    return "" if value is None else f"{day(value)} {value:%H:%M} UTC"
+
+
+def day(value: date) -> str:
+    """Return a day as people read it in every language: the ISO date."""
+    return f"{value:%Y-%m-%d}"
 
 
 def points(value: Decimal) -> str:

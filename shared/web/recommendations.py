@@ -18,7 +18,7 @@ from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.views import TicketView
 from shared.value_object import value_object
 from shared.web.days_ago import days_ago
-from shared.web.html import points
+from shared.web.html import day, points
 from shared.words.language import Language
 
 TONES: Final[Mapping[ActionStatus, str]] = {
@@ -104,7 +104,7 @@ def points_of(action: ImprovementAction) -> str:
 def age(action: ImprovementAction, now: datetime, t: Language) -> str:
     """Return when an action was measured, as seen from today, or which file says so; empty if unknown."""
     if action.file_at is not None:
-        return t("recommendations.from_file", date=action.file_at.date().isoformat())
+        return t("recommendations.from_file", date=day(action.file_at))
     return "" if action.measured_at is None else days_ago(action.measured_at, now, t)
 
 

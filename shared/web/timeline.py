@@ -14,6 +14,7 @@ from shared.tickets.updates.texts import POLICY_PREFIX
 from shared.web.html import last_day, moment, points
 from shared.words.error_words import words_of
 from shared.words.language import Language
+from shared.words.sentences import sentences
 
 _TEXTS: Final = {"short_description": "ticket.name", "description": "ticket.description"}
 """What people call a text, by its field in ServiceNow."""
@@ -35,9 +36,9 @@ def event_words(
     """
     details = defaultdict(str, event.details)
     if event.kind is EventKind.OUTCOME:
-        return " ".join(filter(None, _outcome(details, t, titles)))
+        return sentences(*_outcome(details, t, titles))
     if (said := _TOLD_BY.get(event.kind)) is not None:
-        return " ".join(filter(None, said(event, details, t, time_zone)))
+        return sentences(*said(event, details, t, time_zone))
     match event.kind:
         case EventKind.STATE_CHANGED:
             before = state_names.get(details["from"]) or details["from_label"] or details["from"]

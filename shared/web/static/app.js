@@ -144,12 +144,13 @@ for (const input of document.querySelectorAll("input[data-suggests]")) {
   input.addEventListener("focus", suggest);
 }
 
-// Times are written in UTC; here they are shown as people around this browser read them.
-const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+// Times are written in UTC; here they are shown in the browser's time zone, in the form that all pages use.
+const two = (number) => String(number).padStart(2, "0");
+const localTime = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 const showLocalTimes = (root) => {
   for (const time of root.querySelectorAll("time[data-local]")) {
     time.title = time.textContent;
-    time.textContent = format.format(new Date(time.dateTime));
+    time.textContent = localTime(new Date(time.dateTime));
   }
 };
 showLocalTimes(document);
