@@ -108,7 +108,7 @@ class RetryFilter(BaseModel):
     kind: TicketKind | None = None
     portal: Portal | None = None
     text: Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH)] | None = Field(
-        default=None, description="Part of the name."
+        default=None, description="Words of a search, as in the list."
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
-from shared.errors import FixRequest
 from shared.evidence.requests import (
     MOST_SAMPLE,
     SEED_MAX_LENGTH,
@@ -16,27 +14,10 @@ from shared.evidence.requests import (
     evidence_question,
 )
 from shared.tenants.lookup import checked_tenant_id
-from shared.triggers.parameters import PATH_PARAMETERS, Parameter, choice, count, short_text
+from shared.triggers.parameters import PATH_PARAMETERS, Parameter, choice, count, day, short_text
 
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _day(name: str, description: str) -> Parameter[date | None]:
-    """Return a parameter that is a date as RFC 3339 has it."""
-
-    def convert(text: str) -> date:
-        try:
-            if _DATE.fullmatch(text):
-                return date.fromisoformat(text)
-        except ValueError:
-            pass  # Refused below, as any other text.
-        raise FixRequest("invalid_parameter", variant="date", parameter=name)
-
-    return Parameter(name, description, {"type": "string", "format": "date"}, convert, default=None)
-
-
-_SINCE: Final = _day("since", "First day of the period, in UTC; 90 days in all if left out.")
-_UNTIL: Final = _day("until", "Last day of the period, in UTC; today if left out.")
+_SINCE: Final = day("since", "First day of the period, in UTC; 90 days in all if left out.")
+_UNTIL: Final = day("until", "Last day of the period, in UTC; today if left out.")
 _BASIS: Final = choice("basis", "Tickets that were created in the period, the default, or closed in it.", Basis)
 _TENANT: Final = Parameter(
     "tenant_id",

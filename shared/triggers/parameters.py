@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
@@ -47,6 +49,7 @@ class Parameter[Value]:
         return self.default if text is None else self.convert(text)
 
 
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEXT: Final = {"type": "string"}
 
 
@@ -112,6 +115,20 @@ def count(name: str, description: str, *, maximum: int, default: int) -> Paramet
         return int(text)
 
     return Parameter(name, description, schema, convert, default)
+
+
+def day(name: str, description: str) -> Parameter[date | None]:
+    """Return a parameter that is a date as RFC 3339 has it."""
+
+    def convert(text: str) -> date:
+        try:
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass  # Refused below, as any other text.
+        raise FixRequest("invalid_parameter", variant="date", parameter=name)
+
+    return Parameter(name, description, {"type": "string", "format": "date"}, convert, default=None)
 
 
 def _one_of[Value](values: Mapping[str, Value], name: str, text: str) -> Value:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Final
 
 from shared.connections.model import Portal, TicketKind
-from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase
+from shared.tickets.model import NAME_MAX_LENGTH, Delivery, Phase, Priority
 from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketFilter
-from shared.triggers.parameters import choice, flag, short_text
+from shared.triggers.parameters import choice, day, flag, short_text
 
 _KIND: Final = choice("kind", "Only this kind.", TicketKind)
 _PHASE: Final = choice("phase", "Only tickets in this phase.", Phase)
@@ -19,13 +19,21 @@ _DELIVERY: Final = choice("delivery", "Only this delivery status.", Delivery)
 _OUTCOME: Final = choice("outcome", "Only tickets of which this became.", Outcome)
 _OPEN: Final = flag("open", "true: only tickets somebody still has to work on.")
 _OVERDUE: Final = flag("overdue", "true: only open tickets past their due date.")
-_TEXT: Final = short_text("text", "Part of the name, or a whole ticket number.", max_length=NAME_MAX_LENGTH)
+_PRIORITY: Final = choice("priority", "Only this priority.", Priority)
+_DUE_BEFORE: Final = day("due_before", "Only tickets that are due before this day begins, in UTC, open or not.")
+_TEXT: Final = short_text(
+    "text",
+    "Words that are part of the name, the requester's name, a recommendation's id or the number (at least three "
+    "digits of it).",
+    max_length=NAME_MAX_LENGTH,
+)
 
-FILTER_PARAMETERS: Final = (_KIND, _PHASE, _PORTAL, _DELIVERY, _OUTCOME, _OPEN, _OVERDUE, _TEXT)
+FILTER_PARAMETERS: Final = (_KIND, _PHASE, _PORTAL, _DELIVERY, _OUTCOME, _OPEN, _OVERDUE, _PRIORITY, _DUE_BEFORE, _TEXT)
 
 
 def read_ticket_filter(query: Mapping[str, str], now: datetime) -> TicketFilter:
     """Return the filter that a query asks for. Raises FixRequest (400 ``invalid_parameter``)."""
+    due_before = _DUE_BEFORE.read(query)
     return TicketFilter(
         kind=_KIND.read(query),
         phase=_PHASE.read(query),
@@ -35,4 +43,6 @@ def read_ticket_filter(query: Mapping[str, str], now: datetime) -> TicketFilter:
         open_only=_OPEN.read(query),
         overdue_at=now if _OVERDUE.read(query) else None,
         text=_TEXT.read(query),
+        priority=_PRIORITY.read(query),
+        due_before=None if due_before is None else datetime.combine(due_before, time.min, UTC),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -30,6 +31,7 @@ from shared.triggers.links import (
     read_list_link,
 )
 from shared.triggers.principal import READERS, Role
+from shared.triggers.refresh import freshness_of
 from shared.triggers.ticket_lists import (
     RESULTS,
     SELECTED,
@@ -114,7 +116,10 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
     if not_understood:
         return call.page("tickets.html", status=400, not_understood=[link_words(each, t) for each in not_understood])
     chosen = link.chosen
-    found = await find_tickets(call, chosen, connections)
+    watched = [
+        each for each in connections.values() if not each.is_removed and chosen[CONNECTION] in {"", each.connection_id}
+    ]
+    found, freshness = await asyncio.gather(find_tickets(call, chosen, connections), freshness_of(call, watched))
     shown = page_of(found.tickets, _page_number(chosen, found, after), PAGE_TICKETS)
     here = list_address(**{**chosen, "page": str(shown.number) if shown.number > 1 else ""})
     has_customers = len(connections) > 1
@@ -125,6 +130,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
     return call.page(
         "tickets.html",
         not_understood=(),
+        freshness=freshness,
         rows=ticket_rows(shown.items, connections, tenants),
         found=found,
         shown=shown,

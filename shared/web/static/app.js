@@ -71,15 +71,15 @@ for (const form of document.querySelectorAll("form[data-auto-submit]")) {
 for (const form of document.querySelectorAll("form[data-selection]")) {
   const all = form.querySelector("[data-select-all]");
   const said = form.querySelector("[data-selected]");
-  const boxes = [...form.querySelectorAll("td.pick input")];
+  const boxes = () => [...form.querySelectorAll("td.pick input")];
   const show = () => {
-    const count = boxes.filter((box) => box.checked).length;
-    all.checked = count === boxes.length;
-    all.indeterminate = count > 0 && count < boxes.length;
+    const count = boxes().filter((box) => box.checked).length;
+    all.checked = count === boxes().length;
+    all.indeterminate = count > 0 && !all.checked;
     said.textContent = count ? said.dataset.selected.replace("{count}", count) : "";
   };
   all.closest("[hidden]").hidden = false;
-  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+  all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
   form.addEventListener("change", show);
   window.addEventListener("pageshow", show);
 }
@@ -184,7 +184,7 @@ setTimeout(poll, POLL_MS, POLL_MS);
 // so that a forgotten page does not ask for ever.
 const REFRESH_FOR_MS = 8 * 3600_000;
 const openedAt = Date.now();
-const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], datalist";
+const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], [data-selected], .select-all, datalist";
 const isTouched = (field) =>
   field.matches("select")
     ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((each) => each.defaultSelected))

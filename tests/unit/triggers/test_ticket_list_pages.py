@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -20,6 +20,7 @@ from shared.tickets.listed import CurrentTickets
 from shared.tickets.model import Delivery, Phase, Priority, Ticket
 from shared.tickets.record_effects import delivered
 from shared.tickets.requests import MAX_RETRIED
+from shared.triggers.ticket_filters import read_ticket_filter
 from shared.triggers.ticket_list_pages import PAGE_TICKETS, export_selected_tickets, export_tickets, ticket_list_page
 from shared.triggers.ticket_resend_pages import retry_selected_tickets, retry_tickets_page
 from shared.words.language import languages
@@ -146,6 +147,7 @@ async def test_with_several_customers_the_list_says_whose_a_ticket_is(pages: Pag
         a_connection(connection_id="fabrikam", display_name="Adatum", instance="https://adatum.service-now.com")
     )
     html = await shown(pages, "?sort=customer")
+    assert re.search(r'<td[^>]* title="Contoso"><span>Contoso', html), "the tenant whose tickets go there"
     assert ids_in(html) == [2, 1]
     assert ids_in(await shown(pages, "?connection=fabrikam")) == [2]
 
@@ -236,3 +238,31 @@ async def test_one_button_sends_the_failed_tickets_of_the_list_again(pages: Page
     assert answer.headers["Location"] == "/tickets?text=one&show=not_delivered&done=retried&delivered=1"
     answer = await pages.post(retry_tickets_page, "/tickets/retry", [("connection", "contoso")], caller=MANAGER)
     assert answer.headers["Location"] == "/tickets?show=failed&connection=contoso&done=retried&delivered=1"
+
+
+async def test_the_list_says_how_fresh_it_is(pages: Pages) -> None:
+    html = await shown(pages, "?show=open")
+    assert t("freshness.never") in html
+    assert '<input type="hidden" name="connection" value="contoso">' in html
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"priority": "high"}, [1]),
+        ({"due_before": "2026-03-03"}, [2]),
+        ({"due_before": "2026-03-02"}, []),
+        ({"text": "000003"}, [3]),
+        ({"text": "tanaka second"}, [2]),
+    ],
+)
+async def test_scripts_filter_as_people_do(pages: Pages, query: dict[str, str], found: list[int]) -> None:
+    due_at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    await stored(
+        pages,
+        a_ticket(1, priority=Priority.HIGH, name="first"),
+        a_ticket(2, priority=Priority.LOW, name="second", due_at=due_at),
+        a_ticket(3, priority=Priority.LOW, name="third"),
+    )
+    tickets = await pages.world.store.list_tickets(["contoso"], read_ticket_filter(query, START), limit=9)
+    assert [int(each.ticket_id, 16) for each in tickets] == found
