@@ -80,6 +80,16 @@ class Summary:
     due: Mapping[DueCell, int] = field(default_factory=dict)
     folded_until: str = ""
 
+    @classmethod
+    def together(cls, summaries: Iterable[Summary]) -> Summary:
+        """Return the counts of several connections as those of one."""
+        cells: Counter[Cell] = Counter()
+        due: Counter[DueCell] = Counter()
+        for each in summaries:
+            cells.update(each.cells)
+            due.update(each.due)
+        return cls(cells, due)
+
     def plus(self, changes: Iterable[SummaryChange]) -> Summary:
         """Return the summary with these changes added."""
         cells, due = Counter(self.cells), Counter(self.due)

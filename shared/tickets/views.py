@@ -282,15 +282,16 @@ def retry_view(resent: Sequence[ResentTicket], t: Language, *, more: bool) -> Re
 
 def summary_view(summaries: Sequence[Summary], now: datetime) -> SummaryView:
     """Return the total counts of several connections."""
+    total = Summary.together(summaries)
 
     def kind_view(kind: TicketKind) -> KindSummaryView:
         return KindSummaryView(
-            open=sum(summary.open_count(kind) for summary in summaries),
-            overdue=sum(summary.overdue_count(kind, now) for summary in summaries),
-            pending=sum(summary.delivery_count(kind, Delivery.PENDING) for summary in summaries),
-            failed=sum(summary.delivery_count(kind, Delivery.FAILED) for summary in summaries),
-            phases={phase: sum(summary.phase_counts(kind)[phase] for summary in summaries) for phase in Phase},
-            outcomes={outcome: sum(each.outcome_counts(kind)[outcome] for each in summaries) for outcome in Outcome},
+            open=total.open_count(kind),
+            overdue=total.overdue_count(kind, now),
+            pending=total.delivery_count(kind, Delivery.PENDING),
+            failed=total.delivery_count(kind, Delivery.FAILED),
+            phases=total.phase_counts(kind),
+            outcomes=total.outcome_counts(kind),
         )
 
     return SummaryView(kinds={kind: kind_view(kind) for kind in TicketKind})

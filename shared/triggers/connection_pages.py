@@ -16,6 +16,7 @@ from shared.connections.remove import NOT_REVOKED
 from shared.errors import ConnectorError, FixConfiguration, TryLater
 from shared.tickets.model import Delivery
 from shared.triggers.addresses import authorize_path
+from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS, Role
 from shared.triggers.provisioning_pages import FROM, show_checklist
@@ -134,14 +135,17 @@ async def _show(call: Call, connection: Connection, *, refusal: ConnectorError |
     app, t, now = call.application, call.language, call.application.clock()
     done = call.query.get("done")
     notice = done if done in NOTICES else None
-    sync_state, last_check = await asyncio.gather(
-        app.turns.sync_state(connection), app.checks.store.get(connection.connection_id)
+    sync_state, last_check, fresh = await asyncio.gather(
+        app.turns.sync_state(connection),
+        app.checks.store.get(connection.connection_id),
+        freshness_of(call, [connection]),
     )
     error = connection.last_error
     return call.page(
         "connection.html",
         status=200 if refusal is None else refusal.status,
         connection=connection,
+        freshness=fresh,
         now=now,
         notice=notice,
         waiting=await _waiting(call, connection) if notice == "authorized" else 0,

@@ -20,7 +20,7 @@ from shared.connections.model import Connection
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import ANY_ROLE
 from shared.triggers.routes import own_address
-from shared.web.freshness import Freshness, freshness, is_waiting
+from shared.web.freshness import is_waiting
 
 blueprint = func.Blueprint()
 
@@ -29,18 +29,6 @@ AGAIN_AFTER: Final = timedelta(seconds=15)
 MOST_WOKEN: Final = 50
 """Connections that one request wakes, those with the oldest data first; the timer serves the others in their turn."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-
-async def freshness_of(call: Call, connections: Sequence[Connection]) -> Freshness | None:
-    """Return how fresh a page about these connections is, with one request. Raises StorageUnavailable."""
-    directory = call.application.directory
-    if not connections:
-        return None
-    if len(connections) == 1:
-        entries = [await directory.get_entry(connections[0].connection_id)]
-    else:
-        entries = list(await directory.list_entries())
-    return freshness(connections, {each.connection_id: each for each in entries}, call.now)
 
 
 @page(blueprint, "POST", "refresh", roles=ANY_ROLE, belongs_to="/")

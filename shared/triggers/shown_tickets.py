@@ -23,6 +23,7 @@ from shared.tickets.updates.requests import NOTES_MAX_LENGTH
 from shared.tickets.updates.views import update_view
 from shared.tickets.views import TicketView, state_name, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
+from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, authorize_place
 from shared.triggers.principal import Role
 from shared.triggers.recommended_tickets import actions_of, reference_rows
@@ -85,10 +86,11 @@ async def shown_ticket(
     """Return the page; what is read from ServiceNow and from storage is read at the same time."""
     app, t, now = call.application, call.language, call.application.clock()
     asks = has_live_record(connection, ticket)
-    actions, updates, record = await asyncio.gather(
+    actions, updates, record, fresh = await asyncio.gather(
         actions_of(call, ticket),
         _updates_of(call, ticket),
         _record_of(call, connection, ticket, asks=asks),
+        freshness_of(call, [connection]),
     )
     view = ticket_view(ticket, connection, now, t)
     back = _way_back(call) or "/tickets"
@@ -118,6 +120,7 @@ async def shown_ticket(
         back_name=t(_back_label(back)),
         from_query=from_query(call),
         ticket=view,
+        freshness=fresh,
         connection_name=connection.display_name,
         waiting=waiting,
         trouble=_trouble(ticket, connection, waiting, t),

@@ -10,7 +10,6 @@ from shared.clock import believed
 from shared.connections.directory import DirectoryEntry
 from shared.connections.model import Connection
 from shared.value_object import value_object
-from shared.words.language import Language
 
 REFRESH_EVERY: Final = timedelta(seconds=60)
 """How often an open page refreshes itself where scripts run."""
@@ -80,16 +79,3 @@ def is_waiting(entry: DirectoryEntry, now: datetime) -> bool:
     """Whether somebody has asked for a synchronisation a short time ago and is still waiting for it."""
     asked_at = believed(entry.requested_at, now)
     return asked_at is not None and now - asked_at < WAITED_FOR
-
-
-def ago_words(at: datetime, now: datetime, t: Language) -> str:
-    """Return how long ago a time was, in words: seconds count as now, and days follow hours."""
-    minutes = max(0, int((now - at).total_seconds())) // 60
-    if minutes < 1:
-        return t("ago.now")
-    if minutes < 60:
-        return t("ago.minute" if minutes == 1 else "ago.minutes", count=minutes)
-    hours = minutes // 60
-    if hours < 48:
-        return t("ago.hour" if hours == 1 else "ago.hours", count=hours)
-    return t("ago.days", count=hours // 24)

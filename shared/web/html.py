@@ -17,7 +17,6 @@ from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import OPEN_PHASES
 from shared.web.ago import ago
 from shared.web.connections import status_tone, status_words
-from shared.web.freshness import ago_words
 from shared.web.outcome_tones import outcome_tone
 from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
@@ -49,7 +48,6 @@ def environment() -> Environment:
     templates.globals["languages"] = languages()
     templates.globals["words_of"] = words_of
     templates.globals["relative_due"] = relative_due
-    templates.globals["ago_words"] = ago_words
     templates.globals["OPEN_PHASES"] = OPEN_PHASES
     templates.globals["sentences"] = sentences
     templates.globals["product"] = product.NAME

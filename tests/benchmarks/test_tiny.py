@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import bulk, connections, create, memory, reading, recommendations, sync
+from benchmarks import bulk, connections, create, home, memory, reading, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
 
@@ -35,6 +35,14 @@ async def test_many_connections(world: World) -> None:
     assert found["planning 3 connections, none due: table requests"] >= 1
     assert found["a ticket's page, connections 1: row reads"] == 1
     assert found["table requests"] >= 1
+
+
+async def test_home(world: World) -> None:
+    page, _, page_requests, count, _, count_requests = await home.measure(world, connections=2, tickets=3, visits=1)
+    assert page.name == "home page, 2 connections, 6 tickets: time, p50"
+    assert page_requests.value >= 2 + 3, "what is current of each connection; connections, directory and tenants"
+    assert count.value > 0
+    assert count_requests.value == 3, "connections, directory and tenants, once a minute"
 
 
 async def test_memory(world: World) -> None:

@@ -102,3 +102,13 @@ def test_overdue_begins_with_the_minute_after_the_due_date() -> None:
     assert summary.overdue_count(TicketKind.INCIDENT, last) == 0
     assert summary.overdue_count(TicketKind.INCIDENT, last + timedelta(microseconds=1)) == 1
     assert summary.overdue_count(TicketKind.CHANGE, last + timedelta(days=1)) == 0
+
+
+@given(st.lists(versions(), max_size=8), st.integers(0, 8))
+def test_the_counts_of_several_connections_are_the_count_of_all_their_tickets(
+    tickets: list[Ticket], first: int
+) -> None:
+    parts = [tickets[:first], tickets[first:]]
+    summaries = [Summary().plus([SummaryChange.between([(None, each) for each in part])]) for part in parts]
+    later = START + timedelta(days=3)
+    assert_counted(Summary.together([summaries[0].folded(later), summaries[1]]), tickets, later)

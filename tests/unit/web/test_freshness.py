@@ -8,8 +8,7 @@ import pytest
 
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import ConnectionStatus
-from shared.web.freshness import LATE_BY, WAITED_FOR, ago_words, freshness
-from shared.words.language import languages
+from shared.web.freshness import LATE_BY, WAITED_FOR, freshness
 from tests.memory.clock import START
 from tests.unit.tickets.examples import a_connection
 
@@ -56,22 +55,3 @@ def test_a_page_says_that_somebody_waits_for_newer_data_and_then_looks_sooner(
     assert shown is not None
     assert shown.is_refreshing is waits
     assert shown.again_s == (10 if waits else 60)
-
-
-@pytest.mark.parametrize("code", languages())
-@pytest.mark.parametrize(
-    ("seconds", "key", "count"),
-    [
-        (-5, "now", 0),
-        (59, "now", 0),
-        (60, "minute", 1),
-        (119, "minute", 1),
-        (120, "minutes", 2),
-        (3600, "hour", 1),
-        (7200, "hours", 2),
-        (172_800, "days", 2),
-    ],
-)
-def test_an_age_is_said_in_the_largest_unit_that_says_enough(code: str, seconds: int, key: str, count: int) -> None:
-    t = languages()[code]
-    assert ago_words(START - timedelta(seconds=seconds), START, t) == t(f"ago.{key}", count=count)
