@@ -26,7 +26,7 @@ async def test_synchronising(world: World, tmp_path: Path) -> None:
     found = _values(figures)
     assert found["idle sync, 6 tickets in ServiceNow: ServiceNow requests"] == 1
     assert found["sync of 5 changes: ServiceNow requests"] == 1
-    (rate,) = (each for each in figures if each.name.startswith("sync of 5 changes, partition of 6 rows"))
+    (rate,) = (each for each in figures if each.name.startswith("sync of 5 changes, partition of "))
     assert rate.is_reached
 
 
