@@ -17,6 +17,7 @@ from shared.tickets.lists import Order, Show, SortColumn, first_order, page_of, 
 from shared.tickets.model import Delivery
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.views import ticket_view
+from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import (
     CONNECTION,
@@ -31,7 +32,6 @@ from shared.triggers.links import (
     read_list_link,
 )
 from shared.triggers.principal import READERS, Role
-from shared.triggers.refresh import freshness_of
 from shared.triggers.ticket_lists import (
     RESULTS,
     SELECTED,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from shared.connections.model import Connection, TicketKind
-from shared.tickets.kinds import table_of
-from shared.tickets.listed import CurrentTickets, ListedTicket
+from shared.tickets.listed import CurrentTickets
 from shared.tickets.outcomes import Outcome
 from shared.tickets.urgency import most_urgent
 from shared.tickets.views import KindSummaryView, summary_view
 from shared.value_object import value_object
 from shared.web.charts import PlacedPart, phase_parts, stacked
+from shared.web.ticket_rows import TicketRow, ticket_rows
 from shared.words.language import Language
 
 SHOWN_OUTCOMES: Final = (Outcome.WAITING, Outcome.VERIFIED, Outcome.NOT_FIXED, Outcome.REGRESSED)
@@ -37,20 +37,6 @@ class Tile:
 
 
 @value_object
-class UrgentTicket:
-    """A row of a card.
-
-    Attributes:
-        state: The state's name for people; empty until it is delivered.
-        time_zone: The connection's.
-    """
-
-    ticket: ListedTicket
-    state: str
-    time_zone: str
-
-
-@value_object
 class Card:
     """The tickets of one kind.
 
@@ -69,7 +55,7 @@ class Card:
     tiles: Sequence[Tile]
     outcomes: Sequence[Tile]
     phases: Sequence[PlacedPart]
-    urgent: Sequence[UrgentTicket]
+    urgent: Sequence[TicketRow]
     is_complete: bool
 
 
@@ -114,18 +100,6 @@ def _card(
         ],
         outcomes=outcomes if sum(counts.outcomes.values()) else (),
         phases=stacked(phase_parts(counts.phases, address, t)),
-        urgent=_urgent(of_kind, connections, now),
+        urgent=ticket_rows(most_urgent(of_kind, now, MOST_URGENT), connections),
         is_complete=all(each.is_complete for each in current),
     )
-
-
-def _urgent(
-    tickets: Iterable[ListedTicket], connections: Mapping[str, Connection], now: datetime
-) -> Sequence[UrgentTicket]:
-    rows = []
-    for ticket in most_urgent(tickets, now, MOST_URGENT):
-        connection = connections[ticket.connection_id]
-        names = connection.kinds[ticket.kind].state_names if ticket.table == table_of(ticket.kind) else {}
-        state = names.get(ticket.state) or ticket.state_label or ticket.state
-        rows.append(UrgentTicket(ticket, state, connection.time_zone))
-    return rows

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import re
+
+from playwright.sync_api import Route, expect
 
 from sandbox.demonstration import ADMINISTRATOR
 from sandbox.portal import PortalUser
@@ -39,32 +41,54 @@ def test_what_needs_attention_leads_to_the_refused_tickets_and_the_filter_shows_
     page = open_window(app).sign_in(ADMINISTRATOR)
     wanted = page.locator(".attention li", has_text=t("attention.what.tickets_refused", count="").split(":")[0])
     wanted.get_by_role("link").first.click()
-    expect(page.locator("#show")).to_have_value("failed")
+    expect(page).to_have_url(re.compile(r"/tickets\?show=failed&connection="))
     badges = page.locator("tbody tr .badge.bad", has_text=t("delivery.failed"))
     expect(badges).to_have_count(page.locator("tbody tr").count())
     expect(badges.first).to_be_visible()
 
 
-def test_an_open_page_refreshes_itself_and_keeps_what_somebody_has_opened(
+def test_an_open_page_refreshes_itself_but_takes_nothing_from_whoever_uses_it(
     app: FunctionsHost, open_window: OpenWindow
 ) -> None:
     page = open_window(app).sign_in(ADMINISTRATOR)
     page.clock.install()
+    heading, stopped = page.locator("h1"), page.locator("[data-refresh-stopped]")
+    asked: list[str] = []
+
+    def newer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body=re.sub(r"<h1>[^<]*", "<h1>Newer", route.fetch().text()), status=200)
+
+    def passes() -> None:
+        page.clock.fast_forward(61_000)
+
     page.reload()
-    heading = page.locator("h1")
-    title = heading.inner_text()
     page.locator("details > summary").first.click()
     place = page.evaluate("scrollY")
-    page.route(
-        lambda address: address == page.url,
-        lambda route: route.fulfill(body=route.fetch().text().replace(f"<h1>{title}", "<h1>Newer"), status=200),
-    )
-    page.clock.fast_forward(61_000)
+    page.route(lambda address: address == page.url, newer)
+    passes()
     expect(heading).to_have_text("Newer")
     expect(page.locator("details").first).to_have_attribute("open", "")
     assert page.evaluate("scrollY") == place
+
+    page.unroute_all()
+    page.goto(app.public_url + "/tickets")
+    title, search = heading.inner_text(), page.get_by_role("searchbox")
+    page.route(lambda address: address == page.url, newer)
+    asked.clear()
+    search.fill("Block")
+    passes()
+    search.blur()
+    passes()
+    assert asked == [], "somebody is typing, and has not sent it yet"
+    expect(heading).to_have_text(title)
+    search.fill("")
+    search.blur()
+    passes()
+    expect(heading).to_have_text("Newer")
+
     page.unroute_all()
     page.context.clear_cookies()
-    page.clock.fast_forward(61_000)
-    expect(page.locator("[data-refresh-stopped]")).to_be_visible()
+    passes()
+    expect(stopped).to_be_visible()
     expect(heading).to_have_text("Newer")

@@ -185,10 +185,13 @@ setTimeout(poll, POLL_MS, POLL_MS);
 const REFRESH_FOR_MS = 8 * 3600_000;
 const openedAt = Date.now();
 const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], [data-selected], .select-all, datalist";
-const isTouched = (field) =>
-  field.matches("select")
-    ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((each) => each.defaultSelected))
-    : field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+const isTouched = (field) => {
+  if (field.matches("select")) {
+    return field.selectedIndex !== Math.max(0, [...field.options].findIndex((each) => each.defaultSelected));
+  }
+  if (["checkbox", "radio"].includes(field.type)) return field.checked !== field.defaultChecked;
+  return field.value !== field.defaultValue;
+};
 const isInUse = (main) =>
   document.hidden
   || !getSelection().isCollapsed
