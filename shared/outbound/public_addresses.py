@@ -31,10 +31,14 @@ def is_public(text: str) -> bool:
         address = ip_address(text)
     except ValueError:
         return False
-    return all(
-        each.is_global and not each.is_multicast and not each.is_reserved and each != AZURE_PLATFORM
-        for each in _every(address)
-    )
+    return all(map(_is_of_the_internet, _every(address)))
+
+
+def _is_of_the_internet(address: IPv4Address | IPv6Address) -> bool:
+    # Site-local addresses (fec0::/10) were the private ones of IPv6, and Python calls them global.
+    is_site_local = isinstance(address, IPv6Address) and address.is_site_local
+    is_special = address.is_multicast or address.is_reserved or is_site_local
+    return address.is_global and not is_special and address != AZURE_PLATFORM
 
 
 def _every(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
