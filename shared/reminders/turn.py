@@ -53,6 +53,8 @@ from shared.value_object import value_object
 
 KEPT_MESSAGES: Final = 20
 """Finished messages that are kept for the page."""
+FORGOTTEN_TOGETHER: Final = 50
+"""Older ones that one look deletes, since a transaction has 100 rows. Nothing limits how many tests people send."""
 ATTEMPT_S: Final = 120.0
 """How long after the beginning of an attempt nobody repeats it: longer than any attempt."""
 
@@ -154,7 +156,7 @@ class ReminderTurn:
                 contents.append(urgent(connection, made.causes, figures, current.tickets, now))
         new = [message for each in contents for message in _messages(each, stored.settings.receivers, now)]
         finished = [each for each in stored.messages if each.state is not MessageState.WAITING]
-        old = finished[: max(0, len(finished) - KEPT_MESSAGES)]
+        old = finished[: max(0, len(finished) - KEPT_MESSAGES)][:FORGOTTEN_TOGETHER]
         if new or old or state != stored.state:
             try:
                 await self.store.save_plan(connection_id, state, new, old)

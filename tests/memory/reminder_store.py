@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.connections.ports import RowChanged
 from shared.reminders.model import Message, Reminders, ReminderSettings, ReminderState
+from shared.storage.entity_transactions import MOST_ROWS
 from tests.memory.steps import Step, at_once
 
 
@@ -39,6 +40,8 @@ class MemoryReminderStore:
     ) -> ReminderState:
         """See the port."""
         await self.step("save_plan")
+        if 1 + len(new) + len(old) > MOST_ROWS:
+            raise ValueError("too many rows for a transaction")
         present = self.stored.get(connection_id, Reminders())
         if present.state.etag != state.etag:
             raise RowChanged(connection_id)

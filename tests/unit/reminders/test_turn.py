@@ -229,6 +229,16 @@ async def test_only_the_last_messages_are_kept() -> None:
     assert len(setting.store.stored[CONNECTION_ID].messages) == KEPT_MESSAGES + 2
 
 
+async def test_many_test_messages_between_two_looks_stop_no_reminder() -> None:
+    setting = Setting()
+    for _ in range(60):
+        await setting.turn().test(CONNECTION)
+        setting.clock.advance(1)
+    await setting.looks(until=setting.clock() + timedelta(days=8))
+    assert len(setting.store.stored[CONNECTION_ID].messages) <= KEPT_MESSAGES + 4
+    assert {each.content.kind for each in setting.sender.sent} > {MessageKind.TEST}
+
+
 async def test_secrets_are_written_again_before_their_versions_end() -> None:
     setting = Setting()
     setting.clock.advance(51 * 86_400)
