@@ -134,7 +134,7 @@ class CheckCourse:
             etag=None if before is None else before.etag,
         )
         try:
-            run = await self.store.save(connection_id, run)
+            run = await self._stored(connection_id, run)
         except RowChanged:
             other = await self.store.get(connection_id)
             return (run, False) if other is None else (other, False)
@@ -185,10 +185,23 @@ class CheckCourse:
     async def _saved(self, connection_id: str, run: CheckRun) -> CheckRun:
         """Store how far the check is; without storage the next note does. Raises RowChanged."""
         try:
-            return await self.store.save(connection_id, run)
+            return await self._stored(connection_id, run)
         except StorageUnavailable:
             log_event("check_not_kept", level=logging.WARNING, connection_id=connection_id)
             return run
+
+    async def _stored(self, connection_id: str, run: CheckRun) -> CheckRun:
+        """Store a check that only this host writes. Raises RowChanged if another one has begun, or StorageUnavailable.
+
+        If the answer to an earlier write was lost, the stored version is our own, although we do not know it.
+        """
+        try:
+            return await self.store.save(connection_id, run)
+        except RowChanged:
+            present = await self.store.get(connection_id)
+            if present is None or present.run_id != run.run_id:
+                raise
+            return present if present == run else await self.store.save(connection_id, replace(run, etag=present.etag))
 
 
 def _ended(run: CheckRun, report: CheckReport) -> CheckRun:

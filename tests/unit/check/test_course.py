@@ -11,6 +11,7 @@ from shared.check import course as module
 from shared.check.course import SILENT_FOR, CheckCourse, CheckRun, NotedFinding
 from shared.check.findings import CheckName, Outcome
 from shared.check.run import ConnectionCheck
+from shared.connections.ports import RowChanged
 from shared.errors import StorageUnavailable
 from tests.memory.check_store import MemoryCheckStore
 from tests.memory.probe import MemoryProbe
@@ -148,6 +149,36 @@ async def test_a_bug_ends_the_check_and_storage_that_fails_does_not(
     await course.begin(connection, dry_run=False)
     run = await ended(store)
     assert (run.is_broken_off, run.is_running(app.clock())) == (True, False)
+
+
+@pytest.mark.parametrize("error", [RowChanged("check"), StorageUnavailable()])
+async def test_a_check_goes_on_when_answers_to_its_writes_are_lost(
+    error: Exception,
+    app: Surroundings,
+    course: CheckCourse,
+    store: MemoryCheckStore,
+    probe: MemoryProbe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The SDK repeats a write whose answer is lost, and then finds its own version."""
+    connection, save = await app.connected(), store.save
+
+    async def save_and_lose(connection_id: str, run: CheckRun) -> CheckRun:
+        saved = await save(connection_id, run)
+        if isinstance(error, RowChanged) or len(store.saved) == 2:
+            raise error
+        return saved
+
+    monkeypatch.setattr(store, "save", save_and_lose)
+    released = held(probe, monkeypatch, "query_by_time")
+    run, is_new = await course.begin(connection, dry_run=False)
+    assert is_new
+    async with asyncio.timeout(5):
+        while len(store.runs["contoso"].findings) < 15:
+            await asyncio.sleep(0.001)
+    released.set()
+    whole = await ended(store)
+    assert (whole.run_id, [each.check for each in whole.findings]) == (run.run_id, list(CheckName))
 
 
 async def test_the_result_of_a_check_that_somebody_waited_for_is_kept(
