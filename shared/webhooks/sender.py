@@ -17,6 +17,7 @@ from shared.reminders.model import Message, Receiver, Result, ResultCode
 from shared.reminders.views import ReminderEvent, said
 from shared.secret import Secret
 from shared.service import service
+from shared.telemetry import span
 from shared.webhooks.cards import card_message
 from shared.webhooks.signing import signed_headers
 
@@ -77,13 +78,18 @@ class WebhookSender:
             public_only=host not in self.allowed_hosts,
             needs_body=False,
         )
-        try:
-            async with self.outbound.exchange(
-                request, LIMITS, queue=f"webhook:{host}", total_s=LIMITS.post_total_s
-            ) as answer:
-                return _result(answer, now)
-        except NoAnswer as error:
-            return Result(_OF_REASON.get(error.reason, ResultCode.NO_ANSWER))
+        # The address is a secret, and without a span of our own libraries would record it.
+        with span(f"POST {message.receiver}", to=message.receiver.value) as sent:
+            try:
+                async with self.outbound.exchange(
+                    request, LIMITS, queue=f"webhook:{host}", total_s=LIMITS.post_total_s
+                ) as answer:
+                    result = _result(answer, now)
+            except NoAnswer as error:
+                result = Result(_OF_REASON.get(error.reason, ResultCode.NO_ANSWER))
+            if not result.is_delivered:
+                sent.failed(result.code)
+            return result
 
 
 def _result(answer: Answer, now: datetime) -> Result:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,9 @@ from shared.log import log_context
 from shared.outbound.repeating import LONGEST_WAIT_BETWEEN_READS_S
 from shared.outbound.transport import Transport
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.reminders.addresses import new_signing_secret
+from shared.reminders.links import Links
+from shared.reminders.model import Receiver, ResultCode
 from shared.secret import Secret
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
 from shared.tickets.create import TicketCreation
@@ -36,6 +40,7 @@ from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.requests import TicketRequest
 from shared.tickets.search import TicketSearch
+from shared.webhooks.sender import WebhookSender
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
@@ -50,6 +55,7 @@ from tests.memory.tokens import MemoryTokens
 from tests.unit.connections.surroundings import Surroundings
 from tests.unit.outbound.support import Answering
 from tests.unit.servicenow.support import error_reply, json_reply, raw_reply, record_cells
+from tests.unit.storage.test_reminder_rows import MESSAGE
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -260,6 +266,24 @@ class TestTraces:
         await World(answer).create()
         assert silent == [True]
         assert context.get_value(SUPPRESSED) is None
+
+    @pytest.mark.parametrize("receiver", Receiver)
+    async def test_no_library_records_the_address_of_a_receiver(self, receiver: Receiver, recorded: Recorded) -> None:
+        """It is a secret, and libraries would record it whole."""
+        silent = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            silent.append(context.get_value(SUPPRESSED))
+            return httpx.Response(202)
+
+        sender = WebhookSender(
+            Transport(network=Answering(answer)), Links("https://tickets.contoso.com"), ManualClock(), ["hooks.example"]
+        )
+        address = Secret("https://hooks.example/canary")
+        result = await sender.send(replace(MESSAGE, receiver=receiver), address, new_signing_secret())
+        assert (result.code, silent) == (ResultCode.ACCEPTED, [True])
+        assert recorded.span(f"POST {receiver}").kind is SpanKind.CLIENT
+        assert "hooks.example" not in recorded.everything()
 
     async def test_neither_people_nor_texts_nor_secrets_are_recorded(self, recorded: Recorded) -> None:
         world = World()
