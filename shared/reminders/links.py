@@ -10,7 +10,7 @@ from shared.reminders.model import Cause
 from shared.service import service
 
 _LISTS: Final[Mapping[Cause, Mapping[str, str]]] = {
-    Cause.REGRESSION: {"outcome": "regressed"},
+    Cause.REGRESSION: {"show": "regressed"},
     Cause.REFUSED: {"show": "failed"},
     Cause.OVERDUE: {"show": "overdue"},
 }

@@ -11,8 +11,10 @@ from shared.reminders.links import Links
 from shared.reminders.model import Cause, CauseLine, Figures, Why
 from shared.reminders.views import said
 from shared.tickets.listed import ListedTicket
+from shared.tickets.lists import Show
 from shared.tickets.model import Delivery, Phase, Priority
 from shared.tickets.outcomes import Outcome
+from shared.triggers.links import list_address
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -69,3 +71,9 @@ def test_a_message_is_in_the_connections_language_and_english_in_an_unknown_one(
     links = Links("https://tickets.contoso.com")
     assert said(content, links).paragraphs[0].text == "期限を過ぎたチケット: 900 件"
     assert said(replace(content, language="tlh"), links).paragraphs[0].text == "Overdue tickets: 900"
+
+
+def test_a_regression_leads_to_the_tickets_that_it_counts() -> None:
+    """The outcome alone would also list those that newer tickets take care of."""
+    address = Links("https://tickets.contoso.com").cause(Cause.REGRESSION, "contoso")
+    assert address == f"https://tickets.contoso.com{list_address(show=Show.REGRESSED, connection='contoso')}"
