@@ -13,6 +13,7 @@ from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_questi
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice
 from shared.triggers.principal import READERS
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -62,22 +63,23 @@ async def export_evidence(call: Call) -> JsonAnswer | func.HttpResponse:
     if wanted is Format.JSON:
         return JsonAnswer(view)
     return func.HttpResponse(
-        _file(view, wanted, call.application.settings.public_base_url),
+        _file(view, wanted, call.application.settings.public_base_url, call.language),
         headers={
             "Content-Type": f"{MEDIA_TYPES[wanted]}; charset=utf-8" if wanted is Format.CSV else MEDIA_TYPES[wanted],
             "Content-Disposition": f'attachment; filename="{_FILE_NAMES[wanted]}"',
             "Cache-Control": "no-store",
+            **({"Content-Language": call.language.code, "Vary": "Accept-Language"} if wanted is Format.CSV else {}),
         },
     )
 
 
-def _file(view: EvidenceView, wanted: Format, base_url: str) -> bytes:
+def _file(view: EvidenceView, wanted: Format, base_url: str, t: Language) -> bytes:
     """Return an answer in another format; what writes it is loaded when it is first needed."""
     match wanted:
         case Format.CSV:
             from shared.web.evidence_csv import evidence_csv
 
-            return evidence_csv(view)
+            return evidence_csv(view, t)
         case Format.OSCAL:
             from shared.evidence.oscal import oscal_document
 

@@ -111,7 +111,7 @@ async def export_recommendations(call: Call) -> func.HttpResponse:
     listed = await call.application.recommendation_lists.of_tenant(tenant)
     now = call.application.clock()
     return func.HttpResponse(
-        recommendations_csv(_row(call, each, listed, now) for each in _chosen(listed, link)),
+        recommendations_csv((_row(call, each, listed, now) for each in _chosen(listed, link)), call.language),
         headers={
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": 'attachment; filename="recommendations.csv"',

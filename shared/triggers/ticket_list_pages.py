@@ -46,7 +46,7 @@ from shared.triggers.ticket_lists import (
 from shared.value_object import value_object
 from shared.web.csv_export import tickets_csv
 from shared.web.ticket_rows import ticket_rows
-from shared.words.language import Language
+from shared.words.language import Language, language_of
 
 blueprint = func.Blueprint()
 
@@ -163,7 +163,8 @@ async def export_tickets(call: Call) -> func.HttpResponse:
     connections = await connections_by_id(call.application.connection_store)
     chosen = understood(read_list_link(call.query, connections, ()))
     found = await find_tickets(call, chosen, connections)
-    return await _csv(call, connections, [each.ticket_id for each in found.tickets[:EXPORT_TICKETS]])
+    ticket_ids = [each.ticket_id for each in found.tickets[:EXPORT_TICKETS]]
+    return await _csv(call, chosen, connections, ticket_ids)
 
 
 @page(blueprint, "POST", "tickets/export-selected", roles=READERS, belongs_to="/tickets")
@@ -174,10 +175,15 @@ async def export_selected_tickets(call: Call) -> func.HttpResponse:
     selected = selected_tickets(call)
     if not selected:
         return redirect(list_with_result(chosen, {"done": "nothing_selected"}))
-    return await _csv(call, connections, selected)
+    return await _csv(call, chosen, connections, selected)
 
 
-async def _csv(call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]) -> func.HttpResponse:
+async def _csv(
+    call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection], ticket_ids: Sequence[str]
+) -> func.HttpResponse:
+    # A file about one connection is for the people there; any other is for the reader.
+    only = connections.get(chosen["connection"])
+    t = call.language if only is None else language_of(only.language)
     now = call.application.clock()
     views = []
     for part in itertools.batched(ticket_ids, EXPORT_PART, strict=False):
@@ -188,7 +194,7 @@ async def _csv(call: Call, connections: Mapping[str, Connection], ticket_ids: Se
             if each in tickets
         ]
     return func.HttpResponse(
-        tickets_csv(views, {each.connection_id: each.display_name for each in connections.values()}),
+        tickets_csv(views, {each.connection_id: each.display_name for each in connections.values()}, t),
         headers={
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": 'attachment; filename="tickets.csv"',

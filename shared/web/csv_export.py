@@ -13,6 +13,7 @@ from typing import Final
 from shared.recommendations.statuses import points_to_gain
 from shared.tickets.views import TicketView
 from shared.web.recommendations import ActionRow
+from shared.words.language import Language
 
 COLUMNS: Final = (
     "number",
@@ -82,18 +83,24 @@ def safe_cell(text: str) -> str:
     return _FORMULA.sub(r"\1'", text)
 
 
-def tickets_csv(tickets: Iterable[TicketView], customers: Mapping[str, str]) -> bytes:
+def headings(columns: Iterable[str], t: Language) -> Sequence[str]:
+    """Return the headings of columns. English ones are the columns' names, by which programs read a file."""
+    return [t(f"csv.{column}") for column in columns]
+
+
+def tickets_csv(tickets: Iterable[TicketView], customers: Mapping[str, str], t: Language) -> bytes:
     """Return tickets as CSV.
 
     Args:
         customers: Names of the connections by id.
     """
-    return csv_table(COLUMNS, (_cells(ticket, customers) for ticket in tickets))
+    return csv_table(headings(COLUMNS, t), (_cells(ticket, customers) for ticket in tickets))
 
 
-def recommendations_csv(rows: Iterable[ActionRow]) -> bytes:
-    """Return improvement actions as CSV, each with the ticket beside it."""
-    return csv_table(RECOMMENDATION_COLUMNS, ([*_action_cells(row), *_ticket_cells(row.ticket)] for row in rows))
+def recommendations_csv(rows: Iterable[ActionRow], t: Language) -> bytes:
+    """Return improvement actions as CSV, each with the ticket beside it, under headings in a language."""
+    cells = ([*_action_cells(row), *_ticket_cells(row.ticket)] for row in rows)
+    return csv_table(headings(RECOMMENDATION_COLUMNS, t), cells)
 
 
 def csv_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:

@@ -8,7 +8,8 @@ from typing import Final
 
 from shared.evidence.items import EvidenceItem, PointsMeasured, RecommendationEvidence
 from shared.evidence.views import EvidenceView
-from shared.web.csv_export import csv_table
+from shared.web.csv_export import csv_table, headings
+from shared.words.language import Language
 
 EVIDENCE_COLUMNS: Final = (
     "ticket_id",
@@ -44,10 +45,10 @@ _UPDATES: Final = ("update_", "followed_up")
 """How the kinds of events begin that say what was changed in ServiceNow, by a person or a policy."""
 
 
-def evidence_csv(view: EvidenceView) -> bytes:
-    """Return an answer as CSV."""
+def evidence_csv(view: EvidenceView, t: Language) -> bytes:
+    """Return an answer as CSV, under headings in a language."""
     rows = ([*_ticket(item), *_recommendation(each)] for item in view.items for each in item.recommendations)
-    return csv_table(EVIDENCE_COLUMNS, rows)
+    return csv_table(headings(EVIDENCE_COLUMNS, t), rows)
 
 
 def _ticket(item: EvidenceItem) -> Sequence[str]:

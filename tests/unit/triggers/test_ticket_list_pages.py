@@ -228,6 +228,14 @@ async def test_the_file_has_the_whole_list_in_its_order(pages: Pages) -> None:
         await pages.get(export_tickets, "/tickets.csv?show=everything")
 
 
+async def test_a_file_about_one_connection_has_headings_in_its_language(pages: Pages) -> None:
+    pages.world.connections.connections["contoso"] = a_connection(language="ja")
+    await stored(pages, a_ticket(1))
+    for query, heading in (("", "number"), ("?connection=contoso", "番号")):
+        answer = await pages.get(export_tickets, f"/tickets.csv{query}")
+        assert [each[heading] for each in rows_of(answer.get_body())] == ["INC0000001"]
+
+
 async def test_one_button_sends_the_failed_tickets_of_the_list_again(pages: Pages) -> None:
     await stored(pages, a_failed_ticket(1, name="one"), a_failed_ticket(2, name="two"), a_ticket(3))
     for show in ("failed", "not_delivered"):

@@ -12,7 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.tickets.views import ticket_view
-from shared.web.csv_export import COLUMNS, safe_cell, tickets_csv
+from shared.web.csv_export import COLUMNS, RECOMMENDATION_COLUMNS, headings, safe_cell, tickets_csv
+from shared.web.evidence_csv import EVIDENCE_COLUMNS
+from shared.words.language import languages
 from tests.english import ENGLISH
 from tests.memory.clock import START
 from tests.unit.tickets.examples import new_ticket
@@ -41,7 +43,7 @@ def cells_of(content: bytes, reader: dict[str, Any]) -> list[list[str]]:
 def test_no_spreadsheet_finds_a_formula_wherever_it_splits(name: str, requester: str) -> None:
     view = ticket_view(new_ticket(START), None, START, ENGLISH)
     planted = view.model_copy(update={"name": name, "requester": replace(view.requester, name=requester)})
-    content = tickets_csv([planted, planted], {planted.connection_id: requester})
+    content = tickets_csv([planted, planted], {planted.connection_id: requester}, ENGLISH)
     for reader in READERS:
         for row in cells_of(content, reader):
             for cell in row:
@@ -64,3 +66,14 @@ def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
 @given(TEXTS)
 def test_a_text_that_was_made_safe_is_left_alone(text: str) -> None:
     assert safe_cell(safe_cell(text)) == safe_cell(text)
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, RECOMMENDATION_COLUMNS, EVIDENCE_COLUMNS])
+def test_english_headings_are_the_names_by_which_programs_read_a_file(columns: tuple[str, ...]) -> None:
+    assert tuple(headings(columns, ENGLISH)) == columns
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, RECOMMENDATION_COLUMNS, EVIDENCE_COLUMNS])
+@pytest.mark.parametrize("code", languages())
+def test_no_two_columns_have_the_same_heading(columns: tuple[str, ...], code: str) -> None:
+    assert len(set(headings(columns, languages()[code]))) == len(columns)

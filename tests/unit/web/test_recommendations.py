@@ -76,7 +76,7 @@ def test_every_action_has_a_row(action: ImprovementAction) -> None:
 def test_a_spreadsheet_has_every_action_and_no_formula(action: ImprovementAction) -> None:
     hostile = replace(action, title='=HYPERLINK("https://elsewhere.example")', category="@SUM(1)", service="+1")
     row = action_row(hostile, NOW, Decimal(500), None, T)
-    [read] = csv.DictReader(io.StringIO(recommendations_csv([row]).decode("utf-8-sig"), newline=""))
+    [read] = csv.DictReader(io.StringIO(recommendations_csv([row], languages()["en"]).decode("utf-8-sig"), newline=""))
     assert tuple(read) == RECOMMENDATION_COLUMNS
     assert read["id"] == action.key
     assert [cell for cell in read.values() if cell.startswith(("=", "+", "-", "@"))] == []
@@ -85,7 +85,7 @@ def test_a_spreadsheet_has_every_action_and_no_formula(action: ImprovementAction
 def test_a_spreadsheet_has_regulations_and_owner() -> None:
     details = ComplianceDetails(regulations=("GDPR", "ISO 27001"), assigned_to="anna@contoso.example")
     row = action_row(replace(ACTION, compliance=details), NOW, None, None, T)
-    [read] = csv.DictReader(io.StringIO(recommendations_csv([row]).decode("utf-8-sig")))
+    [read] = csv.DictReader(io.StringIO(recommendations_csv([row], languages()["en"]).decode("utf-8-sig")))
     assert (read["regulations"], read["owner"]) == ("GDPR; ISO 27001", "anna@contoso.example")
 
 
