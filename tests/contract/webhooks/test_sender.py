@@ -78,7 +78,7 @@ async def test_a_workflow_shows_the_card(way: Way, receivers: Receivers) -> None
     assert run["failure"] is None
     (card,) = run["cards"]
     shown = json.dumps(card, ensure_ascii=False)
-    assert "対応が必要: Contoso 本社" in shown
+    assert "対応が必要：Contoso 本社" in shown
     assert "https://tickets.contoso.com/tickets?show=overdue&connection=contoso" in shown
     assert f"https://tickets.contoso.com/tickets/{'a' * 32}" in shown
 

@@ -69,7 +69,7 @@ def test_a_consent_has_its_end_until_it_has_ended() -> None:
 def test_a_message_is_in_the_connections_language_and_english_in_an_unknown_one() -> None:
     content = urgent(CONNECTION, [Cause.OVERDUE], Figures(overdue=900), [replace(OPEN, due_at=NOW - DAY)], NOW)
     links = Links("https://tickets.contoso.com")
-    assert said(content, links).paragraphs[0].text == "期限を過ぎたチケット: 900 件"
+    assert said(content, links).paragraphs[0].text == "期限を過ぎたチケット：900 件"
     assert said(replace(content, language="tlh"), links).paragraphs[0].text == "Overdue tickets: 900"
 
 
