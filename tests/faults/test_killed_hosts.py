@@ -193,7 +193,7 @@ def test_killed_at_any_moment(gated: Gated, what: str, turn: int) -> None:
             gated.kill_worker()
     for each in sending:
         each.result()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     # None of those that were under way: a request waits for its twin, even for one that was killed.
     while not gated.send(f"{prefix}, and back again"):
         assert time.monotonic() < deadline, "the app did not come back"

@@ -63,7 +63,7 @@ def test_what_a_part_started_ends_too(tmp_path: Path) -> None:
         part = processes.start("Parent", [sys.executable, "-c", parent])
         grandchild = int(processes.wait_for_line(part, r"^(\d+)$")[1])
         processes.kill(part)
-        assert end_within([grandchild], 2.0)
+        assert end_within([grandchild], 30.0)
 
 
 def test_everything_ends_when_the_starter_is_killed(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_everything_ends_when_the_starter_is_killed(tmp_path: Path) -> None:
         part = int(process.stdout.readline())
         assert is_running(part)
         process.kill()
-    assert end_within([part], 5.0)
+    assert end_within([part], 30.0)
 
 
 def test_a_crash_is_told_with_the_last_lines(tmp_path: Path) -> None:

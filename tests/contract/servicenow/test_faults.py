@@ -111,7 +111,7 @@ ELSEWHERE = {
 
 async def count(control: ControlClient, request: str, expected: int) -> int:
     """Return the number of such requests, after all pending ones have ended."""
-    for _ in range(100):
+    for _ in range(1500):
         if (counted := control.request_counts().get(request, 0)) >= expected:
             break
         await asyncio.sleep(0.02)

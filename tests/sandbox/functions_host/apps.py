@@ -194,9 +194,29 @@ async def async_sleep(req: func.HttpRequest) -> func.HttpResponse:
     STARTED.append("async ended")
     return func.HttpResponse("slept")
 
-@app.route(route="block/{seconds}")
-async def block(req: func.HttpRequest) -> func.HttpResponse:
-    time.sleep(float(req.route_params["seconds"]))
+def is_released(req: func.HttpRequest) -> bool:
+    return os.path.exists(req.params["file"])
+
+@app.route(route="until/sync")
+def sync_until(req: func.HttpRequest) -> func.HttpResponse:
+    STARTED.append("sync")
+    while not is_released(req):
+        time.sleep(0.02)
+    return func.HttpResponse(threading.current_thread().name)
+
+@app.route(route="until/async")
+async def async_until(req: func.HttpRequest) -> func.HttpResponse:
+    STARTED.append("async began")
+    while not is_released(req):
+        await asyncio.sleep(0.02)
+    STARTED.append("async ended")
+    return func.HttpResponse("waited")
+
+@app.route(route="until/blocked")
+async def blocked_until(req: func.HttpRequest) -> func.HttpResponse:
+    open(req.params["file"] + ".began", "w").close()
+    while not is_released(req):
+        time.sleep(0.02)
     return func.HttpResponse("blocked")
 
 @app.timer_trigger(schedule="0 0 0 1 1 *", arg_name="timer")

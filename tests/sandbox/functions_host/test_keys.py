@@ -174,8 +174,7 @@ def test_timer_is_fired_by_hand(wire: Wire, keys: dict[str, str]) -> None:
     assert post_timer(wire, "YEARLY", keys["master"]) == 202
     assert post_timer(wire, "failing", keys["master"]) == 202
     assert post_timer(wire, "echo", keys["master"], b'{"input": "x"}') == 202
-    deadline = time.monotonic() + 5
-    while len(runs(wire)) < before + 2 and time.monotonic() < deadline:
+    while len(runs(wire)) < before + 2:
         time.sleep(0.01)
     first, second = runs(wire)[before:]
     assert first == {"past_due": False, "status": {}, "schedule": {"AdjustForDST": True}}

@@ -122,17 +122,17 @@ MANY = multipart(*[part("form-data; name=a", b"")] * (MAX_FIELDS + 1))
     ],
 )
 def test_a_hostile_form_is_refused(body: bytes, content_type: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert refusal(request(body, content_type)) == ("invalid_form", 400)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("content", [b"\r\n" * 2_500_000, b"\r\n--x" * 700_000, b"--x--" * 1_000_000, b"-" * 5_000_000])
 def test_a_file_that_looks_like_a_boundary_takes_no_time(content: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     body = in_boundary("xy", content)
     assert read_form(request(body, "multipart/form-data; boundary=xy"), UPLOAD).files["file"].content == content
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 PIECES = [b"--x", b"--x--", b"\r\n", b"\n", b"\r", b":", b";", b'"', b" ", FILE, part("form-data; name=a")]

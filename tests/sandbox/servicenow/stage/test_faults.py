@@ -667,7 +667,7 @@ class TestItem12Connections:
         socket_control.set_fault("slow", delay_s=0.5)
         before = incidents(simulator)
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(url + TABLE, json={}, auth=AGENT, timeout=0.2, trust_env=False)
+            httpx.post(url + TABLE, json={}, auth=AGENT, timeout=httpx.Timeout(10, read=0.2), trust_env=False)
         assert incidents(simulator) == before + 1
         socket_control.set_fault("slow", delay_s=0.2)
         started = time.monotonic()
