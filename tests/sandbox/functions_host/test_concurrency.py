@@ -47,7 +47,7 @@ class Held:
         return found
 
     async def wait_for(self, note: str, count: int) -> None:
-        """Wait until the worker's functions have noted something so many times."""
+        """Wait until the worker's functions have noted something this often."""
         while (await self.started()).count(note) < count:
             await asyncio.sleep(0.01)
 
