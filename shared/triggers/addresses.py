@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+from urllib.parse import quote
+
 from shared.errors import ConnectorError
+
+FROM: Final = "from"
+"""The parameter of a ticket's address that says which page leads there, as that page was."""
+
+
+def from_query(address: str) -> str:
+    """Return the part of a ticket's address that keeps the way back to a page; empty if there is none."""
+    return f"?{FROM}={quote(address, safe='')}" if address else ""
 
 
 def authorize_path(connection_id: str, *, log_out_first: bool = False) -> str:

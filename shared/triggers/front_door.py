@@ -30,7 +30,7 @@ from shared.errors import (
 from shared.log import log_bug, log_context, log_event
 from shared.request_faults import MAX_NAME_SHOWN
 from shared.telemetry import span
-from shared.triggers.addresses import way_to_authorize
+from shared.triggers.addresses import from_query, way_to_authorize
 from shared.triggers.answers import JsonAnswer, problem, problem_headers
 from shared.triggers.attention import attention_count
 from shared.triggers.cookies import cookie_value
@@ -113,11 +113,13 @@ class Call:
         """Return a rendered page; a value ``here`` says where a change of language leads, if not to its address."""
         parts = urlsplit(self.request.url)
         settings = usable_settings()
+        here = str(values.get("here", _place_to_return_to(parts)))
         known = {
             "call": self,
             "Role": Role,
             "address": parts.path,
-            "here": _place_to_return_to(parts),
+            "here": here,
+            "from_here": from_query(here),
             "attention_count": self.attention_count,
             "environment_name": settings.environment_name if settings else "",
             "documentation_url": settings.documentation_url if settings else "",

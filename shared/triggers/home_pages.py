@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -70,8 +71,19 @@ async def home_page(call: Call) -> func.HttpResponse:
         more_tenants=len(around.tenants) > MOST_SCORES,
         has_tenant=bool(around.tenants),
         days=SHOWN_DAYS,
-        manage_address="/configuration" if around.connections else "/ticketProvisioning",
+        manage_address=_manage_address([each.connection_id for each in around.connections]),
     )
+
+
+def _manage_address(connection_ids: Sequence[str]) -> str:
+    """Return where connections are managed: on its page if there is one, in their list if there are several."""
+    match connection_ids:
+        case []:
+            return "/ticketProvisioning"
+        case [only]:
+            return f"/configuration/{only}"
+        case _:
+            return "/configuration"
 
 
 async def _score_card(call: Call, tenant: Tenant, now: datetime) -> ScoreCard:

@@ -20,6 +20,7 @@ from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tickets.model import Ticket
 from shared.tickets.views import ticket_view
+from shared.triggers.addresses import from_query
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommendation_links import TENANT
@@ -113,10 +114,11 @@ async def _page(
     views = [ticket_view(each, beside.connections.get(each.connection_id), now, call.language) for each in tickets]
     connection = beside.connections.get(tenant.connection_id or "")
     has_open_ticket = any(map(beside.is_open, tickets))
+    here = f"/recommendations/{action.key}{query_of({TENANT: tenant.tenant_id})}"
     return call.page(
         "recommendation.html",
         status=200 if error is None else error.status,
-        here=f"/recommendations/{action.key}{query_of({TENANT: tenant.tenant_id})}",
+        here=here,
         tenant=tenant,
         row=action_row(action, now, snapshots[-1].max_score if snapshots else None, None, call.language),
         action=action,
@@ -125,7 +127,7 @@ async def _page(
         is_quick_win=is_quick_win(action),
         portal_link=app.recommendation_ticketing.link_of(action),
         action_link=https_link(action.link),
-        points=_points(action, snapshots, tickets),
+        points=_points(action, snapshots, tickets, here),
         tickets=views,
         has_open_ticket=has_open_ticket,
         needs_ticket=not has_open_ticket and status_of(action) in OPEN_STATUSES,
@@ -153,8 +155,10 @@ async def _texts(call: Call, action: ImprovementAction) -> Mapping[str, str]:
     return {name: html if html.striptags() else "" for name, html in shown.items()}
 
 
-def _points(action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: Sequence[Ticket]) -> Line | None:
-    """Return the points over time with the days on which the tickets were created."""
+def _points(
+    action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: Sequence[Ticket], here: str
+) -> Line | None:
+    """Return the points over time with the days on which the tickets were created, which lead to them and back here."""
     if action.source is not SourceName.SECURE_SCORE:
         return None
     points = [(each.day, each.controls[action.source_id]) for each in snapshots if action.source_id in each.controls]
@@ -166,7 +170,7 @@ def _points(action: ImprovementAction, snapshots: Sequence[Snapshot], tickets: S
             Mark(
                 each.created_at.date(),
                 each.content.name if each.record is None else each.record.number,
-                f"/tickets/{each.ticket_id}",
+                f"/tickets/{each.ticket_id}{from_query(here)}",
             )
             for each in sorted(tickets, key=lambda each: each.created_at)
         ],

@@ -23,6 +23,7 @@ from shared.tickets.updates.requests import NOTES_MAX_LENGTH
 from shared.tickets.updates.views import update_view
 from shared.tickets.views import TicketView, state_name, state_names, ticket_view
 from shared.tickets.waiting import WaitsFor, waits_for
+from shared.triggers.addresses import FROM, from_query
 from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, authorize_place
 from shared.triggers.principal import Role
@@ -93,7 +94,8 @@ async def shown_ticket(
         freshness_of(call, [connection]),
     )
     view = ticket_view(ticket, connection, now, t)
-    back = _way_back(call) or "/tickets"
+    came_from = _way_back(call)
+    back = came_from or "/tickets"
     done = call.query.get("done")
     waiting = waits_for(ticket, connection) if ticket.delivery.status is Delivery.PENDING else None
     outcome = outcome_card(
@@ -118,7 +120,7 @@ async def shown_ticket(
         steps=steps(ticket, state_name(ticket, connection), _phases_of(call, ticket), t),
         back_address=back,
         back_name=t(_back_label(back)),
-        from_query=from_query(call),
+        from_query=from_query(came_from),
         ticket=view,
         freshness=fresh,
         connection_name=connection.display_name,
@@ -168,21 +170,14 @@ async def shown_ticket(
     )
 
 
-FROM: Final = "from"
-"""The parameter of a ticket's address that says which list leads there, as that list was."""
 _BACK: Final = {
     "/": "nav.home",
+    "/attention": "nav.attention",
     "/evidence": "nav.evidence",
     "/recommendations": "nav.recommendations",
     "/tickets": "nav.tickets",
 }
 """The pages to which a ticket's page leads back, with their names."""
-
-
-def from_query(call: Call) -> str:
-    """Return the part of a ticket's address that keeps the way back; empty if there is none."""
-    back = _way_back(call)
-    return f"?{FROM}={quote(back, safe='')}" if back else ""
 
 
 def ticket_place(call: Call, ticket_id: str, done: str = "") -> str:
@@ -197,7 +192,7 @@ def ticket_place(call: Call, ticket_id: str, done: str = "") -> str:
 
 
 def _way_back(call: Call) -> str:
-    """Return the list that leads here, if it is one of ours; empty for anything else."""
+    """Return the page that leads here, if it is one of ours; empty for anything else."""
     asked = call.query.get(FROM, "")
     address = own_address(asked)
     if address == "/" and asked != "/":

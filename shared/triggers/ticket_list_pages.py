@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
 
 import azure.functions as func
 
@@ -17,6 +16,7 @@ from shared.tickets.lists import Order, Show, SortColumn, first_order, page_of, 
 from shared.tickets.model import Delivery
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.views import ticket_view
+from shared.triggers.addresses import from_query
 from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import (
@@ -50,6 +50,7 @@ from shared.words.language import Language, language_of
 
 blueprint = func.Blueprint()
 
+_TAB_NAMES: Final = frozenset(tab.value for tab in TABS if tab is not None)
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PART: Final = 1000
@@ -137,10 +138,10 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         page_numbers=_page_numbers(shown.number, shown.pages),
         page_address=lambda number: list_address(**{**chosen, "page": str(number) if number > 1 else ""}),
         chosen=chosen,
-        from_query=f"?from={quote(here, safe='')}",
+        from_here=from_query(here),
         tabs=[_tab(tab, chosen, found.counts[tab], t) for tab in TABS],
         chips=_chips(chosen, connections, t),
-        cleared_address=list_address(show=chosen["show"]),
+        cleared_address=list_address(show=chosen["show"] if chosen["show"] in _TAB_NAMES else ""),
         headings={column.value: _heading(column, chosen, found, t) for column in SortColumn},
         sorts=[each for each in _choices("sort", t) if has_customers or each[0] != SortColumn.CUSTOMER],
         has_customers=has_customers,
@@ -235,7 +236,6 @@ def _tab(tab: Show | None, chosen: Mapping[str, str], count: int | None, t: Lang
 
 def _chips(chosen: Mapping[str, str], connections: Mapping[str, Connection], t: Language) -> Sequence[Chip]:
     """Return a chip for each filter that no tab shows."""
-    tabs = {tab.value for tab in TABS if tab is not None}
     return [
         Chip(
             label=t(FILTER_LABELS[name]),
@@ -243,7 +243,7 @@ def _chips(chosen: Mapping[str, str], connections: Mapping[str, Connection], t: 
             address=list_address(**{**chosen, name: "", "page": ""}),
         )
         for name in LIST_FILTERS
-        if chosen[name] and not (name == "show" and chosen[name] in tabs)
+        if chosen[name] and not (name == "show" and chosen[name] in _TAB_NAMES)
     ]
 
 

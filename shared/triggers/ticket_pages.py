@@ -17,6 +17,7 @@ from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, USUAL_
 from shared.tickets.preview import Preview
 from shared.tickets.record_texts import SEPARATOR, description_with_block
 from shared.tickets.requests import read_ticket_request, ticket_content
+from shared.triggers.addresses import FROM
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import (
     CONNECTION,
@@ -39,7 +40,7 @@ from shared.triggers.recommended_tickets import (
     ticket_for,
     usual_kind,
 )
-from shared.triggers.shown_tickets import FROM, shown_ticket, ticket_place
+from shared.triggers.shown_tickets import shown_ticket, ticket_place
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, NAMED, ticket_body, ticket_faults
 from shared.triggers.ticket_hints import ticket_hint
 from shared.words.error_words import words_of

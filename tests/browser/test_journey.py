@@ -88,5 +88,7 @@ def test_from_nothing_to_a_closed_ticket(
     page.get_by_role("button", name=t("action.sync")).click()
     expect(page.get_by_role("status")).to_contain_text(t("connection.done.synchronised"))
     page.goto(ticket_address)
-    expect(page.locator("h1 + p")).to_have_text("Closed")
-    expect(page.get_by_role("listitem").first).to_contain_text(t("event.state_changed", before="New", after="Closed"))
+    expect(page.locator("[aria-current='step']")).to_have_text("Closed")
+    expect(page.locator("ol.timeline > li").first).to_contain_text(
+        t("event.state_changed", before="New", after="Closed")
+    )

@@ -179,7 +179,8 @@ def test_a_ticket_is_linked_by_its_number_and_the_link_ended(app: WholeApp) -> N
     assert "The ticket is linked" in shown
     assert shown.count('/unlink"') == 2
     beside = page(app, f"/recommendations?text={CONTROL}&has_ticket=true")
-    assert f'href="/tickets/{second["ticket_id"]}"' in beside
+    back = quote(f"/recommendations?text={CONTROL}&has_ticket=true", safe="")
+    assert f'href="/tickets/{second["ticket_id"]}?from={back}"' in beside
 
     unlink = f"/recommendations/{KEY}/unlink"
     for each in (first, second):

@@ -13,6 +13,8 @@ from shared.attention.model import Action, Cause
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import ConnectionStatus
 from shared.tickets.model import Delivery
+from shared.tickets.updates.ask import asked
+from shared.tickets.updates.model import UpdateKind, UpdateStatus
 from shared.triggers.attention import item_words, may_act, shown_items, visible_items
 from shared.triggers.attention_api import AttentionListView, list_attention
 from shared.triggers.attention_pages import attention_page
@@ -21,7 +23,7 @@ from shared.triggers.principal import Principal, Role
 from shared.triggers.routes import own_address, read_query
 from shared.words.language import languages
 from tests.unit.attention.test_rules import SITUATIONS
-from tests.unit.tickets.examples import CONNECTION_ID, new_ticket
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket
 from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages
 
 __all__ = ["pages"]
@@ -79,6 +81,20 @@ async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code
     assert t("attention.ask") in reader
     manager = (await pages.get(attention_page, "/attention", caller=ONLY_MANAGER)).get_body().decode()
     assert "show=failed" not in manager
+
+
+async def test_a_ticket_leads_back_to_the_list_of_what_needs_attention(pages: Pages) -> None:
+    world = pages.world
+    sync = SyncState(last_completed_at=world.clock())
+    entry = DirectoryEntry(CONNECTION_ID, sync=sync, counts={"refused_changes": 1})
+    world.directory.entries[CONNECTION_ID] = entry
+    ticket = await world.store.create_ticket(delivered_ticket(world.clock()))
+    after, change = asked(ticket, UpdateKind.COMMENT, by_id="me", now=world.clock(), text="Please.")
+    assert change.after is not None
+    refused = replace(change, after=replace(change.after, status=UpdateStatus.REFUSED))
+    await world.store.update_ticket(ticket, after, [refused])
+    html = (await pages.get(attention_page, "/attention", caller=READER)).get_body().decode()
+    assert f'href="/tickets/{ticket.ticket_id}?from=%2Fattention"' in html
 
 
 async def test_where_nothing_needs_attention_the_page_says_so_and_when(pages: Pages) -> None:

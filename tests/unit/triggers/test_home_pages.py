@@ -88,7 +88,7 @@ async def test_a_card_shows_the_most_urgent_tickets(pages: Pages, code: str) -> 
     tickets = await _filled(pages)
     t = languages()[code]
     html = text_of(await pages.get(home_page, "/", caller=READER, language=code))
-    shown = re.findall(r'data-label="[^"]*"><a href="/tickets/([0-9a-f]{32})"', html)
+    shown = re.findall(r'data-label="[^"]*"><a href="/tickets/([0-9a-f]{32})\?from=%2F"', html)
     assert shown[:4] == [tickets[0].ticket_id, *(tickets[at].ticket_id for at in (4, 3, 2))]
     assert shown[5:] == [each.ticket_id for each in tickets[5:10]], "those due soonest"
     assert t("relative_due.late_days", days=3) in html
@@ -108,6 +108,13 @@ async def test_what_needs_attention_comes_first_and_the_rest_is_one_click_away(p
     count = int(re.findall(r'id="attention-count">(\d+)<', html)[0])
     assert count >= FIRST_ITEMS + 2
     assert f'<a href="/attention">{t("attention.all", count=count)}</a>' in html
+
+
+async def test_one_connection_is_managed_on_its_page_and_several_in_their_list(pages: Pages) -> None:
+    managed = '<a class="button quiet" href="{}">' + languages()["en"]("action.manage_configuration")
+    assert managed.format(f"/configuration/{CONNECTION_ID}") in text_of(await pages.get(home_page, "/", caller=MANAGER))
+    pages.world.connections.connections["fabrikam"] = a_connection(connection_id="fabrikam")
+    assert managed.format("/configuration") in text_of(await pages.get(home_page, "/", caller=MANAGER))
 
 
 async def test_a_manager_who_may_not_see_tickets_sees_no_counts_of_them(pages: Pages) -> None:

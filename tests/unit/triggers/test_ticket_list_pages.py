@@ -132,6 +132,11 @@ async def test_a_chip_leads_to_the_list_without_its_filter(pages: Pages) -> None
     assert ids_in(html) == [2]
 
 
+async def test_a_part_of_the_list_without_a_tab_is_cleared_like_any_filter(pages: Pages) -> None:
+    html = await shown(pages, "?show=failed&priority=high")
+    assert f'<a class="clear" href="/tickets">{t("tickets.clear_filters")}' in html
+
+
 async def test_a_name_leads_to_the_ticket_and_back_to_the_list_and_a_number_to_servicenow(pages: Pages) -> None:
     await stored(pages, a_ticket(1))
     html = await shown(pages, "?show=open&text=multi&sort=due")

@@ -35,6 +35,7 @@ async def shown(pages: Pages, ticket: Ticket, query: str = "", *, caller: Princi
     [
         (LIST, LIST),
         ("/", "/"),
+        ("/attention", "/attention"),
         (f"/recommendations/{'0' * 32}?tenant_id={TENANT}", f"/recommendations/{'0' * 32}?tenant_id={TENANT}"),
         ("/tickets?show=overdue&token=secret", "/tickets?show=overdue"),
         ("", "/tickets"),
