@@ -74,7 +74,13 @@ FAINT_ON_PAPER = """() => {
 LOCALES = {"en": "en-US", "ja": "ja-JP"}
 WITH_COLOURS = "en"
 """One language is enough: colours come from the markup and the style sheet, which are the same in every language."""
-NARROW = 360
+WIDTH = "document.documentElement.scrollWidth"
+NARROW = 320
+"""CSS pixels of a screen of 1280 at 400 % zoom."""
+PAPER = 720
+"""CSS pixels between the margins of a sheet of A4."""
+ON_PAPER = """() => [...document.querySelectorAll("nav, button, .button, .skip, header, footer")]
+  .filter((each) => each.checkVisibility()).map((each) => `on paper: ${each.outerHTML}`)"""
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +109,11 @@ def faulty_colours(page: Page) -> list[str]:
     page.emulate_media(color_scheme="dark")
     faults = judged(page, COLOURS)
     page.emulate_media(color_scheme="dark", media="print")
-    faults += page.evaluate(FAINT_ON_PAPER)
+    faults += page.evaluate(FAINT_ON_PAPER) + page.evaluate(ON_PAPER)
+    page.set_viewport_size({"width": PAPER, "height": 900})
+    if (width := page.evaluate(WIDTH)) > PAPER:
+        faults.append(f"{width} px wide on paper")
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light", media="screen")
     forced = page.evaluate_handle(FORCED)
     forced.evaluate("each => each.before()")
@@ -132,7 +142,7 @@ def test_axe_finds_nothing_and_everything_is_seen(
         if language == WITH_COLOURS:
             faults += faulty_colours(page)
         page.set_viewport_size({"width": NARROW, "height": 740})
-        if (width := page.evaluate("document.documentElement.scrollWidth")) > NARROW:
+        if (width := page.evaluate(WIDTH)) > NARROW:
             faults.append(f"{width} px wide on a screen of {NARROW}")
         page.set_viewport_size({"width": 1280, "height": 900})
         if faults:
