@@ -20,6 +20,9 @@ class Series:
 
     The first block always begins before every ticket. Other blocks are only made by dividing one, in the same
     transaction, so that two who divide a block cannot both succeed.
+
+    Attributes:
+        is_damaged: Whether a block could not be read; it is replaced when it changes.
     """
 
     def __init__(self, connection_id: str, prefix: str, keys: Sequence[str]) -> None:
@@ -31,18 +34,20 @@ class Series:
         self._connection_id = connection_id
         self._prefix = prefix
         self._keys = keys
-        self._rows: dict[str, Any | None] = {}
+        self._rows: dict[str, Any] = {}
         self._blocks: dict[str, dict[str, Entry]] = {}
         self._changed: dict[str, None] = {}
+        self.is_damaged = False
 
     def key_of(self, ticket_id: str) -> str:
         """Return the key of the block that a ticket belongs to."""
         return block_key(self._keys, self._prefix, ticket_id)
 
-    def hold(self, key: str, row: Any | None, entries: Iterable[Entry]) -> None:
-        """Take in a block as it is stored; the row is None if there is none."""
+    def hold(self, key: str, row: Any, entries: Iterable[Entry] | None) -> None:
+        """Take in a block as it is stored; the entries are None if its row cannot be read."""
+        self.is_damaged = self.is_damaged or entries is None
         self._rows[key] = row
-        self._blocks[key] = joined(entries)
+        self._blocks[key] = joined(entries or ())
 
     def known(self, ticket_ids: Iterable[str]) -> list[Entry]:
         """Return the entries of these tickets in the blocks taken in."""

@@ -9,7 +9,8 @@ fold at once, or one who stops in between, do no harm.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from heapq import nsmallest
 from itertools import batched
@@ -78,9 +79,10 @@ class TicketLists:
     async def list_every(self, connection_id: str) -> Sequence[ListedTicket]:
         """Return all tickets of the connection: from the tickets themselves as long as the lists may lack some."""
         rows = await self._read_current(connection_id)
-        finished = self._joined(await list_rows(self._table, connection_id, FINISHED_PREFIX, FINISHED_PREFIX + "~"))
-        tickets = rows.listed(joined(rows.entries.values(), finished.values()).values())
-        if rows.are_checked or agree(rows.summary, tickets, are_all=True):
+        blocks = await list_rows(self._table, connection_id, FINISHED_PREFIX, FINISHED_PREFIX + "~")
+        parts = list(map(self._read, blocks))
+        tickets = rows.listed(joined(rows.entries.values(), *(part or () for part in parts)).values())
+        if (rows.are_checked and None not in parts) or agree(rows.summary, tickets, are_all=True):
             return tickets
         return [listed(ticket) async for page in self._scan(connection_id, "") for ticket in page]
 
@@ -92,24 +94,39 @@ class TicketLists:
         rows = await self._read_current(connection_id)
         passes, place = is_wanted(wanted), after or ""
         if is_about_current(wanted) and rows.are_checked:
-            return _first(filter(passes, rows.listed(rows.entries.values())), limit, place)
-        pages = self._newest_first(rows, place) if rows.are_checked else self._every_page(connection_id, place)
+            return _first_ids(filter(passes, rows.listed(rows.entries.values())), limit, place)
+        if rows.are_checked:
+            with suppress(_Unreadable):
+                return await self._first_of(self._newest_first(rows, place), passes, limit, place)
+        return await self._first_of(self._every_page(connection_id, place), passes, limit, place)
+
+    async def _first_of(
+        self,
+        pages: AsyncIterator[Sequence[ListedTicket]],
+        passes: Callable[[ListedTicket], bool],
+        limit: int,
+        place: str,
+    ) -> Sequence[str]:
+        """Read no more pages than needed."""
         found: list[str] = []
         async for page in pages:
-            found += _first(filter(passes, page), limit - len(found), place)
+            found += _first_ids(filter(passes, page), limit - len(found), place)
             if len(found) == limit:
                 break
         return found
 
     async def _newest_first(self, rows: _Current, after: str) -> AsyncIterator[Sequence[ListedTicket]]:
-        """Go through all tickets after an id; those of a page in any order."""
+        """Go through all tickets after an id; those of a page in any order. Raises _Unreadable."""
         keys = await self._keys(rows.connection_id, FINISHED_PREFIX)
         keys = keys[keys.index(block_key(keys, FINISHED_PREFIX, after)) :] if keys else []
         left, place, size = rows.entries, 0, 1
         while True:
             end = keys[place + size] if place + size < len(keys) else FINISHED_PREFIX + "~"
             blocks = await list_rows(self._table, rows.connection_id, keys[place], end) if keys else []
-            left = joined(left.values(), *map(self._entries, blocks))
+            parts = list(map(self._read, blocks))
+            if None in parts:
+                raise _Unreadable
+            left = joined(left.values(), *(part or () for part in parts))
             border = end.removeprefix(FINISHED_PREFIX)
             yield rows.listed(entry for ticket_id, entry in left.items() if ticket_id < border)
             left = {ticket_id: entry for ticket_id, entry in left.items() if ticket_id >= border}
@@ -162,11 +179,7 @@ class TicketLists:
         )
 
     def _joined(self, rows: Iterable[Any]) -> dict[str, Entry]:
-        return joined(*map(self._entries, rows))
-
-    def _entries(self, row: Any | None) -> Sequence[Entry]:
-        """Return the entries in a row; none if there is no row, or if it cannot be read."""
-        return () if row is None else self._read(row) or ()
+        return joined(*(self._read(row) or () for row in rows))
 
     def _read(self, row: Any) -> Sequence[Entry] | None:
         """Return the entries in a row; None if it cannot be read."""
@@ -196,8 +209,7 @@ class TicketLists:
         touched = set(map(current.key_of, changed))
         for row in blocks:
             if row["RowKey"] in touched:
-                read.append(self._read(row))
-                current.hold(row["RowKey"], row, read[-1] or ())
+                current.hold(row["RowKey"], row, self._read(row))
         known = joined(changed.values(), current.known(changed))
         elsewhere = [ticket_id for ticket_id, entry in known.items() if not (entry.is_current and entry.is_whole)]
         finished = await self._finished(connection_id, elsewhere)
@@ -207,7 +219,7 @@ class TicketLists:
             else:
                 finished.put(entry)
                 current.remove(ticket_id)
-        if None in read:
+        if None in read or current.is_damaged or finished.is_damaged:
             await self._check_again(connection_id)
         await self._submit_in_order(
             [
@@ -224,8 +236,8 @@ class TicketLists:
         keys = await self._keys(connection_id, FINISHED_PREFIX) if ticket_ids else []
         series = Series(connection_id, FINISHED_PREFIX, keys)
         for key in dict.fromkeys(map(series.key_of, ticket_ids)):
-            row = await get_row(self._table, connection_id, key)
-            series.hold(key, row, self._entries(row))
+            if (row := await get_row(self._table, connection_id, key)) is not None:
+                series.hold(key, row, self._read(row))
         return series
 
     async def _submit_in_order(self, operations: Sequence[Sequence[RowOperation]]) -> None:
@@ -305,6 +317,10 @@ class TicketLists:
         return self._joined(rows)
 
 
+class _Unreadable(Exception):
+    """A block cannot be read."""
+
+
 @value_object
 class _Current:
     """The changes and the current blocks, joined, and the counts of all tickets.
@@ -323,7 +339,7 @@ class _Current:
         return [listed_of(self.connection_id, entry) for entry in entries if entry.is_whole]
 
 
-def _first(tickets: Iterable[ListedTicket], limit: int, after: str) -> list[str]:
+def _first_ids(tickets: Iterable[ListedTicket], limit: int, after: str) -> list[str]:
     """Return the first ids after this one."""
     return nsmallest(limit, (ticket.ticket_id for ticket in tickets if ticket.ticket_id > after))
 
