@@ -18,7 +18,7 @@ os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
 from benchmarks.report import Figure, closing, heading
 
-CONNECTORS = 11
+CONNECTORS = 12
 """Number of storage accounts and vaults: one for each part."""
 SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000))
 """Tickets here, tickets in ServiceNow, and the changes per second that the design promises."""
@@ -33,6 +33,7 @@ def figures() -> Iterator[Figure | str]:
         entity_transactions,
         home,
         imports,
+        lists,
         memory,
         package,
         reading,
@@ -55,6 +56,9 @@ def figures() -> Iterator[Figure | str]:
             yield from asyncio.run(entity_transactions.measure(world, read=3_000))
             yield from asyncio.run(connections.measure(world, few=10, many=1_000, counted=100_000))
             yield from asyncio.run(home.measure(world, connections=30, tickets=100, visits=9))
+            yield from asyncio.run(
+                lists.measure(world, sizes=(3_000, 100_000), connections=30, each=100, collected=3_000)
+            )
             yield from asyncio.run(reading.measure(world, days=5))
             yield from asyncio.run(bulk.measure(world, tickets=100, visits=5))
             yield from asyncio.run(recommendations.measure(world, controls=460, days=15, runs=9))

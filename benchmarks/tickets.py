@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 from pathlib import Path
@@ -17,7 +18,8 @@ from sandbox.servicenow.engine.instance import Instance
 from sandbox.servicenow.stage.seed.essentials import plant_essentials
 from sandbox.world import ServiceNow, start_servicenow
 from shared.connections.model import Connection, Portal, TicketKind
-from shared.storage.ticket_rows import summary_change_row, ticket_row
+from shared.storage.listed_rows import CURRENT_PREFIX, FINISHED_PREFIX, block_rows, change_row, entry_of
+from shared.storage.ticket_rows import checked_columns, summary_change_row, summary_row, ticket_row
 from shared.tickets.identity import new_ticket_id
 from shared.tickets.model import (
     CORRELATION_PREFIX,
@@ -34,11 +36,11 @@ from shared.tickets.model import (
     Ticket,
     TicketContent,
 )
-from shared.tickets.summary import SummaryChange
+from shared.tickets.summary import Summary, SummaryChange
 from shared.tickets.timeline import with_event
 
-TRANSACTION: Final = 99
-"""Tickets in a transaction, which has room for one more row."""
+TRANSACTION: Final = 98
+"""Tickets in a transaction, which has room for two more rows."""
 AT_ONCE: Final = 3
 REQUESTER: Final = Requester("0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f01", "Adele Vance", "adele.vance@contoso.example")
 
@@ -69,15 +71,35 @@ def start_instance(processes: Processes, database: Path, ids: Sequence[str]) -> 
     return start_servicenow(processes, database=database)
 
 
-async def store_tickets(connector: Connector, connection: Connection, ids: Sequence[str]) -> None:
-    """Store delivered tickets with their shares of the counts."""
+async def store_tickets(
+    connector: Connector, connection: Connection, ids: Sequence[str], *, are_listed: bool = True
+) -> None:
+    """Store delivered tickets with their shares of the counts.
+
+    Args:
+        are_listed: Whether the lists know them; those of release 0.1 are unknown to the lists.
+    """
 
     def rows(part: Sequence[str]) -> list[dict[str, Any]]:
-        tickets = [ticket(connection, ticket_id) for ticket_id in part]
+        tickets = [replace(ticket(connection, ticket_id), revision=int(are_listed)) for ticket_id in part]
         change = SummaryChange.between((None, each) for each in tickets)
-        return [*map(ticket_row, tickets), summary_change_row(connection.connection_id, part[0], change)]
+        entries = [change_row(connection.connection_id, part[0], list(map(entry_of, tickets)))] if are_listed else []
+        return [*map(ticket_row, tickets), summary_change_row(connection.connection_id, part[0], change), *entries]
 
     await _submit(connector, (rows(part) for part in batched(ids, TRANSACTION, strict=False)))
+
+
+async def store_listed(connector: Connector, connection: Connection, tickets: Sequence[Ticket]) -> None:
+    """Store what lists show of tickets, and their counts, without the tickets, of which lists read only a page."""
+    owner = connection.connection_id
+    blocks: list[dict[str, Any]] = []
+    for prefix, are_current in ((CURRENT_PREFIX, True), (FINISHED_PREFIX, False)):
+        entries = [entry for each in tickets if (entry := entry_of(each)).is_current is are_current]
+        blocks += block_rows(owner, prefix, "", entries)
+    await _submit(connector, ([row] for row in blocks))
+    change = SummaryChange.between((None, each) for each in tickets)
+    summary = summary_row(owner, Summary().plus([change])) | checked_columns("", datetime.now(UTC))
+    await _submit(connector, [[summary]])
 
 
 async def store_counts(connector: Connector, connection: Connection, ids: Sequence[str]) -> None:

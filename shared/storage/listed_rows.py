@@ -22,8 +22,9 @@ from typing import Any, Final, NamedTuple
 from shared.connections.model import Portal, TicketKind
 from shared.storage.rows import open_value
 from shared.storage.ticket_rows import CHANGING_COLUMNS, CHUNK_BYTES, Row
-from shared.tickets.listed import ListedTicket, is_current, listed, recommendation_ids
-from shared.tickets.model import Delivery, Phase, Priority, Ticket
+from shared.tickets.counted import closed_at
+from shared.tickets.listed import ListedTicket, is_current, recommendation_ids
+from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority, Ticket
 from shared.tickets.outcomes import Outcome
 
 FINISHED_PREFIX: Final = "search-finished:"
@@ -94,45 +95,60 @@ class Entry(NamedTuple):
 
 
 _UNCHANGING: Final = Entry._fields.index("portal")
-_NEVER_KNOWN: Final = (None,) * (len(Entry._fields) - _UNCHANGING)
 
 
 def entry_of(ticket: Ticket) -> Entry:
     """Return the entry of a ticket; for a partly read one, without what never changes."""
-    shown, content = listed(ticket), ticket.content
-    return Entry(
-        ticket.ticket_id,
-        ticket.revision,
-        shown.instance,
-        shown.kind.value,
-        _text(shown.due_at),
-        shown.delivery.value,
-        shown.error_code,
-        None if shown.phase is None else shown.phase.value,
-        shown.number,
-        None if shown.sys_id == ticket.ticket_id else shown.sys_id,
-        shown.table,
-        shown.state,
-        shown.state_label,
-        shown.assigned_to,
-        shown.assignment_group,
-        [each.source_id for each in content.references],
-        None if shown.outcome is None else shown.outcome.value,
-        _text(shown.closed_at),
-        shown.is_superseded,
+    instance, kind, due_at, *states, references, outcome, closed, is_superseded = _changing(ticket)
+    unchanging: Sequence[Any] = ()
+    if ticket.is_whole:
+        content = ticket.content
+        unchanging = (
+            content.portal,
+            content.name,
+            content.priority,
+            _text(ticket.created_at),
+            content.requester.id,
+            content.requester.name,
+            content.recommendation.id,
+        )
+    linked = [each.source_id for each in references]
+    states = [kind, _text(due_at), *states, linked, outcome, _text(closed), is_superseded]
+    return Entry(ticket.ticket_id, ticket.revision, instance, *states, *unchanging)
+
+
+def is_listed_alike(one: Ticket, other: Ticket) -> bool:
+    """Whether two versions of a ticket have the same entry, but for its revision."""
+    return _changing(one) == _changing(other)
+
+
+def _changing(ticket: Ticket) -> tuple[Any, ...]:
+    """Return what can change in an entry, in its order; every write compares this, so nothing is put into words yet."""
+    progress, record, phase, verification = ticket.delivery, ticket.record, ticket.phase, ticket.verification
+    return (
+        ticket.instance,
+        ticket.content.kind,
+        ticket.due_at,
+        progress.status,
+        None if progress.status is Delivery.DELIVERED else progress.error_code,
+        phase,
         *(
-            (
-                shown.portal.value,
-                shown.name,
-                shown.priority.value,
-                _text(shown.created_at),
-                shown.requester_id,
-                shown.requester_name,
-                content.recommendation.id,
+            ("", "", "", "", None, None, None)
+            if record is None
+            else (
+                record.number,
+                None if record.sys_id == ticket.ticket_id else record.sys_id,
+                record.table,
+                record.state,
+                record.state_label,
+                record.assigned_to,
+                record.assignment_group,
             )
-            if ticket.is_whole
-            else _NEVER_KNOWN
         ),
+        ticket.content.references,
+        None if verification is None else verification.outcome,
+        None if phase is None or phase in OPEN_PHASES else closed_at(ticket),
+        verification is not None and verification.is_superseded,
     )
 
 

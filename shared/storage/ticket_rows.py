@@ -96,6 +96,7 @@ TIMELINE_MAX_LENGTH: Final = 30_000
 CHUNK_BYTES: Final = 60_000
 """A binary property holds 65,536 bytes."""
 
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _VERIFICATION: Final = Members(Verification)
 _UPDATE: Final = Members(Update, apart=["connection_id", "ticket_id", "update_id"])
 _BATCH: Final = Members(EvidenceBatch, apart=["batch_id"])
@@ -486,10 +487,11 @@ def _failure_columns(failure: Failure) -> Row:
 
 def _timeline_text(timeline: Sequence[TimelineEvent]) -> str:
     events = [[event.kind.value, event.at.isoformat(), details_with_words(event)] for event in timeline]
-    text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
-    while len(text.encode("utf-16-le")) // 2 > TIMELINE_MAX_LENGTH:
+    text = _to_json(events)
+    # Few texts are long enough to be measured: a character takes at most two code units.
+    while len(text) * 2 > TIMELINE_MAX_LENGTH and len(text.encode("utf-16-le")) // 2 > TIMELINE_MAX_LENGTH:
         del events[1]
-        text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
+        text = _to_json(events)
     return text
 
 

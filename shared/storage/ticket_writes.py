@@ -12,7 +12,7 @@ from azure.data.tables import TransactionOperation, UpdateMode
 
 from shared.evidence.model import EvidenceEvent
 from shared.storage.entity_transactions import MOST_ROWS, RowOperation, text_bytes
-from shared.storage.listed_rows import Entry, change_row, entry_of
+from shared.storage.listed_rows import Entry, change_row, entry_of, is_listed_alike
 from shared.storage.ticket_rows import (
     NUMBER_PREFIX,
     OUTCOME_PREFIX,
@@ -30,6 +30,7 @@ from shared.storage.ticket_rows import (
 )
 from shared.tickets.counted import counted_under
 from shared.tickets.evidence import batch_of, events_between
+from shared.tickets.listed import is_ticket_current
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Verification
 from shared.tickets.ports import UpdateChange
@@ -108,11 +109,9 @@ class TicketUpdate(TicketWrite):
         """
         assert before.etag is not None, "only a stored ticket can be replaced"
         assert before.is_whole or before.delivery == after.delivery, "only what was read can be changed"
-        known, entry = entry_of(before), entry_of(replace(after, revision=before.revision))
-        is_listed_anew = entry != known
-        if is_listed_anew:
-            entry = entry._replace(revision=before.revision + 1)
-        after = replace(after, counted=counted_under(after, before.counted), revision=entry.revision)
+        is_listed_anew = not is_listed_alike(before, after)
+        revision = before.revision + is_listed_anew
+        after = replace(after, counted=counted_under(after, before.counted), revision=revision)
         old, new = ticket_row(before), ticket_row(after)
         mode = UpdateMode.REPLACE
         if old.keys() <= new.keys():
@@ -121,7 +120,7 @@ class TicketUpdate(TicketWrite):
             new = {"PartitionKey": after.connection_id, "RowKey": after.ticket_id} | changed
         own = RowOperation(TransactionOperation.UPDATE, new, mode, before.etag)
         beside, events = _side_rows(before, after), list(events_between(before, after))
-        return cls(before, after, own, beside, events, entry if is_listed_anew else None)
+        return cls(before, after, own, beside, events, entry_of(after) if is_listed_anew else None)
 
     @property
     def has_to_be_whole(self) -> bool:
@@ -131,7 +130,7 @@ class TicketUpdate(TicketWrite):
         """
         if self.before.is_whole:
             return False
-        is_current_again = self.entry is not None and self.entry.is_current and not entry_of(self.before).is_current
+        is_current_again = self.entry is not None and self.entry.is_current and not is_ticket_current(self.before)
         return is_current_again or self.own.mode is UpdateMode.REPLACE
 
 

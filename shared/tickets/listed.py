@@ -103,6 +103,17 @@ def is_current(phase: str | None, delivery: str, outcome: str | None, *, is_supe
     return phase in OPEN_PHASES or delivery != Delivery.DELIVERED or _is_unsettled(outcome, is_superseded=is_superseded)
 
 
+def is_ticket_current(ticket: Ticket) -> bool:
+    """Whether somebody may still have to do something about a ticket, whole or partly read."""
+    verification = ticket.verification
+    return is_current(
+        ticket.phase,
+        ticket.delivery.status,
+        None if verification is None else verification.outcome,
+        is_superseded=verification is not None and verification.is_superseded,
+    )
+
+
 def _is_unsettled(outcome: str | None, *, is_superseded: bool) -> bool:
     return outcome in UNSETTLED_OUTCOMES and not is_superseded
 
