@@ -118,7 +118,7 @@ def entry_of(ticket: Ticket) -> Entry:
 
 
 def is_listed_alike(one: Ticket, other: Ticket) -> bool:
-    """Whether two versions of a ticket have the same entry, but for its revision."""
+    """Whether two versions of a ticket have the same entry, apart from its revision."""
     return _changing(one) == _changing(other)
 
 
