@@ -231,6 +231,8 @@ class Transport:
         raise NoAnswer(reason)
 
     def _http_request(self, request: Request, limits: Limits) -> httpx.Request:
+        if not _is_host_readable(httpx.URL(request.url)):
+            raise NoAnswer(Reason.HOST_UNKNOWN)
         headers = {**request.headers, "Accept": request.accept}
         content: bytes | None = None
         if request.access_token is not None:
@@ -282,6 +284,14 @@ class _PublicHosts(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._network.aclose()
+
+
+def _is_host_readable(url: httpx.URL) -> bool:
+    """Whether a host can be decoded; httpx takes ``xn--…`` as it is, and fails when it looks at it later."""
+    try:
+        return url.host is not None
+    except UnicodeError:
+        return False
 
 
 def _pinned(request: httpx.Request, address: str) -> httpx.Request:

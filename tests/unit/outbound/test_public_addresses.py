@@ -117,3 +117,15 @@ async def test_a_proxy_decides_itself_what_may_be_reached(monkeypatch: pytest.Mo
             pass
     assert caught.value.reason is Reason.NO_CONNECTION
     await transport.aclose()
+
+
+@pytest.mark.parametrize("public_only", [True, False])
+async def test_a_host_whose_name_means_nothing_is_unknown(public_only: bool) -> None:
+    """The name of an internationalized domain that cannot be decoded; only httpx notices that."""
+    network = Network(["20.1.1.1"])
+    request = Request(method="POST", url="https://xn--a.example/", document=b"{}", public_only=public_only)
+    with pytest.raises(NoAnswer) as caught:
+        async with network.transport.exchange(request, Limits(), queue="q", total_s=5):
+            pass
+    assert caught.value.reason is Reason.HOST_UNKNOWN
+    assert not network.requests
