@@ -57,7 +57,9 @@ def steps(ticket: Ticket, state_name: str | None, phases: Collection[Phase], t: 
         return [now, *(_of_phase(each, Progress.AHEAD, t) for each in life), *_proof(ticket, t)]
     if phase in {Phase.CANCELED, Phase.DELETED}:
         life = [Phase.NEW, phase]
-    place = life.index(_IN_PLACE_OF.get(phase, phase))
+    # A phase that only another release knows is like a state that nobody knows.
+    known = phase if phase in set(Phase) else Phase.UNMAPPED
+    place = life.index(_IN_PLACE_OF.get(known, known))
     proof = _proof(ticket, t)
     # A closed ticket is where its proof is; one that is only resolved is still closed later.
     is_over = place == len(life) - 1 and phase not in OPEN_PHASES and bool(proof) and proof[0].progress is Progress.NOW

@@ -45,7 +45,7 @@ def test_rows_of_another_release_stop_nothing(app: WholeApp) -> None:
         "/tickets",
         f"/tickets/{ticket_of_newer['ticket_id']}",
         "/tickets.csv",
-        "/ticketProvisioning",
+        "/configuration",
     ):
         assert app.megan.visit(path).status_code == 200, path
     assert languages()["en"]("attention.what.rows_unreadable", count=1) in app.megan.visit("/").text

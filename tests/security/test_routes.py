@@ -19,7 +19,6 @@ NO_SUCH_ADDRESS = (
     "/api/tickets/a/b",
     "/api/health/x",
     "/nothing",
-    "/configuration",
     "/static",
     "/.env",
     "/.git/config",

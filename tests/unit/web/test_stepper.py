@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.storage.rows import open_value
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.outcomes import Closing, Outcome, RecommendationOutcome, Verification
 from shared.web.stepper import Progress, steps
@@ -98,3 +99,8 @@ def test_a_regressed_ticket_that_was_closed_again_only_waits_for_a_new_proof() -
 def test_one_step_is_now(phase: Phase | None, outcome: Outcome | None, again: bool, phases: frozenset[Phase]) -> None:
     found = steps(ticket_in(phase, outcome, closed_again=again), "State", phases, ENGLISH)
     assert [each.progress for each in found].count(Progress.NOW) == 1
+
+
+def test_a_phase_of_another_release_is_work_in_progress() -> None:
+    ticket = ticket_in(open_value(Phase, "in_review"))
+    assert drawn(ticket, "In review") == "✓New → [In review] → Resolved → Closed"
