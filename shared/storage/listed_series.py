@@ -54,6 +54,10 @@ class Series:
         found = (self._blocks.get(self.key_of(ticket_id), {}).get(ticket_id) for ticket_id in ticket_ids)
         return [entry for entry in found if entry is not None]
 
+    def entries(self) -> list[Entry]:
+        """Return all entries of the blocks taken in."""
+        return [entry for block in self._blocks.values() for entry in block.values()]
+
     def put(self, entry: Entry) -> None:
         """Replace the entry of a ticket, or add it."""
         key = self.key_of(entry.ticket_id)

@@ -54,6 +54,8 @@ from shared.value_object import value_object
 
 CORRECTED_TOGETHER: Final = MOST_ROWS - 1
 """Tickets whose entries are corrected in one transaction, beside the row of their entries."""
+MOVED_TOGETHER: Final = 2000
+"""Entries that are moved at once. All of them may belong into one block, which is divided in one transaction."""
 
 
 class TicketLists:
@@ -204,7 +206,39 @@ class TicketLists:
         if not changes:
             return
         read = [self._read(row) for row in changes]
+        if None in read:
+            await self._check_again(connection_id)
         changed = joined(*(part or () for part in read))
+        oldest: dict[str, int] = {}
+        for entry in (entry for part in read for entry in part or ()):
+            oldest[entry.ticket_id] = min(entry.revision, oldest.get(entry.ticket_id, entry.revision))
+        parts = [*batched(sorted(changed), MOVED_TOGETHER, strict=False)] or [()]
+        for number, part in enumerate(parts, 1):
+            if number > 1:
+                blocks = await list_rows(self._table, connection_id, CURRENT_PREFIX, CURRENT_PREFIX + "~")
+                if not set(await self._keys(connection_id, CHANGE_PREFIX)).issuperset(row["RowKey"] for row in changes):
+                    return
+            operations = await self._moves(connection_id, blocks, {each: changed[each] for each in part}, oldest)
+            if number == len(parts):
+                operations += [[RowOperation(TransactionOperation.DELETE, keys_of(row))] for row in changes]
+            if not await self._submit_in_order(operations):
+                return
+        for row in changes:
+            self._reader.forget(self._table.table_name, row)
+
+    async def _moves(
+        self, connection_id: str, blocks: Sequence[Any], changed: Mapping[str, Entry], oldest: Mapping[str, int]
+    ) -> list[Sequence[RowOperation]]:
+        """Return how entries get into the blocks.
+
+        The entry of a finished ticket stays in the current block, too, as long as there are older changes of the
+        ticket: one that outlives the newer ones would make the ticket current again.
+
+        Args:
+            blocks: All current blocks.
+            changed: The newest entries of some tickets in the changes.
+            oldest: For each ticket that has changes, the lowest revision in them.
+        """
         current = Series(connection_id, CURRENT_PREFIX, [row["RowKey"] for row in blocks])
         touched = set(map(current.key_of, changed))
         for row in blocks:
@@ -213,23 +247,19 @@ class TicketLists:
         known = joined(changed.values(), current.known(changed))
         elsewhere = [ticket_id for ticket_id, entry in known.items() if not (entry.is_current and entry.is_whole)]
         finished = await self._finished(connection_id, elsewhere)
+        for entry in current.entries():
+            if not entry.is_current and entry.ticket_id not in oldest:
+                current.remove(entry.ticket_id)
         for ticket_id, entry in joined(known.values(), finished.known(elsewhere)).items():
-            if entry.is_current:
+            if not entry.is_current:
+                finished.put(entry)
+            if entry.is_current or oldest[ticket_id] < entry.revision:
                 current.put(entry)
             else:
-                finished.put(entry)
                 current.remove(ticket_id)
-        if None in read or current.is_damaged or finished.is_damaged:
+        if current.is_damaged or finished.is_damaged:
             await self._check_again(connection_id)
-        await self._submit_in_order(
-            [
-                *finished.operations(),
-                *current.operations(),
-                *([RowOperation(TransactionOperation.DELETE, keys_of(row))] for row in changes),
-            ]
-        )
-        for row in changes:
-            self._reader.forget(self._table.table_name, row)
+        return [*finished.operations(), *current.operations()]
 
     async def _finished(self, connection_id: str, ticket_ids: Sequence[str]) -> Series:
         """Return the finished blocks that these tickets belong to."""
@@ -240,15 +270,16 @@ class TicketLists:
                 series.hold(key, row, self._read(row))
         return series
 
-    async def _submit_in_order(self, operations: Sequence[Sequence[RowOperation]]) -> None:
-        """Carry out operations in as few transactions as possible; stop if somebody else has changed a row.
+    async def _submit_in_order(self, operations: Sequence[Sequence[RowOperation]]) -> bool:
+        """Carry out operations in as few transactions as possible; stop, and return False, if a row has changed.
 
         Args:
             operations: Each inner sequence stays together.
         """
         for part in in_transactions(operations):
             if not await self._is_done(part):
-                return
+                return False
+        return True
 
     async def _is_done(self, operations: Sequence[RowOperation]) -> bool:
         """Carry out a transaction; return False if somebody else has changed a row."""

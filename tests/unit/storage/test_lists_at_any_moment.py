@@ -230,6 +230,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed_rows, "MOST_ENTRIES", 3)
     monkeypatch.setattr(listed_series, "MOST_ROWS", 5)
     monkeypatch.setattr(ticket_lists, "CORRECTED_TOGETHER", 2)
+    monkeypatch.setattr(ticket_lists, "MOVED_TOGETHER", 3)
 
 
 @pytest.mark.usefixtures("small")
