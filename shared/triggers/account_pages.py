@@ -11,9 +11,10 @@ from shared.connections.lookup import get_present_connection
 from shared.connections.model import Connection, Grant
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, TryLater
 from shared.triggers.accounts import CONNECTABLE, GRANTS, faults_of_refusal, save_account, typed_account
-from shared.triggers.connection_forms import account_values, connection_faults
+from shared.triggers.connection_forms import SECRET_FIELDS, account_values, connection_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import Keeps
 from shared.web.checklist import PROVEN
 from shared.web.connections import problem_of
 from shared.web.servicenow_links import servicenow_links
@@ -28,7 +29,14 @@ async def account_page(call: Call) -> func.HttpResponse:
     return _form(call, connection, account_values(connection))
 
 
-@page(blueprint, "POST", "configuration/{connection_id}/account", roles=MANAGERS)
+@page(
+    blueprint,
+    "POST",
+    "configuration/{connection_id}/account",
+    roles=MANAGERS,
+    keeps=Keeps.FORM,
+    secret_fields=SECRET_FIELDS,
+)
 async def account_save(call: Call) -> func.HttpResponse:
     """Save it, and connect if that needs nobody; a refusal is shown at the field that it is about."""
     connection = await _present(call)

@@ -33,6 +33,7 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommended_tickets import recommendation_address, usual_kind
+from shared.triggers.routes import Keeps
 from shared.triggers.ticket_forms import NAMED
 from shared.triggers.ticket_hints import ticket_hint
 from shared.value_object import value_object
@@ -111,7 +112,14 @@ class ItemRow:
     ticket_id: str
 
 
-@page(blueprint, "POST", "recommendations/tickets", roles=CREATORS, belongs_to="/recommendations")
+@page(
+    blueprint,
+    "POST",
+    "recommendations/tickets",
+    roles=CREATORS,
+    belongs_to="/recommendations",
+    keeps=Keeps.ANSWER,
+)
 async def bulk_tickets_page(call: Call) -> func.HttpResponse:
     """Show what the chosen recommendations would become, or create it; looking stores nothing."""
     app, values = call.application, sent_values(call.form)

@@ -42,6 +42,7 @@ from shared.triggers.connection_forms import (
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.named_fields import with_sys_ids
 from shared.triggers.principal import MANAGERS, Role
+from shared.triggers.routes import Keeps
 from shared.value_object import value_object
 from shared.words.language import languages
 
@@ -151,7 +152,7 @@ async def configuration_page(call: Call) -> func.HttpResponse:
     return await _form(call, connection, configuration_values(connection), {})
 
 
-@page(blueprint, "POST", "configuration/{connection_id}/settings", roles=MANAGERS)
+@page(blueprint, "POST", "configuration/{connection_id}/settings", roles=MANAGERS, keeps=Keeps.FORM)
 async def configuration_save(call: Call) -> func.HttpResponse:
     """Save the settings, or show them again as a preview."""
     return await _save(call)

@@ -16,6 +16,8 @@ from shared.words.language import Language
 
 ACCOUNT_FIELDS: Final = ("display_name", "instance", "client_id", "client_secret", "integration_user")
 """The fields of the provisioning page that every request has."""
+SECRET_FIELDS: Final = frozenset({"client_secret"})
+"""Those of them that no page repeats."""
 OPTIONAL_ACCOUNT_FIELDS: Final = ("grant", "second_factor_holder")
 """Its other fields: what a request leaves out stays as it is."""
 STATE_FIELD: Final = "{kind}_state_{value}"

@@ -7,7 +7,7 @@ error becomes a page for people and a problem document for programs.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
@@ -37,13 +37,15 @@ from shared.triggers.cookies import cookie_value
 from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
 from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
-from shared.triggers.routes import ROUTES, SAFE_METHODS, Route, own_address, read_query
+from shared.triggers.routes import ROUTES, SAFE_METHODS, Keeps, Route, own_address, read_query
 from shared.value_object import value_object
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
 from shared.words.language import COOKIE, Language, choose_language
 
 HTML: Final = "text/html"
+DONE_BEFORE: Final = frozenset({"already_delivered", "delivery_under_way", "update_not_found", "update_under_way"})
+"""What a form that is sent again is refused with, after the first time has done it: its page then says only that."""
 HTML_TYPE: Final = f"{HTML}; charset=utf-8"
 
 
@@ -121,6 +123,7 @@ class Call:
             "here": here,
             "from_here": from_query(here),
             "attention_count": self.attention_count,
+            "was_done_before": self.query.get("done") == "already",
             "environment_name": settings.environment_name if settings else "",
             "documentation_url": settings.documentation_url if settings else "",
         }
@@ -165,6 +168,8 @@ def route(
     problems: Mapping[int, tuple[str, ...]] | None = None,
     kept: Sequence[str] = (),
     belongs_to: str | None = None,
+    keeps: Keeps | None = None,
+    secret_fields: Collection[str] = (),
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated handler as a route; its name becomes the function's name on the host.
 
@@ -187,6 +192,8 @@ def route(
             problems=problems or {},
             kept=kept,
             belongs_to=belongs_to,
+            keeps=keeps,
+            secret_fields=secret_fields,
         )
         serve(blueprint, declared, handler)
         if belongs_to is not None:
@@ -333,6 +340,8 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
     is_for_people = wants_page or (call.route.html and not parts.path.startswith("/api/"))
     if isinstance(error, NotSignedIn) and call.is_safe and is_for_people:
         return func.HttpResponse(status_code=302, headers={"Location": sign_in, "Cache-Control": "no-store"})
+    if wants_page and error.code in DONE_BEFORE and call.route.belongs_to is not None and not call.is_safe:
+        return redirect(f"{here}{'&' if '?' in here else '?'}done=already")
     if not wants_page:
         return problem(error, call.request_id, choose_language(None, call.request.headers.get("Accept-Language")))
     can_go_back = not call.is_safe and error.status not in {404, 405}
@@ -345,12 +354,55 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
         words=words_of(error, call.language),
         authorize_path=way_to_authorize(error),
         sign_in=sign_in if isinstance(error, NotSignedIn) else None,
+        again=_form_again(call) if isinstance(error, NotSignedIn) else None,
         back=here if can_go_back else None,
         authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,
         **({} if call.is_safe else {"here": here if can_go_back else "/"}),
     )
     response.headers.update(problem_headers(error))
     return response
+
+
+@value_object
+class FormAgain:
+    """A form that was sent without a session, to be sent again from the page that says so.
+
+    Attributes:
+        fields: What was entered, in its order, without secrets.
+        lacks_secret: Whether a secret was entered, which is not repeated.
+        comes_back: Whether the script fills in the form again after the sign-in.
+    """
+
+    address: str
+    fields: Sequence[tuple[str, str]]
+    lacks_secret: bool
+    comes_back: bool
+
+
+def _form_again(call: Call) -> FormAgain | None:
+    """Return the form if our own page has sent it; what another site sends must not become part of a page of ours."""
+    declared, request = call.route, call.request
+    if declared.keeps is None or not is_from_our_page(request.headers, call.application.settings.public_base_url):
+        return None
+    if not isinstance(declared.body, FormBody) or declared.body.files:
+        return None
+    try:
+        sent = read_form(request, declared.body).sent
+    except FixRequest:
+        return None
+    parts = urlsplit(request.url)
+    return FormAgain(
+        address=own_address(f"{parts.path}?{parts.query}"),
+        fields=[(name, value) for name, value in sent if name not in declared.secret_fields],
+        lacks_secret=any(name in declared.secret_fields and value for name, value in sent),
+        comes_back=declared.keeps is Keeps.FORM,
+    )
+
+
+def is_from_our_page(headers: Mapping[str, str], public_base_url: str) -> bool:
+    """Whether the browser says that a page of this app has sent this; without such a statement the answer is no."""
+    site = headers.get("Sec-Fetch-Site")
+    return site == "same-origin" if site is not None else headers.get("Origin") == public_base_url
 
 
 def _page_of(call: Call) -> str:

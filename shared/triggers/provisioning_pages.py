@@ -13,9 +13,10 @@ from shared.connections.model import Connection, ConnectionStatus, Grant
 from shared.errors import ConnectorError, FixConfiguration, FixRequest, TryLater
 from shared.triggers.accounts import CONNECTABLE, GRANTS, faults_of_refusal, save_account, typed_account
 from shared.triggers.addresses import authorize_path
-from shared.triggers.connection_forms import account_values, connection_faults
+from shared.triggers.connection_forms import SECRET_FIELDS, account_values, connection_faults
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import Keeps
 from shared.web.checklist import PROVEN, PROVEN_BY, checklist, field_at_fault
 from shared.web.connections import problem_of
 from shared.web.findings import finding_words
@@ -53,7 +54,7 @@ async def provisioning_page(call: Call) -> func.HttpResponse:
     return await show_checklist(call, first)
 
 
-@page(blueprint, "POST", PATH, roles=MANAGERS)
+@page(blueprint, "POST", PATH, roles=MANAGERS, keeps=Keeps.FORM, secret_fields=SECRET_FIELDS)
 async def provisioning_save(call: Call) -> func.HttpResponse:
     """Save what was entered, then connect or go on to the authorization; show at once what is found wrong."""
     connection_id = call.form.get("connection_id", "")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
+from enum import StrEnum
 from functools import cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -29,6 +30,15 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 ANY_METHOD: Final = "*"
 MAX_PARAMETERS: Final = 50
 """Most query parameters of an address: more than anybody needs."""
+
+
+class Keeps(StrEnum):
+    """What becomes of a form that is sent after the session has ended."""
+
+    FORM = "form"
+    """The script keeps it, and fills it in again after the sign-in; the answer repeats it, too."""
+    ANSWER = "answer"
+    """Only the answer repeats it: the form has no address of its own."""
 
 
 @value_object
@@ -54,6 +64,8 @@ class Route:
         belongs_to: For a path that accepts only POST, the page whose form is sent here: a browser can also reach such
             an address by a reload, a bookmark or the sign-in, and is sent to that page. Its route's parameters are in
             braces.
+        keeps: What becomes of its form if the session has ended; None if there is nothing to keep.
+        secret_fields: Names of fields that are never repeated.
     """
 
     name: str
@@ -70,6 +82,8 @@ class Route:
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     kept: Collection[str] = ()
     belongs_to: str | None = None
+    keeps: Keeps | None = None
+    secret_fields: Collection[str] = ()
 
     @property
     def methods(self) -> list[str] | None:

@@ -15,6 +15,7 @@ from shared.tenants.requests import read_tenant_request
 from shared.tenants.views import next_reading_at
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import Keeps
 from shared.triggers.tenant_forms import FIELDS, sent_values, tenant_body, tenant_faults, tenant_values
 from shared.web.tenants import next_step, snapshot_age
 
@@ -50,7 +51,7 @@ async def tenant_new_page(call: Call) -> func.HttpResponse:
     return await _form(call, None, values, {})
 
 
-@page(blueprint, "POST", "tenants/new", roles=MANAGERS)
+@page(blueprint, "POST", "tenants/new", roles=MANAGERS, keeps=Keeps.FORM)
 async def tenant_new_save(call: Call) -> func.HttpResponse:
     """Add a tenant, or show the form again."""
     return await _save(call, None, sent_values(call.form))
@@ -63,7 +64,7 @@ async def tenant_page(call: Call) -> func.HttpResponse:
     return await _form(call, tenant, tenant_values(tenant), {})
 
 
-@page(blueprint, "POST", "tenants/{tenant_id}", roles=MANAGERS)
+@page(blueprint, "POST", "tenants/{tenant_id}", roles=MANAGERS, keeps=Keeps.FORM)
 async def tenant_save(call: Call) -> func.HttpResponse:
     """Save the settings, or show the form again."""
     tenant = await _known(call)

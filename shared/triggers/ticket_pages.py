@@ -40,6 +40,7 @@ from shared.triggers.recommended_tickets import (
     ticket_for,
     usual_kind,
 )
+from shared.triggers.routes import Keeps
 from shared.triggers.shown_tickets import shown_ticket, ticket_place
 from shared.triggers.ticket_forms import FIELD_OF_PARAMETER, FIELDS, NAMED, ticket_body, ticket_faults
 from shared.triggers.ticket_hints import ticket_hint
@@ -68,7 +69,7 @@ async def new_ticket_form(call: Call) -> func.HttpResponse:
     return await _form(call, values, {}, secrets.token_hex(16), not_understood=not_understood)
 
 
-@page(blueprint, "POST", "tickets/new", roles=CREATORS)
+@page(blueprint, "POST", "tickets/new", roles=CREATORS, keeps=Keeps.FORM)
 async def new_ticket_send(call: Call) -> func.HttpResponse:
     """Show what will be sent, or send it; the key in the form makes a double submit create only one ticket."""
     values = {name: call.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}

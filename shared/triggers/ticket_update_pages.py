@@ -14,6 +14,7 @@ from shared.tickets.updates.views import result_of
 from shared.triggers.form_faults import Shown, fault_texts
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS
+from shared.triggers.routes import Keeps
 from shared.triggers.shown_tickets import TypedChange, shown_ticket, ticket_place
 from shared.words.language import Language
 
@@ -23,7 +24,7 @@ FIELDS: Final = ("comment", "due_date", "resolve_notes", "cancel_notes", "confir
 _PAGE: Final = "/tickets/{ticket_id}"
 
 
-@page(blueprint, "POST", "tickets/{ticket_id}/updates", roles=CREATORS, belongs_to=_PAGE)
+@page(blueprint, "POST", "tickets/{ticket_id}/updates", roles=CREATORS, belongs_to=_PAGE, keeps=Keeps.FORM)
 async def ticket_change_page(call: Call) -> func.HttpResponse:
     """Ask for a change, and show the ticket; the key in the form makes a double submit ask only once."""
     app, t = call.application, call.language

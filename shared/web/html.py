@@ -56,6 +56,7 @@ def environment() -> Environment:
         "environment_name": "",
         "documentation_url": "",
         "attention_count": None,
+        "was_done_before": False,
     }  # where nothing is set
     templates.globals["status_words"] = status_words
     templates.globals["status_tone"] = status_tone

@@ -222,3 +222,27 @@ def test_status_shows_the_parts_to_everybody_with_a_role(app: WholeApp) -> None:
     assert app.adele.get("/api/status") == status
     with faulty_vault(app, "forbidden_by_rbac"):
         assert app.adele.get("/api/status") == status | {"key_vault": "unavailable"}
+
+
+@pytest.mark.parametrize("site", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}, {"Origin": "null"}, {}])
+def test_only_a_form_of_our_own_page_is_repeated_to_somebody_who_is_signed_out(
+    unguarded: WholeApp, site: dict[str, str]
+) -> None:
+    """What another site makes a browser send must not become text of a page of ours."""
+    form = {"name": "Planted <b>text</b>", "client_secret": "do not repeat me", "description": "two\r\nlines"}
+
+    def sent(path: str, headers: dict[str, str]) -> httpx.Response:
+        address = f"{unguarded.host.url}{path}"
+        return httpx.post(address, data=form, headers={"Accept": "text/html", **headers}, trust_env=False)
+
+    planted = sent("/tickets/new", site)
+    assert planted.status_code in {401, 403}
+    assert "Planted" not in planted.text
+    repeated = sent("/tickets/new", {"Sec-Fetch-Site": "same-origin"})
+    assert repeated.status_code == 401
+    assert 'name="name" value="Planted &lt;b&gt;text&lt;/b&gt;"' in repeated.text
+    assert "two\nlines</textarea>" in repeated.text.replace("\r", "")
+    account = sent("/ticketProvisioning", {"Sec-Fetch-Site": "same-origin"})
+    assert "do not repeat me" not in account.text
+    assert "The secret is not kept" in account.text
+    assert "Planted" in account.text

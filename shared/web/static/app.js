@@ -1,16 +1,57 @@
 // Comfort only: every page works without this.
 "use strict";
 
-// A form is sent once, however often somebody clicks. Its buttons stay enabled: a disabled one would not be sent along.
+// <form data-busy="Saving…">, or a link: while the answer is awaited, the button says what it is doing. A form is sent
+// once, however often somebody clicks; a second click says so. Buttons are not disabled: a disabled one would not be sent
+// along, and would lose the focus. If no answer comes, the button works again after a minute.
+const BUSY_MS = 60_000;
+const waiting = document.getElementById("waiting");
+const labels = new Map();
+const say = (button, words) => {
+  if (button) {
+    if (!labels.has(button)) labels.set(button, [...button.childNodes]);
+    button.replaceChildren(words);
+    button.setAttribute("aria-disabled", "true");
+  }
+  waiting.textContent = words;
+};
+const stopWaiting = () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const [button, label] of labels) {
+    button.replaceChildren(...label);
+    button.removeAttribute("aria-disabled");
+  }
+  labels.clear();
+  waiting.textContent = "";
+};
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || event.submitter?.matches("[data-download]")) return;
-  if (form.dataset.sent) event.preventDefault();
+  if (form.method !== "post" || event.defaultPrevented || event.submitter?.matches("[data-download]")) return;
+  const button = event.submitter;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    say(button, waiting.dataset.already);
+    return;
+  }
   form.dataset.sent = "true";
+  const words = button?.dataset.busy ?? form.dataset.busy;
+  if (words) say(button, words);
+  setTimeout(stopWaiting, BUSY_MS);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-busy]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button !== 0) return;
+  if (labels.has(link)) {
+    event.preventDefault();
+    say(link, waiting.dataset.already);
+    return;
+  }
+  say(link, link.dataset.busy);
+  setTimeout(stopWaiting, BUSY_MS);
 });
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  stopWaiting();
   // A page that was kept as it was left shows its own rows; so its filters have to be those that it came with.
   for (const form of document.querySelectorAll("form[method='get']")) form.reset();
 });
@@ -93,7 +134,7 @@ if (new URLSearchParams(location.search).has("done")) {
 }
 for (const form of document.querySelectorAll("form[data-keep]")) {
   const action = new URL(form.action);
-  const key = `typed:${action.pathname}`;
+  const key = `typed:${action.pathname}${form.elements.change ? `#${form.elements.change.value}` : ""}`;
   const fields = () => [...form.elements].filter((each) => each.name && !["password", "submit"].includes(each.type));
   const isBox = (field) => ["checkbox", "radio"].includes(field.type);
   const nameOf = (field) => (field.type === "radio" ? `${field.name}=${field.value}` : field.name);
@@ -112,7 +153,32 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
     else field.value = typed.get(field.name);
     field.dispatchEvent(new Event("input"));
   }
+  form.closest("details")?.setAttribute("open", "");
   document.querySelector("[data-restored]").hidden = false;
+}
+
+// <form data-resend="/place"> has no address of its own. What is sent is kept in this tab; if the session has ended, the
+// sign-in leads to /place, where <form data-resume="/address"> sends it again. A page at the address shows that it arrived.
+const entriesOf = (form, button) =>
+  [...new FormData(form, button)].filter(([name, value]) => typeof value === "string" && form.elements[name]?.type !== "password");
+for (const form of document.querySelectorAll("form[data-resend]")) {
+  form.addEventListener("submit", (event) => {
+    const kept = { at: Date.now(), entries: entriesOf(form, event.submitter) };
+    sessionStorage.setItem(`typed:${new URL(form.action).pathname}`, JSON.stringify(kept));
+  });
+}
+for (const key of Object.keys(sessionStorage)) {
+  if (key.startsWith("typed:") && location.pathname.startsWith(key.slice("typed:".length))) sessionStorage.removeItem(key);
+}
+for (const form of document.querySelectorAll("form[data-resume]")) {
+  const kept = JSON.parse(sessionStorage.getItem(`typed:${new URL(form.action).pathname}`));
+  if (!kept?.entries || Date.now() - kept.at > KEPT_MS) continue;
+  for (const [name, value] of kept.entries) {
+    if (name === "step") continue;
+    const field = Object.assign(document.createElement("input"), { type: "hidden", name, value });
+    form.append(field);
+  }
+  form.closest("[data-resumes]").hidden = false;
 }
 
 // <input data-suggests data-connection="contoso" data-kind="incident" data-column="cmdb_ci" list="…"> suggests values from

@@ -1,0 +1,46 @@
+"""Every form says what it is doing while it is sent, and what people type outlives their session."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import function_app as function_app
+from shared.triggers.request_bodies import FormBody
+from shared.triggers.routes import ROUTES, Keeps
+from shared.web.html import FOLDER
+
+TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
+FORM = re.compile(r"<form (?:\{\{.*?\}\}|\{%.*?%\}|[^>{])*>")
+IN_BRACES = re.compile(r"\{[{%].*?[}%]\}")
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_every_form_that_is_sent_says_what_it_is_doing(template: Path) -> None:
+    forms = FORM.findall(template.read_text(encoding="utf-8"))
+    silent = [each for each in forms if "post" in each and "data-busy" not in each]
+    assert silent == []
+
+
+def test_what_the_script_keeps_the_answer_repeats_without_secrets() -> None:
+    kept = {
+        IN_BRACES.sub("*", action.replace("{{ from_query }}", "")).partition("?")[0].partition("#")[0]
+        for template in TEMPLATES
+        for form in FORM.findall(template.read_text(encoding="utf-8"))
+        if "data-keep" in form
+        for action in re.findall(r'action="((?:\{\{.*?\}\}|[^"])*)"', form)
+    }
+    assert kept >= {"/tickets/new", "/tickets/*/updates", "/configuration/*/settings", "/tenants/*"}
+    posts = [each for each in ROUTES if each.method == "POST" and each.html]
+    declared = {re.sub(r"\{\w+\}", "*", f"/{each.path}") for each in posts if each.keeps is Keeps.FORM}
+    # One macro has the form of an account, wherever it is sent to.
+    accounts = {"/ticketProvisioning", "/configuration/*/account"}
+    assert declared == (kept - {"*"}) | accounts | {"/tenants/new"}
+    for each in posts:
+        if each.keeps is not None:
+            assert isinstance(each.body, FormBody)
+            assert not each.body.files
+        is_account = re.sub(r"\{\w+\}", "*", f"/{each.path}") in accounts
+        assert (each.keeps is not None and "client_secret" in each.secret_fields) == is_account
