@@ -234,6 +234,30 @@ async def test_an_idle_connection_costs_nothing_until_it_is_due() -> None:
     assert sum(len(planned) for planned, _ in minutes) == 10 + 2 * 2, "the connections are listed every five minutes"
 
 
+async def test_tickets_are_compared_with_the_lists_once_a_day() -> None:
+    world = World(app := Surroundings(), await app.connected())
+    await world.tickets(1)
+    asked = Asked(world)
+    checks = [(await asked.in_a_minute())[1].count("check_lists") for _ in range(5)]
+    assert checks == [1, 0, 0, 0, 0]
+    app.clock.advance(timedelta(days=1).total_seconds())
+    assert "check_lists" in (await asked.in_a_minute())[1]
+
+
+async def test_a_comparison_with_the_lists_that_does_not_end_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Surroundings()
+    world = World(app, await app.connected())
+    await world.tickets(1)
+
+    async def page_by_page(_connection_id: str, _now: datetime) -> bool:
+        app.clock.advance(RUN_S / 3)
+        return False
+
+    monkeypatch.setattr(world.store, "check_lists", page_by_page)
+    await world.run_after(timedelta(minutes=1))
+    assert app.directory.entries[world.connection.connection_id].due_at == AT_ONCE
+
+
 async def test_an_idle_synchronisation_is_four_requests() -> None:
     asked = Asked(await settled(Surroundings(), SYNC_INTERVAL_S=60))
     pages = asked.world.servicenow.requests["list_changes"]
