@@ -4,21 +4,22 @@ and the keyboard alone is enough.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from sandbox.demonstration import ADMINISTRATOR
 from sandbox.world import FunctionsHost
 from shared.words.language import languages
 from tests.browser.conftest import NewApp, OpenWindow
-from tests.browser.places import PLACES
+from tests.browser.places import PLACES, Place
 from tests.browser.window import Theme
 
 AXE = Path(__file__).parent.parent.parent / ".sandbox" / "node_modules" / "axe-core" / "axe.min.js"
@@ -54,23 +55,27 @@ FORCED = """(() => {
   };
 })()"""
 FAINT_ON_PAPER = """() => {
-  // Printers leave backgrounds out: every text has to be read on white, every wordless mark has to keep its own.
-  const linear = (part) => (part /= 255) <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
-  const contrast = (colour) => {
-    const [red, green, blue] = colour.match(/[\\d.]+/g).map(Number).map(linear);
-    return 1.05 / (.2126 * red + .7152 * green + .0722 * blue + .05);
-  };
-  const faults = [];
-  for (const each of document.body.querySelectorAll("*")) {
-    if (!each.checkVisibility()) continue;
-    const style = getComputedStyle(each);
-    const texts = [...each.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const says = texts.length > 0 || each.matches("input, select, textarea");
-    if (says && contrast(style.color) < 4.5) faults.push(`${style.color}: ${each.outerHTML}`);
-    if (each.matches(".dot") && style.printColorAdjust !== "exact") faults.push(`not printed: ${each.outerHTML}`);
-  }
-  return faults;
+  const seen = (each) => each.checkVisibility();
+  const cells = (row) => row ? [...row.cells].filter(seen).length : 0;
+  const widest = (part) => Math.max(0, ...[...part?.rows ?? []].map(cells));
+  const tools = [...document.querySelectorAll("nav, button, .button, .skip, header, footer")].filter(seen);
+  const shifted = [...document.querySelectorAll("table")].filter((table) => seen(table) && table.tHead
+    && widest(table.tHead) !== widest(table.tBodies[0]));
+  return [...tools.map((each) => `on paper: ${each.outerHTML}`),
+    ...shifted.map((each) => `shifted: ${each.caption?.innerText}`)];
 }"""
+FOCUS = """() => {
+  const focused = document.activeElement;
+  const { id, value, localName } = focused;
+  const style = getComputedStyle(focused);
+  const [box] = focused.getClientRects();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  const isOnTop = !!top && (focused.contains(top) || top.contains(focused));
+  return [id || value || localName, style.outlineStyle, style.outlineWidth, isOnTop];
+}"""
+PHONE = 360
+MOST_STOPS = 60
+"""Presses of Tab after which nobody goes on."""
 LOCALES = {"en": "en-US", "ja": "ja-JP"}
 WITH_COLOURS = "en"
 """One language is enough: colours come from the markup and the style sheet, which are the same in every language."""
@@ -123,15 +128,25 @@ def faulty_colours(page: Page) -> list[str]:
     return faults
 
 
+@pytest.mark.parametrize("places", list(itertools.batched(PLACES, 13, strict=False)), ids=lambda places: places[0].name)
 @pytest.mark.parametrize("language", LOCALES)
 def test_axe_finds_nothing_and_everything_is_seen(
-    app: FunctionsHost, empty_app: FunctionsHost, reading_app: FunctionsHost, open_window: OpenWindow, language: str
+    app: FunctionsHost,
+    empty_app: FunctionsHost,
+    reading_app: FunctionsHost,
+    open_window: OpenWindow,
+    language: str,
+    places: Sequence[Place],
 ) -> None:
     axe = AXE.read_text(encoding="utf-8")
     hosts = {"usual": app, "empty": empty_app, "reading": reading_app}
-    pages = {name: open_window(host, language=LOCALES[language]).sign_in(ADMINISTRATOR) for name, host in hosts.items()}
+    pages = {
+        name: open_window(host, language=LOCALES[language]).sign_in(ADMINISTRATOR)
+        for name, host in hosts.items()
+        if name in {each.host for each in places}
+    }
     found: dict[str, list[str]] = {}
-    for place in PLACES:
+    for place in places:
         page = pages[place.host]
         place.visit(page, hosts[place.host])
         expect(page.locator("html")).to_have_attribute("lang", language)
@@ -209,41 +224,71 @@ def test_arrow_keys_go_through_a_filter_and_enter_applies_it(app: FunctionsHost,
     expect(page.locator("#portal")).to_be_focused()
 
 
-def test_keyboard_alone_makes_a_ticket(app: FunctionsHost, open_window: OpenWindow) -> None:
-    en = languages()["en"]
-    page = open_window(app).sign_in(ADMINISTRATOR, "/tickets/new")
+def test_keyboard_alone_goes_the_whole_way_on_a_narrow_screen(app: FunctionsHost, open_window: OpenWindow) -> None:
+    ja = languages()["ja"]
+    page = open_window(app, language="ja-JP", theme="dark", width=PHONE).sign_in(ADMINISTRATOR)
+    menu, places = page.locator(".top-inner > button.menu"), page.locator("#places")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name=en("app.skip"))).to_be_focused()
-    expect(page.get_by_role("link", name=en("app.skip"))).to_be_in_viewport()
+    expect(page.get_by_role("link", name=ja("app.skip"))).to_be_focused()
+    expect(page.get_by_role("link", name=ja("app.skip"))).to_be_in_viewport()
+    tab_to(menu)
     page.keyboard.press("Enter")
-    visited: list[str] = []
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        focused = page.evaluate(
-            """() => {
-              const { id, value, localName } = document.activeElement;
-              const style = getComputedStyle(document.activeElement);
-              return [id || value || localName, style.outlineStyle, style.outlineWidth];
-            }"""
-        )
-        assert focused[1:] == ["solid", "3px"], f"the focus cannot be seen on {focused[0]}"
-        if not visited or visited[-1] != focused[0]:
-            visited.append(focused[0])
-        if focused[0] == "name":
-            page.keyboard.type("Made by keyboard")
-        if focused[0] == "preview":
-            break
+    expect(places).to_be_visible()
+    tab_to(places.get_by_role("link", name=ja("nav.tickets")))
+    page.keyboard.press("Escape")
+    expect(places).to_be_hidden()
+    expect(menu).to_be_focused()
+    tab_to(page.locator(".attention a[href*='show=overdue']"))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(ja("nav.tickets"))
+    as_it_was = page.url
+    tab_to(page.locator("td.name a[href^='/tickets/']").first)
+    page.keyboard.press("Enter")
+    tab_to(page.locator("#comment"))
+    page.keyboard.type("By keyboard")
+    tab_to(page.get_by_role("button", name=ja("ticket.change.comment.action")))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text=ja("ticket.change.done.sent"))).to_be_visible()
+    tab_to(page.locator(".back a"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(as_it_was)
+
+    tab_to(page.locator("main a[href='/tickets/new']"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(ja("new.title"))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    visited = tab_to(page.locator("#name"))
+    page.keyboard.type("Made by keyboard")
+    visited += tab_to(page.locator("button[value='preview']"))
     # A date field has three tab stops.
     assert visited == [
         "kind", "portal", "name", "description", "priority", "due_date", "source", "category", "link", "summary",
         "preview",
     ]  # fmt: skip
     page.keyboard.press("Enter")
-    send = page.get_by_role("button", name=en("new.send"))
+    send = page.get_by_role("button", name=ja("new.send"))
     expect(send).to_be_visible()
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if send.evaluate("each => each === document.activeElement"):
-            break
+    tab_to(send)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Made by keyboard")
+
+
+def tab_to(goal: Locator) -> list[str]:
+    """Press Tab until something has the focus, and return what had it on the way.
+
+    Wherever the focus is, it is seen and nothing covers it, and no page is wider than the screen.
+    """
+    page = goal.page
+    assert page.evaluate(WIDTH) <= PHONE, page.url
+    visited: list[str] = []
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        name, *seen = page.evaluate(FOCUS)
+        assert seen == ["solid", "3px", True], f"the focus cannot be seen on {name} at {page.url}"
+        if visited[-1:] != [name]:
+            visited.append(name)
+        if goal.evaluate("each => each === document.activeElement"):
+            return visited
+    raise AssertionError(f"the keyboard does not reach {goal} at {page.url}: {visited}")
