@@ -78,7 +78,7 @@ def _refused_tenant(page: Page) -> None:
 def _chosen(page: Page) -> None:
     for title in MOST_POINTS:
         page.get_by_role("checkbox", name=title, exact=True).check()
-    page.locator("form[action='/recommendations/tickets'] button[type='submit']").click()
+    page.locator("form[action='/recommendations/tickets'] button.primary").click()
     page.locator("#mode-all").check()
 
 

@@ -245,6 +245,7 @@ def test_keyboard_alone_goes_the_whole_way_on_a_narrow_screen(app: FunctionsHost
     as_it_was = page.url
     tab_to(page.locator("td.name a[href^='/tickets/']").first)
     page.keyboard.press("Enter")
+    expect(page.locator("#comment")).to_be_visible()
     tab_to(page.locator("#comment"))
     page.keyboard.type("By keyboard")
     tab_to(page.get_by_role("button", name=ja("ticket.change.comment.action")))
