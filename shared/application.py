@@ -204,13 +204,14 @@ class Application:
     @property
     def reminder_configuration(self) -> ReminderConfiguration:
         """Changes reminders. It is loaded on first use, because administrators rarely do that."""
-        from shared.reminders.configure import ReminderConfiguration
+        from shared.reminders.configure import REMINDER_SECRETS, ReminderConfiguration
 
         return ReminderConfiguration(
             connections=self.connection_store,
             store=self.open_reminders(),
             secrets=self.secret_store,
             turns=self.turns,
+            lease=Lease(self.token_lease.leases, REMINDER_SECRETS),
             clock=self.clock,
             secret_lifetime=self.settings.secret_lifetime,
         )
@@ -219,6 +220,7 @@ class Application:
     def reminder_turn(self) -> ReminderTurn:
         """Makes and sends reminders. It is loaded on first use, because few requests do."""
         from shared.recommendations.points import ConnectionPoints
+        from shared.reminders.configure import REMINDER_SECRETS
         from shared.reminders.links import Links
         from shared.reminders.turn import ReminderTurn
         from shared.webhooks.sender import WebhookSender
@@ -232,6 +234,7 @@ class Application:
             sender=sender,
             tickets=self.tickets,
             points=ConnectionPoints(self.tenants, self.recommendations),
+            lease=Lease(self.token_lease.leases, REMINDER_SECRETS),
             clock=self.clock,
             secret_lifetime=self.settings.secret_lifetime,
         )

@@ -10,8 +10,10 @@ from typing import Final
 from pydantic import SecretStr
 
 from shared.clock import Clock
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import signing_secret_name, teams_address_name, webhook_address_name
 from shared.connections.grant.secret_renewal import renewal_after
+from shared.connections.held_lease import HeldLease
 from shared.connections.lookup import get_present_connection
 from shared.connections.ports import ConnectionStore, RowChanged, SecretStore
 from shared.connections.turns import Turns
@@ -27,6 +29,8 @@ from shared.service import service
 from shared.value_object import value_object
 
 TRIES: Final = 5
+REMINDER_SECRETS: Final = "reminder_secrets"
+"""Purpose of the lease for writing the addresses and the signing secret of a connection."""
 SECRET_NAMES: Final[tuple[Callable[[str], str], ...]] = (
     teams_address_name,
     webhook_address_name,
@@ -55,6 +59,7 @@ class ReminderConfiguration:
     store: ReminderStore
     secrets: SecretStore
     turns: Turns
+    lease: Lease
     clock: Clock
     secret_lifetime: timedelta
 
@@ -64,11 +69,17 @@ class ReminderConfiguration:
         Secrets are written before the settings say that they are there, and removed after the settings say that they
         are gone. So nobody sends to an address that is not there, and a request that breaks off can be repeated.
 
+        Two requests at once come one after the other, and no turn writes an old secret again meanwhile.
+
         Raises:
             FixRequest: 404 ``connection_not_found``, or 422 ``invalid_reminders``.
-            TryLater: Storage or Key Vault does not answer.
+            TryLater: Storage or Key Vault does not answer, or another request takes too long.
         """
         await get_present_connection(self.connections, connection_id)
+        async with self.lease.held(connection_id) as lease:
+            return await self._put(connection_id, request, lease)
+
+    async def _put(self, connection_id: str, request: RemindersRequest, lease: HeldLease) -> Changed:
         before = (await self.store.get(connection_id)).settings
         given = {Receiver.TEAMS: request.teams_address, Receiver.WEBHOOK: request.webhook_address}
         named = {Receiver.TEAMS: "teams_address", Receiver.WEBHOOK: "webhook_address"}
@@ -82,11 +93,13 @@ class ReminderConfiguration:
         new_secret = (
             new_signing_secret() if request.signing_secret is None and (request.new_signing_secret or is_new) else None
         )
+        lease.require()
         await self._write(connection_id, teams_address_name, request.teams_address)
         await self._write(connection_id, webhook_address_name, request.webhook_address)
         await self._write(connection_id, signing_secret_name, request.signing_secret)
         if new_secret is not None:
             await self.secrets.set_secret(signing_secret_name(connection_id), new_secret)
+        lease.require()
         await self._save(connection_id, request, receivers)
         if Receiver.TEAMS not in receivers:
             await self.secrets.remove_secret(teams_address_name(connection_id))

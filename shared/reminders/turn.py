@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from shared.clock import Clock, believed
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import signing_secret_name, teams_address_name, webhook_address_name
 from shared.connections.grant.secret_renewal import renewal_after
 from shared.connections.model import Connection
@@ -93,6 +94,7 @@ class ReminderTurn:
     sender: MessageSender
     tickets: TicketStore
     points: PointsOf
+    lease: Lease
     clock: Clock
     secret_lifetime: timedelta
 
@@ -222,18 +224,22 @@ class ReminderTurn:
         return result
 
     async def _renew(self, connection_id: str, stored: Reminders) -> None:
-        """Write the secrets to Key Vault again before their versions expire there."""
+        """Write the secrets to Key Vault again before their versions expire there, unless somebody is changing them."""
         settings, now = stored.settings, self.clock()
         after = renewal_after(self.secret_lifetime)
         renew_at = believed(settings.secrets_renew_at, now, ahead=after)
         if not settings.receivers or (renew_at is not None and renew_at > now):
             return
         try:
-            for name in SECRET_NAMES:
-                value = await self.secrets.get_secret(name(connection_id))
-                if value is not None:
-                    await self.secrets.set_secret(name(connection_id), value)
-            await self.store.save_settings(connection_id, replace(settings, secrets_renew_at=now + after))
+            async with self.lease.held_if_free(connection_id) as lease:
+                if lease is None:
+                    return
+                for name in SECRET_NAMES:
+                    value = await self.secrets.get_secret(name(connection_id))
+                    if value is not None:
+                        lease.require()
+                        await self.secrets.set_secret(name(connection_id), value)
+                await self.store.save_settings(connection_id, replace(settings, secrets_renew_at=now + after))
         except (ConnectorError, RowChanged) as error:
             code = error.code if isinstance(error, ConnectorError) else "configuration_changed"
             log_event("secrets_not_renewed", level=logging.WARNING, connection_id=connection_id, code=code)

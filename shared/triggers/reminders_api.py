@@ -45,7 +45,7 @@ async def get_reminders(call: Call) -> JsonAnswer:
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: ("invalid_reminders",),
-        503: ("connection_busy", "storage_access_refused", "secret_refused_by_policy"),
+        503: ("connection_busy", "lease_lost", "storage_access_refused", "secret_refused_by_policy"),
     },
 )
 async def put_reminders(call: Call) -> JsonAnswer:

@@ -14,8 +14,6 @@ from shared.words.language import languages
 from tests.browser.conftest import OpenWindow
 
 t = languages()["en"]
-SLOW_MS = 2000
-"""Far above the limit in the benchmarks, because here the machine does much else."""
 
 
 def test_cards_show_what_is_in_servicenow(app: FunctionsHost, open_window: OpenWindow) -> None:
@@ -31,8 +29,6 @@ def test_cards_show_what_is_in_servicenow(app: FunctionsHost, open_window: OpenW
         assert picture == [
             f"{t(f'phase.{phase}')}: {shown['phases'][phase]}" for phase in PHASES if shown["phases"][phase]
         ]
-    [timing] = page.evaluate("performance.getEntriesByType('navigation').map((each) => each.toJSON())")
-    assert timing["responseEnd"] - timing["requestStart"] < SLOW_MS
 
 
 def test_what_needs_attention_leads_to_the_refused_tickets_and_the_filter_shows_it(

@@ -181,17 +181,23 @@ def test_who_has_the_second_factor_is_asked_for_and_shown(app: WholeApp) -> None
     assert app.megan.get(connected.path)["second_factor_holder"] == "Security <Operations>", "not in the form: it stays"
 
 
+def needs_attention(app: WholeApp, connected: Connected) -> list[str]:
+    """The items of the home page's list that are about this connection."""
+    items = re.findall("<li>.*?</li>", shown(app, "/"), re.DOTALL)
+    return [each for each in items if f'<span class="subject">{connected.request["display_name"]}</span>' in each]
+
+
 def test_the_warning_of_an_ending_consent_names_who_has_the_second_factor(app: WholeApp) -> None:
     connected = app.connected(consent_lifetime_s=7200, second_factor_holder="Vault entry 12")
-    warning = f"“{connected.request['display_name']}” ends on"
-    [line] = [each for each in shown(app, "/").splitlines() if warning in each]
-    assert "Second factor: Vault entry 12." in line
+    [item] = needs_attention(app, connected)
+    assert "The consent ends on" in item
+    assert "Second factor: Vault entry 12." in item
     assert "Vault entry 12" in shown(app, f"/configuration/{connected.connection_id}")
     app.megan.ask("PUT", connected.path, {**connected.request, "client_secret": "another"})
     assert app.status(connected) == "reauthorization_required"
-    warning = f"“{connected.request['display_name']}” needs a new authorization"
-    [line] = [each for each in shown(app, "/").splitlines() if warning in each]
-    assert "Second factor: Vault entry 12." in line
+    [item] = needs_attention(app, connected)
+    assert "ServiceNow no longer accepts the consent" in item
+    assert "Second factor: Vault entry 12." in item
 
 
 def test_the_instructions_for_an_administrator_can_be_read_without_scripts(app: WholeApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time
 from typing import Any
 
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.grant.tokens import AccessTokens
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore
@@ -18,6 +19,7 @@ from shared.maintenance.tenants import TenantWork
 from shared.recommendations.ports import Source
 from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.reminders.configure import REMINDER_SECRETS
 from shared.reminders.turn import ReminderTurn
 from shared.settings import Settings
 from shared.tenants.ports import TenantStore
@@ -33,6 +35,7 @@ from tests.memory.clock import ManualClock
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryRequesterDirectory
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.message_sender import MemorySender, no_points
 from tests.memory.recommendation_store import MemoryClaimStore, MemoryRecommendationStore
 from tests.memory.record_updates import MemoryFollowUps, MemoryRecordUpdates
@@ -117,6 +120,7 @@ def memory_maintenance(
                 sender=MemorySender(),
                 tickets=store,
                 points=no_points,
+                lease=Lease(MemoryLeaseStore(clock), REMINDER_SECRETS),
                 clock=clock,
                 secret_lifetime=chosen.secret_lifetime,
             ),

@@ -211,9 +211,13 @@ def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Pro
         f"/tickets?{query}",
         f"/tickets/{ticket['ticket_id']}",
         f"/tickets/new?{urlencode(handed_over)}",
-        "/ticketProvisioning",
+        "/attention",
+        "/configuration",
+        "/reports",
+        "/ticketProvisioning?new=true",
         f"/ticketProvisioning?connection_id={connected.connection_id}",
         f"/configuration/{connected.connection_id}",
+        f"/configuration/{connected.connection_id}/settings",
         f"/configuration/{connected.connection_id}/remove",
         f"/nothing/{SCRIPT}",
     ):
@@ -390,9 +394,12 @@ def test_whoever_asks_for_newer_data_again_and_again_makes_the_connector_work_on
     app.create(connected)
     app.run_timer()
     app.control.clear_requests()
+    app.run_timer()
+    for_one_turn = len(app.control.requests("/table/"))
+    app.control.clear_requests()
     for _ in range(5):
         answer = eve.ask("POST", "/refresh", data={"connection": connected.connection_id, "return_to": "/"})
         assert answer.status_code == 303, answer.text
     assert app.control.requests() == [], "the page waits for nothing"
     app.run_timer()
-    assert len(app.control.requests("/table/")) <= 1, "what the timer does anyway"
+    assert len(app.control.requests("/table/")) <= for_one_turn, "what the timer does anyway"

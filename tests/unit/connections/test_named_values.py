@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared.connections import named_values
 from shared.connections.columns import Column
 from shared.connections.fixed_fields import LABEL_MAX_LENGTH, MOST_FIXED_FIELDS, FixedField
 from shared.connections.model import Connection, KindSettings, TicketKind

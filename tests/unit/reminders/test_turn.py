@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import signing_secret_name, teams_address_name, webhook_address_name
 from shared.connections.model import Connection
 from shared.errors import StorageUnavailable
+from shared.reminders.configure import REMINDER_SECRETS
 from shared.reminders.model import (
     Cause,
     MessageKind,
@@ -26,6 +28,7 @@ from shared.reminders.turn import ATTEMPT_S, KEPT_MESSAGES, Look, ReminderTurn
 from shared.secret import Secret
 from shared.tickets.deliver import failed
 from tests.memory.clock import ManualClock
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.message_sender import MemorySender, no_points
 from tests.memory.reminder_store import MemoryReminderStore
 from tests.memory.secret_store import MemorySecretStore, Version
@@ -56,6 +59,7 @@ class Setting:
             self.secrets.versions[name(CONNECTION_ID)] = [Version("v0", Secret("https://receiver.example/"), None)]
         self.sender = MemorySender(self.step)
         self.tickets = MemoryTicketStore()
+        self.leases = MemoryLeaseStore(self.clock)
 
     def turn(self) -> ReminderTurn:
         """Return the turn as a new host has it."""
@@ -65,6 +69,7 @@ class Setting:
             sender=self.sender,
             tickets=self.tickets,
             points=no_points,
+            lease=Lease(self.leases, REMINDER_SECRETS),
             clock=self.clock,
             secret_lifetime=timedelta(days=90),
         )
@@ -244,6 +249,16 @@ async def test_secrets_are_written_again_before_their_versions_end() -> None:
     setting.clock.advance(51 * 86_400)
     await setting.look()
     assert all(len(versions) == 2 for versions in setting.secrets.versions.values())
+    await setting.look()
+    assert all(len(versions) == 2 for versions in setting.secrets.versions.values())
+
+
+async def test_a_turn_writes_no_old_secret_again_while_somebody_changes_them() -> None:
+    setting = Setting()
+    setting.clock.advance(51 * 86_400)
+    async with Lease(setting.leases, REMINDER_SECRETS).held(CONNECTION_ID):
+        await setting.look()
+    assert all(len(versions) == 1 for versions in setting.secrets.versions.values())
     await setting.look()
     assert all(len(versions) == 2 for versions in setting.secrets.versions.values())
 

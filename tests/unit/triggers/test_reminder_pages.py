@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from html import unescape
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import signing_secret_name, teams_address_name, webhook_address_name
 from shared.connections.turns import Turns
-from shared.errors import FixRequest
+from shared.errors import FixRequest, TryLater
 from shared.reminders.addresses import address_fault, is_signing_secret, new_signing_secret
-from shared.reminders.configure import ReminderConfiguration, forget_reminders
+from shared.reminders.configure import REMINDER_SECRETS, ReminderConfiguration, forget_reminders
 from shared.reminders.links import Links
 from shared.reminders.model import Cause, Receiver, Result, ResultCode
 from shared.reminders.turn import ReminderTurn
@@ -24,6 +26,7 @@ from shared.triggers.reminders_api import get_reminders, put_reminders, send_tes
 from shared.triggers.routes import read_query
 from shared.words.language import languages
 from tests.memory.directory import MemoryDirectory
+from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.message_sender import MemorySender, no_points
 from tests.memory.reminder_store import MemoryReminderStore
 from tests.memory.secret_store import MemorySecretStore
@@ -51,11 +54,13 @@ class Reminding:
         app.settings = SimpleNamespace(allowed_webhook_hosts=("10.1.2.3",))
         app.open_reminders = lambda: self.store
         app.turns = Turns(self.directory, world.connections, clock)
+        lease = self.lease = Lease(MemoryLeaseStore(clock), REMINDER_SECRETS)
         app.reminder_configuration = ReminderConfiguration(
             world.connections,
             self.store,
             self.secrets,
             app.turns,
+            lease,
             clock,
             timedelta(days=90),
         )
@@ -65,6 +70,7 @@ class Reminding:
             sender=self.sender,
             tickets=world.store,
             points=no_points,
+            lease=lease,
             clock=clock,
             secret_lifetime=timedelta(days=90),
         )
@@ -107,6 +113,21 @@ async def test_an_address_is_stored_in_key_vault_and_never_shown(reminding: Remi
     settings = reminding.store.stored[CONNECTION_ID].settings
     assert (settings.receivers, settings.causes) == ((Receiver.TEAMS,), (Cause.OVERDUE,))
     assert reminding.directory.entries[CONNECTION_ID].reminder_due_at is not None
+
+
+@pytest.mark.usefixtures("waits_end_at_once")
+async def test_two_changes_at_once_come_one_after_the_other(reminding: Reminding) -> None:
+    async with reminding.lease.held(CONNECTION_ID):
+        later = asyncio.create_task(reminding.save(teams_address=TEAMS))
+        await asyncio.sleep(5)
+        assert reminding.secret(teams_address_name) is None
+        assert not later.done()
+    assert (await later).headers["Location"] == f"{PAGE}?done=saved"
+    assert reminding.secret(teams_address_name) == TEAMS
+    async with reminding.lease.held(CONNECTION_ID):
+        with pytest.raises(TryLater, match="connection_busy"):
+            await reminding.save(webhook_address=HOOK)
+    assert reminding.secret(webhook_address_name) is None
 
 
 async def test_a_new_signing_secret_is_shown_once(reminding: Reminding) -> None:
