@@ -109,6 +109,13 @@ def test_a_ticket_outlives_the_session(app: FunctionsHost, open_window: OpenWind
     expect(page.get_by_role("region", name=t("new.preview"))).to_contain_text("AdminMFAV2")
     page.goto(f"{app.public_url}/tickets/new")
     expect(page.locator("#name")).to_have_value("")
+    page.locator("#name").fill("Only for my eyes")
+    page.locator("#description").fill("Mine")
+    end_session(window)
+    page.locator("button[value='preview']").click()
+    sign_in_again(page, ADMINISTRATOR.oid)
+    expect(page.locator("#name")).to_have_value("")
+    assert page.evaluate("sessionStorage.length") == 0, "nobody else sees it, and it is gone"
 
 
 def test_the_instructions_follow_the_chosen_grant_with_the_keyboard_and_without_scripts(

@@ -127,7 +127,10 @@ for (const form of document.querySelectorAll("form[data-selection]")) {
 
 // <form data-keep> outlives a session that ends while somebody types. What is sent is kept in this tab, secrets aside,
 // until a page shows that it arrived; when the same form comes back as it is stored, after the sign-in, it is put back.
+// Whoever else signs in does not see it.
 const KEPT_MS = 3600_000;
+const person = document.body.dataset.person;
+const isOurs = (kept) => kept.person === person && Date.now() - kept.at <= KEPT_MS;
 const pageOf = (address) => address.pathname + address.search;
 if (new URLSearchParams(location.search).has("done")) {
   for (const key of Object.keys(sessionStorage)) if (key.startsWith("typed:")) sessionStorage.removeItem(key);
@@ -141,12 +144,11 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
   form.addEventListener("submit", () => {
     const typed = fields().map((each) => [nameOf(each), isBox(each) ? each.checked : each.value]);
     const pages = [pageOf(action), pageOf(location)];
-    sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), pages, typed }));
+    sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), person, pages, typed }));
   });
   const kept = JSON.parse(sessionStorage.getItem(key));
   sessionStorage.removeItem(key);
-  if (!kept || form.dataset.keep === "typed" || !kept.pages.includes(pageOf(location))) continue;
-  if (Date.now() - kept.at > KEPT_MS) continue;
+  if (!kept || form.dataset.keep === "typed" || !kept.pages.includes(pageOf(location)) || !isOurs(kept)) continue;
   const typed = new Map(kept.typed);
   for (const field of fields().filter((each) => typed.has(nameOf(each)))) {
     if (isBox(field)) field.checked = typed.get(nameOf(field));
@@ -163,7 +165,7 @@ const entriesOf = (form, button) =>
   [...new FormData(form, button)].filter(([name, value]) => typeof value === "string" && form.elements[name]?.type !== "password");
 for (const form of document.querySelectorAll("form[data-resend]")) {
   form.addEventListener("submit", (event) => {
-    const kept = { at: Date.now(), entries: entriesOf(form, event.submitter) };
+    const kept = { at: Date.now(), person, entries: entriesOf(form, event.submitter) };
     sessionStorage.setItem(`typed:${new URL(form.action).pathname}`, JSON.stringify(kept));
   });
 }
@@ -172,7 +174,7 @@ for (const key of Object.keys(sessionStorage)) {
 }
 for (const form of document.querySelectorAll("form[data-resume]")) {
   const kept = JSON.parse(sessionStorage.getItem(`typed:${new URL(form.action).pathname}`));
-  if (!kept?.entries || Date.now() - kept.at > KEPT_MS) continue;
+  if (!kept?.entries || !isOurs(kept)) continue;
   for (const [name, value] of kept.entries) {
     if (name === "step") continue;
     const field = Object.assign(document.createElement("input"), { type: "hidden", name, value });
