@@ -169,7 +169,10 @@ def ordered(
 
 
 def grouped(actions: Iterable[ImprovementAction], column: GroupColumn) -> Sequence[Group]:
-    """Return the actions by a column's value; groups are sorted by it, those without a value last."""
+    """Return the actions by a column's value; groups are sorted by it, those without a value last.
+
+    Groups of a status are in the order of the work: what is left to do is first.
+    """
     value_of = _GROUP_VALUES[column]
     shown: dict[str, str] = {}
     groups: dict[str, list[ImprovementAction]] = {}
@@ -177,7 +180,11 @@ def grouped(actions: Iterable[ImprovementAction], column: GroupColumn) -> Sequen
         value = value_of(action).strip()
         shown.setdefault(_plain(value), value)
         groups.setdefault(_plain(value), []).append(action)
-    return [Group(shown[key], groups[key]) for key in sorted(groups, key=lambda key: (not key, key))]
+
+    def place(key: str) -> tuple[bool, int, str]:
+        return (not key, _STATUSES.index(ActionStatus(key)) if column is GroupColumn.STATUS else 0, key)
+
+    return [Group(shown[key], groups[key]) for key in sorted(groups, key=place)]
 
 
 def totals_of(actions: Collection[ImprovementAction]) -> Totals:

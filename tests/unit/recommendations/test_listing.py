@@ -193,7 +193,7 @@ def test_groups_have_every_action_once_in_its_order(actions: Sequence[Improvemen
 def test_groups_do_not_depend_on_spelling() -> None:
     groups = grouped([AUDIT, SIGN_IN, MAIL], GroupColumn.CATEGORY)
     assert [(group.value, group.actions) for group in groups] == [("apps", [AUDIT, MAIL]), ("Identity", [SIGN_IN])]
-    assert [group.value for group in grouped(ALL, GroupColumn.STATUS)] == ["completed", "not_measured", "to_address"]
+    assert [group.value for group in grouped(ALL, GroupColumn.STATUS)] == ["to_address", "completed", "not_measured"]
     assert [group.value for group in grouped(ALL, GroupColumn.OWNER)] == ["Ada@contoso.example", ""]
 
 
