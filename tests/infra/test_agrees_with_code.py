@@ -54,7 +54,7 @@ class TestSettings:
         named = {
             name
             for source in [REPOSITORY / "function_app.py", *(REPOSITORY / "shared").rglob("*.py")]
-            for name in re.findall(r"%(\w+)%", source.read_text())
+            for name in re.findall(r'"%(\w+)%"', source.read_text())
         }
         assert named == {"MAINTAIN_SCHEDULE"}
         assert named <= settings.keys()
