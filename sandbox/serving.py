@@ -4,16 +4,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.processes import LOOPBACK
 
 
 def configuration(app: ASGIApp, **changes: Any) -> uvicorn.Config:
     """Return uvicorn's configuration: it logs only warnings, adds no `Server` header, and ends soon.
+
+    uvicorn's own `Date` is seconds old on a busy machine, so that times in an answer would not agree with it.
 
     Args:
         changes: Other arguments of `uvicorn.Config`.
@@ -22,9 +25,27 @@ def configuration(app: ASGIApp, **changes: Any) -> uvicorn.Config:
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
+        "date_header": False,
         "timeout_graceful_shutdown": 1,
     }
-    return uvicorn.Config(app, **usual | changes)
+    return uvicorn.Config(dated(app), **usual | changes)
+
+
+def dated(app: ASGIApp) -> ASGIApp:
+    """Return the application with a `Date` header in each answer that has none."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                if not any(name.lower() == b"date" for name, _ in headers):
+                    headers.append((b"date", formatdate(usegmt=True).encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return answer
 
 
 def listen(port: int) -> socket.socket:

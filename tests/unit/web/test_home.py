@@ -30,7 +30,7 @@ from tests.unit.attention.test_rules import SITUATIONS
 @pytest.mark.parametrize("code", languages())
 def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> None:
     t = languages()[code]
-    caller = SimpleNamespace(name="Alex Wilber")
+    caller = SimpleNamespace(name="Alex Wilber", object_id="alex")
     call = SimpleNamespace(caller=caller, may=lambda role: role is Role.CONNECTIONS_MANAGE)
     values = {
         "call": call,
@@ -73,7 +73,7 @@ def home_with_score(
     step: NextStep | None = None,
 ) -> str:
     """Return the home page with one tenant."""
-    caller = SimpleNamespace(name="Alex Wilber")
+    caller = SimpleNamespace(name="Alex Wilber", object_id="alex")
     action = ImprovementAction(
         tenant_id=TENANT.tenant_id,
         source=SourceName.SECURE_SCORE,
