@@ -356,6 +356,7 @@ def _error_answer(call: Call, error: ConnectorError) -> func.HttpResponse:
         sign_in=sign_in if isinstance(error, NotSignedIn) else None,
         again=_form_again(call) if isinstance(error, NotSignedIn) else None,
         back=here if can_go_back else None,
+        section=None if call.caller is None or error.status != 404 else section_of(parts.path),
         authorize_at=authorize_place(connection_id) if needs_consent and connection_id else None,
         **({} if call.is_safe else {"here": here if can_go_back else "/"}),
     )
@@ -409,6 +410,21 @@ def _page_of(call: Call) -> str:
     """Return the address of the page that a route belongs to."""
     assert call.route.belongs_to is not None, "the route is declared with its page"
     return call.route.belongs_to.format(**call.request.route_params)
+
+
+_SECTIONS: Final = {
+    "/configuration": "connections.title",
+    "/recommendations": "recommendation.all",
+    "/tenants": "tenants.all",
+    "/tickets": "ticket.all",
+}
+"""Lists whose pages lead back to them, with the words of the link."""
+
+
+def section_of(path: str) -> tuple[str, str] | None:
+    """Return address and words of the list to which a path belongs; None if it is the list itself, or in none."""
+    section = f"/{path.split('/')[1]}"
+    return (section, _SECTIONS[section]) if section in _SECTIONS and path != section else None
 
 
 def authorize_place(connection_id: str) -> str:

@@ -39,10 +39,8 @@ from shared.words.language import Language
 
 CHANGES: Final = (UpdateKind.COMMENT, UpdateKind.DUE_DATE, UpdateKind.RESOLVE, UpdateKind.CANCEL)
 """What people can ask for, in the order in which the page offers it."""
-_VALUES_REFUSED: Final = frozenset(
-    {"mandatory_fields_missing", "data_policy_refused", "business_rule_refused", "servicenow_values_refused"}
-)
-"""Codes of tickets that ServiceNow refused for their values."""
+_VALUES_REFUSED: Final = frozenset({"mandatory_fields_missing", "data_policy_refused", "servicenow_values_refused"})
+"""Codes of tickets that ServiceNow refused for their values; no value of a field satisfies a business rule for sure."""
 _NOTICES: Final = frozenset({"sent", "waiting", "refused", "uncertain", "discarded", "over"})
 
 

@@ -51,6 +51,8 @@ from shared.words.language import Language, language_of
 blueprint = func.Blueprint()
 
 _TAB_NAMES: Final = frozenset(tab.value for tab in TABS if tab is not None)
+_WITHIN: Final = {Show.PENDING.value: Show.NOT_DELIVERED.value, Show.FAILED.value: Show.NOT_DELIVERED.value}
+"""Parts of the list without a tab of their own, by the tab that they are in."""
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PART: Final = 1000
@@ -69,13 +71,14 @@ class Tab:
     Attributes:
         show: Its value in the address; empty for the whole list.
         count: How many tickets it has; None if that is not known.
+        current: Whether it is shown (``page``) or only a part of it (``true``), for assistive technology; empty if not.
     """
 
     show: str
     name: str
     count: int | None
     address: str
-    is_current: bool
+    current: str
 
 
 @value_object
@@ -132,7 +135,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         "tickets.html",
         not_understood=(),
         freshness=freshness,
-        rows=ticket_rows(shown.items, connections, tenants),
+        rows=ticket_rows(shown.items, connections, t, tenants),
         found=found,
         shown=shown,
         page_numbers=_page_numbers(shown.number, shown.pages),
@@ -231,7 +234,8 @@ def _tab(tab: Show | None, chosen: Mapping[str, str], count: int | None, t: Lang
     show = "" if tab is None else tab.value
     # Each part has its usual order until somebody chooses one there.
     address = list_address(**{**chosen, "show": show, "sort": "", "order": "", "page": ""})
-    return Tab(show, t(f"filter.show.{show or 'all'}"), count, address, is_current=chosen["show"] == show)
+    current = "page" if chosen["show"] == show else "true" if _WITHIN.get(chosen["show"]) == show else ""
+    return Tab(show, t(f"filter.show.{show or 'all'}"), count, address, current)
 
 
 def _chips(chosen: Mapping[str, str], connections: Mapping[str, Connection], t: Language) -> Sequence[Chip]:

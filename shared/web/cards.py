@@ -100,6 +100,6 @@ def _card(
         ],
         outcomes=outcomes if sum(counts.outcomes.values()) else (),
         phases=stacked(phase_parts(counts.phases, address, t)),
-        urgent=ticket_rows(most_urgent(of_kind, now, MOST_URGENT), connections),
+        urgent=ticket_rows(most_urgent(of_kind, now, MOST_URGENT), connections, t),
         is_complete=all(each.is_complete for each in current),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from shared.recommendations.model import ImprovementAction
+from shared.recommendations.statuses import points_to_gain
 from shared.recommendations.verifying.observations import Reach
 from shared.recommendations.verifying.rules import Case
 from shared.recommendations.verifying.waiting_times import WaitingTimes
@@ -40,8 +42,9 @@ class OutcomeRow:
     """What became of one recommendation of a ticket.
 
     Attributes:
-        title: The recommendation's title; its key if the connector no longer has it.
+        title: The recommendation's title; its id if the connector no longer has it.
         address: Its page; None if the connector no longer has it.
+        gain: Points that it would still add; None if nobody knows.
         outcome: For the badge.
         text: The outcome in a sentence.
         before, now: Points of the possible points; empty if unknown.
@@ -52,6 +55,7 @@ class OutcomeRow:
 
     title: str
     address: str | None
+    gain: Decimal | None
     outcome: Outcome
     text: str
     before: str
@@ -89,7 +93,11 @@ def outcome_card(
     verification = ticket.verification
     if verification is None or not verification.items:
         return None
-    rows = [_row(item, verification, actions, now, waits, t) for item in verification.items]
+    ids = {(each.tenant_id, each.key): each.source_id for each in ticket.content.references}
+    rows = [
+        _row(item, ids.get((item.tenant_id, item.key), item.key), verification, actions, now, waits, t)
+        for item in verification.items
+    ]
     step, address = _next_step(ticket, verification, actions, creates=creates, manages=manages)
     return OutcomeCard(rows, step, address)
 
@@ -123,6 +131,7 @@ def outcome_text(
 
 def _row(
     item: RecommendationOutcome,
+    source_id: str,
     verification: Verification,
     actions: Actions,
     now: datetime,
@@ -134,8 +143,9 @@ def _row(
     if action is not None and action.points is not None:
         newest = Measurement(points=action.points, max_points=action.max_points, measured_at=action.measured_at)
     return OutcomeRow(
-        title=item.key if action is None else action.shown_title,
+        title=source_id if action is None else action.shown_title,
         address=None if action is None else f"/recommendations/{item.key}?tenant_id={item.tenant_id}",
+        gain=None if action is None else points_to_gain(action),
         outcome=item.outcome,
         text=outcome_text(item, verification, "" if action is None else action.service, now, waits, t),
         before=_points(item.before),

@@ -10,6 +10,7 @@ from shared.tickets.listed import ListedTicket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.views import own_state_names, record_address
 from shared.value_object import value_object
+from shared.words.language import Language
 
 
 @value_object
@@ -22,6 +23,7 @@ class TicketRow:
         customer: The name of its connection; empty if that is gone.
         tenants: Names of the Microsoft 365 tenants whose tickets go to that connection.
         time_zone: The connection's.
+        reason: Why it is not delivered; empty if nothing is known to be wrong.
     """
 
     ticket: ListedTicket
@@ -30,6 +32,7 @@ class TicketRow:
     customer: str
     tenants: Sequence[str]
     time_zone: str
+    reason: str
 
     @property
     def is_fixed(self) -> bool:
@@ -38,7 +41,10 @@ class TicketRow:
 
 
 def ticket_rows(
-    tickets: Iterable[ListedTicket], connections: Mapping[str, Connection], tenants: Iterable[Tenant] = ()
+    tickets: Iterable[ListedTicket],
+    connections: Mapping[str, Connection],
+    t: Language,
+    tenants: Iterable[Tenant] = (),
 ) -> Sequence[TicketRow]:
     """Return the rows of a list.
 
@@ -51,11 +57,12 @@ def ticket_rows(
         if tenant.connection_id is not None:
             names.setdefault(tenant.connection_id, []).append(tenant.name)
     return [
-        _row(ticket, connections.get(ticket.connection_id), names.get(ticket.connection_id, ())) for ticket in tickets
+        _row(ticket, connections.get(ticket.connection_id), names.get(ticket.connection_id, ()), t)
+        for ticket in tickets
     ]
 
 
-def _row(ticket: ListedTicket, connection: Connection | None, tenants: Sequence[str]) -> TicketRow:
+def _row(ticket: ListedTicket, connection: Connection | None, tenants: Sequence[str], t: Language) -> TicketRow:
     own_names = own_state_names(ticket.kind, ticket.table, connection)
     return TicketRow(
         ticket=ticket,
@@ -64,4 +71,5 @@ def _row(ticket: ListedTicket, connection: Connection | None, tenants: Sequence[
         customer="" if connection is None else connection.display_name,
         tenants=tenants,
         time_zone="UTC" if connection is None else connection.time_zone,
+        reason=t.filled(f"error.{ticket.error_code}.message", {}) or "",
     )

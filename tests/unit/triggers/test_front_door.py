@@ -10,10 +10,11 @@ import pytest
 
 from shared.application import application
 from shared.triggers.answers import JsonAnswer
-from shared.triggers.front_door import Call, Handler, answer
+from shared.triggers.front_door import Call, Handler, answer, section_of
 from shared.triggers.openapi import openapi_document
 from shared.triggers.request_bodies import FormBody
 from shared.triggers.routes import Route
+from tests.english import ENGLISH
 
 URL = "https://connector.example.com"
 MIB = 1024 * 1024
@@ -117,3 +118,19 @@ def test_an_upload_is_described() -> None:
     file = {"type": "string", "format": "binary"}
     schema = {"type": "object", "properties": {"file": file}, "required": ["file"]}
     assert body == {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "section"),
+    [
+        (f"/tickets/{'0' * 32}", "/tickets"),
+        ("/configuration/contoso/check", "/configuration"),
+        ("/tickets", None),
+        ("/elsewhere/0", None),
+        ("/", None),
+    ],
+)
+def test_a_page_that_is_gone_leads_back_to_its_list(path: str, section: str | None) -> None:
+    found = section_of(path)
+    assert (found and found[0]) == section
+    assert found is None or ENGLISH(found[1])

@@ -279,3 +279,17 @@ async def test_scripts_filter_as_people_do(pages: Pages, query: dict[str, str], 
     )
     tickets = await pages.world.store.list_tickets(["contoso"], read_ticket_filter(query, START), limit=9)
     assert [int(each.ticket_id, 16) for each in tickets] == found
+
+
+async def test_a_ticket_that_is_not_delivered_says_why_under_its_name(pages: Pages) -> None:
+    await stored(pages, a_failed_ticket(1), a_ticket(2))
+    html = await shown(pages)
+    assert html.count(t("error.business_rule_refused.message")) == 1
+
+
+@pytest.mark.parametrize(("show", "current"), [("not_delivered", "page"), ("failed", "true"), ("pending", "true")])
+async def test_a_part_of_what_a_tab_holds_marks_the_tab(pages: Pages, show: str, current: str) -> None:
+    await stored(pages, a_failed_ticket(1))
+    html = await shown(pages, f"?show={show}")
+    tabs = html.partition('class="tabs"')[2].partition("</nav>")[0]
+    assert re.findall(r'aria-current="(\w+)">([^<]*) <', tabs) == [(current, t("filter.show.not_delivered"))]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 
-from shared.tickets.model import Phase, Ticket
+from shared.errors import Failure
+from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.outcomes import Closing, Outcome, RecommendationOutcome, Verification
 from shared.triggers.principal import Principal
 from shared.triggers.routes import own_address
 from shared.triggers.ticket_pages import retry_ticket_page, ticket_page
+from shared.words.language import languages
 from tests.registered import functions
 from tests.unit.recommendations.strategies import TENANT
 from tests.unit.tickets.examples import delivered_ticket, new_ticket
@@ -22,6 +25,7 @@ __all__ = ["pages"]
 
 functions()  # An address is one of ours once its page is registered.
 
+t = languages()["en"]
 LIST = "/tickets?kind=incident&show=overdue"
 
 
@@ -88,4 +92,18 @@ async def test_one_step_is_now_and_one_button_leads_on(
 async def test_a_late_ticket_says_so_beside_its_steps(pages: Pages) -> None:
     now = pages.world.clock()
     late = await pages.world.store.create_ticket(delivered_ticket(now, due_at=now - timedelta(days=9)))
-    assert "9 days late</time>" in (await shown(pages, late)).partition('id="facts"')[0]
+    assert "9 days late</span>" in (await shown(pages, late)).partition('id="facts"')[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "first"),
+    [("mandatory_fields_missing", "ticket.see_fields"), ("business_rule_refused", "action.retry")],
+)
+async def test_a_refused_ticket_leads_to_its_fields_only_if_they_are_the_reason(
+    pages: Pages, code: str, first: str
+) -> None:
+    waiting = new_ticket(pages.world.clock())
+    failed = replace(waiting.delivery, status=Delivery.FAILED, failure=Failure(code), error_status=422)
+    ticket = await pages.world.store.create_ticket(replace(waiting, delivery=failed))
+    html = await shown(pages, ticket, caller=MANAGER)
+    assert re.findall(r'class="button primary"[^>]*>([^<]*)<', html.partition('id="changes"')[0]) == [t(first)]
