@@ -7,7 +7,7 @@ A template imports a macro and calls it with the words, a chart, and an id that 
 
 where ``consent`` is what :func:`consent_countdown` returns (None draws nothing). :func:`line` makes what
 ``line_chart`` draws, and :func:`stacked` what ``stacked_bar`` draws. Each is a ``<figure>`` whose sentence says what it
-shows, with its numbers as a table.
+shows, with its numbers as a table if the sentence does not hold them all.
 
 The page stretches a drawing to its own width. So there is no text in a drawing, and no line gets thicker. A style is
 a CSS class, the same for the same meaning on every page: ``phase-…`` for phases, ``tone-…`` for good and bad.
@@ -15,6 +15,7 @@ a CSS class, the same for the same meaning on every page: ``phase-…`` for phas
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -87,9 +88,10 @@ class Line:
     last_day: date
 
     @property
-    def newest_first(self) -> Sequence[tuple[str, str]]:
-        """Rows of the table behind the line: day and value."""
-        return [(day.isoformat(), points(value)) for day, value in reversed(self.values)]
+    def changes(self) -> Sequence[tuple[str, str]]:
+        """Rows of the table behind the line, the newest first: each value, and the day since which it was the same."""
+        begun = [next(group) for _, group in itertools.groupby(self.values, key=lambda each: each[1])]
+        return [(day.isoformat(), points(value)) for day, value in reversed(begun)]
 
 
 def edges_around(values: Iterable[Decimal], *, step: int, highest: int) -> tuple[Decimal, Decimal]:

@@ -13,6 +13,7 @@ from shared.web.servicenow_links import servicenow_links
 from shared.words.language import Language
 
 _WAITING: Final = frozenset({"not_checked", "not_authorized"})
+_NOTICES: Final = frozenset({"some_refused"})
 _FOLLOWS: Final = {
     CheckName.CONSENT: {"refused": CheckName.TOKEN_ENDPOINT, "not_connected": CheckName.TOKEN_ENDPOINT},
     CheckName.TICKETS_ARRIVE: {
@@ -59,10 +60,13 @@ class CheckResult:
     """What a check found, in the order of a page.
 
     Attributes:
+        causes: What failed, then what nobody could find out; in each, what leads to a place to fix it comes first.
+        notices: What passed, but leaves something to do.
         waiting: What cannot be known, or is only a consequence, until the causes are fixed.
     """
 
     causes: Sequence[Cause]
+    notices: Sequence[Cause]
     waiting: Sequence[FindingWords]
     passed: Sequence[FindingWords]
 
@@ -78,12 +82,17 @@ def check_result(
     failed = {each.check for each in findings if each.outcome is Outcome.FAILED}
     waiting = [each for each in findings if each.reason in _WAITING or _follows(each, failed)]
     to_do = [each for each in findings if each.outcome is not Outcome.PASSED and each not in waiting]
-    to_do.sort(key=lambda each: each.outcome is not Outcome.FAILED)
     words = [finding_words(each, t) for each in to_do]
+    causes = [Cause(group, _action(group[0], connection, authorize_path)) for group in alike(words)]
+    causes.sort(key=lambda each: (each.findings[0].outcome is not Outcome.FAILED, each.action is None))
+    passed = [finding_words(each, t) for each in findings if each.outcome is Outcome.PASSED]
     return CheckResult(
-        causes=[Cause(group, _action(group[0], connection, authorize_path)) for group in alike(words)],
+        causes=causes,
+        notices=[
+            Cause([each], _action(each, connection, authorize_path)) for each in passed if each.reason in _NOTICES
+        ],
         waiting=[finding_words(each, t) for each in waiting],
-        passed=[finding_words(each, t) for each in findings if each.outcome is Outcome.PASSED],
+        passed=passed,
     )
 
 
@@ -128,7 +137,7 @@ def _action(cause: FindingWords, connection: Connection, authorize_path: str) ->
             return Action("hint.open", f"{here}/preflight#kind-{cause.check.kind}")
         case "tickets_arrive", "no_kind_enabled":
             return Action("check.to.settings", f"{here}/settings#kind-incident")
-        case "tickets_arrive", "only_refused":
+        case "tickets_arrive", "only_refused" | "some_refused":
             return Action("check.to.tickets", f"/tickets?show=failed&connection={connection.connection_id}")
         case "tickets_arrive", "waiting":
             return Action("check.to.tickets", f"/tickets?show=pending&connection={connection.connection_id}")

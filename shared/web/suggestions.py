@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.recommendations.model import ImprovementAction, SourceName
+from shared.recommendations.model import ImprovementAction, Level, SourceName
 from shared.recommendations.statuses import points_to_gain
 from shared.recommendations.ticketing.suggestions import Suggestion
 from shared.web.html import points
@@ -19,10 +19,10 @@ def suggestion_words(action: ImprovementAction, suggestion: Suggestion, now: dat
     """
     gain = points_to_gain(action)
     reasons = [t("suggested.points_unknown") if gain is None else t("suggested.points", points=points(gain))]
-    if action.source is SourceName.SECURE_SCORE:
-        tier = action.tier.strip()
-        reasons.append(t("suggested.tier", tier=tier) if tier else t("suggested.no_tier"))
-    reasons.append(t("suggested.user_impact", impact=t(f"level.{action.user_impact}")))
+    if action.source is SourceName.SECURE_SCORE and (tier := action.tier.strip()):
+        reasons.append(t("suggested.tier", tier=tier))
+    if action.user_impact is not Level.UNKNOWN:
+        reasons.append(t("suggested.user_impact", impact=t(f"level.{action.user_impact}")))
     return t(
         "suggested",
         reasons=t("suggested.separator").join(reasons),

@@ -130,7 +130,6 @@ async def test_an_action_of_compliance_manager_is_in_the_compliance_portal(pages
     pages.world.add(action)
     html = await opened(pages, action=action)
     assert fields_of(html)["portal"] == "compliance"
-    assert t("suggested.no_tier") not in html
 
 
 async def test_a_kind_that_the_connection_does_not_allow_is_not_proposed(pages: Pages) -> None:

@@ -188,6 +188,16 @@ def test_a_line_says_where_it_begins_and_ends() -> None:
         assert 'aria-labelledby="percent-says"' in html
 
 
+def test_the_table_of_a_line_lists_only_changes() -> None:
+    values = [(FIRST + timedelta(days=day), Decimal(value)) for day, value in enumerate((4, 4, 9, 9, 4))]
+    found = line(values, top=Decimal(9))
+    assert found
+    assert found.changes == [("2026-09-05", "4"), ("2026-09-03", "9"), ("2026-09-01", "4")]
+    html = drawn("line_chart", line(values[:2], top=Decimal(9)), "points", "Points over time")
+    assert "Points over time: unchanged, 4 points since 2026-09-01." in html
+    assert "<table" not in html
+
+
 def drawn(macro: str, *values: object) -> str:
     """Return what a macro makes of a chart, in English."""
     return str(getattr(environment().get_template("charts.html").module, macro)(t, *values))

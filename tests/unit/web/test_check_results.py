@@ -52,3 +52,20 @@ def test_every_finding_is_shown_once_and_every_button_leads_somewhere(found: lis
         if cause.action is not None:
             assert ENGLISH.get(cause.action.words)
             assert urlsplit(cause.action.address).path
+
+
+def test_what_leads_to_its_fix_comes_before_what_may_be_normal() -> None:
+    wanted = [(CheckName.APPLICATION_REGISTRY, "unreadable"), (CheckName.MULTIFACTOR, "nobody_named")]
+    found = [each for each in EVERY if (each.check, each.reason) in wanted]
+    assert [each.check for each in found] == [CheckName.APPLICATION_REGISTRY, CheckName.MULTIFACTOR]
+    causes = check_result(found, CONNECTION, ENGLISH, authorize_path=AUTHORIZE).causes
+    assert [each.findings[0].check for each in causes] == [CheckName.MULTIFACTOR, CheckName.APPLICATION_REGISTRY]
+
+
+def test_refused_tickets_are_seen_although_the_check_passed() -> None:
+    found = [Finding(CheckName.TICKETS_ARRIVE, "some_refused", {"count": "3"})]
+    result = check_result(found, CONNECTION, ENGLISH, authorize_path=AUTHORIZE)
+    (notice,) = result.notices
+    assert notice.action
+    assert notice.action.address == "/tickets?show=failed&connection=contoso"
+    assert not result.causes
