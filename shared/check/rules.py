@@ -102,7 +102,7 @@ def clock(greeting: Greeting) -> Finding:
     if greeting.ahead_s is None:
         return finding(CheckName.CLOCK, "not_told")
     reason = "passed" if abs(greeting.ahead_s) <= CLOCK_TOLERANCE_S else "differs"
-    return finding(CheckName.CLOCK, reason, seconds=round(greeting.ahead_s))
+    return finding(CheckName.CLOCK, reason, seconds=round(abs(greeting.ahead_s)))
 
 
 def token_endpoint(

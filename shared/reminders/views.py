@@ -81,7 +81,7 @@ def ticket_words(line: TicketLine, content: Content, t: Language) -> str:
     """Return a line about a ticket."""
     why: str
     if line.why is Why.OVERDUE:
-        why = t("reminder.why.overdue", count=line.days_late or 0)
+        why = t.counted("reminder.why.overdue", line.days_late or 0)
     elif line.why is Why.DUE and line.due_at is not None:
         why = t("reminder.why.due", day=_last_day(line.due_at, content))
     else:

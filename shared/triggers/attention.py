@@ -55,7 +55,8 @@ def shown_items(items: Iterable[AttentionItem], caller: Principal, t: Language) 
 
 def item_words(item: AttentionItem, t: Language) -> Words:
     """Return what an item is about, in words."""
-    parts: list[str] = [t(f"attention.what.{item.cause}", **item.values)]
+    key, number = f"attention.what.{item.cause}", item.values.get("count", item.values.get("days"))
+    parts: list[str] = [t(f"{key}.one" if number == 1 else key, **item.values)]
     if item.failure is not None:
         parts.append(words_of(item.failure, t).message)
     if "holder" in item.values:

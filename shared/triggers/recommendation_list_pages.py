@@ -45,6 +45,7 @@ from shared.triggers.recommendation_links import (
 )
 from shared.value_object import value_object
 from shared.web.csv_export import recommendations_csv
+from shared.web.microsofts_words import category_name
 from shared.web.recommendations import ActionRow, action_row, empty_reason
 
 blueprint = func.Blueprint()
@@ -202,7 +203,7 @@ def _list(
         empty=None if listed.actions else empty_reason(tenant),
         headings={column.value: _heading(column, link, parameters) for column in SortColumn},
         zones={each.connection_id: each.time_zone for each in listed.beside.connections.values()},
-        categories=_options(choices.categories),
+        categories=[(each, category_name(each, call.language)) for each in choices.categories],
         products=_options(choices.products),
         regulations=_options(choices.regulations),
         owners=_options(choices.owners),
@@ -255,6 +256,8 @@ def _group_name(call: Call, group: GroupColumn | None, value: str) -> str:
         return call.language.named("action_status", value)
     if group is GroupColumn.SOURCE:
         return call.language.named("recommendation_source", value)
+    if group is GroupColumn.CATEGORY and value:
+        return category_name(value, call.language)
     return value or call.language("recommendations.no_value")
 
 

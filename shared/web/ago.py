@@ -16,5 +16,5 @@ def ago(at: datetime, now: datetime, t: Language) -> str:
     for unit, length in _UNITS:
         if passed >= length:
             count = passed // length
-            return t(f"ago.{unit}.one") if count == 1 else t(f"ago.{unit}", count=count)
+            return t.counted(f"ago.{unit}", count)
     return t("ago.now")

@@ -17,9 +17,11 @@ from shared.recommendations.statuses import points_to_gain
 from shared.tickets.model import OPEN_PHASES
 from shared.web.ago import ago
 from shared.web.connections import status_tone, status_words
+from shared.web.microsofts_words import category_name, threat_name, tier_name
 from shared.web.outcome_tones import outcome_tone
 from shared.web.relative_due import relative_due
 from shared.web.shown_text import ShownText
+from shared.web.states import state_words
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
 from shared.words.sentences import sentences
@@ -58,6 +60,10 @@ def environment() -> Environment:
         "attention_count": None,
         "was_done_before": False,
     }  # where nothing is set
+    templates.globals["state_words"] = state_words
+    templates.globals["category_name"] = category_name
+    templates.globals["tier_name"] = tier_name
+    templates.globals["threat_name"] = threat_name
     templates.globals["status_words"] = status_words
     templates.globals["status_tone"] = status_tone
     templates.filters["ago"] = ago

@@ -10,6 +10,7 @@ from shared.tickets.model import OPEN_PHASES, Phase, Ticket
 from shared.tickets.outcomes import Outcome, Verification
 from shared.value_object import value_object
 from shared.web.outcome_tones import outcome_tone
+from shared.web.states import state_words
 from shared.words.language import Language
 
 _LIFE: Final = (Phase.NEW, Phase.IN_PROGRESS, Phase.RESOLVED, Phase.CLOSED)
@@ -63,7 +64,7 @@ def steps(ticket: Ticket, state_name: str | None, phases: Collection[Phase], t: 
     proof = _proof(ticket, t)
     # A closed ticket is where its proof is; one that is only resolved is still closed later.
     is_over = place == len(life) - 1 and phase not in OPEN_PHASES and bool(proof) and proof[0].progress is Progress.NOW
-    name = t(f"phase.{phase}") if phase is Phase.DELETED or not state_name else state_name
+    name = state_words(phase, state_name, t)
     tone = "warn" if phase is Phase.ON_HOLD else ""
     now = Step(name, Progress.BEHIND if is_over else Progress.NOW, tone)
     return [

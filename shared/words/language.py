@@ -33,6 +33,10 @@ class Language:
         text = self.texts[key]
         return Words(text.format_map({name: _isolated(value) for name, value in values.items()}))
 
+    def counted(self, key: str, count: int, **values: object) -> Words:
+        """Return the text for a number of things; its ``.one`` text for exactly one."""
+        return self(f"{key}.one" if count == 1 else key, count=count, **values)
+
     def plain(self, key: str, **values: object) -> str:
         """Return the same for a text that leaves our pages: values are filled in as they are, without isolates."""
         return self.texts[key].format_map(values)

@@ -48,7 +48,7 @@ def test_rows_of_another_release_stop_nothing(app: WholeApp) -> None:
         "/configuration",
     ):
         assert app.megan.visit(path).status_code == 200, path
-    assert languages()["en"]("attention.what.rows_unreadable", count=1) in app.megan.visit("/").text
+    assert languages()["en"]("attention.what.rows_unreadable.one") in app.megan.visit("/").text
     page = app.adele.visit(f"/tickets/{ticket_of_newer['ticket_id']}").text
     assert "problem" in page
     assert "escalated" in page

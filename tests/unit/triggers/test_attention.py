@@ -68,8 +68,8 @@ async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code
     delivery = replace(refused.delivery, status=Delivery.FAILED)
     await world.store.create_ticket(replace(refused, delivery=delivery))
     html = (await pages.get(attention_page, "/attention", caller=MANAGER, language=code)).get_body().decode()
-    causes = [Cause.TICKETS_REFUSED, Cause.UNAVAILABLE]
-    places = [html.index(str(escape(t(f"attention.what.{cause}", count=1)))) for cause in causes]
+    says = [t("attention.what.tickets_refused.one"), t("attention.what.unavailable")]
+    places = [html.index(str(escape(each))) for each in says]
     assert places == sorted(places)
     assert html.count("Contoso &lt;EU&gt;") >= 2
     assert '<span class="count" id="attention-count">2</span>' in html

@@ -16,6 +16,7 @@ from shared.recommendations.requests import MOST_AT_ONCE
 from shared.tickets.model import MOST_REFERENCES, Delivery
 from shared.triggers.bulk_pages import bulk_deliver, bulk_progress_page, bulk_retry, bulk_tickets_page
 from shared.words.language import languages
+from shared.words.sentences import sentences
 from tests.memory.clock import START
 from tests.memory.servicenow import WriteFault
 from tests.unit.recommendations.strategies import TENANT
@@ -46,6 +47,15 @@ async def created(pages: Pages, *actions: ImprovementAction, **fields: str) -> s
     found = re.fullmatch(f"{BATCHES}/([0-9a-f]{{32}})", answer.headers["Location"])
     assert found is not None
     return found[1]
+
+
+def progress_words(total: int, *, delivered: int, waiting: int, failed: int) -> str:
+    """Return how far a batch is; what there is none of is left out."""
+    return sentences(
+        t.counted("bulk.progress.words", total, delivered=delivered),
+        t("bulk.progress.waiting", count=waiting) if waiting else None,
+        t("bulk.progress.failed", count=failed) if failed else None,
+    )
 
 
 async def progress(pages: Pages, batch_id: str, **options: object) -> str:
@@ -200,12 +210,12 @@ async def test_each_poll_delivers_and_the_page_stops_asking_when_all_is_done(pag
     pages.world.add(*ACTIONS[:3])
     batch_id = await created(pages, *ACTIONS[:3])
     html = await progress(pages, batch_id)
-    assert t("bulk.progress.words", total=3, delivered=0, waiting=3, failed=0) in html
+    assert progress_words(3, delivered=0, waiting=3, failed=0) in html
     assert "data-poll" in html
     answer = await pages.post(bulk_deliver, f"{BATCHES}/{batch_id}/deliver", [], batch_id=batch_id)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{BATCHES}/{batch_id}")
     html = await progress(pages, batch_id)
-    assert t("bulk.progress.words", total=3, delivered=3, waiting=0, failed=0) in html
+    assert progress_words(3, delivered=3, waiting=0, failed=0) in html
     assert t("bulk.progress.done") in html
     assert "data-poll" not in html
 
@@ -225,7 +235,7 @@ async def test_a_failure_has_its_words_and_its_retry(pages: Pages) -> None:
     pages.world.servicenow.write_faults.append(WriteFault.VALUES_REFUSED)
     await pages.post(bulk_deliver, f"{BATCHES}/{batch_id}/deliver", [], batch_id=batch_id)
     html = unescape(await progress(pages, batch_id))
-    assert t("bulk.progress.words", total=2, delivered=1, waiting=0, failed=1) in html
+    assert progress_words(2, delivered=1, waiting=0, failed=1) in html
     assert t("bulk.progress.done_failed") in html
     [failed] = [each for each in pages.world.tickets if each.delivery.status is Delivery.FAILED]
     assert failed.delivery.failure is not None
@@ -251,7 +261,7 @@ async def test_one_ticket_for_all_names_every_recommendation(pages: Pages) -> No
     pages.world.add(*ACTIONS[:3])
     batch_id = await created(pages, *ACTIONS[:3], mode="all")
     html = await progress(pages, batch_id)
-    assert t("bulk.progress.words", total=1, delivered=0, waiting=1, failed=0) in html
+    assert progress_words(1, delivered=0, waiting=1, failed=0) in html
     assert "Contoso · " in html, "the tenant's name"
     for action in ACTIONS[:3]:
         assert f'<a href="/recommendations/{action.key}?tenant_id={TENANT}">{action.title}</a>' in html

@@ -100,7 +100,7 @@ async def test_the_form_says_by_which_rule_it_suggests(pages: Pages, language: s
     html = text_of(await pages.get(new_ticket_form, path, language=language))
     reasons = (
         words("suggested.points", points="8"),
-        words("suggested.tier", tier="Core"),
+        words("suggested.tier", tier=words("tier.core")),
         words("suggested.user_impact", impact=words("level.high")),
     )
     line = words(

@@ -243,7 +243,7 @@ def test_a_problem_document() -> None:
         "title": "Unprocessable Content",
         "status": 422,
         "code": "invalid_ticket",
-        "detail": "The ticket has errors: 1. Nothing was kept.",
+        "detail": "The ticket has errors: 1. Nothing was saved.",
         "request_id": "request",
         "next_step": "Correct the members named in errors and send the request again.",
         "errors": [{"pointer": "/é", "code": "string_too_long", "detail": "This has to be at most 3 characters."}],

@@ -42,7 +42,7 @@ def drawn(ticket: Ticket, state_name: str | None = None, phases: frozenset[Phase
     [
         (Phase.NEW, "New", Outcome.OPEN, "[New] → In progress → Resolved → Closed → Verified"),
         (Phase.IN_PROGRESS, "Working", Outcome.OPEN, "✓New → [Working] → Resolved → Closed → Verified"),
-        (Phase.ON_HOLD, "On Hold", None, "✓New → [On Hold] → Resolved → Closed"),
+        (Phase.ON_HOLD, "On Hold", None, "✓New → [On hold] → Resolved → Closed"),
         (Phase.UNMAPPED, "With vendor", None, "✓New → [With vendor] → Resolved → Closed"),
         (
             Phase.RESOLVED,
@@ -78,7 +78,7 @@ def test_a_change_has_its_own_states_and_is_never_resolved() -> None:
 def test_a_refused_ticket_has_come_nowhere() -> None:
     ticket = ticket_in(None)
     refused = replace(ticket, delivery=replace(ticket.delivery, status=Delivery.FAILED))
-    assert drawn(refused) == "[Not delivered] → New → In progress → Resolved → Closed"
+    assert drawn(refused) == "[Refused] → New → In progress → Resolved → Closed"
 
 
 def test_a_regressed_ticket_that_is_worked_on_again_has_its_proof_ahead() -> None:

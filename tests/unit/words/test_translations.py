@@ -15,6 +15,7 @@ from shared.words.language import FOLDER, languages
 SHARED = FOLDER.parent.parent
 FILES = [*SHARED.rglob("*.py"), *SHARED.rglob("*.html")]
 SOURCES = "\n".join(file.read_text(encoding="utf-8") for file in FILES)
+COUNTED = set(re.findall(r"""\.counted\(\s*["']([a-z_0-9.]+)["'],""", SOURCES))
 ENGLISH = languages()["en"].texts
 
 
@@ -52,6 +53,7 @@ def test_every_kind_of_ticket_has_the_same_words() -> None:
 
 def test_every_key_that_is_asked_for_exists() -> None:
     asked = set(re.findall(r"""\b(?:t|call\.language)\(\s*f?["']([a-z_0-9.]+)["'][,)]""", SOURCES))
+    asked |= {key for counted in COUNTED for key in (counted, f"{counted}.one")}
     assert len(asked) > 100
     assert asked - ENGLISH.keys() == set()
 
@@ -61,8 +63,19 @@ def test_every_key_is_asked_for() -> None:
     composed = {*re.findall(r"""["']([a-z_]+\.(?:[a-z_]+\.)*)["'] ~""", SOURCES)}
     composed |= {*re.findall(r"""f["']([a-z_]+\.(?:[a-z_]+\.)*)\{""", SOURCES)}
     composed |= {f"{group}." for group in re.findall(r"""\bnamed\(["']([a-z_]+)["'],""", SOURCES)}
+    quoted |= {f"{key}.one" for key in COUNTED}
     unused = [key for key in ENGLISH if key not in quoted and not key.startswith(tuple(composed))]
     assert unused == []
+
+
+def test_what_is_counted_says_how_many() -> None:
+    assert "check.passed" in COUNTED
+    assert [key for key in COUNTED if "count" not in placeholders(ENGLISH[key])] == []
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 checks passed"), (1, "1 check passed"), (2, "2 checks passed")])
+def test_one_thing_has_words_of_its_own(count: int, text: str) -> None:
+    assert languages()["en"].counted("check.passed", count) == text
 
 
 def test_missing_key_is_an_error() -> None:
