@@ -60,7 +60,7 @@ def weeks_section(report: Report, t: Language) -> Section:
     def parts(opened: int, closed: int) -> Sequence[Part]:
         return (
             Part(t("reports.opened"), opened, "phase-new"),
-            Part(t("reports.closed"), closed, "phase-closed hollow"),
+            Part(t("reports.closed"), closed, "phase-closed pale"),
         )
 
     totals = sum(week.opened for week in report.weeks), sum(week.closed for week in report.weeks)
@@ -92,7 +92,7 @@ def ages_section(report: Report, overdue_address: str, t: Language) -> Section:
     def parts(count: int, overdue: int, address: str | None = None) -> Sequence[Part]:
         return (
             Part(t("count.overdue"), overdue, "tone-bad", address),
-            Part(t("reports.not_overdue"), count - overdue, "tone-info hollow"),
+            Part(t("reports.not_overdue"), count - overdue, "tone-info pale"),
         )
 
     count, overdue = sum(each.count for each in report.ages), sum(each.overdue for each in report.ages)

@@ -87,6 +87,12 @@ for (const shown of document.querySelectorAll("[data-preview-of]")) {
   });
 }
 
+// On a narrow screen tabs scroll sideways; the current one is in sight.
+for (const tab of document.querySelectorAll(".tabs a[aria-current]")) {
+  const tabs = tab.parentElement;
+  tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+}
+
 // Filters apply when one is chosen with the pointer or by Enter. Arrow keys only go through the choices (WCAG 3.2.2).
 // The page that comes back has the focus where it was.
 for (const form of document.querySelectorAll("form[data-auto-submit]")) {
@@ -108,16 +114,19 @@ for (const form of document.querySelectorAll("form[data-auto-submit]")) {
   sessionStorage.removeItem(place);
 }
 
-// <form data-selection>: one box selects all rows of the page, and the page says how many are selected.
+// <form data-selection>: one box selects all rows of the page, and the page says how many are selected. Buttons with
+// data-for-selection wait for the first.
 for (const form of document.querySelectorAll("form[data-selection]")) {
   const all = form.querySelector("[data-select-all]");
   const said = form.querySelector("[data-selected]");
+  const buttons = form.querySelectorAll("[data-for-selection]");
   const boxes = () => [...form.querySelectorAll("td.pick input")];
   const show = () => {
     const count = boxes().filter((box) => box.checked).length;
     all.checked = count === boxes().length;
     all.indeterminate = count > 0 && !all.checked;
     said.textContent = count ? said.dataset.selected.replace("{count}", count) : "";
+    for (const button of buttons) button.disabled = !count;
   };
   all.closest("[hidden]").hidden = false;
   all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
@@ -252,7 +261,7 @@ setTimeout(poll, POLL_MS, POLL_MS);
 // so that a forgotten page does not ask for ever.
 const REFRESH_FOR_MS = 8 * 3600_000;
 const openedAt = Date.now();
-const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], [data-selected], .select-all, datalist";
+const SCRIPTED = "[data-copy], [data-count-for], [data-preview-of], [data-restored], [data-selected], [data-for-selection], .select-all, datalist";
 const isTouched = (field) => {
   if (field.matches("select")) {
     return field.selectedIndex !== Math.max(0, [...field.options].findIndex((each) => each.defaultSelected));
