@@ -234,6 +234,7 @@ def test_keyboard_alone_goes_the_whole_way_on_a_narrow_screen(app: FunctionsHost
     tab_to(menu)
     page.keyboard.press("Enter")
     expect(places).to_be_visible()
+    tab_to(places.get_by_role("link", name=ja("nav.sign_out")))
     tab_to(places.get_by_role("link", name=ja("nav.tickets")))
     page.keyboard.press("Escape")
     expect(places).to_be_hidden()

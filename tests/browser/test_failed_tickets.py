@@ -55,6 +55,8 @@ def test_one_button_sends_all_failed_tickets_again(
     if language == "en":
         page.get_by_role("button", name=t("action.retry_all", count=2)).click()
     else:
+        for waiting in ("tickets.export_selected", "tickets.retry_selected"):
+            expect(page.get_by_role("button", name=t(waiting), exact=True)).to_be_disabled()
         page.get_by_role("checkbox", name="Refused-ja 1").check()
         expect(page.get_by_text(t("tickets.selected", count=1))).to_be_visible()
         page.get_by_label(t("tickets.select_all")).check()

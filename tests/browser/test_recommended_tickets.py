@@ -57,6 +57,15 @@ def test_several_become_one_change_then_each_its_own_and_the_page_fills_by_itsel
     app: FunctionsHost, world: World, rule: str, open_window: OpenWindow
 ) -> None:
     page = open_window(app).sign_in(REQUESTER, "/recommendations")
+    create, every = (
+        page.get_by_role("button", name=t("recommendations.create")),
+        page.get_by_label(t("tickets.select_all")),
+    )
+    expect(create).to_be_disabled()
+    every.check()
+    expect(create).to_be_enabled()
+    every.uncheck()
+    expect(create).to_be_disabled()
     choose(page, *TOGETHER)
     expect(page.get_by_text(t("bulk.total", count=3, points=18))).to_be_visible()
     description = page.get_by_text("3 recommendations, 18 points to gain")

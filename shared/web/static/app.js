@@ -87,10 +87,14 @@ for (const shown of document.querySelectorAll("[data-preview-of]")) {
   });
 }
 
-// On a narrow screen tabs scroll sideways; the current one is in sight.
-for (const tab of document.querySelectorAll(".tabs a[aria-current]")) {
-  const tabs = tab.parentElement;
-  tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+// On a narrow screen tabs scroll sideways. The current one is in sight, and so is one that the keyboard reaches: browsers
+// leave it where it is if a part of it can be seen.
+for (const tabs of document.querySelectorAll(".tabs")) {
+  const center = (tab) => {
+    tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+  };
+  for (const current of tabs.querySelectorAll("[aria-current]")) center(current);
+  tabs.addEventListener("focusin", ({ target }) => { if (target.matches(":focus-visible")) center(target); });
 }
 
 // Filters apply when one is chosen with the pointer or by Enter. Arrow keys only go through the choices (WCAG 3.2.2).
