@@ -279,9 +279,9 @@ class Application:
                 Kept("authorizations", "authorizations", KEEP_AUTHORIZATIONS),
                 Kept("tenants", "tenants"),
                 Kept("recommendations", "recommendations"),
-                Kept("names", "memory", KEEP_RECORDS),
-                Kept("secrets", "Key Vault", self.settings.secret_lifetime),
-                Kept("logs", "Application Insights"),
+                Kept("names", "memory", KEEP_RECORDS, is_table=False),
+                Kept("secrets", "Key Vault", self.settings.secret_lifetime, is_table=False),
+                Kept("logs", "Application Insights", is_table=False),
             ),
             microsoft=[list_address(self.settings.graph_url, each) for each in lists],
         )

@@ -81,11 +81,13 @@ class Kept:
         name: Key of the words that say what it is.
         place: The table, or another place.
         lasts: None for as long as the deployment exists.
+        is_table: Whether the place is a table.
     """
 
     name: str
     place: str
     lasts: timedelta | None = None
+    is_table: bool = True
 
 
 @service

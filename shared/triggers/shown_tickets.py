@@ -144,7 +144,7 @@ async def shown_ticket(
         offered=[change for change in CHANGES if change not in reasons],
         not_offered=[
             (
-                t("ticket.change.and").join(
+                t("list.separator").join(
                     t(f"ticket.change.{each}.title") for each in CHANGES if reasons.get(each) == why
                 ),
                 why,

@@ -32,6 +32,7 @@ from shared.tickets.waiting import WaitsFor
 from shared.triggers.front_door import Call
 from shared.triggers.links import CONNECTION, LIST_FILTERS, LIST_PARAMETERS, ListLink, list_address
 from shared.value_object import value_object
+from shared.words.sentences import sentences
 
 TABS: Final = (
     Show.OPEN,
@@ -166,7 +167,7 @@ def result_words(call: Call) -> str | None:
                 if count.isascii() and count.isdigit() and len(count) < 4
             ]
             reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
-            return " ".join([*said, *([reason] if said and reason else [])]) or t("tickets.retried.none")
+            return sentences(*said, reason if said else None) or t("tickets.retried.none")
     return None
 
 

@@ -24,7 +24,7 @@ from shared.web.shown_text import ShownText
 from shared.web.states import state_words
 from shared.words.error_words import words_of
 from shared.words.language import Language, languages
-from shared.words.sentences import sentences
+from shared.words.sentences import gap, sentences
 
 FOLDER: Final = Path(__file__).parent
 END_OF_DAY: Final = time(23, 59, 59)
@@ -68,6 +68,7 @@ def environment() -> Environment:
     templates.globals["status_tone"] = status_tone
     templates.filters["ago"] = ago
     templates.filters["day"] = day
+    templates.filters["gap"] = gap
     templates.filters["moment"] = moment
     templates.filters["last_day"] = last_day
     templates.filters["outcome_tone"] = outcome_tone

@@ -26,7 +26,7 @@ def suggestion_words(action: ImprovementAction, suggestion: Suggestion, now: dat
         reasons.append(t("suggested.user_impact", impact=t(f"level.{action.user_impact}")))
     return t(
         "suggested",
-        reasons=t("suggested.separator").join(reasons),
+        reasons=t("list.separator").join(reasons),
         priority=t(f"priority.{suggestion.priority}"),
         days=(suggestion.due_on - now.date()).days,
     )

@@ -14,6 +14,10 @@ def sentences(*texts: str | None) -> Words:
     """Return texts as one, with a blank between them where their language has one; empty ones and None are left out."""
     joined = ""
     for text in filter(None, texts):
-        gap = "" if not joined or joined.endswith(_FULL_WIDTH_ENDS) else " "
-        joined = f"{joined}{gap}{isolated(text)}"
+        joined = f"{joined}{gap(joined)}{isolated(text)}"
     return Words(joined)
+
+
+def gap(text: str) -> str:
+    """Return the blank that follows a text before the next one: none after nothing or a full-width mark."""
+    return "" if not text or text.endswith(_FULL_WIDTH_ENDS) else " "

@@ -103,9 +103,7 @@ async def test_the_form_says_by_which_rule_it_suggests(pages: Pages, language: s
         words("suggested.tier", tier=words("tier.core")),
         words("suggested.user_impact", impact=words("level.high")),
     )
-    line = words(
-        "suggested", reasons=words("suggested.separator").join(reasons), priority=words("priority.high"), days=28
-    )
+    line = words("suggested", reasons=words("list.separator").join(reasons), priority=words("priority.high"), days=28)
     assert line in html
 
 

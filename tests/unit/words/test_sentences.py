@@ -8,7 +8,7 @@ import pytest
 
 from shared.web.html import FOLDER
 from shared.words.bidirectional import Words
-from shared.words.sentences import sentences
+from shared.words.sentences import gap, sentences
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,13 @@ from shared.words.sentences import sentences
 )
 def test_a_blank_is_between_sentences_of_languages_that_have_one(texts: tuple[str | None, ...], joined: str) -> None:
     assert sentences(*texts) == joined
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"), [("How to fix it:", " "), ("対処方法：", ""), ("送信しました。", ""), ("", "")]
+)
+def test_a_full_width_mark_brings_its_own_blank(text: str, blank: str) -> None:
+    assert gap(text) == blank
 
 
 def test_what_people_wrote_does_not_reorder_our_words() -> None:
