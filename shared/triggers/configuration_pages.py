@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -104,7 +104,7 @@ class KindForm:
 
     Attributes:
         policies: What can happen to a closed ticket, as options of a list.
-        usual_codes: Close codes that claim no fix unless an administrator chooses others.
+        usual_codes: Names of the close codes that claim no fix unless an administrator chooses others.
         codes: The instance's close codes; None if they cannot be read, so that somebody has to type them.
         typed_codes: Those that are chosen, one on each line.
         requester_column: The column of the person in whose name a ticket is made.
@@ -204,6 +204,12 @@ def code_boxes(offered: Sequence[Choice], kind: TicketKind, values: Mapping[str,
         CodeBox(label, CODE_FIELD.format(kind=kind, value=code), spelling(code) in chosen)
         for code, label in labels.items()
     ]
+
+
+def code_names(codes: Iterable[str], offered: Sequence[Choice]) -> Sequence[str]:
+    """Return the instance's names of close codes; a code that it does not offer is its own name."""
+    labels = {spelling(each.value): each.label for each in offered}
+    return [labels.get(spelling(code), code) for code in codes]
 
 
 def with_present(offered: Sequence[Choice], value: str) -> Sequence[tuple[str, str]]:
@@ -328,7 +334,7 @@ def _kind_forms(
                     for each in OutcomePolicy
                     if possible_policy(kind, each) is each
                 ],
-                not_done_codes(kind, KindSettings()),
+                code_names(not_done_codes(kind, KindSettings()), offered.close_codes or ()),
                 None if offered.close_codes is None else code_boxes(offered.close_codes, kind, values),
                 "\n".join(chosen_codes(values, kind)),
                 _REQUESTER_COLUMNS[kind],

@@ -23,6 +23,7 @@ from shared.tickets.policies import not_done_codes
 from shared.triggers.configuration_pages import (
     CodeBox,
     code_boxes,
+    code_names,
     fixed_form_rows,
     offered_columns,
     sent_values,
@@ -324,3 +325,8 @@ def test_a_language_of_another_release_stays_until_somebody_chooses_one() -> Non
     values = configuration_values(connection)
     assert saved(configuration_body(values, connection), connection).language == "eo"
     assert saved(configuration_body({**values, "language": "ja"}, connection), connection).language == "ja"
+
+
+def test_close_codes_have_the_instances_names() -> None:
+    offered = [Choice("unsuccessful", "Unsuccessful"), Choice("successful", "Successful")]
+    assert code_names(["unsuccessful", "Not Solved"], offered) == ["Unsuccessful", "Not Solved"]

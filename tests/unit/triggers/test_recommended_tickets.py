@@ -223,3 +223,8 @@ async def test_a_tickets_page_names_its_recommendations(pages: Pages) -> None:
     assert t("new.gain", points="8") in html
     assert f"<code>{OTHER.source_id}</code>" in html
     assert t("ticket.recommendation_not_here") in html
+
+
+async def test_the_form_for_a_recommendation_belongs_to_the_recommendations(pages: Pages) -> None:
+    pages.world.add(ACTION)
+    assert '<a href="/recommendations" aria-current="true">' in await opened(pages)
