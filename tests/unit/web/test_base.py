@@ -94,6 +94,12 @@ def test_whoever_may_open_nothing_has_no_menu() -> None:
     assert page().all("nav") == []
 
 
+def test_language_and_sign_out_are_in_the_menu_if_there_is_one() -> None:
+    (box,) = page("/tickets", "en", *Role).of_class("places-box")
+    assert [each.text for each in box.all("a")[:2]] == ["日本語", "Sign out"]
+    assert [each.text for each in page().of_class("who")[0].all("a")] == ["日本語"]
+
+
 def test_a_place_is_marked_on_its_own_pages() -> None:
     def marked(path: str) -> dict[str, str]:
         (places,) = page(path, "en", *Role).all("nav")
