@@ -10,6 +10,7 @@ from shared.connections.model import Grant, TicketKind
 from shared.value_object import value_object
 from shared.web.servicenow_links import GRANT_PROPERTY, ServiceNowLinks
 from shared.words.language import Language
+from shared.words.sentences import sentences
 
 CONSOLE: Final[Mapping[Grant, Sequence[str]]] = {
     Grant.AUTHORIZATION_CODE: (
@@ -78,10 +79,11 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         return [f"   - {t(key, **values_of_steps())}" for key in keys]
 
     def place(words: str, address: str | None) -> list[str]:
-        return [f"   {t(words)}: {address}"] if address else []
+        return [f"   {t(words)}{t('label.colon')}{address}"] if address else []
 
     is_consent = grant is Grant.AUTHORIZATION_CODE
     links = set_up.links
+    one_of = f" {t('step.user.roles.or')} "
     lines = [
         t("instructions.intro", instance=set_up.instance or t("instructions.instance")),
         "",
@@ -90,11 +92,11 @@ def administrator_instructions(t: Language, grant: Grant, set_up: SetUp) -> str:
         f"   User ID: {set_up.integration_user or _SUGGESTED_USER}",
         *place("link.new_user", links.new_user if links else None),
         *(
-            f"   - {t('step.user.roles', kind=t(f'kind.{kind}'))} {f' {t("step.user.roles.or")} '.join(roles)}"
+            f"   - {sentences(t('step.user.roles', kind=t(f'kind.{kind}')), one_of.join(roles))}"
             for kind, roles in set_up.creating_roles.items()
         ),
-        f"   - {t('step.user.roles.rest')} snc_platform_rest_api_access",
-        f"   - {t('step.user.roles.explicit')} snc_internal",
+        f"   - {sentences(t('step.user.roles.rest'), 'snc_platform_rest_api_access')}",
+        f"   - {sentences(t('step.user.roles.explicit'), 'snc_internal')}",
         *steps(USER[grant]),
         "",
         f"2. {t('step.client')} ({t(f'grant.{grant}')})",
