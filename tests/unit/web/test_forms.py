@@ -10,7 +10,8 @@ import pytest
 import function_app as function_app
 from shared.triggers.request_bodies import FormBody
 from shared.triggers.routes import ROUTES, Keeps
-from shared.web.html import FOLDER
+from shared.web.html import FOLDER, environment
+from tests.english import ENGLISH
 
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
 FORM = re.compile(r"<form (?:\{\{.*?\}\}|\{%.*?%\}|[^>{])*>")
@@ -44,3 +45,14 @@ def test_what_the_script_keeps_the_answer_repeats_without_secrets() -> None:
             assert not each.body.files
         is_account = re.sub(r"\{\w+\}", "*", f"/{each.path}") in accounts
         assert (each.keeps is not None and "client_secret" in each.secret_fields) == is_account
+
+
+@pytest.mark.parametrize(
+    ("faults", "link"),
+    [({"name": "Too long."}, 'href="#name"'), ({"": "Sent before.", "kind": "No."}, 'href="#kind"'), ({"": "No."}, "")],
+)
+def test_the_banner_above_a_refused_form_leads_to_the_first_field(faults: dict[str, str], link: str) -> None:
+    module = environment().get_template("macros.html").module
+    html = str(module.faults_banner(ENGLISH, faults, "Please correct it."))  # type: ignore[attr-defined]
+    assert faults.get("", "Please correct it.") in html
+    assert re.findall(r'href="[^"]*"', html) == ([link] if link else [])
