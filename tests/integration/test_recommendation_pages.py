@@ -61,7 +61,7 @@ def app(start_app: Callable[..., WholeApp], world: World) -> Iterator[WholeApp]:
 
 
 def _read(app: WholeApp) -> WholeApp:
-    assert "There is no tenant yet" in page(app, "/recommendations")
+    assert "No tenant yet" in page(app, "/recommendations")
     app.megan.call("PUT", f"/api/tenants/{E5}", {"name": "Contoso"})
     assert "has not been read yet" in page(app, "/recommendations")
     assert read_tenant(app.megan)["status"] == "readable"
