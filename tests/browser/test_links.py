@@ -86,7 +86,7 @@ def test_after_back_the_filters_are_those_of_the_rows(app: FunctionsHost, open_w
     page.locator("#text").fill("inc")
     page.get_by_text(t("tickets.filters")).click()
     page.locator("#kind").select_option("incident")
-    page.get_by_role("button", name=t("filter.apply")).click()
+    page.get_by_role("button", name=t("filter.search")).click()
     page.wait_for_url("**/tickets?*kind=incident*")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.go_back()

@@ -55,7 +55,7 @@ def test_everything_works_without_scripts_and_a_double_click_still_makes_one_tic
 
     page.get_by_role("link", name=t("nav.tickets"), exact=True).click()
     page.locator("#text").fill("Without scripts")
-    page.get_by_role("button", name=t("filter.apply")).click()
+    page.get_by_role("button", name=t("filter.search")).click()
     expect(page.get_by_role("row")).to_have_count(2)
     page.get_by_role("link", name="日本語").click()
     expect(page.locator("html")).to_have_attribute("lang", "ja")
@@ -115,7 +115,9 @@ def test_faults_are_at_their_fields_and_the_entered_values_stay(app: FunctionsHo
     page.locator("#link").fill("ftp://files.example")
     page.locator("#description").fill("line one\nline two")
     page.locator("button[value='preview']").click()
-    expect(page.get_by_role("alert")).to_have_text(t("form.faults"))
+    expect(page.get_by_role("alert")).to_contain_text(t("form.faults"))
+    page.get_by_role("alert").get_by_role("link", name=t("form.to_field")).click()
+    expect(page.locator("#name")).to_be_focused()
     for field in ("name", "link"):
         expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
         expect(page.locator(f"#{field}")).to_have_accessible_description(re.compile(re.escape(t(f"fault.{field}"))))
