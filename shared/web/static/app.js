@@ -93,7 +93,7 @@ for (const tabs of document.querySelectorAll(".tabs")) {
   const center = (tab) => {
     tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
   };
-  for (const current of tabs.querySelectorAll("[aria-current]")) center(current);
+  new ResizeObserver(() => { for (const current of tabs.querySelectorAll("[aria-current]")) center(current); }).observe(tabs);
   tabs.addEventListener("focusin", ({ target }) => { if (target.matches(":focus-visible")) center(target); });
 }
 
