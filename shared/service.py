@@ -13,4 +13,5 @@ def service[Class](cls: type[Class]) -> type[Class]:
     Nobody compares or prints services, or assigns to their parts, as the type checker ensures. A frozen dataclass would
     generate methods for all this, which takes three times as long at every cold start.
     """
+    cls.__doc__ = cls.__doc__ or cls.__name__  # As in a value object.
     return dataclass(eq=False, repr=False, slots=True)(cls)

@@ -15,7 +15,6 @@ from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 import azure.functions as func
-from pydantic import BaseModel
 
 from shared.application import Application, application, usable_settings
 from shared.errors import (
@@ -37,7 +36,7 @@ from shared.triggers.cookies import cookie_value
 from shared.triggers.parameters import Parameter
 from shared.triggers.principal import Principal, Role, read_principal, require_roles
 from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
-from shared.triggers.routes import ROUTES, SAFE_METHODS, Keeps, Route, own_address, read_query
+from shared.triggers.routes import ROUTES, SAFE_METHODS, Body, Keeps, Route, own_address, read_query
 from shared.value_object import value_object
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
@@ -162,7 +161,7 @@ def route(
     summary: str | None = None,
     answers: Mapping[int, type | Callable[[], type] | None] | None = None,
     files: Sequence[str] = (),
-    body: type[BaseModel] | tuple[type[BaseModel], ...] | FormBody | None = None,
+    body: Body = None,
     body_required: bool = True,
     parameters: Sequence[Parameter[object]] = (),
     problems: Mapping[int, tuple[str, ...]] | None = None,

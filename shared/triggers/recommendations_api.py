@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
@@ -12,15 +12,6 @@ from shared.errors import FixRequest
 from shared.recommendations.listing import Filters, SortColumn, filtered, ordered
 from shared.recommendations.model import ActionStatus, SourceName
 from shared.recommendations.requests import BatchRequest, LinkRequest, read_batch_request, read_link_request
-from shared.recommendations.views import (
-    BatchView,
-    RecommendationDetailView,
-    RecommendationListView,
-    batch_view,
-    recommendation_detail_view,
-    recommendation_list_view,
-    recommendation_view,
-)
 from shared.tenants.lookup import chosen_tenant
 from shared.tickets.views import TicketView, ticket_view
 from shared.triggers.answers import JsonAnswer
@@ -37,9 +28,34 @@ from shared.triggers.parameters import (
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.tickets_api import IDEMPOTENCY_KEY, LIMIT, requester_of
 
+if TYPE_CHECKING:
+    from shared.recommendations.views import BatchView, RecommendationDetailView, RecommendationListView
+
 blueprint = func.Blueprint()
 
 MAX_TEXT: Final = 200
+
+
+# The models of the answers are loaded on first use, because pages need none of them.
+def list_model() -> type[RecommendationListView]:
+    """Return the model of a list."""
+    from shared.recommendations.views import RecommendationListView
+
+    return RecommendationListView
+
+
+def detail_model() -> type[RecommendationDetailView]:
+    """Return the model of one recommendation."""
+    from shared.recommendations.views import RecommendationDetailView
+
+    return RecommendationDetailView
+
+
+def batch_model() -> type[BatchView]:
+    """Return the model of tickets that were asked for together."""
+    from shared.recommendations.views import BatchView
+
+    return BatchView
 
 
 def _points(text: str) -> Decimal:
@@ -92,7 +108,7 @@ _TENANT_PROBLEMS: Final = ("tenant_not_found",)
     "api/recommendations",
     summary="List what Microsoft recommends to a tenant",
     roles=READERS,
-    answers={200: RecommendationListView},
+    answers={200: list_model},
     parameters=(
         _TENANT,
         _TEXT,
@@ -119,6 +135,8 @@ _TENANT_PROBLEMS: Final = ("tenant_not_found",)
 )
 async def list_recommendations(call: Call) -> JsonAnswer:
     """Answer with one page, the totals of all pages and the ticket beside each recommendation."""
+    from shared.recommendations.views import recommendation_list_view, recommendation_view
+
     app, query = call.application, call.query
     filters = Filters(
         text=_TEXT.read(query) or "",
@@ -154,7 +172,7 @@ async def list_recommendations(call: Call) -> JsonAnswer:
     "api/recommendations/{recommendation_id}",
     summary="Show a recommendation with its texts, tickets and points over time",
     roles=READERS,
-    answers={200: RecommendationDetailView},
+    answers={200: detail_model},
     parameters=(_TENANT,),
     problems={
         400: ("unknown_parameter", "invalid_tenant_id"),
@@ -164,6 +182,8 @@ async def list_recommendations(call: Call) -> JsonAnswer:
 )
 async def show_recommendation(call: Call) -> JsonAnswer:
     """Answer with everything that is known about a recommendation."""
+    from shared.recommendations.views import recommendation_detail_view
+
     app, key = call.application, call.path_parameter("recommendation_id").lower()
     tenant = await chosen_tenant(app.tenants, _TENANT.read(call.query))
     action = await app.recommendation_ticketing.known_action(tenant.tenant_id, key)
@@ -241,7 +261,7 @@ async def end_link(call: Call) -> JsonAnswer:
     summary="Create tickets for many recommendations",
     roles=CREATORS,
     body=BatchRequest,
-    answers={202: BatchView},
+    answers={202: batch_model},
     parameters=(IDEMPOTENCY_KEY,),
     problems={
         400: ("invalid_json", "invalid_idempotency_key", "invalid_tenant_id"),
@@ -255,6 +275,8 @@ async def end_link(call: Call) -> JsonAnswer:
 )
 async def create_tickets(call: Call) -> JsonAnswer:
     """Answer 202 when all tickets are stored; the connector delivers them afterwards."""
+    from shared.recommendations.views import batch_view
+
     request = read_batch_request(call.json())
     progress = await call.application.batches.create(
         request,
@@ -275,10 +297,12 @@ async def create_tickets(call: Call) -> JsonAnswer:
     "api/tickets/bulk/{batch_id}",
     summary="Show how far tickets that were asked for together have come",
     roles=READERS,
-    answers={200: BatchView},
+    answers={200: batch_model},
     problems={404: ("batch_not_found",)},
 )
 async def show_batch(call: Call) -> JsonAnswer:
     """Answer with the state of each ticket, and why a recommendation got none."""
+    from shared.recommendations.views import batch_view
+
     progress = await call.application.batches.progress(call.path_parameter("batch_id").lower())
     return JsonAnswer(batch_view(progress, call.application.clock(), call.language), language=call.language)

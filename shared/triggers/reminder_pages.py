@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import azure.functions as func
@@ -10,25 +10,12 @@ import azure.functions as func
 from shared.connections.lookup import get_present_connection
 from shared.connections.model import Connection
 from shared.errors import FixRequest
-from shared.reminders.model import Cause, Receiver, ReminderSettings
-from shared.reminders.requests import read_reminders_request
-from shared.triggers.form_faults import Shown, fault_texts
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
-from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
 PATH: Final = "configuration/{connection_id}/reminders"
-WEEKDAYS: Final = range(1, 8)
-_ADDRESSES: Final = ("teams_address", "webhook_address")
-_FIELDS: Final[Mapping[tuple[str, ...], str]] = {
-    ("digest", "weekday"): "digest_weekday",
-    ("digest", "at"): "digest_at",
-    ("quiet_hours",): "quiet_to",
-    ("quiet_hours", "begin_at"): "quiet_from",
-    ("quiet_hours", "end_at"): "quiet_to",
-}
 
 
 @page(blueprint, "GET", PATH, roles=MANAGERS)
@@ -40,6 +27,9 @@ async def reminders_page(call: Call) -> func.HttpResponse:
 @page(blueprint, "POST", PATH, roles=MANAGERS)
 async def reminders_save(call: Call) -> func.HttpResponse:
     """Store what the form says; a signing secret that was made is shown in this answer only."""
+    from shared.reminders.requests import read_reminders_request
+    from shared.triggers.reminder_forms import form_body, reminder_faults
+
     connection, app = await _present(call), call.application
     try:
         request = read_reminders_request(form_body(call.form), app.settings.allowed_webhook_hosts)
@@ -77,6 +67,9 @@ async def _shown(
     tested: bool = False,
     status: int = 200,
 ) -> func.HttpResponse:
+    from shared.reminders.model import Cause, Receiver
+    from shared.triggers.reminder_forms import WEEKDAYS, form_values
+
     stored = await call.application.open_reminders().get(connection.connection_id)
     return call.page(
         "reminders.html",
@@ -94,49 +87,6 @@ async def _shown(
         saved=new_secret is not None or call.query.get("done") == "saved",
         tested=tested,
     )
-
-
-def form_values(settings: ReminderSettings) -> dict[str, str]:
-    """Return the fields of the form; addresses and secrets are never shown again."""
-    return {
-        "digest": "on" if settings.has_digest else "",
-        "digest_weekday": str(settings.digest_weekday),
-        "digest_at": settings.digest_at,
-        "quiet_from": settings.quiet_from or "",
-        "quiet_to": settings.quiet_to or "",
-        **{f"urgent_{cause}": "on" if cause in settings.causes else "" for cause in Cause},
-    }
-
-
-def form_body(form: Mapping[str, str]) -> dict[str, object]:
-    """Return the request that the form's fields mean."""
-    body: dict[str, object] = {
-        name: None if form.get(f"remove_{name}") else form[name].strip()
-        for name in _ADDRESSES
-        if form.get(f"remove_{name}") or form.get(name, "").strip()
-    }
-    if secret := form.get("signing_secret", "").strip():
-        body["signing_secret"] = secret
-    weekday, begin, end = (form.get(name, "").strip() for name in ("digest_weekday", "quiet_from", "quiet_to"))
-    digest = {
-        "weekday": int(weekday) if weekday in set(map(str, WEEKDAYS)) else weekday,
-        "at": form.get("digest_at", ""),
-    }
-    return body | {
-        "new_signing_secret": bool(form.get("new_signing_secret")),
-        "digest": digest if form.get("digest") else None,
-        "urgent": [cause.value for cause in Cause if form.get(f"urgent_{cause}")],
-        "quiet_hours": {"begin_at": begin, "end_at": end} if begin or end else None,
-    }
-
-
-def reminder_faults(t: Language, error: FixRequest) -> dict[str, str]:
-    """Return one text for each field; texts that concern no field are under the empty name."""
-    return fault_texts(t, error, field_of_code={}, shown=_place)
-
-
-def _place(pointer: Sequence[str]) -> Shown:
-    return Shown(_FIELDS.get(tuple(pointer), pointer[0]), "")
 
 
 async def _present(call: Call) -> Connection:

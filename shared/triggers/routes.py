@@ -41,6 +41,9 @@ class Keeps(StrEnum):
     """Only the answer repeats it: the form has no address of its own."""
 
 
+type Body = type[BaseModel] | Callable[[], type[BaseModel]] | tuple[type[BaseModel], ...] | FormBody | None
+
+
 @value_object
 class Route:
     """An address and a method, as they are declared.
@@ -56,7 +59,7 @@ class Route:
         answers: Model or dataclass of the body by status, or what loads it if few requests need it; None for an answer
             without a JSON body.
         files: Other media types of a successful answer, for which a parameter asks.
-        body: Model of a JSON body, several of which it is one, or a form.
+        body: Model of a JSON body, several of which it is one, what loads it if few requests need it, or a form.
         body_required: Whether a body is required; if not, a missing one counts as an empty object.
         problems: Codes of the problem documents that it can answer with, besides those of every operation.
         kept: Query parameters that a change of language and the sign-in keep; they drop all others, which can be
@@ -76,7 +79,7 @@ class Route:
     summary: str | None = None
     answers: Mapping[int, type | Callable[[], type] | None] = field(default_factory=dict)
     files: Sequence[str] = ()
-    body: type[BaseModel] | tuple[type[BaseModel], ...] | FormBody | None = None
+    body: Body = None
     body_required: bool = True
     parameters: Sequence[Parameter[object]] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -97,7 +100,9 @@ class Route:
         """The models of which a JSON body is one; none for a form, or without a body."""
         if self.body is None or isinstance(self.body, FormBody):
             return ()
-        return self.body if isinstance(self.body, tuple) else (self.body,)
+        if isinstance(self.body, tuple):
+            return self.body
+        return (self.body if isinstance(self.body, type) else self.body(),)
 
     @property
     def answer_models(self) -> Mapping[int, type | None]:
