@@ -37,6 +37,9 @@ LOGIN_PATH = "/.auth/login/aad"
 LOGOUT_PATH = "/.auth/logout"
 ME_PATH = "/.auth/me"
 
+MOST_GROUPS = 200
+"""Groups in a JSON Web Token at most (Authentication §G2)."""
+
 _CLAIM = "http://schemas.microsoft.com/identity/claims"
 _SOAP_CLAIM = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
 _STRIPPED = (b"x-ms-client-principal", b"x-ms-token-")
@@ -55,6 +58,8 @@ class Person(BaseModel):
     """Stands for an access token of this person when sent as ``Authorization: Bearer``."""
     contact_address: str | None = None
     """The claim for the e-mail address, if it is not ``email``: a guest's own tenant may put anything there."""
+    groups: tuple[str, ...] = ()
+    """Object ids of the groups that the token names; more than :data:`MOST_GROUPS` leave it without any."""
 
 
 class DaemonApplication(BaseModel):
@@ -242,9 +247,21 @@ def person_principal(tenant: Tenant, person: Person) -> Mapping[str, Any]:
             ("preferred_username", person.email),
             (f"{_SOAP_CLAIM}/emailaddress", person.contact_address or person.email),
             (f"{_SOAP_CLAIM}/nameidentifier", hashlib.sha256(person.oid.encode()).hexdigest()[:43]),
+            *_group_claims(tenant, person),
         ],
         person.roles,
     )
+
+
+def _group_claims(tenant: Tenant, person: Person) -> Iterable[tuple[str, str]]:
+    """Return one claim for each group, or for too many of them where they can be asked for (Authentication §G2)."""
+    if len(person.groups) <= MOST_GROUPS:
+        return [("groups", group) for group in person.groups]
+    endpoint = f"https://graph.windows.net/{tenant.tenant_id}/users/{person.oid}/getMemberObjects"
+    return [
+        ("_claim_names", json.dumps({"groups": "src1"}, separators=(",", ":"))),
+        ("_claim_sources", json.dumps({"src1": {"endpoint": endpoint}}, separators=(",", ":"))),
+    ]
 
 
 def application_principal(tenant: Tenant, application: DaemonApplication) -> Mapping[str, Any]:

@@ -22,7 +22,9 @@ from shared.tickets.model import Requester
 from shared.value_object import value_object
 
 HEADER: Final = "X-MS-CLIENT-PRINCIPAL"
-MAX_HEADER_LENGTH: Final = 32_000
+MAX_HEADER_LENGTH: Final = 64_000
+"""App Service lets no more than this through in all headers (Authentication §G5). A token names 200 groups at most
+(Authentication §G2), which makes a header of up to 40,000 characters."""
 
 _OBJECT_ID: Final = ("http://schemas.microsoft.com/identity/claims/objectidentifier", "oid")
 _TENANT_ID: Final = ("http://schemas.microsoft.com/identity/claims/tenantid", "tid")
@@ -38,6 +40,15 @@ _APPLICATION_NAME: Final = ("app_displayname",)
 _APPLICATION_ID: Final = ("azp", "appid")
 """An application's client id, in tokens of version 2 and 1."""
 _ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+_GROUPS: Final = (
+    "groups",
+    "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups",
+    "http://schemas.microsoft.com/ws/2008/06/identity/claims/groupsid",
+)
+"""One entry for each group; the value is the group's object id (Authentication §G1)."""
+_HAS_GROUPS: Final = "hasgroups"
+_CLAIM_NAMES: Final = "_claim_names"
+"""What a token has instead of its groups if there are more than 200 (Authentication §G2, §G3)."""
 
 
 class Role(StrEnum):
@@ -68,6 +79,9 @@ class Principal:
         email: The caller's address if Entra ID vouches for it; None otherwise.
         is_application: Whether it is an application (claim ``idtyp`` is ``app``) and not a person.
         tenant_id: The tenant that issued the token; None if it is not a GUID.
+        groups: Object ids of the caller's groups in lower case, as far as the token names them. An application's token
+            names none.
+        has_too_many_groups: Whether the caller is in more groups than a token names, so that it names none.
     """
 
     object_id: str
@@ -76,6 +90,8 @@ class Principal:
     roles: frozenset[Role]
     is_application: bool
     tenant_id: str | None = None
+    groups: frozenset[str] = frozenset()
+    has_too_many_groups: bool = False
 
     def has_any(self, roles: frozenset[Role]) -> bool:
         """Whether the caller has one of these roles."""
@@ -113,6 +129,8 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         roles=frozenset(roles),
         is_application=is_application,
         tenant_id=_tenant_id(claims),
+        groups=frozenset(value.lower() for value in _values(claims, _GROUPS) if TENANT_ID.fullmatch(value)),
+        has_too_many_groups=any(_stands_for_groups(claim, value) for claim, value in claims),
     )
 
 
@@ -126,6 +144,13 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
         raise NotSignedIn()
     if not caller.has_any(roles):
         raise FixRequest("role_missing", status=403, roles=sorted(roles))
+
+
+def _stands_for_groups(claim: str, value: str) -> bool:
+    """Whether a claim says that the caller's groups are somewhere else."""
+    if claim == _HAS_GROUPS:
+        return value.casefold() in {"1", "true"}
+    return claim == _CLAIM_NAMES and '"groups"' in value
 
 
 def _tenant_id(claims: list[tuple[str, str]]) -> str | None:

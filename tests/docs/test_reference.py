@@ -14,6 +14,7 @@ DOCUMENTS = {
     "Functions host": ROOT / "docs" / "reference" / "functions-host-on-the-wire.md",
     "Microsoft Graph": ROOT / "docs" / "reference" / "microsoft-graph.md",
     "Flex Consumption": ROOT / "docs" / "reference" / "flex-consumption.md",
+    "Authentication": ROOT / "docs" / "reference" / "authentication.md",
     "Webhooks": ROOT / "docs" / "reference" / "webhooks.md",
 }
 """Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""

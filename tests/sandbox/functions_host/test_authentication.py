@@ -234,6 +234,22 @@ def test_hosts_on_one_storage_share_sessions_and_read_the_people_file(processes:
         client.close()
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, set()), (200, {"groups"}), (201, {"_claim_names", "_claim_sources"})]
+)
+def test_groups_are_named_unless_there_are_too_many(count: int, expected: set[str]) -> None:
+    groups = tuple(f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(count))
+    described = authentication.person_principal(TENANT, ALICE.model_copy(update={"groups": groups}))["claims"]
+    about_groups = {"groups", "hasgroups", "_claim_names", "_claim_sources"}
+    assert {each["typ"] for each in described} & about_groups == expected
+    assert [each["val"] for each in described if each["typ"] == "groups"] == list(groups if count <= 200 else ())
+
+
+def test_a_program_has_no_groups() -> None:
+    described = authentication.application_principal(TENANT, DAEMON)["claims"]
+    assert "groups" not in {each["typ"] for each in described}
+
+
 def test_people_file_with_unknown_fields_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "people.json"
     file.write_text('{"people": [{"name": "A", "email": "a@x", "oid": "1", "rolls": []}]}')

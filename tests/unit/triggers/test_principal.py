@@ -113,6 +113,7 @@ def test_an_application() -> None:
     principal = principal_of(("oid", OBJECT_ID), ("idtyp", "app"), ("roles", "Tickets.Create"))
     assert principal is not None
     assert principal.is_application
+    assert not principal.groups
     assert (principal.name, principal.email) == (OBJECT_ID, None)
 
 
@@ -144,6 +145,48 @@ def test_a_user_name_that_is_no_address_is_no_address() -> None:
     assert principal.email == "aiko@contoso.com"
     assert principal.requester.email == "aiko@contoso.com"
     assert principal.requester.id == OBJECT_ID
+
+
+GROUP = "0b1e6d3c-6a53-4f7e-9a7e-00000000000A"
+GROUP_CLAIMS = [
+    "groups",
+    "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups",
+    "http://schemas.microsoft.com/ws/2008/06/identity/claims/groupsid",
+]
+
+
+@pytest.mark.parametrize("claim", GROUP_CLAIMS)
+def test_groups_are_object_ids_in_lower_case(claim: str) -> None:
+    caller = principal_of(*CLAIMS, (claim, GROUP), (claim, "Domain Admins"), (claim, ""), ("wids", OBJECT_ID))
+    assert caller is not None
+    assert caller.groups == {GROUP.lower()}
+    assert not caller.has_too_many_groups
+
+
+@pytest.mark.parametrize("claim", GROUP_CLAIMS)
+def test_a_token_with_as_many_groups_as_it_can_name(claim: str) -> None:
+    groups = [f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(200)]
+    caller = principal_of(*CLAIMS, *((claim, group) for group in groups))
+    assert caller is not None
+    assert caller.groups == set(groups)
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "has_too_many"),
+    [
+        ("hasgroups", "true", True),
+        ("hasgroups", "True", True),
+        ("hasgroups", "false", False),
+        ("_claim_names", '{"groups":"src1"}', True),
+        ("_claim_names", '{"wids":"src1"}', False),
+        ("_claim_sources", '{"src1":{"endpoint":"https://graph.windows.net/groups"}}', False),
+    ],
+)
+def test_more_groups_than_a_token_can_name(claim: str, value: str, has_too_many: bool) -> None:
+    caller = principal_of(*CLAIMS, (claim, value))
+    assert caller is not None
+    assert caller.groups == frozenset()
+    assert caller.has_too_many_groups is has_too_many
 
 
 EMAIL = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
