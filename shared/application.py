@@ -559,6 +559,7 @@ class Application:
                 secrets,
                 revocation,
                 token_lease,
+                turns,
                 clock,
                 partial(_forget_reminders, open_reminders, secrets),
             ),

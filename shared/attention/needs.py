@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from shared.attention.model import Cause, TicketNeeds
-from shared.connections.directory import DirectoryEntry
+from shared.connections.customers import Figures
+from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import TicketKind
 from shared.tickets.listed import CurrentTickets, ListedTicket
 from shared.tickets.model import Delivery
@@ -52,6 +53,24 @@ def needs_of_turn(entry: DirectoryEntry) -> TicketNeeds:
 def stored_counts(needs: TicketNeeds) -> Mapping[str, int]:
     """Return what a turn stores in the directory, without zeros."""
     return {name: count for name in _STORED if (count := getattr(needs, name))}
+
+
+def figures_of(summary: Summary, needs: TicketNeeds, state: SyncState) -> Figures:
+    """Return what the portfolio shows of a connection's tickets.
+
+    Args:
+        needs: What the same summary says.
+    """
+    return Figures(
+        open=sum(map(summary.open_count, TicketKind)),
+        overdue=needs.overdue,
+        pending=summary.total(Delivery.PENDING),
+        failed=needs.failed,
+        awaiting_proof=needs.waiting,
+        not_fixed=needs.not_fixed,
+        regressed=needs.regressed,
+        last_sync_at=state.last_completed_at,
+    )
 
 
 def needs_of_tickets(current: CurrentTickets, entry: DirectoryEntry, now: datetime) -> TicketNeeds:

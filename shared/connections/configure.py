@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
+from shared.connections.customers import customer_of
 from shared.connections.directory import SyncState
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.revocation import TokenRevocation
@@ -117,7 +118,7 @@ class ConnectionConfiguration:
             connection_id=connection_id,
             status=after.status.value,
         )
-        await self.turns.wake(connection_id)
+        await self.turns.wake(connection_id, customer=customer_of(after))
         return Configured(after, created)
 
     async def _present(self, connection_id: str, request: ConnectionRequest, instance: str) -> tuple[Connection, bool]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.clock import believed
+from shared.connections.customers import Customer, Figures
 from shared.value_object import value_object
 
 AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -97,6 +98,7 @@ class DirectoryEntry:
         counts: What its tickets needed from people at the end of the last turn, by what it is, such as ``overdue``.
         holder: Whose turn it is; None if it is nobody's.
         held_until_at: When that turn ends unless it is renewed.
+        customer, figures: What the portfolio shows; None if it was not read, and then it stays as it is stored.
         sync: How far the synchronisation has come, without ``requested_at``; None if only release 0.1 has stored that.
         etag: Version of the stored row, None before it is stored.
     """
@@ -114,6 +116,8 @@ class DirectoryEntry:
     reminder_failed_at: datetime | None = None
     holder: str | None = None
     held_until_at: datetime | None = None
+    customer: Customer | None = field(default=None, compare=False)
+    figures: Figures | None = field(default=None, compare=False)
     sync: SyncState | None = None
     etag: str | None = field(default=None, compare=False)
 

@@ -167,6 +167,8 @@ class Connection:
         second_factor_holder: Who has the integration user's second factor, for people; None if nobody is named.
         language: Code of the language in which the connector writes to people of the instance.
         shares_requester: Whether a ticket gives ServiceNow its requester's e-mail address and object id.
+        customer_group: The group of customers that it belongs to; None for none.
+        is_excluded: Whether totals and lists of customers leave it out unless somebody asks for it.
         integration_user_sys_id: ``sys_id`` of that user, known after the consent.
         time_zone: IANA name; a due date without a time ends at the end of that day in this zone.
         consented_at: When the present consent was given; None before the first one. With client credentials, when the
@@ -202,6 +204,8 @@ class Connection:
     grant: Grant = Grant.AUTHORIZATION_CODE
     second_factor_holder: str | None = None
     shares_requester: bool = True
+    customer_group: str | None = None
+    is_excluded: bool = False
     language: str = "en"
     time_zone: str = "UTC"
     consent_lifetime_s: int = DEFAULT_CONSENT_LIFETIME_S

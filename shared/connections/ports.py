@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from shared.connections.customers import Customer, ListedCustomer
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import Connection, TicketKind
 from shared.secret import Secret
@@ -145,6 +146,13 @@ class ConnectionDirectory(Protocol):
         """Return all entries, ordered by connection id."""
         ...
 
+    async def list_customers(self) -> Sequence[ListedCustomer]:
+        """Return all customers, removed ones included, ordered by connection id.
+
+        One that this release has not served yet is left out; its next turn adds it.
+        """
+        ...
+
     async def get_entry(self, connection_id: str) -> DirectoryEntry:
         """Return the entry, or a new one if there is none."""
         ...
@@ -156,12 +164,20 @@ class ConnectionDirectory(Protocol):
         """
         ...
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
+    async def wake(
+        self,
+        connection_id: str,
+        *,
+        requested_at: datetime | None = None,
+        reminders: bool = False,
+        customer: Customer | None = None,
+    ) -> None:
         """Make the connection due at once, even if somebody has its turn.
 
         Args:
             requested_at: When somebody asked for a synchronisation.
             reminders: Whether its reminders have changed.
+            customer: What the connection is now, if somebody changed it.
         """
         ...
 

@@ -8,12 +8,14 @@ from typing import Final
 
 from shared.clock import Clock
 from shared.connections.changes import change_connection
+from shared.connections.customers import customer_of
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.revocation import TokenRevocation
 from shared.connections.grant.secret_names import access_token_name, client_secret_name, refresh_token_name
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, ConnectionStatus, LastError, without_tokens
 from shared.connections.ports import ConnectionStore, SecretStore
+from shared.connections.turns import Turns
 from shared.errors import Failure
 from shared.log import log_event
 from shared.service import service
@@ -33,6 +35,7 @@ class ConnectionRemoval:
     secrets: SecretStore
     revocation: TokenRevocation
     lease: Lease
+    turns: Turns
     clock: Clock
     forget: Callable[[str], Awaitable[None]]
 
@@ -57,6 +60,7 @@ class ConnectionRemoval:
                 await self.secrets.remove_secret(name(connection_id))
             if not revoked:
                 removed = await change_connection(self.connections, removed, self._not_revoked)
+        await self.turns.wake(connection_id, customer=customer_of(removed))
         log_event("connection_removed", connection_id=connection_id, revoked=revoked)
         return removed
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from shared.clock import Clock, steady_clock_s
 from shared.connections.changes import change_sync_state
+from shared.connections.customers import Customer
 from shared.connections.directory import AT_ONCE, TURN_S, DirectoryEntry, SyncState
 from shared.connections.held_lease import HeldLease, renewed
 from shared.connections.model import Connection
@@ -44,8 +45,8 @@ class Turn:
         entry: The row as stored.
         lease: Says whether this holder still has the turn.
         sync: The synchronisation state, stored at the end of the turn.
-        due_at, status, pending, failed, counts, reminder_due_at, reminder_seen, reminder_failed_at: What the end of
-            the turn stores.
+        due_at, status, pending, failed, counts, customer, figures, reminder_due_at, reminder_seen,
+            reminder_failed_at: What the end of the turn stores.
     """
 
     def __init__(self, entry: DirectoryEntry, lease: HeldLease) -> None:
@@ -55,6 +56,7 @@ class Turn:
         self.due_at = entry.due_at
         self.status = entry.status
         self.pending, self.failed, self.counts = entry.pending, entry.failed, entry.counts
+        self.customer, self.figures = entry.customer, entry.figures
         self.reminder_due_at, self.reminder_seen = entry.reminder_due_at, entry.reminder_seen
         self.reminder_failed_at = entry.reminder_failed_at
         self.taken_requested_at = entry.requested_at
@@ -110,10 +112,17 @@ class Turns:
         entry = await self._completed(await self.directory.get_entry(connection.connection_id))
         return sync_state_of(connection, _state(entry))
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
+    async def wake(
+        self,
+        connection_id: str,
+        *,
+        requested_at: datetime | None = None,
+        reminders: bool = False,
+        customer: Customer | None = None,
+    ) -> None:
         """Make the connection due at once. A failure is only logged: the connection gets a turn soon in any case."""
         try:
-            await self.directory.wake(connection_id, requested_at=requested_at, reminders=reminders)
+            await self.directory.wake(connection_id, requested_at=requested_at, reminders=reminders, customer=customer)
         except StorageUnavailable as error:
             log_event("connection_not_woken", level=logging.WARNING, connection_id=connection_id, code=error.code)
 
@@ -189,6 +198,9 @@ class Turns:
                 reminder_due_at=stored.reminder_due_at if are_changed else turn.reminder_due_at,
                 reminder_seen=turn.reminder_seen,
                 counts=turn.counts,
+                # Whoever changed the connection during the turn knows it better.
+                customer=turn.customer if stored.customer is None or not turn.is_woken else stored.customer,
+                figures=turn.figures,
                 reminder_failed_at=turn.reminder_failed_at,
                 holder=None,
                 held_until_at=None,

@@ -17,8 +17,9 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.attention.needs import needs_of_summary, stored_counts
+from shared.attention.needs import figures_of, needs_of_summary, stored_counts
 from shared.clock import Clock, believed
+from shared.connections.customers import customer_of
 from shared.connections.directory import AT_ONCE, DirectoryEntry
 from shared.connections.grant.secret_renewal import SecretRenewal, is_renewal_due
 from shared.connections.grant.tokens import AccessTokens, is_refresh_due
@@ -121,6 +122,7 @@ class ConnectionWork:
                 )
                 if connection is None or connection.is_removed:
                     turn.due_at, turn.status = None, ConnectionStatus.DISCONNECTED.value
+                    turn.customer = None if connection is None else customer_of(connection)
                     run.status = ConnectionStatus.DISCONNECTED
                     if run.overview is not None and run.overview.has_unrecorded:
                         # Once nothing is left, the next turn is the last.
@@ -274,7 +276,10 @@ class ConnectionWork:
         run.status = connection.status if connection is not None else ConnectionStatus.DISCONNECTED
         run.pending, run.failed = (overview.summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
         turn.status, turn.pending, turn.failed = run.status.value, run.pending, run.failed
-        turn.counts = stored_counts(needs_of_summary(overview.summary, now, updates))
+        needs = needs_of_summary(overview.summary, now, updates)
+        turn.counts = stored_counts(needs)
+        turn.customer = None if connection is None else customer_of(connection)
+        turn.figures = figures_of(overview.summary, needs, state)
         if pending:
             run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
         if state.last_completed_at is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
@@ -75,7 +75,14 @@ def overview_of(
 
 def best_actions(actions: Sequence[ImprovementAction]) -> Sequence[ImprovementAction]:
     """Return the actions to do next: most points to gain first, then Microsoft's own order."""
-    promising = [
+    promising = promising_actions(actions)
+    promising.sort(key=lambda pair: (-pair[0], pair[1].rank or NO_RANK, pair[1].title.casefold(), pair[1].key))
+    return [action for _, action in promising[:BEST]]
+
+
+def promising_actions(actions: Iterable[ImprovementAction]) -> list[tuple[Decimal, ImprovementAction]]:
+    """Return the open actions that promise points, each after the points."""
+    return [
         (missing, action)
         for action in actions
         if hidden_reason(action) is None
@@ -83,8 +90,6 @@ def best_actions(actions: Sequence[ImprovementAction]) -> Sequence[ImprovementAc
         and (missing := points_to_gain(action)) is not None
         and missing > 0
     ]
-    promising.sort(key=lambda pair: (-pair[0], pair[1].rank or NO_RANK, pair[1].title.casefold(), pair[1].key))
-    return [action for _, action in promising[:BEST]]
 
 
 def percent_of(score: Decimal, max_score: Decimal) -> Decimal:

@@ -1,7 +1,8 @@
 """The directory of connections, in table ``directory``: one partition, one row for each connection.
 
 A minute's work is planned from one read of the partition, so rows are cheap to read: times are text, and the state of
-the synchronisation is one column of JSON that is parsed only when needed. Rows are merged, so a column of another
+the synchronisation is one column of JSON that is parsed only when needed. What the portfolio shows is two such columns,
+which planning does not read. Rows are merged, so a column of another
 release is not changed.
 """
 
@@ -16,7 +17,9 @@ from typing import Any, Final
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.connections.customers import Customer, Figures, ListedCustomer
 from shared.connections.directory import AT_ONCE, DirectoryEntry, Place, SyncState
+from shared.storage.members import Members, members_text
 from shared.storage.rows import RowReader, json_object
 from shared.storage.tables import REPEATED, get_row, save_row, storage_errors
 
@@ -30,6 +33,8 @@ _COLUMNS: Final = (
     *("reminder_due_at", "reminder_seen", "reminder_failed_at"),
     *("holder", "held_until_at", "sync"),
 )
+_CUSTOMER: Final = Members(Customer)
+_FIGURES: Final = Members(Figures)
 _TIMES: Final = frozenset(
     {
         *("watermark_seen_at", "last_started_at", "last_completed_at", "reconciled_at"),
@@ -63,6 +68,21 @@ class AzureConnectionDirectory:
             rows = [row async for row in found]
         return self._reader.readable(self._table.table_name, rows, entry_of)
 
+    async def list_customers(self) -> Sequence[ListedCustomer]:
+        """Return all customers, ordered by connection id; those that cannot be read or were never served are left out.
+
+        Every further column costs a quarter of the time that all of these take.
+        """
+        with storage_errors():
+            found = self._table.query_entities(
+                "PartitionKey eq @partition",
+                parameters={"partition": PARTITION},
+                select=["PartitionKey", "RowKey", "customer", "figures"],
+                results_per_page=PAGE_ROWS,
+            )
+            rows = [row async for row in found if row.get("customer")]
+        return self._reader.readable(self._table.table_name, rows, customer_of_row)
+
     async def get_entry(self, connection_id: str) -> DirectoryEntry:
         """Return the entry; a new one if there is none. Raises RowUnreadable."""
         row = await get_row(self._table, PARTITION, connection_id)
@@ -74,13 +94,22 @@ class AzureConnectionDirectory:
         """Store the entry if its etag is still the stored one (None: not stored yet). Raises RowChanged otherwise."""
         return replace(entry, etag=await save_row(self._table, entry_row(entry), entry.etag))
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
+    async def wake(
+        self,
+        connection_id: str,
+        *,
+        requested_at: datetime | None = None,
+        reminders: bool = False,
+        customer: Customer | None = None,
+    ) -> None:
         """Make the connection due at once, even during somebody's turn."""
         row: Row = {"PartitionKey": PARTITION, "RowKey": connection_id, "due_at": _text(AT_ONCE)}
         if requested_at is not None:
             row["requested_at"] = _text(requested_at)
         if reminders:
             row["reminder_due_at"] = _text(AT_ONCE)
+        if customer is not None:
+            row["customer"] = members_text(_CUSTOMER.written(customer))
         with storage_errors():
             await self._table.upsert_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
@@ -103,6 +132,10 @@ def entry_row(entry: DirectoryEntry) -> Row:
         "holder": entry.holder or _NOT_SET,
         "held_until_at": _text(entry.held_until_at),
     }
+    if entry.customer is not None:
+        row["customer"] = members_text(_CUSTOMER.written(entry.customer))
+    if entry.figures is not None:
+        row["figures"] = members_text(_FIGURES.written(entry.figures))
     return row if entry.sync is None else row | {"sync": _sync_text(entry.sync)}
 
 
@@ -123,9 +156,24 @@ def entry_of(row: Any) -> DirectoryEntry:
         reminder_failed_at=_time(row.get("reminder_failed_at")),
         holder=row.get("holder") or None,
         held_until_at=_time(row.get("held_until_at")),
+        customer=_customer(row) if row.get("customer") else None,
+        figures=_figures(row) if row.get("figures") else None,
         sync=None if sync is None else _sync_state(json_object(sync)),
         etag=str(row.metadata["etag"]),
     )
+
+
+def customer_of_row(row: Any) -> ListedCustomer:
+    """Return the customer in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
+    return ListedCustomer(row["RowKey"], _customer(row), _figures(row))
+
+
+def _customer(row: Any) -> Customer:
+    return _CUSTOMER.read(json_object(row["customer"]), name=row["RowKey"])
+
+
+def _figures(row: Any) -> Figures:
+    return _FIGURES.read(json_object(row.get("figures") or "{}"))
 
 
 def _sync_text(state: SyncState) -> str:

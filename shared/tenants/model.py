@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -42,6 +43,21 @@ class TenantError:
 
 
 @value_object
+class TenantScore:
+    """A tenant's Secure Score at its last reading.
+
+    Attributes:
+        former_percent: What part of the maximum it had 30 days before; None if nobody knows.
+        points_to_gain: Points that open improvement actions promise.
+    """
+
+    points: Decimal
+    max_points: Decimal
+    points_to_gain: Decimal
+    former_percent: Decimal | None = None
+
+
+@value_object
 class Tenant:
     """A Microsoft 365 tenant whose recommendations become tickets.
 
@@ -55,6 +71,7 @@ class Tenant:
         roles_seen_at: When that token was looked at.
         snapshot_id: Microsoft's id of the newest snapshot that was read; None before the first one.
         snapshot_at: The day of that snapshot.
+        score: Its Secure Score then; None before the first one.
         read_at: When the last successful reading ended, complete or not.
         history_read_at: When the past 90 days were read; None if the next reading has to ask for them.
         error: Why the last reading did not succeed; None if it did.
@@ -76,6 +93,7 @@ class Tenant:
     roles_seen_at: datetime | None = None
     snapshot_id: str | None = None
     snapshot_at: datetime | None = None
+    score: TenantScore | None = None
     read_at: datetime | None = None
     history_read_at: datetime | None = None
     error: TenantError | None = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.connections.customers import Customer, Figures, ListedCustomer
 from shared.connections.directory import AT_ONCE, DirectoryEntry, SyncState
 from shared.connections.ports import RowChanged
 from tests.memory.steps import Step, at_once
@@ -25,6 +26,15 @@ class MemoryDirectory:
         await self._step("list_entries")
         return [self.entries[connection_id] for connection_id in sorted(self.entries)]
 
+    async def list_customers(self) -> Sequence[ListedCustomer]:
+        """See the port."""
+        await self._step("list_customers")
+        return [
+            ListedCustomer(connection_id, entry.customer, entry.figures or Figures())
+            for connection_id, entry in sorted(self.entries.items())
+            if entry.customer is not None
+        ]
+
     async def get_entry(self, connection_id: str) -> DirectoryEntry:
         """See the port."""
         await self._step("get_entry")
@@ -40,13 +50,28 @@ class MemoryDirectory:
         await self._step("save_entry answers")
         return saved
 
-    async def wake(self, connection_id: str, *, requested_at: datetime | None = None, reminders: bool = False) -> None:
+    async def wake(
+        self,
+        connection_id: str,
+        *,
+        requested_at: datetime | None = None,
+        reminders: bool = False,
+        customer: Customer | None = None,
+    ) -> None:
         """See the port."""
         await self._step("wake")
         entry = self.entries.get(connection_id, DirectoryEntry(connection_id))
         reminder_due_at = AT_ONCE if reminders else entry.reminder_due_at
         requested_at = requested_at or entry.requested_at
-        self._put(replace(entry, due_at=AT_ONCE, requested_at=requested_at, reminder_due_at=reminder_due_at))
+        self._put(
+            replace(
+                entry,
+                due_at=AT_ONCE,
+                requested_at=requested_at,
+                reminder_due_at=reminder_due_at,
+                customer=customer or entry.customer,
+            )
+        )
 
     def state(self, connection_id: str) -> SyncState:
         """The stored progress of a connection's synchronisation."""

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Final
 
 from shared.clock import Clock
+from shared.connections.customers import customer_of
 from shared.connections.grant.acceptance import TokenAcceptance, connectable, superseded
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.pkce import code_challenge, new_code_verifier
@@ -150,7 +151,7 @@ class ConnectionAuthorization:
         with log_context(connection_id=pending.connection_id):
             connected = await self._completed(pending, _code(parameters, pending.connection_id), verifier)
             log_event("connection_authorized", started_by=pending.started_by, grant=connected.grant.value)
-            await self.turns.wake(pending.connection_id)
+            await self.turns.wake(pending.connection_id, customer=customer_of(connected))
         return connected
 
     async def _completed(self, pending: PendingAuthorization, code: Secret, verifier: Secret) -> Connection:

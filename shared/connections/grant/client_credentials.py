@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from shared.clock import Clock
+from shared.connections.customers import customer_of
 from shared.connections.grant.acceptance import TokenAcceptance, connectable
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.token_requests import Sleep, by_client_credentials
@@ -56,7 +57,7 @@ class ClientCredentialsGrant:
         with log_context(connection_id=connection_id):
             connected = await self._connected(connection_id)
             log_event("connection_authorized", started_by=started_by, grant=connected.grant.value)
-            await self.turns.wake(connection_id)
+            await self.turns.wake(connection_id, customer=customer_of(connected))
         return connected
 
     async def _connected(self, connection_id: str) -> Connection:

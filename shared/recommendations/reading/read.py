@@ -25,13 +25,14 @@ from shared.recommendations.model import ImprovementAction
 from shared.recommendations.ports import Reading, RecommendationStore, Source
 from shared.recommendations.reading.changes import Changes, changes_of
 from shared.recommendations.reading.evidence import evidence_of
+from shared.recommendations.reading.scores import FORMER_FROM, score_of
 from shared.recommendations.verifying.observations import Reach, observed_after, observed_tenant
 from shared.recommendations.verifying.tenant import TenantVerification
 from shared.service import service
 from shared.telemetry import span
 from shared.tenants.changes import change_tenant
 from shared.tenants.lookup import get_known_tenant
-from shared.tenants.model import HOLD, Tenant
+from shared.tenants.model import HOLD, Tenant, TenantScore
 from shared.tenants.ports import TenantStore
 from shared.tenants.status import after_failure, after_success
 
@@ -138,7 +139,7 @@ class TenantReading:
             async with asyncio.timeout(limit_s):
                 reading = await self.source.read(held, with_history=held.history_read_at is None)
                 self._require_time(began_s, limit_s)
-                found, actions = await self._store(held, reading)
+                found, actions, score = await self._store(held, reading)
         except ConnectorError as error:
             return await self._failed(held, error)
         except TimeoutError:
@@ -150,7 +151,7 @@ class TenantReading:
         await self.verification.run(
             held, observed_after(held.tenant_id, reading, actions), actions, within_s=limit_s / 4
         )
-        read = await self._end(held, lambda current: self._succeeded(current, reading))
+        read = await self._end(held, lambda current: self._succeeded(current, reading, score))
         log_event(
             "tenant_read",
             status=read.status,
@@ -169,19 +170,25 @@ class TenantReading:
         if self.seconds() - began_s >= limit_s:
             raise TimeoutError
 
-    async def _store(self, tenant: Tenant, reading: Reading) -> tuple[Changes, Sequence[ImprovementAction]]:
-        """Store what was read; return what changed, and all improvement actions as they are stored now."""
+    async def _store(
+        self, tenant: Tenant, reading: Reading
+    ) -> tuple[Changes, Sequence[ImprovementAction], TenantScore | None]:
+        """Store what was read; return what changed, all improvement actions as they are stored now, and the score."""
         stored, now = await self.store.list_actions(tenant.tenant_id), self.clock()
         found = changes_of(stored, reading, now)
         # Once the rows are stored, nothing shows any more what they were before.
         await self.evidence.record(evidence_of(found, reading, stored, now))
         snapshots = [*reading.history, *([] if reading.snapshot is None else [reading.snapshot])]
         await self.store.save_reading(tenant.tenant_id, found.rows, reading.texts, snapshots)
-        return found, list(({each.key: each for each in stored} | {each.key: each for each in found.rows}).values())
+        actions = list(({each.key: each for each in stored} | {each.key: each for each in found.rows}).values())
+        if reading.snapshot is None:
+            return found, actions, tenant.score
+        former = await self.store.list_snapshots(tenant.tenant_id, since=reading.snapshot.day - FORMER_FROM)
+        return found, actions, score_of(reading.snapshot, former, actions)
 
-    def _succeeded(self, current: Tenant, reading: Reading) -> Tenant:
+    def _succeeded(self, current: Tenant, reading: Reading, score: TenantScore | None) -> Tenant:
         now, snapshot = self.clock(), reading.snapshot
-        after = after_success(current, now, is_complete=reading.is_complete)
+        after = replace(after_success(current, now, is_complete=reading.is_complete), score=score)
         if reading.roles is not None:
             after = replace(after, roles=reading.roles, roles_seen_at=now)
         if snapshot is None:

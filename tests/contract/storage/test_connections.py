@@ -42,6 +42,8 @@ FULL = Connection(
         TicketKind.INCIDENT: KindSettings(False, None, None, {"1": "新規", "-5": "Pending"}),
         TicketKind.CHANGE: KindSettings(True, "0" * 32, "Security", {}, "1" * 32),
     },
+    customer_group="North",
+    is_excluded=True,
     time_zone="Asia/Tokyo",
     consent_lifetime_s=2_147_483_647,
     status=ConnectionStatus.REAUTHORIZATION_REQUIRED,

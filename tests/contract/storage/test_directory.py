@@ -14,8 +14,9 @@ import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import UpdateMode
 
+from shared.connections.customers import Customer, Figures, ListedCustomer
 from shared.connections.directory import AT_ONCE, DirectoryEntry, Place, SyncState
-from shared.connections.model import ConnectionStatus
+from shared.connections.model import ConnectionStatus, Grant
 from shared.connections.ports import RowChanged
 from shared.errors import RowUnreadable, StorageUnavailable
 from shared.maintenance.run import Maintenance
@@ -102,6 +103,36 @@ async def test_waking_changes_nothing_else_and_is_noticed(directory: AzureConnec
     assert [each.connection_id for each in await directory.list_entries()] == ["contoso", "new"]
 
 
+CUSTOMER = Customer(
+    "Contoso 株式会社", "North", True, ConnectionStatus.UNAVAILABLE, Grant.CLIENT_CREDENTIALS, consent_ends_at=LATER
+)
+FIGURES = Figures(7, 6, 5, 4, 3, 2, 1, last_sync_at=START)
+
+
+async def test_a_customer_is_what_its_last_turn_or_change_says(
+    directory: AzureConnectionDirectory, tables: Tables
+) -> None:
+    await directory.wake("never-served")
+    saved = await directory.save_entry(replace(FULL, customer=CUSTOMER, figures=FIGURES))
+    assert await directory.list_customers() == [ListedCustomer("contoso", CUSTOMER, FIGURES)]
+    [planned] = [each for each in await directory.list_entries() if each.connection_id == "contoso"]
+    assert (planned.customer, planned.figures) == (None, None)
+    await directory.save_entry(replace(planned, pending=8))
+    assert await directory.list_customers() == [ListedCustomer("contoso", CUSTOMER, FIGURES)]
+    await directory.wake("contoso", customer=Customer("Fabrikam"))
+    await directory.wake("new", customer=Customer("New"))
+    assert await directory.list_customers() == [
+        ListedCustomer("contoso", Customer("Fabrikam"), FIGURES),
+        ListedCustomer("new", Customer("New"), Figures()),
+    ]
+    assert (await directory.get_entry("contoso")).customer == Customer("Fabrikam")
+    assert saved.customer == CUSTOMER
+    row = {"PartitionKey": PARTITION, "RowKey": "contoso", "customer": '{"status":"tomorrow","next_member":1}'}
+    await tables.directory.update_entity(row, mode=UpdateMode.MERGE)
+    [later, _] = await directory.list_customers()
+    assert (later.customer.name, later.customer.status) == ("contoso", "tomorrow")
+
+
 async def test_what_the_next_release_writes_is_kept(directory: AzureConnectionDirectory, tables: Tables) -> None:
     await directory.save_entry(FULL)
     sync = '{"watermark":"2026-03-02 09:00:00","next_member":[1]}'
@@ -131,6 +162,7 @@ async def test_a_missing_table_is_reported_as_such(bare_tables: Tables) -> None:
     directory = AzureConnectionDirectory(bare_tables.directory)
     for attempt in (
         directory.list_entries(),
+        directory.list_customers(),
         directory.get_entry("contoso"),
         directory.save_entry(DirectoryEntry("contoso")),
         directory.save_entry(DirectoryEntry("contoso", etag="W/\"datetime'2026-03-02T09%3A00%3A00.0000000Z'\"")),

@@ -90,6 +90,7 @@ class Surroundings:
             self.secrets,
             revocation,
             self.lease,
+            self.turns,
             self.clock,
             partial(forget_reminders, self.reminders, self.secrets),
         )

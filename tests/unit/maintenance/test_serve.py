@@ -12,6 +12,7 @@ import pytest
 
 from shared.attention.model import TicketNeeds
 from shared.attention.needs import needs_of_turn
+from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import AT_ONCE, LOOK_EVERY
 from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.grant.secret_renewal import SecretRenewal
@@ -371,6 +372,29 @@ async def test_a_removed_connection_is_left_alone_until_it_comes_back() -> None:
     assert "save_entry" in (await asked.in_a_minute())[1]
 
 
+async def test_the_directory_knows_a_changed_customer_before_its_next_turn() -> None:
+    world = await settled(Surroundings())
+    connection_id = world.connection.connection_id
+    await world.app.removal.remove(connection_id)
+    [removed] = await world.app.directory.list_customers()
+    assert removed.customer.status is ConnectionStatus.DISCONNECTED
+    await world.app.connected()
+    [connected] = await world.app.directory.list_customers()
+    assert connected.customer.status is ConnectionStatus.CONNECTED
+
+
+async def test_a_turn_does_not_undo_what_somebody_changed_during_it() -> None:
+    world = await settled(Surroundings())
+    directory, connection_id = world.app.directory, world.connection.connection_id
+    changed = replace(world.connection, display_name="Fabrikam", customer_group="North", is_excluded=True)
+    async with world.app.turns.taken(directory.entries[connection_id]) as turn:
+        assert turn is not None
+        turn.customer = customer_of(world.connection)
+        await directory.wake(connection_id, customer=customer_of(changed))
+    [listed] = await directory.list_customers()
+    assert (listed.customer.name, listed.customer.group, listed.customer.is_excluded) == ("Fabrikam", "North", True)
+
+
 async def test_what_happened_before_a_removal_is_in_the_evidence_after_it() -> None:
     evidence = MemoryEvidenceStore()
     world = await settled(Surroundings(), evidence=evidence)
@@ -453,6 +477,10 @@ async def test_the_end_of_a_turn_says_what_the_tickets_need_without_another_requ
             world.servicenow.insert(ticket.record)
     await world.run_after(timedelta(minutes=1))
     assert needs_of_turn(app.directory.entries[connection_id]) == TicketNeeds(failed=1)
+    synchronised_at = app.clock()
+    [listed] = await app.directory.list_customers()
+    assert listed.customer == customer_of(world.connection)
+    assert listed.figures == Figures(open=2, failed=1, last_sync_at=synchronised_at)
     requests: list[str] = []
 
     async def noted(name: str) -> None:
@@ -461,5 +489,7 @@ async def test_the_end_of_a_turn_says_what_the_tickets_need_without_another_requ
     world.store._step = noted
     await world.run_after(timedelta(days=1, minutes=5))
     assert needs_of_turn(app.directory.entries[connection_id]) == TicketNeeds(failed=1, overdue=1)
+    [listed] = await app.directory.list_customers()
+    assert listed.figures == Figures(open=2, overdue=1, failed=1, last_sync_at=app.clock())
     assert "list_current" not in requests
     assert "list_tickets" not in requests

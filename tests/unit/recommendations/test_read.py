@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,8 +26,11 @@ from shared.errors import (
     StorageUnavailable,
     TenantRefused,
 )
+from shared.recommendations.model import Snapshot
+from shared.recommendations.overview import percent_of
 from shared.recommendations.ports import Claim, ClaimedTicket
 from shared.recommendations.reading.read import TenantReading
+from shared.recommendations.statuses import points_to_gain
 from shared.tenants.configure import TenantConfiguration
 from shared.tenants.model import HOLD, Tenant, TenantStatus
 from shared.tenants.requests import TenantRequest
@@ -122,6 +125,36 @@ async def test_the_first_reading_takes_the_past_days_and_the_next_one_does_not()
     assert world.source.readings == [(TENANT_ID, True), (TENANT_ID, False)]
     assert second.read_at == first.due_at
     assert second.history_read_at == first.history_read_at
+
+
+async def test_a_reading_keeps_the_score_for_lists_of_tenants() -> None:
+    world = World()
+    world.source.past_days, world.source.max_points = 40, Decimal(10)
+    first = await world.read_due()
+    assert first.score is not None
+    newest, *_, former = reversed([each for each in await world.store.list_snapshots(TENANT_ID) if _days(each) <= 30])
+    assert _days(former) == 30
+    assert (first.score.points, first.score.max_points) == (newest.score, newest.max_score)
+    assert first.score.former_percent == percent_of(former.score, former.max_score)
+    actions = await world.store.list_actions(TENANT_ID)
+    assert first.score.points_to_gain == sum(points_to_gain(each) or 0 for each in actions) > 0
+    world.source.answers.append(GraphTimeout())
+    world.clock.now += timedelta(days=1)
+    after = await world.read_due()
+    assert (after.score, after.error is None) == (first.score, False)
+
+
+@pytest.mark.parametrize(("past_days", "is_known"), [(29, False), (30, True)])
+async def test_a_trend_needs_a_score_of_30_days_ago(past_days: int, is_known: bool) -> None:
+    world = World()
+    world.source.past_days = past_days
+    first = await world.read_due()
+    assert first.score is not None
+    assert (first.score.former_percent is not None) is is_known
+
+
+def _days(snapshot: Snapshot) -> int:
+    return (date(2026, 3, 2) - snapshot.day).days
 
 
 async def test_the_same_snapshot_may_have_changed() -> None:
