@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sandbox.functions_host.authentication import AuthenticationOptions, Tenant, UnauthenticatedAction
+from sandbox.functions_host.clock import SystemClock
 from sandbox.functions_host.host import FunctionsHost
 from sandbox.functions_host.log import write_escaped
 from sandbox.functions_host.server import Server
@@ -46,6 +47,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lease", type=float, default=LEASE.total_seconds(), help="seconds a timer lock lasts")
     parser.add_argument("--start-up", help="MODULE:FUNCTION, called in the worker before the app is imported")
     parser.add_argument("--no-timers", action="store_true", help="fire timers only by POST /admin/functions/<name>")
+    parser.add_argument("--no-queues", action="store_true", help="leave every message in its queue")
+    parser.add_argument("--pace", type=float, default=1.0, help="seconds of timers and queues in one of the machine")
     parsed = parser.parse_args(given)
     if not (parsed.app / "function_app.py").is_file():
         parser.error(f"{parsed.app} holds no function_app.py")
@@ -75,6 +78,8 @@ async def run(options: argparse.Namespace) -> None:
         sys_path_order=options.sys_path_order,
         is_behind_front_end=options.behind_front_end,
         runs_timers=not options.no_timers,
+        listens_to_queues=not options.no_queues,
+        clock=SystemClock(options.pace),
         lease=timedelta(seconds=options.lease),
         start_up=options.start_up,
     )

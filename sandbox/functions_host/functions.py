@@ -1,6 +1,6 @@
 """Decides which indexed functions are served and which are refused: pure.
 
-Source: Functions host §R1 to §R25, §T2 to §T4, §X3, §X4.
+Source: Functions host §R1 to §R25, §T2 to §T4, §X3, §X4; Storage Queue §1.
 """
 
 from __future__ import annotations
@@ -48,17 +48,28 @@ class TimerFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueFunction:
+    """A function behind a storage queue."""
+
+    metadata: FunctionMetadata
+    queue_name: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionTable:
     """Everything that the host serves, and the functions in error with their reasons."""
 
     http: tuple[HttpFunction, ...] = ()
     timers: tuple[TimerFunction, ...] = ()
+    queues: tuple[QueueFunction, ...] = ()
     in_error: Mapping[str, str] | None = None
 
     @property
     def all(self) -> tuple[FunctionMetadata, ...]:
         """The functions that can be called."""
-        return (*(own.metadata for own in self.http), *(own.metadata for own in self.timers))
+        served: tuple[HttpFunction | TimerFunction | QueueFunction, ...] = (*self.http, *self.timers, *self.queues)
+        return tuple(own.metadata for own in served)
 
     def find(self, name: str) -> FunctionMetadata | None:
         """Find a function by its name, ignoring case."""
@@ -85,13 +96,14 @@ def tabulate(functions: Iterable[FunctionMetadata], route_prefix: str, settings:
     Args:
         functions: As the worker indexed them.
         route_prefix: ``routePrefix`` of host.json.
-        settings: The environment, for ``%SETTING%`` in timer schedules.
+        settings: The environment, for ``%SETTING%`` in timer schedules and names of queues.
 
     Raises:
         HostError: A route is malformed, or two names differ only by case.
     """
     http: list[HttpFunction] = []
     timers: list[TimerFunction] = []
+    queues: list[QueueFunction] = []
     in_error: dict[str, str] = {}
     routes: list[tuple[str, HttpFunction]] = []
     ordered = sorted(functions, key=lambda function: function.name.upper())
@@ -107,11 +119,13 @@ def tabulate(functions: Iterable[FunctionMetadata], route_prefix: str, settings:
                 http.append(function)
             elif trigger_type == "timertrigger":
                 timers.append(_timer_function(metadata, settings))
+            elif trigger_type == "queuetrigger":
+                queues.append(_queue_function(metadata, settings))
             else:
                 in_error[metadata.name] = f"The binding type(s) '{metadata.trigger['type']}' are not registered."
         except _FunctionError as error:
             in_error[metadata.name] = str(error)
-    return FunctionTable(tuple(http), tuple(timers), in_error)
+    return FunctionTable(tuple(http), tuple(timers), tuple(queues), in_error)
 
 
 def _http_function(
@@ -146,6 +160,17 @@ def _timer_function(metadata: FunctionMetadata, settings: Mapping[str, str]) -> 
     return TimerFunction(
         metadata, schedule, bool(trigger.get("runOnStartup", False)), bool(trigger.get("useMonitor", True))
     )
+
+
+_QUEUE_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*", re.DOTALL)
+
+
+def _queue_function(metadata: FunctionMetadata, settings: Mapping[str, str]) -> QueueFunction:
+    """Read a queue trigger (Storage Queue §D1, §D4)."""
+    name = resolve_settings(str(metadata.trigger["queueName"]), settings).lower()
+    if _QUEUE_NAME.fullmatch(name) is None:
+        raise _FunctionError(f"'{name}' is no name of a queue.")
+    return QueueFunction(metadata, name, str(metadata.trigger.get("connection") or ""))
 
 
 def resolve_settings(text: str, settings: Mapping[str, str]) -> str:

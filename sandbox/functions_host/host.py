@@ -32,7 +32,15 @@ from sandbox.functions_host.asgi import (
 )
 from sandbox.functions_host.authentication import AppServiceAuthentication, AuthenticationOptions, new_signing_key
 from sandbox.functions_host.built_in import BuiltIn
-from sandbox.functions_host.functions import FunctionTable, HostError, HttpFunction, TimerFunction, tabulate
+from sandbox.functions_host.clock import Clock, SystemClock
+from sandbox.functions_host.functions import (
+    FunctionTable,
+    HostError,
+    HttpFunction,
+    QueueFunction,
+    TimerFunction,
+    tabulate,
+)
 from sandbox.functions_host.host_json import HostJson, HostJsonError
 from sandbox.functions_host.keys import Keys, new_key, presented_key
 from sandbox.functions_host.messages import (
@@ -41,6 +49,7 @@ from sandbox.functions_host.messages import (
     HttpInput,
     Invocation,
     Outcome,
+    QueueInput,
     SysPathOrder,
     TimerInput,
 )
@@ -55,7 +64,7 @@ from sandbox.functions_host.request import (
 from sandbox.functions_host.response import Response, from_outcome, with_host_headers
 from sandbox.functions_host.storage import DirectoryStorage, MemoryStorage, Storage, read_or_create, secrets_name
 from sandbox.functions_host.supervisor import Delays, Supervisor, WorkerHandle
-from sandbox.functions_host.timers import LEASE, Clock, SystemClock, TimerListener
+from sandbox.functions_host.timers import LEASE, TimerListener
 from sandbox.functions_host.worker_process import WorkerProcess
 
 log = logging.getLogger("Host")
@@ -105,6 +114,7 @@ class FunctionsHost:
         self._built_in = BuiltIn(self, monotonic())
         self._throttle = _Throttle(None, None)
         self._tasks: set[asyncio.Task[object]] = set()
+        self._queue_listeners: set[asyncio.Task[None]] = set()
         self._listeners: dict[str, TimerListener] = {}
         self._body_limit = int(environment.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", BODY_LIMIT))
         self.keys = self._read_keys()
@@ -126,6 +136,7 @@ class FunctionsHost:
         sys_path_order: SysPathOrder = "development",
         is_behind_front_end: bool = False,
         runs_timers: bool = True,
+        listens_to_queues: bool = True,
         clock: Clock | None = None,
         lease: timedelta = LEASE,
         delays: Delays | None = None,
@@ -144,7 +155,8 @@ class FunctionsHost:
             sys_path_order: Where the app's folder is in ``sys.path``.
             is_behind_front_end: Trust ``X-Forwarded-Proto`` and ``Disguised-Host`` (Functions host §Q8, §A14).
             runs_timers: False leaves every timer to `run_timer` and ``POST /admin/functions/<name>``.
-            clock: The timers' clock.
+            listens_to_queues: False leaves every message in its queue.
+            clock: The clock of timers and queues.
             lease: The shortest time that a killed host's timers do not run.
             delays: How long the host takes to deal with dead and overdue workers.
             start_up: ``MODULE:FUNCTION``, called in each worker before it imports the app.
@@ -165,13 +177,13 @@ class FunctionsHost:
             delays=delays or Delays(),
         )
         try:
-            await host._load(runs_timers=runs_timers)
+            await host._load(runs_timers=runs_timers, listens_to_queues=listens_to_queues)
         except BaseException:
             await host.close()
             raise
         return host
 
-    async def _load(self, *, runs_timers: bool) -> None:
+    async def _load(self, *, runs_timers: bool, listens_to_queues: bool) -> None:
         try:
             self.host_json = HostJson.read(self._app_directory)
             file = self._app_directory / "host.json"
@@ -194,9 +206,14 @@ class FunctionsHost:
             self._listeners[timer.metadata.name] = listener = self._listener(timer)
             if runs_timers:
                 self._in_background(listener.run())
+        for queue in self.table.queues if listens_to_queues else ():
+            self._listen_to_queue(queue)
 
     async def close(self) -> None:
-        """Stop the timers, release their locks, and end the worker and everything it is doing."""
+        """Complete messages, stop the timers, release their locks, and end the worker and everything it is doing."""
+        for listening in self._queue_listeners:
+            listening.cancel()
+        await asyncio.gather(*self._queue_listeners, return_exceptions=True)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -298,7 +315,7 @@ class FunctionsHost:
         return await read_body(receive) if request.content_length and not request.is_chunked else b""
 
     async def _invoke(
-        self, function: FunctionMetadata, given: HttpInput | TimerInput, incoming_trace: str | None = None
+        self, function: FunctionMetadata, given: HttpInput | TimerInput | QueueInput, incoming_trace: str | None = None
     ) -> Outcome:
         invocation = Invocation(
             invocation_id=str(uuid.uuid4()),
@@ -334,6 +351,26 @@ class FunctionsHost:
             zone=ZoneInfo(zone) if zone else UTC,
             lease=self._lease,
         )
+
+    def _listen_to_queue(self, queue: QueueFunction) -> None:
+        """Listen, if the settings say where the queue is (Storage Queue §C4)."""
+        # Few of the sandbox's apps have queues; others start sooner without it.
+        from sandbox.functions_host.queue_service import NoConnectionError, QueueConnection, QueueService
+        from sandbox.functions_host.queues import QueueListener
+
+        try:
+            connection = QueueConnection.find(queue.connection, self._environment)
+        except NoConnectionError as error:
+            log.error("The listener for function '%s' was unable to start: %s", queue.metadata.name, error)  # noqa: TRY400
+            return
+        listener = QueueListener(
+            queue,
+            lambda given: self._invoke(queue.metadata, given),
+            service=QueueService(connection, self._environment),
+            settings=self.host_json.queues,
+            clock=self._clock,
+        )
+        self._queue_listeners.add(asyncio.create_task(listener.run()))
 
     def _read_keys(self) -> Keys:
         own = read_or_create(

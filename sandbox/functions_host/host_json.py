@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,41 @@ from typing import Any, Self
 
 class HostJsonError(ValueError):
     """``host.json`` cannot be used; the whole host is in error (Functions host §X5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """``extensions.queues``: for every queue trigger of the app (Storage Queue §3)."""
+
+    batch_size: int = 16
+    new_batch_threshold: int = 8
+    max_dequeue_count: int = 5
+    visibility_timeout_s: float = 0.0
+    """How long a failed message stays hidden."""
+    max_polling_interval_s: float = 60.0
+    is_base64: bool = True
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Read the section; raises ValueError if a value is out of its bounds."""
+        batch_size = _at_least(1, content.get("batchSize", 16))
+        if batch_size > 32:
+            raise ValueError("batchSize must be at most 32")
+        threshold = content.get("newBatchThreshold", batch_size // 2 * (os.cpu_count() or 1))
+        longest_s = time_span(str(content.get("maxPollingInterval", "00:01:00"))).total_seconds()
+        if longest_s < 0.1:
+            raise ValueError("maxPollingInterval must be at least 100 milliseconds")
+        encoding = content.get("messageEncoding", "base64")
+        if encoding not in ("base64", "none"):
+            raise ValueError(f"messageEncoding {encoding!r} is unknown")
+        return cls(
+            batch_size=batch_size,
+            new_batch_threshold=_at_least(0, threshold),
+            max_dequeue_count=_at_least(1, content.get("maxDequeueCount", 5)),
+            visibility_timeout_s=time_span(str(content.get("visibilityTimeout", "00:00:00"))).total_seconds(),
+            max_polling_interval_s=longest_s,
+            is_base64=encoding == "base64",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +63,7 @@ class HostJson:
     """None is no limit (Functions host §C6)."""
     max_outstanding_requests: int | None = None
     max_concurrent_requests: int | None = None
+    queues: QueueSettings = field(default_factory=QueueSettings)
 
     @classmethod
     def read(cls, app_directory: Path) -> Self:
@@ -51,7 +88,8 @@ class HostJson:
 
     @classmethod
     def _from(cls, content: Mapping[str, Any]) -> Self:
-        http = content.get("extensions", {}).get("http", {})
+        extensions = content.get("extensions", {})
+        http = extensions.get("http", {})
         return cls(
             route_prefix=str(http.get("routePrefix", "api")).strip("/"),
             custom_headers={str(name): str(value) for name, value in http.get("customHeaders", {}).items()},
@@ -59,6 +97,7 @@ class HostJson:
             function_timeout_s=_timeout_s(content.get("functionTimeout", "00:30:00")),
             max_outstanding_requests=_limit(http.get("maxOutstandingRequests", -1)),
             max_concurrent_requests=_limit(http.get("maxConcurrentRequests", -1)),
+            queues=QueueSettings.read(extensions.get("queues", {})),
         )
 
 
@@ -105,3 +144,10 @@ def _strict_transport_security(hsts: Mapping[str, Any]) -> str | None:
 def _limit(value: object) -> int | None:
     limit = int(str(value))
     return None if limit < 0 else limit
+
+
+def _at_least(least: int, value: object) -> int:
+    given = int(str(value))
+    if given < least:
+        raise ValueError(f"{given} is less than {least}")
+    return given

@@ -60,6 +60,22 @@ class TimerInput:
 
 
 @dataclass(frozen=True, slots=True)
+class TypedText:
+    """A value of an invocation's metadata: text, or the text of JSON."""
+
+    kind: Literal["string", "json"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInput:
+    """A queue's message as the function will see it (Storage Queue §6)."""
+
+    text: str
+    metadata: Mapping[str, TypedText]
+
+
+@dataclass(frozen=True, slots=True)
 class Invocation:
     """One call of one function."""
 
@@ -67,7 +83,7 @@ class Invocation:
     function_id: str
     parameter: str
     """The name of the handler's parameter for the trigger."""
-    input: HttpInput | TimerInput
+    input: HttpInput | TimerInput | QueueInput
     trace_parent: str = ""
     trace_state: str = ""
 

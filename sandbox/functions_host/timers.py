@@ -7,8 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Protocol
 
+from sandbox.functions_host.clock import Clock
 from sandbox.functions_host.functions import TimerFunction
 from sandbox.functions_host.messages import TimerInput
 from sandbox.functions_host.storage import (
@@ -29,29 +29,6 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 """``Last`` of a timer that has never run (Functions host §T8)."""
 
 _AFTER_A_LONG_RUN = timedelta(milliseconds=10)
-
-
-class Clock(Protocol):
-    """A clock that tests can replace, so that they need not wait."""
-
-    def now(self) -> datetime:
-        """Return the aware time in UTC."""
-
-    async def sleep_until(self, at: datetime) -> None:
-        """Return at that time or just after it."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """See `Clock.now`."""
-        return datetime.now(UTC)
-
-    async def sleep_until(self, at: datetime) -> None:
-        """See `Clock.sleep_until`."""
-        while (left_s := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - the loop's own clock may run ahead
-            await asyncio.sleep(left_s)
 
 
 class _LockLostError(Exception):

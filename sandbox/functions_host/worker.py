@@ -33,6 +33,7 @@ from sandbox.functions_host.messages import (
     Invocation,
     NoOutput,
     Outcome,
+    QueueInput,
     SysPathOrder,
     TextOutput,
     TimerInput,
@@ -224,7 +225,7 @@ async def _invoke(invocation: Invocation) -> Outcome:
                 invocation_id=invocation.invocation_id,
                 function_id=invocation.function_id,
                 input_data=[protos.ParameterBinding(name=invocation.parameter, data=_typed_data(invocation.input))],
-                trigger_metadata={},
+                trigger_metadata=_trigger_metadata(invocation.input),
                 trace_context=protos.Message(
                     trace_parent=invocation.trace_parent, trace_state=invocation.trace_state, attributes={}
                 ),
@@ -241,7 +242,15 @@ async def _invoke(invocation: Invocation) -> Outcome:
     return _outcome(response.return_value)
 
 
-def _typed_data(value: HttpInput | TimerInput) -> protos.TypedData:
+def _trigger_metadata(value: HttpInput | TimerInput | QueueInput) -> dict[str, protos.TypedData]:
+    if not isinstance(value, QueueInput):
+        return {}
+    return {name: protos.TypedData(**{given.kind: given.text}) for name, given in value.metadata.items()}
+
+
+def _typed_data(value: HttpInput | TimerInput | QueueInput) -> protos.TypedData:
+    if isinstance(value, QueueInput):
+        return protos.TypedData(string=value.text)
     if isinstance(value, TimerInput):
         timer = {
             "Schedule": {"AdjustForDST": True},

@@ -15,11 +15,12 @@ DOCUMENTS = {
     "Microsoft Graph": ROOT / "docs" / "reference" / "microsoft-graph.md",
     "Flex Consumption": ROOT / "docs" / "reference" / "flex-consumption.md",
     "Authentication": ROOT / "docs" / "reference" / "authentication.md",
+    "Storage Queue": ROOT / "docs" / "reference" / "storage-queue-on-the-wire.md",
     "Webhooks": ROOT / "docs" / "reference" / "webhooks.md",
 }
 """Their names in citations, as in "ServiceNow §2.3, §5" or "Functions host §R1"."""
 CITATION = re.compile(
-    r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|Flex\s+Consumption|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)"
+    r"(?:(?P<name>Functions\s+host|Microsoft\s+Graph|Flex\s+Consumption|Storage\s+Queue|[A-Za-z]+)[\s#]+)?§(?P<section>[A-Z]?\d+(?:\.\d+)*)"
 )
 GOES_ON = {"to", "and", "or", "of", "FOUND", "CONFLICT", "INFERRED"}
 """After one of these words, a section belongs to the document that was named before."""

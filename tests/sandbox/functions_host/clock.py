@@ -10,7 +10,9 @@ _TURNS = 200
 
 
 class ManualClock:
-    """A clock for timers; see `sandbox.functions_host.timers.Clock`."""
+    """A clock for timers; see `sandbox.functions_host.clock.Clock`."""
+
+    pace = 1.0
 
     def __init__(self, now: datetime = datetime(2026, 1, 5, 12, 0, 30, tzinfo=UTC)) -> None:
         self._now = now

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.functions_host.clock import Clock, SystemClock
 from sandbox.functions_host.functions import TimerFunction
 from sandbox.functions_host.host import FunctionFailedError
 from sandbox.functions_host.messages import FunctionMetadata, TimerInput
 from sandbox.functions_host.schedule import Schedule
 from sandbox.functions_host.storage import DirectoryStorage, MemoryStorage, Storage
-from sandbox.functions_host.timers import LEASE, NEVER, Clock, SystemClock, TimerListener
+from sandbox.functions_host.timers import LEASE, NEVER, TimerListener
 from sandbox.processes import Processes
 from tests.sandbox.functions_host.apps import HEADER, routed, write_app
 from tests.sandbox.functions_host.clock import ManualClock
