@@ -63,6 +63,12 @@ param microsoft365Cloud 'global' | 'usGovernment' | 'usGovernmentDoD' = 'global'
 @description('Whether this deployment lets the app read the Secure Score of its own tenant. Needs the Graph permission AppRoleAssignment.ReadWrite.All.')
 param grantSecureScoreReading bool = false
 
+@description('Whether this deployment makes the app registration that customers\' tenants consent to, so that the app can read their Secure Score, too.')
+param customerTenants bool = false
+
+@description('Client id of such a registration that exists. If empty and this deployment makes none, the app reads its own tenant only.')
+param existingCustomerTenantsClientId string = ''
+
 @description('When the timer runs: seconds, minutes, hours, day, month, day of the week.')
 param maintainSchedule string = '0 * * * * *'
 
@@ -376,6 +382,14 @@ module graphPermission 'modules/graph-permission.bicep' = if (grantSecureScoreRe
   params: { identityPrincipalId: identity.outputs.principalId }
 }
 
+module customers 'modules/customer-tenants.bicep' = if (customerTenants) {
+  params: {
+    uniqueName: '${applicationUniqueName}-customer-tenants'
+    hostNames: empty(publicHostName) ? [functionApp.outputs.hostName] : [functionApp.outputs.hostName, publicHostName]
+    identityPrincipalId: identity.outputs.principalId
+  }
+}
+
 // Microsoft Graph §3.4
 var microsoft365Addresses = {
   global: { graph: 'https://graph.microsoft.com', securityPortal: 'https://security.microsoft.com' }
@@ -420,6 +434,9 @@ module configuration 'modules/configuration.bicep' = {
       ALLOWED_WEBHOOK_HOSTS: join(allowedWebhookHosts, ',')
       ALLOW_LOOPBACK_HTTP: 'false'
       GRAPH_URL: microsoft365Addresses[microsoft365Cloud].graph
+      GRAPH_CLIENT_ID: customers.?outputs.clientId ?? existingCustomerTenantsClientId
+      // A managed identity proves a registration in its own cloud only (Microsoft Graph §2.5).
+      AUTHORITY_URL: environment().authentication.loginEndpoint
       SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal
       EGRESS_ADDRESSES: knownEgressAddresses
       ENVIRONMENT_NAME: shownEnvironmentName

@@ -160,6 +160,7 @@ class World:
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
             "GRAPH_URL": self.graph.url,
+            "AUTHORITY_URL": self.graph.url,
             "SECURITY_PORTAL_URL": self.graph.url,
             "SSL_CERT_FILE": str(self.certificates.authority),
             clock_shift.SETTING: str(clock.file),

@@ -41,7 +41,7 @@ from shared.connections.status import ConnectionHealth
 from shared.connections.suggestions import KEEP_RECORDS, Suggestions, suggestions
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
-from shared.graph.home_tenant import HomeTenantSource
+from shared.graph.microsoft_source import MicrosoftSource
 from shared.log import log_event
 from shared.outbound.transport import Transport
 from shared.recommendations.lists import RecommendationLists
@@ -517,7 +517,15 @@ class Application:
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
         tenants = AzureTenantStore(tables.tenants, rows)
         recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
-        source = HomeTenantSource(outbound, credential, settings.graph_url, clock)
+        source = MicrosoftSource(
+            outbound,
+            credential,
+            settings.graph_url,
+            clock,
+            authority_url=settings.authority_url,
+            client_id=settings.graph_client_id,
+        )
+        resources.push_async_callback(source.aclose)
         claims = AzureClaimStore(tables.recommendations, rows)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)

@@ -137,13 +137,18 @@ type Code = Literal[
     "state_not_offered",
     "table_not_available",
     # The tenant
+    "admin_consent_missing",
+    "customer_token_refused",
+    "enterprise_application_disabled",
     "graph_permission_missing",
     "graph_request_rejected",
     "graph_token_refused",
     "identity_missing",
     "identity_refused",
+    "registration_refused",
     "secure_score_not_available",
     "tenant_not_reachable",
+    "tenant_unknown",
     # Later
     "access_token_refused",
     "answer_encoded",

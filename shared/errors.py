@@ -79,6 +79,7 @@ class Values(TypedDict, total=False):
         correlation_id: The ticket's correlation id in ServiceNow.
         count: Number of faults in the body.
         ended_on: ISO date of the last day of the consent.
+        entra_code: Number of an error of Microsoft Entra ID, after ``AADSTS``; the HTTP status if it has none.
         errors: The first faults.
         expected: The media type that the request has to declare.
         field: ServiceNow field that was requested.
@@ -120,6 +121,7 @@ class Values(TypedDict, total=False):
     correlation_id: str
     count: int
     ended_on: str
+    entra_code: int
     errors: Sequence[Fault]
     expected: str
     field: str

@@ -16,6 +16,10 @@ def _comma_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _without_last_slash(value: object) -> object:
+    return value.removesuffix("/") if isinstance(value, str) else value
+
+
 type CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 _ORIGIN: Final = r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$"
@@ -66,6 +70,12 @@ class Settings(BaseModel):
     allowed_webhook_hosts: CommaList = Field(default=(), alias="ALLOWED_WEBHOOK_HOSTS")
     allow_loopback_http: bool = Field(default=False, alias="ALLOW_LOOPBACK_HTTP")
     graph_url: str = Field(default="https://graph.microsoft.com", alias="GRAPH_URL", pattern=_ORIGIN)
+    graph_client_id: str | None = Field(
+        default=None, alias="GRAPH_CLIENT_ID", pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+    )
+    authority_url: Annotated[str, BeforeValidator(_without_last_slash)] = Field(
+        default="https://login.microsoftonline.com", alias="AUTHORITY_URL", pattern=_ORIGIN
+    )
     security_portal_url: str = Field(
         default="https://security.microsoft.com", alias="SECURITY_PORTAL_URL", pattern=_ORIGIN
     )

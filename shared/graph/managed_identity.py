@@ -14,7 +14,8 @@ from shared.service import service
 _NO_CLAIMS: Final = "{}"
 """With a claims request, the library asks the identity endpoint again instead of its memory (Microsoft Graph §2.5).
 The request itself is empty, and a managed identity does not even send it."""
-_COME_BACK: Final = frozenset({408, 429})
+COME_BACK: Final = frozenset({408, 429})
+"""Statuses of a client's error that say nothing about the client."""
 
 
 @service
@@ -23,6 +24,10 @@ class HomeTenantTokens:
 
     credential: AsyncTokenCredential
     graph_url: str
+
+    async def tenant_id(self) -> str:
+        """Return the id of this tenant, lower case. Raises as :meth:`access_token`."""
+        return (await self._issued(claims=None)).tenant_id
 
     async def access_token(self, tenant_id: str) -> GraphToken:
         """See the port."""
@@ -33,28 +38,32 @@ class HomeTenantTokens:
         return await self._token(tenant_id, claims=_NO_CLAIMS)
 
     async def _token(self, tenant_id: str, *, claims: str | None) -> GraphToken:
+        token = await self._issued(claims=claims)
+        if token.tenant_id != tenant_id.lower():
+            raise TenantRefused("tenant_not_reachable")
+        return token
+
+    async def _issued(self, *, claims: str | None) -> GraphToken:
         # The library's errors hold parts of answers, so none of them may become the context of ours.
         problem: ConnectorError | None = None
         try:
             issued = await self.credential.get_token(f"{self.graph_url}/.default", claims=claims)
         except AzureError as error:
-            problem = _problem(error)
+            problem = identity_problem(error)
         if problem is not None:
             raise problem
         token = GraphToken.decoded(issued.token)
         if token is None:
             raise GraphUnavailable("identity_unavailable")
-        if token.tenant_id != tenant_id.lower():
-            raise TenantRefused("tenant_not_reachable")
         return token
 
 
-def _problem(error: AzureError) -> ConnectorError:
+def identity_problem(error: AzureError) -> ConnectorError:
     """Return our error for the library's; its type is the same for most causes, so the status decides."""
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status is None:
         no_endpoint = isinstance(error, ClientAuthenticationError)
         return TenantRefused("identity_missing") if no_endpoint else GraphUnavailable("identity_unavailable")
-    if 400 <= status < 500 and status not in _COME_BACK:
+    if 400 <= status < 500 and status not in COME_BACK:
         return TenantRefused("identity_refused", answered_status=status)
     return GraphUnavailable("identity_unavailable")

@@ -101,6 +101,10 @@ class _Expression:
                 return dict(batched(arguments, 2, strict=True))
             case "empty" | "not", [str(argument)]:
                 return f"<{word} {argument}>"
+            case "equals", [str(one), str(other)]:
+                return f"<{one} = {other}>"
+            case "if", [str(condition), str(chosen), str(other)]:
+                return f"<{chosen} if {condition}, else {other}>"
             case _:
                 raise AssertionError(f"an expression that nothing here expects: {word}{arguments}")
 

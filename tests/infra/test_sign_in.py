@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.infra.expansion import Expansion
@@ -82,7 +84,8 @@ class TestAppRegistration:
         }
 
     def test_none_is_made_where_one_is_given(self, every_choice: Expansion) -> None:
-        assert every_choice.all("Microsoft.Graph/applications") == []
+        made = [each["properties"]["signInAudience"] for each in every_choice.all("Microsoft.Graph/applications")]
+        assert "AzureADMyOrg" not in made
         entra = authentication(every_choice)["identityProviders"]["azureActiveDirectory"]
         assert entra["registration"]["clientId"] == "99999999-9999-9999-9999-999999999999"
 
@@ -143,3 +146,41 @@ class TestAuthentication:
         assert login["tokenStore"] == {"enabled": False}
         assert login["allowedExternalRedirectUrls"] == []
         assert login["nonce"]["validateNonce"] is True
+
+
+class TestCustomerTenants:
+    """The registration that customers' tenants consent to is one of its own, and reads Secure Score only."""
+
+    @pytest.fixture
+    def registration(self, every_choice: Expansion) -> Json:
+        found: Json = every_choice.one("Microsoft.Graph/applications")["properties"]
+        return found
+
+    def test_it_reads_secure_score_and_nothing_else(self, registration: Json) -> None:
+        (graph,) = registration["requiredResourceAccess"]
+        assert graph["resourceAppId"] == "00000003-0000-0000-c000-000000000000"
+        assert graph["resourceAccess"] == [{"id": "bf394140-e372-4bf9-a898-299cfc7564e5", "type": "Role"}]
+        assert registration["signInAudience"] == "AzureADMultipleOrgs"
+
+    def test_nobody_signs_in_to_it(self, registration: Json) -> None:
+        assert not {"passwordCredentials", "keyCredentials", "appRoles", "api"} & registration.keys()
+        grants = registration["web"]["implicitGrantSettings"]
+        assert grants == {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False}
+        assert all(each.endswith("/tenants/consent") for each in registration["web"]["redirectUris"])
+
+    def test_the_managed_identity_proves_it(self, every_choice: Expansion) -> None:
+        (credential,) = every_choice.all("Microsoft.Graph/applications/federatedIdentityCredentials")
+        assert credential["properties"]["issuer"] == ISSUER
+        (audience,) = credential["properties"]["audiences"]
+        assert {"api://AzureADTokenExchange", "api://AzureADTokenExchangeUSGov"} == set(
+            re.findall(r"api://\w+", audience)
+        )
+
+    def test_the_app_knows_it(self, every_choice: Expansion, existing_resources: Expansion, public: Expansion) -> None:
+        def known(mode: Expansion) -> str:
+            settings = mode.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+            return str(settings["GRAPH_CLIENT_ID"])
+
+        assert "appId" in known(every_choice)
+        assert known(existing_resources) == "88888888-8888-8888-8888-888888888888"
+        assert known(public) == ""

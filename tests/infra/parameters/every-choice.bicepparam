@@ -16,6 +16,7 @@ param allowedServiceNowHosts = ['servicenow.contoso.com', 'itsm.contoso.com']
 param allowedWebhookHosts = ['hooks.contoso.local']
 param microsoft365Cloud = 'usGovernment'
 param grantSecureScoreReading = true
+param customerTenants = true
 param maintainSchedule = '30 */2 * * * *'
 param syncIntervalS = 600
 param secretLifetimeDays = 30

@@ -20,3 +20,4 @@ param infrastructureEncryption = true
 param signInCredential = 'keyVaultSecret'
 param alertLevel = 'none'
 param signInSecretName = 'entra-tickets'
+param existingCustomerTenantsClientId = '88888888-8888-8888-8888-888888888888'

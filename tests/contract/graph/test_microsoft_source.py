@@ -12,7 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from sandbox.managed_identity.app import Endpoint
 from sandbox.managed_identity.tokens import TENANT_ID
 from shared.errors import TenantRefused
-from shared.graph.home_tenant import HomeTenantSource
+from shared.graph.microsoft_source import MicrosoftSource
 from shared.outbound.transport import Transport
 from shared.tenants.model import Tenant
 from tests.contract.graph.conftest import FEW, Reader
@@ -23,14 +23,21 @@ ROLE = "SecurityEvents.Read.All"
 
 
 @pytest.fixture
-async def source(reader: Reader, endpoint: Endpoint) -> AsyncIterator[HomeTenantSource]:
+async def source(reader: Reader, endpoint: Endpoint) -> AsyncIterator[MicrosoftSource]:
     reader.plant(replace(FEW, tenant_id=TENANT_ID))
     async with ManagedIdentityCredential() as credential, aclosing(Transport()) as outbound:
-        yield HomeTenantSource(outbound, credential, reader.control.base_url, reader.world.clock.now)
+        yield MicrosoftSource(
+            outbound,
+            credential,
+            reader.control.base_url,
+            reader.world.clock.now,
+            authority_url="https://login.microsoftonline.com",
+            client_id=None,
+        )
 
 
 async def test_the_grant_is_seen_as_soon_as_a_token_has_it(
-    source: HomeTenantSource, reader: Reader, endpoint: Endpoint
+    source: MicrosoftSource, reader: Reader, endpoint: Endpoint
 ) -> None:
     with pytest.raises(TenantRefused) as caught:
         await source.read(HOME, with_history=False)
@@ -44,7 +51,7 @@ async def test_the_grant_is_seen_as_soon_as_a_token_has_it(
     assert len(reading.history) == 2
 
 
-async def test_only_the_home_tenant_can_be_read(source: HomeTenantSource, reader: Reader) -> None:
+async def test_only_the_home_tenant_can_be_read(source: MicrosoftSource, reader: Reader) -> None:
     with pytest.raises(TenantRefused) as caught:
         await source.read(Tenant(TENANT, "Fabrikam"), with_history=False)
     assert caught.value.code == "tenant_not_reachable"
