@@ -221,6 +221,8 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
         if request.second_factor_holder is None
         else request.second_factor_holder or None,
         shares_requester=connection.shares_requester if request.shares_requester is None else request.shares_requester,
+        customer_group=connection.customer_group if request.customer_group is None else request.customer_group or None,
+        is_excluded=connection.is_excluded if request.is_excluded is None else request.is_excluded,
         language=request.language or connection.language,
         time_zone=request.time_zone,
         consent_lifetime_s=request.consent_lifetime_s,

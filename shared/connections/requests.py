@@ -165,6 +165,16 @@ class ConnectionRequest(BaseModel):
         description="Where ServiceNow's record says what became of its recommendations. If left out, it stays as it "
         "is; a new connection writes work notes.",
     )
+    customer_group: Annotated[Line, Field(max_length=60)] | None = Field(
+        default=None,
+        description="The group of customers that it belongs to, such as a region or a contract. An empty text means "
+        "none; if left out, it stays as it is.",
+    )
+    is_excluded: Annotated[bool, Field(strict=True)] | None = Field(
+        default=None,
+        description="Whether totals, reports and lists of customers leave it out unless somebody asks for it. Its work "
+        "goes on. If left out, it stays as it is.",
+    )
     language: Annotated[str, Field(max_length=20), AfterValidator(_language)] | None = Field(
         default=None,
         description="Code of the language in which the connector writes to people of the instance: what it adds to "

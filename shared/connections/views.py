@@ -51,6 +51,8 @@ class ConnectionView(View):
         description="Where ServiceNow's record says what became of its recommendations."
     )
     shares_requester: bool = Field(description="Whether ServiceNow gets a requester's e-mail address and object id.")
+    customer_group: str | None = Field(description="The group of customers that it belongs to.")
+    is_excluded: bool = Field(description="Whether totals and lists of customers leave it out.")
     language: str = Field(description="Code of the language in which the connector writes to people of the instance.")
     time_zone: str
     consent_lifetime_s: int
@@ -101,6 +103,8 @@ def connection_view(
         kinds=connection.kinds,
         outcome_notes=connection.outcome_notes,
         shares_requester=connection.shares_requester,
+        customer_group=connection.customer_group,
+        is_excluded=connection.is_excluded,
         language=connection.language,
         time_zone=connection.time_zone,
         consent_lifetime_s=connection.consent_lifetime_s,

@@ -108,6 +108,8 @@ def configuration_values(connection: Connection) -> dict[str, str]:
         "outcome_notes": connection.outcome_notes.value,
         "shares_requester": "true" if connection.shares_requester else "false",
         "language": connection.language,
+        "customer_group": connection.customer_group or "",
+        "is_excluded": "true" if connection.is_excluded else "false",
     }
     values |= {f"portal_{portal}": "on" if portal in connection.portals else "" for portal in Portal}
     for kind, settings in connection.kinds.items():
@@ -130,10 +132,12 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
     shown = configuration_values(connection)
     lifetime = form.get("consent_lifetime_s", shown["consent_lifetime_s"]).strip() or str(DEFAULT_CONSENT_LIFETIME_S)
     notes, shares = form.get("outcome_notes", ""), form.get("shares_requester", "")
-    language = form.get("language", "")
+    language, excluded = form.get("language", ""), form.get("is_excluded", "")
     return connection_body(connection) | {
         **({"language": language} if language not in {"", shown["language"]} else {}),
         **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),
+        **({"customer_group": form["customer_group"].strip()} if "customer_group" in form else {}),
+        **({"is_excluded": excluded == "true"} if excluded in {"true", "false"} else {}),
         **({"shares_requester": shares == "true"} if shares in {"true", "false"} else {}),
         "display_name": form.get("display_name", ""),
         "time_zone": form.get("time_zone", "").strip(),

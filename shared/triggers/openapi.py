@@ -31,6 +31,7 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Recommendations": ("What Microsoft recommends to a tenant.", ("api/recommendations",)),
     "Evidence": ("What happened, for auditors.", ("api/evidence",)),
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
+    "Customers": ("All customers at a glance.", ("api/portfolio",)),
     "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
     "Service": ("The service itself.", ("api/attention", "api/health", "api/status", "api/openapi.json")),

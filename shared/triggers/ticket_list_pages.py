@@ -12,7 +12,7 @@ import azure.functions as func
 from shared.connections.lookup import connections_by_id
 from shared.connections.model import Connection
 from shared.tickets.identity import decode_cursor
-from shared.tickets.lists import Order, Show, SortColumn, first_order, page_of, plain
+from shared.tickets.lists import Show, SortColumn, first_order, page_of, plain
 from shared.tickets.model import Delivery
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.views import ticket_view
@@ -45,6 +45,7 @@ from shared.triggers.ticket_lists import (
 )
 from shared.value_object import value_object
 from shared.web.csv_export import tickets_csv
+from shared.web.lists import Heading, next_order, page_numbers
 from shared.web.ticket_rows import ticket_rows
 from shared.words.language import Language, language_of
 
@@ -60,8 +61,6 @@ OTHER_PARAMETERS: Final = frozenset({"cursor", *RESULTS})
 """What the list's address contains besides its own parameters. ``cursor`` is in addresses of earlier releases."""
 RETRIED_SHOWS: Final = frozenset({Show.FAILED.value, Show.NOT_DELIVERED.value})
 """The parts of the list on which a button sends all failed tickets again."""
-NEIGHBOURS: Final = 2
-"""How many pages on each side of the present one the page links to, besides the first and the last."""
 
 
 @value_object
@@ -91,20 +90,6 @@ class Chip:
 
     label: str
     value: str
-    address: str
-
-
-@value_object
-class Heading:
-    """A column's heading, which sorts the list.
-
-    Attributes:
-        sorted: The list's direction if it is sorted by this column.
-        address: The list sorted by it, or by it in the other direction.
-    """
-
-    name: str
-    sorted: str | None
     address: str
 
 
@@ -138,7 +123,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         rows=ticket_rows(shown.items, connections, t, tenants),
         found=found,
         shown=shown,
-        page_numbers=_page_numbers(shown.number, shown.pages),
+        page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: list_address(**{**chosen, "page": str(number) if number > 1 else ""}),
         chosen=chosen,
         from_here=from_query(here),
@@ -218,18 +203,6 @@ def _page_number(chosen: Mapping[str, str], found: FoundTickets, after: str | No
     return sum(ticket.ticket_id <= after for ticket in found.tickets) // PAGE_TICKETS + 1
 
 
-def _page_numbers(present: int, pages: int) -> Sequence[int | None]:
-    """Return the numbers that the page links to; None where some are left out."""
-    near = range(max(1, present - NEIGHBOURS), min(pages, present + NEIGHBOURS) + 1)
-    numbers = sorted({1, *near, pages})
-    shown: list[int | None] = []
-    for number in numbers:
-        if shown and shown[-1] != number - 1:
-            shown.append(None)
-        shown.append(number)
-    return shown
-
-
 def _tab(tab: Show | None, chosen: Mapping[str, str], count: int | None, t: Language) -> Tab:
     show = "" if tab is None else tab.value
     # Each part has its usual order until somebody chooses one there.
@@ -258,14 +231,12 @@ def _value_words(name: str, value: str, connections: Mapping[str, Connection], t
 
 
 def _heading(column: SortColumn, chosen: Mapping[str, str], found: FoundTickets, t: Language) -> Heading:
-    is_sorted = column is found.column
-    order = first_order(column)
-    if is_sorted:
-        order = Order.ASCENDING if found.order is Order.DESCENDING else Order.DESCENDING
+    present = found.order if column is found.column else None
+    sorts = {"sort": column.value, "order": next_order(present, first_order(column)).value, "page": ""}
     return Heading(
         name=t(f"ticket_column.{column}"),
-        sorted=found.order.value if is_sorted else None,
-        address=list_address(**{**chosen, "sort": column.value, "order": order.value, "page": ""}),
+        sorted=None if present is None else present.value,
+        address=list_address(**{**chosen, **sorts}),
     )
 
 

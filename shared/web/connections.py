@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shared.connections.customers import Customer
 from shared.connections.model import CONSENT_WARNING_DAYS, Connection, ConnectionStatus, Grant, consent_days_left
 from shared.errors import ConnectorError, Failure
 from shared.value_object import value_object
@@ -54,19 +55,19 @@ def problem_of(error: ConnectorError | Failure, t: Language) -> Problem:
     return Problem(words.message, words.next_step, _CAUSES.get(error.code, ()))
 
 
-def status_key(connection: Connection) -> str:
+def status_key(connection: Connection | Customer) -> str:
     """Return the key of the status in words; only a consent is authorized, client credentials are connected."""
     is_consent = connection.grant is Grant.AUTHORIZATION_CODE
     differs = connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED and not is_consent
     return f"status.{connection.status}.client_credentials" if differs else f"status.{connection.status}"
 
 
-def status_words(connection: Connection, t: Language) -> str:
+def status_words(connection: Connection | Customer, t: Language) -> str:
     """Return the status in words; the value itself if another release wrote it."""
     return t.get(status_key(connection)) or connection.status
 
 
-def status_tone(connection: Connection) -> str:
+def status_tone(connection: Connection | Customer) -> str:
     """Return the tone of the status; empty if it is neither good nor bad."""
     return _TONES.get(connection.status, "")
 

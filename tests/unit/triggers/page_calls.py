@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from urllib.parse import urlencode
@@ -127,6 +127,7 @@ class Pages:
         *,
         caller: Principal = CREATOR,
         key: str | None = None,
+        query: Mapping[str, str] | None = None,
         **parameters: str,
     ) -> JsonAnswer:
         """Call an operation of the API."""
@@ -138,7 +139,7 @@ class Pages:
             headers={"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key}),
             route_params=parameters,
         )
-        answer = await handler(Call(route, request, "request", languages()["en"], caller=caller))
+        answer = await handler(Call(route, request, "request", languages()["en"], caller=caller, query=query or {}))
         assert isinstance(answer, JsonAnswer)
         return answer
 

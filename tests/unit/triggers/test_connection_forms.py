@@ -104,6 +104,19 @@ def test_saving_what_is_shown_changes_no_policy(
         assert saved(body, connection) == connection
 
 
+def test_the_group_and_the_exclusion_stay_unless_they_are_changed() -> None:
+    grouped = replace(CONNECTION, customer_group="North", is_excluded=True)
+    for body in (connection_body(grouped), configuration_body(configuration_values(grouped), grouped)):
+        assert saved(body, grouped) == grouped
+    form = configuration_values(grouped) | {"customer_group": " South ", "is_excluded": "false"}
+    after = saved(configuration_body(form, grouped), grouped)
+    assert (after.customer_group, after.is_excluded) == ("South", False)
+    cleared = saved(configuration_body(form | {"customer_group": ""}, grouped), grouped)
+    assert cleared.customer_group is None
+    wrong = configuration_body(form | {"customer_group": "x" * 61}, grouped)
+    assert list(faults(wrong)) == ["customer_group"]
+
+
 def test_what_happens_after_a_ticket_is_closed() -> None:
     form = configuration_values(CONNECTION) | {
         "outcome_notes": "comment",

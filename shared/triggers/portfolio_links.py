@@ -1,0 +1,95 @@
+"""What the address of the portfolio asks for: for the page and for its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from shared.connections.model import ConnectionStatus
+from shared.portfolio.model import Portfolio, PortfolioRow
+from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_order, matching, ordered
+from shared.tickets.lists import Order
+from shared.triggers.links import NotUnderstood, misunderstood, read_choice
+from shared.value_object import value_object
+
+
+class Excluded(StrEnum):
+    """Whether excluded customers are shown."""
+
+    SHOWN = "shown"
+
+
+FILTERS: Final = ("text", "group", "status", "show", "excluded")
+PARAMETERS: Final = (*FILTERS, "sort", "order", "page")
+CHOICES: Final[Mapping[str, tuple[type[StrEnum], str]]] = {
+    "status": (ConnectionStatus, "status"),
+    "show": (Show, "portfolio.show"),
+    "excluded": (Excluded, "portfolio.excluded"),
+    "sort": (SortColumn, "portfolio.column"),
+    "order": (Order, "order"),
+}
+"""Parameters that take one of a few values, with the group of translations."""
+_PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+
+
+@value_object
+class PortfolioLink:
+    """What an address of the portfolio asks for.
+
+    Attributes:
+        chosen: Every parameter's value by name; empty if unused, as sent if not understood.
+    """
+
+    chosen: Mapping[str, str]
+    not_understood: Sequence[NotUnderstood]
+
+    @property
+    def column(self) -> SortColumn:
+        """What the list is sorted by."""
+        return SortColumn(self.chosen["sort"] or SortColumn.NAME)
+
+    @property
+    def order(self) -> Order:
+        """The direction of the list."""
+        return Order(self.chosen["order"] or first_order(self.column))
+
+    @property
+    def page(self) -> int:
+        """Which page is wanted."""
+        return int(self.chosen["page"] or 1)
+
+    def rows(self, portfolio: Portfolio, now: datetime) -> Sequence[PortfolioRow]:
+        """Return the wanted customers in the wanted order."""
+        wanted = PortfolioFilter(
+            text=self.chosen["text"] or None,
+            group=self.chosen["group"] or None,
+            status=ConnectionStatus(self.chosen["status"]) if self.chosen["status"] else None,
+            show=Show(self.chosen["show"]) if self.chosen["show"] else None,
+            with_excluded=self.chosen["excluded"] == Excluded.SHOWN,
+        )
+        return ordered(matching(portfolio.rows, wanted, now), self.column, self.order)
+
+    def address(self, path: str = "/portfolio", **changed: str) -> str:
+        """Return the address of the same list with other parameters; empty ones are left out."""
+        chosen = {**self.chosen, **changed}
+        given = [(name, chosen[name]) for name in PARAMETERS if chosen[name]]
+        return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def read_portfolio_link(query: Mapping[str, str]) -> PortfolioLink:
+    """Read the parameters of the portfolio."""
+    chosen = {name: query.get(name, "").strip() for name in PARAMETERS}
+    not_understood = []
+    for name, (choices, words) in CHOICES.items():
+        if asked := chosen[name]:
+            choice = read_choice(choices, words, asked)
+            chosen[name] = asked if choice is None else choice.value
+            not_understood += [misunderstood(name, asked)] if choice is None else []
+    if chosen["page"] and not _PAGE.fullmatch(chosen["page"]):
+        not_understood.append(misunderstood("page", chosen["page"]))
+    not_understood += [misunderstood(name, value, "parameter") for name, value in query.items() if name not in chosen]
+    return PortfolioLink(chosen, not_understood)

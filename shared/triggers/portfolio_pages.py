@@ -1,0 +1,92 @@
+"""Pages: all customers, and the same list for a spreadsheet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import azure.functions as func
+
+from shared.errors import FixRequest
+from shared.portfolio.model import Portfolio, read_portfolio, totals_of
+from shared.portfolio.rules import Show, SortColumn, first_order
+from shared.tickets.lists import Order, page_of
+from shared.triggers.front_door import Call, page
+from shared.triggers.links import link_words
+from shared.triggers.portfolio_links import FILTERS, PARAMETERS, Excluded, PortfolioLink, read_portfolio_link
+from shared.triggers.principal import READERS, Role
+from shared.web.lists import Heading, next_order, page_numbers
+from shared.web.portfolio_csv import portfolio_csv
+from shared.words.language import Language
+
+blueprint = func.Blueprint()
+
+PAGE_CUSTOMERS: Final = 50
+
+
+@page(blueprint, "GET", "portfolio", roles=READERS, kept=PARAMETERS)
+async def portfolio_page(call: Call) -> func.HttpResponse:
+    """Show one page of customers; if the address is not understood, the page lists nothing and says so."""
+    t, now, link = call.language, call.now, read_portfolio_link(call.query)
+    if link.not_understood:
+        words = [link_words(each, t) for each in link.not_understood]
+        return call.page("portfolio.html", status=400, not_understood=words)
+    portfolio = await _portfolio(call)
+    rows = link.rows(portfolio, now)
+    shown = page_of(rows, link.page, PAGE_CUSTOMERS)
+    return call.page(
+        "portfolio.html",
+        not_understood=(),
+        shown=shown,
+        now=now,
+        totals=totals_of(rows),
+        chosen=link.chosen,
+        is_filtered=any(link.chosen[name] for name in FILTERS),
+        has_customers=bool(portfolio.rows),
+        excluded=sum(each.customer.is_excluded for each in portfolio.rows),
+        excluded_shown=Excluded.SHOWN,
+        groups=[(each, each) for each in portfolio.groups],
+        statuses=_statuses(t, {each.customer.status for each in portfolio.rows}),
+        shows=[(each.value, t(f"portfolio.show.{each}")) for each in Show],
+        sorts=[(each.value, t(f"portfolio.column.{each}")) for each in SortColumn],
+        orders=[(each.value, t(f"order.{each}")) for each in Order],
+        headings={each.value: _heading(each, link, t) for each in SortColumn},
+        page_numbers=page_numbers(shown.number, shown.pages),
+        page_address=lambda number: link.address(page=str(number) if number > 1 else ""),
+        export_address=link.address("/portfolio.csv", page=""),
+        manages=call.may(Role.CONNECTIONS_MANAGE),
+    )
+
+
+@page(blueprint, "GET", "portfolio.csv", roles=READERS, kept=PARAMETERS)
+async def export_portfolio(call: Call) -> func.HttpResponse:
+    """Answer with the same list as a file. Raises FixRequest."""
+    link = read_portfolio_link(call.query)
+    if link.not_understood:
+        raise FixRequest("invalid_parameter", variant="filter", parameter=link.not_understood[0].parameter)
+    rows = link.rows(await _portfolio(call), call.now)
+    return func.HttpResponse(
+        portfolio_csv(rows, call.now, call.language),
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": 'attachment; filename="portfolio.csv"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+async def _portfolio(call: Call) -> Portfolio:
+    return await read_portfolio(call.application.directory, call.application.tenants)
+
+
+def _statuses(t: Language, present: set[str]) -> list[tuple[str, str]]:
+    """Return the statuses that some customer has, in words; the value itself if another release wrote it."""
+    return [(each, t.get(f"status.{each}") or each) for each in sorted(present)]
+
+
+def _heading(column: SortColumn, link: PortfolioLink, t: Language) -> Heading:
+    present = link.order if column is link.column else None
+    return Heading(
+        name=t(f"portfolio.column.{column}"),
+        sorted=None if present is None else present.value,
+        address=link.address(sort=column.value, order=next_order(present, first_order(column)).value, page=""),
+    )
