@@ -18,7 +18,7 @@ os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
 from benchmarks.report import Figure, closing, heading
 
-CONNECTORS = 12
+CONNECTORS = 13
 """Number of storage accounts and vaults: one for each part."""
 SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000))
 """Tickets here, tickets in ServiceNow, and the changes per second that the design promises."""
@@ -36,6 +36,7 @@ def figures() -> Iterator[Figure | str]:
         lists,
         memory,
         package,
+        portfolio,
         reading,
         recommendations,
         sync,
@@ -56,6 +57,7 @@ def figures() -> Iterator[Figure | str]:
             yield from asyncio.run(entity_transactions.measure(world, read=3_000))
             yield from asyncio.run(connections.measure(world, few=10, many=1_000, counted=100_000))
             yield from asyncio.run(home.measure(world, connections=30, tickets=100, visits=9))
+            yield from asyncio.run(portfolio.measure(world, customers=1_000, visits=9))
             yield from asyncio.run(
                 lists.measure(world, sizes=(3_000, 100_000), connections=30, each=100, collected=3_000)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import bulk, connections, create, home, memory, reading, recommendations, sync
+from benchmarks import bulk, connections, create, home, memory, portfolio, reading, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
 
@@ -43,6 +43,13 @@ async def test_home(world: World) -> None:
     assert page_requests.value >= 2 + 3, "what is current of each connection; connections, directory and tenants"
     assert count.value > 0
     assert count_requests.value == 3, "connections, directory and tenants, once a minute"
+
+
+async def test_portfolio(world: World) -> None:
+    page, _, requests, file = await portfolio.measure(world, customers=3, visits=1)
+    assert page.name == "portfolio, 3 customers: time, p50"
+    assert requests.value == 2
+    assert file.value > 0
 
 
 async def test_memory(world: World) -> None:

@@ -146,6 +146,7 @@ PLACES = (
     Place("recommendations", "/recommendations?text=mail&hidden=true&group=status", _open_everything, host="reading"),
     Place("evidence", "/evidence"),
     Place("reports", "/reports", _open_everything),
+    Place("portfolio", "/portfolio", host="reading"),
     Place("recommendation", "/recommendations?actionId=AdminMFAV2", _unknown_number, host="reading"),
     Place("error", f"/tickets/{'0' * 32}"),
 )

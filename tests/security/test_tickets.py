@@ -214,6 +214,7 @@ def test_planted_scripts_stay_text(app: WholeApp, connected: Connected, eve: Pro
         "/attention",
         "/configuration",
         "/reports",
+        "/portfolio",
         "/ticketProvisioning?new=true",
         f"/ticketProvisioning?connection_id={connected.connection_id}",
         f"/configuration/{connected.connection_id}",
