@@ -50,6 +50,7 @@ from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.service import service
+from shared.servicenow.budgets import RequestBudgets
 from shared.servicenow.client import ServiceNowClient, users_with
 from shared.servicenow.fields import record_fields
 from shared.servicenow.kinds import CREATING_ROLES
@@ -63,6 +64,7 @@ from shared.storage.evidence import AzureEvidenceStore
 from shared.storage.idempotency import AzureIdempotencyStore
 from shared.storage.leases import AzureLeaseStore
 from shared.storage.recommendations import AzureClaimStore, AzureRecommendationStore
+from shared.storage.request_budgets import AzureRequestBudgetStore
 from shared.storage.requesters import AzureRequesterDirectory
 from shared.storage.rows import RowReader
 from shared.storage.secrets import open_secrets
@@ -469,12 +471,13 @@ class Application:
         secrets = open_secrets(settings, credential, clock)
         tables = open_tables(settings, credential)
         outbound = Transport()
-        transport = ServiceNowTransport(outbound, clock=clock)
-        server = ServiceNowOAuth(transport)
         resources = AsyncExitStack()
         for close in (tables.aclose, secrets.aclose, outbound.aclose, credential.close):
             resources.push_async_callback(close)
         rows = RowReader(clock)
+        budgets = RequestBudgets(AzureRequestBudgetStore(tables.directory, rows), clock)
+        transport = ServiceNowTransport(outbound, budgets=budgets, clock=clock)
+        server = ServiceNowOAuth(transport)
         connections = AzureConnectionStore(tables.connections, rows)
         authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions, rows)
         directory = AzureConnectionDirectory(tables.directory, rows)

@@ -172,6 +172,7 @@ type Code = Literal[
     "new_access_token_refused",
     "outcome_unknown",
     "refresh_token_not_stored",
+    "request_budget_spent",
     "row_unreadable",
     "secret_refused_by_policy",
     "servicenow_busy",

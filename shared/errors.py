@@ -10,6 +10,7 @@
     │   │   ├── OutcomeUnknown               a write was sent, but its outcome is not known
     │   │   └── AccessTokenRefused           the API does not accept the access token; renew it
     │   ├── ServiceNowThrottled          429
+    │   ├── RequestBudgetSpent           nothing sent, so that there is no 429
     │   ├── GraphUnavailable             no answer, or an answer that is not Microsoft Graph's
     │   │   └── GraphBusy, GraphTimeout, GraphAnswerTooLarge
     │   ├── GraphThrottled               Microsoft Graph asks us to wait
@@ -317,6 +318,12 @@ class ServiceNowThrottled(TryLater):
     """ServiceNow answered 429."""
 
     default_code: ClassVar[Code | None] = "servicenow_throttled"
+
+
+class RequestBudgetSpent(TryLater):
+    """The requests that an instance allows background work until now are used up; nothing was sent."""
+
+    default_code: ClassVar[Code | None] = "request_budget_spent"
 
 
 class GraphUnavailable(TryLater):

@@ -18,6 +18,7 @@ from shared.errors import AccessTokenRefused, NewAccessTokenRefused, ServiceNowU
 from shared.outbound.answers import Answer
 from shared.secret import Secret
 from shared.service import service
+from shared.servicenow.budgets import User
 from shared.servicenow.transport import ServiceNowRequest, ServiceNowTransport
 
 
@@ -48,6 +49,7 @@ class AuthorizedTransport:
             ConnectorError: What :meth:`ServiceNowTransport.read` raises.
         """
         token = await self.tokens.access_token(connection)
+        request = replace(request, user=self._user_of(connection))
         try:
             return await self.transport.read(replace(request, access_token=token), interpret)
         except AccessTokenRefused as error:
@@ -85,7 +87,12 @@ class AuthorizedTransport:
         token = await self.tokens.access_token(connection)
         if send_by is not None and self.clock() > send_by:
             raise ServiceNowUnavailable(variant="too_slow")
-        return await self.transport.send(replace(request, access_token=token), interpret)
+        request = replace(request, access_token=token, user=self._user_of(connection))
+        return await self.transport.send(request, interpret)
+
+    def _user_of(self, connection: Connection) -> User | None:
+        is_other_token = isinstance(self.tokens, GivenToken)
+        return None if is_other_token else User(connection.instance, connection.integration_user)
 
 
 @service

@@ -33,6 +33,7 @@ from shared.outbound.failures import NoAnswer, Reason
 from shared.outbound.repeating import read_again, short_wait
 from shared.outbound.transport import Limits, Request, Transport
 from shared.servicenow.answers import transaction_id_of, unusable_answer
+from shared.servicenow.budgets import RequestBudgets, User
 from shared.telemetry import RATE_LIMIT_WAIT, SERVICENOW_REQUESTS, Span, span
 from shared.tickets.kinds import TicketTable
 from shared.value_object import value_object
@@ -86,11 +87,18 @@ class ServiceNowRequest(Request):
     Attributes:
         subject: What the log calls it.
         is_write: Whether it writes a record, so that an unclear outcome matters.
+        user: Whose rate-limit rules count it; None if its access token is not a connection's own.
     """
 
     _: KW_ONLY
     subject: Subject
     is_write: bool = False
+    user: User | None = None
+
+    @property
+    def sort(self) -> str:
+        """What a rate-limit rule counts together."""
+        return f"{self.method} {self.subject}"
 
 
 class NotReached(ServiceNowUnavailable):
@@ -108,8 +116,22 @@ class NotReached(ServiceNowUnavailable):
 class ServiceNowTransport:
     """Sends requests to ServiceNow; see the module's description."""
 
-    def __init__(self, outbound: Transport, *, limits: Limits | None = None, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        outbound: Transport,
+        *,
+        budgets: RequestBudgets | None = None,
+        limits: Limits | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            budgets: What the rules of instances allow; None if nobody counts.
+            limits: How many requests at once, and how long they may take.
+        """
         self.clock = clock
+        self._budgets = budgets
         self._outbound = outbound
         self._limits = limits or Limits()
 
@@ -124,13 +146,26 @@ class ServiceNowTransport:
             total_s: Seconds for the whole exchange; by default what the limits say.
 
         Raises:
+            RequestBudgetSpent: A rate-limit rule allows it only later; nothing was sent.
             OutcomeUnknown: A write went out and no usable answer came back.
             ServiceNowUnavailable: No usable answer; nothing was written.
             ConnectorError: Whatever ``interpret`` raises.
         """
         total_s = self._limits.total_s(request.method) if total_s is None else total_s
-        with span(f"{request.method} {request.subject}", to="servicenow") as sent:
-            return await self._send(request, interpret, total_s, sent)
+        if self._budgets is not None and request.user is not None:
+            self._budgets.admit(request.user, request.sort)
+        try:
+            with span(request.sort, to="servicenow") as sent:
+                result = await self._send(request, interpret, total_s, sent)
+        except ConnectorError:
+            await self._share(request)
+            raise
+        await self._share(request)
+        return result
+
+    async def _share(self, request: ServiceNowRequest) -> None:
+        if self._budgets is not None and request.user is not None:
+            await self._budgets.share(request.user)
 
     async def _send[Result](
         self, request: ServiceNowRequest, interpret: Callable[[Answer], Result], total_s: float, sent: Span
@@ -144,6 +179,8 @@ class ServiceNowTransport:
             nonlocal answer
             try:
                 async with self._outbound.exchange(request, self._limits, queue=instance, total_s=total_s) as answer:
+                    if self._budgets is not None and request.user is not None:
+                        self._budgets.learn(request.user, request.sort, answer)
                     return interpret(answer)
             except NoAnswer as failure:
                 reason = failure.reason

@@ -38,6 +38,7 @@ from shared.triggers.principal import Principal, Role, read_principal, require_r
 from shared.triggers.request_bodies import FormBody, FormContent, read_form, read_json, refuse_large, was_sent
 from shared.triggers.routes import ROUTES, SAFE_METHODS, Body, Keeps, Route, own_address, read_query
 from shared.value_object import value_object
+from shared.waiting_person import waiting
 from shared.web.html import CONTENT_SECURITY_POLICY, render
 from shared.words.error_words import words_of
 from shared.words.language import COOKIE, Language, choose_language
@@ -233,7 +234,7 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
     language = choose_language(cookie, request.headers.get("Accept-Language"))
     call = Call(declared, request, request_id, language)
     code: str | None = None
-    with log_context(request_id=request_id), span(declared.name) as answering:
+    with log_context(request_id=request_id), waiting(), span(declared.name) as answering:
         try:
             call = _identified(call)
             call = await _counted(_checked(call))
