@@ -438,6 +438,7 @@ module configuration 'modules/configuration.bicep' = {
       // A managed identity proves a registration in its own cloud only (Microsoft Graph §2.5).
       AUTHORITY_URL: environment().authentication.loginEndpoint
       SECURITY_PORTAL_URL: microsoft365Addresses[microsoft365Cloud].securityPortal
+      REACHABLE_FROM_INTERNET: isPrivate ? 'false' : 'true'
       EGRESS_ADDRESSES: knownEgressAddresses
       ENVIRONMENT_NAME: shownEnvironmentName
       DOCUMENTATION_URL: documentationUrl

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 PEOPLE = Path(__file__).with_name("people.json")
 ACCOUNT = "devstoreaccount1"
 HOST_ID = "sandbox"
-ANONYMOUS_PATHS = ("/api/oauth/callback", "/api/health")
+ANONYMOUS_PATHS = ("/api/oauth/callback", "/tenants/consent", "/api/health")
 """Excluded from App Service Authentication, as in the deployment."""
 
 

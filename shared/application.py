@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from shared.reminders.ports import ReminderStore
     from shared.reminders.turn import ReminderTurn
     from shared.storage.entity_transactions import EntityTransactions
+    from shared.tenants.admin_consent import AdminConsents
     from shared.tenants.configure import TenantConfiguration
     from shared.tickets.data_exchange import DataExchange
     from shared.tickets.updates.people import TicketUpdates
@@ -415,6 +416,21 @@ class Application:
 
         content = RemovedTenants(self.recommendations, self.verification)
         return TenantConfiguration(self.tenants, self.connection_store, content, self.clock)
+
+    @property
+    def admin_consents(self) -> AdminConsents:
+        """Asks customers for their consent. It is loaded on first use, because administrators rarely do that."""
+        from shared.tenants.admin_consent import AdminConsents
+
+        settings = self.settings
+        return AdminConsents(
+            self.tenants,
+            self.clock,
+            client_id=settings.graph_client_id,
+            authority_url=settings.authority_url,
+            scope=f"{settings.graph_url}/.default",
+            redirect_uri=settings.consent_redirect_uri,
+        )
 
     @property
     def links(self) -> TicketLinks:

@@ -9,6 +9,7 @@ from typing import Literal
 
 type Code = Literal[
     # The request
+    "admin_consent_unknown",
     "already_delivered",
     "batch_not_found",
     "client_secret_required",
@@ -18,6 +19,7 @@ type Code = Literal[
     "connection_not_configured",
     "connection_not_found",
     "cross_site_request",
+    "customer_tenants_not_set_up",
     "delivery_refused",
     "delivery_under_way",
     "description_too_long",

@@ -79,6 +79,7 @@ class Settings(BaseModel):
     security_portal_url: str = Field(
         default="https://security.microsoft.com", alias="SECURITY_PORTAL_URL", pattern=_ORIGIN
     )
+    is_reachable_from_internet: bool = Field(default=True, alias="REACHABLE_FROM_INTERNET")
     egress_addresses: CommaList = Field(default=(), alias="EGRESS_ADDRESSES")
     environment_name: str = Field(default="", max_length=40, alias="ENVIRONMENT_NAME")
     documentation_url: str = Field(default="", alias="DOCUMENTATION_URL", pattern=r"^(https://[^\s<>\"]+)?$")
@@ -112,6 +113,11 @@ class Settings(BaseModel):
     def redirect_uri(self) -> str:
         """The redirect address to register in ServiceNow's OAuth client."""
         return f"{self.public_base_url}/api/oauth/callback"
+
+    @property
+    def consent_redirect_uri(self) -> str:
+        """The redirect address to register in the registration that customers' tenants consent to."""
+        return f"{self.public_base_url}/tenants/consent"
 
 
 SETTING_NAMES: tuple[str, ...] = tuple(str(field.alias) for field in Settings.model_fields.values())

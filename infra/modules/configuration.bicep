@@ -41,8 +41,9 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
       requireAuthentication: true
       unauthenticatedClientAction: 'RedirectToLoginPage'
       redirectToProvider: 'azureactivedirectory'
-      // The browser returns here from ServiceNow, and a probe has no account. The code treats both as anonymous.
-      excludedPaths: ['/api/oauth/callback', '/api/health']
+      // The browser returns here from ServiceNow, and a customer's administrator from Microsoft; a probe has no account.
+      // The code treats all three as anonymous.
+      excludedPaths: ['/api/oauth/callback', '/tenants/consent', '/api/health']
     }
     httpSettings: {
       requireHttps: true

@@ -21,6 +21,10 @@ LATEST_DUE: Final = timedelta(hours=6)
 NOT_READ_AFTER: Final = timedelta(days=2)
 """A tenant that is to be read and has not been for this long needs attention."""
 
+CONSENT_LINK_LASTS: Final = timedelta(days=30)
+CONSENT_SETTLES_WITHIN: Final = timedelta(minutes=5)
+"""After a consent, Microsoft can issue tokens without the role for some minutes (Microsoft Graph §2.4)."""
+
 
 class TenantStatus(StrEnum):
     """What the last reading of a tenant showed."""
@@ -58,6 +62,33 @@ class TenantScore:
 
 
 @value_object
+class AdminConsent:
+    """A link for a customer's administrator, and what became of it.
+
+    Attributes:
+        nonce: Part of the link that nobody can guess; empty once it has been used. It is no secret that opens anything:
+            whoever knows it can only make the tenant be read.
+        made_at: When the link was made.
+        answered_at: When their browser last came back, or one of our administrators said that they have consented.
+        is_refused: Whether their last answer was a refusal.
+    """
+
+    nonce: str
+    made_at: datetime
+    answered_at: datetime | None = None
+    is_refused: bool = False
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the link ends."""
+        return self.made_at + CONSENT_LINK_LASTS
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether the link can still be used."""
+        return self.nonce != "" and now < self.ends_at
+
+
+@value_object
 class Tenant:
     """A Microsoft 365 tenant whose recommendations become tickets.
 
@@ -77,6 +108,7 @@ class Tenant:
         error: Why the last reading did not succeed; None if it did.
         due_at: When the next reading is due; None if it is not read from Microsoft.
         requested_at: When somebody asked for a reading at once; None if nobody is waiting.
+        consent: The consent of its administrator, as far as we have asked for one.
         holder: Who is reading it; None if nobody is.
         held_until_at: When that ends unless it is renewed.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
@@ -99,6 +131,7 @@ class Tenant:
     error: TenantError | None = None
     due_at: datetime | None = None
     requested_at: datetime | None = None
+    consent: AdminConsent | None = None
     holder: str | None = None
     held_until_at: datetime | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
@@ -108,6 +141,18 @@ class Tenant:
     def lacks_permission(self) -> bool:
         """Whether the access token for the tenant was without the role that reading needs."""
         return self.error is not None and self.error.failure.code == "graph_permission_missing"
+
+    @property
+    def lacks_consent(self) -> bool:
+        """Whether the tenant has not let the connector in."""
+        return self.error is not None and self.error.failure.code == "admin_consent_missing"
+
+    def is_consent_settling(self, now: datetime) -> bool:
+        """Whether its administrator consented so recently that tokens may not show it yet."""
+        if self.consent is None or self.consent.is_refused:
+            return False
+        answered_at = believed(self.consent.answered_at, now)
+        return answered_at is not None and now - answered_at < CONSENT_SETTLES_WITHIN
 
     def is_held(self, now: datetime) -> bool:
         """Whether somebody is reading it. A hold that lasts too long, because of a wrong clock, counts as over."""

@@ -14,6 +14,8 @@ FIRST_RETRY_AFTER: Final = timedelta(minutes=5)
 RETRY_EVERY: Final = timedelta(hours=1)
 """After a failure a tenant is read again, first after ``FIRST_RETRY_AFTER``, then after twice the time before, at most
 after ``RETRY_EVERY``; later if Microsoft asks us to wait longer."""
+ASK_AGAIN_AFTER: Final = timedelta(seconds=30)
+"""While a consent may not show in tokens yet."""
 _DAY_BEGINS: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +50,7 @@ def after_failure(tenant: Tenant, error: ConnectorError, now: datetime) -> Tenan
         tenant,
         status=status,
         error=TenantError(error.failure, now),
-        due_at=_unless_files_only(tenant, now + _wait(tenant, error)),
+        due_at=_unless_files_only(tenant, now + _wait(tenant, error, now)),
     )
 
 
@@ -62,8 +64,10 @@ def next_turn_at(tenant_id: str, now: datetime) -> datetime:
     return _DAY_BEGINS + own_time + (begun + 1) * READ_EVERY
 
 
-def _wait(tenant: Tenant, error: ConnectorError) -> timedelta:
+def _wait(tenant: Tenant, error: ConnectorError, now: datetime) -> timedelta:
     """Return how long to wait after a failure: twice as long as after the last one, if that was the last reading."""
+    if isinstance(error, TenantRefused) and tenant.is_consent_settling(now):
+        return ASK_AGAIN_AFTER
     wait = FIRST_RETRY_AFTER
     if tenant.error is not None and tenant.due_at is not None and tenant.due_at > tenant.error.at:
         wait = max(wait, min(2 * (tenant.due_at - tenant.error.at), RETRY_EVERY))

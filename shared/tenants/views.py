@@ -41,6 +41,20 @@ class TenantListView(View):
     tenants: tuple[TenantView, ...]
 
 
+class ConsentLinkView(View):
+    """A link that lets the administrator of a customer's tenant consent."""
+
+    link: str = Field(description="To send to an administrator of the tenant. It can be used once.")
+    ends_at: datetime = Field(description="When it can no longer be used.")
+
+
+def consent_link_view(tenant: Tenant, link: str | None) -> ConsentLinkView:
+    """Return what callers see of the link that was just made for a tenant."""
+    assert tenant.consent is not None, "the tenant was stored with it"
+    assert link is not None, "it was just made"
+    return ConsentLinkView(link=link, ends_at=tenant.consent.ends_at)
+
+
 def tenant_view(tenant: Tenant, now: datetime, t: Language) -> TenantView:
     """Return what callers see of a tenant, in the given language."""
     return TenantView(

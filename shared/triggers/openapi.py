@@ -32,7 +32,7 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Evidence": ("What happened, for auditors.", ("api/evidence",)),
     "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
     "Customers": ("All customers at a glance.", ("api/portfolio",)),
-    "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
+    "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants", "tenants/consent")),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
     "Service": ("The service itself.", ("api/attention", "api/health", "api/status", "api/openapi.json")),
 }

@@ -17,11 +17,11 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.triggers.routes import Keeps
 from shared.triggers.tenant_forms import FIELDS, sent_values, tenant_body, tenant_faults, tenant_values
-from shared.web.tenants import next_step, snapshot_age
+from shared.web.tenants import consent_state, next_step, snapshot_age
 
 blueprint = func.Blueprint()
 
-NOTICES: Final = frozenset({"saved", "read", "reading"})
+NOTICES: Final = frozenset({"saved", "read", "reading", "consent_link"})
 
 
 @page(blueprint, "GET", "tenants", roles=MANAGERS)
@@ -125,6 +125,8 @@ async def _form(
     offered = None if companies is None else [(each.value, each.label) for each in companies]
     if offered is not None and values["company"] and all(value != values["company"] for value, _ in offered):
         offered.insert(0, (values["company"], values["company"]))
+    home_id = call.principal.tenant_id
+    is_customers = tenant is not None and tenant.due_at is not None and home_id not in {None, tenant.tenant_id}
     return call.page(
         "tenant.html",
         status=status,
@@ -136,7 +138,11 @@ async def _form(
         age="" if tenant is None else snapshot_age(tenant, now, call.language),
         next_reading_at=None if tenant is None else next_reading_at(tenant, now),
         is_being_read=tenant is not None and tenant.is_held(now),
-        lacks_permission=tenant is not None and tenant.lacks_permission,
+        lacks_permission=tenant is not None and tenant.lacks_permission and not is_customers,
+        consent=consent_state(tenant, now) if tenant is not None and is_customers else None,
+        consent_link=None if tenant is None else app.admin_consents.link(tenant),
+        can_consent=app.settings.graph_client_id is not None,
+        is_reachable=app.settings.is_reachable_from_internet,
         identity=app.settings.managed_identity_client_id,
         graph=app.settings.graph_url,
         notice=done if done in NOTICES else None,

@@ -9,7 +9,14 @@ import azure.functions as func
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.requests import TenantRequest, read_tenant_request
-from shared.tenants.views import TenantListView, TenantView, tenant_list_view, tenant_view
+from shared.tenants.views import (
+    ConsentLinkView,
+    TenantListView,
+    TenantView,
+    consent_link_view,
+    tenant_list_view,
+    tenant_view,
+)
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
@@ -103,6 +110,23 @@ async def read_tenant(call: Call) -> JsonAnswer:
     tenant = await get_known_tenant(app.tenants, call.path_parameter("tenant_id"))
     read = await app.tenant_reading.read_now(tenant)
     return JsonAnswer(status=202) if read is None else _answer(call, read)
+
+
+@route(
+    blueprint,
+    "POST",
+    "api/tenants/{tenant_id}/consent",
+    summary="Make a link for the administrator of a customer's tenant, in place of the one before",
+    roles=MANAGERS,
+    answers={200: ConsentLinkView},
+    problems={**_KNOWN, 409: ("customer_tenants_not_set_up",), 503: ("tenant_busy",)},
+)
+async def make_consent_link(call: Call) -> JsonAnswer:
+    """Answer with the link."""
+    app = call.application
+    tenant = await get_known_tenant(app.tenants, call.path_parameter("tenant_id"))
+    made = await app.admin_consents.make_link(tenant)
+    return JsonAnswer(consent_link_view(made, app.admin_consents.link(made)), language=call.language)
 
 
 def _answer(call: Call, tenant: Tenant, *, status: int = 200) -> JsonAnswer:

@@ -15,6 +15,7 @@ class NextStep(StrEnum):
 
     CHOOSE_CONNECTION = "choose_connection"
     GRANT_PERMISSION = "grant_permission"
+    ASK_FOR_CONSENT = "ask_for_consent"
     LOOK_AT_ERROR = "look_at_error"
     WAIT = "wait"
     """The first reading begins by itself."""
@@ -25,11 +26,38 @@ def next_step(tenant: Tenant) -> NextStep:
     """Return the one thing to do next about a tenant."""
     if tenant.lacks_permission:
         return NextStep.GRANT_PERMISSION
+    if tenant.lacks_consent:
+        return NextStep.ASK_FOR_CONSENT
     if tenant.error is not None:
         return NextStep.LOOK_AT_ERROR
     if tenant.connection_id is None:
         return NextStep.CHOOSE_CONNECTION
     return NextStep.WAIT if tenant.status is None and tenant.due_at is not None else NextStep.NONE
+
+
+class ConsentState(StrEnum):
+    """What is known of the consent of a customer's tenant."""
+
+    GIVEN = "given"
+    SETTLING = "settling"
+    """An administrator has just answered; tokens may not show it yet."""
+    INCOMPLETE = "incomplete"
+    """The tenant has let the connector in, without the permission to read."""
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+def consent_state(tenant: Tenant, now: datetime) -> ConsentState:
+    """Return what is known of the consent. Only a token shows that there is one, whatever an administrator says."""
+    is_lacking = tenant.lacks_permission or tenant.lacks_consent
+    if tenant.roles and not is_lacking:
+        return ConsentState.GIVEN
+    if tenant.is_consent_settling(now):
+        return ConsentState.SETTLING
+    if tenant.lacks_permission:
+        return ConsentState.INCOMPLETE
+    is_refused = tenant.consent is not None and tenant.consent.is_refused
+    return ConsentState.REFUSED if is_refused else ConsentState.MISSING
 
 
 def snapshot_age(tenant: Tenant, now: datetime, t: Language) -> str:

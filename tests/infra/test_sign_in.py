@@ -10,7 +10,7 @@ from tests.infra.expansion import Expansion
 from tests.infra.snapshots import TENANT_ID, Json
 
 ISSUER = f"<environment.authentication.loginEndpoint>{TENANT_ID}/v2.0"
-ANONYMOUS = {"/api/oauth/callback", "/api/health"}
+ANONYMOUS = {"/api/oauth/callback", "/tenants/consent", "/api/health"}
 
 
 def authentication(mode: Expansion) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.connections.directory import AT_ONCE
+from shared.error_codes import Code
 from shared.errors import (
     ConnectorError,
     GraphAnswerTooLarge,
@@ -23,7 +25,7 @@ from shared.errors import (
     StorageUnavailable,
     TenantRefused,
 )
-from shared.tenants.model import LATEST_DUE, Tenant, TenantStatus
+from shared.tenants.model import CONSENT_SETTLES_WITHIN, LATEST_DUE, AdminConsent, Tenant, TenantStatus
 from shared.tenants.status import FIRST_RETRY_AFTER, READ_EVERY, RETRY_EVERY, after_failure, after_success, next_turn_at
 
 NOW = datetime(2026, 11, 24, 9, 30, 15, tzinfo=UTC)
@@ -114,3 +116,30 @@ def test_a_tenant_of_files_does_not_become_due(is_failed: bool) -> None:
         else after_success(files_only, NOW, is_complete=True)
     )
     assert after.due_at is None
+
+
+@pytest.mark.parametrize("code", ["graph_permission_missing", "admin_consent_missing"])
+def test_after_a_consent_the_next_tries_come_soon_for_five_minutes(code: Code) -> None:
+    consented = replace(TENANT, consent=AdminConsent("", NOW, answered_at=NOW))
+    now, tries = NOW, 0
+    while now < NOW + CONSENT_SETTLES_WITHIN:
+        consented = after_failure(consented, TenantRefused(code), now)
+        assert consented.due_at is not None
+        now, tries = consented.due_at, tries + 1
+    assert tries == 10
+    assert after_failure(consented, TenantRefused(code), now).due_at == now + FIRST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("consent", "error"),
+    [
+        (None, TenantRefused()),
+        (AdminConsent("", NOW), TenantRefused()),
+        (AdminConsent("", NOW, answered_at=NOW, is_refused=True), TenantRefused()),
+        (AdminConsent("", NOW, answered_at=NOW - CONSENT_SETTLES_WITHIN), TenantRefused()),
+        (AdminConsent("", NOW, answered_at=NOW + timedelta(days=1)), TenantRefused()),
+        (AdminConsent("", NOW, answered_at=NOW), GraphUnavailable()),
+    ],
+)
+def test_otherwise_they_come_as_usual(consent: AdminConsent | None, error: ConnectorError) -> None:
+    assert after_failure(replace(TENANT, consent=consent), error, NOW).due_at == NOW + FIRST_RETRY_AFTER

@@ -1,0 +1,64 @@
+"""Pages: the consent of a customer's tenant."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import azure.functions as func
+
+from shared.tenants.admin_consent import CALLBACK
+from shared.tenants.lookup import get_known_tenant
+from shared.tenants.model import Tenant
+from shared.triggers.front_door import Call, page, redirect
+from shared.triggers.parameters import PATH_PARAMETERS, as_sent
+from shared.triggers.principal import MANAGERS
+
+blueprint = func.Blueprint()
+
+_PAGE = "/tenants/{tenant_id}"
+
+
+_ANSWER: Final = (
+    as_sent("state", "The state of the link.", {"type": "string"}, required=True),
+    as_sent("tenant", "The tenant that has consented.", PATH_PARAMETERS["tenant_id"]),
+    as_sent("admin_consent", "True, also with a refusal.", {"type": "string"}),
+    as_sent("error", "Why there is no consent.", {"type": "string"}),
+)
+
+
+@page(
+    blueprint,
+    "GET",
+    CALLBACK,
+    summary="Take what a customer's administrator brings back from Microsoft",
+    roles=None,
+    answers={200: None},
+    parameters=_ANSWER,
+    problems={400: ("admin_consent_unknown",), 503: ("tenant_busy",)},
+)
+async def tenant_consent_answer(call: Call) -> func.HttpResponse:
+    """Thank whoever comes back from Microsoft; they are no user of ours, and what they bring proves nothing."""
+    if call.request.method == "HEAD":
+        return func.HttpResponse(status_code=200)
+    has_consented = await call.application.admin_consents.answered(call.query)
+    return call.page("consent_answer.html", has_consented=has_consented, here="/")
+
+
+@page(blueprint, "POST", "tenants/{tenant_id}/consent", roles=MANAGERS, belongs_to=_PAGE)
+async def tenant_consent_link(call: Call) -> func.HttpResponse:
+    """Make a link to send to the tenant's administrator."""
+    tenant = await _known(call)
+    await call.application.admin_consents.make_link(tenant)
+    return redirect(f"/tenants/{tenant.tenant_id}?done=consent_link#consent")
+
+
+@page(blueprint, "POST", "tenants/{tenant_id}/consent-check", roles=MANAGERS, belongs_to=_PAGE)
+async def tenant_consent_check(call: Call) -> func.HttpResponse:
+    """Read the tenant now: only a token for it shows the consent."""
+    tenant = await call.application.admin_consents.confirm(await _known(call))
+    read = await call.application.tenant_reading.read_now(tenant)
+    return redirect(f"/tenants/{tenant.tenant_id}?done={'reading' if read is None else 'read'}")
+
+
+async def _known(call: Call) -> Tenant:
+    return await get_known_tenant(call.application.tenants, call.path_parameter("tenant_id"))
