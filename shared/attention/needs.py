@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.attention.model import Cause, TicketNeeds
 from shared.connections.customers import Figures
-from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.directory import DirectoryEntry
 from shared.connections.model import TicketKind
 from shared.tickets.listed import CurrentTickets, ListedTicket
 from shared.tickets.model import Delivery
@@ -55,8 +55,8 @@ def stored_counts(needs: TicketNeeds) -> Mapping[str, int]:
     return {name: count for name in _STORED if (count := getattr(needs, name))}
 
 
-def figures_of(summary: Summary, needs: TicketNeeds, state: SyncState) -> Figures:
-    """Return what the portfolio shows of a connection's tickets.
+def figures_of(summary: Summary, needs: TicketNeeds) -> Figures:
+    """Return what the portfolio shows of a connection's tickets; the end of the turn adds the synchronisation.
 
     Args:
         needs: What the same summary says.
@@ -69,7 +69,6 @@ def figures_of(summary: Summary, needs: TicketNeeds, state: SyncState) -> Figure
         awaiting_proof=needs.waiting,
         not_fixed=needs.not_fixed,
         regressed=needs.regressed,
-        last_sync_at=state.last_completed_at,
     )
 
 

@@ -21,6 +21,7 @@ class Customer:
         group: The group that it belongs to; None for none.
         is_excluded: Whether totals and lists leave it out unless somebody asks for it.
         consent_ends_at: When somebody has to authorize it again; None if no consent ends.
+        instance: Base URL of its instance; empty if a release that did not store it wrote the row.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Customer:
     status: ConnectionStatus = ConnectionStatus.NOT_CONFIGURED
     grant: Grant = Grant.AUTHORIZATION_CODE
     consent_ends_at: datetime | None = None
+    instance: str = ""
 
 
 @value_object
@@ -73,6 +75,7 @@ def customer_of(connection: Connection) -> Customer:
     """Return what the directory says of a connection."""
     return Customer(
         name=connection.display_name,
+        instance=connection.instance,
         group=connection.customer_group,
         is_excluded=connection.is_excluded,
         status=connection.status,

@@ -200,7 +200,7 @@ class Turns:
                 counts=turn.counts,
                 # Whoever changed the connection during the turn knows it better.
                 customer=turn.customer if stored.customer is None or not turn.is_woken else stored.customer,
-                figures=turn.figures,
+                figures=turn.figures and replace(turn.figures, last_sync_at=state.last_completed_at),
                 reminder_failed_at=turn.reminder_failed_at,
                 holder=None,
                 held_until_at=None,

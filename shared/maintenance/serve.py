@@ -279,7 +279,7 @@ class ConnectionWork:
         needs = needs_of_summary(overview.summary, now, updates)
         turn.counts = stored_counts(needs)
         turn.customer = None if connection is None else customer_of(connection)
-        turn.figures = figures_of(overview.summary, needs, state)
+        turn.figures = figures_of(overview.summary, needs)
         if pending:
             run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
         if state.last_completed_at is not None:

@@ -52,7 +52,8 @@ class PortfolioFilter:
     """Which customers somebody wants; None means any.
 
     Attributes:
-        text: Words, each of which is part of the customer's name or id, or of a name or id of its tenants.
+        text: Words, each of which is part of the customer's name, id or instance, or of a name or id of its
+            tenants.
         with_excluded: Whether excluded customers are wanted, too.
     """
 
@@ -105,7 +106,12 @@ def ordered(rows: Iterable[PortfolioRow], column: SortColumn, order: Order) -> l
 
 def _matches(row: PortfolioRow, words: Sequence[str]) -> bool:
     searched = plain(
-        "\n".join((row.customer.name, row.connection_id, *(f"{each.name}\n{each.tenant_id}" for each in row.tenants)))
+        "\n".join(
+            (
+                *(row.customer.name, row.customer.instance, row.connection_id),
+                *(f"{each.name}\n{each.tenant_id}" for each in row.tenants),
+            )
+        )
     )
     return all(word in searched for word in words)
 

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import azure.functions as func
 
 from shared.check.findings import Outcome
+from shared.connections.customers import Figures, ListedCustomer, customer_of
 from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
 from shared.connections.model import Connection, Grant
 from shared.connections.remove import NOT_REVOKED
 from shared.errors import ConnectorError, FixConfiguration, TryLater
+from shared.portfolio.model import portfolio_of
+from shared.tickets.lists import page_of
 from shared.tickets.model import Delivery
 from shared.triggers.addresses import authorize_path
 from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
+from shared.triggers.links import link_words
+from shared.triggers.portfolio_links import FILTERS, PARAMETERS, read_portfolio_link, sort_headings, status_choices
 from shared.triggers.principal import MANAGERS, Role
 from shared.triggers.provisioning_pages import FROM, show_checklist
 from shared.value_object import value_object
 from shared.web.charts import Countdown, consent_countdown
 from shared.web.checklist import PROVEN
 from shared.web.connections import NextStep, next_step, problem_of, status_key
+from shared.web.lists import page_numbers
 from shared.web.servicenow_links import servicenow_links
 
 blueprint = func.Blueprint()
 
+PAGE_CONNECTIONS: Final = 50
+FEW: Final = 5
+"""With more connections than this, the list can be searched."""
 NOTICES: Final = frozenset({"authorized", "account_saved", "synchronised", "sync_started"})
 
 
@@ -36,6 +44,7 @@ class ConnectionRow:
     """A connection in the list.
 
     Attributes:
+        last_sync_at: As the last turn knew it; None before the first synchronisation.
         consent: None if there is none, or none is needed.
         step: What a person does next about it.
     """
@@ -46,24 +55,44 @@ class ConnectionRow:
     step: NextStep
 
 
-@page(blueprint, "GET", "configuration", roles=MANAGERS)
+@page(blueprint, "GET", "configuration", roles=MANAGERS, kept=PARAMETERS)
 async def connections_page(call: Call) -> func.HttpResponse:
-    """Show every connection with its status and the next step about it."""
-    app, now = call.application, call.application.clock()
-    connections, entries = await asyncio.gather(
-        list_present_connections(app.connection_store), app.directory.list_entries()
+    """Show one page of the connections, each with its status and the next step about it."""
+    app, t, now = call.application, call.language, call.application.clock()
+    link = read_portfolio_link(call.query, "/configuration")
+    if link.not_understood:
+        words = [link_words(each, t) for each in link.not_understood]
+        return call.page("connections.html", status=400, not_understood=words)
+    present, listed = await asyncio.gather(
+        list_present_connections(app.connection_store), app.directory.list_customers()
     )
-    states = {each.connection_id: each.sync for each in entries}
-    rows: Sequence[ConnectionRow] = [
-        ConnectionRow(
-            each,
-            None if (state := states.get(each.connection_id)) is None else state.last_completed_at,
-            consent_countdown(each, now),
-            next_step(each, now),
-        )
-        for each in connections
-    ]
-    return call.page("connections.html", rows=rows, now=now, may_create=call.may(Role.TICKETS_CREATE))
+    connections = {each.connection_id: each for each in present}
+    figures = {each.connection_id: each.figures for each in listed}
+    # The connections themselves are exact; of a new one, the directory may not know yet.
+    portfolio = portfolio_of(
+        [
+            ListedCustomer(each.connection_id, customer_of(each), figures.get(each.connection_id, Figures()))
+            for each in present
+        ],
+        (),
+    )
+    shown = page_of(link.rows(portfolio, now, with_excluded=True), link.page, PAGE_CONNECTIONS)
+    return call.page(
+        "connections.html",
+        not_understood=(),
+        rows=[_row(connections[each.connection_id], each.figures, now) for each in shown.items],
+        shown=shown,
+        chosen=link.chosen,
+        has_connections=bool(present),
+        can_search=len(present) > FEW or any(link.chosen[name] for name in FILTERS),
+        groups=[(each, each) for each in portfolio.groups],
+        statuses=status_choices(portfolio, t),
+        headings=sort_headings(link, t),
+        page_numbers=page_numbers(shown.number, shown.pages),
+        page_address=lambda number: link.address(page=str(number) if number > 1 else ""),
+        now=now,
+        may_create=call.may(Role.TICKETS_CREATE),
+    )
 
 
 @page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
@@ -129,6 +158,12 @@ async def connection_removed_page(call: Call) -> func.HttpResponse:
         return redirect(f"/configuration/{connection.connection_id}")
     not_revoked = connection.last_error is not None and connection.last_error.code == NOT_REVOKED
     return call.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
+
+
+def _row(connection: Connection, figures: Figures, now: datetime) -> ConnectionRow:
+    return ConnectionRow(
+        connection, figures.last_sync_at, consent_countdown(connection, now), next_step(connection, now)
+    )
 
 
 async def _show(call: Call, connection: Connection, *, refusal: ConnectorError | None = None) -> func.HttpResponse:

@@ -1,4 +1,4 @@
-"""What the address of the portfolio asks for: for the page and for its file."""
+"""What the address of a list of customers asks for: of the portfolio, of its file, and of the connections."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_orde
 from shared.tickets.lists import Order
 from shared.triggers.links import NotUnderstood, misunderstood, read_choice
 from shared.value_object import value_object
+from shared.web.lists import Heading, next_order
+from shared.words.language import Language
 
 
 class Excluded(StrEnum):
@@ -38,14 +40,16 @@ _PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 @value_object
 class PortfolioLink:
-    """What an address of the portfolio asks for.
+    """What an address asks for.
 
     Attributes:
         chosen: Every parameter's value by name; empty if unused, as sent if not understood.
+        path: Where the list is.
     """
 
     chosen: Mapping[str, str]
     not_understood: Sequence[NotUnderstood]
+    path: str
 
     @property
     def column(self) -> SortColumn:
@@ -62,26 +66,54 @@ class PortfolioLink:
         """Which page is wanted."""
         return int(self.chosen["page"] or 1)
 
-    def rows(self, portfolio: Portfolio, now: datetime) -> Sequence[PortfolioRow]:
-        """Return the wanted customers in the wanted order."""
+    def rows(self, portfolio: Portfolio, now: datetime, *, with_excluded: bool = False) -> Sequence[PortfolioRow]:
+        """Return the wanted customers in the wanted order.
+
+        Args:
+            with_excluded: Whether excluded customers are wanted, whatever the address says.
+        """
         wanted = PortfolioFilter(
             text=self.chosen["text"] or None,
             group=self.chosen["group"] or None,
             status=ConnectionStatus(self.chosen["status"]) if self.chosen["status"] else None,
             show=Show(self.chosen["show"]) if self.chosen["show"] else None,
-            with_excluded=self.chosen["excluded"] == Excluded.SHOWN,
+            with_excluded=with_excluded or self.chosen["excluded"] == Excluded.SHOWN,
         )
         return ordered(matching(portfolio.rows, wanted, now), self.column, self.order)
 
-    def address(self, path: str = "/portfolio", **changed: str) -> str:
-        """Return the address of the same list with other parameters; empty ones are left out."""
+    def address(self, path: str | None = None, **changed: str) -> str:
+        """Return the address of the same list with other parameters; empty ones are left out.
+
+        Args:
+            path: Where else the same parameters are understood.
+        """
+        path = path or self.path
         chosen = {**self.chosen, **changed}
         given = [(name, chosen[name]) for name in PARAMETERS if chosen[name]]
         return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
-def read_portfolio_link(query: Mapping[str, str]) -> PortfolioLink:
-    """Read the parameters of the portfolio."""
+def sort_headings(link: PortfolioLink, t: Language) -> Mapping[str, Heading]:
+    """Return the heading of each column, by its name."""
+    return {each.value: _heading(each, link, t) for each in SortColumn}
+
+
+def status_choices(portfolio: Portfolio, t: Language) -> Sequence[tuple[str, str]]:
+    """Return the statuses that some customer has, in words; the value itself if another release wrote it."""
+    return [(each, t.get(f"status.{each}") or each) for each in sorted({row.customer.status for row in portfolio.rows})]
+
+
+def _heading(column: SortColumn, link: PortfolioLink, t: Language) -> Heading:
+    present = link.order if column is link.column else None
+    return Heading(
+        name=t(f"portfolio.column.{column}"),
+        sorted=None if present is None else present.value,
+        address=link.address(sort=column.value, order=next_order(present, first_order(column)).value, page=""),
+    )
+
+
+def read_portfolio_link(query: Mapping[str, str], path: str = "/portfolio") -> PortfolioLink:
+    """Read the parameters of a list of customers."""
     chosen = {name: query.get(name, "").strip() for name in PARAMETERS}
     not_understood = []
     for name, (choices, words) in CHOICES.items():
@@ -92,4 +124,4 @@ def read_portfolio_link(query: Mapping[str, str]) -> PortfolioLink:
     if chosen["page"] and not _PAGE.fullmatch(chosen["page"]):
         not_understood.append(misunderstood("page", chosen["page"]))
     not_understood += [misunderstood(name, value, "parameter") for name, value in query.items() if name not in chosen]
-    return PortfolioLink(chosen, not_understood)
+    return PortfolioLink(chosen, not_understood, path)

@@ -8,15 +8,21 @@ import azure.functions as func
 
 from shared.errors import FixRequest
 from shared.portfolio.model import Portfolio, read_portfolio, totals_of
-from shared.portfolio.rules import Show, SortColumn, first_order
+from shared.portfolio.rules import Show, SortColumn
 from shared.tickets.lists import Order, page_of
 from shared.triggers.front_door import Call, page
 from shared.triggers.links import link_words
-from shared.triggers.portfolio_links import FILTERS, PARAMETERS, Excluded, PortfolioLink, read_portfolio_link
+from shared.triggers.portfolio_links import (
+    FILTERS,
+    PARAMETERS,
+    Excluded,
+    read_portfolio_link,
+    sort_headings,
+    status_choices,
+)
 from shared.triggers.principal import READERS, Role
-from shared.web.lists import Heading, next_order, page_numbers
+from shared.web.lists import page_numbers
 from shared.web.portfolio_csv import portfolio_csv
-from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -45,11 +51,11 @@ async def portfolio_page(call: Call) -> func.HttpResponse:
         excluded=sum(each.customer.is_excluded for each in portfolio.rows),
         excluded_shown=Excluded.SHOWN,
         groups=[(each, each) for each in portfolio.groups],
-        statuses=_statuses(t, {each.customer.status for each in portfolio.rows}),
+        statuses=status_choices(portfolio, t),
         shows=[(each.value, t(f"portfolio.show.{each}")) for each in Show],
         sorts=[(each.value, t(f"portfolio.column.{each}")) for each in SortColumn],
         orders=[(each.value, t(f"order.{each}")) for each in Order],
-        headings={each.value: _heading(each, link, t) for each in SortColumn},
+        headings=sort_headings(link, t),
         page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: link.address(page=str(number) if number > 1 else ""),
         export_address=link.address("/portfolio.csv", page=""),
@@ -76,17 +82,3 @@ async def export_portfolio(call: Call) -> func.HttpResponse:
 
 async def _portfolio(call: Call) -> Portfolio:
     return await read_portfolio(call.application.directory, call.application.tenants)
-
-
-def _statuses(t: Language, present: set[str]) -> list[tuple[str, str]]:
-    """Return the statuses that some customer has, in words; the value itself if another release wrote it."""
-    return [(each, t.get(f"status.{each}") or each) for each in sorted(present)]
-
-
-def _heading(column: SortColumn, link: PortfolioLink, t: Language) -> Heading:
-    present = link.order if column is link.column else None
-    return Heading(
-        name=t(f"portfolio.column.{column}"),
-        sorted=None if present is None else present.value,
-        address=link.address(sort=column.value, order=next_order(present, first_order(column)).value, page=""),
-    )
