@@ -10,23 +10,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.entra.consent_page import ConsentPage
 from sandbox.entra.directory import FederatedCredential
 from sandbox.entra.token_endpoint import Failure, TokenEndpoint
 
 type _Act = Callable[[Request, Any], object]
 
 
-def control_routes(endpoint: TokenEndpoint) -> list[Route]:
+def control_routes(endpoint: TokenEndpoint, consent_page: ConsentPage) -> list[Route]:
     """Return the routes that change applications, consents and the endpoint itself.
 
     ``PUT /control/entra/applications/{client_id}`` registers: ``home_tenant_id``, ``secrets`` (each lasts a year),
-    ``certificates`` (PEM), ``federated_credentials`` (``issuer``, ``subject``, ``audience``).
+    ``certificates`` (PEM), ``federated_credentials`` (``issuer``, ``subject``, ``audience``), ``redirect_uris``,
+    ``required_roles``.
     ``POST /control/entra/tenants/{tenant_id}/applications/{client_id}`` consents and changes: ``grant`` and ``remove``
     roles, ``enabled``. ``DELETE`` takes the consent back.
     ``POST /control/entra/tenants/{tenant_id}/revocation`` makes a tenant's older tokens worthless where access is
     evaluated continuously.
     ``PATCH /control/entra/settings``: ``failures`` (``status``, ``retry_after``), ``lifetime_s``,
-    ``unauthorized_status``. ``POST /control/entra/clock``: ``advance_s``. ``GET /control/entra/requests``.
+    ``unauthorized_status``, ``consent_delay_s`` and ``consent_grants`` (roles, or null for those that are asked for).
+    ``POST /control/entra/clock``: ``advance_s``. ``GET /control/entra/requests``.
     """
     directories = endpoint.directories
 
@@ -38,6 +41,8 @@ def control_routes(endpoint: TokenEndpoint) -> list[Route]:
         application.federated_credentials = [
             FederatedCredential(**credential) for credential in body.get("federated_credentials", ())
         ]
+        application.redirect_uris = list(body.get("redirect_uris", ()))
+        application.required_roles = list(body.get("required_roles", ()))
         return {"client_id": application.client_id}
 
     def consent(request: Request, body: Any) -> object:
@@ -63,10 +68,16 @@ def control_routes(endpoint: TokenEndpoint) -> list[Route]:
             endpoint.lifetime = timedelta(seconds=body["lifetime_s"])
         if "unauthorized_status" in body:
             endpoint.unauthorized_status = body["unauthorized_status"]
+        if "consent_delay_s" in body:
+            consent_page.delay = timedelta(seconds=body["consent_delay_s"])
+        if "consent_grants" in body:
+            consent_page.granted = body["consent_grants"]
         return {
             "failures": len(endpoint.failures),
             "lifetime_s": endpoint.lifetime.total_seconds(),
             "unauthorized_status": endpoint.unauthorized_status,
+            "consent_delay_s": consent_page.delay.total_seconds(),
+            "consent_grants": consent_page.granted,
         }
 
     def clock(request: Request, body: Any) -> object:

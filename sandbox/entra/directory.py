@@ -24,11 +24,17 @@ class EnterpriseApplication:
         object_id: Its id in this tenant.
         roles: The app roles of Microsoft Graph that this tenant has granted.
         enabled: Whether the tenant lets it sign in.
+        shown_from: When tokens begin to show a role; one that is not here shows at once.
     """
 
     object_id: str
     roles: set[str] = field(default_factory=set)
     enabled: bool = True
+    shown_from: dict[str, datetime] = field(default_factory=dict)
+
+    def shown_roles(self, now: datetime) -> set[str]:
+        """Return the roles that a new token has."""
+        return {role for role in self.roles if self.shown_from.get(role, now) <= now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Application:
         secrets: Its client secrets, each with its end.
         certificates: Its certificates, PEM.
         federated_credentials: At most twenty.
+        redirect_uris: Where browsers may be sent back to.
+        required_roles: The app roles of Microsoft Graph that it asks for.
     """
 
     client_id: str
@@ -57,6 +65,8 @@ class Application:
     secrets: dict[str, datetime] = field(default_factory=dict)
     certificates: list[str] = field(default_factory=list)
     federated_credentials: list[FederatedCredential] = field(default_factory=list)
+    redirect_uris: list[str] = field(default_factory=list)
+    required_roles: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -87,8 +97,13 @@ class Directories:
         self.consent(home_tenant_id, client_id)
         return self.applications.setdefault(client_id, Application(client_id, home_tenant_id))
 
-    def consent(self, tenant_id: str, client_id: str, *roles: str) -> EnterpriseApplication:
+    def consent(
+        self, tenant_id: str, client_id: str, *roles: str, shown_from: datetime | None = None
+    ) -> EnterpriseApplication:
         """Let an application into a tenant and grant it roles, in addition to those it has.
+
+        Args:
+            shown_from: When tokens begin to show the new roles; None means at once.
 
         Raises:
             KeyError: There is no such tenant.
@@ -97,6 +112,11 @@ class Directories:
             raise KeyError(tenant_id)
         object_id = str(uuid.uuid5(uuid.UUID(tenant_id), client_id))
         there = self.consents.setdefault((tenant_id, client_id), EnterpriseApplication(object_id))
+        for role in set(roles) - there.roles:
+            if shown_from is None:
+                there.shown_from.pop(role, None)
+            else:
+                there.shown_from[role] = shown_from
         there.roles |= set(roles)
         return there
 

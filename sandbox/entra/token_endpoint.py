@@ -161,7 +161,7 @@ class TokenEndpoint:
             _resource(tenant_id, cloud, form.get("scope", "")),
             issued_at=self.clock.now(),
             lifetime=self.lifetime,
-            roles=there.roles,
+            roles=there.shown_roles(self.clock.now()),
             tenant_id=tenant_id,
         )
 

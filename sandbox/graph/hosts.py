@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from sandbox.compliance_manager.pages import ComplianceManager
+from sandbox.entra.consent_page import ConsentPage
 from sandbox.entra.control import control_routes as entra_control_routes
 from sandbox.entra.directory import Directories
 from sandbox.entra.token_endpoint import TokenEndpoint
@@ -36,15 +37,18 @@ def create_hosts(world: World, issuer: TokenEndpoint, plant: Callable[[World], N
         issuer: Their token endpoint.
         plant: Fills the world again when the control API resets it.
     """
+    consent_page = ConsentPage(issuer)
 
     def reset(emptied: World) -> None:
         issuer.reset()
+        consent_page.reset()
         plant(emptied)
 
     return Starlette(
         routes=[
             *issuer.routes(),
-            *entra_control_routes(issuer),
+            *consent_page.routes(),
+            *entra_control_routes(issuer, consent_page),
             *DefenderPortal(world, TENANT_ID).routes(),
             *ComplianceManager().routes(),
             Mount("/", create_app(world, BearerTokens(issuer), reset)),

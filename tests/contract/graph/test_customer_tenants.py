@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 from azure.identity.aio import ManagedIdentityCredential
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from sandbox.certificates import Certificates
+from sandbox.entra.consent_page import ConsentPage
 from sandbox.entra.directory import Directories, FederatedCredential
 from sandbox.entra.token_endpoint import Failure, TokenEndpoint
 from sandbox.managed_identity.app import Endpoint
 from sandbox.managed_identity.tokens import TENANT_ID, TOKEN_EXCHANGE
 from sandbox.serving import configuration, serving
-from shared.errors import ConnectorError, GraphUnavailable, TenantRefused
+from shared.errors import ConnectorError, FixRequest, GraphUnavailable, TenantRefused
 from shared.graph.customer_tenants import CustomerTenantTokens
 from shared.graph.managed_identity import HomeTenantTokens
 from shared.graph.tokens_by_tenant import TokensByTenant
+from shared.tenants.admin_consent import AdminConsents
+from shared.tenants.model import Tenant
+from tests.memory.clock import ManualClock
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.sandbox.graph.simulated import APPLICATION, OTHER_TENANT, READ, SIGNER, TENANT
 
 GRAPH = "https://graph.microsoft.com"
 APP = "0c0ffee0-0000-4000-8000-000000000001"
 UNKNOWN = "0c0ffee0-0000-4000-8000-0000000000ff"
+CALLBACK = "https://connector.example/tenants/consent"
 TRUST = FederatedCredential(
     f"https://login.microsoftonline.com/{TENANT_ID}/v2.0", APPLICATION.principal_id, TOKEN_EXCHANGE
 )
@@ -38,7 +47,8 @@ class Present:
     entra: TokenEndpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Starlette(routes=self.entra.routes())(scope, receive, send)
+        app = Starlette(routes=[*self.entra.routes(), *ConsentPage(self.entra).routes()])
+        await app(scope, receive, send)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +64,7 @@ def authority(certificates: Certificates) -> Iterator[tuple[Present, str]]:
 class Customers:
     """A registration that two customers' tenants have let in, and the tokens that we get with it."""
 
+    authority: str
     entra: TokenEndpoint
     tokens: CustomerTenantTokens
     identity: ManagedIdentityCredential
@@ -70,11 +81,14 @@ class Customers:
 async def customers(endpoint: Endpoint, authority: tuple[Present, str]) -> AsyncIterator[Customers]:
     present, url = authority
     present.entra = TokenEndpoint(Directories(dict.fromkeys([TENANT_ID, TENANT, OTHER_TENANT], "global").get), SIGNER)
-    present.entra.directories.register(APP, TENANT_ID).federated_credentials.append(TRUST)
+    registration = present.entra.directories.register(APP, TENANT_ID)
+    registration.federated_credentials.append(TRUST)
+    registration.redirect_uris.append(CALLBACK)
+    registration.required_roles.append(READ)
     async with ManagedIdentityCredential(retry_total=0) as identity:
         tokens = CustomerTenantTokens(identity, APP, authority_url=url, graph_url=GRAPH)
         async with aclosing(tokens):
-            yield Customers(present.entra, tokens, identity)
+            yield Customers(url, present.entra, tokens, identity)
 
 
 async def code_of(customers: Customers, tenant_id: str = TENANT) -> str | None:
@@ -130,6 +144,27 @@ async def test_what_a_tenant_has_decided(customers: Customers) -> None:
     customers.entra.directories.consent(TENANT, APP, READ).enabled = False
     assert await code_of(customers) == "enterprise_application_disabled"
     assert await code_of(customers, UNKNOWN) == "tenant_unknown"
+
+
+async def test_the_way_from_the_link_to_a_token(customers: Customers, certificates: Certificates) -> None:
+    """Only the token shows the consent, and only after a while; another tenant stays as it is."""
+    clock = ManualClock()
+    store = MemoryTenantStore(Tenant(TENANT, "Contoso", due_at=clock()), Tenant(OTHER_TENANT, "Fabrikam"))
+    consents = AdminConsents(store, clock, APP, customers.authority, f"{GRAPH}/.default", CALLBACK)
+    link = consents.link(await consents.make_link(store.tenants[TENANT]))
+    assert link is not None
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    async with httpx.AsyncClient(verify=trusted) as browser:
+        assert READ in (await browser.get(link)).text
+        answer = await browser.post(link, data={"decision": "accept"})
+    back = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    with pytest.raises(FixRequest):
+        await consents.answered(back | {"tenant": OTHER_TENANT})
+    assert await consents.answered(back)
+    assert (await customers.tokens.new_access_token(TENANT)).roles == ()
+    customers.entra.clock.advance(30)
+    assert (await customers.tokens.new_access_token(TENANT)).roles == (READ,)
+    assert await code_of(customers, OTHER_TENANT) == "admin_consent_missing"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from azure.identity.aio import CertificateCredential, ClientAssertionCredential,
 from starlette.applications import Starlette
 
 from sandbox.certificates import Certificates
+from sandbox.entra.consent_page import ConsentPage
 from sandbox.entra.control import control_routes
 from sandbox.entra.directory import Directories
 from sandbox.entra.token_endpoint import TokenEndpoint
@@ -43,7 +44,7 @@ def endpoint(certificates: Certificates) -> TokenEndpoint:
 @pytest.fixture
 async def wire(endpoint: TokenEndpoint) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a socket."""
-    app = Starlette(routes=[*endpoint.routes(), *control_routes(endpoint)])
+    app = Starlette(routes=[*endpoint.routes(), *control_routes(endpoint, ConsentPage(endpoint))])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://entra") as client:
         yield client
 
