@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ManagedIdentityCredential
 
+from shared.access.sight import Sight
 from shared.attention.board import AttentionBoard
 from shared.clock import Clock, system_clock
 from shared.connections.configure import ConnectionConfiguration
@@ -37,15 +38,18 @@ from shared.connections.named_values import NamedValues
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore, SecretStore
 from shared.connections.remove import ConnectionRemoval
+from shared.connections.seen import SeenConnectionDirectory, SeenConnectionStore
 from shared.connections.status import ConnectionHealth
 from shared.connections.suggestions import KEEP_RECORDS, Suggestions, suggestions
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
+from shared.evidence.seen import SeenEvidenceStore
 from shared.graph.microsoft_source import MicrosoftSource
 from shared.log import log_event
 from shared.outbound.transport import Transport
 from shared.recommendations.lists import RecommendationLists
 from shared.recommendations.ports import ClaimStore, RecommendationStore, Source
+from shared.recommendations.seen import SeenClaimStore, SeenRecommendationStore
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.recommendations.verifying.waiting_times import WaitingTimes
@@ -59,6 +63,7 @@ from shared.servicenow.transport import ServiceNowTransport
 from shared.settings import Settings, SettingsInvalid
 from shared.storage.authorizations import AzureAuthorizationStore
 from shared.storage.connections import AzureConnectionStore
+from shared.storage.customer_limits import AzureCustomerLimits
 from shared.storage.directory import AzureConnectionDirectory
 from shared.storage.evidence import AzureEvidenceStore
 from shared.storage.idempotency import AzureIdempotencyStore
@@ -72,6 +77,7 @@ from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
 from shared.tenants.ports import TenantStore
+from shared.tenants.seen import SeenTenantStore, tenant_ids
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
@@ -79,6 +85,7 @@ from shared.tickets.ports import IdempotencyStore, RequesterDirectory, StateMode
 from shared.tickets.preview import TicketPreview
 from shared.tickets.resend import TicketResending
 from shared.tickets.search import TicketSearch
+from shared.tickets.seen import SeenTicketStore
 from shared.tickets.summary import Summary
 from shared.tickets.updates.live import LiveRecords
 
@@ -114,6 +121,7 @@ class Application:
 
     settings: Settings
     clock: Clock
+    sight: Sight
     connection_store: ConnectionStore
     authorizations: AuthorizationStore
     directory: ConnectionDirectory
@@ -494,13 +502,17 @@ class Application:
         budgets = RequestBudgets(AzureRequestBudgetStore(tables.directory, rows), clock)
         transport = ServiceNowTransport(outbound, budgets=budgets, clock=clock)
         server = ServiceNowOAuth(transport)
-        connections = AzureConnectionStore(tables.connections, rows)
+        sight = Sight(AzureCustomerLimits(tables.directory, rows), clock)
+        connections = SeenConnectionStore(AzureConnectionStore(tables.connections, rows), sight)
         authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions, rows)
-        directory = AzureConnectionDirectory(tables.directory, rows)
+        directory = SeenConnectionDirectory(AzureConnectionDirectory(tables.directory, rows), sight)
         turns = Turns(directory, connections, clock)
         leases = AzureLeaseStore(tables.connections, clock)
-        tickets = AzureTicketStore(tables.tickets, tables.transactions, rows)
-        evidence = AzureEvidenceStore(tables.evidence, tables.transactions, rows)
+        tickets = SeenTicketStore(AzureTicketStore(tables.tickets, tables.transactions, rows), sight)
+        tenants = SeenTenantStore(AzureTenantStore(tables.tenants, rows), sight)
+        evidence = SeenEvidenceStore(
+            AzureEvidenceStore(tables.evidence, tables.transactions, rows), sight, partial(tenant_ids, tenants)
+        )
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
         health = ConnectionHealth(connections, clock)
         token_lease = Lease(leases, TOKENS)
@@ -534,8 +546,9 @@ class Application:
         requesters = AzureRequesterDirectory(tables.directory, servicenow.users, clock)
         search = TicketSearch(connections, tickets)
         delivery = TicketDelivery(tickets, servicenow.records, requesters, health, clock)
-        tenants = AzureTenantStore(tables.tenants, rows)
-        recommendations = AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows)
+        recommendations = SeenRecommendationStore(
+            AzureRecommendationStore(tables.recommendations, tables.transactions, clock, rows), tenants.is_hidden
+        )
         source = MicrosoftSource(
             outbound,
             credential,
@@ -545,14 +558,15 @@ class Application:
             client_id=settings.graph_client_id,
         )
         resources.push_async_callback(source.aclose)
-        claims = AzureClaimStore(tables.recommendations, rows)
+        claims = SeenClaimStore(AzureClaimStore(tables.recommendations, rows), tenants.is_hidden)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
         creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
         tickets_beside = RecommendationTickets(claims, tickets, connections)
-        open_reminders = partial(_open_reminders, tables.connections, tables.transactions, rows)
+        open_reminders = partial(_open_reminders, tables.connections, tables.transactions, rows, sight)
         return cls(
             settings=settings,
             clock=clock,
+            sight=sight,
             connection_store=connections,
             authorizations=authorizations,
             directory=directory,
@@ -626,6 +640,7 @@ class Application:
                 directory=directory,
                 tenants=tenants,
                 tickets=tickets,
+                sight=sight,
                 unreadable_rows=lambda: len(rows.unreadable),
                 sync_interval=timedelta(seconds=settings.sync_interval_s),
                 clock=clock,
@@ -644,11 +659,14 @@ def _open_trials(table: TableClient, rows: RowReader) -> TrialStore:
     return AzureTrialStore(table, rows)
 
 
-def _open_reminders(table: TableClient, transactions: EntityTransactions, rows: RowReader) -> ReminderStore:
+def _open_reminders(
+    table: TableClient, transactions: EntityTransactions, rows: RowReader, sight: Sight
+) -> ReminderStore:
     """Return the store of reminders. It is loaded on first use, because few requests need it."""
+    from shared.reminders.seen import SeenReminderStore
     from shared.storage.reminders import AzureReminderStore
 
-    return AzureReminderStore(table, transactions, rows)
+    return SeenReminderStore(AzureReminderStore(table, transactions, rows), sight)
 
 
 async def _forget_reminders(

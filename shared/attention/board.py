@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.attention.model import AttentionItem, TicketNeeds
+from shared.access.current import seen_by
+from shared.access.model import EVERYTHING
+from shared.access.sight import Sight
+from shared.attention.model import AttentionItem, SubjectKind, TicketNeeds
 from shared.attention.needs import needs_of_tickets, needs_of_turn, with_refused_changes
 from shared.attention.rules import WatchedConnection, attention_items
 from shared.clock import Clock
@@ -53,6 +56,7 @@ class AttentionBoard:
     """What needs attention; see the module's description.
 
     Attributes:
+        sight: Says which connections the caller may not see.
         unreadable_rows: Says how many stored rows this release cannot read.
         sync_interval: How often a connection is synchronised.
     """
@@ -61,10 +65,13 @@ class AttentionBoard:
     directory: ConnectionDirectory
     tenants: TenantStore
     tickets: TicketStore
+    sight: Sight
     unreadable_rows: Callable[[], int]
     sync_interval: timedelta
     clock: Clock
-    _remembered: list[tuple[datetime, Sequence[AttentionItem] | None]] = field(default_factory=list)
+    _remembered: list[tuple[datetime, tuple[Surroundings, Sequence[AttentionItem]] | None]] = field(
+        default_factory=list
+    )
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def surroundings(self) -> Surroundings:
@@ -75,7 +82,7 @@ class AttentionBoard:
         return Surroundings(connections, {each.connection_id: each for each in entries}, tenants, self.clock())
 
     async def items(self, around: Surroundings, current: Sequence[CurrentTickets]) -> Sequence[AttentionItem]:
-        """Return what needs attention now, and remember it. Raises StorageUnavailable.
+        """Return what needs attention now, and remember it if the caller sees everything. Raises StorageUnavailable.
 
         Args:
             current: Of the connections whose tickets have been read; the others' last turns count.
@@ -88,30 +95,47 @@ class AttentionBoard:
                 strict=True,
             )
         )
-        return self._remember(
+        found = self._found(
             around,
             [
                 _watched(around, each, needs.get(each.connection_id), read.get(each.connection_id))
                 for each in around.connections
             ],
         )
+        if hidden := await self.sight.hidden():
+            return visible_items(around, found, hidden)
+        self._remembered[:] = [(around.read_at, (around, found))]
+        return found
 
     async def remembered_items(self) -> Sequence[AttentionItem] | None:
         """Return what needed attention at most :data:`REMEMBERED_FOR` ago, without reading any tickets.
 
         It is None while storage does not answer; that is remembered as well, so that not every page waits for it.
+        Everything is remembered, and the caller gets what they may see.
         """
         async with self._reading:
-            if self._remembered:
-                read_at, items = self._remembered[-1]
-                if abs(self.clock() - read_at) < REMEMBERED_FOR:
-                    return items
-            try:
+            remembered = await self._everything()
+        if remembered is None:
+            return None
+        try:
+            return visible_items(*remembered, await self.sight.hidden())
+        except StorageUnavailable:
+            return None
+
+    async def _everything(self) -> tuple[Surroundings, Sequence[AttentionItem]] | None:
+        if self._remembered:
+            read_at, remembered = self._remembered[-1]
+            if abs(self.clock() - read_at) < REMEMBERED_FOR:
+                return remembered
+        try:
+            with seen_by(EVERYTHING):
                 around = await self.surroundings()
-            except StorageUnavailable:
-                self._remembered[:] = [(self.clock(), None)]
-                return None
-            return self._remember(around, [_watched(around, each, None, None) for each in around.connections])
+        except StorageUnavailable:
+            self._remembered[:] = [(self.clock(), None)]
+            return None
+        found = self._found(around, [_watched(around, each, None, None) for each in around.connections])
+        self._remembered[:] = [(around.read_at, (around, found))]
+        return around, found
 
     async def _needs(self, around: Surroundings, current: CurrentTickets) -> TicketNeeds:
         entry = around.entry(current.connection_id)
@@ -121,16 +145,30 @@ class AttentionBoard:
         updates = await self.tickets.list_updates(current.connection_id, limit=MOST_UPDATES)
         return with_refused_changes(needs, updates)
 
-    def _remember(self, around: Surroundings, watched: Sequence[WatchedConnection]) -> Sequence[AttentionItem]:
-        items = attention_items(
+    def _found(self, around: Surroundings, watched: Sequence[WatchedConnection]) -> Sequence[AttentionItem]:
+        return attention_items(
             watched,
             around.tenants,
             around.read_at,
             sync_interval=self.sync_interval,
             unreadable_rows=self.unreadable_rows(),
         )
-        self._remembered[:] = [(around.read_at, items)]
+
+
+def visible_items(
+    around: Surroundings, items: Sequence[AttentionItem], hidden: Collection[str]
+) -> Sequence[AttentionItem]:
+    """Return the items that are about nothing hidden; one about the whole service can be about a hidden connection."""
+    if not hidden:
         return items
+    tenant_ids = {each.tenant_id for each in around.tenants if each.connection_id not in hidden}
+
+    def is_visible(item: AttentionItem) -> bool:
+        if item.about is None:
+            return False
+        return item.about.id in tenant_ids if item.about.kind is SubjectKind.TENANT else item.about.id not in hidden
+
+    return [each for each in items if is_visible(each)]
 
 
 def _watched(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
 from shared.connections.customers import customer_of
@@ -89,8 +90,8 @@ class ConnectionConfiguration:
         are revoked and removed.
 
         Raises:
-            FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections``, 422 ``instance_not_allowed``,
-                422 ``client_secret_required``.
+            FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections`` or ``connection_id_taken``,
+                422 ``instance_not_allowed`` or ``client_secret_required``.
             TryLater: Storage does not answer, or somebody else is changing the connection; repeating the request is
                 safe.
         """
@@ -128,7 +129,7 @@ class ConnectionConfiguration:
             return present, False
         # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
         # table.
-        if len(await self.connections.list_connections()) >= MAX_CONNECTIONS:
+        if await self._count() >= MAX_CONNECTIONS:
             raise FixRequest("too_many_connections", status=409, limit=MAX_CONNECTIONS)
         new = Connection(
             connection_id=connection_id,
@@ -145,6 +146,10 @@ class ConnectionConfiguration:
             if present is None:
                 raise TryLater("connection_busy") from None
             return present, False
+
+    @sees_everything
+    async def _count(self) -> int:
+        return len(await self.connections.list_connections())
 
     async def _needs_authorization(self, before: Connection, request: ConnectionRequest, instance: str) -> bool:
         if before.status in _UNUSED or _is_other_client(before, request, instance):

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.directory import AT_ONCE
 from shared.errors import FixRequest
@@ -77,6 +78,7 @@ class AdminConsents:
         log_event("consent_link_made", tenant_id=tenant.tenant_id)
         return made
 
+    @sees_everything
     async def answered(self, query: Mapping[str, str]) -> bool:
         """Take what the administrator's browser brings back; return whether it says that they have consented.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.directory import AT_ONCE
 from shared.connections.lookup import get_present_connection
@@ -56,7 +57,8 @@ class TenantConfiguration:
         """Add the tenant or change it as requested; repeating the request changes nothing more.
 
         Raises:
-            FixRequest: 400 ``invalid_tenant_id``, 404 ``connection_not_found``, 409 ``too_many_tenants``.
+            FixRequest: 400 ``invalid_tenant_id``, 404 ``connection_not_found``, 409 ``too_many_tenants`` or
+                ``tenant_already_added``.
             TryLater: Storage does not answer, or somebody else is changing the tenant; repeating the request is safe.
         """
         tenant_id = checked_tenant_id(tenant_id)
@@ -76,7 +78,7 @@ class TenantConfiguration:
         since.
 
         Raises:
-            FixRequest: 400 ``invalid_tenant_id``.
+            FixRequest: 400 ``invalid_tenant_id`` or 404 ``tenant_not_found``.
             StorageUnavailable: Storage does not answer; something may be left.
         """
         tenant_id = checked_tenant_id(tenant_id)
@@ -91,7 +93,7 @@ class TenantConfiguration:
             return present, False
         # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
         # table.
-        if len(await self.tenants.list_tenants()) >= MAX_TENANTS:
+        if await self._count() >= MAX_TENANTS:
             raise FixRequest("too_many_tenants", status=409, limit=MAX_TENANTS)
         new = with_details(Tenant(tenant_id, request.name, added_at=self.clock()), request)
         try:
@@ -101,6 +103,10 @@ class TenantConfiguration:
             if present is None:
                 raise TryLater("tenant_busy") from None
             return present, present == new
+
+    @sees_everything
+    async def _count(self) -> int:
+        return len(await self.tenants.list_tenants())
 
 
 def with_details(tenant: Tenant, request: TenantRequest) -> Tenant:

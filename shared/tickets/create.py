@@ -14,6 +14,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from shared.access.current import current_access, sees_everything
+from shared.access.model import EVERYTHING
 from shared.clock import Clock
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, ConnectionStatus
@@ -181,10 +183,17 @@ class TicketCreation:
     async def _replayed(self, ticket_id: str) -> Creation | None:
         found = await self.search.find(ticket_id)
         if found is None:
+            if current_access() != EVERYTHING and await self._is_stored(ticket_id):
+                raise IdempotencyKeyReused()
             return None
         twin, connection = found
         warnings = await self.warnings(twin)
         return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
+
+    @sees_everything
+    async def _is_stored(self, ticket_id: str) -> bool:
+        """Whether there is a ticket with this id, although the caller may no longer see it."""
+        return await self.search.find(ticket_id) is not None
 
     async def draft(self, request: TicketRequest, requester: Requester) -> tuple[Ticket, Connection]:
         """Return the ticket that a request would become, and its connection; store nothing.

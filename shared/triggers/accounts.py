@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from shared.access.current import seen_by
+from shared.access.model import EVERYTHING
 from shared.connections.configure import has_secret
 from shared.connections.instance_address import normalise_instance
 from shared.connections.model import Connection, ConnectionStatus, Grant
@@ -42,7 +44,8 @@ async def save_account(call: Call, connection: Connection | None) -> Connection:
         allowed_hosts=app.settings.allowed_servicenow_hosts,
         allow_loopback_http=app.settings.allow_loopback_http,
     )
-    known = await app.connection_store.list_connections()
+    with seen_by(EVERYTHING):  # A new id must not be that of a connection that the caller may not see.
+        known = await app.connection_store.list_connections()
     connection_id = connection_id_for(instance, request.client_id, request.integration_user, known)
     return (await app.configuration.put(connection_id, request)).connection
 

@@ -126,7 +126,7 @@ class CheckView(BaseModel):
     answers={200: ConnectionView, 201: ConnectionView},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
-        409: ("too_many_connections",),
+        409: ("too_many_connections", "connection_id_taken"),
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: ("invalid_connection", "instance_not_allowed", "client_secret_required"),

@@ -16,6 +16,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import azure.functions as func
 
+from shared.access.current import seen_by
+from shared.access.model import UNLIMITED_ONLY
 from shared.application import Application, application, usable_settings
 from shared.errors import (
     ConnectionNotAuthorized,
@@ -58,6 +60,7 @@ class Call:
         query: Query parameters as sent, blank ones included.
         content: Fields and files of a form.
         attention_count: How many things that the caller may see need attention, for the navigation; None if unknown.
+        lacks_groups: Whether limited customers are hidden because the caller's token cannot name all groups.
     """
 
     route: Route
@@ -68,6 +71,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     content: FormContent = field(default_factory=FormContent)
     attention_count: int | None = None
+    lacks_groups: bool = False
 
     @property
     def application(self) -> Application:
@@ -234,11 +238,12 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
     language = choose_language(cookie, request.headers.get("Accept-Language"))
     call = Call(declared, request, request_id, language)
     code: str | None = None
-    with log_context(request_id=request_id), waiting(), span(declared.name) as answering:
+    with log_context(request_id=request_id), waiting(), span(declared.name) as answering, seen_by(UNLIMITED_ONLY):
         try:
             call = _identified(call)
-            call = await _counted(_checked(call))
-            answered = await handler(call)
+            with seen_by(UNLIMITED_ONLY if call.caller is None else call.caller.access):
+                call = await _counted(await _known_groups(_checked(call)))
+                answered = await handler(call)
             response = answered.to_response() if isinstance(answered, JsonAnswer) else answered
         except ConnectorError as error:
             code, response = error.code, _error_answer(call, error)
@@ -284,6 +289,18 @@ def _checked(call: Call) -> Call:
         _refuse_unknown(query, declared.query_names)
     content = read_form(request, declared.body) if isinstance(declared.body, FormBody) else FormContent()
     return replace(call, query=query, content=content)
+
+
+async def _known_groups(call: Call) -> Call:
+    """Return the call, knowing whether customers are hidden because the caller is in too many groups.
+
+    A program must not take a part for the whole. Raises FixRequest (403 ``groups_unknown``).
+    """
+    if call.caller is None or not call.caller.has_too_many_groups or not await call.application.sight.hidden():
+        return call
+    if not call.route.html:
+        raise FixRequest("groups_unknown", status=403)
+    return replace(call, lacks_groups=True)
 
 
 async def _counted(call: Call) -> Call:

@@ -24,7 +24,7 @@ ALWAYS: Final[Mapping[int, tuple[str, ...]]] = {
     503: ("storage_unavailable",),
 }
 """Problems that every operation can answer with."""
-WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing",)}
+WITH_ROLES: Final[Mapping[int, tuple[str, ...]]] = {401: ("not_signed_in",), 403: ("role_missing", "groups_unknown")}
 ON_WRITES: Final[Mapping[int, tuple[str, ...]]] = {403: ("cross_site_request",)}
 TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from shared.access.model import Access
 from shared.errors import FixRequest, NotSignedIn
 from shared.settings import Settings
 from shared.tenants.lookup import TENANT_ID
@@ -96,6 +97,11 @@ class Principal:
     def has_any(self, roles: frozenset[Role]) -> bool:
         """Whether the caller has one of these roles."""
         return bool(self.roles & roles)
+
+    @property
+    def access(self) -> Access:
+        """Which customers the caller may see; without their groups, those limited to the caller's own object id."""
+        return Access(self.groups | {self.object_id.lower()})
 
     @property
     def requester(self) -> Requester:

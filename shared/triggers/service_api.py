@@ -87,9 +87,14 @@ async def check_health(call: Call) -> JsonAnswer:
 async def show_status(call: Call) -> JsonAnswer:
     """Answer with the current state."""
     app = call.application
-    connections, vault = await asyncio.gather(
-        _outcome(app.connection_store.list_connections()), _outcome(app.secret_store.get_secret("health-probe"))
+    connections, vault, hidden = await asyncio.gather(
+        _outcome(app.connection_store.list_connections()),
+        _outcome(app.secret_store.get_secret("health-probe")),
+        _outcome(app.sight.hidden()),
     )
+    seen = () if isinstance(connections, ConnectorError) else [each.connection_id for each in connections]
+    # Somebody to whom customers are hidden is shown only the rows that are certainly about another one.
+    rows = [row for row in app.rows.unreadable if not hidden or {row.partition_key, row.row_key} & set(seen)]
     return JsonAnswer(
         StatusView(
             storage="unavailable" if isinstance(connections, ConnectorError) else "ok",
@@ -103,7 +108,7 @@ async def show_status(call: Call) -> JsonAnswer:
                 UnreadableRowView(
                     table=row.table, partition_key=row.partition_key, row_key=row.row_key, seen_at=row.seen_at
                 )
-                for row in app.rows.unreadable
+                for row in rows
             ),
         )
     )

@@ -37,7 +37,7 @@ _KNOWN: Final = {400: ("invalid_tenant_id",), 404: ("tenant_not_found",)}
     problems={
         400: ("invalid_json", "invalid_tenant_id"),
         404: ("connection_not_found",),
-        409: ("too_many_tenants",),
+        409: ("too_many_tenants", "tenant_already_added"),
         411: ("length_required",),
         415: ("unsupported_media_type",),
         422: ("invalid_tenant",),
@@ -87,10 +87,10 @@ async def get_tenant(call: Call) -> JsonAnswer:
     summary="Remove a tenant and its recommendations; its tickets stay",
     roles=MANAGERS,
     answers={204: None},
-    problems={400: ("invalid_tenant_id",)},
+    problems=_KNOWN,
 )
 async def delete_tenant(call: Call) -> JsonAnswer:
-    """Answer 204, also if there is no such tenant."""
+    """Answer 204, also if there is no such tenant, but not for one that the caller may not see."""
     await call.application.tenant_configuration.remove(call.path_parameter("tenant_id"))
     return JsonAnswer(status=204)
 

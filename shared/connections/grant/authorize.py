@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.customers import customer_of
 from shared.connections.grant.acceptance import TokenAcceptance, connectable, superseded
@@ -127,6 +128,7 @@ class ConnectionAuthorization:
         """
         return f"{'__Host-' if self._secure else ''}authorization-{name}"
 
+    @sees_everything
     async def complete(self, parameters: Mapping[str, str], cookies: Mapping[str, str]) -> Connection:
         """Complete an authorization after ServiceNow has sent the browser back.
 

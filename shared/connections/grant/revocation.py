@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from shared.access.current import sees_everything
 from shared.connections.grant.secret_names import access_token_name, refresh_token_name
 from shared.connections.model import Connection
 from shared.connections.ports import AuthorizationServer, ConnectionStore, SecretStore
@@ -54,6 +55,7 @@ class TokenRevocation:
             _log_failure(connection, error)
         return done
 
+    @sees_everything
     async def _in_use(self, connection: Connection, *, spare_own: bool) -> list[Secret]:
         holders = [
             each.connection_id

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection
@@ -61,6 +62,7 @@ class FollowUpTickets:
     clock: Clock
     portal_url: str
 
+    @sees_everything
     async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
         """See the port."""
         asked = {"follow_up_of": ticket.ticket_id}

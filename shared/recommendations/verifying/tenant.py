@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.model import Connection, OutcomeNotes, OutcomePolicy
 from shared.connections.ports import ConnectionStore, RowChanged
@@ -104,6 +105,7 @@ class TenantVerification:
     waits: WaitingTimes
     clock: Clock
 
+    @sees_everything
     async def run(
         self,
         tenant: Tenant,

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shared.access.current import seen_by
+from shared.access.model import Access
+from shared.access.sight import Sight
 from shared.attention.board import REMEMBERED_FOR, AttentionBoard
 from shared.attention.model import Cause
 from shared.connections.directory import DirectoryEntry, SyncState
@@ -14,6 +17,7 @@ from shared.errors import StorageUnavailable
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.updates.ask import asked
 from shared.tickets.updates.model import UpdateKind, UpdateStatus
+from tests.memory.customer_limits import MemoryCustomerLimits, limited_to
 from tests.unit.recommendations.world import World
 from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket
 
@@ -24,14 +28,17 @@ class Board:
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.fails = False
+        self.unreadable = 0
         self.world = World(self._step)
+        self.limits = MemoryCustomerLimits()
         self.last_turn()
         self.board = AttentionBoard(
             connections=self.world.connections,
             directory=self.world.directory,
             tenants=self.world.tenants,
             tickets=self.world.store,
-            unreadable_rows=lambda: 0,
+            sight=Sight(self.limits, self.world.clock),
+            unreadable_rows=lambda: self.unreadable,
             sync_interval=timedelta(minutes=1),
             clock=self.world.clock,
         )
@@ -102,3 +109,25 @@ async def test_a_refused_change_that_somebody_has_discarded_since_the_last_turn_
     await store.update_ticket(ticket, after, [replace(change, after=refused)])
     assert await board.exact() == [Cause.CHANGES_REFUSED]
     assert board.requests["list_updates"] == 2
+
+
+async def test_what_is_remembered_for_one_is_not_shown_to_another() -> None:
+    board = Board()
+    board.last_turn(failed=2)
+    board.limits.limits[CONNECTION_ID] = limited_to("friend")
+    board.unreadable = 3
+    for name, seen in (("stranger", []), ("friend", [Cause.ROWS_UNREADABLE, Cause.TICKETS_REFUSED]), ("stranger", [])):
+        with seen_by(Access(frozenset({name}))):
+            assert await board.remembered() == seen, name
+    assert board.requests["list_connections"] == 1
+
+
+async def test_what_somebody_sees_of_it_is_not_remembered_for_all() -> None:
+    board = Board()
+    board.last_turn(failed=2)
+    board.limits.limits["another"] = limited_to("friend")
+    with seen_by(Access(frozenset({"stranger"}))):
+        await board.exact()
+    assert board.board._remembered == []
+    await board.exact()
+    assert board.board._remembered != []

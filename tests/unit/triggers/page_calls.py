@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 import pytest
 
+from shared.access.sight import Sight
 from shared.attention.board import AttentionBoard
 from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.connections.grant.lease import Lease
@@ -27,6 +28,7 @@ from shared.triggers.request_bodies import FormBody, read_form
 from shared.triggers.routes import ROUTES, read_query
 from shared.words.language import languages
 from tests.memory.columns import MemoryColumns
+from tests.memory.customer_limits import MemoryCustomerLimits
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import MemoryProbe
@@ -68,8 +70,10 @@ class Pages:
             lease=Lease(MemoryLeaseStore(world.clock), TEST_TICKETS),
             clock=world.clock,
         )
+        self.sight = Sight(MemoryCustomerLimits(), world.clock)
         self.application = SimpleNamespace(
             clock=world.clock,
+            sight=self.sight,
             tenants=world.tenants,
             recommendations=world.recommendations,
             recommendation_tickets=world.beside,
@@ -87,6 +91,7 @@ class Pages:
                 directory=world.directory,
                 tenants=world.tenants,
                 tickets=world.store,
+                sight=self.sight,
                 unreadable_rows=lambda: self.unreadable_rows,
                 sync_interval=timedelta(minutes=1),
                 clock=world.clock,

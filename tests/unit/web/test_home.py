@@ -31,7 +31,7 @@ from tests.unit.attention.test_rules import SITUATIONS
 def test_whoever_may_see_no_tickets_is_not_asked_to_connect_again(code: str) -> None:
     t = languages()[code]
     caller = SimpleNamespace(name="Alex Wilber", object_id="alex")
-    call = SimpleNamespace(caller=caller, may=lambda role: role is Role.CONNECTIONS_MANAGE)
+    call = SimpleNamespace(caller=caller, may=lambda role: role is Role.CONNECTIONS_MANAGE, lacks_groups=False)
     values = {
         "call": call,
         "Role": Role,
@@ -87,7 +87,7 @@ def home_with_score(
     return render(
         "home.html",
         languages()[code],
-        call=SimpleNamespace(caller=caller, may=lambda role: role in roles),
+        call=SimpleNamespace(caller=caller, may=lambda role: role in roles, lacks_groups=False),
         Role=Role,
         address="/",
         here="/",
