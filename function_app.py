@@ -24,6 +24,7 @@ from shared.triggers import (
     evidence_pages,
     file_imports,
     home_pages,
+    maintain_queues,
     maintain_timer,
     portfolio_api,
     portfolio_pages,
@@ -90,6 +91,7 @@ for module in (
     tenant_pages,
     site_pages,
     maintain_timer,
+    maintain_queues,
 ):
     app.register_functions(module.blueprint)
 

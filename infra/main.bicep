@@ -229,6 +229,8 @@ var isPrivate = networkMode == 'private'
 var isDataPrivate = networkMode == 'privateData' || isPrivate
 var publicNetworkAccess = isPrivate ? 'Disabled' : 'Enabled'
 var packageContainerName = 'packages'
+var maintainQueueName = 'maintain-connections'
+var readQueueName = 'read-tenants'
 var hasNetwork = networkMode != 'public'
   ? true
   : empty(existingApplicationSubnetId) && empty(egressAddresses)
@@ -292,11 +294,13 @@ module hostStorage 'modules/storage-account.bicep' = {
     name: resourceName.hostStorage
     location: location
     tags: allTags
-    // Holds the package and the timers' leases; the next publish creates both again.
+    // Holds the package, the timers' leases and messages; the next publish and the next run create them again.
     sku: 'Standard_LRS'
     access: dataAccess
     infrastructureEncryption: infrastructureEncryption
     containerNames: [packageContainerName]
+    // Messages are hints about what the tables say; a lost one is sent again.
+    queueNames: [maintainQueueName, readQueueName]
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [network]
@@ -422,6 +426,12 @@ module configuration 'modules/configuration.bicep' = {
       TABLES_URL: mappingStorage.outputs.tableUrl
       AZURE_CLIENT_ID: identity.outputs.clientId
       MAINTAIN_SCHEDULE: maintainSchedule
+      MAINTAIN_QUEUE: maintainQueueName
+      READ_QUEUE: readQueueName
+      // The host and its scale controller read all three of the section WorkQueue (Storage Queue §C2, §C3), the app the address.
+      WorkQueue__queueServiceUri: hostStorage.outputs.queueUrl
+      WorkQueue__credential: 'managedidentity'
+      WorkQueue__clientId: identity.outputs.clientId
       SYNC_INTERVAL_S: string(syncIntervalS)
       SECRET_LIFETIME_DAYS: string(secretLifetimeDays)
       RECONCILE_AT: reconcileAt
@@ -470,6 +480,9 @@ module monitoringPrivateLink 'modules/monitoring-private-link.bicep' = if (isPri
 var blobZone = 'privatelink.blob.core.windows.net'
 // As above.
 #disable-next-line no-hardcoded-env-urls
+var queueZone = 'privatelink.queue.core.windows.net'
+// As above.
+#disable-next-line no-hardcoded-env-urls
 var tableZone = 'privatelink.table.core.windows.net'
 var dataEndpoints = [
   {
@@ -477,6 +490,12 @@ var dataEndpoints = [
     targetId: resourceId('Microsoft.Storage/storageAccounts', resourceName.hostStorage)
     groupId: 'blob'
     zoneNames: [blobZone]
+  }
+  {
+    name: names.?hostQueuesPrivateEndpoint ?? 'pe-${name}-host-queues'
+    targetId: resourceId('Microsoft.Storage/storageAccounts', resourceName.hostStorage)
+    groupId: 'queue'
+    zoneNames: [queueZone]
   }
   {
     name: names.?mappingStoragePrivateEndpoint ?? 'pe-${name}-mapping-storage'

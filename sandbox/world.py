@@ -146,6 +146,7 @@ class World:
             SandboxError: It did not start.
         """
         create_tables(account, self.certificates)
+        create_queues(account, self.certificates)
         port = port or free_port()
         url = f"http://{LOOPBACK}:{port}"
         public_url = public_url or url
@@ -159,6 +160,7 @@ class World:
             "PUBLIC_BASE_URL": public_url,
             "KEY_VAULT_URL": vault_url,
             "TABLES_URL": account.tables_url,
+            "WorkQueue__queueServiceUri": account.queue_url,
             "GRAPH_URL": self.graph.url,
             "AUTHORITY_URL": self.graph.url,
             "SECURITY_PORTAL_URL": self.graph.url,
@@ -187,6 +189,16 @@ def create_tables(account: StorageAccount, certificates: Certificates) -> None:
             answer = client.post("/Tables", json={"TableName": name})
             if answer.status_code != httpx.codes.CONFLICT:
                 answer.raise_for_status()
+
+
+def create_queues(account: StorageAccount, certificates: Certificates) -> None:
+    """Create the product's missing queues, as the deployment does."""
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    settings = sample_settings()
+    headers = table_service_headers(certificates) | {"x-ms-version": "2021-12-02"}
+    with httpx.Client(base_url=account.queue_url, headers=headers, verify=trusted) as client:
+        for name in (settings["MAINTAIN_QUEUE"], settings["READ_QUEUE"]):
+            client.put(f"/{name}").raise_for_status()
 
 
 def table_service_headers(certificates: Certificates) -> dict[str, str]:

@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from shared.reminders.ports import ReminderStore
     from shared.reminders.turn import ReminderTurn
     from shared.storage.entity_transactions import EntityTransactions
+    from shared.storage.work_queue import QueueService
     from shared.tenants.admin_consent import AdminConsents
     from shared.tenants.configure import TenantConfiguration
     from shared.tickets.data_exchange import DataExchange
@@ -165,6 +166,7 @@ class Application:
     evidence: EvidenceStore
     attention: AttentionBoard
     rows: RowReader
+    credential: AsyncTokenCredential
     resources: AsyncExitStack
     file_turn: asyncio.Semaphore
     evidence_turn: asyncio.Semaphore
@@ -350,18 +352,23 @@ class Application:
 
     def _new_maintenance(self) -> Maintenance:
         from shared.connections.grant.secret_renewal import SecretRenewal
+        from shared.maintenance.fan_out import FanOut
         from shared.maintenance.plan import Planner
-        from shared.maintenance.run import Maintenance
+        from shared.maintenance.run import CONNECTIONS, Maintenance
         from shared.maintenance.serve import ConnectionWork
-        from shared.maintenance.tenants import TenantWork
+        from shared.maintenance.tenants import TENANTS, TenantWork
         from shared.tickets.closings import ClosingReading
         from shared.tickets.reconcile import TicketReconciliation
         from shared.tickets.recording import EvidenceRecording
         from shared.tickets.sync import TicketSync
 
+        queues = self._open_queues()
+        to_serve = None if queues is None else queues.queue(self.settings.maintain_queue)
+        to_read = None if queues is None else queues.queue(self.settings.read_queue)
         return Maintenance(
             settings=self.settings,
             planner=Planner(self.directory, self.connection_store, self.settings, self.clock),
+            fan_out=FanOut(to_serve, CONNECTIONS, lambda entry: (entry.connection_id, entry.etag), self.clock),
             work=ConnectionWork(
                 settings=self.settings,
                 connections=self.connection_store,
@@ -385,12 +392,27 @@ class Application:
                 reminders=self.reminder_turn,
                 clock=self.clock,
             ),
-            tenants=TenantWork(self.tenants, self.tenant_reading, self.clock),
+            tenants=TenantWork(
+                self.tenants,
+                FanOut(to_read, TENANTS, lambda tenant: (tenant.tenant_id, tenant.etag), self.clock),
+                self.tenant_reading,
+                self.clock,
+            ),
             authorizations=self.authorizations,
             reservations=self.reservations,
             evidence=self.evidence,
             clock=self.clock,
         )
+
+    def _open_queues(self) -> QueueService | None:
+        """Return the queues for work; None if the deployment has none."""
+        if self.settings.work_queue_url is None:
+            return None
+        from shared.storage.work_queue import QueueService
+
+        queues = QueueService(self.settings.work_queue_url, self.credential)
+        self.resources.push_async_callback(queues.aclose)
+        return queues
 
     @property
     def tenant_reading(self) -> TenantReading:
@@ -646,6 +668,7 @@ class Application:
                 clock=clock,
             ),
             rows=rows,
+            credential=credential,
             resources=resources,
             file_turn=asyncio.Semaphore(1),
             evidence_turn=asyncio.Semaphore(1),

@@ -133,6 +133,20 @@ var rules rule[] = [
     dimension: 'connection_id'
   }
   {
+    name: 'messages-poisoned'
+    essential: false
+    description: 'An instance of the app failed several times at the same message, which is now in a poison queue; the timer sends its work again.'
+    query: loadTextContent('../queries/alerts/messages-poisoned.kql')
+    severity: 2
+    measure: 'messages'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT5M'
+    over: 'PT15M'
+    dimension: ''
+  }
+  {
     name: 'tenant-not-read'
     essential: false
     description: 'A Microsoft 365 tenant has not been read for two days; its recommendations are that old.'

@@ -32,6 +32,7 @@ type resourceNames = {
   @maxLength(60)
   functionApp: string?
   hostStoragePrivateEndpoint: string?
+  hostQueuesPrivateEndpoint: string?
   mappingStoragePrivateEndpoint: string?
   keyVaultPrivateEndpoint: string?
   functionAppPrivateEndpoint: string?

@@ -29,6 +29,12 @@ var roles = {
     id: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
     why: 'The Functions host keeps its timers\' leases and its keys in blobs, and reads its package from a blob.'
   }
+  // The two roles that Microsoft lists for queue triggers cannot give back a failed message (Storage Queue §C6).
+  hostQueues: {
+    name: 'Storage Queue Data Contributor'
+    id: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+    why: 'The app shares out its work among its instances by messages in queues.'
+  }
   mappingStorage: {
     name: 'Storage Table Data Contributor'
     id: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
@@ -58,6 +64,16 @@ resource hostStorageRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.hostStorage.id)
+  }
+}
+
+resource hostQueuesRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (assign) {
+  name: guid(hostStorage.id, identityId, roles.hostQueues.id)
+  scope: hostStorage
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.hostQueues.id)
   }
 }
 
@@ -105,6 +121,7 @@ type neededRole = {
 
 var scopes = {
   hostStorage: hostStorage.id
+  hostQueues: hostStorage.id
   mappingStorage: mappingStorage.id
   keyVault: keyVaultId
   applicationInsights: applicationInsights.id

@@ -17,6 +17,7 @@ param infrastructureEncryption bool
 param workspaceId string
 param containerNames string[] = []
 param tableNames string[] = []
+param queueNames string[] = []
 
 var encrypted = { enabled: true, keyType: 'Account' }
 
@@ -78,6 +79,16 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
       }
     ]
   }
+
+  resource queues 'queueServices' = if (!empty(queueNames)) {
+    name: 'default'
+
+    resource queue 'queues' = [
+      for queueName in queueNames: {
+        name: queueName
+      }
+    ]
+  }
 }
 
 // The only stable version (2016) does not support category groups.
@@ -94,4 +105,5 @@ resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' =
 output id string = account.id
 output name string = account.name
 output blobUrl string = account.properties.primaryEndpoints.blob
+output queueUrl string = account.properties.primaryEndpoints.queue
 output tableUrl string = account.properties.primaryEndpoints.table

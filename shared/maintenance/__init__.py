@@ -1,1 +1,1 @@
-"""What the timer does each minute."""
+"""What the timer does each minute, by itself or through other instances of the app."""

@@ -51,6 +51,11 @@ class Planner:
         free = [entry for entry in due.values() if not entry.is_held(now)]
         return sorted(free, key=lambda entry: believed(entry.served_at, now) or NEVER)
 
+    async def free_entry(self, connection_id: str) -> DirectoryEntry | None:
+        """Return a connection's entry if it is due and nobody is serving it. Raises StorageUnavailable."""
+        entry, now = await self._directory.get_entry(connection_id), self._clock()
+        return entry if entry.is_due(now) and not entry.is_held(now) else None
+
     async def _overlooked(self, entries: Mapping[str, DirectoryEntry], now: datetime) -> Mapping[str, DirectoryEntry]:
         """Return the entries that are due according to the connections themselves."""
         connections, requests = await asyncio.gather(

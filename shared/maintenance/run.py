@@ -1,5 +1,8 @@
 """What the timer does each minute: all work that is due, on every connection and tenant, within a bounded time.
 
+If more than a few connections or tenants are due, they go to other instances of the app as messages, which do the same
+for those that a message names.
+
 It is safe to run twice at once: a connection has one turn at a time, tokens are refreshed under a lease, deliveries
 have their own lease, and counts are folded under an etag.
 """
@@ -8,14 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import Clock, believed
 from shared.connections.directory import DirectoryEntry
 from shared.connections.ports import AuthorizationStore
+from shared.errors import ConnectorError
 from shared.evidence.ports import EvidenceStore
 from shared.log import log_event
+from shared.maintenance.fan_out import FanOut, ids_of
 from shared.maintenance.plan import Planner
 from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TenantWork
@@ -24,7 +30,9 @@ from shared.settings import Settings
 from shared.tickets.ports import IdempotencyStore
 
 RUN_S: Final = 45.0
-"""A run begins nothing new after this time; the next run starts a minute after this one."""
+"""A run begins nothing new after this time; the next run starts a minute after this one. So does work for a message."""
+CONNECTIONS: Final = "connections"
+"""Name of the list in a message."""
 CONCURRENT_CONNECTIONS: Final = 8
 NOT_SERVED_AFTER: Final = timedelta(minutes=15)
 """If a connection has waited this long for its turn, log it; the alert ``connection-not-served`` reads that."""
@@ -40,6 +48,7 @@ class Maintenance:
 
     settings: Settings
     planner: Planner
+    fan_out: FanOut[DirectoryEntry]
     work: ConnectionWork
     tenants: TenantWork
     authorizations: AuthorizationStore
@@ -64,18 +73,46 @@ class Maintenance:
             await self.reservations.delete_expired_reservations(started_at - KEEP_RESERVATIONS)
             await self.evidence.delete_before(started_at - self.settings.evidence_retention)
 
+    async def serve_message(self, text: bytes) -> None:
+        """Serve the connections that a message names, as far as they are due. Raises ValueError if it names none."""
+        deadline = self.clock() + timedelta(seconds=RUN_S)
+
+        async def serve(connection_id: str) -> None:
+            if self.clock() >= deadline:
+                return  # It stays due.
+            try:
+                entry = await self.planner.free_entry(connection_id)
+            except ConnectorError as error:
+                log_event(
+                    "connection_row_not_read", level=logging.WARNING, connection_id=connection_id, code=error.code
+                )
+                return
+            if entry is not None:
+                await self.work.serve(entry, deadline)
+
+        await _a_few_at_once(ids_of(text, CONNECTIONS), serve)
+
+    async def read_message(self, text: bytes) -> None:
+        """Read the tenants that a message names, as far as they are due. Raises ValueError if it names none."""
+        await self.tenants.read_message(text, self.clock() + timedelta(seconds=RUN_S))
+
     async def _serve_connections(self, deadline: datetime) -> None:
         """Serve every connection that is due, the one that was served longest ago first. Raises StorageUnavailable."""
-        turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
+        due, now = await self.planner.due_entries(), self.clock()
+        for entry in due:
+            if self.fan_out.was_not_taken(entry):
+                self._report_not_served(entry)
+        # Whoever gets a message believes the row; one that does not know that its connection is due stays here.
+        here = [entry for entry in due if not entry.is_due(now)]
+        here += await self.fan_out.share_out([entry for entry in due if entry.is_due(now)])
 
         async def serve(entry: DirectoryEntry) -> None:
-            async with turn:
-                if self.clock() >= deadline:
-                    self._report_not_served(entry)
-                else:
-                    await self.work.serve(entry, deadline)
+            if self.clock() < deadline:
+                await self.work.serve(entry, deadline)
+            else:
+                self._report_not_served(entry)
 
-        await asyncio.gather(*(serve(entry) for entry in await self.planner.due_entries()))
+        await _a_few_at_once(here, serve)
 
     def _report_not_served(self, entry: DirectoryEntry) -> None:
         """Log a connection that has waited long for its turn; the next run serves it before the others."""
@@ -88,3 +125,14 @@ class Maintenance:
                 connection_id=entry.connection_id,
                 waited_s=(now - served_at).total_seconds(),
             )
+
+
+async def _a_few_at_once[Item](items: Sequence[Item], serve: Callable[[Item], Awaitable[None]]) -> None:
+    """Serve items, and begin them in their order."""
+    turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
+
+    async def in_turn(item: Item) -> None:
+        async with turn:
+            await serve(item)
+
+    await asyncio.gather(*map(in_turn, items))

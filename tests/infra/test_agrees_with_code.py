@@ -19,6 +19,8 @@ READ_BY_THE_PLATFORM = {
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__blobServiceUri",
+    "WorkQueue__credential",
+    "WorkQueue__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID",
@@ -27,6 +29,7 @@ READ_BY_LIBRARIES = {"PYDANTIC_DISABLE_PLUGINS"}
 ONLY_ON_A_LAPTOP = {
     "FUNCTIONS_WORKER_RUNTIME",
     "AzureWebJobsStorage",
+    "WorkQueue__credential",
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
     "SSL_CERT_FILE",
@@ -56,8 +59,15 @@ class TestSettings:
             for source in [REPOSITORY / "function_app.py", *(REPOSITORY / "shared").rglob("*.py")]
             for name in re.findall(r'"%(\w+)%"', source.read_text())
         }
-        assert named == {"MAINTAIN_SCHEDULE"}
+        assert named == {"MAINTAIN_SCHEDULE", "MAINTAIN_QUEUE", "READ_QUEUE"}
         assert named <= settings.keys()
+
+    def test_every_queue_named_in_a_setting_exists(self, deployed: Expansion) -> None:
+        """The host waits for a missing queue and never creates it (Storage Queue §L1)."""
+        settings = deployed.one("Microsoft.Web/sites/config", "appsettings")["properties"]
+        queues = deployed.all("Microsoft.Storage/storageAccounts/queueServices/queues")
+        names = {each["name"].split("/")[-1] for each in queues}
+        assert names == {settings["MAINTAIN_QUEUE"], settings["READ_QUEUE"]}
 
     def test_the_environment_is_read_in_one_place(self) -> None:
         readers = {
@@ -86,6 +96,9 @@ class TestSettings:
                 "AzureWebJobsStorage__credential": "managedidentity",
                 "AzureWebJobsStorage__clientId": identity,
                 "AzureWebJobsStorage__blobServiceUri": f"<sthost{deployed.suffix}.primaryEndpoints.blob>",
+                "WorkQueue__queueServiceUri": f"<sthost{deployed.suffix}.primaryEndpoints.queue>",
+                "WorkQueue__credential": "managedidentity",
+                "WorkQueue__clientId": identity,
                 "APPLICATIONINSIGHTS_CONNECTION_STRING": f"<appi-contoso-{deployed.suffix}.ConnectionString>",
                 "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"ClientId={identity};Authorization=AAD",
             }.items()

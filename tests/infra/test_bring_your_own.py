@@ -25,6 +25,7 @@ HUB_ZONE: Final = (
 )
 ROLES: Final = {
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
     "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
     "Key Vault Secrets Officer": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
     "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
@@ -103,6 +104,7 @@ class TestRolesAssignedBySomebodyElse:
     def test_each_is_listed(self, own_names: Expansion) -> None:
         scopes = {
             "Storage Blob Data Owner": "Microsoft.Storage/storageAccounts/ownhoststorage",
+            "Storage Queue Data Contributor": "Microsoft.Storage/storageAccounts/ownhoststorage",
             "Storage Table Data Contributor": "Microsoft.Storage/storageAccounts/ownmappingstorage",
             "Key Vault Secrets Officer": "Microsoft.KeyVault/vaults/own-vault",
             "Monitoring Metrics Publisher": "Microsoft.Insights/components/own-telemetry",
@@ -150,7 +152,7 @@ class TestZones:
         """A policy enters the others; a group that were there before would keep it from doing so."""
         assert existing_resources.all("Microsoft.Network/privateDnsZones") == []
         assert existing_resources.all("Microsoft.Network/privateDnsZones/virtualNetworkLinks") == []
-        assert len(existing_resources.all("Microsoft.Network/privateEndpoints")) == 5
+        assert len(existing_resources.all("Microsoft.Network/privateEndpoints")) == 6
         assert list(self._entered(existing_resources).values()) == [[HUB_ZONE]]
 
     @staticmethod
@@ -193,7 +195,7 @@ class TestExistingResources:
         assert settings(existing_resources)["AZURE_CLIENT_ID"] == "<id-tickets.clientId>"
         assert existing_resources.outputs["identityPrincipalId"] == "<id-tickets.principalId>"
         given = existing_resources.all("Microsoft.Authorization/roleAssignments")
-        assert [each["properties"]["principalId"] for each in given] == ["<id-tickets.principalId>"] * 4
+        assert [each["properties"]["principalId"] for each in given] == ["<id-tickets.principalId>"] * 5
 
     def test_its_role_on_the_vault_is_of_the_vaults_subscription(self, existing_resources: Expansion) -> None:
         listed = {each["roleName"]: each for each in existing_resources.outputs["neededRoles"]}

@@ -17,6 +17,7 @@ DATA_SERVICES = [
 type Endpoint = tuple[str, str, str, str, list[str]]
 ENDPOINTS: list[Endpoint] = [
     ("host-storage", "Microsoft.Storage/storageAccounts", "sthost", "blob", ["privatelink.blob.core.windows.net"]),
+    ("host-queues", "Microsoft.Storage/storageAccounts", "sthost", "queue", ["privatelink.queue.core.windows.net"]),
     ("mapping-storage", "Microsoft.Storage/storageAccounts", "stmap", "table", ["privatelink.table.core.windows.net"]),
     ("key-vault", "Microsoft.KeyVault/vaults", "kv-", "vault", ["privatelink.vaultcore.azure.net"]),
     ("function-app", "Microsoft.Web/sites", "func-", "sites", ["privatelink.azurewebsites.net"]),
@@ -34,7 +35,7 @@ ENDPOINTS: list[Endpoint] = [
         ],
     ),
 ]
-"""Name, the service's type and name, its sub-resource, and the DNS zones. The first three are those of data."""
+"""Name, the service's type and name, its sub-resource, and the DNS zones. The first four are those of data."""
 data_services = pytest.mark.parametrize(("kind", "name"), DATA_SERVICES, ids=[name for _, name in DATA_SERVICES])
 
 

@@ -40,6 +40,7 @@ RULES: Final = {
     "sync-lag": (3, "lag_s", "Maximum", "GreaterThan", 900, "PT15M", "PT30M", "connection_id"),
     "maintenance-stopped": (1, "runs", "Total", "LessThan", 1, "PT5M", "PT15M", ""),
     "connection-not-served": (2, "waited_s", "Maximum", "GreaterThan", 0, "PT5M", "PT15M", "connection_id"),
+    "messages-poisoned": (2, "messages", "Total", "GreaterThan", 0, "PT5M", "PT15M", ""),
     "tenant-not-read": (2, "unread_s", "Maximum", "GreaterThan", 172_800, "PT1H", "PT6H", "tenant_id"),
     "server-errors": (2, "errors", "Total", "GreaterThan", 0, "PT5M", "PT15M", ""),
     "throttled": (3, "answers", "Total", "GreaterThan", 10, "PT15M", "PT1H", "connection_id"),
@@ -81,7 +82,7 @@ def compiled() -> dict[str, Json]:
 
 class TestQueries:
     def test_compile_without_diagnostics(self, compiled: dict[str, Json]) -> None:
-        assert len(compiled) == 25
+        assert len(compiled) == 26
         assert {name: each["diagnostics"] for name, each in compiled.items() if each["diagnostics"]} == {}
 
     def test_a_mistake_is_a_diagnostic(self) -> None:

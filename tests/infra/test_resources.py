@@ -23,6 +23,7 @@ ALERTS = (
     "deliveries-failing",
     "deliveries-waiting",
     "maintenance-stopped",
+    "messages-poisoned",
     "server-errors",
     "sync-lag",
     "throttled",
@@ -36,6 +37,9 @@ EVERYWHERE = {
     ("Microsoft.Storage/storageAccounts", "sthost*"),
     ("Microsoft.Storage/storageAccounts/blobServices", "sthost*/default"),
     ("Microsoft.Storage/storageAccounts/blobServices/containers", "sthost*/default/packages"),
+    ("Microsoft.Storage/storageAccounts/queueServices", "sthost*/default"),
+    ("Microsoft.Storage/storageAccounts/queueServices/queues", "sthost*/default/maintain-connections"),
+    ("Microsoft.Storage/storageAccounts/queueServices/queues", "sthost*/default/read-tenants"),
     ("Microsoft.Storage/storageAccounts", "stmap*"),
     ("Microsoft.Storage/storageAccounts/tableServices", "stmap*/default"),
     ("Microsoft.Storage/storageAccounts/tableServices/tables", "stmap*/default/connections"),
@@ -67,6 +71,7 @@ NETWORK = {
 }
 ZONES = (
     "privatelink.blob.core.windows.net",
+    "privatelink.queue.core.windows.net",
     "privatelink.table.core.windows.net",
     "privatelink.vaultcore.azure.net",
     "privatelink.azurewebsites.net",
@@ -75,7 +80,7 @@ ZONES = (
     "privatelink.ods.opinsights.azure.com",
     "privatelink.agentsvc.azure-automation.net",
 )
-DATA_ENDPOINTS = ("host-storage", "mapping-storage", "key-vault")
+DATA_ENDPOINTS = ("host-storage", "host-queues", "mapping-storage", "key-vault")
 ENDPOINTS = (*DATA_ENDPOINTS, "function-app", "monitoring")
 
 
@@ -98,7 +103,7 @@ def private_endpoints(endpoints: Iterable[str], zones: Iterable[str]) -> set[tup
     }
 
 
-PRIVATE_DATA = private_endpoints(DATA_ENDPOINTS, ZONES[:3])
+PRIVATE_DATA = private_endpoints(DATA_ENDPOINTS, ZONES[:4])
 PRIVATE = {
     ("Microsoft.Insights/privateLinkScopes", "ampls-contoso-*"),
     ("Microsoft.Insights/privateLinkScopes/scopedResources", "ampls-contoso-*/workspace"),
@@ -127,7 +132,7 @@ def test_every_resource_is_counted(deployed: Expansion) -> None:
     """The resources that ``names`` omits: four role assignments, one workbook, the app registration's parts."""
     unnamed = [each for each in deployed.resources if each["type"].startswith(("Microsoft.Graph/", "Microsoft.Auth"))]
     assert len(deployed.resources) == len(deployed.names()) + len(unnamed) + 1
-    assert len(deployed.all("Microsoft.Authorization/roleAssignments")) == 4
+    assert len(deployed.all("Microsoft.Authorization/roleAssignments")) == 5
     assert len(deployed.all("Microsoft.Insights/workbooks")) == 1
 
 
@@ -340,11 +345,12 @@ class TestPackage:
 class TestRoles:
     NEEDED: ClassVar = {
         ("Microsoft.Storage/storageAccounts/sthost*", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
+        ("Microsoft.Storage/storageAccounts/sthost*", "974c5e8b-45b9-4653-ba55-5f855dd0fb88"),
         ("Microsoft.Storage/storageAccounts/stmap*", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"),
         ("Microsoft.KeyVault/vaults/kv-*", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"),
         ("Microsoft.Insights/components/appi-contoso-*", "3913510d-42f4-4e42-8a64-420c390055eb"),
     }
-    """Blob Data Owner, Table Data Contributor, Key Vault Secrets Officer, Monitoring Metrics Publisher."""
+    """Blob Data Owner, Queue and Table Data Contributor, Key Vault Secrets Officer, Monitoring Metrics Publisher."""
 
     def test_each_on_one_resource(self, deployed: Expansion) -> None:
         given = {

@@ -12,10 +12,11 @@ from shared.connections.ports import AuthorizationStore, ConnectionDirectory, Co
 from shared.connections.status import ConnectionHealth
 from shared.connections.turns import Turns
 from shared.evidence.ports import EvidenceStore
+from shared.maintenance.fan_out import FanOut, WorkQueue
 from shared.maintenance.plan import Planner
-from shared.maintenance.run import Maintenance
+from shared.maintenance.run import CONNECTIONS, Maintenance
 from shared.maintenance.serve import ConnectionWork
-from shared.maintenance.tenants import TenantWork
+from shared.maintenance.tenants import TENANTS, TenantWork
 from shared.recommendations.ports import Source
 from shared.recommendations.reading.read import TenantReading
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
@@ -74,11 +75,13 @@ def memory_maintenance(
     evidence: EvidenceStore | None = None,
     reminders: ReminderTurn | None = None,
     page_size: int = 100,
+    queue: WorkQueue | None = None,
     **changes: Any,
 ) -> Maintenance:
     """Return the timer of an instance of the app.
 
     Args:
+        queue: Receives the connections, if they are many.
         changes: Settings by their names in the environment.
     """
     chosen = settings(**changes)
@@ -91,6 +94,7 @@ def memory_maintenance(
     return Maintenance(
         settings=chosen,
         planner=Planner(directory, connections, chosen, clock),
+        fan_out=FanOut(queue, CONNECTIONS, lambda entry: (entry.connection_id, entry.etag), clock),
         work=ConnectionWork(
             settings=chosen,
             connections=connections,
@@ -126,7 +130,9 @@ def memory_maintenance(
             ),
             clock=clock,
         ),
-        tenants=TenantWork(tenants, reading, clock),
+        tenants=TenantWork(
+            tenants, FanOut(None, TENANTS, lambda each: (each.tenant_id, each.etag), clock), reading, clock
+        ),
         authorizations=authorizations,
         reservations=MemoryIdempotencyStore(),
         evidence=evidence,

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from sandbox.azurite import ACCOUNT_KEY
+from sandbox.functions_host.host_json import QueueSettings, time_span
+from shared.maintenance.fan_out import MESSAGE_TTL
+from shared.maintenance.run import CONCURRENT_CONNECTIONS
 from shared.settings import SETTING_NAMES, Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,6 +23,7 @@ READ_BY_OTHERS = {
     "IDENTITY_HEADER",  # azure-identity
     "SSL_CERT_FILE",  # OpenSSL
     "PYDANTIC_DISABLE_PLUGINS",  # pydantic
+    "WorkQueue__credential",  # the host
 }
 
 
@@ -74,3 +78,16 @@ def test_every_answer_is_closed_unless_a_function_opens_it(host_json: dict[str, 
     # "no-referrer" would make browsers send "Origin: null" with our own forms, and the pages check Origin on writes.
     assert headers["Referrer-Policy"] == "same-origin"
     assert host_json["extensions"]["http"]["hsts"] == {"isEnabled": True, "maxAge": "365", "includeSubDomains": True}
+
+
+def test_a_failing_message_is_poisoned_before_it_expires(host_json: dict[str, Any]) -> None:
+    """Else nobody would hear of it (Storage Queue §M5, §M6, §W7)."""
+    queues = host_json["extensions"]["queues"]
+    hidden = time_span(queues["visibilityTimeout"])
+    assert (queues["maxDequeueCount"] - 1) * hidden < MESSAGE_TTL
+
+
+def test_the_host_can_read_the_settings_of_queues(host_json: dict[str, Any]) -> None:
+    settings = QueueSettings.read(host_json["extensions"]["queues"])
+    assert (settings.batch_size + settings.new_batch_threshold) * CONCURRENT_CONNECTIONS == 64
+    assert settings.is_base64, "shared/storage/work_queue.py encodes messages"

@@ -33,6 +33,7 @@ param names = {
   plan: 'own-plan'
   functionApp: 'own-app'
   hostStoragePrivateEndpoint: 'own-host-endpoint'
+  hostQueuesPrivateEndpoint: 'own-queues-endpoint'
   mappingStoragePrivateEndpoint: 'own-mapping-endpoint'
   keyVaultPrivateEndpoint: 'own-vault-endpoint'
   functionAppPrivateEndpoint: 'own-app-endpoint'

@@ -11,7 +11,8 @@ import pytest
 from shared.connections.directory import AT_ONCE
 from shared.errors import StorageUnavailable
 from shared.maintenance import tenants
-from shared.maintenance.tenants import TenantWork
+from shared.maintenance.fan_out import FanOut
+from shared.maintenance.tenants import TENANTS, TenantWork
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import NOT_READ_AFTER, Tenant, TenantStatus
 from tests.memory.clock import START, ManualClock
@@ -45,7 +46,8 @@ class World:
             memory_verification(self.clock),
             self.clock,
         )
-        self.work = TenantWork(self.store, reading, self.clock)
+        fan_out = FanOut[Tenant](None, TENANTS, lambda each: (each.tenant_id, each.etag), self.clock)
+        self.work = TenantWork(self.store, fan_out, reading, self.clock)
 
     async def _step(self, name: str) -> None:
         if name in self.failing:
