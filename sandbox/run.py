@@ -72,6 +72,7 @@ def _run(directory: Path, ports: Ports, *, once: bool, hardened: str | None) -> 
             public_url=sample_settings()["PUBLIC_BASE_URL"] if ports.functions_host else None,
             settings={"ENVIRONMENT_NAME": "Sandbox"} | ({"EGRESS_ADDRESSES": EGRESS_ADDRESS} if hardened else {}),
         )
+        world.register_for_customers(host)
         receivers: WebhookReceivers | None = None
         if hardened:
             _hand_over(world, host, hardened)

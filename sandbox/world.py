@@ -18,6 +18,7 @@ from sandbox import clock_shift
 from sandbox.azurite import Azurite, StorageAccount, start_azurite
 from sandbox.certificates import Certificates, ensure_certificates
 from sandbox.clock_shift import ClockShift
+from sandbox.entra.registration import register_for_customers
 from sandbox.graph.process import Graph, start_graph
 from sandbox.key_vault.process import KeyVaults, start_key_vaults
 from sandbox.managed_identity.process import ManagedIdentityEndpoint, start_managed_identity
@@ -178,6 +179,11 @@ class World:
         process = self.processes.start(name, [*command, *options])
         self.processes.wait_for_line(process, "^Functions host is listening on ")
         return FunctionsHost(process, url, public_url, storage, clock)
+
+    def register_for_customers(self, host: FunctionsHost) -> None:
+        """Register the application of the sample's settings, so that customers' tenants can consent to this host."""
+        client_id = sample_settings()["GRAPH_CLIENT_ID"]
+        register_for_customers(self.graph.url, client_id, host.public_url, self.certificates)
 
 
 def create_tables(account: StorageAccount, certificates: Certificates) -> None:

@@ -8,10 +8,7 @@ import uvicorn
 
 from sandbox.certificates import ensure_certificates
 from sandbox.managed_identity.app import Endpoint, create_app
-from sandbox.managed_identity.tokens import ManagedIdentity, TokenSigner
-
-SYSTEM_ASSIGNED = "6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d"
-"""Client id of the sandbox app's system-assigned identity."""
+from sandbox.managed_identity.tokens import SYSTEM_ASSIGNED, ManagedIdentity, TokenSigner
 
 
 def main() -> None:

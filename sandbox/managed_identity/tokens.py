@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 TENANT_ID = "2f1d9a5e-6f0c-4b6e-9a57-0d5c1b6e7a10"
 """The sandbox's Entra tenant."""
+SYSTEM_ASSIGNED = "6a2c7b1e-0d5f-4a3b-8c9d-1e2f3a4b5c6d"
+"""Client id of the sandbox app's system-assigned identity."""
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"
 """The audience of a token that an application shows instead of a secret (Microsoft Graph §2.5)."""
 GRAPH = "https://graph.microsoft.com"

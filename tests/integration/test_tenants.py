@@ -64,7 +64,7 @@ def test_a_tenant_is_added_permitted_read_and_removed(app: WholeApp) -> None:
 def test_the_managed_identity_reads_no_other_tenant(app: WholeApp) -> None:
     app.megan.call("PUT", f"/api/tenants/{OTHER}", {"name": "Fabrikam"})
     read = app.megan.call("POST", f"/api/tenants/{OTHER}/read")
-    assert (read["status"], read["last_error"]["code"]) == ("no_permission", "tenant_not_reachable")
+    assert (read["status"], read["last_error"]["code"]) == ("no_permission", "tenant_unknown")
     assert read["snapshot_id"] is None
 
 

@@ -147,7 +147,7 @@ def test_the_identitys_token_reads_no_other_tenant(app: WholeApp) -> None:
         graph.clear_requests()
         read = app.adele.call("POST", f"/api/tenants/{claimed}/read")
         assert graph.requests("security") == []
-    assert (read["status"], read["last_error"]["code"]) == ("no_permission", "tenant_not_reachable")
+    assert (read["status"], read["last_error"]["code"]) == ("no_permission", "tenant_unknown")
     assert app.adele.get(f"/api/recommendations?tenant_id={claimed}&hidden=true")["total"] == 0
     assert app.megan.ask("DELETE", f"/api/tenants/{claimed}").status_code == 204
 
