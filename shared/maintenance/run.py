@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,7 +29,7 @@ from shared.settings import Settings
 from shared.tickets.ports import IdempotencyStore
 
 RUN_S: Final = 45.0
-"""A run begins nothing new after this time; the next run starts a minute after this one. So does work for a message."""
+"""A run, or the work for a message, begins nothing new after this time; the next run starts a minute after this one."""
 CONNECTIONS: Final = "connections"
 """Name of the list in a message."""
 CONCURRENT_CONNECTIONS: Final = 8
@@ -74,12 +73,13 @@ class Maintenance:
             await self.evidence.delete_before(started_at - self.settings.evidence_retention)
 
     async def serve_message(self, text: bytes) -> None:
-        """Serve the connections that a message names, as far as they are due. Raises ValueError if it names none."""
+        """Serve the connections that a message names, as far as they are due. Raises ValueError if it names none.
+
+        They are served all at once, so that none waits for one that hangs.
+        """
         deadline = self.clock() + timedelta(seconds=RUN_S)
 
         async def serve(connection_id: str) -> None:
-            if self.clock() >= deadline:
-                return  # It stays due.
             try:
                 entry = await self.planner.free_entry(connection_id)
             except ConnectorError as error:
@@ -90,7 +90,7 @@ class Maintenance:
             if entry is not None:
                 await self.work.serve(entry, deadline)
 
-        await _a_few_at_once(ids_of(text, CONNECTIONS), serve)
+        await asyncio.gather(*map(serve, ids_of(text, CONNECTIONS)))
 
     async def read_message(self, text: bytes) -> None:
         """Read the tenants that a message names, as far as they are due. Raises ValueError if it names none."""
@@ -106,13 +106,16 @@ class Maintenance:
         here = [entry for entry in due if not entry.is_due(now)]
         here += await self.fan_out.share_out([entry for entry in due if entry.is_due(now)])
 
-        async def serve(entry: DirectoryEntry) -> None:
-            if self.clock() < deadline:
-                await self.work.serve(entry, deadline)
-            else:
-                self._report_not_served(entry)
+        turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
 
-        await _a_few_at_once(here, serve)
+        async def serve(entry: DirectoryEntry) -> None:
+            async with turn:
+                if self.clock() < deadline:
+                    await self.work.serve(entry, deadline)
+                else:
+                    self._report_not_served(entry)
+
+        await asyncio.gather(*map(serve, here))
 
     def _report_not_served(self, entry: DirectoryEntry) -> None:
         """Log a connection that has waited long for its turn; the next run serves it before the others."""
@@ -125,14 +128,3 @@ class Maintenance:
                 connection_id=entry.connection_id,
                 waited_s=(now - served_at).total_seconds(),
             )
-
-
-async def _a_few_at_once[Item](items: Sequence[Item], serve: Callable[[Item], Awaitable[None]]) -> None:
-    """Serve items, and begin them in their order."""
-    turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
-
-    async def in_turn(item: Item) -> None:
-        async with turn:
-            await serve(item)
-
-    await asyncio.gather(*map(in_turn, items))

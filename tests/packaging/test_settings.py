@@ -10,8 +10,7 @@ import pytest
 
 from sandbox.azurite import ACCOUNT_KEY
 from sandbox.functions_host.host_json import QueueSettings, time_span
-from shared.maintenance.fan_out import MESSAGE_TTL
-from shared.maintenance.run import CONCURRENT_CONNECTIONS
+from shared.maintenance.fan_out import MESSAGE_TTL, PER_MESSAGE
 from shared.settings import SETTING_NAMES, Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -89,5 +88,7 @@ def test_a_failing_message_is_poisoned_before_it_expires(host_json: dict[str, An
 
 def test_the_host_can_read_the_settings_of_queues(host_json: dict[str, Any]) -> None:
     settings = QueueSettings.read(host_json["extensions"]["queues"])
-    assert (settings.batch_size + settings.new_batch_threshold) * CONCURRENT_CONNECTIONS == 64
+    assert (settings.batch_size + settings.new_batch_threshold) * PER_MESSAGE == 160, (
+        "turns at once, as docs/architecture.md says"
+    )
     assert settings.is_base64, "shared/storage/work_queue.py encodes messages"

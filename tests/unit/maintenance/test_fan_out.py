@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from shared.errors import StorageUnavailable
 from shared.evidence.ports import EvidenceStore
 from shared.maintenance.fan_out import DONE_HERE, MAX_ID_LENGTH, MESSAGE_TTL, PER_MESSAGE, FanOut, ids_of
 from shared.maintenance.run import CONNECTIONS, NOT_SERVED_AFTER, Maintenance
+from shared.maintenance.serve import ConnectionWork
 from shared.maintenance.tenants import TENANTS, TenantWork
 from shared.recommendations.reading.read import TenantReading
 from shared.tenants.model import Tenant
@@ -217,6 +219,26 @@ async def test_a_connection_that_somebody_serves_is_left_alone() -> None:
     await world.app.directory.save_entry(held)
     await world.worker.serve_message(json.dumps({CONNECTIONS: world.ids}).encode())
     assert world.app.directory.entries[world.ids[0]].holder == "somebody"
+
+
+async def test_no_connection_waits_for_those_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, serve = await world_of(PER_MESSAGE), ConnectionWork.serve
+    healthy, hanging = world.ids[-1], asyncio.Event()
+
+    async def serve_or_hang(self: ConnectionWork, entry: DirectoryEntry, deadline: datetime) -> None:
+        if entry.connection_id == healthy:
+            await serve(self, entry, deadline)
+        else:
+            await hanging.wait()
+
+    monkeypatch.setattr(ConnectionWork, "serve", serve_or_hang)
+    serving = asyncio.create_task(world.worker.serve_message(json.dumps({CONNECTIONS: world.ids}).encode()))
+    async with asyncio.timeout(5):
+        while healthy not in world.served() or world.served()[healthy] is None:
+            await asyncio.sleep(0)
+    assert not serving.done()
+    hanging.set()
+    await serving
 
 
 async def test_a_row_that_cannot_be_read_does_not_hold_up_the_others(
