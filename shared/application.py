@@ -601,6 +601,7 @@ class Application:
                 revocation=revocation,
                 lease=token_lease,
                 turns=turns,
+                sight=sight,
                 clock=clock,
                 secret_lifetime=settings.secret_lifetime,
                 allowed_hosts=settings.allowed_servicenow_hosts,

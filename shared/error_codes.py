@@ -86,6 +86,7 @@ type Code = Literal[
     "unsupported_media_type",
     "update_not_found",
     "update_under_way",
+    "would_lock_you_out",
     # The consent
     "authorization_browser_unknown",
     "authorization_code_missing",

@@ -48,3 +48,10 @@ EVERYTHING: Final = Access(None)
 """The access of the app's own work."""
 UNLIMITED_ONLY: Final = Access(frozenset())
 """The access of somebody who is unknown: only customers that are not limited."""
+
+
+def is_wider(before: CustomerLimit | None, after: CustomerLimit | None) -> bool:
+    """Whether everybody who saw a customer with the limit before sees it with the one after."""
+    if after is None or before is None:
+        return after is None
+    return {each.object_id for each in before} <= {each.object_id for each in after}

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from shared.access.current import current_access
-from shared.access.model import CustomerLimit
+from shared.access.model import CustomerLimit, is_wider
 from shared.clock import Clock
 from shared.errors import FixRequest
+from shared.log import log_event
 from shared.service import service
 
 REMEMBERED_FOR: Final = timedelta(seconds=15)
@@ -66,13 +67,26 @@ class Sight:
             raise FixRequest("connection_not_found", status=404)
 
     async def limit_of(self, connection_id: str) -> CustomerLimit | None:
-        """Return a customer's limit as it is stored; None if it has none. Raises StorageUnavailable."""
-        return (await self._read()).get(connection_id)
+        """Return a customer's limit, as remembered; None if it has none. Raises StorageUnavailable."""
+        return (await self._known()).get(connection_id)
+
+    async def change(self, connection_id: str, limit: CustomerLimit | None) -> LimitChange:
+        """Return the change that gives a customer this limit, or ends its limit (None). Nothing is stored yet.
+
+        Raises:
+            FixRequest: 422 ``would_lock_you_out``: the caller would not see the customer any more.
+            StorageUnavailable: Storage does not answer.
+        """
+        if not current_access().sees(limit):
+            raise FixRequest("would_lock_you_out", status=422)
+        before = (await self._read()).get(connection_id)
+        return LimitChange(self, connection_id, before, limit)
 
     async def save(self, connection_id: str, limit: CustomerLimit | None) -> None:
         """Limit a customer, or end its limit (None); here it holds at once. Raises StorageUnavailable."""
         await self.limits.save(connection_id, limit)
         self._remembered.clear()
+        log_event("customer_limited", connection_id=connection_id, allowed=None if limit is None else len(limit))
 
     async def _known(self) -> Mapping[str, CustomerLimit]:
         async with self._reading:
@@ -87,3 +101,31 @@ class Sight:
         limits = await self.limits.list()
         self._remembered[:] = [(began_at, limits)]
         return limits
+
+
+@service
+class LimitChange:
+    """A change of a customer's limit beside another change of the customer.
+
+    What takes the customer out of somebody's sight is stored before the other change, everything else after it: what
+    the other change adds is never seen by too many.
+    """
+
+    sight: Sight
+    connection_id: str
+    before: CustomerLimit | None
+    after: CustomerLimit | None
+
+    async def begin(self) -> None:
+        """Store it if somebody loses sight of the customer. Raises StorageUnavailable."""
+        if not is_wider(self.before, self.after):
+            await self._save()
+
+    async def end(self) -> None:
+        """Store it if nobody does. Raises StorageUnavailable."""
+        if is_wider(self.before, self.after):
+            await self._save()
+
+    async def _save(self) -> None:
+        if self.after != self.before:
+            await self.sight.save(self.connection_id, self.after)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.access.current import sees_everything
+from shared.access.sight import LimitChange, Sight
 from shared.clock import Clock
 from shared.connections.changes import change_connection, change_sync_state
 from shared.connections.customers import customer_of
@@ -78,6 +79,7 @@ class ConnectionConfiguration:
     revocation: TokenRevocation
     lease: Lease
     turns: Turns
+    sight: Sight
     clock: Clock
     secret_lifetime: timedelta
     allowed_hosts: Collection[str] = ()
@@ -86,12 +88,14 @@ class ConnectionConfiguration:
     async def put(self, connection_id: str, request: ConnectionRequest) -> Configured:
         """Create the connection or change it as requested; its tickets stay as they are.
 
+        Whoever may no longer see it does not see what else changes.
+
         A changed instance, client, client secret, integration user or grant needs a new authorization; the old tokens
         are revoked and removed.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections`` or ``connection_id_taken``,
-                422 ``instance_not_allowed`` or ``client_secret_required``.
+                422 ``instance_not_allowed``, ``client_secret_required`` or ``would_lock_you_out``.
             TryLater: Storage does not answer, or somebody else is changing the connection; repeating the request is
                 safe.
         """
@@ -99,7 +103,10 @@ class ConnectionConfiguration:
         instance = normalise_instance(
             request.instance, allowed_hosts=self.allowed_hosts, allow_loopback_http=self.allow_loopback_http
         )
-        before, created = await self._present(connection_id, request, instance)
+        limit = None
+        if request.limited_to is not None:
+            limit = await self.sight.change(connection_id, tuple(each.caller for each in request.limited_to) or None)
+        before, created = await self._present(connection_id, request, instance, limit)
         client_secret = _secret(request)
         if (
             not created
@@ -108,6 +115,8 @@ class ConnectionConfiguration:
             and _is_other_client(before, request, instance)
         ):
             raise FixRequest("client_secret_required", status=422)
+        if limit is not None and not created:
+            await limit.begin()
         if await self._needs_authorization(before, request, instance):
             after = await self._start_over(before, request, instance, client_secret)
         else:
@@ -119,14 +128,20 @@ class ConnectionConfiguration:
             connection_id=connection_id,
             status=after.status.value,
         )
+        if limit is not None:
+            await limit.end()
         await self.turns.wake(connection_id, customer=customer_of(after))
         return Configured(after, created)
 
-    async def _present(self, connection_id: str, request: ConnectionRequest, instance: str) -> tuple[Connection, bool]:
+    async def _present(
+        self, connection_id: str, request: ConnectionRequest, instance: str, limit: LimitChange | None
+    ) -> tuple[Connection, bool]:
         """Return the present connection, after creating it if necessary, and whether it was created."""
         present = await self.connections.get_connection(connection_id)
         if present is not None:
             return present, False
+        if await self.sight.is_hidden(connection_id):
+            raise FixRequest("connection_id_taken", status=409)
         # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
         # table.
         if await self._count() >= MAX_CONNECTIONS:
@@ -139,6 +154,8 @@ class ConnectionConfiguration:
             integration_user=request.integration_user,
             status_since_at=self.clock(),
         )
+        if limit is not None:
+            await limit.begin()
         try:
             return await self.connections.create_connection(with_details(new, request, instance)), True
         except RowChanged:

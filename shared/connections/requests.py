@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from shared.access.model import AllowedCaller
 from shared.connections.fixed_fields import reservation
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Grant, KindSettings, OutcomeNotes, Portal, TicketKind
 from shared.errors import Fault
@@ -31,6 +32,9 @@ from shared.words.language import languages
 
 CLIENT_SECRET_MAX_LENGTH: Final = 4096
 """Length of ``oauth_entity.client_secret`` since Zurich (ServiceNow §1.8)."""
+MOST_ALLOWED: Final = 50
+"""Groups, people and programs that may see a limited customer; more belong into a group."""
+OBJECT_ID: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 LONGEST_CONSENT_S: Final = 2_147_483_647
 """ServiceNow's greatest refresh token lifespan (ServiceNow §1.5)."""
 _KIND_MEMBERS: Final = frozenset(member.name for member in fields(KindSettings))
@@ -84,6 +88,10 @@ def _without_repeats(portals: tuple[Portal, ...]) -> tuple[Portal, ...]:
     return tuple(dict.fromkeys(portals))
 
 
+def _each_once(allowed: tuple[AllowedCallerRequest, ...]) -> tuple[AllowedCallerRequest, ...]:
+    return tuple({each.object_id.lower(): each for each in allowed}.values())
+
+
 def _text(value: object) -> object:
     if not isinstance(value, str):
         raise fault("not_a_text")
@@ -101,6 +109,22 @@ def _every_kind(kinds: Mapping[TicketKind, KindRequest]) -> Mapping[TicketKind, 
     if not any(each.settings.enabled for each in every.values()):
         raise fault("no_kind_enabled")
     return every
+
+
+class AllowedCallerRequest(BaseModel):
+    """Somebody who may see a limited customer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    object_id: Annotated[str, Field(pattern=OBJECT_ID)] = Field(
+        description="Object ID in Entra ID: of a group, a person, or a program's service principal."
+    )
+    note: Annotated[Line, Field(max_length=100)] = Field(default="", description="Who that is, for people.")
+
+    @property
+    def caller(self) -> AllowedCaller:
+        """It, with the id in lower case."""
+        return AllowedCaller(self.object_id.lower(), self.note)
 
 
 class ConnectionRequest(BaseModel):
@@ -169,6 +193,13 @@ class ConnectionRequest(BaseModel):
         default=None,
         description="The group of customers that it belongs to, such as a region or a contract. An empty text means "
         "none; if left out, it stays as it is.",
+    )
+    limited_to: (
+        Annotated[tuple[AllowedCallerRequest, ...], Field(max_length=MOST_ALLOWED), AfterValidator(_each_once)] | None
+    ) = Field(
+        default=None,
+        description="Who alone may see the connection with its tenants and tickets. An empty list means everybody with "
+        "an app role; if left out, it stays as it is. The caller has to be among them.",
     )
     is_excluded: Annotated[bool, Field(strict=True)] | None = Field(
         default=None,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from shared.access.model import AllowedCaller, CustomerLimit
 from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
@@ -51,6 +52,9 @@ class ConnectionView(View):
         description="Where ServiceNow's record says what became of its recommendations."
     )
     shares_requester: bool = Field(description="Whether ServiceNow gets a requester's e-mail address and object id.")
+    limited_to: tuple[AllowedCaller, ...] = Field(
+        description="Who alone may see it with its tenants and tickets; empty for everybody with an app role."
+    )
     customer_group: str | None = Field(description="The group of customers that it belongs to.")
     is_excluded: bool = Field(description="Whether totals and lists of customers leave it out.")
     language: str = Field(description="Code of the language in which the connector writes to people of the instance.")
@@ -84,6 +88,7 @@ def connection_view(
     now: datetime,
     t: Language,
     *,
+    limit: CustomerLimit | None,
     authorize_url: str,
     redirect_uri: str,
 ) -> ConnectionView:
@@ -103,6 +108,7 @@ def connection_view(
         kinds=connection.kinds,
         outcome_notes=connection.outcome_notes,
         shares_requester=connection.shares_requester,
+        limited_to=limit or (),
         customer_group=connection.customer_group,
         is_excluded=connection.is_excluded,
         language=connection.language,

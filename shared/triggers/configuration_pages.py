@@ -149,7 +149,8 @@ class FixedRow:
 async def configuration_page(call: Call) -> func.HttpResponse:
     """Show the settings."""
     connection = await _present(call)
-    return await _form(call, connection, configuration_values(connection), {})
+    limit = await call.application.sight.limit_of(connection.connection_id)
+    return await _form(call, connection, configuration_values(connection, limit), {})
 
 
 @page(blueprint, "POST", "configuration/{connection_id}/settings", roles=MANAGERS, keeps=Keeps.FORM)

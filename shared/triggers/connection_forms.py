@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from shared.access.model import CustomerLimit
 from shared.connections.fixed_fields import MOST_FIXED_FIELDS
 from shared.connections.model import DEFAULT_CONSENT_LIFETIME_S, Connection, Grant, KindSettings, Portal, TicketKind
 from shared.errors import FixRequest
@@ -34,7 +35,11 @@ class CodeChoice(StrEnum):
     OWN = "own"
 
 
-_FIELD_OF_CODE: Final = {"instance_not_allowed": "instance", "client_secret_required": "client_secret"}
+_FIELD_OF_CODE: Final = {
+    "instance_not_allowed": "instance",
+    "client_secret_required": "client_secret",
+    "would_lock_you_out": "limited_to",
+}
 _FIELD_OF_MEMBER: Final = {"assignment_group": "group", "state_names": "states", "not_done_codes": "codes"}
 """Fields of a kind's settings whose name differs from the request's member."""
 
@@ -99,8 +104,13 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
     return (connection_body(connection) if connection is not None else {}) | given
 
 
-def configuration_values(connection: Connection) -> dict[str, str]:
-    """Return the current fields of the configuration page; a ticked box is ``on``."""
+def configuration_values(connection: Connection, limit: CustomerLimit | None = None) -> dict[str, str]:
+    """Return the current fields of the configuration page; a ticked box is ``on``.
+
+    Args:
+        limit: Who may see the connection; None if everybody may.
+    """
+    allowed = "\n".join(f"{each.object_id} {each.note}".strip() for each in limit or ())
     values = {
         "display_name": connection.display_name,
         "time_zone": connection.time_zone,
@@ -108,6 +118,8 @@ def configuration_values(connection: Connection) -> dict[str, str]:
         "outcome_notes": connection.outcome_notes.value,
         "shares_requester": "true" if connection.shares_requester else "false",
         "language": connection.language,
+        "limited_to": allowed,
+        "limited_to_before": allowed,
         "customer_group": connection.customer_group or "",
         "is_excluded": "true" if connection.is_excluded else "false",
     }
@@ -136,6 +148,7 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
     return connection_body(connection) | {
         **({"language": language} if language not in {"", shown["language"]} else {}),
         **({"outcome_notes": notes} if notes not in {"", shown["outcome_notes"]} else {}),
+        **_limit_body(form),
         **({"customer_group": form["customer_group"].strip()} if "customer_group" in form else {}),
         **({"is_excluded": excluded == "true"} if excluded in {"true", "false"} else {}),
         **({"shares_requester": shares == "true"} if shares in {"true", "false"} else {}),
@@ -145,6 +158,18 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
         "portals": [portal.value for portal in Portal if form.get(f"portal_{portal}")],
         "kinds": {kind.value: _kind_body(form, kind) | _policies_body(form, kind, shown) for kind in TicketKind},
     }
+
+
+def _limit_body(form: Mapping[str, str]) -> dict[str, object]:
+    """Return who may see the connection if somebody changed that: an old page must not undo a limit."""
+    before, after = (allowed_callers(form.get(name, "")) for name in ("limited_to_before", "limited_to"))
+    return {} if before == after else {"limited_to": after}
+
+
+def allowed_callers(text: str) -> list[dict[str, str]]:
+    """Return who may see a connection, from lines with an object id and a note each."""
+    parts = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    return [{"object_id": object_id.strip(",;"), "note": "".join(note).strip()} for object_id, *note in parts]
 
 
 def fixed_rows(values: Mapping[str, str], kind: TicketKind) -> Sequence[tuple[str, str]]:

@@ -129,7 +129,7 @@ class CheckView(BaseModel):
         409: ("too_many_connections", "connection_id_taken"),
         411: ("length_required",),
         415: ("unsupported_media_type",),
-        422: ("invalid_connection", "instance_not_allowed", "client_secret_required"),
+        422: ("invalid_connection", "instance_not_allowed", "client_secret_required", "would_lock_you_out"),
         **_BUSY,
     },
 )
@@ -308,6 +308,7 @@ async def _view(call: Call, connection: Connection) -> ConnectionView:
         await app.turns.sync_state(connection),
         app.clock(),
         call.language,
+        limit=await app.sight.limit_of(connection.connection_id),
         authorize_url=f"{app.settings.public_base_url}{authorize_path(connection.connection_id)}",
         redirect_uri=app.settings.redirect_uri,
     )

@@ -240,6 +240,22 @@ def test_a_hidden_id_cannot_be_taken_over(place: Place) -> None:
     refused(stranger.ask("PUT", f"/api/tenants/{hidden.tenant_id}", tenant), 409, "tenant_already_added")
 
 
+def test_a_limit_holds_at_once_for_whoever_asks_the_same_instance(place: Place) -> None:
+    friend, stranger, customer = place.programs["friend"], place.programs["stranger"], place.open
+    assert stranger.ask("GET", customer.connected.path).json()["limited_to"] == []
+    wanted = {**customer.connected.request, "limited_to": [{"object_id": GROUP.upper(), "note": "Operations"}]}
+    refused(stranger.ask("PUT", customer.connected.path, wanted), 422, "would_lock_you_out")
+    limited = friend.ask("PUT", customer.connected.path, wanted)
+    assert limited.json()["limited_to"] == [{"object_id": GROUP, "note": "Operations"}]
+    refused(stranger.ask("GET", customer.connected.path), 404, "connection_not_found")
+    refused(stranger.ask("GET", f"/api/tickets/{customer.ticket['ticket_id']}"), 404, "ticket_not_found")
+    page = friend.ask("GET", f"/configuration/{customer.connection_id}/settings", headers={"Accept": "text/html"})
+    assert f"{GROUP} Operations" in page.text
+    unlimited = friend.ask("PUT", customer.connected.path, {**customer.connected.request, "limited_to": []})
+    assert unlimited.json()["limited_to"] == []
+    assert stranger.ask("GET", customer.connected.path).status_code == 200
+
+
 def test_whoever_is_in_too_many_groups_is_told_so(place: Place) -> None:
     crowded = place.programs["crowded"]
     refused(crowded.ask("GET", "/api/connections"), 403, "groups_unknown")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from shared.access.sight import Sight
 from shared.connections.configure import ConnectionConfiguration
 from shared.connections.grant.acceptance import TokenAcceptance
 from shared.connections.grant.authorize import AuthorizationStart, ConnectionAuthorization
@@ -25,6 +26,7 @@ from shared.reminders.configure import forget_reminders
 from tests.memory.authorization_store import MemoryAuthorizationStore
 from tests.memory.clock import ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
+from tests.memory.customer_limits import MemoryCustomerLimits
 from tests.memory.directory import MemoryDirectory
 from tests.memory.known_records import MemoryKnownRecords
 from tests.memory.lease_store import MemoryLeaseStore
@@ -81,8 +83,10 @@ class Surroundings:
             self.secrets, self.servicenow, self.servicenow.with_token, revocation, self.clock, self.sleep
         )
         self.lease = Lease(self.leases, TOKENS, self.sleep, seconds=lambda: self.clock.now.timestamp())
+        self.limits = MemoryCustomerLimits(self.step)
+        self.sight = Sight(self.limits, self.clock)
         self.configuration = ConnectionConfiguration(
-            self.store, self.secrets, revocation, self.lease, self.turns, self.clock, SECRET_LIFETIME
+            self.store, self.secrets, revocation, self.lease, self.turns, self.sight, self.clock, SECRET_LIFETIME
         )
         self.renewal = SecretRenewal(self.store, self.secrets, self.lease, self.clock, SECRET_LIFETIME)
         self.removal = ConnectionRemoval(

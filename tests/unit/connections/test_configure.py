@@ -11,6 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.access.current import seen_by
+from shared.access.model import Access, AllowedCaller, CustomerLimit
 from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
@@ -448,3 +450,73 @@ def test_users_are_the_same_only_letter_by_letter(one: str, other: str) -> None:
     expected = len(one) == len(other) and all(map(alike, one, other))
     assert is_same_user(one, other) is expected
     assert is_same_user(one, one.swapcase() if one.isascii() else one)
+
+
+MINE, OTHER = "0b1e6d3c-6a53-4f7e-9a7e-00000000b001", "0b1e6d3c-6a53-4f7e-9a7e-00000000b002"
+ADMINISTRATORS_ACCESS = Access(frozenset({MINE}))
+
+
+def allowed(*object_ids: str) -> list[dict[str, str]]:
+    return [{"object_id": each, "note": ""} for each in object_ids]
+
+
+async def steps_of(changes: dict[str, Any], limit: CustomerLimit | None, *, is_new: bool = False) -> list[str]:
+    """Return what is written, in order, when a connection with a limit is changed."""
+    steps: list[str] = []
+
+    async def step(name: str) -> None:
+        await asyncio.sleep(0)
+        steps.append(name)
+
+    app = Surroundings(step)
+    if not is_new:
+        await app.connected()
+    if limit is not None:
+        app.limits.limits["contoso"] = limit
+    steps.clear()
+    with seen_by(ADMINISTRATORS_ACCESS):
+        await app.configured(**changes)
+    return [each for each in steps if each in {"save limit", "create_connection", "update_connection"}]
+
+
+async def test_a_connection_is_limited_before_it_is_there() -> None:
+    assert (await steps_of({"limited_to": allowed(MINE)}, None, is_new=True))[:2] == ["save limit", "create_connection"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "written"),
+    [
+        (None, [MINE], ["save limit", "update_connection"]),
+        ([MINE, OTHER], [MINE], ["save limit", "update_connection"]),
+        ([MINE], [MINE, OTHER], ["update_connection", "save limit"]),
+        ([MINE], [], ["update_connection", "save limit"]),
+        ([MINE], [MINE.upper()], ["update_connection"]),
+        ([MINE], None, ["update_connection"]),
+        (None, [], ["update_connection"]),
+    ],
+)
+async def test_nobody_sees_a_change_who_may_see_the_connection_no_more_or_not_yet(
+    before: list[str] | None, after: list[str] | None, written: list[str]
+) -> None:
+    changes: dict[str, Any] = {"display_name": "Contoso Ltd"}
+    if after is not None:
+        changes["limited_to"] = allowed(*after)
+    limit = None if before is None else tuple(map(AllowedCaller, before))
+    assert await steps_of(changes, limit) == written
+
+
+async def test_nobody_locks_themselves_out(app: Surroundings) -> None:
+    await app.connected()
+    stored = app.stored()
+    with seen_by(ADMINISTRATORS_ACCESS), pytest.raises(FixRequest) as refused:
+        await app.configured(display_name="Contoso Ltd", limited_to=allowed(OTHER))
+    assert (refused.value.status, refused.value.code) == (422, "would_lock_you_out")
+    assert (app.stored(), app.limits.limits) == (stored, {})
+
+
+async def test_a_hidden_connection_is_not_limited_by_whoever_wants_its_id(app: Surroundings) -> None:
+    app.limits.limits["contoso"] = (AllowedCaller(OTHER),)
+    with seen_by(ADMINISTRATORS_ACCESS), pytest.raises(FixRequest) as refused:
+        await app.configured(limited_to=allowed(MINE))
+    assert refused.value.code == "connection_id_taken"
+    assert app.limits.limits == {"contoso": (AllowedCaller(OTHER),)}

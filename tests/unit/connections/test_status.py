@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.access.model import AllowedCaller
 from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
@@ -245,9 +246,11 @@ async def test_the_view_shows_everything_but_secrets(app: Surroundings) -> None:
         SyncState(last_completed_at=app.clock.now - timedelta(seconds=90)),
         app.clock.now,
         ENGLISH,
+        limit=(AllowedCaller("a-1", "Operations"),),
         authorize_url="https://tickets.contoso.com/authorize",
         redirect_uri=REDIRECT_URI,
     )
+    assert view.limited_to == (AllowedCaller("a-1", "Operations"),)
     assert view.consent_days_left == 89
     assert view.lag_s == 90
     assert view.authorize_url == "https://tickets.contoso.com/authorize"

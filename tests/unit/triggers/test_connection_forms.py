@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.access.model import AllowedCaller
 from shared.connections.columns import Column
 from shared.connections.configure import with_details
 from shared.connections.fixed_fields import FixedField
@@ -343,3 +344,31 @@ def test_a_language_of_another_release_stays_until_somebody_chooses_one() -> Non
 def test_close_codes_have_the_instances_names() -> None:
     offered = [Choice("unsuccessful", "Unsuccessful"), Choice("successful", "Successful")]
     assert code_names(["unsuccessful", "Not Solved"], offered) == ["Unsuccessful", "Not Solved"]
+
+
+def test_who_may_see_a_connection_is_sent_only_if_it_was_changed() -> None:
+    group, program = "0b1e6d3c-6a53-4f7e-9a7e-00000000b001", "0b1e6d3c-6a53-4f7e-9a7e-00000000b002"
+    shown = configuration_values(CONNECTION, (AllowedCaller(group, "Operations, day"), AllowedCaller(program)))
+    assert shown["limited_to"] == f"{group} Operations, day\n{program}"
+    for untouched in ({}, {"limited_to": shown["limited_to"].replace("\n", "\r\n") + "\r\n"}):
+        assert "limited_to" not in configuration_body(shown | untouched, CONNECTION)
+    assert configuration_body(shown | {"limited_to": " "}, CONNECTION)["limited_to"] == []
+    changed = configuration_body(shown | {"limited_to": f"  {program.upper()},  A program \n\n"}, CONNECTION)
+    wanted = read_connection_request(changed).limited_to
+    assert wanted is not None
+    assert [each.caller for each in wanted] == [AllowedCaller(program, "A program")]
+    old_page = {name: value for name, value in shown.items() if not name.startswith("limited_to")}
+    assert "limited_to" not in configuration_body(old_page, CONNECTION)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Operations", "0b1e6d3c-6a53-4f7e-9a7e-00000000b00", "0b1e6d3c-6a53-4f7e-9a7e-00000000b001 " + "x" * 101],
+)
+def test_what_is_no_object_id_is_said_at_its_field(text: str) -> None:
+    form = configuration_values(CONNECTION) | {"limited_to": text}
+    assert "object ID on each line" in faults(configuration_body(form, CONNECTION))["limited_to"]
+
+
+def test_whoever_would_lock_themselves_out_reads_it_at_the_field() -> None:
+    assert list(connection_faults(ENGLISH, FixRequest("would_lock_you_out", status=422))) == ["limited_to"]
