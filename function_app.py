@@ -16,6 +16,7 @@ from shared.triggers import (
     bulk_pages,
     check_pages,
     configuration_pages,
+    connection_imports,
     connection_pages,
     connections_api,
     consent_pages,
@@ -54,6 +55,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 for module in (
     connections_api,
+    connection_imports,
     file_imports,
     authorization_pages,
     tickets_api,

@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from shared.check.preflight.ports import TrialStore
     from shared.check.preflight.run import Preflight
     from shared.check.run import ConnectionCheck
+    from shared.connections.importing import ConnectionImport
     from shared.evidence.find import EvidenceSearch
     from shared.maintenance.run import Maintenance
     from shared.recommendations.files.importing import FileImport
@@ -298,6 +299,13 @@ class Application:
             ),
             microsoft=[list_address(self.settings.graph_url, each) for each in lists],
         )
+
+    @property
+    def connection_import(self) -> ConnectionImport:
+        """Adds many connections. It is loaded on first use, because hardly any request does."""
+        from shared.connections.importing import ConnectionImport
+
+        return ConnectionImport(self.configuration, self.connection_store)
 
     @property
     def evidence_search(self) -> EvidenceSearch:

@@ -19,6 +19,7 @@ type Code = Literal[
     "connection_not_authorized",
     "connection_not_configured",
     "connection_not_found",
+    "connections_file_invalid",
     "cross_site_request",
     "customer_tenants_not_set_up",
     "delivery_refused",

@@ -45,7 +45,7 @@ from shared.secret import Secret
 from shared.service import service
 from shared.value_object import value_object
 
-MAX_CONNECTIONS: Final = 1_000
+MAX_CONNECTIONS: Final = 2_000
 """A limit, because the work of the timer and the pages grows with the number of connections. Removed ones count, since
 their rows and tickets stay."""
 _CHANGED: Final = "configuration_changed"
@@ -85,13 +85,16 @@ class ConnectionConfiguration:
     allowed_hosts: Collection[str] = ()
     allow_loopback_http: bool = False
 
-    async def put(self, connection_id: str, request: ConnectionRequest) -> Configured:
+    async def put(self, connection_id: str, request: ConnectionRequest, *, count: int | None = None) -> Configured:
         """Create the connection or change it as requested; its tickets stay as they are.
 
         Whoever may no longer see it does not see what else changes.
 
         A changed instance, client, client secret, integration user or grant needs a new authorization; the old tokens
         are revoked and removed.
+
+        Args:
+            count: How many connections there are, if the caller has counted them.
 
         Raises:
             FixRequest: 400 ``invalid_connection_id``, 409 ``too_many_connections`` or ``connection_id_taken``,
@@ -106,7 +109,7 @@ class ConnectionConfiguration:
         limit = None
         if request.limited_to is not None:
             limit = await self.sight.change(connection_id, tuple(each.caller for each in request.limited_to) or None)
-        before, created = await self._present(connection_id, request, instance, limit)
+        before, created = await self._present(connection_id, request, instance, limit, count)
         client_secret = _secret(request)
         if (
             not created
@@ -134,7 +137,12 @@ class ConnectionConfiguration:
         return Configured(after, created)
 
     async def _present(
-        self, connection_id: str, request: ConnectionRequest, instance: str, limit: LimitChange | None
+        self,
+        connection_id: str,
+        request: ConnectionRequest,
+        instance: str,
+        limit: LimitChange | None,
+        count: int | None,
     ) -> tuple[Connection, bool]:
         """Return the present connection, after creating it if necessary, and whether it was created."""
         present = await self.connections.get_connection(connection_id)
@@ -144,7 +152,9 @@ class ConnectionConfiguration:
             raise FixRequest("connection_id_taken", status=409)
         # Concurrent requests may exceed the limit: it is not a quota, but keeps a loop or an abuser from filling the
         # table.
-        if await self._count() >= MAX_CONNECTIONS:
+        if count is None:
+            count = await self.count()
+        if count >= MAX_CONNECTIONS:
             raise FixRequest("too_many_connections", status=409, limit=MAX_CONNECTIONS)
         new = Connection(
             connection_id=connection_id,
@@ -165,7 +175,8 @@ class ConnectionConfiguration:
             return present, False
 
     @sees_everything
-    async def _count(self) -> int:
+    async def count(self) -> int:
+        """Return how many connections there are, removed ones and those that the caller may not see included."""
         return len(await self.connections.list_connections())
 
     async def _needs_authorization(self, before: Connection, request: ConnectionRequest, instance: str) -> bool:

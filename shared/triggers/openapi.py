@@ -30,7 +30,10 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Tickets": ("Tickets and where they stand.", ("api/tickets",)),
     "Recommendations": ("What Microsoft recommends to a tenant.", ("api/recommendations",)),
     "Evidence": ("What happened, for auditors.", ("api/evidence",)),
-    "Connections": ("ServiceNow instances, their settings and their checks.", ("api/connections",)),
+    "Connections": (
+        "ServiceNow instances, their settings and their checks.",
+        ("api/connections", "api/connection-imports"),
+    ),
     "Customers": ("All customers at a glance.", ("api/portfolio",)),
     "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants", "tenants/consent")),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),

@@ -129,6 +129,7 @@ PLACES = (
     Place("new ticket for a recommendation", "/recommendations", _form_of_recommendation),
     Place("error, no such recommendation", f"/tickets/new?tenant_id={TENANT_ID}&recommendation={'0' * 32}"),
     Place("connections", "/configuration"),
+    Place("many connections", "/connections/import"),
     Place("connection", "/configuration/contoso"),
     Place("account", "/configuration/contoso/account"),
     Place("provisioning, connected", "/ticketProvisioning?connection_id=contoso", _open_everything),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.access.current import seen_by
 from shared.access.model import Access, AllowedCaller, CustomerLimit
+from shared.connections.configure import MAX_CONNECTIONS
 from shared.connections.directory import SyncState
 from shared.connections.model import (
     Connection,
@@ -152,12 +153,14 @@ async def test_null_brings_the_usual_codes_back(app: Surroundings) -> None:
 
 async def test_there_are_never_more_connections_than_the_limit(app: Surroundings) -> None:
     present = await app.configured()
-    numbered = {f"number-{number}": replace(present, connection_id=f"number-{number}") for number in range(1, 1_000)}
+    numbered = {
+        f"number-{number}": replace(present, connection_id=f"number-{number}") for number in range(1, MAX_CONNECTIONS)
+    }
     app.store.connections |= numbered
     with pytest.raises(FixRequest) as caught:
         await app.configured("one-more")
     assert (caught.value.code, caught.value.status) == ("too_many_connections", 409)
-    assert len(app.store.connections) == 1_000
+    assert len(app.store.connections) == MAX_CONNECTIONS
     assert "one-more" not in app.store.connections
     assert (await app.configured(display_name="Still to be changed")).display_name == "Still to be changed"
 
