@@ -24,6 +24,8 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: definition.displayName
   signInAudience: definition.signInAudience
+  // Tokens name only the groups that are assigned to this application: seldom more than the 200 that a token can hold.
+  groupMembershipClaims: definition.groupMembershipClaims
   appRoles: definition.appRoles
   api: definition.api
   optionalClaims: definition.optionalClaims

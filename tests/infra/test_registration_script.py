@@ -141,6 +141,7 @@ def test_what_somebody_changed_is_set_right_and_named(entra: Entra, capsys: pyte
     (application,) = entra.applications.values()
     application["web"]["redirectUris"].append("https://old.contoso.com/.auth/login/aad/callback")
     application["signInAudience"] = "AzureADMultipleOrgs"
+    application["groupMembershipClaims"] = "All"
     entra.principals[application["appId"]]["appRoleAssignmentRequired"] = False
     entra.grants[0]["scope"] = "openid User.Read"
     entra.credentials[application["appId"]][0]["subject"] = "another identity"
@@ -148,6 +149,7 @@ def test_what_somebody_changed_is_set_right_and_named(entra: Entra, capsys: pyte
     assert register(entra, *EVERYTHING) == 0
     said = capsys.readouterr().err
     assert "web.redirectUris: without https://old.contoso.com/.auth/login/aad/callback" in said
+    assert "groupMembershipClaims: 'ApplicationGroup' instead of 'All'" in said
     assert "signInAudience: 'AzureADMyOrg' instead of 'AzureADMultipleOrgs'" in said
     assert "appRoleAssignmentRequired: True instead of False" in said
     assert f"subject: '{IDENTITY_ID}' instead of 'another identity'" in said

@@ -44,7 +44,12 @@ class TestAppRegistration:
         claims = {
             kind: {each["name"] for each in each_kind} for kind, each_kind in application["optionalClaims"].items()
         }
-        assert claims == {"idToken": {"email", "xms_edov"}, "accessToken": {"email", "xms_edov", "idtyp"}}
+        for_people = {"email", "xms_edov", "groups"}
+        assert claims == {"idToken": for_people, "accessToken": for_people | {"idtyp"}}
+
+    def test_tokens_name_only_groups_that_are_assigned_to_the_app(self, application: Json) -> None:
+        """With every group of a person, a token soon names none at all (Authentication §G2, §G4)."""
+        assert application["groupMembershipClaims"] == "ApplicationGroup"
 
     def test_no_permission_beyond_signing_in(self, application: Json) -> None:
         (graph,) = application["requiredResourceAccess"]
