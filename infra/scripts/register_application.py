@@ -31,6 +31,7 @@ Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 DEFINITIONS = Path(__file__).resolve().parent.parent / "sign-in"
 GRAPH_CLIENT_ID = "00000003-0000-0000-c000-000000000000"
 READ_SECURITY_EVENTS = "bf394140-e372-4bf9-a898-299cfc7564e5"
+TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - the name of an audience
 SIGN_IN_SCOPES = "openid profile email"
 RENEW_BEFORE_DAYS = 30
 WAITS_S = (2, 4, 8, 16, 32, 60)
@@ -166,6 +167,7 @@ class Registration:
     azure: Azure
     options: argparse.Namespace
     client_id: str = ""
+    customers_client_id: str = ""
     principal_id: str = ""
     made_application: bool = False
     made_principal: bool = False
@@ -222,16 +224,37 @@ class Registration:
         self.principal_id = made.get("id", "")
         self.made_principal = present is None
 
+    def customer_tenants(self) -> None:
+        """The app registration that customers' tenants consent to; nobody signs in to it."""
+        name = f"{self.options.unique_name}-customer-tenants"
+        path = f"applications(uniqueName='{name}')"
+        wanted = json.loads((DEFINITIONS / "customer-tenants.json").read_text(encoding="utf-8"))
+        if self.options.host_name:
+            wanted["web"] = {
+                "redirectUris": [f"https://{host}/tenants/consent" for host in self.options.host_name],
+                "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
+            }
+        found = self.azure.find(path)
+        self.customers_client_id = self.put(f"app registration {name}", path, wanted, found).get("appId", "")
+        if self.options.identity_principal_id:
+            is_government = self.azure.authority.endswith(".us")
+            audience = "api://AzureADTokenExchangeUSGov" if is_government else TOKEN_EXCHANGE
+            self.trust_identity(self.customers_client_id, audience, just_made=found is None)
+
     def federated_credential(self) -> None:
         """The trust in the managed identity, which takes the place of a client secret."""
+        self.trust_identity(self.client_id, TOKEN_EXCHANGE, just_made=self.made_application)
+
+    def trust_identity(self, client_id: str, audience: str, *, just_made: bool) -> None:
+        """Let the managed identity prove an application."""
         wanted = {
-            "audiences": ["api://AzureADTokenExchange"],
+            "audiences": [audience],
             "issuer": f"{self.azure.authority}/{self.azure.tenant_id}/v2.0",
             "subject": self.options.identity_principal_id,
             "description": "The function app proves itself with its managed identity instead of a client secret.",
         }
-        path = f"applications(appId='{self.client_id}')/federatedIdentityCredentials"
-        existing = [] if self.made_application else list(self.azure.all(path))
+        path = f"applications(appId='{client_id}')/federatedIdentityCredentials"
+        existing = [] if just_made else list(self.azure.all(path))
         for each in existing:
             if each["name"] != "managed-identity" and (each["issuer"], each["subject"]) == (
                 wanted["issuer"],
@@ -240,7 +263,7 @@ class Registration:
                 return self.unchanged(f"federated credential {each['name']}")
         present = next((each for each in existing if each["name"] == "managed-identity"), None)
         path += "(name='managed-identity')"
-        self.put("federated credential managed-identity", path, wanted, present, just_made=self.made_application)
+        self.put("federated credential managed-identity", path, wanted, present, just_made=just_made)
         return None
 
     def client_secret(self) -> None:
@@ -371,6 +394,8 @@ class Registration:
                 self.attempt(self.assignments, "people and groups", ASSIGNING)
             if options.consent:
                 self.attempt(self.consent, "consent", CONSENTING)
+        if options.customer_tenants:
+            self.attempt(self.customer_tenants, "registration for customers' tenants", REGISTERING)
         if options.grant_secure_score:
             self.attempt(self.reading_secure_score, "SecurityEvents.Read.All", GRANTING)
         for each in self.refused:
@@ -401,6 +426,11 @@ class Registration:
                 *credential,
                 "param administratorObjectIds = []",
                 "param grantSecureScoreReading = false",
+                *(
+                    [f"param existingCustomerTenantsClientId = '{self.customers_client_id}'"]
+                    if self.customers_client_id
+                    else []
+                ),
             ]
         )
 
@@ -460,6 +490,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--grant-secure-score",
         action="store_true",
         help="lets the managed identity read the Secure Score of this tenant",
+    )
+    add(
+        "--customer-tenants",
+        action="store_true",
+        help="makes the registration that customers' tenants consent to, so that the app reads their Secure Score, too",
     )
     add(
         "--secret-vault",

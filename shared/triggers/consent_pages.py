@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import azure.functions as func
 
 from shared.tenants.admin_consent import CALLBACK
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.triggers.front_door import Call, page, redirect
-from shared.triggers.parameters import PATH_PARAMETERS, as_sent
 from shared.triggers.principal import MANAGERS
 
 blueprint = func.Blueprint()
@@ -18,24 +15,7 @@ blueprint = func.Blueprint()
 _PAGE = "/tenants/{tenant_id}"
 
 
-_ANSWER: Final = (
-    as_sent("state", "The state of the link.", {"type": "string"}, required=True),
-    as_sent("tenant", "The tenant that has consented.", PATH_PARAMETERS["tenant_id"]),
-    as_sent("admin_consent", "True, also with a refusal.", {"type": "string"}),
-    as_sent("error", "Why there is no consent.", {"type": "string"}),
-)
-
-
-@page(
-    blueprint,
-    "GET",
-    CALLBACK,
-    summary="Take what a customer's administrator brings back from Microsoft",
-    roles=None,
-    answers={200: None},
-    parameters=_ANSWER,
-    problems={400: ("admin_consent_unknown",), 503: ("tenant_busy",)},
-)
+@page(blueprint, "GET", CALLBACK, roles=None)
 async def tenant_consent_answer(call: Call) -> func.HttpResponse:
     """Thank whoever comes back from Microsoft; they are no user of ours, and what they bring proves nothing."""
     if call.request.method == "HEAD":

@@ -35,7 +35,7 @@ TAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("api/connections", "api/connection-imports"),
     ),
     "Customers": ("All customers at a glance.", ("api/portfolio",)),
-    "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants", "tenants/consent")),
+    "Tenants": ("Microsoft 365 tenants whose recommendations are read.", ("api/tenants",)),
     "Authorization": ("The consent of the integration user, in a browser.", ("api/oauth/",)),
     "Service": ("The service itself.", ("api/attention", "api/health", "api/status", "api/openapi.json")),
 }

@@ -156,7 +156,7 @@ class Entra:
             self._unknown_for[app_id] = self.slow
             # Microsoft Graph adds properties of its own, and keeps an order of its own.
             made = {"passwordCredentials": [], "tags": [], **content, "appId": app_id, "uniqueName": value}
-            made["appRoles"] = [each | {"origin": "Application"} for each in reversed(made["appRoles"])]
+            made["appRoles"] = [each | {"origin": "Application"} for each in reversed(made.get("appRoles", []))]
             self.applications[value] = made
             return made
         found = next((each for each in self.applications.values() if each[key] == value), None)

@@ -8,6 +8,7 @@ import re
 import function_app  # noqa: F401 - declares every operation
 from shared.settings import SETTING_NAMES, Settings
 from shared.storage.tables import TABLE_NAMES
+from shared.tenants.admin_consent import CALLBACK
 from shared.triggers.principal import Role
 from shared.triggers.routes import operations
 from tests.infra.compiler import REPOSITORY
@@ -166,7 +167,7 @@ class TestSignIn:
     def test_the_anonymous_routes_are_those_that_the_code_knows(self, deployed: Expansion) -> None:
         """If the platform let a route through that the code takes for guarded, or the reverse, it would be a hole."""
         authentication = deployed.one("Microsoft.Web/sites/config", "authsettingsV2")["properties"]
-        anonymous = {f"/{operation.path}" for operation in operations() if operation.roles is None}
+        anonymous = {f"/{operation.path}" for operation in operations() if operation.roles is None} | {f"/{CALLBACK}"}
         assert set(authentication["globalValidation"]["excludedPaths"]) == anonymous
 
     def test_the_app_roles_are_those_that_the_code_knows(self, deployed: Expansion) -> None:

@@ -104,6 +104,30 @@ def test_it_makes_what_the_deployment_makes(entra: Entra, public: Expansion) -> 
     assert {each["resourceId"] for each in entra.assignments} == {entra.principals[made["appId"]]["id"]}
 
 
+def test_the_registration_for_customers_is_the_deployments(
+    entra: Entra, every_choice: Expansion, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert register(entra, *COMPLETE, "--customer-tenants") == 0
+    (made,) = [each for each in entra.applications.values() if each["uniqueName"] == "tickets-customer-tenants"]
+    wanted = dict(every_choice.one("Microsoft.Graph/applications")["properties"])
+    assert wanted.pop("uniqueName").endswith("-customer-tenants")
+    wanted["web"]["redirectUris"] = [
+        f"https://{host}/tenants/consent" for host in ("func-contoso.azurewebsites.net", "tickets.contoso.com")
+    ]
+    assert script.differences(wanted, made) == []
+    assert made["appRoles"] == []
+    (trust,) = entra.credentials[made["appId"]]
+    assert (trust["subject"], trust["audiences"]) == (IDENTITY_ID, ["api://AzureADTokenExchange"])
+    assert made["appId"] not in entra.principals, "it reads no tenant that has not consented"
+    printed = capsys.readouterr().out
+    assert f"param existingCustomerTenantsClientId = '{made['appId']}'" in printed
+    assert f"param existingClientId = '{made['appId']}'" not in printed
+    entra.requests.clear()
+    assert register(entra, *COMPLETE, "--customer-tenants") == 0
+    assert entra.changes == []
+    assert capsys.readouterr().out == printed
+
+
 def test_the_permission_is_the_one_that_the_deployment_grants(entra: Entra, private: Expansion) -> None:
     assert register(entra, *NAME, "--identity-principal-id", IDENTITY_ID, "--grant-secure-score") == 0
     (wanted,) = [each["properties"] for each in private.all("Microsoft.Graph/appRoleAssignedTo")]
@@ -353,7 +377,7 @@ def test_its_output_is_the_other_part(entra: Entra, capsys: pytest.CaptureFixtur
 
 def test_the_page_names_every_option_and_every_right() -> None:
     options = set(re.findall(r'add\(\s*"(--[\w-]+)"', SCRIPT.read_text()))
-    assert len(options) == 11
+    assert len(options) == 12
     assert options <= set(re.findall(r"--[\w-]+", PAGE))
     for role in ("Application Developer", "Cloud Application Administrator", "Privileged Role Administrator"):
         assert role in PAGE

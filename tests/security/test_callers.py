@@ -21,7 +21,14 @@ from tests.fixtures.whole_app import TENANT, Program, WholeApp, person, refused
 from tests.registered import functions
 
 ROLE_SETS = [frozenset(chosen) for chosen in chain.from_iterable(combinations(Role, n) for n in range(len(Role) + 1))]
-OPEN_TO_ALL = {"check_health", "complete_authorization", "static_file", "choose_language_page", "unknown_address"}
+OPEN_TO_ALL = {
+    "check_health",
+    "complete_authorization",
+    "tenant_consent_answer",
+    "static_file",
+    "choose_language_page",
+    "unknown_address",
+}
 """Functions that need no role."""
 
 
@@ -111,7 +118,7 @@ def test_no_route_is_open_to_nobody(app: WholeApp, unguarded: WholeApp, name: st
     guarded, bare = app.program(None), unguarded.program(None)
     for headers in ({}, forged):
         outside = guarded.ask(method, address, headers=headers)
-        if name not in {"check_health", "complete_authorization"}:
+        if name not in {"check_health", "complete_authorization", "tenant_consent_answer"}:
             assert outside.status_code == 302
             assert outside.headers["Location"].startswith("/.auth/login/aad?post_login_redirect_uri=")
         inside = bare.ask(method, address, headers=headers)
