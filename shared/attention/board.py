@@ -46,6 +46,17 @@ class Surroundings:
     tenants: Sequence[Tenant]
     read_at: datetime
 
+    @property
+    def counted(self) -> Sequence[Connection]:
+        """The connections without excluded customers."""
+        return [each for each in self.connections if not each.is_excluded]
+
+    @property
+    def counted_tenants(self) -> Sequence[Tenant]:
+        """The tenants without those of excluded customers."""
+        excluded = {each.connection_id for each in self.connections if each.is_excluded}
+        return [each for each in self.tenants if each.connection_id not in excluded]
+
     def entry(self, connection_id: str) -> DirectoryEntry:
         """Return a connection's row; a new one if it has none."""
         return self.entries.get(connection_id, DirectoryEntry(connection_id))
@@ -53,7 +64,7 @@ class Surroundings:
 
 @service
 class AttentionBoard:
-    """What needs attention; see the module's description.
+    """What needs attention, except at excluded customers; see the module's description.
 
     Attributes:
         sight: Says which connections the caller may not see.
@@ -99,7 +110,7 @@ class AttentionBoard:
             around,
             [
                 _watched(around, each, needs.get(each.connection_id), read.get(each.connection_id))
-                for each in around.connections
+                for each in around.counted
             ],
         )
         if hidden := await self.sight.hidden():
@@ -133,7 +144,7 @@ class AttentionBoard:
         except StorageUnavailable:
             self._remembered[:] = [(self.clock(), None)]
             return None
-        found = self._found(around, [_watched(around, each, None, None) for each in around.connections])
+        found = self._found(around, [_watched(around, each, None, None) for each in around.counted])
         self._remembered[:] = [(around.read_at, (around, found))]
         return around, found
 
@@ -148,7 +159,7 @@ class AttentionBoard:
     def _found(self, around: Surroundings, watched: Sequence[WatchedConnection]) -> Sequence[AttentionItem]:
         return attention_items(
             watched,
-            around.tenants,
+            around.counted_tenants,
             around.read_at,
             sync_interval=self.sync_interval,
             unreadable_rows=self.unreadable_rows(),

@@ -203,8 +203,8 @@ class ConnectionRequest(BaseModel):
     )
     is_excluded: Annotated[bool, Field(strict=True)] | None = Field(
         default=None,
-        description="Whether totals, reports and lists of customers leave it out unless somebody asks for it. Its work "
-        "goes on. If left out, it stays as it is.",
+        description="Whether pages with totals and lists, the portfolio and what needs attention leave it out unless "
+        "somebody asks for it. Its work goes on. If left out, it stays as it is.",
     )
     language: Annotated[str, Field(max_length=20), AfterValidator(_language)] | None = Field(
         default=None,

@@ -51,24 +51,25 @@ async def home_page(call: Call) -> func.HttpResponse:
     app = call.application
     around = await app.attention.surroundings()
     now = around.read_at
-    authorized = [each for each in around.connections if each.ever_consented]
+    authorized = [each for each in around.counted if each.ever_consented]
+    tenants = around.counted_tenants
     reads = call.may(Role.TICKETS_READ)
     current, scores = await asyncio.gather(
         app.tickets.list_current([each.connection_id for each in authorized if reads]),
-        asyncio.gather(*(_score_card(call, tenant, now) for tenant in around.tenants[:MOST_SCORES] if reads)),
+        asyncio.gather(*(_score_card(call, tenant, now) for tenant in tenants[:MOST_SCORES] if reads)),
     )
     items = shown_items(await app.attention.items(around, current), call.principal, call.language)
     return call.page(
         "home.html",
         items=items[:FIRST_ITEMS],
         attention_count=len(items),
-        freshness=freshness(around.connections, around.entries, now),
+        freshness=freshness(around.counted, around.entries, now),
         now=now,
-        connected=bool(authorized),
+        connected=any(each.ever_consented for each in around.connections),
         has_begun=bool(around.connections),
         cards=cards(authorized, current, now, call.language) if authorized and reads else [],
         scores=scores,
-        more_tenants=len(around.tenants) > MOST_SCORES,
+        more_tenants=len(tenants) > MOST_SCORES,
         has_tenant=bool(around.tenants),
         days=SHOWN_DAYS,
         manage_address=_manage_address([each.connection_id for each in around.connections]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
@@ -51,11 +51,13 @@ class Asked:
     Attributes:
         chosen: Every field's value; empty if unused, as sent if not understood.
         connections: Id and name of every connection.
+        excluded: Ids of those that count only if they are chosen.
         tenants: Name of each tenant by id.
     """
 
     chosen: Mapping[str, str]
     connections: Sequence[tuple[str, str]]
+    excluded: Collection[str]
     tenants: Mapping[str, str]
     not_understood: Sequence[NotUnderstood]
 
@@ -72,7 +74,9 @@ class Asked:
     @property
     def connection_ids(self) -> Sequence[str]:
         """The connections whose tickets count."""
-        return [each for each, _ in self.connections if self.chosen[CONNECTION] in {"", each}]
+        if chosen := self.chosen[CONNECTION]:
+            return [each for each, _ in self.connections if each == chosen]
+        return [each for each, _ in self.connections if each not in self.excluded]
 
 
 @page(blueprint, "GET", "reports", roles=READERS, kept=FIELDS)
@@ -159,7 +163,8 @@ async def _asked(call: Call, others: Sequence[str]) -> Asked:
         if name not in FIELDS and name not in others
     ]
     listed = [(each.connection_id, each.display_name) for each in connections.values()]
-    return Asked(chosen, listed, names, not_understood)
+    excluded = {each.connection_id for each in connections.values() if each.is_excluded}
+    return Asked(chosen, listed, excluded, names, not_understood)
 
 
 async def _report(call: Call, asked: Asked) -> Report:

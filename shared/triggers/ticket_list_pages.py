@@ -37,6 +37,7 @@ from shared.triggers.ticket_lists import (
     SELECTED,
     TABS,
     FoundTickets,
+    counted_ids,
     find_tickets,
     list_with_result,
     result_words,
@@ -105,9 +106,8 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
     if not_understood:
         return call.page("tickets.html", status=400, not_understood=[link_words(each, t) for each in not_understood])
     chosen = link.chosen
-    watched = [
-        each for each in connections.values() if not each.is_removed and chosen[CONNECTION] in {"", each.connection_id}
-    ]
+    shown_ids = {chosen[CONNECTION]} if chosen[CONNECTION] else set(counted_ids(connections))
+    watched = [each for each in connections.values() if each.connection_id in shown_ids and not each.is_removed]
     found, freshness = await asyncio.gather(find_tickets(call, chosen, connections), freshness_of(call, watched))
     shown = page_of(found.tickets, _page_number(chosen, found, after), PAGE_TICKETS)
     here = list_address(**{**chosen, "page": str(shown.number) if shown.number > 1 else ""})
@@ -122,6 +122,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         freshness=freshness,
         rows=ticket_rows(shown.items, connections, t, tenants),
         found=found,
+        excluded=0 if chosen[CONNECTION] else len(connections) - len(counted_ids(connections)),
         shown=shown,
         page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: list_address(**{**chosen, "page": str(number) if number > 1 else ""}),

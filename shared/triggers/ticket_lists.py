@@ -95,7 +95,7 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     reader = Reader(call.principal.object_id, call.principal.name)
     show = Show(chosen["show"]) if chosen["show"] else None
     wanted = _filter(chosen)
-    ids = [chosen[CONNECTION]] if chosen[CONNECTION] else list(connections)
+    ids = [chosen[CONNECTION]] if chosen[CONNECTION] else counted_ids(connections)
     reads_all = not is_about_current(wanted, show)
     current, every = await asyncio.gather(
         call.application.tickets.list_current(ids), _every(call, ids) if reads_all else _nothing()
@@ -126,6 +126,11 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
         total=sum(summary.ticket_count(kind) for summary in summaries for kind in TicketKind),
         open_total=sum(summary.open_count(kind) for summary in summaries for kind in TicketKind),
     )
+
+
+def counted_ids(connections: Mapping[str, Connection]) -> Sequence[str]:
+    """Return the ids of the connections of which a list shows tickets unless it is about one of them."""
+    return [each.connection_id for each in connections.values() if not each.is_excluded]
 
 
 def understood(link: ListLink) -> Mapping[str, str]:
