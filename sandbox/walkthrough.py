@@ -12,9 +12,12 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from sandbox.demonstration import run_timer, synchronize
+from sandbox.entra.registration import consent_to
 from sandbox.functions_host.authentication import Person as PortalPerson
 from sandbox.functions_host.authentication import Tenant
 from sandbox.graph.stage.control.client import ControlError as GraphControlError
+from sandbox.graph.stage.seed.tenants import FREE
+from sandbox.managed_identity.process import ROLES
 from sandbox.narration import Narration, StepFailedError
 from sandbox.outcome_story import OutcomeStory
 from sandbox.portal import PortalUser, UnexpectedAnswerError
@@ -108,6 +111,7 @@ class Walkthrough:
                 with OutcomeStory(self._world, self._control, self._host, self._story, megan, adele) as outcome:
                     outcome.play(carried_out)
                 self._remind(megan)
+                self._let_in(megan)
                 self._summarise(adele)
         except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:
             raise StepFailedError(str(error)) from error
@@ -243,6 +247,22 @@ class Walkthrough:
             arrived = receivers.get("/sandbox/arrived").raise_for_status().json()
             self._story.expect("arrived", [each["receiver"] for each in arrived], ["teams", "webhook"])
         self._story.detail("digest", f"at {soon:%H:%M}; what arrives is shown at {self._receivers.url}/")
+
+    def _let_in(self, megan: PortalUser) -> None:
+        self._story.step("A customer's administrator lets the app read another tenant, Fabrikam")
+        path = f"/api/tenants/{FREE}"
+        megan.call("PUT", path, {"name": "Fabrikam"})
+        link = megan.call("POST", f"{path}/consent")["link"]
+        self._story.detail("link to send", link.partition("?")[0])
+        answer = httpx.get(consent_to(link, self._world.certificates), trust_env=False)
+        self._story.expect("the administrator comes back", answer.status_code, httpx.codes.OK)
+        deadline = time.monotonic() + _TIMER_WAIT_S
+        tenant = megan.call("POST", f"{path}/read") or megan.call("GET", path)
+        while tenant["status"] is None and time.monotonic() < deadline:
+            time.sleep(_TIMER_POLL_S)
+            tenant = megan.call("GET", path)
+        self._story.expect("only a token shows a consent", tenant["roles"], list(ROLES))
+        self._story.expect("Fabrikam", tenant["status"], "readable")
 
     def _summarise(self, adele: PortalUser) -> None:
         self._story.step("Adele Vance looks at the counts")

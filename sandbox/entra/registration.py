@@ -16,6 +16,9 @@ from sandbox.managed_identity.tokens import (
     issuer_of,
 )
 
+CONSENT_DELAY_S = 0
+"""Tokens show a consent at once, so that nobody has to wait."""
+
 
 def register_for_customers(entra_url: str, client_id: str, public_url: str, certificates: Certificates) -> None:
     """Register an application that the app's managed identity proves, until Entra ID is reset.
@@ -39,3 +42,11 @@ def register_for_customers(entra_url: str, client_id: str, public_url: str, cert
     trusted = ssl.create_default_context(cafile=certificates.authority)
     with httpx.Client(base_url=entra_url, verify=trusted) as client:
         client.put(f"/control/entra/applications/{client_id}", json=registration).raise_for_status()
+        client.patch("/control/entra/settings", json={"consent_delay_s": CONSENT_DELAY_S}).raise_for_status()
+
+
+def consent_to(link: str, certificates: Certificates) -> str:
+    """Consent as the administrator who opens a link; return where Microsoft then sends the browser."""
+    trusted = ssl.create_default_context(cafile=certificates.authority)
+    answer = httpx.post(link, data={"decision": "accept"}, verify=trusted, trust_env=False)
+    return answer.headers["Location"]

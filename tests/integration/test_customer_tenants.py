@@ -21,7 +21,6 @@ def microsoft(app: WholeApp) -> Iterator[httpx.Client]:
     trusted = ssl.create_default_context(cafile=app.world.certificates.authority)
     with httpx.Client(base_url=app.world.graph.url, verify=trusted, timeout=20) as client:
         app.world.register_for_customers(app.host)
-        client.patch("/control/entra/settings", json={"consent_delay_s": 0}).raise_for_status()
         yield client
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from shared.access.current import seen_by
+from shared.access.model import UNLIMITED_ONLY
+from shared.access.sight import Sight
 from shared.connections.directory import AT_ONCE
 from shared.errors import FixRequest
 from shared.tenants.admin_consent import AdminConsents
 from shared.tenants.model import CONSENT_LINK_LASTS, Tenant
+from shared.tenants.seen import SeenTenantStore
 from tests.memory.clock import ManualClock
+from tests.memory.customer_limits import MemoryCustomerLimits, limited_to
 from tests.memory.tenant_store import MemoryTenantStore
 
 CONTOSO: Final = "11111111-aaaa-4bbb-8ccc-000000000001"
@@ -186,3 +192,14 @@ async def test_without_a_registration_there_is_no_link() -> None:
         with pytest.raises(FixRequest) as caught:
             await act(world.tenant())
         assert caught.value.code == "customer_tenants_not_set_up"
+
+
+async def test_a_stranger_brings_the_answer_for_a_customer_that_is_limited() -> None:
+    world = World()
+    sight = Sight(MemoryCustomerLimits(limits={"contoso": limited_to("friend")}), world.clock)
+    world.consents = replace(world.consents, tenants=SeenTenantStore(world.tenants, sight))
+    state = await world.state()
+    with seen_by(UNLIMITED_ONLY):
+        assert await world.consents.answered(granted(state))
+        await world.refuses(**granted(state))
+    assert world.tenant().due_at == AT_ONCE
