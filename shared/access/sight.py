@@ -79,13 +79,16 @@ class Sight:
         """
         if not current_access().sees(limit):
             raise FixRequest("would_lock_you_out", status=422)
-        before = (await self._read()).get(connection_id)
+        async with self._reading:
+            before = (await self._read()).get(connection_id)
         return LimitChange(self, connection_id, before, limit)
 
     async def save(self, connection_id: str, limit: CustomerLimit | None) -> None:
         """Limit a customer, or end its limit (None); here it holds at once. Raises StorageUnavailable."""
-        await self.limits.save(connection_id, limit)
-        self._remembered.clear()
+        # During the write nobody reads: what they had read of the time before it would be remembered.
+        async with self._reading:
+            self._remembered.clear()
+            await self.limits.save(connection_id, limit)
         log_event("customer_limited", connection_id=connection_id, allowed=None if limit is None else len(limit))
 
     async def _known(self) -> Mapping[str, CustomerLimit]:

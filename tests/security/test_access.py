@@ -31,7 +31,7 @@ REPORTER = "0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f05"
 TENANTS = {"hidden": "11111111-aaaa-4bbb-8ccc-0000000000a1", "open": "11111111-aaaa-4bbb-8ccc-0000000000a2"}
 LIST = "Rank,Recommended action,Points achieved,Status,Product\n1,{name},0/8,To address,AzureAD\n"
 PEOPLE: Mapping[str, Sequence[str]] = {
-    "friend": [GROUP],
+    "friend": [*(f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(MOST_GROUPS - 1)), GROUP],
     "stranger": [],
     "crowded": [f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(MOST_GROUPS + 1)],
 }
@@ -218,8 +218,12 @@ def test_routes_show_a_limited_customer_to_whoever_may_see_it(place: Place) -> N
     """Otherwise the test before could not fail."""
     reading = [route for route in ROUTES if route.method == "GET"]
     asked = answers(place.programs["friend"], reading, place.hidden, place.hidden)
-    shown = {name for name, _, answer in asked if "hidden planted" in said(answer)}
-    assert len(shown) >= SEEN_AT_LEAST, sorted(shown)
+    showing = (name for name, _, answer in asked if "hidden planted" in said(answer))
+    shown: set[str] = set()
+    while len(shown) < SEEN_AT_LEAST:
+        name = next(showing, None)
+        assert name is not None, f"only these show it: {sorted(shown)}"
+        shown.add(name)
     assert "hidden planted" in place.programs["reporter"].ask("GET", "/api/tickets").text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.access.current import current_access, seen_by, sees_everything
-from shared.access.model import EVERYTHING, UNLIMITED_ONLY, Access, AllowedCaller
+from shared.access.model import EVERYTHING, UNLIMITED_ONLY, Access, AllowedCaller, CustomerLimit
 from shared.access.sight import REMEMBERED_FOR, Sight
 from shared.errors import FixRequest, StorageUnavailable
 from tests.memory.clock import ManualClock
@@ -107,3 +108,24 @@ async def test_what_is_hidden_is_not_found() -> None:
         with pytest.raises(FixRequest) as refused:
             await world.sight.require("secret")
     assert (refused.value.status, refused.value.code) == (404, "connection_not_found")
+
+
+async def test_a_reading_that_began_before_a_change_is_not_remembered_after_it() -> None:
+    world, began, goes_on = World(), asyncio.Event(), asyncio.Event()
+    read = world.limits.list
+
+    async def slow_read() -> Mapping[str, CustomerLimit]:
+        before = await read()
+        began.set()
+        await goes_on.wait()
+        return before
+
+    world.limits.list = slow_read  # type: ignore[method-assign]
+    with seen_by(UNLIMITED_ONLY):
+        reading = asyncio.create_task(world.sight.hidden())
+        await began.wait()
+        saving = asyncio.create_task(world.sight.save("customer", limited_to("other")))
+        await asyncio.sleep(0.01)
+        goes_on.set()
+        await asyncio.gather(reading, saving)
+        assert await world.sight.hidden() == {"customer"}
