@@ -13,10 +13,11 @@ from unittest import mock
 from azure.identity.aio import ManagedIdentityCredential
 
 from benchmarks.effort import Effort, measured
+from sandbox.azurite import StorageAccount
 from sandbox.servicenow.stage.browser import sign_in_and_consent
 from sandbox.servicenow.stage.control.client import ControlClient
 from sandbox.servicenow.stage.seed.people import PEOPLE
-from sandbox.world import World
+from sandbox.world import World, create_queues
 from shared.application import Application
 from shared.connections.grant.secret_names import access_token_name
 from shared.connections.model import Connection
@@ -49,11 +50,13 @@ class Connector:
 
     Attributes:
         tables: The same tables, for adding old rows.
+        account: Its storage, for hosts that run beside it.
     """
 
     app: Application
     clock: BenchmarkClock
     tables: Tables
+    account: StorageAccount
 
     def measured(self) -> AbstractContextManager[Effort]:
         """Measure the work in the block."""
@@ -113,12 +116,20 @@ class Connector:
 
 
 @asynccontextmanager
-async def new_connector(world: World) -> AsyncIterator[Connector]:
-    """Build a connector for the block; during it, the environment names its storage and vault."""
+async def new_connector(world: World, *, has_queues: bool = False) -> AsyncIterator[Connector]:
+    """Build a connector for the block; during it, the environment names its storage and vault.
+
+    Args:
+        has_queues: Whether it sends what is much work to queues, which only other hosts read.
+    """
+    account = world.azurite.new_account()
+    if has_queues:
+        create_queues(account, world.certificates)
     environment = {
         "PUBLIC_BASE_URL": "http://localhost:7071",
         "KEY_VAULT_URL": world.key_vaults.new_vault(),
-        "TABLES_URL": world.azurite.new_account().tables_url,
+        "TABLES_URL": account.tables_url,
+        **({"WorkQueue__queueServiceUri": account.queue_url} if has_queues else {}),
         "GRAPH_URL": world.graph.url,
         "ALLOW_LOOPBACK_HTTP": "true",
         "SYNC_INTERVAL_S": str(SYNC_INTERVAL_S),
@@ -132,7 +143,7 @@ async def new_connector(world: World) -> AsyncIterator[Connector]:
         await tables.create_missing()
         app = Application.build(settings, credential, clock)
         try:
-            yield Connector(app, clock, tables)
+            yield Connector(app, clock, tables, account)
         finally:
             await tables.aclose()
             await app.aclose()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import bulk, connections, create, home, memory, portfolio, reading, recommendations, sync
+from benchmarks import bulk, connections, create, fan_out, home, memory, portfolio, reading, recommendations, sync
 from benchmarks.report import Figure
 from sandbox.world import World
+from shared.maintenance.fan_out import DONE_HERE
 
 
 def _values(figures: Iterable[Figure]) -> dict[str, float]:
@@ -35,6 +36,13 @@ async def test_many_connections(world: World) -> None:
     assert found["planning 3 connections, none due: table requests"] >= 1
     assert found["a ticket's page, connections 1: row reads"] == 1
     assert found["table requests"] >= 1
+
+
+async def test_fan_out(world: World) -> None:
+    found = _values(await fan_out.measure(world, connections=DONE_HERE + 2, hanging=1, latency_s=0.01))
+    assert found["messages"] == 1
+    assert found["one host's time by that of two"] > 0
+    assert found["processor time of the host for each"] > 0
 
 
 async def test_home(world: World) -> None:
