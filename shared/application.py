@@ -643,10 +643,10 @@ class Application:
             server=server,
             servicenow=servicenow,
             requesters=requesters,
-            open_trials=partial(_open_trials, tables.connections, rows),
+            open_trials=partial(_open_trials, tables.connections, rows, sight),
             open_reminders=open_reminders,
             outbound=outbound,
-            open_checks=partial(_open_checks, tables.connections, rows),
+            open_checks=partial(_open_checks, tables.connections, rows, sight),
             tickets=tickets,
             tenants=tenants,
             source=source,
@@ -684,11 +684,12 @@ class Application:
         )
 
 
-def _open_trials(table: TableClient, rows: RowReader) -> TrialStore:
+def _open_trials(table: TableClient, rows: RowReader, sight: Sight) -> TrialStore:
     """Return the store of test tickets. It is loaded on first use, because few requests need it."""
+    from shared.check.seen import SeenTrialStore
     from shared.storage.trials import AzureTrialStore
 
-    return AzureTrialStore(table, rows)
+    return SeenTrialStore(AzureTrialStore(table, rows), sight)
 
 
 def _open_reminders(
@@ -710,11 +711,12 @@ async def _forget_reminders(
     await forget_reminders(open_reminders(), secrets, connection_id)
 
 
-def _open_checks(table: TableClient, rows: RowReader) -> CheckStore:
+def _open_checks(table: TableClient, rows: RowReader, sight: Sight) -> CheckStore:
     # Loaded on first use, because few requests need it.
+    from shared.check.seen import SeenCheckStore
     from shared.storage.checks import AzureCheckStore
 
-    return AzureCheckStore(table, rows)
+    return SeenCheckStore(AzureCheckStore(table, rows), sight)
 
 
 def _waiting_times(settings: Settings) -> WaitingTimes:

@@ -13,8 +13,13 @@ import pytest
 from shared.access.current import seen_by
 from shared.access.model import EVERYTHING, Access
 from shared.access.sight import Sight
+from shared.check.course import CheckRun, CheckStore
+from shared.check.preflight.model import Trial
+from shared.check.preflight.ports import TrialStore
+from shared.check.seen import SeenCheckStore, SeenTrialStore
 from shared.connections.customers import Figures, ListedCustomer, customer_of
 from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.model import TicketKind
 from shared.connections.ports import ConnectionDirectory, ConnectionStore, RowChanged
 from shared.connections.seen import SeenConnectionDirectory, SeenConnectionStore
 from shared.errors import FixRequest
@@ -134,6 +139,9 @@ def arguments(connection_id: str, tenant_id: str) -> dict[str, Any]:
         "texts": {},
         "snapshots": [],
         "settings": ReminderSettings(),
+        "kind": TicketKind.INCIDENT,
+        "run": CheckRun("r", NOW, NOW),
+        "trial": Trial.__new__(Trial),
         "message": Message.__new__(Message),
         "new": [],
         "old": [],
@@ -161,6 +169,8 @@ class Seen:
             EvidenceStore: SeenEvidenceStore(inner, self.sight, lambda: tenant_ids(tenants)),
             RecommendationStore: SeenRecommendationStore(inner, tenants.is_hidden),
             ClaimStore: SeenClaimStore(inner, tenants.is_hidden),
+            CheckStore: SeenCheckStore(inner, self.sight),
+            TrialStore: SeenTrialStore(inner, self.sight),
             ReminderStore: SeenReminderStore(inner, self.sight),
         }
 
