@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import azure.functions as func
 import pytest
 
+from shared.error_codes import Code
 from shared.errors import FixRequest, TenantRefused
 from shared.tenants.admin_consent import AdminConsents
 from shared.tenants.model import AdminConsent, Tenant, TenantError
 from shared.tenants.status import after_failure
 from shared.triggers import consent_pages, tenant_pages
+from shared.triggers.front_door import Call
+from shared.triggers.routes import ROUTES
 from shared.web.tenants import ConsentState, NextStep, consent_state, next_step
 from shared.words.language import languages
 from tests.memory.clock import START
@@ -33,7 +37,14 @@ class Customers:
         self.pages = pages
         self.store = pages.world.tenants
 
-    async def set_up(self, *, client_id: str | None = APP, is_reachable: bool = True, tenant_id: str = TENANT) -> None:
+    async def set_up(
+        self,
+        *,
+        client_id: str | None = APP,
+        is_reachable: bool = True,
+        tenant_id: str = TENANT,
+        error: Code = "admin_consent_missing",
+    ) -> None:
         self.tenant_id = tenant_id
         clock = self.pages.world.clock
         app = self.pages.application
@@ -49,7 +60,9 @@ class Customers:
         )
         self.store.tenants.pop(tenant_id, None)
         tenant = Tenant(tenant_id, "Fabrikam", due_at=clock())
-        await self.store.save_tenant(after_failure(tenant, TenantRefused("admin_consent_missing"), clock()))
+        await self.store.save_tenant(
+            after_failure(tenant, TenantRefused(error, wanted="SecurityEvents.Read.All"), clock())
+        )
 
     @property
     def tenant(self) -> Tenant:
@@ -88,7 +101,15 @@ async def test_the_page_says_what_the_consent_allows_before_it_shows_the_link(cu
     assert html.index(T("consent.read_only")) < html.index(link)
     assert "SecurityEvents.Read.All" in html
     assert T("consent.proof") in html
-    assert "appRoleAssignments" not in html, "those commands are for the managed identity"
+
+
+async def test_the_commands_for_the_managed_identity_are_for_its_own_tenant(customers: Customers) -> None:
+    await customers.set_up(error="graph_permission_missing")
+    html = await customers.page()
+    assert T("consent.state.incomplete") in html
+    assert "appRoleAssignments" not in html
+    await customers.set_up(error="graph_permission_missing", tenant_id=HOME)
+    assert "appRoleAssignments" in await customers.page()
 
 
 async def test_in_a_private_network_the_page_says_that_nobody_comes_back(customers: Customers) -> None:
@@ -123,6 +144,18 @@ async def test_whoever_comes_back_is_thanked_and_learns_nothing(customers: Custo
     assert customers.tenant.is_consent_settling(START)
     with pytest.raises(FixRequest):
         await customers.pages.get(consent_pages.tenant_consent_answer, f"/tenants/consent?{query}")
+
+
+async def test_a_look_without_the_page_uses_nothing_up(customers: Customers) -> None:
+    """Scanners of links send HEAD."""
+    await customers.set_up()
+    state = (await customers.make_link()).partition("state=")[2]
+    [route] = [each for each in ROUTES if each.name == "tenant_consent_answer"]
+    query = {"admin_consent": "True", "tenant": TENANT, "state": state}
+    request = func.HttpRequest(method="HEAD", url=f"{URL}/tenants/consent", body=b"")
+    await consent_pages.tenant_consent_answer(Call(route, request, "request", T, query=query))
+    assert customers.tenant.consent is not None
+    assert customers.tenant.consent.is_open(START)
 
 
 async def test_a_refusal_is_kept_for_our_administrators(customers: Customers) -> None:
