@@ -82,6 +82,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
     CANCELED = "canceled"
     DELETED = "deleted"
+    """The record is no longer visible to us. A deleted record and one in another domain look alike (ServiceNow §17)."""
     UNMAPPED = "unmapped"
     """A state that we do not know. It is shown as it is, never skipped."""
 

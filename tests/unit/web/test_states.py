@@ -15,7 +15,7 @@ from shared.words.language import languages
         ("new", "New", "New", "新規"),
         ("new", None, "New", "新規"),
         ("in_progress", "With the network team", "With the network team", "With the network team"),
-        ("deleted", "Closed", "Deleted in ServiceNow", "ServiceNow で削除済み"),
+        ("deleted", "Closed", "No longer visible in ServiceNow", "ServiceNow で表示されません"),
         ("of_another_release", "Parked", "Parked", "Parked"),
         ("of_another_release", "", "of_another_release", "of_another_release"),
     ],

@@ -62,7 +62,7 @@ def drawn(ticket: Ticket, state_name: str | None = None, phases: frozenset[Phase
         (Phase.CLOSED, "Closed", Outcome.REGRESSED, "✓New → ✓In progress → ✓Resolved → ✓Closed → [Regressed]"),
         (Phase.CLOSED, "Closed", None, "✓New → ✓In progress → ✓Resolved → [Closed]"),
         (Phase.CANCELED, "Canceled", Outcome.NOT_DONE, "✓New → ✓Canceled → [Not done]"),
-        (Phase.DELETED, "Closed", None, "✓New → [Deleted in ServiceNow]"),
+        (Phase.DELETED, "Closed", None, "✓New → [No longer visible in ServiceNow]"),
         (Phase.NEW, "New", Outcome.VERIFIED, "[New] → In progress → Resolved → Closed → ✓Verified"),
         (None, None, Outcome.OPEN, "[Waiting to be delivered] → New → In progress → Resolved → Closed → Verified"),
     ],

@@ -51,7 +51,7 @@ def test_states_have_the_names_that_the_connection_gives_them(names: dict[str, s
 
 def test_a_state_without_a_label_is_its_value() -> None:
     assert words(EventKind.STATE_CHANGED, {"from": "1", "to": "21"}) == "State changed from 1 to 21"
-    assert words(EventKind.FOUND_AGAIN, {"state": "21"}) == "Found again in ServiceNow: 21"
+    assert words(EventKind.FOUND_AGAIN, {"state": "21"}) == "Visible again in ServiceNow: 21"
     assert words(EventKind.FOUND_AGAIN, {"state": "6", "label": "Resolved"}, NAMES).endswith("Gelöst")
 
 
