@@ -23,8 +23,9 @@ from shared.attention.needs import (
 from shared.attention.rules import WatchedConnection, attention_items
 from shared.connections.directory import DirectoryEntry
 from shared.connections.model import ConnectionStatus, Grant, LastError
+from shared.error_codes import Code
 from shared.errors import Failure
-from shared.tenants.model import Tenant, TenantError
+from shared.tenants.model import AdminConsent, Tenant, TenantError
 from shared.tickets.listed import CurrentTickets, listed
 from shared.tickets.model import Delivery, Phase
 from shared.tickets.outcomes import Closing, Outcome, RecommendationOutcome, Verification
@@ -83,6 +84,19 @@ SITUATIONS: Final[Mapping[Cause, list[AttentionItem]]] = {
 @pytest.mark.parametrize("cause", Cause)
 def test_each_cause_gives_exactly_one_item(cause: Cause) -> None:
     assert [each.cause for each in SITUATIONS[cause]] == [cause]
+
+
+@pytest.mark.parametrize("code", ["graph_permission_missing", "admin_consent_missing"])
+def test_a_consent_that_was_just_given_needs_nobody_yet(code: Code) -> None:
+    lacking = tenant(error=TenantError(Failure(code), START))
+    just_now, before = (AdminConsent("", START - DAY, answered_at=START - age) for age in (MINUTE, 6 * MINUTE))
+    assert items(watched(), tenants=(replace(lacking, consent=just_now),)) == []
+    assert len(items(watched(), tenants=(replace(lacking, consent=before),))) == 1
+
+
+def test_a_missing_consent_leads_to_where_it_is_asked_for() -> None:
+    [item] = items(watched(), tenants=(tenant(error=TenantError(Failure("admin_consent_missing"), START)),))
+    assert item.address == f"/tenants/{TENANT}#consent"
 
 
 def test_what_works_needs_nobody() -> None:
