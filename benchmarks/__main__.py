@@ -57,7 +57,7 @@ def figures() -> Iterator[Figure | str]:
             yield from asyncio.run(create.measure(world, creates=300, warm_up=20))
             yield from asyncio.run(entity_transactions.measure(world, read=3_000))
             yield from asyncio.run(connections.measure(world, few=10, many=1_000, counted=100_000))
-            yield from asyncio.run(fan_out.measure(world, connections=1_000, hanging=50, latency_s=1.0))
+            yield from asyncio.run(fan_out.measure(world, connections=1_000, hanging=50, latency_s=1.0, pace=1.0))
             yield from asyncio.run(home.measure(world, connections=30, tickets=100, visits=9))
             yield from asyncio.run(portfolio.measure(world, customers=1_000, visits=9))
             yield from asyncio.run(

@@ -30,13 +30,14 @@ _EMPTY: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Total-C
 _BODY: Final = b'{"result":[]}'
 
 
-async def measure(world: World, *, connections: int, hanging: int, latency_s: float) -> Sequence[Figure]:
+async def measure(world: World, *, connections: int, hanging: int, latency_s: float, pace: float) -> Sequence[Figure]:
     """Measure a plan, then rounds in which every connection is due: one host, two, and two while some hang.
 
     Args:
         connections: How many, each on an instance of its own.
         hanging: How many of them never answer in the last round.
         latency_s: How long the others take to answer.
+        pace: How much faster than in Azure the hosts look at their queues; 1 to measure.
     """
     async with AsyncExitStack() as stack:
         connector = await stack.enter_async_context(new_connector(world, has_queues=True))
@@ -49,10 +50,10 @@ async def measure(world: World, *, connections: int, hanging: int, latency_s: fl
         await connector.copy(connection, instances, prefix="many")
         with connector.measured() as plan:
             await connector.app.maintenance.run()
-        hosts = [_start(world, connector)]
+        hosts = [_start(world, connector, pace)]
         await _served(connector, datetime.min.replace(tzinfo=UTC), hosts, connections)
         alone = await _round(connector, hosts, connections)
-        hosts.append(_start(world, connector))
+        hosts.append(_start(world, connector, pace))
         together = await _round(connector, hosts, connections)
         hangs.set()
         disturbed = await _round(connector, hosts, connections - hanging)
@@ -98,13 +99,13 @@ async def _instance(latency_s: float, hangs: asyncio.Event | None) -> AsyncItera
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def _start(world: World, connector: Connector) -> FunctionsHost:
+def _start(world: World, connector: Connector, pace: float) -> FunctionsHost:
     settings = connector.app.settings
     return world.start_host(
         "Functions host of the benchmark",
         account=connector.account,
         vault_url=settings.key_vault_url,
-        options=["--no-timers"],
+        options=["--no-timers", "--pace", str(pace)],
     )
 
 

@@ -39,7 +39,7 @@ async def test_many_connections(world: World) -> None:
 
 
 async def test_fan_out(world: World) -> None:
-    found = _values(await fan_out.measure(world, connections=DONE_HERE + 2, hanging=1, latency_s=0.01))
+    found = _values(await fan_out.measure(world, connections=DONE_HERE + 2, hanging=1, latency_s=0.01, pace=50))
     assert found["messages"] == 1
     assert found["one host's time by that of two"] > 0
     assert found["processor time of the host for each"] > 0
