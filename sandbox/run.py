@@ -115,6 +115,7 @@ def _show_around(world: World, host: FunctionsHost, receivers: WebhookReceivers 
         "",
         "Addresses",
         f"  Portal pages           {host.public_url}/",
+        f"  All customers          {host.public_url}/portfolio",
         f"  ServiceNow             {world.servicenow.url}/",
         f"  Secure Score           {world.graph.url}/securescore?viewid=actions",
         f"  Compliance Manager     {world.graph.url}{COMPLIANCE_PAGE}",

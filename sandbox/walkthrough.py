@@ -113,6 +113,7 @@ class Walkthrough:
                 self._remind(megan)
                 self._let_in(megan)
                 self._summarise(adele)
+                self._add_customer(megan, adele, client)
         except (UnexpectedAnswerError, ControlError, GraphControlError, WalkError, httpx.HTTPError) as error:
             raise StepFailedError(str(error)) from error
 
@@ -274,6 +275,27 @@ class Walkthrough:
         self._story.expect(
             "waiting or failed", sum(counts["pending"] + counts["failed"] for counts in kinds.values()), 0
         )
+
+    def _add_customer(self, megan: PortalUser, adele: PortalUser, client: dict[str, str]) -> None:
+        self._story.step("Megan Bowen adds a second customer from a file; Adele Vance sees all customers at a glance")
+        row = {
+            "connection_id": "fabrikam",
+            "display_name": "Fabrikam",
+            "instance": self._servicenow.url,
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
+            "integration_user": _integration_user().user_name,
+            "customer_group": "North",
+        }
+        file = "\r\n".join((",".join(row), ",".join(row.values()))).encode()
+        result = megan.upload("/api/connection-imports", "customers.csv", file)
+        self._story.expect("connections added", result["added"], 1)
+        megan.call("PUT", f"/api/tenants/{FREE}", {"name": "Fabrikam", "connection_id": "fabrikam"})
+        customers = adele.call("GET", "/api/portfolio")["customers"]
+        self._story.expect("customers", [each["name"] for each in customers], ["Contoso", "Fabrikam"])
+        for each in customers:
+            self._story.expect(f"{each['name']} has a score", each["percent"] is not None, True, f"{each['percent']} %")
+            self._story.detail("", f"{each['status']}; tickets open {each['open']}, regressed {each['regressed']}")
 
     # Parts of the steps
 
