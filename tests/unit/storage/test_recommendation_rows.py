@@ -45,7 +45,7 @@ from shared.storage.recommendation_rows import (
 )
 from shared.storage.rows import PART_CHARACTERS, RowReader
 from shared.storage.tenants import tenant_of, tenant_row
-from shared.tenants.model import Tenant, TenantError, TenantStatus
+from shared.tenants.model import AdminConsent, Tenant, TenantError, TenantStatus
 from tests.memory.clock import START, ManualClock
 from tests.releases.stored_rows import StoredRow
 from tests.unit.recommendations.strategies import TENANT, actions
@@ -73,6 +73,7 @@ ROWS: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Mapping[str, Any]
             error=TenantError(Failure("row_unreadable", {"table": "tickets"}), START),
             due_at=START,
             roles=("a",),
+            consent=AdminConsent("nonce", START, answered_at=START, is_refused=True),
         ),
     ),
     "action": (action_of, action_row, ACTION),
