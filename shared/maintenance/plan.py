@@ -52,8 +52,13 @@ class Planner:
         return sorted(free, key=lambda entry: believed(entry.served_at, now) or NEVER)
 
     async def free_entry(self, connection_id: str) -> DirectoryEntry | None:
-        """Return a connection's entry if it is due and nobody is serving it. Raises StorageUnavailable."""
+        """Return a connection's entry if it is due and nobody is serving it; None also if there is no such connection.
+
+        Raises StorageUnavailable.
+        """
         entry, now = await self._directory.get_entry(connection_id), self._clock()
+        if entry.etag is None and await self._connections.get_connection(connection_id) is None:
+            return None  # A turn would make a row for whatever a message names.
         return entry if entry.is_due(now) and not entry.is_held(now) else None
 
     async def _overlooked(self, entries: Mapping[str, DirectoryEntry], now: datetime) -> Mapping[str, DirectoryEntry]:

@@ -221,6 +221,12 @@ async def test_a_connection_that_somebody_serves_is_left_alone() -> None:
     assert world.app.directory.entries[world.ids[0]].holder == "somebody"
 
 
+async def test_what_is_no_connection_gets_no_row() -> None:
+    world = await world_of(1)
+    await world.worker.serve_message(json.dumps({CONNECTIONS: ["forged", *world.ids]}).encode())
+    assert set(world.served()) == set(world.ids)
+
+
 async def test_no_connection_waits_for_those_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     world, serve = await world_of(PER_MESSAGE), ConnectionWork.serve
     healthy, hanging = world.ids[-1], asyncio.Event()
