@@ -246,8 +246,8 @@ def test_tenants_of_one_ticket_do_not_touch_each_other(
     for step in story:
         both, alone = after(both, step), after(alone, step)
     assert [item for item in both.items if item.tenant_id == TENANT] == list(alone.items)
-    proof = replace(other, by_key={ELSEWHERE.key: Observation(measured(10, 60))})
-    last = assessed(both, proof, at(61), WAITS)
+    proof = replace(other, by_key={ELSEWHERE.key: Observation(measured(10, 61))})
+    last = assessed(both, proof, at(62), WAITS)
     of_other = next(item for item in last.items if item.tenant_id == ELSEWHERE.tenant_id)
     canceled = both.closing is not None and not both.closing.claims_fix
     assert of_other.outcome is (Outcome.NOT_DONE if canceled else Outcome.VERIFIED)
