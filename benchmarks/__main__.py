@@ -18,7 +18,7 @@ os.environ["SSL_CERT_FILE"] = str(ensure_certificates().authority)
 
 from benchmarks.report import Figure, closing, heading
 
-CONNECTORS = 14
+CONNECTORS = 15
 """Number of storage accounts and vaults: one for each part."""
 SYNCHRONISED = ((100, 100, None), (3_000, 3_000, 2_500), (10_000, 100_000, 1_000))
 """Tickets here, tickets in ServiceNow, and the changes per second that the design promises."""
@@ -33,6 +33,7 @@ def figures() -> Iterator[Figure | str]:
         entity_transactions,
         fan_out,
         home,
+        idle_day,
         imports,
         lists,
         memory,
@@ -58,6 +59,7 @@ def figures() -> Iterator[Figure | str]:
             yield from asyncio.run(entity_transactions.measure(world, read=3_000))
             yield from asyncio.run(connections.measure(world, few=10, many=1_000, counted=100_000))
             yield from asyncio.run(fan_out.measure(world, connections=1_000, hanging=50, latency_s=1.0, pace=1.0))
+            yield from asyncio.run(idle_day.measure(world, minutes=idle_day.DAY))
             yield from asyncio.run(home.measure(world, connections=30, tickets=100, visits=9))
             yield from asyncio.run(portfolio.measure(world, customers=1_000, visits=9))
             yield from asyncio.run(

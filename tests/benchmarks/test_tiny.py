@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import bulk, connections, create, fan_out, home, memory, portfolio, reading, recommendations, sync
+from benchmarks import (
+    bulk,
+    connections,
+    create,
+    fan_out,
+    home,
+    idle_day,
+    memory,
+    portfolio,
+    reading,
+    recommendations,
+    sync,
+)
 from benchmarks.report import Figure
 from sandbox.world import World
 from shared.maintenance.fan_out import DONE_HERE
@@ -51,6 +63,13 @@ async def test_home(world: World) -> None:
     assert page_requests.value >= 2 + 3, "what is current of each connection; connections, directory and tenants"
     assert count.value > 0
     assert count_requests.value == 3, "connections, directory and tenants, once a minute"
+
+
+async def test_an_idle_day(world: World) -> None:
+    requests, tables, *_, messages, timer, _ = await idle_day.measure(world, minutes=3)
+    assert (requests.value, tables.value) == (3, 3 * 4)
+    assert messages.value == 3 / 20
+    assert timer.value >= 3
 
 
 async def test_portfolio(world: World) -> None:
