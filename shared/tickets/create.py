@@ -181,19 +181,20 @@ class TicketCreation:
         return None if reserved == new_id else await self._replayed(reserved)
 
     async def _replayed(self, ticket_id: str) -> Creation | None:
-        found = await self.search.find(ticket_id)
+        found = await self._stored(ticket_id)
         if found is None:
-            if current_access() != EVERYTHING and await self._is_stored(ticket_id):
-                raise IdempotencyKeyReused()
             return None
+        # The caller looks second: a ticket that is stored only now must not seem to be hidden.
+        if current_access() != EVERYTHING and await self.search.find(ticket_id) is None:
+            raise IdempotencyKeyReused()
         twin, connection = found
         warnings = await self.warnings(twin)
         return Creation(await self._settled(twin), connection, replayed=True, warnings=warnings)
 
     @sees_everything
-    async def _is_stored(self, ticket_id: str) -> bool:
-        """Whether there is a ticket with this id, although the caller may no longer see it."""
-        return await self.search.find(ticket_id) is not None
+    async def _stored(self, ticket_id: str) -> tuple[Ticket, Connection] | None:
+        """Return the ticket with this id and its connection, although the caller may no longer see it."""
+        return await self.search.find(ticket_id)
 
     async def draft(self, request: TicketRequest, requester: Requester) -> tuple[Ticket, Connection]:
         """Return the ticket that a request would become, and its connection; store nothing.

@@ -67,7 +67,8 @@ async def test_home(world: World) -> None:
 
 async def test_an_idle_day(world: World) -> None:
     requests, tables, *_, messages, timer, _ = await idle_day.measure(world, minutes=3)
-    assert (requests.value, tables.value) == (3, 3 * 4)
+    assert requests.value == 3
+    assert 3 * 3 <= tables.value <= 3 * 5
     assert messages.value == 3 / 20
     assert timer.value >= 3
 

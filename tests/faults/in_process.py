@@ -24,6 +24,7 @@ from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import Creation
 from shared.tickets.model import Requester, Ticket
 from shared.tickets.requests import read_ticket_request
+from shared.waiting_person import waiting
 from tests.fixtures.canary import Canary
 from tests.fixtures.whole_app import PASSWORD, ROLES, TICKET
 from tests.memory.clock import ManualClock
@@ -101,11 +102,12 @@ class InProcess:
         return found
 
     async def create(self, key: str | None = None, *, by: Application | None = None, **changes: Any) -> Creation:
-        """Create a ticket."""
+        """Create a ticket, as a person does who waits for it."""
         body: Mapping[str, Any] = {**TICKET, "connection_id": CONNECTION_ID, **changes}
-        return await (by or self.app).creation.create(
-            read_ticket_request(body), REQUESTER, caller=REQUESTER.id, idempotency_key=key
-        )
+        with waiting():
+            return await (by or self.app).creation.create(
+                read_ticket_request(body), REQUESTER, caller=REQUESTER.id, idempotency_key=key
+            )
 
     async def ticket(self, ticket_id: str) -> Ticket:
         """Return a ticket as stored."""

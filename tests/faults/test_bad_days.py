@@ -10,6 +10,7 @@ import pytest
 from shared.connections.model import ConnectionStatus
 from shared.tickets.attempts import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Phase
+from shared.waiting_person import waiting
 from tests.english import told
 from tests.faults.in_process import CONNECTION_ID, InProcess
 
@@ -302,9 +303,10 @@ async def test_people_who_press_retry_at_once_send_it_once(in_process: InProcess
     in_process.control.set_fault("rate_limited", method="POST", path=WRITES, remaining=1)
     ticket = (await in_process.create()).ticket
     connection = await in_process.connection()
-    outcomes = await asyncio.gather(
-        *(each.delivery.retry(connection, ticket) for each in (in_process.app, *others)), return_exceptions=True
-    )
+    with waiting():
+        outcomes = await asyncio.gather(
+            *(each.delivery.retry(connection, ticket) for each in (in_process.app, *others)), return_exceptions=True
+        )
     sent = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     assert [outcome.delivery.status for outcome in sent] == [Delivery.DELIVERED]
     assert {getattr(outcome, "code", None) for outcome in outcomes} == {None, "delivery_under_way"}

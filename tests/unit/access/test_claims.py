@@ -9,9 +9,11 @@ import pytest
 from shared.access.current import seen_by
 from shared.access.model import EVERYTHING, Access
 from shared.access.sight import Sight
+from shared.connections.model import Connection
 from shared.connections.seen import SeenConnectionStore
 from shared.errors import FixRequest, IdempotencyKeyReused
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.tickets.model import Ticket
 from shared.tickets.search import TicketSearch
 from shared.tickets.seen import SeenTicketStore
 from tests.memory.customer_limits import MemoryCustomerLimits, limited_to
@@ -49,3 +51,28 @@ async def test_a_key_whose_ticket_is_hidden_by_now_makes_no_second_ticket_with_i
         await world.create(key="k")
     with seen_by(FRIEND):
         assert (await world.create(key="k")).replayed
+
+
+async def test_a_ticket_that_is_stored_while_its_key_is_repeated_does_not_seem_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    sight = Sight(MemoryCustomerLimits(), world.clock)
+    search = TicketSearch(world.connections, SeenTicketStore(world.store, sight))
+    first = (await world.create(key="k")).ticket
+    tickets, find, looked = world.store.tickets[CONNECTION_ID], TicketSearch.find, 0
+    stored = tickets.pop(first.ticket_id)
+
+    async def found_on_the_second_look(self: TicketSearch, ticket_id: str) -> tuple[Ticket, Connection] | None:
+        nonlocal looked
+        looked += 1
+        result = await find(self, ticket_id)
+        tickets[first.ticket_id] = stored
+        return result
+
+    monkeypatch.setattr(TicketSearch, "find", found_on_the_second_look)
+    world.creation = replace(world.creation, search=search)
+    with seen_by(STRANGER):
+        again = await world.create(key="k")
+    assert (again.ticket.ticket_id, again.replayed) == (first.ticket_id, True)
+    assert looked
