@@ -161,6 +161,8 @@ PICTURES: Final = (
     Picture("new-ticket", _new_ticket, _preview),
     Picture("provisioning", lambda _: "/ticketProvisioning", empty=True),
     Picture("instructions", lambda _: "/ticketProvisioning", _instructions, empty=True, part="details.hand-over"),
+    Picture("portfolio", lambda _: "/portfolio", narrow=True),
+    Picture("add-many", lambda _: "/connections/import"),
     Picture("connections", lambda _: "/configuration"),
     Picture("connection", lambda _: "/configuration/contoso", narrow=True),
     Picture("reminders", lambda _: "/configuration/contoso/reminders"),
