@@ -118,8 +118,7 @@ class RequestBudgets:
                 saved = await self._store.save(*user, joined(stored, known.budget, counted))
             except RowChanged:
                 continue
-            # Requests that were counted meanwhile stay unshared, and count here.
+            # What was learned meanwhile counts here, and is shared next time.
             known.unshared -= counted
-            uses = {rule: replace(use, used=use.used + known.unshared[rule]) for rule, use in saved.uses.items()}
-            known.budget = replace(saved, uses=uses)
+            known.budget = joined(saved, known.budget, known.unshared)
             return

@@ -122,3 +122,19 @@ async def test_counts_wait_while_storage_does_not_answer() -> None:
     hosts.store.step = at_once
     await hosts.used(0, 1)
     assert hosts.store.stored[USER].uses["rule"] == RuleUse(60, RESET, 11)
+
+
+async def test_what_is_learned_while_a_host_shares_is_not_forgotten() -> None:
+    hosts = Hosts(1)
+
+    async def refused_meanwhile(name: str) -> None:
+        if name == "save budget":
+            hosts.hosts[0].learn(USER, SORT, answer(429, retry_after="100"))
+
+    hosts.hosts[0].learn(USER, SORT, answer())
+    hosts.store.step = refused_meanwhile
+    await hosts.hosts[0].share(USER)
+    assert not hosts.admits(0)
+    hosts.store.step = at_once
+    await hosts.used(0, 0)
+    assert hosts.store.stored[USER].uses["rule"].used == 2
