@@ -15,8 +15,8 @@ class LoopTime:
         self._ahead_s = 0.0
         self._monkeypatch = monkeypatch
         self._loop: Any = asyncio.get_running_loop()
-        time = self._loop.time
-        monkeypatch.setattr(self._loop, "time", lambda: time() + self._ahead_s)
+        self._real_time = self._loop.time
+        monkeypatch.setattr(self._loop, "time", lambda: self._real_time() + self._ahead_s)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -26,8 +26,11 @@ class LoopTime:
         """From now on, let time pass to the next timer at once whenever nothing else can happen.
 
         So a limit of a minute ends in no time, and however slow the machine is, only what really hangs reaches it.
+        Work takes no time at all, so what begins together has its limit together.
         Only for tests without sockets and threads: whoever waits for those seems to hang.
         """
+        began_s = self._real_time()
+        self._real_time = lambda: began_s
         select = self._loop._selector.select
 
         def select_at_once(timeout: float | None = None) -> Any:
