@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.tickets.model import EventKind, TimelineEvent
 from shared.tickets.updates.model import UpdateKind
+from shared.tickets.updates.ports import NoFollowUp
 from shared.tickets.updates.texts import POLICY_PREFIX
 from shared.web.html import last_day, moment, points
 from shared.words.error_words import words_of
@@ -109,8 +110,10 @@ def _followed_up(event: TimelineEvent, details: _Details, t: Language, time_zone
         yield t("event.followed_up.later")
     elif details["open_number"]:
         yield t("event.followed_up.open_elsewhere.named", number=details["open_number"])
+    elif details["open_id"]:
+        yield t("event.followed_up.open_elsewhere")
     else:
-        yield t("event.followed_up.open_elsewhere" if details["open_id"] else "event.followed_up.not_needed")
+        yield t.named("event.followed_up", details["why_none"] or NoFollowUp.NOT_NEEDED)
 
 
 _TOLD_BY: Final[Mapping[EventKind, Callable[[TimelineEvent, _Details, Language, str], _Sentences]]] = {

@@ -170,7 +170,7 @@ class MemoryFollowUps:
         self.errors: list[ConnectorError] = []
         self.open_elsewhere = False
 
-    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp:
         """See the port."""
         await self._step("make")
         if self.errors:

@@ -177,7 +177,7 @@ class TicketBatches:
             elif (portal := portal_of([action])) not in connection.portals:
                 error = FixRequest("portal_not_enabled", status=422, portal=portal)
             elif open_ticket is not None and not asked.create_another:
-                error = open_ticket_refusal(key, open_ticket)
+                error = open_ticket_refusal(key, open_ticket, connection.connection_id)
             if error is None:
                 keys.append(key)
             else:

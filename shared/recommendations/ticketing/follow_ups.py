@@ -1,8 +1,11 @@
 """Follow-ups: the ticket that a policy makes after another one, for what is still not fixed.
 
 It is made like a person's ticket: the update that asked for it gives its idempotency key, and it takes the claims. So
-there is one, wherever a host stops. It has the kind and the priority of the ticket before, and the group, the assignee
-and the configuration item that somebody chose for it; it is due as suggested for a new ticket.
+there is one, wherever a host stops. It goes to the connection of the ticket before, which it names. If the tenant's
+tickets go to another connection by then, none is made: one customer's ServiceNow must say nothing of another's.
+
+It has the kind and the priority of the ticket before, and the group, the assignee and the configuration item that
+somebody chose for it; it is due as suggested for a new ticket.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketStore
 from shared.tickets.requests import TicketRequest
 from shared.tickets.updates.model import Update
-from shared.tickets.updates.ports import FollowUp
+from shared.tickets.updates.ports import FollowUp, NoFollowUp
 from shared.tickets.updates.texts import POLICY_PREFIX
 from shared.tickets.views import record_link
 from shared.words.language import language_of
@@ -63,7 +66,7 @@ class FollowUpTickets:
     portal_url: str
 
     @sees_everything
-    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp | NoFollowUp:
         """See the port."""
         asked = {"follow_up_of": ticket.ticket_id}
         connection = await get_known_connection(self.connections, ticket.connection_id)
@@ -74,9 +77,13 @@ class FollowUpTickets:
         taken = await asyncio.gather(*map(self._open_ticket, wanted))
         free = [reference for reference, other in zip(wanted, taken, strict=True) if other is None]
         if not free:
-            other = next(filter(None, taken), None)
-            return None if other is None else FollowUp(other, is_new=False)
-        tenants, actions = await self._known(free)
+            return _taken_care_of(ticket, [other for other in taken if other is not None])
+        tenants = await self._tenants(free)
+        tenants = [each for each in tenants if each.connection_id in {None, ticket.connection_id}]
+        if not tenants:
+            return NoFollowUp.TENANT_MOVED
+        actions = await self._actions(free, tenants)
+        tenants = [each for each in tenants if any(action.tenant_id == each.tenant_id for action in actions)]
         request = await self._request(ticket, update, connection, tenants, actions)
         references = tuple(action.reference for action in actions)
         known = [
@@ -128,28 +135,29 @@ class FollowUpTickets:
         beside = await self.beside.of_one(reference.tenant_id, reference.key)
         return next(filter(beside.is_open, beside.tickets.get(reference.key, ())), None)
 
-    async def _known(
-        self, references: Sequence[RecommendationReference]
-    ) -> tuple[Sequence[Tenant], Sequence[ImprovementAction]]:
-        """Return the recommendations that are still there, and their tenants.
-
-        Raises FixRequest: 404 ``tenant_not_found``, or 409 ``recommendation_gone`` if none is there.
-        """
+    async def _tenants(self, references: Sequence[RecommendationReference]) -> Sequence[Tenant]:
+        """Return the tenants of recommendations. Raises FixRequest (404 ``tenant_not_found``) if there is none."""
         ids = dict.fromkeys(reference.tenant_id for reference in references)
         found = await asyncio.gather(*map(self.tenants.get_tenant, ids))
-        tenants = {tenant.tenant_id: tenant for tenant in found if tenant is not None}
-        if not tenants:
+        if not any(found):
             raise FixRequest("tenant_not_found", status=404)
+        return [tenant for tenant in found if tenant is not None]
+
+    async def _actions(
+        self, references: Sequence[RecommendationReference], tenants: Sequence[Tenant]
+    ) -> Sequence[ImprovementAction]:
+        """Return the recommendations of these tenants that are still there.
+
+        Raises FixRequest (409 ``recommendation_gone``) if there is none.
+        """
+        ids = {tenant.tenant_id for tenant in tenants}
         stored = await asyncio.gather(
-            *(self.recommendations.get_action(each.tenant_id, each.key) for each in references)
+            *(self.recommendations.get_action(each.tenant_id, each.key) for each in references if each.tenant_id in ids)
         )
-        actions = [
-            action for action in stored if action is not None and action.gone_at is None and action.tenant_id in tenants
-        ]
+        actions = [action for action in stored if action is not None and action.gone_at is None]
         if not actions:
             raise FixRequest("recommendation_gone", status=409, recommendation_id=references[0].key)
-        present = dict.fromkeys(action.tenant_id for action in actions)
-        return [tenants[tenant_id] for tenant_id in present], actions
+        return actions
 
     async def _request(
         self,
@@ -186,6 +194,14 @@ class FollowUpTickets:
             language=connection.language,
             intro=intro_of(ticket, update, connection),
         )
+
+
+def _taken_care_of(ticket: Ticket, others: Sequence[Ticket]) -> FollowUp | NoFollowUp:
+    """Return what takes care of everything, without a new ticket."""
+    if not others:
+        return NoFollowUp.NOT_NEEDED
+    own = next((other for other in others if other.connection_id == ticket.connection_id), None)
+    return NoFollowUp.OPEN_ELSEWHERE if own is None else FollowUp(own, is_new=False)
 
 
 def requester_of(update: Update, connection: Connection) -> Requester:

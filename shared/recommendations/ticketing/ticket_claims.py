@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from shared.access.current import seen_by, sees_everything
-from shared.access.model import EVERYTHING
+from shared.access.current import sees_everything
 from shared.clock import Clock
 from shared.connections.ports import ConnectionStore, RowChanged
-from shared.errors import FixRequest, StorageUnavailable
+from shared.errors import FixRequest, StorageUnavailable, Values
 from shared.recommendations.ports import Claim, ClaimedTicket, ClaimStore
 from shared.recommendations.ticketing.claims import Standing, standing_of, with_ticket
 from shared.service import service
@@ -26,20 +24,12 @@ TRIES: Final = 2 * AT_ONCE
 """All that are taken at once may pass over the same ticket."""
 
 
-class _Taken(Exception):
-    """Somebody else's ticket has the claim; ``refusal`` names it."""
-
-    def __init__(self, connection_id: str, refusal: FixRequest) -> None:
-        super().__init__()
-        self.connection_id = connection_id
-        self.refusal = refusal
-
-
 @service
 class TicketClaims:
     """Implements :class:`shared.tickets.ports.RecommendationClaims`.
 
-    The promise holds across customers, so it sees every ticket; a refusal names only one that the caller may see.
+    The promise holds across customers, so it sees every ticket. After a tenant has moved, the open ticket can be
+    another customer's: a refusal names only a ticket of the connection for which another one is asked.
     """
 
     store: ClaimStore
@@ -47,15 +37,17 @@ class TicketClaims:
     connections: ConnectionStore
     clock: Clock
 
+    @sees_everything
     async def take(self, ticket: Ticket, *, another: bool = False) -> None:
         """See the port."""
         references = ticket.content.references
         owner, ticket_id = ticket.connection_id, ticket.ticket_id
         if len(references) > 1 and not another:
             # A claim cannot be taken back: if one of several is refused, none should have been taken.
-            await for_each(references, lambda each: self._require_free(each, ticket_id))
+            await for_each(references, lambda each: self._require_free(each, owner, ticket_id))
         await for_each(references, lambda each: self.take_one(each, owner, ticket_id, another=another))
 
+    @sees_everything
     async def take_one(
         self, reference: RecommendationReference, connection_id: str, ticket_id: str, *, another: bool = False
     ) -> None:
@@ -67,30 +59,15 @@ class TicketClaims:
             if another:
                 claim, dropped = await self.store.get_claim(reference.tenant_id, reference.key), ()
             else:
-                claim, dropped = await self._look_at(reference, ticket_id)
+                claim, dropped = await self._look_at(reference, connection_id, ticket_id)
             # A ticket that has the claim already takes it again: whoever passes over it then has to look again.
             claimed = ClaimedTicket(connection_id, ticket_id, self.clock())
             await self.store.save_claim(replace(claim, tickets=with_ticket(claim, claimed, dropped)))
 
-        async with self._refusals(reference):
-            await again_if_changed(take)
+        await again_if_changed(take)
 
-    async def _require_free(self, reference: RecommendationReference, ticket_id: str) -> None:
-        async with self._refusals(reference):
-            await again_if_changed(lambda: self._look_at(reference, ticket_id))
-
-    @asynccontextmanager
-    async def _refusals(self, reference: RecommendationReference) -> AsyncIterator[None]:
-        """See everything inside the block, and raise a refusal as far as the caller may see the other ticket."""
-        try:
-            with seen_by(EVERYTHING):
-                yield
-        except _Taken as taken:
-            if await self.connections.get_connection(taken.connection_id) is not None:
-                raise taken.refusal from None
-            raise FixRequest(
-                "recommendation_has_open_ticket", status=409, variant="hidden", recommendation_id=reference.key
-            ) from None
+    async def _require_free(self, reference: RecommendationReference, connection_id: str, ticket_id: str) -> None:
+        await again_if_changed(lambda: self._look_at(reference, connection_id, ticket_id))
 
     @sees_everything
     async def release(self, reference: RecommendationReference, ticket_id: str) -> None:
@@ -104,11 +81,13 @@ class TicketClaims:
 
         await again_if_changed(release)
 
-    async def _look_at(self, reference: RecommendationReference, wanted_id: str) -> tuple[Claim, Sequence[str]]:
+    async def _look_at(
+        self, reference: RecommendationReference, wanted_by: str, wanted_id: str
+    ) -> tuple[Claim, Sequence[str]]:
         """Ensure that no other ticket of a recommendation is open or can become open unnoticed.
 
-        Returns the claim and the ids of its tickets that are not for this recommendation. Raises _Taken if a ticket is
-        open or being made, and RowChanged if somebody has just changed one.
+        Returns the claim and the ids of its tickets that are not for this recommendation. Raises FixRequest if a ticket
+        is open or being made, and RowChanged if somebody has just changed one.
         """
         claim = await self.store.get_claim(reference.tenant_id, reference.key)
         others = [each for each in claim.tickets if each.ticket_id != wanted_id]
@@ -123,22 +102,19 @@ class TicketClaims:
                 standing = standing_of(each, ticket, reference, connection, self.clock())
             match standing:
                 case Standing.BEING_MADE:
-                    being_made = FixRequest(
-                        "ticket_being_created",
-                        status=409,
-                        recommendation_id=reference.key,
-                        ticket_id=each.ticket_id,
-                    )
-                    raise _Taken(each.connection_id, being_made)
+                    values: Values = {"recommendation_id": reference.key}
+                    if each.connection_id == wanted_by:
+                        values["ticket_id"] = each.ticket_id
+                    raise FixRequest("ticket_being_created", status=409, **values)
                 case Standing.OPEN:
                     assert ticket is not None, "only a stored ticket has this standing"
-                    raise _Taken(each.connection_id, open_ticket_refusal(reference.key, ticket))
+                    raise open_ticket_refusal(reference.key, ticket, wanted_by)
                 case Standing.NEVER_MADE:
                     dropped.append(each.ticket_id)
                 case Standing.NOT_LINKED | Standing.FAILED | Standing.RESOLVED:
                     assert ticket is not None, "only a stored ticket has this standing"
                     if standing is Standing.RESOLVED and await self._is_being_reopened(ticket):
-                        raise _Taken(each.connection_id, open_ticket_refusal(reference.key, ticket))
+                        raise open_ticket_refusal(reference.key, ticket, wanted_by)
                     # Whoever is about to link it, to send it again or to reopen it has to look again.
                     await self.tickets.update_ticket(ticket, ticket)
                     if standing is Standing.NOT_LINKED:
@@ -184,8 +160,16 @@ async def for_each[Value](values: Iterable[Value], act: Callable[[Value], Awaita
             raise outcome
 
 
-def open_ticket_refusal(recommendation_id: str, ticket: Ticket) -> FixRequest:
-    """Return the error of a recommendation that has this open ticket."""
+def open_ticket_refusal(recommendation_id: str, ticket: Ticket, connection_id: str) -> FixRequest:
+    """Return the error of a recommendation that has this open ticket.
+
+    Args:
+        connection_id: The connection for which another one is asked; a ticket of another connection is not named.
+    """
+    if ticket.connection_id != connection_id:
+        return FixRequest(
+            "recommendation_has_open_ticket", status=409, variant="elsewhere", recommendation_id=recommendation_id
+        )
     if ticket.record is None:
         return FixRequest(
             "recommendation_has_open_ticket",

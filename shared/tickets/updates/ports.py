@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from shared.connections.model import Connection
@@ -70,7 +71,7 @@ class RecordUpdates(Protocol):
 
 @value_object
 class FollowUp:
-    """The ticket that takes care of what is not fixed.
+    """The ticket that takes care of what is not fixed; it is of the same connection as the ticket before.
 
     Attributes:
         is_new: Whether it was made for this; otherwise it is open anyway.
@@ -80,14 +81,24 @@ class FollowUp:
     is_new: bool = True
 
 
+class NoFollowUp(StrEnum):
+    """Why no ticket follows another one."""
+
+    NOT_NEEDED = "not_needed"
+    """Nothing is left to fix."""
+    OPEN_ELSEWHERE = "open_elsewhere"
+    """An open ticket of another connection takes care of it. It is not named: the two can be different customers."""
+    TENANT_MOVED = "tenant_moved"
+    """The tickets of its tenant go to another connection now."""
+
+
 class FollowUps(Protocol):
     """Makes the ticket that follows another one; implemented in :mod:`shared.recommendations`."""
 
-    async def make(self, ticket: Ticket, update: Update) -> FollowUp | None:
+    async def make(self, ticket: Ticket, update: Update) -> FollowUp | NoFollowUp:
         """Make a ticket for the same recommendations that names this one; safe to repeat for the same update.
 
-        If another open ticket already takes care of all of them, that one is returned. None means that nothing is left
-        to do.
+        If another open ticket of the connection already takes care of all of them, that one is returned.
 
         Raises:
             TryLater: Perhaps it was made, perhaps not.

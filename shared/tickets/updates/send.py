@@ -45,7 +45,7 @@ from shared.tickets.record_effects import is_outdated, with_record
 from shared.tickets.timeline import details_of
 from shared.tickets.updates.ask import with_update_event
 from shared.tickets.updates.model import Update, UpdateKind, UpdateStatus
-from shared.tickets.updates.ports import FollowUp, FollowUps, RecordUpdates, Seen
+from shared.tickets.updates.ports import FollowUp, FollowUps, NoFollowUp, RecordUpdates, Seen
 from shared.tickets.updates.progress import (
     NOTES,
     STATE_CHANGES,
@@ -308,14 +308,16 @@ class UpdateDelivery:
         UPDATES_SENT.record(kind=str(update.kind))
         log_event("ticket_update_sent", kind=str(update.kind))
 
-    async def _end_followed_up(self, attempt: _Attempt, found: FollowUp | None, counts: UpdateCounts) -> None:
+    async def _end_followed_up(self, attempt: _Attempt, found: FollowUp | NoFollowUp, counts: UpdateCounts) -> None:
         update = attempt.leased
-        named: Mapping[str, str | None] = {}
-        if found is not None:
+        details: Mapping[str, str | None]
+        if isinstance(found, NoFollowUp):
+            details = {"why_none": found.value}
+        else:
             record = found.ticket.record
             number = None if record is None else record.number
             names = ("follow_up_id", "number") if found.is_new else ("open_id", "open_number")
-            named = dict(zip(names, (found.ticket.ticket_id, number), strict=True))
+            details = dict(zip(names, (found.ticket.ticket_id, number), strict=True))
         await self._store(
             attempt,
             lambda ticket, now: with_update_event(
@@ -324,7 +326,7 @@ class UpdateDelivery:
                 update,
                 now,
                 by_id=update.asked_by_id,
-                **named,
+                **details,
             ),
             None,
         )

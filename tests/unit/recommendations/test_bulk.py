@@ -97,6 +97,17 @@ async def test_what_is_refused_says_why_and_the_others_go_on(mode: str) -> None:
     assert len(again.tickets) == 1
 
 
+async def test_a_refusal_names_no_ticket_of_another_connection() -> None:
+    """Whoever looks at the batch later may not see that connection."""
+    world = world_with(ACTIONS[0])
+    (first,) = (await create(world, ACTIONS[0])).tickets
+    world.connections.connections["fabrikam"] = a_connection(connection_id="fabrikam")
+    world.tenants.tenants[TENANT] = replace(world.tenants.tenants[TENANT], connection_id="fabrikam")
+    (refusal,) = (await create(world, ACTIONS[0])).batch.refused
+    assert refusal.failure.code == "recommendation_has_open_ticket"
+    assert first.ticket_id not in refusal.failure.values.values()
+
+
 async def test_nothing_is_left_if_all_are_refused() -> None:
     world = world_with()
     progress = await create(world, *ACTIONS[:2])

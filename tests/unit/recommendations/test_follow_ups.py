@@ -16,11 +16,16 @@ from shared.recommendations.ticketing.follow_ups import FollowUpTickets
 from shared.tickets.model import Delivery, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.updates.model import Update, UpdateKind
+from shared.tickets.updates.ports import FollowUp, NoFollowUp
+from tests.memory.record_updates import MemoryRecordUpdates
 from tests.memory.steps import Stage
 from tests.memory.ticket_store import WriteFault
 from tests.unit.recommendations.strategies import TENANT
 from tests.unit.recommendations.verifying.story import Story
 from tests.unit.recommendations.world import GRACE_S, ONE, PORTAL, TWO
+from tests.unit.tickets.examples import a_connection, delivered_ticket
+
+OTHER = "fabrikam"
 
 
 def follow_ups(story: Story) -> FollowUpTickets:
@@ -54,7 +59,7 @@ async def test_it_is_for_what_is_not_fixed_and_names_the_ticket_before() -> None
     story = new_story()
     old, update = await not_fixed(story)
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     made = found.ticket
     assert old.record is not None
     content = made.content
@@ -80,7 +85,7 @@ async def test_it_has_what_somebody_chose_for_the_ticket_before() -> None:
     chosen = replace(old.content, assignment_group=group, assigned_to=assignee, configuration_item=item)
     old = replace(old, content=chosen)
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     content = found.ticket.content
     assert (content.assignment_group, content.assigned_to, content.configuration_item) == (group, assignee, item)
 
@@ -90,8 +95,8 @@ async def test_the_same_update_makes_one_ticket() -> None:
     old, update = await not_fixed(story)
     service = follow_ups(story)
     first, second = await service.make(old, update), await service.make(old, update)
-    assert first is not None
-    assert second is not None
+    assert isinstance(first, FollowUp)
+    assert isinstance(second, FollowUp)
     assert first.ticket.ticket_id == second.ticket.ticket_id
     assert first.is_new
     assert second.is_new
@@ -103,7 +108,7 @@ async def test_an_open_ticket_elsewhere_is_enough() -> None:
     old, update = await not_fixed(story)
     other = await story.ticket(TWO)
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     assert (found.ticket.ticket_id, found.is_new) == (other.ticket_id, False)
     assert len(story.world.tickets) == 2
 
@@ -113,10 +118,47 @@ async def test_a_ticket_that_was_reopened_meanwhile_is_enough() -> None:
     old, update = await not_fixed(story)
     story.change_state(old, "2")
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     assert (found.ticket.ticket_id, found.is_new) == (old.ticket_id, False)
     # What the synchronisation has reopened is no longer "not fixed".
-    assert await follow_ups(story).make(story.stored(old), update) is None
+    assert await follow_ups(story).make(story.stored(old), update) is NoFollowUp.NOT_NEEDED
+
+
+def move_tenant(story: Story) -> None:
+    """Let the tenant's tickets go to another connection from now on."""
+    world = story.world
+    world.connections.connections[OTHER] = a_connection(connection_id=OTHER)
+    world.tenants.tenants[TENANT] = replace(world.tenants.tenants[TENANT], connection_id=OTHER)
+
+
+async def ticket_of_another_connection(story: Story) -> Ticket:
+    world = story.world
+    ticket = delivered_ticket(world.clock(), connection_id=OTHER, references=(TWO,), record={"number": "INC0099999"})
+    world.store.tickets[OTHER] = {}
+    world.put(ticket)
+    await world.claims.take_one(TWO, OTHER, ticket.ticket_id, another=True)
+    return ticket
+
+
+async def test_none_is_made_once_the_tenant_has_moved() -> None:
+    story = new_story()
+    old, update = await not_fixed(story)
+    move_tenant(story)
+    assert await follow_ups(story).make(old, update) is NoFollowUp.TENANT_MOVED
+    assert [each.ticket_id for each in story.world.tickets] == [old.ticket_id]
+
+
+async def test_an_open_ticket_of_another_connection_is_not_named() -> None:
+    story = new_story()
+    old, update = await not_fixed(story)
+    move_tenant(story)
+    other = await ticket_of_another_connection(story)
+    sender = story.world.sender(MemoryRecordUpdates(story.world.servicenow), follow_ups(story))
+    await sender.send_now(story.world.connection, old, update)
+    said = str(story.stored(old))
+    assert "open_elsewhere" in said
+    assert other.ticket_id not in said
+    assert "INC0099999" not in said
 
 
 async def test_what_is_gone_needs_no_ticket() -> None:
@@ -139,7 +181,7 @@ async def test_a_long_description_keeps_its_beginning() -> None:
     story.world.recommendations.texts[TENANT]["steps"] = f"<p>{'Do this. ' * 1000}</p>"
     story.world.add(replace(action, texts=replace(action.texts, remediation="steps")))
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     made = found.ticket
     assert made.content.description.startswith("This ticket follows ")
     assert made.content.description.endswith("has the whole text.)")
@@ -156,11 +198,11 @@ async def test_a_follow_up_whose_id_was_given_up_gets_another_one() -> None:
     own = await story.ticket(TWO)
     story.change_state(own)
     found = await follow_ups(story).make(old, update)
-    assert found is not None
+    assert isinstance(found, FollowUp)
     assert found.is_new
     assert story.world.open_tickets(TWO) == [found.ticket]
     again = await follow_ups(story).make(old, update)
-    assert again is not None
+    assert isinstance(again, FollowUp)
     assert again.ticket.ticket_id == found.ticket.ticket_id
     assert len(story.world.tickets) == 3
 

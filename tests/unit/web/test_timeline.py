@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.tickets.model import EventKind, TimelineEvent
+from shared.tickets.updates.ports import NoFollowUp
 from shared.web.timeline import event_words
 from shared.words.language import languages
 from tests.english import ENGLISH
@@ -167,6 +168,8 @@ def test_a_follow_up_is_named_by_its_number() -> None:
     assert "because INC0010008 is open" in words(EventKind.FOLLOWED_UP, {"open_id": "1", "open_number": "INC0010008"})
     assert "another open ticket already takes care" in words(EventKind.FOLLOWED_UP, {"open_id": "1"})
     assert "nothing is left" in words(EventKind.FOLLOWED_UP, {})
+    for why in NoFollowUp:
+        assert words(EventKind.FOLLOWED_UP, {"why_none": why}).startswith("No new ticket was made, because")
 
 
 @given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted({*MEASURED, "by_id", "due_at"})), st.text()))
