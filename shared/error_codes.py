@@ -192,6 +192,7 @@ type Code = Literal[
     "storage_table_missing",
     "storage_unavailable",
     "tenant_busy",
+    "test_messages_just_sent",
     # Ours
     "internal_error",
     "settings_invalid",

@@ -14,6 +14,7 @@
     │   ├── GraphUnavailable             no answer, or an answer that is not Microsoft Graph's
     │   │   └── GraphBusy, GraphTimeout, GraphAnswerTooLarge
     │   ├── GraphThrottled               Microsoft Graph asks us to wait
+    │   ├── AskedAgainTooSoon            the caller waits a little
     │   └── StorageUnavailable           Table Storage or Key Vault did not answer
     │       └── RowUnreadable                a stored row makes no sense to this release
     ├── Reauthorize                  an administrator signs in to ServiceNow again
@@ -354,6 +355,12 @@ class GraphThrottled(TryLater):
     """Microsoft Graph is busy or has had too many requests."""
 
     default_code: ClassVar[Code | None] = "graph_throttled"
+
+
+class AskedAgainTooSoon(TryLater):
+    """Somebody asked for the same a moment ago, and it makes outside calls; ``retry_after_s`` says how long to wait."""
+
+    status = 429
 
 
 class StorageUnavailable(TryLater):

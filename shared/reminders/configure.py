@@ -130,6 +130,7 @@ class ReminderConfiguration:
         digest, quiet, now = request.digest, request.quiet_hours, self.clock()
         weekday, at = (digest.weekday, digest.at) if digest else (present.digest_weekday, present.digest_at)
         is_same = present.has_digest and present.receivers and (weekday, at) == _digest_of(present)
+        has_new_way = any((request.teams_address, request.webhook_address, request.signing_secret))
         return replace(
             present,
             receivers=receivers,
@@ -141,6 +142,7 @@ class ReminderConfiguration:
             quiet_from=None if quiet is None else quiet.begin_at,
             quiet_to=None if quiet is None else quiet.end_at,
             # Whichever secret was written before is renewed a little too early.
+            tested_at=None if has_new_way else present.tested_at,
             secrets_renew_at=present.secrets_renew_at or now + renewal_after(self.secret_lifetime),
         )
 

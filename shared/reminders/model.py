@@ -96,6 +96,7 @@ class ReminderSettings:
         causes: What urgent messages are about; none if there are no urgent messages.
         quiet_from, quiet_to: Local times, ``HH:MM``, between which nothing is sent; None if there are no quiet hours.
         secrets_renew_at: When the secrets are written to Key Vault again, before their versions expire there.
+        tested_at: When test messages were last sent; None if an address was changed since, or none were.
         kept: Values in the stored row that only another release knows; they are written back unchanged.
         etag: Version of the stored row, None before it is stored.
     """
@@ -109,6 +110,7 @@ class ReminderSettings:
     quiet_from: str | None = None
     quiet_to: str | None = None
     secrets_renew_at: datetime | None = None
+    tested_at: datetime | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 

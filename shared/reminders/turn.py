@@ -11,6 +11,7 @@ import secrets as random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -20,9 +21,9 @@ from shared.connections.grant.secret_names import signing_secret_name, teams_add
 from shared.connections.grant.secret_renewal import renewal_after
 from shared.connections.model import Connection
 from shared.connections.ports import RowChanged, SecretStore
-from shared.errors import ConnectorError
+from shared.errors import AskedAgainTooSoon, ConnectorError, TryLater
 from shared.log import log_event
-from shared.reminders.configure import SECRET_NAMES
+from shared.reminders.configure import SECRET_NAMES, TRIES
 from shared.reminders.contents import Points, bare, digest, figures_of, urgent
 from shared.reminders.model import (
     Content,
@@ -55,7 +56,9 @@ from shared.value_object import value_object
 KEPT_MESSAGES: Final = 20
 """Finished messages that are kept for the page."""
 FORGOTTEN_TOGETHER: Final = 50
-"""Older ones that one look deletes, since a transaction has 100 rows. Nothing limits how many tests people send."""
+"""Older ones that one look deletes, since a transaction has 100 rows. People may have sent many tests between two."""
+TEST_AGAIN_AFTER: Final = timedelta(seconds=10)
+"""How soon test messages are sent again: people click twice, and receivers do not take many (Webhooks §T9)."""
 ATTEMPT_S: Final = 120.0
 """How long after the beginning of an attempt nobody repeats it: longer than any attempt."""
 
@@ -130,16 +133,40 @@ class ReminderTurn:
         )
 
     async def test(self, connection: Connection) -> Sequence[Message]:
-        """Send a test message to each receiver at once, and return what became of it. Raises StorageUnavailable."""
+        """Send a test message to each receiver at once, and return what became of it.
+
+        Raises:
+            AskedAgainTooSoon: ``test_messages_just_sent``; once an address is changed, nobody has to wait.
+            TryLater: Storage does not answer, or others are changing the reminders.
+        """
         connection_id, now = connection.connection_id, self.clock()
-        stored = await self.store.get(connection_id)
+        receivers = await self._begin_test(connection_id, now)
         tested = []
-        for message in _messages(bare(connection, MessageKind.TEST, now), stored.settings.receivers, now):
+        for message in _messages(bare(connection, MessageKind.TEST, now), receivers, now):
             result = await self._attempt(connection_id, message)
             state = MessageState.DELIVERED if result.is_delivered else MessageState.GIVEN_UP
             done = replace(_after(message, result, now), state=state, next_attempt_at=None)
             tested.append(await self.store.save_message(connection_id, done))
         return tested
+
+    async def _begin_test(self, connection_id: str, now: datetime) -> Sequence[Receiver]:
+        """Note that test messages are sent now, and return the receivers; each test is one host's."""
+        for _ in range(TRIES):
+            settings = (await self.store.get(connection_id)).settings
+            tested_at = believed(settings.tested_at, now)
+            if tested_at is not None and (wait := tested_at + TEST_AGAIN_AFTER - now) > timedelta():
+                seconds = int(TEST_AGAIN_AFTER.total_seconds())
+                raise AskedAgainTooSoon(
+                    "test_messages_just_sent", retry_after_s=ceil(wait.total_seconds()), limit=seconds
+                )
+            if not settings.receivers:
+                return ()
+            try:
+                await self.store.save_settings(connection_id, replace(settings, tested_at=now))
+            except RowChanged:
+                continue
+            return settings.receivers
+        raise TryLater("connection_busy")
 
     async def _make(
         self, connection: Connection, summary: Summary, stored: Reminders, made: Plan, now: datetime

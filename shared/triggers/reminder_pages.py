@@ -9,9 +9,11 @@ import azure.functions as func
 
 from shared.connections.lookup import get_present_connection
 from shared.connections.model import Connection
-from shared.errors import FixRequest
+from shared.errors import AskedAgainTooSoon, FixRequest
+from shared.triggers.answers import problem_headers
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.words.error_words import words_of
 
 blueprint = func.Blueprint()
 
@@ -52,7 +54,12 @@ async def reminders_save(call: Call) -> func.HttpResponse:
 async def reminders_test(call: Call) -> func.HttpResponse:
     """Send a test message to each receiver; the page shows what each answered."""
     connection, app = await _present(call), call.application
-    await app.reminder_turn.test(connection)
+    try:
+        await app.reminder_turn.test(connection)
+    except AskedAgainTooSoon as error:
+        answer = await _shown(call, connection, error=error, status=error.status)
+        answer.headers.update(problem_headers(error))
+        return answer
     await app.turns.wake(connection.connection_id, reminders=True)
     return redirect(f"/configuration/{connection.connection_id}/reminders?done=tested#messages")
 
@@ -65,6 +72,7 @@ async def _shown(
     faults: Mapping[str, str] | None = None,
     new_secret: str | None = None,
     tested: bool = False,
+    error: AskedAgainTooSoon | None = None,
     status: int = 200,
 ) -> func.HttpResponse:
     from shared.reminders.model import Cause, Receiver
@@ -86,6 +94,7 @@ async def _shown(
         new_secret=new_secret,
         saved=new_secret is not None or call.query.get("done") == "saved",
         tested=tested,
+        error=None if error is None else words_of(error, call.language),
     )
 
 

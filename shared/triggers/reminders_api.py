@@ -93,7 +93,12 @@ async def put_reminders(call: Call) -> JsonAnswer:
     summary="Send a test message to each receiver, and say what it answered",
     roles=MANAGERS,
     answers={200: test_messages_view},
-    problems={400: ("invalid_connection_id",), 404: ("connection_not_found",)},
+    problems={
+        400: ("invalid_connection_id",),
+        404: ("connection_not_found",),
+        429: ("test_messages_just_sent",),
+        503: ("connection_busy",),
+    },
 )
 async def send_test_messages(call: Call) -> JsonAnswer:
     """Answer with what became of each message; that a receiver refuses it is no error."""

@@ -28,7 +28,8 @@ class Way:
     page: str
 
     def test(self) -> list[dict[str, object]]:
-        """Send a test message to each receiver, and return what became of it."""
+        """Send a test message to each receiver, and return what became of it; with a new address, nobody waits."""
+        self.app.megan.call("PUT", self.path, {"teams_address": self.addresses[0]})
         messages: list[dict[str, object]] = self.app.megan.call("POST", f"{self.path}/test")["messages"]
         return messages
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.connections.grant.lease import Lease
 from shared.connections.grant.secret_names import signing_secret_name, teams_address_name, webhook_address_name
 from shared.connections.model import Connection
-from shared.errors import StorageUnavailable
+from shared.errors import AskedAgainTooSoon, StorageUnavailable
 from shared.reminders.configure import REMINDER_SECRETS
 from shared.reminders.model import (
     Cause,
@@ -24,7 +24,7 @@ from shared.reminders.model import (
     Result,
     ResultCode,
 )
-from shared.reminders.turn import ATTEMPT_S, KEPT_MESSAGES, Look, ReminderTurn
+from shared.reminders.turn import ATTEMPT_S, KEPT_MESSAGES, TEST_AGAIN_AFTER, Look, ReminderTurn
 from shared.secret import Secret
 from shared.tickets.deliver import failed
 from tests.memory.clock import ManualClock
@@ -38,6 +38,7 @@ from tests.unit.tickets.examples import CONNECTION_ID, new_ticket
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 CONNECTION = Connection(CONNECTION_ID, "Contoso", "https://contoso.service-now.com", "id", "m365")
+WAIT_S = TEST_AGAIN_AFTER.total_seconds()
 BOTH = (Receiver.TEAMS, Receiver.WEBHOOK)
 SETTINGS = ReminderSettings(receivers=BOTH, has_digest=False, secrets_renew_at=NOW + timedelta(days=50))
 CONSENT_ENDS = replace(CONNECTION, consent_ends_at=NOW + timedelta(days=5))
@@ -225,11 +226,37 @@ async def test_a_test_message_is_sent_at_once_even_in_quiet_hours() -> None:
     assert [each.content.kind for each in setting.sender.sent] == [MessageKind.TEST]
 
 
+def test_of_a_storm_of_clicks_on_two_hosts_one_is_sent() -> None:
+    stage = Stage()
+    try:
+        setting = Setting(stage.step)
+        actors = [stage.start(f"host {each}", setting.turn().test(CONNECTION)) for each in range(4)]
+        for _ in range(40):
+            for actor in actors:
+                stage.go_on(actor.number, 1)
+        stage.raise_unless((AskedAgainTooSoon,))
+        assert len(setting.sender.sent) == len(BOTH)
+    finally:
+        stage.close()
+
+
+async def test_the_next_test_has_to_wait() -> None:
+    setting = Setting()
+    await setting.turn().test(CONNECTION)
+    setting.clock.advance(WAIT_S - 3.5)
+    with pytest.raises(AskedAgainTooSoon) as refused:
+        await setting.turn().test(CONNECTION)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 4)
+    setting.clock.advance(4)
+    await setting.turn().test(CONNECTION)
+    assert len(setting.sender.sent) == 4
+
+
 async def test_only_the_last_messages_are_kept() -> None:
     setting = Setting()
     for _ in range(KEPT_MESSAGES):
         await setting.turn().test(CONNECTION)
-        setting.clock.advance(1)
+        setting.clock.advance(WAIT_S)
     await setting.look()
     assert len(setting.store.stored[CONNECTION_ID].messages) == KEPT_MESSAGES + 2
 
@@ -238,7 +265,7 @@ async def test_many_test_messages_between_two_looks_stop_no_reminder() -> None:
     setting = Setting()
     for _ in range(60):
         await setting.turn().test(CONNECTION)
-        setting.clock.advance(1)
+        setting.clock.advance(WAIT_S)
     await setting.looks(until=setting.clock() + timedelta(days=8))
     assert len(setting.store.stored[CONNECTION_ID].messages) <= KEPT_MESSAGES + 4
     assert {each.content.kind for each in setting.sender.sent} > {MessageKind.TEST}

@@ -166,6 +166,20 @@ async def test_a_test_message_says_at_once_what_was_answered(reminding: Remindin
     assert languages()["ja"]("reminder_result.signature_refused") in japanese
 
 
+async def test_the_next_test_message_waits_unless_an_address_is_new(reminding: Reminding) -> None:
+    await reminding.save(teams_address=TEAMS)
+    for address, status in ((None, 303), (None, 429), (TEAMS, 303)):
+        if address is not None:
+            await reminding.save(teams_address=address)
+        answer = await reminding.pages.post(
+            reminders_test, f"{PAGE}/test", [], caller=MANAGER, connection_id=CONNECTION_ID
+        )
+        assert answer.status_code == status
+        assert (answer.headers.get("Retry-After") == "10") is (status == 429)
+        assert ("less than 10 seconds ago" in unescape(text_of(answer))) is (status == 429)
+    assert len(reminding.sender.sent) == 2
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
