@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from shared.connections.model import Portal, TicketKind
 from shared.storage.rows import open_value
 from shared.storage.ticket_rows import CHANGING_COLUMNS, CHUNK_BYTES, Row
-from shared.tickets.counted import closed_at
+from shared.tickets.counted import closed_at, days_until_proof
 from shared.tickets.listed import ListedTicket, is_current, recommendation_ids
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority, Ticket
 from shared.tickets.outcomes import Outcome
@@ -75,6 +75,7 @@ class Entry(NamedTuple):
     outcome: str | None
     closed_at: str | None
     is_superseded: bool
+    proof_days: int | None
     portal: str | None = None
     name: str | None = None
     priority: str | None = None
@@ -99,7 +100,7 @@ _UNCHANGING: Final = Entry._fields.index("portal")
 
 def entry_of(ticket: Ticket) -> Entry:
     """Return the entry of a ticket; for a partly read one, without what never changes."""
-    instance, kind, due_at, *states, references, outcome, closed, is_superseded = _changing(ticket)
+    instance, kind, due_at, *states, references, outcome, closed, is_superseded, proof_days = _changing(ticket)
     unchanging: Sequence[Any] = ()
     if ticket.is_whole:
         content = ticket.content
@@ -113,7 +114,7 @@ def entry_of(ticket: Ticket) -> Entry:
             content.recommendation.id,
         )
     linked = [each.source_id for each in references]
-    states = [kind, _text(due_at), *states, linked, outcome, _text(closed), is_superseded]
+    states = [kind, _text(due_at), *states, linked, outcome, _text(closed), is_superseded, proof_days]
     return Entry(ticket.ticket_id, ticket.revision, instance, *states, *unchanging)
 
 
@@ -149,6 +150,7 @@ def _changing(ticket: Ticket) -> tuple[Any, ...]:
         None if verification is None else verification.outcome,
         None if phase is None or phase in OPEN_PHASES else closed_at(ticket),
         verification is not None and verification.is_superseded,
+        None if phase is None else days_until_proof(verification),
     )
 
 
@@ -180,6 +182,7 @@ def listed_of(connection_id: str, entry: Entry) -> ListedTicket:
         None if entry.outcome is None else _outcome_of(entry.outcome),
         _time(entry.closed_at),
         entry.is_superseded,
+        entry.proof_days,
     )
 
 

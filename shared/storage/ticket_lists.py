@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from heapq import nsmallest
 from itertools import batched
@@ -45,6 +46,8 @@ from shared.storage.ticket_rows import (
     ticket_of,
     were_lists_checked,
 )
+from shared.storage.ticket_writes import summary_change
+from shared.tickets.counted import counted_under
 from shared.tickets.listed import CurrentTickets, ListedTicket, agree, listed
 from shared.tickets.lists import is_about_current, is_wanted
 from shared.tickets.model import EARLIEST, Ticket
@@ -52,8 +55,8 @@ from shared.tickets.ports import TicketFilter
 from shared.tickets.summary import Summary
 from shared.value_object import value_object
 
-CORRECTED_TOGETHER: Final = MOST_ROWS - 1
-"""Tickets whose entries are corrected in one transaction, beside the row of their entries."""
+CORRECTED_TOGETHER: Final = MOST_ROWS - 2
+"""Tickets that are corrected in one transaction, beside the rows of their entries and of the counts."""
 MOVED_TOGETHER: Final = 2000
 """Entries that are moved at once. All of them may belong into one block, which is divided in one transaction."""
 
@@ -321,21 +324,32 @@ class TicketLists:
         await self._is_done([RowOperation(TransactionOperation.UPDATE, row)])
 
     async def _are_right(self, connection_id: str, tickets: Sequence[Ticket]) -> bool:
-        """Correct the entries of tickets; return False if somebody else has changed one of them."""
+        """Correct the entries of tickets, and what they are counted under.
+
+        Returns False if somebody else has changed one of them.
+        """
         stored = await self._entries_of(connection_id, tickets) if tickets else {}
-        wrong = [ticket for ticket in tickets if entry_of(ticket) != stored.get(ticket.ticket_id)]
+        counted = [(ticket, replace(ticket, counted=counted_under(ticket, ticket.counted))) for ticket in tickets]
+        wrong = [
+            (before, after)
+            for before, after in counted
+            if entry_of(before) != stored.get(before.ticket_id) or before.counted != after.counted
+        ]
         is_right = True
         for part in batched(wrong, CORRECTED_TOGETHER, strict=False):
             operations, entries = [], []
-            for ticket in part:
+            for before, ticket in part:
                 known = stored.get(ticket.ticket_id)
                 # Release 0.1 may have removed the row's revision.
                 revision = max(ticket.revision, known.revision if known else 0) + 1
                 entries.append(entry_of(ticket)._replace(revision=revision))
                 row = {"PartitionKey": connection_id, "RowKey": ticket.ticket_id, "revision": revision}
+                if ticket.counted != before.counted:
+                    row["counted"] = " ".join(ticket.counted)
                 operations.append(RowOperation(TransactionOperation.UPDATE, row, UpdateMode.MERGE, ticket.etag))
             change = change_row(connection_id, secrets.token_hex(12), entries)
-            is_right &= await self._is_done([*operations, RowOperation(TransactionOperation.CREATE, change)])
+            operations += [RowOperation(TransactionOperation.CREATE, change), *summary_change(connection_id, part)]
+            is_right &= await self._is_done(operations)
         return is_right
 
     async def _entries_of(self, connection_id: str, tickets: Sequence[Ticket]) -> dict[str, Entry]:

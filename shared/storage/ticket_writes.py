@@ -144,7 +144,7 @@ def operations_of(writes: Sequence[TicketWrite]) -> list[RowOperation]:
     owner = writes[0].after.connection_id
     return [
         *operations,
-        *_summary_change(owner, changes),
+        *summary_change(owner, changes),
         *_unrecorded(owner, writes),
         *_list_change(owner, [write.entry for write in writes if write.entry is not None]),
     ]
@@ -238,7 +238,8 @@ def outcome_row(connection_id: str, ticket_id: str) -> Row:
     return {"PartitionKey": connection_id, "RowKey": f"{OUTCOME_PREFIX}{ticket_id}"}
 
 
-def _summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
+def summary_change(connection_id: str, changes: Sequence[tuple[Ticket | None, Ticket]]) -> list[RowOperation]:
+    """Return the operation that changes the counts when each second ticket replaces the first, if it does."""
     change = SummaryChange.between(changes)
     if not change:
         return []

@@ -49,8 +49,8 @@ def _counted_under(ticket: Ticket, before: Sequence[str]) -> Iterator[str]:
     if ticket.phase not in OPEN_PHASES:
         at = closed_at(ticket)
         yield f"{CLOSED}{opened if at is None else max(opened, week_of(at))}"
-    if (days := _days_until_proof(ticket.verification)) is not None:
-        yield f"{VERIFIED_DAYS}{days}"
+    if (days := days_until_proof(ticket.verification)) is not None:
+        yield f"{VERIFIED_DAYS}{_counted_days(days)}"
 
 
 def week_of(at: datetime) -> str:
@@ -82,7 +82,8 @@ def days_range(lowest: int) -> tuple[int, int | None]:
     return lowest, None if lowest >= LONGEST_DAYS else lowest + STEP_DAYS - 1
 
 
-def _days_until_proof(verification: Verification | None) -> int | None:
+def days_until_proof(verification: Verification | None) -> int | None:
+    """Return the whole days from a ticket to the measurement that proved the fix; None if nothing says them."""
     if verification is None or verification.outcome is not Outcome.VERIFIED:
         return None
     proofs = [item.proof.measured_at if item.proof else None for item in verification.items]
@@ -90,7 +91,10 @@ def _days_until_proof(verification: Verification | None) -> int | None:
     known = [at for at in times if at is not None]
     if not known:
         return None
-    days = max(0, (max(known) - verification.asked_at).days)
+    return max(0, (max(known) - verification.asked_at).days)
+
+
+def _counted_days(days: int) -> int:
     if days <= EXACT_DAYS:
         return days
     return min(days - (days - EXACT_DAYS - 1) % STEP_DAYS, LONGEST_DAYS)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from shared.connections.model import Portal, TicketKind
-from shared.tickets.counted import closed_at
+from shared.tickets.counted import closed_at, days_until_proof
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority, Ticket
 from shared.tickets.outcomes import Outcome
 from shared.tickets.summary import Summary
@@ -36,6 +36,8 @@ class ListedTicket:
         error_code: Why it is not delivered.
         closed_at: When it was resolved, closed, canceled or deleted, as well as we know; None while it is open.
         is_superseded: It is closed, and newer tickets take care of all its recommendations.
+        proof_days: Whole days from the ticket to the measurement that proved the fix; None if it is not verified, or
+            nothing says when.
     """
 
     ticket_id: str
@@ -63,6 +65,19 @@ class ListedTicket:
     outcome: Outcome | None = None
     closed_at: datetime | None = None
     is_superseded: bool = False
+    proof_days: int | None = None
+
+    @property
+    def opened_on(self) -> date | None:
+        """The day (UTC) of its creation; None until it is in ServiceNow."""
+        return None if self.phase is None else self.created_at.astimezone(UTC).date()
+
+    @property
+    def closed_on(self) -> date | None:
+        """The day (UTC) on which it was closed, as well as we know; None until then."""
+        if self.phase is None or self.is_open:
+            return None
+        return max(self.created_at, self.closed_at or self.created_at).astimezone(UTC).date()
 
     @property
     def is_open(self) -> bool:
@@ -167,4 +182,5 @@ def listed(ticket: Ticket) -> ListedTicket:
         outcome=None if ticket.verification is None else ticket.verification.outcome,
         closed_at=None if ticket.phase is None or ticket.is_open else closed_at(ticket),
         is_superseded=ticket.verification is not None and ticket.verification.is_superseded,
+        proof_days=None if ticket.phase is None else days_until_proof(ticket.verification),
     )

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import Final
+from typing import Any, Final
 
 from shared.connections.model import TicketKind
 from shared.tickets.listed import ListedTicket
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority
 from shared.tickets.outcomes import MOST_URGENT_FIRST, Outcome
 from shared.tickets.ports import TicketFilter
+from shared.tickets.ranges import Range
 from shared.value_object import value_object
 
 DUE_SOON: Final = timedelta(days=7)
@@ -30,6 +31,8 @@ class Show(StrEnum):
     MINE = "mine"
     """Current tickets that the reader asked for, or that are assigned to somebody of that name."""
     OVERDUE = "overdue"
+    NOT_OVERDUE = "not_overdue"
+    """Open tickets that are not overdue."""
     DUE_SOON = "due_soon"
     """Open tickets due within :data:`DUE_SOON`."""
     NOT_DELIVERED = "not_delivered"
@@ -112,6 +115,8 @@ def is_in(ticket: ListedTicket, show: Show, now: datetime, reader: Reader) -> bo
             return ticket.is_current and is_of(ticket, reader)
         case Show.OVERDUE:
             return ticket.is_overdue(now)
+        case Show.NOT_OVERDUE:
+            return ticket.is_open and not ticket.is_overdue(now)
         case Show.DUE_SOON:
             return ticket.is_open and ticket.due_at is not None and now <= ticket.due_at < now + DUE_SOON
         case Show.NOT_DELIVERED:
@@ -173,6 +178,14 @@ def is_wanted(wanted: TicketFilter) -> Callable[[ListedTicket], bool]:
     ):
         if name is not None:
             rules.append(partial(_has_name, name_of, plain(name)))
+    for values, value_of in (
+        (wanted.opened_on, attrgetter("opened_on")),
+        (wanted.closed_on, attrgetter("closed_on")),
+        (wanted.created_at, attrgetter("created_at")),
+        (wanted.proof_days, attrgetter("proof_days")),
+    ):
+        if values:
+            rules.append(partial(_is_within, value_of, values))
     if wanted.open_only:
         rules.append(lambda ticket: ticket.is_open)
     if overdue_at is not None:
@@ -254,6 +267,11 @@ def plain(text: str) -> str:
 
 def _has(value_of: Callable[[ListedTicket], object], value: object, ticket: ListedTicket) -> bool:
     return value_of(ticket) == value
+
+
+def _is_within(value_of: Callable[[ListedTicket], Any], values: Range[Any], ticket: ListedTicket) -> bool:
+    value = value_of(ticket)
+    return value is not None and value in values
 
 
 def _has_name(name_of: Callable[[ListedTicket], str | None], name: str, ticket: ListedTicket) -> bool:

@@ -6,7 +6,7 @@ Verbs mean what they mean in the Azure SDK (see :mod:`shared.connections.ports`)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 from shared.clock import believed
@@ -18,6 +18,7 @@ from shared.tickets.kinds import TicketTable
 from shared.tickets.listed import CurrentTickets, ListedTicket
 from shared.tickets.model import Delivery, Phase, Priority, Record, Ticket
 from shared.tickets.outcomes import Outcome, Verification
+from shared.tickets.ranges import Range
 from shared.tickets.reach import Reach
 from shared.tickets.summary import Summary
 from shared.tickets.updates.model import Update
@@ -62,6 +63,9 @@ class TicketFilter:
         outcome: Of the whole ticket.
         due_before: Only tickets with a due date before this time, open or not.
         assigned_to, assignment_group: ServiceNow's names for people, ignoring case and width.
+        opened_on, closed_on: Days (UTC) on which a ticket that is in ServiceNow was created and closed.
+        created_at: Times.
+        proof_days: Days until the proof of a verified ticket.
     """
 
     kind: TicketKind | None = None
@@ -76,6 +80,10 @@ class TicketFilter:
     due_before: datetime | None = None
     assigned_to: str | None = None
     assignment_group: str | None = None
+    opened_on: Range[date] = Range()
+    closed_on: Range[date] = Range()
+    created_at: Range[datetime] = Range()
+    proof_days: Range[int] = Range()
 
 
 @value_object

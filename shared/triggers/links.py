@@ -181,12 +181,23 @@ GROUPS_OF_WORDS: Final = {
 }
 """The choices' groups of translations, where they are not named like the parameter."""
 LIST_TEXTS: Final = ("text", "assigned_to", "assignment_group")
+LIST_DAYS: Final = ("opened_from", "opened_to", "closed_from", "closed_to")
+"""Days in UTC, the first and the last one that are shown."""
+LIST_COUNTS: Final = ("age_from", "age_to", "proof_days_from", "proof_days_to")
+"""Whole days, the fewest and the most that are shown."""
 LIST_PLACE: Final = ("sort", "order", "page")
 """The parameters that say in which order the list is and where in it; the others are filters."""
-LIST_FILTERS: Final = (*LIST_TEXTS, *(name for name in LIST_CHOICES if name not in LIST_PLACE), CONNECTION)
+LIST_FILTERS: Final = (
+    *LIST_TEXTS,
+    *(name for name in LIST_CHOICES if name not in LIST_PLACE),
+    *LIST_DAYS,
+    *LIST_COUNTS,
+    CONNECTION,
+)
 LIST_PARAMETERS: Final = (*LIST_FILTERS, *LIST_PLACE)
 
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_COUNT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 def list_address(path: str = "/tickets", **chosen: str) -> str:
@@ -216,6 +227,13 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
             choice = read_choice(choices, GROUPS_OF_WORDS.get(name, name), asked)
             chosen[name] = asked if choice is None else choice.value
             not_understood += [misunderstood(name, asked)] if choice is None else []
+    for name in LIST_DAYS:
+        if asked := chosen[name]:
+            chosen[name] = read_day(asked) or asked
+            not_understood += [] if read_day(asked) else [misunderstood(name, asked, "date")]
+    for name in LIST_COUNTS:
+        if (asked := chosen[name]) and not _COUNT.fullmatch(asked):
+            not_understood.append(misunderstood(name, asked))
     if (asked := chosen[CONNECTION]) and (plain := asked.lower()) in connection_ids:
         chosen[CONNECTION] = plain
     elif asked:
@@ -254,6 +272,7 @@ FILTER_LABELS: Final = {
     "outcome": "filter.outcome",
     "portal": "ticket.portal",
     "priority": "ticket.priority",
+    **{name: f"filter.{name}" for name in (*LIST_DAYS, *LIST_COUNTS)},
     "connection": "ticket_column.customer",
 }
 """What people call the filters of the list."""

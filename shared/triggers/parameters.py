@@ -49,6 +49,9 @@ class Parameter[Value]:
         return self.default if text is None else self.convert(text)
 
 
+MOST_DAYS: Final = 99_999
+"""The highest number of days that a parameter takes."""
+
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEXT: Final = {"type": "string"}
 
@@ -129,6 +132,18 @@ def day(name: str, description: str) -> Parameter[date | None]:
         raise FixRequest("invalid_parameter", variant="date", parameter=name)
 
     return Parameter(name, description, {"type": "string", "format": "date"}, convert, default=None)
+
+
+def days(name: str, description: str) -> Parameter[int | None]:
+    """Return a parameter that is a number of days, in ASCII digits."""
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MOST_DAYS):
+            raise FixRequest("invalid_parameter", variant="days", parameter=name, limit=MOST_DAYS)
+        return int(text)
+
+    schema = {"type": "integer", "minimum": 0, "maximum": MOST_DAYS}
+    return Parameter(name, description, schema, convert, default=None)
 
 
 def _one_of[Value](values: Mapping[str, Value], name: str, text: str) -> Value:

@@ -20,18 +20,15 @@ from shared.triggers.front_door import Call, page
 from shared.triggers.links import CONNECTION, NotUnderstood, link_words, list_address, misunderstood, read_choice
 from shared.triggers.principal import READERS
 from shared.value_object import value_object
-from shared.web.charts import edges_around, line
+from shared.web.charts import Part, edges_around, line
 from shared.web.csv_export import csv_table
 from shared.web.reports import (
     ReportTable,
     Table,
     ages_section,
-    ages_table,
     points_table,
     proofs_section,
-    proofs_table,
     weeks_section,
-    weeks_table,
 )
 
 blueprint = func.Blueprint()
@@ -42,6 +39,12 @@ TENANT: Final = "tenant_id"
 FIELDS: Final = ("weeks", "kind", CONNECTION, TENANT)
 TABLE: Final = "table"
 PERCENT_STEP: Final = 5
+SECTIONS: Final = {
+    ReportTable.WEEKS: weeks_section,
+    ReportTable.AGES: ages_section,
+    ReportTable.PROOFS: proofs_section,
+}
+"""The sections about tickets, in their order."""
 
 
 @value_object
@@ -78,6 +81,10 @@ class Asked:
             return [each for each, _ in self.connections if each == chosen]
         return [each for each, _ in self.connections if each not in self.excluded]
 
+    def list_address(self, **chosen: str) -> str:
+        """Return the address of the list of the report's tickets, with further parameters."""
+        return list_address(**chosen, **{name: self.chosen[name] for name in ("kind", CONNECTION)})
+
 
 @page(blueprint, "GET", "reports", roles=READERS, kept=FIELDS)
 async def reports_page(call: Call) -> func.HttpResponse:
@@ -87,18 +94,13 @@ async def reports_page(call: Call) -> func.HttpResponse:
         words = [link_words(each, t) for each in asked.not_understood]
         return call.page("reports.html", status=400, not_understood=words, chosen=asked.chosen)
     found, percent = await asyncio.gather(_report(call, asked), _percent(call, asked))
-    of = {name: asked.chosen[name] for name in ("kind", CONNECTION)}
     bottom, top = edges_around((value for _, value in percent), step=PERCENT_STEP, highest=100)
     query = urlencode({name: value for name, value in asked.chosen.items() if value})
     return call.page(
         "reports.html",
         not_understood=(),
         chosen=asked.chosen,
-        sections=[
-            weeks_section(found, t),
-            ages_section(found, list_address(show="overdue", **of), t),
-            proofs_section(found, list_address(outcome="verified", **of), t),
-        ],
+        sections=[section(found, asked.list_address, t) for section in SECTIONS.values()],
         is_empty=found.is_empty,
         is_complete=found.is_complete,
         percent=line(percent, bottom=bottom, top=top),
@@ -121,7 +123,7 @@ async def export_report(call: Call) -> func.HttpResponse:
         raise FixRequest("invalid_parameter", variant="filter", parameter=parameter)
     table = await _table(call, asked, wanted)
     return func.HttpResponse(
-        csv_table(table.columns, [[str(cell) for cell in row] for row in table.rows]),
+        csv_table(table.columns, [[_cell_text(cell) for cell in row] for row in table.rows]),
         headers={
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": f'attachment; filename="report-{wanted}.csv"',
@@ -130,13 +132,16 @@ async def export_report(call: Call) -> func.HttpResponse:
     )
 
 
+def _cell_text(cell: str | Part) -> str:
+    return str(cell.count) if isinstance(cell, Part) else cell
+
+
 async def _table(call: Call, asked: Asked, wanted: ReportTable) -> Table:
     t = call.language
     if wanted is ReportTable.POINTS:
         return points_table(await _percent(call, asked), t)
     found = await _report(call, asked)
-    tables = {ReportTable.WEEKS: weeks_table, ReportTable.AGES: ages_table, ReportTable.PROOFS: proofs_table}
-    return tables[wanted](found, t)
+    return SECTIONS[wanted](found, asked.list_address, t).table
 
 
 async def _asked(call: Call, others: Sequence[str]) -> Asked:

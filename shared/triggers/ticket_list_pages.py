@@ -24,6 +24,8 @@ from shared.triggers.links import (
     FILTER_LABELS,
     GROUPS_OF_WORDS,
     LIST_CHOICES,
+    LIST_COUNTS,
+    LIST_DAYS,
     LIST_FILTERS,
     LIST_PARAMETERS,
     NotUnderstood,
@@ -53,7 +55,11 @@ from shared.words.language import Language, language_of
 blueprint = func.Blueprint()
 
 _TAB_NAMES: Final = frozenset(tab.value for tab in TABS if tab is not None)
-_WITHIN: Final = {Show.PENDING.value: Show.NOT_DELIVERED.value, Show.FAILED.value: Show.NOT_DELIVERED.value}
+_WITHIN: Final = {
+    Show.NOT_OVERDUE.value: Show.OPEN.value,
+    Show.PENDING.value: Show.NOT_DELIVERED.value,
+    Show.FAILED.value: Show.NOT_DELIVERED.value,
+}
 """Parts of the list without a tab of their own, by the tab that they are in."""
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
@@ -140,6 +146,8 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         most_retried=MAX_RETRIED,
         export_address=list_address("/tickets.csv", **{**chosen, "page": ""}),
         most_exported=EXPORT_TICKETS,
+        day_filters=LIST_DAYS,
+        hidden_filters=list(LIST_COUNTS),
         choices={name: _choices(name, t) for name in LIST_CHOICES},
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
         people=_names(chosen["assigned_to"], (each.assigned_to for each in found.tickets)),

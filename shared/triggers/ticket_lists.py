@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -26,6 +27,7 @@ from shared.tickets.lists import (
 from shared.tickets.model import Phase, Priority
 from shared.tickets.outcomes import Outcome
 from shared.tickets.ports import TicketFilter
+from shared.tickets.ranges import Range, times_of_age
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.resend import Resent
 from shared.tickets.waiting import WaitsFor
@@ -94,7 +96,7 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     now = call.application.clock()
     reader = Reader(call.principal.object_id, call.principal.name)
     show = Show(chosen["show"]) if chosen["show"] else None
-    wanted = _filter(chosen)
+    wanted = ticket_filter(chosen, now)
     ids = [chosen[CONNECTION]] if chosen[CONNECTION] else counted_ids(connections)
     reads_all = not is_about_current(wanted, show)
     current, every = await asyncio.gather(
@@ -176,7 +178,8 @@ def result_words(call: Call) -> str | None:
     return None
 
 
-def _filter(chosen: Mapping[str, str]) -> TicketFilter:
+def ticket_filter(chosen: Mapping[str, str], now: datetime) -> TicketFilter:
+    """Return which tickets parameters that are understood ask for, apart from the part of the list."""
     return TicketFilter(
         text=chosen["text"] or None,
         kind=TicketKind(chosen["kind"]) if chosen["kind"] else None,
@@ -186,7 +189,16 @@ def _filter(chosen: Mapping[str, str]) -> TicketFilter:
         priority=Priority(chosen["priority"]) if chosen["priority"] else None,
         assigned_to=chosen["assigned_to"] or None,
         assignment_group=chosen["assignment_group"] or None,
+        opened_on=_range(chosen, "opened", date.fromisoformat),
+        closed_on=_range(chosen, "closed", date.fromisoformat),
+        created_at=times_of_age(_range(chosen, "age", int), now),
+        proof_days=_range(chosen, "proof_days", int),
     )
+
+
+def _range[Value: (int, date)](chosen: Mapping[str, str], name: str, read: Callable[[str], Value]) -> Range[Value]:
+    lowest, highest = chosen[f"{name}_from"], chosen[f"{name}_to"]
+    return Range(read(lowest) if lowest else None, read(highest) if highest else None)
 
 
 def _sort(chosen: Mapping[str, str], show: Show | None) -> tuple[SortColumn, Order]:

@@ -181,9 +181,9 @@ class PlacedPart:
     width: float
 
     @property
-    def row(self) -> tuple[str, int]:
+    def row(self) -> tuple[str, Part]:
         """Row of the table behind the bar: what it counts and how many."""
-        return self.part.name, self.part.count
+        return self.part.name, self.part
 
 
 def stacked(parts: Iterable[Part], *, whole: int | None = None) -> Sequence[PlacedPart]:
@@ -260,11 +260,11 @@ def consent_countdown(connection: Connection, now: datetime) -> Countdown | None
 class Column:
     """One column and its place in the drawing."""
 
+    part: Part
     x: float
     y: float
     width: float
     height: float
-    style: str
     title: str
 
 
@@ -302,11 +302,11 @@ def columns(steps: Sequence[tuple[str, Sequence[Part]]]) -> Columns:
             height = HEIGHT * part.count / top if top else 0.0
             drawn.append(
                 Column(
+                    part,
                     x=round(step * (number + (1 - SLOT) / 2) + place * width, 2),
                     y=round(HEIGHT - height, 2),
                     width=round(width, 2),
                     height=round(height, 2),
-                    style=part.style,
                     title=f"{name} · {part.name}: {part.count}",
                 )
             )
@@ -318,16 +318,18 @@ class Row:
     """One bar of several below each other, whose widths can be compared.
 
     Attributes:
-        count: Of all its parts.
+        whole: Name and count of all its parts together.
     """
 
-    name: str
+    whole: Part
     parts: Sequence[PlacedPart]
-    count: int
 
 
-def rows(named: Sequence[tuple[str, Sequence[Part]]]) -> Sequence[Row]:
-    """Return bars below each other; the longest one fills the width."""
-    totals = [sum(part.count for part in parts) for _, parts in named]
-    longest = max(totals, default=0)
-    return [Row(name, stacked(parts, whole=longest), total) for (name, parts), total in zip(named, totals, strict=True)]
+def rows(bars: Sequence[tuple[Part, Sequence[Part]]]) -> Sequence[Row]:
+    """Return bars below each other; the longest one fills the width.
+
+    Args:
+        bars: What each counts, and the parts of that.
+    """
+    longest = max((whole.count for whole, _ in bars), default=0)
+    return [Row(whole, stacked(parts, whole=longest)) for whole, parts in bars]

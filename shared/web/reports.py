@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -29,11 +30,12 @@ class Table:
 
     Attributes:
         columns: Names for programs, one for each heading.
+        rows: A cell is a text, or a part whose count and list it shows.
     """
 
     columns: Sequence[str]
     headings: Sequence[str]
-    rows: Sequence[Sequence[str | int]]
+    rows: Sequence[Sequence[str | Part]]
 
 
 @value_object
@@ -54,94 +56,95 @@ class Section:
     bars: Sequence[Row] = ()
 
 
-def weeks_section(report: Report, t: Language) -> Section:
-    """Return how many tickets were opened and closed in each week."""
+type ListAddress = Callable[..., str]
+"""Returns the address of the list of the report's tickets, with further parameters."""
 
-    def parts(opened: int, closed: int) -> Sequence[Part]:
+
+def weeks_section(report: Report, list_address: ListAddress, t: Language) -> Section:
+    """Return how many tickets were opened and closed in each week; in the table, the newest is first."""
+
+    def parts(opened: int, closed: int, first: date, last: date) -> Sequence[Part]:
+        days = {"from": first.isoformat(), "to": (last + timedelta(days=6)).isoformat()}
+        opened_then = list_address(**{f"opened_{end}": day for end, day in days.items()})
+        closed_then = list_address(**{f"closed_{end}": day for end, day in days.items()})
         return (
-            Part(t("reports.opened"), opened, "phase-new"),
-            Part(t("reports.closed"), closed, "phase-closed pale"),
+            Part(t("reports.opened"), opened, "phase-new", opened_then),
+            Part(t("reports.closed"), closed, "phase-closed pale", closed_then),
         )
 
-    totals = sum(week.opened for week in report.weeks), sum(week.closed for week in report.weeks)
+    weeks = [
+        (week.monday.isoformat(), parts(week.opened, week.closed, week.monday, week.monday)) for week in report.weeks
+    ]
+    opened, closed = sum(week.opened for week in report.weeks), sum(week.closed for week in report.weeks)
     return Section(
         ReportTable.WEEKS,
-        says=t("reports.weeks.says", weeks=len(report.weeks), opened=totals[0], closed=totals[1]),
-        key=parts(*totals),
-        table=weeks_table(report, t),
-        columns=columns([(week.monday.isoformat(), parts(week.opened, week.closed)) for week in report.weeks]),
+        says=t("reports.weeks.says", weeks=len(weeks), opened=opened, closed=closed),
+        key=parts(opened, closed, report.weeks[0].monday, report.weeks[-1].monday),
+        table=Table(
+            ("week_from", "opened", "closed"),
+            (t("reports.week"), t("reports.opened"), t("reports.closed")),
+            [(name, *counted) for name, counted in reversed(weeks)],
+        ),
+        columns=columns(weeks),
     )
 
 
-def weeks_table(report: Report, t: Language) -> Table:
-    """Return the weeks, newest first."""
-    return Table(
-        ("week_from", "opened", "closed"),
-        (t("reports.week"), t("reports.opened"), t("reports.closed")),
-        [(week.monday.isoformat(), week.opened, week.closed) for week in reversed(report.weeks)],
-    )
+def ages_section(report: Report, list_address: ListAddress, t: Language) -> Section:
+    """Return how old the open tickets are, and how many of each age are overdue."""
 
-
-def ages_section(report: Report, overdue_address: str, t: Language) -> Section:
-    """Return how old the open tickets are, and how many of each age are overdue.
-
-    Args:
-        overdue_address: The list of all overdue ones.
-    """
-
-    def parts(count: int, overdue: int, address: str | None = None) -> Sequence[Part]:
+    def parts(count: int, overdue: int, **ages: str) -> Sequence[Part]:
         return (
-            Part(t("count.overdue"), overdue, "tone-bad", address),
-            Part(t("reports.not_overdue"), count - overdue, "tone-info pale"),
+            Part(t("count.overdue"), overdue, "tone-bad", list_address(show="overdue", **ages)),
+            Part(
+                t("reports.not_overdue"),
+                count - overdue,
+                "tone-info pale",
+                list_address(show="not_overdue", **ages),
+            ),
         )
 
+    bars = []
+    for each in report.ages:
+        ages = _ends("age", each)
+        whole = Part(_days_name(each, t), each.count, "", list_address(show="open", **ages))
+        bars.append((whole, parts(each.count, each.overdue, **ages)))
     count, overdue = sum(each.count for each in report.ages), sum(each.overdue for each in report.ages)
     return Section(
         ReportTable.AGES,
         says=t("reports.ages.says", count=count, overdue=overdue),
-        key=parts(count, overdue, overdue_address),
-        table=ages_table(report, t),
-        bars=rows([(days_name(each, t), parts(each.count, each.overdue)) for each in report.ages]),
+        key=parts(count, overdue),
+        table=Table(
+            ("age_days", "open", "overdue"),
+            (t("reports.age"), t("count.open"), t("count.overdue")),
+            [(whole.name, whole, late) for whole, (late, _) in bars],
+        ),
+        bars=rows(bars),
     )
 
 
-def ages_table(report: Report, t: Language) -> Table:
-    """Return the ages, youngest first."""
-    return Table(
-        ("age_days", "open", "overdue"),
-        (t("reports.age"), t("count.open"), t("count.overdue")),
-        [(days_name(each, t), each.count, each.overdue) for each in report.ages],
-    )
+def proofs_section(report: Report, list_address: ListAddress, t: Language) -> Section:
+    """Return how long verified tickets took until their proof."""
 
+    def part(count: int, **days: str) -> Part:
+        return Part(t("ticket_outcome.verified"), count, "tone-good", list_address(**days))
 
-def proofs_section(report: Report, verified_address: str, t: Language) -> Section:
-    """Return how long verified tickets took until their proof.
-
-    Args:
-        verified_address: The list of all verified ones.
-    """
-
-    def part(count: int, address: str | None = None) -> Part:
-        return Part(t("ticket_outcome.verified"), count, "tone-good", address)
-
+    bars = []
+    for each in report.proofs:
+        proven = part(each.count, **_ends("proof_days", each))
+        bars.append((replace(proven, name=_days_name(each, t)), [proven]))
     count = sum(each.count for each in report.proofs)
     return Section(
         ReportTable.PROOFS,
         says=t("reports.proofs.none")
         if report.median is None
         else t("reports.proofs.says", count=count, median=_at_most(*report.median, t)),
-        key=[part(count, verified_address)],
-        table=proofs_table(report, t),
-        bars=rows([(days_name(each, t), [part(each.count)]) for each in report.proofs]),
-    )
-
-
-def proofs_table(report: Report, t: Language) -> Table:
-    """Return the durations, shortest first."""
-    return Table(
-        ("days", "verified"),
-        (t("reports.duration"), t("ticket_outcome.verified")),
-        [(days_name(each, t), each.count) for each in report.proofs],
+        key=[part(count, proof_days_from="0")],
+        table=Table(
+            ("days", "verified"),
+            (t("reports.duration"), t("ticket_outcome.verified")),
+            [(whole.name, whole) for whole, _ in bars],
+        ),
+        bars=rows(bars),
     )
 
 
@@ -154,8 +157,12 @@ def points_table(values: Sequence[tuple[date, Decimal]], t: Language) -> Table:
     )
 
 
-def days_name(days: Days, t: Language) -> str:
-    """Return the name of a range of days."""
+def _ends(name: str, days: Days) -> Mapping[str, str]:
+    """Return the parameters of the list that ask for a range of days."""
+    return {f"{name}_from": str(days.shortest), f"{name}_to": "" if days.longest is None else str(days.longest)}
+
+
+def _days_name(days: Days, t: Language) -> str:
     if days.longest is None:
         return t("reports.days.over", days=days.shortest - 1)
     return t("reports.days", shortest=days.shortest, longest=days.longest)

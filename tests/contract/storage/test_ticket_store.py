@@ -25,6 +25,7 @@ from shared.storage.tickets import AzureTicketStore
 from shared.tickets.counted import counted_under
 from shared.tickets.model import Delivery, DeliveryProgress, Phase, RecommendationReference, Ticket
 from shared.tickets.ports import TicketExists, TicketFilter, TicketGivenUp, TicketStore
+from shared.tickets.ranges import Range
 from shared.tickets.record_effects import delivered, with_record
 from shared.tickets.summary import Summary, SummaryChange
 from tests.memory.clock import START
@@ -76,7 +77,7 @@ async def create_at_once(store: TicketStore, tickets: Sequence[Ticket]) -> list[
     operations = [RowOperation(TransactionOperation.CREATE, ticket_row(ticket)) for ticket in tickets]
     for ticket in tickets:
         operations += ticket_writes._side_rows(None, ticket)
-    operations += ticket_writes._summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])
+    operations += ticket_writes.summary_change(tickets[0].connection_id, [(None, ticket) for ticket in tickets])
     operations += ticket_writes._list_change(tickets[0].connection_id, list(map(entry_of, tickets)))
     etags = await store._submit(operations)
     return [replace(ticket, etag=etag) for ticket, etag in zip(tickets, etags, strict=False)]
@@ -426,6 +427,8 @@ async def test_filters(store: TicketStore) -> None:
     assert await found(overdue_at=due) == []
     assert await found(overdue_at=due + timedelta(seconds=1)) == ["change", "incident"]
     assert await found(overdue_at=later(10**6), kind=TicketKind.CHANGE) == ["change"]
+    assert await found(closed_on=Range(START.date())) == ["resolved"]
+    assert await found(opened_on=Range(highest=START.date() - timedelta(days=1))) == []
 
 
 async def test_overdue_follows_the_due_date_in_servicenow(store: TicketStore) -> None:

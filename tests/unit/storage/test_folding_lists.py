@@ -8,17 +8,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.data.tables import TransactionOperation
 
+from shared.connections.model import TicketKind
 from shared.storage import listed_rows, listed_series, ticket_lists
 from shared.storage.entity_transactions import RowOperation
 from shared.storage.listed_rows import CHANGE_PREFIX
+from shared.storage.ticket_rows import summary_change_row
 from shared.storage.tickets import AzureTicketStore
+from shared.tickets.counted import OPENED
 from shared.tickets.model import Ticket
 from shared.tickets.record_effects import delivered, with_record
+from shared.tickets.summary import SummaryChange
 from tests.memory.clock import START
 from tests.memory.servicenow import as_shown
 from tests.memory.table import MemoryTable
-from tests.unit.tickets.examples import CONNECTION_ID, new_ticket, record_for
+from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket, record_for
 
 
 class HostDied(Exception):
@@ -108,3 +113,21 @@ async def test_any_number_of_changes_is_folded(monkeypatch: pytest.MonkeyPatch) 
     await store.compact_summary(CONNECTION_ID, START)
     assert not table.changes
     assert len(await current_ids(store)) == len(tickets)
+
+
+async def test_tickets_that_no_release_has_counted_are_counted_while_lists_are_made() -> None:
+    table = Table()
+    store = store_on(table)
+    made = [await store.create_ticket(delivered_ticket(START - timedelta(weeks=week))) for week in range(3)]
+    await store.update_ticket(made[0], in_state(made[0], "7"))
+    every = await store.get_summary(CONNECTION_ID)
+    for stored in table.rows.values():
+        stored.pop("counted", None)
+    uncounted = SummaryChange({cell: -count for cell, count in every.cells.items() if ":" in cell[1]})
+    row = summary_change_row(CONNECTION_ID, "uncounted", uncounted)
+    table.apply([RowOperation(TransactionOperation.CREATE, row)])
+    assert (await store.get_summary(CONNECTION_ID)).counts_under(OPENED, TicketKind.INCIDENT) == {}
+    for _ in range(2):
+        while not await store.check_lists(CONNECTION_ID, START):
+            pass
+        assert (await store.get_summary(CONNECTION_ID)).cells == every.cells

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from urllib.parse import parse_qsl, urlsplit
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.connections.model import TicketKind
 from shared.tickets.counted import counted_under
-from shared.tickets.listed import CurrentTickets, listed
+from shared.tickets.listed import CurrentTickets, ListedTicket, listed
+from shared.tickets.lists import Reader, Show, filtered, is_in
 from shared.tickets.model import Ticket
 from shared.tickets.reports import Report, report
 from shared.tickets.summary import Summary, SummaryChange
+from shared.triggers.links import list_address, read_list_link
+from shared.triggers.ticket_lists import ticket_filter
+from shared.web.charts import Part
+from shared.web.reports import ages_section, proofs_section, weeks_section
+from shared.words.language import languages
 from tests.memory.clock import START
 from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket
 from tests.unit.tickets.test_counted import in_state, verified
@@ -25,7 +33,7 @@ NOW = START + timedelta(days=200)
 @st.composite
 def some_tickets(draw: st.DrawFn) -> Ticket:
     """A ticket of the last 200 days that may be overdue, closed or verified by now."""
-    created_at = NOW - timedelta(days=draw(st.integers(0, 200)))
+    created_at = NOW - timedelta(days=draw(st.integers(0, 200) | st.sampled_from([7, 8, 30, 31])))
     due_at = draw(st.none() | st.integers(0, 300).map(lambda days: created_at + timedelta(days=days)))
     ticket = delivered_ticket(created_at, kind=draw(st.sampled_from(TicketKind)), due_at=due_at)
     if draw(st.booleans()):
@@ -40,6 +48,30 @@ def reported(tickets: list[Ticket], weeks: int = 12, kind: TicketKind | None = N
     current = [each for each in map(listed, tickets) if each.is_current]
     kinds = [*TicketKind] if kind is None else [kind]
     return report([CurrentTickets(CONNECTION_ID, summary, current)], kinds, weeks, NOW)
+
+
+@settings(max_examples=40)
+@given(st.lists(some_tickets(), max_size=12), st.sampled_from([12, 26]), st.none() | st.sampled_from(TicketKind))
+def test_each_count_equals_the_list_behind_it(tickets: list[Ticket], weeks: int, kind: TicketKind | None) -> None:
+    found, t = reported(tickets, weeks, kind), languages()["en"]
+    of_kind = partial(list_address, kind=kind or "")
+    sections = [section(found, of_kind, t) for section in (weeks_section, ages_section, proofs_section)]
+    parts = [each for section in sections for each in section.key]
+    parts += [each for section in sections for row in section.table.rows for each in row if isinstance(each, Part)]
+    parts += [each.part for section in sections for each in (section.columns.columns if section.columns else ())]
+    parts += [each.part for section in sections for row in section.bars for each in row.parts]
+    for part in parts:
+        assert part.address is not None
+        assert part.count == len(listed_at(part.address, tickets)), part
+
+
+def listed_at(address: str, tickets: list[Ticket]) -> list[ListedTicket]:
+    """Return the tickets that the list at an address shows."""
+    link = read_list_link(dict(parse_qsl(urlsplit(address).query)), [CONNECTION_ID], ())
+    assert not link.not_understood
+    found = filtered(map(listed, tickets), ticket_filter(link.chosen, NOW))
+    show = link.chosen["show"]
+    return [each for each in found if not show or is_in(each, Show(show), NOW, Reader("", ""))]
 
 
 def closed_at(ticket: Ticket) -> datetime | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 
@@ -26,6 +26,7 @@ from shared.triggers.ticket_resend_pages import retry_selected_tickets, retry_ti
 from shared.words.language import languages
 from tests.memory.clock import START
 from tests.unit.tickets.examples import INSTANCE, a_connection, new_ticket, record_for
+from tests.unit.tickets.test_counted import verified
 from tests.unit.triggers.page_calls import MANAGER, READER, Pages, pages, text_of
 
 __all__ = ["pages"]
@@ -257,6 +258,49 @@ async def test_the_list_says_how_fresh_it_is(pages: Pages) -> None:
     html = await shown(pages, "?show=open")
     assert t("freshness.never") in html
     assert '<input type="hidden" name="connection" value="contoso">' in html
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("opened_from=2026-03-02", [1, 3]),
+        ("opened_from=2026-03-01&opened_to=2026-03-01", [2]),
+        ("closed_from=2026-03-02", [3]),
+        ("closed_to=2026-03-01", []),
+        ("age_from=1", [2, 4]),
+        ("age_to=0", [1, 3]),
+        ("proof_days_from=0", [3]),
+        ("proof_days_from=3&proof_days_to=9", []),
+        ("show=not_overdue", [1]),
+    ],
+)
+async def test_pages_and_scripts_filter_by_days(pages: Pages, query: str, found: list[int]) -> None:
+    day = timedelta(days=1)
+    done = a_ticket(3)
+    done = replace(verified(done, START), phase=Phase.CLOSED)
+    late = a_ticket(2, due_at=START - day)
+    await stored(pages, a_ticket(1), replace(late, created_at=START - day), done)
+    await stored(pages, replace(a_failed_ticket(4), created_at=START - day))
+    html = await shown(pages, f"?{query}")
+    assert ids_in(html) == found
+    chips = re.findall(r'<li><a href="([^"]*)"><span class="hidden-text">', html)
+    assert len(chips) == query.count("=")
+    if "show" not in query:
+        asked = dict(parse_qsl(query))
+        assert all(f'name="{name}" value="{value}"' in html for name, value in asked.items()), "other filters keep it"
+        tickets = await pages.world.store.list_tickets(["contoso"], read_ticket_filter(asked, START), limit=9)
+        assert [int(each.ticket_id, 16) for each in tickets] == found
+
+
+@pytest.mark.parametrize("query", ["opened_from=monday", "closed_to=2026-02-30", "age_from=-1", "proof_days_to=1.5"])
+async def test_days_that_are_none_list_nothing(pages: Pages, query: str) -> None:
+    answer = await pages.get(ticket_list_page, f"/tickets?{query}")
+    assert answer.status_code == 400
+    name, _, value = query.partition("=")
+    assert t(f"filter.{name}") in text_of(answer)
+    assert value in text_of(answer)
+    with pytest.raises(FixRequest):
+        read_ticket_filter({name: value}, START)
 
 
 @pytest.mark.parametrize(

@@ -174,10 +174,10 @@ def test_a_consent_whose_beginning_is_not_known_ends_after_its_lifetime() -> Non
 def test_a_part_leads_to_its_rows_by_pointer_and_by_keyboard() -> None:
     counts = {Phase.NEW: 2, Phase.CLOSED: 1}
     html = drawn("stacked_bar", stacked(phase_parts(counts, "/tickets?kind=incident", t)), "Tickets", "2 of 3")
-    assert html.count('href="/tickets?kind=incident&amp;phase=new"') == 2
-    assert html.count('tabindex="-1"') == 2, "only the legend is reached by keyboard"
+    assert html.count('href="/tickets?kind=incident&amp;phase=new"') == 3, "of the drawing, the legend and the table"
+    assert html.count('tabindex="-1"') == 2, "the drawing is not reached by keyboard"
     assert '<rect class="phase-new" x="0.0" width="66.667"' in html
-    assert "<td>New</td><td>2</td>" in html
+    assert '<td>New</td><td><a href="/tickets?kind=incident&amp;phase=new">2</a></td>' in html
 
 
 def test_a_line_says_where_it_begins_and_ends() -> None:
