@@ -464,8 +464,14 @@ def add_tenants(host: FunctionsHost, language: str = "en") -> None:
         administrator.call("PUT", f"/api/tenants/{E5}", details)
         read_tenant(administrator)
         administrator.upload(f"/api/tenants/{E5}/import", FILE_NAME, export_workbook())
-        administrator.call("PUT", f"/api/tenants/{BUSINESS_PREMIUM}", {"name": "Fabrikam"})
-        administrator.call("POST", f"/api/tenants/{BUSINESS_PREMIUM}/read")
+        add_customers_tenant(administrator, BUSINESS_PREMIUM)
+
+
+def add_customers_tenant(administrator: PortalUser, tenant_id: str) -> None:
+    """Add a customer's tenant, which has not consented yet, and make the link for its administrator."""
+    administrator.call("PUT", f"/api/tenants/{tenant_id}", {"name": "Fabrikam"})
+    administrator.call("POST", f"/api/tenants/{tenant_id}/read")
+    administrator.call("POST", f"/api/tenants/{tenant_id}/consent")
 
 
 def read_tenant(administrator: PortalUser) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sandbox.chromium import NAMES, find_chromium, start_chromium
 from sandbox.compliance_manager.actions import Action, invented_actions, next_day
 from sandbox.compliance_manager.workbook import FILE_NAME, export_workbook
 from sandbox.functions_host.authentication import Person
-from sandbox.graph.stage.seed.tenants import E5
+from sandbox.graph.stage.seed.tenants import BUSINESS_PREMIUM, E5
 from sandbox.processes import SandboxError, free_port
 from sandbox.world import ROOT, FunctionsHost, World, running_world
 
@@ -177,6 +177,7 @@ PICTURES: Final = (
     Picture("evidence", lambda _: "/evidence"),
     Picture("tenants", lambda _: "/tenants"),
     Picture("tenant", lambda _: f"/tenants/{E5}"),
+    Picture("tenant-consent", lambda _: f"/tenants/{BUSINESS_PREMIUM}", narrow=True),
     Picture(
         "recommendations", lambda _: f"/recommendations?tenant_id={E5}&source=secure_score", narrow=True, height=1_300
     ),

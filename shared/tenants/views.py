@@ -8,10 +8,26 @@ from datetime import datetime
 from pydantic import Field
 
 from shared.connections.views import LastErrorView
+from shared.tenants.consent import ConsentState, consent_state, looked_at, missing_roles, needs_consent
 from shared.tenants.model import Tenant, TenantError, TenantStatus
 from shared.views import View
 from shared.words.error_words import words_of
 from shared.words.language import Language
+
+
+class ConsentView(View):
+    """What is known of the consent of a customer's tenant. Only an access token shows that there is one."""
+
+    state: ConsentState = Field(
+        description="given. settling: an administrator has just answered, and tokens may not show it for some minutes. "
+        "incomplete: the tenant has let the connector in, without all roles. refused. missing: not given, or removed."
+    )
+    missing_roles: tuple[str, ...] = Field(description="App roles that the last access token lacked.")
+    looked_at: datetime | None = Field(description="When Microsoft was last asked; null if never.")
+    link_ends_at: datetime | None = Field(description="Until when the present link can be used; null without one.")
+    answered_at: datetime | None = Field(
+        description="When an administrator last came back from Microsoft, or somebody said that they have consented."
+    )
 
 
 class TenantView(View):
@@ -31,6 +47,7 @@ class TenantView(View):
     read_at: datetime | None = Field(description="End of the last successful reading.")
     history_read_at: datetime | None = Field(description="When the past 90 days were read; null if they are read next.")
     last_error: LastErrorView | None = Field(description="Why the last reading did not succeed.")
+    consent: ConsentView | None = Field(description="null for the connector's own tenant, and if only files are read.")
     next_reading_at: datetime | None = Field(description="When it is next read; null if only files are.")
     is_being_read: bool
 
@@ -55,8 +72,12 @@ def consent_link_view(tenant: Tenant, link: str | None) -> ConsentLinkView:
     return ConsentLinkView(link=link, ends_at=tenant.consent.ends_at)
 
 
-def tenant_view(tenant: Tenant, now: datetime, t: Language) -> TenantView:
-    """Return what callers see of a tenant, in the given language."""
+def tenant_view(tenant: Tenant, now: datetime, t: Language, *, home_tenant_id: str | None) -> TenantView:
+    """Return what callers see of a tenant, in the given language.
+
+    Args:
+        home_tenant_id: The tenant of the app, as the caller's token names it.
+    """
     return TenantView(
         tenant_id=tenant.tenant_id,
         name=tenant.name,
@@ -72,14 +93,17 @@ def tenant_view(tenant: Tenant, now: datetime, t: Language) -> TenantView:
         read_at=tenant.read_at,
         history_read_at=tenant.history_read_at,
         last_error=None if tenant.error is None else _error_view(tenant.error, t),
+        consent=_consent_view(tenant, now) if needs_consent(tenant, home_tenant_id) else None,
         next_reading_at=next_reading_at(tenant, now),
         is_being_read=tenant.is_held(now),
     )
 
 
-def tenant_list_view(tenants: Sequence[Tenant], now: datetime, t: Language) -> TenantListView:
-    """Return what callers see of several tenants, in the given language."""
-    return TenantListView(tenants=tuple(tenant_view(each, now, t) for each in tenants))
+def tenant_list_view(
+    tenants: Sequence[Tenant], now: datetime, t: Language, *, home_tenant_id: str | None
+) -> TenantListView:
+    """Return what callers see of several tenants, as :func:`tenant_view` does."""
+    return TenantListView(tenants=tuple(tenant_view(each, now, t, home_tenant_id=home_tenant_id) for each in tenants))
 
 
 def next_reading_at(tenant: Tenant, now: datetime) -> datetime | None:
@@ -87,6 +111,17 @@ def next_reading_at(tenant: Tenant, now: datetime) -> datetime | None:
     if tenant.due_at is None:
         return None
     return now if tenant.is_due(now) else tenant.due_at
+
+
+def _consent_view(tenant: Tenant, now: datetime) -> ConsentView:
+    consent = tenant.consent
+    return ConsentView(
+        state=consent_state(tenant, now),
+        missing_roles=missing_roles(tenant),
+        looked_at=looked_at(tenant),
+        link_ends_at=consent.ends_at if consent is not None and consent.is_open(now) else None,
+        answered_at=None if consent is None else consent.answered_at,
+    )
 
 
 def _error_view(error: TenantError, t: Language) -> LastErrorView:

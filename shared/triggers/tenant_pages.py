@@ -9,6 +9,7 @@ import azure.functions as func
 
 from shared.connections.lookup import connections_by_id, list_present_connections
 from shared.errors import FixRequest
+from shared.tenants.consent import consent_state, needs_consent
 from shared.tenants.lookup import checked_tenant_id, get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.requests import read_tenant_request
@@ -17,7 +18,7 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.triggers.routes import Keeps
 from shared.triggers.tenant_forms import FIELDS, sent_values, tenant_body, tenant_faults, tenant_values
-from shared.web.tenants import consent_state, next_step, snapshot_age
+from shared.web.tenants import next_step, snapshot_age
 
 blueprint = func.Blueprint()
 
@@ -125,8 +126,7 @@ async def _form(
     offered = None if companies is None else [(each.value, each.label) for each in companies]
     if offered is not None and values["company"] and all(value != values["company"] for value, _ in offered):
         offered.insert(0, (values["company"], values["company"]))
-    home_id = call.principal.tenant_id
-    is_customers = tenant is not None and tenant.due_at is not None and home_id not in {None, tenant.tenant_id}
+    is_customers = tenant is not None and needs_consent(tenant, call.principal.tenant_id)
     return call.page(
         "tenant.html",
         status=status,

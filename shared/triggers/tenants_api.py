@@ -62,7 +62,8 @@ async def put_tenant(call: Call) -> JsonAnswer:
 async def list_tenants(call: Call) -> JsonAnswer:
     """Answer with every tenant and what its last reading showed."""
     app = call.application
-    view = tenant_list_view(await app.tenants.list_tenants(), app.clock(), call.language)
+    tenants, home_id = await app.tenants.list_tenants(), call.principal.tenant_id
+    view = tenant_list_view(tenants, app.clock(), call.language, home_tenant_id=home_id)
     return JsonAnswer(view, language=call.language)
 
 
@@ -130,5 +131,6 @@ async def make_consent_link(call: Call) -> JsonAnswer:
 
 
 def _answer(call: Call, tenant: Tenant, *, status: int = 200) -> JsonAnswer:
-    view = tenant_view(tenant, call.application.clock(), call.language)
+    now, home_id = call.application.clock(), call.principal.tenant_id
+    view = tenant_view(tenant, now, call.language, home_tenant_id=home_id)
     return JsonAnswer(view, status=status, language=call.language)

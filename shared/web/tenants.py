@@ -35,31 +35,6 @@ def next_step(tenant: Tenant) -> NextStep:
     return NextStep.WAIT if tenant.status is None and tenant.due_at is not None else NextStep.NONE
 
 
-class ConsentState(StrEnum):
-    """What is known of the consent of a customer's tenant."""
-
-    GIVEN = "given"
-    SETTLING = "settling"
-    """An administrator has just answered; tokens may not show it yet."""
-    INCOMPLETE = "incomplete"
-    """The tenant has let the connector in, without the permission to read."""
-    REFUSED = "refused"
-    MISSING = "missing"
-
-
-def consent_state(tenant: Tenant, now: datetime) -> ConsentState:
-    """Return what is known of the consent. Only a token shows that there is one, whatever an administrator says."""
-    is_lacking = tenant.lacks_permission or tenant.lacks_consent
-    if tenant.roles and not is_lacking:
-        return ConsentState.GIVEN
-    if tenant.is_consent_settling(now):
-        return ConsentState.SETTLING
-    if tenant.lacks_permission:
-        return ConsentState.INCOMPLETE
-    is_refused = tenant.consent is not None and tenant.consent.is_refused
-    return ConsentState.REFUSED if is_refused else ConsentState.MISSING
-
-
 def snapshot_age(tenant: Tenant, now: datetime, t: Language) -> str:
     """Return how many days ago the newest snapshot was taken, in words; empty if there is none."""
     return "" if tenant.snapshot_at is None else days_ago(tenant.snapshot_at, now, t)

@@ -12,6 +12,7 @@ from sandbox import demonstration
 from sandbox.azurite import StorageAccount
 from sandbox.chromium import NAMES, find_chromium, start_chromium
 from sandbox.graph.stage.control.client import ControlClient
+from sandbox.graph.stage.seed.tenants import FREE
 from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.portal import PortalUser
 from sandbox.processes import free_port
@@ -91,7 +92,7 @@ def app(new_app: NewApp, world: World) -> FunctionsHost:
 
 @pytest.fixture(scope="package")
 def reading_app(new_app: NewApp, world: World) -> FunctionsHost:
-    """An app with a connection and a tenant that has been read; it has the control PLANTED."""
+    """An app with a connection and a tenant that has been read, with the control PLANTED; a customer has a link."""
     host = new_app()
     demonstration.connect(host, world.servicenow)
     with ControlClient(world.graph.url) as graph, PortalUser(demonstration.ADMINISTRATOR, host.public_url) as manager:
@@ -100,6 +101,7 @@ def reading_app(new_app: NewApp, world: World) -> FunctionsHost:
         manager.call("PUT", f"/api/tenants/{TENANT_ID}", {"name": SCRIPT[:100], "connection_id": "contoso"})
         assert demonstration.read_tenant(manager)["status"] == "readable"
         graph.remove_control(TENANT_ID, PLANTED)
+        demonstration.add_customers_tenant(manager, FREE)
     return host
 
 

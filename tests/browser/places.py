@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from playwright.sync_api import Page, expect
 
+from sandbox.graph.stage.seed.tenants import FREE
 from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.world import FunctionsHost
 from tests.browser.improvements import MOST_POINTS
@@ -144,7 +145,13 @@ PLACES = (
     Place("tenant without the permission", f"/tenants/{TENANT_ID}"),
     Place("remove tenant", f"/tenants/{TENANT_ID}/remove"),
     Place("no tenant to recommend to", "/recommendations", host="empty"),
-    Place("recommendations", "/recommendations?text=mail&hidden=true&group=status", _open_everything, host="reading"),
+    Place("tenant that has to consent", f"/tenants/{FREE}", host="reading"),
+    Place(
+        "recommendations",
+        f"/recommendations?tenant_id={TENANT_ID}&text=mail&hidden=true&group=status",
+        _open_everything,
+        host="reading",
+    ),
     Place("evidence", "/evidence"),
     Place("reports", "/reports", _open_everything),
     Place("portfolio", "/portfolio", host="reading"),

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from playwright.sync_api import expect
 
 from sandbox.demonstration import ADMINISTRATOR
+from sandbox.managed_identity.tokens import TENANT_ID
 from sandbox.portal import PortalUser
 from sandbox.world import FunctionsHost
 from shared.words.language import languages
@@ -16,6 +17,7 @@ from tests.browser.planted import SCRIPT, expect_nothing_but_text
 from tests.fixtures.whole_app import TICKET
 
 t = languages()["en"]
+LIST = f"/recommendations?tenant_id={TENANT_ID}"
 CONTROL = "BlockLegacyAuthentication"
 
 
@@ -23,7 +25,7 @@ def test_from_the_list_to_one_and_back(reading_app: FunctionsHost, open_window: 
     with PortalUser(ADMINISTRATOR, reading_app.public_url) as person:
         ticket = person.call("POST", "/api/tickets", {**TICKET, "connection_id": "contoso"})
     number = ticket["servicenow"]["number"]
-    page = open_window(reading_app).sign_in(ADMINISTRATOR, "/recommendations")
+    page = open_window(reading_app).sign_in(ADMINISTRATOR, LIST)
     page.locator("#category").focus()
     page.keyboard.type("Identity")
     page.keyboard.press("Enter")
@@ -50,7 +52,7 @@ def test_from_the_list_to_one_and_back(reading_app: FunctionsHost, open_window: 
 
 
 def test_a_link_pasted_into_the_search_field_leads_to_one(reading_app: FunctionsHost, open_window: OpenWindow) -> None:
-    page = open_window(reading_app, scripts=False).sign_in(ADMINISTRATOR, "/recommendations")
+    page = open_window(reading_app, scripts=False).sign_in(ADMINISTRATOR, LIST)
     link = f"https://security.microsoft.com/securescore?viewid=actions&actionId={CONTROL}"
     page.get_by_role("searchbox").fill(link)
     page.keyboard.press("Enter")
@@ -58,7 +60,7 @@ def test_a_link_pasted_into_the_search_field_leads_to_one(reading_app: Functions
 
 
 def test_texts_of_a_source_stay_text(reading_app: FunctionsHost, open_window: OpenWindow) -> None:
-    page = open_window(reading_app).sign_in(ADMINISTRATOR, "/recommendations?hidden=true")
+    page = open_window(reading_app).sign_in(ADMINISTRATOR, f"{LIST}&hidden=true")
     expect_nothing_but_text(page)
     page.goto(f"{reading_app.public_url}/recommendations?actionId={quote(PLANTED)}")
     expect(page.get_by_role("heading", level=1)).to_have_text(SCRIPT)

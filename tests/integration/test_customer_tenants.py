@@ -34,18 +34,22 @@ def test_a_customer_consents_and_is_read_until_the_consent_is_gone(app: WholeApp
     read = app.megan.call("POST", f"{PATH}/read")
     assert (read["status"], read["last_error"]["code"]) == ("no_permission", "admin_consent_missing")
     refused(app.adele.ask("POST", f"{PATH}/consent"), 403, "role_missing")
+    assert (read["consent"]["state"], read["consent"]["link_ends_at"]) == ("missing", None)
     link = app.megan.call("POST", f"{PATH}/consent")["link"]
+    assert app.megan.get(PATH)["consent"]["link_ends_at"] is not None
     assert ROLES[0] in microsoft.get(link).text
 
     answer = microsoft.post(link, data={"decision": "cancel"})
     assert come_back(answer.headers["Location"]).status_code == 200
-    assert app.megan.get(PATH)["status"] == "no_permission"
+    tenant = app.megan.get(PATH)
+    assert (tenant["status"], tenant["consent"]["state"]) == ("no_permission", "refused")
 
     answer = microsoft.post(link, data={"decision": "accept"})
     assert come_back(answer.headers["Location"]).status_code == 200
     assert come_back(answer.headers["Location"]).status_code == 400, "a link is used once"
     read = app.megan.call("POST", f"{PATH}/read")
     assert (read["status"], read["last_error"], read["roles"]) == ("readable", None, list(ROLES))
+    assert (read["consent"]["state"], read["consent"]["link_ends_at"]) == ("given", None)
     assert read["connection_id"] is None, "only our administrators say whose tickets they are"
     assert app.adele.get(f"/api/recommendations?tenant_id={FREE}")["total"] == 16
 

@@ -56,7 +56,7 @@ class Tenants:
     async def read(self, tenant_id: str = TENANT) -> TenantView:
         """Read a tenant at a person's request, and return what callers see of it afterwards."""
         assert await self.reading.read_now(self.rows.tenants[tenant_id]) is not None
-        return tenant_view(self.rows.tenants[tenant_id], self.clock(), ENGLISH)
+        return tenant_view(self.rows.tenants[tenant_id], self.clock(), ENGLISH, home_tenant_id=TENANT)
 
     async def actions(self, tenant_id: str = TENANT) -> Mapping[str, ImprovementAction]:
         return {each.source_id: each for each in await self.store.list_actions(tenant_id)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,12 +12,13 @@ import pytest
 from shared.error_codes import Code
 from shared.errors import FixRequest, TenantRefused
 from shared.tenants.admin_consent import AdminConsents
+from shared.tenants.consent import ConsentState, consent_state
 from shared.tenants.model import AdminConsent, Tenant, TenantError
 from shared.tenants.status import after_failure
-from shared.triggers import consent_pages, tenant_pages
+from shared.triggers import consent_pages, tenant_pages, tenants_api
 from shared.triggers.front_door import Call
 from shared.triggers.routes import ROUTES
-from shared.web.tenants import ConsentState, NextStep, consent_state, next_step
+from shared.web.tenants import NextStep, next_step
 from shared.words.language import languages
 from tests.memory.clock import START
 from tests.unit.recommendations.strategies import TENANT
@@ -165,6 +167,28 @@ async def test_a_refusal_is_kept_for_our_administrators(customers: Customers) ->
     answer = await customers.pages.get(consent_pages.tenant_consent_answer, f"/tenants/consent?{query}")
     assert T("consent.refusal") in text_of(answer)
     assert T("consent.state.refused") in await customers.page()
+
+
+async def test_programs_see_what_is_known_of_the_consent(customers: Customers) -> None:
+    async def shown() -> dict[str, object] | None:
+        answer = await customers.pages.ask(tenants_api.get_tenant, "GET", caller=PERSON, tenant_id=customers.tenant_id)
+        consent: dict[str, object] | None = json.loads(answer.to_response().get_body())["consent"]
+        return consent
+
+    await customers.set_up(error="graph_permission_missing")
+    assert await shown() == {
+        "state": "incomplete",
+        "missing_roles": ["SecurityEvents.Read.All"],
+        "looked_at": "2026-03-02T09:30:15.250000Z",
+        "link_ends_at": None,
+        "answered_at": None,
+    }
+    await customers.make_link()
+    linked = await shown()
+    assert linked is not None
+    assert linked["link_ends_at"] == "2026-04-01T09:30:15.250000Z"
+    await customers.set_up(tenant_id=HOME)
+    assert await shown() is None
 
 
 MISSING = TenantError(TenantRefused("admin_consent_missing").failure, START)
