@@ -14,6 +14,8 @@ from sandbox.entra.consent_page import ConsentPage
 from sandbox.entra.directory import FederatedCredential
 from sandbox.entra.token_endpoint import Failure, TokenEndpoint
 
+_SECRETS_LAST = timedelta(days=365)
+
 type _Act = Callable[[Request, Any], object]
 
 
@@ -23,6 +25,7 @@ def control_routes(endpoint: TokenEndpoint, consent_page: ConsentPage) -> list[R
     ``PUT /control/entra/applications/{client_id}`` registers: ``home_tenant_id``, ``secrets`` (each lasts a year),
     ``certificates`` (PEM), ``federated_credentials`` (``issuer``, ``subject``, ``audience``), ``redirect_uris``,
     ``required_roles``.
+    ``PATCH`` there: ``rotate_secret`` (the only client secret from now on) and ``expire_certificates``.
     ``POST /control/entra/tenants/{tenant_id}/applications/{client_id}`` consents and changes: ``grant`` and ``remove``
     roles, ``enabled``. ``DELETE`` takes the consent back.
     ``POST /control/entra/tenants/{tenant_id}/revocation`` makes a tenant's older tokens worthless where access is
@@ -35,14 +38,22 @@ def control_routes(endpoint: TokenEndpoint, consent_page: ConsentPage) -> list[R
 
     def register(request: Request, body: Any) -> object:
         application = directories.register(request.path_params["client_id"], body["home_tenant_id"])
-        ends_at = endpoint.clock.now() + timedelta(days=365)
-        application.secrets = dict.fromkeys(body.get("secrets", ()), ends_at)
+        application.secrets = dict.fromkeys(body.get("secrets", ()), endpoint.clock.now() + _SECRETS_LAST)
         application.certificates = list(body.get("certificates", ()))
+        application.certificates_end_at = None
         application.federated_credentials = [
             FederatedCredential(**credential) for credential in body.get("federated_credentials", ())
         ]
         application.redirect_uris = list(body.get("redirect_uris", ()))
         application.required_roles = list(body.get("required_roles", ()))
+        return {"client_id": application.client_id}
+
+    def change(request: Request, body: Any) -> object:
+        application, now = directories.applications[request.path_params["client_id"]], endpoint.clock.now()
+        if "rotate_secret" in body:
+            application.secrets = {body["rotate_secret"]: now + _SECRETS_LAST}
+        if body.get("expire_certificates"):
+            application.certificates_end_at = now
         return {"client_id": application.client_id}
 
     def consent(request: Request, body: Any) -> object:
@@ -90,6 +101,7 @@ def control_routes(endpoint: TokenEndpoint, consent_page: ConsentPage) -> list[R
     there = "/control/entra/tenants/{tenant_id}/applications/{client_id}"
     return [
         Route("/control/entra/applications/{client_id}", _answering(register), methods=["PUT"]),
+        Route("/control/entra/applications/{client_id}", _answering(change), methods=["PATCH"]),
         Route(there, _answering(consent), methods=["POST"]),
         Route(there, _answering(withdraw), methods=["DELETE"]),
         Route("/control/entra/tenants/{tenant_id}/revocation", _answering(revoke), methods=["POST"]),

@@ -55,6 +55,7 @@ class Application:
         home_tenant_id: Where it is registered.
         secrets: Its client secrets, each with its end.
         certificates: Its certificates, PEM.
+        certificates_end_at: When all of them end, whatever they say themselves; ``None`` for what they say.
         federated_credentials: At most twenty.
         redirect_uris: Where browsers may be sent back to.
         required_roles: The app roles of Microsoft Graph that it asks for.
@@ -64,6 +65,7 @@ class Application:
     home_tenant_id: str
     secrets: dict[str, datetime] = field(default_factory=dict)
     certificates: list[str] = field(default_factory=list)
+    certificates_end_at: datetime | None = None
     federated_credentials: list[FederatedCredential] = field(default_factory=list)
     redirect_uris: list[str] = field(default_factory=list)
     required_roles: list[str] = field(default_factory=list)

@@ -207,7 +207,8 @@ class TokenEndpoint:
             except jwt.InvalidTokenError:
                 continue
             now = self.clock.now()
-            if now >= certificate.not_valid_after_utc:
+            own_end_at = certificate.not_valid_after_utc
+            if now >= min(own_end_at, application.certificates_end_at or own_end_at):
                 raise _invalid_client(700027, "The certificate used to sign the client assertion is expired.")
             if now.timestamp() >= claims["exp"]:
                 raise _invalid_client(700024, "Client assertion is not within its valid time range.")

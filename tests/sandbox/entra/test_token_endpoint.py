@@ -200,6 +200,32 @@ async def test_secrets_end(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> 
     assert (await ask(wire, CUSTOMER, form())).json()["error_codes"] == [7000222]
 
 
+async def test_a_rotated_secret_replaces_the_one_before(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> None:
+    before = (await ask(wire, CUSTOMER, form())).json()["access_token"]
+    path = f"/control/entra/applications/{APP}"
+    assert (await wire.patch(path, json={"rotate_secret": "the next secret"})).is_success
+    assert (await ask(wire, CUSTOMER, form())).json()["error_codes"] == [7000215]
+    assert (await ask(wire, CUSTOMER, form(client_secret="the next secret"))).is_success
+    assert endpoint.signer.claims(before)["exp"] > endpoint.clock.now().timestamp(), "what was issued goes on"
+
+
+async def test_a_certificate_ends_on_demand(wire: httpx.AsyncClient, endpoint: TokenEndpoint) -> None:
+    certificate = trustme.CA().issue_cert("connector.example", key_type=trustme.KeyType.RSA)
+    path = f"/control/entra/applications/{APP}"
+    registration = {"home_tenant_id": TENANT_ID, "certificates": [certificate.cert_chain_pems[0].bytes().decode()]}
+    claims = {"iss": APP, "sub": APP, "aud": f"https://entra/{CUSTOMER}/oauth2/v2.0/token", "exp": 9e9}
+    signed = jwt.encode(claims, certificate.private_key_pem.bytes(), algorithm="PS256")
+
+    async def codes() -> list[int] | None:
+        found: list[int] | None = (await ask(wire, CUSTOMER, with_assertion(signed))).json().get("error_codes")
+        return found
+
+    for change, ends in ((None, False), ({"expire_certificates": True}, True), (None, False)):
+        method, body = ("PUT", registration) if change is None else ("PATCH", change)
+        assert (await wire.request(method, path, json=body)).is_success
+        assert await codes() == ([700027] if ends else None)
+
+
 async def test_throttling_on_demand(wire: httpx.AsyncClient) -> None:
     failures = [{"status": 429, "retry_after": "7"}, {"status": 503}]
     await wire.patch("/control/entra/settings", json={"failures": failures})
