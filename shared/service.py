@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import dataclass_transform
+
+from shared.deferred_dataclass import defer_dataclass
 
 
 @dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(field,))
 def service[Class](cls: type[Class]) -> type[Class]:
-    """Make a class a service: its fields are its parts.
-
-    Nobody compares or prints services, or assigns to their parts, as the type checker ensures. A frozen dataclass would
-    generate methods for all this, which takes three times as long at every cold start.
-    """
-    cls.__doc__ = cls.__doc__ or cls.__name__  # As in a value object.
-    return dataclass(eq=False, repr=False, slots=True)(cls)
+    """Make a class a service: its fields are its parts, and nobody assigns to them, compares or prints it."""
+    return defer_dataclass(cls, ("__init__",))

@@ -25,6 +25,19 @@ def test_a_service_is_equal_to_nothing_but_itself_and_shows_none_of_its_parts() 
     assert "Hello" not in repr(one)
 
 
-def test_a_service_has_no_other_attributes() -> None:
+def test_a_service_keeps_its_parts_and_has_no_other_attributes() -> None:
+    one = Greeter("Hello")
     with pytest.raises(AttributeError):
-        Greeter("Hello").added = 1  # type: ignore[attr-defined]
+        one.mark = "?"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        one.added = 1  # type: ignore[attr-defined]
+
+
+def test_a_service_is_processed_when_it_is_first_made() -> None:
+    @service
+    class Late:
+        part: int
+
+    assert not callable(vars(Late)["__init__"])
+    assert Late(1).part == 1
+    assert callable(vars(Late)["__init__"])

@@ -1,7 +1,8 @@
 import copy
 import pickle
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, FrozenInstanceError, field, fields, replace
+from dataclasses import KW_ONLY, FrozenInstanceError, field, fields, is_dataclass, replace
+from threading import Thread
 
 import pytest
 
@@ -100,16 +101,61 @@ def test_a_copy_has_the_fields_of_the_value_and_does_not_change_either() -> None
             copied.name = "edge"  # type: ignore[misc]
 
 
-def test_each_method_of_a_value_is_made_when_it_is_first_used() -> None:
+def test_a_value_becomes_a_dataclass_when_its_fields_are_first_asked_for() -> None:
+    @value_object
+    class Base:
+        x: int
+        hidden: int = field(default=1, repr=False)
+
+    @value_object
+    class Late(Base):
+        y: int = 2
+
+    for cls in (Base, Late):
+        assert not isinstance(vars(cls)["__dataclass_fields__"], Mapping)
+    assert is_dataclass(Base)
+    assert not isinstance(vars(Late)["__dataclass_fields__"], Mapping)
+    assert [each.name for each in fields(Late)] == ["x", "hidden", "y"]
+    assert Late.hidden == 1
+
+
+def test_each_method_of_a_value_is_generated_when_it_is_first_used() -> None:
     @value_object
     class Late:
         x: int
 
     assert not callable(vars(Late)["__init__"])
     assert vars(Late)["__setattr__"] is vars(Point)["__setattr__"], "all classes share the methods that know no field"
-    assert [each.name for each in fields(Late)] == ["x"]
     one = Late(1)
     assert callable(vars(Late)["__init__"])
     assert not callable(vars(Late)["__eq__"])
     assert one == Late(1)
     assert callable(vars(Late)["__eq__"])
+
+
+def test_several_threads_can_be_the_first_that_make_a_value() -> None:
+    made: list[object] = []
+
+    class Meanwhile:
+        """A default that the standard library looks at twice; the second time, half of the fields are processed."""
+
+        looks = 0
+
+        def __get__(self, instance: object, owner: type) -> str:
+            self.looks += 1
+            if self.looks == 2:
+                other.start()
+                other.join(0.02)
+            return "default"
+
+    @value_object
+    class Contested:
+        x: int
+        labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+        looked_at: str = Meanwhile()  # type: ignore[assignment]
+
+    other = Thread(target=lambda: made.append(Contested(2)))
+    made.append(Contested(1))
+    other.join()
+    assert made == [Contested(1), Contested(2)]
+    assert [each.compare for each in fields(Contested)] == [True, False, True]

@@ -60,7 +60,7 @@ def exchange() -> DataExchange:
         }
     )
     application = object.__new__(Application)
-    application.settings = settings  # type: ignore[misc]
+    object.__setattr__(application, "settings", settings)
     return application.data_exchange
 
 
