@@ -8,6 +8,7 @@ from typing import Final
 from benchmarks.connector import SYNC_INTERVAL_S, Connector, new_connector
 from benchmarks.create import REQUEST
 from benchmarks.effort import Effort, median_ms
+from benchmarks.home import count_items
 from benchmarks.pages import application_of_pages, visit
 from benchmarks.report import Figure, at_most
 from benchmarks.tickets import REQUESTER, new_ids, store_counts
@@ -41,6 +42,7 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
         idle = await _maintain(connector)
         assert idle.servicenow_requests == 0, "a connection was due"
         home = [await visit(connector, "home_page", "/") for _ in range(VISITS)]
+        counts = [await count_items(connector) for _ in range(VISITS)]
         reports = [await visit(connector, "reports_page", "/reports?weeks=26") for _ in range(VISITS)]
         card_ms = await _counted_ms(connector, connection, counted)
 
@@ -62,6 +64,9 @@ async def measure(world: World, *, few: int, many: int, counted: int) -> Sequenc
         ),
         Figure("  processor time", median_ms(home, lambda each: each.processor_s), "ms"),
         Figure("  table requests", home[-1].table_requests.total()),
+        Figure(
+            f"count in the navigation, {many:,} connections: time", median_ms(counts, lambda each: each.wall_s), "ms"
+        ),
         Figure(f"page of reports, {many:,} connections: time", median_ms(reports, lambda each: each.wall_s), "ms"),
         Figure("  processor time", median_ms(reports, lambda each: each.processor_s), "ms"),
         Figure("  table requests", reports[-1].table_requests.total()),

@@ -32,7 +32,7 @@ async def measure(world: World, *, connections: int, tickets: int, visits: int) 
             await connector.app.tickets.compact_summary(each.connection_id, connector.clock())
         await visit(connector, "home_page", "/")
         pages = [await visit(connector, "home_page", "/") for _ in range(visits)]
-        counts = [await _count(connector) for _ in range(visits)]
+        counts = [await count_items(connector) for _ in range(visits)]
     return [
         Figure(
             f"home page, {connections} connections, {connections * tickets:,} tickets: time, p50",
@@ -60,8 +60,8 @@ async def _fill(connector: Connector, connection: Connection, tickets: int) -> N
     )
 
 
-async def _count(connector: Connector) -> Effort:
-    """Count as the first page of a minute does."""
+async def count_items(connector: Connector) -> Effort:
+    """Count what needs attention as the first page of a minute does."""
     connector.clock.move_on(REMEMBERED_FOR.total_seconds())
     with connector.measured() as effort:
         await connector.app.attention.remembered_items()

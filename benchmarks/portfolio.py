@@ -66,7 +66,6 @@ async def _add(connector: Connector, number: int) -> None:
         connection.connection_id,
         due_at=AT_ONCE,
         served_at=now,
-        status=connection.status,
         customer=customer_of(connection),
         figures=Figures(open=number % 90, overdue=number % 9, awaiting_proof=number % 5, last_sync_at=now),
         sync=SyncState(watermark="2026-03-02 09:00:00", watermark_seen_at=now, last_completed_at=now),

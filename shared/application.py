@@ -37,6 +37,7 @@ from shared.connections.model import TicketKind
 from shared.connections.named_values import NamedValues
 from shared.connections.options import ConnectionOptions
 from shared.connections.ports import AuthorizationStore, ConnectionDirectory, ConnectionStore, SecretStore
+from shared.connections.present import CustomerReading
 from shared.connections.remove import ConnectionRemoval
 from shared.connections.seen import SeenConnectionDirectory, SeenConnectionStore
 from shared.connections.status import ConnectionHealth
@@ -165,6 +166,7 @@ class Application:
     resending: TicketResending
     live_records: LiveRecords
     evidence: EvidenceStore
+    customers: CustomerReading
     attention: AttentionBoard
     rows: RowReader
     credential: AsyncTokenCredential
@@ -536,6 +538,7 @@ class Application:
         connections = SeenConnectionStore(AzureConnectionStore(tables.connections, rows), sight)
         authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions, rows)
         directory = SeenConnectionDirectory(AzureConnectionDirectory(tables.directory, rows), sight)
+        customers = CustomerReading(connections, directory, sight)
         turns = Turns(directory, connections, clock)
         leases = AzureLeaseStore(tables.connections, clock)
         tickets = SeenTicketStore(AzureTicketStore(tables.tickets, tables.transactions, rows), sight)
@@ -666,9 +669,9 @@ class Application:
             resending=TicketResending(tickets, delivery, ticket_claims, turns, clock),
             live_records=LiveRecords(servicenow.record_updates),
             evidence=evidence,
+            customers=customers,
             attention=AttentionBoard(
-                connections=connections,
-                directory=directory,
+                customers=customers,
                 tenants=tenants,
                 tickets=tickets,
                 sight=sight,

@@ -1,4 +1,8 @@
-"""Gathers what needs attention: exactly, where a page shows it, and from memory, where a page only counts it."""
+"""Gathers what needs attention: exactly, where a page shows it, and from memory, where a page only counts it.
+
+Exactly means now, while the connections are few enough to ask each of them for its tickets
+(:data:`shared.connections.present.EXACT_UP_TO`); beyond, it means as of their last turns.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,9 @@ from shared.attention.model import AttentionItem, SubjectKind, TicketNeeds
 from shared.attention.needs import needs_of_tickets, needs_of_turn, with_refused_changes
 from shared.attention.rules import WatchedConnection, attention_items
 from shared.clock import Clock
-from shared.connections.directory import DirectoryEntry
-from shared.connections.lookup import list_present_connections
+from shared.connections.customers import ListedCustomer
 from shared.connections.model import Connection
-from shared.connections.ports import ConnectionDirectory, ConnectionStore
+from shared.connections.present import CustomerReading
 from shared.errors import StorageUnavailable
 from shared.service import service
 from shared.tenants.model import Tenant
@@ -34,32 +37,35 @@ MOST_UPDATES: Final = 1000
 
 @value_object
 class Surroundings:
-    """The connections and tenants at one time.
+    """The customers and tenants at one time.
 
     Attributes:
-        connections: Those that are not removed, ordered by id.
-        entries: Their rows in the directory, by connection id.
+        customers: Those that are not removed, ordered by connection id.
+        connections: As those of :class:`shared.connections.present.PresentCustomers`.
     """
 
-    connections: Sequence[Connection]
-    entries: Mapping[str, DirectoryEntry]
+    customers: Sequence[ListedCustomer]
+    connections: Mapping[str, Connection] | None
     tenants: Sequence[Tenant]
     read_at: datetime
 
     @property
-    def counted(self) -> Sequence[Connection]:
-        """The connections without excluded customers."""
-        return [each for each in self.connections if not each.is_excluded]
+    def counted(self) -> Sequence[ListedCustomer]:
+        """The customers without excluded ones."""
+        return [each for each in self.customers if not each.customer.is_excluded]
+
+    @property
+    def asked_connections(self) -> Sequence[Connection]:
+        """Those of the counted ones whose tickets a page may ask for; none if there are too many."""
+        if self.connections is None:
+            return ()
+        return [self.connections[each.connection_id] for each in self.counted if each.customer.ever_consented]
 
     @property
     def counted_tenants(self) -> Sequence[Tenant]:
         """The tenants without those of excluded customers."""
-        excluded = {each.connection_id for each in self.connections if each.is_excluded}
+        excluded = {each.connection_id for each in self.customers if each.customer.is_excluded}
         return [each for each in self.tenants if each.connection_id not in excluded]
-
-    def entry(self, connection_id: str) -> DirectoryEntry:
-        """Return a connection's row; a new one if it has none."""
-        return self.entries.get(connection_id, DirectoryEntry(connection_id))
 
 
 @service
@@ -72,8 +78,7 @@ class AttentionBoard:
         sync_interval: How often a connection is synchronised.
     """
 
-    connections: ConnectionStore
-    directory: ConnectionDirectory
+    customers: CustomerReading
     tenants: TenantStore
     tickets: TicketStore
     sight: Sight
@@ -86,11 +91,9 @@ class AttentionBoard:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def surroundings(self) -> Surroundings:
-        """Return the connections and tenants, with one request for each of three tables. Raises StorageUnavailable."""
-        connections, entries, tenants = await asyncio.gather(
-            list_present_connections(self.connections), self.directory.list_entries(), self.tenants.list_tenants()
-        )
-        return Surroundings(connections, {each.connection_id: each for each in entries}, tenants, self.clock())
+        """Return the customers and tenants, with a few requests. Raises StorageUnavailable."""
+        present, tenants = await asyncio.gather(self.customers.present(), self.tenants.list_tenants())
+        return Surroundings(present.listed, present.connections, tenants, self.clock())
 
     async def items(self, around: Surroundings, current: Sequence[CurrentTickets]) -> Sequence[AttentionItem]:
         """Return what needs attention now, and remember it if the caller sees everything. Raises StorageUnavailable.
@@ -99,20 +102,14 @@ class AttentionBoard:
             current: Of the connections whose tickets have been read; the others' last turns count.
         """
         read = {each.connection_id: each for each in current}
-        needs = dict(
-            zip(
-                read,
-                await asyncio.gather(*(self._needs(around, each) for each in current)),
-                strict=True,
-            )
-        )
-        found = self._found(
-            around,
-            [
-                _watched(around, each, needs.get(each.connection_id), read.get(each.connection_id))
-                for each in around.counted
-            ],
-        )
+
+        async def watched(listed: ListedCustomer) -> WatchedConnection:
+            tickets = read.get(listed.connection_id)
+            if tickets is None:
+                return _watched(listed)
+            return WatchedConnection(listed, await self._needs(around, listed, tickets), tickets.is_complete)
+
+        found = self._found(around, await asyncio.gather(*map(watched, around.counted)))
         if hidden := await self.sight.hidden():
             return visible_items(around, found, hidden)
         self._remembered[:] = [(around.read_at, (around, found))]
@@ -144,13 +141,12 @@ class AttentionBoard:
         except StorageUnavailable:
             self._remembered[:] = [(self.clock(), None)]
             return None
-        found = self._found(around, [_watched(around, each, None, None) for each in around.counted])
+        found = self._found(around, list(map(_watched, around.counted)))
         self._remembered[:] = [(around.read_at, (around, found))]
         return around, found
 
-    async def _needs(self, around: Surroundings, current: CurrentTickets) -> TicketNeeds:
-        entry = around.entry(current.connection_id)
-        needs = needs_of_tickets(current, entry, around.read_at)
+    async def _needs(self, around: Surroundings, listed: ListedCustomer, current: CurrentTickets) -> TicketNeeds:
+        needs = needs_of_tickets(current, listed.figures, around.read_at)
         if not needs.refused_changes:
             return needs
         updates = await self.tickets.list_updates(current.connection_id, limit=MOST_UPDATES)
@@ -182,14 +178,6 @@ def visible_items(
     return [each for each in items if is_visible(each)]
 
 
-def _watched(
-    around: Surroundings, connection: Connection, needs: TicketNeeds | None, current: CurrentTickets | None
-) -> WatchedConnection:
-    entry = around.entry(connection.connection_id)
-    return WatchedConnection(
-        connection,
-        needs or needs_of_turn(entry),
-        None if entry.sync is None else entry.sync.last_completed_at,
-        current is None or current.is_complete,
-        entry.reminder_failed_at,
-    )
+def _watched(listed: ListedCustomer) -> WatchedConnection:
+    """Return what the last turn knew of a connection."""
+    return WatchedConnection(listed, needs_of_turn(listed.figures))

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from shared.attention.model import Cause, TicketNeeds
 from shared.connections.customers import Figures
-from shared.connections.directory import DirectoryEntry
 from shared.connections.model import TicketKind
 from shared.tickets.listed import CurrentTickets, ListedTicket
 from shared.tickets.model import Delivery
 from shared.tickets.outcomes import Outcome
 from shared.tickets.summary import Summary
 from shared.tickets.updates.model import Update, UpdateStatus
-
-_STORED: Final = ("overdue", "waiting", "not_fixed", "regressed", "refused_changes")
-"""What a turn stores in the directory; it stores ``failed`` in a column of its own."""
 
 
 def needs_of_summary(summary: Summary, now: datetime, updates: Iterable[Update] = ()) -> TicketNeeds:
@@ -37,26 +32,22 @@ def needs_of_summary(summary: Summary, now: datetime, updates: Iterable[Update] 
     )
 
 
-def needs_of_turn(entry: DirectoryEntry) -> TicketNeeds:
+def needs_of_turn(figures: Figures) -> TicketNeeds:
     """Return what a connection's tickets needed at the end of its last turn."""
-    counts = entry.counts
     return TicketNeeds(
-        failed=entry.failed,
-        overdue=counts.get("overdue", 0),
-        waiting=counts.get("waiting", 0),
-        not_fixed=counts.get("not_fixed", 0),
-        regressed=counts.get("regressed", 0),
-        refused_changes=counts.get("refused_changes", 0),
+        failed=figures.failed,
+        overdue=figures.overdue,
+        waiting=figures.awaiting_proof,
+        not_fixed=figures.not_fixed,
+        regressed=figures.regressed,
+        refused_changes=figures.refused_changes,
     )
 
 
-def stored_counts(needs: TicketNeeds) -> Mapping[str, int]:
-    """Return what a turn stores in the directory, without zeros."""
-    return {name: count for name in _STORED if (count := getattr(needs, name))}
-
-
 def figures_of(summary: Summary, needs: TicketNeeds) -> Figures:
-    """Return what the portfolio shows of a connection's tickets; the end of the turn adds the synchronisation.
+    """Return what pages about all customers show of a connection's tickets.
+
+    The end of the turn adds the synchronisation and the reminders.
 
     Args:
         needs: What the same summary says.
@@ -69,19 +60,18 @@ def figures_of(summary: Summary, needs: TicketNeeds) -> Figures:
         awaiting_proof=needs.waiting,
         not_fixed=needs.not_fixed,
         regressed=needs.regressed,
+        refused_changes=needs.refused_changes,
     )
 
 
-def needs_of_tickets(current: CurrentTickets, entry: DirectoryEntry, now: datetime) -> TicketNeeds:
+def needs_of_tickets(current: CurrentTickets, figures: Figures, now: datetime) -> TicketNeeds:
     """Return what the counts say now, with the times that the tickets know.
 
     Args:
-        entry: The connection's last turn, which alone knows of refused changes.
+        figures: Of the connection's last turn, which alone knows of refused changes.
     """
     needs = needs_of_summary(current.summary, now)
-    return replace(
-        needs, refused_changes=needs_of_turn(entry).refused_changes, since_at=_since_at(current.tickets, now)
-    )
+    return replace(needs, refused_changes=figures.refused_changes, since_at=_since_at(current.tickets, now))
 
 
 def with_refused_changes(needs: TicketNeeds, updates: Sequence[Update]) -> TicketNeeds:

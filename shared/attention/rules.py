@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,8 @@ from shared.attention.model import (
     SubjectKind,
     TicketNeeds,
 )
-from shared.connections.model import CONSENT_WARNING_DAYS, Connection, ConnectionStatus, Grant, consent_days_left
+from shared.connections.customers import Customer, ListedCustomer
+from shared.connections.model import CONSENT_WARNING_DAYS, ConnectionStatus, Grant, consent_days_left
 from shared.tenants.model import NOT_READ_AFTER, Tenant
 from shared.value_object import value_object
 
@@ -39,16 +40,12 @@ class WatchedConnection:
     """A connection and what is known of its tickets.
 
     Attributes:
-        synchronised_at: When the last complete synchronisation began; None before the first.
         is_listed: Whether the lists show all its tickets.
-        reminders_failed_at: Since when a receiver of its reminders takes none; None if each takes them.
     """
 
-    connection: Connection
+    listed: ListedCustomer
     needs: TicketNeeds
-    synchronised_at: datetime | None = None
     is_listed: bool = True
-    reminders_failed_at: datetime | None = None
 
 
 def attention_items(
@@ -67,7 +64,7 @@ def attention_items(
         unreadable_rows: How many stored rows this release cannot read.
     """
     watched = list(connections)
-    present = {each.connection.connection_id for each in watched}
+    present = {each.listed.connection_id for each in watched}
     items = [
         *(item for each in watched for item in connection_items(each, now, sync_interval=sync_interval)),
         *(item for tenant in tenants for item in tenant_items(tenant, present, now)),
@@ -89,25 +86,25 @@ def attention_items(
 def connection_items(watched: WatchedConnection, now: datetime, *, sync_interval: timedelta) -> Iterator[AttentionItem]:
     """Yield what needs attention on a connection."""
     yield from _status_items(watched, now, sync_interval)
-    yield from _consent_items(watched.connection, now)
+    yield from _consent_items(watched.listed, now)
     yield from _ticket_items(watched)
-    if watched.reminders_failed_at is not None:
+    if (failed_at := watched.listed.figures.reminders_failed_at) is not None:
         yield AttentionItem(
             Severity.WARNING,
             Cause.REMINDERS_NOT_TAKEN,
             Action.OPEN_REMINDERS,
-            f"{_page(watched.connection)}/reminders#messages",
-            _about(watched.connection),
-            watched.reminders_failed_at,
+            f"{_page(watched.listed)}/reminders#messages",
+            _about(watched.listed),
+            failed_at,
             seen_by=Audience.MANAGERS,
         )
 
 
 def _status_items(watched: WatchedConnection, now: datetime, sync_interval: timedelta) -> Iterator[AttentionItem]:
-    connection = watched.connection
-    about, page, since_at = _about(connection), _page(connection), connection.status_since_at
-    match connection.status:
-        case ConnectionStatus.REAUTHORIZATION_REQUIRED if connection.grant is Grant.CLIENT_CREDENTIALS:
+    listed, customer = watched.listed, watched.listed.customer
+    about, page, since_at = _about(listed), _page(listed), customer.status_since_at
+    match customer.status:
+        case ConnectionStatus.REAUTHORIZATION_REQUIRED if customer.grant is Grant.CLIENT_CREDENTIALS:
             yield AttentionItem(
                 Severity.CRITICAL, Cause.RECONNECTION_REQUIRED, Action.CONNECT, f"{page}#authorize", about, since_at
             )
@@ -119,7 +116,7 @@ def _status_items(watched: WatchedConnection, now: datetime, sync_interval: time
                 f"{page}#authorize",
                 about,
                 since_at,
-                _second_factor(connection),
+                _second_factor(customer),
             )
         case ConnectionStatus.UNAVAILABLE:
             yield AttentionItem(Severity.WARNING, Cause.UNAVAILABLE, Action.OPEN_CONNECTION, page, about, since_at)
@@ -128,57 +125,58 @@ def _status_items(watched: WatchedConnection, now: datetime, sync_interval: time
                 Severity.INFORMATION,
                 Cause.SETUP_UNFINISHED,
                 Action.CONTINUE_SETUP,
-                f"/ticketProvisioning?connection_id={connection.connection_id}",
+                f"/ticketProvisioning?connection_id={listed.connection_id}",
                 about,
                 since_at,
                 seen_by=Audience.MANAGERS,
             )
         case ConnectionStatus.CONNECTED:
-            if connection.last_error is not None:
+            if customer.last_error is not None:
                 yield AttentionItem(
                     Severity.WARNING,
                     Cause.CONNECTION_ERROR,
                     Action.OPEN_CONNECTION,
                     page,
                     about,
-                    connection.last_error.at,
-                    failure=connection.last_error.failure,
+                    customer.last_error.at,
+                    failure=customer.last_error.failure,
                 )
-            seen_at = max(filter(None, (watched.synchronised_at, connection.consented_at)), default=None)
+            seen_at = max(filter(None, (listed.figures.last_sync_at, customer.consented_at)), default=None)
             if seen_at is not None and now - seen_at > max(SYNCHRONISED_WITHIN, INTERVALS * sync_interval):
                 yield AttentionItem(
                     Severity.WARNING, Cause.NOT_SYNCHRONISED, Action.OPEN_CONNECTION, page, about, seen_at
                 )
-    renew_at = connection.secrets_renew_at
-    if connection.status is not ConnectionStatus.NOT_CONFIGURED and renew_at and now - renew_at > RENEWED_WITHIN:
+    renew_at = customer.secrets_renew_at
+    if customer.status is not ConnectionStatus.NOT_CONFIGURED and renew_at and now - renew_at > RENEWED_WITHIN:
         yield AttentionItem(Severity.WARNING, Cause.SECRETS_NOT_RENEWED, Action.OPEN_CONNECTION, page, about, renew_at)
 
 
-def _consent_items(connection: Connection, now: datetime) -> Iterator[AttentionItem]:
-    days_left = consent_days_left(connection, now)
-    if days_left is None or connection.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
+def _consent_items(listed: ListedCustomer, now: datetime) -> Iterator[AttentionItem]:
+    customer = listed.customer
+    days_left = consent_days_left(customer, now)
+    if days_left is None or customer.status is ConnectionStatus.REAUTHORIZATION_REQUIRED:
         return
-    assert connection.consent_ends_at is not None
+    assert customer.consent_ends_at is not None
     for days, severity in _CONSENT:
         if days_left <= days:
             ends: Mapping[str, str | int] = {
-                "date": connection.consent_ends_at.date().isoformat(),
+                "date": customer.consent_ends_at.date().isoformat(),
                 "days": days_left,
             }
             yield AttentionItem(
                 severity,
                 Cause.CONSENT_ENDS,
                 Action.RENEW_CONSENT,
-                f"{_page(connection)}#authorize",
-                _about(connection),
-                connection.consent_ends_at - timedelta(days=max(CONSENT_WARNING_DAYS) + 1),
-                {**ends, **_second_factor(connection)},
+                f"{_page(listed)}#authorize",
+                _about(listed),
+                customer.consent_ends_at - timedelta(days=max(CONSENT_WARNING_DAYS) + 1),
+                {**ends, **_second_factor(customer)},
             )
             return
 
 
 def _ticket_items(watched: WatchedConnection) -> Iterator[AttentionItem]:
-    connection, needs = watched.connection, watched.needs
+    connection_id, about, needs = watched.listed.connection_id, _about(watched.listed), watched.needs
     for count, severity, cause, show in (
         (needs.failed, Severity.CRITICAL, Cause.TICKETS_REFUSED, "failed"),
         (needs.regressed, Severity.WARNING, Cause.TICKETS_REGRESSED, "regressed"),
@@ -190,8 +188,8 @@ def _ticket_items(watched: WatchedConnection) -> Iterator[AttentionItem]:
                 severity,
                 cause,
                 Action.SHOW_TICKETS,
-                f"/tickets?show={show}&connection={connection.connection_id}",
-                _about(connection),
+                f"/tickets?show={show}&connection={connection_id}",
+                about,
                 needs.since_at.get(cause),
                 {"count": count},
                 seen_by=Audience.READERS,
@@ -203,8 +201,8 @@ def _ticket_items(watched: WatchedConnection) -> Iterator[AttentionItem]:
             Severity.WARNING,
             Cause.CHANGES_REFUSED,
             Action.SHOW_TICKETS if ticket_id is None else Action.SHOW_TICKET,
-            f"/tickets?connection={connection.connection_id}" if ticket_id is None else f"/tickets/{ticket_id}",
-            _about(connection),
+            f"/tickets?connection={connection_id}" if ticket_id is None else f"/tickets/{ticket_id}",
+            about,
             needs.since_at.get(Cause.CHANGES_REFUSED),
             {"count": needs.refused_changes},
             seen_by=Audience.READERS,
@@ -215,14 +213,14 @@ def _ticket_items(watched: WatchedConnection) -> Iterator[AttentionItem]:
             Severity.INFORMATION,
             Cause.LISTS_INCOMPLETE,
             Action.SHOW_TICKETS,
-            f"/tickets?connection={connection.connection_id}",
-            _about(connection),
+            f"/tickets?connection={connection_id}",
+            about,
             seen_by=Audience.READERS,
             done_by=Audience.READERS,
         )
 
 
-def tenant_items(tenant: Tenant, connection_ids: Iterable[str], now: datetime) -> Iterator[AttentionItem]:
+def tenant_items(tenant: Tenant, connection_ids: Collection[str], now: datetime) -> Iterator[AttentionItem]:
     """Yield what needs attention about a tenant.
 
     Args:
@@ -247,7 +245,7 @@ def tenant_items(tenant: Tenant, connection_ids: Iterable[str], now: datetime) -
         )
     elif is_late:
         yield AttentionItem(Severity.WARNING, Cause.TENANT_NOT_READ, Action.OPEN_TENANT, page, about, since_at)
-    if tenant.connection_id not in set(connection_ids):
+    if tenant.connection_id not in connection_ids:
         yield AttentionItem(
             Severity.INFORMATION,
             Cause.TENANT_WITHOUT_CONNECTION,
@@ -266,15 +264,15 @@ def _order(item: AttentionItem) -> tuple[object, ...]:
     return (_SEVERITIES.index(item.severity), *age, name, "" if item.about is None else item.about.id, item.cause)
 
 
-def _about(connection: Connection) -> Subject:
-    return Subject(SubjectKind.CONNECTION, connection.connection_id, connection.display_name)
+def _about(listed: ListedCustomer) -> Subject:
+    return Subject(SubjectKind.CONNECTION, listed.connection_id, listed.customer.name)
 
 
-def _page(connection: Connection) -> str:
-    return f"/configuration/{connection.connection_id}"
+def _page(listed: ListedCustomer) -> str:
+    return f"/configuration/{listed.connection_id}"
 
 
-def _second_factor(connection: Connection) -> Mapping[str, str | int]:
+def _second_factor(customer: Customer) -> Mapping[str, str | int]:
     """Return who has the second factor, without which nobody can renew the consent."""
-    holder = connection.second_factor_holder
-    return {} if holder is None or connection.grant is not Grant.AUTHORIZATION_CODE else {"holder": holder}
+    holder = customer.second_factor_holder
+    return {} if holder is None or customer.grant is not Grant.AUTHORIZATION_CODE else {"holder": holder}

@@ -90,15 +90,13 @@ class DirectoryEntry:
         due_at: When the next work is due; None if there is no work until somebody asks for it.
         served_at: End of the last turn; None before the first.
         requested_at: When somebody asked for a synchronisation at once; None if nobody is waiting.
-        status: The connection's status at the end of the last turn.
-        pending, failed: How many tickets were pending, and how many had failed, at the end of the last turn.
         reminder_due_at: When its reminders are due; None if nobody knows.
         reminder_failed_at: Since when a receiver of reminders takes none; None if each takes them.
         reminder_seen: What was true when its reminders were last looked at, as a text.
-        counts: What its tickets needed from people at the end of the last turn, by what it is, such as ``overdue``.
         holder: Whose turn it is; None if it is nobody's.
         held_until_at: When that turn ends unless it is renewed.
-        customer, figures: What the portfolio shows; None if it was not read, and then it stays as it is stored.
+        customer, figures: What pages about all customers show; None if it was not read, and then it stays as it is
+            stored.
         sync: How far the synchronisation has come, without ``requested_at``; None if only release 0.1 has stored that.
         etag: Version of the stored row, None before it is stored.
     """
@@ -107,10 +105,6 @@ class DirectoryEntry:
     due_at: datetime | None = AT_ONCE
     served_at: datetime | None = None
     requested_at: datetime | None = None
-    status: str | None = None
-    pending: int = 0
-    failed: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
     reminder_due_at: datetime | None = None
     reminder_seen: str = ""
     reminder_failed_at: datetime | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Protocol
 
 from pydantic import ConfigDict, Field
 
@@ -282,7 +282,16 @@ def consent_end(connection: Connection, consented_at: datetime) -> datetime:
     return consented_at + timedelta(seconds=connection.consent_lifetime_s)
 
 
-def consent_days_left(connection: Connection, now: datetime) -> int | None:
+class Consented(Protocol):
+    """What has a consent: a connection, or what the directory says of it."""
+
+    @property
+    def consent_ends_at(self) -> datetime | None:
+        """When it ends; None if there is none that ends."""
+        ...
+
+
+def consent_days_left(connection: Consented, now: datetime) -> int | None:
     """Return how many whole days are left of the consent, 0 if it has ended, None if there is none."""
     if connection.consent_ends_at is None:
         return None

@@ -45,8 +45,7 @@ class Turn:
         entry: The row as stored.
         lease: Says whether this holder still has the turn.
         sync: The synchronisation state, stored at the end of the turn.
-        due_at, status, pending, failed, counts, customer, figures, reminder_due_at, reminder_seen,
-            reminder_failed_at: What the end of the turn stores.
+        due_at, customer, figures, reminder_due_at, reminder_seen, reminder_failed_at: What the end of the turn stores.
     """
 
     def __init__(self, entry: DirectoryEntry, lease: HeldLease) -> None:
@@ -54,8 +53,6 @@ class Turn:
         self.lease = lease
         self.sync = OpenSyncState(_state(entry))
         self.due_at = entry.due_at
-        self.status = entry.status
-        self.pending, self.failed, self.counts = entry.pending, entry.failed, entry.counts
         self.customer, self.figures = entry.customer, entry.figures
         self.reminder_due_at, self.reminder_seen = entry.reminder_due_at, entry.reminder_seen
         self.reminder_failed_at = entry.reminder_failed_at
@@ -192,15 +189,16 @@ class Turns:
                 due_at=AT_ONCE if turn.is_woken else turn.due_at,
                 served_at=ended_at,
                 requested_at=stored.requested_at if is_asked_again else state.requested_at,
-                status=turn.status,
-                pending=turn.pending,
-                failed=turn.failed,
                 reminder_due_at=stored.reminder_due_at if are_changed else turn.reminder_due_at,
                 reminder_seen=turn.reminder_seen,
-                counts=turn.counts,
                 # Whoever changed the connection during the turn knows it better.
                 customer=turn.customer if stored.customer is None or not turn.is_woken else stored.customer,
-                figures=turn.figures and replace(turn.figures, last_sync_at=state.last_completed_at),
+                figures=turn.figures
+                and replace(
+                    turn.figures,
+                    last_sync_at=state.last_completed_at,
+                    reminders_failed_at=turn.reminder_failed_at,
+                ),
                 reminder_failed_at=turn.reminder_failed_at,
                 holder=None,
                 held_until_at=None,

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.attention.needs import figures_of, needs_of_summary, stored_counts
+from shared.attention.needs import figures_of, needs_of_summary
 from shared.clock import Clock, believed
 from shared.connections.customers import customer_of
 from shared.connections.directory import AT_ONCE, DirectoryEntry
@@ -121,7 +121,7 @@ class ConnectionWork:
                     self.connections.get_connection(connection_id), self.store.get_overview(connection_id)
                 )
                 if connection is None or connection.is_removed:
-                    turn.due_at, turn.status = None, ConnectionStatus.DISCONNECTED.value
+                    turn.due_at = None
                     turn.customer = None if connection is None else customer_of(connection)
                     run.status = ConnectionStatus.DISCONNECTED
                     if run.overview is not None and run.overview.has_unrecorded:
@@ -275,11 +275,8 @@ class ConnectionWork:
             turn.due_at = due_at(connection, state, self.settings, now, next_attempt_at=next_attempt_at)
         run.status = connection.status if connection is not None else ConnectionStatus.DISCONNECTED
         run.pending, run.failed = (overview.summary.total(each) for each in (Delivery.PENDING, Delivery.FAILED))
-        turn.status, turn.pending, turn.failed = run.status.value, run.pending, run.failed
-        needs = needs_of_summary(overview.summary, now, updates)
-        turn.counts = stored_counts(needs)
         turn.customer = None if connection is None else customer_of(connection)
-        turn.figures = figures_of(overview.summary, needs)
+        turn.figures = figures_of(overview.summary, needs_of_summary(overview.summary, now, updates))
         if pending:
             run.oldest_pending_age_s = (now - pending[0].created_at).total_seconds()
         if state.last_completed_at is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from heapq import nlargest
 from operator import itemgetter
 from typing import Final
 
@@ -84,6 +85,16 @@ def is_in(row: PortfolioRow, show: Show, now: datetime) -> bool:
         days = row.consent_days_left(now)
         return days is not None and days <= CONSENT_WARNING_DAYS[0]
     return bool(getattr(row.figures, show.value))
+
+
+def most_pressing(rows: Iterable[PortfolioRow], most: int) -> Sequence[PortfolioRow]:
+    """Return the customers whose tickets need people most: first the refused ones, then the overdue ones count."""
+
+    def pressure(row: PortfolioRow) -> tuple[int, int, int]:
+        figures = row.figures
+        return figures.failed, figures.overdue, figures.regressed + figures.not_fixed
+
+    return nlargest(most, (row for row in rows if any(pressure(row))), key=pressure)
 
 
 def first_order(column: SortColumn) -> Order:

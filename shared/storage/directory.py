@@ -1,9 +1,8 @@
 """The directory of connections, in table ``directory``: one partition, one row for each connection.
 
 A minute's work is planned from one read of the partition, so rows are cheap to read: times are text, and the state of
-the synchronisation is one column of JSON that is parsed only when needed. What the portfolio shows is two such columns,
-which planning does not read. Rows are merged, so a column of another
-release is not changed.
+the synchronisation is one column of JSON that is parsed only when needed. What pages about all customers show is two
+such columns, which planning does not read. Rows are merged, so a column of another release is not changed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PAGE_ROWS: Final = 1000
 _NOT_SET: Final = ""
 """Means None: a merge cannot remove a column."""
 _COLUMNS: Final = (
-    *("RowKey", "due_at", "served_at", "requested_at", "status", "pending", "failed", "counts"),
+    *("RowKey", "due_at", "served_at", "requested_at"),
     *("reminder_due_at", "reminder_seen", "reminder_failed_at"),
     *("holder", "held_until_at", "sync"),
 )
@@ -122,10 +121,6 @@ def entry_row(entry: DirectoryEntry) -> Row:
         "due_at": _text(entry.due_at),
         "served_at": _text(entry.served_at),
         "requested_at": _text(entry.requested_at),
-        "status": entry.status or _NOT_SET,
-        "pending": entry.pending,
-        "failed": entry.failed,
-        "counts": json.dumps(dict(entry.counts), separators=(",", ":")),
         "reminder_due_at": _text(entry.reminder_due_at),
         "reminder_seen": entry.reminder_seen,
         "reminder_failed_at": _text(entry.reminder_failed_at),
@@ -147,10 +142,6 @@ def entry_of(row: Any) -> DirectoryEntry:
         due_at=_time(row.get("due_at", _text(AT_ONCE))),
         served_at=_time(row.get("served_at")),
         requested_at=_time(row.get("requested_at")),
-        status=row.get("status") or None,
-        pending=row.get("pending", 0),
-        failed=row.get("failed", 0),
-        counts=json_object(row.get("counts") or "{}"),
         reminder_due_at=_time(row.get("reminder_due_at")),
         reminder_seen=row.get("reminder_seen", ""),
         reminder_failed_at=_time(row.get("reminder_failed_at")),

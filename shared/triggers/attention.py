@@ -65,10 +65,9 @@ def item_words(item: AttentionItem, t: Language) -> Words:
 
 
 async def exact_items(board: AttentionBoard, around: Surroundings, caller: Principal) -> Sequence[AttentionItem]:
-    """Return what needs attention now; the tickets are read for callers who may see them. Raises StorageUnavailable."""
-    reads = caller.has_any(READERS)
-    connection_ids = [each.connection_id for each in around.counted if each.ever_consented] if reads else []
-    return await board.items(around, await board.tickets.list_current(connection_ids))
+    """Return what needs attention; the tickets are read for callers who may see them. Raises StorageUnavailable."""
+    asked = around.asked_connections if caller.has_any(READERS) else ()
+    return await board.items(around, await board.tickets.list_current([each.connection_id for each in asked]))
 
 
 async def attention_count(board: AttentionBoard, caller: Principal) -> int | None:

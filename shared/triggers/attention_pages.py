@@ -22,6 +22,6 @@ async def attention_page(call: Call) -> func.HttpResponse:
         "attention.html",
         items=items,
         attention_count=len(items),
-        freshness=freshness(around.counted, around.entries, around.read_at),
+        freshness=freshness(around.counted, around.read_at, can_refresh=around.connections is not None),
         now=around.read_at,
     )

@@ -9,12 +9,12 @@ from typing import Final
 import azure.functions as func
 
 from shared.check.findings import Outcome
-from shared.connections.customers import Figures, ListedCustomer, customer_of
-from shared.connections.lookup import get_known_connection, get_present_connection, list_present_connections
+from shared.connections.customers import Customer
+from shared.connections.lookup import get_known_connection, get_present_connection
 from shared.connections.model import Connection, Grant
 from shared.connections.remove import NOT_REVOKED
 from shared.errors import ConnectorError, FixConfiguration, TryLater
-from shared.portfolio.model import portfolio_of
+from shared.portfolio.model import PortfolioRow, portfolio_of
 from shared.tickets.lists import page_of
 from shared.tickets.model import Delivery
 from shared.triggers.addresses import authorize_path
@@ -49,7 +49,8 @@ class ConnectionRow:
         step: What a person does next about it.
     """
 
-    connection: Connection
+    connection_id: str
+    customer: Customer
     last_sync_at: datetime | None
     consent: Countdown | None
     step: NextStep
@@ -63,24 +64,13 @@ async def connections_page(call: Call) -> func.HttpResponse:
     if link.not_understood:
         words = [link_words(each, t) for each in link.not_understood]
         return call.page("connections.html", status=400, not_understood=words)
-    present, listed = await asyncio.gather(
-        list_present_connections(app.connection_store), app.directory.list_customers()
-    )
-    connections = {each.connection_id: each for each in present}
-    figures = {each.connection_id: each.figures for each in listed}
-    # The connections themselves are exact; of a new one, the directory may not know yet.
-    portfolio = portfolio_of(
-        [
-            ListedCustomer(each.connection_id, customer_of(each), figures.get(each.connection_id, Figures()))
-            for each in present
-        ],
-        (),
-    )
+    present = (await app.customers.present()).listed
+    portfolio = portfolio_of(present, ())
     shown = page_of(link.rows(portfolio, now, with_excluded=True), link.page, PAGE_CONNECTIONS)
     return call.page(
         "connections.html",
         not_understood=(),
-        rows=[_row(connections[each.connection_id], each.figures, now) for each in shown.items],
+        rows=[_row(each, now) for each in shown.items],
         shown=shown,
         chosen=link.chosen,
         has_connections=bool(present),
@@ -160,9 +150,14 @@ async def connection_removed_page(call: Call) -> func.HttpResponse:
     return call.page("connection_removed.html", connection=connection, not_revoked=not_revoked)
 
 
-def _row(connection: Connection, figures: Figures, now: datetime) -> ConnectionRow:
+def _row(row: PortfolioRow, now: datetime) -> ConnectionRow:
+    customer = row.customer
     return ConnectionRow(
-        connection, figures.last_sync_at, consent_countdown(connection, now), next_step(connection, now)
+        row.connection_id,
+        customer,
+        row.figures.last_sync_at,
+        consent_countdown(customer, now),
+        next_step(customer, now),
     )
 
 

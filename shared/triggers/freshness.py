@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.connections.customers import Figures
 from shared.connections.model import Connection
+from shared.connections.present import listed_customer
 from shared.triggers.front_door import Call
 from shared.web.freshness import Freshness, freshness
 
@@ -18,4 +20,7 @@ async def freshness_of(call: Call, connections: Sequence[Connection]) -> Freshne
         entries = [await directory.get_entry(connections[0].connection_id)]
     else:
         entries = list(await directory.list_entries())
-    return freshness(connections, {each.connection_id: each for each in entries}, call.now)
+    by_id = {each.connection_id: each for each in entries}
+    return freshness(
+        [listed_customer(each, by_id.get(each.connection_id), Figures()) for each in connections], call.now
+    )

@@ -1,4 +1,4 @@
-"""Pages: the home page with its cards: Secure Score, and the tickets of each kind."""
+"""Pages: the home page with its cards: Secure Score and the tickets of each kind, or all customers of a provider."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.portfolio.model import portfolio_of
 from shared.recommendations.overview import SHOWN_DAYS, Overview, overview_of
 from shared.tenants.model import Tenant
-from shared.triggers.attention import shown_items
+from shared.triggers.attention import shown_items, visible_items
 from shared.triggers.front_door import Call, page
 from shared.triggers.principal import ANY_ROLE, Role
 from shared.value_object import value_object
 from shared.web.cards import cards
 from shared.web.charts import Line, edges_around, line
+from shared.web.customers_card import customers_card
 from shared.web.freshness import freshness
 from shared.web.tenants import NextStep, next_step
 
@@ -47,32 +49,33 @@ class ScoreCard:
 
 @page(blueprint, "GET", "/", roles=ANY_ROLE)
 async def home_page(call: Call) -> func.HttpResponse:
-    """Show the connection card, or the cards of both kinds and what needs attention."""
+    """Show the connection card, or what needs attention and the cards: of both kinds, or of all customers together."""
     app = call.application
     around = await app.attention.surroundings()
-    now = around.read_at
-    authorized = [each for each in around.counted if each.ever_consented]
+    now, reads = around.read_at, call.may(Role.TICKETS_READ)
+    is_exact = around.connections is not None
+    asked = around.asked_connections if reads else ()
     tenants = around.counted_tenants
-    reads = call.may(Role.TICKETS_READ)
     current, scores = await asyncio.gather(
-        app.tickets.list_current([each.connection_id for each in authorized if reads]),
-        asyncio.gather(*(_score_card(call, tenant, now) for tenant in tenants[:MOST_SCORES] if reads)),
+        app.tickets.list_current([each.connection_id for each in asked]),
+        asyncio.gather(*(_score_card(call, tenant, now) for tenant in tenants[:MOST_SCORES] if reads and is_exact)),
     )
-    items = shown_items(await app.attention.items(around, current), call.principal, call.language)
+    items = visible_items(await app.attention.items(around, current), call.principal)
     return call.page(
         "home.html",
-        items=items[:FIRST_ITEMS],
+        items=shown_items(items[:FIRST_ITEMS], call.principal, call.language),
         attention_count=len(items),
-        freshness=freshness(around.counted, around.entries, now),
+        freshness=freshness(around.counted, now, can_refresh=is_exact),
         now=now,
-        connected=any(each.ever_consented for each in around.connections),
-        has_begun=bool(around.connections),
-        cards=cards(authorized, current, now, call.language) if authorized and reads else [],
+        connected=any(each.customer.ever_consented for each in around.customers),
+        has_begun=bool(around.customers),
+        cards=cards(asked, current, now, call.language) if asked else [],
+        customers=customers_card(portfolio_of(around.counted, tenants).rows, now) if reads and not is_exact else None,
         scores=scores,
         more_tenants=len(tenants) > MOST_SCORES,
         has_tenant=bool(around.tenants),
         days=SHOWN_DAYS,
-        manage_address=_manage_address([each.connection_id for each in around.connections]),
+        manage_address=_manage_address([each.connection_id for each in around.customers]),
     )
 
 

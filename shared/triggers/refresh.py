@@ -57,6 +57,8 @@ def to_wake(connections: Iterable[Connection], entries: Mapping[str, DirectoryEn
 
     rows = [entries.get(each.connection_id, DirectoryEntry(each.connection_id)) for each in connections]
     due = [
-        row for row in rows if not is_waiting(row, now) and ((at := started_at(row)) is None or now - at >= AGAIN_AFTER)
+        row
+        for row in rows
+        if not is_waiting(row.requested_at, now) and ((at := started_at(row)) is None or now - at >= AGAIN_AFTER)
     ]
     return [row.connection_id for row in sorted(due, key=completed_at)[:MOST_WOKEN]]

@@ -21,6 +21,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
+from shared.connections.customers import Customer
 from shared.connections.model import CONSENT_WARNING_DAYS, Connection, consent_days_left
 from shared.tickets.model import Phase
 from shared.value_object import value_object
@@ -237,7 +238,7 @@ _TONES: Final = ("info", "warn", "bad")
 """Of the days before its end at which a consent is mentioned."""
 
 
-def consent_countdown(connection: Connection, now: datetime) -> Countdown | None:
+def consent_countdown(connection: Connection | Customer, now: datetime) -> Countdown | None:
     """Return how much is left of a connection's consent, or None if it has none that ends."""
     ends_at, days = connection.consent_ends_at, consent_days_left(connection, now)
     if ends_at is None or days is None:

@@ -72,7 +72,7 @@ def status_tone(connection: Connection | Customer) -> str:
     return _TONES.get(connection.status, "")
 
 
-def next_step(connection: Connection, now: datetime) -> NextStep:
+def next_step(connection: Connection | Customer, now: datetime) -> NextStep:
     """Return the one thing to do next about a connection that is not removed."""
     proves = NextStep.AUTHORIZE if connection.grant is Grant.AUTHORIZATION_CODE else NextStep.CONNECT
     match connection.status:

@@ -1,14 +1,14 @@
-"""How old a page's data are: the last complete synchronisation of the connections that it shows. Pure."""
+"""How old a page's data are: the last complete synchronisation of the customers that it shows. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.clock import believed
-from shared.connections.directory import DirectoryEntry
-from shared.connections.model import Connection
+from shared.connections.customers import ListedCustomer
+from shared.connections.model import ConnectionStatus
 from shared.value_object import value_object
 
 REFRESH_EVERY: Final = timedelta(seconds=60)
@@ -32,6 +32,7 @@ class Freshness:
         more_late: How many further ones are.
         is_refreshing: Whether somebody has asked for a synchronisation and it has not come yet.
         connection_id: The only connection that the page shows; empty for several.
+        can_refresh: Whether people can ask for a synchronisation of all that the page shows.
     """
 
     as_of: datetime | None
@@ -39,6 +40,7 @@ class Freshness:
     more_late: int
     is_refreshing: bool
     connection_id: str
+    can_refresh: bool
 
     @property
     def again_s(self) -> int:
@@ -46,36 +48,37 @@ class Freshness:
         return int((REFRESH_SOON if self.is_refreshing else REFRESH_EVERY).total_seconds())
 
 
-def freshness(
-    connections: Iterable[Connection], entries: Mapping[str, DirectoryEntry], now: datetime
-) -> Freshness | None:
-    """Return how old the data of these connections are; None if none of them is ever synchronised.
+def freshness(customers: Iterable[ListedCustomer], now: datetime, *, can_refresh: bool = True) -> Freshness | None:
+    """Return how old the data of these customers are; None if none of them is ever synchronised.
 
     Args:
-        entries: Rows of the directory by connection id.
+        can_refresh: As that of :class:`Freshness`.
     """
-    watched = [each for each in connections if each.ever_consented and not each.is_removed]
+    watched = [
+        each
+        for each in customers
+        if each.customer.ever_consented and each.customer.status is not ConnectionStatus.DISCONNECTED
+    ]
     if not watched:
         return None
-    rows = {each.connection_id: entries.get(each.connection_id, DirectoryEntry(each.connection_id)) for each in watched}
-    times = {key: None if row.sync is None else row.sync.last_completed_at for key, row in rows.items()}
-    known = [at for at in times.values() if at is not None]
+    known = [each.figures.last_sync_at for each in watched if each.figures.last_sync_at is not None]
     newest = max(known, default=None)
     late = [
-        each.display_name
+        each.customer.name
         for each in watched
-        if newest is not None and ((at := times[each.connection_id]) is None or newest - at > LATE_BY)
+        if newest is not None and ((at := each.figures.last_sync_at) is None or newest - at > LATE_BY)
     ]
     return Freshness(
         as_of=min(known) if len(known) == len(watched) else None,
         late=late[:MOST_NAMED],
         more_late=max(0, len(late) - MOST_NAMED),
-        is_refreshing=any(is_waiting(row, now) for row in rows.values()),
+        is_refreshing=any(is_waiting(each.requested_at, now) for each in watched),
         connection_id=watched[0].connection_id if len(watched) == 1 else "",
+        can_refresh=can_refresh,
     )
 
 
-def is_waiting(entry: DirectoryEntry, now: datetime) -> bool:
+def is_waiting(requested_at: datetime | None, now: datetime) -> bool:
     """Whether somebody has asked for a synchronisation a short time ago and is still waiting for it."""
-    asked_at = believed(entry.requested_at, now)
+    asked_at = believed(requested_at, now)
     return asked_at is not None and now - asked_at < WAITED_FOR

@@ -40,9 +40,7 @@ FULL = DirectoryEntry(
     due_at=LATER,
     served_at=START + timedelta(microseconds=1),
     requested_at=START,
-    status="connected",
-    pending=3,
-    failed=1,
+    reminder_seen="3",
     holder="ab" * 16,
     held_until_at=LATER,
     sync=SyncState(
@@ -80,14 +78,14 @@ async def test_an_entry_comes_back_as_it_was(directory: AzureConnectionDirectory
 
 async def test_only_one_of_two_changes_wins(directory: AzureConnectionDirectory) -> None:
     saved = await directory.save_entry(FULL)
-    await directory.save_entry(replace(saved, pending=4))
+    await directory.save_entry(replace(saved, reminder_seen="4"))
     with pytest.raises(RowChanged):
-        await directory.save_entry(replace(saved, pending=5))
+        await directory.save_entry(replace(saved, reminder_seen="5"))
     with pytest.raises(RowChanged):
         await directory.save_entry(FULL)
     with pytest.raises(RowChanged):
         await directory.save_entry(replace(saved, connection_id="nobody"))
-    assert (await directory.get_entry("contoso")).pending == 4
+    assert (await directory.get_entry("contoso")).reminder_seen == "4"
 
 
 async def test_waking_changes_nothing_else_and_is_noticed(directory: AzureConnectionDirectory) -> None:
@@ -117,7 +115,7 @@ async def test_a_customer_is_what_its_last_turn_or_change_says(
     assert await directory.list_customers() == [ListedCustomer("contoso", CUSTOMER, FIGURES)]
     [planned] = [each for each in await directory.list_entries() if each.connection_id == "contoso"]
     assert (planned.customer, planned.figures) == (None, None)
-    await directory.save_entry(replace(planned, pending=8))
+    await directory.save_entry(replace(planned, reminder_seen="8"))
     assert await directory.list_customers() == [ListedCustomer("contoso", CUSTOMER, FIGURES)]
     await directory.wake("contoso", customer=Customer("Fabrikam"))
     await directory.wake("new", customer=Customer("New"))

@@ -14,17 +14,20 @@ from hypothesis import strategies as st
 
 from shared.attention.model import Action, AttentionItem, Audience, Cause, Severity, TicketNeeds
 from shared.attention.needs import (
+    figures_of,
     needs_of_summary,
     needs_of_tickets,
     needs_of_turn,
-    stored_counts,
     with_refused_changes,
 )
 from shared.attention.rules import WatchedConnection, attention_items
+from shared.connections.customers import Figures
 from shared.connections.directory import DirectoryEntry
-from shared.connections.model import ConnectionStatus, Grant, LastError
+from shared.connections.model import ConnectionStatus, Grant, LastError, Operation
+from shared.connections.present import listed_customer
 from shared.error_codes import Code
 from shared.errors import Failure
+from shared.storage.directory import customer_of_row, entry_row
 from shared.tenants.model import AdminConsent, Tenant, TenantError
 from shared.tickets.listed import CurrentTickets, listed
 from shared.tickets.model import Delivery, Phase
@@ -41,8 +44,13 @@ FAILURE: Final = Failure("graph_unavailable")
 
 
 def watched(needs: TicketNeeds | None = None, **changes: Any) -> WatchedConnection:
+    figures = Figures(last_sync_at=START - MINUTE)
     connection = a_connection(status_since_at=START - DAY, **changes)
-    return WatchedConnection(connection, needs or TicketNeeds(), synchronised_at=START - MINUTE)
+    return WatchedConnection(listed_customer(connection, None, figures), needs or TicketNeeds())
+
+
+def with_figures(one: WatchedConnection, **found: Any) -> WatchedConnection:
+    return replace(one, listed=replace(one.listed, figures=replace(one.listed.figures, **found)))
 
 
 def tenant(**changes: Any) -> Tenant:
@@ -61,7 +69,7 @@ SITUATIONS: Final[Mapping[Cause, list[AttentionItem]]] = {
     Cause.CONSENT_ENDS: items(watched(consent_ends_at=START + 5 * DAY)),
     Cause.UNAVAILABLE: items(watched(status=STATUS.UNAVAILABLE)),
     Cause.CONNECTION_ERROR: items(watched(last_error=LastError(Failure("records_not_visible"), START))),
-    Cause.NOT_SYNCHRONISED: items(replace(watched(), synchronised_at=START - timedelta(minutes=61))),
+    Cause.NOT_SYNCHRONISED: items(with_figures(watched(), last_sync_at=START - timedelta(minutes=61))),
     Cause.SECRETS_NOT_RENEWED: items(watched(secrets_renew_at=START - 8 * DAY)),
     Cause.SETUP_UNFINISHED: items(watched(status=STATUS.AWAITING_AUTHORIZATION)),
     Cause.TICKETS_REFUSED: items(watched(TicketNeeds(failed=3))),
@@ -69,7 +77,7 @@ SITUATIONS: Final[Mapping[Cause, list[AttentionItem]]] = {
     Cause.TICKETS_NOT_FIXED: items(watched(TicketNeeds(not_fixed=3))),
     Cause.TICKETS_REGRESSED: items(watched(TicketNeeds(regressed=3))),
     Cause.CHANGES_REFUSED: items(watched(TicketNeeds(refused_changes=3))),
-    Cause.REMINDERS_NOT_TAKEN: items(replace(watched(), reminders_failed_at=START - DAY)),
+    Cause.REMINDERS_NOT_TAKEN: items(with_figures(watched(), reminders_failed_at=START - DAY)),
     Cause.LISTS_INCOMPLETE: items(replace(watched(), is_listed=False)),
     Cause.TENANT_NO_PERMISSION: items(
         watched(), tenants=(tenant(error=TenantError(Failure("graph_permission_missing"), START)),)
@@ -123,7 +131,7 @@ def test_a_consent_that_ends_is_said_beside_an_instance_that_does_not_answer() -
 
 
 def test_a_slow_interval_is_not_late() -> None:
-    slow = replace(watched(), synchronised_at=START - timedelta(hours=4))
+    slow = with_figures(watched(), last_sync_at=START - timedelta(hours=4))
     assert attention_items([slow], (), START, sync_interval=timedelta(hours=1)) == []
 
 
@@ -156,22 +164,31 @@ needs = st.builds(
 times = st.none() | st.integers(-40, 40).map(lambda days: START + days * DAY)
 connections = st.lists(
     st.builds(
-        lambda number, needs, synchronised_at, listed, **changes: WatchedConnection(
-            a_connection(connection_id=f"c-{number}", **changes), needs, synchronised_at, listed
+        lambda number, needs, synchronised_at, is_listed, **changes: WatchedConnection(
+            listed_customer(
+                a_connection(connection_id=f"c-{number}", **changes), None, Figures(last_sync_at=synchronised_at)
+            ),
+            needs,
+            is_listed,
         ),
         number=st.integers(0, 5),
         needs=needs,
         synchronised_at=times,
-        listed=st.booleans(),
+        is_listed=st.booleans(),
         status=st.sampled_from([each for each in ConnectionStatus if each is not ConnectionStatus.DISCONNECTED]),
         grant=st.sampled_from(Grant),
         status_since_at=times,
+        consented_at=times,
+        consent_lifetime_s=st.integers(1, 9),
+        second_factor_holder=st.none() | st.text(st.characters(codec="utf-8"), max_size=3),
         consent_ends_at=times,
         secrets_renew_at=times,
-        last_error=st.none() | st.just(LastError(FAILURE, START)),
+        last_error=st.none()
+        | st.just(LastError(FAILURE, START))
+        | st.just(LastError(Failure("records_not_visible", {"table": "incident"}), START, Operation.COMPARISON)),
     ),
     max_size=4,
-    unique_by=lambda each: each.connection.connection_id,
+    unique_by=lambda each: each.listed.connection_id,
 )
 tenants = st.lists(
     st.builds(
@@ -206,6 +223,17 @@ def test_nothing_is_said_twice_and_the_worst_and_oldest_come_first(
     assert found == items(*reversed(some), tenants=tuple(reversed(others)), rows=rows), "the order of rows is no age"
 
 
+@settings(max_examples=40)
+@given(connections)
+def test_the_row_of_a_customer_says_as_much_as_the_connection(some: list[WatchedConnection]) -> None:
+    def from_row(one: WatchedConnection) -> WatchedConnection:
+        listed = one.listed
+        entry = DirectoryEntry(listed.connection_id, customer=listed.customer, figures=listed.figures)
+        return replace(one, listed=customer_of_row(entry_row(entry)))
+
+    assert [from_row(each) for each in some] == some
+
+
 def test_needs_are_the_same_from_the_summary_the_tickets_and_the_last_turn() -> None:
     def closed(outcome: Outcome, *, superseded: bool = False) -> Any:
         verification = Verification(
@@ -231,10 +259,10 @@ def test_needs_are_the_same_from_the_summary_the_tickets_and_the_last_turn() -> 
     update = Update("contoso", "t", "u", UpdateKind.COMMENT, "me", START, status=UpdateStatus.REFUSED)
     expected = TicketNeeds(failed=1, overdue=1, waiting=1, not_fixed=1, regressed=1, refused_changes=1)
     assert needs_of_summary(summary, START, [update, replace(update, status=UpdateStatus.WAITING)]) == expected
-    entry = DirectoryEntry("contoso", failed=1, counts=stored_counts(expected))
-    assert needs_of_turn(entry) == expected
+    figures = figures_of(summary, expected)
+    assert needs_of_turn(figures) == expected
     current = CurrentTickets("contoso", summary, [each for each in map(listed, tickets) if each.is_current])
-    assert needs_of_tickets(current, entry, START) == replace(
+    assert needs_of_tickets(current, figures, START) == replace(
         expected,
         since_at={
             Cause.TICKETS_REFUSED: START - 2 * DAY,
@@ -251,7 +279,3 @@ def test_a_refused_change_leads_to_its_ticket_and_one_that_is_gone_to_nothing() 
     [item] = items(watched(with_refused_changes(stale, [newer, update])))
     assert (item.action, item.address, item.since_at) == (Action.SHOW_TICKET, "/tickets/t-1", START - DAY)
     assert items(watched(with_refused_changes(stale, [replace(update, status=UpdateStatus.WAITING)]))) == []
-
-
-def test_a_row_of_another_release_without_counts_needs_nobody() -> None:
-    assert needs_of_turn(DirectoryEntry("contoso")) == TicketNeeds()

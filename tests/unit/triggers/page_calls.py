@@ -15,6 +15,7 @@ from shared.access.sight import Sight
 from shared.attention.board import AttentionBoard
 from shared.check.preflight.run import TEST_TICKETS, Preflight
 from shared.connections.grant.lease import Lease
+from shared.connections.present import CustomerReading
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.servicenow.states import ServiceNowStates
@@ -71,6 +72,7 @@ class Pages:
             clock=world.clock,
         )
         self.sight = Sight(MemoryCustomerLimits(), world.clock)
+        customers = CustomerReading(world.connections, world.directory, self.sight)
         self.application = SimpleNamespace(
             clock=world.clock,
             sight=self.sight,
@@ -86,9 +88,9 @@ class Pages:
             turns=world.creation.turns,
             settings=SimpleNamespace(public_base_url=URL),
             tickets=world.store,
+            customers=customers,
             attention=AttentionBoard(
-                connections=world.connections,
-                directory=world.directory,
+                customers=customers,
                 tenants=world.tenants,
                 tickets=world.store,
                 sight=self.sight,

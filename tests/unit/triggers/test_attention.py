@@ -10,6 +10,7 @@ from markupsafe import escape
 
 import function_app  # noqa: F401 - declares every route
 from shared.attention.model import Action, Cause
+from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import ConnectionStatus
 from shared.tickets.model import Delivery
@@ -86,7 +87,9 @@ async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code
 async def test_a_ticket_leads_back_to_the_list_of_what_needs_attention(pages: Pages) -> None:
     world = pages.world
     sync = SyncState(last_completed_at=world.clock())
-    entry = DirectoryEntry(CONNECTION_ID, sync=sync, counts={"refused_changes": 1})
+    entry = DirectoryEntry(
+        CONNECTION_ID, sync=sync, customer=customer_of(world.connection), figures=Figures(refused_changes=1)
+    )
     world.directory.entries[CONNECTION_ID] = entry
     ticket = await world.store.create_ticket(delivered_ticket(world.clock()))
     after, change = asked(ticket, UpdateKind.COMMENT, by_id="me", now=world.clock(), text="Please.")

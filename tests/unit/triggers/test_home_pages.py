@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from html import unescape
 
 import pytest
 
+from shared.connections.customers import Figures, customer_of
+from shared.connections.directory import DirectoryEntry
 from shared.connections.model import ConnectionStatus, TicketKind
-from shared.tickets.listed import listed
+from shared.connections.present import EXACT_UP_TO
+from shared.portfolio.model import read_portfolio, totals_of
+from shared.portfolio.rules import Show as PortfolioShow
+from shared.tenants.model import Tenant, TenantScore
+from shared.tickets.listed import CurrentTickets, listed
 from shared.tickets.lists import Reader, Show, filtered, is_in
 from shared.tickets.model import Delivery, Phase, Ticket
 from shared.tickets.outcomes import Outcome, RecommendationOutcome, Verification
 from shared.tickets.ports import TicketFilter
 from shared.triggers.home_pages import FIRST_ITEMS, home_page
 from shared.triggers.links import read_list_link
+from shared.triggers.portfolio_links import read_portfolio_link
 from shared.triggers.principal import Role
 from shared.triggers.routes import read_query
 from shared.words.language import languages
@@ -122,4 +132,90 @@ async def test_a_manager_who_may_not_see_tickets_sees_no_counts_of_them(pages: P
     only_manager = replace(MANAGER, roles=frozenset({Role.CONNECTIONS_MANAGE}))
     html = text_of(await pages.get(home_page, "/", caller=only_manager))
     assert "/tickets" not in html
+    assert languages()["en"]("home.no_role") in html
+
+
+# A provider with many customers
+
+
+@pytest.fixture
+async def provider(pages: Pages) -> Pages:
+    """Pages of a provider with more customers than the home page asks one by one, one of them excluded."""
+    for number in range(EXACT_UP_TO + 2):
+        connection = a_connection(
+            connection_id=f"c-{number:03}",
+            display_name=f"Customer <{number}>",
+            is_excluded=number == 0,
+            consent_ends_at=START + (number * DAY if number % 2 else 99 * DAY),
+        )
+        figures = Figures(
+            open=number,
+            overdue=number % 3,
+            pending=number % 4,
+            failed=int(number in {0, 5}),
+            awaiting_proof=number % 5,
+            not_fixed=number % 6,
+            regressed=number % 7,
+            last_sync_at=START,
+        )
+        customer = customer_of(connection)
+        await pages.world.directory.save_entry(DirectoryEntry(f"c-{number:03}", customer=customer, figures=figures))
+    score = TenantScore(Decimal(30), Decimal(60), Decimal("12.5"))
+    tenant_id = "22222222-aaaa-4bbb-8ccc-000000000002"
+    pages.world.tenants.tenants[tenant_id] = Tenant(tenant_id, "A tenant", "c-001", score=score)
+    return pages
+
+
+@pytest.mark.parametrize("code", languages())
+async def test_the_home_page_of_a_provider_asks_no_customer_and_leads_to_those_behind_each_number(
+    provider: Pages, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t, requests = languages()[code], Counter[str]()
+    world = provider.world
+
+    async def noted(name: str) -> None:
+        requests[name] += 1
+
+    async def tickets_of(connection_ids: Sequence[str]) -> Sequence[CurrentTickets]:
+        requests["list_current"] += len(connection_ids)
+        return []
+
+    monkeypatch.setattr(world.store, "list_current", tickets_of)
+    for store in (world.store, world.connections, world.directory, world.tenants, world.recommendations):
+        store._step = noted
+    html = text_of(await provider.get(home_page, "/", caller=MANAGER, language=code))
+    assert requests == {"list_customers": 1, "list_tenants": 1, "list_current": 0}
+    customers = html[html.index('id="customers"') :]
+    portfolio = await read_portfolio(world.directory, world.tenants)
+    followed = {}
+    for address, number in re.findall(r'<dd><a href="(/portfolio[^"]*)">([^<]*)<', customers):
+        link = read_portfolio_link(read_query(URL + address))
+        assert not link.not_understood
+        followed[address] = number, totals_of(link.rows(portfolio, START))
+    assert followed.pop("/portfolio")[0] == str(EXACT_UP_TO + 1)
+    assert followed.pop("/portfolio?sort=percent")[0] == t("percent", value="50")
+    assert followed.pop("/portfolio?sort=points_to_gain")[0] == "12.5"
+    number, totals = followed.pop("/portfolio?sort=open")
+    assert number == str(totals.open)
+    number, totals = followed.pop("/portfolio?show=consent")
+    assert number == str(totals.customers)
+    assert len(followed) == len(PortfolioShow) - 1
+    for address, (number, totals) in followed.items():
+        assert number == str(getattr(totals, address.removeprefix("/portfolio?show="))), address
+    assert 'action="/refresh"' not in html
+
+
+async def test_a_provider_sees_first_whom_to_look_at_and_no_excluded_customer(provider: Pages) -> None:
+    html = text_of(await provider.get(home_page, "/", caller=READER))
+    shown = re.findall(r'<td class="name"[^>]*><a href="/portfolio\?text=(c-[0-9]+)"', html)
+    assert shown == ["c-005", "c-041", "c-047", "c-011", "c-017"], "refused first, then overdue, then not fixed"
+    assert "Customer &lt;0&gt;" not in html
+    assert '"/tickets?show=failed&amp;connection=c-005"' in html
+    assert languages()["en"]("action.create_ticket") not in html
+
+
+async def test_a_manager_of_many_who_may_not_see_tickets_sees_no_counts_of_them(provider: Pages) -> None:
+    only_manager = replace(MANAGER, roles=frozenset({Role.CONNECTIONS_MANAGE}))
+    html = text_of(await provider.get(home_page, "/", caller=only_manager))
+    assert 'id="customers"' not in html
     assert languages()["en"]("home.no_role") in html

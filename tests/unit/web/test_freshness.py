@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.connections.directory import DirectoryEntry, SyncState
+from shared.connections.customers import Figures, ListedCustomer, customer_of
 from shared.connections.model import ConnectionStatus
+from shared.connections.present import listed_customer
 from shared.web.freshness import LATE_BY, WAITED_FOR, freshness
 from tests.memory.clock import START
 from tests.unit.tickets.examples import a_connection
@@ -15,25 +16,20 @@ from tests.unit.tickets.examples import a_connection
 MINUTE = timedelta(minutes=1)
 
 
-def entry(name: str, at: datetime | None, asked_at: datetime | None = None) -> DirectoryEntry:
-    return DirectoryEntry(name, requested_at=asked_at, sync=SyncState(last_completed_at=at))
+def customer(name: str, at: datetime | None, asked_at: datetime | None = None) -> ListedCustomer:
+    connection = a_connection(connection_id=name, display_name=name.upper())
+    return ListedCustomer(name, customer_of(connection), Figures(last_sync_at=at), asked_at)
 
 
 def test_the_oldest_counts_and_who_is_behind_is_named() -> None:
-    names = ["a", "b", "c"]
-    connections = [a_connection(connection_id=each, display_name=each.upper()) for each in names]
-    rows = {
-        "a": entry("a", START - MINUTE),
-        "b": entry("b", START - MINUTE - LATE_BY),
-        "c": entry("c", START - 2 * MINUTE - LATE_BY),
-    }
-    shown = freshness(connections, rows, START)
+    newest, older = customer("a", START - MINUTE), customer("b", START - MINUTE - LATE_BY)
+    shown = freshness([newest, older, customer("c", START - 2 * MINUTE - LATE_BY)], START)
     assert shown is not None
     assert (shown.as_of, shown.late, shown.connection_id) == (START - 2 * MINUTE - LATE_BY, ["C"], "")
-    never = freshness(connections, {**rows, "c": DirectoryEntry("c")}, START)
+    never = freshness([newest, older, customer("c", None)], START)
     assert never is not None
     assert (never.as_of, never.late) == (None, ["C"])
-    one = freshness(connections[:1], rows, START)
+    one = freshness([newest], START)
     assert one is not None
     assert (one.as_of, one.late, one.connection_id, one.again_s) == (START - MINUTE, [], "a", 60)
 
@@ -41,7 +37,7 @@ def test_the_oldest_counts_and_who_is_behind_is_named() -> None:
 def test_what_is_never_synchronised_has_no_age() -> None:
     unfinished = a_connection(consented_at=None)
     removed = a_connection(status=ConnectionStatus.DISCONNECTED)
-    assert freshness([unfinished, removed], {}, START) is None
+    assert freshness([listed_customer(each, None, Figures()) for each in (unfinished, removed)], START) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +47,7 @@ def test_what_is_never_synchronised_has_no_age() -> None:
 def test_a_page_says_that_somebody_waits_for_newer_data_and_then_looks_sooner(
     asked_at: datetime | None, waits: bool
 ) -> None:
-    shown = freshness([a_connection()], {"contoso": entry("contoso", START, asked_at)}, START)
+    shown = freshness([customer("contoso", START, asked_at)], START)
     assert shown is not None
     assert shown.is_refreshing is waits
     assert shown.again_s == (10 if waits else 60)
