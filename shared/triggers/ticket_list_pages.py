@@ -35,13 +35,13 @@ from shared.triggers.links import (
 )
 from shared.triggers.principal import READERS, Role
 from shared.triggers.ticket_lists import (
-    RESULTS,
+    DONE,
     SELECTED,
     TABS,
     FoundTickets,
     counted_ids,
     find_tickets,
-    list_with_result,
+    list_after,
     result_words,
     selected_tickets,
     understood,
@@ -64,7 +64,7 @@ _WITHIN: Final = {
 PAGE_TICKETS: Final = 25
 EXPORT_TICKETS: Final = 10_000
 EXPORT_PART: Final = 1000
-OTHER_PARAMETERS: Final = frozenset({"cursor", *RESULTS})
+OTHER_PARAMETERS: Final = frozenset({"cursor", DONE})
 """What the list's address contains besides its own parameters. ``cursor`` is in addresses of earlier releases."""
 RETRIED_SHOWS: Final = frozenset({Show.FAILED.value, Show.NOT_DELIVERED.value})
 """The parts of the list on which a button sends all failed tickets again."""
@@ -172,7 +172,7 @@ async def export_selected_tickets(call: Call) -> func.HttpResponse:
     chosen = understood(read_list_link(call.form, connections, {SELECTED}))
     selected = selected_tickets(call)
     if not selected:
-        return redirect(list_with_result(chosen, {"done": "nothing_selected"}))
+        return redirect(list_after(chosen, "nothing_selected"))
     return await _csv(call, chosen, connections, selected)
 
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
-from urllib.parse import urlencode
+
+import azure.functions as func
 
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
@@ -31,7 +32,8 @@ from shared.tickets.ranges import Range, times_of_age
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.resend import Resent
 from shared.tickets.waiting import WaitsFor
-from shared.triggers.front_door import Call
+from shared.triggers.cookies import cookie_value, set_cookie
+from shared.triggers.front_door import Call, redirect
 from shared.triggers.links import CONNECTION, LIST_FILTERS, LIST_PARAMETERS, ListLink, list_address
 from shared.value_object import value_object
 from shared.words.sentences import sentences
@@ -59,8 +61,10 @@ RESULTS_OF_SENDING: Final = (
     NOT_FAILED,
 )
 """What can become of a ticket that was to be sent again; for a waiting one, with what it waits for."""
-RESULTS: Final = frozenset({"done", "reason", *RESULTS_OF_SENDING})
-"""What an address of the list says about a form that was sent from it."""
+DONE: Final = "done"
+"""What an address of the list says about a form that was sent from it: its name, and nothing that can be wrong."""
+_SENDING_COOKIE: Final = "tickets-sent"
+_SENDING_IS_KEPT_S: Final = 600
 _SUMMARIZED: Final = frozenset({"show", "kind", CONNECTION})
 """Parameters beside which the summaries know how many tickets the whole list has."""
 
@@ -154,28 +158,54 @@ def selected_tickets(call: Call) -> Sequence[str]:
     return [each for each in selected if is_ticket_id(each)]
 
 
-def list_with_result(chosen: Mapping[str, str], result: Mapping[str, str]) -> str:
-    """Return the address of the list, with what became of a form that was sent from it."""
+def list_after(chosen: Mapping[str, str], done: str) -> str:
+    """Return the address of the list after a form was sent from it."""
     address = list_address(**{name: chosen[name] for name in LIST_PARAMETERS})
-    return f"{address}{'&' if '?' in address else '?'}{urlencode(result)}"
+    return f"{address}{'&' if '?' in address else '?'}{DONE}={done}"
+
+
+def list_after_sending(
+    call: Call, chosen: Mapping[str, str], counts: Mapping[str, int], reason: str | None
+) -> func.HttpResponse:
+    """Lead to the list after tickets were sent again, and let the browser keep what became of them for a while.
+
+    It is in a cookie and not in the address, because anybody can write an address.
+
+    Args:
+        counts: How many tickets had each of RESULTS_OF_SENDING.
+        reason: The most frequent code of those that were not delivered.
+    """
+    response = redirect(list_after(chosen, "retried"))
+    results = {result: str(count) for result, count in counts.items() if count} | ({"reason": reason} if reason else {})
+    value = "~".join(f"{name}.{result}" for name, result in results.items())
+    name = _sending_cookie(call)
+    secure = name.startswith("__Host-")
+    set_cookie(response, name, value, max_age_s=_SENDING_IS_KEPT_S, secure=secure)
+    return response
 
 
 def result_words(call: Call) -> str | None:
-    """Return what became of a form that was sent from the list, as the address says."""
+    """Return what became of a form that was sent from the list."""
     t = call.language
-    match call.query.get("done"):
+    match call.query.get(DONE):
         case "nothing_selected":
             return t("tickets.nothing_selected")
-        case "retried":
-            counts = {result: call.query.get(result, "") for result in RESULTS_OF_SENDING}
+        case "retried" if (sent := cookie_value(call.request.headers, _sending_cookie(call))) is not None:
+            results = dict(part.split(".", 1) for part in sent.split("~") if "." in part)
             said = [
-                t(f"tickets.retried.{result}", count=count)
-                for result, count in counts.items()
-                if count.isascii() and count.isdigit() and len(count) < 4
+                t(f"tickets.retried.{result}", count=results[result])
+                for result in RESULTS_OF_SENDING
+                if results.get(result, "").isdigit()
             ]
-            reason = t.filled(f"error.{call.query.get('reason', '')}.message", {})
+            reason = t.filled(f"error.{results.get('reason', '')}.message", {})
             return sentences(*said, reason if said else None) or t("tickets.retried.none")
     return None
+
+
+def _sending_cookie(call: Call) -> str:
+    """Return the cookie's name; over https only this host can set it."""
+    is_secure = call.application.settings.public_base_url.startswith("https:")
+    return f"{'__Host-' if is_secure else ''}{_SENDING_COOKIE}"
 
 
 def ticket_filter(chosen: Mapping[str, str], now: datetime) -> TicketFilter:

@@ -20,7 +20,8 @@ from shared.triggers.ticket_lists import (
     NOT_FAILED,
     SELECTED,
     find_tickets,
-    list_with_result,
+    list_after,
+    list_after_sending,
     selected_tickets,
     understood,
 )
@@ -36,9 +37,8 @@ async def retry_tickets_page(call: Call) -> func.HttpResponse:
     # The part of the list that people come from has the tickets that wait, too.
     found = await find_tickets(call, {**chosen, "show": Delivery.FAILED.value}, connections)
     newest = sorted(ticket.ticket_id for ticket in found.tickets)[:MAX_RETRIED]
-    results = await _resend(call, connections, newest)
     # A form that names no part of the list comes from elsewhere.
-    return redirect(list_with_result({**chosen, "show": chosen["show"] or Delivery.FAILED.value}, results))
+    return await _resend(call, connections, newest, {**chosen, "show": chosen["show"] or Delivery.FAILED.value})
 
 
 @page(blueprint, "POST", "tickets/retry-selected", roles=CREATORS, belongs_to="/tickets")
@@ -48,12 +48,14 @@ async def retry_selected_tickets(call: Call) -> func.HttpResponse:
     chosen = understood(read_list_link(call.form, connections, {SELECTED}))
     selected = selected_tickets(call)
     if not selected:
-        return redirect(list_with_result(chosen, {"done": "nothing_selected"}))
-    return redirect(list_with_result(chosen, await _resend(call, connections, selected)))
+        return redirect(list_after(chosen, "nothing_selected"))
+    return await _resend(call, connections, selected, chosen)
 
 
-async def _resend(call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str]) -> Mapping[str, str]:
-    """Send the tickets again that failed; return what became of how many, as the list's address says it."""
+async def _resend(
+    call: Call, connections: Mapping[str, Connection], ticket_ids: Sequence[str], chosen: Mapping[str, str]
+) -> func.HttpResponse:
+    """Send the tickets again that failed, and lead to the list, which says what became of how many."""
     app = call.application
     tickets = await app.search.find_all(connections, ticket_ids)
     failed = [ticket for ticket in tickets.values() if ticket.delivery.status is Delivery.FAILED]
@@ -64,9 +66,7 @@ async def _resend(call: Call, connections: Mapping[str, Connection], ticket_ids:
     reasons = Counter(
         each.failure.code for each in resent if each.outcome in {Resent.REFUSED, Resent.NOT_SENT} and each.failure
     )
-    said = {result: str(count) for result, count in counts.items() if count}
-    reason = {"reason": reasons.most_common(1)[0][0]} if reasons else {}
-    return {"done": "retried", **said, **reason}
+    return list_after_sending(call, chosen, counts, reasons.most_common(1)[0][0] if reasons else None)
 
 
 def _result(resent: ResentTicket, ticket: Ticket, connections: Mapping[str, Connection]) -> str:

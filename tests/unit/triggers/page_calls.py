@@ -109,10 +109,17 @@ class Pages:
         )
 
     async def get(
-        self, handler: Handler, path: str, *, caller: Principal = CREATOR, language: str = "en", **parameters: str
+        self,
+        handler: Handler,
+        path: str,
+        *,
+        caller: Principal = CREATOR,
+        language: str = "en",
+        cookie: str = "",
+        **parameters: str,
     ) -> func.HttpResponse:
         """Open a page."""
-        return await self._call("GET", handler, path, b"", caller, language, parameters)
+        return await self._call("GET", handler, path, b"", caller, language, parameters, cookie)
 
     async def post(
         self,
@@ -159,13 +166,14 @@ class Pages:
         caller: Principal,
         language: str,
         parameters: dict[str, str],
+        cookie: str = "",
     ) -> func.HttpResponse:
         [route] = [each for each in ROUTES if each.name == handler.__name__]
         request = func.HttpRequest(
             method=method,
             url=URL + path,
             body=body,
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            headers={"Content-Type": "application/x-www-form-urlencoded"} | ({"Cookie": cookie} if cookie else {}),
             route_params=parameters,
         )
         call = Call(

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
+import azure.functions as func
 import pytest
 
 from shared.connections.model import TicketKind
@@ -25,6 +26,7 @@ from shared.triggers.ticket_list_pages import PAGE_TICKETS, export_selected_tick
 from shared.triggers.ticket_resend_pages import retry_selected_tickets, retry_tickets_page
 from shared.words.language import languages
 from tests.memory.clock import START
+from tests.memory.servicenow import WriteFault
 from tests.unit.tickets.examples import INSTANCE, a_connection, new_ticket, record_for
 from tests.unit.tickets.test_counted import verified
 from tests.unit.triggers.page_calls import MANAGER, READER, Pages, pages, text_of
@@ -173,34 +175,52 @@ async def test_while_tickets_are_collected_the_list_says_how_many_there_are(
     assert words in await shown(pages, "?show=open")
 
 
-async def sent_again(pages: Pages, *selected: object, **fields: str) -> dict[str, list[str]]:
+async def sent_again(pages: Pages, *selected: object, **fields: str) -> func.HttpResponse:
     form = [*(("ticket", str(each)) for each in selected), *fields.items()]
     answer = await pages.post(retry_selected_tickets, "/tickets/retry-selected", form)
     assert answer.status_code == 303
-    return parse_qs(urlsplit(answer.headers["Location"]).query)
+    return answer
 
 
 async def test_only_the_failed_ones_of_a_selection_are_sent_again(pages: Pages) -> None:
     await stored(pages, a_ticket(1), a_failed_ticket(2), a_failed_ticket(3))
-    said = await sent_again(pages, f"{1:032x}", f"{2:032x}", "nothing", f"{9:032x}", show="open", sort="due", page="2")
-    assert said == {
-        "show": ["open"],
-        "sort": ["due"],
-        "page": ["2"],
-        "done": ["retried"],
-        "delivered": ["1"],
-        "not_failed": ["1"],
-    }
+    ids = [f"{1:032x}", f"{2:032x}", "nothing", f"{9:032x}"]
+    answer = await sent_again(pages, *ids, show="open", sort="due", page="2")
+    assert answer.headers["Location"] == "/tickets?show=open&sort=due&page=2&done=retried"
     statuses = [each.delivery.status for each in sorted(pages.world.tickets, key=lambda each: each.ticket_id)]
     assert statuses == [Delivery.DELIVERED, Delivery.DELIVERED, Delivery.FAILED]
-    html = await shown(pages, "?done=retried&delivered=1&not_failed=1")
+    html = await shown(pages, "?done=retried", cookie=cookie_of(answer))
     assert t("tickets.retried.delivered", count=1) in html
     assert t("tickets.retried.not_failed", count=1) in html
 
 
+def cookie_of(answer: func.HttpResponse) -> str:
+    """Return what a browser sends of the cookie that an answer sets."""
+    cookie, _, attributes = answer.headers["Set-Cookie"].partition(";")
+    assert cookie.startswith("__Host-")
+    assert "HttpOnly" in attributes
+    return str(cookie)
+
+
+async def test_an_address_alone_claims_nothing_about_what_was_sent(pages: Pages) -> None:
+    await stored(pages, a_ticket(1))
+    assert 'class="banner' not in await shown(pages, "?done=retried")
+    answer = await pages.get(ticket_list_page, "/tickets?done=retried&delivered=7")
+    assert answer.status_code == 400
+
+
+async def test_why_most_of_the_others_were_not_sent_is_said(pages: Pages) -> None:
+    await stored(pages, a_failed_ticket(1))
+    pages.world.servicenow.write_faults.append(WriteFault.VALUES_REFUSED)
+    answer = await sent_again(pages, f"{1:032x}")
+    html = await shown(pages, "?done=retried", cookie=cookie_of(answer))
+    assert t("tickets.retried.refused", count=1) in html
+    assert t("error.data_policy_refused.message") in html
+
+
 async def test_without_a_selection_nothing_is_done_and_the_list_says_so(pages: Pages) -> None:
     await stored(pages, a_failed_ticket(1))
-    assert await sent_again(pages, show="failed") == {"show": ["failed"], "done": ["nothing_selected"]}
+    assert (await sent_again(pages, show="failed")).headers["Location"] == "/tickets?show=failed&done=nothing_selected"
     assert pages.world.tickets[0].delivery.status is Delivery.FAILED
     answer = await pages.post(export_selected_tickets, "/tickets/export-selected", [])
     assert answer.headers["Location"] == "/tickets?done=nothing_selected"
@@ -249,9 +269,10 @@ async def test_one_button_sends_the_failed_tickets_of_the_list_again(pages: Page
     assert t("action.retry_all", count=2) not in await shown(pages)
     assert t("action.retry_all", count=2) not in await shown(pages, "?show=failed", caller=READER)
     answer = await pages.post(retry_tickets_page, "/tickets/retry", [("text", "one"), ("show", "not_delivered")])
-    assert answer.headers["Location"] == "/tickets?text=one&show=not_delivered&done=retried&delivered=1"
+    assert answer.headers["Location"] == "/tickets?text=one&show=not_delivered&done=retried"
+    assert t("tickets.retried.delivered", count=1) in await shown(pages, "?done=retried", cookie=cookie_of(answer))
     answer = await pages.post(retry_tickets_page, "/tickets/retry", [("connection", "contoso")], caller=MANAGER)
-    assert answer.headers["Location"] == "/tickets?show=failed&connection=contoso&done=retried&delivered=1"
+    assert answer.headers["Location"] == "/tickets?show=failed&connection=contoso&done=retried"
 
 
 async def test_the_list_says_how_fresh_it_is(pages: Pages) -> None:
