@@ -7,7 +7,7 @@ nobody mixes old and new values. If the request is interrupted there, it can sim
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -85,7 +85,14 @@ class ConnectionConfiguration:
     allowed_hosts: Collection[str] = ()
     allow_loopback_http: bool = False
 
-    async def put(self, connection_id: str, request: ConnectionRequest, *, count: int | None = None) -> Configured:
+    async def put(
+        self,
+        connection_id: str,
+        request: ConnectionRequest,
+        *,
+        names: Mapping[str, str] | None = None,
+        count: int | None = None,
+    ) -> Configured:
         """Create the connection or change it as requested; its tickets stay as they are.
 
         Whoever may no longer see it does not see what else changes.
@@ -94,6 +101,7 @@ class ConnectionConfiguration:
         are revoked and removed.
 
         Args:
+            names: What people call the records that the request names, by ``sys_id``; those that are stored are known.
             count: How many connections there are, if the caller has counted them.
 
         Raises:
@@ -126,6 +134,8 @@ class ConnectionConfiguration:
             after = await change_connection(
                 self.connections, before, lambda current: with_details(_unchanged(current, before), request, instance)
             )
+        if names:
+            after = await change_connection(self.connections, after, lambda current: with_names(current, names))
         log_event(
             "connection_created" if created else "connection_configured",
             connection_id=connection_id,
@@ -262,7 +272,21 @@ def with_details(connection: Connection, request: ConnectionRequest, instance: s
     )
     if after.consented_at is not None and after.consent_ends_at is not None:
         after = replace(after, consent_ends_at=consent_end(after, after.consented_at))
+    after = with_names(after, {})
     return connection if after == connection else after
+
+
+def with_names(connection: Connection, names: Mapping[str, str]) -> Connection:
+    """Return the connection with these names of records by ``sys_id``, as far as its settings name the records."""
+    known = {**connection.record_names, **names}
+    used = [
+        each
+        for settings in connection.kinds.values()
+        for each in (settings.assignment_group, settings.default_caller)
+        if each is not None
+    ]
+    after = {each: known[each] for each in used if each in known}
+    return connection if after == connection.record_names else replace(connection, record_names=after)
 
 
 def configured(connection: Connection, now: datetime) -> Connection:

@@ -160,6 +160,8 @@ class Connection:
         connection_id: Chosen by the administrator, ``[a-z0-9-]{1,40}``.
         instance: Base URL of the instance without a trailing slash, such as ``https://contoso.service-now.com``.
         former_instances: Former addresses of this connection's instances, each with the instance's present address.
+        record_names: What people called the records that the settings name when they saved them, by ``sys_id``. A
+            record that was named by its ``sys_id`` is not among them.
         renamed_from: The former address that an administrator claims for the instance; None if nobody claims one or it
             has been proved (see :mod:`shared.connections.renaming`).
         integration_user: The only ServiceNow ``user_name`` whose consent, or whose token, is accepted.
@@ -224,6 +226,7 @@ class Connection:
     last_success_at: datetime | None = None
     last_error: LastError | None = None
     former_instances: Mapping[str, str] = field(default_factory=dict)
+    record_names: Mapping[str, str] = field(default_factory=dict)
     renamed_from: str | None = None
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)

@@ -149,6 +149,9 @@ def connection_row(connection: Connection) -> Row:
             "is_excluded": connection.is_excluded or None,
             "language": connection.language,
             "former_instances": json.dumps(dict(connection.former_instances)) if connection.former_instances else None,
+            "record_names": json.dumps(dict(connection.record_names), ensure_ascii=False)
+            if connection.record_names
+            else None,
             "renamed_from": connection.renamed_from,
             "time_zone": connection.time_zone,
             "consent_lifetime_s": connection.consent_lifetime_s,
@@ -223,6 +226,7 @@ def connection_of(row: Mapping[str, Any]) -> Connection:
         last_success_at=time("last_success_at"),
         last_error=_last_error(columns),
         former_instances=json_object(get("former_instances")),
+        record_names=json_object(get("record_names")),
         renamed_from=get("renamed_from"),
         kept=columns.unknown
         | {

@@ -55,7 +55,8 @@ class TicketPreview:
         settings = connection.kinds[ticket.content.kind]
         fields = self.record_fields(ticket, settings, None)
         shown = [(name, value) for name, value in fields.items() if name not in MADE_WHEN_SENT]
-        labels = {
+        labels = {column: name for column, value in shown if (name := connection.record_names.get(value))}
+        labels |= {
             each.column: each.label
             for each in settings.fixed_fields
             if each.label and fields.get(each.column) == each.value

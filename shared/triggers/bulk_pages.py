@@ -132,7 +132,7 @@ async def bulk_tickets_page(call: Call) -> func.HttpResponse:
         sent = values
         if any(values[pointer.strip("/")] for pointer in NAMED):
             connection = await app.creation.usable_connection(tenant.connection_id or values["connection_id"] or None)
-            sent = await with_sys_ids(app, connection, "invalid_batch", dict(values), NAMED)
+            sent = (await with_sys_ids(app, connection, "invalid_batch", dict(values), NAMED)).body
         progress = await app.batches.create(
             read_batch_request(batch_body(tenant.tenant_id, keys, sent)),
             call.principal.requester,

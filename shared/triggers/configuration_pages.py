@@ -166,11 +166,11 @@ async def _save(call: Call) -> func.HttpResponse:
         return await _form(call, connection, values, {})
     try:
         app = call.application
-        body = await with_sys_ids(
+        named = await with_sys_ids(
             app, connection, "invalid_connection", configuration_body(call.form, connection), _NAMED
         )
-        request = await app.named_values.resolved(connection.connection_id, read_connection_request(body))
-        await app.configuration.put(connection.connection_id, request)
+        request = await app.named_values.resolved(connection.connection_id, read_connection_request(named.body))
+        await app.configuration.put(connection.connection_id, request, names=named.names)
     except FixRequest as error:
         return await _form(call, connection, values, connection_faults(call.language, error), status=error.status)
     return redirect(f"/configuration/{connection.connection_id}/settings?done=saved")

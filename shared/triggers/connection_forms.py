@@ -156,7 +156,9 @@ def configuration_body(form: Mapping[str, str], connection: Connection) -> dict[
         "time_zone": form.get("time_zone", "").strip(),
         "consent_lifetime_s": int(lifetime) if lifetime.isdecimal() and len(lifetime) < 12 else lifetime,
         "portals": [portal.value for portal in Portal if form.get(f"portal_{portal}")],
-        "kinds": {kind.value: _kind_body(form, kind) | _policies_body(form, kind, shown) for kind in TicketKind},
+        "kinds": {
+            kind.value: _kind_body(form, kind, connection) | _policies_body(form, kind, shown) for kind in TicketKind
+        },
     }
 
 
@@ -226,15 +228,22 @@ def _policies_body(form: Mapping[str, str], kind: TicketKind, shown: Mapping[str
     return given
 
 
-def _kind_body(form: Mapping[str, str], kind: TicketKind) -> dict[str, object]:
+def _kind_body(form: Mapping[str, str], kind: TicketKind, connection: Connection) -> dict[str, object]:
     prefix = STATE_FIELD.format(kind=kind, value="")
     names = {name.removeprefix(prefix): text.strip() for name, text in form.items() if name.startswith(prefix)}
     names[form.get(f"{kind}_other_value", "").strip()] = form.get(f"{kind}_other_name", "").strip()
+    settings = connection.kinds.get(kind, KindSettings())
+
+    def record(field: str, present: str | None) -> str | None:
+        """Return what somebody chose; the name under which the page showed the present record means that one."""
+        text = form.get(f"{kind}_{field}", "").strip()
+        return present if present is not None and text == connection.record_names.get(present) else text or None
+
     return {
         "enabled": bool(form.get(f"{kind}_enabled")),
-        "assignment_group": form.get(f"{kind}_group", "").strip() or None,
+        "assignment_group": record("group", settings.assignment_group),
         "category": form.get(f"{kind}_category", "").strip() or None,
-        "default_caller": form.get(f"{kind}_default_caller", "").strip() or None,
+        "default_caller": record("default_caller", settings.default_caller),
         "state_names": {value: name for value, name in names.items() if value and name},
         **_fixed_body(form, kind),
     }

@@ -180,7 +180,7 @@ async def _with_sys_ids(call: Call, values: Mapping[str, str]) -> Mapping[str, s
     if not any(values[pointer.strip("/")].strip() for pointer in NAMED):
         return values
     connection = await app.creation.usable_connection(values["connection_id"] or None)
-    return await with_sys_ids(app, connection, "invalid_ticket", dict(values), NAMED)
+    return (await with_sys_ids(app, connection, "invalid_ticket", dict(values), NAMED)).body
 
 
 async def _consented_connections(call: Call) -> Sequence[Connection]:

@@ -514,6 +514,9 @@ def test_the_page_saves_names_and_shows_them_again_without_a_script(
     shown = app.megan.ask("GET", path, headers=PAGE).text
     assert field(shown, "incident_fixed_0_value") == "Mail server 7"
     assert field(shown, "incident_fixed_1_value") == "Self-service"
+    assert field(shown, "incident_default_caller") == label
+    assert app.megan.ask("POST", path, data=form | {"incident_default_caller": label}, headers=PAGE).status_code == 303
+    assert app.megan.get(connected.path)["kinds"] == saved["kinds"]
 
 
 def test_a_ticket_has_its_own_group_assignee_and_item(app: WholeApp, connected: Connected, mail_server: str) -> None:

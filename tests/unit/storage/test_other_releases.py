@@ -221,6 +221,7 @@ connections = st.builds(
     second_factor_holder=st.none() | texts,
     shares_requester=st.booleans(),
     language=st.sampled_from([*languages(), "a language of another release"]),
+    record_names=st.dictionaries(st.just("0" * 32), words),
     time_zone=words,
     status=st.sampled_from(ConnectionStatus),
     consented_at=st.none() | moments,

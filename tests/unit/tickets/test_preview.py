@@ -33,13 +33,16 @@ async def test_a_value_of_the_settings_has_the_name_that_people_know() -> None:
     usual = a_connection()
     kind = read_ticket_request(BODY).kind
     fixed = (FixedField("cmdb_ci", "a" * 32, "Exchange Online"), FixedField("contact_type", "monitoring"))
-    settings = replace(usual.kinds[kind], fixed_fields=fixed)
-    world = World(replace(usual, kinds={**usual.kinds, kind: settings}))
+    settings = replace(usual.kinds[kind], fixed_fields=fixed, assignment_group="c" * 32)
+    names = {"c" * 32: "Network"}
+    world = World(replace(usual, kinds={**usual.kinds, kind: settings}, record_names=names))
     shown = await TicketPreview(world.creation, record_fields).show(read_ticket_request(BODY), REQUESTER)
-    assert shown.labels == {"cmdb_ci": "Exchange Online"}
+    assert shown.labels == {"cmdb_ci": "Exchange Online", "assignment_group": "Network"}
     assert [name for name, _ in shown.fields][-2:] == ["cmdb_ci", "contact_type"]
     chosen = read_ticket_request({**BODY, "configuration_item": "b" * 32})
-    assert (await TicketPreview(world.creation, record_fields).show(chosen, REQUESTER)).labels == {}
+    assert (await TicketPreview(world.creation, record_fields).show(chosen, REQUESTER)).labels == {
+        "assignment_group": "Network"
+    }
 
 
 async def test_what_cannot_become_a_ticket_has_no_preview() -> None:

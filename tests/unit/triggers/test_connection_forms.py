@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.access.model import AllowedCaller
 from shared.connections.columns import Column
-from shared.connections.configure import with_details
+from shared.connections.configure import with_details, with_names
 from shared.connections.fixed_fields import FixedField
 from shared.connections.model import Connection, KindSettings, OutcomeNotes, OutcomePolicy, Portal, TicketKind
 from shared.connections.options import Choice
@@ -73,6 +73,16 @@ def faults(body: dict[str, object]) -> dict[str, str]:
 def test_saving_what_is_shown_changes_nothing() -> None:
     assert saved(connection_body(CONNECTION)) == CONNECTION
     assert saved(configuration_body(configuration_values(CONNECTION), CONNECTION)) == CONNECTION
+
+
+def test_the_name_of_a_record_means_the_one_that_is_stored_and_goes_with_it() -> None:
+    caller = GROUP[::-1]
+    connection = with_names(CONNECTION, {GROUP: "Network", caller: "Abel Tuter", "f" * 32: "Nobody"})
+    assert connection.record_names == {GROUP: "Network", caller: "Abel Tuter"}
+    form = configuration_values(connection) | {"incident_group": "Network", "incident_default_caller": "Abel Tuter"}
+    assert saved(configuration_body(form, connection), connection) == connection
+    after = saved(configuration_body(form | {"incident_default_caller": ""}, connection), connection)
+    assert after.record_names == {GROUP: "Network"}
     assert saved(account_body(account_values(CONNECTION), CONNECTION)) == CONNECTION
 
 
