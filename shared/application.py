@@ -77,6 +77,7 @@ from shared.storage.secrets import open_secrets
 from shared.storage.tables import open_tables
 from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
+from shared.tenants.companies import TenantCompanies
 from shared.tenants.ports import TenantStore
 from shared.tenants.seen import SeenTenantStore, tenant_ids
 from shared.tickets.create import TicketCreation
@@ -149,6 +150,7 @@ class Application:
     open_checks: Callable[[], CheckStore]
     tickets: TicketStore
     tenants: TenantStore
+    companies: TenantCompanies
     source: Source
     waiting_times: WaitingTimes
     recommendations: RecommendationStore
@@ -213,6 +215,7 @@ class Application:
             requesters=self.requesters,
             trials=self.open_trials(),
             record_fields=record_fields,
+            companies=self.companies,
             lease=Lease(self.token_lease.leases, TEST_TICKETS),
             clock=self.clock,
         )
@@ -593,7 +596,10 @@ class Application:
         resources.push_async_callback(source.aclose)
         claims = SeenClaimStore(AzureClaimStore(tables.recommendations, rows), tenants.is_hidden)
         ticket_claims = TicketClaims(claims, tickets, connections, clock)
-        creation = TicketCreation(connections, tickets, reservations, search, ticket_claims, turns, delivery, clock)
+        companies = TenantCompanies(tenants, clock)
+        creation = TicketCreation(
+            connections, tickets, reservations, search, ticket_claims, turns, delivery, companies, clock
+        )
         tickets_beside = RecommendationTickets(claims, tickets, connections)
         open_reminders = partial(_open_reminders, tables.connections, tables.transactions, rows, sight)
         return cls(
@@ -652,6 +658,7 @@ class Application:
             open_checks=partial(_open_checks, tables.connections, rows, sight),
             tickets=tickets,
             tenants=tenants,
+            companies=companies,
             source=source,
             waiting_times=_waiting_times(settings),
             recommendations=recommendations,

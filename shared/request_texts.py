@@ -47,4 +47,6 @@ EmailText = Annotated[
 """pydantic leaves the pattern out of the JSON schema of a named type, so we give the schema as well."""
 
 type Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
+GUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+TenantId = Annotated[str, Field(pattern=f"^{GUID}$")]
 SysId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

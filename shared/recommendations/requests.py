@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connections.model import Portal, TicketKind
 from shared.request_faults import read_body
-from shared.request_texts import Line, SysId, Text
-from shared.tenants.lookup import TENANT_ID
+from shared.request_texts import Line, SysId, TenantId, Text
 from shared.tickets.model import MOST_REFERENCES, Priority, Recommendation, Requester
 from shared.tickets.requests import (
     ASSIGNED_TO,
@@ -24,7 +23,6 @@ from shared.tickets.requests import (
 MOST_AT_ONCE: Final = 100
 """How many recommendations one request may make tickets for."""
 
-type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID.pattern}$")]
 type RecommendationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 _TENANT: Final = "The tenant's id; may be left out when there is exactly one."

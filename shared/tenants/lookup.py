@@ -6,10 +6,11 @@ import re
 from typing import Final
 
 from shared.errors import FixRequest
+from shared.request_texts import GUID
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore
 
-TENANT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+TENANT_ID: Final = re.compile(GUID)
 
 
 def checked_tenant_id(tenant_id: str) -> str:

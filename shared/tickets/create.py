@@ -37,6 +37,7 @@ from shared.tickets.identity import key_hash, new_ticket_id, request_hash
 from shared.tickets.model import Delivery, DeliveryProgress, EventKind, RecommendationReference, Requester, Ticket
 from shared.tickets.outcomes import Verification
 from shared.tickets.ports import (
+    Companies,
     IdempotencyReservation,
     IdempotencyStore,
     RecommendationClaims,
@@ -102,6 +103,7 @@ class TicketCreation:
     claims: RecommendationClaims
     turns: Turns
     delivery: TicketDelivery
+    companies: Companies
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -126,12 +128,17 @@ class TicketCreation:
         Raises:
             FixRequest: 404 ``connection_not_found``, 409 ``connection_not_authorized``, ``connection_ambiguous`` or
                 ``confirmation_needed`` (a warning was not accepted; the same key can be used to confirm),
+                404 ``tenant_not_found``, 409 ``tenant_other_connection``,
                 409 ``recommendation_has_open_ticket``, ``ticket_being_created`` or ``ticket_given_up``,
                 422 ``idempotency_key_reused`` or what :func:`shared.tickets.requests.ticket_content` raises.
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
-        asked = hashed_members(request.model_dump(mode="json")) if recommended is None else recommended.asked
+        if recommended is None:
+            asked = asked_members(request)
+            request = await self._with_connection(request)
+        else:
+            asked = recommended.asked
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
@@ -153,7 +160,9 @@ class TicketCreation:
         if isinstance(connection, BaseException):
             raise connection
         ticket = new_ticket(reserved, request, requester, connection, now)
-        if recommended is not None:
+        if recommended is None:
+            ticket = await self._with_company(ticket, request)
+        else:
             content = replace(ticket.content, references=recommended.references, company=recommended.company)
             ticket = replace(ticket, content=content, verification=recommended.verification)
         ticket = with_event(ticket, EventKind.CREATED, now)
@@ -202,9 +211,22 @@ class TicketCreation:
         Raises what :meth:`create` raises for a request that cannot become a ticket.
         """
         now = self.clock()
+        request = await self._with_connection(request)
         connection = await self.usable_connection(request.connection_id)
         ticket_id = new_ticket_id(now, connection.connection_id)
-        return new_ticket(ticket_id, request, requester, connection, now), connection
+        ticket = new_ticket(ticket_id, request, requester, connection, now)
+        return await self._with_company(ticket, request), connection
+
+    async def _with_connection(self, request: TicketRequest) -> TicketRequest:
+        """Return the request with the connection of the tenant that it names, if it names no connection."""
+        if request.connection_id is not None or request.tenant_id is None:
+            return request
+        connection_id = await self.companies.connection_of(request.tenant_id)
+        return request.model_copy(update={"connection_id": connection_id})
+
+    async def _with_company(self, ticket: Ticket, request: TicketRequest) -> Ticket:
+        company = await self.companies.company_for(ticket.connection_id, request.tenant_id)
+        return replace(ticket, content=replace(ticket.content, company=company))
 
     async def warnings(self, ticket: Ticket) -> Sequence[TicketWarning]:
         """Return the warnings about a ticket; later tickets do not count. Raises StorageUnavailable."""
@@ -300,6 +322,13 @@ def hashed_members(asked: Mapping[str, object]) -> Mapping[str, object]:
     existed is still the same.
     """
     return {name: value for name, value in asked.items() if name not in _LATER_MEMBERS or value is not None}
+
+
+def asked_members(request: TicketRequest) -> Mapping[str, object]:
+    """Return what an idempotency key stands for, for a ticket without stored recommendations."""
+    # Releases that knew no tenant here left it out.
+    later = {"tenant_id"} if request.tenant_id is None else set[str]()
+    return hashed_members(request.model_dump(mode="json", exclude=later))
 
 
 def note_creation(ticket: Ticket) -> None:

@@ -308,6 +308,27 @@ class WatchedTicket:
     verification: Verification
 
 
+class Companies(Protocol):
+    """ServiceNow companies of customers' tenants; implemented in :mod:`shared.tenants`.
+
+    Every method can raise StorageUnavailable, and FixRequest: 404 ``tenant_not_found``.
+    """
+
+    async def connection_of(self, tenant_id: str) -> str | None:
+        """Return the connection that a tenant's tickets go to; None if it has none."""
+        ...
+
+    async def company_for(self, connection_id: str, tenant_id: str | None) -> str | None:
+        """Return the company (``sys_id``) of a ticket for no stored recommendation; None leaves it to fixed fields.
+
+        Args:
+            tenant_id: The tenant that somebody has chosen for the ticket.
+
+        Raises FixRequest: 409 ``tenant_other_connection``.
+        """
+        ...
+
+
 class RecommendationClaims(Protocol):
     """Ensures that a stored recommendation has one open ticket; implemented in :mod:`shared.recommendations`."""
 

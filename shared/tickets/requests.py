@@ -20,7 +20,7 @@ from pydantic import (
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.request_faults import fault, read_body
-from shared.request_texts import Line, SysId, Text
+from shared.request_texts import Line, SysId, TenantId, Text
 from shared.texts import utf16_length
 from shared.tickets.model import (
     DESCRIPTION_MAX_LENGTH,
@@ -94,6 +94,10 @@ class TicketRequest(BaseModel):
     assignment_group: SysId | None = Field(default=None, description=ASSIGNMENT_GROUP)
     assigned_to: SysId | None = Field(default=None, description=ASSIGNED_TO)
     configuration_item: SysId | None = Field(default=None, description=CONFIGURATION_ITEM)
+    tenant_id: TenantId | None = Field(
+        default=None,
+        description="The tenant that the ticket is about, one of the connection's: the ticket gets its company.",
+    )
     requested_by: Requester | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."
     )

@@ -34,7 +34,7 @@ NAMED: Final = {"/assignment_group": "sys_user_group", "/assigned_to": "sys_user
 FIELD_OF_PARAMETER: Final = {**{name: name for name in (*TICKET_CHOICES, "due_date")}, CONNECTION: "connection_id"}
 """The form's field for each parameter of a link that the form may not understand."""
 _HIDDEN_FIELDS: Final = frozenset({"recommendation_id", "tenant_id", "recommendation"})
-"""Come with a link and are shown nowhere, so their faults are shown above the form."""
+"""Come with a link, or are chosen from a list, so their faults are shown above the form."""
 _FIELD_OF_CODE: Final = {
     "description_too_long": "description",
     "kind_not_enabled": "kind",
@@ -57,6 +57,7 @@ def ticket_body(values: Mapping[str, str]) -> dict[str, object]:
     }
     return {
         "connection_id": values["connection_id"] or None,
+        "tenant_id": values["tenant_id"] or None,
         "kind": values["kind"],
         "portal": values["portal"],
         "name": values["name"],

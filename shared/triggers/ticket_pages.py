@@ -219,6 +219,7 @@ async def _form(
         is_answer=not call.is_safe,
         connections=connections,
         shares_requester=chosen is None or chosen.shares_requester,
+        tenants=[] if chosen is None or found is not None else await _tenants(call, chosen),
         connection_name=dict(connections).get(values["connection_id"]),
         # A single connection needs no choice, unless another one was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
@@ -233,6 +234,12 @@ async def _form(
     # Without its own copy of the answer to a POST, a browser shows an error when somebody goes back to it.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+async def _tenants(call: Call, connection: Connection) -> Sequence[tuple[str, str]]:
+    """Return the tenants of which a person chooses one, so that the ticket has its company."""
+    found = await call.application.companies.to_choose_from(connection.connection_id)
+    return sorted(((each.tenant_id, each.name) for each in found), key=lambda each: each[1].casefold())
 
 
 def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[str, Sequence[tuple[str, str]]]) -> str:

@@ -128,7 +128,7 @@ def faulty_colours(page: Page) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize("places", list(itertools.batched(PLACES, 13, strict=False)), ids=lambda places: places[0].name)
+@pytest.mark.parametrize("places", list(itertools.batched(PLACES, 14, strict=False)), ids=lambda places: places[0].name)
 @pytest.mark.parametrize("language", LOCALES)
 def test_axe_finds_nothing_and_everything_is_seen(
     app: FunctionsHost,

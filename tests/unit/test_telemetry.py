@@ -35,6 +35,7 @@ from shared.reminders.links import Links
 from shared.reminders.model import Receiver, ResultCode
 from shared.secret import Secret
 from shared.telemetry import SUPPRESSED, Instrument, Metric, OpenTelemetryRecorder, record_with, span
+from shared.tenants.companies import TenantCompanies
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.model import Delivery, Ticket
@@ -50,6 +51,7 @@ from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.maintenance import memory_maintenance
 from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.servicenow import MemoryServiceNow
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.tokens import MemoryTokens
 from tests.unit.connections.surroundings import Surroundings
@@ -174,7 +176,15 @@ class World:
         turns = Turns(MemoryDirectory(), connections, self.clock)
         claims = TicketClaims(MemoryClaimStore(), self.store, connections, self.clock)
         self.creation = TicketCreation(
-            connections, self.store, MemoryIdempotencyStore(), search, claims, turns, self.delivery, self.clock
+            connections,
+            self.store,
+            MemoryIdempotencyStore(),
+            search,
+            claims,
+            turns,
+            self.delivery,
+            TenantCompanies(MemoryTenantStore(), self.clock),
+            self.clock,
         )
 
     async def create(self) -> Ticket:

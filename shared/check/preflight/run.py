@@ -47,7 +47,7 @@ from shared.service import service
 from shared.tickets.addresses import real_address
 from shared.tickets.attempts import COMMIT_MAY_TAKE_S
 from shared.tickets.model import Delivery, Requester
-from shared.tickets.ports import RequesterDirectory, TicketFilter, TicketStore
+from shared.tickets.ports import Companies, RequesterDirectory, TicketFilter, TicketStore
 from shared.tickets.preview import RecordFields
 from shared.tickets.summary import Summary
 from shared.value_object import value_object
@@ -97,6 +97,7 @@ class Preflight:
     requesters: RequesterDirectory
     trials: TrialStore
     record_fields: RecordFields
+    companies: Companies
     lease: Lease
     clock: Clock
 
@@ -283,7 +284,8 @@ class Preflight:
         caller: Observed[str | None] = None
         if email and connection.ever_consented and not connection.is_removed:
             caller = await observe(lambda: self.requesters.sys_id_of(connection, email), LOOK_S)
-        ticket = example_ticket(connection, kind, requester, secrets.token_hex(16), self.clock())
+        company = await self.companies.company_for(connection.connection_id, None)
+        ticket = example_ticket(connection, kind, requester, secrets.token_hex(16), self.clock(), company=company)
         return self.record_fields(ticket, connection.kinds[kind], caller if isinstance(caller, str) else None)
 
     async def _columns(self, connection: Connection, kind: TicketKind) -> Mapping[str, Column] | None:

@@ -27,7 +27,13 @@ NOBODY: Final = Requester(id="00000000-0000-0000-0000-000000000000", name="Conne
 
 
 def example_ticket(
-    connection: Connection, kind: TicketKind, requester: Requester, sys_id: str, now: datetime
+    connection: Connection,
+    kind: TicketKind,
+    requester: Requester,
+    sys_id: str,
+    now: datetime,
+    *,
+    company: str | None,
 ) -> Ticket:
     """Return the test ticket. It is never stored, so it is never synchronised."""
     t = language_of(connection.language)
@@ -44,6 +50,7 @@ def example_ticket(
             due_at=now.replace(microsecond=0) + DUE_IN,
             recommendation=Recommendation(RecommendedBy.USER, RecommendationCategory.APPS),
             requester=requester,
+            company=company,
             shares_requester=connection.shares_requester,
             language=connection.language,
         ),

@@ -17,12 +17,14 @@ from shared.connections.model import Connection, KindSettings, TicketKind
 from shared.servicenow.fields import record_fields
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
+from shared.tenants.companies import TenantCompanies
 from shared.tickets.model import Requester
 from tests.contract.servicenow.conftest import USER
 from tests.fixtures.servicenow import WholeClient
 from tests.memory.clock import START, ManualClock
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 
@@ -46,6 +48,7 @@ class Trying:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            companies=TenantCompanies(MemoryTenantStore(), ManualClock()),
             lease=Lease(MemoryLeaseStore(ManualClock()), TEST_TICKETS),
             clock=ManualClock(),
         )

@@ -38,6 +38,7 @@ from shared.secret import Secret
 from shared.servicenow.fields import record_fields
 from shared.servicenow.probes import MARK
 from shared.servicenow.queries import OURS
+from shared.tenants.companies import TenantCompanies
 from shared.tickets.deliver import begin_attempt
 from shared.tickets.record_effects import delivered
 from tests.contract.servicenow.conftest import PASSWORD, REDIRECT, ROLES, USER, Registered
@@ -47,6 +48,7 @@ from tests.memory.directory import MemoryDirectory
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.secret_store import MemorySecretStore
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.tickets.examples import new_ticket, record_for
@@ -153,6 +155,7 @@ class Checking:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            companies=TenantCompanies(MemoryTenantStore(), now),
             lease=Lease(MemoryLeaseStore(now), TEST_TICKETS),
             clock=now,
         )

@@ -23,6 +23,8 @@ from shared.errors import (
     TryLater,
 )
 from shared.servicenow.fields import record_fields
+from shared.tenants.companies import TenantCompanies
+from shared.tenants.model import Tenant
 from shared.tickets.deliver import begin_attempt, failed
 from shared.tickets.model import Requester
 from tests.memory.clock import START, ManualClock
@@ -30,6 +32,7 @@ from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import HANGS, MemoryProbe
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
@@ -52,6 +55,7 @@ class Surrounded:
         self.leases = MemoryLeaseStore(self.clock)
         self.columns = MemoryColumns({"cmdb_ci": Column("cmdb_ci", "Configuration item")})
         self.tickets = MemoryTicketStore()
+        self.tenants = MemoryTenantStore()
         self.requesters = MemoryRequesterDirectory()
         self.trials = MemoryTrialStore()
         self.probe = MemoryProbe()
@@ -61,6 +65,7 @@ class Surrounded:
             requesters=self.requesters,
             trials=self.trials,
             record_fields=record_fields,
+            companies=TenantCompanies(self.tenants, self.clock),
             lease=Lease(self.leases, TEST_TICKETS, sleep=self.wait),
             clock=self.clock,
         )
@@ -77,6 +82,13 @@ class Surrounded:
 @pytest.fixture
 def world() -> Surrounded:
     return Surrounded()
+
+
+async def test_a_test_ticket_has_the_company_of_the_tenants(world: Surrounded, connection: Connection) -> None:
+    tenant = Tenant("0c0ffee0-0000-4000-8000-000000000001", "Contoso", connection.connection_id, "c" * 32)
+    await world.tenants.save_tenant(tenant)
+    trial = await world.try_out(connection)
+    assert "company" in {each.column for each in trial.fields}
 
 
 async def test_nothing_is_remembered_that_is_nobodys_business(world: Surrounded, connection: Connection) -> None:

@@ -23,12 +23,14 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.servicenow.fields import record_fields
+from shared.tenants.companies import TenantCompanies
 from shared.web.findings import finding_words
 from tests.english import ENGLISH
 from tests.memory.columns import MemoryColumns
 from tests.memory.instance import MemoryRequesterDirectory
 from tests.memory.lease_store import MemoryLeaseStore
 from tests.memory.probe import HANGS, MemoryProbe
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.trial_store import MemoryTrialStore
 from tests.unit.connections.surroundings import ADMINISTRATOR, INTEGRATION_USER, REDIRECT_URI, Surroundings
@@ -83,6 +85,7 @@ def check(
             requesters=MemoryRequesterDirectory(),
             trials=trials,
             record_fields=record_fields,
+            companies=TenantCompanies(MemoryTenantStore(), app.clock),
             lease=Lease(MemoryLeaseStore(app.clock), TEST_TICKETS),
             clock=app.clock,
         ),

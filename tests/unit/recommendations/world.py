@@ -21,6 +21,7 @@ from shared.recommendations.ticketing.ticket_claims import TicketClaims
 from shared.recommendations.ticketing.tickets_beside import RecommendationTickets
 from shared.recommendations.verification import new_verification
 from shared.recommendations.verifying.baselines import known_of
+from shared.tenants.companies import TenantCompanies
 from shared.tenants.model import Tenant
 from shared.tickets.create import Creation, Recommended, TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -80,6 +81,7 @@ class World:
         )
         self.directory = MemoryDirectory(step)
         turns = Turns(self.directory, self.connections, self.clock)
+        self.companies = TenantCompanies(self.tenants, self.clock)
         self.creation = TicketCreation(
             connections=self.connections,
             store=self.store,
@@ -88,6 +90,7 @@ class World:
             claims=self.claims,
             turns=turns,
             delivery=self.delivery,
+            companies=self.companies,
             clock=self.clock,
             sleep=lambda seconds: step("sleep"),
         )

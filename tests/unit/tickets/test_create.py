@@ -11,6 +11,8 @@ from shared.connections.model import Connection, ConnectionStatus, LastError
 from shared.connections.turns import Turns
 from shared.errors import Failure, FixRequest, StorageUnavailable
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.tenants.companies import TenantCompanies
+from shared.tenants.model import Tenant
 from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import POLL_S, WAIT_FOR_TWIN_S, Creation, TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -26,6 +28,7 @@ from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.servicenow import MemoryServiceNow, WriteFault
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.memory.ticket_store import MemoryTicketStore
 from tests.memory.ticket_store import WriteFault as StorageFault
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
@@ -49,6 +52,7 @@ class World:
         self.servicenow = MemoryServiceNow(self.clock)
         self.connections = MemoryConnectionStore(*connections)
         self.directory = MemoryDirectory()
+        self.tenants = MemoryTenantStore()
         self.creation = TicketCreation(
             connections=self.connections,
             store=self.store,
@@ -63,6 +67,7 @@ class World:
                 health=MemoryInstanceHealth(),
                 clock=self.clock,
             ),
+            companies=TenantCompanies(self.tenants, self.clock),
             clock=self.clock,
             sleep=self.sleep,
         )
@@ -78,12 +83,16 @@ class World:
         request = read_ticket_request({**BODY, **changes})
         return await self.creation.create(request, requester, caller=caller, idempotency_key=key)
 
-    async def refused(self, **options: Any) -> FixRequest:
+    async def create_refused(self, **options: Any) -> FixRequest:
         with pytest.raises(FixRequest) as caught:
             await self.create(**options)
+        return caught.value
+
+    async def refused(self, **options: Any) -> FixRequest:
+        refusal = await self.create_refused(**options)
         assert self.servicenow.requests == {}
         assert all(not tickets for tickets in self.store.tickets.values())
-        return caught.value
+        return refusal
 
 
 async def test_a_request_becomes_a_record() -> None:
@@ -104,6 +113,26 @@ async def test_a_request_becomes_a_record() -> None:
 async def test_without_any_connection() -> None:
     error = await World().refused()
     assert (error.code, error.status) == ("connection_not_found", 404)
+
+
+async def test_a_tenant_names_the_connection_and_the_company() -> None:
+    tenant, other = "0c0ffee0-0000-4000-8000-000000000001", "0c0ffee0-0000-4000-8000-000000000002"
+    world = World(a_connection(), a_connection(connection_id="fabrikam"))
+    for each, connection_id, company in ((tenant, "fabrikam", "c" * 32), (other, CONNECTION_ID, "d" * 32)):
+        await world.tenants.save_tenant(Tenant(each, "A customer", connection_id, company))
+    created = (await world.create(tenant_id=tenant, key="key")).ticket
+    assert (created.connection_id, created.content.company) == ("fabrikam", "c" * 32)
+    assert (await world.create(tenant_id=tenant, key="key")).replayed
+    refusal = await world.create_refused(tenant_id=tenant, connection_id=CONNECTION_ID)
+    assert (refusal.code, refusal.values["connection_id"]) == ("tenant_other_connection", "fabrikam")
+    drafted, _ = await world.creation.draft(read_ticket_request({**BODY, "tenant_id": other}), REQUESTER)
+    assert (drafted.connection_id, drafted.content.company) == (CONNECTION_ID, "d" * 32)
+
+
+async def test_a_ticket_by_hand_has_the_company_of_all_tenants_of_its_connection() -> None:
+    world = World(a_connection())
+    await world.tenants.save_tenant(Tenant("0c0ffee0-0000-4000-8000-000000000001", "Contoso", CONNECTION_ID, "c" * 32))
+    assert (await world.create()).ticket.content.company == "c" * 32
 
 
 async def test_an_unknown_connection() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.storage.ticket_rows import pending_key, ticket_id_of_pending_key
-from shared.tickets.create import hashed_members
+from shared.tickets.create import asked_members
 from shared.tickets.identity import (
     connection_digits,
     connection_digits_of,
@@ -112,7 +112,7 @@ def test_keys_of_different_callers_never_meet(one: str, other: str, key: str, ot
 
 
 def hashed_of(asked: dict[str, object]) -> Mapping[str, object]:
-    return hashed_members(read_ticket_request(asked).model_dump(mode="json"))
+    return asked_members(read_ticket_request(asked))
 
 
 def test_a_request_without_later_members_has_the_hash_that_was_stored_before_they_existed() -> None:
@@ -130,3 +130,5 @@ def test_a_request_without_later_members_has_the_hash_that_was_stored_before_the
     for member in ("assignment_group", "assigned_to", "configuration_item"):
         chosen = hashed_of({**asked, member: "a" * 32})
         assert request_hash(chosen) != request_hash(plain), member
+    assert plain == hashed_of({**asked, "tenant_id": None})
+    assert plain != hashed_of({**asked, "tenant_id": "0c0ffee0-0000-4000-8000-000000000001"})

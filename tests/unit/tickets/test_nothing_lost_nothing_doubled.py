@@ -27,6 +27,7 @@ from shared.connections.model import Connection, ConnectionStatus
 from shared.connections.turns import OpenSyncState, Turns
 from shared.errors import FixConfiguration, FixRequest, Reauthorize, TryLater
 from shared.recommendations.ticketing.ticket_claims import TicketClaims
+from shared.tenants.companies import TenantCompanies
 from shared.tickets.attempts import LEASE_S
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
@@ -43,6 +44,7 @@ from tests.memory.idempotency_store import MemoryIdempotencyStore
 from tests.memory.instance import MemoryInstanceHealth, MemoryRequesterDirectory
 from tests.memory.recommendation_store import MemoryClaimStore
 from tests.memory.steps import Actor, Stage
+from tests.memory.tenant_store import MemoryTenantStore
 from tests.unit.tickets.examples import CONNECTION_ID, REQUESTER, a_connection
 
 REQUEST = read_ticket_request(
@@ -102,6 +104,7 @@ class World(RuleBasedStateMachine):
             claims=TicketClaims(MemoryClaimStore(step), self.store, self.connections, self.clock),
             turns=Turns(MemoryDirectory(step), self.connections, self.clock),
             delivery=self.delivery,
+            companies=TenantCompanies(MemoryTenantStore(step=step), self.clock),
             clock=self.clock,
             sleep=lambda seconds: step("sleep"),
         )

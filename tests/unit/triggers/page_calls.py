@@ -68,6 +68,7 @@ class Pages:
             requesters=MemoryRequesterDirectory(),
             trials=self.trials,
             record_fields=record_fields,
+            companies=world.companies,
             lease=Lease(MemoryLeaseStore(world.clock), TEST_TICKETS),
             clock=world.clock,
         )
@@ -77,6 +78,7 @@ class Pages:
             clock=world.clock,
             sight=self.sight,
             tenants=world.tenants,
+            companies=world.companies,
             recommendations=world.recommendations,
             recommendation_tickets=world.beside,
             recommendation_ticketing=world.ticketing,

@@ -13,6 +13,7 @@ import pytest
 
 from shared.connections.model import ConnectionStatus, KindSettings, TicketKind
 from shared.recommendations.model import ImprovementAction, Level, SourceName
+from shared.tenants.companies import REMEMBERED_FOR
 from shared.tenants.model import Tenant
 from shared.triggers.ticket_pages import new_ticket_form, new_ticket_send, ticket_page
 from shared.words.language import languages
@@ -228,3 +229,33 @@ async def test_a_tickets_page_names_its_recommendations(pages: Pages) -> None:
 async def test_the_form_for_a_recommendation_belongs_to_the_recommendations(pages: Pages) -> None:
     pages.world.add(ACTION)
     assert '<a href="/recommendations" aria-current="true">' in await opened(pages)
+
+
+async def test_the_preview_has_the_tenants_company(pages: Pages) -> None:
+    pages.world.add(ACTION)
+    fields = fields_of(await opened(pages))
+    assert "c" * 32 in await sent(pages, fields, "preview", 200)
+
+
+async def test_whoever_makes_a_ticket_by_hand_chooses_among_tenants_of_different_companies(pages: Pages) -> None:
+    blank = "/tickets/new?connection=contoso"
+    assert t("new.tenant") not in text_of(await pages.get(new_ticket_form, blank)), "the only tenant's company is clear"
+    second = "0c0ffee0-0000-4000-8000-000000000002"
+    await pages.world.tenants.save_tenant(Tenant(second, "Fabrikam", CONNECTION_ID, "d" * 32))
+    pages.world.clock.advance(REMEMBERED_FOR.total_seconds())
+    html = text_of(await pages.get(new_ticket_form, blank))
+    assert t("new.tenant") in html
+    fields = fields_of(html) | {"name": "By hand"}
+    for chosen, company in ((second, "d" * 32), (TENANT, "c" * 32), ("", None)):
+        preview = await sent(pages, fields, "preview", 200, tenant_id=chosen)
+        assert (f'value="{chosen}" selected' in preview) is (chosen != "")
+        assert ("<code>company</code>" in preview) is (company is not None)
+        await sent(pages, fields, tenant_id=chosen, idempotency_key=f"key{chosen}", accepted=accepted_in(preview))
+        assert max(pages.world.tickets, key=lambda each: each.created_at).content.company == company
+        pages.world.clock.advance(60)
+
+
+def accepted_in(preview: str) -> str:
+    """Return the warnings that a form asks about."""
+    found = re.search(r'name="accepted" value="([^"]*)"', preview)
+    return "" if found is None else found[1]
