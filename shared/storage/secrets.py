@@ -17,9 +17,8 @@ from shared.clock import Clock
 from shared.errors import StorageUnavailable
 from shared.secret import Secret
 from shared.settings import Settings, SettingsInvalid
+from shared.storage.network import open_network
 from shared.storage.tables import (
-    CONNECT_TIMEOUT_S,
-    READ_TIMEOUT_S,
     RETRIES,
     inner_code,
     is_refused_by_policy,
@@ -157,8 +156,7 @@ def open_secrets(settings: Settings, credential: AsyncTokenCredential, clock: Cl
         settings.key_vault_url,
         credential,
         verify_challenge_resource=False,
-        connection_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        transport=open_network(),
         retry_total=RETRIES,
         retry_backoff_factor=0.4,
         retry_backoff_max=5,

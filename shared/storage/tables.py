@@ -18,7 +18,6 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.core.pipeline import transport
 from azure.data.tables import TableEntity, TableErrorCode, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
@@ -28,6 +27,7 @@ from shared.log import log_event
 from shared.service import service
 from shared.settings import Settings
 from shared.storage.entity_transactions import EntityTransactions, PipelineStart
+from shared.storage.network import open_network
 
 TABLE_NAMES: Final = (
     *("connections", "authorizations", "tickets", "idempotency", "directory"),
@@ -35,8 +35,6 @@ TABLE_NAMES: Final = (
 )
 """Every table of the product; ``infra/`` creates them."""
 
-CONNECT_TIMEOUT_S: Final = 5.0
-READ_TIMEOUT_S: Final = 10.0
 RETRIES: Final = 3
 
 REPEATED: Final[Mapping[str, Any]] = {"retry_on_methods": frozenset({"GET", "PUT", "DELETE", "POST", "PATCH"})}
@@ -89,13 +87,12 @@ def open_tables(settings: Settings, credential: AsyncTokenCredential) -> Tables:
     A request that is not answered is repeated a few times within a minute; every write of the product is either
     conditional or can be repeated without harm.
     """
-    # Imported here, under this name, it does not slow down the app's start.
-    connections = transport.AioHttpTransport(connection_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S)
-    pipeline = PipelineStart(connections)
+    network = open_network()
+    pipeline = PipelineStart(network)
     service = TableServiceClient(
         settings.tables_url,
         credential=credential,
-        transport=connections,
+        transport=network,
         per_call_policies=[pipeline],
         retry_total=RETRIES,
         retry_backoff_factor=0.4,

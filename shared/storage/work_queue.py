@@ -16,11 +16,11 @@ from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline import policies
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.errors import StorageUnavailable
-from shared.storage.tables import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, REPEATED, storage_errors
+from shared.storage.network import open_network
+from shared.storage.tables import REPEATED, storage_errors
 
 API_VERSION: Final = "2021-12-02"
 SCOPE: Final = "https://storage.azure.com/.default"
@@ -33,11 +33,10 @@ class QueueService:
 
     def __init__(self, url: str, credential: AsyncTokenCredential) -> None:
         self._url = url.rstrip("/")
-        transport = AioHttpTransport(connection_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S)
         headers: Mapping[str, Any] = {"x-ms-version": API_VERSION, "Content-Type": "application/xml"}
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             self._url,
-            transport=transport,
+            transport=open_network(),
             policies=[
                 policies.RequestIdPolicy(),
                 policies.HeadersPolicy(dict(headers)),
