@@ -25,11 +25,13 @@ import json
 import logging
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import KW_ONLY, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.util import find_spec
 from typing import Any, Final
 from urllib.request import getproxies
 
@@ -65,6 +67,11 @@ _MOST_ADDRESSES: Final = 3
 for _name in ("httpx", "httpcore"):
     # Their own log lines show whole addresses, and some of ours contain an e-mail address.
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+if find_spec("sniffio") is None:
+    # Only other event loops need this package. Unless Python knows that it is missing, httpcore has it looked for in
+    # all folders, four times for each request.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 @value_object

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import gzip
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -319,6 +320,23 @@ async def test_ssl_cert_file_is_honoured(tls_host: tuple[str, Path], monkeypatch
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     async with aclosing(Transport()) as transport:
         assert (await ask(transport, host)).body == b"{}"
+
+
+async def test_no_request_has_a_package_looked_for(tls_host: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    host, ca_file = tls_host
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    looked_for: list[str] = []
+
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            looked_for.append(name)
+
+    async with aclosing(Transport()) as transport:
+        await ask(transport, host)
+        monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+        await ask(transport, host)
+    assert looked_for == []
 
 
 async def test_a_proxy_serves_https_and_never_plain_http(
