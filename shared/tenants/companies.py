@@ -41,7 +41,7 @@ class TenantCompanies:
         if tenant_id is None:
             return common_company(await self._of_connection(connection_id))
         tenant = await get_known_tenant(self.tenants, tenant_id)
-        if tenant.connection_id not in {None, connection_id}:
+        if not tenant.sends_to(connection_id):
             raise FixRequest("tenant_other_connection", status=409, connection_id=tenant.connection_id or "")
         return tenant.company
 

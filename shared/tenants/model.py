@@ -137,6 +137,10 @@ class Tenant:
     kept: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     etag: str | None = field(default=None, compare=False)
 
+    def sends_to(self, connection_id: str) -> bool:
+        """Whether its tickets can go to a connection: it is the tenant's, or the tenant has none."""
+        return self.connection_id in {None, connection_id}
+
     @property
     def lacks_permission(self) -> bool:
         """Whether the access token for the tenant was without the role that reading needs."""

@@ -79,7 +79,7 @@ class FollowUpTickets:
         if not free:
             return _taken_care_of(ticket, [other for other in taken if other is not None])
         tenants = await self._tenants(free)
-        tenants = [each for each in tenants if each.connection_id in {None, ticket.connection_id}]
+        tenants = [each for each in tenants if each.sends_to(ticket.connection_id)]
         if not tenants:
             return NoFollowUp.TENANT_MOVED
         actions = await self._actions(free, tenants)

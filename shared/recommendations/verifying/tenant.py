@@ -188,7 +188,10 @@ class TenantVerification:
         if known is not None and connection is not None and _can_be_told(ticket, connection):
             present = await self.tickets.list_updates_of(ticket.connection_id, ticket.ticket_id)
             has_room = len(present) < MOST_PRESENT
-            stored, updates = _with_updates(stored, changes, connection, work.actions, now, has_room=has_room)
+            is_followed_up = work.tenant.sends_to(ticket.connection_id)
+            stored, updates = _with_updates(
+                stored, changes, connection, work.actions, now, has_room=has_room, is_followed_up=is_followed_up
+            )
         await self.tickets.update_ticket(ticket, stored, updates)
         for change in changes:
             log_event("ticket_outcome", outcome=str(change.after.outcome), reason=change.after.reason)
@@ -250,6 +253,7 @@ def _with_updates(
     now: datetime,
     *,
     has_room: bool,
+    is_followed_up: bool,
 ) -> tuple[Ticket, list[UpdateChange]]:
     """Return the ticket with the note about its new outcomes, and with what the connection's policy asks for.
 
@@ -258,6 +262,8 @@ def _with_updates(
     Args:
         has_room: Whether one more note may wait. Where ServiceNow refuses every note, they would become more and more;
             the timeline has what they say.
+        is_followed_up: Whether further work on the tenant is asked for here. Once it has moved to another connection,
+            work on it is asked for there.
     """
     updates: list[UpdateChange] = []
     names = {each.key: _name(each.key, each.source_id, actions) for each in ticket.content.references}
@@ -266,7 +272,7 @@ def _with_updates(
     if text and note is not None and has_room:
         ticket, update = asked(ticket, note, by_id=f"{POLICY}outcome", now=now, text=text)
         updates.append(update)
-    wanted = _wanted(ticket, changes, connection)
+    wanted = _wanted(ticket, changes, connection) if is_followed_up else None
     if wanted is not None:
         outcome, kind = wanted
         ticket, update = asked(

@@ -175,6 +175,23 @@ async def test_a_policy_leaves_a_ticket_alone_if_a_newer_one_takes_care(policy: 
     assert [kind for kind, _ in story.asked()] == ["work_note"]
 
 
+@pytest.mark.parametrize("policy", [REOPEN, NEW_TICKET])
+@pytest.mark.parametrize("goes_to", [None, "fabrikam"])
+async def test_a_policy_leaves_tickets_alone_that_a_tenant_has_left_behind(
+    policy: OutcomePolicy, goes_to: str | None
+) -> None:
+    story = Story(policy=policy)
+    ticket = await story.ticket()
+    story.change_state(ticket, "6")
+    tenants = story.world.tenants.tenants
+    tenants[TENANT] = replace(tenants[TENANT], connection_id=goes_to)
+    await story.read(0, days=3)
+    assert story.outcomes(ticket) == [Outcome.NOT_FIXED]
+    acted = [kind for kind, _ in story.asked() if kind != "work_note"]
+    assert bool(acted) is (goes_to is None), "a tenant without a connection has not moved"
+    assert len(story.asked()) == len(acted) + 1, "the note is about this ticket"
+
+
 async def test_the_note_about_a_ticket_that_is_still_on_its_way_comes_once_it_has_arrived() -> None:
     story = Story()
     story.world.servicenow.write_faults.append(ServiceNowFault.NOT_SENT)
