@@ -1,4 +1,4 @@
-"""The portfolio of a provider: every customer on one page, from two reads."""
+"""The pages of a provider about every customer: the portfolio and home, each from two reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_A_TIME: Final = 32
 
 
 async def measure(world: World, *, customers: int, visits: int) -> Sequence[Figure]:
-    """Measure the page with this many customers of one tenant each.
+    """Measure the pages with this many customers of one tenant each.
 
     Args:
         visits: How often to measure each time.
@@ -38,12 +38,22 @@ async def measure(world: World, *, customers: int, visits: int) -> Sequence[Figu
         await asyncio.gather(*map(add, range(customers)))
         await visit(connector, "portfolio_page", "/portfolio")
         pages = [await visit(connector, "portfolio_page", "/portfolio?sort=overdue") for _ in range(visits)]
+        await visit(connector, "home_page", "/")
+        homes = [await visit(connector, "home_page", "/") for _ in range(visits)]
         files = [await visit(connector, "export_portfolio", "/portfolio.csv") for _ in range(visits)]
     return [
         Figure(f"portfolio, {customers:,} customers: time, p50", median_ms(pages, _wall), "ms", goal=at_most(150)),
         Figure("  processor time, p50", median_ms(pages, _processor), "ms"),
         Figure("  table requests", pages[-1].table_requests.total()),
         Figure("the same as a file: time, p50", median_ms(files, _wall), "ms"),
+        Figure(
+            f"home page, {customers:,} customers with tenants: time, p50",
+            median_ms(homes, _wall),
+            "ms",
+            goal=at_most(150),
+        ),
+        Figure("  processor time, p50", median_ms(homes, _processor), "ms"),
+        Figure("  table requests", homes[-1].table_requests.total()),
     ]
 
 

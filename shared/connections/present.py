@@ -21,8 +21,8 @@ from shared.connections.ports import ConnectionDirectory, ConnectionStore
 from shared.service import service
 from shared.value_object import value_object
 
-EXACT_UP_TO: Final = 50
-"""The home page takes about 2 ms for each connection with a hundred tickets, and is to take less than 150 ms."""
+EXACT_UP_TO: Final = 40
+"""The home page takes about 3 ms for each connection with a hundred tickets, and is to take less than 150 ms."""
 
 
 @value_object

@@ -25,20 +25,37 @@ NOTHING: Final = Decimal(0)
 class PortfolioRow:
     """A customer: a connection and the tenants whose tickets go to it.
 
+    What its tenants have together is worked out when somebody asks: a page shows few of a thousand customers.
+
     Attributes:
         tenants: Ordered by name.
-        percent: What part of the maximum its tenants have together; None if no score is known.
-        change: By how many percentage points that has changed in 30 days; None if that is not known for each tenant.
-        points_to_gain: Points that open improvement actions promise; None if no score is known.
     """
 
     connection_id: str
     customer: Customer
     figures: Figures
     tenants: Sequence[Tenant]
-    percent: Decimal | None
-    change: Decimal | None
-    points_to_gain: Decimal | None
+
+    @property
+    def percent(self) -> Decimal | None:
+        """What part of the maximum its tenants have together; None if no score is known."""
+        return _percent(self._scores)
+
+    @property
+    def change(self) -> Decimal | None:
+        """By how many percentage points that has changed in 30 days; None if that is not known for each tenant."""
+        percent, former = self.percent, _former_percent(self._scores)
+        return None if percent is None or former is None else percent - former
+
+    @property
+    def points_to_gain(self) -> Decimal | None:
+        """Points that open improvement actions promise; None if no score is known."""
+        scores = self._scores
+        return sum((each.points_to_gain for each in scores), NOTHING) if scores else None
+
+    @property
+    def _scores(self) -> Sequence[TenantScore]:
+        return [each.score for each in self.tenants if each.score is not None]
 
     def consent_days_left(self, now: datetime) -> int | None:
         """Return how many whole days are left of the consent, 0 if it has ended, None if none ends."""
@@ -93,7 +110,12 @@ def portfolio_of(customers: Iterable[ListedCustomer], tenants: Iterable[Tenant])
             by_connection[tenant.connection_id].append(tenant)
     return Portfolio(
         [
-            _row(each, by_connection.get(each.connection_id, ()))
+            PortfolioRow(
+                connection_id=each.connection_id,
+                customer=each.customer,
+                figures=each.figures,
+                tenants=sorted(by_connection.get(each.connection_id, ()), key=lambda tenant: tenant.name.casefold()),
+            )
             for each in customers
             if each.customer.status is not ConnectionStatus.DISCONNECTED
         ]
@@ -115,21 +137,6 @@ def totals_of(rows: Sequence[PortfolioRow]) -> Totals:
         regressed=sum(each.regressed for each in figures),
         percent=_percent(scores),
         points_to_gain=sum((each.points_to_gain for each in scores), NOTHING),
-    )
-
-
-def _row(listed: ListedCustomer, tenants: Sequence[Tenant]) -> PortfolioRow:
-    scores = [tenant.score for tenant in tenants if tenant.score is not None]
-    percent = _percent(scores)
-    former = _former_percent(scores)
-    return PortfolioRow(
-        connection_id=listed.connection_id,
-        customer=listed.customer,
-        figures=listed.figures,
-        tenants=sorted(tenants, key=lambda each: each.name.casefold()),
-        percent=percent,
-        change=None if percent is None or former is None else percent - former,
-        points_to_gain=sum((each.points_to_gain for each in scores), NOTHING) if scores else None,
     )
 
 

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import azure.functions as func
 
-from shared.triggers.attention import exact_items, shown_items
+from shared.tickets.lists import page_of
+from shared.triggers.attention import exact_items, shown_items, visible_items
 from shared.triggers.front_door import Call, page
+from shared.triggers.links import PAGE_NUMBER, link_words, misunderstood
 from shared.triggers.principal import ANY_ROLE
 from shared.web.freshness import freshness
+from shared.web.lists import page_numbers
 
 blueprint = func.Blueprint()
 
+PAGE_ITEMS: Final = 100
 
-@page(blueprint, "GET", "attention", roles=ANY_ROLE)
+
+@page(blueprint, "GET", "attention", roles=ANY_ROLE, kept=("page",))
 async def attention_page(call: Call) -> func.HttpResponse:
-    """List what only a person can put right, as far as the caller may see it."""
+    """Show one page of what only a person can put right, as far as the caller may see it."""
+    asked = call.query.get("page") or "1"
+    if not PAGE_NUMBER.fullmatch(asked):
+        return call.page(
+            "attention.html", status=400, not_understood=[link_words(misunderstood("page", asked), call.language)]
+        )
     board = call.application.attention
     around = await board.surroundings()
-    items = shown_items(await exact_items(board, around, call.principal), call.principal, call.language)
+    items = visible_items(await exact_items(board, around, call.principal), call.principal)
+    shown = page_of(items, int(asked), PAGE_ITEMS)
     return call.page(
         "attention.html",
-        items=items,
+        not_understood=(),
+        items=shown_items(shown.items, call.principal, call.language),
+        shown=shown,
+        page_numbers=page_numbers(shown.number, shown.pages),
+        page_address=lambda number: f"/attention?page={number}" if number > 1 else "/attention",
         attention_count=len(items),
         freshness=freshness(around.counted, around.read_at, can_refresh=around.connections is not None),
         now=around.read_at,

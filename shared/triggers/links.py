@@ -196,7 +196,7 @@ LIST_FILTERS: Final = (
 )
 LIST_PARAMETERS: Final = (*LIST_FILTERS, *LIST_PLACE)
 
-_PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+PAGE_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _COUNT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -238,7 +238,7 @@ def read_list_link(query: Mapping[str, str], connection_ids: Collection[str], ot
         chosen[CONNECTION] = plain
     elif asked:
         not_understood.append(misunderstood(CONNECTION, asked))
-    if chosen["page"] and not _PAGE.fullmatch(chosen["page"]):
+    if chosen["page"] and not PAGE_NUMBER.fullmatch(chosen["page"]):
         not_understood.append(misunderstood("page", chosen["page"]))
     not_understood += [
         misunderstood(name, value, "parameter")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +12,7 @@ from shared.connections.model import ConnectionStatus
 from shared.portfolio.model import Portfolio, PortfolioRow
 from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_order, matching, ordered
 from shared.tickets.lists import Order
-from shared.triggers.links import NotUnderstood, misunderstood, read_choice
+from shared.triggers.links import PAGE_NUMBER, NotUnderstood, misunderstood, read_choice
 from shared.value_object import value_object
 from shared.web.lists import Heading, next_order
 from shared.words.language import Language
@@ -35,7 +34,6 @@ CHOICES: Final[Mapping[str, tuple[type[StrEnum], str]]] = {
     "order": (Order, "order"),
 }
 """Parameters that take one of a few values, with the group of translations."""
-_PAGE: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 
 @value_object
@@ -121,7 +119,7 @@ def read_portfolio_link(query: Mapping[str, str], path: str = "/portfolio") -> P
             choice = read_choice(choices, words, asked)
             chosen[name] = asked if choice is None else choice.value
             not_understood += [misunderstood(name, asked)] if choice is None else []
-    if chosen["page"] and not _PAGE.fullmatch(chosen["page"]):
+    if chosen["page"] and not PAGE_NUMBER.fullmatch(chosen["page"]):
         not_understood.append(misunderstood("page", chosen["page"]))
     not_understood += [misunderstood(name, value, "parameter") for name, value in query.items() if name not in chosen]
     return PortfolioLink(chosen, not_understood, path)

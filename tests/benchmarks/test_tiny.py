@@ -75,10 +75,11 @@ async def test_an_idle_day(world: World) -> None:
 
 
 async def test_portfolio(world: World) -> None:
-    page, _, requests, file = await portfolio.measure(world, customers=3, visits=1)
+    page, _, requests, file, home_page, _, _ = await portfolio.measure(world, customers=3, visits=1)
     assert page.name == "portfolio, 3 customers: time, p50"
     assert requests.value == 2
     assert file.value > 0
+    assert home_page.name == "home page, 3 customers with tenants: time, p50"
 
 
 async def test_memory(world: World) -> None:

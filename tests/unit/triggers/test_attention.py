@@ -18,14 +18,15 @@ from shared.tickets.updates.ask import asked
 from shared.tickets.updates.model import UpdateKind, UpdateStatus
 from shared.triggers.attention import item_words, may_act, shown_items, visible_items
 from shared.triggers.attention_api import AttentionListView, list_attention
-from shared.triggers.attention_pages import attention_page
+from shared.triggers.attention_pages import PAGE_ITEMS, attention_page
 from shared.triggers.links import read_list_link
 from shared.triggers.principal import Principal, Role
 from shared.triggers.routes import own_address, read_query
 from shared.words.language import languages
+from tests.memory.clock import START
 from tests.unit.attention.test_rules import SITUATIONS
-from tests.unit.tickets.examples import CONNECTION_ID, delivered_ticket, new_ticket
-from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages
+from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
+from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages, text_of
 
 __all__ = ["pages"]
 
@@ -128,3 +129,25 @@ async def test_the_api_says_the_same_and_gives_no_address_to_those_who_may_not_a
     [item] = reader.items
     assert (item.cause, item.action, item.url) == (Cause.UNAVAILABLE, None, None)
     assert (item.connection_id, item.tenant_id, item.name) == (CONNECTION_ID, None, "Contoso")
+
+
+async def test_a_long_list_has_pages(pages: Pages) -> None:
+    sync = SyncState(last_completed_at=pages.world.clock())
+    pages.world.directory.entries[CONNECTION_ID] = DirectoryEntry(CONNECTION_ID, sync=sync)
+    for number in range(PAGE_ITEMS + 1):
+        key = f"c-{number:03}"
+        pages.world.connections.connections[key] = a_connection(
+            connection_id=key, display_name=f"Late {key}", status=ConnectionStatus.UNAVAILABLE, status_since_at=START
+        )
+
+    async def named(query: str) -> list[str]:
+        html = text_of(await pages.get(attention_page, f"/attention{query}"))
+        assert f'id="attention-count">{PAGE_ITEMS + 1}<' in html
+        return re.findall(r'<span class="subject">Late (c-[0-9]+)', html)
+
+    everything = sorted(pages.world.connections.connections.keys() - {CONNECTION_ID})
+    assert await named("") == everything[:PAGE_ITEMS]
+    assert await named("?page=2") == await named("?page=9") == everything[PAGE_ITEMS:]
+    answer = await pages.get(attention_page, "/attention?page=0")
+    assert answer.status_code == 400
+    assert "Late" not in text_of(answer)
