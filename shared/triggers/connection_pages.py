@@ -15,13 +15,22 @@ from shared.connections.model import Connection, Grant
 from shared.connections.remove import NOT_REVOKED
 from shared.errors import ConnectorError, FixConfiguration, TryLater
 from shared.portfolio.model import PortfolioRow, portfolio_of
+from shared.portfolio.rules import SortColumn
 from shared.tickets.lists import page_of
 from shared.tickets.model import Delivery
 from shared.triggers.addresses import authorize_path
 from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import link_words
-from shared.triggers.portfolio_links import FILTERS, PARAMETERS, read_portfolio_link, sort_headings, status_choices
+from shared.triggers.portfolio_links import (
+    FILTERS,
+    PARAMETERS,
+    read_portfolio_link,
+    sort_choices,
+    sort_headings,
+    status_choices,
+    used_filters,
+)
 from shared.triggers.principal import MANAGERS, Role
 from shared.triggers.provisioning_pages import FROM, show_checklist
 from shared.value_object import value_object
@@ -34,6 +43,8 @@ from shared.web.servicenow_links import servicenow_links
 blueprint = func.Blueprint()
 
 PAGE_CONNECTIONS: Final = 50
+SORTS: Final = (SortColumn.NAME, SortColumn.GROUP, SortColumn.STATUS, SortColumn.LAST_SYNC, SortColumn.CONSENT)
+"""The columns that the list shows, in their order."""
 FEW: Final = 5
 """With more connections than this, the list can be searched."""
 NOTICES: Final = frozenset({"authorized", "account_saved", "synchronised", "sync_started"})
@@ -77,6 +88,8 @@ async def connections_page(call: Call) -> func.HttpResponse:
         can_search=len(present) > FEW or any(link.chosen[name] for name in FILTERS),
         groups=[(each, each) for each in portfolio.groups],
         statuses=status_choices(portfolio, t),
+        chips=used_filters(link, t),
+        sorts=sort_choices(SORTS if portfolio.groups else [each for each in SORTS if each is not SortColumn.GROUP], t),
         headings=sort_headings(link, t),
         page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: link.address(page=str(number) if number > 1 else ""),

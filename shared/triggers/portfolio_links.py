@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -14,7 +14,7 @@ from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_orde
 from shared.tickets.lists import Order
 from shared.triggers.links import PAGE_NUMBER, NotUnderstood, misunderstood, read_choice
 from shared.value_object import value_object
-from shared.web.lists import Heading, next_order
+from shared.web.lists import Chip, Heading, next_order
 from shared.words.language import Language
 
 
@@ -34,6 +34,14 @@ CHOICES: Final[Mapping[str, tuple[type[StrEnum], str]]] = {
     "order": (Order, "order"),
 }
 """Parameters that take one of a few values, with the group of translations."""
+_LABELS: Final = {
+    "text": "filter.search",
+    "group": "portfolio.column.group",
+    "status": "connection.status",
+    "show": "portfolio.show",
+    "excluded": "portfolio.excluded",
+}
+"""What people call the filters."""
 
 
 @value_object
@@ -94,6 +102,24 @@ class PortfolioLink:
 def sort_headings(link: PortfolioLink, t: Language) -> Mapping[str, Heading]:
     """Return the heading of each column, by its name."""
     return {each.value: _heading(each, link, t) for each in SortColumn}
+
+
+def used_filters(link: PortfolioLink, t: Language) -> Sequence[Chip]:
+    """Return a chip for each filter that is used."""
+    return [
+        Chip(t(_LABELS[name]), _value_words(name, link.chosen[name], t), link.address(**{name: "", "page": ""}))
+        for name in FILTERS
+        if link.chosen[name]
+    ]
+
+
+def _value_words(name: str, value: str, t: Language) -> str:
+    return t.named(CHOICES[name][1], value) if name in CHOICES else value
+
+
+def sort_choices(columns: Iterable[SortColumn], t: Language) -> Sequence[tuple[str, str]]:
+    """Return columns to sort by, in words."""
+    return [(each.value, t(f"portfolio.column.{each}")) for each in columns]
 
 
 def status_choices(portfolio: Portfolio, t: Language) -> Sequence[tuple[str, str]]:

@@ -9,16 +9,17 @@ import azure.functions as func
 from shared.errors import FixRequest
 from shared.portfolio.model import Portfolio, read_portfolio, totals_of
 from shared.portfolio.rules import Show, SortColumn
-from shared.tickets.lists import Order, page_of
+from shared.tickets.lists import page_of
 from shared.triggers.front_door import Call, page
 from shared.triggers.links import link_words
 from shared.triggers.portfolio_links import (
-    FILTERS,
     PARAMETERS,
     Excluded,
     read_portfolio_link,
+    sort_choices,
     sort_headings,
     status_choices,
+    used_filters,
 )
 from shared.triggers.principal import READERS, Role
 from shared.web.lists import page_numbers
@@ -46,15 +47,14 @@ async def portfolio_page(call: Call) -> func.HttpResponse:
         now=now,
         totals=totals_of(rows),
         chosen=link.chosen,
-        is_filtered=any(link.chosen[name] for name in FILTERS),
+        chips=used_filters(link, t),
         has_customers=bool(portfolio.rows),
         excluded=sum(each.customer.is_excluded for each in portfolio.rows),
         excluded_shown=Excluded.SHOWN,
         groups=[(each, each) for each in portfolio.groups],
         statuses=status_choices(portfolio, t),
         shows=[(each.value, t(f"portfolio.show.{each}")) for each in Show],
-        sorts=[(each.value, t(f"portfolio.column.{each}")) for each in SortColumn],
-        orders=[(each.value, t(f"order.{each}")) for each in Order],
+        sorts=sort_choices(SortColumn, t),
         headings=sort_headings(link, t),
         page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: link.address(page=str(number) if number > 1 else ""),

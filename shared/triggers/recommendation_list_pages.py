@@ -36,6 +36,7 @@ from shared.triggers.recommendation_links import (
     ALL_SOURCES,
     ASCENDING,
     DESCENDING,
+    HAS_TICKET,
     LIST_PARAMETERS,
     TENANT,
     RecommendationsLink,
@@ -45,16 +46,27 @@ from shared.triggers.recommendation_links import (
 )
 from shared.value_object import value_object
 from shared.web.csv_export import recommendations_csv
+from shared.web.lists import Chip
 from shared.web.microsofts_words import category_name
 from shared.web.recommendations import ActionRow, action_row, empty_reason
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
 GROUPS: Final = (GroupColumn.CATEGORY, GroupColumn.PRODUCT, GroupColumn.STATUS)
-MORE_FILTERS: Final = ("min_points", "quick_wins", "hidden", "regulation", "owner")
-"""What the page keeps folded until somebody uses it."""
-
-
+FILTER_LABELS: Final = {
+    "text": "filter.search",
+    "category": "recommendations.category",
+    "product": "recommendations.product",
+    "status": "recommendations.status",
+    "has_ticket": "recommendations.ticket",
+    "min_points": "recommendations.min_points",
+    "quick_wins": "recommendations.quick_wins",
+    "hidden": "recommendations.hidden_label",
+    "regulation": "recommendations.regulation",
+    "owner": "recommendations.owner",
+}
+"""What people call the filters. The source is not among them: the page chooses one by itself."""
 _NOTHING: Final[dict[str, object]] = {"groups": (), "empty": None, "headings": {}}
 """What a page shows that lists no recommendations."""
 
@@ -231,7 +243,7 @@ def _page(
         tenant=tenant,
         not_understood=[link_words(each, t) for each in link.not_understood],
         chosen=link.chosen,
-        more_filters=any(link.chosen[name] for name in MORE_FILTERS),
+        chips=_used_filters(link, t),
         group_by=link.group,
         statuses=[(each.value, t(f"action_status.{each}")) for each in ActionStatus],
         sorts=[(each.value, t(f"sort_column.{each}")) for each in SortColumn if each is not SortColumn.OWNER],
@@ -239,6 +251,33 @@ def _page(
         sort=link.sort,
         **(_NOTHING | values),
     )
+
+
+def _used_filters(link: RecommendationsLink, t: Language) -> Sequence[Chip]:
+    """Return a chip for each filter that is used."""
+    used = {name: value for name, value in link.chosen.items() if value}
+    return [
+        Chip(
+            t(label),
+            _value_words(name, used[name], t),
+            f"/recommendations{query_of({other: value for other, value in used.items() if other != name})}",
+        )
+        for name, label in FILTER_LABELS.items()
+        if name in used
+    ]
+
+
+def _value_words(name: str, value: str, t: Language) -> str:
+    match name:
+        case "category":
+            return category_name(value, t)
+        case "status":
+            return t.named("action_status", value)
+        case "has_ticket":
+            return t("recommendations.with_ticket" if HAS_TICKET[value] else "recommendations.without_ticket")
+        case "quick_wins" | "hidden":
+            return ""
+    return value
 
 
 def _options(values: Sequence[str]) -> Sequence[tuple[str, str]]:

@@ -48,7 +48,7 @@ from shared.triggers.ticket_lists import (
 )
 from shared.value_object import value_object
 from shared.web.csv_export import tickets_csv
-from shared.web.lists import Heading, next_order, page_numbers
+from shared.web.lists import Chip, Heading, next_order, page_numbers
 from shared.web.ticket_rows import ticket_rows
 from shared.words.language import Language, language_of
 
@@ -85,19 +85,6 @@ class Tab:
     count: int | None
     address: str
     current: str
-
-
-@value_object
-class Chip:
-    """A filter that is used.
-
-    Attributes:
-        address: The list without it.
-    """
-
-    label: str
-    value: str
-    address: str
 
 
 @page(blueprint, "GET", "tickets", roles=READERS, kept=(*LIST_PARAMETERS, "cursor"))

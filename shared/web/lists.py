@@ -26,6 +26,20 @@ class Heading:
     address: str
 
 
+@value_object
+class Chip:
+    """A filter that is used.
+
+    Attributes:
+        value: In words; empty for a filter that is only on or off.
+        address: The list without it.
+    """
+
+    label: str
+    value: str
+    address: str
+
+
 def page_numbers(present: int, pages: int) -> Sequence[int | None]:
     """Return the numbers that a page links to; None where some are left out."""
     near = range(max(1, present - NEIGHBOURS), min(pages, present + NEIGHBOURS) + 1)

@@ -26,6 +26,7 @@ def test_from_the_list_to_one_and_back(reading_app: FunctionsHost, open_window: 
         ticket = person.call("POST", "/api/tickets", {**TICKET, "connection_id": "contoso"})
     number = ticket["servicenow"]["number"]
     page = open_window(reading_app).sign_in(ADMINISTRATOR, LIST)
+    page.get_by_text(t("tickets.filters")).click()
     page.locator("#category").focus()
     page.keyboard.type("Identity")
     page.keyboard.press("Enter")

@@ -69,7 +69,7 @@ async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code
     refused = new_ticket(world.clock())
     delivery = replace(refused.delivery, status=Delivery.FAILED)
     await world.store.create_ticket(replace(refused, delivery=delivery))
-    html = (await pages.get(attention_page, "/attention", caller=MANAGER, language=code)).get_body().decode()
+    html = text_of(await pages.get(attention_page, "/attention", caller=MANAGER, language=code))
     says = [t("attention.what.tickets_refused.one"), t("attention.what.unavailable")]
     places = [html.index(str(escape(each))) for each in says]
     assert places == sorted(places)
@@ -78,10 +78,10 @@ async def test_the_page_lists_the_worst_first_with_its_button(pages: Pages, code
     assert f'href="/tickets?show=failed&amp;connection={CONNECTION_ID}"' in html
     for severity in ("critical", "warning"):
         assert re.search(rf'class="severity {severity}"><svg.*</svg>{t(f"attention.severity.{severity}")}', html)
-    reader = (await pages.get(attention_page, "/attention", caller=READER, language=code)).get_body().decode()
+    reader = text_of(await pages.get(attention_page, "/attention", caller=READER, language=code))
     assert f'href="/configuration/{CONNECTION_ID}"' not in reader
     assert t("attention.ask") in reader
-    manager = (await pages.get(attention_page, "/attention", caller=ONLY_MANAGER)).get_body().decode()
+    manager = text_of(await pages.get(attention_page, "/attention", caller=ONLY_MANAGER))
     assert "show=failed" not in manager
 
 
@@ -97,14 +97,14 @@ async def test_a_ticket_leads_back_to_the_list_of_what_needs_attention(pages: Pa
     assert change.after is not None
     refused = replace(change, after=replace(change.after, status=UpdateStatus.REFUSED))
     await world.store.update_ticket(ticket, after, [refused])
-    html = (await pages.get(attention_page, "/attention", caller=READER)).get_body().decode()
+    html = text_of(await pages.get(attention_page, "/attention", caller=READER))
     assert f'href="/tickets/{ticket.ticket_id}?from=%2Fattention"' in html
 
 
 async def test_where_nothing_needs_attention_the_page_says_so_and_when(pages: Pages) -> None:
     sync = SyncState(last_completed_at=pages.world.clock())
     pages.world.directory.entries[CONNECTION_ID] = DirectoryEntry(CONNECTION_ID, sync=sync)
-    html = (await pages.get(attention_page, "/attention")).get_body().decode()
+    html = text_of(await pages.get(attention_page, "/attention"))
     t = languages()["en"]
     assert t("attention.none") in html
     assert f"{pages.world.clock():%Y-%m-%d %H:%M} UTC" in html

@@ -16,7 +16,7 @@ from shared.triggers.request_bodies import read_form
 from shared.triggers.routes import ROUTES
 from shared.words.language import languages
 from tests.unit.connections.surroundings import Surroundings
-from tests.unit.triggers.page_calls import MANAGER, URL
+from tests.unit.triggers.page_calls import MANAGER, URL, text_of
 
 FILE = (
     "connection_id,instance,client_id,integration_user,client_secret\r\n"
@@ -72,7 +72,7 @@ async def test_the_operation_says_what_became_of_each_row(app: Surroundings) -> 
 async def test_the_page_shows_it_and_repeats_no_secret(app: Surroundings, code: str) -> None:
     answer = await send(add_connections_save, FILE, code)
     assert isinstance(answer, func.HttpResponse)
-    html = answer.get_body().decode()
+    html = text_of(answer)
     t = languages()[code]
     assert t("connections.import.counts", added=1, present=0, refused=2, not_tried=0) in html
     assert 'href="/configuration/good"' in html
@@ -85,5 +85,5 @@ async def test_a_file_that_cannot_be_used_is_refused_on_the_page(app: Surroundin
     answer = await send(add_connections_save, "connection_id\r\nx")
     assert isinstance(answer, func.HttpResponse)
     assert answer.status_code == 422
-    assert "instance, client_id, integration_user" in answer.get_body().decode()
+    assert "instance, client_id, integration_user" in text_of(answer)
     assert not app.store.connections

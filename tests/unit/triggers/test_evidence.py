@@ -34,7 +34,7 @@ from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.unit.evidence.examples import OTHER_TENANT, TENANT, created, day, decided, moved, of_ticket, story
-from tests.unit.triggers.page_calls import READER, URL
+from tests.unit.triggers.page_calls import READER, URL, text_of
 
 MARCH = "since=2026-03-01&until=2026-03-31"
 
@@ -91,7 +91,7 @@ class Auditor:
 
     async def page(self, query: str, language: str = "en") -> tuple[int, str]:
         answer = await self.ask(query, evidence_page, language)
-        return answer.status_code, answer.get_body().decode()
+        return answer.status_code, text_of(answer)
 
 
 @pytest.fixture

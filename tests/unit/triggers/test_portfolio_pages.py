@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 
 import pytest
 
@@ -166,3 +168,12 @@ async def test_a_trend_needs_every_tenant(provider: Pages) -> None:
     provider.world.tenants.tenants["x"] = other
     [row] = await rows(provider, "?text=beta")
     assert (row["percent"], row["percent_change"]) == ("50.0", "")
+
+
+async def test_a_filter_that_is_used_is_a_chip_and_the_others_are_folded(provider: Pages) -> None:
+    html = unescape(await read(provider, "/portfolio?group=South&excluded=shown&sort=open"))
+    chips = re.findall(r'<li><a href="([^"]*)"><span class="hidden-text">', html)
+    assert chips == ["/portfolio?excluded=shown&sort=open", "/portfolio?group=South&sort=open"]
+    assert f"<strong>{languages()['en']('portfolio.excluded.shown')}</strong>" in html
+    folded = html.partition('<details class="more">')[2].partition("</details>")[0]
+    assert re.findall(r'<select id="([a-z]+)"', folded) == ["group", "status", "show", "excluded", "sort", "order"]

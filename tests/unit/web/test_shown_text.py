@@ -111,3 +111,10 @@ def test_what_servicenow_said_is_isolated_in_an_error(language: str) -> None:
 def test_words_that_quote_words_quote_them_as_they_are() -> None:
     inner = t("removed.text", name=HEBREW)
     assert t("check.any.no_answer.seen", problem=inner) == inner
+
+
+def test_a_number_and_its_counter_stay_on_one_line_in_our_own_words_only() -> None:
+    ours = languages()["ja"].counted("tickets.total", 12)
+    template = environment().from_string('<p title="{{ text }}">{{ text }}</p>')
+    assert "12\u00a0件" in template.render(text=ours).partition(">")[2]
+    assert "12\u00a0件" not in template.render(text=str(ours))
