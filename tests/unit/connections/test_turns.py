@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared.connections.customers import Figures
 from shared.connections.directory import AT_ONCE, LOOK_EVERY, TURN_S, DirectoryEntry, SyncState
 from shared.connections.held_lease import LEASE_S
 from shared.connections.ports import RowChanged
@@ -118,6 +119,14 @@ async def test_whoever_was_held_up_notices_and_overwrites_nothing(
     assert hosts.entry == after
     assert hosts.directory.state(CONNECTION_ID).watermark == WATERMARK
     assert [json.loads(each.getMessage())["purpose"] for each in caplog.records] == ["turn"]
+
+
+async def test_what_pages_about_all_customers_show_has_the_synchronisation_and_the_reminders(hosts: Hosts) -> None:
+    async with hosts.turns().taken(hosts.entry) as turn:
+        assert turn is not None
+        turn.sync.state = SyncState(last_completed_at=START)
+        turn.figures, turn.reminder_failed_at = Figures(open=1), LATER
+    assert hosts.entry.figures == Figures(open=1, last_sync_at=START, reminders_failed_at=LATER)
 
 
 async def test_of_many_who_come_at_once_one_has_the_turn(hosts: Hosts) -> None:

@@ -10,6 +10,7 @@ import pytest
 from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry
 from shared.connections.model import ConnectionStatus
+from shared.connections.present import EXACT_UP_TO
 from shared.triggers.connection_pages import FEW, PAGE_CONNECTIONS, connections_page
 from shared.words.language import languages
 from tests.unit.tickets.examples import a_connection
@@ -88,3 +89,28 @@ async def test_many_connections_have_pages_and_a_search(pages: Pages) -> None:
 @pytest.mark.parametrize("query", ["?sort=nonsense", "?page=0", "?nonsense=1"])
 async def test_what_is_not_understood_lists_nothing(several: Pages, query: str) -> None:
     assert "/configuration/zeta" not in await read(several, query, status=400)
+
+
+async def test_many_connections_are_as_of_their_last_turns_and_none_is_read(pages: Pages) -> None:
+    now, requests = pages.world.clock(), list[str]()
+    for number in range(EXACT_UP_TO + 1):
+        connection = a_connection(
+            connection_id=f"x-{number:03}",
+            display_name=f"X {number:03}",
+            customer_group="North",
+            consented_at=now - timedelta(days=99),
+            consent_ends_at=now + timedelta(days=1),
+        )
+        entry = DirectoryEntry(f"x-{number:03}", customer=customer_of(connection), figures=Figures(last_sync_at=now))
+        await pages.world.directory.save_entry(entry)
+
+    async def noted(name: str) -> None:
+        requests.append(name)
+
+    pages.world.connections._step = pages.world.directory._step = noted
+    html = await read(pages, "?sort=consent")
+    assert requests == ["list_customers"]
+    assert re.findall(r'<td class="name"[^>]*><a href="/configuration/(x-0[01])', html)
+    assert f'href="/configuration/x-000#authorize">{t("action.renew_consent")}' in html
+    assert t("connection.days_left.one", count=1) in html
+    assert "North" in html

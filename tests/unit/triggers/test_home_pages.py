@@ -12,13 +12,18 @@ from html import unescape
 
 import pytest
 
+from shared.access.current import seen_by
+from shared.access.model import Access
+from shared.access.sight import Sight
 from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry
 from shared.connections.model import ConnectionStatus, TicketKind
-from shared.connections.present import EXACT_UP_TO
+from shared.connections.present import EXACT_UP_TO, CustomerReading
+from shared.connections.seen import SeenConnectionDirectory, SeenConnectionStore
 from shared.portfolio.model import read_portfolio, totals_of
 from shared.portfolio.rules import Show as PortfolioShow
 from shared.tenants.model import Tenant, TenantScore
+from shared.tenants.seen import SeenTenantStore
 from shared.tickets.listed import CurrentTickets, listed
 from shared.tickets.lists import Reader, Show, filtered, is_in
 from shared.tickets.model import Delivery, Phase, Ticket
@@ -31,6 +36,7 @@ from shared.triggers.principal import Role
 from shared.triggers.routes import read_query
 from shared.words.language import languages
 from tests.memory.clock import START
+from tests.memory.customer_limits import MemoryCustomerLimits, limited_to
 from tests.unit.recommendations.strategies import TENANT
 from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
 from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages, text_of
@@ -221,3 +227,19 @@ async def test_a_manager_of_many_who_may_not_see_tickets_sees_no_counts_of_them(
     html = text_of(await provider.get(home_page, "/", caller=only_manager))
     assert 'id="customers"' not in html
     assert languages()["en"]("home.no_role") in html
+
+
+async def test_of_many_customers_a_hidden_one_is_neither_shown_nor_counted(provider: Pages) -> None:
+    world, app, limits = provider.world, provider.application, MemoryCustomerLimits()
+    limits.limits["c-005"] = limited_to("friend")
+    sight = Sight(limits, world.clock)
+    customers = CustomerReading(
+        SeenConnectionStore(world.connections, sight), SeenConnectionDirectory(world.directory, sight), sight
+    )
+    tenants = SeenTenantStore(world.tenants, sight)
+    app.attention = replace(app.attention, customers=customers, tenants=tenants, sight=sight)
+    for name, count, refused in (("stranger", MANY - 2, 0), ("friend", MANY - 1, 1)):
+        with seen_by(Access(frozenset({name}))):
+            html = text_of(await provider.get(home_page, "/", caller=MANAGER))
+        assert re.findall(r'<dd><a href="/portfolio(?:\?show=failed)?">(\d+)<', html) == [str(count), str(refused)]
+        assert ("Customer &lt;5&gt;" in html, "c-005" in html) == (bool(refused), bool(refused))
