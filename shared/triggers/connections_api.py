@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.check.findings import CheckName, Outcome
 from shared.connections.fixed_fields import COLUMN
 from shared.connections.lookup import get_known_connection
 from shared.connections.model import Connection, TicketKind
@@ -26,11 +24,9 @@ from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import as_sent, choice, short_text
 from shared.triggers.principal import ANY_ROLE, CREATORS, MANAGERS, Role
 from shared.views import View
-from shared.web.findings import finding_words
-from shared.words.language import Language
 
 if TYPE_CHECKING:
-    from shared.check.run import CheckReport
+    from shared.web.check_views import CheckView
 
 blueprint = func.Blueprint()
 
@@ -53,20 +49,6 @@ class CheckRequest(BaseModel):
     )
 
 
-class FindingView(BaseModel):
-    """What one check found."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    name: CheckName = Field(description="Stable name of the check.")
-    title: str
-    outcome: Outcome = Field(description="unknown: it could not be found out.")
-    reason: str = Field(description="Stable name of what was found.")
-    seen: str = Field(description="What was seen.")
-    meaning: str | None = Field(description="What it means.")
-    fix: str | None = Field(description="How to fix it.")
-
-
 class SuggestionsView(View):
     """Values to choose from."""
 
@@ -74,46 +56,11 @@ class SuggestionsView(View):
     suggestions: tuple[Choice, ...] = Field(description="At most 20: what to send, and what people call it.")
 
 
-class CheckView(BaseModel):
-    """What a connection check found."""
+def check_model() -> type[CheckView]:
+    """Return the model of a check's answer. It is loaded on first use, because few requests need it."""
+    from shared.web.check_views import CheckView
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    connection_id: str
-    checked_at: datetime
-    dry_run: bool
-    passed: int
-    failed: int
-    unknown: int
-    findings: tuple[FindingView, ...]
-    left_open: tuple[str, ...] = Field(description="Numbers of records that the dry run made and could not close.")
-
-    @classmethod
-    def of(cls, report: CheckReport, t: Language) -> Self:
-        """Return a report in the words of a language."""
-        words = [finding_words(each, t) for each in report.findings]
-        counts = {outcome: sum(each.outcome is outcome for each in words) for outcome in Outcome}
-        return cls(
-            connection_id=report.connection.connection_id,
-            checked_at=report.checked_at,
-            dry_run=report.dry_run,
-            passed=counts[Outcome.PASSED],
-            failed=counts[Outcome.FAILED],
-            unknown=counts[Outcome.UNKNOWN],
-            findings=tuple(
-                FindingView(
-                    name=each.check,
-                    title=each.title,
-                    outcome=each.outcome,
-                    reason=each.reason,
-                    seen=each.seen,
-                    meaning=each.meaning or None,
-                    fix=each.fix or None,
-                )
-                for each in words
-            ),
-            left_open=tuple(report.left_open),
-        )
+    return CheckView
 
 
 @route(
@@ -231,7 +178,7 @@ async def connect_connection(call: Call) -> JsonAnswer:
     roles=MANAGERS,
     body=CheckRequest,
     body_required=False,
-    answers={200: CheckView},
+    answers={200: check_model},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         404: ("connection_not_found",),
@@ -247,7 +194,7 @@ async def check_connection(call: Call) -> JsonAnswer:
         call.path_parameter("connection_id"), dry_run=request.dry_run, requester=call.principal.requester
     )
     await call.application.checks.keep(report)
-    return JsonAnswer(CheckView.of(report, call.language), language=call.language)
+    return JsonAnswer(check_model().of(report, call.language), language=call.language)
 
 
 @route(

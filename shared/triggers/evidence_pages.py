@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
@@ -12,12 +12,14 @@ import azure.functions as func
 from shared.errors import FixRequest
 from shared.evidence.items import EvidenceItem
 from shared.evidence.requests import MOST_SAMPLE, SEED_MAX_LENGTH, Basis, EvidenceQuestion
-from shared.evidence.views import EvidenceView
 from shared.triggers.evidence_api import Format
 from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_question
 from shared.triggers.front_door import Call, page
 from shared.triggers.principal import READERS
 from shared.words.error_words import words_of
+
+if TYPE_CHECKING:
+    from shared.evidence.views import EvidenceView
 
 blueprint = func.Blueprint()
 

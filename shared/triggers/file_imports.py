@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import FixRequest
-from shared.recommendations.files.formats import MAX_FILE_BYTES, FileFormat
-from shared.recommendations.model import ImprovementAction
+from shared.recommendations.files.formats import MAX_FILE_BYTES
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.triggers.answers import JsonAnswer
@@ -25,7 +22,7 @@ from shared.words.language import Language
 
 if TYPE_CHECKING:
     from shared.recommendations.files.importing import ImportResult
-    from shared.recommendations.files.secure_score_list import ListedAction
+    from shared.recommendations.files.views import ImportView
 
 blueprint = func.Blueprint()
 
@@ -37,93 +34,11 @@ _FORM_BYTES: Final = 16 * 1024
 _BODY: Final = FormBody(max_bytes=MAX_FILE_BYTES + _FORM_BYTES, files=frozenset({_FIELD}))
 
 
-class ImportedAction(BaseModel):
-    """An action that a file is about."""
+def import_model() -> type[ImportView]:
+    """Return the model of the answer. It is loaded on first use, because few requests need it."""
+    from shared.recommendations.files.views import ImportView
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    id: str = Field(description="The action's id within the tenant.")
-    title: str
-
-
-class ImportedMember(BaseModel):
-    """A member of an action that the file changed."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    name: str = Field(description="Stable name of the member, such as points or status.")
-    before: str = Field(description="Empty: it had no value.")
-    after: str
-
-
-class ImportedChange(ImportedAction):
-    """An action that the file changed."""
-
-    members: tuple[ImportedMember, ...]
-
-
-class ImportedRow(BaseModel):
-    """A row of the file that needs somebody's attention."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    row: int = Field(description="As a spreadsheet numbers rows, from 1.")
-    title: str
-    product: str
-    status: str = Field(description="The portal's word.")
-
-
-class ImportView(BaseModel):
-    """What an imported file changed."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    format: FileFormat
-    file_at: datetime = Field(description="When it was imported.")
-    new: tuple[ImportedAction, ...]
-    changed: tuple[ImportedChange, ...]
-    unchanged: int = Field(description="How many actions the file only confirmed.")
-    missing: tuple[ImportedAction, ...] = Field(
-        description="Actions of earlier files that this one could have named but did not. They are kept."
-    )
-    ambiguous: tuple[ImportedRow, ...] = Field(
-        description="Rows that could stand for several actions. They were left out."
-    )
-    unknown_statuses: tuple[ImportedRow, ...] = Field(
-        description="Rows with a status that is not known. Everything else of them was taken."
-    )
-
-    @classmethod
-    def of(cls, result: ImportResult) -> Self:
-        """Return the view of a result."""
-        return cls(
-            format=result.format,
-            file_at=result.file_at,
-            new=_actions(result.new),
-            changed=tuple(
-                ImportedChange(
-                    id=each.action.key,
-                    title=each.action.title,
-                    members=tuple(
-                        ImportedMember(name=member.name, before=member.before, after=member.after)
-                        for member in each.members
-                    ),
-                )
-                for each in result.changed
-            ),
-            unchanged=result.unchanged,
-            missing=_actions(result.missing),
-            ambiguous=_rows(result.ambiguous),
-            unknown_statuses=_rows(result.unknown_statuses),
-        )
-
-
-def _actions(actions: Sequence[ImprovementAction]) -> tuple[ImportedAction, ...]:
-    return tuple(ImportedAction(id=action.key, title=action.title) for action in actions)
-
-
-def _rows(rows: Sequence[ListedAction]) -> tuple[ImportedRow, ...]:
-    return tuple(ImportedRow(row=row.row, title=row.title, product=row.product, status=row.status_word) for row in rows)
+    return ImportView
 
 
 @value_object
@@ -147,7 +62,7 @@ class CellFault:
     summary="Import a file that somebody exported from Microsoft's portals",
     roles=MANAGERS,
     body=_BODY,
-    answers={200: ImportView},
+    answers={200: import_model},
     problems={
         400: ("invalid_form", "invalid_tenant_id"),
         404: ("tenant_not_found",),
@@ -158,7 +73,7 @@ class CellFault:
 )
 async def import_file(call: Call) -> JsonAnswer:
     """Answer with what the file changed."""
-    return JsonAnswer(ImportView.of(await _import(call)))
+    return JsonAnswer(import_model().of(await _import(call)))
 
 
 @page(blueprint, "GET", "tenants/{tenant_id}/import", roles=MANAGERS)
@@ -178,7 +93,7 @@ async def import_save(call: Call) -> func.HttpResponse:
     return call.page(
         "import_result.html",
         tenant=tenant,
-        result=ImportView.of(result),
+        result=import_model().of(result),
         shown=partial(member_words, call.language),
         most=MAX_SHOWN,
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
 from shared.connections.model import ConnectionStatus
 from shared.portfolio.model import read_portfolio
 from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_order, matching, ordered
-from shared.portfolio.views import PortfolioView, portfolio_view
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice, flag, short_text
 from shared.triggers.principal import READERS
+
+if TYPE_CHECKING:
+    from shared.portfolio.views import PortfolioView
 
 blueprint = func.Blueprint()
 
@@ -26,18 +28,27 @@ _SHOW: Final = choice("show", "Only customers that have such tickets, or whose c
 _EXCLUDED: Final = flag("excluded", "Whether excluded customers are listed and counted, too.")
 
 
+def portfolio_model() -> type[PortfolioView]:
+    """Return the model of the answer. It is loaded on first use, because few requests need it."""
+    from shared.portfolio.views import PortfolioView
+
+    return PortfolioView
+
+
 @route(
     blueprint,
     "GET",
     "api/portfolio",
     summary="List all customers with their scores and counts",
     roles=READERS,
-    answers={200: PortfolioView},
+    answers={200: portfolio_model},
     parameters=(_TEXT, _GROUP, _STATUS, _SHOW, _EXCLUDED),
     problems={400: ("unknown_parameter", "invalid_parameter")},
 )
 async def get_portfolio(call: Call) -> JsonAnswer:
     """Answer with the customers that pass the filters, ordered by name, and their totals."""
+    from shared.portfolio.views import portfolio_view
+
     query, now = call.query, call.now
     wanted = PortfolioFilter(
         text=_TEXT.read(query),

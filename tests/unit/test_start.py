@@ -10,8 +10,10 @@ RARELY_NEEDED = {
     "shared.check.run",
     "shared.check.rules",
     "shared.check.observations",
+    "shared.evidence.views",
     "shared.servicenow.probes",
     "shared.graph.source",
+    "shared.portfolio.views",
     "shared.recommendations.reading.joining",
     "shared.recommendations.reading.read",
     "shared.recommendations.texts.plain_texts",
@@ -29,12 +31,14 @@ RARELY_NEEDED = {
     "shared.tickets.recording",
     "shared.tickets.updates.people",
     "shared.tickets.updates.send",
+    "shared.web.check_views",
     "html.parser",
 }
 OF_FILES = {
     "shared.recommendations.files.importing",
     "shared.recommendations.files.listed_actions",
     "shared.recommendations.files.spreadsheet",
+    "shared.recommendations.files.views",
     "openpyxl",
     "defusedxml",
 }
