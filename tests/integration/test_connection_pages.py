@@ -32,7 +32,7 @@ def post(app: WholeApp, path: str, form: Mapping[str, str], **headers: str) -> h
 def shown(app: WholeApp, path: str, language: str = "en") -> str:
     answer = app.megan.ask("GET", path, headers={**PAGE, "Accept-Language": language})
     assert answer.status_code == 200, answer.text
-    return unescape(answer.text)
+    return unescape(answer.text).replace("\u00a0", " ")
 
 
 def step_classes(html: str) -> list[str]:
