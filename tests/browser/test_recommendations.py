@@ -31,6 +31,7 @@ def test_from_the_list_to_one_and_back(reading_app: FunctionsHost, open_window: 
     page.keyboard.type("Identity")
     page.keyboard.press("Enter")
     page.wait_for_url("**/recommendations?*category=Identity*")
+    expect(page.get_by_role("list", name=t("tickets.used_filters"))).to_contain_text("Identity")
     page.get_by_role("columnheader", name=t("recommendations.action")).get_by_role("link").click()
     expect(page.locator("th[aria-sort='ascending']")).to_have_text(t("recommendations.action"))
     expect(page.locator("#category")).to_have_value("Identity")

@@ -50,8 +50,12 @@ def reported(tickets: list[Ticket], weeks: int = 12, kind: TicketKind | None = N
     return report([CurrentTickets(CONNECTION_ID, summary, current)], kinds, weeks, NOW)
 
 
-@settings(max_examples=40)
-@given(st.lists(some_tickets(), max_size=12), st.sampled_from([12, 26]), st.none() | st.sampled_from(TicketKind))
+@settings(max_examples=20)
+@given(
+    st.lists(some_tickets(), min_size=6, max_size=12),
+    st.sampled_from([12, 26]),
+    st.none() | st.sampled_from(TicketKind),
+)
 def test_each_count_equals_the_list_behind_it(tickets: list[Ticket], weeks: int, kind: TicketKind | None) -> None:
     found, t = reported(tickets, weeks, kind), languages()["en"]
     of_kind = partial(list_address, kind=kind or "")
