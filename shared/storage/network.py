@@ -15,7 +15,7 @@ def open_network() -> transport.AioHttpTransport:
     """Return what carries the requests of one client; nothing is sent yet.
 
     If it may use the environment, aiohttp has a thread look for the user's ``.netrc`` and another for a proxy at every
-    request: an eighth of the processor time of creating a ticket. So it may only if there is a proxy.
+    request: a fifth of the processor time of creating a ticket. So it may only if there is a proxy.
     """
     # Under this name, the SDK loads aiohttp only now, which does not slow down the app's start.
     return transport.AioHttpTransport(
