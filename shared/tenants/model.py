@@ -170,6 +170,12 @@ class Tenant:
         due_at = believed(self.due_at, now, ahead=LATEST_DUE)
         return due_at is None or due_at <= now
 
+    def next_reading_at(self, now: datetime) -> datetime | None:
+        """Return when it is next read, now at the earliest; None if only files are."""
+        if self.due_at is None:
+            return None
+        return now if self.is_due(now) else self.due_at
+
     def unread_since_at(self, now: datetime) -> datetime | None:
         """Return since when it has not been read: the last reading, or when it was added; None if nobody knows."""
         return believed(self.read_at or self.added_at, now)

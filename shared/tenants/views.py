@@ -94,7 +94,7 @@ def tenant_view(tenant: Tenant, now: datetime, t: Language, *, home_tenant_id: s
         history_read_at=tenant.history_read_at,
         last_error=None if tenant.error is None else _error_view(tenant.error, t),
         consent=_consent_view(tenant, now) if needs_consent(tenant, home_tenant_id) else None,
-        next_reading_at=next_reading_at(tenant, now),
+        next_reading_at=tenant.next_reading_at(now),
         is_being_read=tenant.is_held(now),
     )
 
@@ -104,13 +104,6 @@ def tenant_list_view(
 ) -> TenantListView:
     """Return what callers see of several tenants, as :func:`tenant_view` does."""
     return TenantListView(tenants=tuple(tenant_view(each, now, t, home_tenant_id=home_tenant_id) for each in tenants))
-
-
-def next_reading_at(tenant: Tenant, now: datetime) -> datetime | None:
-    """Return when a tenant is next read, now at the earliest; None if only files are."""
-    if tenant.due_at is None:
-        return None
-    return now if tenant.is_due(now) else tenant.due_at
 
 
 def _consent_view(tenant: Tenant, now: datetime) -> ConsentView:

@@ -14,7 +14,6 @@ from shared.connections.model import Connection, TicketKind
 from shared.connections.options import Choice
 from shared.connections.requests import ConnectionRequest, read_connection_request
 from shared.connections.suggestions import CHOSEN_FOR_A_TICKET, TEXT_MAX_LENGTH
-from shared.connections.views import ConnectionListView, ConnectionView, connection_view
 from shared.errors import FixRequest
 from shared.request_faults import read_body
 from shared.tickets.sync import SyncCounts
@@ -26,6 +25,7 @@ from shared.triggers.principal import ANY_ROLE, CREATORS, MANAGERS, Role
 from shared.views import View
 
 if TYPE_CHECKING:
+    from shared.connections.views import ConnectionListView, ConnectionView
     from shared.web.check_views import CheckView
 
 blueprint = func.Blueprint()
@@ -56,8 +56,22 @@ class SuggestionsView(View):
     suggestions: tuple[Choice, ...] = Field(description="At most 20: what to send, and what people call it.")
 
 
+def connection_model() -> type[ConnectionView]:
+    """Return the model of a connection. It is loaded on first use, like the others, because few requests need it."""
+    from shared.connections.views import ConnectionView
+
+    return ConnectionView
+
+
+def list_model() -> type[ConnectionListView]:
+    """Return the model of a list."""
+    from shared.connections.views import ConnectionListView
+
+    return ConnectionListView
+
+
 def check_model() -> type[CheckView]:
-    """Return the model of a check's answer. It is loaded on first use, because few requests need it."""
+    """Return the model of what a check found."""
     from shared.web.check_views import CheckView
 
     return CheckView
@@ -70,7 +84,7 @@ def check_model() -> type[CheckView]:
     summary="Create a connection, or change it",
     roles=MANAGERS,
     body=ConnectionRequest,
-    answers={200: ConnectionView, 201: ConnectionView},
+    answers={200: connection_model, 201: connection_model},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         409: ("too_many_connections", "connection_id_taken"),
@@ -96,13 +110,13 @@ async def put_connection(call: Call) -> JsonAnswer:
     "api/connections",
     summary="List all connections, removed ones included",
     roles=ANY_ROLE,
-    answers={200: ConnectionListView},
+    answers={200: list_model},
 )
 async def list_connections(call: Call) -> JsonAnswer:
     """Answer with every connection and its status."""
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
-    return JsonAnswer(ConnectionListView(connections=tuple(views)), language=call.language)
+    return JsonAnswer(list_model()(connections=tuple(views)), language=call.language)
 
 
 @route(
@@ -111,7 +125,7 @@ async def list_connections(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}",
     summary="Show a connection and where it stands",
     roles=ANY_ROLE,
-    answers={200: ConnectionView},
+    answers={200: connection_model},
     problems=_KNOWN,
 )
 async def get_connection(call: Call) -> JsonAnswer:
@@ -126,7 +140,7 @@ async def get_connection(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}",
     summary="Remove a connection: revoke its tokens, disable its secrets, keep its tickets",
     roles=MANAGERS,
-    answers={200: ConnectionView},
+    answers={200: connection_model},
     problems={**_KNOWN, **_BUSY},
 )
 async def delete_connection(call: Call) -> JsonAnswer:
@@ -141,7 +155,7 @@ async def delete_connection(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}/connect",
     summary="Connect with client credentials: ask for tokens, and keep them if they are the integration user's",
     roles=MANAGERS,
-    answers={200: ConnectionView},
+    answers={200: connection_model},
     problems={
         **_KNOWN,
         403: (
@@ -249,6 +263,8 @@ async def suggest_values(call: Call) -> JsonAnswer:
 
 
 async def _view(call: Call, connection: Connection) -> ConnectionView:
+    from shared.connections.views import connection_view
+
     app = call.application
     return connection_view(
         connection,

@@ -13,7 +13,6 @@ from shared.tenants.consent import consent_state, needs_consent
 from shared.tenants.lookup import checked_tenant_id, get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.requests import read_tenant_request
-from shared.tenants.views import next_reading_at
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
 from shared.triggers.routes import Keeps
@@ -136,7 +135,7 @@ async def _form(
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
         companies=offered,
         age="" if tenant is None else snapshot_age(tenant, now, call.language),
-        next_reading_at=None if tenant is None else next_reading_at(tenant, now),
+        next_reading_at=None if tenant is None else tenant.next_reading_at(now),
         is_being_read=tenant is not None and tenant.is_held(now),
         lacks_permission=tenant is not None and tenant.lacks_permission and not is_customers,
         consent=consent_state(tenant, now) if tenant is not None and is_customers else None,

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
 from shared.tenants.lookup import get_known_tenant
 from shared.tenants.model import Tenant
 from shared.tenants.requests import TenantRequest, read_tenant_request
-from shared.tenants.views import (
-    ConsentLinkView,
-    TenantListView,
-    TenantView,
-    consent_link_view,
-    tenant_list_view,
-    tenant_view,
-)
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
 
+if TYPE_CHECKING:
+    from shared.tenants.views import ConsentLinkView, TenantListView, TenantView
+
 blueprint = func.Blueprint()
 
 _KNOWN: Final = {400: ("invalid_tenant_id",), 404: ("tenant_not_found",)}
+
+
+def tenant_model() -> type[TenantView]:
+    """Return the model of a tenant. It is loaded on first use, like the others, because few requests need it."""
+    from shared.tenants.views import TenantView
+
+    return TenantView
+
+
+def list_model() -> type[TenantListView]:
+    """Return the model of a list."""
+    from shared.tenants.views import TenantListView
+
+    return TenantListView
+
+
+def link_model() -> type[ConsentLinkView]:
+    """Return the model of a link for an administrator."""
+    from shared.tenants.views import ConsentLinkView
+
+    return ConsentLinkView
 
 
 @route(
@@ -33,7 +49,7 @@ _KNOWN: Final = {400: ("invalid_tenant_id",), 404: ("tenant_not_found",)}
     summary="Add a tenant, or change it",
     roles=MANAGERS,
     body=TenantRequest,
-    answers={200: TenantView, 201: TenantView},
+    answers={200: tenant_model, 201: tenant_model},
     problems={
         400: ("invalid_json", "invalid_tenant_id"),
         404: ("connection_not_found",),
@@ -57,10 +73,12 @@ async def put_tenant(call: Call) -> JsonAnswer:
     "api/tenants",
     summary="List all tenants",
     roles=ANY_ROLE,
-    answers={200: TenantListView},
+    answers={200: list_model},
 )
 async def list_tenants(call: Call) -> JsonAnswer:
     """Answer with every tenant and what its last reading showed."""
+    from shared.tenants.views import tenant_list_view
+
     app = call.application
     tenants, home_id = await app.tenants.list_tenants(), call.principal.tenant_id
     view = tenant_list_view(tenants, app.clock(), call.language, home_tenant_id=home_id)
@@ -73,7 +91,7 @@ async def list_tenants(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}",
     summary="Show a tenant and what its last reading showed",
     roles=ANY_ROLE,
-    answers={200: TenantView},
+    answers={200: tenant_model},
     problems=_KNOWN,
 )
 async def get_tenant(call: Call) -> JsonAnswer:
@@ -102,7 +120,7 @@ async def delete_tenant(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}/read",
     summary="Read a tenant's recommendations now",
     roles=ANY_ROLE,
-    answers={200: TenantView, 202: None},
+    answers={200: tenant_model, 202: None},
     problems={**_KNOWN, 409: ("tenant_files_only",), 503: ("tenant_busy",)},
 )
 async def read_tenant(call: Call) -> JsonAnswer:
@@ -119,11 +137,13 @@ async def read_tenant(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}/consent",
     summary="Make a link for the administrator of a customer's tenant, in place of the one before",
     roles=MANAGERS,
-    answers={200: ConsentLinkView},
+    answers={200: link_model},
     problems={**_KNOWN, 409: ("customer_tenants_not_set_up",), 503: ("tenant_busy",)},
 )
 async def make_consent_link(call: Call) -> JsonAnswer:
     """Answer with the link."""
+    from shared.tenants.views import consent_link_view
+
     app = call.application
     tenant = await get_known_tenant(app.tenants, call.path_parameter("tenant_id"))
     made = await app.admin_consents.make_link(tenant)
@@ -131,6 +151,8 @@ async def make_consent_link(call: Call) -> JsonAnswer:
 
 
 def _answer(call: Call, tenant: Tenant, *, status: int = 200) -> JsonAnswer:
+    from shared.tenants.views import tenant_view
+
     now, home_id = call.application.clock(), call.principal.tenant_id
     view = tenant_view(tenant, now, call.language, home_tenant_id=home_id)
     return JsonAnswer(view, status=status, language=call.language)
