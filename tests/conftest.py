@@ -24,8 +24,8 @@ settings.load_profile("project")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: one more than processors, as tests often wait for other processes."""
-    return (os.process_cpu_count() or 1) + 1
+    """Return how many workers `-n auto` starts: two more than processors, as tests often wait for other processes."""
+    return (os.process_cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:
