@@ -141,8 +141,8 @@ class ReminderConfiguration:
             causes=request.urgent,
             quiet_from=None if quiet is None else quiet.begin_at,
             quiet_to=None if quiet is None else quiet.end_at,
-            # Whichever secret was written before is renewed a little too early.
             tested_at=None if has_new_way else present.tested_at,
+            # Whichever secret was written before is renewed a little too early.
             secrets_renew_at=present.secrets_renew_at or now + renewal_after(self.secret_lifetime),
         )
 
