@@ -79,7 +79,7 @@ from shared.storage.tenants import AzureTenantStore
 from shared.storage.tickets import AzureTicketStore
 from shared.tenants.companies import TenantCompanies
 from shared.tenants.ports import TenantStore
-from shared.tenants.seen import SeenTenantStore, tenant_ids
+from shared.tenants.seen import SeenTenantStore, tenants_added_at
 from shared.tickets.create import TicketCreation
 from shared.tickets.deliver import TicketDelivery
 from shared.tickets.known_records import TicketsKnownRecords
@@ -547,7 +547,7 @@ class Application:
         tickets = SeenTicketStore(AzureTicketStore(tables.tickets, tables.transactions, rows), sight)
         tenants = SeenTenantStore(AzureTenantStore(tables.tenants, rows), sight)
         evidence = SeenEvidenceStore(
-            AzureEvidenceStore(tables.evidence, tables.transactions, rows), sight, partial(tenant_ids, tenants)
+            AzureEvidenceStore(tables.evidence, tables.transactions, rows), sight, partial(tenants_added_at, tenants)
         )
         reservations = AzureIdempotencyStore(tables.idempotency, rows)
         health = ConnectionHealth(connections, clock)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from shared.access.sight import Sight
 from shared.errors import FixRequest
@@ -55,6 +56,6 @@ class SeenTenantStore:
         return tenant.connection_id is not None and await self.sight.is_hidden(tenant.connection_id)
 
 
-async def tenant_ids(tenants: TenantStore) -> frozenset[str]:
-    """Return the ids of the tenants that the caller may see. Raises StorageUnavailable."""
-    return frozenset(each.tenant_id for each in await tenants.list_tenants())
+async def tenants_added_at(tenants: TenantStore) -> Mapping[str, datetime | None]:
+    """Return when each tenant that the caller may see was added, by its id. Raises StorageUnavailable."""
+    return {each.tenant_id: each.added_at for each in await tenants.list_tenants()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ from shared.reminders.ports import ReminderStore
 from shared.reminders.seen import SeenReminderStore
 from shared.tenants.model import Tenant
 from shared.tenants.ports import TenantStore
-from shared.tenants.seen import SeenTenantStore, tenant_ids
+from shared.tenants.seen import SeenTenantStore, tenants_added_at
 from shared.tickets.ports import TicketFilter, TicketStore
 from shared.tickets.seen import SeenTicketStore
 from shared.tickets.updates.model import Update, UpdateKind
@@ -44,7 +44,11 @@ from tests.unit.tickets.examples import a_connection, new_ticket
 
 OPEN, SECRET = "fabrikam", "northwind"
 OPEN_TENANT, SECRET_TENANT = "11111111-aaaa-4bbb-8ccc-000000000001", "11111111-aaaa-4bbb-8ccc-000000000002"
+AGELESS_TENANT = "11111111-aaaa-4bbb-8ccc-000000000003"
+"""Nobody knows when it was added."""
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
+BEFORE = NOW - timedelta(seconds=1)
+"""When the tenants that are there now were not there yet."""
 STRANGER = Access(frozenset({"stranger"}))
 FRIEND = Access(frozenset({"friend"}))
 
@@ -73,8 +77,8 @@ async def _pages(value: Any) -> AsyncIterator[Any]:
     yield value or []
 
 
-def event(connection_id: str | None, tenant_id: str) -> EvidenceEvent:
-    return EvidenceEvent("created", NOW, connection_id, None if connection_id is None else "t", tenant_id)
+def event(connection_id: str | None, tenant_id: str, at: datetime = NOW) -> EvidenceEvent:
+    return EvidenceEvent("created", at, connection_id, None if connection_id is None else "t", tenant_id)
 
 
 CONNECTIONS = [a_connection(connection_id=each) for each in (OPEN, SECRET)]
@@ -86,7 +90,8 @@ ANSWERS: dict[str, Any] = {
     "list_sync_requests": {OPEN: NOW, SECRET: NOW},
     "list_events": [
         *(event(connection_id, OPEN_TENANT) for connection_id in (OPEN, SECRET)),
-        *(event(None, tenant_id) for tenant_id in (OPEN_TENANT, SECRET_TENANT, "removed")),
+        *(event(None, tenant_id) for tenant_id in (OPEN_TENANT, SECRET_TENANT, AGELESS_TENANT, "removed")),
+        event(None, OPEN_TENANT, BEFORE),
     ],
 }
 BROAD = {"list_connections", "list_customers", "list_entries", "list_sync_requests", "list_tenants", "list_events"}
@@ -154,7 +159,11 @@ class Seen:
     def __init__(self) -> None:
         limits = MemoryCustomerLimits(limits={SECRET: limited_to("friend")})
         self.sight = Sight(limits, ManualClock())
-        known = [Tenant(OPEN_TENANT, "Open", OPEN), Tenant(SECRET_TENANT, "Secret", SECRET)]
+        known = [
+            Tenant(OPEN_TENANT, "Open", OPEN, added_at=NOW),
+            Tenant(SECRET_TENANT, "Secret", SECRET, added_at=NOW),
+            Tenant(AGELESS_TENANT, "Ageless", OPEN),
+        ]
         tenants = SeenTenantStore(MemoryTenantStore(*known), self.sight)
         self.inner = Everything(ANSWERS)
         inner: Any = self.inner
@@ -166,7 +175,7 @@ class Seen:
             ConnectionDirectory: SeenConnectionDirectory(inner, self.sight),
             TicketStore: SeenTicketStore(inner, self.sight),
             TenantStore: SeenTenantStore(inner_tenants, self.sight),
-            EvidenceStore: SeenEvidenceStore(inner, self.sight, lambda: tenant_ids(tenants)),
+            EvidenceStore: SeenEvidenceStore(inner, self.sight, lambda: tenants_added_at(tenants)),
             RecommendationStore: SeenRecommendationStore(inner, tenants.is_hidden),
             ClaimStore: SeenClaimStore(inner, tenants.is_hidden),
             CheckStore: SeenCheckStore(inner, self.sight),
@@ -243,8 +252,11 @@ async def test_a_customer_without_a_limit_is_there_for_everybody(port: type, nam
     assert name in seen.reached or name == "get_tenant"
 
 
-async def test_events_of_a_removed_tenant_are_hidden_from_whoever_does_not_see_everything() -> None:
+async def test_events_from_before_a_tenant_was_added_are_hidden_from_whoever_does_not_see_everything() -> None:
+    """It can have been another customer's, was removed, and added again by somebody who only knew its id."""
     seen = Seen()
+    with seen_by(EVERYTHING):
+        assert await seen.call(EvidenceStore, "list_events", OPEN, OPEN_TENANT) == ANSWERS["list_events"]
     with seen_by(STRANGER):
         found = await seen.call(EvidenceStore, "list_events", OPEN, OPEN_TENANT)
     assert found == [event(OPEN, OPEN_TENANT), event(None, OPEN_TENANT)]
