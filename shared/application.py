@@ -541,7 +541,7 @@ class Application:
         connections = SeenConnectionStore(AzureConnectionStore(tables.connections, rows), sight)
         authorizations = AzureAuthorizationStore(tables.authorizations, tables.transactions, rows)
         directory = SeenConnectionDirectory(AzureConnectionDirectory(tables.directory, rows), sight)
-        customers = CustomerReading(connections, directory, sight)
+        customers = CustomerReading(connections, directory, sight, clock)
         turns = Turns(directory, connections, clock)
         leases = AzureLeaseStore(tables.connections, clock)
         tickets = SeenTicketStore(AzureTicketStore(tables.tickets, tables.transactions, rows), sight)

@@ -60,10 +60,11 @@ class _Method:
 
     def _generated(self) -> Callable[..., Any]:
         cls = self._cls
+        after = {"__post_init__": cls.__post_init__} if hasattr(cls, "__post_init__") else {}
         frozen = make_dataclass(
             cls.__name__,
             [(each.name, each.type, each) for each in fields(cls)],
-            namespace={"__post_init__": cls.__post_init__} if hasattr(cls, "__post_init__") else {},
+            namespace={"__doc__": cls.__doc__, **after},
             module=cls.__module__,
             init=self._name == "__init__",
             repr=self._name == "__repr__",

@@ -32,7 +32,7 @@ CHANGE_PREFIX: Final = "search:change:"
 CURRENT_PREFIX: Final = "search:current:"
 """The keys of changes, current blocks and the summary are consecutive, so that one request reads them all."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Rows in another format cannot be read; their entries are collected again from the tickets."""
 MOST_ENTRIES: Final = 1000
 MOST_BYTES: Final = 240_000

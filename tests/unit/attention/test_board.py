@@ -41,7 +41,7 @@ class Board:
         self.last_turn()
         sight = Sight(self.limits, self.world.clock)
         self.board = AttentionBoard(
-            customers=CustomerReading(self.world.connections, self.world.directory, sight),
+            customers=CustomerReading(self.world.connections, self.world.directory, sight, self.world.clock),
             tenants=self.world.tenants,
             tickets=self.world.store,
             sight=sight,
@@ -151,6 +151,8 @@ async def test_of_many_the_last_turns_count_and_a_hidden_one_counts_for_nobody_e
     directory = board.world.directory
     other = a_connection(connection_id="other", status=ConnectionStatus.UNAVAILABLE)
     directory.entries["other"] = DirectoryEntry("other", customer=customer_of(other), figures=Figures(overdue=1))
+    await board.world.connections.create_connection(other)
+    await board.exact()
     expected = [Cause.TICKETS_REFUSED, Cause.TICKETS_OVERDUE, Cause.UNAVAILABLE]
     board.requests.clear()
     assert sorted(await board.exact()) == sorted(expected)

@@ -14,8 +14,9 @@ from shared.connections import present
 from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry, SyncState
 from shared.connections.model import Connection, ConnectionStatus
-from shared.connections.present import EXACT_UP_TO, CustomerReading, PresentCustomers
+from shared.connections.present import COMPARED_EVERY, EXACT_UP_TO, CustomerReading, PresentCustomers
 from shared.connections.seen import SeenConnectionDirectory, SeenConnectionStore
+from shared.errors import RowUnreadable
 from tests.memory.clock import START, ManualClock
 from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.customer_limits import MemoryCustomerLimits, limited_to
@@ -30,6 +31,7 @@ class Provider:
 
     def __init__(self, count: int) -> None:
         self.requests: Counter[str] = Counter()
+        self.fails_with_unreadable = ""
         names = [f"c-{number:03}" for number in range(count)]
         connections = [a_connection(connection_id=each, display_name=f"Customer {each}") for each in names]
         self.connections = MemoryConnectionStore(*connections, step=self._step)
@@ -37,13 +39,19 @@ class Provider:
         for each in connections:
             self.had_turn(each)
         self.limits = MemoryCustomerLimits()
-        sight = Sight(self.limits, ManualClock())
+        self.clock = ManualClock()
+        sight = Sight(self.limits, self.clock)
         self.reading = CustomerReading(
-            SeenConnectionStore(self.connections, sight), SeenConnectionDirectory(self.directory, sight), sight
+            SeenConnectionStore(self.connections, sight),
+            SeenConnectionDirectory(self.directory, sight),
+            sight,
+            self.clock,
         )
 
     async def _step(self, name: str) -> None:
         self.requests[name] += 1
+        if name == self.fails_with_unreadable:
+            raise RowUnreadable()
 
     def had_turn(self, connection: Connection) -> None:
         key = connection.connection_id
@@ -86,6 +94,31 @@ async def test_many_are_one_request() -> None:
     assert (found.connections, len(found.listed)) == (None, EXACT_UP_TO + 1)
     assert found.listed[0].customer == customer_of(provider.connections.connections["c-001"])
     assert found.listed[0].figures == FIGURES
+    await provider.read()
+    assert provider.requests == {"list_customers": 1}
+    provider.clock.advance(COMPARED_EVERY.total_seconds())
+    await provider.read()
+    assert provider.requests == {"list_customers": 2, "list_connections": 1}
+
+
+@pytest.mark.parametrize("row", ["none", "without customer"])
+async def test_after_an_upgrade_or_a_failure_of_storage_no_customer_is_left_out(row: str) -> None:
+    provider = Provider(EXACT_UP_TO + 5)
+    if row == "none":
+        del provider.directory.entries["c-001"]
+    else:
+        provider.directory.entries["c-001"] = DirectoryEntry("c-001")
+    found = await provider.read()
+    assert (found.connections, len(found.listed)) == (None, EXACT_UP_TO + 5)
+    for number in range(2, EXACT_UP_TO + 5):
+        provider.limits.limits[f"c-{number:03}"] = limited_to("friend")
+    provider.clock.advance(3600)
+    with seen_by(Access(frozenset({"stranger"}))):
+        found = await provider.read()
+    assert [each.connection_id for each in found.listed] == ["c-000", "c-001"]
+    provider.had_turn(provider.connections.connections["c-001"])
+    await provider.read()
+    await provider.read()
     assert provider.requests == {"list_customers": 1}
 
 
@@ -101,6 +134,7 @@ async def test_rows_of_a_release_that_stored_less_are_completed_by_their_turns()
     assert provider.requests["list_connections"] == 1
     provider.had_turn(changed)
     assert (await provider.read()).listed[0].customer == customer_of(changed)
+    await provider.read()
     assert provider.requests == {"list_customers": 1}
 
 
@@ -110,6 +144,8 @@ async def test_a_removed_customer_of_such_a_release_holds_up_nobody() -> None:
     assert entry.customer is not None
     customer = replace(entry.customer, status=ConnectionStatus.DISCONNECTED, is_complete=False)
     provider.directory.entries["c-000"] = replace(entry, customer=customer)
+    provider.change(0, status=ConnectionStatus.DISCONNECTED)
+    await provider.read()
     await provider.read()
     assert provider.requests == {"list_customers": 1}
 
@@ -124,7 +160,11 @@ async def test_whoever_sees_a_few_of_many_reads_only_these() -> None:
     assert found.connections is not None
     assert list(found.connections) == [each.connection_id for each in found.listed] == ["c-000"]
     assert removed.connection_id not in found.connections
-    assert provider.requests == {"list_customers": 1, "get_connection": 2, "list_entries": 1}
+    with seen_by(Access(frozenset({"stranger"}))):
+        await provider.read()
+        assert provider.requests == {"list_customers": 1, "get_connection": 2, "list_entries": 1}
+        provider.fails_with_unreadable = "get_connection"
+        assert (await provider.read()).listed == []
     with seen_by(Access(frozenset({"friend"}))):
         assert (await provider.read()).connections is None
 

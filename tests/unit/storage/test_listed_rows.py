@@ -17,6 +17,7 @@ from shared.storage.listed_rows import (
     CHANGE_PREFIX,
     CURRENT_PREFIX,
     FINISHED_PREFIX,
+    FORMAT,
     MOST_ENTRIES,
     Entry,
     block_key,
@@ -135,7 +136,7 @@ def test_a_block_is_divided_at_tickets() -> None:
 # Rows that cannot be read
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"packed_0": b"nonsense"}, {"chunks": 7}, {"chunks": 0}])
+@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"packed_0": b"nonsense"}, {"chunks": 7}, {"chunks": 0}])
 @pytest.mark.parametrize("prefix", [CHANGE_PREFIX, CURRENT_PREFIX, FINISHED_PREFIX])
 def test_what_cannot_be_read_is_reported_once_and_made_again(prefix: str, change: dict[str, Any]) -> None:
     asyncio.run(unreadable(prefix, change))

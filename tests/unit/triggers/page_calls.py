@@ -73,7 +73,7 @@ class Pages:
             clock=world.clock,
         )
         self.sight = Sight(MemoryCustomerLimits(), world.clock)
-        customers = CustomerReading(world.connections, world.directory, self.sight)
+        customers = CustomerReading(world.connections, world.directory, self.sight, world.clock)
         self.application = SimpleNamespace(
             clock=world.clock,
             sight=self.sight,
