@@ -134,15 +134,11 @@ class TicketCreation:
             StorageUnavailable: Nothing was stored, or we do not know; repeating with the same key is safe.
         """
         now = self.clock()
-        if recommended is None:
-            asked = asked_members(request)
-            request = await self._with_connection(request)
-        else:
-            asked = recommended.asked
+        asked = asked_members(request) if recommended is None else recommended.asked
         connection: Connection | BaseException
         if request.connection_id is None:
             # The ticket's id names its connection, so the connection must be known first.
-            [connection] = await asyncio.gather(self.usable_connection(None), return_exceptions=True)
+            [connection] = await asyncio.gather(self._connection_for(request), return_exceptions=True)
             known = connection.connection_id if isinstance(connection, Connection) else ""
             ticket_id = new_ticket_id(now, known)
             reserved: str | BaseException = await self.reserve(asked, requester, caller, idempotency_key, ticket_id)
@@ -150,7 +146,7 @@ class TicketCreation:
             ticket_id = new_ticket_id(now, request.connection_id)
             reserved, connection = await asyncio.gather(
                 self.reserve(asked, requester, caller, idempotency_key, ticket_id),
-                self.usable_connection(request.connection_id),
+                self._connection_for(request),
                 return_exceptions=True,
             )
         if isinstance(reserved, BaseException):
@@ -211,18 +207,17 @@ class TicketCreation:
         Raises what :meth:`create` raises for a request that cannot become a ticket.
         """
         now = self.clock()
-        request = await self._with_connection(request)
-        connection = await self.usable_connection(request.connection_id)
+        connection = await self._connection_for(request)
         ticket_id = new_ticket_id(now, connection.connection_id)
         ticket = new_ticket(ticket_id, request, requester, connection, now)
         return await self._with_company(ticket, request), connection
 
-    async def _with_connection(self, request: TicketRequest) -> TicketRequest:
-        """Return the request with the connection of the tenant that it names, if it names no connection."""
-        if request.connection_id is not None or request.tenant_id is None:
-            return request
-        connection_id = await self.companies.connection_of(request.tenant_id)
-        return request.model_copy(update={"connection_id": connection_id})
+    async def _connection_for(self, request: TicketRequest) -> Connection:
+        """Return the connection that the request names, else that of the tenant that it names, else the only one."""
+        connection_id = request.connection_id
+        if connection_id is None and request.tenant_id is not None:
+            connection_id = await self.companies.connection_of(request.tenant_id)
+        return await self.usable_connection(connection_id)
 
     async def _with_company(self, ticket: Ticket, request: TicketRequest) -> Ticket:
         company = await self.companies.company_for(ticket.connection_id, request.tenant_id)

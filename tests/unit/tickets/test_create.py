@@ -248,6 +248,17 @@ async def test_the_key_still_works_when_the_connection_is_gone() -> None:
     assert second.ticket == first.ticket
 
 
+async def test_the_key_still_works_when_the_tenant_is_gone() -> None:
+    tenant_id = "0c0ffee0-0000-4000-8000-000000000001"
+    world = World(a_connection())
+    await world.tenants.save_tenant(Tenant(tenant_id, "Contoso", CONNECTION_ID))
+    first = await world.create(key="key", tenant_id=tenant_id)
+    await world.tenants.delete_tenant(tenant_id)
+    again = await world.create(key="key", tenant_id=tenant_id)
+    assert (again.ticket, again.replayed) == (first.ticket, True)
+    assert (await world.create_refused(key="other", tenant_id=tenant_id)).code == "tenant_not_found"
+
+
 async def test_a_request_that_died_between_key_and_ticket_is_made_good() -> None:
     world = World(a_connection())
     world.store.faults.append(StorageFault.NOT_CARRIED_OUT)
