@@ -229,7 +229,7 @@ def tenant_items(tenant: Tenant, connection_ids: Collection[str], now: datetime)
     about = Subject(SubjectKind.TENANT, tenant.tenant_id, tenant.name)
     page, since_at = f"/tenants/{tenant.tenant_id}", tenant.unread_since_at(now)
     is_late = tenant.due_at is not None and since_at is not None and now - since_at > NOT_READ_AFTER
-    if tenant.is_consent_settling(now) and (tenant.lacks_permission or tenant.lacks_consent):
+    if tenant.is_consent_pending(now) and (tenant.lacks_permission or tenant.lacks_consent):
         pass  # The connector looks again every minute, and nobody has to do anything yet.
     elif tenant.lacks_permission:
         yield AttentionItem(Severity.CRITICAL, Cause.TENANT_NO_PERMISSION, Action.OPEN_TENANT, page, about, since_at)

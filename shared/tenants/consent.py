@@ -12,7 +12,7 @@ class ConsentState(StrEnum):
     """What is known of the consent of a customer's tenant."""
 
     GIVEN = "given"
-    SETTLING = "settling"
+    PENDING = "pending"
     """An administrator has just answered; tokens may not show it yet."""
     INCOMPLETE = "incomplete"
     """The tenant has let the connector in, without the permission to read."""
@@ -34,8 +34,8 @@ def consent_state(tenant: Tenant, now: datetime) -> ConsentState:
     is_lacking = tenant.lacks_permission or tenant.lacks_consent
     if tenant.roles and not is_lacking:
         return ConsentState.GIVEN
-    if tenant.is_consent_settling(now):
-        return ConsentState.SETTLING
+    if tenant.is_consent_pending(now):
+        return ConsentState.PENDING
     if tenant.lacks_permission:
         return ConsentState.INCOMPLETE
     is_refused = tenant.consent is not None and tenant.consent.is_refused
@@ -49,7 +49,7 @@ def missing_roles(tenant: Tenant) -> tuple[str, ...]:
     return tuple(str(tenant.error.failure.values.get("wanted", "")).split())
 
 
-def looked_at(tenant: Tenant) -> datetime | None:
+def checked_at(tenant: Tenant) -> datetime | None:
     """Return when somebody last asked Microsoft for a token or data of the tenant; None if nobody has."""
     times = (tenant.roles_seen_at, tenant.read_at, None if tenant.error is None else tenant.error.at)
     return max((at for at in times if at is not None), default=None)

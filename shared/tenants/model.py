@@ -22,7 +22,7 @@ NOT_READ_AFTER: Final = timedelta(days=2)
 """A tenant that is to be read and has not been for this long needs attention."""
 
 CONSENT_LINK_LASTS: Final = timedelta(days=30)
-CONSENT_SETTLES_WITHIN: Final = timedelta(minutes=5)
+CONSENT_PENDING_FOR: Final = timedelta(minutes=5)
 """After a consent, Microsoft can issue tokens without the role for some minutes (Microsoft Graph §2.4)."""
 
 
@@ -151,12 +151,12 @@ class Tenant:
         """Whether the tenant has not let the connector in."""
         return self.error is not None and self.error.failure.code == "admin_consent_missing"
 
-    def is_consent_settling(self, now: datetime) -> bool:
+    def is_consent_pending(self, now: datetime) -> bool:
         """Whether its administrator consented so recently that tokens may not show it yet."""
         if self.consent is None or self.consent.is_refused:
             return False
         answered_at = believed(self.consent.answered_at, now)
-        return answered_at is not None and now - answered_at < CONSENT_SETTLES_WITHIN
+        return answered_at is not None and now - answered_at < CONSENT_PENDING_FOR
 
     def is_held(self, now: datetime) -> bool:
         """Whether somebody is reading it. A hold that lasts too long, because of a wrong clock, counts as over."""

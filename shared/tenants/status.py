@@ -66,7 +66,7 @@ def next_turn_at(tenant_id: str, now: datetime) -> datetime:
 
 def _wait(tenant: Tenant, error: ConnectorError, now: datetime) -> timedelta:
     """Return how long to wait after a failure: twice as long as after the last one, if that was the last reading."""
-    if isinstance(error, TenantRefused) and tenant.is_consent_settling(now):
+    if isinstance(error, TenantRefused) and tenant.is_consent_pending(now):
         return ASK_AGAIN_AFTER
     wait = FIRST_RETRY_AFTER
     if tenant.error is not None and tenant.due_at is not None and tenant.due_at > tenant.error.at:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import Field
 
 from shared.connections.views import LastErrorView
-from shared.tenants.consent import ConsentState, consent_state, looked_at, missing_roles, needs_consent
+from shared.tenants.consent import ConsentState, checked_at, consent_state, missing_roles, needs_consent
 from shared.tenants.model import Tenant, TenantError, TenantStatus
 from shared.views import View
 from shared.words.error_words import words_of
@@ -19,11 +19,13 @@ class ConsentView(View):
     """What is known of the consent of a customer's tenant. Only an access token shows that there is one."""
 
     state: ConsentState = Field(
-        description="given. settling: an administrator has just answered, and tokens may not show it for some minutes. "
+        description="given. pending: an administrator has just answered, and tokens may not show it for some minutes. "
         "incomplete: the tenant has let the connector in, without all roles. refused. missing: not given, or removed."
     )
     missing_roles: tuple[str, ...] = Field(description="App roles that the last access token lacked.")
-    looked_at: datetime | None = Field(description="When Microsoft was last asked; null if never.")
+    checked_at: datetime | None = Field(
+        description="When Microsoft was last asked for a token or data of the tenant; null if never."
+    )
     link_ends_at: datetime | None = Field(description="Until when the present link can be used; null without one.")
     answered_at: datetime | None = Field(
         description="When an administrator last came back from Microsoft, or somebody said that they have consented."
@@ -111,7 +113,7 @@ def _consent_view(tenant: Tenant, now: datetime) -> ConsentView:
     return ConsentView(
         state=consent_state(tenant, now),
         missing_roles=missing_roles(tenant),
-        looked_at=looked_at(tenant),
+        checked_at=checked_at(tenant),
         link_ends_at=consent.ends_at if consent is not None and consent.is_open(now) else None,
         answered_at=None if consent is None else consent.answered_at,
     )

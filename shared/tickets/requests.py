@@ -96,7 +96,8 @@ class TicketRequest(BaseModel):
     configuration_item: SysId | None = Field(default=None, description=CONFIGURATION_ITEM)
     tenant_id: TenantId | None = Field(
         default=None,
-        description="The tenant that the ticket is about, one of the connection's: the ticket gets its company.",
+        description="The tenant that the ticket is about, one of the connection's or one without a connection: the "
+        "ticket gets its company.",
     )
     requested_by: Requester | None = Field(
         default=None, description="Only for applications: the user for whom the ticket is made."

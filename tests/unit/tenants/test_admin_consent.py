@@ -88,7 +88,7 @@ async def test_a_consent_makes_the_tenant_due_and_changes_nothing_else() -> None
     assert tenant.due_at == AT_ONCE
     assert tenant.requested_at == world.clock(), "also if it is being read now"
     assert (tenant.connection_id, tenant.status, tenant.roles) == ("contoso", None, None)
-    assert tenant.is_consent_settling(world.clock())
+    assert tenant.is_consent_pending(world.clock())
 
 
 async def test_a_consent_binds_no_tenant_to_a_connection() -> None:
@@ -115,7 +115,7 @@ async def test_a_refusal_says_true_as_well_and_leaves_the_link_open() -> None:
     assert tenant.consent is not None
     assert tenant.consent.is_refused
     assert tenant.due_at != AT_ONCE
-    assert not tenant.is_consent_settling(world.clock())
+    assert not tenant.is_consent_pending(world.clock())
     assert await world.consents.answered(granted(state))
     assert not world.tenant().consent.is_refused  # type: ignore[union-attr]
 
@@ -181,7 +181,7 @@ async def test_where_nobody_comes_back_an_administrator_of_ours_asks_for_the_che
     await world.link()
     tenant = await world.consents.confirm(world.tenant())
     assert tenant.due_at == AT_ONCE
-    assert tenant.is_consent_settling(world.clock())
+    assert tenant.is_consent_pending(world.clock())
     assert world.consents.link(tenant) is not None, "the administrator may still come"
 
 

@@ -25,7 +25,7 @@ from shared.errors import (
     StorageUnavailable,
     TenantRefused,
 )
-from shared.tenants.model import CONSENT_SETTLES_WITHIN, LATEST_DUE, AdminConsent, Tenant, TenantStatus
+from shared.tenants.model import CONSENT_PENDING_FOR, LATEST_DUE, AdminConsent, Tenant, TenantStatus
 from shared.tenants.status import FIRST_RETRY_AFTER, READ_EVERY, RETRY_EVERY, after_failure, after_success, next_turn_at
 
 NOW = datetime(2026, 11, 24, 9, 30, 15, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_a_tenant_of_files_does_not_become_due(is_failed: bool) -> None:
 def test_after_a_consent_the_next_tries_come_soon_for_five_minutes(code: Code) -> None:
     consented = replace(TENANT, consent=AdminConsent("", NOW, answered_at=NOW))
     now, tries = NOW, 0
-    while now < NOW + CONSENT_SETTLES_WITHIN:
+    while now < NOW + CONSENT_PENDING_FOR:
         consented = after_failure(consented, TenantRefused(code), now)
         assert consented.due_at is not None
         now, tries = consented.due_at, tries + 1
@@ -136,7 +136,7 @@ def test_after_a_consent_the_next_tries_come_soon_for_five_minutes(code: Code) -
         (None, TenantRefused()),
         (AdminConsent("", NOW), TenantRefused()),
         (AdminConsent("", NOW, answered_at=NOW, is_refused=True), TenantRefused()),
-        (AdminConsent("", NOW, answered_at=NOW - CONSENT_SETTLES_WITHIN), TenantRefused()),
+        (AdminConsent("", NOW, answered_at=NOW - CONSENT_PENDING_FOR), TenantRefused()),
         (AdminConsent("", NOW, answered_at=NOW + timedelta(days=1)), TenantRefused()),
         (AdminConsent("", NOW, answered_at=NOW), GraphUnavailable()),
     ],

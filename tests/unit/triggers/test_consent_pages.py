@@ -143,7 +143,7 @@ async def test_whoever_comes_back_is_thanked_and_learns_nothing(customers: Custo
     html = text_of(answer)
     assert T("consent.thanks") in html
     assert "Fabrikam" not in html
-    assert customers.tenant.is_consent_settling(START)
+    assert customers.tenant.is_consent_pending(START)
     with pytest.raises(FixRequest):
         await customers.pages.get(consent_pages.tenant_consent_answer, f"/tenants/consent?{query}")
 
@@ -179,7 +179,7 @@ async def test_programs_see_what_is_known_of_the_consent(customers: Customers) -
     assert await shown() == {
         "state": "incomplete",
         "missing_roles": ["SecurityEvents.Read.All"],
-        "looked_at": "2026-03-02T09:30:15.250000Z",
+        "checked_at": "2026-03-02T09:30:15.250000Z",
         "link_ends_at": None,
         "answered_at": None,
     }
@@ -201,8 +201,8 @@ ANSWERED = AdminConsent("", START, answered_at=START)
     [
         (Tenant(TENANT, ""), ConsentState.MISSING),
         (Tenant(TENANT, "", error=MISSING), ConsentState.MISSING),
-        (Tenant(TENANT, "", error=MISSING, consent=ANSWERED), ConsentState.SETTLING),
-        (Tenant(TENANT, "", error=ROLELESS, consent=ANSWERED), ConsentState.SETTLING),
+        (Tenant(TENANT, "", error=MISSING, consent=ANSWERED), ConsentState.PENDING),
+        (Tenant(TENANT, "", error=ROLELESS, consent=ANSWERED), ConsentState.PENDING),
         (Tenant(TENANT, "", error=ROLELESS), ConsentState.INCOMPLETE),
         (Tenant(TENANT, "", error=MISSING, consent=replace(ANSWERED, is_refused=True)), ConsentState.REFUSED),
         (Tenant(TENANT, "", roles=("SecurityEvents.Read.All",)), ConsentState.GIVEN),
