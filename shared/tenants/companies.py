@@ -1,8 +1,9 @@
 """The ServiceNow company of a ticket that is for no stored recommendation.
 
 A ServiceNow instance can keep the tickets of many customers, each under a company of its own. The ticket of a
-recommendation has its tenant's company. Otherwise whoever makes the ticket can choose one of the connection's tenants;
-if nobody does, the ticket has the company that all of them have, or none. Then the connection's fixed fields decide.
+recommendation has its tenant's company. Otherwise whoever makes the ticket can choose one of the connection's tenants,
+or name one without a connection, as for a recommendation. If nobody does, the ticket has the company that all of the
+connection's tenants have, or none. Then the connection's fixed fields decide.
 """
 
 from __future__ import annotations

@@ -20,6 +20,11 @@ def checked_tenant_id(tenant_id: str) -> str:
     return tenant_id.lower()
 
 
+async def find_tenant(tenants: TenantStore, text: str) -> Tenant | None:
+    """Return the tenant with this id, which may be any text; None if there is none. Raises StorageUnavailable."""
+    return await tenants.get_tenant(text.lower()) if TENANT_ID.fullmatch(text) else None
+
+
 async def get_known_tenant(tenants: TenantStore, tenant_id: str) -> Tenant:
     """Return a tenant.
 

@@ -70,8 +70,8 @@ class NotUnderstood:
     Attributes:
         parameter: Its name.
         value: What the link says, shortened to what a page can show.
-        reason: ``value``, ``date``, ``time``, ``parameter``, ``connection``, ``connection_unauthorized``, ``tenant`` or
-            ``recommendation``.
+        reason: ``value``, ``date``, ``time``, ``parameter``, ``connection``, ``connection_unauthorized``, ``tenant``,
+            ``tenant_elsewhere`` or ``recommendation``.
     """
 
     parameter: str

@@ -11,6 +11,7 @@ import azure.functions as func
 from shared.connections.lookup import list_present_connections
 from shared.connections.model import Connection, TicketKind
 from shared.errors import ConfirmationNeeded, ConnectionNotAuthorized, FixRequest, IdempotencyKeyReused
+from shared.tenants.lookup import find_tenant
 from shared.texts import utf16_length
 from shared.tickets.create import Creation
 from shared.tickets.model import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, USUAL_LANGUAGE
@@ -27,6 +28,7 @@ from shared.triggers.links import (
     NotUnderstood,
     TicketLink,
     link_words,
+    misunderstood,
     read_ticket_link,
     unknown_connection,
 )
@@ -54,18 +56,32 @@ async def new_ticket_form(call: Call) -> func.HttpResponse:
     """Show the form, prefilled from the address: that is how a portal's Share button hands over a recommendation.
 
     If the address names a recommendation that the connector has read, it fills in what the address leaves out.
+    If it names only a tenant, the form has the tenant's connection.
     """
     link = read_ticket_link(call.query)
     if link.values["recommendation"]:
         return await _recommended_form(call, link)
     not_understood = list(link.not_understood)
+    asked_tenant = link.values["tenant_id"].strip()
+    tenant = await find_tenant(call.application.tenants, asked_tenant)
+    if asked_tenant and tenant is None:
+        not_understood.append(misunderstood("tenant_id", asked_tenant, "tenant"))
+    connection_id = link.connection or (None if tenant is None else tenant.connection_id)
     present = {each.connection_id for each in await _consented_connections(call)}
-    connection_id = next(iter(present)) if link.connection is None and len(present) == 1 else link.connection
+    if connection_id is None and len(present) == 1:
+        [connection_id] = present
     if connection_id is not None and connection_id not in present:
         exists = await call.application.connection_store.get_connection(connection_id) is not None
         not_understood.append(unknown_connection(CONNECTION, connection_id, exists=exists))
         connection_id = None
-    values = {**dict.fromkeys(FIELDS, ""), **link.values, "connection_id": connection_id or ""}
+    if tenant is not None and connection_id is not None and not tenant.sends_to(connection_id):
+        not_understood.append(misunderstood("tenant_id", asked_tenant, "tenant_elsewhere"))
+    values = {
+        **dict.fromkeys(FIELDS, ""),
+        **link.values,
+        "connection_id": connection_id or "",
+        "tenant_id": "" if tenant is None else tenant.tenant_id,
+    }
     return await _form(call, values, {}, secrets.token_hex(16), not_understood=not_understood)
 
 
@@ -219,7 +235,7 @@ async def _form(
         is_answer=not call.is_safe,
         connections=connections,
         shares_requester=chosen is None or chosen.shares_requester,
-        tenants=[] if chosen is None or found is not None else await _tenants(call, chosen),
+        tenants=[] if found is not None else await _tenants(call, chosen, values["tenant_id"]),
         connection_name=dict(connections).get(values["connection_id"]),
         # A single connection needs no choice, unless another one was asked for.
         chooses_connection=[each for each, _ in connections] != [values["connection_id"]],
@@ -236,10 +252,20 @@ async def _form(
     return response
 
 
-async def _tenants(call: Call, connection: Connection) -> Sequence[tuple[str, str]]:
-    """Return the tenants of which a person chooses one, so that the ticket has its company."""
-    found = await call.application.companies.to_choose_from(connection.connection_id)
-    return sorted(((each.tenant_id, each.name) for each in found), key=lambda each: each[1].casefold())
+async def _tenants(call: Call, connection: Connection | None, tenant_id: str) -> Sequence[tuple[str, str]]:
+    """Return the tenants of which a person chooses one, so that the ticket has its company.
+
+    Args:
+        connection: The chosen one.
+        tenant_id: The tenant that the form or a link names: it is among them if its tickets can go to the connection.
+    """
+    app = call.application
+    found = [] if connection is None else await app.companies.to_choose_from(connection.connection_id)
+    names = {each.tenant_id: each.name for each in found}
+    named = await find_tenant(app.tenants, tenant_id)
+    if named is not None and (connection is None or named.sends_to(connection.connection_id)):
+        names[named.tenant_id] = named.name
+    return sorted(names.items(), key=lambda each: each[1].casefold())
 
 
 def _instead(each: NotUnderstood, values: Mapping[str, str], choices: Mapping[str, Sequence[tuple[str, str]]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -51,7 +52,7 @@ def fields_of(html: str) -> dict[str, str]:
     """Return what a browser would send of the form."""
     fields = dict(re.findall(r'<input type="(?:hidden|text|url|date)"[^>]* name="(\w+)" value="([^"]*)"', html))
     for name, content in re.findall(r'<select id="\w+" name="(\w+)".*?>(.*?)</select>', html, re.DOTALL):
-        chosen = re.search(r'value="(\w*)" selected', content)
+        chosen = re.search(r'value="([^"]*)" selected', content)
         fields[name] = "" if chosen is None else chosen[1]
     text = re.search(r'<textarea id="description"[^>]*>(.*?)</textarea>', html, re.DOTALL)
     assert text is not None
@@ -240,19 +241,98 @@ async def test_the_preview_has_the_tenants_company(pages: Pages) -> None:
 async def test_whoever_makes_a_ticket_by_hand_chooses_among_tenants_of_different_companies(pages: Pages) -> None:
     blank = "/tickets/new?connection=contoso"
     assert t("new.tenant") not in text_of(await pages.get(new_ticket_form, blank)), "the only tenant's company is clear"
-    second = "0c0ffee0-0000-4000-8000-000000000002"
-    await pages.world.tenants.save_tenant(Tenant(second, "Fabrikam", CONNECTION_ID, "d" * 32))
+    await pages.world.tenants.save_tenant(Tenant(SECOND, "Fabrikam", CONNECTION_ID, "d" * 32))
     pages.world.clock.advance(REMEMBERED_FOR.total_seconds())
     html = text_of(await pages.get(new_ticket_form, blank))
     assert t("new.tenant") in html
     fields = fields_of(html) | {"name": "By hand"}
-    for chosen, company in ((second, "d" * 32), (TENANT, "c" * 32), ("", None)):
+    for chosen, company in ((SECOND, "d" * 32), (TENANT, "c" * 32), ("", None)):
         preview = await sent(pages, fields, "preview", 200, tenant_id=chosen)
         assert (f'value="{chosen}" selected' in preview) is (chosen != "")
         assert ("<code>company</code>" in preview) is (company is not None)
         await sent(pages, fields, tenant_id=chosen, idempotency_key=f"key{chosen}", accepted=accepted_in(preview))
         assert max(pages.world.tickets, key=lambda each: each.created_at).content.company == company
         pages.world.clock.advance(60)
+
+
+SECOND = "0c0ffee0-0000-4000-8000-000000000002"
+THIRD = "0c0ffee0-0000-4000-8000-000000000003"
+
+
+async def with_two_connections(pages: Pages) -> None:
+    """One tenant of each connection, and one that has none."""
+    pages.world.connections.connections[OTHER_CONNECTION] = a_connection(connection_id=OTHER_CONNECTION)
+    await pages.world.tenants.save_tenant(Tenant(SECOND, "Fabrikam", OTHER_CONNECTION, "d" * 32))
+    await pages.world.tenants.save_tenant(Tenant(THIRD, "Tailspin", None, "e" * 32))
+
+
+async def linked(pages: Pages, **members: str) -> tuple[str, dict[str, str]]:
+    """Return the page that a link opens, and the fields of its form."""
+    html = text_of(await pages.get(new_ticket_form, f"/tickets/new?{urlencode(members)}"))
+    return html, fields_of(html) | {"name": "By hand"}
+
+
+@pytest.mark.parametrize("as_written", [str, str.upper, "  {} ".format])
+async def test_a_links_tenant_chooses_its_connection_and_its_company(
+    pages: Pages, as_written: Callable[[str], str]
+) -> None:
+    await with_two_connections(pages)
+    html, fields = await linked(pages, tenant_id=as_written(SECOND))
+    assert (fields["connection_id"], fields["tenant_id"]) == (OTHER_CONNECTION, SECOND)
+    assert t("new.link") not in html
+    assert "d" * 32 in await sent(pages, fields, "preview", 200)
+
+
+@pytest.mark.parametrize("connection_id", [CONNECTION_ID, OTHER_CONNECTION])
+async def test_a_links_tenant_without_a_connection_goes_with_any(pages: Pages, connection_id: str) -> None:
+    await with_two_connections(pages)
+    _, fields = await linked(pages, tenant_id=THIRD)
+    assert (fields["connection_id"], fields["tenant_id"]) == ("", THIRD)
+    assert "e" * 32 in await sent(pages, fields, "preview", 200, connection_id=connection_id)
+
+
+@pytest.mark.parametrize("tenant_id", [THIRD, "contoso.onmicrosoft.com", "x" * 2000, "'/\\#?"])
+@pytest.mark.parametrize("connection", [CONNECTION_ID, ""])
+async def test_a_links_unknown_tenant_is_named_and_makes_no_dead_end(
+    pages: Pages, tenant_id: str, connection: str
+) -> None:
+    html, fields = await linked(pages, tenant_id=tenant_id, connection=connection)
+    words = t("link.not_understood.tenant", field=t("recommendations.tenant"), value="")
+    assert words.partition("“")[0] in unescape(html)
+    assert fields.get("tenant_id", "") == ""
+    await sent(pages, fields)
+
+
+async def test_a_links_tenant_of_another_connection_is_named_and_makes_no_dead_end(pages: Pages) -> None:
+    await with_two_connections(pages)
+    html, fields = await linked(pages, tenant_id=SECOND, connection=CONNECTION_ID)
+    words = t("link.not_understood.tenant_elsewhere", field=t("recommendations.tenant"), value=SECOND)
+    assert words in unescape(html)
+    assert (fields["connection_id"], fields.get("tenant_id", "")) == (CONNECTION_ID, "")
+    await sent(pages, fields)
+
+
+async def test_whoever_changes_the_connection_is_asked_once_about_the_tenant(pages: Pages) -> None:
+    await with_two_connections(pages)
+    _, fields = await linked(pages, tenant_id=TENANT)
+    preview = fields_of(await sent(pages, fields, "preview", 200))
+    assert (preview["connection_id"], preview["tenant_id"]) == (CONNECTION_ID, TENANT)
+    html = await sent(pages, preview, "preview", 409, connection_id=OTHER_CONNECTION)
+    assert t("error.tenant_other_connection.message", connection_id=CONNECTION_ID) in unescape(html)
+    again = fields_of(html)
+    assert (again["connection_id"], again.get("tenant_id", "")) == (OTHER_CONNECTION, "")
+    await sent(pages, again)
+    [ticket] = pages.world.store.tickets[OTHER_CONNECTION].values()
+    assert ticket.content.company == "d" * 32
+
+
+async def test_a_tenant_that_is_removed_meanwhile_makes_no_dead_end(pages: Pages) -> None:
+    _, fields = await linked(pages, tenant_id=TENANT)
+    assert fields["tenant_id"] == TENANT
+    await pages.world.tenants.delete_tenant(TENANT)
+    html = await sent(pages, fields, "preview", 404)
+    assert t("error.tenant_not_found.message") in html
+    await sent(pages, fields_of(html))
 
 
 def accepted_in(preview: str) -> str:
