@@ -48,3 +48,13 @@ async def connections_by_id(connections: ConnectionStore) -> Mapping[str, Connec
 async def list_present_connections(connections: ConnectionStore) -> Sequence[Connection]:
     """Return the connections that are not removed, ordered by id. Raises StorageUnavailable."""
     return [each for each in await connections.list_connections() if not each.is_removed]
+
+
+def counted_ids(connections: Mapping[str, Connection]) -> Sequence[str]:
+    """Return the ids of the connections that count where several are listed or counted together."""
+    return [each.connection_id for each in connections.values() if not each.is_excluded]
+
+
+async def excluded_ids(connections: ConnectionStore) -> frozenset[str]:
+    """Return the ids of the connections that do not count there. Raises StorageUnavailable."""
+    return frozenset(each.connection_id for each in await connections.list_connections() if each.is_excluded)

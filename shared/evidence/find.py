@@ -79,6 +79,7 @@ class EvidenceSearch:
             retention_days=self.retention.days,
             population=len(population),
             other_tickets=len(tickets) - len(population),
+            excluded_connections=len(question.excluded_ids),
             sample=size,
             seed=None if size is None else question.seed,
             items=tuple(population if size is None else sample_of(population, question.seed, size)),

@@ -86,6 +86,7 @@ def _result(view: EvidenceView, base_url: str) -> Json:
         "tenant_id": view.tenant_id,
         "population": str(view.population),
         "other_tickets": str(view.other_tickets),
+        "excluded_connections": str(view.excluded_connections),
         "sample": None if view.sample is None else str(view.sample),
         "seed": view.seed,
     }

@@ -61,7 +61,7 @@ class Chosen:
         """Look at events. Raises FixRequest (422 ``evidence_too_large``)."""
         for event in events:
             ticket = ticket_of(event)
-            if ticket is None or not self._question.holds(event.at):
+            if ticket is None or not self._question.holds(event.at) or ticket[0] in self._question.excluded_ids:
                 continue
             self.recommendations.update(recommendations_of(event))
             if self._is_wanted(event):

@@ -35,6 +35,7 @@ class EvidenceQuestion:
         tenant_id: Only tickets for recommendations of this tenant; None for all.
         sample: How many tickets to draw; None for all of them.
         seed: Decides, with the tickets' ids, which ones are drawn.
+        excluded_ids: Connections whose tickets are left out, because their customers are excluded.
     """
 
     first_day: date
@@ -43,6 +44,7 @@ class EvidenceQuestion:
     tenant_id: str | None = None
     sample: int | None = None
     seed: str = ""
+    excluded_ids: frozenset[str] = frozenset()
 
     @property
     def begin_at(self) -> datetime:

@@ -22,6 +22,9 @@ class EvidenceView(View):
     retention_days: int = Field(description="How long the connector keeps evidence.")
     population: int = Field(description="Tickets for recommendations in the period.")
     other_tickets: int = Field(description="Tickets of the period that are for no stored recommendation.")
+    excluded_connections: int = Field(
+        description="Connections of excluded customers; none of their tickets is in the population."
+    )
     sample: int | None = Field(description="How many tickets were to be drawn; null for all of them.")
     seed: str | None
     items: tuple[EvidenceItem, ...] = Field(

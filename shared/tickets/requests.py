@@ -109,7 +109,9 @@ class RetryFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    connection_id: ConnectionId | None = None
+    connection_id: ConnectionId | None = Field(
+        default=None, description="Without it, the tickets of excluded customers are left out."
+    )
     kind: TicketKind | None = None
     portal: Portal | None = None
     text: Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH)] | None = Field(

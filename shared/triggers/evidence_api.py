@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import azure.functions as func
 
 from shared.triggers.answers import JsonAnswer
-from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_question
+from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_question, without_excluded
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice
 from shared.triggers.principal import READERS
@@ -68,11 +68,15 @@ def evidence_model() -> type[EvidenceView]:
 async def export_evidence(call: Call) -> JsonAnswer | func.HttpResponse:
     """Answer with the population as it was at the end of the period, or with a sample that can be drawn again."""
     wanted = _FORMAT.read(call.query) or Format.JSON
-    view = await call.application.evidence_search.answer(read_question(call.query, call.application.clock()))
+    application = call.application
+    question = read_question(call.query, application.clock())
+    view = await application.evidence_search.answer(
+        await without_excluded(question, call.query, application.connection_store)
+    )
     if wanted is Format.JSON:
         return JsonAnswer(view)
     return func.HttpResponse(
-        _file(view, wanted, call.application.settings.public_base_url, call.language),
+        _file(view, wanted, application.settings.public_base_url, call.language),
         headers={
             "Content-Type": f"{MEDIA_TYPES[wanted]}; charset=utf-8" if wanted is Format.CSV else MEDIA_TYPES[wanted],
             "Content-Disposition": f'attachment; filename="{_FILE_NAMES[wanted]}"',

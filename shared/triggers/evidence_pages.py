@@ -13,7 +13,7 @@ from shared.errors import FixRequest
 from shared.evidence.items import EvidenceItem
 from shared.evidence.requests import MOST_SAMPLE, SEED_MAX_LENGTH, Basis, EvidenceQuestion
 from shared.triggers.evidence_api import Format
-from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_question
+from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_question, without_excluded
 from shared.triggers.front_door import Call, page
 from shared.triggers.principal import READERS
 from shared.words.error_words import words_of
@@ -39,7 +39,7 @@ async def evidence_page(call: Call) -> func.HttpResponse:
     view: EvidenceView | None = None
     fault: FixRequest | None = None
     try:
-        question = read_question(asked, now)
+        question = await without_excluded(read_question(asked, now), asked, call.application.connection_store)
         view = await call.application.evidence_search.answer(question)
     except FixRequest as error:
         fault = error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from shared.connections.lookup import excluded_ids
+from shared.connections.ports import ConnectionStore
 from shared.evidence.requests import (
     MOST_SAMPLE,
     SEED_MAX_LENGTH,
@@ -14,7 +17,7 @@ from shared.evidence.requests import (
     evidence_question,
 )
 from shared.tenants.lookup import checked_tenant_id
-from shared.triggers.parameters import PATH_PARAMETERS, Parameter, choice, count, day, short_text
+from shared.triggers.parameters import PATH_PARAMETERS, Parameter, choice, count, day, flag, short_text
 
 _SINCE: Final = day("since", "First day of the period, in UTC; 90 days in all if left out.")
 _UNTIL: Final = day("until", "Last day of the period, in UTC; today if left out.")
@@ -36,7 +39,10 @@ _SAMPLE: Final = Parameter(
 _SEED: Final = short_text(
     "seed", "Any text; the same one draws the same sample. The period if left out.", max_length=SEED_MAX_LENGTH
 )
-EVIDENCE_PARAMETERS: Final = (_SINCE, _UNTIL, _BASIS, _TENANT, _SAMPLE, _SEED)
+EXCLUDED: Final = flag(
+    "excluded", "true: with the tickets of excluded customers, which are left out if no tenant is named."
+)
+EVIDENCE_PARAMETERS: Final = (_SINCE, _UNTIL, _BASIS, _TENANT, _SAMPLE, _SEED, EXCLUDED)
 
 
 def read_question(query: Mapping[str, str], now: datetime) -> EvidenceQuestion:
@@ -54,3 +60,17 @@ def read_question(query: Mapping[str, str], now: datetime) -> EvidenceQuestion:
         seed=_SEED.read(query),
         today=now.date(),
     )
+
+
+async def without_excluded(
+    question: EvidenceQuestion, query: Mapping[str, str], connections: ConnectionStore
+) -> EvidenceQuestion:
+    """Return the question without excluded customers, unless the query asks for them or names a tenant.
+
+    Raises:
+        FixRequest: 400 ``invalid_parameter``.
+        StorageUnavailable: Nobody knows which they are.
+    """
+    if EXCLUDED.read(query) or question.tenant_id is not None:
+        return question
+    return replace(question, excluded_ids=await excluded_ids(connections))

@@ -9,7 +9,7 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.connections.lookup import connections_by_id
+from shared.connections.lookup import connections_by_id, counted_ids
 from shared.connections.model import Connection
 from shared.tickets.identity import decode_cursor
 from shared.tickets.lists import Show, SortColumn, first_order, page_of, plain
@@ -39,7 +39,6 @@ from shared.triggers.ticket_lists import (
     SELECTED,
     TABS,
     FoundTickets,
-    counted_ids,
     find_tickets,
     list_after,
     result_words,

@@ -9,6 +9,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.connections.lookup import counted_ids
 from shared.connections.model import Connection, Portal, TicketKind
 from shared.errors import FixRequest
 from shared.tickets.identity import is_ticket_id
@@ -132,11 +133,6 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
         total=sum(summary.ticket_count(kind) for summary in summaries for kind in TicketKind),
         open_total=sum(summary.open_count(kind) for summary in summaries for kind in TicketKind),
     )
-
-
-def counted_ids(connections: Mapping[str, Connection]) -> Sequence[str]:
-    """Return the ids of the connections of which a list shows tickets unless it is about one of them."""
-    return [each.connection_id for each in connections.values() if not each.is_excluded]
 
 
 def understood(link: ListLink) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.connections.lookup import connections_by_id
+from shared.connections.lookup import connections_by_id, counted_ids
 from shared.connections.model import Connection
 from shared.errors import FixRequest, Values
 from shared.recommendations.requests import RecommendedTicketRequest, read_recommended_ticket_request
@@ -58,6 +58,9 @@ def _ticket_of_cursor(cursor: str) -> str:
 
 
 _CONNECTION: Final = as_sent("connection", "Only tickets of this connection.", PATH_PARAMETERS["connection_id"])
+_EXCLUDED: Final = flag(
+    "excluded", "true: with the tickets of excluded customers, which are left out if no connection is named."
+)
 LIMIT: Final = count("limit", "Tickets on a page.", maximum=MAX_LIMIT, default=DEFAULT_LIMIT)
 _CURSOR: Final = Parameter(
     "cursor",
@@ -135,13 +138,13 @@ async def create_ticket(call: Call) -> JsonAnswer:
     summary="Count the tickets per kind and phase, overdue, pending and failed",
     roles=READERS,
     answers={200: SummaryView},
-    parameters=(_CONNECTION,),
-    problems={400: ("unknown_parameter",), 404: ("connection_not_found",)},
+    parameters=(_CONNECTION, _EXCLUDED),
+    problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
 )
 async def count_tickets(call: Call) -> JsonAnswer:
     """Answer with exact counts; they do not depend on how many tickets there are."""
     connections = await _connections(call, _CONNECTION.read(call.query))
-    summaries = await call.application.summaries(list(connections))
+    summaries = await call.application.summaries(_listed_ids(connections, call.query))
     return JsonAnswer(summary_view(summaries, call.application.clock()))
 
 
@@ -152,7 +155,7 @@ async def count_tickets(call: Call) -> JsonAnswer:
     summary="List tickets, newest first",
     roles=READERS,
     answers={200: TicketListView},
-    parameters=(*FILTER_PARAMETERS, _CONNECTION, LIMIT, _CURSOR),
+    parameters=(*FILTER_PARAMETERS, _CONNECTION, _EXCLUDED, LIMIT, _CURSOR),
     problems={400: ("unknown_parameter", "invalid_parameter"), 404: ("connection_not_found",)},
 )
 async def list_tickets(call: Call) -> JsonAnswer:
@@ -160,7 +163,8 @@ async def list_tickets(call: Call) -> JsonAnswer:
     wanted = read_ticket_filter(call.query, call.application.clock())
     limit, after = LIMIT.read(call.query), _CURSOR.read(call.query)
     connections = await _connections(call, _CONNECTION.read(call.query))
-    tickets = await call.application.tickets.list_tickets(list(connections), wanted, limit=limit + 1, after=after)
+    ids = _listed_ids(connections, call.query)
+    tickets = await call.application.tickets.list_tickets(ids, wanted, limit=limit + 1, after=after)
     return JsonAnswer(_page(tickets, connections, limit, call), language=call.language)
 
 
@@ -226,7 +230,8 @@ async def retry_tickets(call: Call) -> JsonAnswer:
             delivery=Delivery.FAILED,
             text=request.filter.text,
         )
-        tickets, more = await application.resending.failed_tickets(list(connections), wanted)
+        ids = list(connections) if request.filter.connection_id else counted_ids(connections)
+        tickets, more = await application.resending.failed_tickets(ids, wanted)
     else:
         connections = await _connections(call, None)
         tickets = await _named_tickets(call, connections, request.ticket_ids or ())
@@ -310,6 +315,11 @@ async def _connections(call: Call, connection_id: str | None) -> Mapping[str, Co
     if connection_id not in connections:
         raise FixRequest("connection_not_found", status=404)
     return {connection_id: connections[connection_id]}
+
+
+def _listed_ids(connections: Mapping[str, Connection], query: Mapping[str, str]) -> Sequence[str]:
+    """Return the connections whose tickets a query lists or counts; one that it names is always among them."""
+    return list(connections) if _CONNECTION.read(query) or _EXCLUDED.read(query) else counted_ids(connections)
 
 
 def _page(tickets: Sequence[Ticket], connections: Mapping[str, Connection], limit: int, call: Call) -> TicketListView:

@@ -139,6 +139,7 @@ def view_of(question: EvidenceQuestion, items: Sequence[EvidenceItem]) -> Eviden
         retention_days=1095,
         population=len(items),
         other_tickets=0,
+        excluded_connections=len(question.excluded_ids),
         sample=question.sample,
         seed=question.seed or None,
         items=tuple(items),

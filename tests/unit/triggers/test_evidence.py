@@ -30,10 +30,12 @@ from shared.web.evidence_csv import EVIDENCE_COLUMNS
 from shared.web.outcome_tones import outcome_tone
 from shared.words.language import languages
 from tests.memory.clock import ManualClock
+from tests.memory.connection_store import MemoryConnectionStore
 from tests.memory.evidence_store import MemoryEvidenceStore
 from tests.memory.recommendation_store import MemoryRecommendationStore
 from tests.memory.tenant_store import MemoryTenantStore
 from tests.unit.evidence.examples import OTHER_TENANT, TENANT, created, day, decided, moved, of_ticket, story
+from tests.unit.tickets.examples import a_connection
 from tests.unit.triggers.page_calls import READER, URL, text_of
 
 MARCH = "since=2026-03-01&until=2026-03-31"
@@ -62,6 +64,7 @@ class Auditor:
         self.store.batches = {
             str(place): EvidenceBatch(str(place), each.at, (each,)) for place, each in enumerate(events)
         }
+        self.connections = MemoryConnectionStore()
         self.lists = 0
         self.recommendations = MemoryRecommendationStore(step=self._count)
         self.application = SimpleNamespace(
@@ -69,6 +72,7 @@ class Auditor:
             settings=SimpleNamespace(public_base_url=URL, evidence_retention_days=1095),
             tenants=MemoryTenantStore(Tenant(TENANT, "Contoso")),
             recommendations=self.recommendations,
+            connection_store=self.connections,
             evidence_search=EvidenceSearch(self.store, timedelta(days=1095), asyncio.Semaphore(1), clock),
         )
         monkeypatch.setattr("shared.triggers.front_door.application", lambda: self.application)
@@ -110,6 +114,7 @@ async def test_the_answer_says_what_was_asked_and_how_long_evidence_is_kept(audi
         "retention_days": 1095,
         "population": 3,
         "other_tickets": 0,
+        "excluded_connections": 0,
         "sample": None,
         "seed": None,
     }
@@ -154,6 +159,30 @@ async def test_a_ticket_without_recommendations_is_counted_apart(monkeypatch: py
     assert (answer["population"], answer["other_tickets"]) == (3, 1)
 
 
+async def test_an_excluded_customer_is_there_only_if_it_is_asked_for(auditor: Auditor) -> None:
+    one, another = "excluded-customer", a_connection(connection_id="contoso")
+    events = created(7, day(4), keys=(1,))
+    auditor.store.batches["more"] = EvidenceBatch("more", day(4), tuple(replace(e, connection_id=one) for e in events))
+    for each in (another, a_connection(connection_id=one, is_excluded=True)):
+        await auditor.connections.create_connection(each)
+
+    async def counts(query: str) -> tuple[int, int]:
+        answer = await auditor.json(f"{MARCH}{query}")
+        return answer["population"], answer["excluded_connections"]
+
+    assert await counts("") == (3, 1)
+    assert await counts("&excluded=true") == (4, 0)
+    assert await counts(f"&tenant_id={TENANT}") == (4, 0)
+    t = languages()["en"]
+    (_, without), (_, including) = await auditor.page(MARCH), await auditor.page(f"{MARCH}&excluded=true")
+    assert (t("evidence.excluded.one", count=1) in without, t("evidence.excluded.hidden") in without) == (True, True)
+    assert (t("evidence.excluded.one", count=1) in including, t("evidence.excluded.hidden") in including) == (
+        False,
+        True,
+    )
+    assert "excluded=true&amp;format=oscal" in including
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
@@ -168,6 +197,7 @@ async def test_a_ticket_without_recommendations_is_counted_apart(monkeypatch: py
         (f"seed={'x' * 101}", "invalid_parameter"),
         ("tenant_id=contoso", "invalid_tenant_id"),
         ("format=pdf", "invalid_parameter"),
+        ("excluded=perhaps", "invalid_parameter"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_before_anything_is_read(auditor: Auditor, query: str, code: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,8 @@ import pytest
 
 from shared.tenants.model import Tenant, TenantStatus
 from shared.tickets.model import Delivery
+from shared.tickets.summary import Summary
+from shared.tickets.views import RetryView, SummaryView, TicketListView
 from shared.triggers.attention import attention_count
 from shared.triggers.attention_api import AttentionListView, list_attention
 from shared.triggers.attention_pages import attention_page
@@ -17,6 +20,7 @@ from shared.triggers.front_door import Handler
 from shared.triggers.home_pages import home_page
 from shared.triggers.report_pages import export_report, reports_page
 from shared.triggers.ticket_list_pages import export_tickets, ticket_list_page
+from shared.triggers.tickets_api import count_tickets, list_tickets, retry_tickets
 from shared.words.language import languages
 from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
 from tests.unit.triggers.page_calls import MANAGER, Pages, pages, text_of
@@ -91,6 +95,35 @@ async def test_the_count_in_the_navigation_leaves_it_out(excluded: Pages) -> Non
     excluded.world.clock.now += timedelta(minutes=2)
     items = await board.remembered_items()
     assert all(each.about is None or each.about.name != PLANTED for each in items)
+
+
+async def test_the_api_lists_and_counts_it_only_if_asked(excluded: Pages) -> None:
+    async def summaries(connection_ids: Sequence[str]) -> Sequence[Summary]:
+        return [each.summary for each in await excluded.world.store.list_current(connection_ids)]
+
+    excluded.application.summaries = summaries
+
+    async def counted(query: Mapping[str, str]) -> tuple[int, int]:
+        tickets = (await excluded.ask(list_tickets, "GET", query=query)).body
+        summary = (await excluded.ask(count_tickets, "GET", query=query)).body
+        assert isinstance(tickets, TicketListView)
+        assert isinstance(summary, SummaryView)
+        return len(tickets.tickets), sum(kind.failed for kind in summary.kinds.values())
+
+    assert await counted({}) == (2, 1)
+    assert await counted({"excluded": "false"}) == (2, 1)
+    assert await counted({"excluded": "true"}) == (4, 2)
+    assert await counted({"connection": OTHER}) == (2, 1)
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [({}, CONNECTION_ID), ({"connection_id": OTHER}, OTHER)])
+async def test_failed_tickets_of_several_customers_are_sent_again_without_its_own(
+    excluded: Pages, wanted: Mapping[str, str], sent: str
+) -> None:
+    answer = (await excluded.ask(retry_tickets, "POST", {"filter": wanted})).body
+    assert isinstance(answer, RetryView)
+    [ticket_id] = [each.ticket_id for each in answer.tickets]
+    assert await excluded.world.store.get_ticket(sent, ticket_id) is not None
 
 
 def _lines(answer: func.HttpResponse) -> list[str]:
