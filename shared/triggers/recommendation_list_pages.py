@@ -243,7 +243,7 @@ def _page(
         tenant=tenant,
         not_understood=[link_words(each, t) for each in link.not_understood],
         chosen=link.chosen,
-        chips=_used_filters(link, t),
+        chips=() if link.not_understood else _used_filters(link, t),
         group_by=link.group,
         statuses=[(each.value, t(f"action_status.{each}")) for each in ActionStatus],
         sorts=[(each.value, t(f"sort_column.{each}")) for each in SortColumn if each is not SortColumn.OWNER],
@@ -254,7 +254,7 @@ def _page(
 
 
 def _used_filters(link: RecommendationsLink, t: Language) -> Sequence[Chip]:
-    """Return a chip for each filter that is used."""
+    """Return a chip for each filter that is used, of a link that is understood."""
     used = {name: value for name, value in link.chosen.items() if value}
     return [
         Chip(

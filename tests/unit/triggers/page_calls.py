@@ -81,6 +81,7 @@ class Pages:
             companies=world.companies,
             recommendations=world.recommendations,
             recommendation_tickets=world.beside,
+            recommendation_lists=world.lists,
             recommendation_ticketing=world.ticketing,
             batches=world.batches,
             creation=world.creation,
