@@ -236,7 +236,7 @@ async def answer(declared: Route, handler: Handler, request: func.HttpRequest, r
     # A cookie is a person's choice; programs say in each request what they want.
     cookie = cookie_value(request.headers, COOKIE) if declared.html else None
     language = choose_language(cookie, request.headers.get("Accept-Language"))
-    call = Call(declared, request, request_id, language)
+    call = Call(declared, request, request_id, language.for_pages() if declared.html else language)
     code: str | None = None
     with log_context(request_id=request_id), waiting(), span(declared.name) as answering, seen_by(UNLIMITED_ONLY):
         try:

@@ -133,7 +133,8 @@ async def export_report(call: Call) -> func.HttpResponse:
 
 
 def _cell_text(cell: str | Part) -> str:
-    return str(cell.count) if isinstance(cell, Part) else cell
+    """Return a cell of a file: a number, or words of ours, which no line of a page can tear apart there."""
+    return str(cell.count) if isinstance(cell, Part) else cell.replace("\u00a0", " ")
 
 
 async def _table(call: Call, asked: Asked, wanted: ReportTable) -> Table:

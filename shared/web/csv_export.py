@@ -85,7 +85,7 @@ def safe_cell(text: str) -> str:
 
 def headings(columns: Iterable[str], t: Language) -> Sequence[str]:
     """Return the headings of columns. English ones are the columns' names, by which programs read a file."""
-    return [t(f"csv.{column}") for column in columns]
+    return [t.plain(f"csv.{column}") for column in columns]
 
 
 def tickets_csv(tickets: Iterable[TicketView], customers: Mapping[str, str], t: Language) -> bytes:

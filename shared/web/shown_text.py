@@ -14,7 +14,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from markupsafe import Markup, escape
 
-from shared.words.bidirectional import FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE, Words, isolated
+from shared.words.bidirectional import FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE, isolated
 
 SHOWN_ATTRIBUTES: Final = frozenset({"alt", "aria-label", "data-label", "data-otherwise", "placeholder", "title"})
 """Attributes that people read or hear. All others are values: addresses, identifiers and what a form sends."""
@@ -24,8 +24,6 @@ VALUE_ELEMENTS: Final = frozenset({"textarea"})
 """Elements whose content a form sends."""
 IN_ELEMENT: Final = "shown_in_element"
 WITHOUT_MARKUP: Final = "shown_without_markup"
-_TORN: Final = re.compile(r"(?<=[0-9]) (?=[\u3041-\u30ff\u4e00-\u9fff])")
-"""The space between a number and what Japanese counts with it; no rule of CSS keeps a line from ending there."""
 _ISOLATES: Final = {ord(FIRST_STRONG_ISOLATE): "<bdi>", ord(POP_DIRECTIONAL_ISOLATE): "</bdi>"}
 _MARKUP: Final = re.compile(r"""<(?P<element>/?[a-z][a-z0-9]*)|(?P<attribute>[a-z-]+)="|(?P<end>>)""", re.ASCII)
 
@@ -83,12 +81,7 @@ class _Place:
 
 
 def _isolated_by_markup(text: str) -> Markup:
-    """Return a text as the content of an element: as :func:`isolated`, with ``<bdi>`` for isolates.
-
-    In our own words, a number stays on the line of the counter that follows it. People's text stays as it is.
-    """
-    if isinstance(text, Words):
-        text = Words(_TORN.sub("\u00a0", text))
+    """Return a text as the content of an element: as :func:`isolated`, with ``<bdi>`` for isolates."""
     return Markup(str(escape(isolated(text))).translate(_ISOLATES))  # noqa: S704 - escaped, then our own elements
 
 

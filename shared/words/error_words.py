@@ -7,6 +7,7 @@ behind it. A text is skipped if one of its values is missing: release 0.1 stored
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,8 @@ from shared.errors import ConnectorError, Failure, Fault
 from shared.value_object import value_object
 from shared.words.language import Language
 
+_BLANKS: Final = re.compile(r"[^\S\u00a0]+")
+"""Blanks where an empty value leaves two; a number and its counter keep theirs."""
 _NAMED: Final = {"kind": "kind", "kinds": "kind", "portal": "portal"}
 """Values that have names in every language, with the group of their names."""
 
@@ -58,7 +61,7 @@ def _part(code: str, part: str, values: Mapping[str, object], t: Language) -> st
         keys.insert(0, f"error.{code}.{variant}.{part}")
     texts = (t.filled(key, shown) for key in keys)
     text = next((each for each in texts if each is not None), None)
-    return text if text is None else type(text)(" ".join(text.split()))
+    return text if text is None else type(text)(_BLANKS.sub(" ", text).strip())
 
 
 def _shown(values: Mapping[str, object], t: Language) -> Mapping[str, object]:

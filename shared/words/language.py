@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,8 @@ from shared.words.bidirectional import Words, isolated
 FOLDER: Final = Path(__file__).parent / "translations"
 FALLBACK: Final = "en"
 COOKIE: Final = "language"
+_TORN: Final = re.compile(r"(?<=[0-9}]) (?=[\u3041-\u30ff\u4e00-\u9fff])")
+"""The space between a number, or a value, and a Japanese word; no rule of CSS keeps a line from ending there."""
 
 
 @value_object
@@ -23,14 +27,18 @@ class Language:
     Attributes:
         code: BCP 47 code, the file's name.
         texts: Text by key; ``{name}`` stands for a value.
+        keeps_counters: Whether a number stays on the line of the Japanese word that counts with it, as on pages.
     """
 
     code: str
     texts: Mapping[str, str]
+    keeps_counters: bool = False
 
     def __call__(self, key: str, **values: object) -> Words:
         """Return the text of a key with its values filled in. Raises KeyError for a key without a text."""
         text = self.texts[key]
+        if self.keeps_counters:
+            text = _unbroken(text)  # Before people's text is in it, which stays as it is.
         return Words(text.format_map({name: _isolated(value) for name, value in values.items()}))
 
     def counted(self, key: str, count: int, **values: object) -> Words:
@@ -38,8 +46,12 @@ class Language:
         return self(f"{key}.one" if count == 1 else key, count=count, **values)
 
     def plain(self, key: str, **values: object) -> str:
-        """Return the same for a text that leaves our pages: values are filled in as they are, without isolates."""
+        """Return the same for a text that leaves our pages: values and blanks as they are, without isolates."""
         return self.texts[key].format_map(values)
+
+    def for_pages(self) -> Language:
+        """Return the language for pages, where lines end."""
+        return replace(self, keeps_counters=True)
 
     def get(self, key: str, **values: object) -> Words | None:
         """Return the text of a key, or None when there is none."""
@@ -55,6 +67,11 @@ class Language:
             return self.get(key, **values)
         except KeyError:
             return None
+
+
+@cache
+def _unbroken(text: str) -> str:
+    return _TORN.sub("\u00a0", text)
 
 
 def _isolated(value: object) -> object:

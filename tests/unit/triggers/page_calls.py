@@ -202,5 +202,5 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
 
 
 def text_of(answer: func.HttpResponse) -> str:
-    """Return a page's HTML; where a line may end makes no difference."""
-    return answer.get_body().decode().replace("\u00a0", " ")
+    """Return a page's HTML."""
+    return answer.get_body().decode()

@@ -112,6 +112,16 @@ async def test_a_bug_is_a_page_for_people_and_a_problem_for_programs(
     assert b"nobody may see" not in response.get_body()
 
 
+@pytest.mark.parametrize(("route", "words"), [(PAGE, "12\u00a0件"), (UPLOAD, "12 件")])
+async def test_a_number_keeps_its_counter_on_pages_only(route: Route, words: str) -> None:
+    async def count(call: Call) -> JsonAnswer:
+        return JsonAnswer({"said": call.language("tickets.total", count=12)})
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Accept-Language": "ja"}
+    request = func.HttpRequest(method="POST", url=f"{URL}/{route.path}", headers=headers, body=upload(b""))
+    assert json.loads((await answer(route, count, request, "a-request")).get_body()) == {"said": words}
+
+
 def test_an_upload_is_described() -> None:
     document = json.loads(json.dumps(openapi_document([UPLOAD], URL)))
     body = document["paths"]["/api/tickets/upload"]["post"]["requestBody"]

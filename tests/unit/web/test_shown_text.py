@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import Failure
+from shared.errors import Failure, FixRequest
 from shared.texts import DIRECTION_CONTROLS
 from shared.web.html import environment
 from shared.words.error_words import words_of
@@ -113,8 +113,12 @@ def test_words_that_quote_words_quote_them_as_they_are() -> None:
     assert t("check.any.no_answer.seen", problem=inner) == inner
 
 
-def test_a_number_and_its_counter_stay_on_one_line_in_our_own_words_only() -> None:
-    ours = languages()["ja"].counted("tickets.total", 12)
-    template = environment().from_string('<p title="{{ text }}">{{ text }}</p>')
-    assert "12\u00a0件" in template.render(text=ours).partition(">")[2]
-    assert "12\u00a0件" not in template.render(text=str(ours))
+def test_a_number_and_its_counter_stay_on_one_line_in_our_own_words_on_pages_only() -> None:
+    usual, name = languages()["ja"], "Fix 3 サーバー"
+    ja = usual.for_pages()
+    assert ja.counted("tickets.total", 12) == "12\u00a0件"
+    assert ja.counted("tickets.total", 1) == "1\u00a0件"
+    assert words_of(FixRequest("invalid_ticket", count=3), ja).message.startswith("チケットの要求に 3\u00a0件の")
+    assert usual.counted("tickets.total", 12) == ja.plain("tickets.total", count=12) == "12 件"
+    quoting = ja("link.not_understood.value", field=ja("filter.search"), value=name)
+    assert name in environment().from_string("<p>{{ quoting }}</p>").render(quoting=quoting)
