@@ -36,6 +36,7 @@ from shared.triggers.links import (
 from shared.triggers.principal import READERS, Role
 from shared.triggers.ticket_lists import (
     DONE,
+    NOTHING_SELECTED,
     SELECTED,
     TABS,
     FoundTickets,
@@ -158,7 +159,7 @@ async def export_selected_tickets(call: Call) -> func.HttpResponse:
     chosen = understood(read_list_link(call.form, connections, {SELECTED}))
     selected = selected_tickets(call)
     if not selected:
-        return redirect(list_after(chosen, "nothing_selected"))
+        return redirect(list_after(chosen, NOTHING_SELECTED))
     return await _csv(call, chosen, connections, selected)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
@@ -63,9 +65,13 @@ RESULTS_OF_SENDING: Final = (
 )
 """What can become of a ticket that was to be sent again; for a waiting one, with what it waits for."""
 DONE: Final = "done"
-"""What an address of the list says about a form that was sent from it: its name, and nothing that can be wrong."""
+"""What an address of the list says about a form that was sent from it: its name, and nothing that can be wrong.
+
+After tickets were sent again it is the random name of what the browser keeps about them."""
+NOTHING_SELECTED: Final = "nothing_selected"
 _SENDING_COOKIE: Final = "tickets-sent"
 _SENDING_IS_KEPT_S: Final = 600
+_TICKET_COUNT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _SUMMARIZED: Final = frozenset({"show", "kind", CONNECTION})
 """Parameters beside which the summaries know how many tickets the whole list has."""
 
@@ -165,15 +171,17 @@ def list_after_sending(
 ) -> func.HttpResponse:
     """Lead to the list after tickets were sent again, and let the browser keep what became of them for a while.
 
-    It is in a cookie and not in the address, because anybody can write an address.
+    It is in a cookie and not in the address, because anybody can write an address. Both have the same random name: no
+    other list, tab or person is shown it.
 
     Args:
         counts: How many tickets had each of RESULTS_OF_SENDING.
         reason: The most frequent code of those that were not delivered.
     """
-    response = redirect(list_after(chosen, "retried"))
+    done = secrets.token_hex(8)
+    response = redirect(list_after(chosen, done))
     results = {result: str(count) for result, count in counts.items() if count} | ({"reason": reason} if reason else {})
-    value = "~".join(f"{name}.{result}" for name, result in results.items())
+    value = "~".join([done, *(f"{name}.{result}" for name, result in results.items())])
     name = _sending_cookie(call)
     secure = name.startswith("__Host-")
     set_cookie(response, name, value, max_age_s=_SENDING_IS_KEPT_S, secure=secure)
@@ -182,20 +190,20 @@ def list_after_sending(
 
 def result_words(call: Call) -> str | None:
     """Return what became of a form that was sent from the list."""
-    t = call.language
-    match call.query.get(DONE):
-        case "nothing_selected":
-            return t("tickets.nothing_selected")
-        case "retried" if (sent := cookie_value(call.request.headers, _sending_cookie(call))) is not None:
-            results = dict(part.split(".", 1) for part in sent.split("~") if "." in part)
-            said = [
-                t(f"tickets.retried.{result}", count=results[result])
-                for result in RESULTS_OF_SENDING
-                if results.get(result, "").isdigit()
-            ]
-            reason = t.filled(f"error.{results.get('reason', '')}.message", {})
-            return sentences(*said, reason if said else None) or t("tickets.retried.none")
-    return None
+    t, asked = call.language, call.query.get(DONE)
+    if asked == NOTHING_SELECTED:
+        return t("tickets.nothing_selected")
+    done, *sent = (cookie_value(call.request.headers, _sending_cookie(call)) or "").split("~")
+    if not done or done != asked:
+        return None
+    results = dict(part.split(".", 1) for part in sent if "." in part)
+    said = [
+        t(f"tickets.retried.{result}", count=results[result])
+        for result in RESULTS_OF_SENDING
+        if _TICKET_COUNT.fullmatch(results.get(result, ""))
+    ]
+    reason = t.filled(f"error.{results.get('reason', '')}.message", {})
+    return sentences(*said, reason if said else None) or t("tickets.retried.none")
 
 
 def _sending_cookie(call: Call) -> str:

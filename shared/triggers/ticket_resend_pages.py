@@ -18,6 +18,7 @@ from shared.triggers.links import read_list_link
 from shared.triggers.principal import CREATORS
 from shared.triggers.ticket_lists import (
     NOT_FAILED,
+    NOTHING_SELECTED,
     SELECTED,
     find_tickets,
     list_after,
@@ -48,7 +49,7 @@ async def retry_selected_tickets(call: Call) -> func.HttpResponse:
     chosen = understood(read_list_link(call.form, connections, {SELECTED}))
     selected = selected_tickets(call)
     if not selected:
-        return redirect(list_after(chosen, "nothing_selected"))
+        return redirect(list_after(chosen, NOTHING_SELECTED))
     return await _resend(call, connections, selected, chosen)
 
 
