@@ -88,7 +88,7 @@ def is_in(row: PortfolioRow, show: Show, now: datetime) -> bool:
 
 
 def most_pressing(rows: Iterable[PortfolioRow], most: int) -> Sequence[PortfolioRow]:
-    """Return the customers whose tickets need people most: first the refused ones, then the overdue ones count."""
+    """Return the customers whose tickets need people most: first count refused, then overdue, then bad outcomes."""
 
     def pressure(row: PortfolioRow) -> tuple[int, int, int]:
         figures = row.figures

@@ -311,7 +311,7 @@ class TicketCreation:
 
 
 def hashed_members(asked: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what an idempotency key stands for, from the members of a request.
+    """Return what is hashed for an idempotency key, from the members of a request.
 
     Members that earlier code does not know count only when they are given: a request that was answered before they
     existed is still the same.
@@ -320,7 +320,7 @@ def hashed_members(asked: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def asked_members(request: TicketRequest) -> Mapping[str, object]:
-    """Return what an idempotency key stands for, for a ticket without stored recommendations."""
+    """Return what is hashed for an idempotency key, for a ticket without stored recommendations."""
     # Releases that knew no tenant here left it out.
     later = {"tenant_id"} if request.tenant_id is None else set[str]()
     return hashed_members(request.model_dump(mode="json", exclude=later))

@@ -123,7 +123,7 @@ async def list_connections(call: Call) -> JsonAnswer:
     blueprint,
     "GET",
     "api/connections/{connection_id}",
-    summary="Show a connection and where it stands",
+    summary="Show a connection and its status",
     roles=ANY_ROLE,
     answers={200: connection_model},
     problems=_KNOWN,

@@ -56,9 +56,7 @@ class ImportView(View):
     missing: tuple[ImportedAction, ...] = Field(
         description="Actions of earlier files that this one could have named but did not. They are kept."
     )
-    ambiguous: tuple[ImportedRow, ...] = Field(
-        description="Rows that could stand for several actions. They were left out."
-    )
+    ambiguous: tuple[ImportedRow, ...] = Field(description="Rows that could mean several actions. They were left out.")
     unknown_statuses: tuple[ImportedRow, ...] = Field(
         description="Rows with a status that is not known. Everything else of them was taken."
     )

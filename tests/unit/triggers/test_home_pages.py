@@ -222,6 +222,7 @@ async def test_a_provider_sees_first_whom_to_look_at_and_no_excluded_customer(pr
     assert shown == ["c-005", "c-041", "c-047", "c-011", "c-017"], "refused first, then overdue, then not fixed"
     assert "Customer &lt;0&gt;" not in html
     assert '"/tickets?show=failed&amp;connection=c-005"' in html
+    assert '"/tickets?show=not_fixed&amp;connection=c-041"' in html
     assert languages()["en"]("action.create_ticket") not in html
 
 
