@@ -15,7 +15,7 @@ from shared.connections.model import TicketKind
 from shared.tickets.listed import ListedTicket
 from shared.tickets.model import OPEN_PHASES, Delivery, Phase, Priority
 from shared.tickets.outcomes import MOST_URGENT_FIRST, Outcome
-from shared.tickets.ports import TicketFilter
+from shared.tickets.ports import NO_NAME, TicketFilter
 from shared.tickets.ranges import Range
 from shared.value_object import value_object
 
@@ -275,7 +275,7 @@ def _is_within(value_of: Callable[[ListedTicket], Any], values: Range[Any], tick
 
 
 def _has_name(name_of: Callable[[ListedTicket], str | None], name: str, ticket: ListedTicket) -> bool:
-    return plain(name_of(ticket) or "") == name
+    return plain(name_of(ticket) or "") == ("" if name == NO_NAME else name)
 
 
 def _is_of_number(word: str, number: str) -> bool:

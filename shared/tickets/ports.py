@@ -52,6 +52,10 @@ class IdempotencyReservation:
     reserved_at: datetime
 
 
+NO_NAME: Final = "none"
+"""Stands for no name where a filter asks for one."""
+
+
 @value_object
 class TicketFilter:
     """Which tickets to list; None means any.
@@ -62,7 +66,8 @@ class TicketFilter:
         text: Words of a search (:func:`shared.tickets.lists.matches_text`).
         outcome: Of the whole ticket.
         due_before: Only tickets with a due date before this time, open or not.
-        assigned_to, assignment_group: ServiceNow's names for people, ignoring case and width.
+        assigned_to, assignment_group: ServiceNow's names for people, ignoring case and width; :data:`NO_NAME`
+            for the tickets that nobody, or no group, has.
         opened_on, closed_on: Days (UTC) on which a ticket that is in ServiceNow was created and closed.
         created_at: Times.
         proof_days: Days until the proof of a verified ticket.

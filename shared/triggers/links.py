@@ -180,7 +180,9 @@ GROUPS_OF_WORDS: Final = {
     "order": "order",
 }
 """The choices' groups of translations, where they are not named like the parameter."""
-LIST_TEXTS: Final = ("text", "assigned_to", "assignment_group")
+LIST_NAMES: Final = ("assigned_to", "assignment_group")
+"""ServiceNow's names for people, or :data:`shared.tickets.ports.NO_NAME`."""
+LIST_TEXTS: Final = ("text", *LIST_NAMES)
 LIST_DAYS: Final = ("opened_from", "opened_to", "closed_from", "closed_to")
 """Days in UTC, the first and the last one that are shown."""
 LIST_COUNTS: Final = ("age_from", "age_to", "proof_days_from", "proof_days_to")

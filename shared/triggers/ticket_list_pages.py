@@ -14,6 +14,7 @@ from shared.connections.model import Connection
 from shared.tickets.identity import decode_cursor
 from shared.tickets.lists import Show, SortColumn, first_order, page_of, plain
 from shared.tickets.model import Delivery
+from shared.tickets.ports import NO_NAME
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.views import ticket_view
 from shared.triggers.addresses import from_query
@@ -27,6 +28,7 @@ from shared.triggers.links import (
     LIST_COUNTS,
     LIST_DAYS,
     LIST_FILTERS,
+    LIST_NAMES,
     LIST_PARAMETERS,
     NotUnderstood,
     link_words,
@@ -137,8 +139,8 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         hidden_filters=list(LIST_COUNTS),
         choices={name: _choices(name, t) for name in LIST_CHOICES},
         connections=[(each.connection_id, each.display_name) for each in connections.values()],
-        people=_names(chosen["assigned_to"], (each.assigned_to for each in found.tickets)),
-        groups=_names(chosen["assignment_group"], (each.assignment_group for each in found.tickets)),
+        people=_names("assigned_to", chosen, found.people, t),
+        groups=_names("assignment_group", chosen, found.groups, t),
     )
 
 
@@ -223,6 +225,8 @@ def _chips(chosen: Mapping[str, str], connections: Mapping[str, Connection], t: 
 def _value_words(name: str, value: str, connections: Mapping[str, Connection], t: Language) -> str:
     if name == CONNECTION:
         return connections[value].display_name
+    if name in LIST_NAMES and plain(value) == NO_NAME:
+        return t(f"filter.{name}.none")
     return t(f"{GROUPS_OF_WORDS.get(name, name)}.{value}") if name in LIST_CHOICES else value
 
 
@@ -241,7 +245,10 @@ def _choices(name: str, t: Language) -> Sequence[tuple[str, str]]:
     return [(each.value, t(f"{group}.{each}")) for each in LIST_CHOICES[name]]
 
 
-def _names(chosen: str, names: Iterable[str | None]) -> Sequence[tuple[str, str]]:
-    """Return the names that a filter offers: those in the list, and the one that is chosen."""
-    by_plain = {plain(name): name for name in (chosen, *names) if name and plain(name)}
-    return [(by_plain[key], by_plain[key]) for key in sorted(by_plain)]
+def _names(parameter: str, chosen: Mapping[str, str], names: Iterable[str], t: Language) -> Sequence[tuple[str, str]]:
+    """Return the names that a filter offers: none at all, those in the list, and the one that is chosen."""
+    by_plain = {plain(name): name for name in (NO_NAME, *sorted(names), chosen[parameter]) if plain(name)}
+    if len(by_plain) == 1 and not chosen[parameter]:
+        return ()
+    none = by_plain.pop(NO_NAME)
+    return [(none, t(f"filter.{parameter}.none")), *((by_plain[key], by_plain[key]) for key in sorted(by_plain))]

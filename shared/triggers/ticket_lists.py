@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
@@ -85,6 +86,7 @@ class FoundTickets:
         column, order: That order.
         counts: How many tickets each of TABS has with the same filters; None if only reading all of them would show it.
         is_complete: False while a new release is still collecting the tickets for its lists.
+        people, groups: Whom the tickets have, whoever and whichever group is chosen.
         total, open_total: How many tickets the chosen connections have, whatever the filters; exact even then.
     """
 
@@ -93,6 +95,8 @@ class FoundTickets:
     order: Order
     counts: Mapping[Show | None, int | None]
     is_complete: bool
+    people: Collection[str]
+    groups: Collection[str]
     total: int
     open_total: int
 
@@ -113,7 +117,11 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     current, every = await asyncio.gather(
         call.application.tickets.list_current(ids), _every(call, ids) if reads_all else _nothing()
     )
-    candidates = filtered((ticket for each in current for ticket in each.tickets), wanted)
+    # The choices of a name are those beside it, so that somebody who has chosen one can choose another.
+    named = TicketFilter(assigned_to=wanted.assigned_to, assignment_group=wanted.assignment_group)
+    unnamed = replace(wanted, assigned_to=None, assignment_group=None)
+    present = filtered((ticket for each in current for ticket in each.tickets), unnamed)
+    candidates = filtered(present, named)
     counts: dict[Show | None, int | None] = {
         tab: sum(is_in(ticket, tab, now, reader) for ticket in candidates) for tab in TABS if tab is not None
     }
@@ -121,21 +129,23 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     kinds = [TicketKind(chosen["kind"])] if chosen["kind"] else list(TicketKind)
     is_summarized = not any(chosen[name] for name in LIST_FILTERS if name not in _SUMMARIZED)
     if show is not None:
-        tickets = [ticket for ticket in candidates if is_in(ticket, show, now, reader)]
+        beside = [ticket for ticket in present if is_in(ticket, show, now, reader)]
         counts[None] = (
             sum(summary.ticket_count(kind) for summary in summaries for kind in kinds) if is_summarized else None
         )
     else:
-        tickets = filtered(every, wanted) if reads_all else candidates
-        counts[None] = len(tickets)
+        beside = filtered(every, unnamed) if reads_all else present
+        counts[None] = len(filtered(beside, named))
     column, order = _sort(chosen, show)
     customers = {each.connection_id: each.display_name for each in connections.values()}
     return FoundTickets(
-        tickets=ordered(tickets, column, order, customers),
+        tickets=ordered(filtered(beside, named), column, order, customers),
         column=column,
         order=order,
         counts=counts,
         is_complete=all(each.is_complete for each in current),
+        people={each.assigned_to for each in beside if each.assigned_to},
+        groups={each.assignment_group for each in beside if each.assignment_group},
         total=sum(summary.ticket_count(kind) for summary in summaries for kind in TicketKind),
         open_total=sum(summary.open_count(kind) for summary in summaries for kind in TicketKind),
     )

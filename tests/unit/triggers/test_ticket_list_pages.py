@@ -374,6 +374,26 @@ async def test_scripts_filter_as_people_do(pages: Pages, query: dict[str, str], 
     assert [int(each.ticket_id, 16) for each in tickets] == found
 
 
+@pytest.mark.parametrize("column", ["assigned_to", "assignment_group"])
+@pytest.mark.parametrize("show", ["", "open"])
+async def test_whoever_has_chosen_a_name_can_choose_another_or_none(pages: Pages, column: str, show: str) -> None:
+    for place, name in ((1, "Alex"), (2, "Mei"), (3, None)):
+        ticket = a_ticket(place)
+        assert ticket.record is not None
+        await stored(pages, replace(ticket, record=replace(ticket.record, **{column: name})))
+    none = t(f"filter.{column}.none")
+    for chosen, found, chip in (("Alex", 1, "Alex"), ("mei", 2, "mei"), ("none", 3, none), ("NONE", 3, none)):
+        html = await shown(pages, f"?show={show}&{column}={chosen}")
+        assert ids_in(html) == [found]
+        options = html.partition(f'<select id="{column}"')[2].partition("</select>")[0]
+        offered = [t("filter.any"), none, "Alex", "Mei"]
+        assert [each.casefold() for each in re.findall(r">([^<]+)</option>", options)] == [
+            each.casefold() for each in offered
+        ]
+        assert f'<option value="{chosen}" selected>' in options
+        assert f"<strong>{chip}</strong>" in html
+
+
 async def test_a_ticket_that_is_not_delivered_says_why_under_its_name(pages: Pages) -> None:
     await stored(pages, a_failed_ticket(1), a_ticket(2))
     html = await shown(pages)
