@@ -69,18 +69,26 @@ class Report:
         )
 
 
-def report(current: Iterable[CurrentTickets], kinds: Collection[TicketKind], weeks: int, now: datetime) -> Report:
+def report(
+    current: Iterable[CurrentTickets],
+    kinds: Collection[TicketKind],
+    weeks: int,
+    now: datetime,
+    removed: Collection[str] = (),
+) -> Report:
     """Return the report about the tickets of some connections.
 
     Args:
         kinds: Which kinds count.
         weeks: How many weeks back, the present one included.
+        removed: Connections whose open tickets do not count.
     """
     found = [*current]
     summaries = [each.summary for each in found]
     opened, closed = _counts(summaries, OPENED, kinds), _counts(summaries, CLOSED, kinds)
     durations = {int(days): count for days, count in _counts(summaries, VERIFIED_DAYS, kinds).items() if count > 0}
-    open_tickets = [each for part in found for each in part.tickets if each.is_open and each.kind in kinds]
+    active = [each for each in found if each.connection_id not in removed]
+    open_tickets = [each for part in active for each in part.tickets if each.is_open and each.kind in kinds]
     ages = [(max(0, (now - each.created_at) // timedelta(days=1)), each.is_overdue(now)) for each in open_tickets]
     return Report(
         weeks=[Week(monday_of(week), max(0, opened[week]), max(0, closed[week])) for week in weeks_until(now, weeks)],

@@ -55,12 +55,14 @@ class Asked:
         chosen: Every field's value; empty if unused, as sent if not understood.
         connections: Id and name of every connection.
         excluded: Ids of those that count only if they are chosen.
+        removed: Ids of those whose open tickets count only if they are chosen.
         tenants: Name of each tenant by id.
     """
 
     chosen: Mapping[str, str]
     connections: Sequence[tuple[str, str]]
     excluded: Collection[str]
+    removed: Collection[str]
     tenants: Mapping[str, str]
     not_understood: Sequence[NotUnderstood]
 
@@ -170,12 +172,13 @@ async def _asked(call: Call, others: Sequence[str]) -> Asked:
     ]
     listed = [(each.connection_id, each.display_name) for each in connections.values()]
     excluded = {each.connection_id for each in connections.values() if each.is_excluded}
-    return Asked(chosen, listed, excluded, names, not_understood)
+    removed = {each.connection_id for each in connections.values() if each.is_removed}
+    return Asked(chosen, listed, excluded, removed, names, not_understood)
 
 
 async def _report(call: Call, asked: Asked) -> Report:
     current = await call.application.tickets.list_current(asked.connection_ids)
-    return report(current, asked.kinds, asked.weeks, call.now)
+    return report(current, asked.kinds, asked.weeks, call.now, () if asked.chosen[CONNECTION] else asked.removed)
 
 
 async def _percent(call: Call, asked: Asked) -> Sequence[tuple[date, Decimal]]:

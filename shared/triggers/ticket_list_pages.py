@@ -106,7 +106,8 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
     found, freshness = await asyncio.gather(find_tickets(call, chosen, connections), freshness_of(call, watched))
     shown = page_of(found.tickets, _page_number(chosen, found, after), PAGE_TICKETS)
     here = list_address(**{**chosen, "page": str(shown.number) if shown.number > 1 else ""})
-    has_customers = len(connections) > 1
+    # Only the whole list has tickets of removed connections.
+    has_customers = sum(not (chosen["show"] and each.is_removed) for each in connections.values()) > 1
     tenants = await app.tenants.list_tenants() if has_customers else ()
     failed_count = 0
     if chosen["show"] in RETRIED_SHOWS and call.may(Role.TICKETS_CREATE):
@@ -117,7 +118,7 @@ async def ticket_list_page(call: Call) -> func.HttpResponse:
         freshness=freshness,
         rows=ticket_rows(shown.items, connections, t, tenants),
         found=found,
-        excluded=0 if chosen[CONNECTION] else len(connections) - len(counted_ids(connections)),
+        excluded=0 if chosen[CONNECTION] else sum(each.is_excluded for each in connections.values()),
         shown=shown,
         page_numbers=page_numbers(shown.number, shown.pages),
         page_address=lambda number: list_address(**{**chosen, "page": str(number) if number > 1 else ""}),

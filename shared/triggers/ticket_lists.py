@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
@@ -87,7 +87,8 @@ class FoundTickets:
         counts: How many tickets each of TABS has with the same filters; None if only reading all of them would show it.
         is_complete: False while a new release is still collecting the tickets for its lists.
         people, groups: Whom the tickets have, whoever and whichever group is chosen.
-        total, open_total: How many tickets the chosen connections have, whatever the filters; exact even then.
+        total, open_total: How many tickets the chosen connections have, whatever the filters; exact even then. Open
+            ones of removed connections do not count, as in the parts.
     """
 
     tickets: Sequence[ListedTicket]
@@ -121,7 +122,9 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     named = TicketFilter(assigned_to=wanted.assigned_to, assignment_group=wanted.assignment_group)
     unnamed = replace(wanted, assigned_to=None, assignment_group=None)
     present = filtered((ticket for each in current for ticket in each.tickets), unnamed)
-    candidates = filtered(present, named)
+    active_ids = set(ids if chosen[CONNECTION] else active(ids, connections))
+    in_parts = [ticket for ticket in present if ticket.connection_id in active_ids]
+    candidates = filtered(in_parts, named)
     counts: dict[Show | None, int | None] = {
         tab: sum(is_in(ticket, tab, now, reader) for ticket in candidates) for tab in TABS if tab is not None
     }
@@ -129,7 +132,7 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
     kinds = [TicketKind(chosen["kind"])] if chosen["kind"] else list(TicketKind)
     is_summarized = not any(chosen[name] for name in LIST_FILTERS if name not in _SUMMARIZED)
     if show is not None:
-        beside = [ticket for ticket in present if is_in(ticket, show, now, reader)]
+        beside = [ticket for ticket in in_parts if is_in(ticket, show, now, reader)]
         counts[None] = (
             sum(summary.ticket_count(kind) for summary in summaries for kind in kinds) if is_summarized else None
         )
@@ -147,8 +150,15 @@ async def find_tickets(call: Call, chosen: Mapping[str, str], connections: Mappi
         people={each.assigned_to for each in beside if each.assigned_to},
         groups={each.assignment_group for each in beside if each.assignment_group},
         total=sum(summary.ticket_count(kind) for summary in summaries for kind in TicketKind),
-        open_total=sum(summary.open_count(kind) for summary in summaries for kind in TicketKind),
+        open_total=sum(
+            each.summary.open_count(kind) for each in current if each.connection_id in active_ids for kind in TicketKind
+        ),
     )
+
+
+def active(connection_ids: Iterable[str], connections: Mapping[str, Connection]) -> Sequence[str]:
+    """Return those of which open tickets count: nobody works on a removed connection's unless that one is chosen."""
+    return [each for each in connection_ids if not connections[each].is_removed]
 
 
 def understood(link: ListLink) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ class TicketRow:
         tenants: Names of the Microsoft 365 tenants whose tickets go to that connection.
         time_zone: The connection's.
         reason: Why it is not delivered; empty if nothing is known to be wrong.
+        is_dormant: Whether its connection was removed.
     """
 
     ticket: ListedTicket
@@ -33,6 +34,7 @@ class TicketRow:
     tenants: Sequence[str]
     time_zone: str
     reason: str
+    is_dormant: bool
 
     @property
     def is_fixed(self) -> bool:
@@ -72,4 +74,5 @@ def _row(ticket: ListedTicket, connection: Connection | None, tenants: Sequence[
         tenants=tenants,
         time_zone="UTC" if connection is None else connection.time_zone,
         reason=t.filled(f"error.{ticket.error_code}.message", {}) or "",
+        is_dormant=connection is None or connection.is_removed,
     )

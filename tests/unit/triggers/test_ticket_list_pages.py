@@ -380,7 +380,8 @@ async def test_whoever_has_chosen_a_name_can_choose_another_or_none(pages: Pages
     for place, name in ((1, "Alex"), (2, "Mei"), (3, None)):
         ticket = a_ticket(place)
         assert ticket.record is not None
-        await stored(pages, replace(ticket, record=replace(ticket.record, **{column: name})))
+        named: dict[str, Any] = {column: name}
+        await stored(pages, replace(ticket, record=replace(ticket.record, **named)))
     none = t(f"filter.{column}.none")
     for chosen, found, chip in (("Alex", 1, "Alex"), ("mei", 2, "mei"), ("none", 3, none), ("NONE", 3, none)):
         html = await shown(pages, f"?show={show}&{column}={chosen}")
