@@ -322,7 +322,7 @@ class ServiceNowThrottled(TryLater):
 
 
 class RequestBudgetSpent(TryLater):
-    """The requests that an instance allows background work until now are used up; nothing was sent."""
+    """The requests that an instance allows background work until now are used up, or it has refused some."""
 
     default_code: ClassVar[Code | None] = "request_budget_spent"
 

@@ -5,6 +5,9 @@ the hour ends, but not how many are left, so all hosts of the app count their re
 
 Background work gets a part of the limit, spread over the hour: what people ask for keeps working until the hour ends,
 and the synchronisation does not stop for the rest of it.
+
+ServiceNow also refuses requests without naming a rule (ServiceNow §3). Then background work of that user pauses: as
+long as ServiceNow asks, or else for a time that doubles with each further refusal.
 """
 
 from __future__ import annotations
@@ -23,6 +26,24 @@ RESERVE: Final = 0.2
 """The part of a limit that is kept for what people ask for."""
 AHEAD: Final = 0.1
 """The part of an hour by which background work may be ahead of an even pace."""
+FIRST_PAUSE: Final = timedelta(seconds=30)
+"""A full queue for requests empties within seconds; the next turn of a connection begins after a minute."""
+LONGEST_PAUSE: Final = timedelta(minutes=30)
+CALM_AFTER: Final = timedelta(minutes=15)
+"""After a time without a refusal, the next pause is a short one again: this long, or as long as the last pause."""
+
+
+@value_object
+class Pause:
+    """Background work sends nothing, because ServiceNow refused a request without naming a rule.
+
+    Attributes:
+        until: When it ends.
+        length: How long it was.
+    """
+
+    until: datetime
+    length: timedelta
 
 
 @value_object
@@ -49,17 +70,21 @@ class RequestBudget:
     Attributes:
         uses: By the rule's id.
         rules: The id of the rule for each sort of request.
+        pause: The last pause of all requests; None if there was none.
         etag: Version of the stored row, None before it is stored.
     """
 
     uses: Mapping[str, RuleUse] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)
+    pause: Pause | None = None
     etag: str | None = field(default=None, compare=False)
 
     def wait_s(self, sort: str, now: datetime) -> float:
         """Return how many seconds background work has to wait before another request of this sort; 0 for none."""
         use = self.uses.get(self.rules.get(sort, ""))
-        return 0.0 if use is None else wait_s(use, now)
+        paused_until = None if self.pause is None else believed(self.pause.until, now, ahead=HOUR)
+        paused_s = 0.0 if paused_until is None else (paused_until - now).total_seconds()
+        return max(0.0, paused_s, 0.0 if use is None else wait_s(use, now))
 
 
 class RequestBudgetStore(Protocol):
@@ -94,6 +119,28 @@ def wait_s(use: RuleUse, now: datetime) -> float:
     return max(0.0, place * HOUR.total_seconds() - passed_s)
 
 
+def next_pause(last: Pause | None, asked_s: float | None, now: datetime) -> Pause:
+    """Return the pause after a refusal that names no rule.
+
+    Requests that were under way together are refused together: those refused during a pause do not make it longer.
+
+    Args:
+        last: The pause before; None if there was none.
+        asked_s: How long ServiceNow asks to wait; None if it does not say.
+    """
+    if last is not None and believed(last.until, now, ahead=HOUR) is None:
+        last = None
+    if asked_s is not None:
+        length = timedelta(seconds=asked_s)
+    elif last is None or now - last.until >= max(CALM_AFTER, last.length):
+        length = FIRST_PAUSE
+    elif last.until > now:
+        return last
+    else:
+        length = min(max(2 * last.length, FIRST_PAUSE), LONGEST_PAUSE)
+    return last if last is not None and last.until > now + length else Pause(now + length, length)
+
+
 def joined(stored: RequestBudget, known: RequestBudget, unshared: Mapping[str, int]) -> RequestBudget:
     """Return what all hosts together know.
 
@@ -109,4 +156,6 @@ def joined(stored: RequestBudget, known: RequestBudget, unshared: Mapping[str, i
         elif present.resets_at == own.resets_at:
             refused = max(filter(None, (present.refused_until, own.refused_until)), default=None)
             uses[rule] = replace(present, limit=own.limit, used=present.used + count, refused_until=refused)
-    return RequestBudget(uses, {**stored.rules, **known.rules}, stored.etag)
+    rules = {**stored.rules, **known.rules}
+    pauses = filter(None, (stored.pause, known.pause))
+    return RequestBudget(uses, rules, max(pauses, key=lambda pause: pause.until, default=None), stored.etag)

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
-from shared.connections.request_budget import RequestBudget, RuleUse
+from shared.connections.request_budget import Pause, RequestBudget, RuleUse
 from shared.errors import RowUnreadable
 from shared.storage.rows import RowReader, json_object
 from shared.storage.tables import get_row, save_row
@@ -54,13 +54,22 @@ def budget_columns(budget: RequestBudget) -> dict[str, Any]:
         }
         for rule, use in budget.uses.items()
     }
-    return {"uses": json.dumps(uses), "rules": json.dumps(dict(budget.rules))}
+    columns: dict[str, Any] = {"uses": json.dumps(uses), "rules": json.dumps(dict(budget.rules))}
+    if budget.pause is not None:
+        columns |= {"paused_until": budget.pause.until.isoformat(), "paused_s": budget.pause.length.total_seconds()}
+    return columns
 
 
 def budget_of(row: Mapping[str, Any]) -> RequestBudget:
     """Return the budget in a row; raises what :meth:`shared.storage.rows.RowReader.read` expects."""
     uses = {rule: _use(members) for rule, members in json_object(row["uses"]).items()}
-    return RequestBudget(uses, {str(sort): str(rule) for sort, rule in json_object(row["rules"]).items()})
+    rules = {str(sort): str(rule) for sort, rule in json_object(row["rules"]).items()}
+    return RequestBudget(uses, rules, _pause(row))
+
+
+def _pause(row: Mapping[str, Any]) -> Pause | None:
+    until = row.get("paused_until")
+    return None if until is None else Pause(_time(until), timedelta(seconds=float(row["paused_s"])))
 
 
 def _use(members: Mapping[str, Any]) -> RuleUse:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.data.tables import UpdateMode
 
 from shared.connections.ports import RowChanged
-from shared.connections.request_budget import RequestBudget, RuleUse
+from shared.connections.request_budget import Pause, RequestBudget, RuleUse
 from shared.storage.request_budgets import AzureRequestBudgetStore, _key
 from shared.storage.rows import RowReader
 from shared.storage.tables import Tables
@@ -17,7 +17,9 @@ from shared.storage.tables import Tables
 INSTANCE, USER = "https://contoso.service-now.com", "m365.connector"
 END = datetime(2026, 3, 1, 13, tzinfo=UTC)
 BUDGET = RequestBudget(
-    {"rule": RuleUse(60, END, 12, refused_until=END), "other": RuleUse(10, END)}, {"GET task": "rule"}
+    {"rule": RuleUse(60, END, 12, refused_until=END), "other": RuleUse(10, END)},
+    {"GET task": "rule"},
+    Pause(END, timedelta(seconds=30)),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.connections.request_budget import AHEAD, RESERVE, RequestBudget, RuleUse, joined, wait_s
+from shared.connections.request_budget import AHEAD, RESERVE, Pause, RequestBudget, RuleUse, joined, next_pause, wait_s
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = BEGIN + timedelta(hours=1)
@@ -54,6 +54,43 @@ def test_what_servicenow_refuses_is_not_tried_again_before_it_says_so() -> None:
 @pytest.mark.parametrize("resets_at", [BEGIN, BEGIN - seconds(1), BEGIN + timedelta(hours=30)])
 def test_an_hour_that_is_over_or_cannot_be_right_limits_nothing(resets_at: datetime) -> None:
     assert wait_s(RuleUse(10, resets_at, 10), BEGIN) == 0
+
+
+REFUSALS = st.lists(st.tuples(st.floats(0, 7_200), st.none() | st.floats(0, 3_600)), min_size=1, max_size=30)
+
+
+@given(REFUSALS)
+def test_a_pause_never_gets_shorter_and_never_lasts_more_than_an_hour(course: list[tuple[float, float | None]]) -> None:
+    now, last = BEGIN, None
+    for passed_s, asked_s in course:
+        now += seconds(passed_s)
+        pause = next_pause(last, asked_s, now)
+        assert last is None or pause.until >= last.until
+        assert now + seconds(0 if asked_s is None else asked_s) <= pause.until <= now + timedelta(hours=1)
+        assert RequestBudget(pause=pause).wait_s("GET task", now) == (pause.until - now).total_seconds()
+        last = pause
+
+
+def test_pauses_double_until_servicenow_is_calm_again() -> None:
+    now, last, lengths = BEGIN, None, []
+    for calm_s in (1, 59, 800, 1, 901, 1):
+        pause = next_pause(last, None, now)
+        assert next_pause(pause, None, now + seconds(5)) == pause, "refused together"
+        lengths.append(pause.length.total_seconds())
+        now, last = pause.until + seconds(calm_s), pause
+    assert lengths == [30, 60, 120, 240, 480, 30]
+
+
+def test_a_pause_that_cannot_be_right_is_forgotten() -> None:
+    wrong = Pause(BEGIN + timedelta(days=1), timedelta(hours=1))
+    assert RequestBudget(pause=wrong).wait_s("GET task", BEGIN) == 0
+    assert next_pause(wrong, None, BEGIN).length == seconds(30)
+
+
+def test_hosts_keep_the_pause_that_ends_later() -> None:
+    short, long = (RequestBudget(pause=Pause(BEGIN + seconds(count), seconds(count))) for count in (30, 60))
+    for stored, known, kept in ((short, long, long), (long, short, long), (RequestBudget(), short, short)):
+        assert joined(stored, known, {}).pause == kept.pause
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50)), max_size=30))

@@ -92,6 +92,50 @@ async def test_a_refusal_holds_back_every_host_until_servicenow_says() -> None:
     assert hosts.admits(1)
 
 
+@pytest.mark.parametrize(
+    ("headers", "pause_s"),
+    [({}, 30), ({"retry-after": "1800"}, 1800), ({"x-ratelimit-rule": "", "retry-after": "7"}, 7)],
+)
+async def test_a_refusal_without_a_rule_holds_back_all_background_work_of_the_user(
+    headers: dict[str, str], pause_s: int
+) -> None:
+    hosts = Hosts()
+    for host in (0, 1):
+        hosts.hosts[host].learn(USER, SORT, Answer(429, headers, b"", None))
+        await hosts.hosts[host].share(USER)
+        hosts.clock.advance(1)
+    hosts.clock.now = START + timedelta(seconds=pause_s - 1)
+    assert not any(hosts.admits(host, sort) for host in (0, 1) for sort in (SORT, "POST incident"))
+    assert hosts.admits(0, user=User(USER.instance, "another"))
+    with waiting():
+        assert hosts.admits(0), "whoever waits may try"
+    hosts.clock.advance(3)
+    assert hosts.admits(0)
+    assert hosts.admits(1)
+
+
+async def test_hosts_together_pause_longer_each_time_they_are_refused() -> None:
+    hosts = Hosts(3)
+    lengths = []
+    for turn in range(9):
+        host = hosts.hosts[turn % 3]
+        host.learn(USER, SORT, Answer(429, {}, b"", None))
+        await host.share(USER)
+        pause = hosts.store.stored[USER].pause
+        assert pause is not None
+        lengths.append(round((pause.until - hosts.clock()).total_seconds()))
+        hosts.clock.now = pause.until + timedelta(seconds=1)
+    assert lengths == [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+
+
+async def test_a_pause_is_shared_although_counts_have_just_been() -> None:
+    hosts = Hosts(1)
+    await hosts.used(0, 1)
+    hosts.hosts[0].learn(USER, SORT, Answer(429, {}, b"", None))
+    await hosts.hosts[0].share(USER)
+    assert hosts.store.stored[USER].pause is not None
+
+
 @pytest.mark.parametrize("broken", [{"limit": "0"}, {"limit": "many"}, {"reset": "9" * 15}, {"reset": "-"}])
 async def test_headers_that_make_no_sense_limit_nothing(broken: dict[str, str]) -> None:
     hosts = Hosts(1)
