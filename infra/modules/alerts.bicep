@@ -120,21 +120,21 @@ var rules rule[] = [
   }
   {
     name: 'connection-not-served'
-    essential: false
-    description: 'There are more connections than the timer gets through: the turn of this one has not come for a quarter of an hour.'
+    essential: true
+    description: 'Connections have had no turn for a quarter of an hour: no instance of the app serves them, or their turns fail, or there are more than the app gets through.'
     query: loadTextContent('../queries/alerts/connection-not-served.kql')
     severity: 2
-    measure: 'waited_s'
-    aggregation: 'Maximum'
+    measure: 'connections'
+    aggregation: 'Total'
     operator: 'GreaterThan'
     threshold: 0
     every: 'PT5M'
     over: 'PT15M'
-    dimension: 'connection_id'
+    dimension: ''
   }
   {
     name: 'messages-poisoned'
-    essential: false
+    essential: true
     description: 'An instance of the app failed several times at the same message, which is now in a poison queue; the timer sends its work again.'
     query: loadTextContent('../queries/alerts/messages-poisoned.kql')
     severity: 2
@@ -145,6 +145,7 @@ var rules rule[] = [
     every: 'PT5M'
     over: 'PT15M'
     dimension: ''
+    endsByItself: false
   }
   {
     name: 'tenant-not-read'
@@ -221,6 +222,8 @@ type rule = {
   over: string
   @description('Column of the result of which each value raises its own alert; empty for one alert.')
   dimension: '' | 'connection_id' | 'tenant_id'
+  @description('Whether the alert ends once the query finds nothing more; if it does not, a person ends it. Default: true.')
+  endsByItself: bool?
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = { name: applicationInsightsName }
@@ -256,7 +259,8 @@ resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       scopes: [applicationInsights.id]
       evaluationFrequency: rule.every
       windowSize: rule.over
-      autoMitigate: true
+      autoMitigate: rule.?endsByItself ?? true
+      muteActionsDuration: rule.?endsByItself ?? true ? null : rule.over // one e-mail for each event
       criteria: {
         allOf: [
           {

@@ -59,11 +59,6 @@ class FanOut[Item]:
         self._clock = clock
         self._sent: Mapping[tuple[str, str | None], datetime] = {}
 
-    def was_not_taken(self, item: Item) -> bool:
-        """Whether a message with this item was sent, and is gone, and nobody has touched the item's row since."""
-        sent_at = self._sent.get(self._version(item))
-        return sent_at is not None and not _is_waiting(sent_at, self._clock())
-
     async def share_out(self, due: Sequence[Item]) -> Sequence[Item]:
         """Send the due items to other instances if they are many; return those that this instance has to serve.
 

@@ -34,7 +34,11 @@ CONNECTIONS: Final = "connections"
 """Name of the list in a message."""
 CONCURRENT_CONNECTIONS: Final = 8
 NOT_SERVED_AFTER: Final = timedelta(minutes=15)
-"""If a connection has waited this long for its turn, log it; the alert ``connection-not-served`` reads that."""
+"""If a due connection has had no turn for this long, log it.
+
+A run alone cannot know whether the app was down, so the alert ``connection-not-served`` is raised only if runs log the
+same connection for some minutes.
+"""
 KEEP_AUTHORIZATIONS: Final = timedelta(days=2)
 """Keep authorizations this long after they expire, so that a wrong clock does not delete ones that are under way."""
 KEEP_RESERVATIONS: Final = timedelta(days=30)
@@ -99,12 +103,13 @@ class Maintenance:
     async def _serve_connections(self, deadline: datetime) -> None:
         """Serve every connection that is due, the one that was served longest ago first. Raises StorageUnavailable."""
         due, now = await self.planner.due_entries(), self.clock()
-        for entry in due:
-            if self.fan_out.was_not_taken(entry):
-                self._report_not_served(entry)
         # Whoever gets a message believes the row; one that does not know that its connection is due stays here.
         here = [entry for entry in due if not entry.is_due(now)]
         here += await self.fan_out.share_out([entry for entry in due if entry.is_due(now)])
+        ids = {entry.connection_id for entry in here}
+        for entry in due:
+            if entry.connection_id not in ids:
+                self._report_not_served(entry)
 
         turn = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
 
@@ -118,13 +123,16 @@ class Maintenance:
         await asyncio.gather(*map(serve, here))
 
     def _report_not_served(self, entry: DirectoryEntry) -> None:
-        """Log a connection that has waited long for its turn; the next run serves it before the others."""
+        """Log a due connection that has had no turn for long, or never had one; the next run puts it first.
+
+        Only the row counts: the timer may have been started since the last run, and a turn that dies changes the row.
+        """
         now = self.clock()
         served_at = believed(entry.served_at, now)
-        if served_at is not None and now - served_at >= NOT_SERVED_AFTER:
+        if served_at is None or now - served_at >= NOT_SERVED_AFTER:
             log_event(
                 "connection_not_served",
                 level=logging.WARNING,
                 connection_id=entry.connection_id,
-                waited_s=(now - served_at).total_seconds(),
+                waited_s=None if served_at is None else (now - served_at).total_seconds(),
             )

@@ -43,10 +43,12 @@ class TenantWork:
             return
         now = self.clock()
         due = [each for each in tenants if each.is_due(now) and not each.is_held(now)]
+        here = await self.fan_out.share_out(sorted(due, key=lambda each: each.due_at or now))
+        ids = {tenant.tenant_id for tenant in here}
         for tenant in due:
-            if self.fan_out.was_not_taken(tenant):
+            if tenant.tenant_id not in ids:
                 self._report_not_read(tenant)
-        await self._read(await self.fan_out.share_out(sorted(due, key=lambda each: each.due_at or now)), deadline)
+        await self._read(here, deadline)
 
     async def read_message(self, text: bytes, deadline: datetime) -> None:
         """Read the tenants that a message names, as far as they are due. Raises ValueError if it names none."""
@@ -74,7 +76,10 @@ class TenantWork:
         await asyncio.gather(*map(read, tenants))
 
     def _report_not_read(self, tenant: Tenant) -> None:
-        """Log a tenant that has waited long for a run with time for it; the alert ``tenant-not-read`` reads that."""
+        """Log a due tenant that has not been read for long, and is not read by this run either.
+
+        The alert ``tenant-not-read`` is raised if that goes on for some minutes.
+        """
         now = self.clock()
         since_at = tenant.unread_since_at(now)
         if since_at is not None and now - since_at >= NOT_READ_AFTER:

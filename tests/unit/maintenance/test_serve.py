@@ -13,7 +13,7 @@ import pytest
 from shared.attention.model import TicketNeeds
 from shared.attention.needs import needs_of_turn
 from shared.connections.customers import Figures, customer_of
-from shared.connections.directory import AT_ONCE, LOOK_EVERY
+from shared.connections.directory import AT_ONCE, LOOK_EVERY, DirectoryEntry
 from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.grant.secret_renewal import SecretRenewal
 from shared.connections.model import Connection, ConnectionStatus, LastError, Operation
@@ -140,7 +140,7 @@ class Queue:
         self.world = world
         clock, ids = world.app.clock, [f"tenant-{number:02}" for number in range(20)]
         world.app.store.connections = {each: replace(world.connection, connection_id=each) for each in ids}
-        world.app.directory.entries.clear()
+        world.app.directory.entries = {each: DirectoryEntry(each, served_at=clock(), etag="1") for each in ids}
 
         async def hangs(_: SecretRenewal, connection: Connection) -> Connection:
             self.turns.append(connection.connection_id)
