@@ -375,6 +375,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     },
     "ja": {
         "display_name": "Contoso 株式会社",
+        "language": "ja",
         "time_zone": "Asia/Tokyo",
         "kinds": {
             "incident": {

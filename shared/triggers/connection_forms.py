@@ -21,6 +21,8 @@ SECRET_FIELDS: Final = frozenset({"client_secret"})
 """Those of them that no page repeats."""
 OPTIONAL_ACCOUNT_FIELDS: Final = ("grant", "second_factor_holder")
 """Its other fields: what a request leaves out stays as it is."""
+NEW_ACCOUNT_FIELDS: Final = ("language", "time_zone")
+"""The fields that it has for a new connection only; later they are settings."""
 STATE_FIELD: Final = "{kind}_state_{value}"
 CODE_FIELD: Final = "{kind}_code_{value}"
 FIXED_FIELD: Final = "{kind}_fixed_{number}_{member}"
@@ -70,14 +72,19 @@ def connection_body(connection: Connection) -> dict[str, object]:
     }
 
 
-def account_values(connection: Connection | None) -> dict[str, str]:
+def account_values(connection: Connection | None, language: str = "") -> dict[str, str]:
     """Return the current fields of the provisioning page; the client secret is never shown again.
 
     A new connection begins with the grant that the page recommends.
+
+    Args:
+        language: Code of the language that a new connection begins with.
     """
     values = dict.fromkeys((*ACCOUNT_FIELDS, *OPTIONAL_ACCOUNT_FIELDS, "same_instance"), "")
     values["grant"] = Grant.CLIENT_CREDENTIALS
-    if connection is not None:
+    if connection is None:
+        values |= {"language": language, "time_zone": "UTC"}
+    else:
         values |= {
             "display_name": connection.display_name,
             "instance": connection.instance,
@@ -95,7 +102,9 @@ def account_body(form: Mapping[str, str], connection: Connection | None) -> dict
     values = {name: form.get(name, "").strip() for name in ACCOUNT_FIELDS}
     given: dict[str, object] = {name: text for name, text in values.items() if name != "client_secret"}
     given |= {name: form[name].strip() for name in OPTIONAL_ACCOUNT_FIELDS if name in form}
-    if connection is not None:
+    if connection is None:
+        given |= {name: form[name].strip() for name in NEW_ACCOUNT_FIELDS if name in form}
+    else:
         given["same_instance"] = bool(form.get("same_instance"))
     if values["client_secret"]:
         given["client_secret"] = values["client_secret"]

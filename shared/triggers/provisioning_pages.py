@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from zoneinfo import available_timezones
 
 import azure.functions as func
 
@@ -29,7 +30,7 @@ from shared.web.instructions import (
     values_of_steps,
 )
 from shared.web.servicenow_links import servicenow_links
-from shared.words.language import Language
+from shared.words.language import Language, languages
 
 blueprint = func.Blueprint()
 
@@ -112,7 +113,7 @@ async def show_checklist(
     # What is wrong with a field is said there, and only there.
     words = [finding_words(each, t) for each in findings if field_at_fault(each) is None]
     may_connect = shown is not None and shown.status is not ConnectionStatus.NOT_CONFIGURED
-    values = values or account_values(shown)
+    values = values or account_values(shown, t.code)
     set_up = SetUp(
         redirect_uri=app.settings.redirect_uri,
         instance=None if shown is None else shown.instance,
@@ -137,6 +138,8 @@ async def show_checklist(
         came_from=FROM,
         set_up=set_up,
         grants=GRANTS,
+        tongues=[(code, each("language.name")) for code, each in languages().items()],
+        time_zones=sorted(available_timezones()) if shown is None else (),
         is_consent=shown is not None and shown.grant is Grant.AUTHORIZATION_CODE,
         console_steps=CONSOLE,
         registry_steps=REGISTRY,

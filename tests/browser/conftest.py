@@ -114,12 +114,14 @@ def open_window(chromium: Browser, world: World) -> Iterator[OpenWindow]:
         host: FunctionsHost,
         *,
         language: str = "en-US",
+        time_zone: str | None = None,
         theme: Theme = "light",
         width: int = 1280,
         scripts: bool = True,
     ) -> Window:
         context = chromium.new_context(
             locale=language,
+            timezone_id=time_zone,
             color_scheme=theme,
             reduced_motion="reduce",
             viewport={"width": width, "height": 900},

@@ -31,12 +31,14 @@ def test_from_nothing_to_a_closed_ticket(
     new_app: NewApp, world: World, control: ControlClient, open_window: OpenWindow
 ) -> None:
     host = new_app()
-    window = open_window(host)
+    window = open_window(host, time_zone="Asia/Tokyo")
     page = window.sign_in(ADMINISTRATOR)
 
     expect(page.get_by_role("heading", name=t("home.connect.title"))).to_be_visible()
     page.get_by_role("link", name=t("home.connect.action")).click()
     page.locator("#grant-authorization_code").check()
+    expect(page.locator("#language")).to_have_value("en")
+    expect(page.locator("#time_zone")).to_have_value("Asia/Tokyo")
     client = control.create_oauth_client("Microsoft 365 tickets", page.locator("#redirect-uri").inner_text())
     entered = {
         "instance": world.servicenow.url,

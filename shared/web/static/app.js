@@ -138,6 +138,12 @@ for (const form of document.querySelectorAll("form[data-selection]")) {
   window.addEventListener("pageshow", show);
 }
 
+// <datalist data-time-zone-for="field"> puts the browser's time zone into the field if it is one of the list.
+for (const list of document.querySelectorAll("datalist[data-time-zone-for]")) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if ([...list.options].some(({ value }) => value === zone)) document.getElementById(list.dataset.timeZoneFor).value = zone;
+}
+
 // <form data-keep> outlives a session that ends while somebody types. What is sent is kept in this tab, secrets aside,
 // until a page shows that it arrived; when the same form comes back as it is stored, after the sign-in, it is put back.
 // Whoever else signs in does not see it.

@@ -179,6 +179,16 @@ def test_the_account_form_leaves_the_configuration_alone() -> None:
     assert saved(account_body(form, CONNECTION)) == replace(CONNECTION, integration_user="another")
 
 
+def test_a_new_connection_has_the_language_of_the_page_and_the_time_zone_of_the_form() -> None:
+    form = account_values(None, "ja")
+    assert (form["language"], form["time_zone"]) == ("ja", "UTC")
+    entered = account_values(CONNECTION) | {"client_secret": "s3cret"}
+    new = saved(account_body({**form, **entered, "time_zone": "Asia/Tokyo"}, None))
+    assert (new.language, new.time_zone) == ("ja", "Asia/Tokyo")
+    body = account_body({**account_values(CONNECTION), "language": "ja", "time_zone": "Europe/Rome"}, CONNECTION)
+    assert saved(body) == CONNECTION, "later they are settings"
+
+
 def test_a_new_connection_is_called_like_its_instance_unless_named() -> None:
     assert account_body({"instance": "contoso"}, None)["display_name"] == "contoso"
     assert (

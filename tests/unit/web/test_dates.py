@@ -50,7 +50,7 @@ def test_that_lets_machines_read_them() -> None:
 
 def test_neither_does_a_script_or_a_module_of_pages_have_another_form() -> None:
     scripts = [*(FOLDER / "static").glob("*.js"), *FOLDER.glob("*.py"), *(FOLDER.parent / "triggers").glob("*.py")]
-    forms = re.compile(r"DateTimeFormat|toLocale|strftime|%b|:%d")
+    forms = re.compile(r"DateTimeFormat(?!\(\)\.resolvedOptions)|toLocale|strftime|%b|:%d")
     assert [file.name for file in scripts if forms.search(file.read_text(encoding="utf-8"))] == []
 
 
