@@ -22,14 +22,17 @@ from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import as_sent, choice, short_text
 from shared.triggers.principal import ANY_ROLE, CREATORS, MANAGERS, Role
+from shared.triggers.routes import model_of
 from shared.views import View
 
 if TYPE_CHECKING:
-    from shared.connections.views import ConnectionListView, ConnectionView
-    from shared.web.check_views import CheckView
+    from shared.connections.views import ConnectionView
 
 blueprint = func.Blueprint()
 
+_CONNECTION: Final = model_of("shared.connections.views", "ConnectionView")
+_LIST: Final = model_of("shared.connections.views", "ConnectionListView")
+_CHECK: Final = model_of("shared.web.check_views", "CheckView")
 _KNOWN: Final = {400: ("invalid_connection_id",), 404: ("connection_not_found",)}
 _KIND: Final = choice("kind", "The kind of ticket.", TicketKind, required=True)
 _COLUMN: Final = as_sent(
@@ -56,27 +59,6 @@ class SuggestionsView(View):
     suggestions: tuple[Choice, ...] = Field(description="At most 20: what to send, and what people call it.")
 
 
-def connection_model() -> type[ConnectionView]:
-    """Return the model of a connection. It is loaded on first use, like the others, because few requests need it."""
-    from shared.connections.views import ConnectionView
-
-    return ConnectionView
-
-
-def list_model() -> type[ConnectionListView]:
-    """Return the model of a list."""
-    from shared.connections.views import ConnectionListView
-
-    return ConnectionListView
-
-
-def check_model() -> type[CheckView]:
-    """Return the model of what a check found."""
-    from shared.web.check_views import CheckView
-
-    return CheckView
-
-
 @route(
     blueprint,
     "PUT",
@@ -84,7 +66,7 @@ def check_model() -> type[CheckView]:
     summary="Create a connection, or change it",
     roles=MANAGERS,
     body=ConnectionRequest,
-    answers={200: connection_model, 201: connection_model},
+    answers={200: _CONNECTION, 201: _CONNECTION},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         409: ("too_many_connections", "connection_id_taken"),
@@ -110,13 +92,15 @@ async def put_connection(call: Call) -> JsonAnswer:
     "api/connections",
     summary="List all connections, removed ones included",
     roles=ANY_ROLE,
-    answers={200: list_model},
+    answers={200: _LIST},
 )
 async def list_connections(call: Call) -> JsonAnswer:
     """Answer with every connection and its status."""
+    from shared.connections.views import ConnectionListView
+
     connections = await call.application.connection_store.list_connections()
     views = await asyncio.gather(*(_view(call, connection) for connection in connections))
-    return JsonAnswer(list_model()(connections=tuple(views)), language=call.language)
+    return JsonAnswer(ConnectionListView(connections=tuple(views)), language=call.language)
 
 
 @route(
@@ -125,7 +109,7 @@ async def list_connections(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}",
     summary="Show a connection and its status",
     roles=ANY_ROLE,
-    answers={200: connection_model},
+    answers={200: _CONNECTION},
     problems=_KNOWN,
 )
 async def get_connection(call: Call) -> JsonAnswer:
@@ -140,7 +124,7 @@ async def get_connection(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}",
     summary="Remove a connection: revoke its tokens, disable its secrets, keep its tickets",
     roles=MANAGERS,
-    answers={200: connection_model},
+    answers={200: _CONNECTION},
     problems={**_KNOWN, **_BUSY},
 )
 async def delete_connection(call: Call) -> JsonAnswer:
@@ -155,7 +139,7 @@ async def delete_connection(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}/connect",
     summary="Connect with client credentials: ask for tokens, and keep them if they are the integration user's",
     roles=MANAGERS,
-    answers={200: connection_model},
+    answers={200: _CONNECTION},
     problems={
         **_KNOWN,
         403: (
@@ -192,7 +176,7 @@ async def connect_connection(call: Call) -> JsonAnswer:
     roles=MANAGERS,
     body=CheckRequest,
     body_required=False,
-    answers={200: check_model},
+    answers={200: _CHECK},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         404: ("connection_not_found",),
@@ -203,12 +187,14 @@ async def connect_connection(call: Call) -> JsonAnswer:
 )
 async def check_connection(call: Call) -> JsonAnswer:
     """Answer with every finding; problems of the connection are findings, too."""
+    from shared.web.check_views import CheckView
+
     request = read_body("invalid_check", CheckRequest, call.json())
     report = await call.application.check.run(
         call.path_parameter("connection_id"), dry_run=request.dry_run, requester=call.principal.requester
     )
     await call.application.checks.keep(report)
-    return JsonAnswer(check_model().of(report, call.language), language=call.language)
+    return JsonAnswer(CheckView.of(report, call.language), language=call.language)
 
 
 @route(

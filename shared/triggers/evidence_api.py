@@ -12,12 +12,15 @@ from shared.triggers.evidence_parameters import EVIDENCE_PARAMETERS, read_questi
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice
 from shared.triggers.principal import READERS
+from shared.triggers.routes import model_of
 from shared.words.language import Language
 
 if TYPE_CHECKING:
     from shared.evidence.views import EvidenceView
 
 blueprint = func.Blueprint()
+
+_EVIDENCE: Final = model_of("shared.evidence.views", "EvidenceView")
 
 
 class Format(StrEnum):
@@ -44,20 +47,13 @@ _FILE_NAMES: Final = {
 _FORMAT: Final = choice("format", "json, the default, csv, jsonl (JSON Lines) or oscal (assessment results).", Format)
 
 
-def evidence_model() -> type[EvidenceView]:
-    """Return the model of the answer. It is loaded on first use, because few requests need it."""
-    from shared.evidence.views import EvidenceView
-
-    return EvidenceView
-
-
 @route(
     blueprint,
     "GET",
     "api/evidence",
     summary="Export what became of the tickets of a period, or of a sample of them",
     roles=READERS,
-    answers={200: evidence_model},
+    answers={200: _EVIDENCE},
     files=tuple(MEDIA_TYPES.values()),
     parameters=(*EVIDENCE_PARAMETERS, _FORMAT),
     problems={

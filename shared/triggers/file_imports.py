@@ -16,29 +16,23 @@ from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, page, route
 from shared.triggers.principal import MANAGERS
 from shared.triggers.request_bodies import FormBody
+from shared.triggers.routes import model_of
 from shared.value_object import value_object
 from shared.words.error_words import fault_words, words_of
 from shared.words.language import Language
 
 if TYPE_CHECKING:
     from shared.recommendations.files.importing import ImportResult
-    from shared.recommendations.files.views import ImportView
 
 blueprint = func.Blueprint()
 
+_IMPORT: Final = model_of("shared.recommendations.files.views", "ImportView")
 MAX_SHOWN: Final = 200
 """Most actions of a list on the page; the API gives all."""
 _FIELD: Final = "file"
 _FORM_BYTES: Final = 16 * 1024
 """What a form needs around the file."""
 _BODY: Final = FormBody(max_bytes=MAX_FILE_BYTES + _FORM_BYTES, files=frozenset({_FIELD}))
-
-
-def import_model() -> type[ImportView]:
-    """Return the model of the answer. It is loaded on first use, because few requests need it."""
-    from shared.recommendations.files.views import ImportView
-
-    return ImportView
 
 
 @value_object
@@ -62,7 +56,7 @@ class CellFault:
     summary="Import a file that somebody exported from Microsoft's portals",
     roles=MANAGERS,
     body=_BODY,
-    answers={200: import_model},
+    answers={200: _IMPORT},
     problems={
         400: ("invalid_form", "invalid_tenant_id"),
         404: ("tenant_not_found",),
@@ -73,7 +67,9 @@ class CellFault:
 )
 async def import_file(call: Call) -> JsonAnswer:
     """Answer with what the file changed."""
-    return JsonAnswer(import_model().of(await _import(call)))
+    from shared.recommendations.files.views import ImportView
+
+    return JsonAnswer(ImportView.of(await _import(call)))
 
 
 @page(blueprint, "GET", "tenants/{tenant_id}/import", roles=MANAGERS)
@@ -85,6 +81,8 @@ async def import_form(call: Call) -> func.HttpResponse:
 @page(blueprint, "POST", "tenants/{tenant_id}/import", roles=MANAGERS, body=_BODY)
 async def import_save(call: Call) -> func.HttpResponse:
     """Import the file and show what it changed. The result is stored nowhere else, so this answer is the page."""
+    from shared.recommendations.files.views import ImportView
+
     tenant = await _known(call)
     try:
         result = await _import(call)
@@ -93,7 +91,7 @@ async def import_save(call: Call) -> func.HttpResponse:
     return call.page(
         "import_result.html",
         tenant=tenant,
-        result=import_model().of(result),
+        result=ImportView.of(result),
         shown=partial(member_words, call.language),
         most=MAX_SHOWN,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 
@@ -13,12 +13,11 @@ from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice, flag, short_text
 from shared.triggers.principal import READERS
-
-if TYPE_CHECKING:
-    from shared.portfolio.views import PortfolioView
+from shared.triggers.routes import model_of
 
 blueprint = func.Blueprint()
 
+_PORTFOLIO: Final = model_of("shared.portfolio.views", "PortfolioView")
 _TEXT: Final = short_text(
     "text", "Words of which each is part of a name or an id of the customer or its tenants.", max_length=160
 )
@@ -28,20 +27,13 @@ _SHOW: Final = choice("show", "Only customers that have such tickets, or whose c
 _EXCLUDED: Final = flag("excluded", "Whether excluded customers are listed and counted, too.")
 
 
-def portfolio_model() -> type[PortfolioView]:
-    """Return the model of the answer. It is loaded on first use, because few requests need it."""
-    from shared.portfolio.views import PortfolioView
-
-    return PortfolioView
-
-
 @route(
     blueprint,
     "GET",
     "api/portfolio",
     summary="List all customers with their scores and counts",
     roles=READERS,
-    answers={200: portfolio_model},
+    answers={200: _PORTFOLIO},
     parameters=(_TEXT, _GROUP, _STATUS, _SHOW, _EXCLUDED),
     problems={400: ("unknown_parameter", "invalid_parameter")},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,11 +13,14 @@ from shared.request_faults import read_body
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import model_of
 
 if TYPE_CHECKING:
     from shared.web.preflight_views import PreflightView
 
 blueprint = func.Blueprint()
+
+_PREFLIGHT: Final = model_of("shared.web.preflight_views", "PreflightView")
 
 
 class TestTicketRequest(BaseModel):
@@ -28,20 +31,13 @@ class TestTicketRequest(BaseModel):
     kind: TicketKind | None = Field(default=None, description="Kind of the ticket; left out: one of each enabled kind.")
 
 
-def preflight_view() -> type[PreflightView]:
-    """Return the model of the answers. It is loaded on first use, because few requests need it."""
-    from shared.web.preflight_views import PreflightView
-
-    return PreflightView
-
-
 @route(
     blueprint,
     "GET",
     "api/connections/{connection_id}/preflight",
     summary="Show what ServiceNow will do with the fields of new tickets",
     roles=MANAGERS,
-    answers={200: preflight_view},
+    answers={200: _PREFLIGHT},
     problems={400: ("invalid_connection_id",), 404: ("connection_not_found",)},
 )
 async def get_preflight(call: Call) -> JsonAnswer:
@@ -59,7 +55,7 @@ async def get_preflight(call: Call) -> JsonAnswer:
     roles=MANAGERS,
     body=TestTicketRequest,
     body_required=False,
-    answers={200: preflight_view},
+    answers={200: _PREFLIGHT},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         404: ("connection_not_found",),
@@ -81,6 +77,8 @@ async def post_preflight(call: Call) -> JsonAnswer:
 
 
 async def _preflight(call: Call, connection: Connection) -> PreflightView:
+    from shared.web.preflight_views import PreflightView
+
     app = call.application
     outlooks = await app.preflight.look(connection, app.servicenow.probe, call.principal.requester)
-    return preflight_view().of(connection, outlooks, call.language)
+    return PreflightView.of(connection, outlooks, call.language)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 
@@ -26,36 +26,15 @@ from shared.triggers.parameters import (
     short_text,
 )
 from shared.triggers.principal import CREATORS, READERS
+from shared.triggers.routes import model_of
 from shared.triggers.tickets_api import IDEMPOTENCY_KEY, LIMIT, requester_of
-
-if TYPE_CHECKING:
-    from shared.recommendations.views import BatchView, RecommendationDetailView, RecommendationListView
 
 blueprint = func.Blueprint()
 
+_LIST: Final = model_of("shared.recommendations.views", "RecommendationListView")
+_DETAIL: Final = model_of("shared.recommendations.views", "RecommendationDetailView")
+_BATCH: Final = model_of("shared.recommendations.views", "BatchView")
 MAX_TEXT: Final = 200
-
-
-# The models of the answers are loaded on first use, because pages need none of them.
-def list_model() -> type[RecommendationListView]:
-    """Return the model of a list."""
-    from shared.recommendations.views import RecommendationListView
-
-    return RecommendationListView
-
-
-def detail_model() -> type[RecommendationDetailView]:
-    """Return the model of one recommendation."""
-    from shared.recommendations.views import RecommendationDetailView
-
-    return RecommendationDetailView
-
-
-def batch_model() -> type[BatchView]:
-    """Return the model of tickets that were asked for together."""
-    from shared.recommendations.views import BatchView
-
-    return BatchView
 
 
 def _points(text: str) -> Decimal:
@@ -108,7 +87,7 @@ _TENANT_PROBLEMS: Final = ("tenant_not_found",)
     "api/recommendations",
     summary="List what Microsoft recommends to a tenant",
     roles=READERS,
-    answers={200: list_model},
+    answers={200: _LIST},
     parameters=(
         _TENANT,
         _TEXT,
@@ -172,7 +151,7 @@ async def list_recommendations(call: Call) -> JsonAnswer:
     "api/recommendations/{recommendation_id}",
     summary="Show a recommendation with its texts, tickets and points over time",
     roles=READERS,
-    answers={200: detail_model},
+    answers={200: _DETAIL},
     parameters=(_TENANT,),
     problems={
         400: ("unknown_parameter", "invalid_tenant_id"),
@@ -261,7 +240,7 @@ async def end_link(call: Call) -> JsonAnswer:
     summary="Create tickets for many recommendations",
     roles=CREATORS,
     body=BatchRequest,
-    answers={202: batch_model},
+    answers={202: _BATCH},
     parameters=(IDEMPOTENCY_KEY,),
     problems={
         400: ("invalid_json", "invalid_idempotency_key", "invalid_tenant_id"),
@@ -297,7 +276,7 @@ async def create_tickets(call: Call) -> JsonAnswer:
     "api/tickets/bulk/{batch_id}",
     summary="Show how far tickets that were asked for together have come",
     roles=READERS,
-    answers={200: batch_model},
+    answers={200: _BATCH},
     problems={404: ("batch_not_found",)},
 )
 async def show_batch(call: Call) -> JsonAnswer:

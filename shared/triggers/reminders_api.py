@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
 import azure.functions as func
 
@@ -11,34 +11,13 @@ from shared.connections.model import Connection
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import MANAGERS
-
-if TYPE_CHECKING:
-    from shared.reminders.requests import RemindersRequest
-    from shared.reminders.views import RemindersView, TestMessagesView
+from shared.triggers.routes import model_of
 
 blueprint = func.Blueprint()
 
-
-# The models are loaded on first use, because few requests need them.
-def reminders_request() -> type[RemindersRequest]:
-    """Return the model of a change."""
-    from shared.reminders.requests import RemindersRequest
-
-    return RemindersRequest
-
-
-def reminders_view() -> type[RemindersView]:
-    """Return the model of the reminders of a connection."""
-    from shared.reminders.views import RemindersView
-
-    return RemindersView
-
-
-def test_messages_view() -> type[TestMessagesView]:
-    """Return the model of what became of test messages."""
-    from shared.reminders.views import TestMessagesView
-
-    return TestMessagesView
+_REQUEST: Final = model_of("shared.reminders.requests", "RemindersRequest")
+_REMINDERS: Final = model_of("shared.reminders.views", "RemindersView")
+_TEST_MESSAGES: Final = model_of("shared.reminders.views", "TestMessagesView")
 
 
 @route(
@@ -47,14 +26,16 @@ def test_messages_view() -> type[TestMessagesView]:
     "api/connections/{connection_id}/reminders",
     summary="Show what is sent where when, and the last messages",
     roles=MANAGERS,
-    answers={200: reminders_view},
+    answers={200: _REMINDERS},
     problems={400: ("invalid_connection_id",), 404: ("connection_not_found",)},
 )
 async def get_reminders(call: Call) -> JsonAnswer:
     """Answer with the settings and the last messages, without any address."""
+    from shared.reminders.views import RemindersView
+
     connection = await _present(call)
     stored = await call.application.open_reminders().get(connection.connection_id)
-    return JsonAnswer(reminders_view().of(connection.connection_id, connection.time_zone, stored))
+    return JsonAnswer(RemindersView.of(connection.connection_id, connection.time_zone, stored))
 
 
 @route(
@@ -63,8 +44,8 @@ async def get_reminders(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}/reminders",
     summary="Change what is sent where when",
     roles=MANAGERS,
-    body=reminders_request,
-    answers={200: reminders_view},
+    body=_REQUEST,
+    answers={200: _REMINDERS},
     problems={
         400: ("invalid_json", "invalid_connection_id"),
         404: ("connection_not_found",),
@@ -77,13 +58,14 @@ async def get_reminders(call: Call) -> JsonAnswer:
 async def put_reminders(call: Call) -> JsonAnswer:
     """Answer with the settings; a signing secret that was made is in this answer only."""
     from shared.reminders.requests import read_reminders_request
+    from shared.reminders.views import RemindersView
 
     app = call.application
     request = read_reminders_request(call.json(), app.settings.allowed_webhook_hosts)
     connection = await _present(call)
     changed = await app.reminder_configuration.put(connection.connection_id, request)
     secret = None if changed.new_secret is None else changed.new_secret.reveal()
-    return JsonAnswer(reminders_view().of(connection.connection_id, connection.time_zone, changed.reminders, secret))
+    return JsonAnswer(RemindersView.of(connection.connection_id, connection.time_zone, changed.reminders, secret))
 
 
 @route(
@@ -92,7 +74,7 @@ async def put_reminders(call: Call) -> JsonAnswer:
     "api/connections/{connection_id}/reminders/test",
     summary="Send a test message to each receiver, and say what it answered",
     roles=MANAGERS,
-    answers={200: test_messages_view},
+    answers={200: _TEST_MESSAGES},
     problems={
         400: ("invalid_connection_id",),
         404: ("connection_not_found",),
@@ -102,12 +84,12 @@ async def put_reminders(call: Call) -> JsonAnswer:
 )
 async def send_test_messages(call: Call) -> JsonAnswer:
     """Answer with what became of each message; that a receiver refuses it is no error."""
-    from shared.reminders.views import ReceiverView
+    from shared.reminders.views import ReceiverView, TestMessagesView
 
     app, connection = call.application, await _present(call)
     sent = await app.reminder_turn.test(connection)
     await app.turns.wake(connection.connection_id, reminders=True)
-    return JsonAnswer(test_messages_view()(messages=tuple(map(ReceiverView.of, sent))))
+    return JsonAnswer(TestMessagesView(messages=tuple(map(ReceiverView.of, sent))))
 
 
 async def _present(call: Call) -> Connection:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
 from functools import cache
+from importlib import import_module
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -39,6 +40,16 @@ class Keeps(StrEnum):
     """The script keeps it, and fills it in again after the sign-in; the answer repeats it, too."""
     ANSWER = "answer"
     """Only the answer repeats it: the form has no address of its own."""
+
+
+def model_of(module: str, name: str) -> Callable[[], type[BaseModel]]:
+    """Return what loads a model on first use: pydantic takes long to make one, and few requests need it."""
+
+    def load() -> type[BaseModel]:
+        model: type[BaseModel] = getattr(import_module(module), name)
+        return model
+
+    return load
 
 
 type Body = type[BaseModel] | Callable[[], type[BaseModel]] | tuple[type[BaseModel], ...] | FormBody | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 
@@ -12,34 +12,14 @@ from shared.tenants.requests import TenantRequest, read_tenant_request
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.principal import ANY_ROLE, MANAGERS
-
-if TYPE_CHECKING:
-    from shared.tenants.views import ConsentLinkView, TenantListView, TenantView
+from shared.triggers.routes import model_of
 
 blueprint = func.Blueprint()
 
+_TENANT: Final = model_of("shared.tenants.views", "TenantView")
+_LIST: Final = model_of("shared.tenants.views", "TenantListView")
+_LINK: Final = model_of("shared.tenants.views", "ConsentLinkView")
 _KNOWN: Final = {400: ("invalid_tenant_id",), 404: ("tenant_not_found",)}
-
-
-def tenant_model() -> type[TenantView]:
-    """Return the model of a tenant. It is loaded on first use, like the others, because few requests need it."""
-    from shared.tenants.views import TenantView
-
-    return TenantView
-
-
-def list_model() -> type[TenantListView]:
-    """Return the model of a list."""
-    from shared.tenants.views import TenantListView
-
-    return TenantListView
-
-
-def link_model() -> type[ConsentLinkView]:
-    """Return the model of a link for an administrator."""
-    from shared.tenants.views import ConsentLinkView
-
-    return ConsentLinkView
 
 
 @route(
@@ -49,7 +29,7 @@ def link_model() -> type[ConsentLinkView]:
     summary="Add a tenant, or change it",
     roles=MANAGERS,
     body=TenantRequest,
-    answers={200: tenant_model, 201: tenant_model},
+    answers={200: _TENANT, 201: _TENANT},
     problems={
         400: ("invalid_json", "invalid_tenant_id"),
         404: ("connection_not_found",),
@@ -73,7 +53,7 @@ async def put_tenant(call: Call) -> JsonAnswer:
     "api/tenants",
     summary="List all tenants",
     roles=ANY_ROLE,
-    answers={200: list_model},
+    answers={200: _LIST},
 )
 async def list_tenants(call: Call) -> JsonAnswer:
     """Answer with every tenant and what its last reading showed."""
@@ -91,7 +71,7 @@ async def list_tenants(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}",
     summary="Show a tenant and what its last reading showed",
     roles=ANY_ROLE,
-    answers={200: tenant_model},
+    answers={200: _TENANT},
     problems=_KNOWN,
 )
 async def get_tenant(call: Call) -> JsonAnswer:
@@ -120,7 +100,7 @@ async def delete_tenant(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}/read",
     summary="Read a tenant's recommendations now",
     roles=ANY_ROLE,
-    answers={200: tenant_model, 202: None},
+    answers={200: _TENANT, 202: None},
     problems={**_KNOWN, 409: ("tenant_files_only",), 503: ("tenant_busy",)},
 )
 async def read_tenant(call: Call) -> JsonAnswer:
@@ -137,7 +117,7 @@ async def read_tenant(call: Call) -> JsonAnswer:
     "api/tenants/{tenant_id}/consent",
     summary="Make a link for the administrator of a customer's tenant, in place of the one before",
     roles=MANAGERS,
-    answers={200: link_model},
+    answers={200: _LINK},
     problems={**_KNOWN, 409: ("customer_tenants_not_set_up",), 503: ("tenant_busy",)},
 )
 async def make_consent_link(call: Call) -> JsonAnswer:
