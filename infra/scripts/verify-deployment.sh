@@ -108,10 +108,14 @@ until ask rest --method POST --url "$site/syncfunctiontriggers?api-version=2025-
 done
 ok "triggers are synchronised"
 
+# The host silently leaves out a timer or queue trigger of which a setting is missing.
+lists() {
+    grep -qE "(^|/)$1\$" <<<"$functions" # Azure puts the app's name before each.
+}
+
 while true; do
     functions=$(ask functionapp function list "${about_app[@]}" --query "[].name" --output tsv) || functions=""
-    # Azure puts the app's name before each.
-    if grep -qE '(^|/)maintain$' <<<"$functions"; then
+    if lists maintain && lists maintain_connections && lists read_tenants; then
         break
     fi
     again || break
@@ -120,10 +124,15 @@ if [ -z "$functions" ]; then
     failed "No function is listed: the package is missing, or it does not load." \
         "Publish again and read what the build says. If that is fine, look at the table exceptions in Application Insights."
 fi
-grep -qE '(^|/)maintain$' <<<"$functions" || failed \
+lists maintain || failed \
     "The timer function maintain is not listed." \
     "Its schedule is missing or malformed: check maintainSchedule and deploy the infrastructure again."
-ok "$(wc -l <<<"$functions") functions are listed, the timer among them"
+for queue_function in maintain_connections read_tenants; do
+    lists "$queue_function" || failed \
+        "The function $queue_function is not listed: the timer sends it work that nobody does." \
+        "A setting of its queue is missing (MAINTAIN_QUEUE, READ_QUEUE, WorkQueue__queueServiceUri): deploy the infrastructure again."
+done
+ok "$(wc -l <<<"$functions") functions are listed, the timer and those of the queues among them"
 
 # The deployment and the portal note in this tag which Application Insights belongs to the app.
 component_id=$(ask functionapp show "${about_app[@]}" --query 'tags."hidden-link: /app-insights-resource-id"' --output tsv) || component_id=""
