@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline import policies
+from azure.core.pipeline import PipelineRequest, policies
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from shared.clock import Clock, system_clock
 from shared.errors import StorageUnavailable
 from shared.storage.network import open_network
 from shared.storage.tables import REPEATED, storage_errors
@@ -28,10 +30,21 @@ RETRIES: Final = 1
 """Few, because the timer serves the items itself if a message cannot be sent."""
 
 
+class _DatePolicy(policies.SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Dates each try (Storage Queue §8)."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        request.http_request.headers["x-ms-date"] = format_datetime(self._clock(), usegmt=True)
+
+
 class QueueService:
     """Sends to the queues of one storage account; nothing is sent before the first message."""
 
-    def __init__(self, url: str, credential: AsyncTokenCredential) -> None:
+    def __init__(self, url: str, credential: AsyncTokenCredential, clock: Clock = system_clock) -> None:
         self._url = url.rstrip("/")
         headers: Mapping[str, Any] = {"x-ms-version": API_VERSION, "Content-Type": "application/xml"}
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
@@ -42,6 +55,7 @@ class QueueService:
                 policies.HeadersPolicy(dict(headers)),
                 policies.UserAgentPolicy(),
                 policies.AsyncRetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.4),
+                _DatePolicy(clock),
                 policies.AsyncBearerTokenCredentialPolicy(credential, SCOPE),
             ],
         )

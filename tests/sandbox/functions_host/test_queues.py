@@ -139,6 +139,19 @@ async def test_failing_message_is_poisoned_after_its_attempts(queues: Queues, ho
     assert [each["count"] for each in queues.seen()] == [1, 2, 3, 4, 5]
 
 
+async def test_failing_message_is_hidden_as_long_as_host_json_asks(queues: Queues, host_of: StartHost) -> None:
+    """§H4, §M6: between two attempts, nobody gets it."""
+    await queues.service.create(QUEUE)
+    await queues.send("raises")
+    settings = {"maxPollingInterval": "00:00:00.100", "visibilityTimeout": "00:00:01"}
+    await host_of(APP, {"extensions": {"queues": settings}}, environment=queues.settings)
+    await until(lambda: len(queues.seen()) == 1)
+    failed_at = time.monotonic()
+    await until(lambda: len(queues.seen()) == 2)
+    assert 0.5 < time.monotonic() - failed_at < 3
+    assert [each["count"] for each in queues.seen()] == [1, 2]
+
+
 async def until_poisoned(queues: Queues, text: str) -> None:
     """Wait for one message in the poison queue."""
     deadline = time.monotonic() + 10
