@@ -34,7 +34,7 @@ SHOWN: Final = 40
 REQUIRED: Final = ("connection_id", "instance", "client_id", "integration_user")
 OPTIONAL: Final = (
     *("display_name", "client_secret", "grant", "second_factor_holder", "customer_group", "is_excluded"),
-    *("language", "time_zone"),
+    *("limited_to", "language", "time_zone"),
 )
 _TRUE_OR_FALSE: Final = {"true": True, "false": False}
 
@@ -179,5 +179,7 @@ def _row(number: int, cells: Mapping[str, str]) -> ImportRow:
     members: dict[str, object] = {**given}
     if excluded := given.get("is_excluded"):
         members["is_excluded"] = _TRUE_OR_FALSE.get(excluded.lower(), excluded)
+    if allowed := given.get("limited_to"):
+        members["limited_to"] = [{"object_id": each} for each in allowed.split()]
     members.setdefault("display_name", re.sub(r"^[a-z]+://|/.*$", "", given.get("instance", ""))[:100])
     return ImportRow(number, connection_id, members)

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.access.current import seen_by
+from shared.access.model import Access
 from shared.connections import importing
 from shared.connections.configure import MAX_CONNECTIONS
 from shared.connections.grant.secret_names import client_secret_name
 from shared.connections.importing import MAX_ROWS, ConnectionImport, ImportResult, read_connections_file
 from shared.connections.model import ConnectionStatus
 from shared.errors import FixRequest
+from tests.memory.customer_limits import limited_to
 from tests.unit.connections.surroundings import Surroundings
 
 HEADINGS = "connection_id,instance,client_id,integration_user,client_secret,customer_group,is_excluded"
@@ -57,6 +60,22 @@ async def test_each_row_becomes_a_connection_with_its_secret(app: Surroundings) 
     assert stored is not None
     assert stored.reveal() == SECRET
     assert {"alpha", "beta"} <= {each.connection_id for each in await app.directory.list_customers()}
+
+
+async def test_a_row_says_who_may_see_its_customer(app: Surroundings) -> None:
+    me, group = (f"0b1e6d3c-6a53-4f7e-9a7e-00000000b00{number}" for number in (1, 2))
+    rows = [f"{row(name)},{ids}" for name, ids in (("limited", f"{me}  {group.upper()}"), ("open", ""))]
+    rows += [f"{row(name)},{ids}" for name, ids in (("wrong", f"{me} Operations"), ("others", group))]
+    with seen_by(Access(frozenset({me}))):
+        done = await importer(app).run(file(*rows, headings=f"{HEADINGS},limited_to"))
+    assert [(each.connection_id, None if each.error is None else each.error.code) for each in done] == [
+        ("limited", None),
+        ("open", None),
+        ("wrong", "invalid_connection"),
+        ("others", "would_lock_you_out"),
+    ]
+    assert app.limits.limits == {"limited": limited_to(me, group)}
+    assert set(app.store.connections) == {"limited", "open"}
 
 
 async def test_a_file_changes_no_connection_that_is_there(app: Surroundings) -> None:
