@@ -9,6 +9,7 @@ import azure.functions as func
 from shared.connections.model import ConnectionStatus
 from shared.portfolio.model import read_portfolio
 from shared.portfolio.rules import PortfolioFilter, Show, SortColumn, first_order, matching, ordered
+from shared.tickets.lists import Order
 from shared.triggers.answers import JsonAnswer
 from shared.triggers.front_door import Call, route
 from shared.triggers.parameters import choice, flag, short_text
@@ -25,6 +26,10 @@ _GROUP: Final = short_text("group", "Only customers of this group.", max_length=
 _STATUS: Final = choice("status", "Only connections with this status.", ConnectionStatus)
 _SHOW: Final = choice("show", "Only customers that have such tickets, or whose consent ends within 30 days.", Show)
 _EXCLUDED: Final = flag("excluded", "Whether excluded customers are listed and counted, too.")
+_SORT: Final = choice("sort", "What to sort by; the name, if left out.", SortColumn)
+_ORDER: Final = choice(
+    "order", "Direction; if left out, the one that has at the top what needs most, as on the page.", Order
+)
 
 
 @route(
@@ -34,11 +39,11 @@ _EXCLUDED: Final = flag("excluded", "Whether excluded customers are listed and c
     summary="List all customers with their scores and counts",
     roles=READERS,
     answers={200: _PORTFOLIO},
-    parameters=(_TEXT, _GROUP, _STATUS, _SHOW, _EXCLUDED),
+    parameters=(_TEXT, _GROUP, _STATUS, _SHOW, _EXCLUDED, _SORT, _ORDER),
     problems={400: ("unknown_parameter", "invalid_parameter")},
 )
 async def get_portfolio(call: Call) -> JsonAnswer:
-    """Answer with the customers that pass the filters, ordered by name, and their totals."""
+    """Answer with the customers that pass the filters, in the wanted order, and their totals."""
     from shared.portfolio.views import portfolio_view
 
     query, now = call.query, call.now
@@ -51,4 +56,5 @@ async def get_portfolio(call: Call) -> JsonAnswer:
     )
     portfolio = await read_portfolio(call.application.directory, call.application.tenants)
     rows = matching(portfolio.rows, wanted, now)
-    return JsonAnswer(portfolio_view(ordered(rows, SortColumn.NAME, first_order(SortColumn.NAME)), now))
+    column = _SORT.read(query) or SortColumn.NAME
+    return JsonAnswer(portfolio_view(ordered(rows, column, _ORDER.read(query) or first_order(column)), now))

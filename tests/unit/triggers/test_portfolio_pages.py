@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -107,6 +108,8 @@ async def test_filters_and_orders(provider: Pages, query: str, found: list[str])
     html = await read(provider, f"/portfolio{query}")
     shown = [each for each in ("alpha", "beta", "gamma") if f'href="/configuration/{each}"' in html]
     assert sorted(shown, key=lambda each: html.index(f'href="/configuration/{each}"')) == found
+    view = await asked(provider, **dict(parse_qsl(query.replace("excluded=shown", "excluded=true").lstrip("?"))))
+    assert [each.connection_id for each in view.customers] == found
 
 
 async def test_a_row_of_the_file(provider: Pages) -> None:
