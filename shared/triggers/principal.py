@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -49,7 +50,10 @@ _GROUPS: Final = (
 """One entry for each group; the value is the group's object id (Authentication §G1)."""
 _HAS_GROUPS: Final = "hasgroups"
 _CLAIM_NAMES: Final = "_claim_names"
-"""What a token has instead of its groups if there are more than 200 (Authentication §G2, §G3)."""
+_CLAIM_SOURCES: Final = "_claim_sources"
+"""What a token has instead of its groups if there are more than 200 (Authentication §G2). How the header shows these
+objects is NOT FOUND (§G3): as JSON, in another notation, or with a claim for each of their members."""
+_GROUPS_WORD: Final = re.compile(r"(?<![a-z0-9])groups(?![a-z0-9])", re.IGNORECASE)
 
 
 class Role(StrEnum):
@@ -136,7 +140,7 @@ def read_principal(headers: Mapping[str, str], settings: Settings) -> Principal 
         is_application=is_application,
         tenant_id=_tenant_id(claims),
         groups=frozenset(value.lower() for value in _values(claims, _GROUPS) if TENANT_ID.fullmatch(value)),
-        has_too_many_groups=any(_stands_for_groups(claim, value) for claim, value in claims),
+        has_too_many_groups=_are_groups_elsewhere(claims),
     )
 
 
@@ -152,11 +156,17 @@ def require_roles(caller: Principal | None, roles: frozenset[Role]) -> None:
         raise FixRequest("role_missing", status=403, roles=sorted(roles))
 
 
-def _stands_for_groups(claim: str, value: str) -> bool:
-    """Whether a claim says that the caller's groups are somewhere else."""
-    if claim == _HAS_GROUPS:
-        return value.casefold() in {"1", "true"}
-    return claim == _CLAIM_NAMES and '"groups"' in value
+def _are_groups_elsewhere(claims: list[tuple[str, str]]) -> bool:
+    """Whether claims say that the caller's groups are somewhere else.
+
+    If they only say that something is, it is taken for the groups: a part must not pass for the whole.
+    """
+    if any(value.casefold() in {"1", "true"} for value in _values(claims, (_HAS_GROUPS,))):
+        return True
+    names = [f"{claim} {value}" for claim, value in claims if claim.startswith(_CLAIM_NAMES)]
+    if names:
+        return any(_GROUPS_WORD.search(name) for name in names)
+    return any(claim.startswith(_CLAIM_SOURCES) for claim, _ in claims)
 
 
 def _tenant_id(claims: list[tuple[str, str]]) -> str | None:

@@ -178,8 +178,15 @@ def test_a_token_with_as_many_groups_as_it_can_name(claim: str) -> None:
         ("hasgroups", "True", True),
         ("hasgroups", "false", False),
         ("_claim_names", '{"groups":"src1"}', True),
+        ("_claim_names", '{\r\n  "groups": "src1"\r\n}', True),
+        ("_claim_names", r"{\"groups\":\"src1\"}", True),
+        ("_claim_names", "{'wids': 'src2', 'groups': 'src1'}", True),
+        ("_claim_names", "groups=src1", True),
+        ("_claim_names.groups", "src1", True),
         ("_claim_names", '{"wids":"src1"}', False),
-        ("_claim_sources", '{"src1":{"endpoint":"https://graph.windows.net/groups"}}', False),
+        ("_claim_names", '{"hasgroupsource":"src1"}', False),
+        ("_claim_sources", '{"src1":{"endpoint":"https://graph.windows.net/getMemberObjects"}}', True),
+        ("_claim_sources.src1", "https://graph.windows.net/getMemberObjects", True),
     ],
 )
 def test_more_groups_than_a_token_can_name(claim: str, value: str, has_too_many: bool) -> None:
@@ -187,6 +194,13 @@ def test_more_groups_than_a_token_can_name(claim: str, value: str, has_too_many:
     assert caller is not None
     assert caller.groups == frozenset()
     assert caller.has_too_many_groups is has_too_many
+
+
+def test_other_claims_of_which_there_are_too_many_are_not_groups() -> None:
+    elsewhere = [("_claim_names", '{"wids":"src1"}'), ("_claim_sources", '{"src1":{"endpoint":"https://example"}}')]
+    caller = principal_of(*CLAIMS, *elsewhere, ("groups", GROUP))
+    assert caller is not None
+    assert not caller.has_too_many_groups
 
 
 EMAIL = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
