@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,14 +22,14 @@ def needs_of_summary(summary: Summary, now: datetime, updates: Iterable[Update] 
     Args:
         updates: Changes of records that are not carried out.
     """
-    return TicketNeeds(
+    needs = TicketNeeds(
         failed=summary.total(Delivery.FAILED),
         overdue=sum(summary.overdue_count(kind, now) for kind in TicketKind),
         waiting=summary.unsettled_count(Outcome.WAITING),
         not_fixed=summary.unsettled_count(Outcome.NOT_FIXED),
         regressed=summary.unsettled_count(Outcome.REGRESSED),
-        refused_changes=sum(each.status is UpdateStatus.REFUSED for each in updates),
     )
+    return with_refused_changes(needs, updates)
 
 
 def needs_of_turn(figures: Figures) -> TicketNeeds:
@@ -41,6 +41,7 @@ def needs_of_turn(figures: Figures) -> TicketNeeds:
         not_fixed=figures.not_fixed,
         regressed=figures.regressed,
         refused_changes=figures.refused_changes,
+        refused_change_of=figures.refused_change_of,
     )
 
 
@@ -61,6 +62,7 @@ def figures_of(summary: Summary, needs: TicketNeeds) -> Figures:
         not_fixed=needs.not_fixed,
         regressed=needs.regressed,
         refused_changes=needs.refused_changes,
+        refused_change_of=needs.refused_change_of,
     )
 
 
@@ -70,15 +72,19 @@ def needs_of_tickets(current: CurrentTickets, figures: Figures, now: datetime) -
     Args:
         figures: Of the connection's last turn, which alone knows of refused changes.
     """
-    needs = needs_of_summary(current.summary, now)
-    return replace(needs, refused_changes=figures.refused_changes, since_at=_since_at(current.tickets, now))
+    return replace(
+        needs_of_summary(current.summary, now),
+        refused_changes=figures.refused_changes,
+        refused_change_of=figures.refused_change_of,
+        since_at=_since_at(current.tickets, now),
+    )
 
 
-def with_refused_changes(needs: TicketNeeds, updates: Sequence[Update]) -> TicketNeeds:
+def with_refused_changes(needs: TicketNeeds, updates: Iterable[Update]) -> TicketNeeds:
     """Return the needs with the changes that are refused now, and the ticket of the oldest one."""
     refused = [each for each in updates if each.status is UpdateStatus.REFUSED]
     if not refused:
-        return replace(needs, refused_changes=0)
+        return replace(needs, refused_changes=0, refused_change_of=None)
     oldest = min(refused, key=lambda each: each.asked_at)
     return replace(
         needs,

@@ -69,6 +69,7 @@ class Figures:
         regressed: Tickets whose fix did not last.
         last_sync_at: Start of the last synchronisation that read everything; None before the first.
         refused_changes: Changes of records that ServiceNow refused.
+        refused_change_of: Id of the ticket with the oldest of them; None if unknown.
         reminders_failed_at: Since when a receiver of its reminders takes none; None if each takes them.
     """
 
@@ -82,6 +83,7 @@ class Figures:
     last_sync_at: datetime | None = None
     refused_changes: int = 0
     reminders_failed_at: datetime | None = None
+    refused_change_of: str | None = None
 
 
 @value_object

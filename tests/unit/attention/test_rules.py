@@ -257,8 +257,12 @@ def test_needs_are_the_same_from_the_summary_the_tickets_and_the_last_turn() -> 
     ]
     summary = Summary().plus([SummaryChange.between([(None, ticket) for ticket in tickets])])
     update = Update("contoso", "t", "u", UpdateKind.COMMENT, "me", START, status=UpdateStatus.REFUSED)
-    expected = TicketNeeds(failed=1, overdue=1, waiting=1, not_fixed=1, regressed=1, refused_changes=1)
-    assert needs_of_summary(summary, START, [update, replace(update, status=UpdateStatus.WAITING)]) == expected
+    expected = TicketNeeds(
+        failed=1, overdue=1, waiting=1, not_fixed=1, regressed=1, refused_changes=1, refused_change_of="t"
+    )
+    assert needs_of_summary(summary, START, [update, replace(update, status=UpdateStatus.WAITING)]) == replace(
+        expected, since_at={Cause.CHANGES_REFUSED: START}
+    )
     figures = figures_of(summary, expected)
     assert needs_of_turn(figures) == expected
     current = CurrentTickets("contoso", summary, [each for each in map(listed, tickets) if each.is_current])
@@ -279,3 +283,6 @@ def test_a_refused_change_leads_to_its_ticket_and_one_that_is_gone_to_nothing() 
     [item] = items(watched(with_refused_changes(stale, [newer, update])))
     assert (item.action, item.address, item.since_at) == (Action.SHOW_TICKET, "/tickets/t-1", START - DAY)
     assert items(watched(with_refused_changes(stale, [replace(update, status=UpdateStatus.WAITING)]))) == []
+    at_the_end_of_a_turn = figures_of(Summary(), needs_of_summary(Summary(), START, [newer, update]))
+    [item] = items(watched(needs_of_turn(at_the_end_of_a_turn)))
+    assert (item.address, item.values["count"]) == ("/tickets/t-1", 2)
