@@ -73,7 +73,7 @@ class TokenEndpoint:
         lifetime: How long a token is valid.
         unauthorized_status: The status of AADSTS700016: sources say 400 or 401.
         failures: The next answers, in order; empty means none.
-        requests: Every request so far: ``at``, ``tenant_id``, ``client_id``, ``status``.
+        requests: Every request so far: ``at``, ``tenant_id``, ``client_id``, ``claims``, ``status``.
     """
 
     directories: Directories
@@ -106,6 +106,7 @@ class TokenEndpoint:
                 "at": self.clock.now().isoformat(),
                 "tenant_id": tenant_id,
                 "client_id": form.get("client_id"),
+                "claims": form.get("claims"),
                 "status": response.status_code,
             }
         )

@@ -6,6 +6,7 @@ answer goes into an error.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,23 @@ _NOT_THERE: Final = "HostNotFound"
 """The code of a 500 if there is no back end for the tenant (Microsoft Graph §1.8)."""
 _GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _NAME_OF_A_PLACE: Final = re.compile(r"[A-Za-z0-9 ()-]{1,60}")
+
+
+_CLAIMS: Final = re.compile(r'\bclaims="([A-Za-z0-9+/_=-]{1,4096})"')
+"""The claims of a challenge, in Base64."""
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+
+
+class ClaimsDemanded(GraphTokenRefused):
+    """Microsoft Graph accepts only a token that is requested with certain claims (Microsoft Graph §2.6).
+
+    Attributes:
+        claims: A JSON object, as Microsoft Entra ID takes it.
+    """
+
+    def __init__(self, claims: str) -> None:
+        super().__init__()
+        self.claims = claims
 
 
 @value_object
@@ -79,6 +97,20 @@ def request_id_of(answer: Answer) -> str | None:
     return text if _GUID.fullmatch(text) else None
 
 
+def claims_of(answer: Answer) -> str | None:
+    """Return the claims in ``WWW-Authenticate`` that another token has to be requested with; None if there are none."""
+    found = _CLAIMS.search(answer.headers.get("www-authenticate", ""))
+    if found is None:
+        return None
+    encoded = found[1].rstrip("=").translate(_URL_SAFE)
+    try:
+        text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+        claims = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return text if isinstance(claims, dict) else None
+
+
 def data_center_of(answer: Answer) -> str | None:
     """Return the data centre in ``x-ms-ags-diagnostic``; None if there is none."""
     try:
@@ -96,7 +128,7 @@ def _error(answer: Answer, now: datetime) -> ConnectorError | None:
     if status in _BUSY:
         return GraphThrottled(retry_after_s=answer.retry_after_s(now), answered_status=status)
     if status == 401:
-        return GraphTokenRefused()
+        return GraphTokenRefused() if (claims := claims_of(answer)) is None else ClaimsDemanded(claims)
     if status == 403:
         if _document(answer) is None or _code(answer) == _FROM_A_GATEWAY:
             return GraphUnavailable("graph_access_blocked")

@@ -76,10 +76,10 @@ class CustomerTenantTokens:
         """See the port."""
         return await self._token(self._credential, tenant_id)
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         """See the port."""
         fresh = self._fresh_credential()
-        token = await self._token(fresh, tenant_id)
+        token = await self._token(fresh, tenant_id, claims)
         self._credential = fresh
         return token
 
@@ -98,7 +98,9 @@ class CustomerTenantTokens:
             retry_total=RETRIES,
         )
 
-    async def _token(self, credential: ClientAssertionCredential, tenant_id: str) -> GraphToken:
+    async def _token(
+        self, credential: ClientAssertionCredential, tenant_id: str, claims: str | None = None
+    ) -> GraphToken:
         # The library's errors hold parts of answers, so none of them may become the context of ours.
         problem: ConnectorError | None = None
         try:
@@ -109,7 +111,7 @@ class CustomerTenantTokens:
         if problem is not None:
             raise problem
         try:
-            issued = await credential.get_token(self._scope, tenant_id=tenant_id)
+            issued = await credential.get_token(self._scope, claims=claims, tenant_id=tenant_id)
         except AzureError as error:
             problem = _problem(error)
         if problem is not None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.errors import GraphRequestRejected, GraphTokenRefused, GraphUnavailable
-from shared.graph.answers import Page
+from shared.graph.answers import ClaimsDemanded, Page
 from shared.graph.tokens import TenantTokens
 from shared.graph.transport import GraphRequest, GraphTransport, ListName
 from shared.service import service
@@ -119,7 +119,10 @@ class GraphLists:
         decode: Decode[Entry],
         parameters: Mapping[str, str] | None = None,
     ) -> tuple[Listed[Entry], object]:
-        """Read one page; once more with a new access token when Microsoft Graph refuses the first."""
+        """Read one page; once more with a new access token when Microsoft Graph refuses the first.
+
+        The new token has the claims that Microsoft Graph demands for it, if it does.
+        """
 
         def interpret(page: Page) -> tuple[Listed[Entry], object]:
             decoded = [decode(item) for item in page.items]
@@ -133,9 +136,9 @@ class GraphLists:
         token = await self.tokens.access_token(tenant_id)
         try:
             return await self.transport.read(replace(request, access_token=token.secret), interpret)
-        except GraphTokenRefused:
-            pass
-        token = await self.tokens.new_access_token(tenant_id)
+        except GraphTokenRefused as refused:
+            claims = refused.claims if isinstance(refused, ClaimsDemanded) else None
+        token = await self.tokens.new_access_token(tenant_id, claims=claims)
         return await self.transport.read(replace(request, access_token=token.secret), interpret)
 
     def _address(self, list_name: ListName) -> str:

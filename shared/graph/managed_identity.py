@@ -13,7 +13,7 @@ from shared.service import service
 
 _NO_CLAIMS: Final = "{}"
 """With a claims request, the library asks the identity endpoint again instead of its memory (Microsoft Graph §2.5).
-The request itself is empty, and a managed identity does not even send it."""
+The request itself is empty, and a managed identity does not send any."""
 COME_BACK: Final = frozenset({408, 429})
 """Statuses of a client's error that say nothing about the client."""
 
@@ -33,9 +33,9 @@ class HomeTenantTokens:
         """See the port."""
         return await self._token(tenant_id, claims=None)
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         """See the port. Azure keeps tokens of managed identities for up to a day, so it can still be an old one."""
-        return await self._token(tenant_id, claims=_NO_CLAIMS)
+        return await self._token(tenant_id, claims=claims or _NO_CLAIMS)
 
     async def _token(self, tenant_id: str, *, claims: str | None) -> GraphToken:
         token = await self._issued(claims=claims)

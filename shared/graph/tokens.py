@@ -56,8 +56,13 @@ class TenantTokens(Protocol):
         """
         ...
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
-        """Return a token that was not in our memory. Raises as :meth:`access_token`."""
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
+        """Return a token that was not in our memory. Raises as :meth:`access_token`.
+
+        Args:
+            claims: What Microsoft Graph demands of it, a JSON object; None for nothing. A managed identity cannot pass
+                it on (Microsoft Graph §2.5).
+        """
         ...
 
 

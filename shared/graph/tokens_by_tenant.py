@@ -23,9 +23,9 @@ class TokensByTenant:
         """See the port. Raises TenantRefused (``tenant_not_reachable``) for another tenant without a registration."""
         return await (await self._tokens(tenant_id)).access_token(tenant_id)
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         """See the port. Raises as :meth:`access_token`."""
-        return await (await self._tokens(tenant_id)).new_access_token(tenant_id)
+        return await (await self._tokens(tenant_id)).new_access_token(tenant_id, claims=claims)
 
     async def _tokens(self, tenant_id: str) -> TenantTokens:
         if await self.home.tenant_id() == tenant_id.lower():

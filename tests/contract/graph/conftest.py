@@ -74,7 +74,7 @@ class Tokens:
     async def access_token(self, tenant_id: str) -> GraphToken:
         return signed(tenant_id, self.audience, is_over=self.is_over and not self.renewed)
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         self.renewed.append(tenant_id)
         return await self.access_token(tenant_id)
 

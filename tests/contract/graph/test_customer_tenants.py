@@ -118,6 +118,15 @@ async def test_a_token_without_roles_is_remembered_until_a_fresh_one_is_asked_fo
     assert customers.asked(TENANT) == 2
 
 
+async def test_demanded_claims_go_along_with_the_request_for_a_fresh_token(customers: Customers) -> None:
+    customers.grant(TENANT, READ)
+    await customers.tokens.access_token(TENANT)
+    claims = '{"access_token": {"nbf": {"essential": true, "value": "1764072000"}}}'
+    fresh = await customers.tokens.new_access_token(TENANT, claims=claims)
+    assert [request["claims"] for request in customers.entra.requests] == [None, claims]
+    assert await customers.tokens.access_token(TENANT) == fresh, "it has taken the old one's place"
+
+
 async def test_a_fresh_token_disturbs_no_other_tenant_that_is_being_read(customers: Customers) -> None:
     customers.grant(TENANT, READ)
     customers.grant(OTHER_TENANT, READ)

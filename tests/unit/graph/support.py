@@ -42,12 +42,14 @@ class ScriptedTokens:
 
     tokens: Sequence[str] = field(default_factory=lambda: [jwt(), jwt(jti="2")])
     asked: list[str] = field(default_factory=list)
+    claims: list[str | None] = field(default_factory=list)
 
     async def access_token(self, tenant_id: str) -> GraphToken:
         return self._token(self.asked.count("new"))
 
-    async def new_access_token(self, tenant_id: str) -> GraphToken:
+    async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         self.asked.append("new")
+        self.claims.append(claims)
         return self._token(self.asked.count("new"))
 
     def _token(self, index: int) -> GraphToken:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+
 import pytest
 
 from shared.errors import GraphRequestRejected, GraphUnavailable
@@ -141,3 +144,25 @@ async def test_another_cloud_has_its_own_origin() -> None:
         await peer.lists(graph_url=theirs).whole(TENANT_ID, "secureScoreControlProfiles", usable)
     assert caught.value.code == "graph_link_refused"
     assert {request.url.host for request in peer.requests} == {"dod-graph.microsoft.us"}
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+async def test_a_claims_challenge_is_answered(encode: Callable[[bytes], bytes]) -> None:
+    wanted = '{"access_token":{"nbf":{"essential":true,"value":"1764072000"},"why":{"value":"~~~???>>>"}}}'
+    for encoded in (encode(wanted.encode()).decode(), encode(wanted.encode()).decode().rstrip("=")):
+        peer = graph(error_reply(401, headers={"WWW-Authenticate": challenge(encoded)}), page(1))
+        assert (await read_whole(peer)).entries == (1,)
+        assert peer.tokens.claims == [wanted]
+
+
+@pytest.mark.parametrize(
+    "claims", ["", "x", "!", *(base64.b64encode(each).decode() for each in (b"7", b"[]", b"\xff", b"[" * 3000))]
+)
+async def test_a_challenge_that_makes_no_sense_only_gets_another_token(claims: str) -> None:
+    peer = graph(error_reply(401, headers={"WWW-Authenticate": challenge(claims)}), page(1))
+    assert (await read_whole(peer)).entries == (1,)
+    assert peer.tokens.claims == [None]
+
+
+def challenge(claims: str) -> str:
+    return f'Bearer realm="", authorization_uri="https://login.example", error="insufficient_claims", claims="{claims}"'
